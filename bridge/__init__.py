@@ -1,0 +1,1 @@
+"""A SIP/RTP gateway between phone calls and Realtime voice sessions."""
