@@ -1,0 +1,100 @@
+"""Canonical client commands: what we tell a Realtime session, dialect-free.
+
+A closed union of frozen dataclasses (:data:`Command`), named in the imperative (`protocol.md`
+section 2). Dialects encode these; the session gives each one its ``event_id``.
+"""
+
+from dataclasses import dataclass, field
+
+from bridge.realtime.ids import ItemId, ResponseId
+from bridge.realtime.items import Item
+from bridge.realtime.session_config import ResponseConfig, SessionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSession:
+    """Set the session up."""
+
+    config: SessionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AppendAudio:
+    """Add caller audio, raw bytes in the session's input format."""
+
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInput:
+    """Turn the input buffer into a user item (manual turns)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearInput:
+    """Throw the input buffer away."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateItem:
+    """Add an item; ``previous_item_id`` None puts it at the end, ``root`` at the front."""
+
+    item: Item
+    previous_item_id: ItemId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveItem:
+    """Ask for the server's copy of an item."""
+
+    item_id: ItemId
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateItem:
+    """Cut an assistant audio item to what was heard."""
+
+    item_id: ItemId
+    content_index: int
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteItem:
+    """Take an item out of the conversation."""
+
+    item_id: ItemId
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResponse:
+    """Have the model respond."""
+
+    config: ResponseConfig = field(default_factory=ResponseConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResponse:
+    """Stop a response; None means the active one of the conversation."""
+
+    response_id: ResponseId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClearOutput:
+    """Clear the server's own playout (WebRTC and SIP only; never sent over a plain WebSocket)."""
+
+
+Command = (
+    UpdateSession
+    | AppendAudio
+    | CommitInput
+    | ClearInput
+    | CreateItem
+    | RetrieveItem
+    | TruncateItem
+    | DeleteItem
+    | CreateResponse
+    | CancelResponse
+    | ClearOutput
+)

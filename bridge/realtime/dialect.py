@@ -1,0 +1,49 @@
+"""What a dialect is: the one interface between canonical events and a wire.
+
+A dialect is two tables, decode and encode, and the handshake that chooses it. Dialects don't know
+each other; nothing above this package knows what is on the wire.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from bridge.realtime.commands import Command
+from bridge.realtime.events import ServerEvent
+from bridge.realtime.session_config import SessionConfig
+
+WireEvent = dict[str, object]
+"""One JSON object as it goes over the socket."""
+
+
+class Dialect(Protocol):
+    """One version of the Realtime wire protocol."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as in an arm's settings and in metric labels: ``ga``, ``beta``."""
+        ...
+
+    def handshake_headers(self) -> Mapping[str, str]:
+        """Return the HTTP headers beside Authorization that choose this dialect."""
+        ...
+
+    def decode(self, frame: str | bytes) -> ServerEvent:
+        """Turn one text frame into a canonical event.
+
+        Raises:
+            ProtocolError: not JSON, not an object, no type, or a known type whose payload lacks
+                what the protocol promises. Unknown types give :class:`UnknownEvent`.
+        """
+        ...
+
+    def encode(self, command: Command, event_id: str | None = None) -> str:
+        """Turn a command into one text frame.
+
+        Raises:
+            ValueError: the command cannot be said in this dialect at all (our bug).
+        """
+        ...
+
+    def unsupported(self, config: SessionConfig) -> Sequence[str]:
+        """Name the fields of ``config`` that this dialect would drop."""
+        ...

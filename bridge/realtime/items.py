@@ -1,0 +1,92 @@
+"""Conversation items, dialect-free (`protocol.md` section 6).
+
+Content part kinds are ours (:class:`PartKind`); each dialect's table knows what they are called on
+its wire.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from bridge.realtime.ids import ItemId, ToolCallId
+
+
+class Role(enum.StrEnum):
+    """Who a message is from."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class ItemStatus(enum.StrEnum):
+    """How far an item has come."""
+
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"
+
+
+class PartKind(enum.StrEnum):
+    """What a content part holds."""
+
+    INPUT_TEXT = "input_text"
+    INPUT_AUDIO = "input_audio"
+    INPUT_IMAGE = "input_image"
+    OUTPUT_TEXT = "output_text"
+    OUTPUT_AUDIO = "output_audio"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One content part of a message.
+
+    Attributes:
+        text: text of a text part, transcript of an audio part (None = not known yet).
+        image_url: data URI of an image part.
+    """
+
+    kind: PartKind
+    text: str | None = None
+    image_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message item. ``item_id`` may be None only on items that we create."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    item_id: ItemId | None = None
+    status: ItemStatus | None = None
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """The model's call of a tool. ``arguments`` is JSON text, as the model wrote it."""
+
+    call_id: ToolCallId
+    name: str
+    arguments: str
+    item_id: ItemId | None = None
+    status: ItemStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCallOutput:
+    """What a tool gave back; ``output`` is text (JSON by custom)."""
+
+    call_id: ToolCallId
+    output: str
+    item_id: ItemId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueItem:
+    """An item of a kind that the engine only carries along (MCP items, kinds yet unknown)."""
+
+    type: str
+    item_id: ItemId | None = None
+
+
+Item = Message | FunctionCall | FunctionCallOutput | OpaqueItem

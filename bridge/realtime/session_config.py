@@ -1,0 +1,142 @@
+"""What a Realtime session and one response of it can be told, dialect-free.
+
+Fields left at None are not sent: the server's default stays. Which dialect can express which field
+is the business of its adapter (`protocol.md` sections 4 and 5).
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bridge.realtime.items import Item
+
+JsonObject = Mapping[str, object]
+"""A JSON object that passes through unread: a tool's JSON Schema, a tracing setting."""
+
+
+class AudioFormat(enum.StrEnum):
+    """Wire format of audio: 24 kHz 16-bit mono little-endian PCM, or 8 kHz G.711."""
+
+    PCM_24KHZ = "pcm_24khz"
+    PCMU = "pcmu"
+    PCMA = "pcma"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVad:
+    """Turn detection by level and silence (`protocol.md` section 4)."""
+
+    threshold: float | None = None
+    prefix_padding_ms: int | None = None
+    silence_duration_ms: int | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+    idle_timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticVad:
+    """Turn detection by meaning."""
+
+    eagerness: str | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManualTurns:
+    """Turn detection off (JSON null on the wire)."""
+
+
+TurnDetection = ServerVad | SemanticVad | ManualTurns
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """Transcription of the caller, a side channel (not what the model hears)."""
+
+    model: str
+    language: str | None = None
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """A tool that the bridge runs. ``parameters`` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class McpTool:
+    """A tool server that the Realtime server calls by itself; settings pass through unread."""
+
+    server_label: str
+    settings: JsonObject = field(default_factory=dict)
+
+
+Tool = FunctionTool | McpTool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """What we ask of a session.
+
+    Attributes:
+        tool_choice: ``auto``, ``none``, ``required`` or a function's name.
+        max_output_tokens: None for no limit asked.
+        temperature: a dialect that has no such field drops it with a warning.
+    """
+
+    instructions: str | None = None
+    voice: str | None = None
+    speed: float | None = None
+    output_audio: bool = True
+    input_format: AudioFormat = AudioFormat.PCM_24KHZ
+    output_format: AudioFormat = AudioFormat.PCM_24KHZ
+    transcription: Transcription | None = None
+    noise_reduction: str | None = None
+    turn_detection: TurnDetection | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
+    truncation: str | float | None = None
+    tracing: str | JsonObject | None = None
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseConfig:
+    """Overrides for one response; ``out_of_band`` keeps it out of the conversation."""
+
+    instructions: str | None = None
+    output_audio: bool | None = None
+    voice: str | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    input: tuple[Item, ...] | None = None
+    out_of_band: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What the server says about a session: ids and the few settings that the bridge reads back.
+
+    Attributes:
+        expires_at_s: Unix time, seconds.
+    """
+
+    session_id: str
+    model: str | None = None
+    expires_at_s: int | None = None
+    voice: str | None = None
+    input_format: AudioFormat | None = None
+    output_format: AudioFormat | None = None
