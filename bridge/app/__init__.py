@@ -1,0 +1,1 @@
+"""Wiring: the gateway, the demo."""

@@ -1,0 +1,1 @@
+"""Sample arithmetic: resampling, G.711, rings, levels, WAV. Pure."""

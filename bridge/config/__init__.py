@@ -1,0 +1,1 @@
+"""Settings and the YAML reading that errors can point into."""

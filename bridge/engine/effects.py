@@ -1,0 +1,210 @@
+"""What a call's core wants done. The call runner (`bridge/live/`) alone turns these into I/O.
+
+Named in the imperative where something is to be done to the world, in the past tense where
+something is only to be recorded. Frozen, a closed union (:data:`Effect`).
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bridge.engine.inputs import Timer
+from bridge.errors import Fault, Outcome
+from bridge.realtime.commands import Command
+from bridge.realtime.ids import ItemId, ToolCallId
+
+
+class Speaker(enum.StrEnum):
+    """Whose turn a transcript line is."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class RingCall:
+    """Send 180 Ringing."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Open the Realtime session; feed SessionReady or SessionFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCall:
+    """Send 200 OK; feed CallAnswered when media flows."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectCall:
+    """Refuse the INVITE with a SIP status."""
+
+    sip_code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Send BYE."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """Close the Realtime session in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a command over the session."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class PlayAudio:
+    """Queue 24 kHz 16-bit PCM of an item for the caller."""
+
+    item_id: ItemId
+    content_index: int
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPlayout:
+    """Silence the agent now; feed PlayoutFlushed with what had been heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Start (or restart) a timer; feed TimerFired when it runs out."""
+
+    timer: Timer
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimer:
+    """Stop a timer if it runs."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class RunTool:
+    """Run a tool; its output is sent by the runner's tool executor as an input later."""
+
+    call_id: ToolCallId
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """Fields of the call's Redis hash that changed (names fixed in `design.md` section 5)."""
+
+    fields: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChanged:
+    """The turn machine moved (one door for the log line, metric and record)."""
+
+    old: str
+    new: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionRefused:
+    """The turn machine had no row for this; counted, state unchanged."""
+
+    state: str
+    trigger: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSpoken:
+    """A turn's text is known or changed (same ``item_id`` replaces).
+
+    Attributes:
+        latency_ms: agent: caller's last sound to first audible sample; None on the greeting's and
+            the caller's own turns.
+        heard_ms: agent audio of this item that the caller heard.
+        interrupted: the caller cut it.
+    """
+
+    speaker: Speaker
+    item_id: ItemId
+    text: str
+    latency_ms: int | None = None
+    heard_ms: int | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMeasured:
+    """Latency stages of one agent turn, for histograms (`needs.md` (c), `bridge_turn_stage_seconds`).
+
+    Attributes:
+        stages_ns: stage name -> duration.
+        total_ns: caller's last sound to first audible sample; None for the greeting.
+        greeting_ns: answer to first audible sample; None for other turns.
+    """
+
+    stages_ns: Mapping[str, int] = field(default_factory=dict)
+    total_ns: int | None = None
+    greeting_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The caller cut the agent off.
+
+    Attributes:
+        stop_ns: from the input that caused it to the flush done.
+    """
+
+    item_id: ItemId | None
+    played_ms: int
+    stop_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamErrorSeen:
+    """The server reported an error that does not end the session."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallClosed:
+    """The last effect of every call: how it ended, whose doing it was."""
+
+    outcome: Outcome
+    fault: Fault
+    reason: str
+
+
+Effect = (
+    RingCall
+    | OpenSession
+    | AnswerCall
+    | RejectCall
+    | HangUp
+    | CloseSession
+    | Send
+    | PlayAudio
+    | FlushPlayout
+    | StartTimer
+    | StopTimer
+    | RunTool
+    | StateChanged
+    | PhaseChanged
+    | TransitionRefused
+    | TurnSpoken
+    | TurnMeasured
+    | Interrupted
+    | UpstreamErrorSeen
+    | CallClosed
+)

@@ -1,0 +1,151 @@
+"""What a call's core is fed, beside the canonical server events.
+
+Named in the past tense; frozen. Together with :data:`bridge.realtime.events.ServerEvent` they make
+:data:`Input`, a closed union.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from bridge.errors import BridgeError
+from bridge.realtime.events import ServerEvent
+from bridge.realtime.ids import ItemId
+
+
+class Timer(enum.StrEnum):
+    """The timers of one call; starting one that runs replaces it."""
+
+    SESSION_READY = "session_ready"
+    RESPONSE = "response"
+    MAX_DURATION = "max_duration"
+    CLOSING = "closing"
+
+
+@dataclass(frozen=True, slots=True)
+class CallOffered:
+    """An INVITE came and a dialplan matched."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReady:
+    """The Realtime session is open and has taken our settings."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """The Realtime session could not be had, or was lost."""
+
+    error: BridgeError
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The caller's side confirmed our answer and media flows."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The SIP dialog is over.
+
+    Attributes:
+        by_caller: the far end hung up (or cancelled); False when it was our BYE.
+        sip_code: last SIP status of the INVITE.
+    """
+
+    by_caller: bool
+    sip_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class AudioAppended:
+    """Caller audio went out to the session.
+
+    Attributes:
+        total_ms: audio sent in this session so far, this piece included (the server's clock for
+            ``audio_start_ms`` and ``audio_end_ms``).
+        captured_ns: when PJSIP handed over the piece's last sample, monotonic.
+    """
+
+    total_ms: float
+    captured_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedItem:
+    """How much of one content part PJSIP really took from the tx ring.
+
+    Attributes:
+        played_ms: 8 kHz samples taken, as milliseconds.
+        queued_ms: all that was given to the playout of this part, played or not.
+    """
+
+    item_id: ItemId
+    content_index: int
+    played_ms: int
+    queued_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarted:
+    """PJSIP took the first sample of an item."""
+
+    item_id: ItemId
+    content_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutDrained:
+    """PJSIP took the last sample of all that was queued."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutFlushed:
+    """The playout was silenced; what had been heard of each part not yet fully played."""
+
+    parts: tuple[PlayedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DigitReceived:
+    """The caller pressed a key: ``0-9 * # A-D``."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChanged:
+    """The far end put the call on hold, or took it back (re-INVITE)."""
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer that the core started ran out."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownRequested:
+    """The gateway is going down and wants the call to end."""
+
+
+Input = (
+    ServerEvent
+    | CallOffered
+    | SessionReady
+    | SessionFailed
+    | CallAnswered
+    | CallEnded
+    | AudioAppended
+    | PlayoutStarted
+    | PlayoutDrained
+    | PlayoutFlushed
+    | DigitReceived
+    | HoldChanged
+    | TimerFired
+    | ShutdownRequested
+)

@@ -1,0 +1,1 @@
+"""Live calls: binds leg, session and store to a call's core."""

@@ -1,0 +1,1 @@
+"""The Realtime API, dialect-free, and the dialects that speak it."""

@@ -1,0 +1,1 @@
+"""Call scripts and their runner."""

@@ -1,0 +1,1 @@
+"""Dialplans: which agent answers which call."""

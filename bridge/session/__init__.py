@@ -1,0 +1,1 @@
+"""One WebSocket connection to a Realtime endpoint."""

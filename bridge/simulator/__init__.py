@@ -1,0 +1,1 @@
+"""A local Realtime server with real speech in and out."""

@@ -1,0 +1,1 @@
+"""A caller: a SIP phone that speaks, listens and records."""

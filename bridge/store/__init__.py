@@ -1,0 +1,1 @@
+"""Call state in Redis."""

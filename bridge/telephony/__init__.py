@@ -1,0 +1,1 @@
+"""SIP and RTP on PJSIP: endpoint, legs, media ports, pump, recorder."""
