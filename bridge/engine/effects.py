@@ -92,7 +92,7 @@ class StopTimer:
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run a tool; its output is sent by the runner's tool executor as an input later."""
+    """Run a tool; feed ToolFinished with its output."""
 
     call_id: ToolCallId
     name: str
@@ -144,7 +144,7 @@ class TurnSpoken:
 
 @dataclass(frozen=True, slots=True)
 class TurnMeasured:
-    """Latency stages of one agent turn, for histograms (`needs.md` (c), `bridge_turn_stage_seconds`).
+    """Latency stages of one agent turn, for `bridge_turn_stage_seconds` (`needs.md` (c)).
 
     Attributes:
         stages_ns: stage name -> duration.

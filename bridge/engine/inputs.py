@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
-from bridge.realtime.ids import ItemId
+from bridge.realtime.ids import ItemId, ToolCallId
 
 
 class Timer(enum.StrEnum):
@@ -129,6 +129,14 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool that the core had run gave an output (an error is an output, too)."""
+
+    call_id: ToolCallId
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """The gateway is going down and wants the call to end."""
 
@@ -147,5 +155,6 @@ Input = (
     | DigitReceived
     | HoldChanged
     | TimerFired
+    | ToolFinished
     | ShutdownRequested
 )
