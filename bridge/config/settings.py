@@ -5,9 +5,9 @@ variable or the file that holds its key.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """A lower-case name fit for a metric label and a Redis key."""
@@ -84,10 +84,15 @@ class HttpSettings(_Settings):
 
 
 class TelemetrySettings(_Settings):
-    """Logs."""
+    """Logs.
+
+    Attributes:
+        reveal_pii: show transcripts, prompts and numbers; for a developer's own calls alone.
+    """
 
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    reveal_pii: bool = False
 
 
 class ArmSettings(_Settings):
@@ -104,6 +109,12 @@ class ArmSettings(_Settings):
     model: str = "gpt-realtime-2.1"
     api_key_env: str | None = None
     api_key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _name_one_place(self) -> Self:
+        if self.api_key_env is not None and self.api_key_file is not None:
+            raise ValueError("names both api_key_env and api_key_file: keep one")
+        return self
 
 
 class Settings(_Settings):

@@ -1,0 +1,171 @@
+"""Sample rings of all calls: one numpy arena, a row a call, receive and transmit.
+
+Positions are absolute int64 sample counts since the row was acquired and never wrap; position
+modulo length is the index. PJSIP's own position in a ring is the clock (``design.md`` section 2).
+
+Invariants: the arena is one allocation that never moves, so the address of a row is good for the
+arena's life and may be given to PJSIP's memory ports. Nothing here locks: Python's side runs in the
+loop's thread alone, and each sample index has one writer at a time (PJSIP in rx, the pump in tx).
+A caller keeps its positions within one length of PJSIP's; beyond that it reads what came later.
+"""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.errors import BridgeError, Outcome
+
+FRAME_SAMPLES = 160
+"""20 ms at 8 kHz: what PJSIP moves at once."""
+DEFAULT_LENGTH_SAMPLES = 16_000
+"""2 s at 8 kHz (``design.md`` section 2)."""
+
+
+class RingsExhausted(BridgeError):
+    """Every row is in use; the call that wanted one is one too many."""
+
+    outcome = Outcome.REJECTED_BUSY
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"all {rows} audio rings are in use",
+            remedy="raise the call capacity or refuse the call",
+            retryable=True,
+        )
+        self.rows = rows
+
+
+class RingArena:
+    """The rings of up to ``rows`` calls.
+
+    Args:
+        rows: calls that can have rings at the same time.
+        length_samples: samples in each ring; a multiple of 160, so that a 20 ms frame that starts
+            on a frame boundary never wraps.
+
+    Attributes:
+        rx: (rows, length) int16 at 8 kHz, C-contiguous: what the caller said.
+        tx: (rows, length) int16 at 8 kHz, C-contiguous: what the caller is to hear.
+
+    Raises:
+        ValueError: no rows, or a length that is not a positive multiple of 160.
+    """
+
+    def __init__(self, rows: int, length_samples: int = DEFAULT_LENGTH_SAMPLES) -> None:
+        if rows < 1:
+            raise ValueError(f"an arena needs at least 1 row, not {rows}")
+        if length_samples < FRAME_SAMPLES or length_samples % FRAME_SAMPLES:
+            raise ValueError(
+                f"ring length of {length_samples} samples; a multiple of {FRAME_SAMPLES} expected"
+            )
+        self.rows = rows
+        self.length_samples = length_samples
+        self._memory: NDArray[np.int16] = np.zeros((2, rows, length_samples), dtype=np.int16)
+        self.rx: NDArray[np.int16] = self._memory[0]
+        self.tx: NDArray[np.int16] = self._memory[1]
+        # First in, first out: a row that was just released rests the longest.
+        self._free = deque(range(rows))
+        self._taken: set[int] = set()
+
+    @property
+    def free_rows(self) -> int:
+        """Rows that :meth:`acquire` can still give."""
+        return len(self._free)
+
+    def acquire(self) -> int:
+        """Take a row, zeroed in both directions.
+
+        Raises:
+            RingsExhausted: every row is in use.
+        """
+        if not self._free:
+            raise RingsExhausted(self.rows)
+        row = self._free.popleft()
+        self._taken.add(row)
+        self._memory[:, row, :] = 0
+        return row
+
+    def release(self, row: int) -> None:
+        """Give a row back. PJSIP must have let go of its address before.
+
+        Raises:
+            ValueError: the row is not in use.
+        """
+        if row not in self._taken:
+            raise ValueError(f"ring row {row} is not in use")
+        self._taken.remove(row)
+        self._free.append(row)
+
+
+def gather(
+    ring: NDArray[np.int16], rows: NDArray[np.int64], starts: NDArray[np.int64], count: int
+) -> NDArray[np.int16]:
+    """Copy the same number of samples out of several rows, each from its own position.
+
+    A position before 0 is the history of a call that just began: such an index was not written yet
+    and reads as the zero that :meth:`RingArena.acquire` left.
+
+    Args:
+        ring: (rows, length) int16, C-contiguous: ``arena.rx`` or ``arena.tx``.
+        rows: (calls,) row of each call.
+        starts: (calls,) int64 absolute position of the first sample of each call.
+        count: samples to copy from each, at most the ring's length.
+
+    Returns:
+        (calls, count) int16, a copy.
+
+    Raises:
+        ValueError: ``count`` is negative or more than the ring holds.
+    """
+    length = ring.shape[1]
+    _check_count(count, length)
+    indices = (starts % length)[:, np.newaxis] + np.arange(count)
+    # One subtraction wraps, since count <= length; a second modulo would cost three times as much.
+    indices -= length * (indices >= length)
+    indices += (rows * length)[:, np.newaxis]
+    gathered: NDArray[np.int16] = ring.reshape(-1).take(indices)
+    return gathered
+
+
+def write(ring: NDArray[np.int16], row: int, start: int, samples: NDArray[np.int16]) -> None:
+    """Copy samples into a row from an absolute position on.
+
+    Args:
+        ring: (rows, length) int16.
+        row: row of the call.
+        start: absolute position of the first sample.
+        samples: (n,) int16, n at most the ring's length.
+
+    Raises:
+        ValueError: more samples than the ring holds, or not one-dimensional int16.
+    """
+    if samples.ndim != 1 or samples.dtype != np.int16:
+        raise ValueError(
+            f"samples of shape {samples.shape} and dtype {samples.dtype}; (n,) int16 expected"
+        )
+    length = ring.shape[1]
+    _check_count(samples.size, length)
+    index = start % length
+    before_wrap = min(samples.size, length - index)
+    ring[row, index : index + before_wrap] = samples[:before_wrap]
+    ring[row, : samples.size - before_wrap] = samples[before_wrap:]
+
+
+def clear(ring: NDArray[np.int16], row: int, start: int, count: int) -> None:
+    """Zero ``count`` samples of a row from the absolute position ``start`` on.
+
+    Raises:
+        ValueError: ``count`` is negative or more than the ring holds.
+    """
+    length = ring.shape[1]
+    _check_count(count, length)
+    index = start % length
+    before_wrap = min(count, length - index)
+    ring[row, index : index + before_wrap] = 0
+    ring[row, : count - before_wrap] = 0
+
+
+def _check_count(count: int, length: int) -> None:
+    if not 0 <= count <= length:
+        raise ValueError(f"{count} samples in a ring of {length}")

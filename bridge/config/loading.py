@@ -1,0 +1,170 @@
+"""Settings from one YAML file with `BRIDGE_*` environment variables on top.
+
+The variables' names are derived from the models: `BRIDGE_<SECTION>_<FIELD>` for a field of a
+section (`BRIDGE_SIP_PORT`), `BRIDGE_<FIELD>` for one of `Settings` itself (`BRIDGE_NODE`). An empty
+variable counts as not set, as compose files pass them on. Relative paths are relative to the
+working directory.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from bridge.config.complaints import Location, explain, suggest
+from bridge.config.settings import ArmSettings, Settings
+from bridge.config.yaml_source import load_yaml_model
+from bridge.errors import ConfigError
+
+PREFIX = "BRIDGE_"
+CONFIG_VARIABLE = "BRIDGE_CONFIG"
+"""Names the YAML file where no path is given."""
+
+_TEST_PREFIX = "BRIDGE_TEST_"
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read the settings file, if any, then the environment over it.
+
+    Args:
+        path: the YAML file; None takes `BRIDGE_CONFIG`, and without that the defaults.
+        environ: usually ``os.environ``.
+
+    Raises:
+        ConfigError: a mistake in the file (with its line) or in a variable (with its name); all
+            mistakes of the one or the other are in the text.
+    """
+    given = {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and not name.startswith(_TEST_PREFIX) and value
+    }
+    if path is None and CONFIG_VARIABLE in given:
+        path = Path(given[CONFIG_VARIABLE])
+    settings = Settings() if path is None else load_yaml_model(path, Settings)
+    _refuse_unknown(given)
+    return _override(settings, given)
+
+
+def variable_names() -> tuple[str, ...]:
+    """Return every environment variable that :func:`load_settings` takes, sorted."""
+    return tuple(sorted([CONFIG_VARIABLE, *(each.name for each in _variables(Settings))]))
+
+
+def resolve_key(arm: ArmSettings, environ: Mapping[str, str]) -> str | None:
+    """Read an arm's API key from where its settings say.
+
+    Returns:
+        the key without surrounding white space, or None if the arm names no place for one.
+
+    Raises:
+        ConfigError: the named variable or file is missing or empty.
+    """
+    if arm.api_key_env is not None:
+        key = environ.get(arm.api_key_env, "").strip()
+        if not key:
+            raise ConfigError(
+                f"the environment variable {arm.api_key_env} is not set, and an arm's api_key_env"
+                " names it",
+                remedy=f"export {arm.api_key_env} with the API key of {arm.url}",
+            )
+        return key
+    if arm.api_key_file is not None:
+        return _read_key(arm.api_key_file)
+    return None
+
+
+def _read_key(path: Path) -> str:
+    remedy = "an arm's api_key_file must name a file that holds the API key and nothing else"
+    try:
+        key = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        what = f"the API key cannot be read: {error.strerror}"
+        raise ConfigError(what, path=str(path), remedy=remedy) from error
+    except UnicodeDecodeError:
+        # Not chained: the decoder's error carries the file's bytes.
+        raise ConfigError("the API key is not text", path=str(path), remedy=remedy) from None
+    if not key:
+        raise ConfigError("the API key file is empty", path=str(path), remedy=remedy)
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """An environment variable and the field it sets."""
+
+    name: str
+    location: tuple[str, ...]
+    annotation: object
+
+    def read(self, text: str) -> object:
+        """Turn the variable's text into what the field's model takes.
+
+        pydantic itself reads numbers and paths; a list is separated by commas; a mapping
+        (`BRIDGE_ARMS`) is YAML or JSON on one line.
+        """
+        kind = get_origin(self.annotation)
+        if kind is Literal:
+            return next((word for word in get_args(self.annotation) if str(word) == text), text)
+        if kind is tuple:
+            return [item.strip() for item in text.split(",")]
+        if kind is dict:
+            try:
+                return yaml.safe_load(text)
+            except yaml.YAMLError:
+                # Not chained: PyYAML's text quotes the value.
+                raise ConfigError(f"{self.name} should be JSON or YAML on one line") from None
+        return text
+
+
+def _variables(model: type[BaseModel], section: tuple[str, ...] = ()) -> Iterator[_Variable]:
+    """Yield the variable of every field, sections opened."""
+    for name, field in model.model_fields.items():
+        location = (*section, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _variables(field.annotation, location)
+        else:
+            yield _Variable(PREFIX + "_".join(location).upper(), location, field.annotation)
+
+
+def _refuse_unknown(given: Iterable[str]) -> None:
+    known = variable_names()
+    unknown = [name for name in sorted(given) if name not in known]
+    if not unknown:
+        return
+    said = [f"the environment variable {name} is not known{_hint(name, known)}" for name in unknown]
+    raise ConfigError("\n".join(said), remedy="correct its name or unset it")
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    # Stricter than for keys: all variables are alike in their prefix.
+    hint = suggest(name, known, cutoff=0.75)
+    return f", {hint}" if hint else ""
+
+
+def _override(settings: Settings, given: Mapping[str, str]) -> Settings:
+    """Validate the file's settings again with the variables' values in their places."""
+    chosen = [each for each in _variables(Settings) if each.name in given]
+    # The file is known to be good, so whatever fails now is a variable's doing.
+    document = settings.model_dump(exclude_unset=True)
+    for variable in chosen:
+        holder = document
+        for key in variable.location[:-1]:
+            holder = holder.setdefault(key, {})
+        holder[variable.location[-1]] = variable.read(given[variable.name])
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        said = [f"{_name_at(where, chosen)}: {what}" for where, what in explain(error, Settings)]
+        # Not chained: pydantic's own text repeats the values, secrets among them.
+        raise ConfigError("\n".join(said), remedy="correct the variable or unset it") from None
+
+
+def _name_at(location: Location, chosen: Iterable[_Variable]) -> str:
+    return next(
+        (each.name for each in chosen if location[: len(each.location)] == each.location),
+        "the environment",
+    )

@@ -1,0 +1,77 @@
+"""How a call ends: one door, whatever the cause, so that each call closes exactly once."""
+
+from dataclasses import dataclass
+
+from bridge.engine.effects import CallClosed, CloseSession, HangUp, RejectCall
+from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.turns import Trigger
+from bridge.errors import BridgeError, ConfigError, Fault, Outcome, ProtocolError, UpstreamError
+
+SIP_SERVICE_UNAVAILABLE = 503
+"""RFC 3261 section 21.5.4: the carrier may try another route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Outcome, fault owner and reason code (a metric label) of a call's end."""
+
+    outcome: Outcome
+    fault: Fault
+    reason: str
+
+
+END_CALL = Ending(Outcome.COMPLETED, Fault.NONE, "end_call")
+MAX_DURATION = Ending(Outcome.MAX_DURATION, Fault.NONE, "max_duration")
+SHUTDOWN = Ending(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
+SESSION_TIMEOUT = Ending(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "timeout")
+CANCELLED = Ending(Outcome.CANCELLED, Fault.CALLER, "cancelled")
+CALLER_HUNG_UP = Ending(Outcome.COMPLETED, Fault.NONE, "caller_hung_up")
+HUNG_UP_HERE = Ending(Outcome.COMPLETED, Fault.NONE, "hung_up_here")
+
+
+def reason_of(error: BridgeError) -> str:
+    """Return the reason code of an error: never its text, which may hold more than a label may."""
+    match error:
+        case UpstreamError():
+            return error.code
+        case ProtocolError():
+            return "protocol_error"
+        case ConfigError():
+            return "config_error"
+        case _:
+            return "internal_error"
+
+
+def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effects:
+    """End the call on both sides; nothing may follow.
+
+    Args:
+        call: the call.
+        ending: why.
+        dialog_over: the SIP dialog is gone already, so neither BYE nor a refusal is due.
+    """
+    if not dialog_over:
+        unanswered = call.stage in (Stage.NEW, Stage.RINGING)
+        yield RejectCall(SIP_SERVICE_UNAVAILABLE, "Service Unavailable") if unanswered else HangUp()
+    if call.stage is not Stage.NEW:
+        yield CloseSession()
+    for timer in sorted(call.timers):
+        yield from call.stop_timer(timer)
+    yield from call.transcript.unspoken()
+    if call.stage is Stage.TALKING:
+        call.note_counters()
+    call.stage = Stage.CLOSED
+    yield from call.move(Trigger.CLOSED)
+    yield from call.take_changes()
+    yield CallClosed(ending.outcome, ending.fault, ending.reason)
+
+
+def lose_session(call: CallState, error: BridgeError) -> Effects:
+    """End the call because its session could not be had, or went."""
+    if call.stage in (Stage.NEW, Stage.RINGING):
+        outcome = Outcome.SESSION_UNAVAILABLE
+    else:
+        outcome = Outcome.SESSION_LOST
+    if call.stage is Stage.TALKING:
+        yield from call.move(Trigger.SESSION_LOST)
+    yield from close(call, Ending(outcome, error.fault, reason_of(error)))

@@ -1,0 +1,171 @@
+"""One call's core: inputs in, effects out, nothing else.
+
+Invariants: pure (no I/O, no clock, no task); every member of :data:`Input` has a handler or is
+named among those that the core leaves alone; the last effect of every call is its one CallClosed,
+and nothing comes out after it. Runs in the loop's thread; the runner carries out the effects of one
+input before it feeds the next, so that flushes and reports of the playout keep their order.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from bridge.engine import caller, interruption, lifecycle, playout, responses, toolcalls
+from bridge.engine.effects import Effect, TransitionRefused
+from bridge.engine.inputs import (
+    AudioAppended,
+    CallAnswered,
+    CallEnded,
+    CallOffered,
+    DigitReceived,
+    HoldChanged,
+    Input,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutStarted,
+    SessionFailed,
+    SessionReady,
+    ShutdownRequested,
+    TimerFired,
+    ToolFinished,
+)
+from bridge.engine.policy import CallPolicy
+from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.turns import State
+from bridge.realtime import events
+
+__all__ = ["IGNORED", "LIFECYCLE", "TALK", "CallCore", "CallPolicy"]
+
+# Each handler takes the member of Input that is its key (a test holds the two together), which
+# a mapping's type cannot say.
+Handler = Callable[[CallState, Any, int], Effects]
+
+LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
+    {
+        CallOffered: lifecycle.on_call_offered,
+        SessionReady: lifecycle.on_session_ready,
+        SessionFailed: lifecycle.on_session_failed,
+        CallAnswered: lifecycle.on_call_answered,
+        CallEnded: lifecycle.on_call_ended,
+        ShutdownRequested: lifecycle.on_shutdown_requested,
+        TimerFired: lifecycle.on_timer_fired,
+        events.ConversationCreated: lifecycle.on_conversation_created,
+        events.ErrorReported: responses.on_error_reported,
+        HoldChanged: caller.on_hold_changed,
+    }
+)
+"""Inputs that mean something at any time."""
+
+TALK: Mapping[type[Input], Handler] = MappingProxyType(
+    {
+        AudioAppended: caller.on_audio_appended,
+        events.SpeechStarted: interruption.on_speech_started,
+        events.SpeechStopped: caller.on_speech_stopped,
+        events.InputCommitted: caller.on_input_committed,
+        events.InputCleared: caller.on_input_cleared,
+        events.InputTranscriptCompleted: caller.on_input_transcript,
+        DigitReceived: caller.on_digit,
+        events.ResponseCreated: responses.on_response_created,
+        events.AudioDelta: responses.on_audio_delta,
+        events.AudioDone: responses.on_audio_done,
+        events.TranscriptDelta: responses.on_transcript_delta,
+        events.TranscriptDone: responses.on_transcript_done,
+        events.ResponseDone: responses.on_response_done,
+        events.OutputItemDone: toolcalls.on_output_item_done,
+        ToolFinished: toolcalls.on_tool_finished,
+        PlayoutStarted: playout.on_playout_started,
+        PlayoutDrained: playout.on_playout_drained,
+        PlayoutFlushed: interruption.on_playout_flushed,
+    }
+)
+"""Inputs of the conversation: refused before the call is answered."""
+
+IGNORED: frozenset[type[Input]] = frozenset(
+    {
+        # The session layer has acted on these.
+        events.SessionCreated,
+        events.SessionUpdated,
+        events.RateLimitsUpdated,
+        events.UnknownEvent,
+        # Items are followed through their response or their turn.
+        events.ItemAdded,
+        events.ItemDone,
+        events.ItemRetrieved,
+        events.ItemTruncated,
+        events.ItemDeleted,
+        events.OutputItemAdded,
+        events.ContentPartAdded,
+        events.ContentPartDone,
+        # Announced again, whole, by a later event.
+        events.FunctionArgumentsDelta,
+        events.FunctionArgumentsDone,
+        events.InputTranscriptDelta,
+        events.InputTranscriptSegment,
+        events.InputTimedOut,
+        # A caller whose words are unknown was heard all the same.
+        events.InputTranscriptFailed,
+        # Nothing of a text answer can be heard.
+        events.TextDelta,
+        events.TextDone,
+        # The server runs these alone (MCP), or for other transports (WebRTC, SIP).
+        events.McpToolsListed,
+        events.McpArgumentsDelta,
+        events.McpArgumentsDone,
+        events.McpCallChanged,
+        events.OutputBufferChanged,
+        events.DtmfReceived,
+    }
+)
+"""Inputs that the core leaves alone."""
+
+_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class CallCore:
+    """The decisions of one call.
+
+    Args:
+        policy: what the dialplan decided.
+    """
+
+    def __init__(self, policy: CallPolicy) -> None:
+        self._call = CallState(policy)
+
+    @property
+    def state(self) -> State:
+        """Where the turn machine stands."""
+        return self._call.turns.state
+
+    @property
+    def closed(self) -> bool:
+        """Whether CallClosed was given: nothing more will come."""
+        return self._call.stage is Stage.CLOSED
+
+    def feed(self, event: Input, now_ns: int) -> list[Effect]:
+        """Take one input.
+
+        Args:
+            event: what happened.
+            now_ns: monotonic time of it, never before that of the input before.
+
+        Returns:
+            What to do about it, in this order; at most one StateChanged, last but for CallClosed.
+        """
+        call = self._call
+        if call.stage is Stage.CLOSED:
+            return []
+        # Only server events carry an event_id, and not all of those (`protocol.md` section 3).
+        call.last_event_id = getattr(event, "event_id", None) or call.last_event_id
+        kind = type(event)
+        if kind in IGNORED:
+            return []
+        handler = LIFECYCLE.get(kind)
+        if handler is None:
+            if call.stage is not Stage.TALKING:
+                name = _WORD_START.sub("_", kind.__name__).lower()
+                return [TransitionRefused(call.turns.state, name)]
+            handler = TALK[kind]
+        effects = list(handler(call, event, now_ns))
+        effects.extend(call.take_changes())
+        return effects

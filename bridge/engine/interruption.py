@@ -1,0 +1,73 @@
+"""The interruption: one transaction from the caller's first sound to the truncated item.
+
+    SpeechStarted  -> silence the tx ring, cancel the active response, drop its later deltas
+    PlayoutFlushed -> truncate each part with unheard audio to what PJSIP took of it
+
+Sources: `design.md` section 4, `protocol.md` section 7. Milliseconds come from PJSIP's read
+position (PlayedItem), never from bytes received: deltas run seconds ahead of what is heard.
+"""
+
+from bridge.engine.effects import FlushPlayout, Interrupted, Send
+from bridge.engine.inputs import PlayoutFlushed, Timer
+from bridge.engine.requests import cancel_response
+from bridge.engine.state import CallState, Cut, Effects
+from bridge.engine.toolcalls import keep_call
+from bridge.engine.turns import Trigger
+from bridge.realtime.commands import TruncateItem
+from bridge.realtime.events import SpeechStarted
+from bridge.realtime.ids import ItemId
+
+
+def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:
+    """Cut the agent off if it is heard, about to be heard, or making an answer."""
+    call.caller_speaking = True
+    call.responses.expected = False
+    call.turn_clock = None
+    active = call.responses.active
+    if not call.playing and active is None:
+        yield from call.stop_timer(Timer.RESPONSE)
+        yield from call.move(Trigger.SPEECH_STARTED)
+        return
+    yield FlushPlayout()
+    yield from cancel_response(call, tell_server=not call.policy.server_cancels)
+    yield from call.stop_timer(Timer.RESPONSE)
+    yield from keep_call(call, answer=active is None)
+    call.playing = False
+    call.cut = call.cut or Cut(now_ns, active.response_id if active is not None else None)
+    yield from call.move(Trigger.INTERRUPTED)
+
+
+def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> Effects:
+    """Bring the server's memory of its answer down to what was heard."""
+    cut, call.cut = call.cut, None
+    response_id = cut.response_id if cut is not None else None
+    ends = {
+        (part.item_id, part.content_index): min(part.played_ms, part.queued_ms)
+        for part in event.parts
+    }
+    growing = call.transcript.growing_part(response_id) if response_id is not None else None
+    if growing is not None:
+        # Heard to its last byte so far, but the server has generated more than it had sent.
+        item_id, content_index, given_ms = growing
+        ends.setdefault((item_id, content_index), given_ms)
+    for (item_id, content_index), heard_ms in ends.items():
+        yield Send(TruncateItem(item_id, content_index, heard_ms))
+    yield from call.transcript.cut(ends, response_id)
+    if cut is not None:
+        yield from _report(call, ends, now_ns - cut.since_ns)
+    call.note_counters()
+    if not (yield from call.move(Trigger.PLAYOUT_FLUSHED)):
+        return
+    if call.responses.active is not None:
+        yield from call.move(Trigger.RESPONSE_CREATED)
+    elif call.responses.expected:
+        yield from call.move(Trigger.SPEECH_STOPPED)
+
+
+def _report(call: CallState, ends: dict[tuple[ItemId, int], int], stop_ns: int) -> Effects:
+    item_id: ItemId | None = None
+    played_ms = 0
+    if ends:
+        (item_id, _), played_ms = next(iter(ends.items()))
+        call.note(item_id=item_id, played_ms=played_ms)
+    yield Interrupted(item_id, played_ms, stop_ns)

@@ -1,0 +1,195 @@
+"""The interruption ledger of one call: which agent audio lies where, and what of it was heard.
+
+Invariants: heard is what PJSIP took from the tx ring, sample by sample, per content part; a gap
+between two pieces of a part (underrun) counts for nobody; what was written behind the read position
+was never heard. Positions are absolute 8 kHz sample counts of the tx ring since the call's start.
+Used by the pump in the loop's thread; pure.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.realtime.ids import ItemId
+
+SAMPLES_PER_MS = 8
+REMEMBERED_PARTS = 64
+"""Parts whose heard time stays queryable: an answer has one or two, so dozens of turns."""
+
+_WHOLE_SAMPLE = 1.0
+"""Rests under one sample (24 kHz counts that are no multiple of three) can't be heard."""
+
+
+def _to_ms(samples: float) -> int:
+    return int(samples // SAMPLES_PER_MS)
+
+
+@dataclass(slots=True)
+class _Part:
+    """One content part. ``pieces`` are [start, end) in the ring, in order, not yet taken."""
+
+    item_id: ItemId
+    content_index: int
+    accepted: float = 0.0
+    written: int = 0
+    played: int = 0
+    sounding: bool = False
+    pieces: deque[tuple[int, int]] = field(default_factory=deque)
+
+    @property
+    def over(self) -> bool:
+        return not self.pieces and self.accepted - self.written < _WHOLE_SAMPLE
+
+    def take(self, read_position: int) -> int:
+        taken = 0
+        while self.pieces and self.pieces[0][0] < read_position:
+            start, end = self.pieces.popleft()
+            if end > read_position:
+                self.pieces.appendleft((read_position, end))
+                end = read_position
+            taken += end - start
+        self.played += taken
+        return taken
+
+    def summary(self) -> PlayedItem:
+        queued = max(self.accepted, float(self.written))
+        return PlayedItem(self.item_id, self.content_index, _to_ms(self.played), _to_ms(queued))
+
+
+class PlayoutLedger:
+    """What the playout owes and has delivered.
+
+    Order of calls for a piece of audio: :meth:`queue` when it is accepted, :meth:`append` when it
+    (or a part of it) is written into the ring, :meth:`advance` on every tick.
+    """
+
+    def __init__(self) -> None:
+        self._parts: deque[_Part] = deque()
+        self._heard: dict[tuple[ItemId, int], int] = {}
+        self._read_position = 0
+        self._total_heard = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything is queued or written that was not yet taken."""
+        return bool(self._parts)
+
+    @property
+    def total_heard_ms(self) -> int:
+        """Agent audio heard in the whole call, milliseconds."""
+        return _to_ms(self._total_heard)
+
+    def queue(self, item_id: ItemId, content_index: int, samples_8k: float) -> None:
+        """Note audio that was accepted but is not in the ring yet.
+
+        Args:
+            item_id: item that it belongs to.
+            content_index: content part of that item.
+            samples_8k: its size in 8 kHz samples, a third of its 24 kHz samples.
+        """
+        if samples_8k > 0:
+            self._part(item_id, content_index).accepted += samples_8k
+
+    def append(self, item_id: ItemId, content_index: int, start_position: int, count: int) -> None:
+        """Note audio written into the ring; settles what :meth:`queue` promised.
+
+        Args:
+            item_id: item that it belongs to.
+            content_index: content part of that item.
+            start_position: absolute position of its first sample; never before the end of what was
+                appended last.
+            count: 8 kHz samples, fill between items not included.
+        """
+        if count <= 0:
+            return
+        part = self._part(item_id, content_index)
+        part.written += count
+        start, end = max(start_position, self._read_position), start_position + count
+        if start >= end:
+            return
+        if part.pieces and part.pieces[-1][1] == start:
+            start, _ = part.pieces.pop()
+        part.pieces.append((start, end))
+
+    def advance(self, read_position: int) -> list[PlayoutStarted | PlayoutDrained]:
+        """Account for what PJSIP has taken.
+
+        Args:
+            read_position: absolute position of the next sample that PJSIP will take.
+
+        Returns:
+            Parts that became audible, in order, then PlayoutDrained if nothing is left. A part that
+            goes on after PlayoutDrained becomes audible anew.
+        """
+        self._read_position = max(self._read_position, read_position)
+        if not self._parts:
+            return []
+        events: list[PlayoutStarted | PlayoutDrained] = []
+        for part in self._take():
+            if not part.sounding:
+                part.sounding = True
+                events.append(PlayoutStarted(part.item_id, part.content_index))
+        while self._parts and self._parts[0].over:
+            self._parts.popleft()
+        if not self._parts:
+            events.append(PlayoutDrained())
+        return events
+
+    def flush(self, read_position: int) -> tuple[PlayedItem, ...]:
+        """Forget everything that was not taken yet.
+
+        Args:
+            read_position: position from which the ring was silenced.
+
+        Returns:
+            Every part with unheard audio, in playing order, the one that was cut first.
+        """
+        self._read_position = max(self._read_position, read_position)
+        for _ in self._take():
+            pass
+        cut = tuple(part.summary() for part in self._parts if not part.over)
+        self._parts.clear()
+        return cut
+
+    def heard_ms(self, item_id: ItemId, content_index: int | None = None) -> int:
+        """Tell how much of an item was heard, also after it was played or flushed.
+
+        Args:
+            item_id: the item.
+            content_index: one part of it; None for all.
+
+        Returns:
+            Milliseconds; 0 for an item never heard or forgotten
+            (:data:`REMEMBERED_PARTS` are kept).
+        """
+        return _to_ms(
+            sum(
+                samples
+                for (item, index), samples in self._heard.items()
+                if item == item_id and content_index in (None, index)
+            )
+        )
+
+    def _take(self) -> Iterable[_Part]:
+        for part in self._parts:
+            taken = part.take(self._read_position)
+            if taken:
+                self._total_heard += taken
+                self._remember(part, taken)
+                yield part
+
+    def _remember(self, part: _Part, taken: int) -> None:
+        key = (part.item_id, part.content_index)
+        self._heard[key] = self._heard.pop(key, 0) + taken
+        if len(self._heard) > REMEMBERED_PARTS:
+            del self._heard[next(iter(self._heard))]
+
+    def _part(self, item_id: ItemId, content_index: int) -> _Part:
+        for part in reversed(self._parts):
+            if part.item_id == item_id and part.content_index == content_index:
+                return part
+        heard = self._heard.get((item_id, content_index), 0)
+        part = _Part(item_id, content_index, accepted=heard, written=heard, played=heard)
+        self._parts.append(part)
+        return part

@@ -1,0 +1,125 @@
+"""A call from its INVITE to its end, and the timers that bound it.
+
+The INVITE is answered only when the session is ready; a session that can't be had in time gives
+503 (`design.md` section 7).
+"""
+
+from bridge.engine.closing import (
+    CALLER_HUNG_UP,
+    CANCELLED,
+    END_CALL,
+    HUNG_UP_HERE,
+    MAX_DURATION,
+    SESSION_TIMEOUT,
+    SHUTDOWN,
+    Ending,
+    close,
+    lose_session,
+)
+from bridge.engine.effects import (
+    AnswerCall,
+    FlushPlayout,
+    OpenSession,
+    RingCall,
+    TransitionRefused,
+)
+from bridge.engine.inputs import (
+    CallAnswered,
+    CallEnded,
+    CallOffered,
+    SessionFailed,
+    SessionReady,
+    ShutdownRequested,
+    Timer,
+    TimerFired,
+)
+from bridge.engine.latency import TurnClock
+from bridge.engine.requests import on_response_overdue, request_response
+from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.turns import Trigger
+from bridge.errors import Fault, Outcome
+from bridge.realtime.events import ConversationCreated
+from bridge.realtime.session_config import ResponseConfig
+
+_FIRST_FAILURE_CODE = 300
+"""SIP final responses from here on are no success (RFC 3261 section 7.2)."""
+
+
+def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects:
+    """Ring, and open the session meanwhile."""
+    if call.stage is not Stage.NEW:
+        return
+    call.stage = Stage.RINGING
+    yield RingCall()
+    yield OpenSession()
+    yield from call.start_timer(Timer.SESSION_READY, call.policy.session_ready_ms)
+
+
+def on_session_ready(call: CallState, event: SessionReady, now_ns: int) -> Effects:
+    """Answer: the agent can listen and speak from the first second."""
+    call.note(session_id=event.session_id)
+    if call.stage is Stage.RINGING:
+        call.stage = Stage.ANSWERING
+        yield from call.stop_timer(Timer.SESSION_READY)
+        yield AnswerCall()
+
+
+def on_session_failed(call: CallState, event: SessionFailed, now_ns: int) -> Effects:
+    """End the call: there is nobody for the caller to talk to."""
+    yield from lose_session(call, event.error)
+
+
+def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effects:
+    """Begin the conversation, with the greeting if the dialplan wants one."""
+    if call.stage is not Stage.ANSWERING:
+        # Repeated, or not our answer: there is no session to talk with yet.
+        yield TransitionRefused(call.turns.state, Trigger.ANSWERED)
+        return
+    call.stage = Stage.TALKING
+    yield from call.move(Trigger.ANSWERED)
+    if call.policy.max_duration_ms is not None:
+        yield from call.start_timer(Timer.MAX_DURATION, call.policy.max_duration_ms)
+    if call.policy.greet:
+        call.turn_clock = TurnClock(answered_ns=now_ns)
+        config = ResponseConfig(instructions=call.policy.greeting_instructions)
+        yield from request_response(call, config)
+
+
+def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
+    """Close the call after its SIP dialog."""
+    if event.by_caller:
+        ending = CALLER_HUNG_UP if call.stage is Stage.TALKING else CANCELLED
+    elif event.sip_code >= _FIRST_FAILURE_CODE:
+        ending = Ending(Outcome.MEDIA_FAILED, Fault.CARRIER, f"sip_{event.sip_code}")
+    else:
+        ending = HUNG_UP_HERE
+    yield from close(call, ending, dialog_over=True)
+
+
+def on_shutdown_requested(call: CallState, event: ShutdownRequested, now_ns: int) -> Effects:
+    """End the call because the gateway goes down."""
+    if call.stage is Stage.TALKING:
+        yield FlushPlayout()
+    yield from close(call, SHUTDOWN)
+
+
+def on_conversation_created(call: CallState, event: ConversationCreated, now_ns: int) -> Effects:
+    """Put the conversation's id down."""
+    call.note(conversation_id=event.conversation_id)
+    yield from ()
+
+
+def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
+    """Act on a timer; one that was stopped while it fired is stale."""
+    if event.timer not in call.timers:
+        return
+    call.timers.remove(event.timer)
+    match event.timer:
+        case Timer.SESSION_READY:
+            yield from close(call, SESSION_TIMEOUT)
+        case Timer.RESPONSE:
+            yield from on_response_overdue(call)
+        case Timer.MAX_DURATION:
+            yield from close(call, MAX_DURATION)
+        case Timer.CLOSING:
+            yield from close(call, END_CALL)

@@ -1,0 +1,58 @@
+"""What the caller hears of the agent, as PJSIP reports it, and whose turn follows from it."""
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.closing import END_CALL, close
+from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.engine.state import CallState, Effects
+from bridge.engine.turns import Trigger
+
+
+def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> Effects:
+    """Enter SPEAKING, and measure the turn at its first audible sample."""
+    item = call.transcript.open_item(event.item_id)
+    if item is None:
+        # A tick's report of an item that was cut in the same tick.
+        return
+    call.note(item_id=event.item_id)
+    if not item.audible and call.turn_clock is not None:
+        measured = call.turn_clock.measure(now_ns)
+        call.turn_clock = None
+        if measured is not None:
+            yield measured
+            if measured.total_ns is not None:
+                item.latency_ms = round(measured.total_ns / NS_PER_MS)
+                if item.spoken:
+                    yield item.turn()
+    item.audible = True
+    yield from call.move(Trigger.PLAYOUT_STARTED)
+
+
+def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:
+    """Give the turn to the caller, unless the agent has more to come."""
+    call.playing = False
+    call.note_counters()
+    yield from settle(call, Trigger.PLAYOUT_DRAINED)
+
+
+def settle(call: CallState, trigger: Trigger) -> Effects:
+    """Decide whose turn it is after a response or the playout ended.
+
+    Args:
+        call: the call.
+        trigger: RESPONSE_DONE or PLAYOUT_DRAINED.
+    """
+    if call.playing:
+        return
+    if call.ending is not None and call.responses.running is None:
+        yield from call.transcript.played()
+        yield from close(call, END_CALL)
+        return
+    if call.agent_busy:
+        if trigger is Trigger.PLAYOUT_DRAINED:
+            yield from call.move(Trigger.PLAYOUT_PAUSED)
+        return
+    call.turn_clock = None
+    for turn in call.transcript.played():
+        call.note(played_ms=turn.heard_ms or 0)
+        yield turn
+    yield from call.move(trigger)

@@ -1,0 +1,37 @@
+"""What a dialplan decides about one call's core. Fixed for the call; times in milliseconds."""
+
+from dataclasses import dataclass
+
+CLOSING_GRACE_MS = 5_000
+"""How long a goodbye may outlast its own audio before the call ends anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """How a call is run.
+
+    Attributes:
+        session_ready_ms: how long the caller may ring while the session opens; then 503.
+        max_duration_ms: from the answer; None for no limit.
+        greet: the agent speaks first.
+        greeting_instructions: instructions of the greeting's response alone; None for the
+            session's own.
+        response_timeout_ms: how long an answer may owe its first audio before one retry.
+        tools: names that the runner can run; others are refused towards the model. ``end_call`` is
+            built in and need not be listed.
+        server_cancels: the session interrupts its response by itself (``interrupt_response``), so
+            ``response.cancel`` is not sent.
+        digits_to_model: keypad digits become user text and ask for an answer.
+        vad_trailing_silence_ms: silence that the server includes in ``audio_end_ms`` of
+            ``speech_stopped``; taken off when the caller's last sound is put in time.
+    """
+
+    session_ready_ms: int = 5_000
+    max_duration_ms: int | None = None
+    greet: bool = True
+    greeting_instructions: str | None = None
+    response_timeout_ms: int = 10_000
+    tools: frozenset[str] = frozenset()
+    server_cancels: bool = False
+    digits_to_model: bool = True
+    vad_trailing_silence_ms: int = 0

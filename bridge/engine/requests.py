@@ -1,0 +1,83 @@
+"""When the model is asked to respond, and what happens when it doesn't.
+
+Invariant: the default conversation runs one response at a time (`protocol.md` section 5), so a
+request waits, as ``owed``, while one runs or is due, and while the caller speaks.
+"""
+
+from bridge.engine.effects import Send, UpstreamErrorSeen
+from bridge.engine.inputs import Timer
+from bridge.engine.state import CallState, Effects
+from bridge.engine.turns import Trigger
+from bridge.realtime.commands import CancelResponse, CreateResponse
+from bridge.realtime.session_config import ResponseConfig
+
+RESPONSE_TIMEOUT = "response_timeout"
+"""Our own code among the upstream's, for an answer that never began."""
+
+
+def request_response(call: CallState, config: ResponseConfig | None = None) -> Effects:
+    """Ask for a response now, or remember that one is owed.
+
+    Args:
+        call: the call.
+        config: overrides for this response; a request that has to wait loses them.
+    """
+    responses = call.responses
+    if call.ending is not None:
+        return
+    if responses.running is not None or responses.awaited or call.caller_speaking:
+        responses.owed = True
+        return
+    responses.retried = False
+    yield from _send_request(call, config or ResponseConfig())
+
+
+def pay_owed(call: CallState) -> Effects:
+    """Ask for the owed response, if there is one and nothing stands against it."""
+    if call.responses.owed:
+        yield from request_response(call)
+
+
+def expect_response(call: CallState) -> Effects:
+    """Wait for the response that turn detection makes by itself; it sees all items sent so far."""
+    call.responses.expected = True
+    call.responses.owed = False
+    call.responses.retried = False
+    yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
+
+
+def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
+    """Cancel the running response: nothing of it will be played or answered any more."""
+    response = call.responses.active
+    if response is None:
+        return
+    response.cancelled = True
+    call.tool_rounds.pop(response.response_id, None)
+    call.note(response_id="")
+    if tell_server:
+        yield Send(CancelResponse(response.response_id))
+
+
+def on_response_overdue(call: CallState) -> Effects:
+    """Handle the response timer: ask once more, then give the turn back to the caller."""
+    responses = call.responses
+    yield UpstreamErrorSeen(RESPONSE_TIMEOUT)
+    config, responses.requested, responses.expected = responses.requested, None, False
+    if responses.active is not None:
+        return
+    # A cancelled response whose end was never reported must not block the call.
+    responses.finish()
+    if responses.retried:
+        call.turn_clock = None
+        yield from call.move(Trigger.RESPONSE_TIMED_OUT)
+        return
+    responses.retried = True
+    yield from _send_request(call, config or ResponseConfig())
+
+
+def _send_request(call: CallState, config: ResponseConfig) -> Effects:
+    call.responses.owed = False
+    call.responses.requested = config
+    yield Send(CreateResponse(config))
+    yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
+    yield from call.move(Trigger.RESPONSE_REQUESTED)

@@ -1,0 +1,204 @@
+"""What a call's core remembers between inputs, and the few ways in which every handler changes it.
+
+Handlers are generators of effects over :class:`CallState`; they run in the loop's thread, one input
+at a time. Fields of the call's Redis hash are collected during one input and leave as one
+StateChanged.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+
+from bridge.engine.effects import (
+    Effect,
+    PhaseChanged,
+    StartTimer,
+    StateChanged,
+    StopTimer,
+    TransitionRefused,
+)
+from bridge.engine.inputs import Timer
+from bridge.engine.latency import InputClock, TurnClock
+from bridge.engine.policy import CallPolicy
+from bridge.engine.transcript import AgentTranscript
+from bridge.engine.turns import Trigger, TurnMachine
+from bridge.realtime.ids import ResponseId, ToolCallId
+from bridge.realtime.session_config import ResponseConfig
+
+Effects = Iterator[Effect]
+"""What a handler gives."""
+
+
+class Stage(enum.Enum):
+    """How far the SIP side has come: which refusal or goodbye is still possible."""
+
+    NEW = enum.auto()
+    RINGING = enum.auto()
+    ANSWERING = enum.auto()
+    TALKING = enum.auto()
+    CLOSED = enum.auto()
+
+
+@dataclass(slots=True)
+class Response:
+    """A response that the server runs."""
+
+    response_id: ResponseId
+    cancelled: bool = False
+    audible: bool = False
+    """Audio of it was given to the playout."""
+
+
+@dataclass(slots=True)
+class ResponseBook:
+    """Which response runs, and which ones are due.
+
+    Attributes:
+        running: from response.created to response.done, cancelled or not.
+        finished: ids that must not come back to life by a repeated event.
+        requested: what we asked for and the server has not begun yet.
+        expected: the server owes one by itself (turn detection ended the caller's turn).
+        owed: we want one as soon as the server may take the request.
+        retried: the overdue one was asked for again.
+    """
+
+    running: Response | None = None
+    finished: deque[ResponseId] = field(default_factory=lambda: deque(maxlen=16))
+    requested: ResponseConfig | None = None
+    expected: bool = False
+    owed: bool = False
+    retried: bool = False
+
+    @property
+    def active(self) -> Response | None:
+        """The running response, unless it was cancelled."""
+        return self.running if self.running is not None and not self.running.cancelled else None
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the server has yet to begin a response."""
+        return self.expected or self.requested is not None
+
+    def active_is(self, response_id: ResponseId) -> bool:
+        """Whether ``response_id`` is the active response."""
+        return self.active is not None and self.active.response_id == response_id
+
+    def finish(self) -> None:
+        """Forget the running response."""
+        if self.running is not None:
+            self.finished.append(self.running.response_id)
+            self.running = None
+
+
+@dataclass(slots=True)
+class ToolRound:
+    """The tool calls of one response; answered together."""
+
+    seen: set[ToolCallId] = field(default_factory=set)
+    pending: set[ToolCallId] = field(default_factory=set)
+    response_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An interruption whose flush was not reported yet.
+
+    Attributes:
+        since_ns: when its cause was fed.
+        response_id: the response cancelled by it, if one was running.
+    """
+
+    since_ns: int
+    response_id: ResponseId | None
+
+
+@dataclass(slots=True)
+class CallState:
+    """Everything about one call that the core knows.
+
+    Attributes:
+        playing: the playout has audio that was not heard yet.
+        ending: the model's ``end_call``, carried out once its goodbye was heard.
+        turn_clock: marks of the agent turn that was not heard yet.
+    """
+
+    policy: CallPolicy
+    turns: TurnMachine = field(default_factory=TurnMachine)
+    stage: Stage = Stage.NEW
+    timers: set[Timer] = field(default_factory=set)
+    responses: ResponseBook = field(default_factory=ResponseBook)
+    tool_rounds: dict[ResponseId, ToolRound] = field(default_factory=dict)
+    transcript: AgentTranscript = field(default_factory=AgentTranscript)
+    held: bool = False
+    caller_speaking: bool = False
+    playing: bool = False
+    cut: Cut | None = None
+    ending: ToolCallId | None = None
+    input_clock: InputClock | None = None
+    turn_clock: TurnClock | None = None
+    user_audio_seq: int = 0
+    agent_audio_seq: int = 0
+    last_event_id: str | None = None
+    # A call starts without a response: its absence is no change.
+    _written: dict[str, str | int] = field(default_factory=lambda: {"response_id": ""})
+    _changed: dict[str, str | int] = field(default_factory=dict)
+
+    @property
+    def agent_busy(self) -> bool:
+        """Whether the agent's turn goes on although nothing is left to hear."""
+        return (
+            self.responses.active is not None
+            or self.responses.awaited
+            or any(round_.pending for round_ in self.tool_rounds.values())
+        )
+
+    def move(self, trigger: Trigger) -> Generator[Effect, None, bool]:
+        """Step the turn machine; the one door for phases.
+
+        Returns:
+            Whether the table had a row.
+        """
+        transition = self.turns.step(trigger)
+        if transition is None:
+            yield TransitionRefused(self.turns.state, trigger)
+            return False
+        if transition.new is not transition.old:
+            yield PhaseChanged(transition.old, transition.new, trigger)
+            self.note_phase()
+        return True
+
+    def start_timer(self, timer: Timer, after_ms: int) -> Effects:
+        """Start a timer, or start it anew."""
+        self.timers.add(timer)
+        yield StartTimer(timer, after_ms)
+
+    def stop_timer(self, timer: Timer) -> Effects:
+        """Stop a timer if it runs."""
+        if timer in self.timers:
+            self.timers.remove(timer)
+            yield StopTimer(timer)
+
+    def note(self, **fields: str | int) -> None:
+        """Change fields of the Redis hash; those that already have the value are left out."""
+        for name, value in fields.items():
+            if self._written.get(name) != value:
+                self._written[name] = self._changed[name] = value
+
+    def note_phase(self) -> None:
+        """Put the phase down: ``held`` while the far end holds, else the turn machine's state."""
+        self.note(phase="held" if self.held else self.turns.state)
+
+    def note_counters(self) -> None:
+        """Put sequence numbers down; at turn boundaries only, not for every packet."""
+        self.note(
+            last_user_audio_seq=self.user_audio_seq, last_agent_audio_seq=self.agent_audio_seq
+        )
+        if self.last_event_id is not None:
+            self.note(last_ack_event_id=self.last_event_id)
+
+    def take_changes(self) -> Effects:
+        """Give what :meth:`note` collected, if anything."""
+        if self._changed:
+            changed, self._changed = self._changed, {}
+            yield StateChanged(changed)

@@ -1,0 +1,133 @@
+"""The agent's side of the transcript: what each item says, how much of it was given to the playout,
+how much was heard.
+
+An item is *open* until all its audio was heard, or it was cut. Bounded: the oldest items are
+forgotten.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from bridge.engine.effects import Speaker, TurnSpoken
+from bridge.realtime.ids import ItemId, ResponseId
+
+PLAYOUT_BYTES_PER_MS = 48
+"""24 kHz 16-bit mono, what PlayAudio carries."""
+REMEMBERED_ITEMS = 32
+
+PartEnds = Mapping[tuple[ItemId, int], int]
+"""(item, content_index) -> milliseconds heard, of parts that were cut."""
+
+
+@dataclass(slots=True)
+class AgentItem:
+    """One item of the agent. Maps are keyed by content_index."""
+
+    item_id: ItemId
+    response_id: ResponseId
+    texts: dict[int, str] = field(default_factory=dict)
+    given_bytes: dict[int, int] = field(default_factory=dict)
+    complete_parts: set[int] = field(default_factory=set)
+    spoken: bool = False
+    audible: bool = False
+    open: bool = True
+    latency_ms: int | None = None
+    heard_ms: int | None = None
+    interrupted: bool = False
+
+    def given_ms(self, content_index: int) -> int:
+        """Return how much of a part the playout was given, milliseconds."""
+        return self.given_bytes.get(content_index, 0) // PLAYOUT_BYTES_PER_MS
+
+    def heard_with(self, ends: PartEnds) -> int:
+        """Return what was heard if the parts in ``ends`` were cut and all others played."""
+        return sum(
+            ends.get((self.item_id, index), self.given_ms(index)) for index in self.given_bytes
+        )
+
+    def turn(self) -> TurnSpoken:
+        """Return the transcript line as it is known now."""
+        self.spoken = True
+        return TurnSpoken(
+            Speaker.AGENT,
+            self.item_id,
+            "".join(text for _, text in sorted(self.texts.items())),
+            self.latency_ms,
+            self.heard_ms,
+            self.interrupted,
+        )
+
+
+class AgentTranscript:
+    """The agent's items of one call, latest last."""
+
+    def __init__(self) -> None:
+        self._items: dict[ItemId, AgentItem] = {}
+
+    def item(self, item_id: ItemId, response_id: ResponseId) -> AgentItem:
+        """Return an item, known or new."""
+        known = self._items.get(item_id)
+        if known is None:
+            known = self._items[item_id] = AgentItem(item_id, response_id)
+            if len(self._items) > REMEMBERED_ITEMS:
+                del self._items[next(iter(self._items))]
+        return known
+
+    def open_item(self, item_id: ItemId) -> AgentItem | None:
+        """Return an item that can still become audible."""
+        item = self._items.get(item_id)
+        return item if item is not None and item.open else None
+
+    def given_ms(self, response_id: ResponseId) -> int:
+        """Return how much audio of a response the playout was given, milliseconds."""
+        items = [item for item in self._items.values() if item.response_id == response_id]
+        return sum(item.given_ms(index) for item in items for index in item.given_bytes)
+
+    def growing_part(self, response_id: ResponseId) -> tuple[ItemId, int, int] | None:
+        """Find the part that a response was still generating.
+
+        Returns:
+            Item, content_index and milliseconds given to the playout; None if its last part was
+            complete or it has no audio.
+        """
+        for item in reversed(self._items.values()):
+            if item.response_id == response_id and item.given_bytes:
+                index = next(reversed(item.given_bytes))
+                if index in item.complete_parts:
+                    return None
+                return item.item_id, index, item.given_ms(index)
+        return None
+
+    def played(self) -> Iterator[TurnSpoken]:
+        """Close all open items as heard to their end."""
+        for item in self._open():
+            item.open = False
+            if item.given_bytes:
+                item.heard_ms = item.heard_with({})
+                yield item.turn()
+
+    def cut(self, ends: PartEnds, response_id: ResponseId | None) -> Iterator[TurnSpoken]:
+        """Close all open items after an interruption.
+
+        Args:
+            ends: what was heard of each part with unheard audio.
+            response_id: the response that was cancelled with it, if one was running.
+        """
+        cut_items = {item_id for item_id, _ in ends}
+        for item in self._open():
+            item.open = False
+            item.heard_ms = item.heard_with(ends)
+            silenced = not item.given_bytes and item.response_id == response_id
+            item.interrupted = item.item_id in cut_items or silenced
+            if item.texts or item.given_bytes:
+                yield item.turn()
+
+    def unspoken(self) -> Iterator[TurnSpoken]:
+        """Close the open items whose text was never reported (the call ends)."""
+        for item in self._open():
+            item.open = False
+            if not item.spoken and item.texts:
+                yield item.turn()
+
+    def _open(self) -> list[AgentItem]:
+        return [item for item in self._items.values() if item.open]

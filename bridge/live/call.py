@@ -1,0 +1,346 @@
+"""One live call: the only place where a core's effects become I/O.
+
+The runner listens to its leg, its line in the pump and its session, feeds their events to the
+:class:`~bridge.engine.core.CallCore`, and carries out what comes back, in order. All in the loop's
+thread; :meth:`CallRunner.run` is the call's one task and ends when everything of the call has.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.core import CallCore
+from bridge.engine.effects import (
+    AnswerCall,
+    CallClosed,
+    CloseSession,
+    Effect,
+    FlushPlayout,
+    HangUp,
+    OpenSession,
+    PlayAudio,
+    RejectCall,
+    RingCall,
+    RunTool,
+    Send,
+    StartTimer,
+    StopTimer,
+)
+from bridge.engine.inputs import (
+    AudioAppended,
+    CallAnswered,
+    CallEnded,
+    CallOffered,
+    DigitReceived,
+    HoldChanged,
+    Input,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutStarted,
+    SessionFailed,
+    SessionReady,
+    ShutdownRequested,
+    Timer,
+    TimerFired,
+    ToolFinished,
+)
+from bridge.engine.policy import CallPolicy
+from bridge.errors import BridgeError, UpstreamError
+from bridge.live.record import CallRecord, CallSummary
+from bridge.live.services import Route, Services
+from bridge.realtime.commands import AppendAudio
+from bridge.realtime.events import ResponseDone, ServerEvent, UnknownEvent
+from bridge.routing.models import Dialplan
+from bridge.routing.session import greeting_instructions, session_config
+from bridge.session.realtime import RealtimeSession
+from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path, UpstreamPhase
+from bridge.telemetry.logs import bind_call, call_context
+from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.pump import Line
+from bridge.telephony.recorder import Recorder
+
+log = structlog.get_logger(__name__)
+
+_FRAME_MS = 20
+"""RTP brings audio in pieces of this length (ptime)."""
+
+
+def policy_of(dialplan: Dialplan) -> CallPolicy:
+    """Return the core's policy for calls on a dialplan."""
+    return CallPolicy(
+        session_ready_ms=dialplan.limits.session_ready_ms,
+        max_duration_ms=dialplan.limits.max_call_ms,
+        greet=dialplan.agent.greeting is not None,
+        greeting_instructions=greeting_instructions(dialplan),
+        response_timeout_ms=dialplan.limits.response_timeout_ms,
+    )
+
+
+class CallRunner:
+    """Runs one call. Make it within the callback that offers the leg, then start :meth:`run`.
+
+    Args:
+        leg: an inbound leg in state INCOMING.
+        route: dialplan and arm.
+        services: what calls share.
+    """
+
+    def __init__(self, leg: Leg, route: Route, services: Services) -> None:
+        self.record = CallRecord(leg, route, services)
+        self._leg = leg
+        self._route = route
+        self._services = services
+        self._core = CallCore(policy_of(route.dialplan))
+        self._line: Line | None = None
+        self._recorder: Recorder | None = None
+        self._pending: deque[Input] = deque()
+        self._feeding = False
+        self._over = asyncio.Event()
+        self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._opening: asyncio.Task[None] | None = None
+        self._answered = False
+        self._appended_ms = 0
+        self._append_sequence = 0
+        self._awaiting_send: deque[tuple[int, int]] = deque(maxlen=1000)
+        self._session = RealtimeSession(
+            route.arm.endpoint,
+            route.arm.dialect,
+            services.session,
+            clock=services.clock,
+            on_event=self._on_server_event,
+            on_closed=self._on_session_closed,
+            on_audio_sent=self._on_audio_sent,
+        )
+        # The key is the handler's argument type, which a mapping's type cannot say.
+        self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
+            RingCall: lambda _: self._leg.ring(),
+            AnswerCall: lambda _: self._leg.answer(),
+            RejectCall: lambda effect: self._leg.reject(effect.sip_code, effect.reason),
+            HangUp: lambda _: self._leg.hangup(),
+            OpenSession: self._open_session,
+            CloseSession: lambda _: None,  # run() closes it, once the core has closed the call
+            Send: self._send,
+            PlayAudio: self._play,
+            FlushPlayout: self._flush,
+            StartTimer: self._start_timer,
+            StopTimer: self._stop_timer,
+            RunTool: self._run_tool,
+            CallClosed: self._close,
+            **dict.fromkeys(self.record.kinds, self.record.tell),
+        }
+        leg.listener = self
+        leg.before_row_closes(self._let_line_go)
+
+    async def run(self) -> CallSummary:
+        """Run the call to its end and to the end of all that it holds."""
+        bind_call(self._leg.call_id)
+        self.record.begin()
+        self._feed(CallOffered())
+        try:
+            await self._over.wait()
+        except asyncio.CancelledError:
+            self._feed(ShutdownRequested())
+            raise
+        finally:
+            await self._clean_up()
+        return self.record.summary
+
+    def shut_down(self) -> None:
+        """Ask the call to end because the gateway goes down."""
+        self._feed(ShutdownRequested())
+
+    # Listener of the leg
+
+    def on_state(self, state: LegState) -> None:
+        """Take the leg's state."""
+        if state is LegState.DISCONNECTED:
+            self._feed(CallEnded(self._leg.ended_by_far_end, self._leg.last_code))
+        elif state is LegState.CONFIRMED:
+            self._confirm()
+
+    def on_media(self, flowing: bool) -> None:
+        """Take up the leg's audio, or learn of a hold."""
+        if self._line is None:
+            self._take_up_audio()
+            self._confirm()
+            return
+        self._line.playout.paused = not flowing
+        self._feed(HoldChanged(not flowing))
+
+    def on_digit(self, digit: str) -> None:
+        """Take a digit."""
+        self._services.metrics.media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
+        self.record.event("digit")
+        self._feed(DigitReceived(digit))
+
+    # Listener of the line
+
+    def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
+        """Send caller audio up, from the moment on that the call is answered."""
+        if not self._answered:
+            return
+        self._appended_ms += self._services.append_ms
+        self._append_sequence += 1
+        first_frame_ns = captured_ns - (self._services.append_ms - _FRAME_MS) * NS_PER_MS
+        self._awaiting_send.append((self._append_sequence, first_frame_ns))
+        self._send(Send(AppendAudio(audio)))
+        self._feed(AudioAppended(self._appended_ms, captured_ns))
+
+    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
+        """Take what the caller hears."""
+        self._feed(event)
+
+    # Callbacks of the session
+
+    def _on_server_event(self, event: ServerEvent, received_ns: int) -> None:
+        upstream = self._services.metrics.upstream
+        upstream.event(self._route.arm.name, type(event).__name__)
+        if isinstance(event, UnknownEvent):
+            upstream.unknown_event(self._route.arm.name)
+        elif isinstance(event, ResponseDone) and event.usage is not None:
+            self.record.usage(event.usage)
+        self._feed(event)
+
+    def _on_session_closed(self, error: UpstreamError | None) -> None:
+        if error is not None:
+            self._services.metrics.upstream.disconnected(
+                self._route.arm.name, close_code=error.close_code, phase=UpstreamPhase.TALK
+            )
+            self._feed(SessionFailed(error))
+
+    def _on_audio_sent(self, sequence: int, sent_ns: int) -> None:
+        while self._awaiting_send and self._awaiting_send[0][0] <= sequence:
+            number, first_frame_ns = self._awaiting_send.popleft()
+            if number == sequence:
+                self._services.metrics.media.added_latency(
+                    self._route.arm.name, Path.UPLINK, sent_ns - first_frame_ns
+                )
+
+    # The core
+
+    def _feed(self, given: Input) -> None:
+        """Feed the core; what carrying out its effects brings in is fed after them."""
+        self._pending.append(given)
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            with call_context(self._leg.call_id):
+                while self._pending:
+                    now_ns = self._services.clock.now_ns()
+                    for effect in self._core.feed(self._pending.popleft(), now_ns):
+                        self._carry_out_one(effect)
+        finally:
+            self._feeding = False
+
+    def _carry_out_one(self, effect: Effect) -> None:
+        try:
+            self._carry_out[type(effect)](effect)
+        except BridgeError as error:
+            log.warning("effect_failed", effect=type(effect).__name__, error=error.what)
+            self._pending.append(SessionFailed(error))
+
+    def _open_session(self, effect: OpenSession) -> None:
+        self._opening = asyncio.create_task(self._open(), name=f"open-session-{self._leg.call_id}")
+
+    async def _open(self) -> None:
+        arm, upstream = self._route.arm.name, self._services.metrics.upstream
+        upstream.connecting(arm)
+        begun_ns = self._services.clock.now_ns()
+        try:
+            info = await self._session.open(session_config(self._route.dialplan))
+        except UpstreamError as error:
+            upstream.connect_failed(arm, error.code)
+            log.warning("session_failed", code=error.code, error=str(error))
+            self._feed(SessionFailed(error))
+            return
+        upstream.session_ready(arm, self._services.clock.now_ns() - begun_ns)
+        self._feed(SessionReady(info.session_id))
+
+    def _send(self, effect: Send) -> None:
+        try:
+            self._session.send(effect.command)
+        except UpstreamError as error:
+            if error.code != "not_open":  # its end is told by on_closed
+                raise
+
+    def _play(self, effect: PlayAudio) -> None:
+        if self._line is not None:
+            now_ns = self._services.clock.now_ns()
+            self._line.playout.queue(effect.item_id, effect.content_index, effect.audio, now_ns)
+
+    def _flush(self, effect: FlushPlayout) -> None:
+        parts = () if self._line is None else self._services.pump.flush(self._line.row)
+        self._pending.appendleft(PlayoutFlushed(parts))
+
+    def _start_timer(self, effect: StartTimer) -> None:
+        self._stop_timer(StopTimer(effect.timer))
+        loop = asyncio.get_running_loop()
+        self._timers[effect.timer] = loop.call_later(
+            effect.after_ms / 1000, self._feed, TimerFired(effect.timer)
+        )
+
+    def _stop_timer(self, effect: StopTimer) -> None:
+        handle = self._timers.pop(effect.timer, None)
+        if handle is not None:
+            handle.cancel()
+
+    def _run_tool(self, effect: RunTool) -> None:
+        output = json.dumps({"error": f"no tool called {effect.name} runs here"})
+        self._pending.append(ToolFinished(effect.call_id, output))
+
+    def _close(self, effect: CallClosed) -> None:
+        self.record.closed(effect)
+        self._over.set()
+
+    # Media
+
+    def _take_up_audio(self) -> None:
+        if self._leg.row is None:
+            return
+        if self._route.dialplan.recording.enabled:
+            path = self._services.recordings_dir / f"{self._leg.call_id}.wav"
+            self._recorder = Recorder(path)
+            self.record.summary.recording = str(path)
+        self._line = self._services.pump.add(
+            self._leg.row, self, self._recorder, on_downlink=self._on_downlink
+        )
+
+    def _confirm(self) -> None:
+        """Begin the conversation when our answer is confirmed and media flows, whatever is last."""
+        if self._line is not None and self._leg.state is LegState.CONFIRMED and not self._answered:
+            self._answered = True
+            self.record.answered()
+            self._feed(CallAnswered())
+
+    def _on_downlink(self, added_ns: int) -> None:
+        self._services.metrics.media.added_latency(self._route.arm.name, Path.DOWNLINK, added_ns)
+
+    def _let_line_go(self, row: int) -> None:
+        self._services.pump.remove(row)
+        if self._line is not None and self._line.underruns:
+            for _ in range(self._line.underruns):
+                self._services.metrics.media.underrun(self._route.arm.name)
+        self._line = None
+
+    async def _clean_up(self) -> None:
+        for timer in list(self._timers):
+            self._stop_timer(StopTimer(timer))
+        if self._line is not None:
+            self._let_line_go(self._line.row)
+        await self._session.aclose()
+        if self._opening is not None:
+            await asyncio.gather(self._opening, return_exceptions=True)
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
+            self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
+        path = self._services.recordings_dir / f"{self._leg.call_id}.json"
+        try:
+            await asyncio.to_thread(self.record.write, path)
+        except OSError as error:
+            log.error("record_not_written", path=str(path), error=error.strerror)

@@ -1,0 +1,242 @@
+"""The record of one call: what the runner's observations add up to.
+
+One door for what is only to be told: log lines, metrics, the call's hash and event stream in Redis,
+and the JSON record that lies beside the recording.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.effects import (
+    CallClosed,
+    Effect,
+    Interrupted,
+    PhaseChanged,
+    Speaker,
+    StateChanged,
+    TransitionRefused,
+    TurnMeasured,
+    TurnSpoken,
+    UpstreamErrorSeen,
+)
+from bridge.live.services import Route, Services
+from bridge.realtime.events import Usage
+from bridge.realtime.ids import ItemId
+from bridge.telemetry.labels import By, InterruptionKind, Modality, Stage, TokenKind
+from bridge.telephony.leg import Leg
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Turn:
+    """One line of the conversation."""
+
+    speaker: Speaker
+    text: str
+    latency_ms: int | None = None
+    heard_ms: int | None = None
+    interrupted: bool = False
+
+
+@dataclass(slots=True)
+class CallSummary:
+    """What the JSON record holds."""
+
+    call_id: str
+    route: str
+    arm: str
+    dialect: str
+    called: str
+    codec: str = ""
+    outcome: str = ""
+    fault: str = ""
+    reason: str = ""
+    duration_ms: int = 0
+    turns: list[Turn] = field(default_factory=list)
+    interruptions: int = 0
+    recording: str | None = None
+    events_ms: list[tuple[int, str]] = field(default_factory=list)
+
+
+class CallRecord:
+    """Takes what is to be told of one call.
+
+    Args:
+        leg: the call; services: where it is told; route: what was decided about it.
+    """
+
+    def __init__(self, leg: Leg, route: Route, services: Services) -> None:
+        self.summary = CallSummary(
+            call_id=leg.call_id,
+            route=route.dialplan.name,
+            arm=route.arm.name,
+            dialect=route.arm.dialect.name,
+            called=leg.called,
+        )
+        self._leg = leg
+        self._arm = route.arm.name
+        self._model = route.arm.endpoint.model
+        self._services = services
+        self._begun_ns = services.clock.now_ns()
+        self._turns: dict[ItemId, Turn] = {}
+        self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
+            StateChanged: self._on_state,
+            PhaseChanged: self._on_phase,
+            TransitionRefused: self._on_refused,
+            TurnSpoken: self._on_turn,
+            TurnMeasured: self._on_measured,
+            Interrupted: self._on_interrupted,
+            UpstreamErrorSeen: self._on_error,
+        }
+
+    @property
+    def kinds(self) -> frozenset[type[Effect]]:
+        """The effects that are only told."""
+        return frozenset(self._told)
+
+    def begin(self) -> None:
+        """Open the call's state in Redis and count it."""
+        summary, leg = self.summary, self._leg
+        self._services.metrics.calls.offered(route=summary.route, arm=self._arm)
+        self._services.store.begin(
+            leg.call_id,
+            {
+                "dialplan": summary.route,
+                "arm": self._arm,
+                "dialect": summary.dialect,
+                "model": self._model,
+                "phase": "idle",
+                "from": leg.from_uri,
+                "to": leg.to_uri,
+            },
+        )
+        log.info("call_offered", route=summary.route, arm=self._arm)
+
+    def answered(self) -> None:
+        """Note that the caller's side has our answer."""
+        setup_ns = self._services.clock.now_ns() - self._begun_ns
+        calls = self._services.metrics.calls
+        calls.answered(route=self.summary.route, arm=self._arm, setup_ns=setup_ns)
+        self.summary.codec = self._leg.codec
+        self._services.store.update(
+            self._leg.call_id, {"answered_at": self._services.now_wall_ms()}
+        )
+        log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
+
+    def tell(self, effect: Effect) -> None:
+        """Take an effect that is only told."""
+        self._told[type(effect)](effect)
+
+    def usage(self, usage: Usage) -> None:
+        """Count what a response was billed."""
+        tokens = self._services.metrics.upstream.tokens
+        counts = (
+            (TokenKind.IN, Modality.TEXT, usage.input_text - usage.cached_text),
+            (TokenKind.IN, Modality.AUDIO, usage.input_audio - usage.cached_audio),
+            (TokenKind.IN, Modality.IMAGE, usage.input_image - usage.cached_image),
+            (TokenKind.CACHED, Modality.TEXT, usage.cached_text),
+            (TokenKind.CACHED, Modality.AUDIO, usage.cached_audio),
+            (TokenKind.CACHED, Modality.IMAGE, usage.cached_image),
+            (TokenKind.OUT, Modality.TEXT, usage.output_text),
+            (TokenKind.OUT, Modality.AUDIO, usage.output_audio),
+        )
+        for kind, modality, count in counts:
+            if count > 0:
+                tokens(self._arm, kind, modality, count)
+
+    def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
+        """Add to the call's event stream and to the timeline of its record."""
+        self._services.store.event(self._leg.call_id, kind, fields)
+        elapsed_ms = (self._services.clock.now_ns() - self._begun_ns) // NS_PER_MS
+        self.summary.events_ms.append((elapsed_ms, kind))
+
+    def closed(self, effect: CallClosed) -> None:
+        """Note how the call ended."""
+        summary = self.summary
+        summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
+        summary.reason = effect.reason
+        duration_ns = self._services.clock.now_ns() - self._begun_ns
+        summary.duration_ms = duration_ns // NS_PER_MS
+        self._services.metrics.calls.ended(
+            route=summary.route,
+            arm=self._arm,
+            outcome=effect.outcome,
+            reason=effect.reason,
+            fault=effect.fault,
+            duration_ns=duration_ns,
+        )
+        self.event("ended", {"outcome": summary.outcome, "reason": effect.reason})
+        self._services.store.end(
+            self._leg.call_id, {"outcome": summary.outcome, "fault": summary.fault}
+        )
+        log.info("call_ended", outcome=summary.outcome, fault=summary.fault, reason=effect.reason)
+
+    def write(self, path: Path) -> None:
+        """Write the JSON record. Blocks: call it in a worker thread."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(asdict(self.summary), indent=2, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    def _on_state(self, effect: StateChanged) -> None:
+        self._services.store.update(self._leg.call_id, effect.fields)
+
+    def _on_phase(self, effect: PhaseChanged) -> None:
+        self.event("phase", {"old": effect.old, "new": effect.new, "cause": effect.cause})
+        log.debug("phase_changed", old=effect.old, new=effect.new, cause=effect.cause)
+
+    def _on_refused(self, effect: TransitionRefused) -> None:
+        self._services.metrics.turns.transition_refused(effect.state, effect.trigger)
+        log.debug("transition_refused", state=effect.state, trigger=effect.trigger)
+
+    def _on_turn(self, effect: TurnSpoken) -> None:
+        turn = self._turns.get(effect.item_id)
+        if turn is None:
+            turn = Turn(effect.speaker, effect.text)
+            self._turns[effect.item_id] = turn
+            self.summary.turns.append(turn)
+        turn.text = effect.text
+        turn.latency_ms = effect.latency_ms
+        turn.heard_ms = effect.heard_ms
+        turn.interrupted = effect.interrupted
+        self.event(
+            "turn",
+            {
+                "speaker": effect.speaker.value,
+                "item_id": effect.item_id,
+                "text": effect.text,
+                "latency_ms": effect.latency_ms,
+                "heard_ms": effect.heard_ms,
+                "interrupted": int(effect.interrupted),
+            },
+        )
+
+    def _on_measured(self, effect: TurnMeasured) -> None:
+        turns = self._services.metrics.turns
+        for stage, took_ns in effect.stages_ns.items():
+            turns.stage(self._arm, Stage(stage), took_ns)
+        if effect.total_ns is not None:
+            turns.responded(self._arm, effect.total_ns)
+        if effect.greeting_ns is not None:
+            turns.greeted(self._arm, effect.greeting_ns)
+
+    def _on_interrupted(self, effect: Interrupted) -> None:
+        if effect.item_id is None:
+            return  # nothing audible was cut
+        self.summary.interruptions += 1
+        self._services.metrics.turns.interrupted(
+            self._arm, by=By.CALLER, kind=InterruptionKind.TRUE, stop_ns=effect.stop_ns
+        )
+        self.event("interrupted", {"played_ms": effect.played_ms})
+        log.info("interrupted", played_ms=effect.played_ms, stop_us=effect.stop_ns // 1000)
+
+    def _on_error(self, effect: UpstreamErrorSeen) -> None:
+        self._services.metrics.upstream.error(self._arm, effect.code)
+        self.event("upstream_error", {"code": effect.code})
+        log.warning("upstream_error", code=effect.code)

@@ -1,0 +1,148 @@
+"""Session and response settings as the GA dialect spells them (`protocol.md` sections 4 and 5)."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from bridge.realtime.items import PartKind
+from bridge.realtime.session_config import AudioFormat, ResponseConfig, SessionConfig, SessionInfo
+from bridge.realtime.wire import (
+    Reader,
+    WireObject,
+    at,
+    given,
+    inside_if_any,
+    nested,
+    optional,
+    optional_str,
+    require_int,
+    require_str,
+)
+from bridge.realtime.wire_items import PartNames, encode_input_item
+from bridge.realtime.wire_settings import encode_tool, encode_turn_detection
+
+T = TypeVar("T")
+
+PART_NAMES: PartNames = {
+    PartKind.INPUT_TEXT: "input_text",
+    PartKind.INPUT_IMAGE: "input_image",
+    PartKind.OUTPUT_TEXT: "output_text",
+}
+
+_FORMATS: dict[AudioFormat, WireObject] = {
+    AudioFormat.PCM_24KHZ: {"type": "audio/pcm", "rate": 24000},
+    AudioFormat.PCMU: {"type": "audio/pcmu"},
+    AudioFormat.PCMA: {"type": "audio/pcma"},
+}
+_TOOL_CHOICES = frozenset({"auto", "none", "required"})
+
+
+def _modalities(output_audio: bool) -> list[str]:
+    # Exactly one; "audio" includes the transcript.
+    return ["audio" if output_audio else "text"]
+
+
+def _tool_choice(choice: str | None) -> str | WireObject | None:
+    if choice is None or choice in _TOOL_CHOICES:
+        return choice
+    return {"type": "function", "name": choice}
+
+
+def _truncation(truncation: str | float | None) -> str | WireObject | None:
+    if truncation is None or isinstance(truncation, str):
+        return truncation
+    return {"type": "retention_ratio", "retention_ratio": truncation}
+
+
+def _input_audio(config: SessionConfig) -> WireObject:
+    audio = given(
+        format=_FORMATS[config.input_format],
+        noise_reduction={"type": config.noise_reduction} if config.noise_reduction else None,
+    )
+    if config.transcription is not None:
+        audio["transcription"] = given(
+            model=config.transcription.model,
+            language=config.transcription.language,
+            prompt=config.transcription.prompt,
+        )
+    if config.turn_detection is not None:
+        audio["turn_detection"] = encode_turn_detection(config.turn_detection)
+    return audio
+
+
+def encode_session(config: SessionConfig) -> WireObject:
+    """Spell ``session`` of session.update; ``type`` is required even in partial updates."""
+    return given(
+        type="realtime",
+        output_modalities=_modalities(config.output_audio),
+        instructions=config.instructions,
+        audio={
+            "input": _input_audio(config),
+            "output": given(
+                format=_FORMATS[config.output_format], voice=config.voice, speed=config.speed
+            ),
+        },
+        tools=[encode_tool(tool) for tool in config.tools],
+        tool_choice=_tool_choice(config.tool_choice),
+        max_output_tokens=config.max_output_tokens,
+        reasoning={"effort": config.reasoning_effort} if config.reasoning_effort else None,
+        parallel_tool_calls=config.parallel_tool_calls,
+        truncation=_truncation(config.truncation),
+        tracing=config.tracing,
+        include=list(config.include) or None,
+    )
+
+
+def unsupported_fields(config: SessionConfig) -> Sequence[str]:
+    """Name what :func:`encode_session` drops: a server rejects a whole update for one such key."""
+    return ("temperature",) if config.temperature is not None else ()
+
+
+def encode_response(config: ResponseConfig) -> WireObject:
+    """Spell ``response`` of response.create; empty where nothing overrides the session."""
+    return given(
+        instructions=config.instructions,
+        output_modalities=None if config.output_audio is None else _modalities(config.output_audio),
+        audio={"output": {"voice": config.voice}} if config.voice else None,
+        tools=None if config.tools is None else [encode_tool(tool) for tool in config.tools],
+        tool_choice=_tool_choice(config.tool_choice),
+        max_output_tokens=config.max_output_tokens,
+        metadata=dict(config.metadata) or None,
+        input=None
+        if config.input is None
+        else [encode_input_item(item, PART_NAMES) for item in config.input],
+        conversation="none" if config.out_of_band else None,
+    )
+
+
+def _read_format(obj: WireObject) -> AudioFormat | None:
+    return next((ours for ours, wire in _FORMATS.items() if wire == obj), None)
+
+
+def _read_voice(obj: WireObject, key: str) -> str | None:
+    # A custom voice is an object: {"id": "voice_..."}.
+    if isinstance(obj.get(key), dict):
+        return nested(lambda voice: require_str(voice, "id"))(obj, key)
+    return optional_str(obj, key)
+
+
+def _audio(side: str, key: str, read: Reader[T]) -> Reader[T]:
+    return inside_if_any("audio", inside_if_any(side, at(key, read)))
+
+
+_expires_at_s = optional(require_int)
+_format = optional(nested(_read_format))
+_voice = _audio("output", "voice", _read_voice)
+_input_format = _audio("input", "format", _format)
+_output_format = _audio("output", "format", _format)
+
+
+def read_session(obj: WireObject) -> SessionInfo:
+    """Read the few settings of ``session`` that the bridge wants back."""
+    return SessionInfo(
+        session_id=require_str(obj, "id"),
+        model=optional_str(obj, "model"),
+        expires_at_s=_expires_at_s(obj, "expires_at"),
+        voice=_voice(obj, "voice"),
+        input_format=_input_format(obj, "input_format"),
+        output_format=_output_format(obj, "output_format"),
+    )

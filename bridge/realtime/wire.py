@@ -1,0 +1,186 @@
+"""Typed reading of untyped JSON, dialect-free.
+
+A *reader* takes an object and a key and returns a checked value or raises
+:class:`FieldError`; combinators (:func:`optional`, :func:`nested`, :func:`each`) build readers of
+shapes. Errors name the JSON path, never the payload: it may hold speech. Strings that leave here
+can always be encoded as UTF-8 (JSON may spell lone surrogates; they become U+FFFD).
+"""
+
+import binascii
+import math
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+WireObject = dict[str, object]
+"""One JSON object, unread."""
+
+Reader = Callable[[WireObject, str], T]
+"""Reads one key of an object."""
+
+_MAX_INT = 2**53
+"""Beyond this JSON numbers are not exact in most peers (RFC 8259 section 6)."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class FieldError(Exception):
+    """A field is missing or of the wrong kind; never leaves `bridge/realtime/`.
+
+    Args:
+        path: where, from the object that was being read.
+        problem: what is wrong, as the end of a sentence, without the value.
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path} {problem}")
+        self.path = path
+        self.problem = problem
+
+    def under(self, parent: str) -> "FieldError":
+        """Return the same complaint as seen from one object further out."""
+        joint = "" if self.path.startswith("[") else "."
+        return FieldError(f"{parent}{joint}{self.path}", self.problem)
+
+
+def _complaint(obj: WireObject, key: str, wanted: str) -> FieldError:
+    return FieldError(key, f"is not {wanted}" if key in obj else "is missing")
+
+
+def encodable(text: str) -> str:
+    """Return ``text`` with lone surrogates replaced by U+FFFD."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def require_str(obj: WireObject, key: str) -> str:
+    """Read a string."""
+    value = obj.get(key)
+    if not isinstance(value, str):
+        raise _complaint(obj, key, "a string")
+    return encodable(value)
+
+
+def require_int(obj: WireObject, key: str) -> int:
+    """Read a whole number from 0 up (indices, milliseconds, token counts; ``20.0`` is one)."""
+    value = obj.get(key)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_INT:
+        raise _complaint(obj, key, "a whole number from 0 up")
+    return value
+
+
+def require_number(obj: WireObject, key: str) -> float:
+    """Read a finite number."""
+    value = obj.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _complaint(obj, key, "a number")
+    if abs(value) > _MAX_INT or not math.isfinite(value):
+        raise _complaint(obj, key, "a number of a sane size")
+    return float(value)
+
+
+def require_base64(obj: WireObject, key: str) -> bytes:
+    """Read bytes out of base64 (RFC 4648 section 4, padded, nothing else in between)."""
+    value = obj.get(key)
+    if not isinstance(value, str):
+        raise _complaint(obj, key, "a string")
+    try:
+        return binascii.a2b_base64(value, strict_mode=True)
+    except ValueError:
+        raise FieldError(key, "is not base64") from None
+
+
+def require_enum(kind: type[E]) -> Reader[E]:
+    """Build a reader of one of an enum's values."""
+    values = {member.value: member for member in kind}
+
+    def read(obj: WireObject, key: str) -> E:
+        member = values.get(require_str(obj, key))
+        if member is None:
+            raise FieldError(key, f"is none of {', '.join(values)}")
+        return member
+
+    return read
+
+
+def nested(read: Callable[[WireObject], T]) -> Reader[T]:
+    """Build a reader of an object."""
+
+    def read_nested(obj: WireObject, key: str) -> T:
+        value = obj.get(key)
+        if not isinstance(value, dict):
+            raise _complaint(obj, key, "an object")
+        try:
+            return read(value)
+        except FieldError as error:
+            raise error.under(key) from None
+
+    return read_nested
+
+
+def each(read: Callable[[WireObject], T]) -> Reader[tuple[T, ...]]:
+    """Build a reader of an array of objects."""
+    read_element = nested(read)
+
+    def read_each(obj: WireObject, key: str) -> tuple[T, ...]:
+        value = obj.get(key)
+        if not isinstance(value, list):
+            raise _complaint(obj, key, "an array")
+        elements: list[T] = []
+        for index, element in enumerate(value):
+            place = f"[{index}]"
+            try:
+                elements.append(read_element({place: element}, place))
+            except FieldError as error:
+                raise error.under(key) from None
+        return tuple(elements)
+
+    return read_each
+
+
+def optional(read: Reader[T]) -> Reader[T | None]:
+    """Build a reader that gives None where the key is absent or null."""
+    return lambda obj, key: None if obj.get(key) is None else read(obj, key)
+
+
+def default_to(value: T, read: Reader[T]) -> Reader[T]:
+    """Build a reader that gives ``value`` where the key is absent or null."""
+    return lambda obj, key: value if obj.get(key) is None else read(obj, key)
+
+
+def at(wire_key: str, read: Reader[T]) -> Reader[T]:
+    """Build a reader of a field that the wire calls otherwise than we do."""
+    return lambda obj, _key: read(obj, wire_key)
+
+
+def inside(outer_key: str, read: Reader[T]) -> Reader[T]:
+    """Build a reader of a field that stands one object deeper."""
+    return lambda obj, key: nested(lambda inner: read(inner, key))(obj, outer_key)
+
+
+def inside_if_any(outer_key: str, read: Reader[T]) -> Reader[T]:
+    """Build a reader like :func:`inside` that takes an absent or null object for an empty one."""
+    deeper = inside(outer_key, read)
+    return lambda obj, key: deeper(obj if obj.get(outer_key) is not None else {outer_key: {}}, key)
+
+
+def constant(value: T) -> Reader[T]:
+    """Build a reader that reads nothing: the event's name says it."""
+    return lambda _obj, _key: value
+
+
+optional_str = optional(require_str)
+count = default_to(0, require_int)
+"""An index or a counter that peers leave out where it is 0."""
+
+
+def given(**fields: object) -> WireObject:
+    """Return the fields that are not None: what is not set is not sent."""
+    return {name: value for name, value in fields.items() if value is not None}

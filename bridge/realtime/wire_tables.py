@@ -1,0 +1,141 @@
+"""The machinery of a dialect's two tables, dialect-free.
+
+A decode table maps wire types to rows built by :func:`event`, an encode table maps command classes
+to rows built by :func:`command`. Both are checked when they are built, at import.
+"""
+
+import binascii
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from bridge.errors import ProtocolError
+from bridge.realtime.commands import Command
+from bridge.realtime.events import ServerEvent, UnknownEvent
+from bridge.realtime.wire import FieldError, Reader, WireObject, encodable, optional_str
+
+C = TypeVar("C", bound=Command)
+
+EventDecoder = Callable[[WireObject], ServerEvent]
+FrameEncoder = Callable[[Any, str | None], str]  # Any: the table's key fixes the command's class
+EventTable = Mapping[str, EventDecoder]
+CommandTable = Mapping[type[object], FrameEncoder]
+
+MAX_TYPE_CHARS = 100
+"""How much of an unknown event's type is kept: it may become a log field."""
+
+
+def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventDecoder:
+    """Build a row of a decode table: canonical fields, each with its reader.
+
+    Args:
+        kind: canonical event class; ``event_id`` is read for every class.
+        readers: field name -> reader; the wire's key is the field's name, or see :func:`at`.
+
+    Raises:
+        TypeError: a field that the class does not have, or a required one without a reader.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    required = {
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    if not required <= readers.keys() <= fields.keys():
+        raise TypeError(f"readers of {kind.__name__} don't match its fields")
+    items = (*readers.items(), ("event_id", optional_str))
+    build: Callable[..., ServerEvent] = kind  # which arguments it takes was checked just now
+    return lambda obj: build(**{name: read(obj, name) for name, read in items})
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON (RFC 8259 section 6)")
+
+
+_parse_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def parse_object(frame: str | bytes) -> WireObject:
+    """Parse one frame into a JSON object.
+
+    Raises:
+        ProtocolError: not UTF-8, not JSON, nested beyond reason, or not an object.
+    """
+    try:
+        text = frame if isinstance(frame, str) else frame.decode()
+        value: object = _parse_json(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError("a frame is not JSON") from None
+    if not isinstance(value, dict):
+        raise ProtocolError("a frame is JSON, but not an object")
+    return value
+
+
+def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:
+    """Turn one frame into a canonical event by ``table``.
+
+    Raises:
+        ProtocolError: see :meth:`bridge.realtime.dialect.Dialect.decode`.
+    """
+    obj = parse_object(frame)
+    event_type = obj.get("type")
+    if not isinstance(event_type, str):
+        raise ProtocolError("an event has no type")
+    decode = table.get(event_type)
+    try:
+        if decode is not None:
+            return decode(obj)
+    except FieldError as error:
+        raise ProtocolError(f"{event_type}: {error}", event_type=event_type) from None
+    size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
+    event_id = obj.get("event_id")
+    return UnknownEvent(
+        type=encodable(event_type[:MAX_TYPE_CHARS]),
+        size_bytes=size,
+        event_id=encodable(event_id) if isinstance(event_id, str) else None,
+    )
+
+
+def _as_dict(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_write_json = json.JSONEncoder(
+    separators=(",", ":"), allow_nan=False, check_circular=False, default=_as_dict
+).encode
+
+
+def command(
+    kind: type[C], wire_type: str, payload: Callable[[C], WireObject]
+) -> tuple[type[C], FrameEncoder]:
+    """Build a row of an encode table: command class, wire type, what stands beside the type."""
+
+    def encode(value: C, event_id: str | None) -> str:
+        head: WireObject = {"type": wire_type}
+        if event_id is not None:
+            head["event_id"] = event_id
+        return _write_json(head | payload(value))
+
+    return kind, encode
+
+
+def encode_append(audio: bytes, wire_type: str, event_id: str | None) -> str:
+    """Spell an audio append without a pass of the JSON encoder over the audio.
+
+    Base64 needs no escaping, so the frame is text around it.
+    """
+    base64 = binascii.b2a_base64(audio, newline=False).decode("ascii")
+    name = "" if event_id is None else f'"event_id":{_write_json(event_id)},'
+    return f'{{"type":"{wire_type}",{name}"audio":"{base64}"}}'
+
+
+def encode_frame(value: Command, event_id: str | None, table: CommandTable) -> str:
+    """Turn a command into one frame by ``table``.
+
+    Raises:
+        ValueError: the dialect cannot say it.
+    """
+    return table[type(value)](value, event_id)

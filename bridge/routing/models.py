@@ -1,0 +1,223 @@
+"""Dialplans: which arm answers a called number, and how the agent there behaves.
+
+One YAML file is one dialplan; `dialplans/README.md` teaches the format. Everything is checked at
+the door, so the rest of the bridge trusts it. Seconds (`_s`) are for the person who writes the
+file; properties in milliseconds are for the code.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    field_validator,
+)
+
+from bridge.config.complaints import Location
+from bridge.config.settings import Name
+from bridge.config.yaml_source import YamlSource
+from bridge.errors import ConfigError
+from bridge.routing.numbers import normalise_pattern
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+"""A BCP 47 tag: ``en``, ``de``, ``pt-BR``."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rule(_Part):
+    """One condition; a call that meets any rule of a dialplan takes it.
+
+    Attributes:
+        called: the number or name dialled, normalised: exact, ``prefix*``, or ``*`` for all.
+    """
+
+    called: Text
+
+    @field_validator("called")
+    @classmethod
+    def _normalise(cls, called: str) -> str:
+        return normalise_pattern(called)
+
+
+class ServerVadTurns(_Part):
+    """Turns end by level and silence (`protocol.md` section 4); None: the server's default."""
+
+    type: Literal["server_vad"]
+    threshold: float | None = Field(None, ge=0, le=1)
+    prefix_padding_ms: int | None = Field(None, ge=0, le=5000)
+    silence_duration_ms: int | None = Field(None, ge=0, le=10_000)
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+    idle_timeout_ms: int | None = Field(None, ge=5000, le=30_000)
+
+
+class SemanticVadTurns(_Part):
+    """Turns end by meaning (`protocol.md` section 4)."""
+
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+class NoTurnDetection(_Part):
+    """The server does not detect turns."""
+
+    type: Literal["none"]
+
+
+TurnDetection = Annotated[
+    ServerVadTurns | SemanticVadTurns | NoTurnDetection, Field(discriminator="type")
+]
+
+
+class TranscriptionChoice(_Part):
+    """Transcription of the caller; without a language the agent's is taken."""
+
+    model: Text
+    language: Language | None = None
+
+
+def _no_parameters() -> dict[str, object]:
+    return {"type": "object", "properties": {}}
+
+
+class ToolDeclaration(_Part):
+    """A tool that the agent may call; the bridge has the code behind the name.
+
+    Attributes:
+        parameters: JSON Schema of the arguments, an object.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: Text
+    parameters: dict[str, object] = Field(default_factory=_no_parameters)
+
+    @field_validator("parameters")
+    @classmethod
+    def _is_object_schema(cls, parameters: dict[str, object]) -> dict[str, object]:
+        if parameters.get("type") != "object":
+            raise ValueError("should be a JSON Schema with 'type: object'")
+        return parameters
+
+
+class Agent(_Part):
+    """What the agent is told, how it sounds and what it can do.
+
+    Attributes:
+        greeting: spoken first, word for word; None waits for the caller.
+        voice: None leaves the server's default.
+        turn_detection: None leaves the server's default.
+    """
+
+    instructions: Text
+    greeting: Text | None = None
+    voice: Text | None = None
+    language: Language | None = None
+    turn_detection: TurnDetection | None = None
+    transcription: TranscriptionChoice | None = None
+    tools: tuple[ToolDeclaration, ...] = ()
+    max_output_tokens: int | None = Field(None, ge=1, le=32_768)
+
+    @field_validator("tools")
+    @classmethod
+    def _names_differ(cls, tools: tuple[ToolDeclaration, ...]) -> tuple[ToolDeclaration, ...]:
+        names = [tool.name for tool in tools]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"declares a tool twice: {', '.join(twice)}")
+        return tools
+
+
+class Limits(_Part):
+    """How long things may take.
+
+    Attributes:
+        session_ready_s: INVITE to a session that can talk; after it the call is refused with 503.
+        max_call_s: longest call.
+        response_timeout_s: end of the caller's turn to the agent's first audio.
+    """
+
+    session_ready_s: float = Field(5.0, gt=0, le=60)
+    max_call_s: float = Field(1800.0, gt=0, le=24 * 3600)
+    response_timeout_s: float = Field(10.0, gt=0, le=120)
+
+    @property
+    def session_ready_ms(self) -> int:
+        """:attr:`session_ready_s` in milliseconds."""
+        return round(self.session_ready_s * 1000)
+
+    @property
+    def max_call_ms(self) -> int:
+        """:attr:`max_call_s` in milliseconds."""
+        return round(self.max_call_s * 1000)
+
+    @property
+    def response_timeout_ms(self) -> int:
+        """:attr:`response_timeout_s` in milliseconds."""
+        return round(self.response_timeout_s * 1000)
+
+
+class Recording(_Part):
+    """Whether the call is recorded (stereo: caller left, agent as heard right)."""
+
+    enabled: bool = True
+
+
+class Dialplan(_Part):
+    """One dialplan.
+
+    Attributes:
+        name: its name in logs, metrics (label `route`) and the call's record.
+        match: any of these rules takes the call.
+        arm: the arm that answers, a key of `Settings.arms`.
+    """
+
+    # `schema` is a (deprecated) method of pydantic's models, hence the alias.
+    schema_: Literal["dialplan/v1"] = Field(alias="schema")
+    name: Name
+    match: tuple[Rule, ...]
+    arm: Name
+    agent: Agent
+    limits: Limits = Limits()
+    recording: Recording = Recording()
+
+    _source: YamlSource | None = PrivateAttr(None)
+
+    # Not `min_length`: pydantic counts only the good rules, and would tell of a bad one twice.
+    @field_validator("match")
+    @classmethod
+    def _has_a_rule(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if not rules:
+            raise ValueError("should have at least one rule")
+        return rules
+
+    @classmethod
+    def from_source(cls, source: YamlSource) -> Self:
+        """Validate a YAML document and remember where it came from.
+
+        Raises:
+            ConfigError: every mistake with file and line.
+        """
+        dialplan = source.parse(cls)
+        dialplan._source = source
+        return dialplan
+
+    def place(self, location: Location = ()) -> str:
+        """Return ``file:line`` of a part of this dialplan, or its name if it has no file."""
+        if self._source is None:
+            return f"dialplan '{self.name}'"
+        return f"{self._source.path}:{self._source.line(location)}"
+
+    def complain(self, what: str, location: Location = (), *, remedy: str = "") -> ConfigError:
+        """Make the error to raise about a part of this dialplan, with file and line if it has."""
+        if self._source is None:
+            return ConfigError(f"dialplan '{self.name}': {what}", remedy=remedy)
+        return self._source.complain(what, location, remedy=remedy)

@@ -1,0 +1,81 @@
+"""What a dialplan asks of the Realtime session."""
+
+from typing import assert_never
+
+from bridge.realtime.session_config import (
+    FunctionTool,
+    ManualTurns,
+    SemanticVad,
+    ServerVad,
+    SessionConfig,
+    Transcription,
+    TurnDetection,
+)
+from bridge.routing.models import (
+    Agent,
+    Dialplan,
+    NoTurnDetection,
+    SemanticVadTurns,
+    ServerVadTurns,
+)
+
+
+def session_config(dialplan: Dialplan) -> SessionConfig:
+    """Build the session settings for a call on this dialplan; audio is 24 kHz PCM both ways."""
+    agent = dialplan.agent
+    return SessionConfig(
+        instructions=agent.instructions,
+        voice=agent.voice,
+        transcription=_transcription(agent),
+        turn_detection=_turn_detection(agent),
+        tools=tuple(
+            FunctionTool(tool.name, tool.description, tool.parameters) for tool in agent.tools
+        ),
+        max_output_tokens=agent.max_output_tokens,
+    )
+
+
+def greeting_instructions(dialplan: Dialplan) -> str | None:
+    """Return the instructions of the response that greets the caller.
+
+    Returns:
+        ``Say exactly: "<greeting>"`` (the simulator speaks what stands between the first and the
+        last quotation mark), or None where the agent waits for the caller.
+    """
+    greeting = dialplan.agent.greeting
+    return None if greeting is None else f'Say exactly: "{greeting}"'
+
+
+def _transcription(agent: Agent) -> Transcription | None:
+    choice = agent.transcription
+    if choice is None:
+        return None
+    language = choice.language or agent.language
+    # The API takes ISO 639-1 (`en`), not a region (`en-GB`).
+    return Transcription(choice.model, language.split("-")[0] if language else None)
+
+
+def _turn_detection(agent: Agent) -> TurnDetection | None:
+    turns = agent.turn_detection
+    match turns:
+        case None:
+            return None
+        case ServerVadTurns():
+            return ServerVad(
+                threshold=turns.threshold,
+                prefix_padding_ms=turns.prefix_padding_ms,
+                silence_duration_ms=turns.silence_duration_ms,
+                create_response=turns.create_response,
+                interrupt_response=turns.interrupt_response,
+                idle_timeout_ms=turns.idle_timeout_ms,
+            )
+        case SemanticVadTurns():
+            return SemanticVad(
+                eagerness=turns.eagerness,
+                create_response=turns.create_response,
+                interrupt_response=turns.interrupt_response,
+            )
+        case NoTurnDetection():
+            return ManualTurns()
+        case _:
+            assert_never(turns)

@@ -1,0 +1,254 @@
+"""One WebSocket connection: its socket, its bounded write queue, how it ended.
+
+Knows frames, not events. All in the loop's thread; one task per connection owns the reading and
+writing and ends by itself when the socket does. Compression is off: audio in base64 hardly shrinks,
+and deflate would cost more than everything else here.
+"""
+
+import asyncio
+import functools
+import ipaddress
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+
+from bridge.clock import Clock
+from bridge.config.settings import SessionSettings
+from bridge.session.write_queue import WriteQueue
+
+log = structlog.get_logger(__name__)
+
+FRAMES_PER_SLICE = 8
+"""Frames handled before other tasks get a turn: at most ~1 ms of the loop (decoding 100 ms of audio
+takes ~0.04 ms; one TCP read can hold dozens of frames)."""
+
+_wire_log = logging.getLogger("bridge.session.wire")
+# At DEBUG the library logs headers (the key) and payloads (speech); no log level may turn that on.
+_wire_log.setLevel(logging.WARNING)
+
+
+@dataclass(slots=True)
+class SessionStats:
+    """What went over one connection, counted; read it, don't write it."""
+
+    frames_sent: int = 0
+    bytes_sent: int = 0
+    frames_received: int = 0
+    bytes_received: int = 0
+    audio_dropped: int = 0
+    unknown_events: int = 0
+    protocol_errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """How a connection ended (RFC 6455 section 7.4).
+
+    Attributes:
+        code: the peer's close code; ours where the peer sent none; 1006 where nobody did.
+        label: ``closed``; ``stalled`` where the peer stopped reading; ``internal`` where a callback
+            of ours failed.
+        cause: that failure.
+    """
+
+    code: int
+    reason: str
+    label: str = "closed"
+    cause: Exception | None = None
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """Return the one TLS context; loading the CA bundle holds the loop ~20 ms, so only once."""
+    return ssl.create_default_context()
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Connection:
+    """A WebSocket connection; :meth:`open` it once, then it is not reused.
+
+    Args:
+        url: with query.
+        headers: handshake headers, Authorization among them.
+        stats: counters to fill.
+        on_frame: called with each frame and its arrival in monotonic ns.
+        on_audio_sent: called with an audio frame's sequence and the time in monotonic ns at which
+            the socket had taken it.
+        on_ended: called exactly once after :meth:`open` succeeded, when the socket is closed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        settings: SessionSettings,
+        *,
+        clock: Clock,
+        stats: SessionStats,
+        on_frame: Callable[[str | bytes, int], None],
+        on_audio_sent: Callable[[int, int], None] | None,
+        on_ended: Callable[[Closure], None],
+    ) -> None:
+        self._url = url
+        self._headers = headers
+        self._settings = settings
+        self._clock = clock
+        self._stats = stats
+        self._on_frame = on_frame
+        self._on_audio_sent = on_audio_sent
+        self._on_ended = on_ended
+        self._queue = WriteQueue(settings.write_queue_events)
+        self._socket: ClientConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._audio_sequence = 0
+        self._ponged = False
+        self.closure: Closure | None = None
+        """How it ended; None before."""
+
+    @property
+    def queued(self) -> int:
+        """Frames that wait for the socket."""
+        return len(self._queue)
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """Last ping's round trip; None before the first pong. uvloop's clock counts whole ms."""
+        if self._socket is None or not self._ponged:
+            return None
+        return self._socket.latency * 1000
+
+    async def open(self) -> None:
+        """Connect and start reading and writing. The caller bounds the time.
+
+        Raises:
+            OSError: no TCP or TLS connection.
+            websockets.exceptions.WebSocketException: the handshake failed.
+        """
+        parts = urlsplit(self._url)
+        settings = self._settings
+        socket = await connect(
+            self._url,
+            additional_headers=self._headers,
+            user_agent_header="telephony-bridge",
+            compression=None,
+            # A proxy from the environment is for the outside world; none can reach our loopback.
+            proxy=None if _is_loopback(parts.hostname) else True,
+            ssl=tls_context() if parts.scheme == "wss" else None,
+            open_timeout=None,
+            close_timeout=settings.close_timeout_s,
+            ping_interval=settings.ping_interval_s,
+            ping_timeout=settings.ping_timeout_s,
+            max_size=settings.max_frame_bytes,
+            logger=_wire_log,
+        )
+        self._socket = socket
+        self._task = asyncio.create_task(self._run(socket), name="realtime-connection")
+
+    def send_control(self, text: str) -> None:
+        """Queue a frame that must arrive.
+
+        Raises:
+            QueueFull: the peer takes nothing any more.
+        """
+        self._queue.put_control(text)
+
+    def send_audio(self, text: str) -> None:
+        """Queue a frame of audio; when there is no room the oldest audio goes, and is counted."""
+        self._audio_sequence += 1
+        self._stats.audio_dropped += self._queue.put_audio(text, self._audio_sequence)
+
+    async def wait_ended(self, timeout_s: float | None = None) -> None:
+        """Wait until the connection has ended, or ``timeout_s`` is over."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=timeout_s)
+
+    async def aclose(self) -> None:
+        """Send what control frames wait, close with 1000, all within the close timeout.
+
+        Whatever happens, also when cancelled, the socket is gone and the task ended on return.
+        """
+        if self._socket is None or self._task is None or self._task.done():
+            return
+        try:
+            async with asyncio.timeout(self._settings.close_timeout_s):
+                self._stats.audio_dropped += self._queue.end()
+                if self._writer is not None:
+                    await asyncio.wait({self._writer})
+                await self._socket.close(CloseCode.NORMAL_CLOSURE)
+        except TimeoutError:
+            log.warning("realtime.close_timed_out", timeout_s=self._settings.close_timeout_s)
+        finally:
+            await self.abort()
+
+    async def abort(self) -> None:
+        """Drop the connection without a handshake and wait for the task's end."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+        await self.wait_ended()
+
+    async def _run(self, socket: ClientConnection) -> None:
+        label, cause = "closed", None
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._writer = group.create_task(self._write(socket), name="realtime-writer")
+                await self._read(socket)
+        except* ConnectionClosed:
+            pass  # how it ended is read off the socket below
+        except* TimeoutError:
+            label = "stalled"
+        except* Exception as failures:
+            # A callback of ours failed: the session must end with an outcome, not hang.
+            label, cause = "internal", failures.exceptions[0]
+            log.exception("realtime.connection_failed")
+        socket.transport.abort()  # no-op on a closed one
+        await socket.wait_closed()
+        gone = socket.protocol.close_exc
+        frame = gone.rcvd or gone.sent
+        code, reason = (frame.code, frame.reason) if frame else (CloseCode.ABNORMAL_CLOSURE, "")
+        self.closure = Closure(code, reason, label, cause)
+        self._on_ended(self.closure)
+
+    async def _read(self, socket: ClientConnection) -> None:
+        stats = self._stats
+        while True:
+            for _ in range(FRAMES_PER_SLICE):
+                frame = await socket.recv()
+                received_ns = self._clock.now_ns()
+                stats.frames_received += 1
+                stats.bytes_received += len(frame)
+                self._on_frame(frame, received_ns)
+            # recv() doesn't yield while frames are waiting.
+            await asyncio.sleep(0)
+
+    def _on_pong(self, pong: asyncio.Future[float]) -> None:
+        self._ponged = not pong.cancelled() and pong.exception() is None
+
+    async def _write(self, socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            # The first round trip is known before the first keepalive.
+            asyncio.ensure_future(await socket.ping()).add_done_callback(self._on_pong)
+        while (frame := await self._queue.get()) is not None:
+            # Keepalive can't see a peer that stops reading: its ping waits for the same buffer.
+            async with asyncio.timeout(self._settings.ping_timeout_s):
+                await socket.send(frame.text)
+            self._stats.frames_sent += 1
+            self._stats.bytes_sent += len(frame.text)
+            if frame.audio_sequence is not None and self._on_audio_sent is not None:
+                self._on_audio_sent(frame.audio_sequence, self._clock.now_ns())

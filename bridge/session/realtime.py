@@ -1,0 +1,312 @@
+"""One logical Realtime session of one call: opening handshake, commands out, events in.
+
+All in the loop's thread. Callbacks are called synchronously, in order, and must not block; one that
+raises ends the session (label ``internal``).
+"""
+
+import asyncio
+import enum
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlencode
+
+import structlog
+from websockets.exceptions import WebSocketException
+
+from bridge.clock import Clock
+from bridge.config.settings import SessionSettings
+from bridge.errors import ConfigError, ProtocolError, UpstreamError
+from bridge.realtime.commands import AppendAudio, Command, UpdateSession
+from bridge.realtime.dialect import Dialect
+from bridge.realtime.events import (
+    AudioDelta,
+    ErrorReported,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    UnknownEvent,
+)
+from bridge.realtime.session_config import AudioFormat, SessionConfig, SessionInfo
+from bridge.session import failures
+from bridge.session.connection import Closure, Connection, SessionStats
+from bridge.session.write_queue import QueueFull
+
+log = structlog.get_logger(__name__)
+
+_CLOSE_AFTER_ERROR_S = 0.5
+"""How long the close that follows a connect-time error may take; it only adds the close code."""
+
+_OPENING_EVENTS = 16
+"""Events that concern the opening; a server sends two of them."""
+
+_Opening = SessionCreated | SessionUpdated | ErrorReported | Closure
+_E = TypeVar("_E", SessionCreated, SessionUpdated)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a Realtime service is.
+
+    Args:
+        url: WebSocket URL; the model is added to its query.
+        api_key: bearer token, None for a server without keys; never shown.
+
+    Raises:
+        ConfigError: the key can't stand in an HTTP header.
+    """
+
+    url: str
+    model: str
+    api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        key = self.api_key
+        if key is not None and not (key.isascii() and key.isprintable() and " " not in key and key):
+            raise ConfigError(
+                f"the API key for {self.host} is empty or holds blanks or line ends",
+                remedy="the variable or file must hold the key alone",
+            )
+
+    @property
+    def host(self) -> str:
+        """``host:port``, for messages."""
+        return failures.host_of(self.url)
+
+    @property
+    def address(self) -> str:
+        """The URL with its query."""
+        return f"{self.url}{'&' if '?' in self.url else '?'}{urlencode({'model': self.model})}"
+
+
+class _State(enum.Enum):
+    NEW = enum.auto()
+    OPENING = enum.auto()
+    OPEN = enum.auto()
+    CLOSING = enum.auto()
+    CLOSED = enum.auto()
+
+
+class RealtimeSession:
+    """A session over one connection; :meth:`open` it once, :meth:`aclose` it in any case.
+
+    Args:
+        on_event: called with every event, in order, from ``session.created`` on (so before
+            :meth:`open` returns), and its arrival in monotonic ns.
+        on_closed: called exactly once if the session had opened: with None after :meth:`aclose`,
+            else with what ended it.
+        on_protocol_error: called where the peer sent what makes no sense; the session goes on.
+        on_audio_sent: called when the socket has taken an audio append, with its sequence (the nth
+            AppendAudio given to :meth:`send`, from 1; dropped ones never come) and monotonic ns.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        dialect: Dialect,
+        settings: SessionSettings,
+        *,
+        clock: Clock,
+        on_event: Callable[[ServerEvent, int], None],
+        on_closed: Callable[[UpstreamError | None], None],
+        on_protocol_error: Callable[[ProtocolError], None] | None = None,
+        on_audio_sent: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._host = endpoint.host
+        self._dialect = dialect
+        self._settings = settings
+        self._on_event = on_event
+        self._on_closed = on_closed
+        self._on_protocol_error = on_protocol_error
+        self._state = _State.NEW
+        self._stage = ""
+        self._commands = 0
+        self._pcm_output = True
+        self._inbox: asyncio.Queue[_Opening] = asyncio.Queue(_OPENING_EVENTS)
+        self._opening: asyncio.Task[SessionInfo] | None = None
+        self._closing = asyncio.Lock()
+        self.stats = SessionStats()
+        headers = dict(dialect.handshake_headers())
+        if endpoint.api_key is not None:
+            headers["Authorization"] = f"Bearer {endpoint.api_key}"
+        self._connection = Connection(
+            endpoint.address,
+            headers,
+            settings,
+            clock=clock,
+            stats=self.stats,
+            on_frame=self._on_frame,
+            on_audio_sent=on_audio_sent,
+            on_ended=self._on_ended,
+        )
+
+    @property
+    def closure(self) -> Closure | None:
+        """Close code and reason of the connection; None while it stands."""
+        return self._connection.closure
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """Last ping's round trip; None before the first pong."""
+        return self._connection.round_trip_ms
+
+    @property
+    def queued(self) -> int:
+        """Frames that wait for the socket."""
+        return self._connection.queued
+
+    async def open(self, config: SessionConfig) -> SessionInfo:
+        """Connect, wait for ``session.created``, set the session up, wait for ``session.updated``.
+
+        Returns:
+            The session as the server set it up.
+
+        Raises:
+            UpstreamError: anything else came within the open timeout, or nothing; everything is
+                cleaned up, and ``on_closed`` is not called.
+        """
+        if self._state is not _State.NEW:
+            raise RuntimeError("a session opens once; make a new one")
+        self._state = _State.OPENING
+        self._opening = asyncio.create_task(self._establish(config), name="realtime-open")
+        try:
+            return await self._opening
+        except asyncio.CancelledError:
+            if self._state is _State.CLOSING:
+                raise failures.given_up(self._host) from None
+            raise
+
+    def send(self, command: Command) -> str:
+        """Queue a command; never blocks.
+
+        Returns:
+            The ``event_id`` given to it; an error that it causes names it as ``client_event_id``.
+
+        Raises:
+            UpstreamError: the session is not open (``not_open``), or the peer takes nothing any
+                more and this is no audio (``stuck``). Audio without room drops the oldest, counted.
+            ValueError: the dialect cannot say it.
+        """
+        if self._state is not _State.OPEN:
+            raise failures.not_open(self._host)
+        return self._enqueue(command)
+
+    async def aclose(self) -> None:
+        """Send the control frames that wait, close with 1000. Idempotent; also ends an open()."""
+        async with self._closing:
+            if self._state is _State.OPENING and self._opening is not None:
+                self._state = _State.CLOSING
+                self._opening.cancel()
+                await asyncio.wait({self._opening})
+                self._state = _State.CLOSED
+            elif self._state is _State.OPEN:
+                self._state = _State.CLOSING
+                try:
+                    await self._connection.aclose()
+                finally:
+                    self._state = _State.CLOSED
+                    self._on_closed(None)
+            else:
+                self._state = _State.CLOSED
+                await self._connection.wait_ended()
+
+    def _enqueue(self, command: Command) -> str:
+        event_id = f"cmd_{self._commands + 1}"
+        text = self._dialect.encode(command, event_id)
+        self._commands += 1
+        if isinstance(command, AppendAudio):
+            self._connection.send_audio(text)
+            return event_id
+        try:
+            self._connection.send_control(text)
+        except QueueFull:
+            raise failures.stuck(self._host, self.queued) from None
+        return event_id
+
+    async def _establish(self, config: SessionConfig) -> SessionInfo:
+        try:
+            async with asyncio.timeout(self._settings.open_timeout_s):
+                info = await self._handshake(config)
+        except TimeoutError:
+            await self._give_up()
+            raise failures.timed_out(
+                self._stage, self._host, self._settings.open_timeout_s
+            ) from None
+        except UpstreamError as error:
+            if error.code in failures.CLOSING_ERRORS:
+                await self._connection.wait_ended(_CLOSE_AFTER_ERROR_S)
+                error.close_code = self.closure.code if self.closure else None
+            await self._give_up()
+            raise
+        except (OSError, WebSocketException) as error:
+            await self._give_up()
+            raise failures.not_connected(error, self._host) from error
+        except BaseException:
+            await self._give_up()
+            raise
+        self._state = _State.OPEN
+        return info
+
+    async def _handshake(self, config: SessionConfig) -> SessionInfo:
+        self._stage = "connection"
+        await self._connection.open()
+        self._stage = "session.created"
+        await self._expect(SessionCreated)
+        dropped = self._dialect.unsupported(config)
+        if dropped:
+            log.warning("realtime.settings_dropped", dialect=self._dialect.name, fields=dropped)
+        self._pcm_output = config.output_format is AudioFormat.PCM_24KHZ
+        self._stage = "session.updated"
+        self._enqueue(UpdateSession(config))
+        updated = await self._expect(SessionUpdated)
+        if self.closure is not None:
+            raise failures.closed(self.closure, self._host)
+        return updated.session
+
+    async def _expect(self, kind: type[_E]) -> _E:
+        while True:
+            match await self._inbox.get():
+                case Closure() as closure:
+                    raise failures.closed(closure, self._host)
+                case ErrorReported(error=error):
+                    raise failures.refused(error, self._host, None)
+                case event:
+                    if isinstance(event, kind):
+                        return event
+
+    async def _give_up(self) -> None:
+        if self._state is _State.OPENING:
+            self._state = _State.CLOSED
+        await self._connection.abort()
+
+    def _on_frame(self, frame: str | bytes, received_ns: int) -> None:
+        if self._state not in (_State.OPENING, _State.OPEN):
+            return  # read only so that the close gets through
+        try:
+            event = self._dialect.decode(frame)
+            if isinstance(event, AudioDelta) and self._pcm_output and len(event.audio) % 2:
+                raise ProtocolError("an audio delta ends within a 16-bit sample")
+        except ProtocolError as error:
+            self.stats.protocol_errors += 1
+            if self._on_protocol_error is not None:
+                self._on_protocol_error(error)
+            return
+        if isinstance(event, UnknownEvent):
+            self.stats.unknown_events += 1
+        elif self._state is _State.OPENING and isinstance(
+            event, SessionCreated | SessionUpdated | ErrorReported
+        ):
+            self._tell_opening(event)
+        self._on_event(event, received_ns)
+
+    def _on_ended(self, closure: Closure) -> None:
+        if self._state is _State.OPENING:
+            self._tell_opening(closure)
+        elif self._state is _State.OPEN:
+            self._state = _State.CLOSED
+            self._on_closed(failures.closed(closure, self._host))
+
+    def _tell_opening(self, news: _Opening) -> None:
+        with suppress(asyncio.QueueFull):  # whoever sends that many is told by the first ones
+            self._inbox.put_nowait(news)

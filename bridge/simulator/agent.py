@@ -1,0 +1,162 @@
+"""The simulated agent: what it hears, how it decides, and its voice.
+
+Recognition and synthesis block, so they run in worker threads. Everything the scenario can say is
+rendered before the first call, so that an answer is ready as soon as the caller was understood.
+"""
+
+import asyncio
+import functools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message, Part, Role
+from bridge.realtime.session_config import AudioFormat
+from bridge.simulator.conversation import Conversation
+from bridge.simulator.formats import encode_speech
+from bridge.simulator.scenario import Rule, Scenario
+from bridge.speech.recognition import Recognizer
+from bridge.speech.synthesis import Synthesizer
+
+_SAY_EXACTLY = re.compile(r'say exactly:\s*"(.*)"', re.IGNORECASE | re.DOTALL)
+_FIELD = re.compile(r"\{(\w+)\}")
+_RENDERED_KEPT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A tool to call, with its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a response consists of: something said, a tool called, or one after the other."""
+
+    say: str | None = None
+    tool: ToolUse | None = None
+
+
+class Agent:
+    """One scenario, ready to be talked to; shared by all sessions.
+
+    Args:
+        scenario: what it knows.
+
+    Raises:
+        ConfigError: a voice or a word that the speech engines don't know.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self._recognizer = Recognizer(scenario.phrases, scenario.pronunciations)
+        self._synthesizer = Synthesizer(scenario.voice, scenario.words_per_minute)
+        self._render = functools.lru_cache(_RENDERED_KEPT)(self._render_now)
+
+    def rehearse(self) -> None:
+        """Render everything that the scenario can say; blocks for about a second."""
+        for sentence in self.scenario.sentences():
+            self._render(sentence, AudioFormat.PCM_24KHZ)
+
+    async def hear(self, audio: NDArray[np.int16], rate_hz: int) -> str | None:
+        """Return the sentence that was said, None if it was not understood.
+
+        Args:
+            audio: (n,) int16 at ``rate_hz``.
+            rate_hz: 8000 or 24000.
+        """
+        heard = await asyncio.to_thread(self._recognizer.hear, audio, rate_hz)
+        return heard.text if heard is not None else None
+
+    async def speak(self, text: str, audio_format: AudioFormat) -> bytes:
+        """Return ``text`` spoken, as wire audio."""
+        return await asyncio.to_thread(self._render, text, audio_format)
+
+    def _render_now(self, text: str, audio_format: AudioFormat) -> bytes:
+        return encode_speech(audio_format, self._synthesizer.say(text))
+
+    def answer(self, heard: str | None, tools: Sequence[str]) -> Reply:
+        """Decide what to do about what the caller said.
+
+        Args:
+            heard: their sentence; None if it was not understood.
+            tools: names of the tools that the session offers.
+        """
+        rule = self.scenario.rule_for(heard) if heard is not None else None
+        if rule is None:
+            return Reply(self.scenario.fallback)
+        return self._follow(rule, tools)
+
+    def decide(
+        self, conversation: Conversation, instructions: str | None, tools: Sequence[str]
+    ) -> Reply:
+        """Decide what to say to a ``response.create``.
+
+        Args:
+            conversation: all that was said so far.
+            instructions: of this response only; ``Say exactly: "..."`` is obeyed.
+            tools: names of the tools that the session offers.
+        """
+        order = _SAY_EXACTLY.search(instructions or "")
+        if order is not None:
+            return Reply(order[1])
+        entries = list(conversation.entries())
+        last = entries[-1] if entries else None
+        heard = last.heard if last else None
+        match last.item if last else None:
+            case FunctionCallOutput(call_id=call_id, output=output):
+                return Reply(self._after_tool(conversation.call_of(call_id), output))
+            case Message(role=Role.USER, parts=parts):
+                return self.answer(heard or _typed(parts), tools)
+            case _:
+                spoke = any(
+                    isinstance(entry.item, Message) and entry.item.role is not Role.SYSTEM
+                    for entry in entries
+                )
+                return Reply(self.scenario.fallback if spoke else self.scenario.greeting)
+
+    def _follow(self, rule: Rule, tools: Sequence[str]) -> Reply:
+        if rule.tool is None:
+            return Reply(rule.say)
+        if rule.tool.name not in tools:
+            return Reply(rule.without_tool or rule.say or self.scenario.fallback)
+        return Reply(rule.say, ToolUse(rule.tool.name, json.dumps(rule.tool.arguments)))
+
+    def _after_tool(self, call: FunctionCall | None, output: str) -> str | None:
+        """Return what is said after a tool; None for nothing more (it had its say before)."""
+        for rule in self.scenario.rules:
+            tool = rule.tool
+            if (
+                tool
+                and call
+                and (tool.name, json.dumps(tool.arguments))
+                == (
+                    call.name,
+                    call.arguments,
+                )
+            ):
+                return _fill(rule.then, _fields(output)) if rule.then is not None else None
+        return self.scenario.fallback
+
+
+def _typed(parts: Sequence[Part]) -> str | None:
+    """Return what a user message says in text, if it says anything."""
+    return " ".join(part.text for part in parts if part.text) or None
+
+
+def _fields(output: str) -> Mapping[str, object]:
+    try:
+        fields = json.loads(output)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _fill(text: str, fields: Mapping[str, object]) -> str:
+    return _FIELD.sub(lambda found: str(fields.get(found[1], "unknown")), text)

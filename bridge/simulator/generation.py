@@ -1,0 +1,282 @@
+"""One response, from ``response.created`` to ``response.done``, as a series of steps.
+
+No I/O and no clock: a step says how long to wait after it. Whoever drives the steps may stop at any
+of them and :meth:`Generation.cut` the response instead; the events are in the order of
+`protocol.md` section 7 either way.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+from bridge.realtime.events import (
+    AudioDelta,
+    AudioDone,
+    ContentPartAdded,
+    ContentPartDone,
+    FunctionArgumentsDelta,
+    FunctionArgumentsDone,
+    ItemAdded,
+    ItemDone,
+    OutputItemAdded,
+    OutputItemDone,
+    ResponseCreated,
+    ResponseDone,
+    ResponseStatus,
+    ServerEvent,
+    TextDelta,
+    TextDone,
+    TranscriptDelta,
+    TranscriptDone,
+    Usage,
+)
+from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
+from bridge.realtime.items import FunctionCall, Item, ItemStatus, Message, Part, PartKind, Role
+from bridge.realtime.session_config import AudioFormat
+from bridge.simulator.agent import ToolUse
+from bridge.simulator.conversation import (
+    Conversation,
+    Entry,
+    SpokenWord,
+    Tokens,
+    join,
+    spoken_tokens,
+    spread,
+    text_tokens,
+)
+from bridge.simulator.formats import bytes_per_ms
+from bridge.simulator.names import new_name
+from bridge.simulator.scenario import Pacing
+
+_ARGUMENT_CHARACTERS_PER_DELTA = 8
+_TEXT_WORD_MS = 300
+"""A typed word counts as this much speech for pacing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Events to send now, and how long to wait before the next step."""
+
+    events: tuple[ServerEvent, ...]
+    wait_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The message item that is being generated; ``events`` close its content part."""
+
+    item_id: ItemId
+    kind: PartKind
+    words: tuple[SpokenWord, ...] = ()
+    audio_ms: float = 0.0
+
+    @property
+    def text(self) -> str:
+        return join(self.words)
+
+
+class _At(TypedDict):
+    """Where in the response something happens."""
+
+    response_id: ResponseId
+    item_id: ItemId
+    output_index: int
+
+
+class Generation:
+    """One response being generated.
+
+    Args:
+        conversation: what the response's items go into; None for an out-of-band response.
+        read: tokens that the model reads for it.
+        cached: how many of them it has read before.
+        metadata: as the client gave it.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation | None,
+        pacing: Pacing,
+        read: Tokens,
+        cached: Tokens,
+        metadata: Mapping[str, str],
+    ) -> None:
+        self.response_id = ResponseId(new_name("resp"))
+        self._conversation = conversation
+        self._pacing = pacing
+        self._read = read
+        self._cached = cached
+        self._metadata = dict(metadata)
+        self._output: list[Item] = []
+        self._open: _Open | FunctionCall | None = None
+        self._written = Tokens()
+
+    def begin(self) -> ServerEvent:
+        """Announce the response."""
+        return ResponseCreated(self.response_id, self._metadata)
+
+    def speak(self, text: str, audio: bytes, audio_format: AudioFormat) -> Iterator[Step]:
+        """Generate a spoken message; ``audio`` is all of it on the wire."""
+        per_ms = bytes_per_ms(audio_format)
+        words = spread(text, len(audio) / per_ms)
+        yield Step(tuple(self._open_message(PartKind.OUTPUT_AUDIO)))
+        delta_bytes = self._pacing.delta_ms * per_ms
+        for start in range(0, len(audio), delta_bytes):
+            piece = audio[start : start + delta_bytes]
+            upto_ms = (start + len(piece)) / per_ms
+            yield Step(
+                tuple(self._speak_on(words, piece, upto_ms)),
+                len(piece) / per_ms / self._pacing.speedup,
+            )
+        yield Step(tuple(self._close_message(ItemStatus.COMPLETED)))
+
+    def write(self, text: str) -> Iterator[Step]:
+        """Generate a message of text alone."""
+        yield Step(tuple(self._open_message(PartKind.OUTPUT_TEXT)))
+        for word in spread(text, 0.0):
+            opened = self._opened()
+            self._open = replace(opened, words=(*opened.words, word))
+            delta = TextDelta(**self._at(opened.item_id), delta=word.text)
+            yield Step((delta,), _TEXT_WORD_MS / self._pacing.speedup)
+        yield Step(tuple(self._close_message(ItemStatus.COMPLETED)))
+
+    def call(self, use: ToolUse) -> Iterator[Step]:
+        """Generate a tool call, its arguments streamed."""
+        place = self._at(ItemId(new_name("item")))
+        call = FunctionCall(
+            call_id=ToolCallId(new_name("call")),
+            name=use.name,
+            arguments="",
+            item_id=place["item_id"],
+            status=ItemStatus.IN_PROGRESS,
+        )
+        self._open = call
+        yield Step(tuple(self._enter(call)))
+        for start in range(0, len(use.arguments), _ARGUMENT_CHARACTERS_PER_DELTA):
+            piece = use.arguments[start : start + _ARGUMENT_CHARACTERS_PER_DELTA]
+            yield Step((FunctionArgumentsDelta(**place, call_id=call.call_id, delta=piece),))
+        done = replace(call, arguments=use.arguments, status=ItemStatus.COMPLETED)
+        said = FunctionArgumentsDone(
+            **place, call_id=call.call_id, arguments=use.arguments, name=use.name
+        )
+        self._count(text_tokens(use.arguments))
+        yield Step((said, *self._leave(done)))
+
+    def finish(self) -> ServerEvent:
+        """End the response as completed."""
+        return self._end(ResponseStatus.COMPLETED, None)
+
+    def cut(self, reason: str) -> list[ServerEvent]:
+        """End the response where it stands: the tail of an interruption or a cancel.
+
+        Args:
+            reason: ``turn_detected`` or ``client_cancelled``.
+        """
+        events: list[ServerEvent] = []
+        match self._open:
+            case _Open():
+                events.extend(self._close_message(ItemStatus.INCOMPLETE))
+            case FunctionCall() as call:
+                # Half of its arguments are no JSON: it leaves without any.
+                events.extend(self._leave(replace(call, status=ItemStatus.INCOMPLETE)))
+            case None:
+                pass
+        events.append(self._end(ResponseStatus.CANCELLED, reason))
+        return events
+
+    def _open_message(self, kind: PartKind) -> Iterator[ServerEvent]:
+        opened = _Open(ItemId(new_name("item")), kind)
+        self._open = opened
+        yield from self._enter(self._message(ItemStatus.IN_PROGRESS))
+        yield ContentPartAdded(**self._at(opened.item_id), part=Part(kind, ""))
+
+    def _speak_on(
+        self, words: tuple[SpokenWord, ...], piece: bytes, upto_ms: float
+    ) -> Iterator[ServerEvent]:
+        """Yield the words that begin within this piece of audio, and the audio."""
+        opened = self._opened()
+        place = self._at(opened.item_id)
+        begun = 1 + sum(word.end_ms < upto_ms for word in words)
+        self._open = replace(opened, words=words[:begun], audio_ms=upto_ms)
+        self._remember(self._message(ItemStatus.IN_PROGRESS))
+        for word in words[len(opened.words) : begun]:
+            yield TranscriptDelta(**place, delta=word.text)
+        yield AudioDelta(**place, audio=piece)
+
+    def _close_message(self, status: ItemStatus) -> Iterator[ServerEvent]:
+        opened = self._opened()
+        place = self._at(opened.item_id)
+        if opened.kind is PartKind.OUTPUT_AUDIO:
+            yield AudioDone(**place)
+            yield TranscriptDone(**place, transcript=opened.text)
+        else:
+            yield TextDone(**place, text=opened.text)
+        yield ContentPartDone(**place, part=Part(opened.kind, opened.text))
+        self._count(text_tokens(opened.text), spoken_tokens(opened.audio_ms))
+        yield from self._leave(self._message(status))
+
+    def _enter(self, item: Item) -> Iterator[ServerEvent]:
+        item_id = _name_of(item)
+        yield OutputItemAdded(self.response_id, len(self._output), item)
+        if self._conversation is not None:
+            yield ItemAdded(item, self._conversation.add(item_id, Entry(item)))
+
+    def _leave(self, item: Item) -> Iterator[ServerEvent]:
+        item_id = _name_of(item)
+        self._remember(item)
+        self._open = None
+        if self._conversation is not None and self._conversation.get(item_id) is not None:
+            yield ItemDone(item, self._conversation.before(item_id))
+        yield OutputItemDone(self.response_id, len(self._output), item)
+        self._output.append(item)
+
+    def _remember(self, item: Item) -> None:
+        if self._conversation is None:
+            return
+        entry = Entry(item)
+        if isinstance(self._open, _Open):
+            entry = Entry(item, self._open.audio_ms, self._open.words)
+        self._conversation.put(_name_of(item), entry)
+
+    def _message(self, status: ItemStatus) -> Message:
+        """Return the open message as it stands; it has no content before its first delta."""
+        opened = self._opened()
+        begun = opened.words or status is not ItemStatus.IN_PROGRESS
+        parts = (Part(opened.kind, opened.text),) if begun else ()
+        return Message(Role.ASSISTANT, parts, opened.item_id, status)
+
+    def _opened(self) -> _Open:
+        if not isinstance(self._open, _Open):
+            raise AssertionError("there is no open message")
+        return self._open
+
+    def _at(self, item_id: ItemId) -> _At:
+        return _At(response_id=self.response_id, item_id=item_id, output_index=len(self._output))
+
+    def _count(self, text: int, audio: int = 0) -> None:
+        self._written = Tokens(self._written.text + text, self._written.audio + audio)
+
+    def _end(self, status: ResponseStatus, reason: str | None) -> ServerEvent:
+        read, written = self._read, self._written
+        return ResponseDone(
+            response_id=self.response_id,
+            status=status,
+            output=tuple(self._output),
+            reason=reason,
+            usage=Usage(
+                input_text=read.text,
+                input_audio=read.audio,
+                cached_text=self._cached.text,
+                cached_audio=self._cached.audio,
+                output_text=written.text,
+                output_audio=written.audio,
+                total=read.text + read.audio + written.text + written.audio,
+            ),
+            metadata=self._metadata,
+        )
+
+
+def _name_of(item: Item) -> ItemId:
+    if item.item_id is None:
+        raise AssertionError("every item of a response has a name")
+    return item.item_id

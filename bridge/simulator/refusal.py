@@ -1,0 +1,16 @@
+"""What the server answers to a request that it does not take."""
+
+from bridge.realtime.events import ApiError
+
+
+class Refused(Exception):
+    """A client event was refused: an ``error`` event is due, and nothing has changed."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.code or error.type)
+        self.error = error
+
+
+def refuse(code: str | None, message: str, param: str | None = None) -> Refused:
+    """Make the refusal of a client's mistake (`protocol.md` section 7, table of codes)."""
+    return Refused(ApiError("invalid_request_error", message, code=code, param=param))

@@ -1,0 +1,277 @@
+"""Call state in Redis, written behind the call's back.
+
+The call runner's writes return at once and never fail: they go into a bounded buffer, which one
+task sends every `flush_ms`, one command a call. While Redis is away the task tries again, slower
+and slower, and catches up when it returns. Everything runs in the loop's thread.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from bridge.clock import NS_PER_MS, Clock
+from bridge.config.settings import RedisSettings
+from bridge.store.buffer import FieldValue, WriteBuffer
+from bridge.store.client import RedisLink, RedisUnavailableError
+from bridge.store.keys import CALL_FIELDS, Keys
+from bridge.store.nodes import HEARTBEAT_MS, NodeRegistry, NodeReport
+from bridge.store.redaction import redact
+from bridge.store.writer import StateWriter
+
+_MAX_BACKOFF_MS = 2_000
+_CLOSE_WITHIN_S = 2.0
+_MAX_TEXT_CHARS = 2_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """Counts since the store was made.
+
+    Attributes:
+        pending: writes that are not known to have arrived.
+        dropped: writes given up, because the buffer was full or the store closed.
+        late: writes to calls that had ended or never begun.
+        rejected: writes that Redis refused for good, and fields that no call has.
+        flushes: round trips that wrote something.
+        failures: round trips that did not come back.
+        connected: the last round trip came back.
+    """
+
+    pending: int
+    dropped: int
+    late: int
+    rejected: int
+    flushes: int
+    failures: int
+    connected: bool
+
+
+class CallStore:
+    """Writes the state of this node's calls.
+
+    Args:
+        settings: prefix, limits and times.
+        url: the Redis to use.
+        node_id: this node's name, the same after a restart.
+        clock: wall time for records.
+        heartbeat_ms: how often the node says that it lives; it counts as dead after three misses.
+
+    Raises:
+        ConfigError: ``url`` can't be read.
+    """
+
+    def __init__(
+        self,
+        settings: RedisSettings,
+        url: str,
+        node_id: str,
+        *,
+        clock: Clock,
+        heartbeat_ms: int = HEARTBEAT_MS,
+    ) -> None:
+        self._settings = settings
+        self._node_id = node_id
+        self._clock = clock
+        self._heartbeat_s = heartbeat_ms / 1000
+        self._keys = Keys(settings.prefix)
+        self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
+        self._nodes = NodeRegistry(
+            self._link,
+            self._keys,
+            node_id,
+            clock=clock,
+            expire_s=settings.expire_after_end_s,
+            heartbeat_ms=heartbeat_ms,
+        )
+        self._buffer = WriteBuffer(settings.buffer_writes)
+        self._writer = StateWriter(self._link, self._keys, self._buffer, settings)
+        self._report = NodeReport()
+        self._work = asyncio.Event()
+        self._beat_now = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._connected = False
+        self._failures = self._unknown_fields = self._given_up = 0
+
+    @property
+    def stats(self) -> StoreStats:
+        """Counts up to now."""
+        return StoreStats(
+            pending=self._buffer.pending + self._writer.in_flight,
+            dropped=self._buffer.dropped + self._given_up,
+            late=self._buffer.late,
+            rejected=self._writer.rejected + self._unknown_fields,
+            flushes=self._writer.flushes,
+            failures=self._failures,
+            connected=self._connected,
+        )
+
+    async def open(self) -> None:
+        """Connect, end what dead nodes left behind, and start writing.
+
+        Raises:
+            RedisUnavailableError: (an InfrastructureError) Redis did not answer within
+                `connect_timeout_s`, or refused us.
+        """
+        try:
+            await self._link.ask(["PING"])
+            await self._writer.load_script()
+            swept = await self.sweep_dead_nodes()
+            await self._nodes.beat(self._report)
+        except BaseException:
+            await self._link.aclose()
+            raise
+        if swept:
+            _log.warning("ended %d calls that lost nodes had left active", swept)
+        self._connected = True
+        self._tasks = [
+            asyncio.create_task(self._keep_flushing(), name="store-flush"),
+            asyncio.create_task(self._keep_beating(), name="store-heartbeat"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(_report_death)
+
+    async def aclose(self) -> None:
+        """Write what is buffered, within 2 s, and disconnect. A second call does nothing."""
+        if not self._tasks:
+            return
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_CLOSE_WITHIN_S):
+                while self._buffer.pending:
+                    if not await self._flush():
+                        await asyncio.sleep(self._settings.flush_ms / 1000)
+                await self._nodes.leave()
+        except (TimeoutError, RedisUnavailableError):
+            self._given_up += self._buffer.pending
+            _log.warning("Redis is away at close: %d writes are lost", self._given_up)
+        finally:
+            await self._link.aclose()
+
+    def begin(self, call_id: str, fields: Mapping[str, FieldValue]) -> None:
+        """Record a new call. `call_id`, `node` and `started_at` are filled in if missing.
+
+        Args:
+            call_id: unique for ever.
+            fields: of the call's hash (`keys.CALL_FIELDS`); times in ms since the Unix epoch.
+        """
+        known = self._known({"node": self._node_id, **fields})
+        self._buffer.begin(call_id, known, self._now_ms())
+        self._beat_soon()
+
+    def update(self, call_id: str, fields: Mapping[str, FieldValue]) -> None:
+        """Record changed fields of a call. Late ones never reopen a call that has ended."""
+        self._buffer.update(call_id, self._known(fields), self._now_ms())
+        self._work.set()
+
+    def event(
+        self, call_id: str, kind: str, summary: Mapping[str, FieldValue | None] | None = None
+    ) -> None:
+        """Append an event summary to the call's stream.
+
+        Args:
+            call_id: a call that has begun.
+            kind: goes into the field `kind`.
+            summary: more fields; None values are left out, `text` is redacted and cut to 2000
+                characters. It must be a whole turn, or a number split over two goes unseen.
+        """
+        given = {name: str(value) for name, value in (summary or {}).items() if value is not None}
+        if "text" in given:
+            given["text"] = redact(given["text"])[:_MAX_TEXT_CHARS]
+        pairs = tuple(word for pair in given.items() for word in pair)
+        self._buffer.event(call_id, ("kind", kind, *pairs), self._now_ms())
+        self._work.set()
+
+    def end(self, call_id: str, fields: Mapping[str, FieldValue]) -> None:
+        """Record how a call ended. `phase` and `ended_at` are filled in if missing."""
+        self._buffer.end(call_id, self._known(fields), self._now_ms())
+        self._beat_soon()
+
+    def report_node(self, *, capacity: int, draining: bool) -> None:
+        """Change what the heartbeat says, and say it now.
+
+        Args:
+            capacity: calls that this node can hold at once.
+            draining: it takes no new calls.
+        """
+        self._report = NodeReport(capacity=capacity, draining=draining)
+        self._beat_now.set()
+
+    async def sweep_dead_nodes(self) -> int:
+        """End the active calls whose node is gone as `node_lost`; safe to repeat.
+
+        Not run by itself after `open`: when Redis returns from an outage, every node's heartbeat
+        has run out, and those that live need a moment to write it again.
+
+        Returns:
+            How many calls were ended.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        live = self._buffer.live
+        return await self._nodes.sweep(lambda call_id: call_id in live)
+
+    def _known(self, fields: Mapping[str, FieldValue]) -> Mapping[str, FieldValue]:
+        """Return the fields that a call's hash may have; the names are fixed."""
+        unknown = fields.keys() - CALL_FIELDS
+        if not unknown:
+            return fields
+        self._unknown_fields += len(unknown)
+        _log.error("no such fields in a call's hash: %s", ", ".join(sorted(unknown)))
+        return {name: fields[name] for name in fields.keys() & CALL_FIELDS}
+
+    def _beat_soon(self) -> None:
+        self._work.set()
+        self._beat_now.set()
+
+    async def _keep_flushing(self) -> None:
+        delay_ms = self._settings.flush_ms
+        while True:
+            await self._work.wait()
+            await asyncio.sleep(delay_ms / 1000)
+            written = await self._flush()
+            delay_ms = self._settings.flush_ms if written else min(2 * delay_ms, _MAX_BACKOFF_MS)
+            if not self._buffer.pending:
+                self._work.clear()
+
+    async def _flush(self) -> bool:
+        """Write what is buffered now; return whether Redis took it."""
+        try:
+            await self._writer.flush()
+        except RedisUnavailableError as error:
+            self._failures += 1
+            if self._connected:
+                _log.error("call state is kept in memory: %s", error)
+            self._connected = False
+            return False
+        if not self._connected:
+            _log.info("Redis is back: %d writes left to catch up", self._buffer.pending)
+            self._beat_now.set()
+        self._connected = True
+        return True
+
+    async def _keep_beating(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._heartbeat_s):
+                    await self._beat_now.wait()
+            self._beat_now.clear()
+            report = replace(self._report, active=len(self._buffer.live))
+            with suppress(RedisUnavailableError):  # the next beat says the same
+                await self._nodes.beat(report)
+
+    def _now_ms(self) -> int:
+        return self._clock.wall_ns() // NS_PER_MS
+
+
+def _report_death(task: asyncio.Task[None]) -> None:
+    """Say at once that a task died of a bug: calls go on, and only their record suffers."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("task %s died", task.get_name(), exc_info=task.exception())

@@ -1,0 +1,200 @@
+"""One asyncio connection pool to Redis; everything of redis-py that the project touches.
+
+Replies come as the protocol gives them (RESP2: text, integers, None, lists), since redis-py's
+reshaping differs between its versions. Nothing is retried here. Every failure becomes a
+:class:`RedisUnavailableError` whose text never holds a password, a key or a value.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import unquote, urlsplit
+
+from redis import exceptions as redis_errors
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from bridge.errors import ConfigError, InfrastructureError
+
+Reply = str | int | None | list["Reply"]
+Command = Sequence[str | int]
+
+REMEDY = (
+    "start it, correct BRIDGE_REDIS_URL, or unset BRIDGE_REDIS_URL to let the bridge start its own"
+)
+
+_DEFAULT_PORT = 6379
+
+_TRANSIENT = (
+    redis_errors.ReadOnlyError,
+    redis_errors.OutOfMemoryError,
+    redis_errors.ClusterDownError,
+    redis_errors.TryAgainError,
+    redis_errors.NoPermissionError,
+)
+# An error inside a script carries the code of the command that failed in the middle of its text.
+_TRANSIENT_CODE = re.compile(r"\b(?:BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
+
+
+class RedisUnavailableError(InfrastructureError):
+    """Redis can't be reached, or can't take commands now."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"Redis at {place} {reason}", remedy=REMEDY, retryable=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Redis answered one command of several with an error that trying again won't cure.
+
+    Attributes:
+        code: first word of the answer, such as ``WRONGTYPE``; ``NOSCRIPT`` where Redis does not
+            know the script.
+        duplicate: a stream entry was there already.
+    """
+
+    code: str
+    duplicate: bool
+
+
+class RedisLink:
+    """A pool of connections to one Redis.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        timeout_s: what one round trip may take, connecting included.
+
+    Raises:
+        ConfigError: the URL can't be read.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self.place = _describe(url)
+        self._timeout_s = timeout_s
+        try:
+            self._redis = Redis.from_url(
+                url,
+                decode_responses=True,
+                encoding_errors="replace",
+                protocol=2,
+                socket_timeout=None,
+                socket_connect_timeout=timeout_s,
+                retry=Retry(NoBackoff(), 0),
+            )
+            # Objects to options it doesn't know; redis-py leaves it without types.
+            self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        except (TypeError, ValueError, redis_errors.RedisError):
+            raise _bad_url() from None  # its text may hold the URL, and so the password
+        self._redis.response_callbacks.clear()
+
+    async def ask(self, command: Command, *, patience_s: float = 0.0) -> Reply:
+        """Send one command and return its reply.
+
+        Args:
+            command: its words.
+            patience_s: how much longer than usual the reply may take (blocking reads).
+
+        Raises:
+            RedisUnavailableError: there was no reply, or it was an error.
+        """
+        async with _translated(self.place, self._timeout_s + patience_s):
+            # redis-py leaves execute_command without types.
+            reply: Reply = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+        return reply
+
+    async def ask_all(self, commands: Sequence[Command]) -> list[Reply | Refused]:
+        """Send commands in one round trip (no transaction) and return their replies in order.
+
+        Raises:
+            RedisUnavailableError: some commands may have been applied, none need have been.
+        """
+        async with _translated(self.place, self._timeout_s):
+            pipeline = self._redis.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            replies = await pipeline.execute(raise_on_error=False)
+            return [_settle(reply) for reply in replies]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+
+@asynccontextmanager
+async def _translated(place: str, timeout_s: float) -> AsyncIterator[None]:
+    """Bound a round trip, and turn what redis-py raises into :class:`RedisUnavailableError`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except (redis_errors.RedisError, OSError) as error:
+        raise RedisUnavailableError(place, _reason(error, timeout_s)) from error
+
+
+def _reason(error: Exception, timeout_s: float) -> str:
+    match error:
+        case TimeoutError() | redis_errors.TimeoutError():
+            return f"did not answer within {timeout_s:g} s"
+        case redis_errors.AuthenticationError():
+            return "refused the user or the password"
+        case redis_errors.BusyLoadingError():
+            return "is still loading its data"
+        case redis_errors.ResponseError():
+            return f"answered with the error {_code(error)}"
+        case redis_errors.InvalidResponse():
+            return "answered, but not as a Redis server does"
+        case _:
+            return f"can't be reached ({_system_reason(error)})"
+
+
+def _system_reason(error: BaseException) -> str:
+    """Return the operating system's words for the first error in the chain that has any."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError) and link.errno is not None:
+            return os.strerror(link.errno).lower() if link.errno > 0 else "name not resolved"
+        link = link.__cause__ or link.__context__
+    return "the connection was lost"
+
+
+def _settle(reply: object) -> Reply | Refused:
+    """Return a reply, or the refusal of one command; raise an error that concerns them all."""
+    if not isinstance(reply, Exception):
+        # What redis-py parsed from RESP2 with decode_responses can be nothing else.
+        return cast(Reply, reply)
+    transient = isinstance(reply, _TRANSIENT) or _TRANSIENT_CODE.search(str(reply))
+    if transient or not isinstance(reply, redis_errors.ResponseError):
+        raise reply
+    # Redis has no code for a stream entry that is not newer than the last one.
+    return Refused(_code(reply), duplicate="equal or smaller" in str(reply))
+
+
+def _code(error: Exception) -> str:
+    """Return the code of an error reply, or redis-py's class where it strips the code."""
+    if isinstance(error, redis_errors.NoScriptError):
+        return "NOSCRIPT"
+    if code := _TRANSIENT_CODE.search(str(error)):
+        return code.group()
+    first_word = str(error).partition(" ")[0]
+    return first_word if first_word.isupper() else type(error).__name__
+
+
+def _describe(url: str) -> str:
+    """Return `host:port` or the socket's path: never user, password or query."""
+    try:
+        parts = urlsplit(url)
+        place = f"{parts.hostname or 'localhost'}:{parts.port or _DEFAULT_PORT}"
+    except ValueError:
+        raise _bad_url() from None
+    return unquote(parts.path) if parts.scheme == "unix" else place
+
+
+def _bad_url() -> ConfigError:
+    return ConfigError(
+        "the URL of Redis can't be read",
+        remedy="write BRIDGE_REDIS_URL as redis://[user:password@]host:port/0 or unix:///path",
+    )

@@ -1,0 +1,46 @@
+"""Names of the keys and hash fields that hold call state (`design.md` section 5: fixed names).
+
+Other people's tools read these, so nothing else in the project spells one out. The names carry no
+hash tags: one call's keys fall into different slots, so Redis Cluster is not supported.
+"""
+
+from dataclasses import dataclass
+
+CALL_FIELDS = frozenset(
+    {"call_id", "node", "dialplan", "arm", "dialect", "model", "phase", "from", "to"}
+    | {"session_id", "conversation_id", "response_id", "item_id", "last_ack_event_id"}
+    | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
+    | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
+)
+"""Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
+
+GROWING_FIELDS = frozenset({"last_user_audio_seq", "last_agent_audio_seq", "updated_at"})
+"""Integers that never go back, whatever order writes arrive in. `call_state.lua` names them too."""
+
+ENDING_FIELDS = frozenset({"phase", "ended_at", "outcome", "fault"})
+"""How a call ended: the first end decides, later writes leave them. `call_state.lua` names them
+too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names below one prefix (`bridge:`)."""
+
+    prefix: str
+
+    def call(self, call_id: str) -> str:
+        """Return the hash of a call's state."""
+        return f"{self.prefix}call:{call_id}"
+
+    def events(self, call_id: str) -> str:
+        """Return the stream of a call's event summaries."""
+        return f"{self.prefix}call:{call_id}:events"
+
+    @property
+    def active(self) -> str:
+        """The sorted set of calls that have not ended, by start time."""
+        return f"{self.prefix}calls:active"
+
+    def node(self, node_id: str) -> str:
+        """Return the hash of a node's heartbeat."""
+        return f"{self.prefix}node:{node_id}"

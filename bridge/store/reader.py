@@ -1,0 +1,100 @@
+"""Call state as a reader sees it: the live view, the console, tests. Own connections, no writes."""
+
+import asyncio
+from collections.abc import Collection
+
+from bridge.config.settings import RedisSettings
+from bridge.store.client import RedisLink, Reply
+from bridge.store.keys import Keys
+
+MAX_BLOCK_MS = 5_000
+_MAX_EVENTS = 500
+_POLL_S = 0.05
+
+
+class CallReader:
+    """Reads what every node writes.
+
+    Every method raises RedisUnavailableError (an InfrastructureError) while Redis is away.
+
+    Args:
+        settings: prefix and timeout.
+        url: the Redis to read.
+
+    Raises:
+        ConfigError: ``url`` can't be read.
+    """
+
+    def __init__(self, settings: RedisSettings, url: str) -> None:
+        self._keys = Keys(settings.prefix)
+        self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
+
+    async def __aenter__(self) -> "CallReader":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        await self._link.aclose()
+
+    async def active(self) -> list[str]:
+        """Return the calls that have begun and not ended, the oldest first."""
+        return _texts(await self._link.ask(["ZRANGE", self._keys.active, 0, -1]))
+
+    async def call(self, call_id: str) -> dict[str, str] | None:
+        """Return the fields of a call (`keys.CALL_FIELDS`), None if Redis has none such."""
+        return _pairs(await self._link.ask(["HGETALL", self._keys.call(call_id)])) or None
+
+    async def node(self, node_id: str) -> dict[str, str] | None:
+        """Return a node's heartbeat, None if it is gone."""
+        return _pairs(await self._link.ask(["HGETALL", self._keys.node(node_id)])) or None
+
+    async def events(
+        self, call_id: str, after: str = "0", block_ms: int = 0
+    ) -> list[tuple[str, dict[str, str]]]:
+        """Return the next event summaries of a call, at most 500.
+
+        Args:
+            call_id: the call.
+            after: id of the last event seen; "0" reads from the beginning of what is kept.
+            block_ms: how long to wait if there is none yet, at most 5000.
+
+        Returns:
+            (id, fields) in order. An id begins with the event's time in ms since the Unix epoch.
+        """
+        wait_ms = min(block_ms, MAX_BLOCK_MS)
+        block = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
+        streams = ("STREAMS", self._keys.events(call_id), after)
+        reply = await self._link.ask(
+            ("XREAD", "COUNT", _MAX_EVENTS, *block, *streams), patience_s=wait_ms / 1000
+        )
+        entries = _list(_list(_list(reply)[0])[1]) if reply else []
+        return [(str(entry_id), _pairs(fields)) for entry_id, fields in map(_list, entries)]
+
+    async def wait_for_call(self, *, seen: Collection[str] = (), timeout_s: float) -> str:
+        """Return the oldest active call that is not among ``seen``, as soon as there is one.
+
+        Raises:
+            TimeoutError: none began within ``timeout_s``.
+        """
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for call_id in await self.active():
+                    if call_id not in seen:
+                        return call_id
+                await asyncio.sleep(_POLL_S)
+
+
+def _list(reply: Reply) -> list[Reply]:
+    return reply if isinstance(reply, list) else []
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [str(item) for item in _list(reply)]
+
+
+def _pairs(reply: Reply) -> dict[str, str]:
+    words = _texts(reply)
+    return dict(zip(words[::2], words[1::2], strict=True))

@@ -1,0 +1,122 @@
+"""Sends what is buffered: one command an event, one script call a call, many a round trip.
+
+Runs in the loop, in the store's flush task.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from hashlib import sha1
+from importlib.resources import files
+
+from bridge.config.settings import RedisSettings
+from bridge.store.buffer import Batch, EventWrite, StateWrite, WriteBuffer
+from bridge.store.client import Command, RedisLink, Refused, Reply
+from bridge.store.keys import Keys
+
+_BATCH_WRITES = 64
+"""Writes in one round trip, so that packing them holds the loop for less than 2 ms."""
+
+_SCRIPT = files("bridge.store").joinpath("call_state.lua").read_text("utf-8")
+_SCRIPT_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_CALL_UNKNOWN = 0
+"""What the script returns when Redis no longer has the call."""
+
+_log = logging.getLogger(__name__)
+
+
+class StateWriter:
+    """Takes writes out of a buffer and sees to it that they arrive.
+
+    Args:
+        link: where to.
+        keys: names.
+        buffer: where from.
+        settings: limits and times.
+
+    Attributes:
+        in_flight: writes that have left the buffer and are not known to have arrived.
+        flushes: round trips that wrote something.
+        rejected: writes that Redis refused for good, such as to a key that holds something else.
+    """
+
+    def __init__(
+        self, link: RedisLink, keys: Keys, buffer: WriteBuffer, settings: RedisSettings
+    ) -> None:
+        self.in_flight = 0
+        self.flushes = 0
+        self.rejected = 0
+        self._link = link
+        self._keys = keys
+        self._buffer = buffer
+        self._settings = settings
+
+    async def load_script(self) -> None:
+        """Make the script known to Redis.
+
+        Raises:
+            RedisUnavailableError: it is not.
+        """
+        await self._link.ask(["SCRIPT", "LOAD", _SCRIPT])
+
+    async def flush(self) -> None:
+        """Write what is buffered now; what Redis asks to have again stays in the buffer.
+
+        Raises:
+            RedisUnavailableError: Redis is away; everything that may not have arrived is buffered.
+        """
+        left = self._buffer.pending
+        while left > 0 and self._buffer.pending:
+            batch = self._buffer.take(min(left, _BATCH_WRITES))
+            left -= len(batch)
+            self.in_flight = len(batch)
+            try:
+                await self._send(batch)
+            finally:
+                self.in_flight = 0
+
+    async def _send(self, batch: Batch) -> None:
+        commands = [self._event_command(event) for event in batch.events]
+        commands += [self._state_command(state) for state in batch.states]
+        try:
+            replies = await self._link.ask_all(commands)
+        except BaseException:
+            self._buffer.put_back(batch)
+            raise
+        self.flushes += 1
+        events = len(batch.events)
+        for reply in replies[:events]:
+            if isinstance(reply, Refused) and not reply.duplicate:
+                self._reject(reply)
+        unsent = list(self._settle(batch.states, replies[events:]))
+        if unsent:
+            self._buffer.put_back(Batch((), tuple(unsent)))
+            await self.load_script()
+
+    def _settle(
+        self, states: Sequence[StateWrite], replies: Sequence[Reply | Refused]
+    ) -> Iterator[StateWrite]:
+        """Act on the script's replies; yield the writes for which Redis lacked the script."""
+        for state, reply in zip(states, replies, strict=True):
+            if isinstance(reply, Refused) and reply.code == "NOSCRIPT":
+                yield state
+                continue
+            if reply == _CALL_UNKNOWN:
+                self._buffer.resend(state)
+            elif isinstance(reply, Refused):
+                self._reject(reply)
+            self._buffer.confirm(state)
+
+    def _reject(self, refused: Refused) -> None:
+        self.rejected += 1
+        _log.error("Redis refused a write for good: %s", refused.code)
+
+    def _event_command(self, event: EventWrite) -> Command:
+        kept = ("MAXLEN", "~", self._settings.events_kept)
+        return ("XADD", self._keys.events(event.call_id), *kept, event.event_id, *event.pairs)
+
+    def _state_command(self, state: StateWrite) -> Command:
+        call_id = state.record.call_id
+        keys = (self._keys.call(call_id), self._keys.events(call_id), self._keys.active)
+        flags = (int(state.whole), int(state.ending), state.record.started_ms)
+        expire_s = self._settings.expire_after_end_s
+        return ("EVALSHA", _SCRIPT_SHA, len(keys), *keys, call_id, *flags, expire_s, *state.pairs)

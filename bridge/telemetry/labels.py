@@ -1,0 +1,128 @@
+"""Label values of the metrics: closed sets, and a guard for the words that a server chooses.
+
+A label is never a call id, a number, an address or free text (`needs.md` (c)).
+"""
+
+import enum
+import re
+
+OTHER = "other"
+"""Stands for every value beyond a guard's limit or shape."""
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+
+
+class Stage(enum.StrEnum):
+    """Stages of one agent turn."""
+
+    ENDPOINT = "endpoint"
+    MODEL = "model"
+    FIRST_DELTA = "first_delta"
+    TRANSCODE = "transcode"
+    PACING = "pacing"
+    TOOL = "tool"
+
+
+class Path(enum.StrEnum):
+    """Where the bridge adds latency: RTP in to append sent, or delta received to RTP out."""
+
+    UPLINK = "uplink"
+    DOWNLINK = "downlink"
+
+
+class By(enum.StrEnum):
+    """Who interrupted."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+
+
+class InterruptionKind(enum.StrEnum):
+    """What an interruption turned out to be."""
+
+    TRUE = "true"
+    FALSE = "false"
+    BACKCHANNEL = "backchannel"
+    MISSED = "missed"
+
+
+class DeadAirCause(enum.StrEnum):
+    """What the caller was waiting for."""
+
+    GREETING = "greeting"
+    MODEL = "model"
+    TOOL = "tool"
+    UPSTREAM = "upstream"
+    UNKNOWN = "unknown"
+
+
+class UpstreamPhase(enum.StrEnum):
+    """When a Realtime connection ended."""
+
+    CONNECT = "connect"
+    SETUP = "setup"
+    TALK = "talk"
+    CLOSE = "close"
+
+
+class TokenKind(enum.StrEnum):
+    """How a token is billed."""
+
+    IN = "in"
+    OUT = "out"
+    CACHED = "cached"
+
+
+class Modality(enum.StrEnum):
+    """What a token holds."""
+
+    TEXT = "text"
+    AUDIO = "audio"
+    IMAGE = "image"
+
+
+class Direction(enum.StrEnum):
+    """Of RTP, seen from the bridge."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class DtmfMethod(enum.StrEnum):
+    """How a digit came."""
+
+    RFC4733 = "rfc4733"
+    INFO = "info"
+    INBAND = "inband"
+
+
+class DtmfResult(enum.StrEnum):
+    """What became of a digit."""
+
+    ACCEPTED = "accepted"
+    IGNORED = "ignored"
+
+
+class LabelGuard:
+    """Lets the first distinct words through and turns the rest into ``other``.
+
+    Args:
+        limit: distinct values let through in the life of the process.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        """Return ``value`` if it may be a label value, else ``other``."""
+        if value in self._seen:
+            return value
+        # Six digits in a row are no error or close code: they are a number or an id.
+        if len(self._seen) >= self._limit or not _WORD.fullmatch(value) or _LONG_NUMBER(value):
+            return OTHER
+        self._seen.add(value)
+        return value
+
+
+_LONG_NUMBER = re.compile(r"[0-9]{6}").search

@@ -1,0 +1,103 @@
+"""Structured logs on stderr, with the call's id on every line of a call.
+
+Our own lines (structlog) and the libraries' (stdlib `logging`) pass the same processors: context,
+level, UTC time, redaction, then JSON or a console line. The context is a `contextvars` one: what a
+task binds, its children see.
+"""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from bridge.config.settings import TelemetrySettings
+from bridge.telemetry.redaction import redact
+
+_LEAST_LEVELS = {
+    # At DEBUG, websockets logs every frame: the caller's audio and words. It must never get there.
+    "websockets": logging.INFO,
+    # One line a scrape and probe tells nobody anything.
+    "aiohttp.access": logging.WARNING,
+}
+
+
+def configure(settings: TelemetrySettings) -> None:
+    """Send all logs of the process to stderr; may be called again with other settings."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    structlog.configure(
+        processors=[
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+    handler = _BridgeHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=_final_processors(settings),
+        )
+    )
+    root = logging.getLogger()
+    for old in [each for each in root.handlers if isinstance(each, _BridgeHandler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name, least in _LEAST_LEVELS.items():
+        logging.getLogger(name).setLevel(max(level, least))
+
+
+def bind_call(call_id: str, **fields: str) -> None:
+    """Put the call's id (and few more fields: arm, route) on every later line of this task."""
+    structlog.contextvars.bind_contextvars(call_id=call_id, **fields)
+
+
+def unbind_call() -> None:
+    """Take everything off again that was bound in this task."""
+    structlog.contextvars.clear_contextvars()
+
+
+@contextlib.contextmanager
+def call_context(call_id: str, **fields: str) -> Iterator[None]:
+    """Bind a call for a block, for callbacks in which one thread serves many calls."""
+    with structlog.contextvars.bound_contextvars(call_id=call_id, **fields):
+        yield
+
+
+class _BridgeHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in typeshed only
+    """The handler that :func:`configure` owns, told apart from others' by its type."""
+
+
+def _final_processors(settings: TelemetrySettings) -> list[Processor]:
+    """Return what makes a line of the fields, redaction after tracebacks have become text."""
+    shaped: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    if not settings.reveal_pii:
+        shaped.append(_redact)
+    if settings.log_format == "json":
+        return [*shaped, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
+    # Plain tracebacks: the pretty ones print local variables, and those hold speech and keys.
+    return [
+        *shaped,
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+
+
+def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return redact(event)

@@ -1,0 +1,434 @@
+"""Every metric of the bridge, on a registry of its own.
+
+Names, labels and buckets are those of `needs.md` (c). Durations are given in nanoseconds, as
+the bridge keeps them, and published in seconds. Recording takes a few microseconds and never
+blocks; everything runs in the loop's thread.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from bridge.clock import NS_PER_S
+from bridge.errors import Fault, Outcome
+from bridge.telemetry.labels import (
+    By,
+    DeadAirCause,
+    Direction,
+    DtmfMethod,
+    DtmfResult,
+    InterruptionKind,
+    LabelGuard,
+    Modality,
+    Path,
+    Stage,
+    TokenKind,
+    UpstreamPhase,
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+"""Of what :meth:`Metrics.render_parts` yields."""
+
+Buckets = tuple[float, ...]
+
+# fmt: off
+TURN_S: Buckets = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 8, 13)
+# fmt: on
+BARGE_IN_S: Buckets = (0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2)
+SETUP_S: Buckets = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30)
+DEAD_AIR_S: Buckets = (1, 2, 3, 4, 5, 7, 10, 15, 30)
+DURATION_S: Buckets = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
+JITTER_S: Buckets = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+LOSS_RATIO: Buckets = (0, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+MOS: Buckets = (1, 2, 2.5, 3, 3.1, 3.6, 4, 4.3, 4.5)
+LOOP_LAG_S: Buckets = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25, 0.5, 1)
+ADDED_LATENCY_S: Buckets = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.5)
+
+EVENT_TYPES_KEPT = 100
+"""The GA dialect has 45 server event types (`protocol.md` section 3); room for every dialect."""
+
+
+class _Families:
+    """Makes metric families on one registry, all names prefixed ``bridge_``."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"bridge_{name}", what, labels, registry=self._registry)
+
+    def gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"bridge_{name}", what, labels, registry=self._registry)
+
+    def histogram(self, name: str, what: str, buckets: Buckets, *labels: str) -> Histogram:
+        return Histogram(f"bridge_{name}", what, labels, buckets=buckets, registry=self._registry)
+
+
+class CallMetrics:
+    """Calls: offered, answered, ended, and how long each part took.
+
+    `route` is the dialplan's name.
+    """
+
+    def __init__(self, make: _Families) -> None:
+        self._offered = make.counter("calls_offered_total", "INVITEs taken in.", "route", "arm")
+        self._answered = make.counter("calls_answered_total", "Calls answered.", "route", "arm")
+        self._ended = make.counter(
+            "calls_ended_total", "Calls over.", "route", "arm", "outcome", "reason", "fault"
+        )
+        self._active = make.gauge("calls_active", "Calls now.", "arm")
+        self._limit = make.gauge("calls_limit", "Calls that may be at once.")
+        self._duration = make.histogram(
+            "call_duration_seconds", "Answer to end.", DURATION_S, "arm"
+        )
+        self._setup = make.histogram(
+            "call_setup_duration_seconds", "INVITE to 200.", SETUP_S, "arm"
+        )
+        self._route = LabelGuard(50)
+        self._reason = LabelGuard(40)
+
+    def offered(self, *, route: str, arm: str) -> None:
+        """Count an INVITE that a dialplan took; the call is active from here."""
+        self._offered.labels(self._route(route), arm).inc()
+        self._active.labels(arm).inc()
+
+    def answered(self, *, route: str, arm: str, setup_ns: int) -> None:
+        """Count an answer. ``setup_ns``: INVITE to 200 OK."""
+        self._answered.labels(self._route(route), arm).inc()
+        self._setup.labels(arm).observe(setup_ns / NS_PER_S)
+
+    def ended(
+        self,
+        *,
+        route: str,
+        arm: str,
+        outcome: Outcome,
+        reason: str,
+        fault: Fault,
+        duration_ns: int | None,
+    ) -> None:
+        """Count the end of an offered call.
+
+        Args:
+            reason: one of few words; beyond 40 different ones it reads ``other``.
+            duration_ns: answer to end; None for a call that was never answered.
+        """
+        self._ended.labels(self._route(route), arm, outcome, self._reason(reason), fault).inc()
+        self._active.labels(arm).dec()
+        if duration_ns is not None:
+            self._duration.labels(arm).observe(duration_ns / NS_PER_S)
+
+    def refused(self, *, outcome: Outcome, reason: str, fault: Fault) -> None:
+        """Count an INVITE that was refused before an arm was chosen: busy, or no dialplan."""
+        self._offered.labels("none", "none").inc()
+        self._ended.labels("none", "none", outcome, self._reason(reason), fault).inc()
+
+    def set_limit(self, calls: int) -> None:
+        """Say how many calls may be at once."""
+        self._limit.set(calls)
+
+
+class TurnMetrics:
+    """Turns as the caller feels them."""
+
+    def __init__(self, make: _Families) -> None:
+        self._greeting = make.histogram(
+            "greeting_delay_seconds", "200 to first audible RTP.", TURN_S, "arm"
+        )
+        self._response = make.histogram(
+            "turn_response_seconds", "Caller stops to first audible reply.", TURN_S, "arm"
+        )
+        self._stage = make.histogram(
+            "turn_stage_seconds", "Parts of a turn's latency.", TURN_S, "arm", "stage"
+        )
+        self._barge_in = make.histogram(
+            "barge_in_stop_seconds",
+            "Interruption detected to last audible frame.",
+            BARGE_IN_S,
+            "arm",
+        )
+        self._interruptions = make.counter(
+            "interruptions_total", "Interruptions.", "arm", "by", "kind"
+        )
+        self._dead_air = make.histogram(
+            "dead_air_seconds", "Silence while the caller waits.", DEAD_AIR_S, "arm"
+        )
+        self._dead_air_events = make.counter(
+            "dead_air_events_total", "Silences while the caller waits.", "arm", "cause"
+        )
+        self._refused = make.counter(
+            "turn_transitions_refused_total", "Triggers without a row.", "state", "trigger"
+        )
+        self._state = LabelGuard(20)
+        self._trigger = LabelGuard(60)
+
+    def greeted(self, arm: str, delay_ns: int) -> None:
+        """Observe 200 OK to the first audible sample."""
+        self._greeting.labels(arm).observe(delay_ns / NS_PER_S)
+
+    def responded(self, arm: str, delay_ns: int) -> None:
+        """Observe the caller's last sound to the first audible sample of the reply."""
+        self._response.labels(arm).observe(delay_ns / NS_PER_S)
+
+    def stage(self, arm: str, stage: Stage, took_ns: int) -> None:
+        """Observe one stage of a turn."""
+        self._stage.labels(arm, stage).observe(took_ns / NS_PER_S)
+
+    def interrupted(self, arm: str, *, by: By, kind: InterruptionKind, stop_ns: int | None) -> None:
+        """Count an interruption. ``stop_ns``: detected to silence, None if nothing was stopped."""
+        self._interruptions.labels(arm, by, kind).inc()
+        if stop_ns is not None:
+            self._barge_in.labels(arm).observe(stop_ns / NS_PER_S)
+
+    def dead_air(self, arm: str, cause: DeadAirCause, silence_ns: int) -> None:
+        """Observe a silence that the caller had to wait through."""
+        self._dead_air.labels(arm).observe(silence_ns / NS_PER_S)
+        self._dead_air_events.labels(arm, cause).inc()
+
+    def transition_refused(self, state: str, trigger: str) -> None:
+        """Count a trigger that the turn machine had no row for."""
+        self._refused.labels(self._state(state), self._trigger(trigger)).inc()
+
+
+class UpstreamMetrics:
+    """Realtime connections and what comes over them."""
+
+    def __init__(self, make: _Families) -> None:
+        self._attempts = make.counter(
+            "upstream_connect_attempts_total", "Connections tried.", "arm"
+        )
+        self._failures = make.counter(
+            "upstream_connect_failures_total", "Connections that failed.", "arm", "reason"
+        )
+        self._ready = make.histogram(
+            "upstream_session_ready_seconds", "Connect to settings taken.", SETUP_S, "arm"
+        )
+        self._rtt = make.histogram("upstream_rtt_seconds", "Ping to pong.", SETUP_S, "arm")
+        self._disconnects = make.counter(
+            "upstream_disconnects_total", "Connections over.", "arm", "code", "phase"
+        )
+        self._events = make.counter("upstream_events_total", "Known events.", "arm", "type")
+        self._unknown = make.counter(
+            "upstream_unknown_events_total", "Events that the dialect does not know.", "arm"
+        )
+        self._errors = make.counter("upstream_errors_total", "Error events.", "arm", "code")
+        self._tokens = make.counter(
+            "upstream_tokens_total", "Tokens used.", "arm", "kind", "modality"
+        )
+        self._reason = LabelGuard(40)
+        self._code = LabelGuard(40)
+        self._type = LabelGuard(EVENT_TYPES_KEPT)
+
+    def connecting(self, arm: str) -> None:
+        """Count a connection attempt."""
+        self._attempts.labels(arm).inc()
+
+    def connect_failed(self, arm: str, reason: str) -> None:
+        """Count a failed attempt. ``reason``: :attr:`bridge.errors.UpstreamError.code`."""
+        self._failures.labels(arm, self._reason(reason)).inc()
+
+    def session_ready(self, arm: str, took_ns: int) -> None:
+        """Observe the time from connecting until the server took our settings."""
+        self._ready.labels(arm).observe(took_ns / NS_PER_S)
+
+    def pong(self, arm: str, rtt_ns: int) -> None:
+        """Observe a WebSocket ping's round trip."""
+        self._rtt.labels(arm).observe(rtt_ns / NS_PER_S)
+
+    def disconnected(self, arm: str, *, close_code: int | None, phase: UpstreamPhase) -> None:
+        """Count the end of a connection. ``close_code``: RFC 6455 section 7.4, None: no close."""
+        code = "none" if close_code is None else self._code(str(close_code))
+        self._disconnects.labels(arm, code, phase).inc()
+
+    def event(self, arm: str, event_type: str) -> None:
+        """Count an event that the dialect knows."""
+        self._events.labels(arm, self._type(event_type)).inc()
+
+    def unknown_event(self, arm: str) -> None:
+        """Count an event that the dialect does not know (its type may be any text)."""
+        self._unknown.labels(arm).inc()
+
+    def error(self, arm: str, code: str) -> None:
+        """Count an error event."""
+        self._errors.labels(arm, self._code(code)).inc()
+
+    def tokens(self, arm: str, kind: TokenKind, modality: Modality, count: int) -> None:
+        """Add a response's tokens."""
+        self._tokens.labels(arm, kind, modality).inc(count)
+
+
+@dataclass(frozen=True, slots=True)
+class RtpSummary:
+    """One direction of one call's RTP, at its end.
+
+    Attributes:
+        packets: received (or sent).
+        lost: missing by sequence number.
+        late: came after their time to play.
+        jitter_ns: interarrival jitter (RFC 3550 section 6.4.1).
+        mos: estimate from the E-model, 1 to 4.5; None if not known.
+    """
+
+    direction: Direction
+    packets: int
+    lost: int
+    late: int
+    jitter_ns: int
+    mos: float | None = None
+
+
+class MediaMetrics:
+    """RTP, playout, digits and what the bridge itself adds to the delay."""
+
+    def __init__(self, make: _Families) -> None:
+        self._packets = make.counter("rtp_packets_total", "RTP packets.", "direction")
+        self._lost = make.counter("rtp_lost_packets_total", "RTP packets lost.", "direction")
+        self._late = make.counter("rtp_late_packets_total", "RTP packets too late.", "direction")
+        self._jitter = make.histogram(
+            "rtp_jitter_seconds", "RFC 3550 jitter of a call.", JITTER_S, "direction"
+        )
+        self._loss = make.histogram(
+            "rtp_loss_ratio", "Packets lost of a call, 0 to 1.", LOSS_RATIO, "direction"
+        )
+        self._mos = make.histogram("call_mos", "Estimated MOS of a call.", MOS, "direction")
+        self._one_way = make.counter(
+            "one_way_audio_calls_total", "Calls with audio in one direction only.", "arm"
+        )
+        self._underruns = make.counter(
+            "playout_underruns_total", "Gaps inside the agent's speech.", "arm"
+        )
+        self._digits = make.counter("dtmf_digits_total", "Keys pressed.", "method", "result")
+        self._added = make.histogram(
+            "added_latency_seconds", "Delay that the bridge adds.", ADDED_LATENCY_S, "arm", "path"
+        )
+        self._recorder_dropped = make.counter(
+            "recorder_dropped_blocks_total", "Audio blocks that missed the recording."
+        )
+
+    def rtp_ended(self, summary: RtpSummary) -> None:
+        """Record one direction of a call's RTP when the call ends."""
+        direction = summary.direction
+        self._packets.labels(direction).inc(summary.packets)
+        self._lost.labels(direction).inc(summary.lost)
+        self._late.labels(direction).inc(summary.late)
+        self._jitter.labels(direction).observe(summary.jitter_ns / NS_PER_S)
+        expected = summary.packets + summary.lost
+        if expected:
+            self._loss.labels(direction).observe(summary.lost / expected)
+        if summary.mos is not None:
+            self._mos.labels(direction).observe(summary.mos)
+
+    def one_way_audio(self, arm: str) -> None:
+        """Count a call in which only one side could be heard."""
+        self._one_way.labels(arm).inc()
+
+    def underrun(self, arm: str) -> None:
+        """Count a gap inside the agent's speech."""
+        self._underruns.labels(arm).inc()
+
+    def digit(self, method: DtmfMethod, result: DtmfResult) -> None:
+        """Count a key press."""
+        self._digits.labels(method, result).inc()
+
+    def added_latency(self, arm: str, path: Path, added_ns: int) -> None:
+        """Observe what the bridge added to one piece of audio's delay."""
+        self._added.labels(arm, path).observe(added_ns / NS_PER_S)
+
+    def recorder_dropped(self, blocks: int = 1) -> None:
+        """Count audio blocks that the recorder could not take."""
+        self._recorder_dropped.inc(blocks)
+
+
+class StoreMetrics:
+    """Writes on their way to Redis."""
+
+    def __init__(self, make: _Families) -> None:
+        self._pending = make.gauge("store_pending_writes", "Writes waiting for Redis.")
+        self._dropped = make.counter("store_dropped_writes_total", "Writes given up.")
+
+    def set_pending(self, writes: int) -> None:
+        """Say how many writes wait."""
+        self._pending.set(writes)
+
+    def dropped(self, writes: int = 1) -> None:
+        """Count writes that were given up."""
+        self._dropped.inc(writes)
+
+
+class Metrics:
+    """All metrics of one process; build it once.
+
+    Args:
+        version: of the bridge, for ``bridge_build_info``.
+    """
+
+    def __init__(self, version: str) -> None:
+        # Each counter's creation time would double the series, and nobody reads it.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        make = _Families(self._registry)
+        make.gauge("build_info", "Version, always 1.", "version").labels(version).set(1)
+        self._arm_info = make.gauge(
+            "arm_info", "Arms, always 1.", "arm", "dialect", "endpoint", "model"
+        )
+        self._reloaded = make.gauge(
+            "config_last_reload_timestamp_seconds", "Unix time of the last good configuration."
+        )
+        self._loop_lag = make.histogram("loop_lag_seconds", "How late the tick ran.", LOOP_LAG_S)
+        self.calls = CallMetrics(make)
+        self.turns = TurnMetrics(make)
+        self.upstream = UpstreamMetrics(make)
+        self.media = MediaMetrics(make)
+        self.store = StoreMetrics(make)
+
+    def set_arm(self, arm: str, *, dialect: str, url: str, model: str) -> None:
+        """Publish an arm. Of the URL only scheme, host, port and path are shown."""
+        parts = urlsplit(url)
+        endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        self._arm_info.labels(arm, dialect, endpoint, model).set(1)
+
+    def config_loaded(self, wall_ns: int) -> None:
+        """Say when the configuration was last read."""
+        self._reloaded.set(wall_ns / NS_PER_S)
+
+    def loop_lag(self, late_ns: int) -> None:
+        """Observe how late a tick ran."""
+        self._loop_lag.observe(late_ns / NS_PER_S)
+
+    def render_parts(self) -> Iterator[bytes]:
+        """Yield the text exposition format, family by family.
+
+        All of it takes 5 ms for two arms (50 kB), too long for the loop in one piece; a family
+        takes 1.6 ms at most. A worker thread is no way out: it could start the garbage collector
+        outside the loop's thread (`design.md` section 2).
+        """
+        for family in self._registry.collect():
+            yield generate_latest(_OneFamily(family))
+
+    def render(self) -> tuple[bytes, str]:
+        """Return the text exposition format in one piece and its content type."""
+        return b"".join(self.render_parts()), CONTENT_TYPE
+
+
+class _OneFamily(Collector):
+    """A single family in the place of a registry."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family

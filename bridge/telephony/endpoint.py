@@ -1,0 +1,258 @@
+"""The SIP endpoint: PJSIP's one instance in this process, polled from the loop.
+
+PJSIP runs without SIP threads (`threadCnt=0`); :meth:`SipEndpoint.poll` carries out everything that
+is due, so that every callback arrives in the loop's thread and pjsua2 objects are made and dropped
+there alone. Its media threads (RTP sockets, conference clock) are its own.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from bridge.audio.rings import FRAME_SAMPLES
+from bridge.config.settings import SipSettings
+from bridge.errors import InfrastructureError, TelephonyError
+from bridge.telephony.admission import AdmissionDoor
+from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.leg import Leg, LegState, PjCall
+from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
+from bridge.telephony.ports import RATE_HZ, MediaPorts
+
+pj: Any = import_pjsua2()
+log = structlog.get_logger(__name__)
+
+_MOST_CALLS = 1024
+_EVENTS_A_POLL = 20
+"""Bounds one poll, so that a flood of SIP can't hold the audio up."""
+
+_LOG_METHODS = {1: log.error, 2: log.warning, 3: log.info}
+
+_CODEC_PRIORITIES = (255, 254)
+
+
+class _LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
+    """Sends PJSIP's log lines where ours go."""
+
+    def write(self, entry: Any) -> None:
+        """Take one line."""
+        level = _LOG_METHODS.get(int(entry.level), log.debug)
+        level("pjsip", line=str(entry.msg).strip())
+
+
+class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
+    def __init__(self, endpoint: "SipEndpoint") -> None:
+        super().__init__()
+        self._endpoint = endpoint
+
+    def onIncomingCall(self, prm: Any) -> None:
+        """Make a leg of a new INVITE."""
+        try:
+            self._endpoint.take_invite(int(prm.callId), str(prm.rdata.wholeMsg))
+        except Exception:
+            log.exception("incoming_call_failed")
+
+
+class SipEndpoint:
+    """PJSIP, ready to take and place calls after :meth:`start`.
+
+    Args:
+        settings: where to listen, which codecs.
+        on_incoming: receives each new inbound leg, in state INCOMING.
+        refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; None lets all in.
+
+    Attributes:
+        info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
+    """
+
+    def __init__(
+        self,
+        settings: SipSettings,
+        *,
+        on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
+        refusal: Callable[[], str | None] | None = None,
+    ) -> None:
+        self.info = LibraryInfo("", 0)
+        self.port = 0
+        self.ports: MediaPorts
+        self.legs: set[Leg] = set()
+        self._settings = settings
+        self._on_incoming = on_incoming
+        self._refusal = refusal
+        self._door: AdmissionDoor | None = None
+        self._endpoint: Any = None  # SWIG objects without types, here and below
+        self._account: Any = None
+        self._log_writer = _LogWriter()
+        self._dropped: list[object] = []
+        self._no_legs = asyncio.Event()
+        self._no_legs.set()
+
+    @property
+    def refused(self) -> int:
+        """INVITEs refused at the door."""
+        return self._door.refused if self._door else 0
+
+    def start(self) -> None:
+        """Bring PJSIP up.
+
+        Raises:
+            InfrastructureError: the SIP port is taken or the address isn't this machine's.
+        """
+        symbols = load_symbols()
+        symbols.pj_log_set_level(0)  # until libInit, PJSIP would print to standard output
+        self._endpoint = pj.Endpoint()
+        self._endpoint.libCreate()
+        try:
+            self._endpoint.libInit(self._configuration())
+            self.info = LibraryInfo(
+                version=self._endpoint.libVersion().full,
+                call_limit=int(symbols.pjsua_call_get_max_count()),
+            )
+            if self._refusal is not None:
+                self._door = AdmissionDoor(symbols, self._refusal, self._settings.retry_after_s)
+            self._open_transports()
+            self._endpoint.libStart()
+            self._choose_codecs()
+            self._endpoint.audDevManager().setNullDev()
+            sink = self._endpoint.audDevManager().getPlaybackDevMedia()
+            self.ports = CallbackPorts(sink, self.info.call_limit)
+            self._create_account()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Take PJSIP down; calls still up are ended without waiting. Safe to call twice."""
+        if self._endpoint is None:
+            return
+        endpoint, self._endpoint = self._endpoint, None
+        for leg in list(self.legs):
+            leg.close_media()
+            self._dropped.append(leg.unbind())
+        self.legs.clear()
+        self._account = None
+        endpoint.hangupAllCalls()
+        self._dropped.clear()
+        endpoint.libDestroy()
+
+    def poll(self) -> None:
+        """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
+        for _ in range(_EVENTS_A_POLL):
+            if self._endpoint.libHandleEvents(0) <= 0:
+                break
+        self._dropped.clear()
+
+    async def idle(self, timeout_s: float) -> bool:
+        """Wait until no leg is left (the ticks go on meanwhile); False when time ran out."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._no_legs.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def dial(self, uri: str) -> Leg:
+        """Place a call.
+
+        Raises:
+            TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
+        """
+        leg = Leg(self.ports, called=user_of(uri), from_uri=self._identity(), to_uri=uri)
+        leg.state = LegState.CALLING
+        call = PjCall(self._account, leg)
+        leg.bind(call, self._forget)
+        self._remember(leg)
+        parameters = pj.CallOpParam(True)
+        parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+        try:
+            call.makeCall(uri, parameters)
+        except pj.Error as error:
+            self._forget(leg)
+            raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
+        return leg
+
+    def take_invite(self, pj_call_id: int, message: str) -> None:
+        """Make a leg of an INVITE (called by PJSUA's account)."""
+        request_uri = message.split(" ", 2)[1]
+        leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
+        call = PjCall(self._account, leg, pj_call_id)
+        leg.bind(call, self._forget)
+        self._remember(leg)
+        info = call.getInfo()
+        leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
+        leg.sip_call_id = info.callIdString
+        self._on_incoming(leg)
+
+    def _remember(self, leg: Leg) -> None:
+        self.legs.add(leg)
+        self._no_legs.clear()
+
+    def _forget(self, leg: Leg) -> None:
+        self.legs.discard(leg)
+        self._dropped.append(leg.unbind())
+        if not self.legs:
+            self._no_legs.set()
+
+    def _identity(self) -> str:
+        return f"sip:bridge@{self._settings.public_address or self._bound_host()}:{self.port}"
+
+    def _bound_host(self) -> str:
+        return "127.0.0.1" if self._settings.host == "0.0.0.0" else self._settings.host
+
+    def _configuration(self) -> Any:
+        config = pj.EpConfig()
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.mainThreadOnly = True
+        config.uaConfig.maxCalls = _MOST_CALLS
+        config.uaConfig.userAgent = "telephony-bridge"
+        config.logConfig.level = self._settings.log_level
+        config.logConfig.consoleLevel = 0
+        config.logConfig.writer = self._log_writer
+        config.medConfig.clockRate = config.medConfig.sndClockRate = RATE_HZ
+        config.medConfig.audioFramePtime = FRAME_SAMPLES * 1000 // RATE_HZ
+        config.medConfig.noVad = True
+        config.medConfig.ecTailLen = 0
+        return config
+
+    def _open_transports(self) -> None:
+        config = pj.TransportConfig()
+        config.boundAddress = "" if self._settings.host == "0.0.0.0" else self._settings.host
+        config.publicAddress = self._settings.public_address or ""
+        config.port = self._settings.port
+        try:
+            identifier = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
+            address = self._endpoint.transportGetInfo(identifier).localName
+            config.port = self.port = int(address.rsplit(":", 1)[1])
+            self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
+        except pj.Error as error:
+            place = f"{self._settings.host}:{config.port}"
+            raise InfrastructureError(
+                f"SIP cannot listen on {place}: {error.reason}",
+                remedy="free the port, or set BRIDGE_SIP_PORT (0 takes a free one) or "
+                "BRIDGE_SIP_HOST",
+            ) from error
+
+    def _choose_codecs(self) -> None:
+        for codec in self._endpoint.codecEnum2():
+            self._endpoint.codecSetPriority(codec.codecId, 0)
+        for name, priority in zip(self._settings.codecs, _CODEC_PRIORITIES, strict=False):
+            self._endpoint.codecSetPriority(f"{name}/8000/1", priority)
+
+    def _create_account(self) -> None:
+        config = pj.AccountConfig()
+        config.idUri = self._identity()
+        config.mediaConfig.transportConfig.port = self._settings.rtp_port_min
+        bound = "" if self._settings.host == "0.0.0.0" else self._settings.host
+        config.mediaConfig.transportConfig.boundAddress = bound
+        config.mediaConfig.transportConfig.publicAddress = self._settings.public_address or ""
+        config.natConfig.udpKaIntervalSec = 0
+        self._account = _Account(self)
+        self._account.create(config, True)
+
+
+def user_of(uri: str) -> str:
+    """Return the user part of a SIP URI (RFC 3261 section 19.1), or the host where it has none."""
+    bare = uri.strip().strip("<>").split(";", 1)[0]
+    bare = bare.split(":", 1)[1] if ":" in bare else bare
+    return bare.split("@", 1)[0]

@@ -1,0 +1,245 @@
+"""One SIP call leg: its dialog, its media row, its digits.
+
+Everything here runs in the loop's thread, inside the endpoint's poll. PJSUA's call object is
+dropped outside its own callbacks: an ended leg hands it to the endpoint, which lets it go after
+the poll. Listener methods are called from within the poll, too, and must return quickly.
+"""
+
+import enum
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any, NewType, Protocol
+
+import structlog
+
+from bridge.errors import TelephonyError
+from bridge.telephony.library import import_pjsua2
+from bridge.telephony.ports import MediaPorts
+
+pj: Any = import_pjsua2()
+log = structlog.get_logger(__name__)
+
+CallId = NewType("CallId", str)
+
+
+def new_call_id() -> CallId:
+    """Make a call id: unique over nodes, fit for a Redis key and a file name."""
+    return CallId(f"c_{secrets.token_hex(8)}")
+
+
+class LegState(enum.StrEnum):
+    """The INVITE session's state (RFC 3261 section 13)."""
+
+    CALLING = "calling"
+    INCOMING = "incoming"
+    EARLY = "early"
+    CONFIRMED = "confirmed"
+    DISCONNECTED = "disconnected"
+
+
+class LegListener(Protocol):
+    """Who hears what a leg does."""
+
+    def on_state(self, state: LegState) -> None:
+        """Learn of a new state; DISCONNECTED comes once and is the last."""
+        ...
+
+    def on_media(self, flowing: bool) -> None:
+        """Learn that media flows, or that the far end put the call on hold."""
+        ...
+
+    def on_digit(self, digit: str) -> None:
+        """Learn of an RFC 4733 digit: ``0-9 * # A-D``."""
+        ...
+
+
+class _Deaf:
+    """The listener of a leg that nobody has taken yet."""
+
+    def on_state(self, state: LegState) -> None: ...
+
+    def on_media(self, flowing: bool) -> None: ...
+
+    def on_digit(self, digit: str) -> None: ...
+
+
+class Leg:
+    """One call, inbound or outbound.
+
+    Attributes:
+        called: user part of the Request-URI (inbound) or of the dialled URI.
+        row: its row in the rings, from the first media until it ends; None before and after.
+        last_code: last SIP status of the INVITE.
+        ended_by_far_end: who sent BYE or CANCEL, or refused.
+    """
+
+    def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
+        self.call_id = new_call_id()
+        self.called = called
+        self.from_uri = from_uri
+        self.to_uri = to_uri
+        self.sip_call_id = ""
+        self.codec = ""
+        self.state = LegState.INCOMING
+        self.held = False
+        self.row: int | None = None
+        self.last_code = 0
+        self.ended_by_far_end = True
+        self.listener: LegListener = _Deaf()
+        self._ports = ports
+        self._pj_call: Any = None  # SWIG object without types
+        self._release: Callable[[Leg], None] = lambda leg: None
+        self._closing_row: Callable[[int], None] = lambda row: None
+
+    def bind(self, pj_call: Any, release: Callable[["Leg"], None]) -> None:
+        """Give the leg its PJSUA call, and whom to tell when it has ended (the endpoint)."""
+        self._pj_call = pj_call
+        self._release = release
+
+    def unbind(self) -> object:
+        """Take the PJSUA call out of the leg, to be dropped outside of its callbacks."""
+        pj_call, self._pj_call = self._pj_call, None
+        return pj_call
+
+    def ring(self) -> None:
+        """Send 180 Ringing."""
+        self._answer(180)
+
+    def answer(self) -> None:
+        """Send 200 OK."""
+        self._answer(200)
+
+    def reject(self, sip_code: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        """Refuse the INVITE with a final status, or end the call if it is answered already."""
+        if self._pj_call is None:
+            return
+        self.ended_by_far_end = False
+        parameters = pj.CallOpParam()
+        parameters.statusCode = sip_code
+        parameters.reason = reason
+        for name, value in (headers or {}).items():
+            header = pj.SipHeader()
+            header.hName, header.hValue = name, value
+            parameters.txOption.headers.append(header)
+        self._do("hangup", lambda: self._pj_call.hangup(parameters))
+
+    def hangup(self) -> None:
+        """Send BYE (CANCEL before the answer); ending twice is no error."""
+        self.reject(0, "")
+
+    def send_digits(self, digits: str) -> None:
+        """Send RFC 4733 telephone-events."""
+        self._do("dialDtmf", lambda: self._pj_call.dialDtmf(digits))
+
+    def hold(self) -> None:
+        """Put the far end on hold by re-INVITE."""
+        self._do("setHold", lambda: self._pj_call.setHold(pj.CallOpParam(True)))
+
+    def resume(self) -> None:
+        """Take the far end back from hold by re-INVITE."""
+        parameters = pj.CallOpParam(True)
+        parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
+        self._do("reinvite", lambda: self._pj_call.reinvite(parameters))
+
+    def _answer(self, code: int) -> None:
+        parameters = pj.CallOpParam()
+        parameters.statusCode = code
+        self._do("answer", lambda: self._pj_call.answer(parameters))
+
+    def _do(self, what: str, operation: Callable[[], None]) -> None:
+        if self._pj_call is None or self.state is LegState.DISCONNECTED:
+            log.debug("leg_operation_too_late", operation=what)
+            return
+        try:
+            operation()
+        except pj.Error as error:
+            raise TelephonyError(f"PJSIP refused {what}: {error.reason}") from error
+
+    def on_pj_state(self, state: LegState, code: int) -> None:
+        """Take a state from PJSUA."""
+        if self.state is LegState.DISCONNECTED:
+            return
+        self.state, self.last_code = state, code
+        if state is LegState.DISCONNECTED:
+            self.close_media()
+            self._release(self)
+        self.listener.on_state(state)
+
+    def on_pj_media(self, audio: Any, codec: str) -> None:
+        """Take the call's conference port after an offer/answer; None when there is no audio."""
+        if self.state is LegState.DISCONNECTED:
+            return
+        if self.row is None:
+            self.row = self._ports.open_row()
+        else:
+            self._ports.disconnect(self.row)
+        self.held = audio is None
+        if audio is not None:
+            self.codec = codec
+            self._ports.connect(self.row, audio)
+        self.listener.on_media(audio is not None)
+
+    def close_media(self) -> None:
+        """Give the row back; the listener has let go of it at DISCONNECTED at the latest."""
+        row, self.row = self.row, None
+        if row is not None:
+            self._closing_row(row)
+            self._ports.close_row(row)
+
+    def before_row_closes(self, closing: Callable[[int], None]) -> None:
+        """Have ``closing`` called with the row just before it goes away."""
+        self._closing_row = closing
+
+
+class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
+    """PJSUA's call, passing its callbacks on to the leg. No exception may leave a callback."""
+
+    def __init__(self, account: Any, leg: Leg, pj_call_id: int = pj.PJSUA_INVALID_ID) -> None:
+        super().__init__(account, pj_call_id)
+        self._leg = leg
+
+    def onCallState(self, prm: Any) -> None:
+        """Pass the INVITE session's state on."""
+        try:
+            info = self.getInfo()
+            state = _STATES.get(info.state)
+            self._leg.sip_call_id = info.callIdString
+            if state is not None:
+                self._leg.on_pj_state(state, int(info.lastStatusCode))
+        except Exception:
+            log.exception("call_state_failed", call_id=self._leg.call_id)
+
+    def onCallMediaState(self, prm: Any) -> None:
+        """Pass the call's audio on."""
+        try:
+            index = self._active_audio()
+            if index is None:
+                self._leg.on_pj_media(None, "")
+                return
+            codec = self.getStreamInfo(index).codecName
+            self._leg.on_pj_media(self.getAudioMedia(index), codec)
+        except Exception:
+            log.exception("call_media_failed", call_id=self._leg.call_id)
+
+    def onDtmfDigit(self, prm: Any) -> None:
+        """Pass a digit on."""
+        try:
+            self._leg.listener.on_digit(str(prm.digit))
+        except Exception:
+            log.exception("digit_failed", call_id=self._leg.call_id)
+
+    def _active_audio(self) -> int | None:
+        info = self.getInfo()  # owns the list below: a temporary would free it under the loop
+        for media in info.media:
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
+                return int(media.index)
+        return None
+
+
+_STATES = {
+    pj.PJSIP_INV_STATE_CALLING: LegState.CALLING,
+    pj.PJSIP_INV_STATE_INCOMING: LegState.INCOMING,
+    pj.PJSIP_INV_STATE_EARLY: LegState.EARLY,
+    pj.PJSIP_INV_STATE_CONFIRMED: LegState.CONFIRMED,
+    pj.PJSIP_INV_STATE_DISCONNECTED: LegState.DISCONNECTED,
+}

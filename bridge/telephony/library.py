@@ -1,0 +1,81 @@
+"""The loaded PJSIP: which build it is, and its C functions that pjsua2 doesn't wrap.
+
+The extension module exports PJSIP's own symbols; they are called with opaque pointers and integers
+only, so no struct of PJSIP's is mirrored here but the documented `pjsip_module`.
+"""
+
+import ctypes
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.errors import InfrastructureError
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryInfo:
+    """What the loaded PJSIP can do.
+
+    Attributes:
+        call_limit: calls that one process holds; compiled in (`PJSUA_MAX_CALLS`), found out by
+            asking for more and reading back what PJSIP made of it.
+    """
+
+    version: str
+    call_limit: int
+
+
+def import_pjsua2() -> Any:
+    """Import pjsua2, a SWIG module without types.
+
+    Raises:
+        InfrastructureError: it isn't installed, or its shared libraries don't load.
+    """
+    if importlib.util.find_spec("pjsua2") is None:
+        raise InfrastructureError(
+            "PJSIP's Python module `pjsua2` is not installed",
+            remedy="pip install -c deploy/constraints.txt pjsua2-python (CPython 3.11 or 3.12, "
+            "Linux x86-64 or macOS)",
+        )
+    try:
+        import pjsua2
+    except ImportError as error:
+        raise InfrastructureError(
+            f"pjsua2 is installed but does not load: {error}",
+            remedy="reinstall pjsua2-python for this Python and this machine",
+        ) from error
+    return pjsua2
+
+
+class PjString(ctypes.Structure):
+    """`pj_str_t` (pjlib, pj/types.h): pointer and length, not terminated."""
+
+    _fields_ = (("ptr", ctypes.c_void_p), ("slen", ctypes.c_ssize_t))
+
+
+def load_symbols() -> ctypes.CDLL:
+    """Open the pjsua2 extension as a C library, with the argument types of what we call."""
+    extension = importlib.import_module("pjsua2._pjsua2")
+    path = extension.__file__
+    if path is None:
+        raise InfrastructureError("the pjsua2 extension has no file to load symbols from")
+    lib = ctypes.CDLL(path)
+    lib.pj_log_set_level.argtypes = [ctypes.c_int]
+    pointer, text = ctypes.c_void_p, ctypes.POINTER(PjString)
+    lib.pjsua_get_pjsip_endpt.restype = pointer
+    lib.pjsua_pool_create.restype = pointer
+    lib.pjsua_pool_create.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t]
+    lib.pjsip_rx_data_get_info.restype = ctypes.c_char_p
+    lib.pjsip_rx_data_get_info.argtypes = [pointer]
+    lib.pjsip_generic_string_hdr_create.restype = pointer
+    lib.pjsip_generic_string_hdr_create.argtypes = [pointer, text, text]
+    lib.pj_list_insert_before.restype = None
+    lib.pj_list_insert_before.argtypes = [pointer, pointer]
+    lib.pjsip_endpt_register_module.argtypes = [pointer, pointer]
+    lib.pjsip_endpt_respond.argtypes = [
+        *(pointer, pointer, pointer),
+        ctypes.c_int,
+        text,
+        *(pointer, pointer, pointer),
+    ]
+    return lib

@@ -1,0 +1,123 @@
+"""Playout: one call's agent audio, from the session's deltas to the tx ring.
+
+Deltas come faster than real time and wait here as 24 kHz PCM. The pump takes blocks, resamples
+them for all calls at once, and lays them into the ring ahead of PJSIP's read position. The ledger
+knows which samples belong to which item, so that *heard* is counted in samples that PJSIP took.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.engine.ledger import PlayoutLedger
+from bridge.realtime.ids import ItemId
+
+UPSAMPLING = 3
+"""24 kHz over 8 kHz."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    item_id: ItemId
+    content_index: int
+    samples: npt.NDArray[np.int16]
+    queued_ns: int
+    taken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """24 kHz audio for one 20 ms frame.
+
+    Attributes:
+        parts: (item, content_index, 8 kHz samples) in the order they lie in the block.
+        queued_ns: when the oldest sample was queued.
+    """
+
+    samples: npt.NDArray[np.int16]
+    parts: tuple[tuple[ItemId, int, int], ...]
+    queued_ns: int
+
+
+class Playout:
+    """Agent audio of one call that PJSIP has not taken yet.
+
+    Attributes:
+        written: absolute tx position up to which the ring is laid.
+    """
+
+    def __init__(self) -> None:
+        self.ledger = PlayoutLedger()
+        self.written = 0
+        self.paused = False
+        self._pieces: deque[_Piece] = deque()
+        self._waiting_samples = 0
+        self._last_item: ItemId | None = None
+
+    @property
+    def waiting_samples(self) -> int:
+        """24 kHz samples queued and not laid into the ring."""
+        return self._waiting_samples
+
+    def queue(self, item_id: ItemId, content_index: int, audio: bytes, now_ns: int) -> None:
+        """Queue 24 kHz 16-bit little-endian PCM of one content part."""
+        samples = np.frombuffer(audio, dtype="<i2")
+        if not len(samples):
+            return
+        self._pieces.append(_Piece(item_id, content_index, samples, now_ns))
+        self._waiting_samples += len(samples)
+        self.ledger.queue(item_id, content_index, len(samples) / UPSAMPLING)
+
+    def continues_item(self) -> bool:
+        """Tell whether what waits belongs to the item that was laid last."""
+        return bool(self._pieces) and self._pieces[0].item_id == self._last_item
+
+    def take_block(self, frame_samples: int) -> Block | None:
+        """Take the audio of one frame, padded with silence at the end of what is queued.
+
+        Args:
+            frame_samples: 8 kHz samples in a frame.
+        """
+        if not self._pieces:
+            return None
+        wanted = frame_samples * UPSAMPLING
+        block = np.zeros(wanted, dtype=np.int16)
+        parts: list[tuple[ItemId, int, int]] = []
+        queued_ns = self._pieces[0].queued_ns
+        filled = 0
+        while filled < wanted and self._pieces:
+            piece = self._pieces[0]
+            count = min(wanted - filled, len(piece.samples) - piece.taken)
+            block[filled : filled + count] = piece.samples[piece.taken : piece.taken + count]
+            piece.taken += count
+            before = filled // UPSAMPLING
+            filled += count
+            parts.append((piece.item_id, piece.content_index, filled // UPSAMPLING - before))
+            if piece.taken == len(piece.samples):
+                self._pieces.popleft()
+        self._waiting_samples -= filled
+        self._last_item = parts[-1][0]
+        return Block(block, tuple(parts), queued_ns)
+
+    def laid(self, block: Block, position: int, frame_samples: int) -> None:
+        """Record that a block lies in the ring from ``position`` on."""
+        for item_id, content_index, count in block.parts:
+            if count:
+                self.ledger.append(item_id, content_index, position, count)
+            position += count
+        self.written = position + frame_samples - sum(count for *_, count in block.parts)
+
+    def advance(self, read_position: int) -> list[PlayoutStarted | PlayoutDrained]:
+        """Return what began or ended now that PJSIP has read up to ``read_position``."""
+        return self.ledger.advance(read_position)
+
+    def flush(self, read_position: int) -> tuple[PlayedItem, ...]:
+        """Forget all that PJSIP has not taken; say what of each cut part was heard."""
+        self._pieces.clear()
+        self._last_item = None
+        self._waiting_samples = 0
+        self.written = read_position
+        return self.ledger.flush(read_position)

@@ -1,0 +1,76 @@
+"""Media ports: the small interface between PJSIP's audio clock and the rings.
+
+One row of the arena is one call. PJSIP writes caller audio into the row of ``rx`` and takes agent
+audio from the row of ``tx``; how far it has come is in two position arrays, in samples at 8 kHz
+since the row was opened. Both step together, one conference tick (20 ms) at a time, and they step
+while the call is on hold, too. Positions are PJSIP's; everything else reads them.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.audio.rings import RingArena
+
+RATE_HZ = 8000
+Positions = npt.NDArray[np.int64]
+Samples = npt.NDArray[np.int16]
+
+
+class CallAudio(Protocol):
+    """A call's conference port, as pjsua2's `AudioMedia` gives it."""
+
+    def startTransmit(self, sink: object) -> None:
+        """Feed this port's audio to ``sink``."""
+        ...
+
+    def stopTransmit(self, sink: object) -> None:
+        """Stop feeding ``sink``."""
+        ...
+
+
+class MediaPorts(Protocol):
+    """A way to fill the rings. Called from the loop's thread only."""
+
+    arena: RingArena
+
+    @property
+    def rx_positions(self) -> Positions:
+        """Samples that PJSIP has written into each row of ``rx``; shape (rows,), live."""
+        ...
+
+    @property
+    def tx_positions(self) -> Positions:
+        """Samples that PJSIP has taken from each row of ``tx``; shape (rows,), live."""
+        ...
+
+    @property
+    def stamps_ns(self) -> Positions:
+        """When each row's ``rx`` position last moved (monotonic); shape (rows,), live."""
+        ...
+
+    def open_row(self) -> int:
+        """Take a zeroed row and have PJSIP step it from now on.
+
+        Raises:
+            RingsExhausted: no row is free.
+            TelephonyError: PJSIP refused the port.
+        """
+        ...
+
+    def connect(self, row: int, audio: CallAudio) -> None:
+        """Join a row to a call's audio, both ways; again after each re-INVITE."""
+        ...
+
+    def disconnect(self, row: int) -> None:
+        """Part a row from its call's audio; the row goes on stepping in silence."""
+        ...
+
+    def close_row(self, row: int) -> None:
+        """Take the row out of the conference and give it back."""
+        ...
+
+    def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
+        """Return what PJSIP took from ``tx``, shape (rows, count): the agent as heard."""
+        ...

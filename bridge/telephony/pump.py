@@ -1,0 +1,266 @@
+"""The pump: moves the audio of all calls once a tick, in the loop's thread.
+
+Up: each call's new 8 kHz samples are gathered with their history straight from the ring and turned
+into 24 kHz by one matrix product for every call. Down: 24 kHz blocks become 8 kHz by another, laid
+into the tx ring *ahead* of PJSIP's read position, so a slow loop makes no gap.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.audio.resample import Downsampler, Upsampler
+from bridge.audio.rings import FRAME_SAMPLES, clear, gather, write
+from bridge.clock import Clock
+from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.telephony.playout import UPSAMPLING, Block, Playout
+from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions
+from bridge.telephony.recorder import Recorder
+
+_SAFETY_SAMPLES = FRAME_SAMPLES
+"""Kept free ahead of the read position: PJSIP may take a frame while we write."""
+
+
+_BURST_BEGINS = -1
+"""Stands in ``Line.burst_queued_ns`` until the burst's first block is laid."""
+
+
+class LineListener(Protocol):
+    """Who hears of one call's audio."""
+
+    def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
+        """Take caller audio, 24 kHz PCM; ``captured_ns`` is when its last sample came in."""
+        ...
+
+    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
+        """Learn that the caller hears an item now, or has heard all there was."""
+        ...
+
+
+@dataclass(slots=True)
+class PumpStats:
+    """Counts since start.
+
+    Attributes:
+        overruns: caller audio was lost because the loop stood still for almost a whole ring.
+        underruns: PJSIP came to the end of an item's audio before more of it was there.
+    """
+
+    overruns: int = 0
+    underruns: int = 0
+    blocks_up: int = 0
+    blocks_down: int = 0
+
+
+@dataclass(slots=True)
+class Line:
+    """One call in the pump."""
+
+    row: int
+    listener: LineListener
+    recorder: Recorder | None
+    on_downlink: Callable[[int], None]
+    playout: Playout = field(default_factory=Playout)
+    taken: int = 0
+    recorded: int = 0
+    burst_queued_ns: int | None = None
+    burst_starts: int = 0
+    underruns: int = 0
+
+
+class Pump:
+    """Moves audio between the rings and the calls' listeners.
+
+    Args:
+        ports: the rings and PJSIP's positions.
+        clock: stamps queued audio.
+        append_ms: caller audio in one piece handed up.
+        ahead_ms: how far ahead of PJSIP agent audio is laid.
+    """
+
+    def __init__(
+        self,
+        ports: MediaPorts,
+        clock: Clock,
+        *,
+        append_ms: int,
+        ahead_ms: int,
+    ) -> None:
+        self.stats = PumpStats()
+        self._ports = ports
+        self._clock = clock
+        self._block = append_ms * RATE_HZ // 1000
+        self._ahead = ahead_ms * RATE_HZ // 1000
+        self._up = Upsampler(self._block)
+        self._down = Downsampler(FRAME_SAMPLES)
+        history = self._down.history_samples
+        self._down_windows = np.zeros(
+            (ports.arena.rows, history + FRAME_SAMPLES * UPSAMPLING), dtype=np.int16
+        )
+        self._lines: dict[int, Line] = {}
+
+    @property
+    def delay_ms(self) -> float:
+        """Delay of the two resamplers together, ms."""
+        return self._up.delay_ms + self._down.delay_ms
+
+    def add(
+        self,
+        row: int,
+        listener: LineListener,
+        recorder: Recorder | None = None,
+        *,
+        on_downlink: Callable[[int], None] = lambda ns: None,
+    ) -> Line:
+        """Begin to move the audio of a row, from where PJSIP is now.
+
+        Args:
+            row: its row in the rings.
+            listener: hears of its audio.
+            recorder: gets both directions of it.
+            on_downlink: receives, for each burst of agent audio, the ns from its queueing to the
+                frame in which PJSIP took its first sample (resolution: one tick).
+        """
+        line = Line(row, listener, recorder, on_downlink)
+        line.taken = line.recorded = int(self._ports.rx_positions[row])
+        line.playout.written = int(self._ports.tx_positions[row])
+        self._down_windows[row] = 0
+        self._lines[row] = line
+        return line
+
+    def remove(self, row: int) -> None:
+        """Stop moving a row's audio; what was not yet recorded is recorded."""
+        line = self._lines.pop(row, None)
+        if line is not None and line.recorder is not None:
+            self._record([line], self._ports.rx_positions.copy())
+
+    def flush(self, row: int) -> tuple[PlayedItem, ...]:
+        """Silence a call's agent audio from the next frame on; return what was heard of it.
+
+        The position is read after the ring is silenced: a frame that PJSIP took meanwhile was
+        heard, and counts as heard.
+        """
+        line = self._lines[row]
+        arena = self._ports.arena
+        before = int(self._ports.tx_positions[row])
+        if line.playout.written > before:
+            clear(arena.tx, row, before, line.playout.written - before)
+        self._down_windows[row] = 0
+        line.burst_queued_ns = None
+        return line.playout.flush(int(self._ports.tx_positions[row]))
+
+    def tick(self) -> None:
+        """Move everything that is due."""
+        lines = list(self._lines.values())
+        if not lines:
+            return
+        rx, tx = self._ports.rx_positions.copy(), self._ports.tx_positions.copy()
+        self._report_playout(lines, tx)
+        self._pump_up(lines, rx)
+        self._pump_down(lines, tx)
+        self._record([line for line in lines if line.recorder is not None], rx)
+
+    def _pump_up(self, lines: list[Line], rx: Positions) -> None:
+        history, block = self._up.history_samples, self._block
+        capacity = self._ports.arena.length_samples - history - FRAME_SAMPLES
+        for line in lines:
+            behind = int(rx[line.row]) - line.taken
+            if behind > capacity:
+                line.taken += (behind - capacity // 2) // block * block
+                self.stats.overruns += 1
+        due = [line for line in lines if rx[line.row] - line.taken >= block]
+        while due:
+            rows = np.array([line.row for line in due])
+            starts = np.array([line.taken - history for line in due], dtype=np.int64)
+            arena = self._ports.arena
+            audio = self._up(gather(arena.rx, rows, starts, history + block))
+            for line, samples in zip(due, audio, strict=True):
+                line.taken += block
+                later = int(rx[line.row]) - line.taken
+                stamp_ns = int(self._ports.stamps_ns[line.row])
+                captured_ns = stamp_ns - later * 1_000_000_000 // RATE_HZ
+                line.listener.on_caller_audio(samples.tobytes(), captured_ns)
+            self.stats.blocks_up += len(due)
+            due = [line for line in due if rx[line.row] - line.taken >= block]
+
+    def _pump_down(self, lines: list[Line], tx: Positions) -> None:
+        due = [line for line in lines if line.playout.waiting_samples and not line.playout.paused]
+        while due:
+            taken: list[tuple[Line, Block, int]] = []
+            for line in due:
+                read = int(tx[line.row])
+                if not self._wants_block(line, read):
+                    continue
+                position = self._next_position(line, read)
+                block = line.playout.take_block(FRAME_SAMPLES)
+                if block is not None:
+                    taken.append((line, block, position))
+            if not taken:
+                return
+            self._lay(taken)
+            due = [line for line, *_ in taken if line.playout.waiting_samples]
+
+    def _wants_block(self, line: Line, read: int) -> bool:
+        """Tell whether a block is due; one that would need padding waits while there is time."""
+        laid_ahead = line.playout.written - read
+        if line.playout.waiting_samples < FRAME_SAMPLES * UPSAMPLING:
+            return laid_ahead <= _SAFETY_SAMPLES
+        return laid_ahead < self._ahead
+
+    def _next_position(self, line: Line, read: int) -> int:
+        """Return where the next block goes: behind what lies there, else safely ahead of PJSIP."""
+        earliest = read + _SAFETY_SAMPLES
+        if line.playout.written >= earliest:
+            return line.playout.written
+        if line.playout.continues_item():
+            self.stats.underruns += 1
+            line.underruns += 1
+        line.burst_queued_ns = _BURST_BEGINS
+        self._down_windows[line.row] = 0
+        return earliest
+
+    def _lay(self, taken: list[tuple[Line, Block, int]]) -> None:
+        """Resample one block of each call and write it into the ring."""
+        width = FRAME_SAMPLES * UPSAMPLING
+        rows = [line.row for line, *_ in taken]
+        history = self._down.history_samples
+        for line, block, _ in taken:
+            self._down_windows[line.row, history:] = block.samples
+        audio = self._down(self._down_windows[rows])
+        self._down_windows[rows, :history] = self._down_windows[rows, width:]
+        arena = self._ports.arena
+        for (line, block, position), samples in zip(taken, audio, strict=True):
+            write(arena.tx, line.row, position, samples)
+            line.playout.laid(block, position, FRAME_SAMPLES)
+            if line.burst_queued_ns == _BURST_BEGINS:
+                line.burst_queued_ns, line.burst_starts = block.queued_ns, position
+        self.stats.blocks_down += len(taken)
+
+    def _report_playout(self, lines: list[Line], tx: Positions) -> None:
+        now_ns = self._clock.now_ns()
+        for line in lines:
+            read = int(tx[line.row])
+            queued_ns = line.burst_queued_ns
+            if queued_ns is not None and queued_ns >= 0 and read > line.burst_starts:
+                line.burst_queued_ns = None
+                line.on_downlink(now_ns - queued_ns)
+            for event in line.playout.advance(read):
+                line.listener.on_playout(event)
+
+    def _record(self, lines: list[Line], rx: Positions) -> None:
+        """Give each recorder the span that both rings have stepped over."""
+        for line in lines:
+            count = int(rx[line.row]) - line.recorded
+            if line.recorder is None or count <= 0:
+                continue
+            count = min(count, self._ports.arena.length_samples // 2)
+            starts = np.array([line.recorded], dtype=np.int64)
+            row = np.array([line.row])
+            stereo: npt.NDArray[np.int16] = np.empty((count, 2), dtype=np.int16)
+            stereo[:, 0] = gather(self._ports.arena.rx, row, starts, count)[0]
+            stereo[:, 1] = self._ports.heard(row, starts, count)[0]
+            line.recorder.append(stereo)
+            line.recorded += count

@@ -1,0 +1,167 @@
+from pathlib import Path
+
+import pytest
+
+from bridge.config.loading import load_settings, resolve_key, variable_names
+from bridge.config.settings import ArmSettings, Settings
+from bridge.errors import ConfigError
+
+
+def error_text(environ: dict[str, str], path: Path | None = None) -> str:
+    with pytest.raises(ConfigError) as raised:
+        load_settings(path, environ)
+    return str(raised.value)
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Path:
+    path = tmp_path / "bridge.yaml"
+    path.write_text(
+        "node: one\n"
+        "sip: {port: 5070, host: 127.0.0.1}\n"
+        "arms:\n"
+        "  local: {url: 'ws://127.0.0.1:1/v1/realtime'}\n"
+    )
+    return path
+
+
+def test_without_file_and_environment_defaults_stand() -> None:
+    assert load_settings(None, {"PATH": "/bin", "HOME": "/"}) == Settings()
+
+
+def test_environment_stands_above_the_file(settings_file: Path) -> None:
+    settings = load_settings(settings_file, {"BRIDGE_SIP_PORT": "6060", "BRIDGE_NODE": "two"})
+    assert settings.sip.port == 6060
+    assert settings.node == "two"
+    assert settings.sip.host == "127.0.0.1"
+    assert settings.arms["local"].url.endswith("/v1/realtime")
+
+
+def test_file_is_found_through_bridge_config(settings_file: Path) -> None:
+    assert load_settings(None, {"BRIDGE_CONFIG": str(settings_file)}).node == "one"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "section", "field", "expected"),
+    [
+        ("BRIDGE_REDIS_URL", "redis://h:1/0", "redis", "url", "redis://h:1/0"),
+        ("BRIDGE_MEDIA_PORTS", "memory", "media", "ports", "memory"),
+        ("BRIDGE_MEDIA_APPEND_MS", "40", "media", "append_ms", 40),
+        ("BRIDGE_HTTP_PORT", "0", "http", "port", 0),
+        ("BRIDGE_SIP_CODECS", "PCMA, PCMU", "sip", "codecs", ("PCMA", "PCMU")),
+        ("BRIDGE_SESSION_OPEN_TIMEOUT_S", "2.5", "session", "open_timeout_s", 2.5),
+        ("BRIDGE_TELEMETRY_REVEAL_PII", "true", "telemetry", "reveal_pii", True),
+        ("BRIDGE_MEDIA_RECORDINGS_DIR", "r", "media", "recordings_dir", Path("r")),
+    ],
+)
+def test_section_variables(
+    variable: str, text: str, section: str, field: str, expected: object
+) -> None:
+    settings = load_settings(None, {variable: text})
+    assert getattr(getattr(settings, section), field) == expected
+
+
+def test_top_level_variables() -> None:
+    environ = {
+        "BRIDGE_DIALPLANS_DIR": "plans",
+        "BRIDGE_ARMS": '{"cloud": {"url": "wss://h/v1/realtime", "api_key_env": "KEY"}}',
+    }
+    settings = load_settings(None, environ)
+    assert settings.dialplans_dir == Path("plans")
+    assert settings.arms["cloud"].api_key_env == "KEY"
+
+
+def test_every_field_has_a_variable_and_no_two_share_one() -> None:
+    names = variable_names()
+    assert len(set(names)) == len(names)
+    assert {"BRIDGE_CONFIG", "BRIDGE_NODE", "BRIDGE_SIP_PORT", "BRIDGE_REDIS_URL"} <= set(names)
+
+
+def test_empty_variable_counts_as_not_set(settings_file: Path) -> None:
+    assert load_settings(settings_file, {"BRIDGE_NODE": "", "BRIDGE_CONFIG": ""}).node == "one"
+
+
+def test_bad_values_name_their_variables() -> None:
+    environ = {"BRIDGE_SIP_PORT": "70000", "BRIDGE_MEDIA_PORTS": "memry", "BRIDGE_NODE": "A b"}
+    assert error_text(environ).splitlines() == [
+        "BRIDGE_NODE: node should match pattern '^[a-z0-9][a-z0-9_-]{0,63}$'",
+        "BRIDGE_SIP_PORT: sip.port should be less than or equal to 65535",
+        "BRIDGE_MEDIA_PORTS: media.ports should be one of auto, memory, callback, not 'memry';"
+        " did you mean 'memory'?; correct the variable or unset it",
+    ]
+
+
+def test_bad_value_inside_a_mapping_names_the_variable() -> None:
+    assert error_text({"BRIDGE_ARMS": "{a: {url: 'ws://x', modle: y}}"}).startswith(
+        "BRIDGE_ARMS: arms.a.modle is not known; did you mean 'model'?"
+    )
+    assert error_text({"BRIDGE_ARMS": "{a: "}) == "BRIDGE_ARMS should be JSON or YAML on one line"
+
+
+def test_unknown_variable_is_refused_with_a_suggestion() -> None:
+    text = error_text({"BRIDGE_SIP_PRT": "1", "BRIDGE_QQ": "1"})
+    assert text.splitlines() == [
+        "the environment variable BRIDGE_QQ is not known",
+        "the environment variable BRIDGE_SIP_PRT is not known, did you mean 'BRIDGE_SIP_PORT'?;"
+        " correct its name or unset it",
+    ]
+
+
+def test_test_variables_are_let_through() -> None:
+    assert load_settings(None, {"BRIDGE_TEST_SCALE": "3"}) == Settings()
+
+
+def test_file_mistake_is_told_with_its_line_even_if_a_variable_hides_it(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    path.write_text("sip:\n  port: x\n")
+    text = error_text({"BRIDGE_SIP_PORT": "1"}, path)
+    assert text.startswith(f"{path}:2: sip.port should be a valid integer")
+
+
+def test_secret_in_a_bad_variable_is_not_repeated() -> None:
+    assert "hunter2" not in error_text({"BRIDGE_ARMS": "{a: {url: 'http://:hunter2@x'}}"})
+
+
+def arm(**places: object) -> ArmSettings:
+    return ArmSettings.model_validate({"url": "wss://h/v1/realtime", **places})
+
+
+def test_key_from_the_environment() -> None:
+    assert resolve_key(arm(api_key_env="MY_KEY"), {"MY_KEY": " k \n"}) == "k"
+
+
+def test_key_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k\n")
+    assert resolve_key(arm(api_key_file=tmp_path / "key"), {}) == "k"
+
+
+def test_arm_without_a_place_for_a_key_has_none() -> None:
+    assert resolve_key(arm(), {"OPENAI_API_KEY": "k"}) is None
+
+
+@pytest.mark.parametrize("environ", [{}, {"MY_KEY": "  "}])
+def test_missing_key_names_the_variable(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="the environment variable MY_KEY is not set"):
+        resolve_key(arm(api_key_env="MY_KEY"), environ)
+
+
+def test_missing_or_empty_key_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    with pytest.raises(ConfigError, match=r"key: the API key cannot be read: No such file"):
+        resolve_key(arm(api_key_file=path), {})
+    path.write_text("\n")
+    with pytest.raises(ConfigError, match=r"key: the API key file is empty"):
+        resolve_key(arm(api_key_file=path), {})
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"key: the API key is not text"):
+        resolve_key(arm(api_key_file=path), {})
+
+
+def test_two_places_for_a_key_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    path.write_text(
+        "arms:\n  a:\n    url: ws://x\n    api_key_env: K\n    api_key_file: /dev/null\n"
+    )
+    assert error_text({}, path) == (
+        f"{path}:2: arms.a names both api_key_env and api_key_file: keep one"
+    )

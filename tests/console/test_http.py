@@ -1,0 +1,91 @@
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+
+from bridge.config.settings import HttpSettings
+from bridge.console.http import HttpServer
+from bridge.errors import InfrastructureError
+from bridge.telemetry.metrics import Metrics
+
+Get = Callable[[str], "aiohttp.client._RequestContextManager"]
+
+
+@pytest.fixture
+def reasons() -> list[str]:
+    return []
+
+
+@pytest.fixture
+async def get(reasons: list[str]) -> AsyncIterator[Get]:
+    server = HttpServer(HttpSettings(port=0), Metrics("1.2.3"), lambda: reasons)
+    port = await server.start()
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
+        yield client.get
+    await server.aclose()
+
+
+async def test_metrics_are_in_the_text_format(get: Get) -> None:
+    async with get("/metrics") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/plain; version=")
+        assert 'bridge_build_info{version="1.2.3"} 1.0' in await response.text()
+
+
+async def test_health_is_good_while_the_loop_runs(get: Get, reasons: list[str]) -> None:
+    reasons.append("draining")
+    async with get("/healthz") as response:
+        assert response.status == 200
+        assert await response.json() == {"status": "ok"}
+
+
+async def test_readiness_follows_the_reasons(get: Get, reasons: list[str]) -> None:
+    async with get("/readyz") as response:
+        assert response.status == 200
+        assert await response.json() == {"ready": True, "reasons": []}
+    reasons += ["draining", "no arm is alive"]
+    async with get("/readyz") as response:
+        assert response.status == 503
+        assert await response.json() == {"ready": False, "reasons": ["draining", "no arm is alive"]}
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/console"])
+async def test_anything_else_is_not_found(get: Get, path: str) -> None:
+    async with get(path) as response:
+        assert response.status == 404
+
+
+async def test_port_in_use_is_named_with_the_remedy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = HttpServer(HttpSettings(port=port), Metrics("1"), list)
+        with pytest.raises(InfrastructureError) as raised:
+            await server.start()
+        await server.aclose()
+    assert str(raised.value).startswith(f"HTTP port {port} on 127.0.0.1 is in use; ")
+    assert "BRIDGE_HTTP_PORT" in str(raised.value)
+    assert raised.value.exit_code == 3
+
+
+async def test_foreign_address_is_named_with_the_remedy() -> None:
+    # 192.0.2.0/24 is kept for documentation (RFC 5737): no machine has it.
+    server = HttpServer(HttpSettings(host="192.0.2.1", port=0), Metrics("1"), list)
+    with pytest.raises(InfrastructureError, match=r"192\.0\.2\.1 cannot .*BRIDGE_HTTP_HOST"):
+        await server.start()
+
+
+async def test_port_is_free_again_after_closing() -> None:
+    server = HttpServer(HttpSettings(port=0), Metrics("1"), list)
+    port = await server.start()
+    async with (
+        aiohttp.ClientSession() as client,
+        client.get(f"http://127.0.0.1:{port}/healthz") as response,
+    ):
+        assert response.status == 200
+        # The client still holds its connection: closing must not wait for it.
+        await server.aclose()
+    await server.aclose()
+    again = HttpServer(HttpSettings(port=port), Metrics("1"), list)
+    assert await again.start() == port
+    await again.aclose()

@@ -1,0 +1,270 @@
+"""The core as a whole: every input has its place, and no sequence of inputs breaks its promises."""
+
+import typing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
+from bridge.engine.effects import (
+    AnswerCall,
+    CallClosed,
+    Effect,
+    FlushPlayout,
+    PlayAudio,
+    RejectCall,
+    RunTool,
+    Send,
+    StartTimer,
+    StateChanged,
+    StopTimer,
+)
+from bridge.engine.inputs import (
+    AudioAppended,
+    CallAnswered,
+    CallEnded,
+    CallOffered,
+    DigitReceived,
+    HoldChanged,
+    Input,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutStarted,
+    SessionFailed,
+    SessionReady,
+    ShutdownRequested,
+    Timer,
+    TimerFired,
+    ToolFinished,
+)
+from bridge.engine.turns import State
+from bridge.errors import UpstreamError
+from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem
+from bridge.realtime.events import (
+    ApiError,
+    AudioDone,
+    ErrorReported,
+    InputCleared,
+    InputCommitted,
+    InputTranscriptCompleted,
+    ResponseCreated,
+    ResponseStatus,
+    UnknownEvent,
+)
+from bridge.realtime.ids import ResponseId
+from tests.engine.calls import (
+    A1,
+    A2,
+    R1,
+    R2,
+    T1,
+    T2,
+    U1,
+    audio,
+    done,
+    flushed,
+    of,
+    said,
+    said_all,
+    started,
+    stopped,
+    wants_tool,
+)
+
+HANDLERS = {**LIFECYCLE, **TALK}
+
+
+def test_every_input_has_exactly_one_place() -> None:
+    inputs = set(typing.get_args(Input))
+    assert HANDLERS.keys() | IGNORED == inputs
+    assert len(LIFECYCLE) + len(TALK) + len(IGNORED) == len(inputs)
+
+
+@pytest.mark.parametrize(("kind", "handler"), HANDLERS.items())
+def test_handler_takes_the_input_it_is_keyed_by(kind: type[Input], handler: Handler) -> None:
+    assert typing.get_type_hints(handler)["event"] is kind
+
+
+def test_ignored_input_gives_nothing() -> None:
+    assert CallCore(CallPolicy()).feed(UnknownEvent("response.new_thing", 17), 0) == []
+
+
+responses = st.sampled_from([R1, R2, ResponseId("resp_3")])
+items = st.sampled_from([A1, A2])
+tools = st.sampled_from([T1, T2])
+ms = st.integers(0, 3_000)
+SETUP = [CallOffered(), SessionReady("sess_1"), CallAnswered()]
+
+conversation = st.one_of(
+    st.just(started(U1)),
+    st.builds(stopped, ms),
+    st.just(InputCommitted(U1)),
+    st.just(InputCleared()),
+    st.just(InputTranscriptCompleted(U1, 0, "hello")),
+    st.builds(ResponseCreated, responses),
+    st.builds(done, responses, st.sampled_from(list(ResponseStatus))),
+    st.builds(audio, items, responses, st.integers(0, 60)),
+    st.builds(AudioDone, response_id=responses, item_id=items),
+    st.builds(said, items, responses, st.just("a")),
+    st.builds(said_all, items, responses, st.just("abc")),
+    st.builds(wants_tool, tools, st.sampled_from(["lookup", "other", "end_call"]), responses),
+    st.builds(ToolFinished, tools, st.just("42")),
+    st.builds(PlayoutStarted, items, st.just(0)),
+    st.just(PlayoutDrained()),
+    st.builds(lambda item, played, queued: flushed((item, played, queued)), items, ms, ms),
+    st.just(flushed()),
+    st.builds(AudioAppended, st.floats(0, 3_000), ms),
+    st.builds(DigitReceived, st.sampled_from("0123456789*#")),
+    st.builds(HoldChanged, st.booleans()),
+    st.builds(TimerFired, st.sampled_from([Timer.RESPONSE, Timer.SESSION_READY])),
+    st.builds(
+        lambda code: ErrorReported(ApiError("invalid_request_error", "", code=code)),
+        st.sampled_from(
+            ["response_cancel_not_active", "conversation_already_has_active_response", None]
+        ),
+    ),
+)
+rare = st.one_of(
+    st.sampled_from(SETUP),
+    st.builds(TimerFired, st.sampled_from(list(Timer))),
+    st.builds(CallEnded, st.booleans(), st.sampled_from([200, 408, 487])),
+    st.just(SessionFailed(UpstreamError("gone", code="closed"))),
+    st.just(ShutdownRequested()),
+)
+policies = st.builds(
+    CallPolicy,
+    max_duration_ms=st.sampled_from([None, 60_000]),
+    greet=st.booleans(),
+    tools=st.just(frozenset({"lookup"})),
+    server_cancels=st.booleans(),
+    digits_to_model=st.booleans(),
+)
+walks = st.one_of(
+    st.lists(conversation, max_size=60).map(lambda tail: [*SETUP, *tail]),
+    st.tuples(st.lists(conversation, max_size=30), st.lists(rare | conversation, max_size=10)).map(
+        lambda parts: [*SETUP, *parts[0], *parts[1]]
+    ),
+    st.lists(rare | conversation, max_size=30),
+)
+
+
+def run(policy: CallPolicy, walk: list[Input]) -> tuple[CallCore, list[Effect]]:
+    core = CallCore(policy)
+    effects = []
+    for step, event in enumerate(walk):
+        effects += core.feed(event, step * 20_000_000)
+    return core, effects
+
+
+@given(policies, walks)
+def test_walk_closes_at_most_once_and_says_nothing_after(
+    policy: CallPolicy, walk: list[Input]
+) -> None:
+    core, effects = run(policy, walk)
+    closings = of(CallClosed, effects)
+    assert len(closings) == core.closed
+    assert (core.state is State.ENDED) == core.closed
+    if closings:
+        assert effects[-1] is closings[0]
+
+
+@given(policies, walks)
+def test_walk_to_the_callers_goodbye_closes_exactly_once(
+    policy: CallPolicy, walk: list[Input]
+) -> None:
+    _, effects = run(policy, [*walk, CallEnded(by_caller=True, sip_code=200)])
+    assert len(of(CallClosed, effects)) == 1
+
+
+@given(policies, walks)
+def test_walk_leaves_no_timer_running_at_the_end(policy: CallPolicy, walk: list[Input]) -> None:
+    core, running = CallCore(policy), set[Timer]()
+    for event in [*walk, ShutdownRequested()]:
+        if isinstance(event, TimerFired):
+            running.discard(event.timer)
+        for effect in core.feed(event, 0):
+            if isinstance(effect, StartTimer):
+                running.add(effect.timer)
+            elif isinstance(effect, StopTimer):
+                assert effect.timer in running or isinstance(event, TimerFired)
+                running.discard(effect.timer)
+    assert running == set()
+
+
+@given(policies, walks)
+@settings(max_examples=300)
+def test_walk_never_plays_a_response_after_it_was_flushed(
+    policy: CallPolicy, walk: list[Input]
+) -> None:
+    core, heard, dead = CallCore(policy), set[ResponseId](), set[ResponseId]()
+    for event in walk:
+        for effect in core.feed(event, 0):
+            if isinstance(effect, PlayAudio):
+                response_id = typing.cast(typing.Any, event).response_id  # only AudioDelta plays
+                assert response_id not in dead
+                heard.add(response_id)
+            elif isinstance(effect, FlushPlayout):
+                dead |= heard
+            elif isinstance(effect, Send) and isinstance(effect.command, CancelResponse):
+                assert effect.command.response_id is not None
+                dead.add(effect.command.response_id)
+
+
+@given(policies, walks)
+def test_walk_runs_each_tool_call_of_a_response_once(policy: CallPolicy, walk: list[Input]) -> None:
+    core, ran = CallCore(policy), set[tuple[object, object]]()
+    for event in walk:
+        for effect in core.feed(event, 0):
+            if isinstance(effect, RunTool):
+                key = (effect.call_id, typing.cast(typing.Any, event).response_id)  # OutputItemDone
+                assert key not in ran
+                ran.add(key)
+
+
+@given(policies, walks)
+def test_walk_never_asks_while_a_request_is_unanswered(
+    policy: CallPolicy, walk: list[Input]
+) -> None:
+    core, asked = CallCore(policy), False
+    for event in walk:
+        if isinstance(event, ResponseCreated | TimerFired):
+            asked = False
+        for effect in core.feed(event, 0):
+            if isinstance(effect, Send) and isinstance(effect.command, CreateResponse):
+                assert not asked
+                asked = True
+
+
+@given(policies, walks)
+def test_walk_truncates_reported_parts_to_what_was_heard(
+    policy: CallPolicy, walk: list[Input]
+) -> None:
+    core = CallCore(policy)
+    for event in walk:
+        ends = {
+            (send.command.item_id, send.command.content_index): send.command.audio_end_ms
+            for send in of(Send, core.feed(event, 0))
+            if isinstance(send.command, TruncateItem)
+        }
+        if ends:
+            assert isinstance(event, PlayoutFlushed)
+            for part in event.parts:
+                heard_ms = min(part.played_ms, part.queued_ms)
+                assert ends[part.item_id, part.content_index] == heard_ms
+
+
+@given(policies, walks)
+def test_walk_answers_or_refuses_once_and_writes_state_last(
+    policy: CallPolicy, walk: list[Input]
+) -> None:
+    core, verdicts = CallCore(policy), 0
+    for event in walk:
+        effects = core.feed(event, 0)
+        verdicts += sum(isinstance(effect, AnswerCall | RejectCall) for effect in effects)
+        state_changes = of(StateChanged, effects)
+        assert len(state_changes) <= 1
+        if state_changes:
+            rest = effects[effects.index(state_changes[0]) + 1 :]
+            assert all(isinstance(effect, CallClosed) for effect in rest)
+    assert verdicts <= 1

@@ -1,0 +1,262 @@
+"""From INVITE to the end: who answers when, and how each end is told."""
+
+import pytest
+
+from bridge.engine.core import CallPolicy
+from bridge.engine.effects import (
+    AnswerCall,
+    CallClosed,
+    CloseSession,
+    Effect,
+    FlushPlayout,
+    HangUp,
+    OpenSession,
+    PhaseChanged,
+    RejectCall,
+    RingCall,
+    Send,
+    StartTimer,
+    StateChanged,
+    StopTimer,
+    TransitionRefused,
+)
+from bridge.engine.inputs import (
+    CallAnswered,
+    CallEnded,
+    CallOffered,
+    HoldChanged,
+    SessionFailed,
+    SessionReady,
+    ShutdownRequested,
+    Timer,
+    TimerFired,
+)
+from bridge.engine.turns import State
+from bridge.errors import (
+    BridgeError,
+    ConfigError,
+    Fault,
+    InfrastructureError,
+    Outcome,
+    ProtocolError,
+    UpstreamError,
+)
+from bridge.realtime.commands import CreateResponse
+from bridge.realtime.events import ApiError, ConversationCreated, ErrorReported
+from bridge.realtime.session_config import ResponseConfig
+from tests.engine.calls import SILENT, Call, answered, of, speaking, started
+
+REFUSED = UpstreamError("the endpoint refused the connection", code="refused")
+ENDED = StateChanged({"phase": "ended"})
+
+
+def ringing(policy: CallPolicy = SILENT) -> Call:
+    call = Call(policy)
+    call.feed(CallOffered())
+    return call
+
+
+def ends(old: State) -> list[Effect]:
+    return [PhaseChanged(old, State.ENDED, "closed"), ENDED]
+
+
+def test_offer_rings_and_opens_the_session() -> None:
+    assert Call(CallPolicy(session_ready_ms=3_000)).feed(CallOffered()) == [
+        RingCall(),
+        OpenSession(),
+        StartTimer(Timer.SESSION_READY, 3_000),
+    ]
+
+
+def test_offer_repeated_does_nothing() -> None:
+    assert ringing().feed(CallOffered()) == []
+
+
+def test_session_ready_answers() -> None:
+    assert ringing().feed(SessionReady("sess_1")) == [
+        StopTimer(Timer.SESSION_READY),
+        AnswerCall(),
+        StateChanged({"session_id": "sess_1"}),
+    ]
+
+
+def test_session_ready_repeated_answers_once() -> None:
+    call = ringing()
+    call.feed(SessionReady("sess_1"))
+    assert call.feed(SessionReady("sess_1")) == []
+
+
+def test_session_late_gives_503_and_a_reason() -> None:
+    assert ringing().feed(TimerFired(Timer.SESSION_READY)) == [
+        RejectCall(503, "Service Unavailable"),
+        CloseSession(),
+        *ends(State.IDLE),
+        CallClosed(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "timeout"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "reason"),
+    [
+        (REFUSED, Fault.PROVIDER, "refused"),
+        (ProtocolError("no type"), Fault.PROVIDER, "protocol_error"),
+        (ConfigError("no model"), Fault.CONFIG, "config_error"),
+        (InfrastructureError("no socket"), Fault.BRIDGE, "internal_error"),
+    ],
+)
+def test_session_failed_before_answer_gives_503(
+    error: BridgeError, fault: Fault, reason: str
+) -> None:
+    assert ringing().feed(SessionFailed(error)) == [
+        RejectCall(503, "Service Unavailable"),
+        CloseSession(),
+        StopTimer(Timer.SESSION_READY),
+        *ends(State.IDLE),
+        CallClosed(Outcome.SESSION_UNAVAILABLE, fault, reason),
+    ]
+
+
+def test_session_failed_after_our_200_sends_bye_not_503() -> None:
+    call = ringing()
+    call.feed(SessionReady("sess_1"))
+    assert call.feed(SessionFailed(REFUSED)) == [
+        HangUp(),
+        CloseSession(),
+        *ends(State.IDLE),
+        CallClosed(Outcome.SESSION_LOST, Fault.PROVIDER, "refused"),
+    ]
+
+
+def test_answered_without_greeting_listens() -> None:
+    call = ringing()
+    call.feed(SessionReady("sess_1"))
+    assert call.feed(CallAnswered()) == [
+        PhaseChanged(State.IDLE, State.LISTENING, "answered"),
+        StateChanged({"phase": "listening"}),
+    ]
+
+
+def test_answered_with_greeting_asks_for_it() -> None:
+    call = ringing(CallPolicy(max_duration_ms=60_000, greeting_instructions="Greet the caller."))
+    call.feed(SessionReady("sess_1"))
+    assert call.feed(CallAnswered()) == [
+        PhaseChanged(State.IDLE, State.LISTENING, "answered"),
+        StartTimer(Timer.MAX_DURATION, 60_000),
+        Send(CreateResponse(ResponseConfig(instructions="Greet the caller."))),
+        StartTimer(Timer.RESPONSE, 10_000),
+        PhaseChanged(State.LISTENING, State.THINKING, "response_requested"),
+        StateChanged({"phase": "thinking"}),
+    ]
+
+
+def test_answered_before_the_session_is_ready_is_refused() -> None:
+    call = ringing()
+    assert call.feed(CallAnswered()) == [TransitionRefused(State.IDLE, "answered")]
+    assert call.core.state is State.IDLE
+
+
+def test_answered_repeated_is_refused() -> None:
+    call = answered(CallPolicy())
+    assert call.feed(CallAnswered()) == [TransitionRefused(State.THINKING, "answered")]
+
+
+def test_speech_before_the_answer_is_refused() -> None:
+    call = ringing()
+    assert call.feed(started()) == [TransitionRefused(State.IDLE, "speech_started")]
+    assert call.core.state is State.IDLE
+
+
+def test_caller_cancels_before_answer() -> None:
+    assert ringing().feed(CallEnded(by_caller=True, sip_code=487)) == [
+        CloseSession(),
+        StopTimer(Timer.SESSION_READY),
+        *ends(State.IDLE),
+        CallClosed(Outcome.CANCELLED, Fault.CALLER, "cancelled"),
+    ]
+
+
+def test_caller_hangs_up() -> None:
+    call = answered(CallPolicy(greet=False, max_duration_ms=60_000))
+    assert call.feed(CallEnded(by_caller=True, sip_code=200)) == [
+        CloseSession(),
+        StopTimer(Timer.MAX_DURATION),
+        PhaseChanged(State.LISTENING, State.ENDED, "closed"),
+        StateChanged({"last_user_audio_seq": 0, "last_agent_audio_seq": 0, "phase": "ended"}),
+        CallClosed(Outcome.COMPLETED, Fault.NONE, "caller_hung_up"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sip_code", "closed"),
+    [
+        (200, CallClosed(Outcome.COMPLETED, Fault.NONE, "hung_up_here")),
+        (408, CallClosed(Outcome.MEDIA_FAILED, Fault.CARRIER, "sip_408")),
+    ],
+)
+def test_dialog_that_ends_on_our_side(sip_code: int, closed: CallClosed) -> None:
+    assert answered().feed(CallEnded(by_caller=False, sip_code=sip_code))[-1] == closed
+
+
+def test_session_lost_in_the_call_passes_recovering_and_hangs_up() -> None:
+    error = UpstreamError("closed", code="closed", close_code=1006)
+    effects = answered().feed(SessionFailed(error))
+    assert effects == [
+        PhaseChanged(State.LISTENING, State.RECOVERING, "session_lost"),
+        HangUp(),
+        CloseSession(),
+        PhaseChanged(State.RECOVERING, State.ENDED, "closed"),
+        StateChanged({"phase": "ended", "last_user_audio_seq": 0, "last_agent_audio_seq": 0}),
+        CallClosed(Outcome.SESSION_LOST, Fault.PROVIDER, "closed"),
+    ]
+
+
+def test_session_expired_is_a_lost_session() -> None:
+    error = ApiError("invalid_request_error", "…", code="session_expired")
+    effects = answered().feed(ErrorReported(error))
+    assert effects[-1] == CallClosed(Outcome.SESSION_LOST, Fault.PROVIDER, "session_expired")
+    assert of(HangUp, effects) == [HangUp()]
+
+
+def test_max_duration_hangs_up() -> None:
+    call = answered(CallPolicy(greet=False, max_duration_ms=60_000))
+    effects = call.feed(TimerFired(Timer.MAX_DURATION))
+    assert effects[:2] == [HangUp(), CloseSession()]
+    assert effects[-1] == CallClosed(Outcome.MAX_DURATION, Fault.NONE, "max_duration")
+
+
+def test_shutdown_before_answer_refuses() -> None:
+    effects = ringing().feed(ShutdownRequested())
+    assert effects[:2] == [RejectCall(503, "Service Unavailable"), CloseSession()]
+    assert effects[-1] == CallClosed(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
+
+
+def test_shutdown_in_the_call_silences_and_hangs_up() -> None:
+    effects = speaking().feed(ShutdownRequested())
+    assert effects[:3] == [FlushPlayout(), HangUp(), CloseSession()]
+    assert effects[-1] == CallClosed(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
+
+
+def test_nothing_comes_after_the_end() -> None:
+    call = answered()
+    call.feed(CallEnded(by_caller=True, sip_code=200))
+    assert call.feed(CallEnded(by_caller=True, sip_code=200), started(), ShutdownRequested()) == []
+    assert call.core.closed
+
+
+def test_timer_that_was_stopped_is_stale() -> None:
+    call = ringing()
+    call.feed(SessionReady("sess_1"))
+    assert call.feed(TimerFired(Timer.SESSION_READY)) == []
+
+
+def test_hold_shows_in_the_phase_until_resumed() -> None:
+    call = answered()
+    assert call.feed(HoldChanged(held=True)) == [StateChanged({"phase": "held"})]
+    assert call.feed(HoldChanged(held=True)) == []
+    assert call.feed(HoldChanged(held=False)) == [StateChanged({"phase": "listening"})]
+
+
+def test_conversation_id_is_put_down() -> None:
+    assert answered().feed(ConversationCreated("conv_1")) == [
+        StateChanged({"conversation_id": "conv_1"})
+    ]

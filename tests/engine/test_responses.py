@@ -1,0 +1,242 @@
+"""A response from created to done, the watchdog over it, and what the server objects to."""
+
+import pytest
+
+from bridge.engine.core import CallPolicy
+from bridge.engine.effects import (
+    PhaseChanged,
+    PlayAudio,
+    Send,
+    StartTimer,
+    StateChanged,
+    StopTimer,
+    TransitionRefused,
+    UpstreamErrorSeen,
+)
+from bridge.engine.inputs import AudioAppended, PlayoutDrained, PlayoutStarted, Timer, TimerFired
+from bridge.engine.turns import State
+from bridge.realtime.commands import CreateResponse
+from bridge.realtime.events import (
+    ApiError,
+    ErrorReported,
+    InputCommitted,
+    InputTimedOut,
+    ResponseCreated,
+    ResponseDone,
+    ResponseStatus,
+)
+from bridge.realtime.session_config import ResponseConfig
+from tests.engine.calls import (
+    A1,
+    A2,
+    R1,
+    R2,
+    U1,
+    answered,
+    audio,
+    done,
+    of,
+    said,
+    speaking,
+    started,
+    stopped,
+    thinking,
+)
+
+RETRY = [
+    UpstreamErrorSeen("response_timeout"),
+    Send(CreateResponse()),
+    StartTimer(Timer.RESPONSE, 10_000),
+]
+
+
+def test_speech_stopped_waits_for_the_answer() -> None:
+    call = answered()
+    call.feed(AudioAppended(20, 0), AudioAppended(40, 0), started())
+    assert call.feed(stopped()) == [
+        PhaseChanged(State.LISTENING, State.THINKING, "speech_stopped"),
+        StartTimer(Timer.RESPONSE, 10_000),
+        StateChanged({"phase": "thinking", "last_user_audio_seq": 2, "last_agent_audio_seq": 0}),
+    ]
+
+
+def test_speech_stopped_repeated_does_nothing() -> None:
+    call = answered()
+    call.feed(started(), stopped())
+    assert call.feed(stopped()) == []
+    call.feed(ResponseCreated(R1))
+    assert call.feed(stopped()) == []
+
+
+def test_commit_after_speech_stopped_changes_nothing() -> None:
+    call = answered()
+    call.feed(started(), stopped())
+    assert call.feed(InputCommitted(U1)) == []
+
+
+def test_commit_alone_takes_the_turn() -> None:
+    call = answered()
+    effects = call.feed(InputTimedOut(U1, 0, 5_000), InputCommitted(U1))
+    assert of(StartTimer, effects) == [StartTimer(Timer.RESPONSE, 10_000)]
+    assert call.core.state is State.THINKING
+
+
+def test_response_created_is_put_down() -> None:
+    call = answered()
+    call.feed(started(), stopped())
+    assert call.feed(ResponseCreated(R1)) == [StateChanged({"response_id": R1})]
+
+
+def test_first_delta_stops_the_watchdog_and_plays() -> None:
+    call = thinking()
+    assert call.feed(audio(A1, R1, 20)) == [
+        StopTimer(Timer.RESPONSE),
+        PlayAudio(A1, 0, bytes(960)),
+    ]
+    assert call.feed(audio(A1, R1, 20)) == [PlayAudio(A1, 0, bytes(960))]
+
+
+def test_delta_alone_is_not_speaking() -> None:
+    call = thinking()
+    call.feed(audio(A1, R1))
+    assert call.core.state is State.THINKING
+
+
+def test_playout_started_is_speaking() -> None:
+    call = thinking()
+    call.feed(audio(A1, R1), PlayoutStarted(A1, 0))
+    assert call.core.state is State.SPEAKING
+
+
+def test_delta_of_an_unknown_response_is_dropped() -> None:
+    assert thinking().feed(audio(A1, R2)) == []
+
+
+def test_delta_after_response_done_is_dropped() -> None:
+    call = speaking()
+    call.feed(done(R1))
+    assert call.feed(audio(A1, R1), said(A1, R1, "x")) == []
+
+
+def test_empty_delta_is_dropped() -> None:
+    assert thinking().feed(audio(A1, R1, 0)) == []
+
+
+def test_response_done_before_the_playout_keeps_speaking() -> None:
+    call = speaking()
+    call.feed(done(R1))
+    assert call.core.state is State.SPEAKING
+
+
+def test_playout_drained_after_response_done_listens() -> None:
+    call = speaking(audio_ms=2_000)
+    call.feed(done(R1))
+    effects = call.feed(PlayoutDrained())
+    assert of(PhaseChanged, effects) == [
+        PhaseChanged(State.SPEAKING, State.LISTENING, "playout_drained")
+    ]
+    assert effects[-1] == StateChanged({"phase": "listening", "played_ms": 2_000})
+
+
+def test_playout_that_runs_dry_while_the_response_goes_on_is_thinking() -> None:
+    call = speaking()
+    effects = call.feed(PlayoutDrained(), audio(A1, R1), PlayoutStarted(A1, 0))
+    assert of(PhaseChanged, effects) == [
+        PhaseChanged(State.SPEAKING, State.THINKING, "playout_paused"),
+        PhaseChanged(State.THINKING, State.SPEAKING, "playout_started"),
+    ]
+
+
+def test_response_done_after_the_playout_ran_dry_listens() -> None:
+    call = speaking()
+    call.feed(PlayoutDrained(), done(R1))
+    assert call.core.state is State.LISTENING
+
+
+def test_playout_drained_repeated_is_refused() -> None:
+    call = speaking()
+    call.feed(done(R1), PlayoutDrained())
+    assert call.feed(PlayoutDrained()) == [TransitionRefused(State.LISTENING, "playout_drained")]
+
+
+def test_response_without_audio_gives_the_turn_back() -> None:
+    assert thinking().feed(done(R1)) == [
+        StopTimer(Timer.RESPONSE),
+        PhaseChanged(State.THINKING, State.LISTENING, "response_done"),
+        StateChanged({"response_id": "", "phase": "listening"}),
+    ]
+
+
+def test_response_done_repeated_does_nothing() -> None:
+    call = thinking()
+    call.feed(done(R1))
+    assert call.feed(done(R1)) == []
+
+
+def test_failed_response_is_counted_and_gives_the_turn_back() -> None:
+    call = thinking()
+    failed = ResponseDone(R1, ResponseStatus.FAILED, error_code="rate_limit_exceeded")
+    assert UpstreamErrorSeen("rate_limit_exceeded") in call.feed(failed, failed)
+    assert call.core.state is State.LISTENING
+
+
+def test_new_response_replaces_one_whose_end_was_lost() -> None:
+    call = speaking()
+    call.feed(ResponseCreated(R2))
+    assert call.feed(audio(A1, R1)) == []
+    assert of(PlayAudio, call.feed(audio(A2, R2))) != []
+
+
+def test_overdue_answer_is_asked_for_once_more() -> None:
+    call = answered()
+    call.feed(started(), stopped())
+    assert call.feed(TimerFired(Timer.RESPONSE)) == RETRY
+    assert call.feed(TimerFired(Timer.RESPONSE)) == [
+        UpstreamErrorSeen("response_timeout"),
+        PhaseChanged(State.THINKING, State.LISTENING, "response_timed_out"),
+        StateChanged({"phase": "listening"}),
+    ]
+    assert call.feed(TimerFired(Timer.RESPONSE)) == []
+
+
+def test_overdue_greeting_is_asked_for_with_its_instructions() -> None:
+    call = answered(CallPolicy(greeting_instructions="Greet."))
+    effects = call.feed(TimerFired(Timer.RESPONSE))
+    assert Send(CreateResponse(ResponseConfig(instructions="Greet."))) in effects
+
+
+def test_slow_response_that_runs_is_counted_and_left_alone() -> None:
+    call = thinking()
+    assert call.feed(TimerFired(Timer.RESPONSE)) == [UpstreamErrorSeen("response_timeout")]
+    assert of(PlayAudio, call.feed(audio(A1, R1))) != []
+
+
+@pytest.mark.parametrize("code", ["response_cancel_not_active", "unknown_parameter", None])
+def test_error_is_counted_and_the_call_goes_on(code: str | None) -> None:
+    call = speaking()
+    error = ApiError("invalid_request_error", "…", code=code)
+    expected = [UpstreamErrorSeen(code or "invalid_request_error")]
+    assert call.feed(ErrorReported(error)) == expected
+    assert call.core.state is State.SPEAKING
+
+
+def test_request_that_came_second_is_repeated_when_the_first_is_done() -> None:
+    call = thinking()
+    code = "conversation_already_has_active_response"
+    call.feed(ErrorReported(ApiError("invalid_request_error", "…", code=code)))
+    assert Send(CreateResponse()) in call.feed(done(R1))
+
+
+def test_last_server_event_is_put_down_at_the_next_turn_boundary() -> None:
+    call = speaking()
+    call.feed(ResponseDone(R1, ResponseStatus.COMPLETED, event_id="event_77"))
+    effects = call.feed(PlayoutDrained())
+    assert "last_ack_event_id" not in of(StateChanged, effects)[0].fields
+    call = speaking()
+    event = ResponseDone(R1, ResponseStatus.COMPLETED, event_id="event_77")
+    assert of(StateChanged, call.feed(event))[0].fields["last_ack_event_id"] == "event_77"
+
+
+def test_audio_packets_write_no_state() -> None:
+    call = speaking()
+    assert of(StateChanged, call.feed(*[audio(A1, R1)] * 50, *[AudioAppended(1, 0)] * 50)) == []

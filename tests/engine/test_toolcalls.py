@@ -1,0 +1,203 @@
+"""Tool calls: run once, answered together, never for a cancelled response; `end_call`."""
+
+import pytest
+
+from bridge.engine.core import CallPolicy
+from bridge.engine.effects import (
+    CallClosed,
+    CloseSession,
+    HangUp,
+    RunTool,
+    Send,
+    StartTimer,
+    StopTimer,
+)
+from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer, TimerFired, ToolFinished
+from bridge.engine.turns import State
+from bridge.errors import Fault, Outcome
+from bridge.realtime.commands import CreateItem, CreateResponse
+from bridge.realtime.events import (
+    FunctionArgumentsDone,
+    OutputItemDone,
+    ResponseCreated,
+    ResponseDone,
+    ResponseStatus,
+)
+from bridge.realtime.items import FunctionCall, FunctionCallOutput, ItemStatus
+from tests.engine.calls import (
+    A1,
+    R1,
+    R2,
+    T1,
+    T2,
+    U2,
+    Call,
+    audio,
+    done,
+    flushed,
+    of,
+    speaking,
+    started,
+    stopped,
+    thinking,
+    wants_tool,
+)
+
+TOOLS = CallPolicy(greet=False, tools=frozenset({"lookup"}))
+ASK = Send(CreateResponse())
+END = CallClosed(Outcome.COMPLETED, Fault.NONE, "end_call")
+
+
+def output(text: str, call_id: str = T1) -> Send:
+    return Send(CreateItem(FunctionCallOutput(T1 if call_id == T1 else T2, text)))
+
+
+def test_function_call_runs_its_tool() -> None:
+    assert thinking(TOOLS).feed(wants_tool()) == [RunTool(T1, "lookup", "{}")]
+
+
+def test_function_call_announced_in_three_places_runs_once() -> None:
+    call = thinking(TOOLS)
+    item = FunctionCall(T1, "lookup", "{}", status=ItemStatus.COMPLETED)
+    effects = call.feed(
+        FunctionArgumentsDone(response_id=R1, item_id=A1, call_id=T1, arguments="{}"),
+        wants_tool(),
+        wants_tool(),
+        ResponseDone(R1, ResponseStatus.COMPLETED, output=(item,)),
+        wants_tool(),
+    )
+    assert of(RunTool, effects) == [RunTool(T1, "lookup", "{}")]
+
+
+def test_cut_function_call_is_not_run() -> None:
+    assert thinking(TOOLS).feed(wants_tool(status=ItemStatus.INCOMPLETE)) == []
+
+
+def test_function_call_of_another_response_is_not_run() -> None:
+    assert thinking(TOOLS).feed(wants_tool(response_id=R2)) == []
+
+
+def test_unknown_tool_is_refused_towards_the_model() -> None:
+    call = thinking(TOOLS)
+    assert call.feed(wants_tool(name='x"y')) == [output('{"error": "unknown tool x\\"y"}')]
+    assert ASK in call.feed(done(R1))
+
+
+def test_output_before_response_done_waits_with_the_next_response() -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool())
+    assert call.feed(ToolFinished(T1, "42")) == [output("42")]
+    assert ASK in call.feed(done(R1))
+
+
+def test_output_after_response_done_asks_to_go_on() -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool(), done(R1))
+    assert call.core.state is State.THINKING
+    effects = call.feed(ToolFinished(T1, "42"))
+    assert effects == [output("42"), ASK, StartTimer(Timer.RESPONSE, 10_000)]
+
+
+def test_several_calls_of_one_response_are_answered_together() -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool(T1), wants_tool(T2), done(R1))
+    assert call.feed(ToolFinished(T2, "b")) == [output("b", T2)]
+    assert call.feed(ToolFinished(T1, "a"))[:2] == [output("a", T1), ASK]
+
+
+def test_tool_that_finishes_twice_is_answered_once() -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool(), done(R1), ToolFinished(T1, "42"))
+    assert call.feed(ToolFinished(T1, "42")) == []
+
+
+def test_result_for_a_cancelled_response_is_not_sent() -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool(), started(U2), flushed())
+    assert call.feed(ToolFinished(T1, "42"), done(R1, ResponseStatus.CANCELLED)) == []
+
+
+@pytest.mark.parametrize("status", [ResponseStatus.CANCELLED, ResponseStatus.FAILED])
+def test_result_for_a_response_that_the_server_gave_up_is_not_sent(status: ResponseStatus) -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool(), done(R1, status))
+    assert call.feed(ToolFinished(T1, "42")) == []
+
+
+def test_result_while_the_caller_speaks_waits_for_the_callers_turn() -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool(), done(R1), started(U2))
+    assert call.feed(ToolFinished(T1, "42")) == [output("42")]
+    effects = call.feed(stopped(item_id=U2), ResponseCreated(R2), done(R2))
+    assert of(Send, effects) == []
+
+
+def test_result_while_another_response_runs_asks_after_it() -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool(), done(R1), started(U2), stopped(item_id=U2), ResponseCreated(R2))
+    assert call.feed(ToolFinished(T1, "42")) == [output("42")]
+    assert ASK in call.feed(done(R2))
+
+
+def test_filler_that_ends_before_the_tool_leaves_the_turn_with_the_agent() -> None:
+    call = speaking(TOOLS)
+    call.feed(wants_tool(), done(R1), PlayoutDrained())
+    assert call.core.state is State.THINKING
+
+
+def test_end_call_waits_for_the_goodbye() -> None:
+    call = speaking(audio_ms=1_500)
+    assert call.feed(wants_tool(name="end_call")) == [StartTimer(Timer.CLOSING, 6_500)]
+    assert of(HangUp, call.feed(done(R1))) == []
+    effects = call.feed(PlayoutDrained())
+    assert effects[1:4] == [HangUp(), CloseSession(), StopTimer(Timer.CLOSING)]
+    assert effects[-1] == END
+
+
+def test_end_call_without_goodbye_ends_with_its_response() -> None:
+    call = thinking()
+    call.feed(wants_tool(name="end_call"))
+    assert call.feed(done(R1))[-1] == END
+
+
+def test_end_call_after_the_goodbye_was_heard_ends_with_its_response() -> None:
+    call = speaking()
+    call.feed(PlayoutDrained(), wants_tool(name="end_call"))
+    assert call.feed(done(R1))[-1] == END
+
+
+def test_end_call_whose_playout_hangs_ends_by_timer() -> None:
+    call = speaking()
+    call.feed(wants_tool(name="end_call"), done(R1))
+    assert call.feed(TimerFired(Timer.CLOSING))[-1] == END
+
+
+def test_end_call_repeated_starts_one_timer() -> None:
+    call = speaking()
+    effects = call.feed(wants_tool(name="end_call"), wants_tool(name="end_call"))
+    assert len(of(StartTimer, effects)) == 1
+
+
+def test_caller_who_speaks_over_the_goodbye_keeps_the_call() -> None:
+    call: Call = speaking()
+    call.feed(wants_tool(name="end_call"), done(R1))
+    effects = call.feed(started(U2))
+    assert StopTimer(Timer.CLOSING) in effects
+    assert output('{"error": "not ended: the caller went on speaking"}') in effects
+    call.feed(flushed((A1, 100, 2_000)), stopped(item_id=U2), ResponseCreated(R2))
+    call.feed(audio(A1, R2), PlayoutStarted(A1, 0), done(R2), PlayoutDrained())
+    assert not call.core.closed
+
+
+def test_caller_who_cuts_the_response_with_end_call_gets_no_tool_output() -> None:
+    call = speaking()
+    call.feed(wants_tool(name="end_call"))
+    effects = call.feed(started(U2))
+    assert StopTimer(Timer.CLOSING) in effects
+    assert [send for send in of(Send, effects) if isinstance(send.command, CreateItem)] == []
+
+
+def test_message_item_runs_nothing() -> None:
+    call = thinking(TOOLS)
+    item = FunctionCallOutput(T1, "x")
+    assert call.feed(OutputItemDone(R1, 0, item)) == []

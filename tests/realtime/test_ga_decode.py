@@ -1,0 +1,355 @@
+"""GA server events, from golden lines to canonical events."""
+
+import dataclasses
+import json
+import typing
+
+import pytest
+from pydantic import TypeAdapter
+
+from bridge.errors import ProtocolError
+from bridge.realtime.events import (
+    ApiError,
+    AudioDelta,
+    AudioDone,
+    ContentPartAdded,
+    ContentPartDone,
+    ConversationCreated,
+    DtmfReceived,
+    ErrorReported,
+    FunctionArgumentsDelta,
+    FunctionArgumentsDone,
+    InputCleared,
+    InputCommitted,
+    InputTimedOut,
+    InputTranscriptCompleted,
+    InputTranscriptDelta,
+    InputTranscriptFailed,
+    InputTranscriptSegment,
+    ItemAdded,
+    ItemDeleted,
+    ItemDone,
+    ItemRetrieved,
+    ItemTruncated,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    McpCallChanged,
+    McpToolsListed,
+    OutputBufferChanged,
+    OutputItemAdded,
+    OutputItemDone,
+    Phase,
+    RateLimit,
+    RateLimitsUpdated,
+    ResponseCreated,
+    ResponseDone,
+    ResponseStatus,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+    TextDelta,
+    TextDone,
+    TranscriptDelta,
+    TranscriptDone,
+    UnknownEvent,
+    Usage,
+)
+from bridge.realtime.ga import GaDialect
+from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
+from bridge.realtime.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    ItemStatus,
+    Message,
+    OpaqueItem,
+    Part,
+    PartKind,
+    Role,
+)
+from bridge.realtime.session_config import AudioFormat, SessionInfo
+from tests.realtime import golden
+
+GA = GaDialect()
+
+
+def item(number: int) -> ItemId:
+    return ItemId(f"item_CeRxC{number}")
+
+
+def resp(number: int) -> ResponseId:
+    return ResponseId(f"resp_CeRxD{number}")
+
+
+def said(number: int, status: ItemStatus, *parts: Part, phase: str | None = None) -> Message:
+    return Message(Role.ASSISTANT, parts, item(number), status, phase)
+
+
+CALL = ToolCallId("call_Kx7")
+MCP_LIST = ItemId("mcpl_CeRxE1")
+MCP_CALL = ItemId("mcp_CeRxE2")
+SHIPS = Part(PartKind.OUTPUT_AUDIO, text="Your order ships tomorrow.")
+PCM = AudioFormat.PCM_24KHZ
+
+EXPECTED: list[ServerEvent] = [
+    SessionCreated(SessionInfo("sess_CeRxA1", "gpt-realtime-2.1", 1795267200, "marin", PCM, PCM)),
+    SessionUpdated(
+        SessionInfo(
+            "sess_CeRxA1",
+            "gpt-realtime-2.1",
+            1795267200,
+            "voice_8842",
+            AudioFormat.PCMU,
+            AudioFormat.PCMA,
+        )
+    ),
+    ConversationCreated("conv_CeRxB2"),
+    ItemAdded(
+        Message(
+            Role.SYSTEM,
+            (Part(PartKind.INPUT_TEXT, text="The caller is a member."),),
+            item(1),
+            ItemStatus.COMPLETED,
+        )
+    ),
+    ItemAdded(
+        Message(Role.USER, (Part(PartKind.INPUT_AUDIO),), item(2), ItemStatus.COMPLETED), item(1)
+    ),
+    ItemDone(said(3, ItemStatus.COMPLETED, SHIPS, phase="final_answer"), item(2)),
+    ItemRetrieved(said(3, ItemStatus.COMPLETED, SHIPS)),
+    ItemTruncated(item(3), 0, 1480),
+    ItemDeleted(item(1)),
+    InputTranscriptDelta(item(2), 0, "Where is"),
+    InputTranscriptCompleted(
+        item(2), 0, "Where is my order?", Usage(input_audio=17, output_text=5, total=22)
+    ),
+    InputTranscriptCompleted(item(4), 0, "Thanks.", Usage(seconds=1.7)),
+    InputTranscriptFailed(
+        item(5),
+        0,
+        ApiError(
+            "transcription_error", "The audio could not be transcribed.", "audio_unintelligible"
+        ),
+    ),
+    InputTranscriptSegment(item(2), 0, "Where is my order?", "speaker_1", 0.32, 1.9),
+    InputCommitted(item(2)),
+    InputCleared(),
+    SpeechStarted(item(2), 1012),
+    SpeechStopped(item(2), 2944),
+    InputTimedOut(item(6), 13216, 19232),
+    DtmfReceived("9", 1763605109),
+    ResponseCreated(resp(1), {"turn": "1"}),
+    ResponseDone(
+        resp(1),
+        ResponseStatus.COMPLETED,
+        (said(3, ItemStatus.COMPLETED, SHIPS),),
+        usage=Usage(
+            input_text=119,
+            input_audio=13,
+            cached_text=64,
+            output_text=30,
+            output_audio=91,
+            total=253,
+        ),
+    ),
+    ResponseDone(
+        resp(2),
+        ResponseStatus.CANCELLED,
+        (said(7, ItemStatus.INCOMPLETE, Part(PartKind.OUTPUT_AUDIO, text="Let me")),),
+        reason="turn_detected",
+    ),
+    ResponseDone(resp(3), ResponseStatus.FAILED, error_code="insufficient_quota"),
+    OutputItemAdded(resp(1), 0, said(3, ItemStatus.IN_PROGRESS)),
+    OutputItemDone(
+        resp(4),
+        1,
+        FunctionCall(CALL, "find_order", '{"number":"4711"}', item(8), ItemStatus.COMPLETED),
+    ),
+    ContentPartAdded(
+        response_id=resp(1), item_id=item(3), part=Part(PartKind.OUTPUT_AUDIO, text="")
+    ),
+    ContentPartDone(
+        response_id=resp(5), item_id=item(9), part=Part(PartKind.OUTPUT_TEXT, text="Done.")
+    ),
+    TextDelta(response_id=resp(5), item_id=item(9), delta="Do"),
+    TextDone(response_id=resp(5), item_id=item(9), text="Done."),
+    AudioDelta(response_id=resp(1), item_id=item(3), audio=b"\x01\x02\x03\x04\xff\xfe"),
+    AudioDone(response_id=resp(1), item_id=item(3)),
+    TranscriptDelta(response_id=resp(1), item_id=item(3), delta="Your order"),
+    TranscriptDone(response_id=resp(1), item_id=item(3), transcript="Your order ships tomorrow."),
+    FunctionArgumentsDelta(
+        response_id=resp(4), item_id=item(8), call_id=CALL, delta='{"number"', output_index=1
+    ),
+    FunctionArgumentsDone(
+        response_id=resp(4),
+        item_id=item(8),
+        call_id=CALL,
+        arguments='{"number":"4711"}',
+        name="find_order",
+        output_index=1,
+    ),
+    FunctionArgumentsDone(
+        response_id=resp(4), item_id=item(8), call_id=CALL, arguments="{}", output_index=1
+    ),
+    RateLimitsUpdated((RateLimit("tokens", 250000, 249747, 0.061),)),
+    OutputBufferChanged(resp(1), "started"),
+    OutputBufferChanged(resp(1), "stopped"),
+    OutputBufferChanged(resp(1), "cleared"),
+    McpToolsListed(MCP_LIST, Phase.IN_PROGRESS),
+    McpToolsListed(MCP_LIST, Phase.COMPLETED),
+    McpToolsListed(MCP_LIST, Phase.FAILED),
+    McpArgumentsDelta(response_id=resp(6), item_id=MCP_CALL, delta='{"city"'),
+    McpArgumentsDone(response_id=resp(6), item_id=MCP_CALL, arguments='{"city":"Ulm"}'),
+    McpCallChanged(MCP_CALL, 0, Phase.IN_PROGRESS),
+    McpCallChanged(MCP_CALL, 0, Phase.COMPLETED),
+    McpCallChanged(MCP_CALL, 0, Phase.FAILED),
+    ItemAdded(FunctionCallOutput(CALL, '{"state":"packed"}', item(10)), item(8)),
+    ItemAdded(OpaqueItem("mcp_list_tools", MCP_LIST)),
+    ErrorReported(
+        ApiError(
+            "invalid_request_error",
+            "Cancellation failed: no active response found",
+            "response_cancel_not_active",
+            client_event_id="cmd_17",
+        )
+    ),
+]
+PAIRS = list(zip(golden.lines("server.jsonl"), EXPECTED, strict=True))
+
+
+def without_id(event: ServerEvent) -> ServerEvent:
+    return dataclasses.replace(event, event_id=None)
+
+
+@pytest.mark.parametrize(("line", "expected"), PAIRS)
+def test_decode_golden_line(line: str, expected: ServerEvent) -> None:
+    event = GA.decode(line)
+    assert without_id(event) == expected
+    assert event.event_id == json.loads(line).get("event_id")
+
+
+@pytest.mark.parametrize("line", golden.lines("server.jsonl"))
+def test_decoded_fields_have_their_declared_types(line: str) -> None:
+    event = GA.decode(line)
+    for name, declared in typing.get_type_hints(type(event)).items():
+        TypeAdapter(declared).validate_python(getattr(event, name), strict=True)
+
+
+def test_golden_lines_cover_every_kind_of_the_ga_union() -> None:
+    kinds = {str(obj["type"]) for obj in golden.objects("server.jsonl")}
+    assert len(kinds) == 46  # protocol.md section 3: GA union 46 members
+    decoded = {type(GA.decode(line)) for line in golden.lines("server.jsonl")}
+    assert decoded == set(typing.get_args(ServerEvent)) - {UnknownEvent}
+
+
+def test_decode_takes_bytes_as_well() -> None:
+    line = golden.server_line(17)
+    assert GA.decode(line.encode()) == GA.decode(line)
+
+
+def test_decode_unknown_type_keeps_only_type_and_size() -> None:
+    frame = '{"type":"response.hologram.delta","event_id":"event_1","delta":"grüße"}'
+    assert GA.decode(frame) == UnknownEvent(
+        "response.hologram.delta", len(frame.encode()), event_id="event_1"
+    )
+
+
+def test_decode_beta_name_is_unknown_here() -> None:
+    assert isinstance(GA.decode('{"type":"response.audio.delta","delta":"AAAA"}'), UnknownEvent)
+
+
+def test_decode_unknown_type_is_cut() -> None:
+    event = GA.decode(json.dumps({"type": "x" * 10_000}))
+    assert isinstance(event, UnknownEvent)
+    assert len(event.type) == 100
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "wrong"),
+    [
+        (1, "session", None),
+        (1, "session.id", 7),
+        (1, "session.audio.output.voice", 7),
+        (1, "session.audio.input", []),
+        (21, "response.usage.input_token_details.cached_tokens_details.text_tokens", -1),
+        (5, "item.id", None),
+        (8, "audio_end_ms", -1),
+        (8, "audio_end_ms", True),
+        (8, "audio_end_ms", 1480.5),
+        (17, "item_id", 3),
+        (21, "response.status", "finished"),
+        (21, "response.output.0.role", "robot"),
+        (21, "response.usage.output_token_details.text_tokens", "many"),
+        (26, "part.type", "hologram"),
+        (30, "delta", "AQID BP/+"),
+        (30, "delta", "AQI"),
+        (30, "delta", "ü"),
+        (30, "delta", None),
+        (37, "rate_limits", {}),
+        (37, "rate_limits.0", "tokens"),
+        (51, "error", "no object"),
+    ],
+)
+def test_decode_bad_payload_names_type_and_path_not_payload(
+    line: int, path: str, wrong: object
+) -> None:
+    root = json.loads(golden.server_line(line))
+    *parents, last = path.split(".")
+    at = root
+    for key in parents:
+        at = at[int(key)] if isinstance(at, list) else at[key]
+    at[int(last) if isinstance(at, list) else last] = wrong
+    with pytest.raises(ProtocolError) as caught:
+        GA.decode(json.dumps(root))
+    shown = path.replace(".0", "[0]")
+    assert caught.value.event_type == root["type"]
+    assert str(caught.value).startswith(f"{root['type']}: {shown} is ")
+    assert "ü" not in str(caught.value)
+    assert "robot" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '"text"',
+        "{}",
+        '{"type":7}',
+        '{"type":NaN}',
+        b"\xff\xfe",
+        "[" * 100_000,
+    ],
+)
+def test_decode_what_is_no_event(frame: str | bytes) -> None:
+    with pytest.raises(ProtocolError):
+        GA.decode(frame)
+
+
+def test_decode_missing_field_is_called_missing() -> None:
+    with pytest.raises(ProtocolError, match=r"speech_started: item_id is missing"):
+        GA.decode('{"type":"input_audio_buffer.speech_started","audio_start_ms":0}')
+
+
+def test_decode_lone_surrogate_can_be_encoded() -> None:
+    line = golden.server_line(32).replace("Your order", r"caf\u00e9 \ud83d")
+    event = GA.decode(line)
+    assert isinstance(event, TranscriptDelta)
+    assert event.delta == "café \ufffd"
+
+
+def test_decode_unknown_part_does_not_lose_the_message() -> None:
+    root = json.loads(golden.server_line(6))
+    root["item"]["content"].insert(0, {"type": "hologram"})
+    event = GA.decode(json.dumps(root))
+    assert isinstance(event, ItemDone)
+    assert isinstance(event.item, Message)
+    assert event.item.parts == (SHIPS,)
+
+
+def test_decode_error_of_a_compatible_server() -> None:
+    event = GA.decode('{"type":"error","error":{"code":429,"message":null}}')
+    assert event == ErrorReported(ApiError("error", "", "429"))

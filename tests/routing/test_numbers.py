@@ -1,0 +1,70 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.routing.numbers import covers, normalise_called, normalise_pattern, pattern_matches
+
+
+@pytest.mark.parametrize(
+    ("called", "expected"),
+    [
+        ("sip:+15550100@gw", "+15550100"),
+        ("SIPS:+1-555-0100@gw:5061;transport=tls", "+15550100"),
+        ('"Support" <sip:(555) 0100@gw>;tag=1', "5550100"),
+        ("sip:%2B1555%200100@gw", "+15550100"),
+        ("sip:+15550100;phone-context=x@gw", "+15550100"),
+        ("sip:alice:secret@gw", "alice"),
+        ("sip:j.doe-2@gw", "j.doe-2"),
+        ("sip:Sales@gw", "Sales"),
+        ("tel:+1.555.0100;ext=2", "+15550100"),
+        ("sip:gw", ""),
+        ("sip:*98@gw", "*98"),
+        ("  1001 ", "1001"),
+        ("", ""),
+    ],
+)
+def test_normalise_called(called: str, expected: str) -> None:
+    assert normalise_called(called) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "called", "expected"),
+    [
+        ("+1 555 0100", "+15550100", True),
+        ("+1 555 0100", "15550100", False),
+        ("+1 555*", "+15550100", True),
+        ("+1 555*", "+1555", True),
+        ("+1 555*", "+1556", False),
+        ("sup*", "support", True),
+        ("*", "", True),
+        ("*98", "*98", True),
+        ("*98", "98", False),
+        ("*9*", "*98", True),
+    ],
+)
+def test_pattern(pattern: str, called: str, expected: bool) -> None:
+    assert pattern_matches(normalise_pattern(pattern), called) is expected
+
+
+@pytest.mark.parametrize("pattern", ["1*2", "**2", "sip:1@gw", "1@gw", "tel:1"])
+def test_pattern_that_cannot_be_meant_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"should be|may have"):
+        normalise_pattern(pattern)
+
+
+PATTERNS = st.from_regex(r"\A\*?[01]{1,3}\*?\Z|\A\*\Z")
+NUMBERS = st.from_regex(r"\A\*?[01]{0,4}\Z")
+
+
+@given(first=PATTERNS, second=PATTERNS, called=NUMBERS)
+def test_what_a_covered_pattern_takes_the_covering_one_takes(
+    first: str, second: str, called: str
+) -> None:
+    first, second = normalise_pattern(first), normalise_pattern(second)
+    if covers(first, second) and pattern_matches(second, called):
+        assert pattern_matches(first, called)
+
+
+@given(st.text())
+def test_any_text_that_is_dialled_is_matched_without_error(text: str) -> None:
+    assert pattern_matches("*", normalise_called(text))

@@ -1,0 +1,71 @@
+from bridge.realtime.session_config import (
+    AudioFormat,
+    FunctionTool,
+    ManualTurns,
+    SemanticVad,
+    ServerVad,
+    SessionConfig,
+    Transcription,
+)
+from bridge.routing.models import Dialplan
+from bridge.routing.session import greeting_instructions, session_config
+
+
+def dialplan(**agent: object) -> Dialplan:
+    return Dialplan.model_validate(
+        {
+            "schema": "dialplan/v1",
+            "name": "made",
+            "match": [{"called": "*"}],
+            "arm": "local",
+            "agent": {"instructions": "Be brief.", **agent},
+        }
+    )
+
+
+def test_what_is_not_said_is_not_sent() -> None:
+    assert session_config(dialplan()) == SessionConfig(instructions="Be brief.")
+    assert greeting_instructions(dialplan()) is None
+
+
+def test_everything_that_is_said_is_sent() -> None:
+    schema = {"type": "object", "properties": {"order": {"type": "string"}}}
+    config = session_config(
+        dialplan(
+            voice="marin",
+            language="pt-BR",
+            turn_detection={"type": "server_vad", "threshold": 0.4, "idle_timeout_ms": 8000},
+            transcription={"model": "gpt-transcribe"},
+            tools=[{"name": "find", "description": "Find an order.", "parameters": schema}],
+            max_output_tokens=100,
+        )
+    )
+    assert config == SessionConfig(
+        instructions="Be brief.",
+        voice="marin",
+        transcription=Transcription("gpt-transcribe", "pt"),
+        turn_detection=ServerVad(threshold=0.4, idle_timeout_ms=8000),
+        tools=(FunctionTool("find", "Find an order.", schema),),
+        max_output_tokens=100,
+    )
+    assert config.input_format is config.output_format is AudioFormat.PCM_24KHZ
+
+
+def test_transcription_keeps_its_own_language() -> None:
+    config = session_config(dialplan(language="en", transcription={"model": "m", "language": "de"}))
+    assert config.transcription == Transcription("m", "de")
+
+
+def test_other_turn_detections() -> None:
+    semantic = {"type": "semantic_vad", "eagerness": "low", "create_response": False}
+    assert session_config(dialplan(turn_detection=semantic)).turn_detection == SemanticVad(
+        eagerness="low", create_response=False
+    )
+    off = session_config(dialplan(turn_detection={"type": "none"}))
+    assert off.turn_detection == ManualTurns()
+
+
+def test_greeting_is_to_be_said_exactly() -> None:
+    assert greeting_instructions(dialplan(greeting=' Hello "you". ')) == (
+        'Say exactly: "Hello "you"."'
+    )

@@ -1,0 +1,28 @@
+"""Waiting for something to become true, within a bound: the tests' only poll."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+_POLL_S = 0.005
+
+
+async def wait_until(
+    predicate: Callable[[], object | Awaitable[object]],
+    timeout_s: float = 5.0,
+    message: str = "what was awaited did not happen",
+) -> None:
+    """Return as soon as ``predicate`` returns (or its awaitable gives) something true.
+
+    Raises:
+        AssertionError: ``message``, after ``timeout_s``.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                result = predicate()
+                if await result if isawaitable(result) else result:
+                    return
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        raise AssertionError(f"{message} within {timeout_s:g} s") from None

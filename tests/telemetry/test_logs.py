@@ -1,0 +1,156 @@
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from bridge.config.settings import TelemetrySettings
+from bridge.telemetry.logs import bind_call, call_context, configure, unbind_call
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    for handler in set(root.handlers) - set(before):
+        root.removeHandler(handler)
+    root.setLevel(level)
+    for name in ("websockets", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def lines(capsys: Capture) -> list[dict[str, object]]:
+    out, err = capsys.readouterr()
+    assert out == ""
+    return [json.loads(line) for line in err.splitlines()]
+
+
+def configure_json(**settings: object) -> structlog.typing.FilteringBoundLogger:
+    configure(TelemetrySettings.model_validate({"log_format": "json", **settings}))
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger("bridge.test")
+    return log
+
+
+def test_line_is_json_on_stderr(capsys: Capture) -> None:
+    configure_json().info("call answered", arm="local", took_ms=12)
+    (line,) = lines(capsys)
+    assert str(line.pop("timestamp")).endswith("Z")
+    assert line == {
+        "event": "call answered",
+        "level": "info",
+        "logger": "bridge.test",
+        "arm": "local",
+        "took_ms": 12,
+    }
+
+
+def test_libraries_pass_the_same_processors(capsys: Capture) -> None:
+    configure_json()
+    bind_call("c1")
+    logging.getLogger("websockets.client").info("connection %s", "open")
+    (line,) = lines(capsys)
+    assert (line["event"], line["logger"], line["call_id"]) == (
+        "connection open",
+        "websockets.client",
+        "c1",
+    )
+
+
+def test_frames_and_scrapes_are_never_logged(capsys: Capture) -> None:
+    configure_json(log_level="debug")
+    logging.getLogger("websockets.client").debug("< TEXT the caller's words")
+    logging.getLogger("aiohttp.access").info("GET /metrics")
+    assert lines(capsys) == []
+
+
+def test_levels_below_the_chosen_one_are_dropped(capsys: Capture) -> None:
+    log = configure_json(log_level="warning")
+    log.info("no")
+    logging.getLogger("any").info("no")
+    log.warning("yes")
+    assert [line["event"] for line in lines(capsys)] == ["yes"]
+
+
+def test_configuring_again_does_not_double_lines(capsys: Capture) -> None:
+    configure_json()
+    configure_json().info("once")
+    assert len(lines(capsys)) == 1
+
+
+async def test_calls_in_their_own_tasks_keep_their_own_ids(capsys: Capture) -> None:
+    log = configure_json()
+    both_bound = asyncio.Barrier(2)
+
+    async def call(call_id: str) -> None:
+        bind_call(call_id, arm="local")
+        await both_bound.wait()
+        log.info("said")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(call("c1"), name="c1")
+        group.create_task(call("c2"), name="c2")
+    log.info("outside")
+    first, second, outside = lines(capsys)
+    assert {first["call_id"], second["call_id"]} == {"c1", "c2"}
+    assert "call_id" not in outside
+
+
+def test_context_ends_with_its_block_or_unbinding(capsys: Capture) -> None:
+    log = configure_json()
+    bind_call("outer")
+    with call_context("inner"):
+        log.info("a")
+    log.info("b")
+    unbind_call()
+    log.info("c")
+    assert [line.get("call_id") for line in lines(capsys)] == ["inner", "outer", None]
+
+
+def test_personal_fields_are_redacted(capsys: Capture) -> None:
+    log = configure_json()
+    log.info("turn", **{"pii.text": "my card is"}, pii={"digits": "42"}, deep={"pii.name": "Ann"})
+    (line,) = lines(capsys)
+    assert line["pii.text"] == "[redacted]"
+    assert line["pii"] == {"digits": "[redacted]"}
+    assert line["deep"] == {"pii.name": "[redacted]"}
+
+
+def test_numbers_are_masked_in_messages_and_tracebacks(capsys: Capture) -> None:
+    log = configure_json()
+    logging.getLogger("lib").warning("INVITE from %s", "sip:+15550100199@gw")
+    try:
+        raise RuntimeError("no route to +44 20 7946 0958")
+    except RuntimeError:
+        log.exception("call failed")
+    first, second = lines(capsys)
+    assert first["event"] == "INVITE from sip:***99@gw"
+    assert "RuntimeError: no route to ***58" in str(second["exception"])
+
+
+def test_revealing_shows_everything(capsys: Capture) -> None:
+    log = configure_json(reveal_pii=True)
+    log.info("turn +15550100199", **{"pii.text": "hello"})
+    (line,) = lines(capsys)
+    assert (line["event"], line["pii.text"]) == ("turn +15550100199", "hello")
+
+
+def test_console_lines_are_redacted_too_and_show_no_local_variables(capsys: Capture) -> None:
+    configure(TelemetrySettings(log_format="console"))
+    secret_local = "hunter2"
+    try:
+        raise RuntimeError("call +15550100199")
+    except RuntimeError:
+        structlog.get_logger("bridge.test").exception("failed", **{"pii.text": secret_local})
+    err = capsys.readouterr().err
+    assert "failed" in err
+    assert "RuntimeError: call ***99" in err
+    assert "[redacted]" in err
+    assert "hunter2" not in err
+    assert "\x1b" not in err

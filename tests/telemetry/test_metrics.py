@@ -1,0 +1,225 @@
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.errors import Fault, Outcome
+from bridge.telemetry.labels import (
+    By,
+    DeadAirCause,
+    Direction,
+    DtmfMethod,
+    DtmfResult,
+    InterruptionKind,
+    LabelGuard,
+    Modality,
+    Path,
+    Stage,
+    TokenKind,
+    UpstreamPhase,
+)
+from bridge.telemetry.metrics import Metrics, RtpSummary
+
+TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
+SETUP = ".05 .1 .2 .3 .5 .75 1 1.5 2 3 5 10 20 30"
+
+# Names, labels and buckets as in needs.md (c), and six more of our own at the end.
+EXPECTED: dict[str, tuple[str, str]] = {
+    "bridge_build_info": ("version", ""),
+    "bridge_arm_info": ("arm dialect endpoint model", ""),
+    "bridge_config_last_reload_timestamp_seconds": ("", ""),
+    "bridge_calls_offered_total": ("route arm", ""),
+    "bridge_calls_answered_total": ("route arm", ""),
+    "bridge_calls_ended_total": ("route arm outcome reason fault", ""),
+    "bridge_calls_active": ("arm", ""),
+    "bridge_calls_limit": ("", ""),
+    "bridge_call_duration_seconds": ("arm", "5 10 30 60 120 180 300 600 900 1800 3600"),
+    "bridge_call_setup_duration_seconds": ("arm", SETUP),
+    "bridge_greeting_delay_seconds": ("arm", TURN),
+    "bridge_turn_response_seconds": ("arm", TURN),
+    "bridge_turn_stage_seconds": ("arm stage", TURN),
+    "bridge_barge_in_stop_seconds": ("arm", ".02 .04 .06 .08 .1 .15 .2 .25 .3 .4 .5 .75 1 2"),
+    "bridge_interruptions_total": ("arm by kind", ""),
+    "bridge_dead_air_seconds": ("arm", "1 2 3 4 5 7 10 15 30"),
+    "bridge_dead_air_events_total": ("arm cause", ""),
+    "bridge_upstream_connect_attempts_total": ("arm", ""),
+    "bridge_upstream_connect_failures_total": ("arm reason", ""),
+    "bridge_upstream_session_ready_seconds": ("arm", SETUP),
+    "bridge_upstream_rtt_seconds": ("arm", SETUP),
+    "bridge_upstream_disconnects_total": ("arm code phase", ""),
+    "bridge_upstream_events_total": ("arm type", ""),
+    "bridge_upstream_unknown_events_total": ("arm", ""),
+    "bridge_upstream_errors_total": ("arm code", ""),
+    "bridge_upstream_tokens_total": ("arm kind modality", ""),
+    "bridge_rtp_packets_total": ("direction", ""),
+    "bridge_rtp_lost_packets_total": ("direction", ""),
+    "bridge_rtp_late_packets_total": ("direction", ""),
+    "bridge_rtp_jitter_seconds": ("direction", ".001 .002 .005 .01 .02 .03 .05 .1 .2"),
+    "bridge_rtp_loss_ratio": ("direction", "0 .0025 .005 .01 .02 .03 .05 .1"),
+    "bridge_call_mos": ("direction", "1 2 2.5 3 3.1 3.6 4 4.3 4.5"),
+    "bridge_one_way_audio_calls_total": ("arm", ""),
+    "bridge_playout_underruns_total": ("arm", ""),
+    "bridge_dtmf_digits_total": ("method result", ""),
+    "bridge_loop_lag_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
+    "bridge_added_latency_seconds": (
+        "arm path",
+        ".005 .01 .02 .03 .04 .05 .06 .08 .1 .15 .2 .5",
+    ),
+    "bridge_recorder_dropped_blocks_total": ("", ""),
+    "bridge_store_pending_writes": ("", ""),
+    "bridge_store_dropped_writes_total": ("", ""),
+    "bridge_turn_transitions_refused_total": ("state trigger", ""),
+}
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(metrics: Metrics) -> Samples:
+    body, content_type = metrics.render()
+    assert content_type.startswith("text/plain")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+    }
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return samples(metrics).get((name, frozenset(labels.items())))
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("1.2.3")
+
+
+@pytest.fixture
+def used(metrics: Metrics) -> Metrics:
+    """Metrics in which everything was recorded once."""
+    metrics.set_arm("a", dialect="ga", url="wss://u:pw@h:1/v1/realtime?k=secret", model="m")
+    metrics.config_loaded(NS_PER_S)
+    metrics.loop_lag(1)
+    calls = metrics.calls
+    calls.set_limit(4)
+    calls.offered(route="r", arm="a")
+    calls.answered(route="r", arm="a", setup_ns=1)
+    calls.ended(
+        route="r",
+        arm="a",
+        outcome=Outcome.COMPLETED,
+        reason="caller_hung_up",
+        fault=Fault.NONE,
+        duration_ns=1,
+    )
+    turns = metrics.turns
+    turns.greeted("a", 1)
+    turns.responded("a", 1)
+    turns.stage("a", Stage.MODEL, 1)
+    turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE, stop_ns=1)
+    turns.dead_air("a", DeadAirCause.TOOL, 1)
+    turns.transition_refused("idle", "speech_started")
+    upstream = metrics.upstream
+    upstream.connecting("a")
+    upstream.connect_failed("a", "timeout")
+    upstream.session_ready("a", 1)
+    upstream.pong("a", 1)
+    upstream.disconnected("a", close_code=1000, phase=UpstreamPhase.TALK)
+    upstream.event("a", "response.done")
+    upstream.unknown_event("a")
+    upstream.error("a", "invalid_value")
+    upstream.tokens("a", TokenKind.IN, Modality.AUDIO, 7)
+    media = metrics.media
+    media.rtp_ended(RtpSummary(Direction.IN, 99, 1, 0, 2 * NS_PER_MS, 4.2))
+    media.one_way_audio("a")
+    media.underrun("a")
+    media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
+    media.added_latency("a", Path.UPLINK, 25 * NS_PER_MS)
+    media.recorder_dropped()
+    metrics.store.set_pending(3)
+    metrics.store.dropped(2)
+    return metrics
+
+
+def test_names_labels_and_buckets_are_the_agreed_ones(used: Metrics) -> None:
+    found: dict[str, tuple[set[str], set[float]]] = {}
+    for name, labels in samples(used):
+        if not name.startswith("bridge_") or name.endswith(("_sum", "_count")):
+            continue
+        names = {key for key, _ in labels}
+        edges = {float(edge) for key, edge in labels if key == "le"}
+        family = found.setdefault(name.removesuffix("_bucket"), (names - {"le"}, set()))
+        family[1].update(edges)
+    inf = float("inf")
+    assert found == {
+        name: (
+            set(labels.split()),
+            {float(edge) for edge in buckets.split()} | ({inf} if buckets else set()),
+        )
+        for name, (labels, buckets) in EXPECTED.items()
+    }
+
+
+def test_every_name_is_published_before_anything_happened(metrics: Metrics) -> None:
+    text = metrics.render()[0].decode()
+    missing = [name for name in EXPECTED if f"# HELP {name} " not in text]
+    assert missing == []
+
+
+def test_a_call_is_active_from_offer_to_end(metrics: Metrics) -> None:
+    metrics.calls.offered(route="r", arm="a")
+    assert value(metrics, "bridge_calls_active", arm="a") == 1
+    metrics.calls.ended(
+        route="r",
+        arm="a",
+        outcome=Outcome.CANCELLED,
+        reason="cancel",
+        fault=Fault.CALLER,
+        duration_ns=None,
+    )
+    assert value(metrics, "bridge_calls_active", arm="a") == 0
+    assert value(metrics, "bridge_call_duration_seconds_count", arm="a") is None
+
+
+def test_refused_call_is_offered_and_ended_but_never_active(metrics: Metrics) -> None:
+    metrics.calls.refused(outcome=Outcome.REJECTED_BUSY, reason="full", fault=Fault.BRIDGE)
+    assert value(metrics, "bridge_calls_offered_total", route="none", arm="none") == 1
+    assert value(metrics, "bridge_calls_active", arm="none") is None
+
+
+def test_nanoseconds_become_seconds(used: Metrics) -> None:
+    name = "bridge_added_latency_seconds"
+    labels = {"arm": "a", "path": "uplink"}
+    assert value(used, f"{name}_sum", **labels) == pytest.approx(0.025)
+    assert value(used, f"{name}_bucket", le="0.02", **labels) == 0
+    assert value(used, f"{name}_bucket", le="0.03", **labels) == 1
+
+
+def test_loss_is_a_ratio_of_what_was_expected(used: Metrics) -> None:
+    assert value(used, "bridge_rtp_loss_ratio_sum", direction="in") == pytest.approx(0.01)
+
+
+def test_arm_info_shows_no_credentials(used: Metrics) -> None:
+    text = used.render()[0].decode()
+    assert 'endpoint="wss://h:1/v1/realtime"' in text
+    assert "pw" not in text
+    assert "secret" not in text
+
+
+def test_what_a_server_sends_cannot_become_any_label(metrics: Metrics) -> None:
+    for code in ("bad key sk-1", "call +15550100", "x" * 65, "id123456789", ""):
+        metrics.upstream.error("a", code)
+    assert value(metrics, "bridge_upstream_errors_total", arm="a", code="other") == 5
+
+
+def test_guard_lets_only_so_many_words_through() -> None:
+    guard = LabelGuard(2)
+    assert [guard(word) for word in ("a", "b", "c", "a", "b")] == ["a", "b", "other", "a", "b"]
+
+
+def test_parts_together_are_the_whole(used: Metrics) -> None:
+    parts = list(used.render_parts())
+    assert len(parts) > len(EXPECTED)
+    assert all(part.count(b"# TYPE ") == 1 for part in parts)
+
+
+def test_two_registries_do_not_share_anything(used: Metrics) -> None:
+    assert value(Metrics("2"), "bridge_calls_limit") == 0
