@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 FRAMES_PER_SLICE = 8
 """Frames handled before other tasks get a turn: at most ~1 ms of the loop (decoding 100 ms of audio
-takes ~0.04 ms; one TCP read can hold dozens of frames)."""
+takes ~0.03 ms; one TCP read can hold dozens of frames, the write queue hundreds)."""
 
 _wire_log = logging.getLogger("bridge.session.wire")
 # At DEBUG the library logs headers (the key) and payloads (speech); no log level may turn that on.
@@ -252,3 +252,5 @@ class Connection:
             self._stats.bytes_sent += len(frame.text)
             if frame.audio_sequence is not None and self._on_audio_sent is not None:
                 self._on_audio_sent(frame.audio_sequence, self._clock.now_ns())
+            if self._stats.frames_sent % FRAMES_PER_SLICE == 0:
+                await asyncio.sleep(0)  # nor does send(), while the socket takes all

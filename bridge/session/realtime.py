@@ -260,7 +260,7 @@ class RealtimeSession:
         self._stage = "session.updated"
         self._enqueue(UpdateSession(config))
         updated = await self._expect(SessionUpdated)
-        if self.closure is not None:
+        if self.closure is not None:  # it went to the inbox, which nobody reads from here on
             raise failures.closed(self.closure, self._host)
         return updated.session
 

@@ -33,8 +33,9 @@ _SEED = 1
 # Wider than the gate's defaults: soft consonants at the ends belong to the words.
 _THRESHOLD_DBFS = -48.0
 _MARGIN_MS = 120
-_PAUSE_MS = 450
-"""Silence between sentences; longer than any pause that a comma makes."""
+_SENTENCE_PAUSE_MS = 220
+"""Silence that ends a sentence. Measured with espeak-ng at 165 words a minute: 260 ms and more between
+sentences, 180 ms at most at a comma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Recognizer:
         margin = rate_hz * _MARGIN_MS // 1000
         pieces = []
         for start, end in find_speech(
-            samples, rate_hz, threshold_dbfs=_THRESHOLD_DBFS, hangover_ms=_PAUSE_MS
+            samples, rate_hz, threshold_dbfs=_THRESHOLD_DBFS, hangover_ms=_SENTENCE_PAUSE_MS
         ):
             heard = self.hear(samples[max(0, start - margin) : end + margin], rate_hz)
             pieces.append(

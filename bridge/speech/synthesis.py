@@ -2,7 +2,8 @@
 
 The C library is one per process and keeps global state (voice, rate, callback), so a lock is held
 around each sentence and every parameter is set anew. Calls block (about a hundredth of what they
-say lasts) and release the GIL: run them in a worker thread. Same text, same samples.
+say lasts) and release the GIL: run them in a worker thread. A text
+said again lasts the same to within a millisecond or so: the library carries a few samples over.
 """
 
 import ctypes
@@ -24,9 +25,13 @@ SAMPLE_RATE_HZ = 24_000
 # speak_lib.h of espeak-ng 1.52
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _RATE_PARAMETER = 1
+_VOLUME_PARAMETER = 2
 _CHARS_UTF8 = 1
 _POS_CHARACTER = 1
 _EE_OK = 0
+
+# At its own 100 the loudest vowels clip.
+_VOLUME = 60
 
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
@@ -96,6 +101,7 @@ class _Engine:
         with self._lock:
             self._set_voice(voice)
             self._library.espeak_SetParameter(_RATE_PARAMETER, words_per_minute, 0)
+            self._library.espeak_SetParameter(_VOLUME_PARAMETER, _VOLUME, 0)
             self._pieces = []
             status = self._library.espeak_Synth(
                 encoded, len(encoded) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 _TOKEN = re.compile(r"\d+|[a-z]+(?:'[a-z]+)*")
 _THOUSANDS_COMMA = re.compile(r"(?<=\d),(?=\d{3}\b)")
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 # fmt: off
 _ONES = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
@@ -32,6 +33,11 @@ def words_of(text: str) -> tuple[str, ...]:
         for token in _TOKEN.findall(plain)
         for word in (_spell(token) if token.isdigit() else (token,))
     )
+
+
+def sentences_of(text: str) -> tuple[str, ...]:
+    """Split text where a speaker pauses: after full stops, question marks, exclamation marks."""
+    return tuple(piece for piece in _SENTENCE_END.split(text.strip()) if words_of(piece))
 
 
 def word_error_rate(reference: str, heard: str) -> float:

@@ -30,6 +30,7 @@ from tests.session.peer import (
     make_session,
     receive,
     serving,
+    session_event,
 )
 
 CONFIG = SessionConfig()
@@ -163,6 +164,26 @@ async def test_close_by_the_peer_is_reported_once(code: int, retryable: bool) ->
     assert session.closure.reason == "session_expired"
 
 
+async def test_close_right_behind_session_updated_is_not_lost() -> None:
+    async def script(peer: ServerConnection) -> None:
+        await peer.send(session_event("session.created"))
+        await receive(peer)
+        peer.protocol.send_text(session_event("session.updated").encode())
+        peer.protocol.send_close(1001, "")
+        peer.send_data()  # both in one write
+        await peer.wait_closed()
+
+    heard = Heard()
+    async with serving(script) as url:
+        session = make_session(url, heard)
+        await session.open(CONFIG)
+        await heard.until(lambda: bool(heard.closed))
+        await session.aclose()
+    (error,) = heard.closed
+    assert error is not None
+    assert error.close_code == 1001
+
+
 async def test_drop_without_close_frame_is_1006() -> None:
     async def script(peer: ServerConnection) -> None:
         await accept(peer)
@@ -245,6 +266,7 @@ async def test_peer_that_stops_reading_costs_audio_then_control() -> None:
             session.send(CancelResponse())
         assert (caught.value.code, caught.value.retryable) == ("stuck", True)
         await session.aclose()  # bounded: nobody answers the close
+        assert session.closure is not None
         release.set()
     assert heard.closed == [None]
     assert session.stats.audio_dropped == 11
@@ -331,6 +353,7 @@ async def test_aclose_cancelled_still_ends_everything() -> None:
         with pytest.raises(asyncio.CancelledError):
             await closing
         assert heard.closed == [None]
+        assert session.closure is not None  # gone before the peer let go
         release.set()
 
 

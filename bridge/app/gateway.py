@@ -1,0 +1,250 @@
+"""The gateway: everything wired together, from the SIP port to Redis, in one loop.
+
+Start order: Redis, arms, SIP, HTTP. Stop order: no new calls, every call ends in order (BYE,
+session closed, Redis told), then HTTP, Redis and PJSIP go.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from bridge.app.garbage import collect_garbage_in_loop
+from bridge.app.preflight import check_arms_answer
+from bridge.clock import NS_PER_MS, Clock
+from bridge.config.loading import resolve_key
+from bridge.config.settings import ArmSettings, Settings
+from bridge.console.http import HttpServer
+from bridge.errors import Fault, Outcome
+from bridge.live.call import CallRunner
+from bridge.live.services import Arm, Route, Services
+from bridge.realtime.dialect import Dialect
+from bridge.realtime.ga import GaDialect
+from bridge.routing.matching import match
+from bridge.routing.models import Dialplan
+from bridge.session.realtime import Endpoint
+from bridge.store.calls import CallStore
+from bridge.telemetry.latency import LatencyWindow
+from bridge.telemetry.metrics import Metrics
+from bridge.telephony.endpoint import SipEndpoint
+from bridge.telephony.leg import Leg
+from bridge.telephony.pump import Pump
+from bridge.telephony.tick import Ticker
+
+log = structlog.get_logger(__name__)
+
+DIALECTS: Mapping[str, type[Dialect]] = {"ga": GaDialect}
+
+_BYE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a started gateway is to be found."""
+
+    sip: str
+    http: str
+    node: str
+    max_calls: int
+
+
+def make_arms(configured: Mapping[str, ArmSettings], environ: Mapping[str, str]) -> dict[str, Arm]:
+    """Resolve keys and dialects of all arms.
+
+    Raises:
+        ConfigError: a key's variable or file is missing.
+    """
+    return {
+        name: Arm(
+            name,
+            Endpoint(arm.url, arm.model, resolve_key(arm, environ)),
+            DIALECTS[arm.dialect](),
+        )
+        for name, arm in configured.items()
+    }
+
+
+class Gateway:
+    """One gateway process.
+
+    Args:
+        settings: all of them.
+        dialplans: in matching order; their arms are in ``arms``.
+        arms: by name.
+        redis_url: where call state goes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        dialplans: Sequence[Dialplan],
+        arms: Mapping[str, Arm],
+        redis_url: str,
+        clock: Clock,
+        *,
+        version: str,
+    ) -> None:
+        self.metrics = Metrics(version)
+        self.lag = LatencyWindow()
+        self.calls: dict[CallRunner, asyncio.Task[object]] = {}
+        self._settings = settings
+        self._dialplans = dialplans
+        self._arms = arms
+        self._redis_url = redis_url
+        self._clock = clock
+        self._endpoint = SipEndpoint(
+            settings.sip, on_incoming=self._take_call, refusal=self._refusal
+        )
+        self._http = HttpServer(settings.http, self.metrics, self.not_ready)
+        self._store: CallStore | None = None
+        self._services: Services | None = None
+        self._ticker: Ticker | None = None
+        self._garbage: asyncio.Task[None] | None = None
+        self._max_calls = 0
+        self._stopping = False
+        self._dropped_writes = 0
+
+    async def start(self, *, preflight: bool = True) -> Addresses:
+        """Bring everything up; what had come up goes down again if something fails.
+
+        Raises:
+            ConfigError: an arm's key is refused.
+            InfrastructureError: Redis, an arm or a port is not to be had.
+        """
+        try:
+            return await self._start(preflight)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self, preflight: bool) -> Addresses:
+        settings = self._settings
+        self._endpoint.start()
+        limit = self._endpoint.info.call_limit
+        self._max_calls = min(settings.sip.max_calls or limit, limit)
+        node = settings.node or _node_name(self._endpoint.port)
+        store = CallStore(settings.redis, self._redis_url, node, clock=self._clock)
+        await store.open()
+        self._store = store
+        if preflight:
+            await check_arms_answer(self._arms, settings.arms, settings.session, self._clock)
+        pump = Pump(
+            self._endpoint.ports,
+            self._clock,
+            append_ms=settings.media.append_ms,
+            ahead_ms=settings.media.ahead_ms,
+        )
+        self._services = Services(
+            clock=self._clock,
+            pump=pump,
+            store=store,
+            metrics=self.metrics,
+            session=settings.session,
+            append_ms=settings.media.append_ms,
+            recordings_dir=settings.media.recordings_dir,
+            now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
+        )
+        self._publish()
+        store.report_node(capacity=self._max_calls, draining=False)
+        self._ticker = Ticker(
+            lambda: self._tick(pump),
+            period_ms=settings.media.tick_ms,
+            clock=self._clock,
+            on_lag=self._on_lag,
+        )
+        http_port = await self._http.start()
+        self._garbage = asyncio.create_task(collect_garbage_in_loop(), name="garbage")
+        self._ticker.start()
+        return Addresses(
+            sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
+            http=f"http://{settings.http.host}:{http_port}",
+            node=node,
+            max_calls=self._max_calls,
+        )
+
+    async def stop(self) -> None:
+        """End every call in order and take everything down; safe to call twice."""
+        self._stopping = True
+        for runner in list(self.calls):
+            runner.shut_down()
+        if self.calls:
+            await asyncio.wait(self.calls.values(), timeout=self._settings.shutdown_grace_s)
+        if self._ticker is not None:
+            await self._endpoint.idle(_BYE_TIMEOUT_S)
+            self._ticker.stop()
+            self._ticker = None
+        await self._http.aclose()
+        if self._store is not None:
+            await self._store.aclose()
+            self._store = None
+        if self._garbage is not None:
+            self._garbage.cancel()
+            await asyncio.gather(self._garbage, return_exceptions=True)
+            self._garbage = None
+        self._endpoint.stop()
+
+    def not_ready(self) -> Sequence[str]:
+        """Return why this gateway should get no calls."""
+        reasons = []
+        if self._stopping:
+            reasons.append("shutting down")
+        if self._store is None or not self._store.stats.connected:
+            reasons.append("Redis is away")
+        if self._max_calls and len(self._endpoint.legs) >= self._max_calls:
+            reasons.append("at capacity")
+        return reasons
+
+    def _refusal(self) -> str | None:
+        if self._stopping:
+            reason, phrase = "shutdown", "Shutting Down"
+        elif len(self._endpoint.legs) >= self._max_calls:
+            reason, phrase = "at_capacity", "At Capacity"
+        else:
+            return None
+        self.metrics.calls.refused(outcome=Outcome.REJECTED_BUSY, reason=reason, fault=Fault.BRIDGE)
+        log.warning("call_refused", reason=reason)
+        return phrase
+
+    def _take_call(self, leg: Leg) -> None:
+        dialplan = match(self._dialplans, leg.called)
+        if dialplan is None or self._services is None:
+            self.metrics.calls.refused(
+                outcome=Outcome.REJECTED_NO_ROUTE, reason="no_route", fault=Fault.CONFIG
+            )
+            log.warning("call_refused", reason="no_route")
+            leg.reject(404, "No Dialplan")
+            return
+        runner = CallRunner(leg, Route(dialplan, self._arms[dialplan.arm]), self._services)
+        task = asyncio.get_running_loop().create_task(runner.run(), name=f"call-{leg.call_id}")
+        self.calls[runner] = task
+        task.add_done_callback(lambda done: self._call_over(runner, done))
+
+    def _call_over(self, runner: CallRunner, task: asyncio.Task[object]) -> None:
+        del self.calls[runner]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("call_task_failed", call_id=runner.record.summary.call_id, exc_info=error)
+
+    def _tick(self, pump: Pump) -> None:
+        try:
+            self._endpoint.poll()
+            pump.tick()
+        except Exception:
+            log.exception("tick_failed")  # the next call's audio must not stop for this one's
+
+    def _on_lag(self, lag_ns: int) -> None:
+        self.lag.add(lag_ns)
+        self.metrics.loop_lag(lag_ns)
+
+    def _publish(self) -> None:
+        for name, arm in self._settings.arms.items():
+            self.metrics.set_arm(name, dialect=arm.dialect, url=arm.url, model=arm.model)
+        self.metrics.config_loaded(self._clock.wall_ns())
+        self.metrics.calls.set_limit(self._max_calls)
+
+
+def _node_name(sip_port: int) -> str:
+    host = re.sub(r"[^a-z0-9_-]", "-", socket.gethostname().lower()).strip("-_")
+    return f"{host or 'node'}-{sip_port}"

@@ -1,0 +1,75 @@
+"""`bridge serve`: the gateway."""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from bridge.app.gateway import Gateway, make_arms
+from bridge.cli.errors import exits_cleanly
+from bridge.cli.running import run, until_told_to_stop
+from bridge.clock import SystemClock
+from bridge.config.loading import load_settings
+from bridge.config.settings import Settings
+from bridge.routing.matching import check_arms, load_dialplans
+from bridge.store.local import start_local_redis
+from bridge.telemetry.logs import configure
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="YAML settings; BRIDGE_CONFIG names it too. BRIDGE_* variables win over it.",
+)
+@click.option("--no-preflight", is_flag=True, help="Don't open a session on each arm first.")
+@click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON line.")
+@exits_cleanly
+def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
+    """Run the gateway until SIGINT or SIGTERM.
+
+    Settings come from a YAML file and from BRIDGE_* variables: BRIDGE_SIP_PORT,
+    BRIDGE_DIALPLANS_DIR, BRIDGE_REDIS_URL, ... Without a Redis URL it starts a private one.
+
+    \b
+    Example:
+      bridge simulate --port 9090 &
+      export BRIDGE_ARMS='{"local": {"url": "ws://127.0.0.1:9090/v1/realtime",
+                                     "api_key_env": "SIM_KEY"}}' SIM_KEY=sk-sim-1
+      bridge serve
+    """
+    settings = load_settings(config, os.environ)
+    configure(settings.telemetry)
+    dialplans = load_dialplans(settings.dialplans_dir)
+    check_arms(dialplans, settings.arms)
+    arms = make_arms(settings.arms, os.environ)
+    with contextlib.ExitStack() as stack:
+        redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
+        gateway = Gateway(
+            settings,
+            dialplans,
+            arms,
+            redis_url,
+            SystemClock(),
+            version=version("telephony-bridge"),
+        )
+        run(_serve(gateway, settings, preflight=not no_preflight, as_json=as_json))
+
+
+async def _serve(gateway: Gateway, settings: Settings, *, preflight: bool, as_json: bool) -> None:
+    addresses = await gateway.start(preflight=preflight)
+    if as_json:
+        click.echo(json.dumps(asdict(addresses)))
+    else:
+        click.echo(
+            f"taking calls at {addresses.sip} (up to {addresses.max_calls}), "
+            f"metrics at {addresses.http}/metrics; stop with Ctrl-C"
+        )
+    try:
+        await until_told_to_stop()
+    finally:
+        await gateway.stop()

@@ -1,0 +1,31 @@
+"""A simulator for each test, with the shortest thinking time and as fast as it can be."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bridge.simulator.scenario import Pacing, Scenario, default_scenario
+from bridge.simulator.server import SimulatorServer
+
+
+def paced(**pacing: float) -> Scenario:
+    """Return the default scenario at another pace."""
+    return default_scenario().model_copy(
+        update={"pacing": Pacing.model_validate({"think_ms": 0, "speedup": 1000, **pacing})}
+    )
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    """A simulator whose answers come at once."""
+    server = SimulatorServer(paced())
+    yield await server.start()
+    await server.aclose()
+
+
+@pytest.fixture
+async def slow_url() -> AsyncIterator[str]:
+    """A simulator whose answers come as slowly as they are spoken."""
+    server = SimulatorServer(paced(speedup=1))
+    yield await server.start()
+    await server.aclose()
