@@ -56,7 +56,7 @@ from bridge.live.services import Route, Services
 from bridge.realtime.commands import AppendAudio
 from bridge.realtime.events import ResponseDone, ServerEvent, UnknownEvent
 from bridge.routing.models import Dialplan
-from bridge.routing.session import greeting_instructions, session_config
+from bridge.routing.session import greeting_instructions, session_config, trailing_silence_ms
 from bridge.session.realtime import RealtimeSession
 from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path, UpstreamPhase
 from bridge.telemetry.logs import bind_call, call_context
@@ -78,6 +78,7 @@ def policy_of(dialplan: Dialplan) -> CallPolicy:
         greet=dialplan.agent.greeting is not None,
         greeting_instructions=greeting_instructions(dialplan),
         response_timeout_ms=dialplan.limits.response_timeout_ms,
+        vad_trailing_silence_ms=trailing_silence_ms(dialplan),
     )
 
 
@@ -271,8 +272,9 @@ class CallRunner:
 
     def _play(self, effect: PlayAudio) -> None:
         if self._line is not None:
-            now_ns = self._services.clock.now_ns()
-            self._line.playout.queue(effect.item_id, effect.content_index, effect.audio, now_ns)
+            self._services.pump.play(
+                self._line.row, effect.item_id, effect.content_index, effect.audio
+            )
 
     def _flush(self, effect: FlushPlayout) -> None:
         parts = () if self._line is None else self._services.pump.flush(self._line.row)

@@ -239,4 +239,4 @@ class CallRecord:
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
         self._services.metrics.upstream.error(self._arm, effect.code)
         self.event("upstream_error", {"code": effect.code})
-        log.warning("upstream_error", code=effect.code)
+        log.info("upstream_error", code=effect.code)

@@ -21,7 +21,11 @@ class _Part(BaseModel):
 
 
 class Utterance(_Part):
-    """Something to say: recorded audio wins, the text is then its reference."""
+    """Something to say: recorded audio wins, the text is then its reference.
+
+    Attributes:
+        audio: a WAV file; a relative path begins at the script's folder.
+    """
 
     text: Text
     audio: Path | None = None
@@ -52,8 +56,15 @@ class Silence(_Part):
     ms: int = Field(ge=1, le=120_000)
 
 
+class HangUp(_Part):
+    """The caller hangs up, whatever the agent does."""
+
+
+Action = Utterance | Interruption | KeyPresses | Silence | HangUp
+
+
 class Expectation(_Part):
-    """What has to be heard from the agent, after what this step did.
+    """What has to be heard from the agent, after what this step did. At least one of them.
 
     Attributes:
         text_contains: words that the answer holds.
@@ -64,6 +75,12 @@ class Expectation(_Part):
     text_contains: Text | None = None
     within_ms: int | None = Field(None, ge=1, le=60_000)
     agent_silent_within_ms: int | None = Field(None, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _expects_something(self) -> Self:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("expects nothing: give text_contains, within_ms or both")
+        return self
 
 
 class Step(_Part):
@@ -78,19 +95,43 @@ class Step(_Part):
 
     @model_validator(mode="after")
     def _does_one_thing(self) -> Self:
-        done = [self.say, self.interrupt, self.dtmf, self.silence, self.hangup or None]
-        if sum(action is not None for action in done) > 1:
+        actions = [self.say, self.interrupt, self.dtmf, self.silence, self.hangup or None]
+        if sum(action is not None for action in actions) > 1:
             raise ValueError("a step does one thing: say, interrupt, dtmf, silence or hangup")
-        if self.expect is None and not any(done):
+        if self.expect is None and self.action is None:
             raise ValueError("a step says, interrupts, presses keys, waits, hangs up or expects")
         return self
 
+    @model_validator(mode="after")
+    def _expects_what_can_come(self) -> Self:
+        if self.expect is None:
+            return self
+        if self.hangup:
+            raise ValueError("nothing can be expected after hangup")
+        if self.expect.agent_silent_within_ms is not None and self.interrupt is None:
+            raise ValueError("agent_silent_within_ms is for a step that interrupts")
+        return self
+
+    @property
+    def action(self) -> Action | None:
+        """What the caller does; None only listens."""
+        hang_up = HangUp() if self.hangup else None
+        return self.say or self.interrupt or self.dtmf or self.silence or hang_up
+
 
 class Ending(_Part):
-    """How the call has to end."""
+    """How the call has to end.
 
-    by: Literal["caller", "bridge"] = "caller"
+    Attributes:
+        by: who has to hang up; with ``bridge``, the caller waits for it after the last step.
+        max_duration_s: the caller hangs up then at the latest, and the call counts as broken.
+        after_s: the caller stays on the line until the call is so old, and hangs up then, even in
+            the middle of a step.
+    """
+
+    by: Literal["caller", "bridge", "anyone"] = "caller"
     max_duration_s: float = Field(120.0, gt=0, le=3600)
+    after_s: float | None = Field(None, gt=0, le=3600)
 
 
 class CallScript(_Part):
@@ -100,7 +141,8 @@ class CallScript(_Part):
         id: stable; results are kept under it.
         called: number or name to dial.
         hears: the sentences that the agent may speak. The caller's recogniser finds which of them
-            were really spoken; sentences that must not come belong here as well.
+            were really spoken; sentences that must not come belong here as well. Without any, only
+            times are known.
         pronunciations: ARPABET for words that the recogniser's dictionary lacks.
     """
 
@@ -108,10 +150,17 @@ class CallScript(_Part):
     id: Name
     called: Text = "support"
     voice: Text = "en-us"
-    hears: tuple[Text, ...] = Field(min_length=1)
+    hears: tuple[Text, ...] = ()
     pronunciations: dict[str, str] = Field(default_factory=dict)
     caller: tuple[Step, ...] = Field(min_length=1)
     end: Ending = Ending()
+
+    @model_validator(mode="after")
+    def _can_hear_what_it_expects(self) -> Self:
+        expects_words = any(step.expect and step.expect.text_contains for step in self.caller)
+        if expects_words and not self.hears:
+            raise ValueError("text_contains needs hears: the sentences that the agent may speak")
+        return self
 
 
 def load_script(path: Path) -> CallScript:

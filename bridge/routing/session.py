@@ -19,6 +19,8 @@ from bridge.routing.models import (
     ServerVadTurns,
 )
 
+_DEFAULT_SILENCE_MS = 500
+
 
 def session_config(dialplan: Dialplan) -> SessionConfig:
     """Build the session settings for a call on this dialplan; audio is 24 kHz PCM both ways."""
@@ -44,6 +46,20 @@ def greeting_instructions(dialplan: Dialplan) -> str | None:
     """
     greeting = dialplan.agent.greeting
     return None if greeting is None else f'Say exactly: "{greeting}"'
+
+
+def trailing_silence_ms(dialplan: Dialplan) -> int:
+    """Return the silence that the server counts into the end of the caller's speech.
+
+    ``audio_end_ms`` of speech_stopped includes the silence that ended the turn; it is what the
+    dialplan asks for, or the documented default (`protocol.md` section 4). Semantic and manual
+    turns have no such figure: 0.
+    """
+    turns = dialplan.agent.turn_detection
+    if isinstance(turns, SemanticVadTurns | NoTurnDetection):
+        return 0
+    asked_ms = None if turns is None else turns.silence_duration_ms
+    return _DEFAULT_SILENCE_MS if asked_ms is None else asked_ms
 
 
 def _transcription(agent: Agent) -> Transcription | None:

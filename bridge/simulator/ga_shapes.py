@@ -382,14 +382,20 @@ def refusal_of(error: ValidationError, event: object) -> Refused:
 
 
 def _path(location: tuple[int | str, ...], event: object) -> str:
-    """Write a location as a JSON path; pydantic's own union tags, which the event lacks, go out."""
-    path, here = "", event
+    """Write a location as a JSON path.
+
+    pydantic puts the tag of a union between the keys: the object's own type, or the name of a
+    class, neither of which the client wrote as a key.
+    """
+    path, here, tagged = "", event, False
     for place, part in enumerate(location):
         last = place == len(location) - 1
         if isinstance(part, int):
             here = here[part] if isinstance(here, list) and part < len(here) else None
-            path += f"[{part}]"
+            path, tagged = f"{path}[{part}]", False
+        elif isinstance(here, dict) and part == here.get("type") and not tagged:
+            tagged = True
         elif isinstance(here, dict) and (part in here or (last and _KEY.fullmatch(part))):
             here = here.get(part)
-            path += f".{part}" if path else part
+            path, tagged = (f"{path}.{part}" if path else part), False
     return path

@@ -86,7 +86,7 @@ class Scenario(_Model):
     voice: str = "en-us+f3"
     words_per_minute: int = Field(165, ge=80, le=450)
     greeting: Sentence
-    rules: tuple[Rule, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...]
     fallback: Sentence
     pronunciations: dict[str, str] = Field(default_factory=dict)
     pacing: Pacing = Pacing()
@@ -94,6 +94,8 @@ class Scenario(_Model):
 
     @model_validator(mode="after")
     def _hears_each_sentence_once(self) -> Self:
+        if not self.rules:
+            raise ValueError("rules is empty: the agent would understand nothing")
         first: dict[tuple[str, ...], str] = {}
         for phrase in self.phrases:
             words = words_of(phrase)

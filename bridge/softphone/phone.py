@@ -1,106 +1,96 @@
 """A SIP phone that speaks and listens: one call at a time, in a process of its own.
 
 It stands where a caller stands: all that it knows of the agent is what comes out of the RTP
-stream. Times it reports are ms since its call was answered, on the audio clock of its own ring.
+stream. Times it reports are ms since its call was answered, on the audio clock of its own ring,
+which is also the clock of its recording. Everything runs in the loop's thread.
 """
 
 import asyncio
+import gc
+import itertools
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.audio.levels import SpeechGate, Started
-from bridge.clock import Clock
+from bridge.clock import NS_PER_MS, Clock
 from bridge.config.settings import SipSettings
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.errors import TelephonyError
 from bridge.realtime.ids import ItemId
+from bridge.softphone.ear import PIECE_MS, Ear, Utterance
+from bridge.softphone.events import (
+    CallProgress,
+    Held,
+    KeysPressed,
+    PhoneListener,
+    Spoke,
+)
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, LegState
-from bridge.telephony.playout import UPSAMPLING
-from bridge.telephony.ports import RATE_HZ
 from bridge.telephony.pump import Line, Pump
 from bridge.telephony.recorder import Recorder
 from bridge.telephony.tick import Ticker
 
-_PIECE_MS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class AgentSpeech:
-    """The agent began or ceased to be heard, at ``at_ms`` after the answer."""
-
-    started: bool
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spoke:
-    """The caller's own voice began to go out, or had gone out, at ``at_ms`` after the answer."""
-
-    text: str
-    started: bool
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class CallProgress:
-    """The call's SIP state changed."""
-
-    state: str
-    sip_code: int
-
-
-PhoneEvent = AgentSpeech | Spoke | CallProgress
-
-
-class PhoneListener(Protocol):
-    """Who watches the phone."""
-
-    def __call__(self, event: PhoneEvent) -> None:
-        """Take an event, in the loop's thread."""
-        ...
+_AHEAD_MS = 100
+_DIGIT_MS = 260
+"""What PJSIP takes for one RFC 4733 digit: 200 ms of tone and its three end packets."""
+_BYE_TIMEOUT_S = 1.0
 
 
 class Softphone:
     """A SIP phone. Use as an async context manager; then :meth:`call`.
 
+    Python's cycle collector rests while it is switched on: a collection in PJSIP's audio thread or
+    in a worker would free pjsua2 objects there, which crashes PJSIP.
+
     Args:
-        clock: stamps audio.
+        clock: stamps audio and measures how long the answer takes.
         on_event: hears what happens.
         recording: stereo WAV of the call, caller left, agent right; None records nothing.
+        host: address to speak from; ``0.0.0.0`` lets the route to the far end decide.
     """
 
     def __init__(
-        self, clock: Clock, on_event: PhoneListener, *, recording: Path | None = None
+        self,
+        clock: Clock,
+        on_event: PhoneListener,
+        *,
+        recording: Path | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self._clock = clock
         self._on_event = on_event
         self._recording = recording
-        self._endpoint = SipEndpoint(SipSettings(host="127.0.0.1", port=0))
+        self._endpoint = SipEndpoint(SipSettings(host=host, port=0))
         self._pump: Pump | None = None
         self._ticker = Ticker(self._tick, period_ms=10, clock=clock, on_lag=lambda ns: None)
+        self._collecting = True
 
     async def __aenter__(self) -> "Softphone":
-        self._endpoint.start()
-        self._pump = Pump(self._endpoint.ports, self._clock, append_ms=_PIECE_MS, ahead_ms=100)
+        self._collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self._endpoint.start()
+        except BaseException:
+            self._let_collect()
+            raise
+        self._pump = Pump(
+            self._endpoint.ports, self._clock, append_ms=PIECE_MS, ahead_ms=_AHEAD_MS
+        )
         self._ticker.start()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         for leg in list(self._endpoint.legs):
             leg.hangup()
-        await self._endpoint.idle(timeout_s=1.0)
+        await self._endpoint.idle(timeout_s=_BYE_TIMEOUT_S)
         self._ticker.stop()
         self._endpoint.stop()
-
-    def _tick(self) -> None:
-        self._endpoint.poll()
-        if self._pump is not None:
-            self._pump.tick()
+        self._let_collect()
 
     def call(self, uri: str) -> "PhoneCall":
         """Send an INVITE.
@@ -110,14 +100,43 @@ class Softphone:
         """
         if self._pump is None:
             raise TelephonyError("the phone is not switched on")
-        recorder = None if self._recording is None else Recorder(self._recording)
-        return PhoneCall(
-            self._endpoint.dial(uri), self._pump, self._clock, self._on_event, recorder
-        )
+        leg = self._endpoint.dial(uri)
+        return PhoneCall(leg, self._pump, self._clock, self._on_event, self._recording)
+
+    def _tick(self) -> None:
+        self._endpoint.poll()
+        if self._pump is not None:
+            self._pump.tick()
+
+    def _let_collect(self) -> None:
+        if self._collecting:
+            gc.collect()
+            gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When our own audio, or our keys, were out: [``start_ms``, ``end_ms``)."""
+
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(slots=True)
+class _Saying:
+    item_id: ItemId
+    text: str
+    start_ms: int | None = None
+    end_ms: int | None = None
 
 
 class PhoneCall:
-    """A call placed by a :class:`Softphone`."""
+    """A call placed by a :class:`Softphone`.
+
+    Attributes:
+        ear: what was heard.
+        answered_after_ms: from the INVITE to the answer; None while there is none.
+    """
 
     def __init__(
         self,
@@ -125,45 +144,144 @@ class PhoneCall:
         pump: Pump,
         clock: Clock,
         on_event: PhoneListener,
-        recorder: Recorder | None,
+        recording: Path | None,
     ) -> None:
         self.leg = leg
-        self.agent_heard_ms = 0
+        self.ear = Ear()
+        self.answered_after_ms: int | None = None
         self._pump = pump
         self._clock = clock
         self._on_event = on_event
-        self._recorder = recorder
+        self._recording = recording
+        self._recorder: Recorder | None = None
         self._line: Line | None = None
-        self._gate = SpeechGate(RATE_HZ * UPSAMPLING)
-        self._heard: list[npt.NDArray[np.int16]] = []
-        self._heard_ms = 0
+        self._dialled_ns = clock.now_ns()
+        self._hung_up = False
         self._changed = asyncio.Event()
-        self._agent_speaking = False
-        self._agent_changed_ms = 0
-        self._agent_starts = 0
-        self._saying: list[str] = []
+        self._saying: deque[_Saying] = deque()
+        self._numbers = itertools.count(1)
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
 
     @property
     def elapsed_ms(self) -> int:
         """Audio received since the answer, ms."""
-        return self._heard_ms
+        return self.ear.heard_ms
 
     @property
-    def heard(self) -> npt.NDArray[np.int16]:
-        """All that was heard, 24 kHz mono."""
-        return np.concatenate(self._heard) if self._heard else np.zeros(0, dtype=np.int16)
+    def over(self) -> bool:
+        """Whether the call has ended, or we have hung up."""
+        return self._hung_up or self.leg.state is LegState.DISCONNECTED
+
+    @property
+    def rang(self) -> bool:
+        """Whether the far end has sent any ringing or answer."""
+        return self.leg.state is not LegState.CALLING
+
+    @property
+    def recording_failed(self) -> bool:
+        """Whether the disk refused the recording."""
+        return self._recorder is not None and self._recorder.failed
+
+    # Waiting. Every method that waits returns at the call's end, too.
+
+    async def answered(self, timeout_s: float) -> bool:
+        """Wait until media flows; False when the call was refused or nobody answered."""
+        await self._until(lambda: self._line is not None or self.over, timeout_s)
+        return self.answered_after_ms is not None
+
+    async def ringing(self, timeout_s: float) -> bool:
+        """Wait until the far end has reacted at all."""
+        return await self._until(lambda: self.rang or self.over, timeout_s)
+
+    async def heard_after(self, at_ms: int, timeout_s: float) -> Utterance | None:
+        """Wait until the agent is heard after ``at_ms``; None if it wasn't."""
+        await self._until(
+            lambda: self.ear.first_after(at_ms) is not None or self.over,
+            timeout_s,
+        )
+        return self.ear.first_after(at_ms)
+
+    async def quiet(self, quiet_ms: int, timeout_s: float) -> bool:
+        """Wait until the agent has not been heard for ``quiet_ms``."""
+        await self._until(lambda: self.ear.quiet_ms >= quiet_ms or self.over, timeout_s)
+        return self.ear.quiet_ms >= quiet_ms
+
+    async def until_ms(self, at_ms: int) -> None:
+        """Wait until the call is ``at_ms`` old, on the audio clock."""
+        # The audio clock may stand still only with PJSIP itself; the bound is for that.
+        timeout_s = (at_ms - self.elapsed_ms) / 1000 + 5
+        await self._until(lambda: self.elapsed_ms >= at_ms or self.over, timeout_s)
+
+    async def ended(self, timeout_s: float | None = None) -> bool:
+        """Wait until the far end has ended the call, or our BYE is answered."""
+        return await self._until(lambda: self.leg.state is LegState.DISCONNECTED, timeout_s)
+
+    # Doing
+
+    async def say(self, text: str, samples: npt.NDArray[np.int16]) -> Span | None:
+        """Send speech and wait until it is out; what is being said is not cut.
+
+        Args:
+            text: what it is called in events.
+            samples: (n,) int16 at 24 kHz.
+
+        Returns:
+            When it was out, up to the call's end at most; None if nothing of it was.
+        """
+        if self._line is None or not samples.size:
+            return None
+        saying = _Saying(ItemId(f"say-{next(self._numbers)}"), text)
+        self._saying.append(saying)
+        audio = samples.astype("<i2").tobytes()
+        self._line.playout.queue(saying.item_id, 0, audio, self._clock.now_ns())
+        await self._until(lambda: saying.end_ms is not None or self.over, None)
+        if saying.start_ms is None:
+            return None
+        return Span(saying.start_ms, saying.end_ms or self.elapsed_ms)
+
+    async def press(self, digits: str) -> Span:
+        """Send RFC 4733 digits and wait until they are out.
+
+        Raises:
+            TelephonyError: the far end takes none.
+        """
+        start_ms = self.elapsed_ms
+        self.leg.send_digits(digits)
+        self._on_event(KeysPressed(digits, start_ms))
+        await self.until_ms(start_ms + _DIGIT_MS * len(digits))
+        return Span(start_ms, self.elapsed_ms)
+
+    def hang_up(self) -> None:
+        """Send BYE (CANCEL before the answer); whoever waits goes on at once."""
+        self._hung_up = True
+        self.leg.hangup()
+        self._changed.set()
+
+    async def finish(self, timeout_s: float = 3.0) -> None:
+        """Hang up if need be and wait until the call is over; the recording is on disk then."""
+        self.hang_up()
+        if not await self.ended(timeout_s) and self.leg.row is not None:
+            self._let_line_go(self.leg.row)  # no answer to our BYE: what was heard was heard
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
+
+    # Listener of the leg and of the line
 
     def on_state(self, state: LegState) -> None:
         """Take the leg's state."""
-        self._on_event(CallProgress(state.value, self.leg.last_code))
+        self._on_event(CallProgress(state.value, self.leg.last_code, self.elapsed_ms))
+        if state is LegState.CONFIRMED:
+            self._begin()
         self._changed.set()
 
     def on_media(self, flowing: bool) -> None:
-        """Begin to move audio at the first media."""
-        if self._line is None and self.leg.row is not None:
-            self._line = self._pump.add(self.leg.row, self, self._recorder)
+        """Take up the audio, or learn of a hold: what we say waits for its end."""
+        if self._line is None:
+            self._begin()
+        elif self._line.playout.paused is flowing:
+            self._line.playout.paused = not flowing
+            self._on_event(Held(not flowing, self.elapsed_ms))
         self._changed.set()
 
     def on_digit(self, digit: str) -> None:
@@ -171,94 +289,48 @@ class PhoneCall:
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         """Listen to what came in."""
-        samples = np.frombuffer(audio, dtype="<i2")
-        self._heard.append(samples)
-        self._heard_ms += _PIECE_MS
-        change = self._gate.feed(samples)
+        change = self.ear.feed(np.frombuffer(audio, dtype="<i2"))
         if change is not None:
-            self._agent_speaking = isinstance(change, Started)
-            self._agent_changed_ms = change.at_samples * 1000 // (RATE_HZ * UPSAMPLING)
-            self._agent_starts += self._agent_speaking
-            self._on_event(AgentSpeech(self._agent_speaking, self._agent_changed_ms))
-        if self._agent_speaking:
-            self.agent_heard_ms += _PIECE_MS
+            self._on_event(change)
         self._changed.set()
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Learn that our own words go out, or are out."""
-        started = isinstance(event, PlayoutStarted)
-        text = self._saying[0] if self._saying else ""
-        if not started and self._saying:
-            self._saying.pop(0)
-        self._on_event(Spoke(text, started, self._heard_ms))
+        begun = event.item_id if isinstance(event, PlayoutStarted) else None
+        while self._saying and self._saying[0].item_id != begun:
+            self._end_saying()
+        if self._saying and self._saying[0].start_ms is None:
+            saying = self._saying[0]
+            saying.start_ms = self.elapsed_ms
+            self._on_event(Spoke(saying.text, True, saying.start_ms))
         self._changed.set()
 
-    async def answered(self, timeout_s: float) -> bool:
-        """Wait until media flows; False when the call was refused or nobody answered."""
-        await self._until(
-            lambda: self._line is not None or self.leg.state is LegState.DISCONNECTED, timeout_s
-        )
-        return self._line is not None and self.leg.state is not LegState.DISCONNECTED
+    def _end_saying(self) -> None:
+        saying = self._saying.popleft()
+        saying.end_ms = self.elapsed_ms
+        self._on_event(Spoke(saying.text, False, saying.end_ms))
 
-    def speak(self, text: str, samples: npt.NDArray[np.int16]) -> None:
-        """Send speech, 24 kHz mono; what is being said is not cut."""
-        if self._line is None:
+    def _begin(self) -> None:
+        """Begin to move audio when the call is answered and media flows, whatever is last.
+
+        Media before the answer (RFC 3960) is not heard: the call's clock starts with the answer.
+        """
+        confirmed = self.leg.state is LegState.CONFIRMED
+        if self.answered_after_ms is not None or not confirmed or self.leg.row is None:
             return
-        self._saying.append(text)
-        name = ItemId(f"say-{id(samples)}-{len(self._saying)}")
-        self._line.playout.queue(name, 0, samples.astype("<i2").tobytes(), self._clock.now_ns())
-
-    async def spoken(self, timeout_s: float) -> bool:
-        """Wait until all that we said is out."""
-        return await self._until(lambda: not self._saying or self._over(), timeout_s)
-
-    async def agent_started(self, timeout_s: float, *, after: int | None = None) -> bool:
-        """Wait until the agent is heard (beyond its first ``after`` utterances)."""
-        seen = self._agent_starts - self._agent_speaking if after is None else after
-        await self._until(lambda: self._agent_starts > seen or self._over(), timeout_s)
-        return self._agent_starts > seen
-
-    @property
-    def agent_utterances(self) -> int:
-        """How often the agent began to be heard."""
-        return self._agent_starts
-
-    async def agent_quiet(self, quiet_ms: int, timeout_s: float) -> bool:
-        """Wait until the agent has not been heard for ``quiet_ms``."""
-        return await self._until(
-            lambda: (
-                self._over()
-                or (
-                    not self._agent_speaking and self._heard_ms - self._agent_changed_ms >= quiet_ms
-                )
-            ),
-            timeout_s,
-        )
-
-    async def wait_ms(self, ms: int) -> None:
-        """Let ``ms`` of call go by, on the audio clock."""
-        target_ms = self._heard_ms + ms
-        await self._until(lambda: self._heard_ms >= target_ms or self._over(), ms / 1000 + 5)
-
-    async def ended(self, timeout_s: float) -> bool:
-        """Wait until the call is over."""
-        return await self._until(self._over, timeout_s)
-
-    async def hang_up(self, timeout_s: float = 3.0) -> None:
-        """Send BYE and wait until the call is over; the recording is on disk then."""
-        self.leg.hangup()
-        await self.ended(timeout_s)
-        if self._recorder is not None:
-            await asyncio.to_thread(self._recorder.close)
-            self._recorder = None
-
-    def _over(self) -> bool:
-        return self.leg.state is LegState.DISCONNECTED
+        self.answered_after_ms = (self._clock.now_ns() - self._dialled_ns) // NS_PER_MS
+        if self._recording is not None:
+            self._recorder = Recorder(self._recording)
+        self._line = self._pump.add(self.leg.row, self, self._recorder)
 
     def _let_line_go(self, row: int) -> None:
         self._pump.remove(row)
+        self._line = None
+        change = self.ear.close()
+        if change is not None:
+            self._on_event(change)
 
-    async def _until(self, condition: "Condition", timeout_s: float) -> bool:
+    async def _until(self, condition: Callable[[], bool], timeout_s: float | None) -> bool:
         """Wait for a condition that one of our events makes true; False at the time's end."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -269,10 +341,3 @@ class PhoneCall:
             return False
         return True
 
-
-class Condition(Protocol):
-    """Something that is or isn't so."""
-
-    def __call__(self) -> bool:
-        """Tell."""
-        ...

@@ -34,8 +34,8 @@ _SEED = 1
 _THRESHOLD_DBFS = -48.0
 _MARGIN_MS = 120
 _SENTENCE_PAUSE_MS = 220
-"""Silence that ends a sentence. Measured with espeak-ng at 165 words a minute: 260 ms and more between
-sentences, 180 ms at most at a comma."""
+"""Silence that ends a sentence: espeak-ng at 165 words a minute leaves 260 ms and more between
+sentences, and 180 ms at most at a comma."""
 
 
 @dataclass(frozen=True, slots=True)

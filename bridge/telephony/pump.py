@@ -16,6 +16,7 @@ from bridge.audio.resample import Downsampler, Upsampler
 from bridge.audio.rings import FRAME_SAMPLES, clear, gather, write
 from bridge.clock import Clock
 from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.realtime.ids import ItemId
 from bridge.telephony.playout import UPSAMPLING, Block, Playout
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions
 from bridge.telephony.recorder import Recorder
@@ -151,6 +152,13 @@ class Pump:
         self._down_windows[row] = 0
         line.burst_queued_ns = None
         return line.playout.flush(int(self._ports.tx_positions[row]))
+
+    def play(self, row: int, item_id: ItemId, content_index: int, audio: bytes) -> None:
+        """Queue agent audio, 24 kHz PCM; the first of a burst is laid at once, not at the tick."""
+        line = self._lines[row]
+        line.playout.queue(item_id, content_index, audio, self._clock.now_ns())
+        if line.playout.written <= self._ports.tx_positions[row]:
+            self._pump_down([line], self._ports.tx_positions)
 
     def tick(self) -> None:
         """Move everything that is due."""

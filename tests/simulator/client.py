@@ -5,12 +5,13 @@ import base64
 import functools
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from bridge.speech.synthesis import Synthesizer
 from tests.speech.line import over_the_phone, silence
@@ -59,8 +60,9 @@ class Client:
     async def closed(self) -> tuple[int | None, str | None]:
         """Read to the end and return close code and reason."""
         async with asyncio.timeout(TIMEOUT_S):
-            async for frame in self.socket:
-                self.events.append(json.loads(frame))
+            with suppress(ConnectionClosed):
+                while True:
+                    self.events.append(json.loads(await self.socket.recv()))
         return self.socket.close_code, self.socket.close_reason
 
     def of_type(self, kind: str) -> list[Event]:

@@ -1,8 +1,8 @@
-"""A simulator for each test, with the shortest thinking time and as fast as it can be."""
+"""Simulators with no time to think: one a module, so modules run on one loop each."""
 
 from collections.abc import AsyncIterator
 
-import pytest
+import pytest_asyncio
 
 from bridge.simulator.scenario import Pacing, Scenario, default_scenario
 from bridge.simulator.server import SimulatorServer
@@ -15,7 +15,7 @@ def paced(**pacing: float) -> Scenario:
     )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url() -> AsyncIterator[str]:
     """A simulator whose answers come at once."""
     server = SimulatorServer(paced())
@@ -23,7 +23,7 @@ async def url() -> AsyncIterator[str]:
     await server.aclose()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def slow_url() -> AsyncIterator[str]:
     """A simulator whose answers come as slowly as they are spoken."""
     server = SimulatorServer(paced(speedup=1))

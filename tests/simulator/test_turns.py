@@ -12,7 +12,7 @@ from bridge.speech.words import sentences_of
 from tests.simulator.client import audio_of, connected, deltas, spoken
 from tests.speech.line import silence
 
-pytestmark = pytest.mark.speech
+pytestmark = [pytest.mark.speech, pytest.mark.asyncio(loop_scope="module")]
 
 TRANSCRIBED = {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}}
 TURN = [
@@ -152,8 +152,8 @@ async def test_g711_in_and_out(url: str) -> None:
             base64.b64decode(event["delta"])
             for event in client.of_type("response.output_audio.delta")
         )
-        (piece,) = Recognizer([ANSWER]).hear_all(decode(Law.PCMU, sent), 8_000)
-        assert piece.text == ANSWER
+        (heard,) = Recognizer([ANSWER]).hear_all(decode(Law.PCMU, sent), 8_000)
+        assert heard.text == ANSWER
 
 
 async def test_manual_turns_wait_for_commit_and_response_create(url: str) -> None:

@@ -50,7 +50,9 @@ def test_silence_around_and_a_low_level_change_nothing() -> None:
 
 
 def test_8_khz_a_law_is_understood() -> None:
-    speech = downsample_whole(over_the_phone(Synthesizer().say("Are you from Northwind?"), Law.PCMA))
+    speech = downsample_whole(
+        over_the_phone(Synthesizer().say("Are you from Northwind?"), Law.PCMA)
+    )
     heard = caller_ears().hear(speech, 8_000)
     assert heard is not None
     assert heard.text == "Are you from Northwind?"
@@ -63,10 +65,10 @@ def test_half_a_sentence_is_not_guessed() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Tell me a joke about penguins.",
+        "Hello.",
         "My cat is on the roof.",
         "The weather is nice today.",
-        "Thank you very much indeed.",
+        "Can you help me please?",
     ],
 )
 def test_what_is_no_phrase_is_not_understood(text: str) -> None:
@@ -87,8 +89,7 @@ def test_hear_all_splits_the_agents_replies_into_sentences(text: str) -> None:
     assert tuple(piece.text for piece in pieces) == sentences_of(text)
     ends = [0, *(piece.end_ms for piece in pieces)]
     assert all(
-        before <= piece.start_ms < piece.end_ms
-        for before, piece in zip(ends, pieces, strict=False)
+        before <= piece.start_ms < piece.end_ms for before, piece in zip(ends, pieces, strict=False)
     )
     assert speech.size * 1000 // RATE_HZ - 250 < ends[-1] <= speech.size * 1000 // RATE_HZ
 

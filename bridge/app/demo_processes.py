@@ -1,0 +1,145 @@
+"""The demo's child processes: started tied to this one, read line by line, stopped in order.
+
+Children leave our process group, so Ctrl-C reaches the demo alone and the demo decides who ends
+when. Should it die without a chance to (``kill -9``), the kernel sends them SIGTERM (Linux,
+`prctl(2)` PR_SET_PDEATHSIG). All of it runs in the loop of the main thread: the kernel watches the
+*thread* that started a child.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+from bridge.errors import BridgeError, ConfigError, InfrastructureError
+
+_STOP_WITHIN_S = 12.0
+"""More than the gateway's own grace for calls, BYEs and Redis."""
+_LONGEST_LINE_BYTES = 4 * 1024 * 1024
+_LOG_LINES_SHOWN = 12
+_ERROR_PREFIX = "error: "
+
+# Runs in the child before `bridge` does: `preexec_fn` is not safe once threads run.
+_TIE_TO_PARENT = """
+import ctypes, os, signal, sys
+os.setpgid(0, 0)
+if sys.platform == "linux":
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the parent is gone already")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Child:
+    """A `bridge` command in a process of its own. Use :func:`start_child`, then ``async with``.
+
+    Attributes:
+        name: as it is shown: "the gateway".
+    """
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: IO[bytes]) -> None:
+        self.name = name
+        self._process = process
+        self._log = log
+
+    async def __aenter__(self) -> "Child":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+        self._log.close()
+
+    async def line(self) -> str:
+        """Return the next line of its stdout, "" at the end."""
+        if self._process.stdout is None:
+            return ""
+        return (await self._process.stdout.readline()).decode(errors="replace")
+
+    async def first_line(self, timeout_s: float) -> str:
+        """Return the line by which it says that it is ready.
+
+        Raises:
+            ConfigError, InfrastructureError: it ended instead, or said nothing in time.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                line = await self.line()
+        except TimeoutError:
+            raise InfrastructureError(
+                f"{self.name} was not ready within {timeout_s:g} s{self._log_tail()}"
+            ) from None
+        if line:
+            return line
+        await self.wait()
+        raise self.failure()
+
+    async def wait(self) -> int:
+        """Wait until it has ended; return its exit code."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Send SIGTERM and wait until it is gone; SIGKILL if it takes too long."""
+        if self._process.returncode is None:
+            self._process.terminate()
+            try:
+                async with asyncio.timeout(_STOP_WITHIN_S):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+        await self._process.wait()
+
+    def failure(self) -> BridgeError:
+        """Return the error that tells why it ended, in its own words where it has some."""
+        code = self._process.returncode
+        said = [line for line in self._log_lines() if line.startswith(_ERROR_PREFIX)]
+        if said:
+            kind = ConfigError if code == ConfigError.exit_code else InfrastructureError
+            return kind(f"{self.name}: {said[-1].removeprefix(_ERROR_PREFIX)}")
+        return InfrastructureError(f"{self.name} ended with status {code}{self._log_tail()}")
+
+    def _log_tail(self) -> str:
+        lines = self._log_lines()[-_LOG_LINES_SHOWN:]
+        return "; its last words:\n  " + "\n  ".join(lines) if lines else ", without a word"
+
+    def _log_lines(self) -> list[str]:
+        # pread: the child writes at the offset that a seek would move.
+        size = os.fstat(self._log.fileno()).st_size
+        start = max(0, size - 64 * 1024)
+        text = os.pread(self._log.fileno(), size - start, start).decode(errors="replace")
+        return [line for line in text.splitlines() if line.strip()]
+
+
+async def start_child(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
+    """Start `bridge` with arguments.
+
+    Args:
+        name: as it is shown: "the gateway".
+        arguments: subcommand first.
+        environ: the whole environment.
+
+    Raises:
+        InfrastructureError: it can't be started.
+    """
+    # Unnamed, so it vanishes with the last process that holds it.
+    log = tempfile.TemporaryFile()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid())),
+            *(sys.executable, "-m", "bridge", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env=dict(environ),
+            limit=_LONGEST_LINE_BYTES,
+        )
+    except OSError as error:
+        log.close()
+        raise InfrastructureError(f"{name} can't be started: {error.strerror}") from error
+    except BaseException:
+        log.close()
+        raise
+    return Child(name, process, log)
