@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+_AUDIBLE = ("speaking", "cancelling")
+
 
 @dataclass(slots=True)
 class TurnLine:
@@ -47,14 +49,12 @@ class FollowedCall:
     Attributes:
         phase: of the turn machine.
         greeting_latency_ms: the answer to the greeting's first sound; None before.
-        turns: turns told so far.
         ended: nothing will follow.
     """
 
     def __init__(self) -> None:
         self.phase = "idle"
         self.greeting_latency_ms: int | None = None
-        self.turns = 0
         self.ended = False
         self._answered_ms: int | None = None
         self._audible_ms = 0
@@ -108,12 +108,11 @@ class FollowedCall:
         line = self._told.get(item_id)
         if line is None:
             begun_ms = now_ms
-            if speaker == "agent" and self.phase == "speaking":
+            if speaker == "agent" and self.phase in _AUDIBLE:
                 begun_ms = self._audible_ms
             line = TurnLine(self._since_answer(begun_ms), speaker, "")
             self._told[item_id] = line
             self._waiting.append(line)
-            self.turns += 1
         line.text = fields.get("text", line.text)
         line.latency_ms = _number(fields.get("latency_ms"))
         if speaker == "agent" and not self._caller_spoke and line.latency_ms is None:

@@ -124,8 +124,8 @@ async def start_child(name: str, arguments: Sequence[str], environ: Mapping[str,
     Raises:
         InfrastructureError: it can't be started.
     """
-    # Unnamed, so it vanishes with the last process that holds it.
-    log = tempfile.TemporaryFile()
+    # Unnamed, so it vanishes with the last process that holds it; the Child closes ours.
+    log = tempfile.TemporaryFile()  # noqa: SIM115
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid())),

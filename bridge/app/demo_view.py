@@ -30,6 +30,7 @@ _PHASE_WORDS = {
     "cancelling": "the agent is cut off",
     "ended": "the call is over",
 }
+_STOP_HINT = "  (Ctrl-C hangs up)"
 _SPEAKER_STYLES = {"agent": "bold cyan", "caller": "bold magenta"}
 
 
@@ -179,7 +180,7 @@ class LiveView:
             self._console.print(Padding(Rule(style="dim"), (1, 2)))
         for line in lines:
             self._console.print(Padding(_coloured(line), (0, 2, 0, 2)))
-        self.doing(_PHASE_WORDS.get(call.phase, call.phase))
+        self.doing(_PHASE_WORDS.get(call.phase, call.phase) + ("" if call.ended else _STOP_HINT))
 
     def result(self, result: DemoResult) -> None:
         """Print the summary."""

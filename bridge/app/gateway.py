@@ -7,8 +7,10 @@ session closed, Redis told), then HTTP, Redis and PJSIP go.
 import asyncio
 import re
 import socket
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -18,7 +20,7 @@ from bridge.clock import NS_PER_MS, Clock
 from bridge.config.loading import resolve_key
 from bridge.config.settings import ArmSettings, Settings
 from bridge.console.http import HttpServer
-from bridge.errors import Fault, Outcome
+from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import CallRunner
 from bridge.live.services import Arm, Route, Services
 from bridge.realtime.dialect import Dialect
@@ -39,6 +41,7 @@ log = structlog.get_logger(__name__)
 DIALECTS: Mapping[str, type[Dialect]] = {"ga": GaDialect}
 
 _BYE_TIMEOUT_S = 2.0
+_COUNT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +105,17 @@ class Gateway:
         self._store: CallStore | None = None
         self._services: Services | None = None
         self._ticker: Ticker | None = None
-        self._garbage: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._max_calls = 0
         self._stopping = False
-        self._dropped_writes = 0
 
     async def start(self, *, preflight: bool = True) -> Addresses:
         """Bring everything up; what had come up goes down again if something fails.
 
         Raises:
             ConfigError: an arm's key is refused.
-            InfrastructureError: Redis, an arm or a port is not to be had.
+            InfrastructureError: Redis, an arm, a port or the recordings' directory is not to be
+                had.
         """
         try:
             return await self._start(preflight)
@@ -122,6 +125,7 @@ class Gateway:
 
     async def _start(self, preflight: bool) -> Addresses:
         settings = self._settings
+        _check_writable(settings.media.recordings_dir)
         self._endpoint.start()
         limit = self._endpoint.info.call_limit
         self._max_calls = min(settings.sip.max_calls or limit, limit)
@@ -156,7 +160,10 @@ class Gateway:
             on_lag=self._on_lag,
         )
         http_port = await self._http.start()
-        self._garbage = asyncio.create_task(collect_garbage_in_loop(), name="garbage")
+        self._background = [
+            asyncio.create_task(collect_garbage_in_loop(), name="garbage"),
+            asyncio.create_task(self._keep_counting(pump, store), name="counts"),
+        ]
         self._ticker.start()
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
@@ -180,10 +187,10 @@ class Gateway:
         if self._store is not None:
             await self._store.aclose()
             self._store = None
-        if self._garbage is not None:
-            self._garbage.cancel()
-            await asyncio.gather(self._garbage, return_exceptions=True)
-            self._garbage = None
+        background, self._background = self._background, []
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         self._endpoint.stop()
 
     def not_ready(self) -> Sequence[str]:
@@ -238,11 +245,38 @@ class Gateway:
         self.lag.add(lag_ns)
         self.metrics.loop_lag(lag_ns)
 
+    async def _keep_counting(self, pump: Pump, store: CallStore) -> None:
+        """Publish, for ever, what pump and store only count; cancel to end."""
+        overruns = dropped = 0
+        while True:
+            await asyncio.sleep(_COUNT_EVERY_S)
+            if pump.stats.overruns > overruns:
+                log.warning("caller_audio_lost", overruns=pump.stats.overruns - overruns)
+            self.metrics.media.overrun(pump.stats.overruns - overruns)
+            overruns = pump.stats.overruns
+            stats = store.stats
+            self.metrics.store.set_pending(stats.pending)
+            self.metrics.store.dropped(stats.dropped - dropped)
+            dropped = stats.dropped
+
     def _publish(self) -> None:
         for name, arm in self._settings.arms.items():
             self.metrics.set_arm(name, dialect=arm.dialect, url=arm.url, model=arm.model)
         self.metrics.config_loaded(self._clock.wall_ns())
         self.metrics.calls.set_limit(self._max_calls)
+
+
+def _check_writable(directory: Path) -> None:
+    """Make the recordings' directory; a call must not be the first to find that it can't be."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return
+    except OSError as error:
+        raise InfrastructureError(
+            f"recordings cannot be written to {directory}: {error.strerror}",
+            remedy="set BRIDGE_MEDIA_RECORDINGS_DIR (media.recordings_dir) to a directory that can",
+        ) from error
 
 
 def _node_name(sip_port: int) -> str:

@@ -1,5 +1,6 @@
 """`bridge serve`: the gateway."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -9,12 +10,11 @@ from pathlib import Path
 
 import click
 
-from bridge.app.gateway import Gateway, make_arms
+from bridge.app.gateway import Addresses, Gateway, make_arms
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run, until_told_to_stop
 from bridge.clock import SystemClock
 from bridge.config.loading import load_settings
-from bridge.config.settings import Settings
 from bridge.routing.matching import check_arms, load_dialplans
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
@@ -57,11 +57,26 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
             SystemClock(),
             version=version("telephony-bridge"),
         )
-        run(_serve(gateway, settings, preflight=not no_preflight, as_json=as_json))
+        run(_serve(gateway, preflight=not no_preflight, as_json=as_json))
 
 
-async def _serve(gateway: Gateway, settings: Settings, *, preflight: bool, as_json: bool) -> None:
-    addresses = await gateway.start(preflight=preflight)
+async def _serve(gateway: Gateway, *, preflight: bool, as_json: bool) -> None:
+    told = asyncio.create_task(until_told_to_stop(), name="signals")
+    starting = asyncio.create_task(gateway.start(preflight=preflight), name="start")
+    try:
+        await asyncio.wait({told, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if told.done():
+            return
+        _announce(await starting, as_json=as_json)
+        await told
+    finally:
+        told.cancel()
+        starting.cancel()  # a start that is cut short takes down what had come up
+        await asyncio.gather(told, starting, return_exceptions=True)
+        await gateway.stop()
+
+
+def _announce(addresses: Addresses, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(addresses)))
     else:
@@ -69,7 +84,3 @@ async def _serve(gateway: Gateway, settings: Settings, *, preflight: bool, as_js
             f"taking calls at {addresses.sip} (up to {addresses.max_calls}), "
             f"metrics at {addresses.http}/metrics; stop with Ctrl-C"
         )
-    try:
-        await until_told_to_stop()
-    finally:
-        await gateway.stop()

@@ -23,12 +23,19 @@ class _Part(BaseModel):
 class Utterance(_Part):
     """Something to say: recorded audio wins, the text is then its reference.
 
+    A bare string is the text.
+
     Attributes:
         audio: a WAV file; a relative path begins at the script's folder.
     """
 
     text: Text
     audio: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_bare_text(cls, value: object) -> object:
+        return {"text": value} if isinstance(value, str) else value
 
 
 class After(_Part):
@@ -152,7 +159,7 @@ class CallScript(_Part):
     voice: Text = "en-us"
     hears: tuple[Text, ...] = ()
     pronunciations: dict[str, str] = Field(default_factory=dict)
-    caller: tuple[Step, ...] = Field(min_length=1)
+    caller: tuple[Step, ...]
     end: Ending = Ending()
 
     @model_validator(mode="after")
@@ -160,6 +167,12 @@ class CallScript(_Part):
         expects_words = any(step.expect and step.expect.text_contains for step in self.caller)
         if expects_words and not self.hears:
             raise ValueError("text_contains needs hears: the sentences that the agent may speak")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_with_hangup(self) -> Self:
+        if any(step.hangup for step in self.caller[:-1]):
+            raise ValueError("no step can follow hangup")
         return self
 
 

@@ -61,6 +61,6 @@ PhoneEvent = CallProgress | AgentSpeech | Spoke | KeysPressed | Held
 class PhoneListener(Protocol):
     """Who watches the phone."""
 
-    def __call__(self, event: PhoneEvent) -> None:
+    def __call__(self, event: PhoneEvent, /) -> None:
         """Take an event, in the loop's thread."""
         ...

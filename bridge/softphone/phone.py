@@ -1,43 +1,23 @@
-"""A SIP phone that speaks and listens: one call at a time, in a process of its own.
+"""A SIP phone in a process of its own; it stands where a caller stands.
 
-It stands where a caller stands: all that it knows of the agent is what comes out of the RTP
-stream. Times it reports are ms since its call was answered, on the audio clock of its own ring,
-which is also the clock of its recording. Everything runs in the loop's thread.
+It calls from one address and one port, and PJSIP is there while the phone is switched on.
 """
 
-import asyncio
 import gc
-import itertools
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-from bridge.clock import NS_PER_MS, Clock
+from bridge.clock import Clock
 from bridge.config.settings import SipSettings
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.errors import TelephonyError
-from bridge.realtime.ids import ItemId
-from bridge.softphone.ear import PIECE_MS, Ear, Utterance
-from bridge.softphone.events import (
-    CallProgress,
-    Held,
-    KeysPressed,
-    PhoneListener,
-    Spoke,
-)
+from bridge.softphone.call import PhoneCall
+from bridge.softphone.ear import PIECE_MS
+from bridge.softphone.events import PhoneListener
 from bridge.telephony.endpoint import SipEndpoint
-from bridge.telephony.leg import Leg, LegState
-from bridge.telephony.pump import Line, Pump
-from bridge.telephony.recorder import Recorder
+from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
 
 _AHEAD_MS = 100
-_DIGIT_MS = 260
-"""What PJSIP takes for one RFC 4733 digit: 200 ms of tone and its three end packets."""
 _BYE_TIMEOUT_S = 1.0
 
 
@@ -70,7 +50,7 @@ class Softphone:
         self._ticker = Ticker(self._tick, period_ms=10, clock=clock, on_lag=lambda ns: None)
         self._collecting = True
 
-    async def __aenter__(self) -> "Softphone":
+    async def __aenter__(self) -> Self:
         self._collecting = gc.isenabled()
         gc.disable()
         try:
@@ -78,9 +58,7 @@ class Softphone:
         except BaseException:
             self._let_collect()
             raise
-        self._pump = Pump(
-            self._endpoint.ports, self._clock, append_ms=PIECE_MS, ahead_ms=_AHEAD_MS
-        )
+        self._pump = Pump(self._endpoint.ports, self._clock, append_ms=PIECE_MS, ahead_ms=_AHEAD_MS)
         self._ticker.start()
         return self
 
@@ -92,7 +70,7 @@ class Softphone:
         self._endpoint.stop()
         self._let_collect()
 
-    def call(self, uri: str) -> "PhoneCall":
+    def call(self, uri: str) -> PhoneCall:
         """Send an INVITE.
 
         Raises:
@@ -112,232 +90,3 @@ class Softphone:
         if self._collecting:
             gc.collect()
             gc.enable()
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """When our own audio, or our keys, were out: [``start_ms``, ``end_ms``)."""
-
-    start_ms: int
-    end_ms: int
-
-
-@dataclass(slots=True)
-class _Saying:
-    item_id: ItemId
-    text: str
-    start_ms: int | None = None
-    end_ms: int | None = None
-
-
-class PhoneCall:
-    """A call placed by a :class:`Softphone`.
-
-    Attributes:
-        ear: what was heard.
-        answered_after_ms: from the INVITE to the answer; None while there is none.
-    """
-
-    def __init__(
-        self,
-        leg: Leg,
-        pump: Pump,
-        clock: Clock,
-        on_event: PhoneListener,
-        recording: Path | None,
-    ) -> None:
-        self.leg = leg
-        self.ear = Ear()
-        self.answered_after_ms: int | None = None
-        self._pump = pump
-        self._clock = clock
-        self._on_event = on_event
-        self._recording = recording
-        self._recorder: Recorder | None = None
-        self._line: Line | None = None
-        self._dialled_ns = clock.now_ns()
-        self._hung_up = False
-        self._changed = asyncio.Event()
-        self._saying: deque[_Saying] = deque()
-        self._numbers = itertools.count(1)
-        leg.listener = self
-        leg.before_row_closes(self._let_line_go)
-
-    @property
-    def elapsed_ms(self) -> int:
-        """Audio received since the answer, ms."""
-        return self.ear.heard_ms
-
-    @property
-    def over(self) -> bool:
-        """Whether the call has ended, or we have hung up."""
-        return self._hung_up or self.leg.state is LegState.DISCONNECTED
-
-    @property
-    def rang(self) -> bool:
-        """Whether the far end has sent any ringing or answer."""
-        return self.leg.state is not LegState.CALLING
-
-    @property
-    def recording_failed(self) -> bool:
-        """Whether the disk refused the recording."""
-        return self._recorder is not None and self._recorder.failed
-
-    # Waiting. Every method that waits returns at the call's end, too.
-
-    async def answered(self, timeout_s: float) -> bool:
-        """Wait until media flows; False when the call was refused or nobody answered."""
-        await self._until(lambda: self._line is not None or self.over, timeout_s)
-        return self.answered_after_ms is not None
-
-    async def ringing(self, timeout_s: float) -> bool:
-        """Wait until the far end has reacted at all."""
-        return await self._until(lambda: self.rang or self.over, timeout_s)
-
-    async def heard_after(self, at_ms: int, timeout_s: float) -> Utterance | None:
-        """Wait until the agent is heard after ``at_ms``; None if it wasn't."""
-        await self._until(
-            lambda: self.ear.first_after(at_ms) is not None or self.over,
-            timeout_s,
-        )
-        return self.ear.first_after(at_ms)
-
-    async def quiet(self, quiet_ms: int, timeout_s: float) -> bool:
-        """Wait until the agent has not been heard for ``quiet_ms``."""
-        await self._until(lambda: self.ear.quiet_ms >= quiet_ms or self.over, timeout_s)
-        return self.ear.quiet_ms >= quiet_ms
-
-    async def until_ms(self, at_ms: int) -> None:
-        """Wait until the call is ``at_ms`` old, on the audio clock."""
-        # The audio clock may stand still only with PJSIP itself; the bound is for that.
-        timeout_s = (at_ms - self.elapsed_ms) / 1000 + 5
-        await self._until(lambda: self.elapsed_ms >= at_ms or self.over, timeout_s)
-
-    async def ended(self, timeout_s: float | None = None) -> bool:
-        """Wait until the far end has ended the call, or our BYE is answered."""
-        return await self._until(lambda: self.leg.state is LegState.DISCONNECTED, timeout_s)
-
-    # Doing
-
-    async def say(self, text: str, samples: npt.NDArray[np.int16]) -> Span | None:
-        """Send speech and wait until it is out; what is being said is not cut.
-
-        Args:
-            text: what it is called in events.
-            samples: (n,) int16 at 24 kHz.
-
-        Returns:
-            When it was out, up to the call's end at most; None if nothing of it was.
-        """
-        if self._line is None or not samples.size:
-            return None
-        saying = _Saying(ItemId(f"say-{next(self._numbers)}"), text)
-        self._saying.append(saying)
-        audio = samples.astype("<i2").tobytes()
-        self._line.playout.queue(saying.item_id, 0, audio, self._clock.now_ns())
-        await self._until(lambda: saying.end_ms is not None or self.over, None)
-        if saying.start_ms is None:
-            return None
-        return Span(saying.start_ms, saying.end_ms or self.elapsed_ms)
-
-    async def press(self, digits: str) -> Span:
-        """Send RFC 4733 digits and wait until they are out.
-
-        Raises:
-            TelephonyError: the far end takes none.
-        """
-        start_ms = self.elapsed_ms
-        self.leg.send_digits(digits)
-        self._on_event(KeysPressed(digits, start_ms))
-        await self.until_ms(start_ms + _DIGIT_MS * len(digits))
-        return Span(start_ms, self.elapsed_ms)
-
-    def hang_up(self) -> None:
-        """Send BYE (CANCEL before the answer); whoever waits goes on at once."""
-        self._hung_up = True
-        self.leg.hangup()
-        self._changed.set()
-
-    async def finish(self, timeout_s: float = 3.0) -> None:
-        """Hang up if need be and wait until the call is over; the recording is on disk then."""
-        self.hang_up()
-        if not await self.ended(timeout_s) and self.leg.row is not None:
-            self._let_line_go(self.leg.row)  # no answer to our BYE: what was heard was heard
-        if self._recorder is not None:
-            await asyncio.to_thread(self._recorder.close)
-
-    # Listener of the leg and of the line
-
-    def on_state(self, state: LegState) -> None:
-        """Take the leg's state."""
-        self._on_event(CallProgress(state.value, self.leg.last_code, self.elapsed_ms))
-        if state is LegState.CONFIRMED:
-            self._begin()
-        self._changed.set()
-
-    def on_media(self, flowing: bool) -> None:
-        """Take up the audio, or learn of a hold: what we say waits for its end."""
-        if self._line is None:
-            self._begin()
-        elif self._line.playout.paused is flowing:
-            self._line.playout.paused = not flowing
-            self._on_event(Held(not flowing, self.elapsed_ms))
-        self._changed.set()
-
-    def on_digit(self, digit: str) -> None:
-        """Digits from the agent's side are of no use to a caller."""
-
-    def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
-        """Listen to what came in."""
-        change = self.ear.feed(np.frombuffer(audio, dtype="<i2"))
-        if change is not None:
-            self._on_event(change)
-        self._changed.set()
-
-    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
-        """Learn that our own words go out, or are out."""
-        begun = event.item_id if isinstance(event, PlayoutStarted) else None
-        while self._saying and self._saying[0].item_id != begun:
-            self._end_saying()
-        if self._saying and self._saying[0].start_ms is None:
-            saying = self._saying[0]
-            saying.start_ms = self.elapsed_ms
-            self._on_event(Spoke(saying.text, True, saying.start_ms))
-        self._changed.set()
-
-    def _end_saying(self) -> None:
-        saying = self._saying.popleft()
-        saying.end_ms = self.elapsed_ms
-        self._on_event(Spoke(saying.text, False, saying.end_ms))
-
-    def _begin(self) -> None:
-        """Begin to move audio when the call is answered and media flows, whatever is last.
-
-        Media before the answer (RFC 3960) is not heard: the call's clock starts with the answer.
-        """
-        confirmed = self.leg.state is LegState.CONFIRMED
-        if self.answered_after_ms is not None or not confirmed or self.leg.row is None:
-            return
-        self.answered_after_ms = (self._clock.now_ns() - self._dialled_ns) // NS_PER_MS
-        if self._recording is not None:
-            self._recorder = Recorder(self._recording)
-        self._line = self._pump.add(self.leg.row, self, self._recorder)
-
-    def _let_line_go(self, row: int) -> None:
-        self._pump.remove(row)
-        self._line = None
-        change = self.ear.close()
-        if change is not None:
-            self._on_event(change)
-
-    async def _until(self, condition: Callable[[], bool], timeout_s: float | None) -> bool:
-        """Wait for a condition that one of our events makes true; False at the time's end."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not condition():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
-

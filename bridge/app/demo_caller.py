@@ -1,0 +1,59 @@
+"""What the demo's caller reports at its end: the JSON object of `bridge call --script`."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bridge.app.demo_processes import Child
+from bridge.errors import InfrastructureError
+
+_REPORTED = (0, 1)
+"""Exit codes of a caller that could call: all went well, or something expected did not happen."""
+
+
+class _HeardTurn(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    speaker: Literal["caller", "agent"]
+    text: str | None
+
+
+class CallerReport(BaseModel):
+    """What the demo reads of it.
+
+    Attributes:
+        outcome: of the INVITE, as the caller saw it.
+        turns: the agent's as the caller's recogniser heard them.
+        agent_heard_ms: how long the agent was to be heard.
+        broken: expectations of the script that did not hold, in words.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: str
+    turns: tuple[_HeardTurn, ...]
+    agent_heard_ms: int
+    broken: tuple[str, ...]
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """The agent's turns, "" for one that was not understood."""
+        return tuple(turn.text or "" for turn in self.turns if turn.speaker == "agent")
+
+
+async def caller_report(caller: Child) -> CallerReport:
+    """Read all that a caller prints, to its end.
+
+    Raises:
+        ConfigError, InfrastructureError: it could not do its work.
+    """
+    last = ""
+    while line := await caller.line():
+        last = line
+    if await caller.wait() not in _REPORTED:
+        raise caller.failure()
+    try:
+        return CallerReport.model_validate_json(last)
+    except ValidationError:
+        # Not chained: pydantic's text repeats what was heard.
+        raise InfrastructureError(f"{caller.name} left no report") from None

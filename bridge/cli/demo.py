@@ -1,0 +1,164 @@
+"""`bridge demo`: a phone call from end to end, with everything local."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import click
+
+import bridge
+from bridge.app.demo import DemoPlan, run_demo
+from bridge.app.demo_result import DemoResult
+from bridge.app.demo_view import View, make_view
+from bridge.cli.errors import exits_cleanly
+from bridge.cli.running import run, until_told_to_stop
+from bridge.errors import BridgeError, ConfigError
+from bridge.replay.script import CallScript, Utterance, load_script
+from bridge.store.local import start_local_redis
+
+_SCRIPT = Path("call_scripts") / "support_demo.yaml"
+_DIALPLANS = Path("dialplans")
+_MARGIN_S = 30.0
+"""For the caller's speech engines to start and to end, beyond the call itself."""
+
+_FAILED = 1
+
+
+@click.command()
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path),
+    help=f"Call script for the caller.  [default: {_SCRIPT}]",
+)
+@click.option(
+    "--dialplans",
+    type=click.Path(path_type=Path),
+    help=f"Dialplans for the gateway; they use the arm 'local'.  [default: {_DIALPLANS}/]",
+)
+@click.option(
+    "--scenario",
+    type=click.Path(path_type=Path),
+    help="What the AI hears and says, for the local Realtime server.  [default: a support line]",
+)
+@click.option(
+    "--recordings",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("recordings"),
+    show_default=True,
+    help="Where recordings and call records go.",
+)
+@click.option("--plain", is_flag=True, help="Plain lines, also on a terminal (as NO_COLOR=1).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@exits_cleanly
+def demo(
+    script: Path | None,
+    dialplans: Path | None,
+    scenario: Path | None,
+    recordings: Path,
+    plain: bool,
+    as_json: bool,
+) -> None:
+    """Place a real phone call, all on this machine, and check that both sides were understood.
+
+    It starts Redis (or uses BRIDGE_REDIS_URL), a local Realtime server, the gateway and, as a
+    process of its own, a caller: a SIP phone that dials the gateway, speaks, listens and
+    interrupts. Ports are free ones of the loopback. You see the call as it happens; its stereo
+    recording and its JSON stay, everything else is gone afterwards.
+
+    The call is good if the caller's own speech recognition heard what the agent said, and the
+    gateway's transcript has what the caller said.
+
+    \b
+    Try:
+      bridge demo
+      bridge demo --json | python -m json.tool
+      bridge demo --script my_call.yaml --scenario my_agent.yaml
+
+    Exit codes: 0 good, 1 the call failed its check, 2 bad input, 3 infrastructure.
+    """
+    view = make_view(as_json=as_json, plain=plain, no_color=bool(os.environ.get("NO_COLOR")))
+    try:
+        plan = _plan(script, dialplans, scenario, recordings)
+        result = _show(plan, view)
+    except (BridgeError, KeyboardInterrupt, SystemExit):
+        if as_json:
+            click.echo(json.dumps({"ok": False, "calls": []}))
+        raise
+    if as_json:
+        click.echo(json.dumps(result.to_json(), ensure_ascii=False))
+        for fault in result.faults:
+            click.echo(f"fault: {fault}", err=True)
+    if not result.ok:
+        raise SystemExit(_FAILED)
+
+
+def _show(plan: DemoPlan, view: View) -> DemoResult:
+    with view:
+        result = _run(plan, view)
+        if isinstance(result, DemoResult):
+            view.result(result)
+            return result
+    click.echo(f"stopped by {result}; nothing is left running", err=True)
+    raise SystemExit(128 + signal.Signals[result])
+
+
+def _run(plan: DemoPlan, view: View) -> DemoResult | str:
+    """Run the demo on a Redis, which is gone on return if it was our own."""
+    if url := os.environ.get("BRIDGE_REDIS_URL"):
+        view.step("Redis", "the one that BRIDGE_REDIS_URL names")
+        return run(_until_done_or_told(plan, url, view))
+    # Before the loop and in the main thread: the kernel ties it to this thread.
+    with start_local_redis() as redis:
+        view.step("Redis", "a private one, gone with this demo")
+        return run(_until_done_or_told(plan, redis.url, view))
+
+
+async def _until_done_or_told(plan: DemoPlan, redis_url: str, view: View) -> DemoResult | str:
+    """Run the demo; at a signal end it in order and return the signal's name."""
+    work = asyncio.create_task(run_demo(plan, redis_url, os.environ, view), name="demo")
+    told = asyncio.create_task(until_told_to_stop(), name="signals")
+    await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
+    if told.done() and not work.done():
+        view.doing("stopping everything, in order")
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        return told.result()
+    told.cancel()
+    await asyncio.gather(told, return_exceptions=True)
+    return work.result()
+
+
+def _plan(
+    script_path: Path | None, dialplans: Path | None, scenario: Path | None, recordings: Path
+) -> DemoPlan:
+    script_path = script_path or _find(_SCRIPT, "call script", "--script")
+    script = load_script(script_path)
+    return DemoPlan(
+        dialplans=dialplans or _find(_DIALPLANS, "dialplans", "--dialplans"),
+        script=script_path,
+        called=script.called,
+        said=_utterances(script),
+        scenario=scenario,
+        recordings=recordings,
+        call_timeout_s=script.end.max_duration_s + _MARGIN_S,
+    )
+
+
+def _utterances(script: CallScript) -> tuple[str, ...]:
+    actions = (step.action for step in script.caller)
+    return tuple(action.text for action in actions if isinstance(action, Utterance))
+
+
+def _find(path: Path, what: str, option: str) -> Path:
+    """Find what a clone has at its root: beside the package, or in the working directory."""
+    places = [Path(bridge.__file__).resolve().parent.parent, Path.cwd()]
+    for place in places:
+        if (place / path).exists():
+            return place / path
+    looked = " nor in ".join(str(place) for place in dict.fromkeys(places))
+    raise ConfigError(
+        f"the demo's {what} ({path}) is neither in {looked}",
+        remedy=f"name one with {option}, or run the demo in a clone of the project",
+    )

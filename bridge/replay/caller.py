@@ -1,0 +1,151 @@
+"""The scripted caller: does a script's steps in a call, as a polite person would.
+
+It speaks when the agent has spoken and has been quiet for a moment, and waits only so long. Runs in
+the loop's thread; every wait ends with the call, and all times are on the call's audio clock.
+"""
+
+import asyncio
+from typing import assert_never
+
+from bridge.replay.preparation import PreparedScript
+from bridge.replay.script import HangUp, Interruption, KeyPresses, Silence, Step, Utterance
+from bridge.replay.timeline import Deed, Doing
+from bridge.softphone.call import PhoneCall
+
+_QUIET_MS = 600
+"""Silence that tells a person that it is their turn; synthetic sentences pause for 360 ms."""
+_GREETING_MS = 3_000
+"""How long a caller waits for a greeting that nothing in the script asks for."""
+_REPLY_MS = 10_000
+_UTTERANCE_MS = 60_000
+_MARGIN_MS = 1_000
+
+
+class ScriptedCaller:
+    """Plays one script in one answered call.
+
+    Attributes:
+        deeds: what was done, in order; steps that could not be done are missing.
+        cut_off: the longest duration was reached.
+    """
+
+    def __init__(self, call: PhoneCall, prepared: PreparedScript) -> None:
+        self.deeds: list[Deed] = []
+        self.cut_off = False
+        self._call = call
+        self._script = prepared.script
+        self._speeches = prepared.speeches
+        # The agent owes an answer to what ended then; None when it has been given.
+        self._owed_since_ms: int | None = 0
+        self._patience_ms = _GREETING_MS
+
+    async def play(self) -> None:
+        """Do every step and wait for the end; on return the caller has nothing left to do."""
+        end = self._script.end
+        limit_s = end.after_s or end.max_duration_s
+        limit = asyncio.get_running_loop().call_later(limit_s, self._cut_off)
+        try:
+            await self._do_steps()
+            if end.by == "bridge" or end.after_s is not None:
+                await self._call.until_over()
+            else:
+                await self._settle()
+        finally:
+            limit.cancel()
+
+    def _cut_off(self) -> None:
+        self.cut_off = not self._call.over
+        self._call.hang_up()
+
+    async def _do_steps(self) -> None:
+        steps = self._script.caller
+        for index, step in enumerate(steps):
+            if self._call.over:
+                return
+            await self._do(index, step)
+            following = steps[index + 1].action if index + 1 < len(steps) else None
+            if step.expect is not None and not isinstance(following, Interruption):
+                await self._settle()
+
+    async def _do(self, index: int, step: Step) -> None:
+        match step.action:
+            case Interruption() as action:
+                await self._interrupt(index, action)
+            case Utterance():
+                await self._settle()
+                await self._say(index, Doing.SAY)
+            case KeyPresses() as action:
+                await self._settle()
+                await self._press(index, action)
+            case Silence() as action:
+                await self._be_silent(index, action)
+            case HangUp():
+                now_ms = self._call.elapsed_ms
+                self._note(index, Doing.HANGUP, "", now_ms, now_ms)
+                self._call.hang_up()
+            case None:
+                self._listen(index)
+            case _:
+                assert_never(step.action)
+        if step.expect is not None:
+            self._patience_ms = max(_REPLY_MS, (step.expect.within_ms or 0) + _MARGIN_MS)
+
+    async def _say(self, index: int, doing: Doing) -> None:
+        speech = self._speeches[index]
+        span = await self._call.say(speech.text, speech.samples)
+        if span is None:
+            return
+        end_ms = min(span.start_ms + speech.ends_ms, span.end_ms)
+        start_ms = min(span.start_ms + speech.begins_ms, end_ms)
+        self._note(index, doing, speech.text, start_ms, end_ms)
+        self._owe(end_ms)
+
+    async def _interrupt(self, index: int, action: Interruption) -> None:
+        since_ms = self._since_ms()
+        utterance = await self._call.heard_after(since_ms, self._patience_ms)
+        if utterance is None:
+            return
+        await self._call.until_ms(utterance.start_ms + action.after.delay_ms)
+        if self._call.ear.speaking is None:
+            # It may only draw breath between two sentences.
+            await self._call.heard_after(self._call.elapsed_ms, _QUIET_MS)
+        if self._call.ear.speaking is not None:
+            await self._say(index, Doing.INTERRUPT)
+
+    async def _press(self, index: int, action: KeyPresses) -> None:
+        if self._call.over:
+            return
+        span = await self._call.press(action.digits)
+        self._note(index, Doing.DTMF, action.digits, span.start_ms, span.end_ms)
+        if self._script.caller[index].expect is not None:
+            self._owe(span.end_ms)
+
+    async def _be_silent(self, index: int, action: Silence) -> None:
+        start_ms = self._call.elapsed_ms
+        await self._call.until_ms(start_ms + action.ms)
+        self._note(index, Doing.SILENCE, "", start_ms, self._call.elapsed_ms)
+        if self._script.caller[index].expect is not None:
+            self._owe(start_ms)
+
+    def _listen(self, index: int) -> None:
+        since_ms = self._since_ms()
+        self._note(index, Doing.LISTEN, "", since_ms, since_ms)
+        self._owe(since_ms)
+
+    async def _settle(self) -> None:
+        """Let the agent answer what it was asked, and finish."""
+        owed_since_ms, self._owed_since_ms = self._owed_since_ms, None
+        if owed_since_ms is not None:
+            await self._call.heard_after(owed_since_ms, self._patience_ms)
+        await self._call.quiet(_QUIET_MS, _UTTERANCE_MS)
+
+    def _since_ms(self) -> int:
+        owed_ms = self._owed_since_ms
+        return self._call.elapsed_ms if owed_ms is None else owed_ms
+
+    def _owe(self, since_ms: int) -> None:
+        self._owed_since_ms = since_ms
+        self._patience_ms = _REPLY_MS
+
+    def _note(self, index: int, doing: Doing, text: str, start_ms: int, end_ms: int) -> None:
+        self.deeds.append(Deed(index, doing, text, start_ms, end_ms))

@@ -1,0 +1,86 @@
+"""What a script needs before its call: everything spoken rendered, the recogniser taught.
+
+It blocks for about a second, so it is done before the call, and every mistake that a person made
+shows before anybody is dialled.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.audio.levels import find_speech
+from bridge.audio.wav import read_speech
+from bridge.errors import ConfigError
+from bridge.replay.script import CallScript, Utterance
+from bridge.softphone.ear import EAR_HZ
+from bridge.speech.recognition import Recognizer
+from bridge.speech.synthesis import Synthesizer
+from bridge.speech.words import sentences_of
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Something to say.
+
+    Attributes:
+        samples: (n,) int16 at 24 kHz.
+        begins_ms: where in them the first sound is.
+        ends_ms: where the last one is.
+    """
+
+    text: str
+    samples: npt.NDArray[np.int16]
+    begins_ms: int
+    ends_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedScript:
+    """A script that can be played at once.
+
+    Attributes:
+        speeches: by the step's index, from 0.
+        recognizer: None where the script hears nothing.
+    """
+
+    script: CallScript
+    speeches: dict[int, Speech]
+    recognizer: Recognizer | None
+
+
+def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
+    """Render and teach. Blocks.
+
+    Args:
+        script: the script.
+        folder: where its relative audio paths begin.
+
+    Raises:
+        ConfigError: a voice, a word or a sound file is no good.
+    """
+    synthesizer = Synthesizer(script.voice)
+    speeches = {
+        index: _render(step.action, synthesizer, folder)
+        for index, step in enumerate(script.caller)
+        if isinstance(step.action, Utterance)
+    }
+    sentences = [sentence for text in script.hears for sentence in sentences_of(text)]
+    recognizer = Recognizer(sentences, script.pronunciations) if script.hears else None
+    return PreparedScript(script, speeches, recognizer)
+
+
+def _render(utterance: Utterance, synthesizer: Synthesizer, folder: Path) -> Speech:
+    if utterance.audio is not None:
+        samples = read_speech(folder / utterance.audio, EAR_HZ)
+    else:
+        samples = synthesizer.say(utterance.text)
+    if not samples.size:
+        raise ConfigError(
+            f"there is nothing to say in '{utterance.text}'",
+            remedy="write words, or give audio",
+        )
+    stretches = find_speech(samples, EAR_HZ) or [(0, samples.size)]
+    begins, ends = stretches[0][0], stretches[-1][1]
+    return Speech(utterance.text, samples, begins * 1000 // EAR_HZ, ends * 1000 // EAR_HZ)

@@ -1,0 +1,67 @@
+"""What came of a played call, for people and programs."""
+
+import enum
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bridge.replay.timeline import Interruption, Turn
+from bridge.replay.verdicts import Verdict
+
+
+class CallOutcome(enum.StrEnum):
+    """What became of the INVITE."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    """The far end gave a final status (``sip_code``)."""
+    NO_ANSWER = "no_answer"
+    """It rang, and nobody answered in time."""
+    FAILED = "failed"
+    """Nothing that speaks SIP reacted there."""
+    CANCELLED = "cancelled"
+    """We gave up before the answer, because we were told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """One played call.
+
+    Attributes:
+        sip_code: last SIP status of the INVITE; 0 if there was none.
+        duration_ms: from the answer to the end.
+        ended_by: who hung up; None for a call that was not answered.
+        agent_heard_ms: how long the agent was heard.
+        recording: stereo WAV, caller left, agent right; None if there is none.
+    """
+
+    outcome: CallOutcome
+    sip_code: int
+    answered_after_ms: int | None = None
+    duration_ms: int = 0
+    ended_by: str | None = None
+    turns: tuple[Turn, ...] = ()
+    agent_heard_ms: int = 0
+    interruptions: tuple[Interruption, ...] = ()
+    verdicts: tuple[Verdict, ...] = field(default=())
+    recording: Path | None = None
+
+    @property
+    def broken(self) -> tuple[Verdict, ...]:
+        """Every expectation that was not met."""
+        return tuple(verdict for verdict in self.verdicts if not verdict.ok)
+
+    @property
+    def ok(self) -> bool:
+        """Answered, and every expectation met."""
+        return self.outcome is CallOutcome.ANSWERED and not self.broken
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        recording = None if self.recording is None else str(self.recording)
+        return {
+            "ok": self.ok,
+            **asdict(self),
+            "outcome": self.outcome.value,
+            "recording": recording,
+            "broken": [str(verdict) for verdict in self.broken],
+        }

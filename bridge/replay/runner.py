@@ -1,0 +1,152 @@
+"""Plays call scripts: dials, lets the scripted caller speak, and judges what was heard.
+
+Everything that blocks is done before the call (:func:`bridge.replay.preparation.prepare`) or after
+it, in a worker thread, when PJSIP is gone.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.clock import Clock
+from bridge.errors import InfrastructureError
+from bridge.replay.caller import ScriptedCaller
+from bridge.replay.preparation import PreparedScript
+from bridge.replay.result import CallOutcome, CallResult
+from bridge.replay.timeline import (
+    CallLog,
+    agent_heard_ms,
+    make_interruptions,
+    make_turns,
+)
+from bridge.replay.verdicts import check
+from bridge.softphone.call import PhoneCall
+from bridge.softphone.ear import EAR_HZ
+from bridge.softphone.events import PhoneListener
+from bridge.softphone.phone import Softphone
+from bridge.speech.recognition import HeardPiece
+
+_REACTION_S = 15.0
+"""RFC 3261 wants ringing at once; INVITEs sent again after 0.5, 1, 2 and 4 s fit in."""
+_ANSWER_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where and how to call.
+
+    Attributes:
+        uri: SIP URI to dial.
+        host: our own address, see :class:`bridge.softphone.phone.Softphone`.
+        recording: where the stereo recording goes; None records nothing.
+    """
+
+    uri: str
+    host: str = "127.0.0.1"
+    recording: Path | None = None
+
+
+class Replay:
+    """One script, played once.
+
+    Args:
+        prepared: the script.
+        line: where to call.
+        clock: stamps audio.
+        on_event: hears what happens, in the loop's thread.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedScript,
+        line: Line,
+        clock: Clock,
+        on_event: PhoneListener = lambda event: None,
+    ) -> None:
+        self._prepared = prepared
+        self._line = line
+        self._clock = clock
+        self._on_event = on_event
+        self._call: PhoneCall | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Hang up; :meth:`run` goes on to judge what there was."""
+        self._stopped = True
+        if self._call is not None:
+            self._call.hang_up()
+
+    async def run(self) -> CallResult:
+        """Place the call, play the script, hang up, and tell what came of it.
+
+        Raises:
+            InfrastructureError: PJSIP can't start, or the recording can't be written.
+            TelephonyError: the URI can't be called, or the far end takes no digits.
+        """
+        phone = Softphone(
+            self._clock, self._on_event, recording=self._line.recording, host=self._line.host
+        )
+        async with phone:
+            self._call = call = phone.call(self._line.uri)
+            caller = ScriptedCaller(call, self._prepared)
+            try:
+                answered = not self._stopped and await self._is_answered(call)
+                rang = call.rang
+                if answered:
+                    await caller.play()
+            finally:
+                await call.finish()
+        if call.recording_failed:
+            raise InfrastructureError(
+                f"the recording {self._line.recording} could not be written",
+                remedy="check the folder, its permissions and the free space",
+            )
+        if not answered:
+            return self._unanswered(call, rang=rang)
+        return await asyncio.to_thread(self._judge, call, caller)
+
+    async def _is_answered(self, call: PhoneCall) -> bool:
+        if not await call.ringing(_REACTION_S):
+            return False
+        return await call.answered(_ANSWER_S)
+
+    def _unanswered(self, call: PhoneCall, *, rang: bool) -> CallResult:
+        if self._stopped:
+            outcome = CallOutcome.CANCELLED
+        elif call.leg.ended_by_far_end:
+            outcome = CallOutcome.REFUSED
+        else:
+            outcome = CallOutcome.NO_ANSWER if rang else CallOutcome.FAILED
+        verdicts = check(self._prepared.script, None)
+        return CallResult(outcome, call.leg.last_code, verdicts=verdicts)
+
+    def _judge(self, call: PhoneCall, caller: ScriptedCaller) -> CallResult:
+        recognizer = self._prepared.recognizer
+        utterances = call.ear.utterances
+        if recognizer is None:
+            pieces = [
+                HeardPiece(None, each.start_ms, each.end_ms or each.start_ms) for each in utterances
+            ]
+        else:
+            pieces = recognizer.hear_all(call.ear.audio, EAR_HZ)
+        log = CallLog(
+            deeds=caller.deeds,
+            utterances=utterances,
+            pieces=pieces,
+            recognised=recognizer is not None,
+            duration_ms=call.elapsed_ms,
+            ended_by_far_end=call.leg.ended_by_far_end,
+            cut_off=caller.cut_off,
+        )
+        return CallResult(
+            outcome=CallOutcome.ANSWERED,
+            sip_code=call.leg.last_code,
+            answered_after_ms=call.answered_after_ms,
+            duration_ms=call.elapsed_ms,
+            ended_by="bridge" if log.ended_by_far_end else "caller",
+            turns=make_turns(log),
+            agent_heard_ms=agent_heard_ms(utterances),
+            interruptions=make_interruptions(log),
+            verdicts=check(self._prepared.script, log),
+            recording=self._line.recording,
+        )

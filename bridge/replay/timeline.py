@@ -1,0 +1,183 @@
+"""What happened in a played call, in the order of time: who spoke when, and who was cut short.
+
+Pure functions over what the phone noted and what the recogniser made of it. All times are ms since
+the answer, on the audio clock of the caller's own phone.
+"""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bridge.softphone.ear import Utterance
+from bridge.speech.recognition import HeardPiece
+
+NOT_UNDERSTOOD = "[?]"
+"""Stands in a turn's text for a stretch that was none of the expected sentences."""
+
+_SAME_TURN_MS = 1500
+"""A longer pause of the agent's begins a turn of its own (a reprompt, say)."""
+
+
+class Doing(enum.StrEnum):
+    """Kinds of things that a caller does."""
+
+    SAY = "say"
+    INTERRUPT = "interrupt"
+    DTMF = "dtmf"
+    SILENCE = "silence"
+    HANGUP = "hangup"
+    LISTEN = "listen"
+
+
+_SPOKEN = frozenset({Doing.SAY, Doing.INTERRUPT})
+_ANSWERABLE = _SPOKEN | {Doing.DTMF}
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What the caller really did at a step.
+
+    Attributes:
+        step: index of the script's step, from 0.
+        text: the words or digits.
+        start_ms: first sound of the words, first key, begin of the silence or of the listening.
+        end_ms: last sound of the words, last key, end of the silence.
+    """
+
+    step: int
+    doing: Doing
+    text: str
+    start_ms: int
+    end_ms: int
+
+    @property
+    def answers_count_from_ms(self) -> int:
+        """From when on the agent's speech is an answer to this."""
+        waits = self.doing in (Doing.SILENCE, Doing.LISTEN)
+        return self.start_ms if waits else self.end_ms
+
+    @property
+    def closes_ms(self) -> int:
+        """From when on the agent's speech is no longer part of what was before this.
+
+        Sentences that an interrupted agent begins until the interruption is over are its old ones.
+        """
+        return self.end_ms if self.doing is Doing.INTERRUPT else self.start_ms
+
+
+@dataclass(frozen=True, slots=True)
+class CallLog:
+    """One answered call as it was.
+
+    Attributes:
+        deeds: in order.
+        utterances: when the agent was heard.
+        pieces: sentences of the agent's, in order; without a recogniser their texts are None.
+        recognised: a recogniser listened.
+        ended_by_far_end: the far end sent BYE.
+        cut_off: the caller hung up because the longest duration was reached.
+    """
+
+    deeds: Sequence[Deed]
+    utterances: Sequence[Utterance]
+    pieces: Sequence[HeardPiece]
+    recognised: bool
+    duration_ms: int
+    ended_by_far_end: bool
+    cut_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side said at a stretch.
+
+    Attributes:
+        text: None where the agent was heard without a recogniser.
+        latency_ms: the agent's: from the end of the caller's words or keys before it to its first
+            sound; None if it spoke unasked, or before the caller had finished.
+    """
+
+    speaker: Literal["caller", "agent"]
+    text: str | None
+    start_ms: int
+    end_ms: int
+    latency_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """The caller talked over the agent.
+
+    Attributes:
+        at_ms: first sound of the caller's words.
+        stop_ms: from there to the agent's last sound; None if the agent was not speaking then, or
+            spoke to the call's end.
+    """
+
+    text: str
+    at_ms: int
+    stop_ms: int | None
+
+
+def make_turns(log: CallLog) -> tuple[Turn, ...]:
+    """Lay both sides' speech out in the order of time."""
+    acts = [deed for deed in log.deeds if deed.doing in _ANSWERABLE]
+    turns = [
+        Turn("caller", deed.text, deed.start_ms, deed.end_ms)
+        for deed in acts
+        if deed.doing in _SPOKEN
+    ]
+    answered: set[int] = set()
+    for place, group in _stretches(acts, log.pieces):
+        start_ms = group[0].start_ms
+        latency_ms = None
+        if place and place not in answered:
+            since_end_ms = start_ms - acts[place - 1].end_ms
+            latency_ms = since_end_ms if since_end_ms >= 0 else None
+        answered.add(place)
+        text = text_of(group) if log.recognised else None
+        turns.append(Turn("agent", text, start_ms, group[-1].end_ms, latency_ms))
+    return tuple(sorted(turns, key=lambda turn: turn.start_ms))
+
+
+def make_interruptions(log: CallLog) -> tuple[Interruption, ...]:
+    """Tell for each interruption how soon the agent fell silent."""
+    return tuple(
+        Interruption(deed.text, deed.start_ms, _stop_ms(deed, log.utterances))
+        for deed in log.deeds
+        if deed.doing is Doing.INTERRUPT
+    )
+
+
+def agent_heard_ms(utterances: Sequence[Utterance]) -> int:
+    """Sum up how long the agent was heard."""
+    return sum((each.end_ms or each.start_ms) - each.start_ms for each in utterances)
+
+
+def text_of(pieces: Sequence[HeardPiece]) -> str:
+    """Join sentences; what was not understood is marked, not left out."""
+    return " ".join(piece.text or NOT_UNDERSTOOD for piece in pieces)
+
+
+def _stretches(
+    acts: Sequence[Deed], pieces: Sequence[HeardPiece]
+) -> list[tuple[int, list[HeardPiece]]]:
+    """Group the agent's sentences: (number of caller's acts before it, its sentences)."""
+    groups: list[tuple[int, list[HeardPiece]]] = []
+    for piece in pieces:
+        place = sum(act.closes_ms <= piece.start_ms for act in acts)
+        if groups and groups[-1][0] == place:
+            pause_ms = piece.start_ms - groups[-1][1][-1].end_ms
+            if pause_ms <= _SAME_TURN_MS:
+                groups[-1][1].append(piece)
+                continue
+        groups.append((place, [piece]))
+    return groups
+
+
+def _stop_ms(deed: Deed, utterances: Sequence[Utterance]) -> int | None:
+    for each in utterances:
+        if each.start_ms < deed.start_ms and each.goes_beyond(deed.start_ms):
+            return None if each.cut or each.end_ms is None else each.end_ms - deed.start_ms
+    return None

@@ -1,0 +1,190 @@
+"""The scripted caller's manners, on a virtual audio clock."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from bridge.replay.caller import ScriptedCaller
+from bridge.replay.preparation import PreparedScript, Speech
+from bridge.replay.script import CallScript, Utterance
+from bridge.replay.timeline import Doing
+from tests.softphone.far_end import tone
+from tests.softphone.virtual import VirtualCall
+
+WORDS_MS = 1000
+
+
+def prepared(*steps: Mapping[str, object], **end: object) -> PreparedScript:
+    script = CallScript.model_validate(
+        {
+            "schema": "callscript/v1",
+            "id": "test",
+            "hears": ["anything"],
+            "caller": list(steps),
+            "end": end,
+        }
+    )
+    speeches = {
+        index: Speech(step.action.text, tone(500, WORDS_MS), 0, WORDS_MS)
+        for index, step in enumerate(script.caller)
+        if isinstance(step.action, Utterance)
+    }
+    return PreparedScript(script, speeches, None)
+
+
+@dataclass
+class Agent:
+    """Greets if it has a greeting, and answers ``answer_ms`` of speech ``think_ms`` after words."""
+
+    greeting: tuple[int, int] | None = (300, 1300)
+    think_ms: int = 700
+    answer_ms: int = 800
+    yields: bool = True
+    hangs_up_after: int | None = None
+    _answers: int = 0
+    _speaks_from: int = -1
+    _speaks_to: int = -1
+    _words_end: int | None = None
+
+    def __call__(self, call: VirtualCall) -> bool:
+        now_ms = call.now_ms
+        if call.caller_speaks:
+            self._words_end = now_ms
+            if self.yields:
+                self._speaks_to = min(self._speaks_to, now_ms + 100)
+        elif self._words_end is not None and now_ms - self._words_end >= self.think_ms:
+            self._words_end = None
+            self._answers += 1
+            self._speaks_from, self._speaks_to = now_ms, now_ms + self.answer_ms
+        if self._answers == self.hangs_up_after and now_ms == self._speaks_to + 100:
+            call.leg.end()
+        greets = self.greeting is not None and self.greeting[0] < now_ms <= self.greeting[1]
+        return greets or self._speaks_from < now_ms <= self._speaks_to
+
+
+async def played(
+    agent: Callable[[VirtualCall], bool], script: PreparedScript
+) -> tuple[VirtualCall, ScriptedCaller]:
+    virtual = VirtualCall(agent)
+    caller = ScriptedCaller(virtual.call, script)
+    await virtual.run(caller.play())
+    return virtual, caller
+
+
+async def test_say_waits_for_the_greeting_and_600_ms_of_quiet() -> None:
+    virtual, _ = await played(Agent(), prepared({"say": "hello"}))
+
+    assert virtual.said[0][1] == pytest.approx(1300 + 600, abs=60)
+
+
+async def test_say_does_not_wait_long_for_a_greeting_that_does_not_come() -> None:
+    virtual, _ = await played(Agent(greeting=None), prepared({"say": "hello"}))
+
+    assert virtual.said[0][1] == pytest.approx(3000, abs=60)
+
+
+async def test_the_second_say_waits_for_the_answer_to_the_first() -> None:
+    virtual, caller = await played(Agent(), prepared({"say": "one"}, {"say": "two"}))
+
+    first, second = caller.deeds
+    answered_ms = first.end_ms + 700 + 800
+    assert second.start_ms == pytest.approx(answered_ms + 600, abs=80)
+    assert [text for text, _ in virtual.said] == ["one", "two"]
+
+
+async def test_an_agent_that_never_answers_is_waited_for_10_s() -> None:
+    _, caller = await played(Agent(think_ms=10**9), prepared({"say": "one"}, {"say": "two"}))
+
+    first, second = caller.deeds
+    assert second.start_ms - first.end_ms == pytest.approx(10_000, abs=80)
+
+
+async def test_an_interruption_comes_its_delay_after_the_answer_began() -> None:
+    interrupt = {"interrupt": {"text": "wait", "after": {"delay_ms": 1500}}}
+    _, caller = await played(Agent(answer_ms=9000), prepared({"say": "one"}, interrupt))
+
+    said, interrupted = caller.deeds
+    assert interrupted.doing is Doing.INTERRUPT
+    assert interrupted.start_ms - (said.end_ms + 700) == pytest.approx(1500, abs=60)
+
+
+async def test_an_interruption_of_nobody_is_not_made() -> None:
+    interrupt = {"interrupt": {"text": "wait", "after": {"delay_ms": 3000}}}
+    _, caller = await played(Agent(answer_ms=500), prepared({"say": "one"}, interrupt))
+
+    assert [deed.doing for deed in caller.deeds] == [Doing.SAY]
+
+
+async def test_a_greeting_can_be_interrupted() -> None:
+    interrupt = {"interrupt": {"text": "wait", "after": {"delay_ms": 500}}}
+    _, caller = await played(Agent(greeting=(300, 5300)), prepared(interrupt))
+
+    assert caller.deeds[0].start_ms == pytest.approx(800, abs=60)
+
+
+async def test_keys_are_pressed_when_the_agent_is_quiet_and_owe_no_answer() -> None:
+    virtual, caller = await played(
+        Agent(), prepared({"dtmf": {"digits": "1"}}, {"say": "one"}, {"hangup": True})
+    )
+
+    keys, said, _ = caller.deeds
+    assert keys.start_ms == pytest.approx(1900, abs=60)
+    assert said.start_ms - keys.end_ms < 100
+    assert virtual.leg.sent_digits == ["1"]
+
+
+async def test_silence_lasts_as_long_as_it_says() -> None:
+    _, caller = await played(Agent(), prepared({"silence": {"ms": 5000}}, {"say": "one"}))
+
+    silent, said = caller.deeds
+    assert silent.end_ms - silent.start_ms == pytest.approx(5000, abs=20)
+    assert said.start_ms - silent.end_ms < 100, "the greeting was long over"
+
+
+async def test_hangup_does_not_wait() -> None:
+    virtual, caller = await played(Agent(), prepared({"say": "one"}, {"hangup": True}))
+
+    said, hung_up = caller.deeds
+    assert hung_up.start_ms - said.end_ms < 60
+    assert not virtual.leg.ended_by_far_end
+
+
+async def test_an_expected_answer_is_waited_for_before_hangup() -> None:
+    step = {"say": "one", "expect": {"within_ms": 5000}}
+    _, caller = await played(Agent(), prepared(step, {"hangup": True}))
+
+    said, hung_up = caller.deeds
+    assert hung_up.start_ms - said.end_ms >= 700 + 800
+
+
+async def test_a_listening_step_waits_for_the_next_thing_that_the_agent_says() -> None:
+    def agent(call: VirtualCall) -> bool:
+        return 300 < call.now_ms <= 900 or 4000 < call.now_ms <= 5000
+
+    soon, late = ({"expect": {"within_ms": within_ms}} for within_ms in (1000, 9000))
+    virtual, caller = await played(agent, prepared(soon, late, {"hangup": True}))
+
+    first, second, hung_up = caller.deeds
+    assert first.start_ms == 0
+    assert second.start_ms == pytest.approx(1500, abs=60)
+    assert hung_up.start_ms == pytest.approx(5600, abs=60)
+    assert virtual.said == []
+
+
+async def test_the_caller_waits_for_the_bridge_to_hang_up() -> None:
+    agent = Agent(hangs_up_after=1)
+    virtual, caller = await played(agent, prepared({"say": "bye"}, by="bridge"))
+
+    assert virtual.leg.ended_by_far_end
+    assert not caller.cut_off
+
+
+async def test_the_longest_duration_cuts_the_call_off() -> None:
+    virtual = VirtualCall(Agent())
+    caller = ScriptedCaller(virtual.call, prepared(by="bridge", max_duration_s=0.05))
+    await virtual.run(caller.play())
+
+    assert caller.cut_off
+    assert virtual.call.over
+    assert not virtual.leg.ended_by_far_end
