@@ -45,13 +45,26 @@ class AgentItem:
             ends.get((self.item_id, index), self.given_ms(index)) for index in self.given_bytes
         )
 
+    def heard_text(self) -> str:
+        """Return the text; of a cut item the words that fit into what was heard.
+
+        Words carry no times on the wire, so the share of the text is the share of the audio.
+        """
+        text = "".join(text for _, text in sorted(self.texts.items()))
+        given_ms = sum(self.given_ms(index) for index in self.given_bytes)
+        if not self.interrupted or self.heard_ms is None or self.heard_ms >= given_ms:
+            return text
+        end = len(text) * self.heard_ms // given_ms
+        within_word = not text[end : end + 1].isspace()
+        return text[:end].rpartition(" ")[0] if within_word else text[:end]
+
     def turn(self) -> TurnSpoken:
         """Return the transcript line as it is known now."""
         self.spoken = True
         return TurnSpoken(
             Speaker.AGENT,
             self.item_id,
-            "".join(text for _, text in sorted(self.texts.items())),
+            self.heard_text(),
             self.latency_ms,
             self.heard_ms,
             self.interrupted,

@@ -1,5 +1,7 @@
 """The interruption transaction: silence, cancel, truncate to what was heard, drop the rest."""
 
+import pytest
+
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     Effect,
@@ -105,12 +107,12 @@ def test_server_that_cancels_by_itself_is_not_told() -> None:
 def test_flush_truncates_to_what_was_heard() -> None:
     call = generated()
     call.feed(started(U2))
-    assert call.feed(flushed((A1, 640, 2_000)), after_ms=7) == [
-        Send(TruncateItem(A1, 0, 640)),
-        TurnSpoken(Speaker.AGENT, A1, "hello there", 0, heard_ms=640, interrupted=True),
-        Interrupted(A1, 640, stop_ns=7 * MS),
+    assert call.feed(flushed((A1, 1_300, 2_000)), after_ms=7) == [
+        Send(TruncateItem(A1, 0, 1_300)),
+        TurnSpoken(Speaker.AGENT, A1, "hello", 0, heard_ms=1_300, interrupted=True),
+        Interrupted(A1, 1_300, stop_ns=7 * MS),
         PhaseChanged(State.CANCELLING, State.LISTENING, "playout_flushed"),
-        StateChanged({"played_ms": 640, "phase": "listening"}),
+        StateChanged({"played_ms": 1_300, "phase": "listening"}),
     ]
 
 
@@ -143,11 +145,23 @@ def test_complete_part_heard_to_its_end_is_left_alone() -> None:
     assert sent(call.feed(flushed())) == []
 
 
-def test_interruption_reports_text_known_so_far() -> None:
+@pytest.mark.parametrize(
+    ("heard_ms", "text"),
+    [
+        (0, ""),
+        (250, ""),
+        (1_000, "our"),
+        (1_600, "our hours are"),
+        (2_000, "our hours are ten"),
+    ],
+)
+def test_interruption_reports_the_words_that_fit_into_what_was_heard(
+    heard_ms: int, text: str
+) -> None:
     call = speaking()
-    call.feed(said(A1, R1, "our hours "), said(A1, R1, "are"), started(U2))
-    turn = TurnSpoken(Speaker.AGENT, A1, "our hours are", 0, heard_ms=250, interrupted=True)
-    assert of(TurnSpoken, call.feed(flushed((A1, 250, 2_000)))) == [turn]
+    call.feed(said(A1, R1, "our hours "), said(A1, R1, "are ten"), started(U2))
+    turn = TurnSpoken(Speaker.AGENT, A1, text, 0, heard_ms=heard_ms, interrupted=True)
+    assert of(TurnSpoken, call.feed(flushed((A1, heard_ms, 2_000)))) == [turn]
 
 
 def test_late_deltas_of_the_cancelled_response_are_dropped() -> None:
