@@ -317,7 +317,8 @@ class CallRunner:
         """Begin the conversation when our answer is confirmed and media flows, whatever is last."""
         if self._line is not None and self._leg.state is LegState.CONFIRMED and not self._answered:
             self._answered = True
-            self.record.answered()
+            with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
+                self.record.answered()
             self._feed(CallAnswered())
 
     def _on_downlink(self, added_ns: int) -> None:

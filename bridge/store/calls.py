@@ -38,7 +38,7 @@ class StoreStats:
         rejected: writes that Redis refused for good, and fields that no call has.
         flushes: round trips that wrote something.
         failures: round trips that did not come back.
-        connected: the last round trip came back.
+        connected: the last round trip, or heartbeat, came back.
     """
 
     pending: int
@@ -247,15 +247,21 @@ class CallStore:
             await self._writer.flush()
         except RedisUnavailableError as error:
             self._failures += 1
-            if self._connected:
-                _log.error("call state is kept in memory: %s", error)
-            self._connected = False
+            self._lose_contact(error)
             return False
+        self._regain_contact()
+        return True
+
+    def _lose_contact(self, error: RedisUnavailableError) -> None:
+        if self._connected:
+            _log.error("call state is kept in memory: %s", error)
+        self._connected = False
+
+    def _regain_contact(self) -> None:
         if not self._connected:
             _log.info("Redis is back: %d writes left to catch up", self._buffer.pending)
             self._beat_now.set()
         self._connected = True
-        return True
 
     async def _keep_beating(self) -> None:
         while True:
@@ -264,8 +270,12 @@ class CallStore:
                     await self._beat_now.wait()
             self._beat_now.clear()
             report = replace(self._report, active=len(self._buffer.live))
-            with suppress(RedisUnavailableError):  # the next beat says the same
+            try:
                 await self._nodes.beat(report)
+            except RedisUnavailableError as error:
+                self._lose_contact(error)  # a node without calls has no other sign of it
+            else:
+                self._regain_contact()
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS

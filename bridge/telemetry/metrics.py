@@ -310,6 +310,9 @@ class MediaMetrics:
         self._underruns = make.counter(
             "playout_underruns_total", "Gaps inside the agent's speech.", "arm"
         )
+        self._overruns = make.counter(
+            "caller_audio_overruns_total", "Caller audio lost: the loop stood still for too long."
+        )
         self._digits = make.counter("dtmf_digits_total", "Keys pressed.", "method", "result")
         self._added = make.histogram(
             "added_latency_seconds", "Delay that the bridge adds.", ADDED_LATENCY_S, "arm", "path"
@@ -338,6 +341,10 @@ class MediaMetrics:
     def underrun(self, arm: str) -> None:
         """Count a gap inside the agent's speech."""
         self._underruns.labels(arm).inc()
+
+    def overrun(self, overruns: int = 1) -> None:
+        """Count pieces of caller audio that were overwritten before the pump came for them."""
+        self._overruns.inc(overruns)
 
     def digit(self, method: DtmfMethod, result: DtmfResult) -> None:
         """Count a key press."""

@@ -69,6 +69,7 @@ class AdmissionDoor:
         self._lib: Symbols = lib
         self._refusal = refusal
         self._kept: list[object] = []
+        self._phrases: dict[str, PjString] = {}
         self._endpoint = lib.pjsua_get_pjsip_endpt()
         self._headers = self._header_list(b"Retry-After", str(retry_after_s).encode())
         self._callback = _RxRequest(self._on_rx_request)
@@ -107,11 +108,16 @@ class AdmissionDoor:
             if reason is None:
                 return _PASS
             self.refused += 1
-            phrase = PjString.from_buffer_copy(self._string(reason.encode()))
-            self._lib.pjsip_endpt_respond(
-                self._endpoint, None, rdata, 503, ctypes.byref(phrase), self._headers, None, None
-            )
+            self._refuse(rdata, reason)
         except Exception:
             log.exception("admission_failed")
             return _PASS
         return _HANDLED
+
+    def _refuse(self, rdata: int, reason: str) -> None:
+        if reason not in self._phrases:  # there are a few reasons, and many INVITEs
+            self._phrases[reason] = self._string(reason.encode())
+        phrase = ctypes.byref(self._phrases[reason])
+        self._lib.pjsip_endpt_respond(
+            self._endpoint, None, rdata, 503, phrase, self._headers, None, None
+        )

@@ -3,6 +3,11 @@
 The two callbacks run in PJSIP's audio clock thread and take the GIL there, so they only copy one
 frame and move two numbers: no allocation that lasts, no lock, no log. Frames are copied through
 the address of SWIG's vector (9 us a callback, against 85 us by `bytes(frame.buf)`; `pjsip.md`).
+
+A row's port is made once and kept until PJSIP goes down: PJSIP 2.15 takes a port out of the
+conference at its next tick, but frees an `AudioMediaPort` at once, under a clock that may be inside
+it (2.15.1 crashed within seconds of opening and closing rows). So a closed row is only parted from
+the clock, and its positions go on from where they were when it is opened again.
 """
 
 import contextlib
@@ -86,6 +91,8 @@ class CallbackPorts:
         clock_sink: the conference's null device; every row feeds it, so that rows keep stepping
             when their call is on hold.
         rows: calls at once.
+
+    The object must be kept until PJSIP is down.
     """
 
     def __init__(self, clock_sink: CallAudio, rows: int) -> None:
@@ -99,7 +106,7 @@ class CallbackPorts:
         self._joined: dict[int, CallAudio] = {}
 
     def open_row(self) -> int:
-        """Take a zeroed row and put its port into the conference.
+        """Take a zeroed row and have the conference's clock step it.
 
         Raises:
             RingsExhausted: no row is free.
@@ -107,19 +114,22 @@ class CallbackPorts:
         """
         row = self.arena.acquire()
         self.heard_ring[row] = 0
-        for positions in (self.rx_positions, self.tx_positions, self.stamps_ns):
-            positions[row] = 0
-        audio_format = pj.MediaFormatAudio()
-        audio_format.init(pj.PJMEDIA_FORMAT_PCM, RATE_HZ, 1, 20_000, 16)
-        port = _RowPort(self, row)
         try:
-            port.createPort(f"row-{row}", audio_format)
-            port.startTransmit(self._clock_sink)
+            if row not in self._ports:
+                self._ports[row] = self._create_port(row)
+            self._ports[row].startTransmit(self._clock_sink)
         except pj.Error as error:
             self.arena.release(row)
             raise TelephonyError(f"PJSIP refused a media port: {error.info()}") from error
-        self._ports[row] = port
         return row
+
+    def _create_port(self, row: int) -> _RowPort:
+        audio_format = pj.MediaFormatAudio()
+        audio_format.init(pj.PJMEDIA_FORMAT_PCM, RATE_HZ, 1, 20_000, 16)
+        port = _RowPort(self, row)
+        port.createPort(f"row-{row}", audio_format)
+        port.this.disown()  # Python must not free it: PJSIP's clock may be inside (see above)
+        return port
 
     def connect(self, row: int, audio: CallAudio) -> None:
         """Join a row to a call's audio, both ways."""
@@ -142,9 +152,10 @@ class CallbackPorts:
         port.startTransmit(self._clock_sink)
 
     def close_row(self, row: int) -> None:
-        """Take the row out of the conference and give it back."""
+        """Part the row from its call and from the clock, and give it back."""
         self.disconnect(row)
-        del self._ports[row]
+        with contextlib.suppress(pj.Error):
+            self._ports[row].stopTransmit(self._clock_sink)
         self.arena.release(row)
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:

@@ -6,8 +6,10 @@ there alone. Its media threads (RTP sockets, conference clock) are its own.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import structlog
 
@@ -27,7 +29,12 @@ _MOST_CALLS = 1024
 _EVENTS_A_POLL = 20
 """Bounds one poll, so that a flood of SIP can't hold the audio up."""
 
+_PORT_ATTEMPTS = 5
+"""Free UDP ports that are tried, when we may choose, until TCP can have the same number."""
+
 _LOG_METHODS = {1: log.error, 2: log.warning, 3: log.info}
+
+_SCHEMES = frozenset({"sip", "sips", "tel"})
 
 _CODEC_PRIORITIES = (255, 254)
 
@@ -66,6 +73,8 @@ class SipEndpoint:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
     """
 
+    _running: ClassVar[bool] = False
+
     def __init__(
         self,
         settings: SipSettings,
@@ -84,7 +93,7 @@ class SipEndpoint:
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
         self._log_writer = _LogWriter()
-        self._dropped: list[object] = []
+        self._dropped: list[Any] = []
         self._no_legs = asyncio.Event()
         self._no_legs.set()
 
@@ -98,12 +107,18 @@ class SipEndpoint:
 
         Raises:
             InfrastructureError: the SIP port is taken or the address isn't this machine's.
+            TelephonyError: PJSIP already runs in this process (a second one would abort it).
         """
+        if SipEndpoint._running:
+            raise TelephonyError(
+                "PJSIP already runs in this process", remedy="stop the other endpoint first"
+            )
         symbols = load_symbols()
         symbols.pj_log_set_level(0)  # until libInit, PJSIP would print to standard output
         self._endpoint = pj.Endpoint()
-        self._endpoint.libCreate()
+        SipEndpoint._running = True
         try:
+            self._endpoint.libCreate()
             self._endpoint.libInit(self._configuration())
             self.info = LibraryInfo(
                 version=self._endpoint.libVersion().full,
@@ -127,21 +142,38 @@ class SipEndpoint:
         if self._endpoint is None:
             return
         endpoint, self._endpoint = self._endpoint, None
+        # PJSIP waits a second for answers to its last requests, in this thread: only if there are.
+        flags = 0 if self.legs else pj.PJSUA_DESTROY_NO_RX_MSG
         for leg in list(self.legs):
             leg.close_media()
             self._dropped.append(leg.unbind())
         self.legs.clear()
+        self._no_legs.set()
         self._account = None
         endpoint.hangupAllCalls()
         self._dropped.clear()
-        endpoint.libDestroy()
+        endpoint.libDestroy(flags)
+        # Freed now, and not with the last reference: a traceback may hold one, and PJSIP aborts the
+        # process when a second instance is made.
+        pj.Endpoint.__swig_destroy__(endpoint)
+        SipEndpoint._running = False
 
     def poll(self) -> None:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
             if self._endpoint.libHandleEvents(0) <= 0:
                 break
-        self._dropped.clear()
+        self._drop_ended()
+
+    def _drop_ended(self) -> None:
+        """Drop ended calls, except those whose slot in PJSUA another call has taken meanwhile.
+
+        pjsua2's destructor hangs up whatever call is in its slot then: an INVITE that comes in the
+        same poll as the BYE before it would be declined.
+        """
+        if self._dropped:
+            ended = (call for call in self._dropped if call is not None)
+            self._dropped = [call for call in ended if call.isActive()]
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until no leg is left (the ticks go on meanwhile); False when time ran out."""
@@ -182,7 +214,11 @@ class SipEndpoint:
         info = call.getInfo()
         leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
         leg.sip_call_id = info.callIdString
-        self._on_incoming(leg)
+        try:
+            self._on_incoming(leg)
+        except Exception:
+            log.exception("incoming_call_failed", call_id=leg.call_id)
+            leg.reject(500, "Internal Error")
 
     def _remember(self, leg: Leg) -> None:
         self.legs.add(leg)
@@ -195,10 +231,8 @@ class SipEndpoint:
             self._no_legs.set()
 
     def _identity(self) -> str:
-        return f"sip:bridge@{self._settings.public_address or self._bound_host()}:{self.port}"
-
-    def _bound_host(self) -> str:
-        return "127.0.0.1" if self._settings.host == "0.0.0.0" else self._settings.host
+        host = self._settings.public_address or self._bound_address() or "127.0.0.1"
+        return f"sip:bridge@{host}:{self.port}"
 
     def _configuration(self) -> Any:
         config = pj.EpConfig()
@@ -217,21 +251,35 @@ class SipEndpoint:
 
     def _open_transports(self) -> None:
         config = pj.TransportConfig()
-        config.boundAddress = "" if self._settings.host == "0.0.0.0" else self._settings.host
+        config.boundAddress = self._bound_address()
         config.publicAddress = self._settings.public_address or ""
-        config.port = self._settings.port
+        attempts = 1 if self._settings.port else _PORT_ATTEMPTS
+        for attempt in range(1, attempts + 1):
+            config.port = self._settings.port
+            try:
+                self._listen(config)
+                return
+            except pj.Error as error:
+                if attempt == attempts:
+                    raise InfrastructureError(
+                        f"SIP cannot listen on {self._settings.host}:{config.port}: {error.reason}",
+                        remedy="free the port, or set BRIDGE_SIP_PORT (0 takes a free one) or "
+                        "BRIDGE_SIP_HOST",
+                    ) from error
+
+    def _listen(self, config: Any) -> None:
+        """Listen on UDP, then on TCP at the same port."""
+        udp = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
+        address = self._endpoint.transportGetInfo(udp).localName
+        config.port = self.port = int(address.rsplit(":", 1)[1])
         try:
-            identifier = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
-            address = self._endpoint.transportGetInfo(identifier).localName
-            config.port = self.port = int(address.rsplit(":", 1)[1])
             self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
-        except pj.Error as error:
-            place = f"{self._settings.host}:{config.port}"
-            raise InfrastructureError(
-                f"SIP cannot listen on {place}: {error.reason}",
-                remedy="free the port, or set BRIDGE_SIP_PORT (0 takes a free one) or "
-                "BRIDGE_SIP_HOST",
-            ) from error
+        except pj.Error:
+            self._endpoint.transportClose(udp)
+            raise
+
+    def _bound_address(self) -> str:
+        return "" if self._settings.host == "0.0.0.0" else self._settings.host
 
     def _choose_codecs(self) -> None:
         for codec in self._endpoint.codecEnum2():
@@ -243,8 +291,7 @@ class SipEndpoint:
         config = pj.AccountConfig()
         config.idUri = self._identity()
         config.mediaConfig.transportConfig.port = self._settings.rtp_port_min
-        bound = "" if self._settings.host == "0.0.0.0" else self._settings.host
-        config.mediaConfig.transportConfig.boundAddress = bound
+        config.mediaConfig.transportConfig.boundAddress = self._bound_address()
         config.mediaConfig.transportConfig.publicAddress = self._settings.public_address or ""
         config.natConfig.udpKaIntervalSec = 0
         self._account = _Account(self)
@@ -252,7 +299,19 @@ class SipEndpoint:
 
 
 def user_of(uri: str) -> str:
-    """Return the user part of a SIP URI (RFC 3261 section 19.1), or the host where it has none."""
-    bare = uri.strip().strip("<>").split(";", 1)[0]
-    bare = bare.split(":", 1)[1] if ":" in bare else bare
-    return bare.split("@", 1)[0]
+    """Return who a URI calls.
+
+    Args:
+        uri: ``sip:``, ``sips:`` or ``tel:`` (RFC 3261 section 19.1, RFC 3966), perhaps in ``<>``.
+
+    Returns:
+        The user part, unescaped, without password and parameters; the host where there is no user.
+    """
+    bare = uri.strip().strip("<>")
+    scheme, colon, rest = bare.partition(":")
+    if colon and scheme.lower() in _SCHEMES:
+        bare = rest
+    user, at, host = bare.rpartition("@")
+    if at or scheme.lower() == "tel":
+        return unquote((user if at else host).split(";", 1)[0].split(":", 1)[0])
+    return re.sub(r"(:\d+)?([;?].*)?$", "", host)

@@ -5,6 +5,7 @@ dropped outside its own callbacks: an ended leg hands it to the endpoint, which 
 the poll. Listener methods are called from within the poll, too, and must return quickly.
 """
 
+import contextlib
 import enum
 import secrets
 from collections.abc import Callable, Mapping
@@ -121,7 +122,11 @@ class Leg:
             header = pj.SipHeader()
             header.hName, header.hValue = name, value
             parameters.txOption.headers.append(header)
-        self._do("hangup", lambda: self._pj_call.hangup(parameters))
+        if sip_code and self.state is LegState.INCOMING:
+            # While the INVITE is still being offered, PJSUA's hangup would lose the headers.
+            self._do("answer", lambda: self._pj_call.answer(parameters))
+        else:
+            self._do("hangup", lambda: self._pj_call.hangup(parameters))
 
     def hangup(self) -> None:
         """Send BYE (CANCEL before the answer); ending twice is no error."""
@@ -220,6 +225,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             self._leg.on_pj_media(self.getAudioMedia(index), codec)
         except Exception:
             log.exception("call_media_failed", call_id=self._leg.call_id)
+            with contextlib.suppress(TelephonyError):
+                self._leg.reject(500, "Media Failed")  # rather than dead air
 
     def onDtmfDigit(self, prm: Any) -> None:
         """Pass a digit on."""

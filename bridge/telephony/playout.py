@@ -24,7 +24,7 @@ class _Piece:
     item_id: ItemId
     content_index: int
     samples: npt.NDArray[np.int16]
-    queued_ns: int
+    queued_ns: int | None
     taken: int = 0
 
 
@@ -34,12 +34,13 @@ class Block:
 
     Attributes:
         parts: (item, content_index, 8 kHz samples) in the order they lie in the block.
-        queued_ns: when the oldest sample was queued.
+        queued_ns: when the oldest sample was queued; None if it waited through a pause, so that
+            its age says nothing about us.
     """
 
     samples: npt.NDArray[np.int16]
     parts: tuple[tuple[ItemId, int, int], ...]
-    queued_ns: int
+    queued_ns: int | None
 
 
 class Playout:
@@ -47,15 +48,30 @@ class Playout:
 
     Attributes:
         written: absolute tx position up to which the ring is laid.
+        padded: the block taken last had to be filled up with silence.
     """
 
     def __init__(self) -> None:
         self.ledger = PlayoutLedger()
         self.written = 0
-        self.paused = False
+        self.padded = False
+        self._paused = False
         self._pieces: deque[_Piece] = deque()
         self._waiting_samples = 0
         self._last_item: ItemId | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether what is queued waits (the call is on hold); what is laid plays to its end."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        if paused:
+            self._last_item = None
+            for piece in self._pieces:
+                piece.queued_ns = None
 
     @property
     def waiting_samples(self) -> int:
@@ -67,12 +83,13 @@ class Playout:
         samples = np.frombuffer(audio, dtype="<i2")
         if not len(samples):
             return
-        self._pieces.append(_Piece(item_id, content_index, samples, now_ns))
+        queued_ns = None if self._paused else now_ns
+        self._pieces.append(_Piece(item_id, content_index, samples, queued_ns))
         self._waiting_samples += len(samples)
         self.ledger.queue(item_id, content_index, len(samples) / UPSAMPLING)
 
     def continues_item(self) -> bool:
-        """Tell whether what waits belongs to the item that was laid last."""
+        """Tell whether what waits belongs to the item taken last, with no pause between."""
         return bool(self._pieces) and self._pieces[0].item_id == self._last_item
 
     def take_block(self, frame_samples: int) -> Block | None:
@@ -99,16 +116,16 @@ class Playout:
             if piece.taken == len(piece.samples):
                 self._pieces.popleft()
         self._waiting_samples -= filled
+        self.padded = filled < wanted
         self._last_item = parts[-1][0]
         return Block(block, tuple(parts), queued_ns)
 
     def laid(self, block: Block, position: int, frame_samples: int) -> None:
         """Record that a block lies in the ring from ``position`` on."""
+        self.written = position + frame_samples
         for item_id, content_index, count in block.parts:
-            if count:
-                self.ledger.append(item_id, content_index, position, count)
+            self.ledger.append(item_id, content_index, position, count)
             position += count
-        self.written = position + frame_samples - sum(count for *_, count in block.parts)
 
     def advance(self, read_position: int) -> list[PlayoutStarted | PlayoutDrained]:
         """Return what began or ended now that PJSIP has read up to ``read_position``."""

@@ -1,9 +1,10 @@
 """Media ports: the small interface between PJSIP's audio clock and the rings.
 
 One row of the arena is one call. PJSIP writes caller audio into the row of ``rx`` and takes agent
-audio from the row of ``tx``; how far it has come is in two position arrays, in samples at 8 kHz
-since the row was opened. Both step together, one conference tick (20 ms) at a time, and they step
-while the call is on hold, too. Positions are PJSIP's; everything else reads them.
+audio from the row of ``tx``; how far it has come is in two position arrays, in samples at 8 kHz.
+Positions only grow; a row that is opened again goes on from where it was. Both step together, one
+conference tick (20 ms) at a time, and they step while the call is on hold, too. Positions are
+PJSIP's; everything else reads them.
 """
 
 from typing import Protocol

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bridge.audio.resample import Downsampler, Upsampler
 from bridge.audio.rings import FRAME_SAMPLES, clear, gather, write
-from bridge.clock import Clock
+from bridge.clock import NS_PER_S, Clock
 from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.playout import UPSAMPLING, Block, Playout
@@ -23,7 +23,6 @@ from bridge.telephony.recorder import Recorder
 
 _SAFETY_SAMPLES = FRAME_SAMPLES
 """Kept free ahead of the read position: PJSIP may take a frame while we write."""
-
 
 _BURST_BEGINS = -1
 """Stands in ``Line.burst_queued_ns`` until the burst's first block is laid."""
@@ -47,11 +46,13 @@ class PumpStats:
 
     Attributes:
         overruns: caller audio was lost because the loop stood still for almost a whole ring.
-        underruns: PJSIP came to the end of an item's audio before more of it was there.
+        underruns: an item's audio had a gap, because more of it wasn't there in time.
+        late_blocks: PJSIP had passed a block's place by the time that it was laid.
     """
 
     overruns: int = 0
     underruns: int = 0
+    late_blocks: int = 0
     blocks_up: int = 0
     blocks_down: int = 0
 
@@ -154,24 +155,29 @@ class Pump:
         return line.playout.flush(int(self._ports.tx_positions[row]))
 
     def play(self, row: int, item_id: ItemId, content_index: int, audio: bytes) -> None:
-        """Queue agent audio, 24 kHz PCM; the first of a burst is laid at once, not at the tick."""
+        """Queue agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick.
+
+        Less than a frame waits for the tick: the rest of it may be on its way.
+        """
         line = self._lines[row]
-        line.playout.queue(item_id, content_index, audio, self._clock.now_ns())
-        if line.playout.written <= self._ports.tx_positions[row]:
-            self._pump_down([line], self._ports.tx_positions)
+        playout = line.playout
+        playout.queue(item_id, content_index, audio, self._clock.now_ns())
+        silent = playout.written <= self._ports.tx_positions[row]
+        if silent and playout.waiting_samples >= FRAME_SAMPLES * UPSAMPLING:
+            self._pump_down([line])
 
     def tick(self) -> None:
         """Move everything that is due."""
         lines = list(self._lines.values())
         if not lines:
             return
-        rx, tx = self._ports.rx_positions.copy(), self._ports.tx_positions.copy()
-        self._report_playout(lines, tx)
-        self._pump_up(lines, rx)
-        self._pump_down(lines, tx)
+        rx, stamps_ns = self._ports.rx_positions.copy(), self._ports.stamps_ns.copy()
+        self._report_playout(lines)
+        self._pump_up(lines, rx, stamps_ns)
+        self._pump_down(lines)
         self._record([line for line in lines if line.recorder is not None], rx)
 
-    def _pump_up(self, lines: list[Line], rx: Positions) -> None:
+    def _pump_up(self, lines: list[Line], rx: Positions, stamps_ns: Positions) -> None:
         history, block = self._up.history_samples, self._block
         capacity = self._ports.arena.length_samples - history - FRAME_SAMPLES
         for line in lines:
@@ -188,13 +194,13 @@ class Pump:
             for line, samples in zip(due, audio, strict=True):
                 line.taken += block
                 later = int(rx[line.row]) - line.taken
-                stamp_ns = int(self._ports.stamps_ns[line.row])
-                captured_ns = stamp_ns - later * 1_000_000_000 // RATE_HZ
+                captured_ns = int(stamps_ns[line.row]) - later * NS_PER_S // RATE_HZ
                 line.listener.on_caller_audio(samples.tobytes(), captured_ns)
             self.stats.blocks_up += len(due)
             due = [line for line in due if rx[line.row] - line.taken >= block]
 
-    def _pump_down(self, lines: list[Line], tx: Positions) -> None:
+    def _pump_down(self, lines: list[Line]) -> None:
+        tx = self._ports.tx_positions.copy()  # anew: what went up may have taken its time
         due = [line for line in lines if line.playout.waiting_samples and not line.playout.paused]
         while due:
             taken: list[tuple[Line, Block, int]] = []
@@ -221,11 +227,12 @@ class Pump:
     def _next_position(self, line: Line, read: int) -> int:
         """Return where the next block goes: behind what lies there, else safely ahead of PJSIP."""
         earliest = read + _SAFETY_SAMPLES
-        if line.playout.written >= earliest:
-            return line.playout.written
-        if line.playout.continues_item():
+        ran_dry = line.playout.written < earliest
+        if (ran_dry or line.playout.padded) and line.playout.continues_item():
             self.stats.underruns += 1
             line.underruns += 1
+        if not ran_dry:
+            return line.playout.written
         line.burst_queued_ns = _BURST_BEGINS
         self._down_windows[line.row] = 0
         return earliest
@@ -242,13 +249,17 @@ class Pump:
         arena = self._ports.arena
         for (line, block, position), samples in zip(taken, audio, strict=True):
             write(arena.tx, line.row, position, samples)
+            late = int(self._ports.tx_positions[line.row]) - position
+            if late > 0:  # it would be played a whole ring later
+                clear(arena.tx, line.row, position, min(late, FRAME_SAMPLES))
+                self.stats.late_blocks += 1
             line.playout.laid(block, position, FRAME_SAMPLES)
             if line.burst_queued_ns == _BURST_BEGINS:
                 line.burst_queued_ns, line.burst_starts = block.queued_ns, position
         self.stats.blocks_down += len(taken)
 
-    def _report_playout(self, lines: list[Line], tx: Positions) -> None:
-        now_ns = self._clock.now_ns()
+    def _report_playout(self, lines: list[Line]) -> None:
+        now_ns, tx = self._clock.now_ns(), self._ports.tx_positions.copy()
         for line in lines:
             read = int(tx[line.row])
             queued_ns = line.burst_queued_ns
@@ -260,11 +271,15 @@ class Pump:
 
     def _record(self, lines: list[Line], rx: Positions) -> None:
         """Give each recorder the span that both rings have stepped over."""
+        kept = self._ports.arena.length_samples - 2 * FRAME_SAMPLES  # PJSIP steps on meanwhile
         for line in lines:
             count = int(rx[line.row]) - line.recorded
             if line.recorder is None or count <= 0:
                 continue
-            count = min(count, self._ports.arena.length_samples // 2)
+            if count > kept:  # the ring has forgotten it; silence keeps the clock
+                line.recorder.append(np.zeros((count - kept, 2), dtype=np.int16))
+                line.recorded += count - kept
+                count = kept
             starts = np.array([line.recorded], dtype=np.int64)
             row = np.array([line.row])
             stereo: npt.NDArray[np.int16] = np.empty((count, 2), dtype=np.int16)

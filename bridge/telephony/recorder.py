@@ -6,6 +6,7 @@ are dropped and counted, and silence of the same length keeps the two channels o
 
 import queue
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import structlog
 
 from bridge.audio.wav import WavWriter
+from bridge.errors import InfrastructureError
 from bridge.telephony.ports import RATE_HZ
 
 log = structlog.get_logger(__name__)
@@ -21,11 +23,16 @@ _QUEUED_BLOCKS = 3000
 """About 30 s of ticks."""
 
 
+_Entry = tuple[int, npt.NDArray[np.int16]]
+"""Silent frames that are owed, then a block."""
+
+
 class Recorder:
     """Writes one call's audio to a 16-bit stereo WAV file at 8 kHz.
 
     Attributes:
         dropped_blocks: blocks that were replaced with silence.
+        samples: frames taken in, the dropped ones included.
         failed: the disk refused; the call goes on without a recording.
     """
 
@@ -34,11 +41,9 @@ class Recorder:
         self.dropped_blocks = 0
         self.samples = 0
         self.failed = False
-        self._owed_silence = 0
-        self._blocks: queue.Queue[npt.NDArray[np.int16] | None] = queue.Queue(_QUEUED_BLOCKS)
-        self._thread = threading.Thread(
-            target=self._write, name=f"recorder-{path.stem}", daemon=True
-        )
+        self._owed_samples = 0
+        self._entries: queue.Queue[_Entry | None] = queue.Queue(_QUEUED_BLOCKS)
+        self._thread = threading.Thread(target=self._run, name=f"recorder-{path.stem}", daemon=True)
         self._thread.start()
 
     def append(self, stereo: npt.NDArray[np.int16]) -> None:
@@ -46,29 +51,35 @@ class Recorder:
         self.samples += len(stereo)
         if self.failed:
             return
-        if self._owed_silence:
-            stereo = np.concatenate([np.zeros((self._owed_silence, 2), np.int16), stereo])
         try:
-            self._blocks.put_nowait(stereo)
-            self._owed_silence = 0
+            self._entries.put_nowait((self._owed_samples, stereo))
+            self._owed_samples = 0
         except queue.Full:
             self.dropped_blocks += 1
-            self._owed_silence = len(stereo)
+            self._owed_samples += len(stereo)
 
     def close(self) -> None:
         """End the file. Blocks until the last block is on disk: call it in a worker thread."""
-        self._blocks.put(None)
+        if self._owed_samples:
+            self._entries.put((self._owed_samples, np.empty((0, 2), np.int16)))
+            self._owed_samples = 0
+        self._entries.put(None)
         self._thread.join()
 
-    def _write(self) -> None:
+    def _run(self) -> None:
+        entries = iter(self._entries.get, None)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with WavWriter(self.path, channels=2, rate_hz=RATE_HZ) as wav:
-                while (block := self._blocks.get()) is not None:
-                    wav.append(block)
-            return
-        except OSError as error:
+            self._write(entries)
+        except (OSError, InfrastructureError) as error:
             self.failed = True
-            log.error("recording_failed", path=str(self.path), error=error.strerror)
-        while self._blocks.get() is not None:
-            continue
+            log.error("recording_failed", path=str(self.path), error=str(error))
+            for _ in entries:  # so that the queue never fills, and close() finds its end
+                continue
+
+    def _write(self, entries: Iterator[_Entry]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with WavWriter(self.path, channels=2, rate_hz=RATE_HZ) as wav:
+            for silent_samples, stereo in entries:
+                for start in range(0, silent_samples, RATE_HZ):
+                    wav.append(np.zeros((min(RATE_HZ, silent_samples - start), 2), np.int16))
+                wav.append(stereo)

@@ -1,12 +1,15 @@
 """A caller on two UDP sockets: enough SIP to be answered, and RTP with every arrival stamped.
 
 For tests that ask *when* something was heard: there is no jitter buffer between the wire and the
-stamp. What SIP phones do is left to real ones (baresip, SIPp, our softphone).
+stamp, and the stamp is the kernel's, so that a test which comes late to its own loop does no harm.
+What SIP phones do is left to real ones (baresip, SIPp, our softphone).
 """
 
 import asyncio
 import re
+import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,15 +22,24 @@ from bridge.audio import g711
 
 FRAME_SAMPLES = 160
 _RTP_HEADER = struct.Struct("!BBHII")
+_TIMESPEC = struct.Struct("@ll")
+_SO_TIMESTAMPNS = 35
+"""Linux; Python's socket module doesn't name it. It is the message's type, too."""
+
 _numbers = count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One RTP packet: when it came (monotonic ns) and what it holds, 8 kHz."""
+    """One RTP packet: when it came (monotonic ns) and what it holds, 8 kHz.
+
+    Attributes:
+        timestamp: RFC 3550 section 5.1, in samples.
+    """
 
     arrived_ns: int
     sequence: int
+    timestamp: int
     samples: npt.NDArray[np.int16]
 
     @property
@@ -44,17 +56,29 @@ class _Socket(asyncio.DatagramProtocol):
 
 
 class RtpCaller:
-    """One call to ``port`` on loopback; sends silence unless told what to say."""
+    """One call to ``port`` on loopback; sends silence unless told what to say.
+
+    Attributes:
+        heard: every RTP packet that came.
+        sent: RTP packets sent.
+        status: the INVITE's final status; ``final``: that response as it came.
+        ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
+    """
 
     def __init__(self, port: int) -> None:
         self.heard: list[Heard] = []
+        self.sent = 0
         self.status = 0
+        self.final = ""
         self.ended = asyncio.Event()
+        self.answers_bye = True
         self._port = port
         self._number = next(_numbers)
         self._branch = 0
         self._to_tag = ""
         self._answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._ringing = asyncio.Event()
+        self._bye_taken = asyncio.Event()
         self._changed = asyncio.Event()
         self._speech: list[bytes] = []
         self._sending: asyncio.Task[None] | None = None
@@ -64,24 +88,29 @@ class RtpCaller:
         self._sip, _ = await loop.create_datagram_endpoint(
             lambda: _Socket(self._on_sip), local_addr=("127.0.0.1", 0)
         )
-        self._rtp, _ = await loop.create_datagram_endpoint(
-            lambda: _Socket(self._on_rtp), local_addr=("127.0.0.1", 0)
-        )
+        self._rtp = _open_rtp_socket()
+        loop.add_reader(self._rtp, self._read_rtp)
         self._sip_port = self._sip.get_extra_info("sockname")[1]
-        self._rtp_port = self._rtp.get_extra_info("sockname")[1]
+        self._rtp_port = self._rtp.getsockname()[1]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self.status == 200 and not self.ended.is_set():
+        if self.status == 200 and not self.ended.is_set() and not self._bye_taken.is_set():
             self._send_request("BYE", 2)
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
         self._sip.close()
+        asyncio.get_running_loop().remove_reader(self._rtp)
         self._rtp.close()
 
     async def call(self, called: str = "support", timeout_s: float = 10.0) -> int:
         """Send an INVITE; return its final status. RTP flows from a 200 on."""
+        self.invite(called)
+        return await self.answered(timeout_s)
+
+    def invite(self, called: str = "support") -> None:
+        """Send an INVITE and wait for nothing."""
         sdp = (
             f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
             f"m=audio {self._rtp_port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
@@ -89,7 +118,31 @@ class RtpCaller:
         )
         self._called = called
         self._send_request("INVITE", 1, sdp)
-        return await asyncio.wait_for(self._answered, timeout_s)
+
+    async def ringing(self, timeout_s: float = 5.0) -> None:
+        """Wait for 180 Ringing."""
+        await asyncio.wait_for(self._ringing.wait(), timeout_s)
+
+    async def answered(self, timeout_s: float = 10.0) -> int:
+        """Wait for the INVITE's final status; return it."""
+        return await asyncio.wait_for(asyncio.shield(self._answered), timeout_s)
+
+    def cancel(self) -> None:
+        """Take the INVITE back (RFC 3261 section 9.1)."""
+        self._send_request("CANCEL", 1)
+
+    async def hang_up(self, timeout_s: float = 5.0) -> None:
+        """Send BYE and wait for its 200."""
+        self.send_bye()
+        await asyncio.wait_for(self._bye_taken.wait(), timeout_s)
+
+    def send_bye(self) -> None:
+        """Send BYE and wait for nothing."""
+        self._send_request("BYE", 2)
+
+    def header(self, name: str) -> str:
+        """Return a header of the INVITE's final response, "" if it has none such."""
+        return _header(self.final, name)
 
     def speak(self, samples: npt.NDArray[np.int16]) -> None:
         """Queue 8 kHz speech after what is being said."""
@@ -105,13 +158,15 @@ class RtpCaller:
                 await self._changed.wait()
 
     def _send_request(self, method: str, sequence: int, body: str = "") -> None:
-        self._branch += method != "ACK"
+        # An ACK to a refusal, and a CANCEL, are of the INVITE's transaction (RFC 3261 sections 9.1
+        # and 17.1.1.3); an ACK to a 200 is of none, and any branch will do.
+        self._branch += method not in {"ACK", "CANCEL"}
         target = f"sip:{self._called}@127.0.0.1:{self._port}"
         tag = f";tag={self._to_tag}" if self._to_tag else ""
         lines = [
             f"{method} {target} SIP/2.0",
             f"Via: SIP/2.0/UDP 127.0.0.1:{self._sip_port};"
-            f"branch=z9hG4bK-{self._number}-{self._branch}-{method}",
+            f"branch=z9hG4bK-{self._number}-{self._branch}",
             f"From: <sip:test@127.0.0.1:{self._sip_port}>;tag=caller{self._number}",
             f"To: <{target}>{tag}",
             f"Call-ID: rtp-caller-{self._number}-{self._sip_port}@127.0.0.1",
@@ -131,13 +186,19 @@ class RtpCaller:
             status = int(text.split(" ", 2)[1])
             if "INVITE" in _header(text, "CSeq") and status >= 200:
                 self._on_final(status, text)
+            elif "INVITE" in _header(text, "CSeq") and status == 180:
+                self._ringing.set()
+            elif "BYE" in _header(text, "CSeq"):
+                self._bye_taken.set()
         elif text.startswith("BYE"):
+            self.ended.set()
+            self._changed.set()
+            if not self.answers_bye:
+                return
             kept = ("Via", "From", "To", "Call-ID", "CSeq")
             lines = ["SIP/2.0 200 OK", *(f"{name}: {_header(text, name)}" for name in kept)]
             reply = "\r\n".join([*lines, "Content-Length: 0", "", ""])
             self._sip.sendto(reply.encode(), ("127.0.0.1", self._port))
-            self.ended.set()
-            self._changed.set()
 
     def _on_final(self, status: int, text: str) -> None:
         tag = re.search(r"tag=([^;\s]+)", _header(text, "To"))
@@ -145,18 +206,22 @@ class RtpCaller:
         self._send_request("ACK", 1)
         if self._answered.done():
             return
-        self.status = status
+        self.status, self.final = status, text
         if status == 200:
             media = re.search(r"m=audio (\d+)", text)
             assert media is not None
             self._sending = asyncio.create_task(self._keep_sending(int(media.group(1))))
         self._answered.set_result(status)
 
-    def _on_rtp(self, data: bytes) -> None:
-        _, kind, sequence, _, _ = _RTP_HEADER.unpack_from(data)
+    def _read_rtp(self) -> None:
+        try:
+            data, notes, _, _ = self._rtp.recvmsg(2048, 64)
+        except OSError:  # nothing there after all, or the other side's port is closed
+            return
+        _, kind, sequence, timestamp, _ = _RTP_HEADER.unpack_from(data)
         if kind & 0x7F == 0:
             samples = g711.decode(g711.Law.PCMU, data[_RTP_HEADER.size :])
-            self.heard.append(Heard(time.monotonic_ns(), sequence, samples))
+            self.heard.append(Heard(_arrival_ns(notes), sequence, timestamp, samples))
             self._changed.set()
 
     async def _keep_sending(self, port: int) -> None:
@@ -169,7 +234,27 @@ class RtpCaller:
                 0x80, 0, number & 0xFFFF, number * FRAME_SAMPLES & 0xFFFFFFFF, self._number
             )
             self._rtp.sendto(header + payload, ("127.0.0.1", port))
+            self.sent += 1
             await asyncio.sleep(max(0.0, start_s + (number + 1) * 0.02 - loop.time()))
+
+
+def _open_rtp_socket() -> socket.socket:
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setblocking(False)
+    if sys.platform == "linux":
+        opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    opened.bind(("127.0.0.1", 0))
+    return opened
+
+
+def _arrival_ns(notes: list[tuple[int, int, bytes]]) -> int:
+    """Return the kernel's stamp on the monotonic clock; where there is none, now."""
+    now_ns = time.monotonic_ns()
+    for level, kind, content in notes:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+            seconds, ns = map(int, _TIMESPEC.unpack_from(content))
+            return now_ns - (time.time_ns() - (seconds * 1_000_000_000 + ns))
+    return now_ns
 
 
 def _header(message: str, name: str) -> str:

@@ -22,7 +22,7 @@ from bridge.telemetry.metrics import Metrics, RtpSummary
 TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
 SETUP = ".05 .1 .2 .3 .5 .75 1 1.5 2 3 5 10 20 30"
 
-# Names, labels and buckets as in needs.md (c), and six more of our own at the end.
+# Names, labels and buckets as in needs.md (c), and seven more of our own at the end.
 EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_build_info": ("version", ""),
     "bridge_arm_info": ("arm dialect endpoint model", ""),
@@ -65,6 +65,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
         ".005 .01 .02 .03 .04 .05 .06 .08 .1 .15 .2 .5",
     ),
     "bridge_recorder_dropped_blocks_total": ("", ""),
+    "bridge_caller_audio_overruns_total": ("", ""),
     "bridge_store_pending_writes": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
@@ -131,6 +132,7 @@ def used(metrics: Metrics) -> Metrics:
     media.rtp_ended(RtpSummary(Direction.IN, 99, 1, 0, 2 * NS_PER_MS, 4.2))
     media.one_way_audio("a")
     media.underrun("a")
+    media.overrun()
     media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
     media.added_latency("a", Path.UPLINK, 25 * NS_PER_MS)
     media.recorder_dropped()

@@ -1,0 +1,230 @@
+"""`bridge serve` under test: its settings and dialplan, its records, its metrics."""
+
+import asyncio
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from bridge.config.settings import RedisSettings
+from bridge.store.reader import CallReader
+from tests.support.processes import Running, running, write_yaml
+from tests.support.waiting import wait_until
+
+Overrides = Mapping[str, object]
+Record = dict[str, Any]  # Any: what tests look at in the call's JSON
+
+ARM = "local"
+
+PLAIN_AGENT: Overrides = {
+    "instructions": "Be brief.",
+    "language": "en",
+    "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
+    "transcription": {"model": "gpt-transcribe"},
+}
+"""Waits for the caller; add a greeting or tools."""
+
+
+def write_dialplan(directory: Path, agent: Overrides = PLAIN_AGENT, **parts: object) -> Path:
+    """Write the only dialplan of a directory, which takes every call; return the directory."""
+    dialplan = {
+        "schema": "dialplan/v1",
+        "name": "test",
+        "match": [{"called": "*"}],
+        "arm": ARM,
+        "agent": dict(agent),
+        **parts,
+    }
+    write_yaml(directory / "test.yaml", dialplan)
+    return directory
+
+
+def write_settings(directory: Path, url: str, dialplans: Path, **sections: Overrides) -> Path:
+    """Write settings: loopback, free ports, one arm; ``sections`` are laid over them."""
+    settings: dict[str, dict[str, object]] = {
+        "arms": {ARM: {"url": url, "api_key_env": "SIM_KEY"}},
+        "sip": {"host": "127.0.0.1", "port": 0},
+        "http": {"port": 0},
+        "media": {"recordings_dir": str(directory / "recordings")},
+        "telemetry": {"log_format": "json"},
+    }
+    for name, section in sections.items():
+        settings[name] = {**settings.get(name, {}), **section}
+    return write_yaml(directory / "bridge.yaml", {"dialplans_dir": str(dialplans), **settings})
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """One scrape."""
+
+    samples: tuple[Sample, ...]
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the sum over the series that carry these labels; 0 where there is none."""
+        return sum(
+            each.value
+            for each in self.samples
+            if each.name == name and labels.items() <= each.labels.items()
+        )
+
+    def quantile_s(self, name: str, share: float, **labels: str) -> float:
+        """Return the upper bound of the bucket in which a quantile lies; NaN without samples."""
+        total = self.value(f"{name}_count", **labels)
+        buckets = [
+            (float(each.labels["le"]), each.value)
+            for each in self.samples
+            if each.name == f"{name}_bucket" and labels.items() <= each.labels.items()
+        ]
+        return min(
+            (bound for bound, seen in buckets if total and seen >= share * total), default=math.nan
+        )
+
+
+class Gateway:
+    """A gateway that takes calls."""
+
+    def __init__(self, process: Running, recordings: Path) -> None:
+        self.process = process
+        self.recordings = recordings
+        self.http = process.ready["http"]
+        self.node = process.ready["node"]
+        self.sip_port = int(process.ready["sip"].rsplit(":", 1)[1])
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Return status and body of an HTTP GET."""
+        return await asyncio.to_thread(_get, self.http + path)
+
+    async def metrics(self) -> Metrics:
+        """Scrape `/metrics`."""
+        _, text = await self.get("/metrics")
+        families = text_string_to_metric_families(text)
+        return Metrics(tuple(sample for family in families for sample in family.samples))
+
+    async def until_active(self, calls: int) -> None:
+        """Wait until so many calls are active."""
+
+        async def reached() -> bool:
+            return (await self.metrics()).value("bridge_calls_active") == calls
+
+        await wait_until(reached, 10.0, f"{calls} active calls")
+
+    async def records(self, count: int) -> list[Record]:
+        """Wait for the JSON records of ``count`` ended calls; return them."""
+        await wait_until(
+            lambda: len(self._written()) >= count, 10.0, f"{count} call records were not written"
+        )
+        return self._written()
+
+    async def record_of(self, call_id: str) -> Record:
+        """Wait for one call's record."""
+        path = self.recordings / f"{call_id}.json"
+        await wait_until(lambda: _read(path), 10.0, "the call's record was not written")
+        return _read(path) or {}
+
+    def _written(self) -> list[Record]:
+        records = (_read(path) for path in sorted(self.recordings.glob("*.json")))
+        return [record for record in records if record is not None]
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):  # not there, or half written
+        return None
+    return record
+
+
+def _get(url: str) -> tuple[int, str]:
+    try:
+        with urlopen(url, timeout=5.0) as response:
+            return response.status, response.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@contextmanager
+def serving(
+    directory: Path,
+    url: str,
+    dialplans: Path,
+    *,
+    preflight: bool = True,
+    redis_url: str | None = None,
+    **sections: Overrides,
+) -> Iterator[Gateway]:
+    """Run `bridge serve`; see :func:`write_settings`."""
+    settings = write_settings(directory, url, dialplans, **sections)
+    chosen = () if preflight else ("--no-preflight",)
+    environ = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
+    with running(
+        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **environ
+    ) as process:
+        yield Gateway(process, directory / "recordings")
+
+
+class CallsInRedis:
+    """What a gateway writes about its calls, read from outside."""
+
+    def __init__(self, url: str) -> None:
+        self.reader = CallReader(RedisSettings(), url)
+
+    async def __aenter__(self) -> "CallsInRedis":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.reader.aclose()
+
+    async def until_active(self, node: str) -> str:
+        """Wait for a node's one active call; return its id."""
+        found: list[str] = []
+
+        async def begun() -> bool:
+            for call_id in await self.reader.active():
+                state = await self.reader.call(call_id) or {}
+                if state.get("node") == node:
+                    found.append(call_id)
+            return bool(found)
+
+        await wait_until(begun, 10.0, "no call became active")
+        return found[0]
+
+    async def until_ended(self, call_id: str) -> dict[str, str]:
+        """Wait until a call has ended; return its hash."""
+        state: dict[str, str] = {}
+
+        async def ended() -> bool:
+            state.update(await self.reader.call(call_id) or {})
+            return "ended_at" in state
+
+        await wait_until(ended, 10.0, "the call did not end in Redis")
+        return state
+
+    async def until_spoken(self, call_id: str, speaker: str, nth: int = 1) -> str:
+        """Wait until somebody's turn is over, the agent's as the caller heard it; return its text.
+
+        Args:
+            call_id: the call.
+            speaker: `caller` or `agent`.
+            nth: which of his turns.
+
+        Raises:
+            TimeoutError: nobody said anything for 30 s.
+        """
+        seen, turns = "0", 0
+        async with asyncio.timeout(30.0):
+            while True:
+                for event_id, fields in await self.reader.events(call_id, seen, block_ms=1000):
+                    seen = event_id
+                    whole = speaker == "caller" or "heard_ms" in fields
+                    turns += fields["kind"] == "turn" and fields["speaker"] == speaker and whole
+                    if turns == nth:
+                        return fields["text"]

@@ -1,0 +1,88 @@
+"""A WebSocket relay in front of a Realtime server: sees how sessions end, and can cut them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+_LARGEST_FRAME_BYTES = 32 * 1024 * 1024
+
+
+class Relay:
+    """Passes frames both ways.
+
+    Attributes:
+        close_codes: how the gateway ended each session that is over (RFC 6455 section 7.4).
+    """
+
+    def __init__(self, target: str) -> None:
+        self.close_codes: list[int | None] = []
+        self.sessions: set[ServerConnection] = set()
+        self._target = target.removesuffix("/v1/realtime")
+
+    def cut(self) -> None:
+        """Break every connection without a word, as a network does."""
+        for session in self.sessions:
+            session.transport.abort()
+
+    def freeze(self) -> None:
+        """Take nothing any more, not even a close: an endpoint that hangs."""
+        for session in self.sessions:
+            session.transport.pause_reading()
+
+    async def serve(self, session: ServerConnection) -> None:
+        """Relay one session to its end."""
+        request = session.request
+        assert request is not None
+        headers = {"Authorization": request.headers["Authorization"]}
+        self.sessions.add(session)
+        async with connect(
+            self._target + request.path, additional_headers=headers, max_size=_LARGEST_FRAME_BYTES
+        ) as upstream:
+            down = asyncio.create_task(_pass_on(upstream, session), name="relay down")
+            await _pass_on(session, upstream)
+            down.cancel()
+            await asyncio.gather(down, return_exceptions=True)
+        self.sessions.discard(session)
+        self.close_codes.append(session.close_code)
+
+
+async def _pass_on(
+    source: ServerConnection | ClientConnection, sink: ServerConnection | ClientConnection
+) -> None:
+    try:
+        async for frame in source:
+            await sink.send(frame)
+    except ConnectionClosed:
+        return
+
+
+@asynccontextmanager
+async def relaying(target: str) -> AsyncIterator[tuple[Relay, str]]:
+    """Serve a relay; give it and its URL."""
+    relay = Relay(target)
+    async with serve(
+        relay.serve, "127.0.0.1", 0, compression=None, max_size=_LARGEST_FRAME_BYTES
+    ) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield relay, f"ws://127.0.0.1:{port}/v1/realtime"
+        relay.cut()  # a frozen session would not take our close
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Accept connections and never say a word; give the URL, and an event: somebody came."""
+    connected = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        while await reader.read(65536):
+            continue
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime", connected

@@ -1,0 +1,142 @@
+"""RTP by hand (RFC 3550, RFC 3551, RFC 4733): one UDP port that speaks, listens and presses keys.
+
+Sends one packet every 20 ms from :meth:`RtpPeer.stream` on, silence where nothing was given to it.
+Samples are int16 at 8 kHz.
+"""
+
+import asyncio
+import struct
+from collections import deque
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.audio import g711
+
+FRAME_SAMPLES = 160
+PTIME_S = 0.02
+TELEPHONE_EVENT = 101
+"""The dynamic payload type that our offers give to telephone-event."""
+
+_HEADER = struct.Struct("!BBHII")
+_EVENT = struct.Struct("!BBH")
+_EVENTS = "0123456789*#ABCD"
+_EVENT_UPDATES, _EVENT_ENDS = 4, 3
+"""80 ms of a key; the packet that ends it is sent three times (RFC 4733 section 2.5.1.4)."""
+
+_LAWS = {0: g711.Law.PCMU, 8: g711.Law.PCMA}
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One RTP packet without extensions."""
+
+    payload_type: int
+    marker: bool
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+    def encode(self) -> bytes:
+        kind = self.payload_type | self.marker << 7
+        head = _HEADER.pack(
+            0x80, kind, self.sequence & 0xFFFF, self.timestamp & 0xFFFFFFFF, self.ssrc
+        )
+        return head + self.payload
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Packet":
+        _, kind, sequence, timestamp, ssrc = _HEADER.unpack_from(data)
+        payload = data[_HEADER.size :]
+        return cls(kind & 0x7F, bool(kind & 0x80), sequence, timestamp, ssrc, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What one 20 ms slot carries; ``age_samples`` is how long ago its event began."""
+
+    payload_type: int
+    payload: bytes
+    marker: bool = False
+    age_samples: int = 0
+
+
+class RtpPeer(asyncio.DatagramProtocol):
+    """A port on loopback; open it with ``async with``.
+
+    Attributes:
+        payload_type: of the audio that is sent, 0 (PCMU) or 8 (PCMA); may change at any time.
+        packets: all that came in.
+    """
+
+    def __init__(self, payload_type: int = 0) -> None:
+        self.payload_type = payload_type
+        self.port = 0
+        self.packets: list[Packet] = []
+        self._slots: deque[_Due] = deque()
+        self._transport: asyncio.DatagramTransport
+        self._sending: asyncio.Task[None] | None = None
+        self._to = ("127.0.0.1", 0)
+
+    async def __aenter__(self) -> "RtpPeer":
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=("127.0.0.1", 0)
+        )
+        self.port = self._transport.get_extra_info("sockname")[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+        self._transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.packets.append(Packet.decode(data))
+
+    def stream(self, port: int) -> None:
+        """Send to ``port`` from now on; again to send elsewhere."""
+        self._to = ("127.0.0.1", port)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send(), name="rtp-peer")
+
+    def say(self, samples: npt.NDArray[np.int16]) -> None:
+        """Queue audio, in the codec that is set now."""
+        padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
+        for frame in padded.reshape(-1, FRAME_SAMPLES):
+            payload = g711.encode(_LAWS[self.payload_type], frame)
+            self._slots.append(_Due(self.payload_type, payload))
+
+    def press(self, digits: str) -> None:
+        """Queue keys as telephone-events, with a frame of silence after each."""
+        for digit in digits:
+            event = _EVENTS.index(digit)
+            for number in range(_EVENT_UPDATES + _EVENT_ENDS):
+                end = number >= _EVENT_UPDATES
+                duration = min(number + 1, _EVENT_UPDATES) * FRAME_SAMPLES
+                payload = _EVENT.pack(event, end << 7 | 10, duration)
+                age = number * FRAME_SAMPLES
+                self._slots.append(_Due(TELEPHONE_EVENT, payload, number == 0, age))
+            self.say(np.zeros(FRAME_SAMPLES, dtype=np.int16))
+
+    def heard(self, payload_type: int, since: int = 0) -> npt.NDArray[np.int16]:
+        """Return the audio of one codec, (n,) int16, from packet number ``since`` on."""
+        audio = b"".join(p.payload for p in self.packets[since:] if p.payload_type == payload_type)
+        return g711.decode(_LAWS[payload_type], audio)
+
+    async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
+        silence = np.zeros(FRAME_SAMPLES, dtype=np.int16)
+        for number in count():
+            if not self._slots:
+                self.say(silence)
+            due = self._slots.popleft()
+            timestamp = number * FRAME_SAMPLES - due.age_samples
+            packet = Packet(due.payload_type, due.marker, number, timestamp, self.port, due.payload)
+            self._transport.sendto(packet.encode(), self._to)
+            await asyncio.sleep(start_s + (number + 1) * PTIME_S - loop.time())

@@ -1,0 +1,358 @@
+"""SIP by hand (RFC 3261) on one UDP socket: what a test needs to say exactly, and nothing more.
+
+A :class:`SipPeer` places calls to one server on loopback and takes calls from it. ACKs and answers
+to BYE go out by themselves; the rest is what the test asks for. There are no retransmissions:
+loopback loses nothing.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Literal
+
+_numbers = count(1)
+_TIMEOUT_S = 5.0
+
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+_CODECS = {0: "PCMU", 8: "PCMA"}
+
+
+def audio_sdp(
+    port: int,
+    payload_types: tuple[int, ...] = (0, 8),
+    *,
+    direction: Direction = "sendrecv",
+    address: str = "127.0.0.1",
+    version: int = 1,
+) -> str:
+    """Return a description of one audio stream (RFC 4566), telephone-event included.
+
+    Args:
+        port: where RTP is awaited.
+        payload_types: codecs in order of preference: 0 is PCMU, 8 is PCMA.
+        direction: ``sendonly`` or ``inactive`` is hold (RFC 3264 section 8.4).
+        address: ``0.0.0.0`` is hold as RFC 2543 did it.
+        version: of the session; each new offer needs a higher one (RFC 3264 section 8).
+    """
+    formats = " ".join(str(number) for number in payload_types)
+    lines = [
+        "v=0",
+        f"o=- 1 {version} IN IP4 127.0.0.1",
+        "s=-",
+        f"c=IN IP4 {address}",
+        "t=0 0",
+        f"m=audio {port} RTP/AVP {formats} 101",
+        *(f"a=rtpmap:{number} {_CODECS[number]}/8000" for number in payload_types),
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-16",
+        "a=ptime:20",
+        f"a={direction}",
+    ]
+    return "".join(line + "\r\n" for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request or response."""
+
+    start: str
+    headers: tuple[tuple[str, str], ...]
+    body: str = ""
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Message":
+        head, _, body = data.decode().partition("\r\n\r\n")
+        start, *lines = head.split("\r\n")
+        pairs = (line.partition(":") for line in lines)
+        return cls(start, tuple((name.strip(), value.strip()) for name, _, value in pairs), body)
+
+    @property
+    def status(self) -> int:
+        """Status code; 0 of a request."""
+        return int(self.start.split(" ", 2)[1]) if self.start.startswith("SIP/2.0") else 0
+
+    @property
+    def method(self) -> str:
+        """Method; of a response the one that it answers."""
+        return self.header("CSeq").split(" ")[1]
+
+    @property
+    def branch(self) -> str:
+        return _parameter(self.header("Via"), "branch")
+
+    @property
+    def media_port(self) -> int:
+        """RTP port of the audio stream in the SDP."""
+        return int(self._in_body(r"^m=audio (\d+) "))
+
+    @property
+    def codec(self) -> int:
+        """Payload type that the SDP puts first."""
+        return int(self._in_body(r"^m=audio \d+ \S+ (\d+)"))
+
+    @property
+    def direction(self) -> str:
+        """Direction in the SDP; sendrecv where it says none (RFC 3264 section 5.1)."""
+        found = re.search(r"^a=(sendrecv|sendonly|recvonly|inactive)\r?$", self.body, re.M)
+        return found.group(1) if found else "sendrecv"
+
+    def header(self, name: str) -> str:
+        """Return the first value of a header, or the empty string."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), "")
+
+    def encode(self) -> bytes:
+        lines = [self.start, *(f"{name}: {value}" for name, value in self.headers)]
+        if self.body:
+            lines.append("Content-Type: application/sdp")
+        lines += [f"Content-Length: {len(self.body)}", "", self.body]
+        return "\r\n".join(lines).encode()
+
+    def _in_body(self, pattern: str) -> str:
+        found = re.search(pattern, self.body, re.M)
+        assert found is not None, f"no {pattern} in the SDP of {self.start}"
+        return found.group(1)
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """A request of ours and what was answered."""
+
+    request: Message
+    final: asyncio.Future[Message]
+    provisional: list[int] = field(default_factory=list)
+
+
+class Dialog:
+    """One call, seen from the test's side.
+
+    Attributes:
+        answer: the 2xx that established the call, once it is there.
+        provisional: status codes below 200 of the first INVITE, in order.
+        offers: SDP of the re-INVITEs that the far end sent.
+        ended: set when the far end sent BYE.
+    """
+
+    def __init__(self, peer: "SipPeer", called: str, sdp: str) -> None:
+        self.sdp = sdp
+        self.offers: list[Message] = []
+        self.ended = asyncio.Event()
+        self.answer: Message | None = None
+        self.number = next(_numbers)
+        self.call_id = f"test-{self.number}-{peer.port}@127.0.0.1"
+        self._peer = peer
+        self._uri = f"sip:{called}@127.0.0.1:{peer.server_port}"
+        self._target = self._uri
+        self._local = f"<sip:test@127.0.0.1:{peer.port}>;tag=local{self.number}"
+        self._remote = f"<{self._uri}>"
+        self._sequence = 0
+        self._invite: _Transaction | None = None
+
+    @property
+    def provisional(self) -> list[int]:
+        return self._invite.provisional if self._invite else []
+
+    def invite(self) -> None:
+        """Send the INVITE."""
+        self._invite = self._request("INVITE", self.sdp)
+
+    def repeat_invite(self) -> None:
+        """Send the INVITE again, as a caller over UDP does who has heard nothing."""
+        assert self._invite is not None
+        self._peer.transmit(self._invite.request)
+
+    async def final(self, timeout_s: float = _TIMEOUT_S) -> Message:
+        """Wait for the final response to the INVITE."""
+        assert self._invite is not None
+        return await self._await_final(self._invite, timeout_s)
+
+    async def reinvite(self, sdp: str) -> Message:
+        """Make a new offer; return the final response."""
+        self.sdp = sdp
+        return await self._await_final(self._request("INVITE", sdp))
+
+    async def cancel(self) -> Message:
+        """Send CANCEL; return what it is answered with (the INVITE gets its own answer)."""
+        assert self._invite is not None
+        invite = self._invite.request
+        start = invite.start.replace("INVITE", "CANCEL", 1)
+        sequence = invite.header("CSeq").split(" ")[0]
+        headers = _replaced(invite.headers, {"CSeq": f"{sequence} CANCEL"})
+        return await self._await_final(self._peer.send(Message(start, headers)))
+
+    async def bye(self) -> Message:
+        """End the call; return the response to the BYE."""
+        return await self._await_final(self._request("BYE"))
+
+    def on_success(self, response: Message) -> None:
+        """Take a 2xx to an INVITE of ours: it makes the dialog, and each copy wants an ACK."""
+        self.answer = response
+        self._remote = response.header("To")
+        self._target = response.header("Contact").strip("<>").split(">")[0]
+        number = int(response.header("CSeq").split(" ")[0])
+        self._peer.transmit(self._message("ACK", number))
+
+    def _request(self, method: str, body: str = "") -> _Transaction:
+        self._sequence += 1
+        return self._peer.send(self._message(method, self._sequence, body))
+
+    def _message(self, method: str, sequence: int, body: str = "") -> Message:
+        headers = (
+            ("Via", self._peer.new_via()),
+            ("Max-Forwards", "70"),
+            ("From", self._local),
+            ("To", self._remote),
+            ("Call-ID", self.call_id),
+            ("CSeq", f"{sequence} {method}"),
+            ("Contact", f"<sip:test@127.0.0.1:{self._peer.port}>"),
+        )
+        return Message(f"{method} {self._target} SIP/2.0", headers, body)
+
+    async def _await_final(self, sent: _Transaction, timeout_s: float = _TIMEOUT_S) -> Message:
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.shield(sent.final)
+
+
+class SipPeer(asyncio.DatagramProtocol):
+    """A SIP socket on loopback, talking to one server; open it with ``async with``.
+
+    Attributes:
+        port: its own.
+        calls_in: calls that the server placed to us.
+        on_call: given each new inbound call's INVITE, returns the status and SDP of the answer.
+    """
+
+    def __init__(self, server_port: int) -> None:
+        self.server_port = server_port
+        self.port = 0
+        self.calls_in: list[Dialog] = []
+        self.on_call: Callable[[Message], tuple[int, str]] = lambda invite: (480, "")
+        self._dialogs: dict[str, Dialog] = {}
+        self._sent: dict[tuple[str, str], _Transaction] = {}
+        self._branches = count(1)
+        self._transport: asyncio.DatagramTransport
+
+    async def __aenter__(self) -> "SipPeer":
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=("127.0.0.1", 0)
+        )
+        self.port = self._transport.get_extra_info("sockname")[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._transport.close()
+
+    def call(self, called: str, sdp: str) -> Dialog:
+        """Send an INVITE."""
+        dialog = Dialog(self, called, sdp)
+        self._dialogs[dialog.call_id] = dialog
+        dialog.invite()
+        return dialog
+
+    async def options(self) -> Message:
+        """Ask the server what it can do; return the response."""
+        number = next(_numbers)
+        uri = f"sip:127.0.0.1:{self.server_port}"
+        headers = (
+            ("Via", self.new_via()),
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:test@127.0.0.1:{self.port}>;tag=local{number}"),
+            ("To", f"<{uri}>"),
+            ("Call-ID", f"test-{number}-{self.port}@127.0.0.1"),
+            ("CSeq", "1 OPTIONS"),
+        )
+        sent = self.send(Message(f"OPTIONS {uri} SIP/2.0", headers))
+        async with asyncio.timeout(_TIMEOUT_S):
+            return await sent.final
+
+    def new_via(self) -> str:
+        branch = f"z9hG4bK-{self.port}-{next(self._branches)}"
+        return f"SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch}"
+
+    def send(self, request: Message) -> _Transaction:
+        """Send a request and await what is answered."""
+        sent = _Transaction(request, asyncio.get_running_loop().create_future())
+        self._sent[request.branch, request.method] = sent
+        self.transmit(request)
+        return sent
+
+    def transmit(self, message: Message) -> None:
+        self._transport.sendto(message.encode(), ("127.0.0.1", self.server_port))
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        message = Message.parse(data)
+        if message.status:
+            self._on_response(message)
+        else:
+            self._on_request(message)
+
+    def _on_response(self, response: Message) -> None:
+        sent = self._sent.get((response.branch, response.method))
+        if sent is None:
+            return
+        if response.status < 200:
+            sent.provisional.append(response.status)
+            return
+        if response.method == "INVITE":
+            self._acknowledge(sent.request, response)
+        if not sent.final.done():
+            sent.final.set_result(response)
+
+    def _acknowledge(self, invite: Message, response: Message) -> None:
+        if response.status < 300:
+            self._dialogs[response.header("Call-ID")].on_success(response)
+            return
+        # Of a failure the ACK belongs to the INVITE's own transaction (RFC 3261 17.1.1.3).
+        sequence = invite.header("CSeq").split(" ")[0]
+        changed = {"CSeq": f"{sequence} ACK", "To": response.header("To")}
+        start = invite.start.replace("INVITE", "ACK", 1)
+        self.transmit(Message(start, _replaced(invite.headers, changed)))
+
+    def _on_request(self, request: Message) -> None:
+        dialog = self._dialogs.get(request.header("Call-ID"))
+        match request.method:
+            case "ACK":
+                return
+            case "BYE" if dialog is not None:
+                self._respond(request, 200)
+                dialog.ended.set()
+            case "INVITE" if dialog is not None:
+                dialog.offers.append(request)
+                self._respond(request, 200, dialog.sdp)
+            case "INVITE":
+                self._take_call(request)
+            case "CANCEL":
+                self._respond(request, 200)
+            case _:
+                self._respond(request, 481)
+
+    def _take_call(self, invite: Message) -> None:
+        status, sdp = self.on_call(invite)
+        if status < 300:
+            dialog = Dialog(self, "test", sdp)
+            self._dialogs[invite.header("Call-ID")] = dialog
+            self.calls_in.append(dialog)
+            self._respond(invite, 180)
+        self._respond(invite, status, sdp)
+
+    def _respond(self, request: Message, status: int, sdp: str = "") -> None:
+        to = request.header("To")
+        tagged = to if "tag=" in to else f"{to};tag=answer{self.port}"
+        kept = [(name, value) for name, value in request.headers if name.lower() == "via"]
+        kept += [(name, request.header(name)) for name in ("From", "Call-ID", "CSeq")]
+        contact = ("Contact", f"<sip:test@127.0.0.1:{self.port}>")
+        self.transmit(Message(f"SIP/2.0 {status} Test", (*kept, ("To", tagged), contact), sdp))
+
+
+def _parameter(header: str, name: str) -> str:
+    found = re.search(rf";\s*{name}=([^;,\s]+)", header)
+    return found.group(1) if found else ""
+
+
+def _replaced(
+    headers: tuple[tuple[str, str], ...], changed: dict[str, str]
+) -> tuple[tuple[str, str], ...]:
+    return tuple((name, changed.get(name, value)) for name, value in headers)

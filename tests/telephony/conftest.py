@@ -1,0 +1,40 @@
+"""PJSIP for one test, started and taken down around it."""
+
+import gc
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from bridge.config.settings import SipSettings
+from tests.support.sip import SipPeer
+from tests.telephony.rig import Rig
+
+
+@pytest.fixture
+def garbage_in_this_thread() -> Iterator[None]:
+    """Keep the collector out of PJSIP's threads, as the gateway does (`bridge.app.garbage`)."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+
+
+@pytest.fixture
+async def rig(garbage_in_this_thread: None) -> AsyncIterator[Rig]:
+    """A started endpoint on a free port; every row must be back at the end."""
+    rig = Rig(SipSettings(host="127.0.0.1", port=0))
+    rig.start()
+    try:
+        yield rig
+    finally:
+        rig.stop()
+    assert rig.free_rows == rig.endpoint.info.call_limit
+    assert not rig.endpoint.legs
+
+
+@pytest.fixture
+async def peer(rig: Rig) -> AsyncIterator[SipPeer]:
+    """A SIP socket that talks to the endpoint."""
+    async with SipPeer(rig.endpoint.port) as peer:
+        yield peer

@@ -1,0 +1,149 @@
+"""PJSIP in the test's process, ticked by its loop, with a listener that keeps what each call did.
+
+There is one PJSIP in a process at a time: a test has one :class:`Rig`.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bridge.clock import SystemClock
+from bridge.config.settings import SipSettings
+from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.realtime.ids import ItemId
+from bridge.telephony.endpoint import SipEndpoint
+from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.pump import Line, Pump
+from bridge.telephony.tick import Ticker
+from tests.audio.signals import tone
+from tests.support.waiting import wait_until
+from tests.telephony.fake_ports import AGENT_HZ, Sound
+
+_TICK_MS = 10
+
+
+class Call:
+    """One leg's listener. Takes up its audio when media flows, as the gateway does.
+
+    Attributes:
+        media: what ``on_media`` was told, in order.
+        pieces: caller audio, 24 kHz.
+    """
+
+    def __init__(self, leg: Leg, pump: Pump) -> None:
+        self.leg = leg
+        self.states: list[LegState] = []
+        self.media: list[bool] = []
+        self.digits = ""
+        self.pieces: list[Sound] = []
+        self.playout: list[PlayoutStarted | PlayoutDrained] = []
+        self._pump = pump
+        self._line: Line | None = None
+        leg.listener = self
+        leg.before_row_closes(self._let_line_go)
+
+    @property
+    def ended(self) -> bool:
+        return LegState.DISCONNECTED in self.states
+
+    @property
+    def row(self) -> int:
+        assert self.leg.row is not None, "the call has no media"
+        return self.leg.row
+
+    def heard_since(self, piece: int) -> Sound:
+        """Return caller audio from a piece on, 24 kHz."""
+        return np.concatenate([np.empty(0, np.int16), *self.pieces[piece:]])
+
+    async def hear(self, ms: int) -> Sound:
+        """Wait for so much more caller audio and return it, 24 kHz."""
+        first, pieces = len(self.pieces), ms // 20
+        await wait_until(
+            lambda: len(self.pieces) >= first + pieces, ms / 1000 + 5, "no caller audio"
+        )
+        return self.heard_since(first)
+
+    def play_tone(self, hz: float, ms: int, item: str = "item") -> None:
+        sound = tone(hz, AGENT_HZ, AGENT_HZ * ms // 1000, amplitude=8000)
+        self._pump.play(self.row, ItemId(item), 0, sound.astype("<i2").tobytes())
+
+    async def until(self, condition: Callable[[], object], what: str) -> None:
+        await wait_until(condition, 5.0, f"{what} did not happen ({self.states}, {self.media})")
+
+    def on_state(self, state: LegState) -> None:
+        self.states.append(state)
+
+    def on_media(self, flowing: bool) -> None:
+        self.media.append(flowing)
+        if self._line is None:
+            self._line = self._pump.add(self.row, self)
+        else:
+            self._line.playout.paused = not flowing
+
+    def on_digit(self, digit: str) -> None:
+        self.digits += digit
+
+    def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
+        self.pieces.append(np.frombuffer(audio, dtype="<i2").astype(np.int16))
+
+    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
+        self.playout.append(event)
+
+    def _let_line_go(self, row: int) -> None:
+        self._pump.remove(row)
+        self._line = None
+
+
+class Rig:
+    """An endpoint, its pump and its tick.
+
+    Attributes:
+        calls: every call that came in, in order.
+        take: what is done with a new call; answers it unless the test says otherwise.
+        refusal: what the door says to a new INVITE.
+    """
+
+    def __init__(self, settings: SipSettings) -> None:
+        self.calls: list[Call] = []
+        self.take: Callable[[Call], None] = lambda call: call.leg.answer()
+        self.refusal: Callable[[], str | None] = lambda: None
+        self.endpoint = SipEndpoint(
+            settings, on_incoming=self._on_incoming, refusal=lambda: self.refusal()
+        )
+        self.pump: Pump
+        self._ticker: Ticker | None = None
+
+    @property
+    def free_rows(self) -> int:
+        return self.endpoint.ports.arena.free_rows
+
+    def start(self) -> None:
+        self.endpoint.start()
+        clock = SystemClock()
+        self.pump = Pump(self.endpoint.ports, clock, append_ms=20, ahead_ms=200)
+        self._ticker = Ticker(
+            self._tick, period_ms=_TICK_MS, clock=clock, on_lag=lambda lag_ns: None
+        )
+        self._ticker.start()
+
+    def stop(self) -> None:
+        if self._ticker is not None:
+            self._ticker.stop()
+        self.endpoint.stop()
+
+    async def call_in(self, number: int = 0) -> Call:
+        """Wait for a call to come in, counted from 0."""
+        await wait_until(lambda: len(self.calls) > number, 5.0, f"call {number} did not come")
+        return self.calls[number]
+
+    def dial(self, uri: str) -> Call:
+        return Call(self.endpoint.dial(uri), self.pump)
+
+    def _tick(self) -> None:
+        self.endpoint.poll()
+        self.pump.tick()
+
+    def _on_incoming(self, leg: Leg) -> None:
+        call = Call(leg, self.pump)
+        self.calls.append(call)
+        self.take(call)

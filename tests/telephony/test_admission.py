@@ -1,0 +1,91 @@
+"""The door: 503 with Retry-After when full, never PJSUA's 486 (RFC 3261 section 21.5.4)."""
+
+import pytest
+
+from tests.support.sip import Dialog, SipPeer, audio_sdp
+from tests.telephony.rig import Rig
+
+pytestmark = pytest.mark.sip
+
+SDP = audio_sdp(40_000)
+
+
+@pytest.fixture
+def limited(rig: Rig) -> Rig:
+    """The endpoint behind the rule that the gateway has."""
+
+    def refusal() -> str | None:
+        full = len(rig.endpoint.legs) >= rig.endpoint.info.call_limit
+        return "At Capacity" if full else None
+
+    rig.refusal = refusal
+    return rig
+
+
+async def fill(rig: Rig, peer: SipPeer) -> list[Dialog]:
+    dialogs = [peer.call("support", SDP) for _ in range(rig.endpoint.info.call_limit)]
+    for dialog in dialogs:
+        assert (await dialog.final()).status == 200
+    return dialogs
+
+
+async def test_one_call_too_many_gets_503_with_retry_after(limited: Rig, peer: SipPeer) -> None:
+    dialogs = await fill(limited, peer)
+    refused = peer.call("support", SDP)
+    final = await refused.final()
+    assert final.start == "SIP/2.0 503 At Capacity"
+    assert final.header("Retry-After") == "10"
+    assert limited.endpoint.refused == 1
+    assert len(limited.calls) == len(dialogs)
+
+
+async def test_a_call_that_ends_makes_room_for_one(limited: Rig, peer: SipPeer) -> None:
+    dialogs = await fill(limited, peer)
+    for _ in range(3):
+        assert (await peer.call("support", SDP).final()).status == 503
+        assert (await dialogs.pop().bye()).status == 200
+        dialog = peer.call("support", SDP)
+        assert (await dialog.final()).status == 200
+        dialogs.append(dialog)
+    assert limited.endpoint.refused == 3
+    assert limited.free_rows == 0
+
+
+async def test_calls_that_are_not_answered_yet_take_room_too(limited: Rig, peer: SipPeer) -> None:
+    limited.take = lambda call: call.leg.ring()
+    limit = limited.endpoint.info.call_limit
+    ringing = [peer.call("support", SDP) for _ in range(limit)]
+    await limited.call_in(limit - 1)
+    assert (await peer.call("support", SDP).final()).status == 503
+    for dialog in ringing:
+        await dialog.cancel()
+
+
+async def test_calls_that_are_up_go_on_while_the_door_is_shut(limited: Rig, peer: SipPeer) -> None:
+    dialogs = await fill(limited, peer)
+    limited.refusal = lambda: "Shutting Down"
+    assert (await peer.options()).status == 200
+    held = audio_sdp(40_000, direction="sendonly", version=2)
+    assert (await dialogs[0].reinvite(held)).status == 200
+    assert (await dialogs[0].bye()).status == 200
+    final = await peer.call("support", SDP).final()
+    assert final.start == "SIP/2.0 503 Shutting Down"
+
+
+async def test_a_repeated_invite_is_refused_once(limited: Rig, peer: SipPeer) -> None:
+    """UDP callers repeat an INVITE until they hear something."""
+    limited.refusal = lambda: "Shutting Down"
+    dialog = peer.call("support", SDP)
+    dialog.repeat_invite()
+    assert (await dialog.final()).status == 503
+    assert (await peer.options()).status == 200  # whatever was sent before has been dealt with
+    assert limited.endpoint.refused == 1
+
+
+async def test_a_door_that_fails_lets_in(limited: Rig, peer: SipPeer) -> None:
+    def fail() -> str | None:
+        raise RuntimeError("a bug")
+
+    limited.refusal = fail
+    assert (await peer.call("support", SDP).final()).status == 200
+    assert limited.endpoint.refused == 0

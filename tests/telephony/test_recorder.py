@@ -1,0 +1,195 @@
+"""The recorder: exact content, a clock that dropped blocks don't move, and a disk that may fail."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridge.audio.rings import FRAME_SAMPLES
+from bridge.audio.wav import WavWriter, read_wav
+from bridge.clock import ManualClock
+from bridge.realtime.ids import ItemId
+from bridge.telephony import recorder as recorder_module
+from bridge.telephony.pump import Pump
+from bridge.telephony.recorder import Recorder
+from tests.audio.signals import noise, tone
+from tests.telephony.fake_ports import AGENT_HZ, Ear, FakePorts, Sound
+
+WITHIN_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+def stereo(samples: int, seed: int) -> Sound:
+    return noise(samples * 2, seed).reshape(-1, 2)
+
+
+def close(recorder: Recorder) -> None:
+    """Close within a bound: a close that hangs must fail the test, not stop it."""
+    closing = threading.Thread(target=recorder.close, daemon=True)
+    closing.start()
+    closing.join(WITHIN_S)
+    assert not closing.is_alive(), "close() hangs"
+
+
+def use_writer(monkeypatch: pytest.MonkeyPatch, writer: type[WavWriter]) -> None:
+    monkeypatch.setattr(recorder_module, "WavWriter", writer)
+
+
+def test_the_file_holds_what_was_appended(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "call.wav"
+    recorder = Recorder(path)
+    blocks = [stereo(n, seed=n) for n in (80, 160, 1, 4000)]
+    for block in blocks:
+        recorder.append(block)
+    close(recorder)
+    samples, rate_hz = read_wav(path)
+    assert rate_hz == 8000
+    np.testing.assert_array_equal(samples, np.concatenate(blocks))
+    assert recorder.samples == len(samples)
+    assert not recorder.failed
+
+
+def test_an_empty_recording_is_a_valid_file(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "call.wav")
+    close(recorder)
+    assert read_wav(recorder.path)[0].shape == (0, 2)
+
+
+@pytest.mark.parametrize("blocks_after", [0, 1])
+def test_a_slow_disk_drops_blocks_and_keeps_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks_after: int
+) -> None:
+    """Dropped blocks are silent in the file, also when nothing comes after them."""
+    writing, disk_goes_on = threading.Event(), threading.Event()
+
+    class SlowWriter(WavWriter):
+        def append(self, samples: Sound) -> None:
+            writing.set()
+            assert disk_goes_on.wait(WITHIN_S)
+            super().append(samples)
+
+    use_writer(monkeypatch, SlowWriter)
+    monkeypatch.setattr(recorder_module, "_QUEUED_BLOCKS", 3)
+    recorder = Recorder(tmp_path / "call.wav")
+    blocks = [stereo(FRAME_SAMPLES * 100, seed=n) for n in range(7)]
+    recorder.append(blocks[0])
+    assert writing.wait(WITHIN_S)  # the first is in the writer's hands, three more find room
+    for block in blocks[1:]:
+        recorder.append(block)
+    assert recorder.dropped_blocks == 3
+    disk_goes_on.set()
+    while recorder._entries.qsize():
+        threading.Event().wait(0.001)
+    for block in blocks[:blocks_after]:
+        recorder.append(block)
+    close(recorder)
+    samples, _ = read_wav(recorder.path)
+    silent = [np.zeros_like(block) for block in blocks[4:]]
+    np.testing.assert_array_equal(
+        samples, np.concatenate([*blocks[:4], *silent, *blocks[:blocks_after]])
+    )
+    assert recorder.samples == len(samples)
+
+
+def folder_is_a_file(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.touch()
+
+
+def file_is_a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [folder_is_a_file, file_is_a_folder])
+def test_a_file_that_cannot_be_opened_fails_the_recording_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], None]
+) -> None:
+    monkeypatch.setattr(recorder_module, "_QUEUED_BLOCKS", 3)
+    path = tmp_path / "calls" / "call.wav"
+    path.parent.mkdir()
+    spoil(path)
+    recorder = Recorder(path)
+    for seed in range(20):
+        recorder.append(stereo(160, seed))
+    close(recorder)
+    assert recorder.failed
+    recorder.append(stereo(160, seed=0))
+
+
+class FullDisk(WavWriter):
+    def append(self, samples: Sound) -> None:
+        raise OSError(28, "No space left on device")
+
+
+class FullDiskAtTheEnd(WavWriter):
+    def close(self) -> None:
+        self._file.close()
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("writer", [FullDisk, FullDiskAtTheEnd])
+def test_a_disk_that_fills_up_fails_the_recording_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: type[WavWriter]
+) -> None:
+    use_writer(monkeypatch, writer)
+    recorder = Recorder(tmp_path / "call.wav")
+    recorder.append(stereo(160, seed=1))
+    close(recorder)
+    assert recorder.failed
+
+
+# With the pump: both channels on one clock
+
+
+def test_both_channels_lie_where_they_were_heard(tmp_path: Path) -> None:
+    clock = ManualClock()
+    ports = FakePorts(clock, first_position=32_000)
+    pump = Pump(ports, clock, append_ms=20, ahead_ms=200)
+    row = ports.open_row()
+    ports.step(5, then=pump.tick)
+    before = len(ports.taken(row))
+    recorder = Recorder(tmp_path / "call.wav")
+    pump.add(row, Ear(), recorder)
+    said = tone(300, 8000, FRAME_SAMPLES * 50)
+    ports.say(row, said)
+    ports.step(10, then=pump.tick)
+    pump.play(row, ItemId("item"), 0, tone(900, AGENT_HZ, AGENT_HZ // 2).astype("<i2").tobytes())
+    ports.step(20, then=pump.tick)
+    ports.step(7)  # a stall, and then the end: the rest is recorded by remove
+    pump.remove(row)
+    close(recorder)
+    samples, _ = read_wav(recorder.path)
+    heard = ports.taken(row)[before:]
+    np.testing.assert_array_equal(samples[:, 0], said[: len(samples)])
+    np.testing.assert_array_equal(samples[:, 1], heard)
+    assert heard.any()
+
+
+def test_a_stall_longer_than_the_ring_is_silent_and_keeps_the_clock(tmp_path: Path) -> None:
+    clock = ManualClock()
+    ports = FakePorts(clock)
+    pump = Pump(ports, clock, append_ms=20, ahead_ms=200)
+    row = ports.open_row()
+    recorder = Recorder(tmp_path / "call.wav")
+    pump.add(row, Ear(), recorder)
+    said = noise(FRAME_SAMPLES * 300, seed=3)
+    ports.say(row, said)
+    ports.step(10, then=pump.tick)
+    ports.step(250)
+    ports.step(40, then=pump.tick)
+    pump.remove(row)
+    close(recorder)
+    left = read_wav(recorder.path)[0][:, 0]
+    assert len(left) == len(said)
+    differs = np.flatnonzero(left != said)
+    assert not left[differs].any()  # lost, not wrong
+    assert differs[0] >= 10 * FRAME_SAMPLES
+    assert differs[-1] < (10 + 250 - 97) * FRAME_SAMPLES
