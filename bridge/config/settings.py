@@ -6,6 +6,7 @@ variable or the file that holds its key.
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -99,22 +100,65 @@ class ArmSettings(_Settings):
     """One way to a Realtime service: dialect, endpoint, model.
 
     Attributes:
-        url: WebSocket URL without the query, `wss://.../v1/realtime`.
+        url: WebSocket URL without the model, `wss://.../v1/realtime`.
+        model: the new model.
+        legacy_model: the one before it.
+        model_selection: `new` and `legacy` take that model alone; `auto` takes the new one, and the
+            legacy one, if any, where no session can be had with the new one.
+        voice: what the agent sounds like where the dialplan names no voice; None for the server's
+            default.
+        voice_fallback: taken where the model lacks the voice.
+        auto_select_voice: False makes a voice that the model lacks an error at the start.
         api_key_env: environment variable that holds the key.
         api_key_file: file that holds the key; one of the two, or neither for a server without keys.
+        credentials: `token` connects with short-lived tokens that the key is exchanged for,
+            `direct` with the key itself, for servers without a token service.
+        token_ttl_s: life of a token.
+        token_url: where tokens are fetched; None takes the dialect's place beside `url`.
     """
 
-    dialect: Literal["ga"] = "ga"
+    dialect: Literal["ga", "beta"] = "ga"
     url: str = Field(pattern=r"^wss?://")
-    model: str = "gpt-realtime-2.1"
+    model: str = Field("gpt-realtime-2.1", min_length=1)
+    legacy_model: str | None = Field(None, min_length=1)
+    model_selection: Literal["auto", "new", "legacy"] = "auto"
+    voice: str | None = Field(None, min_length=1)
+    voice_fallback: str | None = Field(None, min_length=1)
+    auto_select_voice: bool = True
     api_key_env: str | None = None
     api_key_file: Path | None = None
+    credentials: Literal["direct", "token"] = "direct"
+    token_ttl_s: int = Field(120, ge=60, le=300)
+    token_url: str | None = Field(None, pattern=r"^https?://")
 
     @model_validator(mode="after")
     def _name_one_place(self) -> Self:
         if self.api_key_env is not None and self.api_key_file is not None:
             raise ValueError("names both api_key_env and api_key_file: keep one")
         return self
+
+    @model_validator(mode="after")
+    def _name_what_is_chosen(self) -> Self:
+        if self.model_selection == "legacy" and self.legacy_model is None:
+            raise ValueError("has model_selection: legacy and no legacy_model: name one")
+        if self.credentials == "token" and self.api_key_env is None and self.api_key_file is None:
+            raise ValueError(
+                "has credentials: token and no key to fetch tokens with:"
+                " set api_key_env or api_key_file"
+            )
+        return self
+
+    @property
+    def token_endpoint(self) -> str:
+        """Where tokens are fetched (`protocol.md` section 1), the query of `url` kept."""
+        if self.token_url is not None:
+            return self.token_url
+        parts = urlsplit(self.url)
+        path = parts.path.rstrip("/") + _TOKEN_PATHS[self.dialect]
+        return urlunsplit((parts.scheme.replace("ws", "http"), parts.netloc, path, parts.query, ""))
+
+
+_TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
 
 class Settings(_Settings):

@@ -81,43 +81,44 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
 )
 """Inputs of the conversation: refused before the call is answered."""
 
-IGNORED: frozenset[type[Input]] = frozenset(
+_BY_SESSION = "left to the session layer"
+_BY_RESPONSE = "items are followed through their response or their turn"
+_LATER_WHOLE = "announced again, whole, by a later event"
+_BY_SERVER = "the server runs it alone"
+_OTHER_TRANSPORT = "for other transports (WebRTC, SIP)"
+_UNHEARD = "nothing of a text answer can be heard"
+
+IGNORED: Mapping[type[Input], str] = MappingProxyType(
     {
-        # The session layer has acted on these.
-        events.SessionCreated,
-        events.SessionUpdated,
-        events.RateLimitsUpdated,
-        events.UnknownEvent,
-        # Items are followed through their response or their turn.
-        events.ItemAdded,
-        events.ItemDone,
-        events.ItemRetrieved,
-        events.ItemTruncated,
-        events.ItemDeleted,
-        events.OutputItemAdded,
-        events.ContentPartAdded,
-        events.ContentPartDone,
-        # Announced again, whole, by a later event.
-        events.FunctionArgumentsDelta,
-        events.FunctionArgumentsDone,
-        events.InputTranscriptDelta,
-        events.InputTranscriptSegment,
-        events.InputTimedOut,
-        # A caller whose words are unknown was heard all the same.
-        events.InputTranscriptFailed,
-        # Nothing of a text answer can be heard.
-        events.TextDelta,
-        events.TextDone,
-        # The server runs these alone (MCP), or for other transports (WebRTC, SIP).
-        events.McpToolsListed,
-        events.McpArgumentsDelta,
-        events.McpArgumentsDone,
-        events.McpCallChanged,
-        events.OutputBufferChanged,
-        events.DtmfReceived,
+        events.SessionCreated: _BY_SESSION,
+        events.SessionUpdated: _BY_SESSION,
+        events.RateLimitsUpdated: "only tells; a limit that bites fails its response",
+        events.UnknownEvent: "counted by the session layer",
+        events.ItemAdded: _BY_RESPONSE,
+        events.ItemDone: _BY_RESPONSE,
+        events.ItemRetrieved: _BY_RESPONSE,
+        events.ItemTruncated: _BY_RESPONSE,
+        events.ItemDeleted: _BY_RESPONSE,
+        events.OutputItemAdded: _BY_RESPONSE,
+        events.ContentPartAdded: _BY_RESPONSE,
+        events.ContentPartDone: _BY_RESPONSE,
+        events.FunctionArgumentsDelta: _LATER_WHOLE,
+        events.FunctionArgumentsDone: _LATER_WHOLE,
+        events.InputTranscriptDelta: _LATER_WHOLE,
+        events.InputTranscriptSegment: _LATER_WHOLE,
+        events.InputTimedOut: "the commit that follows opens the turn",
+        events.InputTranscriptFailed: "a caller whose words are unknown was heard all the same",
+        events.TextDelta: _UNHEARD,
+        events.TextDone: _UNHEARD,
+        events.McpToolsListed: _BY_SERVER,
+        events.McpArgumentsDelta: _BY_SERVER,
+        events.McpArgumentsDone: _BY_SERVER,
+        events.McpCallChanged: _BY_SERVER,
+        events.OutputBufferChanged: _OTHER_TRANSPORT,
+        events.DtmfReceived: _OTHER_TRANSPORT,
     }
 )
-"""Inputs that the core leaves alone."""
+"""Inputs that the core leaves alone, and why."""
 
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 

@@ -28,7 +28,7 @@ from bridge.realtime.events import (
     TranscriptDone,
 )
 from bridge.realtime.ga_session import (
-    PART_NAMES,
+    encode_ga_item,
     encode_response,
     encode_session,
     read_session,
@@ -49,12 +49,11 @@ from bridge.realtime.wire import (
     require_number,
     require_str,
 )
-from bridge.realtime.wire_items import encode_item, read_item
+from bridge.realtime.wire_items import read_item
 from bridge.realtime.wire_rows import CONTENT, OUTPUT, SHARED_COMMANDS, SHARED_EVENTS
 from bridge.realtime.wire_tables import (
-    CommandTable,
-    EventDecoder,
-    EventTable,
+    EventRow,
+    Tables,
     command,
     decode_frame,
     encode_frame,
@@ -65,15 +64,15 @@ _session = nested(read_session)
 _item = nested(read_item)
 
 
-def _mcp_tools_listed(phase: Phase) -> EventDecoder:
+def _mcp_tools_listed(phase: Phase) -> EventRow:
     return event(McpToolsListed, item_id=require_str, phase=constant(phase))
 
 
-def _mcp_call_changed(phase: Phase) -> EventDecoder:
+def _mcp_call_changed(phase: Phase) -> EventRow:
     return event(McpCallChanged, item_id=require_str, output_index=count, phase=constant(phase))
 
 
-_EVENTS: EventTable = {
+_EVENTS = {
     **SHARED_EVENTS,
     "session.created": event(SessionCreated, session=_session),
     "session.updated": event(SessionUpdated, session=_session),
@@ -119,14 +118,14 @@ _EVENTS: EventTable = {
 
 
 def _create_item(value: CreateItem) -> WireObject:
-    return given(previous_item_id=value.previous_item_id, item=encode_item(value.item, PART_NAMES))
+    return given(previous_item_id=value.previous_item_id, item=encode_ga_item(value.item))
 
 
 def _create_response(value: CreateResponse) -> WireObject:
     return given(response=encode_response(value.config) or None)
 
 
-_COMMANDS: CommandTable = {
+_COMMANDS = {
     **SHARED_COMMANDS,
     **dict(
         [
@@ -138,6 +137,9 @@ _COMMANDS: CommandTable = {
         ]
     ),
 }
+
+
+TABLES = Tables(_EVENTS, _COMMANDS)
 
 
 class GaDialect:
@@ -158,7 +160,7 @@ class GaDialect:
         Raises:
             ProtocolError: naming the event type and the JSON path, never the payload.
         """
-        return decode_frame(frame, _EVENTS)
+        return decode_frame(frame, TABLES.events)
 
     def encode(self, command: Command, event_id: str | None = None) -> str:
         """Turn a command into one text frame.
@@ -167,7 +169,7 @@ class GaDialect:
             ValueError: :class:`~bridge.realtime.commands.ClearOutput`, or an item with content that
                 no client may create (assistant audio).
         """
-        return encode_frame(command, event_id, _COMMANDS)
+        return encode_frame(command, event_id, TABLES.commands)
 
     def unsupported(self, config: SessionConfig) -> Sequence[str]:
         """Name the fields of ``config`` that GA has no word for."""

@@ -1,10 +1,20 @@
 """Session and response settings as the GA dialect spells them (`protocol.md` sections 4 and 5)."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar
 
-from bridge.realtime.items import PartKind
-from bridge.realtime.session_config import AudioFormat, ResponseConfig, SessionConfig, SessionInfo
+from bridge.realtime.items import Item, McpApproval, PartKind
+from bridge.realtime.session_config import (
+    AudioFormat,
+    JsonObject,
+    McpToolChoice,
+    ResponseConfig,
+    RetentionRatio,
+    SessionConfig,
+    SessionInfo,
+    SessionKind,
+)
 from bridge.realtime.wire import (
     Reader,
     WireObject,
@@ -17,13 +27,22 @@ from bridge.realtime.wire import (
     require_int,
     require_str,
 )
-from bridge.realtime.wire_items import PartNames, encode_input_item
-from bridge.realtime.wire_settings import encode_tool, encode_turn_detection
+from bridge.realtime.wire_items import PartNames, encode_input_item, encode_item
+from bridge.realtime.wire_settings import (
+    differences,
+    encode_noise_reduction,
+    encode_tool,
+    encode_transcription,
+    encode_turn_detection,
+    is_custom_voice,
+    transcription_only,
+)
 
 T = TypeVar("T")
 
-PART_NAMES: PartNames = {
+_PART_NAMES: PartNames = {
     PartKind.INPUT_TEXT: "input_text",
+    PartKind.INPUT_AUDIO: "input_audio",
     PartKind.INPUT_IMAGE: "input_image",
     PartKind.OUTPUT_TEXT: "output_text",
 }
@@ -36,34 +55,67 @@ _FORMATS: dict[AudioFormat, WireObject] = {
 _TOOL_CHOICES = frozenset({"auto", "none", "required"})
 
 
+def encode_ga_item(item: Item) -> WireObject:
+    """Spell an item that we create.
+
+    Raises:
+        ValueError: it holds what no client may create, or is only carried.
+    """
+    if isinstance(item, McpApproval):
+        return given(
+            type=item.type,
+            id=item.item_id,
+            approval_request_id=item.approval_request_id,
+            approve=item.approve,
+            reason=item.reason,
+        )
+    return encode_item(item, _PART_NAMES)
+
+
+def _voice(voice: str | None) -> str | WireObject | None:
+    return {"id": voice} if is_custom_voice(voice) else voice
+
+
 def _modalities(output_audio: bool) -> list[str]:
     # Exactly one; "audio" includes the transcript.
     return ["audio" if output_audio else "text"]
 
 
-def _tool_choice(choice: str | None) -> str | WireObject | None:
+def _tool_choice(choice: str | McpToolChoice | None) -> str | WireObject | None:
+    if isinstance(choice, McpToolChoice):
+        return given(type="mcp", server_label=choice.server_label, name=choice.name)
     if choice is None or choice in _TOOL_CHOICES:
         return choice
     return {"type": "function", "name": choice}
 
 
-def _truncation(truncation: str | float | None) -> str | WireObject | None:
+def _truncation(truncation: str | float | RetentionRatio | None) -> str | WireObject | None:
     if truncation is None or isinstance(truncation, str):
         return truncation
-    return {"type": "retention_ratio", "retention_ratio": truncation}
+    if not isinstance(truncation, RetentionRatio):
+        truncation = RetentionRatio(truncation)
+    limit = truncation.post_instructions_tokens
+    return given(
+        type="retention_ratio",
+        retention_ratio=truncation.ratio,
+        token_limits=None if limit is None else {"post_instructions": limit},
+    )
+
+
+def _reasoning(effort: str | None) -> WireObject | None:
+    return {"effort": effort} if effort else None
+
+
+def _prompt(prompt: JsonObject | None) -> WireObject | None:
+    return None if prompt is None else dict(prompt)
 
 
 def _input_audio(config: SessionConfig) -> WireObject:
     audio = given(
-        format=_FORMATS[config.input_format],
-        noise_reduction={"type": config.noise_reduction} if config.noise_reduction else None,
+        format=_FORMATS[config.input_format], noise_reduction=encode_noise_reduction(config)
     )
     if config.transcription is not None:
-        audio["transcription"] = given(
-            model=config.transcription.model,
-            language=config.transcription.language,
-            prompt=config.transcription.prompt,
-        )
+        audio["transcription"] = encode_transcription(config.transcription)
     if config.turn_detection is not None:
         audio["turn_detection"] = encode_turn_detection(config.turn_detection)
     return audio
@@ -71,51 +123,70 @@ def _input_audio(config: SessionConfig) -> WireObject:
 
 def encode_session(config: SessionConfig) -> WireObject:
     """Spell ``session`` of session.update; ``type`` is required even in partial updates."""
+    if config.kind is SessionKind.TRANSCRIPTION:
+        return given(
+            type=config.kind,
+            audio={"input": _input_audio(config)},
+            include=list(config.include) or None,
+        )
     return given(
-        type="realtime",
+        type=config.kind,
         output_modalities=_modalities(config.output_audio),
         instructions=config.instructions,
         audio={
             "input": _input_audio(config),
             "output": given(
-                format=_FORMATS[config.output_format], voice=config.voice, speed=config.speed
+                format=_FORMATS[config.output_format],
+                voice=_voice(config.voice),
+                speed=config.speed,
             ),
         },
         tools=[encode_tool(tool) for tool in config.tools],
         tool_choice=_tool_choice(config.tool_choice),
         max_output_tokens=config.max_output_tokens,
-        reasoning={"effort": config.reasoning_effort} if config.reasoning_effort else None,
+        reasoning=_reasoning(config.reasoning_effort),
         parallel_tool_calls=config.parallel_tool_calls,
         truncation=_truncation(config.truncation),
         tracing=config.tracing,
         include=list(config.include) or None,
+        prompt=_prompt(config.prompt),
     )
 
 
 def unsupported_fields(config: SessionConfig) -> Sequence[str]:
     """Name what :func:`encode_session` drops: a server rejects a whole update for one such key."""
-    return ("temperature",) if config.temperature is not None else ()
+    if config.kind is SessionKind.TRANSCRIPTION:
+        return tuple(differences(config, transcription_only(config)))
+    return tuple(differences(config, dataclasses.replace(config, temperature=None)))
 
 
 def encode_response(config: ResponseConfig) -> WireObject:
     """Spell ``response`` of response.create; empty where nothing overrides the session."""
+    output = given(
+        format=None if config.output_format is None else _FORMATS[config.output_format],
+        voice=_voice(config.voice),
+    )
     return given(
         instructions=config.instructions,
         output_modalities=None if config.output_audio is None else _modalities(config.output_audio),
-        audio={"output": {"voice": config.voice}} if config.voice else None,
+        audio={"output": output} if output else None,
         tools=None if config.tools is None else [encode_tool(tool) for tool in config.tools],
         tool_choice=_tool_choice(config.tool_choice),
         max_output_tokens=config.max_output_tokens,
         metadata=dict(config.metadata) or None,
         input=None
         if config.input is None
-        else [encode_input_item(item, PART_NAMES) for item in config.input],
+        else [encode_input_item(item, encode_ga_item) for item in config.input],
         conversation="none" if config.out_of_band else None,
+        reasoning=_reasoning(config.reasoning_effort),
+        parallel_tool_calls=config.parallel_tool_calls,
+        prompt=_prompt(config.prompt),
     )
 
 
 def _read_format(obj: WireObject) -> AudioFormat | None:
-    return next((ours for ours, wire in _FORMATS.items() if wire == obj), None)
+    # The rate may be left out: there is only one.
+    return next((ours for ours, wire in _FORMATS.items() if wire == wire | obj), None)
 
 
 def _read_voice(obj: WireObject, key: str) -> str | None:
@@ -131,7 +202,7 @@ def _audio(side: str, key: str, read: Reader[T]) -> Reader[T]:
 
 _expires_at_s = optional(require_int)
 _format = optional(nested(_read_format))
-_voice = _audio("output", "voice", _read_voice)
+_voice_name = _audio("output", "voice", _read_voice)
 _input_format = _audio("input", "format", _format)
 _output_format = _audio("output", "format", _format)
 
@@ -142,7 +213,7 @@ def read_session(obj: WireObject) -> SessionInfo:
         session_id=require_str(obj, "id"),
         model=optional_str(obj, "model"),
         expires_at_s=_expires_at_s(obj, "expires_at"),
-        voice=_voice(obj, "voice"),
+        voice=_voice_name(obj, "voice"),
         input_format=_input_format(obj, "input_format"),
         output_format=_output_format(obj, "output_format"),
     )

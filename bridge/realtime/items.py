@@ -43,11 +43,16 @@ class Part:
     Attributes:
         text: text of a text part, transcript of an audio part (None = not known yet).
         image_url: data URI of an image part.
+        detail: of an image: ``auto``, ``low`` or ``high``.
+        audio: bytes of an audio part, where the wire has them (retrieved items, and caller audio
+            that we create); in the session's format.
     """
 
     kind: PartKind
     text: str | None = None
     image_url: str | None = None
+    detail: str | None = None
+    audio: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +88,52 @@ class FunctionCallOutput:
 
 @dataclass(frozen=True, slots=True)
 class OpaqueItem:
-    """An item of a kind that the engine only carries along (MCP items, kinds yet unknown)."""
+    """An item that the engine only carries along: MCP items (subclasses), kinds yet unknown."""
 
     type: str
     item_id: ItemId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpToolList(OpaqueItem):
+    """The names of the tools that an MCP server offers (GA only, like all MCP items)."""
+
+    server_label: str
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpCall(OpaqueItem):
+    """A tool call that the Realtime server makes by itself.
+
+    Attributes:
+        error_type: ``protocol_error``, ``tool_execution_error``, ``http_error``, or None.
+    """
+
+    server_label: str
+    name: str
+    arguments: str
+    output: str | None = None
+    error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpApprovalRequest(OpaqueItem):
+    """The server asks whether it may make an MCP call."""
+
+    server_label: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpApproval(OpaqueItem):
+    """The answer to such a request: the one MCP item that a client creates."""
+
+    type: str = "mcp_approval_response"
+    approval_request_id: ItemId
+    approve: bool
+    reason: str | None = None
 
 
 Item = Message | FunctionCall | FunctionCallOutput | OpaqueItem

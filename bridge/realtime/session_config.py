@@ -14,6 +14,13 @@ JsonObject = Mapping[str, object]
 """A JSON object that passes through unread: a tool's JSON Schema, a tracing setting."""
 
 
+class SessionKind(enum.StrEnum):
+    """What a session is for: talking, or transcription alone (no output, no responses)."""
+
+    REALTIME = "realtime"
+    TRANSCRIPTION = "transcription"
+
+
 class AudioFormat(enum.StrEnum):
     """Wire format of audio: 24 kHz 16-bit mono little-endian PCM, or 8 kHz G.711."""
 
@@ -53,11 +60,18 @@ TurnDetection = ServerVad | SemanticVad | ManualTurns
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """Transcription of the caller, a side channel (not what the model hears)."""
+    """Transcription of the caller, a side channel (not what the model hears).
+
+    Attributes:
+        delay: ``minimal`` to ``xhigh``; gpt-realtime-whisper only.
+    """
 
     model: str
     language: str | None = None
     prompt: str | None = None
+    languages: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    delay: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +95,38 @@ Tool = FunctionTool | McpTool
 
 
 @dataclass(frozen=True, slots=True)
+class McpToolChoice:
+    """The model must use a tool of this MCP server; ``name`` None leaves it which."""
+
+    server_label: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRatio:
+    """Truncation of the context to a share of it, once it is full.
+
+    Attributes:
+        ratio: what is kept, 0 to 1.
+        post_instructions_tokens: limit on what follows the instructions; None for the model's own.
+    """
+
+    ratio: float
+    post_instructions_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionConfig:
     """What we ask of a session.
 
     Attributes:
-        tool_choice: ``auto``, ``none``, ``required`` or a function's name.
+        voice: name of a voice, or the id of a custom one (``voice_...``).
+        tool_choice: ``auto``, ``none``, ``required``, a function's name, or an MCP server's tool.
         max_output_tokens: None for no limit asked.
         temperature: a dialect that has no such field drops it with a warning.
+        truncation: ``auto``, ``disabled``, or a share to keep (a bare number is its ratio).
+        prompt: stored prompt (``id``, ``version``, ``variables``); ends 2026-11-30.
+        noise_reduction_strength: goes with ``noise_reduction``.
     """
 
     instructions: str | None = None
@@ -100,14 +139,17 @@ class SessionConfig:
     noise_reduction: str | None = None
     turn_detection: TurnDetection | None = None
     tools: tuple[Tool, ...] = ()
-    tool_choice: str | None = None
+    tool_choice: str | McpToolChoice | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
     reasoning_effort: str | None = None
     parallel_tool_calls: bool | None = None
-    truncation: str | float | None = None
+    truncation: str | float | RetentionRatio | None = None
     tracing: str | JsonObject | None = None
     include: tuple[str, ...] = ()
+    prompt: JsonObject | None = None
+    noise_reduction_strength: float | None = None
+    kind: SessionKind = SessionKind.REALTIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +160,16 @@ class ResponseConfig:
     output_audio: bool | None = None
     voice: str | None = None
     tools: tuple[Tool, ...] | None = None
-    tool_choice: str | None = None
+    tool_choice: str | McpToolChoice | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     input: tuple[Item, ...] | None = None
     out_of_band: bool = False
+    output_format: AudioFormat | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
+    prompt: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

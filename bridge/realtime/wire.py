@@ -66,6 +66,14 @@ def require_str(obj: WireObject, key: str) -> str:
     return encodable(value)
 
 
+def require_bool(obj: WireObject, key: str) -> bool:
+    """Read true or false."""
+    value = obj.get(key)
+    if not isinstance(value, bool):
+        raise _complaint(obj, key, "true or false")
+    return value
+
+
 def require_int(obj: WireObject, key: str) -> int:
     """Read a whole number from 0 up (indices, milliseconds, token counts; ``20.0`` is one)."""
     value = obj.get(key)

@@ -4,6 +4,7 @@ Reading takes the part names of every dialect, since servers mix them (a GA ``it
 seen with ``audio``); writing takes the names of one.
 """
 
+import binascii
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
@@ -13,6 +14,10 @@ from bridge.realtime.items import (
     FunctionCallOutput,
     Item,
     ItemStatus,
+    McpApproval,
+    McpApprovalRequest,
+    McpCall,
+    McpToolList,
     Message,
     OpaqueItem,
     Part,
@@ -25,15 +30,18 @@ from bridge.realtime.wire import (
     default_to,
     each,
     given,
+    nested,
     optional,
     optional_str,
+    require_base64,
+    require_bool,
     require_enum,
     require_str,
 )
 
 PartNames = Mapping[PartKind, str]
 """What a dialect calls the parts that a client may create; kinds that it cannot create are absent
-(no client can create assistant audio, nor caller audio without its bytes)."""
+(no client can create assistant audio)."""
 
 _KINDS = {
     "input_text": PartKind.INPUT_TEXT,
@@ -51,7 +59,10 @@ _TEXT_KEYS = {
     PartKind.OUTPUT_AUDIO: "transcript",
 }
 
+_AUDIO_KINDS = frozenset({PartKind.INPUT_AUDIO, PartKind.OUTPUT_AUDIO})
+
 _optional_status = optional(require_enum(ItemStatus))
+_optional_base64 = optional(require_base64)
 _require_role = require_enum(Role)
 
 
@@ -72,8 +83,13 @@ def _read_known_part(obj: WireObject) -> Part | None:
     if kind is None:
         return None
     if kind is PartKind.INPUT_IMAGE:
-        return Part(kind, image_url=optional_str(obj, "image_url"))
-    return Part(kind, text=optional_str(obj, _TEXT_KEYS[kind]))
+        image_url, detail = optional_str(obj, "image_url"), optional_str(obj, "detail")
+        return Part(kind, image_url=image_url, detail=detail)
+    return Part(
+        kind,
+        text=optional_str(obj, _TEXT_KEYS[kind]),
+        audio=_optional_base64(obj, "audio") if kind in _AUDIO_KINDS else None,
+    )
 
 
 _no_parts: tuple[Part | None, ...] = ()
@@ -114,10 +130,60 @@ def _read_opaque(obj: WireObject) -> OpaqueItem:
     return OpaqueItem(type=require_str(obj, "type"), item_id=ItemId(require_str(obj, "id")))
 
 
+_read_names = each(lambda tool: require_str(tool, "name"))
+_no_names: tuple[str, ...] = ()
+_read_tool_names = default_to(_no_names, _read_names)
+_read_error_type = optional(nested(lambda error: require_str(error, "type")))
+
+
+def _read_mcp_tool_list(obj: WireObject) -> McpToolList:
+    return McpToolList(
+        type=require_str(obj, "type"),
+        item_id=ItemId(require_str(obj, "id")),
+        server_label=require_str(obj, "server_label"),
+        tools=_read_tool_names(obj, "tools"),
+    )
+
+
+def _read_mcp_call(obj: WireObject) -> McpCall:
+    return McpCall(
+        type=require_str(obj, "type"),
+        item_id=ItemId(require_str(obj, "id")),
+        server_label=require_str(obj, "server_label"),
+        name=require_str(obj, "name"),
+        arguments=require_str(obj, "arguments"),
+        output=optional_str(obj, "output"),
+        error_type=_read_error_type(obj, "error"),
+    )
+
+
+def _read_mcp_approval_request(obj: WireObject) -> McpApprovalRequest:
+    return McpApprovalRequest(
+        type=require_str(obj, "type"),
+        item_id=ItemId(require_str(obj, "id")),
+        server_label=require_str(obj, "server_label"),
+        name=require_str(obj, "name"),
+        arguments=require_str(obj, "arguments"),
+    )
+
+
+def _read_mcp_approval(obj: WireObject) -> McpApproval:
+    return McpApproval(
+        item_id=ItemId(require_str(obj, "id")),
+        approval_request_id=ItemId(require_str(obj, "approval_request_id")),
+        approve=require_bool(obj, "approve"),
+        reason=optional_str(obj, "reason"),
+    )
+
+
 _ITEMS: Mapping[str, Callable[[WireObject], Item]] = {
     "message": _read_message,
     "function_call": _read_function_call,
     "function_call_output": _read_function_call_output,
+    "mcp_list_tools": _read_mcp_tool_list,
+    "mcp_call": _read_mcp_call,
+    "mcp_approval_request": _read_mcp_approval_request,
+    "mcp_approval_response": _read_mcp_approval,
 }
 
 
@@ -130,7 +196,12 @@ def _encode_part(part: Part, names: PartNames) -> WireObject:
     name = names.get(part.kind)
     if name is None:
         raise ValueError(f"a client cannot create {part.kind} parts in this dialect; send text")
-    return given(type=name, text=part.text, image_url=part.image_url)
+    if part.kind is PartKind.INPUT_AUDIO:
+        if part.audio is None:
+            raise ValueError("a client cannot create caller audio without its bytes; send text")
+        audio = binascii.b2a_base64(part.audio, newline=False).decode("ascii")
+        return given(type=name, audio=audio, transcript=part.text)
+    return given(type=name, text=part.text, image_url=part.image_url, detail=part.detail)
 
 
 def encode_item(item: Item, names: PartNames) -> WireObject:
@@ -171,8 +242,12 @@ def encode_item(item: Item, names: PartNames) -> WireObject:
             assert_never(item)
 
 
-def encode_input_item(item: Item, names: PartNames) -> WireObject:
-    """Spell an item of one response's own input; opaque ones go by reference."""
-    if isinstance(item, OpaqueItem) and item.item_id is not None:
+def encode_input_item(item: Item, encode: Callable[[Item], WireObject]) -> WireObject:
+    """Spell an item of one response's own input; those only carried go by reference.
+
+    Args:
+        encode: the dialect's own for an item that is created.
+    """
+    if isinstance(item, OpaqueItem) and item.item_id and not isinstance(item, McpApproval):
         return {"type": "item_reference", "id": item.item_id}
-    return encode_item(item, names)
+    return encode(item)

@@ -65,7 +65,14 @@ from bridge.realtime.wire import (
     require_str,
 )
 from bridge.realtime.wire_items import read_item, read_part
-from bridge.realtime.wire_tables import CommandTable, EventTable, command, encode_append, event
+from bridge.realtime.wire_tables import (
+    CommandRow,
+    CommandTable,
+    EventTable,
+    command,
+    encode_append,
+    event,
+)
 
 
 def _label(obj: WireObject, key: str) -> str | None:
@@ -255,8 +262,11 @@ SHARED_EVENTS: EventTable = {
 }
 
 
+_APPEND = "input_audio_buffer.append"
+
+
 def _append_audio(value: AppendAudio, event_id: str | None) -> str:
-    return encode_append(value.audio, "input_audio_buffer.append", event_id)
+    return encode_append(value.audio, _APPEND, event_id)
 
 
 def _clear_output(_value: ClearOutput, _event_id: str | None) -> str:
@@ -266,8 +276,8 @@ def _clear_output(_value: ClearOutput, _event_id: str | None) -> str:
 
 SHARED_COMMANDS: CommandTable = dict(
     [
-        (AppendAudio, _append_audio),
-        (ClearOutput, _clear_output),
+        (AppendAudio, CommandRow((_APPEND,), _append_audio)),
+        (ClearOutput, CommandRow(("output_audio_buffer.clear",), _clear_output, sent=False)),
         command(CommitInput, "input_audio_buffer.commit", lambda c: {}),
         command(ClearInput, "input_audio_buffer.clear", lambda c: {}),
         command(RetrieveItem, "conversation.item.retrieve", lambda c: {"item_id": c.item_id}),

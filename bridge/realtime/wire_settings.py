@@ -1,6 +1,12 @@
-"""Settings that every dialect spells alike: turn detection and tools (`protocol.md` section 4)."""
+"""Settings that every dialect spells alike (`protocol.md` section 4), and what is left of them.
 
-from typing import assert_never
+A dialect that cannot say something first makes the settings sayable, then spells them; what was
+dropped is the difference (:func:`differences`), so that what is named is what is not sent.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard, assert_never
 
 from bridge.realtime.session_config import (
     FunctionTool,
@@ -8,10 +14,76 @@ from bridge.realtime.session_config import (
     McpTool,
     SemanticVad,
     ServerVad,
+    SessionConfig,
+    SessionKind,
     Tool,
+    Transcription,
     TurnDetection,
 )
 from bridge.realtime.wire import WireObject, given
+
+
+def is_custom_voice(voice: str | None) -> TypeGuard[str]:
+    """Tell a custom voice's id from a voice's name."""
+    return voice is not None and voice.startswith("voice_")
+
+
+def transcription_only(config: SessionConfig) -> SessionConfig:
+    """Reduce the settings to what a transcription session has: input, no output, no responses."""
+    return SessionConfig(
+        kind=SessionKind.TRANSCRIPTION,
+        input_format=config.input_format,
+        transcription=config.transcription,
+        noise_reduction=config.noise_reduction,
+        noise_reduction_strength=config.noise_reduction_strength,
+        turn_detection=config.turn_detection,
+        include=config.include,
+    )
+
+
+def differences(asked: object, sayable: object, path: str = "") -> Iterator[str]:
+    """Name the fields of ``asked`` that are not in ``sayable``, as ``turn_detection.threshold``.
+
+    Args:
+        asked: settings, or a value within them.
+        sayable: the same, less what a dialect cannot say.
+        path: where in the settings.
+    """
+    if asked == sayable:
+        return
+    if (
+        dataclasses.is_dataclass(asked)
+        and not isinstance(asked, type)
+        and type(asked) is type(sayable)
+    ):
+        for field in dataclasses.fields(asked):
+            inner = f"{path}.{field.name}" if path else field.name
+            yield from differences(getattr(asked, field.name), getattr(sayable, field.name), inner)
+    elif isinstance(asked, Sequence) and isinstance(sayable, tuple) and sayable:
+        for index, element in enumerate(asked):
+            if element not in sayable:
+                yield f"{path}[{index}]"
+    else:
+        yield path
+
+
+def encode_transcription(transcription: Transcription) -> WireObject:
+    """Spell the transcription of the caller."""
+    return given(
+        model=transcription.model,
+        language=transcription.language,
+        prompt=transcription.prompt,
+        languages=list(transcription.languages) or None,
+        keywords=list(transcription.keywords) or None,
+        delay=transcription.delay,
+    )
+
+
+def encode_noise_reduction(config: SessionConfig) -> WireObject | None:
+    """Spell noise reduction; None where none is asked."""
+    if config.noise_reduction is None:
+        return None
+    return given(type=config.noise_reduction, strength=config.noise_reduction_strength)
 
 
 def encode_turn_detection(detection: TurnDetection) -> WireObject | None:

@@ -1,13 +1,15 @@
 """The machinery of a dialect's two tables, dialect-free.
 
 A decode table maps wire types to rows built by :func:`event`, an encode table maps command classes
-to rows built by :func:`command`. Both are checked when they are built, at import.
+to rows, most of them built by :func:`command`. Both are checked when they are built, at import.
 """
 
 import binascii
 import dataclasses
 import json
+import typing
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from bridge.errors import ProtocolError
@@ -17,16 +19,65 @@ from bridge.realtime.wire import FieldError, Reader, WireObject, encodable, opti
 
 C = TypeVar("C", bound=Command)
 
-EventDecoder = Callable[[WireObject], ServerEvent]
 FrameEncoder = Callable[[Any, str | None], str]  # Any: the table's key fixes the command's class
-EventTable = Mapping[str, EventDecoder]
-CommandTable = Mapping[type[object], FrameEncoder]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """What one wire type becomes."""
+
+    kind: type[ServerEvent]
+    decode: Callable[[WireObject], ServerEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """How one command is said.
+
+    Attributes:
+        wire_types: more than one where it depends on the command.
+        sent: False where the dialect has a name for it, but no connection of ours may say it.
+    """
+
+    wire_types: tuple[str, ...]
+    encode: FrameEncoder
+    sent: bool = True
+
+
+EventTable = Mapping[str, EventRow]
+CommandTable = Mapping[type[object], CommandRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A dialect's two tables.
+
+    Args:
+        absent: canonical events that the dialect has no name for.
+
+    Raises:
+        TypeError: an event is neither in the table nor named as absent, or both; or a command has
+            no row.
+    """
+
+    events: EventTable
+    commands: CommandTable
+    absent: frozenset[type[ServerEvent]] = frozenset()
+
+    def __post_init__(self) -> None:
+        decoded = {row.kind for row in self.events.values()} | {UnknownEvent}
+        unsure = (set(typing.get_args(ServerEvent)) ^ decoded) ^ self.absent
+        unsure |= set(typing.get_args(Command)) ^ self.commands.keys()
+        if unsure:
+            names = ", ".join(sorted(kind.__name__ for kind in unsure))
+            raise TypeError(f"give each a row in this dialect, or name it as absent: {names}")
+
 
 MAX_TYPE_CHARS = 100
 """How much of an unknown event's type is kept: it may become a log field."""
 
 
-def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventDecoder:
+def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventRow:
     """Build a row of a decode table: canonical fields, each with its reader.
 
     Args:
@@ -46,7 +97,7 @@ def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventDecoder:
         raise TypeError(f"readers of {kind.__name__} don't match its fields")
     items = (*readers.items(), ("event_id", optional_str))
     build: Callable[..., ServerEvent] = kind  # which arguments it takes was checked just now
-    return lambda obj: build(**{name: read(obj, name) for name, read in items})
+    return EventRow(kind, lambda obj: build(**{name: read(obj, name) for name, read in items}))
 
 
 def _refuse_constant(_name: str) -> NoReturn:
@@ -82,10 +133,10 @@ def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:
     event_type = obj.get("type")
     if not isinstance(event_type, str):
         raise ProtocolError("an event has no type")
-    decode = table.get(event_type)
+    row = table.get(event_type)
     try:
-        if decode is not None:
-            return decode(obj)
+        if row is not None:
+            return row.decode(obj)
     except FieldError as error:
         raise ProtocolError(f"{event_type}: {error}", event_type=event_type) from None
     size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
@@ -108,18 +159,23 @@ _write_json = json.JSONEncoder(
 ).encode
 
 
+def encode_object(wire_type: str, event_id: str | None, payload: WireObject) -> str:
+    """Spell a frame: the type, our name for it if any, what stands beside them."""
+    head: WireObject = {"type": wire_type}
+    if event_id is not None:
+        head["event_id"] = event_id
+    return _write_json(head | payload)
+
+
 def command(
     kind: type[C], wire_type: str, payload: Callable[[C], WireObject]
-) -> tuple[type[C], FrameEncoder]:
+) -> tuple[type[C], CommandRow]:
     """Build a row of an encode table: command class, wire type, what stands beside the type."""
 
     def encode(value: C, event_id: str | None) -> str:
-        head: WireObject = {"type": wire_type}
-        if event_id is not None:
-            head["event_id"] = event_id
-        return _write_json(head | payload(value))
+        return encode_object(wire_type, event_id, payload(value))
 
-    return kind, encode
+    return kind, CommandRow((wire_type,), encode)
 
 
 def encode_append(audio: bytes, wire_type: str, event_id: str | None) -> str:
@@ -138,4 +194,4 @@ def encode_frame(value: Command, event_id: str | None, table: CommandTable) -> s
     Raises:
         ValueError: the dialect cannot say it.
     """
-    return table[type(value)](value, event_id)
+    return table[type(value)].encode(value, event_id)

@@ -93,6 +93,10 @@ class Agent:
             return Reply(self.scenario.fallback)
         return self._follow(rule, tools)
 
+    def prompt(self) -> Reply:
+        """Decide what to say to a caller who has said nothing for too long."""
+        return Reply(self.scenario.idle or self.scenario.fallback)
+
     def decide(
         self, conversation: Conversation, instructions: str | None, tools: Sequence[str]
     ) -> Reply:

@@ -1,43 +1,40 @@
-"""Client events of the GA dialect, strictly (`protocol.md` sections 2, 4, 5 and 6).
+"""Client events of the GA dialect where they are its own (`protocol.md` sections 2, 4, 5 and 6)."""
 
-Unknown keys, wrong types and values out of range are refused. A validation error becomes the
-server's own words and codes in :func:`refusal_of`.
-"""
-
-import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field
 
-from bridge.simulator.refusal import Refused, refuse
+from bridge.simulator.shapes import (
+    EventShape,
+    ExpiresAfter,
+    FunctionCallShape,
+    FunctionOutputShape,
+    FunctionShape,
+    InputAudioPart,
+    InputTextPart,
+    MessageBase,
+    Passed,
+    ReferenceShape,
+    SemanticVadShape,
+    Shape,
+    Voice,
+)
 
-_KEY = re.compile(r"[a-z_]+")
 
-
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _Passed(BaseModel):
-    """An object whose inside is not looked at."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class PcmFormat(_Shape):
+class PcmFormat(Shape):
     """24 kHz 16-bit PCM."""
 
     type: Literal["audio/pcm"] = "audio/pcm"
     rate: Literal[24000] = 24000
 
 
-class PcmuFormat(_Shape):
+class PcmuFormat(Shape):
     """8 kHz mu-law."""
 
     type: Literal["audio/pcmu"]
 
 
-class PcmaFormat(_Shape):
+class PcmaFormat(Shape):
     """8 kHz A-law."""
 
     type: Literal["audio/pcma"]
@@ -46,14 +43,14 @@ class PcmaFormat(_Shape):
 Format = Annotated[PcmFormat | PcmuFormat | PcmaFormat, Field(discriminator="type")]
 
 
-class NoiseReductionShape(_Shape):
+class NoiseReductionShape(Shape):
     """``audio.input.noise_reduction``."""
 
     type: Literal["near_field", "far_field"]
     strength: float | None = None
 
 
-class TranscriptionShape(_Shape):
+class TranscriptionShape(Shape):
     """``audio.input.transcription``."""
 
     model: str | None = None
@@ -64,7 +61,7 @@ class TranscriptionShape(_Shape):
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
-class ServerVadShape(_Shape):
+class ServerVadShape(Shape):
     """``turn_detection`` by level."""
 
     type: Literal["server_vad"] = "server_vad"
@@ -76,19 +73,10 @@ class ServerVadShape(_Shape):
     interrupt_response: bool = True
 
 
-class SemanticVadShape(_Shape):
-    """``turn_detection`` by meaning."""
-
-    type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
-    create_response: bool = True
-    interrupt_response: bool = True
-
-
 Detection = Annotated[ServerVadShape | SemanticVadShape, Field(discriminator="type")]
 
 
-class AudioInput(_Shape):
+class AudioInput(Shape):
     """``audio.input``."""
 
     format: Format = PcmFormat()
@@ -97,37 +85,31 @@ class AudioInput(_Shape):
     turn_detection: Detection | None = ServerVadShape()
 
 
-class CustomVoice(_Shape):
+GaVoice = Literal[Voice, "marin", "cedar"]
+
+
+class CustomVoice(Shape):
     """A voice of the customer's own."""
 
     id: str
 
 
-class AudioOutput(_Shape):
+class AudioOutput(Shape):
     """``audio.output``."""
 
     format: Format = PcmFormat()
-    voice: str | CustomVoice = "alloy"
+    voice: GaVoice | CustomVoice = "alloy"
     speed: float = Field(1.0, ge=0.25, le=1.5)
 
 
-class Audio(_Shape):
+class Audio(Shape):
     """``audio``."""
 
     input: AudioInput = AudioInput()
     output: AudioOutput = AudioOutput()
 
 
-class FunctionShape(_Shape):
-    """A tool that the client runs."""
-
-    type: Literal["function"]
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
-    description: str | None = None
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
-
-
-class McpShape(_Passed):
+class McpShape(Passed):
     """A tool server; taken, and never called by this simulator."""
 
     type: Literal["mcp"]
@@ -137,14 +119,14 @@ class McpShape(_Passed):
 ToolShape = Annotated[FunctionShape | McpShape, Field(discriminator="type")]
 
 
-class FunctionChoice(_Shape):
+class FunctionChoice(Shape):
     """This function and no other."""
 
     type: Literal["function"]
     name: str
 
 
-class McpChoice(_Shape):
+class McpChoice(Shape):
     """This tool server and no other."""
 
     type: Literal["mcp"]
@@ -164,54 +146,53 @@ def _audio_alone() -> Modalities:
     return ["audio"]
 
 
-class Reasoning(_Shape):
+class Reasoning(Shape):
     """``reasoning``."""
 
     effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
-class RetentionRatio(_Passed):
+class RetentionRatio(Passed):
     """``truncation`` as an object."""
 
     type: Literal["retention_ratio"]
     retention_ratio: float = Field(ge=0, le=1)
 
 
-class SessionShape(_Shape):
+class SessionShape(Shape):
     """``session``; the defaults are the server's."""
 
-    type: Literal["realtime", "transcription"]
+    type: Literal["realtime"]
     model: str = ""
     output_modalities: Modalities = Field(default_factory=_audio_alone)
     instructions: str = ""
     tools: list[ToolShape] = Field(default_factory=list)
     tool_choice: ToolChoice = "auto"
     max_output_tokens: MaxTokens = "inf"
-    tracing: Literal["auto"] | _Passed | None = None
+    tracing: Literal["auto"] | Passed | None = None
     truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
-    prompt: _Passed | None = None
+    prompt: Passed | None = None
     reasoning: Reasoning | None = None
     parallel_tool_calls: bool | None = None
     audio: Audio = Audio()
     include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
 
 
-class InputTextPart(_Shape):
-    """Text from the client."""
+class TranscriptionAudio(Shape):
+    """``audio`` of a session without output."""
 
-    type: Literal["input_text"]
-    text: str
-
-
-class InputAudioPart(_Shape):
-    """Audio from the client, in one piece."""
-
-    type: Literal["input_audio"]
-    audio: str
-    transcript: str | None = None
+    input: AudioInput = AudioInput()
 
 
-class InputImagePart(_Shape):
+class TranscriptionSessionShape(Shape):
+    """``session`` of a connection that only transcribes."""
+
+    type: Literal["transcription"]
+    audio: TranscriptionAudio = TranscriptionAudio()
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+
+
+class InputImagePart(Shape):
     """An image from the client."""
 
     type: Literal["input_image"]
@@ -219,7 +200,7 @@ class InputImagePart(_Shape):
     detail: Literal["auto", "low", "high"] = "auto"
 
 
-class OutputTextPart(_Shape):
+class OutputTextPart(Shape):
     """Text that the assistant is said to have written."""
 
     type: Literal["output_text"]
@@ -231,42 +212,10 @@ PartShape = Annotated[
 ]
 
 
-class _ItemShape(_Shape):
-    id: str | None = Field(None, min_length=1, max_length=64)
-    object: Literal["realtime.item"] | None = None
-    status: Literal["completed", "incomplete", "in_progress"] | None = None
-
-
-class MessageShape(_ItemShape):
+class MessageShape(MessageBase):
     """A message."""
 
-    type: Literal["message"]
-    role: Literal["system", "user", "assistant"]
     content: list[PartShape]
-
-
-class FunctionCallShape(_ItemShape):
-    """A function call that the client puts into the history."""
-
-    type: Literal["function_call"]
-    call_id: str | None = None
-    name: str
-    arguments: str
-
-
-class FunctionOutputShape(_ItemShape):
-    """What a function gave back."""
-
-    type: Literal["function_call_output"]
-    call_id: str
-    output: str
-
-
-class ReferenceShape(_Shape):
-    """An item that is there already; only in ``response.input``."""
-
-    type: Literal["item_reference"]
-    id: str
 
 
 ItemShape = Annotated[
@@ -278,13 +227,20 @@ InputItemShape = Annotated[
 ]
 
 
-class ResponseAudio(_Shape):
+class ResponseAudioOutput(Shape):
+    """``response.audio.output``."""
+
+    format: Format | None = None
+    voice: GaVoice | CustomVoice | None = None
+
+
+class ResponseAudio(Shape):
     """``response.audio``."""
 
-    output: AudioOutput = AudioOutput()
+    output: ResponseAudioOutput = ResponseAudioOutput()
 
 
-class ResponseShape(_Shape):
+class ResponseShape(Shape):
     """``response`` of ``response.create``."""
 
     output_modalities: Modalities | None = None
@@ -296,106 +252,40 @@ class ResponseShape(_Shape):
     conversation: Literal["auto", "none"] | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
     input: list[InputItemShape] | None = None
-    prompt: _Passed | None = None
+    prompt: Passed | None = None
     reasoning: Reasoning | None = None
     parallel_tool_calls: bool | None = None
 
 
-class _EventShape(_Shape):
-    type: str
-    event_id: str | None = Field(None, max_length=512)
-
-
-class SessionUpdate(_EventShape):
+class SessionUpdate(EventShape):
     """``session.update``."""
 
     session: SessionShape
 
 
-class Append(_EventShape):
-    """``input_audio_buffer.append``."""
+class TranscriptionUpdate(EventShape):
+    """``session.update`` of a session that only transcribes."""
 
-    audio: str
-
-
-class Bare(_EventShape):
-    """An event without payload."""
+    session: TranscriptionSessionShape
 
 
-class ItemCreate(_EventShape):
+class ItemCreate(EventShape):
     """``conversation.item.create``."""
 
     item: ItemShape
     previous_item_id: str | None = None
 
 
-class ItemNamed(_EventShape):
-    """``conversation.item.retrieve`` and ``.delete``."""
-
-    item_id: str
-
-
-class ItemTruncate(_EventShape):
-    """``conversation.item.truncate``."""
-
-    item_id: str
-    content_index: int = Field(ge=0)
-    audio_end_ms: int = Field(ge=0)
-
-
-class ResponseCreate(_EventShape):
+class ResponseCreate(EventShape):
     """``response.create``."""
 
     response: ResponseShape | None = None
 
 
-class ResponseCancel(_EventShape):
-    """``response.cancel``."""
+class ClientSecretShape(Shape):
+    """The body of ``POST /v1/realtime/client_secrets``."""
 
-    response_id: str | None = None
-
-
-def refusal_of(error: ValidationError, event: object) -> Refused:
-    """Put a validation error into the server's words; the first mistake counts.
-
-    Args:
-        error: of one of the shapes above.
-        event: the JSON object that it is about.
-    """
-    detail = error.errors(include_url=False, include_input=False)[0]
-    param = _path(detail["loc"], event)
-    match detail["type"]:
-        case "extra_forbidden":
-            return refuse("unknown_parameter", f"Unknown parameter: '{param}'.", param)
-        case "missing":
-            what = f"Missing required parameter: '{param}'."
-            return refuse("missing_required_parameter", what, param)
-        case "union_tag_not_found":
-            param += ".type"
-            what = f"Missing required parameter: '{param}'."
-            return refuse("missing_required_parameter", what, param)
-        case "union_tag_invalid":
-            param += ".type"
-            return refuse("invalid_value", f"Invalid value: '{param}': {detail['msg']}.", param)
-        case _:
-            return refuse("invalid_value", f"Invalid value: '{param}': {detail['msg']}.", param)
-
-
-def _path(location: tuple[int | str, ...], event: object) -> str:
-    """Write a location as a JSON path.
-
-    pydantic puts the tag of a union between the keys: the object's own type, or the name of a
-    class, neither of which the client wrote as a key.
-    """
-    path, here, tagged = "", event, False
-    for place, part in enumerate(location):
-        last = place == len(location) - 1
-        if isinstance(part, int):
-            here = here[part] if isinstance(here, list) and part < len(here) else None
-            path, tagged = f"{path}[{part}]", False
-        elif isinstance(here, dict) and part == here.get("type") and not tagged:
-            tagged = True
-        elif isinstance(here, dict) and (part in here or (last and _KEY.fullmatch(part))):
-            here = here.get(part)
-            path, tagged = (f"{path}.{part}" if path else part), False
-    return path
+    expires_after: ExpiresAfter = ExpiresAfter()
+    session: Annotated[SessionShape | TranscriptionSessionShape, Field(discriminator="type")] = (
+        SessionShape(type="realtime")
+    )

@@ -110,6 +110,7 @@ class Generation:
         self._output: list[Item] = []
         self._open: _Open | FunctionCall | None = None
         self._written = Tokens()
+        self._audio_ms = 0.0
 
     def begin(self) -> ServerEvent:
         """Announce the response."""
@@ -166,6 +167,15 @@ class Generation:
         """End the response as completed."""
         return self._end(ResponseStatus.COMPLETED, None)
 
+    def fail(self, code: str) -> ServerEvent:
+        """End the response as failed (`protocol.md` section 7: not as an ``error`` event)."""
+        return replace(self._end(ResponseStatus.FAILED, None), error_code=code)
+
+    @property
+    def audio_ms(self) -> float:
+        """How much has been spoken so far."""
+        return self._audio_ms
+
     def cut(self, reason: str) -> list[ServerEvent]:
         """End the response where it stands: the tail of an interruption or a cancel.
 
@@ -213,6 +223,7 @@ class Generation:
             yield TextDone(**place, text=opened.text)
         yield ContentPartDone(**place, part=Part(opened.kind, opened.text))
         self._count(text_tokens(opened.text), spoken_tokens(opened.audio_ms))
+        self._audio_ms += opened.audio_ms
         yield from self._leave(self._message(status))
 
     def _enter(self, item: Item) -> Iterator[ServerEvent]:
@@ -256,7 +267,7 @@ class Generation:
     def _count(self, text: int, audio: int = 0) -> None:
         self._written = Tokens(self._written.text + text, self._written.audio + audio)
 
-    def _end(self, status: ResponseStatus, reason: str | None) -> ServerEvent:
+    def _end(self, status: ResponseStatus, reason: str | None) -> ResponseDone:
         read, written = self._read, self._written
         return ResponseDone(
             response_id=self.response_id,

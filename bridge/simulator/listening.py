@@ -41,6 +41,15 @@ class Pause:
     audio: NDArray[np.int16]
 
 
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The caller stayed silent for the idle time; ``audio`` is what is held of that silence."""
+
+    start_ms: int
+    end_ms: int
+    audio: NDArray[np.int16]
+
+
 class InputBuffer:
     """Audio received and not yet committed.
 
@@ -58,6 +67,7 @@ class InputBuffer:
         self._received_samples = 0
         self._held = np.zeros(0, np.int16)
         self._waiting = np.zeros(0, np.int16)
+        self._silent_from_ms: float | None = None
         self._set_detection(detection)
 
     @property
@@ -79,9 +89,18 @@ class InputBuffer:
         other = InputBuffer(rate_hz, detection, self.received_ms)
         if rate_hz == self.rate_hz:
             other._held = self._held
+        other._silent_from_ms = self._silent_from_ms
         return other
 
-    def feed(self, samples: NDArray[np.int16]) -> Iterator[Onset | Pause]:
+    def expect_caller(self, *, after_ms: float | None) -> None:
+        """Begin to count the idle time, or stop.
+
+        Args:
+            after_ms: how long the agent is still heard; None while it is still being generated.
+        """
+        self._silent_from_ms = None if after_ms is None else self.received_ms + after_ms
+
+    def feed(self, samples: NDArray[np.int16]) -> Iterator[Onset | Pause | Idle]:
         """Take audio and yield what it decided, each at its own place in the stream.
 
         Args:
@@ -98,11 +117,20 @@ class InputBuffer:
             self._take(frame)
             event = gate.feed(frame)
             if isinstance(event, Started):
+                self._silent_from_ms = None
                 yield self._begin(event.at_samples)
             elif event is not None:
                 yield Pause(round(self.received_ms), self.take_all())
             elif not gate.speaking:
+                if self._silent_from_ms is not None and self._is_idle(self._silent_from_ms):
+                    start_ms, self._silent_from_ms = round(self._silent_from_ms), None
+                    yield Idle(start_ms, round(self.received_ms), self.take_all())
                 self._trim(self.rate_hz * _KEPT_WHILE_SILENT_MS // 1000 + self._prefix_samples)
+
+    def _is_idle(self, since_ms: float) -> bool:
+        detection = self._detection
+        timeout_ms = detection.idle_timeout_ms if isinstance(detection, ServerVad) else None
+        return timeout_ms is not None and self.received_ms >= since_ms + timeout_ms
 
     def take_all(self) -> NDArray[np.int16]:
         """Empty the buffer into the caller's hands: (n,) int16."""

@@ -2,10 +2,16 @@
 
 One task writes, so events leave in the order they were put in. A response waits for :meth:`drained`
 between deltas; a client that reads nothing while thousands of other events pile up is dropped.
+What is written is an :data:`Action`: mostly an event, at times something that harms the connection.
 """
 
 import asyncio
 import json
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
 
 from aiohttp import ClientConnectionResetError, web
 
@@ -13,17 +19,95 @@ from bridge.simulator.wire import WireObject
 
 _LOW_EVENTS = 64
 _FULL_EVENTS = 4096
+# SO_LINGER on, for no time at all: closing sends RST instead of FIN.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class SlowClientError(Exception):
     """The client does not read its events."""
 
 
-class Outbox:
-    """The bounded queue between a session and its socket."""
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send an event."""
 
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[WireObject] = asyncio.Queue(_FULL_EVENTS)
+    event: WireObject
+
+
+@dataclass(frozen=True, slots=True)
+class SendText:
+    """Send a text frame, whatever is in it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendLate:
+    """Send an event after so many ms, and everything else meanwhile."""
+
+    event: WireObject
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendAfterNext:
+    """Let the next event go first."""
+
+    event: WireObject
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Send nothing for so many ms."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """End the TCP connection without a close frame; abruptly is with RST."""
+
+    abruptly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the WebSocket."""
+
+    code: int
+    reason: str
+
+
+Action = Send | SendText | SendLate | SendAfterNext | Wait | Cut | Close
+
+
+def cut(transport: asyncio.BaseTransport | None, *, abruptly: bool) -> None:
+    """End a TCP connection from below.
+
+    Args:
+        abruptly: with RST, and without what is still to be written; else with FIN.
+    """
+    if not isinstance(transport, asyncio.Transport):
+        return
+    if abruptly:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
+    else:
+        transport.close()
+
+
+class Outbox:
+    """The bounded queue between a session and its socket.
+
+    Args:
+        spoil: turns an event into what is to be done in its place.
+    """
+
+    def __init__(self, spoil: Callable[[WireObject], Sequence[Action]] | None = None) -> None:
+        self._queue: asyncio.Queue[Action] = asyncio.Queue(_FULL_EVENTS)
+        self._spoil = spoil
+        self._held: list[WireObject] = []
+        self._timers: set[asyncio.TimerHandle] = set()
         self._low = asyncio.Event()
         self._low.set()
 
@@ -33,8 +117,17 @@ class Outbox:
         Raises:
             SlowClientError: the queue is full.
         """
+        for action in self._spoil(event) if self._spoil else (Send(event),):
+            self.do(action)
+
+    def do(self, action: Action) -> None:
+        """Queue an action.
+
+        Raises:
+            SlowClientError: the queue is full.
+        """
         try:
-            self._queue.put_nowait(event)
+            self._queue.put_nowait(action)
         except asyncio.QueueFull:
             raise SlowClientError from None
         if self._queue.qsize() > _LOW_EVENTS:
@@ -44,20 +137,53 @@ class Outbox:
         """Wait until few events are left."""
         await self._low.wait()
 
-    async def flush(self) -> None:
-        """Wait until every event has been written."""
-        await self._queue.join()
+    async def write_to(
+        self, connection: web.WebSocketResponse, transport: asyncio.BaseTransport | None
+    ) -> None:
+        """Write until the socket closes or the task is cancelled."""
+        try:
+            while not connection.closed:
+                action = await self._queue.get()
+                if self._queue.qsize() <= _LOW_EVENTS:
+                    self._low.set()
+                await self._act(action, connection, transport)
+        except ClientConnectionResetError:
+            # The reader ends the session when it sees the same.
+            pass
+        finally:
+            for timer in self._timers:
+                timer.cancel()
 
-    async def write_to(self, socket: web.WebSocketResponse) -> None:
-        """Write events until the socket closes or the task is cancelled."""
-        while not socket.closed:
-            event = await self._queue.get()
-            if self._queue.qsize() <= _LOW_EVENTS:
-                self._low.set()
-            try:
-                await socket.send_str(json.dumps(event))
-            except ClientConnectionResetError:
-                # The reader ends the session when it sees the same.
-                return
-            finally:
-                self._queue.task_done()
+    async def _act(
+        self,
+        action: Action,
+        connection: web.WebSocketResponse,
+        transport: asyncio.BaseTransport | None,
+    ) -> None:
+        match action:
+            case Send(event=event):
+                held, self._held = self._held, []
+                for each in (event, *held):
+                    await connection.send_str(json.dumps(each))
+            case SendText(text=text):
+                await connection.send_str(text)
+            case SendLate(event=event, ms=ms):
+                self._send_later(event, ms)
+            case SendAfterNext(event=event):
+                self._held.append(event)
+            case Wait(ms=ms):
+                await asyncio.sleep(ms / 1000)
+            case Cut(abruptly=abruptly):
+                cut(transport, abruptly=abruptly)
+            case Close(code=code, reason=reason):
+                await connection.close(code=code, message=reason.encode())
+            case _:
+                assert_never(action)
+
+    def _send_later(self, event: WireObject, ms: int) -> None:
+        def send() -> None:
+            self._timers.discard(timer)
+            self.do(Send(event))
+
+        timer = asyncio.get_running_loop().call_later(ms / 1000, send)
+        self._timers.add(timer)

@@ -6,18 +6,24 @@ A caller's sentence is matched as the recogniser heard it, never as it was meant
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from bridge.config.settings import Name
 from bridge.config.yaml_source import load_yaml_model
+from bridge.simulator.faults import FaultSpec
 from bridge.speech.words import words_of
 
 _SCENARIOS = Path(__file__).parent / "scenarios"
 
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+BetaSwitch = Literal["enabled", "disabled"]
+
+_GA = "gpt-realtime*"
 
 
 class _Model(BaseModel):
@@ -71,6 +77,27 @@ class Pacing(_Model):
     speedup: float = Field(8.0, ge=1, le=1000)
 
 
+class Models(_Model):
+    """The models that each dialect has, as patterns with ``*``."""
+
+    beta: tuple[str, ...] = ("gpt-4o-realtime-preview*", "gpt-4o-mini-realtime-preview*", _GA)
+    ga: tuple[str, ...] = (_GA,)
+
+
+class SessionLimit(_Model):
+    """How long a session may last.
+
+    Attributes:
+        lifetime_s: seconds; None for what the real service gives, 30 minutes in the beta and 60 in
+            GA.
+        told_by: what the client gets then: an error ``session_expired``, close code 1001, or both.
+            All have been seen (`protocol.md` section 1).
+    """
+
+    lifetime_s: float | None = Field(None, gt=0, le=86_400)
+    told_by: Literal["error", "close", "both"] = "both"
+
+
 class Scenario(_Model):
     """One simulated agent.
 
@@ -78,8 +105,11 @@ class Scenario(_Model):
         voice: an espeak-ng voice.
         greeting: said when a response is asked for before the caller has said anything.
         fallback: said when nothing was understood.
+        idle: said to a caller who stays silent for ``idle_timeout_ms``; else ``fallback``.
         pronunciations: word -> ARPABET, for words of ``hears`` that the dictionary lacks.
         keys: API keys that are taken; ``*`` stands for anything.
+        beta: whether the beta dialect is still there.
+        faults: what goes wrong, from the start (:mod:`bridge.simulator.faults`).
     """
 
     name: Name
@@ -88,9 +118,14 @@ class Scenario(_Model):
     greeting: Sentence
     rules: tuple[Rule, ...]
     fallback: Sentence
+    idle: Sentence | None = None
     pronunciations: dict[str, str] = Field(default_factory=dict)
     pacing: Pacing = Pacing()
     keys: tuple[str, ...] = ("sk-sim*",)
+    beta: BetaSwitch = "enabled"
+    models: Models = Models()
+    session: SessionLimit = SessionLimit()
+    faults: tuple[FaultSpec, ...] = ()
 
     @model_validator(mode="after")
     def _hears_each_sentence_once(self) -> Self:
@@ -113,6 +148,8 @@ class Scenario(_Model):
         """Yield everything that the agent may say and that is known beforehand."""
         yield self.greeting
         yield self.fallback
+        if self.idle is not None:
+            yield self.idle
         for rule in self.rules:
             for sentence in (rule.say, rule.then, rule.without_tool):
                 if sentence is not None and "{" not in sentence:

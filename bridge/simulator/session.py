@@ -6,6 +6,7 @@ through one bounded outbox, so their order on the wire is the order in which the
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -19,7 +20,9 @@ from bridge.realtime.events import (
     ErrorReported,
     InputCleared,
     InputCommitted,
+    InputTimedOut,
     InputTranscriptCompleted,
+    InputTranscriptDelta,
     InputTranscriptFailed,
     ItemAdded,
     ItemDeleted,
@@ -55,7 +58,7 @@ from bridge.simulator.agent import Agent, Reply
 from bridge.simulator.conversation import Conversation, Entry, Tokens, count_tokens, text_tokens
 from bridge.simulator.formats import decode_audio, rate_hz
 from bridge.simulator.generation import Generation, Step
-from bridge.simulator.listening import InputBuffer, Onset, Pause
+from bridge.simulator.listening import Idle, InputBuffer, Onset, Pause
 from bridge.simulator.names import new_name
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.refusal import Refused, refuse
@@ -63,6 +66,7 @@ from bridge.simulator.wire import Wire
 
 _SHORTEST_COMMIT_MS = 100
 _CACHED_IN_BLOCKS_OF = 64
+_WORD = re.compile(r"\S+\s*")
 
 FindReply = Callable[[], Awaitable[Reply]]
 
@@ -83,13 +87,22 @@ class Session:
         wire: the connection's dialect.
         outbox: takes events for the client.
         tasks: the connection's task group; what the session starts in it ends with :meth:`stop`.
+        why_no_answer: asked when a response begins; a code if the model cannot answer now.
     """
 
-    def __init__(self, agent: Agent, wire: Wire, outbox: Outbox, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        wire: Wire,
+        outbox: Outbox,
+        tasks: asyncio.TaskGroup,
+        why_no_answer: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._agent = agent
         self._wire = wire
         self._outbox = outbox
         self._tasks = tasks
+        self._why_no_answer = why_no_answer
         self._config = wire.config
         self._input = InputBuffer(rate_hz(self._config.input_format), self._config.turn_detection)
         self._conversation = Conversation()
@@ -110,19 +123,22 @@ class Session:
 
     def receive(self, text: str) -> None:
         """Take one text frame from the client."""
-        event_id = None
         try:
             request = self._wire.decode(text)
-            event_id = request.event_id
+        except Refused as refused:
+            self.report(refused.error)
+            return
+        try:
             self._obey(request.command)
         except Refused as refused:
-            self._report(replace(refused.error, client_event_id=event_id))
+            self.report(replace(refused.error, client_event_id=request.event_id))
 
     def receive_binary(self) -> None:
         """Refuse a binary frame."""
-        self._report(refuse("invalid_event", "Events must be sent as text frames.").error)
+        self.report(refuse("invalid_event", "Events must be sent as text frames.").error)
 
-    def _report(self, error: ApiError) -> None:
+    def report(self, error: ApiError) -> None:
+        """Tell the client that something is wrong."""
         self._emit(ErrorReported(error))
 
     def _emit(self, *events: ServerEvent) -> None:
@@ -206,6 +222,18 @@ class Session:
                     self._commit(item_id, audio)
                     if self._turns().create_response is not False:
                         self._respond_to_speech(item_id)
+                case Idle(start_ms=start_ms, end_ms=end_ms, audio=audio):
+                    self._prompt_idle_caller(start_ms, end_ms, audio)
+
+    def _prompt_idle_caller(self, start_ms: int, end_ms: int, audio: NDArray[np.int16]) -> None:
+        item_id = ItemId(new_name("item"))
+        self._emit(InputTimedOut(item_id, start_ms, end_ms))
+        self._commit(item_id, audio)
+
+        async def find() -> Reply:
+            return self._agent.prompt()
+
+        self._begin_unasked(find)
 
     def _turns(self) -> ServerVad | SemanticVad:
         detection = self._config.turn_detection
@@ -255,6 +283,8 @@ class Session:
             )
             self._emit(InputTranscriptFailed(item_id, 0, error))
         else:
+            for word in _WORD.findall(heard):
+                self._emit(InputTranscriptDelta(item_id, 0, word))
             usage = Usage(seconds=round(audio.size / rate, 2))
             self._emit(InputTranscriptCompleted(item_id, 0, heard, usage))
 
@@ -268,11 +298,15 @@ class Session:
             entry = self._conversation.get(item_id)
             return self._agent.answer(entry.heard if entry else None, _tool_names(self._config))
 
+        self._begin_unasked(find)
+
+    def _begin_unasked(self, find: FindReply) -> None:
+        """Begin a response that no client asked for."""
         try:
             self._begin(find, ResponseConfig())
         except Refused as refused:
             # As on the real service: the turn stays in the conversation, unanswered.
-            self._report(refused.error)
+            self.report(refused.error)
 
     def _respond(self, config: ResponseConfig) -> None:
         """Answer ``response.create``."""
@@ -311,19 +345,22 @@ class Session:
             cached,
             config.metadata,
         )
+        self._wire.begin_response(generation.response_id, config)
         self._emit(generation.begin())
         task = self._start(
             self._generate(generation, find, config), f"response {generation.response_id}"
         )
         if not config.out_of_band:
             self._active = _Active(generation, task)
+            self._input.expect_caller(after_ms=None)
 
     async def _generate(
         self, generation: Generation, find: FindReply, config: ResponseConfig
     ) -> None:
         """Run a response to its end; cancelling this task stops it between two steps."""
         pacing = self._agent.scenario.pacing
-        reply = await find()
+        failure = self._why_no_answer()
+        reply = await find() if failure is None else Reply()
         await asyncio.sleep(pacing.think_ms / 1000)
         async for step in self._steps(generation, reply, config):
             self._emit(*step.events)
@@ -331,7 +368,9 @@ class Session:
             await asyncio.sleep(step.wait_ms / 1000)
         if self._active is not None and self._active.generation is generation:
             self._active = None
-        self._emit(generation.finish())
+        self._emit(generation.finish() if failure is None else generation.fail(failure))
+        if not config.out_of_band:
+            self._input.expect_caller(after_ms=generation.audio_ms)
 
     async def _steps(
         self, generation: Generation, reply: Reply, config: ResponseConfig
@@ -339,7 +378,7 @@ class Session:
         aloud = self._config.output_audio if config.output_audio is None else config.output_audio
         if reply.say is not None:
             if aloud:
-                audio_format = self._config.output_format
+                audio_format = config.output_format or self._config.output_format
                 audio = await self._agent.speak(reply.say, audio_format)
                 steps = generation.speak(reply.say, audio, audio_format)
             else:

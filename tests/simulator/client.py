@@ -14,20 +14,37 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from bridge.speech.synthesis import Synthesizer
+from tests.realtime.official import DialectName, assert_official
 from tests.speech.line import over_the_phone, silence
 
 Event = dict[str, Any]  # JSON as it came; the tests look into it
 KEY = "sk-sim-test"
+MODELS: dict[DialectName, str] = {"ga": "gpt-realtime-2.1", "beta": "gpt-4o-realtime-preview"}
 APPEND_SAMPLES = 480
 TIMEOUT_S = 15.0
 
 
 class Client:
-    """One connection; every event received is kept in ``events``."""
+    """One connection; every event received is judged, and kept in ``events``.
 
-    def __init__(self, socket: ClientConnection) -> None:
+    Args:
+        judged: by the official types of the dialect; False where the server sends nonsense.
+    """
+
+    def __init__(
+        self, socket: ClientConnection, dialect: DialectName = "ga", *, judged: bool = True
+    ) -> None:
         self.socket = socket
+        self.dialect: DialectName = dialect
+        self.judged = judged
         self.events: list[Event] = []
+
+    def take(self, frame: str | bytes) -> Event:
+        event: Event = json.loads(frame)
+        self.events.append(event)
+        if self.judged:
+            assert_official(self.dialect, "server", event)
+        return event
 
     async def send(self, kind: str, **fields: object) -> None:
         await self.socket.send(json.dumps({"type": kind, **fields}))
@@ -40,17 +57,17 @@ class Client:
 
     async def update(self, **session: object) -> Event:
         """Update the session and return what came of it."""
-        await self.send("session.update", session={"type": "realtime", **session})
+        kind = {"type": "realtime"} if self.dialect == "ga" else {}
+        await self.send("session.update", session={**kind, **session})
         return await self.until(lambda event: event["type"] in ("session.updated", "error"))
 
     async def until(self, wanted: str | Callable[[Event], bool]) -> Event:
         """Read until an event of this type, or one of which this is true, and return it."""
         async with asyncio.timeout(TIMEOUT_S):
             async for frame in self.socket:
-                event = json.loads(frame)
-                self.events.append(event)
+                event = self.take(frame)
                 if event["type"] == wanted if isinstance(wanted, str) else wanted(event):
-                    return event  # type: ignore[no-any-return] # JSON
+                    return event
         raise AssertionError(f"closed with {self.socket.close_code} before {wanted}")
 
     async def error(self) -> Event:
@@ -62,7 +79,7 @@ class Client:
         async with asyncio.timeout(TIMEOUT_S):
             with suppress(ConnectionClosed):
                 while True:
-                    self.events.append(json.loads(await self.socket.recv()))
+                    self.take(await self.socket.recv())
         return self.socket.close_code, self.socket.close_reason
 
     def of_type(self, kind: str) -> list[Event]:
@@ -83,17 +100,32 @@ class Client:
 
 @asynccontextmanager
 async def connected(
-    url: str, *, model: str | None = "gpt-realtime-2.1", key: str | None = KEY, **options: Any
+    url: str,
+    *,
+    dialect: DialectName = "ga",
+    model: str | None = "",
+    key: str | None = KEY,
+    judged: bool = True,
+    **options: Any,
 ) -> AsyncIterator[Client]:
-    """Connect; ``session.created`` is not yet read. Options are those of ``connect``."""
+    """Connect; ``session.created`` is not yet read.
+
+    Args:
+        model: None for none at all, an empty string for the dialect's usual one.
+        options: those of ``connect``.
+    """
     headers = dict(options.pop("additional_headers", {}))
+    if dialect == "beta":
+        headers.setdefault("OpenAI-Beta", "realtime=v1")
+    if model == "":
+        model = MODELS[dialect]
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
     query = f"?model={model}" if model is not None else ""
     async with connect(
         url + query, additional_headers=headers, compression=None, max_size=None, **options
     ) as socket:
-        yield Client(socket)
+        yield Client(socket, dialect, judged=judged)
 
 
 @functools.cache
@@ -114,7 +146,7 @@ def audio_of(events: list[Event]) -> NDArray[np.int16]:
         b"".join(
             base64.b64decode(event["delta"])
             for event in events
-            if event["type"] == "response.output_audio.delta"
+            if event["type"] in ("response.output_audio.delta", "response.audio.delta")
         ),
         "<i2",
     )

@@ -31,11 +31,6 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
         ({"model": None}, "missing_model", 4000),
         ({"model": "gpt-4o-realtime-preview"}, "invalid_model", 4000),
         ({"key": "sk-wrong"}, "invalid_api_key", 3000),
-        (
-            {"additional_headers": {"OpenAI-Beta": "realtime=v1"}},
-            "beta_api_shape_disabled",
-            4000,
-        ),
     ],
 )
 async def test_handshake_that_lacks_something_is_told_and_closed(

@@ -3,16 +3,19 @@
 import copy
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import ProtocolError
-from bridge.realtime.ga import GaDialect
 from tests.realtime import golden
+from tests.realtime.golden import DIALECTS
+from tests.realtime.official import DialectName, Event
 
-GA = GaDialect()
 MARK = "Geheimnis"
-LINES = golden.objects("server.jsonl")
+LINES = {name: golden.objects(name, "server") for name in DIALECTS}
+
+both = pytest.mark.parametrize("name", DIALECTS)
 
 json_values = st.recursive(
     st.none()
@@ -28,34 +31,41 @@ json_values = st.recursive(
 )
 
 
-def decode_must_be_clean(frame: str | bytes) -> None:
+def decode_must_be_clean(name: DialectName, frame: str | bytes) -> None:
     try:
-        outcome = repr(GA.decode(frame))
+        outcome = repr(DIALECTS[name].decode(frame))
     except ProtocolError as error:
         outcome = str(error).replace(MARK, "\ud800")
     outcome.encode()  # fails on lone surrogates, and so on a payload that shows in an error
 
 
+@both
 @given(st.binary(max_size=300) | st.text(max_size=300))
-def test_decode_any_bytes(frame: str | bytes) -> None:
-    decode_must_be_clean(frame)
+def test_decode_any_bytes(name: DialectName, frame: str | bytes) -> None:
+    decode_must_be_clean(name, frame)
 
 
+@both
 @given(json_values)
-def test_decode_any_json(value: object) -> None:
-    decode_must_be_clean(json.dumps(value))
+def test_decode_any_json(name: DialectName, value: object) -> None:
+    decode_must_be_clean(name, json.dumps(value))
 
 
-@given(st.sampled_from(LINES), json_values)
-def test_decode_any_payload_of_a_known_type(line: dict[str, object], value: object) -> None:
+@both
+@given(st.data(), json_values)
+def test_decode_any_payload_of_a_known_type(
+    name: DialectName, data: st.DataObject, value: object
+) -> None:
+    line: Event = data.draw(st.sampled_from(LINES[name]))
     body = value if isinstance(value, dict) else {}
-    decode_must_be_clean(json.dumps({**body, "type": line["type"]}))
+    decode_must_be_clean(name, json.dumps({**body, "type": line["type"]}))
 
 
+@both
 @settings(max_examples=400)
 @given(st.data())
-def test_decode_golden_line_with_one_value_changed(data: st.DataObject) -> None:
-    root = copy.deepcopy(data.draw(st.sampled_from(LINES)))
+def test_decode_golden_line_with_one_value_changed(name: DialectName, data: st.DataObject) -> None:
+    root = copy.deepcopy(data.draw(st.sampled_from(LINES[name])))
     at: object = root
     while True:
         keys = list(at) if isinstance(at, dict) else list(range(len(at)))  # type: ignore[arg-type]  # a list
@@ -68,12 +78,13 @@ def test_decode_golden_line_with_one_value_changed(data: st.DataObject) -> None:
         del at[key]
     else:
         at[key] = data.draw(json_values)  # type: ignore[index]  # a dict or a list
-    decode_must_be_clean(json.dumps(root))
+    decode_must_be_clean(name, json.dumps(root))
 
 
-@given(st.sampled_from(golden.lines("server.jsonl")), st.data())
-def test_decode_golden_line_cut_or_overwritten(line: str, data: st.DataObject) -> None:
-    raw = bytearray(line.encode())
+@both
+@given(st.data())
+def test_decode_golden_line_cut_or_overwritten(name: DialectName, data: st.DataObject) -> None:
+    raw = bytearray(data.draw(st.sampled_from(golden.lines(name, "server"))).encode())
     start = data.draw(st.integers(0, len(raw)))
     raw[start : start + data.draw(st.integers(0, 20))] = data.draw(st.binary(max_size=8))
-    decode_must_be_clean(bytes(raw))
+    decode_must_be_clean(name, bytes(raw))

@@ -1,0 +1,143 @@
+"""The beta dialect of the Realtime API: its two tables (`protocol.md` sections 2 and 3).
+
+Gone from api.openai.com since 2026-05-12; previews, compatible servers and our simulator speak it.
+Pure and stateless: one instance serves every session.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from bridge.realtime.beta_session import (
+    encode_beta_item,
+    encode_response,
+    encode_session,
+    read_session,
+    unsupported_fields,
+)
+from bridge.realtime.commands import Command, CreateItem, CreateResponse, UpdateSession
+from bridge.realtime.events import (
+    AudioDelta,
+    AudioDone,
+    DtmfReceived,
+    InputTimedOut,
+    InputTranscriptSegment,
+    ItemDone,
+    McpArgumentsDelta,
+    McpArgumentsDone,
+    McpCallChanged,
+    McpToolsListed,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    TextDelta,
+    TextDone,
+    TranscriptDelta,
+    TranscriptDone,
+)
+from bridge.realtime.session_config import SessionConfig, SessionKind
+from bridge.realtime.wire import WireObject, at, given, nested, require_base64, require_str
+from bridge.realtime.wire_rows import CONTENT, SHARED_COMMANDS, SHARED_EVENTS
+from bridge.realtime.wire_tables import (
+    CommandRow,
+    Tables,
+    command,
+    decode_frame,
+    encode_frame,
+    encode_object,
+    event,
+)
+
+_session = nested(read_session)
+
+# Items are announced once, by conversation.item.created, which is a shared row.
+_EVENTS = {
+    **SHARED_EVENTS,
+    "session.created": event(SessionCreated, session=_session),
+    "session.updated": event(SessionUpdated, session=_session),
+    "transcription_session.created": event(SessionCreated, session=_session),
+    "transcription_session.updated": event(SessionUpdated, session=_session),
+    "response.text.delta": event(TextDelta, **CONTENT, delta=require_str),
+    "response.text.done": event(TextDone, **CONTENT, text=require_str),
+    "response.audio.delta": event(AudioDelta, **CONTENT, audio=at("delta", require_base64)),
+    "response.audio.done": event(AudioDone, **CONTENT),
+    "response.audio_transcript.delta": event(TranscriptDelta, **CONTENT, delta=require_str),
+    "response.audio_transcript.done": event(TranscriptDone, **CONTENT, transcript=require_str),
+}
+
+_ABSENT: frozenset[type[ServerEvent]] = frozenset(
+    {
+        ItemDone,
+        InputTranscriptSegment,
+        InputTimedOut,
+        DtmfReceived,
+        McpToolsListed,
+        McpArgumentsDelta,
+        McpArgumentsDone,
+        McpCallChanged,
+    }
+)
+
+_UPDATES = {
+    SessionKind.REALTIME: "session.update",
+    SessionKind.TRANSCRIPTION: "transcription_session.update",
+}
+
+
+def _update_session(value: UpdateSession, event_id: str | None) -> str:
+    session = encode_session(value.config)
+    return encode_object(_UPDATES[value.config.kind], event_id, {"session": session})
+
+
+def _create_item(value: CreateItem) -> WireObject:
+    return given(previous_item_id=value.previous_item_id, item=encode_beta_item(value.item))
+
+
+def _create_response(value: CreateResponse) -> WireObject:
+    return given(response=encode_response(value.config) or None)
+
+
+_COMMANDS = {
+    **SHARED_COMMANDS,
+    UpdateSession: CommandRow(tuple(_UPDATES.values()), _update_session),
+    **dict(
+        [
+            command(CreateItem, "conversation.item.create", _create_item),
+            command(CreateResponse, "response.create", _create_response),
+        ]
+    ),
+}
+
+TABLES = Tables(_EVENTS, _COMMANDS, _ABSENT)
+
+
+class BetaDialect:
+    """The dialect of 2024-10 to 2026-05, named by a header whatever the model."""
+
+    @property
+    def name(self) -> str:
+        """``beta``."""
+        return "beta"
+
+    def handshake_headers(self) -> Mapping[str, str]:
+        """Return the header that chooses it; api.openai.com now closes with 4000 for it."""
+        return {"OpenAI-Beta": "realtime=v1"}
+
+    def decode(self, frame: str | bytes) -> ServerEvent:
+        """Turn one frame into a canonical event; see :class:`bridge.realtime.dialect.Dialect`.
+
+        Raises:
+            ProtocolError: naming the event type and the JSON path, never the payload.
+        """
+        return decode_frame(frame, TABLES.events)
+
+    def encode(self, command: Command, event_id: str | None = None) -> str:
+        """Turn a command into one text frame.
+
+        Raises:
+            ValueError: :class:`~bridge.realtime.commands.ClearOutput`, or an item with content that
+                no client may create here (assistant audio, images, MCP approvals).
+        """
+        return encode_frame(command, event_id, TABLES.commands)
+
+    def unsupported(self, config: SessionConfig) -> Sequence[str]:
+        """Name the fields of ``config`` that came with GA, by their path in it."""
+        return unsupported_fields(config)

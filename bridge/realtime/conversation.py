@@ -1,0 +1,349 @@
+"""What was said on one call by whom, as far as it must survive a Realtime session.
+
+Pure and bounded: the oldest entries are forgotten, and counted. Fed with the server's events and
+with the commands that were sent; both may come twice, and transcripts at any time after their
+item. An agent's item is cut to what the caller heard of it. Holds transcripts: never log it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from bridge.realtime.commands import Command, CreateItem, CreateResponse
+from bridge.realtime.events import (
+    InputCleared,
+    InputCommitted,
+    InputTranscriptCompleted,
+    OutputItemAdded,
+    OutputItemDone,
+    ResponseCreated,
+    ResponseDone,
+    ResponseStatus,
+    ServerEvent,
+    SpeechStarted,
+    TranscriptDelta,
+    TranscriptDone,
+)
+from bridge.realtime.ids import ItemId, ResponseId
+from bridge.realtime.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    ItemStatus,
+    Message,
+    Part,
+    PartKind,
+    Role,
+)
+
+NOT_TRANSCRIBED = "[not transcribed]"
+"""Stands for what the caller said in an item whose transcript never came."""
+
+_RECENT_EVENTS = 128
+"""Event ids remembered, to tell a repeated delta from the next one."""
+
+_LABELS: Mapping[Role, str] = {Role.USER: "Caller", Role.ASSISTANT: "You", Role.SYSTEM: "Note"}
+_TEXT_KINDS: Mapping[Role, PartKind] = {
+    Role.USER: PartKind.INPUT_TEXT,
+    Role.ASSISTANT: PartKind.OUTPUT_TEXT,
+    Role.SYSTEM: PartKind.INPUT_TEXT,
+}
+_LINE_CHARS = 240
+"""Longest line of a summary."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """Maps are keyed by content_index; ``heard`` is the share that was heard, 0 to 1."""
+
+    role: Role
+    texts: dict[int, str] = field(default_factory=dict)
+    complete: set[int] = field(default_factory=set)
+    heard: float = 1.0
+    cut: bool = False
+
+    def text(self) -> str:
+        whole = " ".join(text.strip() for _, text in sorted(self.texts.items())).strip()
+        return cut_text(whole, self.heard) if self.cut else whole
+
+
+@dataclass(slots=True)
+class _Called:
+    call: FunctionCall
+    response_id: ResponseId
+    output: str | None = None
+
+
+_Key = tuple[int, str]
+"""A session's number and an item or tool call id: ids are unique within one session only."""
+
+
+def cut_text(text: str, heard: float) -> str:
+    """Cut a text to the share of it that was heard, at the end of a word.
+
+    Args:
+        heard: 0 to 1; speech is taken as even, so this is an estimate to about a word.
+
+    Returns:
+        Whole words, with ``...`` where something is missing; empty if no word was heard.
+    """
+    if heard >= 1:
+        return text
+    limit = int(len(text) * max(heard, 0.0))
+    kept = text[:limit]
+    if not text[limit : limit + 1].isspace():
+        # The last word was heard in part, so it was not heard.
+        kept = kept.rpartition(" ")[0]
+    kept = kept.rstrip()
+    return f"{kept}..." if kept else ""
+
+
+class ConversationLog:
+    """One call's talk.
+
+    Args:
+        max_entries: turns and tool calls kept.
+        max_chars: of one turn or tool output; the end of a longer one is lost.
+    """
+
+    def __init__(self, *, max_entries: int = 80, max_chars: int = 4_000) -> None:
+        self._max_entries = max_entries
+        self._max_chars = max_chars
+        self._entries: dict[_Key, _Said | _Called] = {}
+        self._session = 0
+        self._notes = 0
+        self._recent: deque[str] = deque(maxlen=_RECENT_EVENTS)
+        self._response_open = False
+        self._caller_speaks = False
+        self.forgotten = 0
+        """Entries that the bound pushed out."""
+
+    @property
+    def caller_speaks(self) -> bool:
+        """Whether the caller's present turn has begun and is not committed."""
+        return self._caller_speaks
+
+    @property
+    def running_calls(self) -> tuple[FunctionCall, ...]:
+        """Tool calls whose output has not been given."""
+        return tuple(each.call for each in self._called() if each.output is None)
+
+    @property
+    def owes_answer(self) -> bool:
+        """Whether it is the agent's turn: a response is asked for or unfinished, or the last word
+        was the caller's or a tool's. Not while the caller speaks or a tool runs.
+        """
+        if self._caller_speaks or self.running_calls:
+            return False
+        last = next(reversed(self._entries.values()), None)
+        mine = isinstance(last, _Called) or (last is not None and last.role is Role.USER)
+        return self._response_open or mine
+
+    def feed(self, event: ServerEvent) -> None:
+        """Take one event of the present session; kinds that say nothing of the talk pass by."""
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+            self._forget()
+
+    def sent(self, command: Command) -> None:
+        """Take a command that the bridge sent, or would have sent had there been a session.
+
+        Not for the items of a recovery step: those are in here already.
+        """
+        match command:
+            case CreateItem(item=FunctionCallOutput() as item):
+                for called in self._called():
+                    if called.call.call_id == item.call_id and called.output is None:
+                        called.output = item.output[: self._max_chars]
+            case CreateItem(item=Message() as message):
+                self._notes += 1
+                text = " ".join(part.text for part in message.parts if part.text)
+                said = self._said(f"note-{self._notes}", message.role)
+                said.texts[0] = text[: self._max_chars]
+            case CreateResponse(config=config) if not config.out_of_band:
+                self._response_open = True
+            case _:
+                return
+        self._forget()
+
+    def cut(self, item_id: ItemId, heard_ms: int, given_ms: int) -> None:
+        """Cut an agent's item to what was heard; text that comes for it later is not taken.
+
+        Args:
+            heard_ms: what PJSIP took of the item's audio.
+            given_ms: all audio of the item that the playout was given.
+        """
+        said = self._said(item_id, Role.ASSISTANT)
+        if said.role is Role.ASSISTANT and not said.cut:
+            said.cut = True
+            said.heard = min(heard_ms / given_ms, 1.0) if given_ms > 0 else 0.0
+
+    def begin_session(self) -> None:
+        """Note that a new session stands: its ids are its own.
+
+        Call it when the session is open, after the plan was made. A response that the old session
+        left unfinished stays owed until one is done.
+        """
+        self._session += 1
+        self._recent.clear()
+        self._caller_speaks = False
+
+    def items(self) -> tuple[Item, ...]:
+        """Return the talk as text items for a new session, oldest first.
+
+        A tool call that still runs is among them, so that its output will find its call.
+        """
+        found: list[Item] = []
+        for entry in self._entries.values():
+            if isinstance(entry, _Called):
+                call = entry.call
+                found.append(FunctionCall(call.call_id, call.name, call.arguments))
+                if entry.output is not None:
+                    found.append(FunctionCallOutput(call.call_id, entry.output))
+            elif text := self._shown(entry):
+                found.append(Message(entry.role, (Part(_TEXT_KINDS[entry.role], text),)))
+        return tuple(found)
+
+    def summary(self, max_chars: int) -> str:
+        """Tell the talk in few lines: what the caller first wanted, then the latest that fits.
+
+        Returns:
+            At most ``max_chars`` characters; empty if nothing was said.
+        """
+        lines = [line for entry in self._entries.values() if (line := self._line(entry))]
+        whole = "\n".join(lines)
+        if not lines or (len(whole) <= max_chars and not self.forgotten):
+            return whole
+        first = next((line for line in lines if line.startswith(_LABELS[Role.USER])), lines[0])
+        kept: list[str] = []
+        room = max_chars - len(first) - len("\n...")
+        for line in reversed(lines):
+            if line is first or len(line) + 1 > room:
+                break
+            kept.append(line)
+            room -= len(line) + 1
+        return "\n".join([first, "...", *reversed(kept)])[: max(max_chars, 0)]
+
+    def _called(self) -> list[_Called]:
+        return [entry for entry in self._entries.values() if isinstance(entry, _Called)]
+
+    def _shown(self, said: _Said) -> str:
+        text = said.text()
+        return text or (NOT_TRANSCRIBED if said.role is Role.USER else "")
+
+    def _line(self, entry: _Said | _Called) -> str:
+        if isinstance(entry, _Called):
+            output = "is still running" if entry.output is None else f"gave {entry.output}"
+            line = f"Tool {entry.call.name} {output}"
+        elif text := self._shown(entry):
+            line = f"{_LABELS[entry.role]}: {text}"
+        else:
+            return ""
+        line = " ".join(line.split())
+        return line if len(line) <= _LINE_CHARS else f"{line[: _LINE_CHARS - 3]}..."
+
+    def _said(self, item_id: str, role: Role) -> _Said:
+        key = (self._session, item_id)
+        entry = self._entries.get(key)
+        if not isinstance(entry, _Said):
+            entry = self._entries[key] = _Said(role)
+        return entry
+
+    def _forget(self) -> None:
+        while len(self._entries) > self._max_entries:
+            del self._entries[next(iter(self._entries))]
+            self.forgotten += 1
+
+    def _is_repeated(self, event_id: str | None) -> bool:
+        if event_id is None:
+            return False
+        known = event_id in self._recent
+        self._recent.append(event_id)
+        return known
+
+    def _on_speech_started(self, event: SpeechStarted) -> None:
+        # A repeated one may come after the commit of its own turn.
+        if (self._session, event.item_id) not in self._entries:
+            self._caller_speaks = True
+
+    def _on_cleared(self, event: InputCleared) -> None:
+        self._caller_speaks = False
+
+    def _on_committed(self, event: InputCommitted) -> None:
+        # A repeated one may come in the turn after its own.
+        if (self._session, event.item_id) not in self._entries:
+            self._caller_speaks = False
+            self._said(event.item_id, Role.USER)
+
+    def _on_input_transcript(self, event: InputTranscriptCompleted) -> None:
+        said = self._said(event.item_id, Role.USER)
+        said.texts[event.content_index] = event.transcript.strip()[: self._max_chars]
+
+    def _on_response_created(self, event: ResponseCreated) -> None:
+        if not self._is_repeated(event.event_id):
+            self._response_open = True
+
+    def _on_item_added(self, event: OutputItemAdded) -> None:
+        if isinstance(event.item, Message) and event.item.item_id is not None:
+            self._said(event.item.item_id, Role.ASSISTANT)
+
+    def _on_item_done(self, event: OutputItemDone) -> None:
+        item = event.item
+        if isinstance(item, FunctionCall) and item.status in (ItemStatus.COMPLETED, None):
+            key = (self._session, f"call-{item.call_id}")
+            self._entries.setdefault(key, _Called(item, event.response_id))
+
+    def _on_delta(self, event: TranscriptDelta) -> None:
+        said = self._open_item(event.item_id)
+        repeated = self._is_repeated(event.event_id)
+        if said is not None and not repeated and event.content_index not in said.complete:
+            text = said.texts.get(event.content_index, "") + event.delta
+            said.texts[event.content_index] = text[: self._max_chars]
+
+    def _on_transcript(self, event: TranscriptDone) -> None:
+        said = self._open_item(event.item_id)
+        if said is not None:
+            said.texts[event.content_index] = event.transcript[: self._max_chars]
+            said.complete.add(event.content_index)
+
+    def _open_item(self, item_id: ItemId) -> _Said | None:
+        """Return an agent's item; None where it was cut, and what was heard of it is known."""
+        said = self._said(item_id, Role.ASSISTANT)
+        return None if said.cut and said.texts else said
+
+    def _on_response_done(self, event: ResponseDone) -> None:
+        if self._is_repeated(event.event_id):
+            return
+        self._response_open = False
+        if event.status is ResponseStatus.COMPLETED:
+            return
+        # Calls of a cancelled response are not answered (`protocol.md` section 7).
+        dead = [
+            key
+            for key, entry in self._entries.items()
+            if isinstance(entry, _Called)
+            and entry.response_id == event.response_id
+            and entry.output is None
+        ]
+        for key in dead:
+            del self._entries[key]
+
+
+_Handler = Callable[[ConversationLog, Any], None]  # Any: the table pairs each with its event type
+_HANDLERS: Mapping[type[ServerEvent], _Handler] = MappingProxyType(
+    {
+        SpeechStarted: ConversationLog._on_speech_started,
+        InputCleared: ConversationLog._on_cleared,
+        InputCommitted: ConversationLog._on_committed,
+        InputTranscriptCompleted: ConversationLog._on_input_transcript,
+        ResponseCreated: ConversationLog._on_response_created,
+        ResponseDone: ConversationLog._on_response_done,
+        OutputItemAdded: ConversationLog._on_item_added,
+        OutputItemDone: ConversationLog._on_item_done,
+        TranscriptDelta: ConversationLog._on_delta,
+        TranscriptDone: ConversationLog._on_transcript,
+    }
+)

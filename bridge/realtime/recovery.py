@@ -1,0 +1,312 @@
+"""How a call gets its Realtime session back: a failure in, ordered steps out.
+
+Pure: time and jitter come in as arguments, and nothing here acts. The call runner carries the steps
+out in order; where a step fails it classifies that failure, counts it (:meth:`Budget.failed`) and
+plans again. Rules: `design.md` section 4 (RECOVERING), `needs.md` (e) "Dead air".
+"""
+
+import enum
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from bridge.clock import NS_PER_MS
+from bridge.realtime.backoff import Backoff
+from bridge.realtime.conversation import ConversationLog
+from bridge.realtime.failures import Cure, Failure
+from bridge.realtime.items import FunctionCall, Item, Message, Part, PartKind, Role
+
+RESUMED = (
+    "The line was interrupted for a moment and is back. The talk so far is in this conversation."
+    " Go on from where it stopped; do not greet again."
+)
+"""Told to the model before a conversation that was given back."""
+
+SUMMARISED = (
+    "The line was interrupted for a moment and is back. Go on with the call; do not greet again."
+    " What was said so far, in short:\n"
+)
+"""Told to the model before a summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPolicy:
+    """Bounds of one call's recovery.
+
+    Attributes:
+        max_failures: failures in a row, the loss included, after which it is given up.
+        max_outage_ms: longest time without a session.
+        attempt_ms: longest time of one attempt.
+        stable_ms: a session that stood this long was a recovery; one that didn't counts on.
+        filler_after_ms: silence that the caller is given before they hear a filler (a gap over 2 s
+            is dead air, `needs.md` (e)).
+        kept_audio_ms: caller audio that is kept for the next session.
+        summary_chars: length of a summary.
+        token_margin_ms: a token that ends within this time after an attempt's start is too old.
+        fallback: what the dialplan wants where nothing helps; passed through unread.
+    """
+
+    max_failures: int = 5
+    max_outage_ms: int = 15_000
+    attempt_ms: int = 5_000
+    stable_ms: int = 30_000
+    filler_after_ms: int = 1_200
+    kept_audio_ms: int = 10_000
+    summary_chars: int = 1_200
+    token_margin_ms: int = 10_000
+    backoff: Backoff = field(default_factory=Backoff)
+    fallback: str = "hang_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one call has spent on getting its session back; a value, replaced at each change.
+
+    A second one, fed alike, bounds the retries of failed responses within a session that stands.
+
+    Attributes:
+        failures: in a row: losses, and attempts that failed.
+        lost_ns: since when there is no session, monotonic; None while one stands.
+        restored_ns: since when one stands; None while there is none.
+        renew: a failure of this outage was the session's own, so an attempt that then fails for
+            the network alone does not lead back to the old session's audio.
+    """
+
+    policy: RecoveryPolicy = field(default_factory=RecoveryPolicy)
+    failures: int = 0
+    lost_ns: int | None = None
+    restored_ns: int | None = None
+    renew: bool = False
+
+    def failed(self, failure: Failure, now_ns: int) -> "Budget":
+        """Count a loss, or an attempt that failed; call it before :func:`plan`."""
+        renew = failure.cure is Cure.RENEW
+        if self.lost_ns is not None:
+            return replace(self, failures=self.failures + 1, renew=self.renew or renew)
+        stood_ms = 0 if self.restored_ns is None else (now_ns - self.restored_ns) // NS_PER_MS
+        before = 0 if stood_ms >= self.policy.stable_ms else self.failures
+        return Budget(self.policy, failures=before + 1, lost_ns=now_ns, renew=renew)
+
+    def restored(self, now_ns: int) -> "Budget":
+        """Note that a session stands (or a response was good)."""
+        return Budget(self.policy, failures=self.failures, restored_ns=now_ns)
+
+    def outage_ms(self, now_ns: int) -> int:
+        """Return how long there has been no session."""
+        return 0 if self.lost_ns is None else (now_ns - self.lost_ns) // NS_PER_MS
+
+
+class GiveUpReason(enum.StrEnum):
+    """Why nothing more is tried; a metric label."""
+
+    REFUSED = "refused"
+    """The same again would fail the same way."""
+    TOO_MANY = "too_many"
+    TOO_LONG = "too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class PlayFiller:
+    """Have the caller hear a phrase or a tone, once they have heard nothing for ``after_ms``.
+
+    A filler that plays or waits already goes on; whatever comes from the agent ends it.
+    """
+
+    after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Open a connection and set a session up.
+
+    Attributes:
+        after_ms: wait first.
+        new_token: with a token other than the last one; no matter with a long-lived key.
+        within_ms: the attempt has failed after this time, waiting not included.
+        keep_old: close the old connection only once the new session stands (rollover).
+    """
+
+    after_ms: int
+    new_token: bool
+    within_ms: int
+    keep_old: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreContext:
+    """Create ``items``, in order, in the new session."""
+
+    items: tuple[Item, ...] = field(repr=False)  # transcripts
+
+
+@dataclass(frozen=True, slots=True)
+class SummariseContext:
+    """Create ``items`` in the new session: one note with a summary, and the tool calls that run.
+
+    Attributes:
+        text: the summary alone.
+    """
+
+    text: str = field(repr=False)
+    running: tuple[FunctionCall, ...] = field(default=(), repr=False)
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What to create, in order."""
+        return (_note(SUMMARISED + self.text), *self.running)
+
+
+@dataclass(frozen=True, slots=True)
+class SendKeptAudio:
+    """Send what the caller said meanwhile; where there is more, the latest ``max_ms`` of it.
+
+    Attributes:
+        resend_turn: begin with the turn that the caller was in when the session was lost, though
+            part of it was sent before; else only with audio that no session was ever sent.
+    """
+
+    max_ms: int
+    resend_turn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestResponse:
+    """Ask for a response: it is the agent's turn. Not if the kept audio holds speech: the server
+    answers that by itself.
+    """
+
+    after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Take the dialplan's fallback."""
+
+    fallback: str
+    reason: GiveUpReason
+
+
+Step = (
+    PlayFiller
+    | Reconnect
+    | RestoreContext
+    | SummariseContext
+    | SendKeptAudio
+    | RequestResponse
+    | GiveUp
+)
+
+
+def plan(
+    failure: Failure,
+    conversation: ConversationLog,
+    budget: Budget,
+    now_ns: int,
+    *,
+    jitter: float,
+    token_expires_ns: int | None = None,
+) -> tuple[Step, ...]:
+    """Decide what to do about a failure.
+
+    Args:
+        failure: classified (`bridge/realtime/failures.py`).
+        conversation: the call's talk; ``begin_session()`` is called on it later, when a new session
+            stands.
+        budget: with this failure counted in.
+        jitter: uniform in [0, 1), drawn anew for each plan.
+        token_expires_ns: monotonic end of the token in use; None for a long-lived key.
+
+    Returns:
+        Steps in order; none where the session goes on by itself.
+    """
+    if failure.cure is Cure.NOTHING:
+        return ()
+    policy = budget.policy
+    wait_ms = max(policy.backoff.wait_ms(max(budget.failures, 1), jitter), failure.wait_ms)
+    outage_ms = budget.outage_ms(now_ns)
+    reason = _over(failure, budget, outage_ms + wait_ms)
+    if reason is not None:
+        return (GiveUp(policy.fallback, reason),)
+    filler = PlayFiller(max(policy.filler_after_ms - outage_ms, 0))
+    if failure.cure is Cure.RETRY_RESPONSE:
+        return (filler, RequestResponse(wait_ms))
+    within_ms = min(policy.attempt_ms, policy.max_outage_ms - outage_ms - wait_ms)
+    renew = budget.renew or failure.cure is Cure.RENEW
+    old = _too_old(token_expires_ns, now_ns + wait_ms * NS_PER_MS, policy)
+    return (
+        filler,
+        Reconnect(wait_ms, new_token=renew or old, within_ms=within_ms),
+        *(_summary(conversation, policy) if renew else _context(conversation)),
+        SendKeptAudio(policy.kept_audio_ms, resend_turn=not renew),
+        *((RequestResponse(),) if conversation.owes_answer else ()),
+    )
+
+
+def plan_rollover(
+    conversation: ConversationLog,
+    policy: RecoveryPolicy,
+    now_ns: int,
+    *,
+    token_expires_ns: int | None = None,
+) -> tuple[Step, ...]:
+    """Move a talk to a new session before the old one ends, unheard; see :func:`rollover_due`.
+
+    A rollover that fails costs nothing: the old session still stands; try again a little later.
+    """
+    return (
+        Reconnect(0, _too_old(token_expires_ns, now_ns, policy), policy.attempt_ms, keep_old=True),
+        *_context(conversation),
+        SendKeptAudio(policy.kept_audio_ms, resend_turn=True),
+        *((RequestResponse(),) if conversation.owes_answer else ()),
+    )
+
+
+def rollover_due(age_ms: int, limit_ms: int, *, quiet: bool) -> bool:
+    """Say whether a session should be rolled over now.
+
+    Args:
+        age_ms: of the session.
+        limit_ms: its longest life (60 minutes on GA; ``expires_at`` less the time of creation).
+        quiet: nobody speaks, nothing is left to play, no response or tool is under way.
+
+    Returns:
+        True at a quiet moment of the last 5 minutes (or the last fifth of a short life), and in any
+        moment of the last 20 seconds (or twentieth): a heard gap is better than a lost session.
+    """
+    left_ms = limit_ms - age_ms
+    if left_ms <= min(20_000, limit_ms // 20):
+        return True
+    return quiet and left_ms <= min(300_000, limit_ms // 5)
+
+
+def _over(failure: Failure, budget: Budget, next_attempt_ms: int) -> GiveUpReason | None:
+    match failure.cure:
+        case Cure.GIVE_UP:
+            return GiveUpReason.REFUSED
+        case Cure.RECONNECT | Cure.RENEW | Cure.RETRY_RESPONSE:
+            if budget.failures >= budget.policy.max_failures:
+                return GiveUpReason.TOO_MANY
+            # Also where only the wait would end too late: an attempt needs time to be one.
+            over = next_attempt_ms >= budget.policy.max_outage_ms
+            return GiveUpReason.TOO_LONG if over else None
+        case Cure.NOTHING:
+            return None
+        case _:
+            assert_never(failure.cure)
+
+
+def _too_old(expires_ns: int | None, at_ns: int, policy: RecoveryPolicy) -> bool:
+    return expires_ns is not None and expires_ns - at_ns < policy.token_margin_ms * NS_PER_MS
+
+
+def _context(conversation: ConversationLog) -> tuple[Step, ...]:
+    items = conversation.items()
+    return (RestoreContext((_note(RESUMED), *items)),) if items else ()
+
+
+def _summary(conversation: ConversationLog, policy: RecoveryPolicy) -> tuple[Step, ...]:
+    text = conversation.summary(policy.summary_chars)
+    return (SummariseContext(text, conversation.running_calls),) if text else ()
+
+
+def _note(text: str) -> Message:
+    return Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))

@@ -1,0 +1,121 @@
+"""One WebSocket: a session on it, for as long as it may last."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from bridge.realtime.events import ErrorReported
+from bridge.simulator.agent import Agent
+from bridge.simulator.beta_wire import BetaWire
+from bridge.simulator.door import Objection, Visitor
+from bridge.simulator.faults import ConnectionFaults
+from bridge.simulator.ga_wire import GaWire
+from bridge.simulator.outbox import Close, Outbox, SlowClientError
+from bridge.simulator.refusal import refuse
+from bridge.simulator.scenario import SessionLimit
+from bridge.simulator.session import Session
+from bridge.simulator.wire import DialectName, Identity, Wire, WireObject
+
+_log = logging.getLogger(__name__)
+
+_LIFETIMES_S = {DialectName.BETA: 30 * 60, DialectName.GA: 60 * 60}
+_WIRES: Mapping[DialectName, Callable[[Identity, WireObject | None], Wire]] = {
+    DialectName.BETA: BetaWire,
+    DialectName.GA: GaWire,
+}
+
+
+class Connection:
+    """One client.
+
+    Args:
+        outbox: what is on its way to the client.
+    """
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request, outbox: Outbox) -> None:
+        self.socket = socket
+        self.outbox = outbox
+        self._transport = request.transport
+
+    async def turn_away(self, dialect: DialectName, objection: Objection) -> None:
+        """Tell the client what is wrong with its handshake, and close."""
+        error = objection.error
+        for event in make_wire(dialect, Identity("", 0)).encode(ErrorReported(error)):
+            await self.socket.send_json(event)
+        reason = f"{error.type}.{error.code}"
+        await self.socket.close(code=objection.close_code, message=reason.encode())
+
+    async def converse(
+        self, agent: Agent, wire: Wire, faults: ConnectionFaults, limit: "Lifetime"
+    ) -> None:
+        """Hold a session until either side has enough."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writing = self.outbox.write_to(self.socket, self._transport)
+                writer = tasks.create_task(writing, name="simulator writer")
+                session = Session(agent, wire, self.outbox, tasks, faults.why_no_answer)
+                session.start()
+                expiry = tasks.create_task(
+                    limit.expire(session, self.outbox), name="simulator session expiry"
+                )
+                async for message in self.socket:
+                    if message.type is WSMsgType.TEXT:
+                        session.receive(message.data)
+                    elif message.type is WSMsgType.BINARY:
+                        session.receive_binary()
+                session.stop()
+                expiry.cancel()
+                writer.cancel()
+        except* SlowClientError:
+            _log.warning("simulator dropped a client that does not read")
+            await self.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"slow client")
+
+
+class Lifetime:
+    """How long sessions of a dialect last.
+
+    Args:
+        limit: as the scenario says.
+    """
+
+    def __init__(self, limit: SessionLimit, dialect: DialectName) -> None:
+        self.seconds = limit.lifetime_s or _LIFETIMES_S[dialect]
+        self._told_by = limit.told_by
+
+    async def expire(self, session: Session, outbox: Outbox) -> None:
+        """Wait until a session is over, tell its client, and close."""
+        await asyncio.sleep(self.seconds)
+        what = f"Your session hit the maximum duration of {_spell(self.seconds)}."
+        if self._told_by != "close":
+            session.report(refuse("session_expired", what).error)
+        if self._told_by == "error":
+            outbox.do(Close(WSCloseCode.OK, ""))
+        else:
+            outbox.do(Close(WSCloseCode.GOING_AWAY, what))
+
+
+def make_wire(dialect: DialectName, identity: Identity, settings: WireObject | None = None) -> Wire:
+    """Make a connection's wire.
+
+    Args:
+        settings: what the session begins with, in the dialect's shape.
+    """
+    return _WIRES[dialect](identity, settings)
+
+
+def wire_for(visitor: Visitor, now_s: int, lifetime: Lifetime) -> Wire:
+    """Make the wire of a client that has been let in.
+
+    Args:
+        now_s: Unix time, seconds.
+    """
+    identity = Identity(visitor.model, now_s + int(lifetime.seconds), visitor.kind)
+    settings = visitor.token.settings if visitor.token is not None else None
+    return make_wire(visitor.dialect, identity, settings)
+
+
+def _spell(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes.is_integer() else f"{seconds:g} seconds"

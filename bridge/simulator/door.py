@@ -1,0 +1,184 @@
+"""The door of the server: who comes in, in which dialect, and what is said to those who don't.
+
+Keys, dialects, models and close codes are those of `protocol.md` section 1. Faults that strike
+before there is a session strike here.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from aiohttp import web
+
+from bridge.realtime.events import ApiError
+from bridge.realtime.session_config import SessionKind
+from bridge.simulator.faults import Drop, Refuse, Stall
+from bridge.simulator.outbox import cut
+from bridge.simulator.refusal import refuse
+from bridge.simulator.scenario import BetaSwitch, Models
+from bridge.simulator.tokens import Token, TokenDesk
+from bridge.simulator.wire import DialectName
+
+_CLOSE_INVALID_REQUEST = 4000
+_CLOSE_INVALID_KEY = 3000
+_KEY_SUBPROTOCOL = "openai-insecure-api-key."
+_BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+_TRANSCRIPTION = "transcription"
+_REFUSALS: Mapping[int, tuple[str, str | None, str]] = {
+    401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    403: ("invalid_request_error", "model_not_found", "You do not have access to this model."),
+    429: ("requests", "rate_limit_exceeded", "Rate limit reached. Please try again later."),
+}
+_SERVER_REFUSES = ("server_error", None, "The server had an error while processing your request.")
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A client that has been let in."""
+
+    dialect: DialectName
+    kind: SessionKind
+    model: str
+    token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a client is not let in; it is told over the WebSocket, which then closes."""
+
+    error: ApiError
+    close_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doorkeeper:
+    """Who decides.
+
+    Attributes:
+        keys: patterns of API keys.
+    """
+
+    keys: Sequence[str]
+    models: Models
+    beta: BetaSwitch
+    tokens: TokenDesk
+
+    def knows(self, key: str) -> bool:
+        """Tell whether this is an API key, rather than a token."""
+        return any(fnmatchcase(key, pattern) for pattern in self.keys)
+
+    def admit(self, request: web.Request, key: str) -> Visitor | Objection:
+        """Look at a handshake that brings a key or a token."""
+        dialect = dialect_of(request)
+        if dialect is DialectName.BETA and self.beta == "disabled":
+            return _invalid("beta_api_shape_disabled", beta_is_gone().message)
+        token = None if self.knows(key) else self.tokens.find(key)
+        if token is None and not self.knows(key):
+            error = refuse("invalid_api_key", "Incorrect API key provided.").error
+            return Objection(error, _CLOSE_INVALID_KEY)
+        if token is not None and token.dialect is not dialect:
+            # [?] Not in the captures; a client must not build on this code.
+            what = "You cannot start a session of one API version with a token of the other."
+            return _invalid("api_version_mismatch", what)
+        return self._choose_session(request, dialect, token)
+
+    def _choose_session(
+        self, request: web.Request, dialect: DialectName, token: Token | None
+    ) -> Visitor | Objection:
+        transcribes = request.query.get("intent") == _TRANSCRIPTION
+        kind = SessionKind.TRANSCRIPTION if transcribes else SessionKind.REALTIME
+        if token is not None:
+            kind = token.kind
+        model = request.query.get("model") or (token.model if token is not None else "")
+        if kind is SessionKind.TRANSCRIPTION:
+            return Visitor(dialect, kind, model, token)
+        if not model:
+            return _invalid("missing_model", "You must provide a model parameter.")
+        if not self.has_model(dialect, model):
+            what = f"The model '{model}' does not exist or you do not have access to it."
+            return _invalid("invalid_model", what)
+        return Visitor(dialect, kind, model, token)
+
+    def has_model(self, dialect: DialectName, model: str) -> bool:
+        """Tell whether a dialect has a model."""
+        patterns = {DialectName.BETA: self.models.beta, DialectName.GA: self.models.ga}[dialect]
+        return any(fnmatchcase(model, pattern) for pattern in patterns)
+
+
+async def meet(
+    faults: Iterable[Refuse | Drop | Stall], request: web.Request
+) -> web.Response | None:
+    """Let faults strike a request that has no answer yet.
+
+    Returns:
+        The answer, if there is to be no other one.
+    """
+    for fault in faults:
+        match fault:
+            case Stall(ms=ms):
+                await asyncio.sleep(ms / 1000)
+            case Drop(abruptly=abruptly):
+                cut(request.transport, abruptly=abruptly)
+                return web.Response()
+            case Refuse(status=status, retry_after_s=retry_after_s):
+                kind, code, message = _REFUSALS.get(status, _SERVER_REFUSES)
+                headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+                return http_error(status, ApiError(kind, message, code), headers)
+    return None
+
+
+def http_error(
+    status: int, error: ApiError, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Write an error as the HTTP side of the API does."""
+    body = {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+    }
+    return web.json_response({"error": body}, status=status, headers=headers)
+
+
+def no_key() -> web.Response:
+    """Answer a request without any key."""
+    what = "Missing bearer or basic authentication in header"
+    return http_error(401, ApiError("invalid_request_error", what))
+
+
+def beta_is_gone() -> ApiError:
+    """Say that the beta dialect has been removed, in the service's own words."""
+    what = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
+    return refuse("beta_api_shape_disabled", what).error
+
+
+def key_of(request: web.Request) -> str | None:
+    """Return the key from the header, or from the subprotocols that browsers use."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    offered = _subprotocols(request)
+    return next(
+        (
+            each.removeprefix(_KEY_SUBPROTOCOL)
+            for each in offered
+            if each.startswith(_KEY_SUBPROTOCOL)
+        ),
+        None,
+    )
+
+
+def dialect_of(request: web.Request) -> DialectName:
+    """Return the dialect that a handshake asks for: the header decides, never the model."""
+    header = request.headers.get("OpenAI-Beta", "")
+    beta = "realtime=v1" in header or _BETA_SUBPROTOCOL in _subprotocols(request)
+    return DialectName.BETA if beta else DialectName.GA
+
+
+def _invalid(code: str, message: str) -> Objection:
+    return Objection(refuse(code, message).error, _CLOSE_INVALID_REQUEST)
+
+
+def _subprotocols(request: web.Request) -> list[str]:
+    return [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
