@@ -10,6 +10,7 @@ import click
 from bridge.cli.errors import exits_cleanly
 from bridge.config.loading import load_settings
 from bridge.config.yaml_source import load_yaml
+from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
 from bridge.replay.script import load_script
 from bridge.routing.matching import check_arms, load_dialplans
@@ -25,14 +26,19 @@ _KINDS: dict[str, Callable[[Path], object]] = {
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--config", type=click.Path(path_type=Path), help="YAML settings to check against.")
+@click.option("--event-map", "show_map", is_flag=True, help="Print every event in each dialect.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @exits_cleanly
-def check(paths: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
+def check(paths: tuple[Path, ...], config: Path | None, show_map: bool, as_json: bool) -> None:
     """Check dialplans, call scripts and scenarios; errors name file and line.
 
     PATHS are files, or directories that hold them. Without any, the settings and the dialplans
     that `bridge serve` would use are checked.
     """
+    if show_map:
+        rows = event_map()
+        click.echo(to_json(rows) if as_json else to_markdown(rows), nl=as_json)
+        return
     errors = [str(error) for error in (_problems(paths) if paths else _serve_problems(config))]
     if as_json:
         click.echo(json.dumps({"ok": not errors, "errors": errors}))
