@@ -47,6 +47,7 @@ class DemoPlan:
         script: call script for the caller.
         called: whom the script dials.
         said: what the script says, in order.
+        dialect: of the Realtime API, between gateway and server.
         scenario: YAML for the local Realtime server; None takes its own support line.
         recordings: directory for recordings and records; made if missing.
         call_timeout_s: when a call that doesn't end is given up.
@@ -56,6 +57,7 @@ class DemoPlan:
     script: Path
     called: str
     said: Sequence[str]
+    dialect: str
     scenario: Path | None
     recordings: Path
     call_timeout_s: float
@@ -127,7 +129,7 @@ class _Parts:
         settings = {
             "NODE": self.node,
             "DIALPLANS_DIR": str(self._plan.dialplans),
-            "ARMS": json.dumps({ARM: {"url": realtime_url, "api_key_env": _KEY_VARIABLE}}),
+            "ARMS": json.dumps({ARM: self._arm(realtime_url)}),
             "SIP_HOST": _HOST,
             "SIP_PORT": "0",
             "HTTP_HOST": _HOST,
@@ -143,6 +145,13 @@ class _Parts:
         sip, http = str(found["sip"]), str(found["http"])
         self._view.step("Gateway", f"{sip}, metrics at {http}/metrics")
         return child, sip, http
+
+    def _arm(self, realtime_url: str) -> dict[str, str]:
+        return {
+            "dialect": self._plan.dialect,
+            "url": realtime_url,
+            "api_key_env": _KEY_VARIABLE,
+        }
 
     async def start_caller(self, sip: str) -> Child:
         """Return the caller, which dials at once."""

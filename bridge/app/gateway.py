@@ -23,8 +23,7 @@ from bridge.console.http import HttpServer
 from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import CallRunner
 from bridge.live.services import Arm, Route, Services
-from bridge.realtime.dialect import Dialect
-from bridge.realtime.ga import GaDialect
+from bridge.realtime.dialects import DIALECTS
 from bridge.routing.matching import match
 from bridge.routing.models import Dialplan
 from bridge.session.realtime import Endpoint
@@ -37,8 +36,6 @@ from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
 
 log = structlog.get_logger(__name__)
-
-DIALECTS: Mapping[str, type[Dialect]] = {"ga": GaDialect}
 
 _BYE_TIMEOUT_S = 2.0
 _COUNT_EVERY_S = 1.0

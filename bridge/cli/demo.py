@@ -15,6 +15,7 @@ from bridge.app.demo_view import View, make_view
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run, until_told_to_stop
 from bridge.errors import BridgeError, ConfigError
+from bridge.realtime.dialects import DIALECTS
 from bridge.replay.script import CallScript, Utterance, load_script
 from bridge.store.local import start_local_redis
 
@@ -49,6 +50,13 @@ _FAILED = 1
     show_default=True,
     help="Where recordings and call records go.",
 )
+@click.option(
+    "--dialect",
+    type=click.Choice(sorted(DIALECTS)),
+    default="ga",
+    show_default=True,
+    help="Of the Realtime API, between the gateway and the local Realtime server.",
+)
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal (as NO_COLOR=1).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @exits_cleanly
@@ -57,6 +65,7 @@ def demo(
     dialplans: Path | None,
     scenario: Path | None,
     recordings: Path,
+    dialect: str,
     plain: bool,
     as_json: bool,
 ) -> None:
@@ -73,6 +82,7 @@ def demo(
     \b
     Try:
       bridge demo
+      bridge demo --dialect beta
       bridge demo --json | python -m json.tool
       bridge demo --script my_call.yaml --scenario my_agent.yaml
 
@@ -80,7 +90,7 @@ def demo(
     """
     view = make_view(as_json=as_json, plain=plain, no_color=bool(os.environ.get("NO_COLOR")))
     try:
-        plan = _plan(script, dialplans, scenario, recordings)
+        plan = _plan(script, dialplans, scenario, recordings, dialect)
         result = _show(plan, view)
     except (BridgeError, KeyboardInterrupt, SystemExit):
         if as_json:
@@ -131,7 +141,11 @@ async def _until_done_or_told(plan: DemoPlan, redis_url: str, view: View) -> Dem
 
 
 def _plan(
-    script_path: Path | None, dialplans: Path | None, scenario: Path | None, recordings: Path
+    script_path: Path | None,
+    dialplans: Path | None,
+    scenario: Path | None,
+    recordings: Path,
+    dialect: str,
 ) -> DemoPlan:
     script_path = script_path or _find(_SCRIPT, "call script", "--script")
     script = load_script(script_path)
@@ -140,6 +154,7 @@ def _plan(
         script=script_path,
         called=script.called,
         said=_utterances(script),
+        dialect=dialect,
         scenario=scenario,
         recordings=recordings,
         call_timeout_s=script.end.max_duration_s + _MARGIN_S,

@@ -1,0 +1,10 @@
+"""The dialects that there are; an arm names one of them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bridge.realtime.beta import BetaDialect
+from bridge.realtime.dialect import Dialect
+from bridge.realtime.ga import GaDialect
+
+DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType({"beta": BetaDialect, "ga": GaDialect})
