@@ -179,10 +179,12 @@ class CallRecord:
         log.info("call_ended", outcome=summary.outcome, fault=summary.fault, reason=effect.reason)
 
     def write(self, path: Path) -> None:
-        """Write the JSON record. Blocks: call it in a worker thread."""
+        """Write the JSON record, whole or not at all. Blocks: call it in a worker thread."""
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self.summary), indent=2, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        unfinished = path.with_suffix(".json.part")
+        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.replace(path)
 
     def _on_state(self, effect: StateChanged) -> None:
         self._services.store.update(self._leg.call_id, effect.fields)

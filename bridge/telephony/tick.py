@@ -15,7 +15,8 @@ class Ticker:
 
     Args:
         work: what a tick does; it must not raise.
-        on_lag: receives how late each tick began, in ns.
+        on_lag: receives how late each tick began, in ns, after the first moment of the schedule
+            that no tick has answered: work that takes too long counts, too.
     """
 
     def __init__(
@@ -31,11 +32,12 @@ class Ticker:
         self._clock = clock
         self._on_lag = on_lag
         self._due_ns = 0
+        self._owed_ns = 0
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin ticking on the running loop."""
-        self._due_ns = self._clock.now_ns() + self._period_ns
+        self._owed_ns = self._due_ns = self._clock.now_ns() + self._period_ns
         self._schedule(self._period_ns)
 
     def stop(self) -> None:
@@ -49,13 +51,17 @@ class Ticker:
         self._handle = loop.call_later(max(0, delay_ns) / NS_PER_S, self._tick)
 
     def _tick(self) -> None:
-        lag_ns = self._clock.now_ns() - self._due_ns
-        self._on_lag(max(0, lag_ns))
+        begun_ns = self._clock.now_ns()
+        self._on_lag(max(0, begun_ns - self._owed_ns))
         self._work()
         now_ns = self._clock.now_ns()
-        self._due_ns += self._period_ns
-        if self._due_ns <= now_ns:
-            missed = (now_ns - self._due_ns) // self._period_ns + 1
-            self._due_ns += missed * self._period_ns
+        self._owed_ns = self._first_after(begun_ns)
+        self._due_ns = self._first_after(now_ns)
         if self._handle is not None:
             self._schedule(self._due_ns - now_ns)
+
+    def _first_after(self, now_ns: int) -> int:
+        """Return the schedule's first moment after ``now_ns``, and after the tick just done."""
+        return (
+            self._due_ns + max(1, (now_ns - self._due_ns) // self._period_ns + 1) * self._period_ns
+        )

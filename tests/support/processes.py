@@ -196,20 +196,22 @@ class Ended:
 def run_to_end(*arguments: str, directory: Path, **environ: str) -> Ended:
     """Run a command that ends by itself. Blocks."""
     place = _make_place()
-    done = subprocess.run(
-        _command(arguments),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        cwd=directory,
-        env=_environment(place, environ),
-        timeout=_RUN_WITHIN_S,
-        check=False,
-    )
-    left = _living_in(place)
-    for process in left:
-        process.kill()
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        done = subprocess.run(
+            _command(arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd=directory,
+            env=_environment(place, environ),
+            timeout=_RUN_WITHIN_S,
+            check=False,
+        )
+    finally:
+        left = _living_in(place)
+        for process in left:
+            process.kill()
+        shutil.rmtree(place, ignore_errors=True)
     return Ended(done, left)
 
 

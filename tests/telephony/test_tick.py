@@ -100,6 +100,7 @@ def test_a_stall_costs_one_gap_and_never_a_burst() -> None:
     bench = Bench()
     bench.run(4, stall_ms={2: 37})
     assert bench.at_ms == near(10, 20, 60, 70)  # 57 is when it was over
+    assert bench.lags_ms == near(0, 0, 30, 0)  # 30 was the first that it made miss
 
 
 def test_a_late_tick_is_measured_and_the_schedule_kept() -> None:
