@@ -42,6 +42,9 @@ _CLIENT_PARTS = {
     Role.ASSISTANT: frozenset({"text"}),
 }
 
+# A session that only transcribes takes these two and does not show them.
+_ABOUT_RESPONSES = {"create_response", "interrupt_response"}
+
 _Session = beta.SessionShape | beta.TranscriptionSessionShape
 
 
@@ -98,6 +101,12 @@ class BetaWire(DialectWire[_Session]):
     @staticmethod
     def _write(event: e.ServerEvent, state: SessionState) -> list[WireObject]:
         return write_event(event, state)
+
+    @staticmethod
+    def _dump(session: _Session) -> WireObject:
+        if isinstance(session, beta.TranscriptionSessionShape):
+            return session.model_dump(exclude={"turn_detection": _ABOUT_RESPONSES})
+        return session.model_dump()
 
     @staticmethod
     def _config_of(session: _Session) -> SessionConfig:

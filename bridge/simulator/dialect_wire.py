@@ -25,8 +25,6 @@ _OBJECTS = {
     SessionKind.REALTIME: "realtime.session",
     SessionKind.TRANSCRIPTION: "realtime.transcription_session",
 }
-# Only reasoning models have these two.
-_RARE = {"reasoning", "parallel_tool_calls"}
 
 
 class DialectWire(ABC, Generic[S]):
@@ -89,9 +87,7 @@ class DialectWire(ABC, Generic[S]):
             "id": identity.session_id,
             "expires_at": identity.expires_at_s,
         }
-        usual = session.model_dump(exclude=_RARE)
-        rare = session.model_dump(include=_RARE, exclude_none=True)
-        self._state = SessionState(identity, {**named, **usual, **rare}, self._asked)
+        self._state = SessionState(identity, {**named, **self._dump(session)}, self._asked)
 
     def _check_fixed(self, *, same_model: bool, same_voice: bool, voice: str) -> None:
         """Refuse to change what is fixed by now; ``voice`` is where the voice stands."""
@@ -115,6 +111,10 @@ class DialectWire(ABC, Generic[S]):
     @staticmethod
     @abstractmethod
     def _write(event: e.ServerEvent, state: SessionState) -> list[WireObject]: ...
+
+    @staticmethod
+    @abstractmethod
+    def _dump(session: S) -> WireObject: ...
 
     @staticmethod
     @abstractmethod

@@ -281,14 +281,18 @@ class FaultBoard:
         """Return all faults as the admin endpoint shows them."""
         return [armed.report() for armed in self._armed]
 
-    def at_the_door(self, moment: Moment) -> Iterator[Refuse | Drop | Stall]:
-        """Yield the faults that strike at a handshake or a request for a token."""
-        for armed in tuple(self._armed):
-            spec = armed.spec
-            if spec.at is not moment or not isinstance(spec, Refuse | Drop | Stall):
-                continue
-            if armed.strikes(self._seen):
-                yield spec
+    def at_the_door(self, moment: Moment) -> list[Refuse | Drop | Stall]:
+        """Return the faults that strike at a handshake or a request for a token, in their order.
+
+        All of them count the moment, even if the first ends it.
+        """
+        return [
+            armed.spec
+            for armed in self._armed
+            if armed.spec.at is moment
+            and isinstance(armed.spec, Refuse | Drop | Stall)
+            and armed.strikes(self._seen)
+        ]
 
     def of_connection(self) -> "ConnectionFaults":
         """Return the faults as a new connection meets them."""
@@ -327,10 +331,12 @@ class ConnectionFaults:
 
     def why_no_answer(self) -> str | None:
         """Return why the model does not answer in the response that begins, if it doesn't."""
-        for armed in tuple(self._armed):
-            if isinstance(armed.spec, Fail) and armed.strikes(self._seen):
-                return armed.spec.code
-        return None
+        codes = [
+            armed.spec.code
+            for armed in self._armed
+            if isinstance(armed.spec, Fail) and armed.strikes(self._seen)
+        ]
+        return codes[0] if codes else None
 
 
 def strike_now(spec: FaultSpec) -> Sequence[Action]:

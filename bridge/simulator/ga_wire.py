@@ -44,6 +44,9 @@ _CLIENT_PARTS = {
     Role.ASSISTANT: frozenset({"output_text"}),
 }
 
+# Only reasoning models have these two.
+_RARE = {"reasoning", "parallel_tool_calls"}
+
 _Session = ga.SessionShape | ga.TranscriptionSessionShape
 
 
@@ -93,6 +96,11 @@ class GaWire(DialectWire[_Session]):
     @staticmethod
     def _write(event: e.ServerEvent, state: SessionState) -> list[WireObject]:
         return write_event(event, state)
+
+    @staticmethod
+    def _dump(session: _Session) -> WireObject:
+        usual = session.model_dump(exclude=_RARE)
+        return {**usual, **session.model_dump(include=_RARE, exclude_none=True)}
 
     @staticmethod
     def _config_of(session: _Session) -> SessionConfig:

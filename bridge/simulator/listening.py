@@ -78,7 +78,7 @@ class InputBuffer:
     @property
     def held_ms(self) -> float:
         """How much audio a commit would take now."""
-        return self._held.size * 1000 / self.rate_hz
+        return (self._held.size + self._waiting.size) * 1000 / self.rate_hz
 
     def successor(self, rate_hz: int, detection: TurnDetection | None) -> "InputBuffer":
         """Make the buffer that takes over when format or turn detection change; what is held stays.
@@ -135,6 +135,13 @@ class InputBuffer:
     def take_all(self) -> NDArray[np.int16]:
         """Empty the buffer into the caller's hands: (n,) int16."""
         held, self._held = self._held, np.zeros(0, np.int16)
+        return held
+
+    def commit(self) -> NDArray[np.int16]:
+        """Empty the buffer in the middle of whatever is going on in it: (n,) int16."""
+        self._settle()
+        held = self.take_all()
+        self.clear()
         return held
 
     def clear(self) -> None:

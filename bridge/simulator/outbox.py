@@ -81,13 +81,13 @@ class Close:
 Action = Send | SendText | SendLate | SendAfterNext | Wait | Cut | Close
 
 
-def cut(transport: asyncio.BaseTransport | None, *, abruptly: bool) -> None:
+def cut(transport: asyncio.Transport | None, *, abruptly: bool) -> None:
     """End a TCP connection from below.
 
     Args:
         abruptly: with RST, and without what is still to be written; else with FIN.
     """
-    if not isinstance(transport, asyncio.Transport):
+    if transport is None:
         return
     if abruptly:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -138,7 +138,7 @@ class Outbox:
         await self._low.wait()
 
     async def write_to(
-        self, connection: web.WebSocketResponse, transport: asyncio.BaseTransport | None
+        self, connection: web.WebSocketResponse, transport: asyncio.Transport | None
     ) -> None:
         """Write until the socket closes or the task is cancelled."""
         try:
@@ -158,7 +158,7 @@ class Outbox:
         self,
         action: Action,
         connection: web.WebSocketResponse,
-        transport: asyncio.BaseTransport | None,
+        transport: asyncio.Transport | None,
     ) -> None:
         match action:
             case Send(event=event):

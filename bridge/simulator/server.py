@@ -123,15 +123,20 @@ class SimulatorServer:
         if struck is not None:
             return struck
         key = key_of(request)
-        if key is None:
-            return no_key()
+        return no_key() if key is None else await self._let_in(request, key)
+
+    async def _let_in(self, request: web.Request, key: str) -> web.StreamResponse:
         socket = web.WebSocketResponse(
             protocols=("realtime",),
             compress=False,
             max_msg_size=_LARGEST_FRAME_BYTES,
             timeout=_CLOSE_GRACE_S,
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:
+            # The client has gone meanwhile: nobody reads this answer.
+            return web.Response()
         faults = self._faults.of_connection()
         connection = Connection(socket, request, Outbox(faults.spoil))
         self._connections.add(connection)

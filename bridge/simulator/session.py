@@ -249,9 +249,7 @@ class Session:
             )
         item_id = self._speech_item or ItemId(new_name("item"))
         self._speech_item = None
-        audio = self._input.take_all()
-        self._input.clear()
-        self._commit(item_id, audio)
+        self._commit(item_id, self._input.commit())
 
     def _commit(self, item_id: ItemId, audio: NDArray[np.int16]) -> None:
         rate = self._input.rate_hz

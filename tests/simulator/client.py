@@ -121,9 +121,10 @@ async def connected(
         model = MODELS[dialect]
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"
-    query = f"?model={model}" if model is not None else ""
+    if model is not None:
+        url += f"{'&' if '?' in url else '?'}model={model}"
     async with connect(
-        url + query, additional_headers=headers, compression=None, max_size=None, **options
+        url, additional_headers=headers, compression=None, max_size=None, **options
     ) as socket:
         yield Client(socket, dialect, judged=judged)
 

@@ -183,3 +183,29 @@ async def test_input_items_are_the_whole_context(url: str) -> None:
         content = [{"type": "input_text", "text": "Where is my order?"}]
         items = [{"type": "message", "role": "user", "content": content}]
         assert transcript(await respond(client, input=items)).startswith("Your order")
+
+
+@pytest.mark.parametrize(
+    "audio_format", [{"type": "audio/pcmu"}, {"type": "audio/pcm", "rate": 24000}]
+)
+async def test_response_says_what_it_was_asked_to_be(
+    url: str, audio_format: dict[str, object]
+) -> None:
+    async with connected(url) as client:
+        aside = {
+            "conversation": "none",
+            "output_modalities": ["audio"],
+            "audio": {"output": {"format": audio_format, "voice": "cedar"}},
+            "max_output_tokens": 100,
+            "input": [],
+        }
+        done = await respond(client, **aside)
+        (created,) = client.of_type("response.created")
+        for response in (created["response"], done["response"]):
+            assert response["audio"] == aside["audio"]
+            assert response["max_output_tokens"] == 100
+            assert response["conversation_id"] is None
+        again = (await respond(client, output_modalities=["text"]))["response"]
+        assert again["output_modalities"] == ["text"]
+        assert again["max_output_tokens"] == "inf"
+        assert again["conversation_id"].startswith("conv_")

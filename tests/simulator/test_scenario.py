@@ -57,3 +57,12 @@ def test_mistake_is_named_with_its_line(
         load_scenario(path)
     assert what in str(error.value)
     assert line is None or error.value.line == line
+
+
+def test_mistake_in_a_fault_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "faulty.yaml"
+    faults = ["faults:", "  - {at: audio, kind: drop, nth: 3}", "  - {at: audio, kind: fail}"]
+    path.write_text(GOOD + "\n".join(faults))
+    with pytest.raises(ConfigError, match="only at: turn") as error:
+        load_scenario(path)
+    assert error.value.line == len(GOOD.splitlines()) + 3
