@@ -1,6 +1,7 @@
 """`bridge simulate`: the local Realtime server alone."""
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ import click
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run, until_told_to_stop
 from bridge.config.settings import TelemetrySettings
-from bridge.simulator.scenario import default_scenario, load_scenario
+from bridge.simulator.scenario import BetaSwitch, default_scenario, load_scenario
 from bridge.simulator.server import SimulatorServer
 from bridge.telemetry.logs import configure
 
@@ -17,17 +18,42 @@ from bridge.telemetry.logs import configure
 @click.option("--scenario", type=click.Path(path_type=Path), help="YAML; default: a support line.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--beta",
+    type=click.Choice(["enabled", "disabled"]),
+    help="Whether the beta dialect is still spoken; disabled refuses it as the real service does."
+    "  [default: as the scenario says]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the URL as one JSON line.")
 @exits_cleanly
-def simulate(scenario: Path | None, host: str, port: int, as_json: bool) -> None:
+def simulate(
+    scenario: Path | None, host: str, port: int, beta: BetaSwitch | None, as_json: bool
+) -> None:
     """Run a Realtime server that hears and speaks, without a paid endpoint.
 
     It prints its WebSocket URL and runs until SIGINT or SIGTERM. Any key that begins with
-    `sk-sim` is taken, unless the scenario says otherwise.
+    `sk-sim` is taken, unless the scenario says otherwise. Both dialects are on the one port: a
+    client chooses by header or subprotocol.
+
+    With SIMULATOR_ADMIN_SECRET in the environment, faults can be asked for while it runs: POST
+    them to /admin/faults, with the secret in the header X-Simulator-Admin. The scenario's
+    `faults:` does the same from the start.
+
+    \b
+    Drop the connection at the third piece of audio:
+      curl -H "X-Simulator-Admin: $SIMULATOR_ADMIN_SECRET" http://127.0.0.1:9090/admin/faults \\
+           -d '{"at": "audio", "kind": "drop", "nth": 3}'
     """
     configure(TelemetrySettings(log_level="warning"))
     chosen = default_scenario() if scenario is None else load_scenario(scenario)
-    run(_simulate(SimulatorServer(chosen, host=host, port=port), as_json=as_json))
+    server = SimulatorServer(
+        chosen,
+        host=host,
+        port=port,
+        beta=beta,
+        admin_secret=os.environ.get("SIMULATOR_ADMIN_SECRET") or None,
+    )
+    run(_simulate(server, as_json=as_json))
 
 
 async def _simulate(server: SimulatorServer, *, as_json: bool) -> None:

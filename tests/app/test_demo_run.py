@@ -159,8 +159,9 @@ def wait_until_gone(demo: Demo, timeout_s: float) -> None:
     assert demo.left_over() == []
 
 
-def test_demo_json_is_good_and_leaves_nothing(demo: Demo) -> None:
-    done = demo.run("--json")
+@pytest.mark.parametrize("dialect", ["ga", "beta"])
+def test_demo_json_is_good_and_leaves_nothing(demo: Demo, dialect: str) -> None:
+    done = demo.run("--json", "--dialect", dialect)
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -173,7 +174,7 @@ def test_demo_json_is_good_and_leaves_nothing(demo: Demo) -> None:
         *("call_id", "arm", "dialect", "outcome", "turns"),
         *("recording", "agent_heard_ms", "interruptions"),
     }
-    assert (call["arm"], call["dialect"], call["outcome"]) == ("local", "ga", "completed")
+    assert (call["arm"], call["dialect"], call["outcome"]) == ("local", dialect, "completed")
     assert call["interruptions"] == 1
     assert call["agent_heard_ms"] > 5000
     check_turns(call["turns"])
