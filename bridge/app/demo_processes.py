@@ -1,6 +1,6 @@
 """The demo's child processes: started tied to this one, read line by line, stopped in order.
 
-Children leave our process group, so Ctrl-C reaches the demo alone and the demo decides who ends
+Children have a session of their own, so Ctrl-C reaches the demo alone and the demo decides who ends
 when. Should it die without a chance to (``kill -9``), the kernel sends them SIGTERM (Linux,
 `prctl(2)` PR_SET_PDEATHSIG). All of it runs in the loop of the main thread: the kernel watches the
 *thread* that started a child.
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import IO
 
+from bridge.children import tied_to_parent
 from bridge.errors import BridgeError, ConfigError, InfrastructureError
 
 _STOP_WITHIN_S = 12.0
@@ -20,18 +21,6 @@ _STOP_WITHIN_S = 12.0
 _LONGEST_LINE_BYTES = 4 * 1024 * 1024
 _LOG_LINES_SHOWN = 12
 _ERROR_PREFIX = "error: "
-
-# Runs in the child before `bridge` does: `preexec_fn` is not safe once threads run.
-_TIE_TO_PARENT = """
-import ctypes, os, signal, sys
-os.setpgid(0, 0)
-if sys.platform == "linux":
-    PR_SET_PDEATHSIG = 1
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit("the parent is gone already")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class Child:
@@ -128,13 +117,13 @@ async def start_child(name: str, arguments: Sequence[str], environ: Mapping[str,
     log = tempfile.TemporaryFile()  # noqa: SIM115
     try:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid())),
-            *(sys.executable, "-m", "bridge", *arguments),
+            *tied_to_parent([sys.executable, "-m", "bridge", *arguments]),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
             env=dict(environ),
             limit=_LONGEST_LINE_BYTES,
+            start_new_session=True,  # Ctrl-C is for us; we stop them in order
         )
     except OSError as error:
         log.close()

@@ -9,11 +9,9 @@ imported: its client costs 0.26 s to import.
 
 import atexit
 import importlib.util
-import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+from bridge.children import tied_to_parent
 from bridge.errors import InfrastructureError
 
 _READY_WITHIN_S = 5.0
@@ -30,17 +29,6 @@ _MAX_SOCKET_PATH_BYTES = 103
 """Bytes of `sun_path` on macOS without the closing zero (Linux takes 107)."""
 
 _REMEDY = "set BRIDGE_REDIS_URL to a Redis that runs"
-
-# Runs before the server takes the process over: `preexec_fn` is not safe once threads run.
-_TIE_TO_PARENT = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    PR_SET_PDEATHSIG = 1
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit("the parent is gone already")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class LocalRedis:
@@ -183,7 +171,7 @@ def _spawn(executable: Path, directory: Path, log: IO[bytes]) -> subprocess.Pope
         *("--loglevel", "warning"),
     ]
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid()), *server],
+        tied_to_parent(server),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -1,0 +1,28 @@
+"""Child processes that end when their parent does, however it ends (`kill -9` included)."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+# Runs in the child before the command takes the process over: `preexec_fn` is not safe once threads
+# run. On Linux alone; elsewhere a killed parent leaves its children behind.
+_TIE_TO_PARENT = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit("the parent is gone already")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def tied_to_parent(command: Sequence[str]) -> list[str]:
+    """Return the command line that runs ``command`` as a child which gets SIGTERM when we end.
+
+    The kernel ties the child to the *thread* that starts it: start it from one that lives on.
+
+    Args:
+        command: absolute path of the program, and its arguments.
+    """
+    return [sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid()), *command]
