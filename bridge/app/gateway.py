@@ -14,19 +14,18 @@ from pathlib import Path
 
 import structlog
 
+from bridge.app.arms import make_arms, make_route, today_of, warn_of_dropped_fields
 from bridge.app.garbage import collect_garbage_in_loop
 from bridge.app.preflight import check_arms_answer
 from bridge.clock import NS_PER_MS, Clock
-from bridge.config.loading import resolve_key
-from bridge.config.settings import ArmSettings, Settings
+from bridge.config.models import load_models
+from bridge.config.settings import Settings
 from bridge.console.http import HttpServer
 from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import CallRunner
-from bridge.live.services import Arm, Route, Services
-from bridge.realtime.dialects import DIALECTS
+from bridge.live.services import Services
 from bridge.routing.matching import match
 from bridge.routing.models import Dialplan
-from bridge.session.realtime import Endpoint
 from bridge.store.calls import CallStore
 from bridge.telemetry.latency import LatencyWindow
 from bridge.telemetry.metrics import Metrics
@@ -51,37 +50,24 @@ class Addresses:
     max_calls: int
 
 
-def make_arms(configured: Mapping[str, ArmSettings], environ: Mapping[str, str]) -> dict[str, Arm]:
-    """Resolve keys and dialects of all arms.
-
-    Raises:
-        ConfigError: a key's variable or file is missing.
-    """
-    return {
-        name: Arm(
-            name,
-            Endpoint(arm.url, arm.model, resolve_key(arm, environ)),
-            DIALECTS[arm.dialect](),
-        )
-        for name, arm in configured.items()
-    }
-
-
 class Gateway:
     """One gateway process.
 
     Args:
         settings: all of them.
-        dialplans: in matching order; their arms are in ``arms``.
-        arms: by name.
+        dialplans: in matching order; their arms are in the settings.
+        keys: of the arms, by name (:func:`bridge.app.arms.resolve_keys`).
         redis_url: where call state goes.
+
+    Raises:
+        ConfigError: an arm's model, voice or key can't be used.
     """
 
     def __init__(
         self,
         settings: Settings,
         dialplans: Sequence[Dialplan],
-        arms: Mapping[str, Arm],
+        keys: Mapping[str, str | None],
         redis_url: str,
         clock: Clock,
         *,
@@ -92,7 +78,18 @@ class Gateway:
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
         self._dialplans = dialplans
-        self._arms = arms
+        table = load_models()
+        self._arms = make_arms(settings.arms, keys, table, clock, self.metrics.upstream.rotated)
+        self._routes = {
+            dialplan.name: make_route(
+                dialplan,
+                self._arms[dialplan.arm],
+                settings.arms[dialplan.arm],
+                table,
+                today_of(clock),
+            )
+            for dialplan in dialplans
+        }
         self._redis_url = redis_url
         self._clock = clock
         self._endpoint = SipEndpoint(
@@ -130,6 +127,10 @@ class Gateway:
         store = CallStore(settings.redis, self._redis_url, node, clock=self._clock)
         await store.open()
         self._store = store
+        warn_of_dropped_fields(list(self._routes.values()))
+        for arm in self._arms.values():
+            for choice in arm.choices:
+                await choice.credentials.open()
         if preflight:
             await check_arms_answer(self._arms, settings.arms, settings.session, self._clock)
         pump = Pump(
@@ -180,6 +181,9 @@ class Gateway:
             await self._endpoint.idle(_BYE_TIMEOUT_S)
             self._ticker.stop()
             self._ticker = None
+        for arm in self._arms.values():
+            for choice in arm.choices:
+                await choice.credentials.aclose()
         await self._http.aclose()
         if self._store is not None:
             await self._store.aclose()
@@ -221,7 +225,7 @@ class Gateway:
             log.warning("call_refused", reason="no_route")
             leg.reject(404, "No Dialplan")
             return
-        runner = CallRunner(leg, Route(dialplan, self._arms[dialplan.arm]), self._services)
+        runner = CallRunner(leg, self._routes[dialplan.name], self._services)
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"call-{leg.call_id}")
         self.calls[runner] = task
         task.add_done_callback(lambda done: self._call_over(runner, done))
@@ -257,8 +261,10 @@ class Gateway:
             dropped = stats.dropped
 
     def _publish(self) -> None:
-        for name, arm in self._settings.arms.items():
-            self.metrics.set_arm(name, dialect=arm.dialect, url=arm.url, model=arm.model)
+        for name, arm in self._arms.items():
+            for choice in arm.choices:
+                endpoint, dialect = choice.endpoint, arm.dialect.name
+                self.metrics.set_arm(name, dialect=dialect, url=endpoint.url, model=endpoint.model)
         self.metrics.config_loaded(self._clock.wall_ns())
         self.metrics.calls.set_limit(self._max_calls)
 

@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import Mapping
 
+import structlog
+
 from bridge.clock import Clock
 from bridge.config.settings import ArmSettings, SessionSettings
 from bridge.errors import BridgeError, ConfigError, InfrastructureError, UpstreamError
-from bridge.live.services import Arm
+from bridge.live.services import Arm, Choice
 from bridge.realtime.session_config import SessionConfig
 from bridge.session.realtime import RealtimeSession
 
-_KEY_REFUSED = frozenset({"invalid_api_key", "http_401", "http_403"})
+log = structlog.get_logger(__name__)
+
+_KEY_REFUSED = frozenset({"invalid_api_key", "http_401", "http_403", "token_refused"})
 
 
 async def check_arms_answer(
@@ -19,27 +23,54 @@ async def check_arms_answer(
     settings: SessionSettings,
     clock: Clock,
 ) -> None:
-    """Open a session on every arm.
+    """Open a session on every arm, with the first of its models that answers.
 
     Raises:
         ConfigError: an arm's key is refused.
         InfrastructureError: an arm can't be reached, or refuses for another reason.
     """
     for name, arm in arms.items():
-        session = RealtimeSession(
-            arm.endpoint,
-            arm.dialect,
-            settings,
-            clock=clock,
-            on_event=lambda event, received_ns: None,
-            on_closed=lambda error: None,
-        )
-        try:
-            await session.open(SessionConfig())
-        except UpstreamError as error:
+        error = await _first_answer(arm, settings, clock)
+        if error is not None:
             raise _explain(name, configured[name], error) from error
-        finally:
-            await asyncio.shield(session.aclose())
+
+
+async def _first_answer(arm: Arm, settings: SessionSettings, clock: Clock) -> UpstreamError | None:
+    """Try an arm's models in order; return None once one answers, else the last one's refusal."""
+    *others, last = arm.choices
+    for choice in others:
+        try:
+            await _open_once(arm, choice, settings, clock)
+        except UpstreamError as error:
+            log.warning(
+                "preflight.model_fallback",
+                arm=arm.name,
+                model=choice.endpoint.model,
+                code=error.code,
+            )
+        else:
+            return None
+    try:
+        await _open_once(arm, last, settings, clock)
+    except UpstreamError as error:
+        return error
+    return None
+
+
+async def _open_once(arm: Arm, choice: Choice, settings: SessionSettings, clock: Clock) -> None:
+    credential = await choice.credentials.get()
+    session = RealtimeSession(
+        choice.endpoint.with_key(credential.value),
+        arm.dialect,
+        settings,
+        clock=clock,
+        on_event=lambda event, received_ns: None,
+        on_closed=lambda error: None,
+    )
+    try:
+        await session.open(SessionConfig(voice=choice.voice))
+    finally:
+        await asyncio.shield(session.aclose())
 
 
 def _explain(name: str, arm: ArmSettings, error: UpstreamError) -> BridgeError:

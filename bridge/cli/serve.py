@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from bridge.app.gateway import Addresses, Gateway, make_arms
+from bridge.app.arms import resolve_keys
+from bridge.app.gateway import Addresses, Gateway
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run, until_told_to_stop
 from bridge.clock import SystemClock
@@ -46,13 +47,13 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
     configure(settings.telemetry)
     dialplans = load_dialplans(settings.dialplans_dir)
     check_arms(dialplans, settings.arms)
-    arms = make_arms(settings.arms, os.environ)
+    keys = resolve_keys(settings.arms, os.environ)
     with contextlib.ExitStack() as stack:
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
         gateway = Gateway(
             settings,
             dialplans,
-            arms,
+            keys,
             redis_url,
             SystemClock(),
             version=version("telephony-bridge"),

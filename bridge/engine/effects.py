@@ -28,7 +28,18 @@ class RingCall:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """Open the Realtime session; feed SessionReady or SessionFailed."""
+    """Open the Realtime session; feed SessionReady or SessionFailed.
+
+    Attributes:
+        after_ms: wait first.
+        new_token: with a token other than the last one.
+        within_ms: the attempt has failed after this time, waiting not included; None for the
+            session's own timeout alone.
+    """
+
+    after_ms: int = 0
+    new_token: bool = False
+    within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,28 @@ class CallOffered:
 
 @dataclass(frozen=True, slots=True)
 class SessionReady:
-    """The Realtime session is open and has taken our settings."""
+    """The Realtime session is open and has taken our settings.
+
+    Attributes:
+        expires_in_ms: what is left of its life, by its server; None where that is not told.
+    """
 
     session_id: str
+    expires_in_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFailed:
-    """The Realtime session could not be had, or was lost."""
+    """The Realtime session could not be had, or was lost.
+
+    Attributes:
+        key_is_fresh: the credential in use could not be fresher.
+        token_expires_ns: monotonic end of the token in use; None for a long-lived key.
+    """
 
     error: BridgeError
+    key_is_fresh: bool = False
+    token_expires_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

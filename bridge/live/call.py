@@ -53,12 +53,11 @@ from bridge.engine.policy import CallPolicy
 from bridge.errors import BridgeError, UpstreamError
 from bridge.live.record import CallRecord, CallSummary
 from bridge.live.services import Route, Services
-from bridge.realtime.commands import AppendAudio
-from bridge.realtime.events import ResponseDone, ServerEvent, UnknownEvent
+from bridge.live.upstream import Upstream
+from bridge.realtime.events import ResponseDone, ServerEvent
 from bridge.routing.models import Dialplan
-from bridge.routing.session import greeting_instructions, session_config, trailing_silence_ms
-from bridge.session.realtime import RealtimeSession
-from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path, UpstreamPhase
+from bridge.routing.session import greeting_instructions, trailing_silence_ms
+from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
 from bridge.telemetry.logs import bind_call, call_context
 from bridge.telephony.leg import Leg, LegState
 from bridge.telephony.pump import Line
@@ -103,29 +102,18 @@ class CallRunner:
         self._feeding = False
         self._over = asyncio.Event()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
-        self._opening: asyncio.Task[None] | None = None
         self._answered = False
         self._appended_ms = 0
-        self._append_sequence = 0
-        self._awaiting_send: deque[tuple[int, int]] = deque(maxlen=1000)
-        self._session = RealtimeSession(
-            route.arm.endpoint,
-            route.arm.dialect,
-            services.session,
-            clock=services.clock,
-            on_event=self._on_server_event,
-            on_closed=self._on_session_closed,
-            on_audio_sent=self._on_audio_sent,
-        )
+        self._upstream = Upstream(route, services, self, leg.call_id)
         # The key is the handler's argument type, which a mapping's type cannot say.
         self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
             RingCall: lambda _: self._leg.ring(),
             AnswerCall: lambda _: self._leg.answer(),
             RejectCall: lambda effect: self._leg.reject(effect.sip_code, effect.reason),
             HangUp: lambda _: self._leg.hangup(),
-            OpenSession: self._open_session,
+            OpenSession: self._upstream.open,
             CloseSession: lambda _: None,  # run() closes it, once the core has closed the call
-            Send: self._send,
+            Send: lambda effect: self._upstream.send(effect.command),
             PlayAudio: self._play,
             FlushPlayout: self._flush,
             StartTimer: self._start_timer,
@@ -186,41 +174,32 @@ class CallRunner:
         if not self._answered:
             return
         self._appended_ms += self._services.append_ms
-        self._append_sequence += 1
         first_frame_ns = captured_ns - (self._services.append_ms - _FRAME_MS) * NS_PER_MS
-        self._awaiting_send.append((self._append_sequence, first_frame_ns))
-        self._send(Send(AppendAudio(audio)))
+        try:
+            self._upstream.append(audio, first_frame_ns)
+        except UpstreamError as error:
+            self._feed(self._upstream.fail(error))
         self._feed(AudioAppended(self._appended_ms, captured_ns))
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
         self._feed(event)
 
-    # Callbacks of the session
+    # Listener of the session
 
-    def _on_server_event(self, event: ServerEvent, received_ns: int) -> None:
-        upstream = self._services.metrics.upstream
-        upstream.event(self._route.arm.name, type(event).__name__)
-        if isinstance(event, UnknownEvent):
-            upstream.unknown_event(self._route.arm.name)
-        elif isinstance(event, ResponseDone) and event.usage is not None:
+    def on_server_event(self, event: ServerEvent) -> None:
+        """Take an event of the session."""
+        if isinstance(event, ResponseDone) and event.usage is not None:
             self.record.usage(event.usage)
         self._feed(event)
 
-    def _on_session_closed(self, error: UpstreamError | None) -> None:
-        if error is not None:
-            self._services.metrics.upstream.disconnected(
-                self._route.arm.name, close_code=error.close_code, phase=UpstreamPhase.TALK
-            )
-            self._feed(SessionFailed(error))
+    def on_session(self, news: SessionReady | SessionFailed) -> None:
+        """Learn that the session stands, or is gone."""
+        self._feed(news)
 
-    def _on_audio_sent(self, sequence: int, sent_ns: int) -> None:
-        while self._awaiting_send and self._awaiting_send[0][0] <= sequence:
-            number, first_frame_ns = self._awaiting_send.popleft()
-            if number == sequence:
-                self._services.metrics.media.added_latency(
-                    self._route.arm.name, Path.UPLINK, sent_ns - first_frame_ns
-                )
+    def on_uplink(self, added_ns: int) -> None:
+        """Take what we added to the delay of caller audio."""
+        self._services.metrics.media.added_latency(self._route.arm.name, Path.UPLINK, added_ns)
 
     # The core
 
@@ -242,33 +221,11 @@ class CallRunner:
     def _carry_out_one(self, effect: Effect) -> None:
         try:
             self._carry_out[type(effect)](effect)
+        except UpstreamError as error:
+            self._pending.append(self._upstream.fail(error))
         except BridgeError as error:
             log.warning("effect_failed", effect=type(effect).__name__, error=error.what)
             self._pending.append(SessionFailed(error))
-
-    def _open_session(self, effect: OpenSession) -> None:
-        self._opening = asyncio.create_task(self._open(), name=f"open-session-{self._leg.call_id}")
-
-    async def _open(self) -> None:
-        arm, upstream = self._route.arm.name, self._services.metrics.upstream
-        upstream.connecting(arm)
-        begun_ns = self._services.clock.now_ns()
-        try:
-            info = await self._session.open(session_config(self._route.dialplan))
-        except UpstreamError as error:
-            upstream.connect_failed(arm, error.code)
-            log.warning("session_failed", code=error.code, error=str(error))
-            self._feed(SessionFailed(error))
-            return
-        upstream.session_ready(arm, self._services.clock.now_ns() - begun_ns)
-        self._feed(SessionReady(info.session_id))
-
-    def _send(self, effect: Send) -> None:
-        try:
-            self._session.send(effect.command)
-        except UpstreamError as error:
-            if error.code != "not_open":  # its end is told by on_closed
-                raise
 
     def _play(self, effect: PlayAudio) -> None:
         if self._line is not None:
@@ -336,9 +293,7 @@ class CallRunner:
             self._stop_timer(StopTimer(timer))
         if self._line is not None:
             self._let_line_go(self._line.row)
-        await self._session.aclose()
-        if self._opening is not None:
-            await asyncio.gather(self._opening, return_exceptions=True)
+        await self._upstream.aclose()
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
             self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)

@@ -82,7 +82,7 @@ class CallRecord:
         )
         self._leg = leg
         self._arm = route.arm.name
-        self._model = route.arm.endpoint.model
+        self._model = route.choices[0].endpoint.model
         self._services = services
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[ItemId, Turn] = {}

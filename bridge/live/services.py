@@ -1,34 +1,65 @@
 """What every live call shares, and what is fixed for one call at its INVITE."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.clock import Clock
 from bridge.config.settings import SessionSettings
 from bridge.realtime.dialect import Dialect
+from bridge.realtime.session_config import SessionConfig
 from bridge.routing.models import Dialplan
+from bridge.routing.session import session_config
 from bridge.session.realtime import Endpoint
+from bridge.session.tokens import CredentialSource
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.pump import Pump
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """One model to connect with.
+
+    Attributes:
+        endpoint: without a key: each connection gets its own.
+        credentials: where the connections' bearers come from.
+        voice: for the session's settings; None for the server's default.
+    """
+
+    endpoint: Endpoint
+    credentials: CredentialSource
+    voice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to a Realtime service."""
+    """One way to a Realtime service.
+
+    Attributes:
+        choices: models in the order in which they are tried; never empty.
+    """
 
     name: str
-    endpoint: Endpoint
     dialect: Dialect
+    choices: tuple[Choice, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What was decided about a call; frozen for its life."""
+    """What was decided about a call; frozen for its life.
+
+    Attributes:
+        choices: the arm's, with the voice of this dialplan.
+    """
 
     dialplan: Dialplan
     arm: Arm
+    choices: tuple[Choice, ...]
+
+    def config(self, choice: Choice) -> SessionConfig:
+        """Return the session settings with which a choice is opened."""
+        return replace(session_config(self.dialplan), voice=choice.voice)
 
 
 @dataclass(frozen=True, slots=True)

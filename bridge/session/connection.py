@@ -7,7 +7,6 @@ and deflate would cost more than everything else here.
 
 import asyncio
 import functools
-import ipaddress
 import logging
 import ssl
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from websockets.frames import CloseCode
 
 from bridge.clock import Clock
 from bridge.config.settings import SessionSettings
+from bridge.session.proxy import may_use_proxy
 from bridge.session.write_queue import WriteQueue
 
 log = structlog.get_logger(__name__)
@@ -69,15 +69,6 @@ class Closure:
 def tls_context() -> ssl.SSLContext:
     """Return the one TLS context; loading the CA bundle holds the loop ~20 ms, so only once."""
     return ssl.create_default_context()
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host is None or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Connection:
@@ -148,8 +139,7 @@ class Connection:
             additional_headers=self._headers,
             user_agent_header="telephony-bridge",
             compression=None,
-            # A proxy from the environment is for the outside world; none can reach our loopback.
-            proxy=None if _is_loopback(parts.hostname) else True,
+            proxy=True if may_use_proxy(parts.hostname) else None,
             ssl=tls_context() if parts.scheme == "wss" else None,
             open_timeout=None,
             close_timeout=settings.close_timeout_s,

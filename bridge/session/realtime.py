@@ -8,7 +8,7 @@ import asyncio
 import enum
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -73,6 +73,14 @@ class Endpoint:
     def host(self) -> str:
         """``host:port``, for messages."""
         return failures.host_of(self.url)
+
+    def with_key(self, key: str | None) -> "Endpoint":
+        """Return the same place with another bearer: each connection has its own.
+
+        Raises:
+            ConfigError: as above.
+        """
+        return replace(self, api_key=key)
 
     @property
     def address(self) -> str:
@@ -253,9 +261,6 @@ class RealtimeSession:
         await self._connection.open()
         self._stage = "session.created"
         await self._expect(SessionCreated)
-        dropped = self._dialect.unsupported(config)
-        if dropped:
-            log.warning("realtime.settings_dropped", dialect=self._dialect.name, fields=dropped)
         self._pcm_output = config.output_format is AudioFormat.PCM_24KHZ
         self._stage = "session.updated"
         self._enqueue(UpdateSession(config))

@@ -228,6 +228,9 @@ class UpstreamMetrics:
         self._tokens = make.counter(
             "upstream_tokens_total", "Tokens used.", "arm", "kind", "modality"
         )
+        self._rotations = make.counter(
+            "token_rotations_total", "Short-lived tokens fetched.", "arm", "result", "reason"
+        )
         self._reason = LabelGuard(40)
         self._code = LabelGuard(40)
         self._type = LabelGuard(EVENT_TYPES_KEPT)
@@ -264,6 +267,11 @@ class UpstreamMetrics:
     def error(self, arm: str, code: str) -> None:
         """Count an error event."""
         self._errors.labels(arm, self._code(code)).inc()
+
+    def rotated(self, arm: str, good: bool, reason: str) -> None:
+        """Count an attempt to fetch a token. ``reason``: why it was due, or why it failed."""
+        result = "ok" if good else "failed"
+        self._rotations.labels(arm, result, self._reason(reason)).inc()
 
     def tokens(self, arm: str, kind: TokenKind, modality: Modality, count: int) -> None:
         """Add a response's tokens."""

@@ -1,18 +1,26 @@
 """A gateway in the test's own loop, against a peer that the test plays."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from bridge.app.gateway import Gateway, make_arms
+from bridge.app.arms import resolve_keys
+from bridge.app.gateway import Gateway
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
 from bridge.routing.models import Dialplan
 from bridge.store.local import LocalRedis, start_local_redis
 
-StartGateway = Callable[[str], Awaitable[tuple[Gateway, int]]]
+
+class StartGateway(Protocol):
+    """Start a gateway with one arm called ``peer``."""
+
+    def __call__(
+        self, url: str, *, environ: dict[str, str] | None = None, **arm: object
+    ) -> Awaitable[tuple[Gateway, int]]: ...
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +31,15 @@ def redis() -> Iterator[LocalRedis]:
 
 @pytest.fixture
 async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[StartGateway]:
-    """Give a function: Realtime URL -> started gateway and its SIP port."""
+    """Give a function: Realtime URL and settings of the arm -> started gateway, its SIP port."""
     async with AsyncExitStack() as stack:
 
-        async def start(url: str) -> tuple[Gateway, int]:
+        async def start(
+            url: str, *, environ: dict[str, str] | None = None, **arm: object
+        ) -> tuple[Gateway, int]:
             settings = Settings.model_validate(
                 {
-                    "arms": {"peer": {"url": url}},
+                    "arms": {"peer": {"url": url, **arm}},
                     "sip": {"host": "127.0.0.1", "port": 0},
                     "http": {"port": 0},
                     "media": {"recordings_dir": tmp_path},
@@ -47,7 +57,7 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
             gateway = Gateway(
                 settings,
                 [dialplan],
-                make_arms(settings.arms, {}),
+                resolve_keys(settings.arms, environ or {}),
                 redis.url,
                 SystemClock(),
                 version="test",

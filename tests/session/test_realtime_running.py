@@ -141,11 +141,26 @@ async def test_g711_output_may_have_odd_length() -> None:
     assert isinstance(heard.events[-1][0], AudioDelta)
 
 
-@pytest.mark.parametrize(("code", "retryable"), [(1001, True), (4000, False)])
-async def test_close_by_the_peer_is_reported_once(code: int, retryable: bool) -> None:
+@pytest.mark.parametrize(
+    ("close_code", "reason", "code", "retryable"),
+    [
+        (1001, "going away", "closed", True),
+        (4000, "", "closed", False),
+        (4000, "session_expired", "session_expired", True),
+        (
+            4000,
+            "invalid_request_error.beta_api_shape_disabled",
+            "beta_api_shape_disabled",
+            False,
+        ),
+    ],
+)
+async def test_close_by_the_peer_is_reported_once(
+    close_code: int, reason: str, code: str, retryable: bool
+) -> None:
     async def script(peer: ServerConnection) -> None:
         await accept(peer)
-        await peer.close(code, "session_expired")
+        await peer.close(close_code, reason)
 
     heard = Heard()
     async with serving(script) as url:
@@ -158,10 +173,9 @@ async def test_close_by_the_peer_is_reported_once(code: int, retryable: bool) ->
     assert caught.value.code == "not_open"
     (error,) = heard.closed
     assert error is not None
-    assert (error.code, error.close_code, error.retryable) == ("closed", code, retryable)
-    assert "session_expired" in str(error)
+    assert (error.code, error.close_code, error.retryable) == (code, close_code, retryable)
     assert session.closure is not None
-    assert session.closure.reason == "session_expired"
+    assert session.closure.reason == reason
 
 
 async def test_close_right_behind_session_updated_is_not_lost() -> None:

@@ -1,0 +1,293 @@
+"""One call's way to its Realtime service: a session at a time, and a spare while it is rolled over.
+
+Whatever is true for one connection alone is in one :class:`_Link`, which is replaced, never reset.
+Events of a link that is not the present one are not passed on. Loop's thread; every task that is
+started here is awaited by :meth:`Upstream.aclose`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.effects import OpenSession
+from bridge.engine.inputs import SessionFailed, SessionReady
+from bridge.errors import BridgeError, UpstreamError
+from bridge.live.services import Choice, Route, Services
+from bridge.realtime.commands import AppendAudio, Command
+from bridge.realtime.events import ServerEvent, UnknownEvent
+from bridge.realtime.session_config import SessionInfo
+from bridge.session.realtime import RealtimeSession
+from bridge.session.tokens import Credential
+from bridge.telemetry.labels import UpstreamPhase
+
+log = structlog.get_logger(__name__)
+
+_EARLY_EVENTS = 64
+"""Events before a session is taken into use; a server sends three of them."""
+
+
+class UpstreamListener(Protocol):
+    """Who hears of a call's sessions."""
+
+    def on_server_event(self, event: ServerEvent) -> None:
+        """Take an event of the present session."""
+        ...
+
+    def on_session(self, news: SessionReady | SessionFailed) -> None:
+        """Learn that a session stands, or is gone."""
+        ...
+
+    def on_uplink(self, added_ns: int) -> None:
+        """Learn what the bridge added to a piece of caller audio on its way up."""
+        ...
+
+
+@dataclass(slots=True)
+class _Link:
+    """One connection."""
+
+    choice: Choice
+    credential: Credential
+    key_is_fresh: bool
+    session: RealtimeSession | None = None
+    lost: UpstreamError | None = None
+    appends: int = 0
+    awaiting_send: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=1000))
+    early: deque[ServerEvent] = field(default_factory=lambda: deque(maxlen=_EARLY_EVENTS))
+
+    def failed(self, error: BridgeError) -> SessionFailed:
+        return SessionFailed(error, self.key_is_fresh, self.credential.expires_ns)
+
+
+class Upstream:
+    """The sessions of one call.
+
+    Args:
+        route: models to try, settings.
+        services: what calls share.
+        listener: hears of the sessions.
+        name: for the tasks.
+    """
+
+    def __init__(
+        self, route: Route, services: Services, listener: UpstreamListener, name: str
+    ) -> None:
+        self._route = route
+        self._services = services
+        self._metrics = services.metrics.upstream
+        self._listener = listener
+        self._name = name
+        self._choices = route.choices
+        self._link: _Link | None = None
+        self._credential: Credential | None = None
+        self._key_is_fresh = False
+        self._opening: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is a session to send over."""
+        return self._link is not None
+
+    @property
+    def model(self) -> str:
+        """The model of the present session, or the one that is tried first."""
+        return self._choices[0].endpoint.model
+
+    def open(self, order: OpenSession) -> None:
+        """Open a session in the place of the present one; the listener is told how it went."""
+        self._drop_present()
+        self._opening = asyncio.create_task(self._open(order), name=f"open-session-{self._name}")
+
+    def send(self, command: Command) -> None:
+        """Send a command, if there is a session.
+
+        Raises:
+            UpstreamError: the peer takes nothing any more (``stuck``).
+        """
+        if self._link is None or self._link.session is None:
+            return
+        try:
+            self._link.session.send(command)
+        except UpstreamError as error:
+            if error.code != "not_open":  # its end is told by on_closed
+                raise
+
+    def append(self, audio: bytes, first_frame_ns: int | None = None) -> None:
+        """Send caller audio.
+
+        Args:
+            first_frame_ns: when its first frame was captured; None for kept audio, whose age says
+                nothing about us.
+        """
+        if self._link is None:
+            return
+        self._link.appends += 1
+        if first_frame_ns is not None:
+            self._link.awaiting_send.append((self._link.appends, first_frame_ns))
+        self.send(AppendAudio(audio))
+
+    def fail(self, error: UpstreamError) -> SessionFailed:
+        """Give the present session up because of ``error``."""
+        link = self._link
+        self._drop_present()
+        return SessionFailed(error) if link is None else link.failed(error)
+
+    async def aclose(self) -> None:
+        """Close everything in order and wait for its end. Idempotent."""
+        self._drop_present()
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    async def _open(self, order: OpenSession) -> None:
+        try:
+            if order.after_ms:
+                await asyncio.sleep(order.after_ms / 1000)
+            within_s = None if order.within_ms is None else order.within_ms / 1000
+            async with asyncio.timeout(within_s):
+                link, info = await self._connect(new_token=order.new_token)
+        except UpstreamError as error:
+            self._tell_failed(error)
+        except TimeoutError:
+            self._tell_failed(_late())
+        except Exception as error:  # task root: the call must learn of it, or it waits for ever
+            log.exception("session_open_broken")
+            self._tell_failed(_broken(error))
+        else:
+            if link.lost is not None:
+                self._tell_failed(link.lost)
+                return
+            self._adopt(link)
+            self._listener.on_session(
+                SessionReady(info.session_id, expires_in_ms=self._expires_in_ms(info))
+            )
+
+    def _tell_failed(self, error: UpstreamError) -> None:
+        log.warning("session_failed", code=error.code, error=str(error))
+        expires_ns = None if self._credential is None else self._credential.expires_ns
+        self._listener.on_session(SessionFailed(error, self._key_is_fresh, expires_ns))
+
+    def _adopt(self, link: _Link) -> None:
+        self._link = link
+        while link.early:
+            self._listener.on_server_event(link.early.popleft())
+
+    async def _connect(self, *, new_token: bool) -> tuple[_Link, SessionInfo]:
+        """Connect with the first model that a session can be had with, and stay with it."""
+        *others, last = self._choices
+        for choice in others:
+            try:
+                found = await self._try(choice, new_token=new_token)
+            except UpstreamError as error:
+                log.warning("model_fallback", model=choice.endpoint.model, code=error.code)
+            else:
+                self._choices = (choice,)
+                return found
+        found = await self._try(last, new_token=new_token)
+        self._choices = (last,)
+        return found
+
+    async def _try(self, choice: Choice, *, new_token: bool) -> tuple[_Link, SessionInfo]:
+        arm = self._route.arm
+        self._metrics.connecting(arm.name)
+        begun_ns = self._services.clock.now_ns()
+        session: RealtimeSession | None = None
+        try:
+            credential = await choice.credentials.get(
+                other_than=self._credential if new_token else None
+            )
+            self._credential = credential
+            self._key_is_fresh = new_token or credential.is_long_lived
+            link = _Link(choice, credential, self._key_is_fresh)
+            link.session = session = self._make_session(link)
+            info = await session.open(self._route.config(choice))
+        except UpstreamError as error:
+            self._metrics.connect_failed(arm.name, error.code)
+            raise
+        except asyncio.CancelledError:
+            if session is not None:
+                self._end(session)
+            raise
+        self._metrics.session_ready(arm.name, self._services.clock.now_ns() - begun_ns)
+        return link, info
+
+    def _make_session(self, link: _Link) -> RealtimeSession:
+        return RealtimeSession(
+            link.choice.endpoint.with_key(link.credential.value),
+            self._route.arm.dialect,
+            self._services.session,
+            clock=self._services.clock,
+            on_event=lambda event, received_ns: self._on_event(link, event),
+            on_closed=lambda error: self._on_closed(link, error),
+            on_audio_sent=lambda sequence, sent_ns: self._on_audio_sent(link, sequence, sent_ns),
+        )
+
+    def _on_event(self, link: _Link, event: ServerEvent) -> None:
+        self._metrics.event(self._route.arm.name, type(event).__name__)
+        if isinstance(event, UnknownEvent):
+            self._metrics.unknown_event(self._route.arm.name)
+        if link is self._link:
+            self._listener.on_server_event(event)
+        else:
+            link.early.append(event)
+
+    def _on_closed(self, link: _Link, error: UpstreamError | None) -> None:
+        if error is None:
+            return
+        link.lost = error
+        self._metrics.disconnected(
+            self._route.arm.name, close_code=error.close_code, phase=UpstreamPhase.TALK
+        )
+        if link is self._link:
+            self._link = None
+            self._listener.on_session(link.failed(error))
+
+    def _on_audio_sent(self, link: _Link, sequence: int, sent_ns: int) -> None:
+        while link.awaiting_send and link.awaiting_send[0][0] <= sequence:
+            number, first_frame_ns = link.awaiting_send.popleft()
+            if number == sequence:
+                self._listener.on_uplink(sent_ns - first_frame_ns)
+
+    def _expires_in_ms(self, info: SessionInfo) -> int | None:
+        if info.expires_at_s is None:
+            return None
+        return info.expires_at_s * 1000 - self._services.clock.wall_ns() // NS_PER_MS
+
+    def _drop_present(self) -> None:
+        link, self._link = self._link, None
+        if link is not None and link.session is not None:
+            self._end(link.session)
+        opening, self._opening = self._opening, None
+        # A task that tells its own end is not to be cancelled by what follows from it.
+        if opening is not None and opening is not asyncio.current_task():
+            self._keep(_cancelled(opening), "cancel-open")
+
+    def _end(self, session: RealtimeSession) -> None:
+        self._keep(session.aclose(), "close-session")
+
+    def _keep(self, work: Coroutine[object, object, None], what: str) -> None:
+        task = asyncio.create_task(work, name=f"{what}-{self._name}")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.wait({task})
+
+
+def _late() -> UpstreamError:
+    return UpstreamError("no session within the time of an attempt", code="timeout")
+
+
+def _broken(error: Exception) -> UpstreamError:
+    broken = UpstreamError("our own failure while a session was opened", code="internal")
+    broken.__cause__ = error
+    return broken
