@@ -1,6 +1,8 @@
 """What a dialplan decides about one call's core. Fixed for the call; times in milliseconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from bridge.realtime.recovery import RecoveryPolicy
 
 CLOSING_GRACE_MS = 5_000
 """How long a goodbye may outlast its own audio before the call ends anyway."""
@@ -24,6 +26,7 @@ class CallPolicy:
         digits_to_model: keypad digits become user text and ask for an answer.
         vad_trailing_silence_ms: silence that the server includes in ``audio_end_ms`` of
             ``speech_stopped``; taken off when the caller's last sound is put in time.
+        recovery: bounds of getting a lost session back.
     """
 
     session_ready_ms: int = 5_000
@@ -35,3 +38,4 @@ class CallPolicy:
     server_cancels: bool = False
     digits_to_model: bool = True
     vad_trailing_silence_ms: int = 0
+    recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)
