@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,13 +29,15 @@ class TonePeer:
         self.tone_ms = 8_000
         self.prefix = ""
         """Of the ids, which are a session's own."""
+        self.life_s: float | None = None
         self._socket: ServerConnection | None = None
         self._changed = asyncio.Event()
         self._responses = 0
 
     async def serve(self, socket: ServerConnection) -> None:
         self._socket = socket
-        await accept(socket)
+        life = {} if self.life_s is None else {"expires_at": int(time.time() + self.life_s)}
+        await accept(socket, **life)
         try:
             async for frame in socket:
                 await self._on_event(json.loads(frame))

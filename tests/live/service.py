@@ -20,6 +20,7 @@ class Service:
 
     Attributes:
         tone_ms: what an answer of the next sessions holds.
+        life_s: of the next session; None tells no end.
         refusals: for the next connections, first to last.
         refuse_all: for all connections from here on.
         bearers: those of all connections, refused ones among them.
@@ -27,6 +28,7 @@ class Service:
 
     def __init__(self) -> None:
         self.tone_ms = 8_000
+        self.life_s: float | None = None
         self.refusals: deque[Refusal] = deque()
         self.refuse_all: HTTPStatus | None = None
         self.bearers: list[str] = []
@@ -58,6 +60,7 @@ class Service:
         """Play one session."""
         peer = TonePeer()
         peer.prefix, peer.tone_ms = f"s{len(self.sessions) + 1}_", self.tone_ms
+        peer.life_s, self.life_s = self.life_s, None
         self.sessions.append(peer)
         self._changed.set()
         await peer.serve(socket)

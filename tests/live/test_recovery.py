@@ -71,12 +71,13 @@ async def talking(
     start_gateway: StartGateway,
     *,
     greeting_ms: int,
+    life_s: float | None = None,
     environ: dict[str, str] | None = None,
     **arm: object,
 ) -> AsyncIterator[Talk]:
     """Place a call and let the agent greet; at the end nothing may be left of it."""
     async with tone_service() as (service, url):
-        service.tone_ms = greeting_ms
+        service.tone_ms, service.life_s = greeting_ms, life_s
         gateway, port = await start_gateway(url, environ=environ, **arm)
         idle = set(asyncio.all_tasks())
         async with RtpCaller(port) as caller:
@@ -285,3 +286,20 @@ async def test_refused_token_is_replaced(start_gateway: StartGateway) -> None:
     finally:
         await tokens.cleanup()
     assert talk.service.bearers == ["ek_1", "ek_1", "ek_2"]
+
+
+async def test_session_near_its_end_is_rolled_over_unheard(start_gateway: StartGateway) -> None:
+    async with talking(start_gateway, greeting_ms=300, life_s=6) as talk:
+        await talk.first.finish_response()
+        await talk.silent()
+        loud = sum(each.loud for each in talk.caller.heard)
+        second = await talk.service.session(2)
+        await second.until(lambda: second.appended_ms > 500)
+        assert sum(each.loud for each in talk.caller.heard) == loud
+        await talk.caller.hang_up()
+        summary = await talk.over()
+    assert summary.failures == []
+    assert "session_restored" in [kind for _, kind in summary.events_ms]
+    assert "response.create" not in kinds(second)
+    # Every piece of caller audio went to one of the two.
+    assert talk.first.appended_ms + second.appended_ms > talk.caller.sent * 20 - 500
