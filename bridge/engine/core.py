@@ -44,6 +44,7 @@ from bridge.engine.inputs import (
 from bridge.engine.policy import CallPolicy
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.turns import State
+from bridge.engine.waiting import watch_waiting
 from bridge.realtime import events
 
 __all__ = ["IGNORED", "LIFECYCLE", "TALK", "CallCore", "CallPolicy"]
@@ -186,6 +187,7 @@ class CallCore:
                 return [TransitionRefused(call.turns.state, _word(kind))]
             handler = TALK[kind]
         effects = list(handler(call, event, now_ns))
+        effects.extend(watch_waiting(call, now_ns))
         effects.extend(call.take_changes())
         return effects
 

@@ -25,7 +25,13 @@ def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason) -> Ef
     if call.turns.state is not State.RECOVERING:
         yield from call.move(Trigger.SESSION_LOST)
     call.filler_wanted = False
-    for timer in (Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER):
+    for timer in (
+        Timer.FILLER,
+        Timer.RESPONSE,
+        Timer.RETRY,
+        Timer.ROLLOVER,
+        Timer.STALLED,
+    ):
         yield from call.stop_timer(timer)
     yield from call.start_timer(Timer.CLOSING, FALLBACK_GRACE_MS)
     if not call.playing and not call.filling:

@@ -22,6 +22,7 @@ class Timer(enum.StrEnum):
     FILLER = "filler"
     RETRY = "retry"
     ROLLOVER = "rollover"
+    STALLED = "stalled"
 
 
 @dataclass(frozen=True, slots=True)

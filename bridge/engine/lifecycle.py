@@ -32,7 +32,7 @@ from bridge.engine.inputs import (
     TimerFired,
 )
 from bridge.engine.latency import TurnClock
-from bridge.engine.recovery import on_life_timer, on_retry_due, restore
+from bridge.engine.recovery import on_life_timer, on_retry_due, on_stalled, restore
 from bridge.engine.requests import on_response_overdue, request_response
 from bridge.engine.rollover import watch_life
 from bridge.engine.state import CallState, Effects, Ending, Stage
@@ -126,5 +126,7 @@ def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
             yield from on_silence_too_long(call)
         case Timer.RETRY:
             yield from on_retry_due(call)
+        case Timer.STALLED:
+            yield from on_stalled(call, now_ns)
         case Timer.ROLLOVER:
             yield from on_life_timer(call, now_ns)

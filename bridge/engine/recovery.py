@@ -164,6 +164,12 @@ def answer_failed(call: CallState, failure: Failure, now_ns: int) -> Effects:
     yield from _carry_out(call, steps, failure, now_ns)
 
 
+def on_stalled(call: CallState, now_ns: int) -> Effects:
+    """Leave a session whose response stands still."""
+    stalled = UpstreamError("a response stands still", code="stalled")
+    yield from recover(call, classify(stalled), now_ns)
+
+
 def on_retry_due(call: CallState) -> Effects:
     """Ask again for the response that failed."""
     call.session.responses.retry_due = False
@@ -173,7 +179,7 @@ def on_retry_due(call: CallState) -> Effects:
 def _suspend(call: CallState, now_ns: int) -> Effects:
     """Leave the old session behind."""
     call.rollover = None
-    for timer in (Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER):
+    for timer in (Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED):
         yield from call.stop_timer(timer)
     if call.lost:
         return

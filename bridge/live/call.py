@@ -74,6 +74,10 @@ log = structlog.get_logger(__name__)
 _FRAME_MS = 20
 """RTP brings audio in pieces of this length (ptime)."""
 
+_FILLER_AFTER_MS = 1_400
+"""Two seconds of silence are dead air (`needs.md` (e)); the server's own wait for the end of the
+caller's turn, 500 ms by default, comes before these."""
+
 
 def policy_of(dialplan: Dialplan) -> CallPolicy:
     """Return the core's policy for calls on a dialplan."""
@@ -83,6 +87,8 @@ def policy_of(dialplan: Dialplan) -> CallPolicy:
         greet=dialplan.agent.greeting is not None,
         greeting_instructions=greeting_instructions(dialplan),
         response_timeout_ms=dialplan.limits.response_timeout_ms,
+        filler_after_ms=_FILLER_AFTER_MS,
+        stalled_after_ms=dialplan.limits.response_timeout_ms,
         vad_trailing_silence_ms=trailing_silence_ms(dialplan),
     )
 

@@ -149,6 +149,8 @@ policies = st.builds(
     tools=st.just(frozenset({"lookup"})),
     server_cancels=st.booleans(),
     digits_to_model=st.booleans(),
+    filler_after_ms=st.sampled_from([None, 1_400]),
+    stalled_after_ms=st.sampled_from([None, 10_000]),
 )
 walks = st.one_of(
     st.lists(conversation, max_size=60).map(lambda tail: [*SETUP, *tail]),

@@ -17,6 +17,7 @@ from bridge.engine.effects import (
     SessionRestored,
     StartTimer,
     StopFiller,
+    StopTimer,
     TakeSpare,
 )
 from bridge.engine.inputs import (
@@ -365,3 +366,39 @@ def test_loss_with_a_spare_at_hand_takes_it_at_once() -> None:
     assert of(TakeSpare, effects) == [TakeSpare()]
     assert of(OpenSession, effects) == []
     assert state_of(call) is State.LISTENING
+
+
+WATCHED = CallPolicy(greet=False, filler_after_ms=1_400, stalled_after_ms=10_000)
+
+
+def test_slow_answer_is_filled_without_a_loss() -> None:
+    call = answered(WATCHED)
+    assert StartTimer(Timer.FILLER, 1_400) in call.feed(started(), stopped())
+    assert of(PlayFiller, call.feed(TimerFired(Timer.FILLER))) == [PlayFiller()]
+    effects = call.feed(ResponseCreated(R1), audio(A1, R1))
+    assert of(StopFiller, effects) == [StopFiller()]
+
+
+def test_filler_ends_with_an_answer_that_has_no_sound() -> None:
+    call = answered(WATCHED)
+    call.feed(started(), stopped(), TimerFired(Timer.FILLER), ResponseCreated(R1))
+    assert of(StopFiller, call.feed(done(R1))) == [StopFiller()]
+    assert state_of(call) is State.LISTENING
+
+
+def test_response_that_stands_still_is_a_lost_session() -> None:
+    call = speaking(WATCHED)
+    effects = call.feed(PlayoutDrained())
+    assert StartTimer(Timer.STALLED, 10_000) in effects
+    assert StartTimer(Timer.FILLER, 1_400) in effects
+    effects = call.feed(TimerFired(Timer.STALLED))
+    assert of(SessionLost, effects)[0].failure.code == "stalled"
+    assert state_of(call) is State.RECOVERING
+
+
+def test_response_that_goes_on_is_none() -> None:
+    call = speaking(WATCHED)
+    call.feed(PlayoutDrained())
+    effects = call.feed(audio(A1, R1))
+    assert StopTimer(Timer.STALLED) in effects
+    assert of(SessionLost, call.feed(TimerFired(Timer.STALLED))) == []

@@ -303,3 +303,11 @@ async def test_session_near_its_end_is_rolled_over_unheard(start_gateway: StartG
     assert "response.create" not in kinds(second)
     # Every piece of caller audio went to one of the two.
     assert talk.first.appended_ms + second.appended_ms > talk.caller.sent * 20 - 500
+
+
+async def test_answer_that_stalls_is_filled(start_gateway: StartGateway) -> None:
+    async with talking(start_gateway, greeting_ms=300) as talk:  # and no response.done
+        await talk.heard_loud(70)
+        silence_ms = talk.longest_silence_ms()
+    print(f"longest silence {silence_ms:.0f} ms with a stalled answer")
+    assert silence_ms < DEAD_AIR_MS
