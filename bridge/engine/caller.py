@@ -1,6 +1,6 @@
 """The caller's side of the conversation: speech ends, words, keys, hold."""
 
-from bridge.engine.effects import Send, Speaker, TurnSpoken
+from bridge.engine.effects import Speaker, TurnSpoken
 from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.requests import expect_response, pay_owed, request_response
@@ -19,39 +19,41 @@ from bridge.realtime.items import Message, Part, PartKind, Role
 def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Effects:
     """Keep the tie between the server's audio clock and ours."""
     call.user_audio_seq += 1
-    call.input_clock = InputClock(event.total_ms, event.captured_ns)
+    call.session.input_clock = InputClock(event.total_ms, event.captured_ns)
     yield from ()
 
 
 def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Effects:
     """Hand the turn to the agent and start measuring."""
-    was_speaking, call.caller_speaking = call.caller_speaking, False
-    responses = call.responses
+    was_speaking, call.session.caller_speaking = call.session.caller_speaking, False
+    responses = call.session.responses
     if not was_speaking and (responses.expected or responses.active is not None):
         # Repeated: the turn was taken already.
         return
     if not (yield from call.move(Trigger.SPEECH_STOPPED)):
         return
-    call.turn_clock = TurnClock(_last_sound_ns(call, event.audio_end_ms), now_ns)
+    call.session.turn_clock = TurnClock(_last_sound_ns(call, event.audio_end_ms), now_ns)
+    call.session.waiting_since_ns = now_ns
     call.note_counters()
     yield from expect_response(call)
 
 
 def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> Effects:
     """Take a commit without a speech_stopped before it (idle timeout) as the turn's end."""
-    call.caller_speaking = False
-    if call.responses.awaited or call.responses.active is not None:
+    call.session.caller_speaking = False
+    if call.session.responses.awaited or call.session.responses.active is not None:
         return
     if not (yield from call.move(Trigger.INPUT_COMMITTED)):
         return
-    call.turn_clock = TurnClock(stopped_ns=now_ns)
+    call.session.turn_clock = TurnClock(stopped_ns=now_ns)
+    call.session.waiting_since_ns = now_ns
     call.note_counters()
     yield from expect_response(call)
 
 
 def on_input_cleared(call: CallState, event: InputCleared, now_ns: int) -> Effects:
     """Take a speech_started back that led to nothing."""
-    call.caller_speaking = False
+    call.session.caller_speaking = False
     yield from pay_owed(call)
 
 
@@ -66,7 +68,7 @@ def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
     """Tell the model which key was pressed."""
     if call.policy.digits_to_model:
         text = f"The caller pressed {event.digit} on the keypad."
-        yield Send(CreateItem(Message(Role.USER, (Part(PartKind.INPUT_TEXT, text),))))
+        yield from call.send(CreateItem(Message(Role.USER, (Part(PartKind.INPUT_TEXT, text),))))
         yield from request_response(call)
 
 
@@ -78,7 +80,7 @@ def on_hold_changed(call: CallState, event: HoldChanged, now_ns: int) -> Effects
 
 
 def _last_sound_ns(call: CallState, audio_end_ms: int) -> int | None:
-    if call.input_clock is None:
+    if call.session.input_clock is None:
         return None
     # The server counts the silence that ended the turn in (reference of speech_stopped).
-    return call.input_clock.at(audio_end_ms - call.policy.vad_trailing_silence_ms)
+    return call.session.input_clock.at(audio_end_ms - call.policy.vad_trailing_silence_ms)

@@ -1,23 +1,12 @@
 """How a call ends: one door, whatever the cause, so that each call closes exactly once."""
 
-from dataclasses import dataclass
-
 from bridge.engine.effects import CallClosed, CloseSession, HangUp, RejectCall
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
 from bridge.errors import BridgeError, ConfigError, Fault, Outcome, ProtocolError, UpstreamError
 
 SIP_SERVICE_UNAVAILABLE = 503
 """RFC 3261 section 21.5.4: the carrier may try another route."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Outcome, fault owner and reason code (a metric label) of a call's end."""
-
-    outcome: Outcome
-    fault: Fault
-    reason: str
 
 
 END_CALL = Ending(Outcome.COMPLETED, Fault.NONE, "end_call")

@@ -9,9 +9,18 @@ input before it feeds the next, so that flushes and reports of the playout keep 
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
-from bridge.engine import caller, interruption, lifecycle, playout, responses, toolcalls
+from bridge.engine import (
+    caller,
+    interruption,
+    lifecycle,
+    playout,
+    recovery,
+    responses,
+    rollover,
+    toolcalls,
+)
 from bridge.engine.effects import Effect, TransitionRefused
 from bridge.engine.inputs import (
     AudioAppended,
@@ -27,12 +36,15 @@ from bridge.engine.inputs import (
     SessionFailed,
     SessionReady,
     ShutdownRequested,
+    SpareFailed,
+    SpareReady,
     TimerFired,
     ToolFinished,
 )
 from bridge.engine.policy import CallPolicy
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.turns import State
+from bridge.engine.waiting import watch_waiting
 from bridge.realtime import events
 
 __all__ = ["IGNORED", "LIFECYCLE", "TALK", "CallCore", "CallPolicy"]
@@ -45,7 +57,9 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
     {
         CallOffered: lifecycle.on_call_offered,
         SessionReady: lifecycle.on_session_ready,
-        SessionFailed: lifecycle.on_session_failed,
+        SessionFailed: recovery.on_session_failed,
+        SpareReady: recovery.on_spare_ready,
+        SpareFailed: rollover.on_spare_failed,
         CallAnswered: lifecycle.on_call_answered,
         CallEnded: lifecycle.on_call_ended,
         ShutdownRequested: lifecycle.on_shutdown_requested,
@@ -120,6 +134,7 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
 )
 """Inputs that the core leaves alone, and why."""
 
+_SERVER_EVENTS: frozenset[type] = frozenset(get_args(events.ServerEvent))
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -128,10 +143,11 @@ class CallCore:
 
     Args:
         policy: what the dialplan decided.
+        jitter: draws a number in [0, 1), to spread the calls that lost one server together.
     """
 
-    def __init__(self, policy: CallPolicy) -> None:
-        self._call = CallState(policy)
+    def __init__(self, policy: CallPolicy, jitter: Callable[[], float] = lambda: 0.5) -> None:
+        self._call = CallState(policy, jitter=jitter)
 
     @property
     def state(self) -> State:
@@ -159,14 +175,22 @@ class CallCore:
         # Only server events carry an event_id, and not all of those (`protocol.md` section 3).
         call.last_event_id = getattr(event, "event_id", None) or call.last_event_id
         kind = type(event)
+        if kind in _SERVER_EVENTS and call.stage is Stage.TALKING:
+            if call.lost and (kind in TALK or kind is events.ErrorReported):
+                return [TransitionRefused(call.turns.state, _word(kind))]
+            call.log.feed(event)  # type: ignore[arg-type]  # its type is one of the union's
         if kind in IGNORED:
             return []
         handler = LIFECYCLE.get(kind)
         if handler is None:
             if call.stage is not Stage.TALKING:
-                name = _WORD_START.sub("_", kind.__name__).lower()
-                return [TransitionRefused(call.turns.state, name)]
+                return [TransitionRefused(call.turns.state, _word(kind))]
             handler = TALK[kind]
         effects = list(handler(call, event, now_ns))
+        effects.extend(watch_waiting(call, now_ns))
         effects.extend(call.take_changes())
         return effects
+
+
+def _word(kind: type[Input]) -> str:
+    return _WORD_START.sub("_", kind.__name__).lower()

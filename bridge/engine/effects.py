@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from bridge.engine.inputs import Timer
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import Command
+from bridge.realtime.failures import Failure
 from bridge.realtime.ids import ItemId, ToolCallId
 
 
@@ -40,6 +41,47 @@ class OpenSession:
     after_ms: int = 0
     new_token: bool = False
     within_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSpare:
+    """Open a second session beside the present one; feed SpareReady or SpareFailed."""
+
+    within_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSpare:
+    """Put the second session in the place of the present one, which is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendKeptAudio:
+    """Send the caller's audio that the new session needs, then go on with what they say now.
+
+    Attributes:
+        max_ms: where there is more, the latest.
+        resend_turn: begin with the turn that the caller was in when the session was lost.
+    """
+
+    max_ms: int
+    resend_turn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlayFiller:
+    """Play one soft tone to the caller, who would hear nothing otherwise; PlayoutDrained ends it.
+
+    Attributes:
+        pause: with the silence that stands between two tones.
+    """
+
+    pause: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StopFiller:
+    """Silence the filler; nothing else is being played, and nothing is to be reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +231,37 @@ class UpstreamErrorSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionLost:
+    """The session is gone, or an attempt to get it back failed.
+
+    Attributes:
+        attempt: failures in a row, this one included.
+    """
+
+    failure: Failure
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRestored:
+    """A new session carries the talk on.
+
+    Attributes:
+        outage_ms: how long there was none; 0 where the old one was replaced in time.
+    """
+
+    outage_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The dialplan's fallback is taken; ``reason`` is a :class:`GiveUpReason`."""
+
+    reason: str
+    fallback: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallClosed:
     """The last effect of every call: how it ended, whose doing it was."""
 
@@ -200,6 +273,11 @@ class CallClosed:
 Effect = (
     RingCall
     | OpenSession
+    | OpenSpare
+    | TakeSpare
+    | SendKeptAudio
+    | PlayFiller
+    | StopFiller
     | AnswerCall
     | RejectCall
     | HangUp
@@ -217,5 +295,8 @@ Effect = (
     | TurnMeasured
     | Interrupted
     | UpstreamErrorSeen
+    | SessionLost
+    | SessionRestored
+    | GaveUp
     | CallClosed
 )

@@ -19,6 +19,10 @@ class Timer(enum.StrEnum):
     RESPONSE = "response"
     MAX_DURATION = "max_duration"
     CLOSING = "closing"
+    FILLER = "filler"
+    RETRY = "retry"
+    ROLLOVER = "rollover"
+    STALLED = "stalled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,27 @@ class SessionReady:
 
     Attributes:
         expires_in_ms: what is left of its life, by its server; None where that is not told.
+        kept_speech: the caller spoke while there was no session.
     """
 
     session_id: str
     expires_in_ms: int | None = None
+    kept_speech: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SpareReady:
+    """A second session is open, to be taken in the place of the present one."""
+
+    session_id: str
+    expires_in_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpareFailed:
+    """The second session could not be had, or went before it was taken."""
+
+    error: BridgeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +179,8 @@ Input = (
     | CallOffered
     | SessionReady
     | SessionFailed
+    | SpareReady
+    | SpareFailed
     | CallAnswered
     | CallEnded
     | AudioAppended

@@ -7,7 +7,8 @@ Sources: `design.md` section 4, `protocol.md` section 7. Milliseconds come from 
 position (PlayedItem), never from bytes received: deltas run seconds ahead of what is heard.
 """
 
-from bridge.engine.effects import FlushPlayout, Interrupted, Send
+from bridge.engine.effects import FlushPlayout, Interrupted
+from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import PlayoutFlushed, Timer
 from bridge.engine.requests import cancel_response
 from bridge.engine.state import CallState, Cut, Effects
@@ -20,10 +21,13 @@ from bridge.realtime.ids import ItemId
 
 def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:
     """Cut the agent off if it is heard, about to be heard, or making an answer."""
-    call.caller_speaking = True
-    call.responses.expected = False
-    call.turn_clock = None
-    active = call.responses.active
+    call.session.caller_speaking = True
+    call.session.responses.expected = call.session.responses.retry_due = False
+    call.session.waiting_since_ns = None
+    yield from call.stop_timer(Timer.RETRY)
+    yield from stop_filler(call)
+    call.session.turn_clock = None
+    active = call.session.responses.active
     if not call.playing and active is None:
         yield from call.stop_timer(Timer.RESPONSE)
         yield from call.move(Trigger.SPEECH_STARTED)
@@ -33,13 +37,15 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
     yield from call.stop_timer(Timer.RESPONSE)
     yield from keep_call(call, answer=active is None)
     call.playing = False
-    call.cut = call.cut or Cut(now_ns, active.response_id if active is not None else None)
+    call.session.cut = call.session.cut or Cut(
+        now_ns, active.response_id if active is not None else None
+    )
     yield from call.move(Trigger.INTERRUPTED)
 
 
 def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> Effects:
     """Bring the server's memory of its answer down to what was heard."""
-    cut, call.cut = call.cut, None
+    cut, call.session.cut = call.session.cut, None
     response_id = cut.response_id if cut is not None else None
     ends = {
         (part.item_id, part.content_index): min(part.played_ms, part.queued_ms)
@@ -51,16 +57,19 @@ def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> E
         item_id, content_index, given_ms = growing
         ends.setdefault((item_id, content_index), given_ms)
     for (item_id, content_index), heard_ms in ends.items():
-        yield Send(TruncateItem(item_id, content_index, heard_ms))
+        if not call.transcript.is_foreign(item_id):
+            yield from call.send(TruncateItem(item_id, content_index, heard_ms))
+    for item_id, heard_ms, given_ms in call.transcript.cuts(ends, response_id):
+        call.log.cut(item_id, heard_ms, given_ms)
     yield from call.transcript.cut(ends, response_id)
     if cut is not None:
         yield from _report(call, ends, now_ns - cut.since_ns)
     call.note_counters()
     if not (yield from call.move(Trigger.PLAYOUT_FLUSHED)):
         return
-    if call.responses.active is not None:
+    if call.session.responses.active is not None:
         yield from call.move(Trigger.RESPONSE_CREATED)
-    elif call.responses.expected:
+    elif call.session.responses.expected:
         yield from call.move(Trigger.SPEECH_STOPPED)
 
 

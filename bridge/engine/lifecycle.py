@@ -12,9 +12,7 @@ from bridge.engine.closing import (
     MAX_DURATION,
     SESSION_TIMEOUT,
     SHUTDOWN,
-    Ending,
     close,
-    lose_session,
 )
 from bridge.engine.effects import (
     AnswerCall,
@@ -23,19 +21,21 @@ from bridge.engine.effects import (
     RingCall,
     TransitionRefused,
 )
+from bridge.engine.filler import on_silence_too_long
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
     CallOffered,
-    SessionFailed,
     SessionReady,
     ShutdownRequested,
     Timer,
     TimerFired,
 )
 from bridge.engine.latency import TurnClock
+from bridge.engine.recovery import on_life_timer, on_retry_due, on_stalled, restore
 from bridge.engine.requests import on_response_overdue, request_response
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.rollover import watch_life
+from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
 from bridge.errors import Fault, Outcome
 from bridge.realtime.events import ConversationCreated
@@ -57,16 +57,15 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
 
 def on_session_ready(call: CallState, event: SessionReady, now_ns: int) -> Effects:
     """Answer: the agent can listen and speak from the first second."""
-    call.note(session_id=event.session_id)
     if call.stage is Stage.RINGING:
+        call.note(session_id=event.session_id)
+        call.budget = call.budget.restored(now_ns)
+        yield from watch_life(call, event.expires_in_ms, now_ns)
         call.stage = Stage.ANSWERING
         yield from call.stop_timer(Timer.SESSION_READY)
         yield AnswerCall()
-
-
-def on_session_failed(call: CallState, event: SessionFailed, now_ns: int) -> Effects:
-    """End the call: there is nobody for the caller to talk to."""
-    yield from lose_session(call, event.error)
+    elif call.lost and call.fallback is None:
+        yield from restore(call, event, now_ns)
 
 
 def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effects:
@@ -80,7 +79,7 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
     if call.policy.max_duration_ms is not None:
         yield from call.start_timer(Timer.MAX_DURATION, call.policy.max_duration_ms)
     if call.policy.greet:
-        call.turn_clock = TurnClock(answered_ns=now_ns)
+        call.session.turn_clock = TurnClock(answered_ns=now_ns)
         config = ResponseConfig(instructions=call.policy.greeting_instructions)
         yield from request_response(call, config)
 
@@ -122,4 +121,12 @@ def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
         case Timer.MAX_DURATION:
             yield from close(call, MAX_DURATION)
         case Timer.CLOSING:
-            yield from close(call, END_CALL)
+            yield from close(call, call.fallback or END_CALL)
+        case Timer.FILLER:
+            yield from on_silence_too_long(call)
+        case Timer.RETRY:
+            yield from on_retry_due(call)
+        case Timer.STALLED:
+            yield from on_stalled(call, now_ns)
+        case Timer.ROLLOVER:
+            yield from on_life_timer(call, now_ns)

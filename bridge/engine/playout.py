@@ -2,6 +2,8 @@
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.closing import END_CALL, close
+from bridge.engine.fallback import go_on_with_fallback
+from bridge.engine.filler import on_filler_over, want_filler
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
@@ -14,9 +16,9 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
         # A tick's report of an item that was cut in the same tick.
         return
     call.note(item_id=event.item_id)
-    if not item.audible and call.turn_clock is not None:
-        measured = call.turn_clock.measure(now_ns)
-        call.turn_clock = None
+    if not item.audible and call.session.turn_clock is not None:
+        measured = call.session.turn_clock.measure(now_ns)
+        call.session.turn_clock = None
         if measured is not None:
             yield measured
             if measured.total_ns is not None:
@@ -24,13 +26,26 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
                 if item.spoken:
                     yield item.turn()
     item.audible = True
+    call.session.waiting_since_ns = None
+    if call.lost:
+        return  # what was queued goes on playing; the state says that there is no session
     yield from call.move(Trigger.PLAYOUT_STARTED)
 
 
 def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:
     """Give the turn to the caller, unless the agent has more to come."""
+    if call.fallback is not None:
+        call.playing = False
+        yield from go_on_with_fallback(call, call.fallback)
+        return
+    if call.filling:
+        yield from on_filler_over(call)
+        return
     call.playing = False
+    call.session.waiting_since_ns = now_ns
     call.note_counters()
+    if call.filler_wanted:
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
     yield from settle(call, Trigger.PLAYOUT_DRAINED)
 
 
@@ -43,15 +58,18 @@ def settle(call: CallState, trigger: Trigger) -> Effects:
     """
     if call.playing:
         return
-    if call.ending is not None and call.responses.running is None:
+    if call.ending is not None and call.session.responses.running is None:
         yield from call.transcript.played()
         yield from close(call, END_CALL)
+        return
+    if call.lost:
+        yield from call.transcript.played()
         return
     if call.agent_busy:
         if trigger is Trigger.PLAYOUT_DRAINED:
             yield from call.move(Trigger.PLAYOUT_PAUSED)
         return
-    call.turn_clock = None
+    call.session.turn_clock = None
     for turn in call.transcript.played():
         call.note(played_ms=turn.heard_ms or 0)
         yield turn

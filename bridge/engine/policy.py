@@ -1,6 +1,8 @@
 """What a dialplan decides about one call's core. Fixed for the call; times in milliseconds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from bridge.realtime.recovery import RecoveryPolicy
 
 CLOSING_GRACE_MS = 5_000
 """How long a goodbye may outlast its own audio before the call ends anyway."""
@@ -24,6 +26,11 @@ class CallPolicy:
         digits_to_model: keypad digits become user text and ask for an answer.
         vad_trailing_silence_ms: silence that the server includes in ``audio_end_ms`` of
             ``speech_stopped``; taken off when the caller's last sound is put in time.
+        filler_after_ms: silence, while the agent is awaited, before the caller hears a filler; None
+            for none while the session stands.
+        stalled_after_ms: how long a response that was heard in part may bring nothing more before
+            its session counts as lost; None for ever.
+        recovery: bounds of getting a lost session back.
     """
 
     session_ready_ms: int = 5_000
@@ -35,3 +42,6 @@ class CallPolicy:
     server_cancels: bool = False
     digits_to_model: bool = True
     vad_trailing_silence_ms: int = 0
+    filler_after_ms: int | None = None
+    stalled_after_ms: int | None = None
+    recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)

@@ -4,7 +4,7 @@ Invariant: the default conversation runs one response at a time (`protocol.md` s
 request waits, as ``owed``, while one runs or is due, and while the caller speaks.
 """
 
-from bridge.engine.effects import Send, UpstreamErrorSeen
+from bridge.engine.effects import UpstreamErrorSeen
 from bridge.engine.inputs import Timer
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
@@ -22,10 +22,13 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
         call: the call.
         config: overrides for this response; a request that has to wait loses them.
     """
-    responses = call.responses
-    if call.ending is not None:
+    responses = call.session.responses
+    if call.ending is not None or call.fallback is not None:
         return
-    if responses.running is not None or responses.awaited or call.caller_speaking:
+    if call.lost:
+        call.log.sent(CreateResponse())  # owed by the next session
+        return
+    if responses.running is not None or responses.awaited or call.session.caller_speaking:
         responses.owed = True
         return
     responses.retried = False
@@ -34,33 +37,33 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
 
 def pay_owed(call: CallState) -> Effects:
     """Ask for the owed response, if there is one and nothing stands against it."""
-    if call.responses.owed:
+    if call.session.responses.owed:
         yield from request_response(call)
 
 
 def expect_response(call: CallState) -> Effects:
     """Wait for the response that turn detection makes by itself; it sees all items sent so far."""
-    call.responses.expected = True
-    call.responses.owed = False
-    call.responses.retried = False
+    call.session.responses.expected = True
+    call.session.responses.owed = False
+    call.session.responses.retried = False
     yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
 
 
 def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
     """Cancel the running response: nothing of it will be played or answered any more."""
-    response = call.responses.active
+    response = call.session.responses.active
     if response is None:
         return
     response.cancelled = True
     call.tool_rounds.pop(response.response_id, None)
     call.note(response_id="")
     if tell_server:
-        yield Send(CancelResponse(response.response_id))
+        yield from call.send(CancelResponse(response.response_id))
 
 
 def on_response_overdue(call: CallState) -> Effects:
     """Handle the response timer: ask once more, then give the turn back to the caller."""
-    responses = call.responses
+    responses = call.session.responses
     yield UpstreamErrorSeen(RESPONSE_TIMEOUT)
     config, responses.requested, responses.expected = responses.requested, None, False
     if responses.active is not None:
@@ -68,7 +71,7 @@ def on_response_overdue(call: CallState) -> Effects:
     # A cancelled response whose end was never reported must not block the call.
     responses.finish()
     if responses.retried:
-        call.turn_clock = None
+        call.session.turn_clock = None
         yield from call.move(Trigger.RESPONSE_TIMED_OUT)
         return
     responses.retried = True
@@ -76,8 +79,8 @@ def on_response_overdue(call: CallState) -> Effects:
 
 
 def _send_request(call: CallState, config: ResponseConfig) -> Effects:
-    call.responses.owed = False
-    call.responses.requested = config
-    yield Send(CreateResponse(config))
+    call.session.responses.owed = False
+    call.session.responses.requested = config
+    yield from call.send(CreateResponse(config))
     yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
     yield from call.move(Trigger.RESPONSE_REQUESTED)

@@ -2,10 +2,12 @@
 
 from bridge.engine.closing import lose_session
 from bridge.engine.effects import PlayAudio, UpstreamErrorSeen
+from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import Timer
 from bridge.engine.playout import settle
+from bridge.engine.recovery import answer_failed, recover
 from bridge.engine.requests import cancel_response, pay_owed
-from bridge.engine.state import CallState, Effects, Response
+from bridge.engine.state import CallState, Effects, Response, Stage
 from bridge.engine.toolcalls import on_response_over
 from bridge.engine.turns import Trigger
 from bridge.errors import UpstreamError
@@ -19,8 +21,8 @@ from bridge.realtime.events import (
     TranscriptDelta,
     TranscriptDone,
 )
+from bridge.realtime.failures import Cure, classify_event, classify_response
 
-SESSION_EXPIRED = "session_expired"
 ALREADY_ACTIVE = "conversation_already_has_active_response"
 CANCEL_NOT_ACTIVE = "response_cancel_not_active"
 
@@ -29,7 +31,7 @@ _WHOLE = (ResponseStatus.COMPLETED, ResponseStatus.INCOMPLETE)
 
 def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) -> Effects:
     """Make a response the active one, unless the caller began to speak since we asked for it."""
-    responses = call.responses
+    responses = call.session.responses
     running = responses.running
     if event.response_id in responses.finished or (
         running is not None and running.response_id == event.response_id
@@ -40,28 +42,30 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
         responses.finish()
     asked, responses.requested = responses.requested, None
     responses.running = Response(event.response_id)
-    if asked is not None and call.caller_speaking:
+    if asked is not None and call.session.caller_speaking:
         # Turn detection could not cancel it: it did not exist when the caller began.
         yield from cancel_response(call, tell_server=True)
         return
     responses.expected = False
-    if call.turn_clock is not None:
-        call.turn_clock.response_created(now_ns)
+    if call.session.turn_clock is not None:
+        call.session.turn_clock.response_created(now_ns)
     call.note(response_id=event.response_id)
     yield from call.move(Trigger.RESPONSE_CREATED)
 
 
 def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     """Give audio of the active response to the playout; any other is late and dropped."""
-    response = call.responses.active
+    response = call.session.responses.active
     if response is None or response.response_id != event.response_id or not event.audio:
         return
+    if call.filler_wanted or call.filling:
+        yield from stop_filler(call)
     call.agent_audio_seq += 1
     if not response.audible:
         response.audible = True
         yield from call.stop_timer(Timer.RESPONSE)
-    if call.turn_clock is not None:
-        call.turn_clock.audio_received(now_ns)
+    if call.session.turn_clock is not None:
+        call.session.turn_clock.audio_received(now_ns)
     item = call.transcript.item(event.item_id, event.response_id)
     given = item.given_bytes.get(event.content_index, 0)
     item.given_bytes[event.content_index] = given + len(event.audio)
@@ -71,7 +75,7 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
 
 def on_audio_done(call: CallState, event: AudioDone, now_ns: int) -> Effects:
     """Note that a part will not grow any more."""
-    if call.responses.active_is(event.response_id):
+    if call.session.responses.active_is(event.response_id):
         item = call.transcript.item(event.item_id, event.response_id)
         item.complete_parts.add(event.content_index)
     yield from ()
@@ -79,7 +83,7 @@ def on_audio_done(call: CallState, event: AudioDone, now_ns: int) -> Effects:
 
 def on_transcript_delta(call: CallState, event: TranscriptDelta, now_ns: int) -> Effects:
     """Add to what the agent says; reported when done, or when cut."""
-    if call.responses.active_is(event.response_id):
+    if call.session.responses.active_is(event.response_id):
         texts = call.transcript.item(event.item_id, event.response_id).texts
         texts[event.content_index] = texts.get(event.content_index, "") + event.delta
     yield from ()
@@ -87,7 +91,7 @@ def on_transcript_delta(call: CallState, event: TranscriptDelta, now_ns: int) ->
 
 def on_transcript_done(call: CallState, event: TranscriptDone, now_ns: int) -> Effects:
     """Report what the agent says."""
-    if call.responses.active_is(event.response_id):
+    if call.session.responses.active_is(event.response_id):
         item = call.transcript.item(event.item_id, event.response_id)
         item.texts[event.content_index] = event.transcript
         yield item.turn()
@@ -95,7 +99,7 @@ def on_transcript_done(call: CallState, event: TranscriptDone, now_ns: int) -> E
 
 def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effects:
     """End a response: answer its tools, ask for what is owed, settle whose turn it is."""
-    responses = call.responses
+    responses = call.session.responses
     running = responses.running
     if running is None or running.response_id != event.response_id:
         return
@@ -103,22 +107,33 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
     call.note(response_id="")
     if not responses.awaited:
         yield from call.stop_timer(Timer.RESPONSE)
-    if event.status is ResponseStatus.FAILED:
-        yield UpstreamErrorSeen(event.error_code or "response_failed")
     call.note_counters()
     answer = event.status in _WHOLE and not running.cancelled
     yield from on_response_over(call, event.response_id, answer=answer)
+    failure = classify_response(event)
+    if failure is None:
+        if answer:
+            call.answers = call.answers.restored(now_ns)
+    else:
+        yield UpstreamErrorSeen(failure.code)
+        if not running.cancelled:
+            yield from answer_failed(call, failure, now_ns)
+            if call.lost or call.closed:
+                return
     yield from pay_owed(call)
     yield from settle(call, Trigger.RESPONSE_DONE)
 
 
 def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Effects:
     """Count an error; nearly all leave the session open (`protocol.md` section 7)."""
-    responses = call.responses
+    responses = call.session.responses
     code = event.error.code or event.error.type
-    if code == SESSION_EXPIRED:
-        error = UpstreamError("the session reached its longest duration", code=code)
-        yield from lose_session(call, error)
+    failure = classify_event(event.error)
+    if failure.cure in (Cure.RENEW, Cure.GIVE_UP):
+        if call.stage is Stage.TALKING:
+            yield from recover(call, failure, now_ns)
+        else:
+            yield from lose_session(call, UpstreamError("the session was refused", code=code))
         return
     yield UpstreamErrorSeen(code)
     if code == ALREADY_ACTIVE and responses.active is not None:

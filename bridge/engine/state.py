@@ -7,23 +7,28 @@ StateChanged.
 
 import enum
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
 from bridge.engine.effects import (
     Effect,
     PhaseChanged,
+    Send,
     StartTimer,
     StateChanged,
     StopTimer,
     TransitionRefused,
 )
-from bridge.engine.inputs import Timer
+from bridge.engine.inputs import SpareReady, Timer
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.policy import CallPolicy
 from bridge.engine.transcript import AgentTranscript
 from bridge.engine.turns import Trigger, TurnMachine
+from bridge.errors import Fault, Outcome
+from bridge.realtime.commands import Command
+from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ResponseId, ToolCallId
+from bridge.realtime.recovery import Budget
 from bridge.realtime.session_config import ResponseConfig
 
 Effects = Iterator[Effect]
@@ -61,6 +66,7 @@ class ResponseBook:
         expected: the server owes one by itself (turn detection ended the caller's turn).
         owed: we want one as soon as the server may take the request.
         retried: the overdue one was asked for again.
+        retry_due: a failed one is asked for again after a wait.
     """
 
     running: Response | None = None
@@ -69,6 +75,7 @@ class ResponseBook:
     expected: bool = False
     owed: bool = False
     retried: bool = False
+    retry_due: bool = False
 
     @property
     def active(self) -> Response | None:
@@ -78,7 +85,7 @@ class ResponseBook:
     @property
     def awaited(self) -> bool:
         """Whether the server has yet to begin a response."""
-        return self.expected or self.requested is not None
+        return self.expected or self.requested is not None or self.retry_due
 
     def active_is(self, response_id: ResponseId) -> bool:
         """Whether ``response_id`` is the active response."""
@@ -114,29 +121,89 @@ class Cut:
 
 
 @dataclass(slots=True)
+class SessionState:
+    """What is true for one Realtime session alone; replaced with it, never reset.
+
+    Attributes:
+        waiting_since_ns: since when the caller waits for the agent; None while they don't.
+        turn_clock: marks of the agent turn that was not heard yet.
+    """
+
+    responses: ResponseBook = field(default_factory=ResponseBook)
+    caller_speaking: bool = False
+    cut: Cut | None = None
+    input_clock: InputClock | None = None
+    turn_clock: TurnClock | None = None
+    waiting_since_ns: int | None = None
+
+
+class Spare(enum.Enum):
+    """How far the second session of a rollover is."""
+
+    NONE = enum.auto()
+    OPENING = enum.auto()
+    READY = enum.auto()
+
+
+@dataclass(slots=True)
+class Rollover:
+    """The life of the present session.
+
+    Attributes:
+        limit_ms: its longest life.
+        ready: the spare, once it stands.
+    """
+
+    since_ns: int
+    limit_ms: int
+    spare: Spare = Spare.NONE
+    ready: SpareReady | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Outcome, fault owner and reason code (a metric label) of a call's end."""
+
+    outcome: Outcome
+    fault: Fault
+    reason: str
+
+
+@dataclass(slots=True)
 class CallState:
     """Everything about one call that the core knows.
 
     Attributes:
-        playing: the playout has audio that was not heard yet.
+        jitter: draws a number in [0, 1).
+        playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
-        turn_clock: marks of the agent turn that was not heard yet.
+        lost: there is no session, and one is being had.
+        filler_wanted: the caller is to hear a filler once they have heard nothing for a while.
+        filling: the playout has a filler.
+        fallback: how the call ends, as no session could be had any more.
+        budget: spent on getting the session back.
+        answers: spent on failed responses.
     """
 
     policy: CallPolicy
     turns: TurnMachine = field(default_factory=TurnMachine)
     stage: Stage = Stage.NEW
     timers: set[Timer] = field(default_factory=set)
-    responses: ResponseBook = field(default_factory=ResponseBook)
+    jitter: Callable[[], float] = lambda: 0.5
+    session: SessionState = field(default_factory=SessionState)
+    log: ConversationLog = field(default_factory=ConversationLog)
     tool_rounds: dict[ResponseId, ToolRound] = field(default_factory=dict)
     transcript: AgentTranscript = field(default_factory=AgentTranscript)
     held: bool = False
-    caller_speaking: bool = False
     playing: bool = False
-    cut: Cut | None = None
     ending: ToolCallId | None = None
-    input_clock: InputClock | None = None
-    turn_clock: TurnClock | None = None
+    lost: bool = False
+    filler_wanted: bool = False
+    filling: bool = False
+    fallback: Ending | None = None
+    budget: Budget = field(init=False)
+    answers: Budget = field(init=False)
+    rollover: Rollover | None = None
     user_audio_seq: int = 0
     agent_audio_seq: int = 0
     last_event_id: str | None = None
@@ -144,12 +211,20 @@ class CallState:
     _written: dict[str, str | int] = field(default_factory=lambda: {"response_id": ""})
     _changed: dict[str, str | int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.budget = self.answers = Budget(self.policy.recovery)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the call is over."""
+        return self.stage is Stage.CLOSED
+
     @property
     def agent_busy(self) -> bool:
         """Whether the agent's turn goes on although nothing is left to hear."""
         return (
-            self.responses.active is not None
-            or self.responses.awaited
+            self.session.responses.active is not None
+            or self.session.responses.awaited
             or any(round_.pending for round_ in self.tool_rounds.values())
         )
 
@@ -167,6 +242,12 @@ class CallState:
             yield PhaseChanged(transition.old, transition.new, trigger)
             self.note_phase()
         return True
+
+    def send(self, command: Command) -> Effects:
+        """Send a command; while there is no session the talk alone takes it, for the next one."""
+        self.log.sent(command)
+        if not self.lost:
+            yield Send(command)
 
     def start_timer(self, timer: Timer, after_ms: int) -> Effects:
         """Start a timer, or start it anew."""

@@ -6,7 +6,7 @@ The wire announces a call in three places (`protocol.md` section 7); only Output
 
 import json
 
-from bridge.engine.effects import RunTool, Send
+from bridge.engine.effects import RunTool
 from bridge.engine.inputs import Timer, ToolFinished
 from bridge.engine.policy import CLOSING_GRACE_MS
 from bridge.engine.requests import request_response
@@ -27,7 +27,7 @@ def on_output_item_done(call: CallState, event: OutputItemDone, now_ns: int) -> 
     item = event.item
     if not isinstance(item, FunctionCall) or item.status not in _FINISHED:
         return
-    if not call.responses.active_is(event.response_id):
+    if not call.session.responses.active_is(event.response_id):
         return
     tools = call.tool_rounds.setdefault(event.response_id, ToolRound())
     if item.call_id in tools.seen:
@@ -41,7 +41,9 @@ def on_output_item_done(call: CallState, event: OutputItemDone, now_ns: int) -> 
         tools.pending.add(item.call_id)
         yield RunTool(item.call_id, item.name, item.arguments)
     else:
-        yield _output(item.call_id, json.dumps({"error": f"unknown tool {item.name}"}))
+        yield from call.send(
+            _output(item.call_id, json.dumps({"error": f"unknown tool {item.name}"}))
+        )
 
 
 def on_tool_finished(call: CallState, event: ToolFinished, now_ns: int) -> Effects:
@@ -49,7 +51,7 @@ def on_tool_finished(call: CallState, event: ToolFinished, now_ns: int) -> Effec
     for response_id, tools in call.tool_rounds.items():
         if event.call_id in tools.pending:
             tools.pending.remove(event.call_id)
-            yield _output(event.call_id, event.output)
+            yield from call.send(_output(event.call_id, event.output))
             yield from _go_on(call, response_id)
             return
 
@@ -84,7 +86,9 @@ def keep_call(call: CallState, *, answer: bool) -> Effects:
     call_id, call.ending = call.ending, None
     yield from call.stop_timer(Timer.CLOSING)
     if answer:
-        yield _output(call_id, json.dumps({"error": "not ended: the caller went on speaking"}))
+        yield from call.send(
+            _output(call_id, json.dumps({"error": "not ended: the caller went on speaking"}))
+        )
 
 
 def _go_on(call: CallState, response_id: ResponseId) -> Effects:
@@ -94,5 +98,5 @@ def _go_on(call: CallState, response_id: ResponseId) -> Effects:
         yield from request_response(call)
 
 
-def _output(call_id: ToolCallId, output: str) -> Send:
-    return Send(CreateItem(FunctionCallOutput(call_id, output)))
+def _output(call_id: ToolCallId, output: str) -> CreateItem:
+    return CreateItem(FunctionCallOutput(call_id, output))

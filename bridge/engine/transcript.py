@@ -31,6 +31,8 @@ class AgentItem:
     spoken: bool = False
     audible: bool = False
     open: bool = True
+    foreign: bool = False
+    """An earlier session's: the present one does not know it."""
     latency_ms: int | None = None
     heard_ms: int | None = None
     interrupted: bool = False
@@ -80,7 +82,8 @@ class AgentTranscript:
     def item(self, item_id: ItemId, response_id: ResponseId) -> AgentItem:
         """Return an item, known or new."""
         known = self._items.get(item_id)
-        if known is None:
+        if known is None or known.foreign:
+            self._items.pop(item_id, None)
             known = self._items[item_id] = AgentItem(item_id, response_id)
             if len(self._items) > REMEMBERED_ITEMS:
                 del self._items[next(iter(self._items))]
@@ -118,6 +121,30 @@ class AgentTranscript:
             if item.given_bytes:
                 item.heard_ms = item.heard_with({})
                 yield item.turn()
+
+    def disown(self) -> None:
+        """Note that the session that made the items is gone."""
+        for item in self._items.values():
+            item.foreign = True
+
+    def is_foreign(self, item_id: ItemId) -> bool:
+        """Whether an item is an earlier session's."""
+        item = self._items.get(item_id)
+        return item is not None and item.foreign
+
+    def cuts(
+        self, ends: PartEnds, response_id: ResponseId | None
+    ) -> Iterator[tuple[ItemId, int, int]]:
+        """Name the items that :meth:`cut` will cut, with what was heard and given of each, ms."""
+        cut_items = {item_id for item_id, _ in ends}
+        for item in self._open():
+            if item.foreign:
+                continue
+            if item.item_id in cut_items:
+                given_ms = sum(item.given_ms(index) for index in item.given_bytes)
+                yield item.item_id, item.heard_with(ends), given_ms
+            elif not item.given_bytes and item.response_id == response_id:
+                yield item.item_id, 0, 0
 
     def cut(self, ends: PartEnds, response_id: ResponseId | None) -> Iterator[TurnSpoken]:
         """Close all open items after an interruption.

@@ -7,6 +7,7 @@ thread; :meth:`CallRunner.run` is the call's one task and ends when everything o
 
 import asyncio
 import json
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,13 +24,18 @@ from bridge.engine.effects import (
     FlushPlayout,
     HangUp,
     OpenSession,
+    OpenSpare,
     PlayAudio,
+    PlayFiller,
     RejectCall,
     RingCall,
     RunTool,
     Send,
+    SendKeptAudio,
     StartTimer,
+    StopFiller,
     StopTimer,
+    TakeSpare,
 )
 from bridge.engine.inputs import (
     AudioAppended,
@@ -43,7 +49,6 @@ from bridge.engine.inputs import (
     PlayoutFlushed,
     PlayoutStarted,
     SessionFailed,
-    SessionReady,
     ShutdownRequested,
     Timer,
     TimerFired,
@@ -51,9 +56,10 @@ from bridge.engine.inputs import (
 )
 from bridge.engine.policy import CallPolicy
 from bridge.errors import BridgeError, UpstreamError
+from bridge.live.filler import FILLER_ITEM, filler_audio
 from bridge.live.record import CallRecord, CallSummary
 from bridge.live.services import Route, Services
-from bridge.live.upstream import Upstream
+from bridge.live.upstream import SessionNews, Upstream
 from bridge.realtime.events import ResponseDone, ServerEvent
 from bridge.routing.models import Dialplan
 from bridge.routing.session import greeting_instructions, trailing_silence_ms
@@ -68,6 +74,10 @@ log = structlog.get_logger(__name__)
 _FRAME_MS = 20
 """RTP brings audio in pieces of this length (ptime)."""
 
+_FILLER_AFTER_MS = 1_400
+"""Two seconds of silence are dead air (`needs.md` (e)); the server's own wait for the end of the
+caller's turn, 500 ms by default, comes before these."""
+
 
 def policy_of(dialplan: Dialplan) -> CallPolicy:
     """Return the core's policy for calls on a dialplan."""
@@ -77,6 +87,8 @@ def policy_of(dialplan: Dialplan) -> CallPolicy:
         greet=dialplan.agent.greeting is not None,
         greeting_instructions=greeting_instructions(dialplan),
         response_timeout_ms=dialplan.limits.response_timeout_ms,
+        filler_after_ms=_FILLER_AFTER_MS,
+        stalled_after_ms=dialplan.limits.response_timeout_ms,
         vad_trailing_silence_ms=trailing_silence_ms(dialplan),
     )
 
@@ -95,7 +107,8 @@ class CallRunner:
         self._leg = leg
         self._route = route
         self._services = services
-        self._core = CallCore(policy_of(route.dialplan))
+        policy = policy_of(route.dialplan)
+        self._core = CallCore(policy, random.random)
         self._line: Line | None = None
         self._recorder: Recorder | None = None
         self._pending: deque[Input] = deque()
@@ -103,8 +116,10 @@ class CallRunner:
         self._over = asyncio.Event()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._answered = False
-        self._appended_ms = 0
-        self._upstream = Upstream(route, services, self, leg.call_id)
+        self._captured_ns = 0
+        self._upstream = Upstream(
+            route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
+        )
         # The key is the handler's argument type, which a mapping's type cannot say.
         self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
             RingCall: lambda _: self._leg.ring(),
@@ -112,6 +127,11 @@ class CallRunner:
             RejectCall: lambda effect: self._leg.reject(effect.sip_code, effect.reason),
             HangUp: lambda _: self._leg.hangup(),
             OpenSession: self._upstream.open,
+            OpenSpare: self._upstream.open_spare,
+            TakeSpare: lambda _: self._upstream.take_spare(),
+            SendKeptAudio: self._send_kept,
+            PlayFiller: self._play_filler,
+            StopFiller: lambda _: self._stop_filler(),
             CloseSession: lambda _: None,  # run() closes it, once the core has closed the call
             Send: lambda effect: self._upstream.send(effect.command),
             PlayAudio: self._play,
@@ -173,13 +193,15 @@ class CallRunner:
         """Send caller audio up, from the moment on that the call is answered."""
         if not self._answered:
             return
-        self._appended_ms += self._services.append_ms
+        self._captured_ns = captured_ns
         first_frame_ns = captured_ns - (self._services.append_ms - _FRAME_MS) * NS_PER_MS
         try:
-            self._upstream.append(audio, first_frame_ns)
+            appended_ms = self._upstream.append(audio, first_frame_ns)
         except UpstreamError as error:
             self._feed(self._upstream.fail(error))
-        self._feed(AudioAppended(self._appended_ms, captured_ns))
+            return
+        if appended_ms is not None:
+            self._feed(AudioAppended(appended_ms, captured_ns))
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
@@ -193,8 +215,8 @@ class CallRunner:
             self.record.usage(event.usage)
         self._feed(event)
 
-    def on_session(self, news: SessionReady | SessionFailed) -> None:
-        """Learn that the session stands, or is gone."""
+    def on_session(self, news: SessionNews) -> None:
+        """Learn that a session or a spare stands, or is gone."""
         self._feed(news)
 
     def on_uplink(self, added_ns: int) -> None:
@@ -236,6 +258,19 @@ class CallRunner:
     def _flush(self, effect: FlushPlayout) -> None:
         parts = () if self._line is None else self._services.pump.flush(self._line.row)
         self._pending.appendleft(PlayoutFlushed(parts))
+
+    def _send_kept(self, effect: SendKeptAudio) -> None:
+        sent_ms = self._upstream.send_kept(effect)
+        self._pending.append(AudioAppended(sent_ms, self._captured_ns))
+
+    def _play_filler(self, effect: PlayFiller) -> None:
+        if self._line is not None:
+            audio = filler_audio(pause=effect.pause)
+            self._services.pump.play(self._line.row, FILLER_ITEM, 0, audio)
+
+    def _stop_filler(self) -> None:
+        if self._line is not None:
+            self._services.pump.flush(self._line.row)
 
     def _start_timer(self, effect: StartTimer) -> None:
         self._stop_timer(StopTimer(effect.timer))

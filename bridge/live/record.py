@@ -16,8 +16,11 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import (
     CallClosed,
     Effect,
+    GaveUp,
     Interrupted,
     PhaseChanged,
+    SessionLost,
+    SessionRestored,
     Speaker,
     StateChanged,
     TransitionRefused,
@@ -45,6 +48,17 @@ class Turn:
     interrupted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LostSession:
+    """One failure of the call's session, classified."""
+
+    at_ms: int
+    code: str
+    layer: str
+    fault: str
+    cure: str
+
+
 @dataclass(slots=True)
 class CallSummary:
     """What the JSON record holds."""
@@ -62,6 +76,7 @@ class CallSummary:
     turns: list[Turn] = field(default_factory=list)
     interruptions: int = 0
     recording: str | None = None
+    failures: list[LostSession] = field(default_factory=list)
     events_ms: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -94,6 +109,9 @@ class CallRecord:
             TurnMeasured: self._on_measured,
             Interrupted: self._on_interrupted,
             UpstreamErrorSeen: self._on_error,
+            SessionLost: self._on_session_lost,
+            SessionRestored: self._on_session_restored,
+            GaveUp: self._on_gave_up,
         }
 
     @property
@@ -154,8 +172,7 @@ class CallRecord:
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream and to the timeline of its record."""
         self._services.store.event(self._leg.call_id, kind, fields)
-        elapsed_ms = (self._services.clock.now_ns() - self._begun_ns) // NS_PER_MS
-        self.summary.events_ms.append((elapsed_ms, kind))
+        self.summary.events_ms.append((self._elapsed_ms(), kind))
 
     def closed(self, effect: CallClosed) -> None:
         """Note how the call ended."""
@@ -185,6 +202,9 @@ class CallRecord:
         unfinished = path.with_suffix(".json.part")
         unfinished.write_text(text + "\n", encoding="utf-8")
         unfinished.replace(path)
+
+    def _elapsed_ms(self) -> int:
+        return (self._services.clock.now_ns() - self._begun_ns) // NS_PER_MS
 
     def _on_state(self, effect: StateChanged) -> None:
         self._services.store.update(self._leg.call_id, effect.fields)
@@ -242,3 +262,44 @@ class CallRecord:
         self._services.metrics.upstream.error(self._arm, effect.code)
         self.event("upstream_error", {"code": effect.code})
         log.info("upstream_error", code=effect.code)
+
+    def _on_session_lost(self, effect: SessionLost) -> None:
+        failure = effect.failure
+        self._services.metrics.upstream.lost(self._arm, failure)
+        self.summary.failures.append(
+            LostSession(
+                self._elapsed_ms(),
+                failure.code,
+                failure.layer.value,
+                failure.fault.value,
+                failure.cure.value,
+            )
+        )
+        self.event(
+            "session_lost",
+            {
+                "code": failure.code,
+                "layer": failure.layer,
+                "fault": failure.fault,
+                "cure": failure.cure,
+                "attempt": effect.attempt,
+            },
+        )
+        log.warning(
+            "session_lost",
+            code=failure.code,
+            layer=failure.layer.value,
+            fault=failure.fault.value,
+            cure=failure.cure.value,
+            attempt=effect.attempt,
+        )
+
+    def _on_session_restored(self, effect: SessionRestored) -> None:
+        self._services.metrics.upstream.restored(self._arm, effect.outage_ms * NS_PER_MS)
+        self.event("session_restored", {"outage_ms": effect.outage_ms})
+        log.info("session_restored", outage_ms=effect.outage_ms)
+
+    def _on_gave_up(self, effect: GaveUp) -> None:
+        self._services.metrics.upstream.gave_up(self._arm, effect.reason)
+        self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
+        log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)

@@ -15,12 +15,19 @@ from typing import Protocol
 import structlog
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.effects import OpenSession
-from bridge.engine.inputs import SessionFailed, SessionReady
+from bridge.engine.effects import OpenSession, OpenSpare, SendKeptAudio
+from bridge.engine.inputs import SessionFailed, SessionReady, SpareFailed, SpareReady
 from bridge.errors import BridgeError, UpstreamError
+from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.services import Choice, Route, Services
 from bridge.realtime.commands import AppendAudio, Command
-from bridge.realtime.events import ServerEvent, UnknownEvent
+from bridge.realtime.events import (
+    InputCleared,
+    InputCommitted,
+    ServerEvent,
+    SpeechStarted,
+    UnknownEvent,
+)
 from bridge.realtime.session_config import SessionInfo
 from bridge.session.realtime import RealtimeSession
 from bridge.session.tokens import Credential
@@ -32,6 +39,9 @@ _EARLY_EVENTS = 64
 """Events before a session is taken into use; a server sends three of them."""
 
 
+SessionNews = SessionReady | SessionFailed | SpareReady | SpareFailed
+
+
 class UpstreamListener(Protocol):
     """Who hears of a call's sessions."""
 
@@ -39,8 +49,8 @@ class UpstreamListener(Protocol):
         """Take an event of the present session."""
         ...
 
-    def on_session(self, news: SessionReady | SessionFailed) -> None:
-        """Learn that a session stands, or is gone."""
+    def on_session(self, news: SessionNews) -> None:
+        """Learn that a session or a spare stands, or is gone."""
         ...
 
     def on_uplink(self, added_ns: int) -> None:
@@ -73,10 +83,17 @@ class Upstream:
         services: what calls share.
         listener: hears of the sessions.
         name: for the tasks.
+        kept_ms: caller audio that is kept for the next session.
     """
 
     def __init__(
-        self, route: Route, services: Services, listener: UpstreamListener, name: str
+        self,
+        route: Route,
+        services: Services,
+        listener: UpstreamListener,
+        name: str,
+        *,
+        kept_ms: int,
     ) -> None:
         self._route = route
         self._services = services
@@ -85,25 +102,36 @@ class Upstream:
         self._name = name
         self._choices = route.choices
         self._link: _Link | None = None
+        self._spare: _Link | None = None
+        self._kept = KeptAudio(services.append_ms, kept_ms)
+        self._kept_ms = kept_ms
         self._credential: Credential | None = None
         self._key_is_fresh = False
         self._opening: asyncio.Task[None] | None = None
+        self._spare_opening: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
-
-    @property
-    def stands(self) -> bool:
-        """Whether there is a session to send over."""
-        return self._link is not None
-
-    @property
-    def model(self) -> str:
-        """The model of the present session, or the one that is tried first."""
-        return self._choices[0].endpoint.model
 
     def open(self, order: OpenSession) -> None:
         """Open a session in the place of the present one; the listener is told how it went."""
         self._drop_present()
         self._opening = asyncio.create_task(self._open(order), name=f"open-session-{self._name}")
+
+    def open_spare(self, order: OpenSpare) -> None:
+        """Open a second session beside the present one; the listener is told how it went."""
+        self._drop_spare()
+        self._spare_opening = asyncio.create_task(
+            self._open_spare(order), name=f"open-spare-{self._name}"
+        )
+
+    def take_spare(self) -> None:
+        """Put the spare in the place of the present session, which is closed."""
+        spare, self._spare = self._spare, None
+        self._drop_present()
+        if spare is None or spare.lost is not None:
+            error = None if spare is None else spare.lost
+            self._listener.on_session(SessionFailed(error or _late()))
+            return
+        self._adopt(spare)
 
     def send(self, command: Command) -> None:
         """Send a command, if there is a session.
@@ -119,19 +147,36 @@ class Upstream:
             if error.code != "not_open":  # its end is told by on_closed
                 raise
 
-    def append(self, audio: bytes, first_frame_ns: int | None = None) -> None:
-        """Send caller audio.
+    def append(self, audio: bytes, first_frame_ns: int) -> float | None:
+        """Send caller audio, and keep it; while there is no session, keep it for the next one.
 
         Args:
-            first_frame_ns: when its first frame was captured; None for kept audio, whose age says
-                nothing about us.
+            first_frame_ns: when its first frame was captured.
+
+        Returns:
+            Milliseconds of audio that the session was sent so far; None where there is none.
+
+        Raises:
+            UpstreamError: as :meth:`send`.
         """
-        if self._link is None:
-            return
-        self._link.appends += 1
-        if first_frame_ns is not None:
-            self._link.awaiting_send.append((self._link.appends, first_frame_ns))
+        link = self._link
+        self._kept.add(audio, sent=link is not None)
+        if link is None:
+            return None
+        link.appends += 1
+        link.awaiting_send.append((link.appends, first_frame_ns))
         self.send(AppendAudio(audio))
+        return self._kept.session_ms
+
+    def send_kept(self, order: SendKeptAudio) -> float:
+        """Send the new session what it needs of the caller's audio; return its length, ms."""
+        pieces = self._kept.due(order.max_ms, resend_turn=order.resend_turn)
+        self._kept.begin_session(pieces)
+        for audio in bundles(pieces, self._services.append_ms):
+            if self._link is not None:
+                self._link.appends += 1
+            self.send(AppendAudio(audio))
+        return self._kept.session_ms
 
     def fail(self, error: UpstreamError) -> SessionFailed:
         """Give the present session up because of ``error``."""
@@ -164,9 +209,36 @@ class Upstream:
                 self._tell_failed(link.lost)
                 return
             self._adopt(link)
+            unheard = self._kept.due(self._kept_ms, resend_turn=False)
             self._listener.on_session(
-                SessionReady(info.session_id, expires_in_ms=self._expires_in_ms(info))
+                SessionReady(
+                    info.session_id,
+                    expires_in_ms=self._expires_in_ms(info),
+                    kept_speech=holds_speech(unheard),
+                )
             )
+
+    async def _open_spare(self, order: OpenSpare) -> None:
+        try:
+            async with asyncio.timeout(order.within_ms / 1000):
+                link, info = await self._connect(new_token=False)
+        except UpstreamError as error:
+            self._spare_failed(error)
+        except TimeoutError:
+            self._spare_failed(_late())
+        except Exception as error:  # task root: the call must learn of it, or never tries again
+            log.exception("spare_open_broken")
+            self._spare_failed(_broken(error))
+        else:
+            if link.lost is not None:
+                self._spare_failed(link.lost)
+                return
+            self._spare = link
+            self._listener.on_session(SpareReady(info.session_id, self._expires_in_ms(info)))
+
+    def _spare_failed(self, error: UpstreamError) -> None:
+        log.warning("spare_session_failed", code=error.code)
+        self._listener.on_session(SpareFailed(error))
 
     def _tell_failed(self, error: UpstreamError) -> None:
         log.warning("session_failed", code=error.code, error=str(error))
@@ -233,6 +305,7 @@ class Upstream:
         if isinstance(event, UnknownEvent):
             self._metrics.unknown_event(self._route.arm.name)
         if link is self._link:
+            self._follow_turn(event)
             self._listener.on_server_event(event)
         else:
             link.early.append(event)
@@ -247,6 +320,18 @@ class Upstream:
         if link is self._link:
             self._link = None
             self._listener.on_session(link.failed(error))
+        elif link is self._spare:
+            self._spare = None
+            self._spare_failed(error)
+
+    def _follow_turn(self, event: ServerEvent) -> None:
+        match event:
+            case SpeechStarted():
+                self._kept.turn_began(event.audio_start_ms)
+            case InputCommitted() | InputCleared():
+                self._kept.turn_over()
+            case _:
+                pass
 
     def _on_audio_sent(self, link: _Link, sequence: int, sent_ns: int) -> None:
         while link.awaiting_send and link.awaiting_send[0][0] <= sequence:
@@ -264,6 +349,17 @@ class Upstream:
         if link is not None and link.session is not None:
             self._end(link.session)
         opening, self._opening = self._opening, None
+        self._cancel(opening)
+        self._drop_spare()
+
+    def _drop_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.session is not None:
+            self._end(spare.session)
+        opening, self._spare_opening = self._spare_opening, None
+        self._cancel(opening)
+
+    def _cancel(self, opening: asyncio.Task[None] | None) -> None:
         # A task that tells its own end is not to be cancelled by what follows from it.
         if opening is not None and opening is not asyncio.current_task():
             self._keep(_cancelled(opening), "cancel-open")

@@ -230,11 +230,23 @@ def plan(
     if failure.cure is Cure.RETRY_RESPONSE:
         return (filler, RequestResponse(wait_ms))
     within_ms = min(policy.attempt_ms, policy.max_outage_ms - outage_ms - wait_ms)
-    renew = budget.renew or failure.cure is Cure.RENEW
+    budget = replace(budget, renew=budget.renew or failure.cure is Cure.RENEW)
     old = _too_old(token_expires_ns, now_ns + wait_ms * NS_PER_MS, policy)
     return (
         filler,
-        Reconnect(wait_ms, new_token=renew or old, within_ms=within_ms),
+        Reconnect(wait_ms, new_token=budget.renew or old, within_ms=within_ms),
+        *restoration(conversation, budget),
+    )
+
+
+def restoration(conversation: ConversationLog, budget: Budget) -> tuple[Step, ...]:
+    """Give a talk to a new session: the steps of :func:`plan` behind the Reconnect.
+
+    What was planned is old by the time that a session stands (a tool may have ended meanwhile), so
+    it is asked for again then, before ``begin_session()``.
+    """
+    policy, renew = budget.policy, budget.renew
+    return (
         *(_summary(conversation, policy) if renew else _context(conversation)),
         SendKeptAudio(policy.kept_audio_ms, resend_turn=not renew),
         *((RequestResponse(),) if conversation.owes_answer else ()),

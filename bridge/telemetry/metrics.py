@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from bridge.clock import NS_PER_S
 from bridge.errors import Fault, Outcome
+from bridge.realtime.failures import Failure
 from bridge.telemetry.labels import (
     By,
     DeadAirCause,
@@ -228,6 +229,23 @@ class UpstreamMetrics:
         self._tokens = make.counter(
             "upstream_tokens_total", "Tokens used.", "arm", "kind", "modality"
         )
+        self._lost = make.counter(
+            "upstream_failures_total",
+            "Sessions lost in a call, and attempts to get one back that failed.",
+            "arm",
+            "code",
+            "layer",
+            "fault",
+        )
+        self._outage = make.histogram(
+            "upstream_outage_seconds", "Session lost to restored; 0: rolled over.", SETUP_S, "arm"
+        )
+        self._gave_up = make.counter(
+            "upstream_given_up_total",
+            "Calls whose session could not be had again.",
+            "arm",
+            "reason",
+        )
         self._rotations = make.counter(
             "token_rotations_total", "Short-lived tokens fetched.", "arm", "result", "reason"
         )
@@ -267,6 +285,19 @@ class UpstreamMetrics:
     def error(self, arm: str, code: str) -> None:
         """Count an error event."""
         self._errors.labels(arm, self._code(code)).inc()
+
+    def lost(self, arm: str, failure: Failure) -> None:
+        """Count a classified failure of a call's session."""
+        code = self._code(failure.code)
+        self._lost.labels(arm, code, failure.layer, failure.fault).inc()
+
+    def restored(self, arm: str, outage_ns: int) -> None:
+        """Observe how long a call was without a session."""
+        self._outage.labels(arm).observe(outage_ns / NS_PER_S)
+
+    def gave_up(self, arm: str, reason: str) -> None:
+        """Count a call that took its fallback. ``reason``: a GiveUpReason."""
+        self._gave_up.labels(arm, reason).inc()
 
     def rotated(self, arm: str, good: bool, reason: str) -> None:
         """Count an attempt to fetch a token. ``reason``: why it was due, or why it failed."""

@@ -16,9 +16,11 @@ from bridge.engine.effects import (
     RejectCall,
     RunTool,
     Send,
+    SessionLost,
     StartTimer,
     StateChanged,
     StopTimer,
+    TakeSpare,
 )
 from bridge.engine.inputs import (
     AudioAppended,
@@ -34,6 +36,8 @@ from bridge.engine.inputs import (
     SessionFailed,
     SessionReady,
     ShutdownRequested,
+    SpareFailed,
+    SpareReady,
     Timer,
     TimerFired,
     ToolFinished,
@@ -129,7 +133,13 @@ rare = st.one_of(
     st.sampled_from(SETUP),
     st.builds(TimerFired, st.sampled_from(list(Timer))),
     st.builds(CallEnded, st.booleans(), st.sampled_from([200, 408, 487])),
-    st.just(SessionFailed(UpstreamError("gone", code="closed"))),
+    st.builds(
+        lambda code: SessionFailed(UpstreamError("gone", code=code)),
+        st.sampled_from(["timeout", "session_expired", "beta_api_shape_disabled", "given_up"]),
+    ),
+    st.builds(SessionReady, st.just("sess_2"), st.sampled_from([None, 10]), st.booleans()),
+    st.just(SpareReady("sess_3")),
+    st.just(SpareFailed(UpstreamError("gone", code="timeout"))),
     st.just(ShutdownRequested()),
 )
 policies = st.builds(
@@ -139,6 +149,8 @@ policies = st.builds(
     tools=st.just(frozenset({"lookup"})),
     server_cancels=st.booleans(),
     digits_to_model=st.booleans(),
+    filler_after_ms=st.sampled_from([None, 1_400]),
+    stalled_after_ms=st.sampled_from([None, 10_000]),
 )
 walks = st.one_of(
     st.lists(conversation, max_size=60).map(lambda tail: [*SETUP, *tail]),
@@ -231,6 +243,8 @@ def test_walk_never_asks_while_a_request_is_unanswered(
         if isinstance(event, ResponseCreated | TimerFired):
             asked = False
         for effect in core.feed(event, 0):
+            if isinstance(effect, SessionLost | TakeSpare):
+                asked = False  # the session that was asked is gone
             if isinstance(effect, Send) and isinstance(effect.command, CreateResponse):
                 assert not asked
                 asked = True

@@ -42,9 +42,9 @@ from bridge.errors import (
     UpstreamError,
 )
 from bridge.realtime.commands import CreateResponse
-from bridge.realtime.events import ApiError, ConversationCreated, ErrorReported
+from bridge.realtime.events import ConversationCreated
 from bridge.realtime.session_config import ResponseConfig
-from tests.engine.calls import SILENT, Call, answered, of, speaking, started
+from tests.engine.calls import SILENT, Call, answered, speaking, started
 
 REFUSED = UpstreamError("the endpoint refused the connection", code="refused")
 ENDED = StateChanged({"phase": "ended"})
@@ -195,26 +195,6 @@ def test_caller_hangs_up() -> None:
 )
 def test_dialog_that_ends_on_our_side(sip_code: int, closed: CallClosed) -> None:
     assert answered().feed(CallEnded(by_caller=False, sip_code=sip_code))[-1] == closed
-
-
-def test_session_lost_in_the_call_passes_recovering_and_hangs_up() -> None:
-    error = UpstreamError("closed", code="closed", close_code=1006)
-    effects = answered().feed(SessionFailed(error))
-    assert effects == [
-        PhaseChanged(State.LISTENING, State.RECOVERING, "session_lost"),
-        HangUp(),
-        CloseSession(),
-        PhaseChanged(State.RECOVERING, State.ENDED, "closed"),
-        StateChanged({"phase": "ended", "last_user_audio_seq": 0, "last_agent_audio_seq": 0}),
-        CallClosed(Outcome.SESSION_LOST, Fault.PROVIDER, "closed"),
-    ]
-
-
-def test_session_expired_is_a_lost_session() -> None:
-    error = ApiError("invalid_request_error", "…", code="session_expired")
-    effects = answered().feed(ErrorReported(error))
-    assert effects[-1] == CallClosed(Outcome.SESSION_LOST, Fault.PROVIDER, "session_expired")
-    assert of(HangUp, effects) == [HangUp()]
 
 
 def test_max_duration_hangs_up() -> None:

@@ -173,11 +173,14 @@ def test_response_done_repeated_does_nothing() -> None:
     assert call.feed(done(R1)) == []
 
 
-def test_failed_response_is_counted_and_gives_the_turn_back() -> None:
+def test_failed_response_is_counted_and_asked_for_again_after_a_wait() -> None:
     call = thinking()
     failed = ResponseDone(R1, ResponseStatus.FAILED, error_code="rate_limit_exceeded")
-    assert UpstreamErrorSeen("rate_limit_exceeded") in call.feed(failed, failed)
-    assert call.core.state is State.LISTENING
+    effects = call.feed(failed, failed)
+    assert of(UpstreamErrorSeen, effects) == [UpstreamErrorSeen("rate_limit_exceeded")]
+    assert StartTimer(Timer.RETRY, 1_000) in effects
+    assert call.core.state is State.THINKING
+    assert Send(CreateResponse()) in call.feed(TimerFired(Timer.RETRY))
 
 
 def test_new_response_replaces_one_whose_end_was_lost() -> None:

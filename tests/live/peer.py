@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,14 +25,19 @@ class TonePeer:
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []  # Any: what tests look at
         self.appended_ms = 0.0
+        self.loud_ms = 0.0
         self.tone_ms = 8_000
+        self.prefix = ""
+        """Of the ids, which are a session's own."""
+        self.life_s: float | None = None
         self._socket: ServerConnection | None = None
         self._changed = asyncio.Event()
         self._responses = 0
 
     async def serve(self, socket: ServerConnection) -> None:
         self._socket = socket
-        await accept(socket)
+        life = {} if self.life_s is None else {"expires_at": int(time.time() + self.life_s)}
+        await accept(socket, **life)
         try:
             async for frame in socket:
                 await self._on_event(json.loads(frame))
@@ -50,6 +56,28 @@ class TonePeer:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        """Wait for something that a client event makes true."""
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    def drop(self) -> None:
+        """Cut the connection without a close."""
+        assert self._socket is not None
+        self._socket.transport.abort()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection in order."""
+        assert self._socket is not None
+        await self._socket.close(code, reason)
+
+    async def finish_response(self) -> None:
+        """End the response that runs, whole."""
+        response = {"id": f"{self.prefix}resp_{self._responses}", "status": "completed"}
+        await self.tell("response.done", response={**response, "output": []})
+
     async def tell(self, kind: str, **fields: object) -> None:
         """Send a server event."""
         assert self._socket is not None
@@ -57,7 +85,10 @@ class TonePeer:
 
     async def _on_event(self, given: dict[str, Any]) -> None:  # Any: as above
         if given["type"] == "input_audio_buffer.append":
-            self.appended_ms += len(base64.b64decode(given["audio"])) / 2 / RATE_HZ * 1000
+            samples = np.frombuffer(base64.b64decode(given["audio"]), dtype="<i2")
+            self.appended_ms += len(samples) / RATE_HZ * 1000
+            self.loud_ms += float(np.count_nonzero(np.abs(samples) > 500)) / RATE_HZ * 1000
+            self._changed.set()
             return
         self.sent.append(given)
         self._changed.set()
@@ -69,7 +100,10 @@ class TonePeer:
     async def _respond(self) -> None:
         """Send a whole answer, faster than real time, as the real service does."""
         self._responses += 1
-        response_id, item_id = f"resp_{self._responses}", f"item_{self._responses}"
+        response_id, item_id = (
+            f"{self.prefix}resp_{self._responses}",
+            f"{self.prefix}item_{self._responses}",
+        )
         response = {"id": response_id, "status": "in_progress", "output": []}
         item = {"id": item_id, "type": "message", "role": "assistant", "content": []}
         await self.tell("response.created", response=response)
@@ -88,7 +122,7 @@ class TonePeer:
         await self.tell(
             "response.done",
             response={
-                "id": f"resp_{self._responses}",
+                "id": f"{self.prefix}resp_{self._responses}",
                 "status": status,
                 "status_details": {"type": status, "reason": "client_cancelled"},
                 "output": [],

@@ -27,8 +27,9 @@ def event(kind: str, **fields: object) -> str:
     return json.dumps({"type": kind, "event_id": f"event_{kind}", **fields})
 
 
-def session_event(kind: str) -> str:
-    return event(kind, session={"id": "sess_1", "model": "gpt-realtime-2.1", "type": "realtime"})
+def session_event(kind: str, **session: object) -> str:
+    known = {"id": "sess_1", "model": "gpt-realtime-2.1", "type": "realtime"}
+    return event(kind, session=known | session)
 
 
 def error_event(code: str, **fields: object) -> str:
@@ -43,11 +44,13 @@ async def receive(socket: ServerConnection) -> dict[str, Any]:  # Any: what a te
     return value
 
 
-async def accept(socket: ServerConnection) -> dict[str, Any]:  # Any: as in receive()
+async def accept(
+    socket: ServerConnection, **session: object
+) -> dict[str, Any]:  # Any: as in receive()
     """Open a session as a server should; return the session.update."""
-    await socket.send(session_event("session.created"))
+    await socket.send(session_event("session.created", **session))
     update = await receive(socket)
-    await socket.send(session_event("session.updated"))
+    await socket.send(session_event("session.updated", **session))
     return update
 
 

@@ -1,0 +1,225 @@
+"""A call without its session: what is asked for to get it back, and how the talk goes on with it.
+
+    SessionFailed -> RECOVERING, the steps of `plan()` as effects, anew for each attempt that fails
+    SessionReady  -> the talk is given to the new session, LISTENING
+
+What was queued of the agent goes on playing, and what the caller says is kept by the runner. State
+of the old session goes with its :class:`SessionState`. Source: `design.md` section 4 (RECOVERING).
+"""
+
+from typing import assert_never
+
+from bridge.engine.closing import END_CALL, close, lose_session
+from bridge.engine.effects import (
+    OpenSession,
+    Send,
+    SendKeptAudio,
+    SessionLost,
+    SessionRestored,
+    TakeSpare,
+)
+from bridge.engine.fallback import take_fallback
+from bridge.engine.filler import stop_filler, want_filler
+from bridge.engine.inputs import SessionFailed, SessionReady, SpareReady, Timer
+from bridge.engine.requests import expect_response, request_response
+from bridge.engine.rollover import (
+    LOOK_AGAIN_MS,
+    is_due,
+    is_quiet,
+    keep_spare,
+    open_spare,
+    watch_life,
+)
+from bridge.engine.state import CallState, Effects, SessionState, Stage
+from bridge.engine.turns import State, Trigger
+from bridge.errors import ProtocolError, UpstreamError
+from bridge.realtime import recovery
+from bridge.realtime.commands import CreateItem
+from bridge.realtime.failures import Cure, Failure, classify
+from bridge.realtime.session_config import ResponseConfig
+
+
+def on_session_failed(call: CallState, event: SessionFailed, now_ns: int) -> Effects:
+    """Get the session back; before the conversation, or after any other failure, end the call."""
+    if call.fallback is not None:
+        return
+    upstream = isinstance(event.error, UpstreamError | ProtocolError)
+    if call.stage is not Stage.TALKING or not upstream:
+        yield from lose_session(call, event.error)
+        return
+    failure = classify(event.error, key_is_fresh=event.key_is_fresh)
+    yield from recover(call, failure, now_ns, token_expires_ns=event.token_expires_ns)
+
+
+def recover(
+    call: CallState, failure: Failure, now_ns: int, *, token_expires_ns: int | None = None
+) -> Effects:
+    """Do what the plan says about a session that is gone, or no good any more."""
+    call.budget = call.budget.failed(failure, now_ns)
+    yield SessionLost(failure, call.budget.failures)
+    spare = call.rollover.ready if call.rollover is not None else None
+    yield from _suspend(call, now_ns)
+    if call.ending is not None:
+        # The goodbye was said; the end of its audio, or Timer.CLOSING, ends the call.
+        if not call.playing:
+            yield from call.transcript.played()
+            yield from close(call, END_CALL)
+        return
+    if spare is not None and failure.cure is not Cure.GIVE_UP:
+        yield TakeSpare()
+        yield from restore(call, SessionReady(spare.session_id, spare.expires_in_ms), now_ns)
+        return
+    steps = recovery.plan(
+        failure,
+        call.log,
+        call.budget,
+        now_ns,
+        jitter=call.jitter(),
+        token_expires_ns=token_expires_ns,
+    )
+    yield from _carry_out(call, steps, failure, now_ns)
+    if not steps:
+        # Nothing can help, and there is no session: the call must not hang.
+        yield from take_fallback(call, failure, recovery.GiveUpReason.REFUSED)
+
+
+def restore(call: CallState, ready: SessionReady, now_ns: int) -> Effects:
+    """Give the talk to a new session and go on."""
+    outage_ms = call.budget.outage_ms(now_ns)
+    steps = recovery.restoration(call.log, call.budget)
+    call.budget = call.budget.restored(now_ns)
+    yield from move_on(call, ready, steps, now_ns)
+    yield SessionRestored(outage_ms)
+
+
+def move_on(
+    call: CallState, ready: SessionReady, steps: tuple[recovery.Step, ...], now_ns: int
+) -> Effects:
+    """Go on with a new session: its state is its own, the talk is what ``steps`` give it."""
+    waiting_since_ns = call.session.waiting_since_ns
+    call.session = SessionState(waiting_since_ns=waiting_since_ns)
+    call.transcript.disown()
+    nothing_said = not call.log.items()
+    call.log.begin_session()
+    call.lost = False
+    call.note(session_id=ready.session_id)
+    if call.turns.state is State.RECOVERING:
+        yield from call.move(Trigger.SESSION_RESTORED)
+    if call.playing:
+        yield from call.move(Trigger.PLAYOUT_STARTED)
+    for step in steps:
+        match step:
+            case recovery.RestoreContext() | recovery.SummariseContext():
+                for item in step.items:
+                    yield Send(CreateItem(item))  # the talk has them already
+            case recovery.SendKeptAudio():
+                yield SendKeptAudio(step.max_ms, step.resend_turn)
+            case recovery.RequestResponse():
+                yield from _ask(call, ready, greeting=nothing_said)
+            case recovery.PlayFiller() | recovery.Reconnect() | recovery.GiveUp():
+                pass
+            case _:
+                assert_never(step)
+    if not call.session.responses.awaited:
+        yield from stop_filler(call)
+    yield from watch_life(call, ready.expires_in_ms, now_ns)
+
+
+def on_spare_ready(call: CallState, event: SpareReady, now_ns: int) -> Effects:
+    """Keep the spare; take it at once if this is the moment."""
+    if keep_spare(call, event):
+        yield from on_life_timer(call, now_ns)
+
+
+def on_life_timer(call: CallState, now_ns: int) -> Effects:
+    """Open a spare when it is time, and take it at the right moment."""
+    life = call.rollover
+    if life is None:
+        return
+    if life.ready is None:
+        yield from open_spare(call, life, now_ns)
+        return
+    if not is_due(call, life, now_ns):
+        yield from call.start_timer(Timer.ROLLOVER, LOOK_AGAIN_MS)
+        return
+    if not is_quiet(call):
+        yield from _suspend(call, now_ns)
+    _, *steps = recovery.plan_rollover(call.log, call.policy.recovery, now_ns)
+    ready = SessionReady(life.ready.session_id, life.ready.expires_in_ms)
+    yield TakeSpare()
+    call.budget = call.budget.restored(now_ns)
+    yield from move_on(call, ready, tuple(steps), now_ns)
+    yield SessionRestored(0)
+
+
+def answer_failed(call: CallState, failure: Failure, now_ns: int) -> Effects:
+    """Ask again for a response that failed, within bounds; a session that is no good is renewed."""
+    if failure.cure in (Cure.RENEW, Cure.RECONNECT):
+        yield from recover(call, failure, now_ns)
+        return
+    call.answers = call.answers.failed(failure, now_ns)
+    if call.ending is not None or call.session.caller_speaking:
+        return
+    steps = recovery.plan(failure, call.log, call.answers, now_ns, jitter=call.jitter())
+    yield from _carry_out(call, steps, failure, now_ns)
+
+
+def on_stalled(call: CallState, now_ns: int) -> Effects:
+    """Leave a session whose response stands still."""
+    stalled = UpstreamError("a response stands still", code="stalled")
+    yield from recover(call, classify(stalled), now_ns)
+
+
+def on_retry_due(call: CallState) -> Effects:
+    """Ask again for the response that failed."""
+    call.session.responses.retry_due = False
+    yield from request_response(call)
+
+
+def _suspend(call: CallState, now_ns: int) -> Effects:
+    """Leave the old session behind."""
+    call.rollover = None
+    for timer in (Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED):
+        yield from call.stop_timer(timer)
+    if call.lost:
+        return
+    call.lost = True
+    call.note(response_id="")
+    waiting_since_ns = call.session.waiting_since_ns if call.agent_busy else None
+    call.session = SessionState(waiting_since_ns=waiting_since_ns or now_ns)
+    call.transcript.disown()
+    for response_id, tools in list(call.tool_rounds.items()):
+        tools.response_over = True
+        if not tools.pending:
+            del call.tool_rounds[response_id]
+    yield from call.move(Trigger.SESSION_LOST)
+
+
+def _carry_out(
+    call: CallState, steps: tuple[recovery.Step, ...], failure: Failure, now_ns: int
+) -> Effects:
+    for step in steps:
+        match step:
+            case recovery.PlayFiller(after_ms=after_ms):
+                yield from want_filler(call, after_ms, now_ns)
+            case recovery.Reconnect():
+                yield OpenSession(step.after_ms, step.new_token, step.within_ms)
+                return  # the rest is asked for anew when the session stands
+            case recovery.RequestResponse(after_ms=after_ms):
+                call.session.responses.retry_due = True
+                yield from call.start_timer(Timer.RETRY, after_ms)
+            case recovery.GiveUp(reason=reason):
+                yield from take_fallback(call, failure, reason)
+            case recovery.RestoreContext() | recovery.SummariseContext() | recovery.SendKeptAudio():
+                pass
+            case _:
+                assert_never(step)
+
+
+def _ask(call: CallState, ready: SessionReady, *, greeting: bool) -> Effects:
+    if ready.kept_speech:
+        # The server answers what it hears in the kept audio; if it hears nothing, the timer asks.
+        yield from expect_response(call)
+        return
+    instructions = call.policy.greeting_instructions if greeting and call.policy.greet else None
+    yield from request_response(call, ResponseConfig(instructions=instructions))

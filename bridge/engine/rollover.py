@@ -1,0 +1,71 @@
+"""The planned change of sessions before the present one's longest life is over, unheard.
+
+A spare is opened beside the present session and taken at a quiet moment; near the end, at any
+moment. A spare that can't be had costs nothing: the present session stands, another is tried later.
+"""
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.effects import OpenSpare
+from bridge.engine.inputs import SpareFailed, SpareReady, Timer
+from bridge.engine.state import CallState, Effects, Rollover, Spare, Stage
+from bridge.engine.turns import State
+from bridge.realtime.recovery import rollover_due
+
+LOOK_AGAIN_MS = 250
+_TRY_AGAIN_MS = 5_000
+_EARLY_MS = 300_000
+_EARLY_PART = 5
+"""A rollover is looked for in the last five minutes, or the last fifth of a short life."""
+
+
+def watch_life(call: CallState, expires_in_ms: int | None, now_ns: int) -> Effects:
+    """Begin to watch a new session's life."""
+    call.rollover = None
+    yield from call.stop_timer(Timer.ROLLOVER)
+    if expires_in_ms is None or expires_in_ms <= 0:
+        return
+    call.rollover = Rollover(now_ns, expires_in_ms)
+    early_ms = min(_EARLY_MS, expires_in_ms // _EARLY_PART)
+    yield from call.start_timer(Timer.ROLLOVER, expires_in_ms - early_ms)
+
+
+def is_due(call: CallState, life: Rollover, now_ns: int) -> bool:
+    """Say whether the session should be changed at this moment."""
+    age_ms = (now_ns - life.since_ns) // NS_PER_MS
+    return rollover_due(age_ms, life.limit_ms, quiet=is_quiet(call))
+
+
+def open_spare(call: CallState, life: Rollover, now_ns: int) -> Effects:
+    """Open the spare if it is time, else look again soon."""
+    if life.spare is not Spare.NONE or not is_due(call, life, now_ns):
+        yield from call.start_timer(Timer.ROLLOVER, LOOK_AGAIN_MS)
+        return
+    life.spare = Spare.OPENING
+    yield OpenSpare(call.policy.recovery.attempt_ms)
+
+
+def keep_spare(call: CallState, event: SpareReady) -> bool:
+    """Remember a spare; return whether it was asked for."""
+    life = call.rollover
+    if life is None or life.spare is not Spare.OPENING:
+        return False
+    life.spare, life.ready = Spare.READY, event
+    return True
+
+
+def on_spare_failed(call: CallState, event: SpareFailed, now_ns: int) -> Effects:
+    """Try again a little later."""
+    life = call.rollover
+    if life is not None and life.spare is not Spare.NONE:
+        life.spare, life.ready = Spare.NONE, None
+        yield from call.start_timer(Timer.ROLLOVER, min(_TRY_AGAIN_MS, life.limit_ms // 20))
+
+
+def is_quiet(call: CallState) -> bool:
+    """Say whether nobody would hear a change of sessions."""
+    return (
+        call.stage is Stage.TALKING
+        and call.turns.state is State.LISTENING
+        and not (call.session.caller_speaking or call.playing or call.filling or call.agent_busy)
+        and call.ending is None
+    )
