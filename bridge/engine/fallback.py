@@ -7,7 +7,7 @@ the agent has been heard. A transfer begins here in their stead.
 from bridge.engine.closing import close
 from bridge.engine.effects import GaveUp, PlayFiller
 from bridge.engine.inputs import Timer
-from bridge.engine.state import CallState, Effects, Ending
+from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import State, Trigger
 from bridge.errors import Outcome
 from bridge.realtime.failures import Failure
@@ -21,6 +21,9 @@ def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason) -> Ef
     """Take the dialplan's fallback: the caller hears a tone, and the call ends."""
     yield GaveUp(reason, call.policy.recovery.fallback)
     call.fallback = Ending(Outcome.SESSION_LOST, failure.fault, failure.code)
+    if call.stage is not Stage.TALKING:
+        yield from close(call, call.fallback)  # nobody hears us yet
+        return
     call.lost = True
     if call.turns.state is not State.RECOVERING:
         yield from call.move(Trigger.SESSION_LOST)

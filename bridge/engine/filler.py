@@ -7,13 +7,15 @@ agent's comes, the caller speaks, or nothing is awaited any more.
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import PlayFiller, StopFiller
 from bridge.engine.inputs import Timer
-from bridge.engine.state import CallState, Effects
+from bridge.engine.state import CallState, Effects, Stage
 
 
 def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
     """Have the caller hear a filler once they have heard nothing for ``after_ms``."""
     call.filler_wanted = True
     if call.playing or call.filling or Timer.FILLER in call.timers:
+        return
+    if call.stage is not Stage.TALKING:  # nobody hears us yet
         return
     since_ns = call.session.waiting_since_ns
     waited_ms = 0 if since_ns is None else (now_ns - since_ns) // NS_PER_MS

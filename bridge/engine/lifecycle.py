@@ -21,7 +21,7 @@ from bridge.engine.effects import (
     RingCall,
     TransitionRefused,
 )
-from bridge.engine.filler import on_silence_too_long
+from bridge.engine.filler import on_silence_too_long, want_filler
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -76,6 +76,9 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
         return
     call.stage = Stage.TALKING
     yield from call.move(Trigger.ANSWERED)
+    if call.lost:
+        yield from call.move(Trigger.SESSION_LOST)
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
     if call.policy.max_duration_ms is not None:
         yield from call.start_timer(Timer.MAX_DURATION, call.policy.max_duration_ms)
     if call.policy.greet:

@@ -40,11 +40,11 @@ from bridge.realtime.session_config import ResponseConfig
 
 
 def on_session_failed(call: CallState, event: SessionFailed, now_ns: int) -> Effects:
-    """Get the session back; before the conversation, or after any other failure, end the call."""
+    """Get the session back; before our answer, or after any other failure, end the call."""
     if call.fallback is not None:
         return
     upstream = isinstance(event.error, UpstreamError | ProtocolError)
-    if call.stage is not Stage.TALKING or not upstream:
+    if not call.answered or not upstream:
         yield from lose_session(call, event.error)
         return
     failure = classify(event.error, key_is_fresh=event.key_is_fresh)
@@ -192,7 +192,8 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
         tools.response_over = True
         if not tools.pending:
             del call.tool_rounds[response_id]
-    yield from call.move(Trigger.SESSION_LOST)
+    if call.stage is Stage.TALKING:
+        yield from call.move(Trigger.SESSION_LOST)
 
 
 def _carry_out(

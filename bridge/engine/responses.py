@@ -7,7 +7,7 @@ from bridge.engine.inputs import Timer
 from bridge.engine.playout import settle
 from bridge.engine.recovery import answer_failed, recover
 from bridge.engine.requests import cancel_response, pay_owed
-from bridge.engine.state import CallState, Effects, Response, Stage
+from bridge.engine.state import CallState, Effects, Response
 from bridge.engine.toolcalls import on_response_over
 from bridge.engine.turns import Trigger
 from bridge.errors import UpstreamError
@@ -130,7 +130,7 @@ def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Eff
     code = event.error.code or event.error.type
     failure = classify_event(event.error)
     if failure.cure in (Cure.RENEW, Cure.GIVE_UP):
-        if call.stage is Stage.TALKING:
+        if call.answered:
             yield from recover(call, failure, now_ns)
         else:
             yield from lose_session(call, UpstreamError("the session was refused", code=code))

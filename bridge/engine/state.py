@@ -215,6 +215,11 @@ class CallState:
         self.budget = self.answers = Budget(self.policy.recovery)
 
     @property
+    def answered(self) -> bool:
+        """Whether our 200 OK is out: the caller has somebody to talk to, or soon will."""
+        return self.stage in (Stage.ANSWERING, Stage.TALKING)
+
+    @property
     def closed(self) -> bool:
         """Whether the call is over."""
         return self.stage is Stage.CLOSED

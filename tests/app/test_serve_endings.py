@@ -11,6 +11,7 @@ import pytest
 
 from bridge.store.local import LocalRedis
 from tests.support.gateways import (
+    PLAIN_AGENT,
     CallsInRedis,
     Gateway,
     serving,
@@ -190,26 +191,28 @@ async def test_a_session_that_does_not_come_in_time_gives_503(tmp_path: Path) ->
     assert [each["reason"] for each in logged if each["event"] == "call_ended"] == ["timeout"]
 
 
-async def test_a_session_that_breaks_is_got_back_in_the_call(
+async def test_a_session_that_breaks_is_had_again_in_the_call(
     simulator: str, tmp_path: Path
 ) -> None:
     async with relaying(simulator) as (relay, url):
-        dialplans = write_dialplan(tmp_path / "dialplans")
+        dialplans = write_dialplan(
+            tmp_path / "dialplans", {**PLAIN_AGENT, "greeting": "Hello there."}
+        )
         with serving(tmp_path, url, dialplans, preflight=False) as gateway:
             async with RtpCaller(gateway.sip_port) as caller:
                 assert await caller.call() == 200
+                (broken,) = relay.sessions
                 relay.cut()
-
-                async def is_back() -> bool:
-                    metrics = await gateway.metrics()
-                    return metrics.value("bridge_upstream_session_ready_seconds_count") == 2
-
-                await wait_until(is_back, 5.0, "no second session")
-                assert not caller.ended.is_set()
+                await wait_until(lambda: bool(relay.sessions - {broken}), 5.0, "no new session")
+                await wait_until(lambda: broken not in relay.sessions, 2.0, "the old one stays")
+                await caller.until(lambda: any(each.loud for each in caller.heard))
+                await caller.hang_up()
             (record,) = await gateway.records(1)
             metrics = await gateway.metrics()
     assert (record["outcome"], record["fault"]) == ("completed", "none")
+    assert [each["code"] for each in record["failures"]] == ["close_1006"]
     assert metrics.value("bridge_upstream_disconnects_total", phase="talk") == 1
+    assert metrics.value("bridge_upstream_connect_attempts_total") == 2
 
 
 async def test_a_number_without_a_dialplan_gives_404(gateway: Gateway) -> None:

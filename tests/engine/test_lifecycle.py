@@ -119,11 +119,12 @@ def test_session_failed_before_answer_gives_503(
 def test_session_failed_after_our_200_sends_bye_not_503() -> None:
     call = ringing()
     call.feed(SessionReady("sess_1"))
-    assert call.feed(SessionFailed(REFUSED)) == [
+    gone = UpstreamError("gone", code="invalid_model")
+    assert call.feed(SessionFailed(gone))[-5:] == [
         HangUp(),
         CloseSession(),
         *ends(State.IDLE),
-        CallClosed(Outcome.SESSION_LOST, Fault.PROVIDER, "refused"),
+        CallClosed(Outcome.SESSION_LOST, Fault.CONFIG, "invalid_model"),
     ]
 
 

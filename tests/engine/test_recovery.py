@@ -110,10 +110,40 @@ def test_failure_that_is_not_the_sessions_ends_the_call() -> None:
     assert of(CallClosed, effects)[0].reason == "internal_error"
 
 
-def test_session_lost_before_the_conversation_ends_the_call() -> None:
+def test_session_lost_before_our_answer_ends_the_call() -> None:
+    call = Call()
+    call.feed(CallOffered())
+    assert of(CallClosed, call.feed(DROPPED)) != []
+
+
+def test_session_lost_between_our_answer_and_the_conversation_is_got_back() -> None:
+    call = Call(CallPolicy(greeting_instructions="Greet."))
+    call.feed(CallOffered(), SessionReady("sess_1"))
+    assert len(of(OpenSession, call.feed(DROPPED))) == 1
+    effects = call.feed(CallAnswered())
+    assert state_of(call) is State.RECOVERING
+    assert sent(effects) == []
+    assert StartTimer(Timer.FILLER, 1_200) in effects
+    (command,) = sent(call.feed(READY))
+    assert isinstance(command, CreateResponse)
+    assert command.config.instructions == "Greet."
+
+
+def test_session_got_back_before_the_conversation_begins_it_as_ever() -> None:
+    call = Call(CallPolicy(greeting_instructions="Greet."))
+    call.feed(CallOffered(), SessionReady("sess_1"), DROPPED)
+    assert sent(call.feed(READY)) == []
+    assert len(sent(call.feed(CallAnswered()))) == 1
+    assert state_of(call) is State.THINKING
+
+
+def test_refusal_between_our_answer_and_the_conversation_hangs_up() -> None:
     call = Call()
     call.feed(CallOffered(), SessionReady("sess_1"))
-    assert of(CallClosed, call.feed(DROPPED)) != []
+    error = UpstreamError("no", code="beta_api_shape_disabled")
+    effects = call.feed(SessionFailed(error))
+    assert of(HangUp, effects) == [HangUp()]
+    assert of(CallClosed, effects)[0].outcome is Outcome.SESSION_LOST
 
 
 def test_queued_audio_goes_on_playing_and_is_reported_as_heard() -> None:
