@@ -17,6 +17,9 @@ from bridge.engine.effects import (
     CallClosed,
     Effect,
     GaveUp,
+    HandoffCompleted,
+    HandoffFailed,
+    HandoffStarted,
     Interrupted,
     PhaseChanged,
     SessionLost,
@@ -31,7 +34,7 @@ from bridge.engine.effects import (
 from bridge.live.services import Route, Services
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
-from bridge.telemetry.labels import By, InterruptionKind, Modality, Stage, TokenKind
+from bridge.telemetry.labels import By, InterruptionKind, Modality, Stage, TokenKind, TransferKind
 from bridge.telephony.leg import Leg
 
 log = structlog.get_logger(__name__)
@@ -60,6 +63,15 @@ class LostSession:
 
 
 @dataclass(slots=True)
+class HandedOver:
+    """One handing over; ``result`` is ``started``, ``completed``, or why it failed."""
+
+    at_ms: int
+    to: str
+    result: str = "started"
+
+
+@dataclass(slots=True)
 class CallSummary:
     """What the JSON record holds."""
 
@@ -77,6 +89,7 @@ class CallSummary:
     interruptions: int = 0
     recording: str | None = None
     failures: list[LostSession] = field(default_factory=list)
+    handoffs: list[HandedOver] = field(default_factory=list)
     events_ms: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -112,6 +125,9 @@ class CallRecord:
             SessionLost: self._on_session_lost,
             SessionRestored: self._on_session_restored,
             GaveUp: self._on_gave_up,
+            HandoffStarted: self._on_handoff_started,
+            HandoffCompleted: self._on_handoff_completed,
+            HandoffFailed: self._on_handoff_failed,
         }
 
     @property
@@ -303,3 +319,26 @@ class CallRecord:
         self._services.metrics.upstream.gave_up(self._arm, effect.reason)
         self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)
+
+    def _on_handoff_started(self, effect: HandoffStarted) -> None:
+        self.summary.handoffs.append(HandedOver(self._elapsed_ms(), effect.to))
+        self.event("handoff_started", {"to": effect.to})
+        log.info("handoff_started")
+
+    def _on_handoff_completed(self, effect: HandoffCompleted) -> None:
+        self._handed_over("completed", effect.took_ms)
+        self.event("handoff_completed", {"took_ms": effect.took_ms})
+        log.info("handoff_completed", took_ms=effect.took_ms)
+
+    def _on_handoff_failed(self, effect: HandoffFailed) -> None:
+        self._handed_over(effect.reason, effect.took_ms)
+        self.event("handoff_failed", {"reason": effect.reason, "took_ms": effect.took_ms})
+        log.warning("handoff_failed", reason=effect.reason, took_ms=effect.took_ms)
+
+    def _handed_over(self, result: str, took_ms: int) -> None:
+        if self.summary.handoffs:
+            self.summary.handoffs[-1].result = result
+        failed = "" if result == "completed" else result
+        self._services.metrics.calls.transferred(
+            TransferKind.BLIND, failed=failed, took_ns=took_ms * NS_PER_MS
+        )
