@@ -76,6 +76,7 @@ class Gateway:
     ) -> None:
         self.metrics = Metrics(version)
         self.lag = LatencyWindow()
+        self.phrases = Phrases()
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
         self._dialplans = dialplans
@@ -134,8 +135,7 @@ class Gateway:
                 await choice.credentials.open()
         if preflight:
             await check_arms_answer(self._arms, settings.arms, settings.session, self._clock)
-        phrases = Phrases()
-        await phrases.render(self._dialplans)
+        await self.phrases.render(self._dialplans)
         pump = Pump(
             self._endpoint.ports,
             self._clock,
@@ -146,7 +146,7 @@ class Gateway:
             clock=self._clock,
             pump=pump,
             store=store,
-            phrases=phrases,
+            phrases=self.phrases,
             metrics=self.metrics,
             session=settings.session,
             append_ms=settings.media.append_ms,
