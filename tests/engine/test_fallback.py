@@ -177,6 +177,13 @@ def test_caller_hears_tones_while_they_are_put_through() -> None:
     assert effects.index(StopFiller()) < effects.index(of(PlayPhrase, effects)[0])
 
 
+def test_end_of_other_audio_does_not_end_a_transfer() -> None:
+    call = transferring()
+    effects = call.feed(PlayoutDrained())
+    assert (said(effects), of(CallClosed, effects)) == ([], [])
+    assert call.core.state is State.HANDOFF
+
+
 def test_far_end_that_hangs_up_after_it_took_the_refer_was_transferred() -> None:
     call = transferring()
     call.feed(TransferProgressed(100))
