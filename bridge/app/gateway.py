@@ -23,6 +23,7 @@ from bridge.config.settings import Settings
 from bridge.console.http import HttpServer
 from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import CallRunner
+from bridge.live.phrases import Phrases
 from bridge.live.services import Services
 from bridge.routing.matching import match
 from bridge.routing.models import Dialplan
@@ -75,6 +76,7 @@ class Gateway:
     ) -> None:
         self.metrics = Metrics(version)
         self.lag = LatencyWindow()
+        self.phrases = Phrases()
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
         self._dialplans = dialplans
@@ -133,6 +135,7 @@ class Gateway:
                 await choice.credentials.open()
         if preflight:
             await check_arms_answer(self._arms, settings.arms, settings.session, self._clock)
+        await self.phrases.render(self._dialplans)
         pump = Pump(
             self._endpoint.ports,
             self._clock,
@@ -143,6 +146,7 @@ class Gateway:
             clock=self._clock,
             pump=pump,
             store=store,
+            phrases=self.phrases,
             metrics=self.metrics,
             session=settings.session,
             append_ms=settings.media.append_ms,

@@ -20,6 +20,8 @@ class Speaker(enum.StrEnum):
 
     CALLER = "caller"
     AGENT = "agent"
+    BRIDGE = "bridge"
+    """The bridge itself, with a phrase that was rendered before the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,30 @@ class PlayFiller:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayPhrase:
+    """Play a phrase of the bridge's own, rendered before the call; PlayoutDrained ends it.
+
+    Attributes:
+        item_id: ours, unknown to every session.
+    """
+
+    item_id: ItemId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopFiller:
     """Silence the filler; nothing else is being played, and nothing is to be reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCall:
+    """Send the far end to ``to`` (REFER, RFC 3515).
+
+    Feed TransferProgressed, then TransferCompleted or TransferFailed.
+    """
+
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +286,36 @@ class GaveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffStarted:
+    """The call is being handed over to ``to``, a SIP or tel URI."""
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffCompleted:
+    """The far end has somebody else to talk to.
+
+    Attributes:
+        took_ms: since HandoffStarted.
+    """
+
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffFailed:
+    """The call stays here; ``reason`` is ``sip_<status>`` or ``timeout``.
+
+    Attributes:
+        took_ms: since HandoffStarted.
+    """
+
+    reason: str
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallClosed:
     """The last effect of every call: how it ended, whose doing it was."""
 
@@ -277,7 +331,9 @@ Effect = (
     | TakeSpare
     | SendKeptAudio
     | PlayFiller
+    | PlayPhrase
     | StopFiller
+    | TransferCall
     | AnswerCall
     | RejectCall
     | HangUp
@@ -298,5 +354,8 @@ Effect = (
     | SessionLost
     | SessionRestored
     | GaveUp
+    | HandoffStarted
+    | HandoffCompleted
+    | HandoffFailed
     | CallClosed
 )

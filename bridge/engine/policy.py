@@ -7,6 +7,34 @@ from bridge.realtime.recovery import RecoveryPolicy
 CLOSING_GRACE_MS = 5_000
 """How long a goodbye may outlast its own audio before the call ends anyway."""
 
+TRANSFER_TIMEOUT_MS = 40_000
+"""Ten rings: a person takes longer than a queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackPolicy:
+    """What becomes of a call whose session can't be had (again).
+
+    Phrases are None where there are none, or where they could not be rendered; then a tone is
+    heard in their place.
+
+    Attributes:
+        say: what the caller is told.
+        transfer_to: SIP or tel URI to which the call then goes; None to hang up.
+        say_if_failed: what the caller is told when they could not be put through.
+        answers: a call that still rings is answered for it; else it is refused with 503.
+    """
+
+    say: str | None = None
+    transfer_to: str | None = None
+    say_if_failed: str | None = None
+    answers: bool = False
+
+    @property
+    def heard(self) -> bool:
+        """Whether it has more for the caller than a tone."""
+        return self.say is not None or self.transfer_to is not None
+
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
@@ -31,6 +59,10 @@ class CallPolicy:
         stalled_after_ms: how long a response that was heard in part may bring nothing more before
             its session counts as lost; None for ever.
         recovery: bounds of getting a lost session back.
+        outage_phrase: what the caller is told first where a filler is due in an outage; None for
+            tones alone.
+        fallback: what becomes of the call where that fails.
+        transfer_timeout_ms: how long the far end may try to reach a transfer's target.
     """
 
     session_ready_ms: int = 5_000
@@ -45,3 +77,6 @@ class CallPolicy:
     filler_after_ms: int | None = None
     stalled_after_ms: int | None = None
     recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)
+    outage_phrase: str | None = None
+    fallback: FallbackPolicy = FallbackPolicy()
+    transfer_timeout_ms: int = TRANSFER_TIMEOUT_MS

@@ -169,6 +169,50 @@ class Ending:
     reason: str
 
 
+class Filler(enum.Enum):
+    """What fills a silence."""
+
+    TONE = enum.auto()
+    PHRASE = enum.auto()
+
+
+class FallbackStep(enum.Enum):
+    """What is done, in turn, about a call whose session can't be had."""
+
+    EXPLAIN = enum.auto()
+    TRANSFER = enum.auto()
+    APOLOGISE = enum.auto()
+
+
+@dataclass(slots=True)
+class Fallback:
+    """How a call without a session goes on.
+
+    Attributes:
+        ending: how it ends here.
+        steps: what is yet to be done before.
+    """
+
+    ending: Ending
+    steps: deque[FallbackStep]
+
+
+@dataclass(slots=True)
+class Handoff:
+    """A handing over that goes on.
+
+    Attributes:
+        ending: how the call ends if it succeeds.
+        on_failed: how the call goes on if it does not.
+        accepted: the far end took our REFER.
+    """
+
+    since_ns: int
+    ending: Ending
+    on_failed: "Callable[[CallState, int], Effects]"
+    accepted: bool = False
+
+
 @dataclass(slots=True)
 class CallState:
     """Everything about one call that the core knows.
@@ -179,8 +223,11 @@ class CallState:
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         lost: there is no session, and one is being had.
         filler_wanted: the caller is to hear a filler once they have heard nothing for a while.
-        filling: the playout has a filler.
-        fallback: how the call ends, as no session could be had any more.
+        filling: the filler that the playout has.
+        explained_ns: the outage, by its beginning, in which a phrase was the filler.
+        said: phrases of the bridge's own so far.
+        fallback: taken, as no session could be had any more.
+        handoff: the call is being handed over.
         budget: spent on getting the session back.
         answers: spent on failed responses.
     """
@@ -199,8 +246,11 @@ class CallState:
     ending: ToolCallId | None = None
     lost: bool = False
     filler_wanted: bool = False
-    filling: bool = False
-    fallback: Ending | None = None
+    filling: Filler | None = None
+    explained_ns: int | None = None
+    said: int = 0
+    fallback: Fallback | None = None
+    handoff: Handoff | None = None
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)
     rollover: Rollover | None = None

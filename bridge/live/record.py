@@ -15,6 +15,9 @@ from bridge.engine.effects import (
     CallClosed,
     Effect,
     GaveUp,
+    HandoffCompleted,
+    HandoffFailed,
+    HandoffStarted,
     Interrupted,
     PhaseChanged,
     SessionLost,
@@ -26,11 +29,11 @@ from bridge.engine.effects import (
     UpstreamErrorSeen,
 )
 from bridge.live.services import Route, Services
-from bridge.live.summary import CallSummary, LostSession, Turn, write_files
+from bridge.live.summary import CallSummary, HandedOver, LostSession, Turn, write_files
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
-from bridge.telemetry.labels import By, Direction, InterruptionKind, Stage
+from bridge.telemetry.labels import By, Direction, InterruptionKind, Stage, TransferKind
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
 from bridge.telephony.leg import Leg
@@ -73,6 +76,9 @@ class CallRecord:
             SessionLost: self._on_session_lost,
             SessionRestored: self._on_session_restored,
             GaveUp: self._on_gave_up,
+            HandoffStarted: self._on_handoff_started,
+            HandoffCompleted: self._on_handoff_completed,
+            HandoffFailed: self._on_handoff_failed,
         }
 
     @property
@@ -291,6 +297,29 @@ class CallRecord:
         self._services.metrics.upstream.gave_up(self._arm, effect.reason)
         self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)
+
+    def _on_handoff_started(self, effect: HandoffStarted) -> None:
+        self.summary.handoffs.append(HandedOver(self._elapsed_ms(), effect.to))
+        self.event("handoff_started", {"to": effect.to})
+        log.info("handoff_started")
+
+    def _on_handoff_completed(self, effect: HandoffCompleted) -> None:
+        self._handed_over("completed", effect.took_ms)
+        self.event("handoff_completed", {"took_ms": effect.took_ms})
+        log.info("handoff_completed", took_ms=effect.took_ms)
+
+    def _on_handoff_failed(self, effect: HandoffFailed) -> None:
+        self._handed_over(effect.reason, effect.took_ms)
+        self.event("handoff_failed", {"reason": effect.reason, "took_ms": effect.took_ms})
+        log.warning("handoff_failed", reason=effect.reason, took_ms=effect.took_ms)
+
+    def _handed_over(self, result: str, took_ms: int) -> None:
+        if self.summary.handoffs:
+            self.summary.handoffs[-1].result = result
+        failed = "" if result == "completed" else result
+        self._services.metrics.calls.transferred(
+            TransferKind.BLIND, failed=failed, took_ns=took_ms * NS_PER_MS
+        )
 
 
 def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:

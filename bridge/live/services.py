@@ -7,6 +7,7 @@ from pathlib import Path
 from bridge.clock import Clock
 from bridge.config.models import ModelTable
 from bridge.config.settings import SessionSettings
+from bridge.live.phrases import Phrases
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.routing.models import Dialplan
@@ -76,6 +77,7 @@ class Services:
     clock: Clock
     pump: Pump
     store: CallStore
+    phrases: Phrases
     metrics: Metrics
     session: SessionSettings
     append_ms: int

@@ -50,6 +50,15 @@ class ToolRun:
 
 
 @dataclass(slots=True)
+class HandedOver:
+    """One handing over; ``result`` is ``started``, ``completed``, or why it failed."""
+
+    at_ms: int
+    to: str
+    result: str = "started"
+
+
+@dataclass(slots=True)
 class CallSummary:
     """What the JSON record holds.
 
@@ -80,6 +89,7 @@ class CallSummary:
     interruptions: int = 0
     recording: str | None = None
     failures: list[LostSession] = field(default_factory=list)
+    handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None

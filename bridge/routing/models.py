@@ -7,31 +7,18 @@ file; properties in milliseconds are for the code.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    StringConstraints,
-    field_validator,
-)
+from pydantic import Field, PrivateAttr, StringConstraints, field_validator
 
 from bridge.config.complaints import Location
 from bridge.config.settings import Name
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
+from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.numbers import normalise_pattern
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-"""A BCP 47 tag: ``en``, ``de``, ``pt-BR``."""
+from bridge.routing.parts import Language, Part, Text
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rule(_Part):
+class Rule(Part):
     """One condition; a call that meets any rule of a dialplan takes it.
 
     Attributes:
@@ -46,7 +33,7 @@ class Rule(_Part):
         return normalise_pattern(called)
 
 
-class ServerVadTurns(_Part):
+class ServerVadTurns(Part):
     """Turns end by level and silence (`protocol.md` section 4); None: the server's default."""
 
     type: Literal["server_vad"]
@@ -58,7 +45,7 @@ class ServerVadTurns(_Part):
     idle_timeout_ms: int | None = Field(None, ge=5000, le=30_000)
 
 
-class SemanticVadTurns(_Part):
+class SemanticVadTurns(Part):
     """Turns end by meaning (`protocol.md` section 4)."""
 
     type: Literal["semantic_vad"]
@@ -67,7 +54,7 @@ class SemanticVadTurns(_Part):
     interrupt_response: bool | None = None
 
 
-class NoTurnDetection(_Part):
+class NoTurnDetection(Part):
     """The server does not detect turns."""
 
     type: Literal["none"]
@@ -78,7 +65,7 @@ TurnDetection = Annotated[
 ]
 
 
-class TranscriptionChoice(_Part):
+class TranscriptionChoice(Part):
     """Transcription of the caller; without a language the agent's is taken."""
 
     model: Text
@@ -89,7 +76,7 @@ def _no_parameters() -> dict[str, object]:
     return {"type": "object", "properties": {}}
 
 
-class ToolDeclaration(_Part):
+class ToolDeclaration(Part):
     """A tool that the agent may call; the bridge has the code behind the name.
 
     Attributes:
@@ -108,7 +95,7 @@ class ToolDeclaration(_Part):
         return parameters
 
 
-class Agent(_Part):
+class Agent(Part):
     """What the agent is told, how it sounds and what it can do.
 
     Attributes:
@@ -136,7 +123,7 @@ class Agent(_Part):
         return tools
 
 
-class Limits(_Part):
+class Limits(Part):
     """How long things may take.
 
     Attributes:
@@ -165,13 +152,13 @@ class Limits(_Part):
         return round(self.response_timeout_s * 1000)
 
 
-class Recording(_Part):
+class Recording(Part):
     """Whether the call is recorded (stereo: caller left, agent as heard right)."""
 
     enabled: bool = True
 
 
-class Dialplan(_Part):
+class Dialplan(Part):
     """One dialplan.
 
     Attributes:
@@ -187,6 +174,8 @@ class Dialplan(_Part):
     arm: Name
     agent: Agent
     limits: Limits = Limits()
+    recovery: Recovery = Recovery()
+    fallback: Fallback = Fallback()
     recording: Recording = Recording()
 
     _source: YamlSource | None = PrivateAttr(None)

@@ -37,6 +37,7 @@ from bridge.telemetry.labels import (
     Path,
     Stage,
     TokenKind,
+    TransferKind,
     UpstreamPhase,
 )
 
@@ -98,6 +99,12 @@ class CallMetrics:
         self._setup = make.histogram(
             "call_setup_duration_seconds", "INVITE to 200.", SETUP_S, "arm"
         )
+        self._transfers = make.counter(
+            "transfers_total", "Calls handed over, or not.", "kind", "result", "reason"
+        )
+        self._transfer = make.histogram(
+            "transfer_duration_seconds", "REFER to its end.", SETUP_S, "kind", "result"
+        )
         self._route = LabelGuard(50)
         self._reason = LabelGuard(40)
 
@@ -131,6 +138,12 @@ class CallMetrics:
         self._active.labels(arm).dec()
         if duration_ns is not None:
             self._duration.labels(arm).observe(duration_ns / NS_PER_S)
+
+    def transferred(self, kind: TransferKind, *, failed: str, took_ns: int) -> None:
+        """Count a handing over that is over. ``failed``: why, "" where it succeeded."""
+        result = "failed" if failed else "ok"
+        self._transfers.labels(kind, result, self._reason(failed) if failed else "none").inc()
+        self._transfer.labels(kind, result).observe(took_ns / NS_PER_S)
 
     def refused(self, *, outcome: Outcome, reason: str, fault: Fault) -> None:
         """Count an INVITE that was refused before an arm was chosen: busy, or no dialplan."""

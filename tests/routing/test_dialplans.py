@@ -5,7 +5,7 @@ import pytest
 from bridge.config.loading import load_settings
 from bridge.errors import ConfigError
 from bridge.routing.matching import check_arms, load_dialplans, match
-from bridge.routing.models import Dialplan
+from bridge.routing.models import Agent, Dialplan
 
 SHIPPED = Path(__file__).parents[2] / "dialplans"
 
@@ -77,10 +77,11 @@ def test_readme_examples_are_valid(tmp_path: Path) -> None:
     minimal, rules, *parts = examples
     write(tmp_path, "1.yaml", minimal.replace('  - called: "*"\n', rules.removeprefix("match:\n")))
     for number, part in enumerate(parts, 2):
-        indented = "".join(f"  {line}\n" for line in part.splitlines())
+        of_agent = part.split(":")[0] in Agent.model_fields
+        indented = "".join(f"{'  ' * of_agent}{line}\n" for line in part.splitlines())
         head = GOOD.format(name=f"n{number}", called=f"n{number}")
         write(tmp_path, f"{number}.yaml", head + indented)
-    assert len(load_dialplans(tmp_path)) == 1 + len(parts) == 4
+    assert len(load_dialplans(tmp_path)) == 1 + len(parts) == 6
 
 
 def test_mistakes_of_all_files_are_told(tmp_path: Path) -> None:
