@@ -34,6 +34,7 @@ from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
+from bridge.tools.webhook import WebhookClient
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ class Gateway:
         settings: all of them.
         dialplans: in matching order; their arms are in the settings.
         keys: of the arms, by name (:func:`bridge.app.arms.resolve_keys`).
+        tool_secrets: environment variables of the tools (:func:`resolve_tool_secrets` there).
         redis_url: where call state goes.
 
     Raises:
@@ -69,6 +71,7 @@ class Gateway:
         settings: Settings,
         dialplans: Sequence[Dialplan],
         keys: Mapping[str, str | None],
+        tool_secrets: Mapping[str, str],
         redis_url: str,
         clock: Clock,
         *,
@@ -89,9 +92,11 @@ class Gateway:
                 settings.arms[dialplan.arm],
                 table,
                 today_of(clock),
+                tool_secrets,
             )
             for dialplan in dialplans
         }
+        self._webhooks = WebhookClient(clock, tool_secrets)
         self._redis_url = redis_url
         self._clock = clock
         self._endpoint = SipEndpoint(
@@ -153,6 +158,7 @@ class Gateway:
             recordings_dir=settings.media.recordings_dir,
             now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
             models=self._models,
+            webhooks=self._webhooks,
         )
         self._publish()
         store.report_node(capacity=self._max_calls, draining=False)
@@ -189,6 +195,7 @@ class Gateway:
         for arm in self._arms.values():
             for choice in arm.choices:
                 await choice.credentials.aclose()
+        await self._webhooks.aclose()
         await self._http.aclose()
         if self._store is not None:
             await self._store.aclose()

@@ -169,11 +169,46 @@ class StopTimer:
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run a tool; feed ToolFinished with its output."""
+    """Run a tool; feed ToolFinished with its output.
+
+    Attributes:
+        arguments: checked against the tool's schema.
+    """
 
     call_id: ToolCallId
     name: str
-    arguments: str
+    arguments: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTool:
+    """End a tool whose output nobody wants any more; it may have ended already."""
+
+    call_id: ToolCallId
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Press keys towards the far end (RFC 4733)."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackWanted:
+    """The caller is to be called back; values are the caller's words."""
+
+    when: str
+    number: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRefused:
+    """A tool call was answered without running anything: unknown, or bad arguments."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +379,10 @@ Effect = (
     | StartTimer
     | StopTimer
     | RunTool
+    | CancelTool
+    | SendDigits
+    | CallbackWanted
+    | ToolRefused
     | StateChanged
     | PhaseChanged
     | TransitionRefused

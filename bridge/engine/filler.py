@@ -1,8 +1,8 @@
 """The filler: a soft tone in the place of silence, while the agent's voice can't be had.
 
 It is no item of a session, so it is never truncated upstream. It repeats until something of the
-agent's comes, the caller speaks, or nothing is awaited any more. In an outage the dialplan's phrase
-may be the first one: once, and nothing but the caller cuts it short.
+agent's comes, the caller speaks, or nothing is awaited any more. In an outage, or while a tool
+runs, the dialplan's phrase may be the first one: once, and nothing but the caller cuts it short.
 """
 
 from bridge.clock import NS_PER_MS
@@ -28,14 +28,25 @@ def on_silence_too_long(call: CallState) -> Effects:
     """Play the filler, if it is still wanted."""
     if not call.filler_wanted or call.playing:
         return
-    phrase, outage_ns = call.policy.outage_phrase, call.budget.lost_ns
-    if phrase is not None and outage_ns not in (None, call.explained_ns) and not call.fallback:
-        call.explained_ns = outage_ns
+    phrase = _phrase(call)
+    if phrase is not None:
         call.filling = Filler.PHRASE
         yield from say(call, phrase)
         return
     call.filling = Filler.TONE
     yield PlayFiller()
+
+
+def _phrase(call: CallState) -> str | None:
+    """Take the phrase that stands in the place of the first tone, if there is one."""
+    if call.fallback is not None:
+        return None
+    phrase, outage_ns = call.policy.outage_phrase, call.budget.lost_ns
+    if phrase is not None and outage_ns not in (None, call.explained_ns):
+        call.explained_ns = outage_ns
+        return phrase
+    phrase, call.tool_filler = call.tool_filler, None
+    return phrase
 
 
 def on_filler_over(call: CallState) -> Effects:

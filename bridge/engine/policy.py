@@ -1,5 +1,6 @@
 """What a dialplan decides about one call's core. Fixed for the call; times in milliseconds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bridge.realtime.recovery import RecoveryPolicy
@@ -37,6 +38,21 @@ class FallbackPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """A tool that the model may call.
+
+    Attributes:
+        schema: JSON Schema of its arguments.
+        filler: said in the place of the first tone while the caller waits for it.
+        background: the talk goes on meanwhile.
+    """
+
+    schema: Mapping[str, object] = field(default_factory=dict)
+    filler: str | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CallPolicy:
     """How a call is run.
 
@@ -47,8 +63,8 @@ class CallPolicy:
         greeting_instructions: instructions of the greeting's response alone; None for the
             session's own.
         response_timeout_ms: how long an answer may owe its first audio before one retry.
-        tools: names that the runner can run; others are refused towards the model. ``end_call`` is
-            built in and need not be listed.
+        tools: by name; others are refused towards the model. ``end_call`` need not be listed.
+        mcp_approved: names of tools of MCP servers that may run where the server asks.
         server_cancels: the session interrupts its response by itself (``interrupt_response``), so
             ``response.cancel`` is not sent.
         digits_to_model: keypad digits become user text and ask for an answer.
@@ -70,7 +86,8 @@ class CallPolicy:
     greet: bool = True
     greeting_instructions: str | None = None
     response_timeout_ms: int = 10_000
-    tools: frozenset[str] = frozenset()
+    tools: Mapping[str, ToolPolicy] = field(default_factory=dict)
+    mcp_approved: frozenset[str] = frozenset()
     server_cancels: bool = False
     digits_to_model: bool = True
     vad_trailing_silence_ms: int = 0

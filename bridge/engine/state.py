@@ -27,7 +27,7 @@ from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import Command
 from bridge.realtime.conversation import ConversationLog
-from bridge.realtime.ids import ResponseId, ToolCallId
+from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.recovery import Budget
 from bridge.realtime.session_config import ResponseConfig
 
@@ -100,10 +100,17 @@ class ResponseBook:
 
 @dataclass(slots=True)
 class ToolRound:
-    """The tool calls of one response; answered together."""
+    """The tool calls of one response; answered together.
+
+    Attributes:
+        seen: calls that were begun or refused.
+        pending: calls whose output is awaited before the model is asked to go on.
+        approvals: questions of an MCP server that were answered.
+    """
 
     seen: set[ToolCallId] = field(default_factory=set)
     pending: set[ToolCallId] = field(default_factory=set)
+    approvals: set[ItemId] = field(default_factory=set)
     response_over: bool = False
 
 
@@ -222,6 +229,8 @@ class CallState:
         playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         lost: there is no session, and one is being had.
+        background: tools that run while the talk goes on.
+        tool_filler: said in the place of the next tone.
         filler_wanted: the caller is to hear a filler once they have heard nothing for a while.
         filling: the filler that the playout has.
         explained_ns: the outage, by its beginning, in which a phrase was the filler.
@@ -245,6 +254,8 @@ class CallState:
     playing: bool = False
     ending: ToolCallId | None = None
     lost: bool = False
+    background: set[ToolCallId] = field(default_factory=set)
+    tool_filler: str | None = None
     filler_wanted: bool = False
     filling: Filler | None = None
     explained_ns: int | None = None

@@ -6,7 +6,6 @@ thread; :meth:`CallRunner.run` is the call's one task and ends when everything o
 """
 
 import asyncio
-import json
 import random
 from collections import deque
 from collections.abc import Callable
@@ -28,7 +27,6 @@ from bridge.engine.effects import (
     PlayAudio,
     RejectCall,
     RingCall,
-    RunTool,
     Send,
     SendKeptAudio,
     StartTimer,
@@ -50,7 +48,6 @@ from bridge.engine.inputs import (
     ShutdownRequested,
     Timer,
     TimerFired,
-    ToolFinished,
 )
 from bridge.errors import BridgeError, UpstreamError
 from bridge.live.handoff import Handoffs
@@ -58,6 +55,7 @@ from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
+from bridge.live.tools import CallTools
 from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ResponseDone, ServerEvent
@@ -107,6 +105,16 @@ class CallRunner:
             route.dialplan.agent.language,
         )
         self._handoffs = Handoffs(leg, self._feed)
+        self._tools = CallTools(
+            leg,
+            route.dialplan.agent.tools,
+            services.webhooks,
+            self._feed,
+            lambda name: self.record.event("tool_called", {"tool": name}),
+            self.record.tool,
+            clock=services.clock,
+            facts=self.record.facts,
+        )
         # The key is the handler's argument type, which a mapping's type cannot say.
         self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
             RingCall: lambda _: self._leg.ring(),
@@ -123,9 +131,9 @@ class CallRunner:
             FlushPlayout: self._flush,
             StartTimer: self._start_timer,
             StopTimer: self._stop_timer,
-            RunTool: self._run_tool,
             CallClosed: self._close,
             **voice.effects,
+            **self._tools.effects,
             **self._handoffs.effects,
             **dict.fromkeys(self.record.kinds, self.record.tell),
         }
@@ -267,10 +275,6 @@ class CallRunner:
         if handle is not None:
             handle.cancel()
 
-    def _run_tool(self, effect: RunTool) -> None:
-        output = json.dumps({"error": f"no tool called {effect.name} runs here"})
-        self._pending.append(ToolFinished(effect.call_id, output))
-
     def _close(self, effect: CallClosed) -> None:
         self.record.closed(effect)
         self._over.set()
@@ -311,6 +315,7 @@ class CallRunner:
             self._stop_timer(StopTimer(timer))
         if self._line is not None:
             self._let_line_go(self._line.row)
+        await self._tools.aclose()
         await self._upstream.aclose()
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)

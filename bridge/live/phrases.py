@@ -12,6 +12,7 @@ import structlog
 
 from bridge.errors import BridgeError
 from bridge.routing.models import Dialplan
+from bridge.routing.tools import fillers
 from bridge.speech.synthesis import Synthesizer, voice_of
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,11 @@ class Phrases:
 
 def _keys(dialplan: Dialplan) -> Iterable[_Key]:
     language = dialplan.agent.language
-    for text in (dialplan.recovery.phrase, *dialplan.fallback.phrases):
+    spoken = (
+        dialplan.recovery.phrase,
+        *dialplan.fallback.phrases,
+        *fillers(dialplan.agent.tools),
+    )
+    for text in spoken:
         if text is not None:
             yield language, text

@@ -1,6 +1,6 @@
 """What a dialplan means for the core of its calls."""
 
-from bridge.engine.policy import CallPolicy, FallbackPolicy
+from bridge.engine.policy import CallPolicy, FallbackPolicy, ToolPolicy
 from bridge.live.phrases import Phrases
 from bridge.routing.fallback import recovery_policy
 from bridge.routing.models import Dialplan
@@ -24,6 +24,15 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
         filler_after_ms=_FILLER_AFTER_MS,
         stalled_after_ms=limits.response_timeout_ms,
         vad_trailing_silence_ms=trailing_silence_ms(dialplan),
+        tools={
+            tool.name: ToolPolicy(
+                tool.schema_of_arguments, phrases.at_hand(language, tool.filler), tool.background
+            )
+            for tool in dialplan.agent.tools
+        },
+        mcp_approved=frozenset(
+            name for server in dialplan.agent.mcp_servers for name in server.approve
+        ),
         recovery=recovery_policy(dialplan.recovery, fallback),
         outage_phrase=phrases.at_hand(language, dialplan.recovery.phrase),
         fallback=FallbackPolicy(

@@ -5,6 +5,7 @@ and the JSON record that lies beside the recording.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import structlog
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import (
+    CallbackWanted,
     CallClosed,
     Effect,
     GaveUp,
@@ -23,13 +25,14 @@ from bridge.engine.effects import (
     SessionLost,
     SessionRestored,
     StateChanged,
+    ToolRefused,
     TransitionRefused,
     TurnMeasured,
     TurnSpoken,
     UpstreamErrorSeen,
 )
 from bridge.live.services import Route, Services
-from bridge.live.summary import CallSummary, HandedOver, LostSession, Turn, write_files
+from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
@@ -38,6 +41,7 @@ from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
 from bridge.telephony.leg import Leg
 from bridge.telephony.rtp_stats import RtpDirection
+from bridge.tools.webhook import ToolResult
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +80,8 @@ class CallRecord:
             SessionLost: self._on_session_lost,
             SessionRestored: self._on_session_restored,
             GaveUp: self._on_gave_up,
+            ToolRefused: self._on_tool_refused,
+            CallbackWanted: self._on_callback_wanted,
             HandoffStarted: self._on_handoff_started,
             HandoffCompleted: self._on_handoff_completed,
             HandoffFailed: self._on_handoff_failed,
@@ -126,6 +132,24 @@ class CallRecord:
         self.summary.tokens.update(tokens)
         for (kind, modality), count in tokens.items():
             self._services.metrics.upstream.tokens(self._arm, kind, modality, count)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What a webhook is told about the call."""
+        return {
+            "call_id": self._leg.call_id,
+            "route": self.summary.route,
+            "from": self._leg.from_uri,
+            "to": self._leg.called,
+        }
+
+    def tool(self, name: str, result: ToolResult, took_ns: int) -> None:
+        """Note how a tool ended."""
+        took_ms = took_ns // NS_PER_MS
+        self.summary.tools.append(ToolRun(name, result.ok, took_ms))
+        self._services.metrics.tools.ended(name, result.code, took_ns)
+        self.event("tool_ended", {"tool": name, "result": result.code, "took_ms": took_ms})
+        log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream and to the timeline of its record."""
@@ -251,6 +275,18 @@ class CallRecord:
         )
         self.event("interrupted", {"played_ms": effect.played_ms})
         log.info("interrupted", played_ms=effect.played_ms, stop_us=effect.stop_ns // 1000)
+
+    def _on_tool_refused(self, effect: ToolRefused) -> None:
+        self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))
+        self._services.metrics.tools.refused(effect.name, effect.reason)
+        self.event("tool_refused", {"tool": effect.name, "reason": effect.reason})
+        log.warning("tool_refused", tool=effect.name, reason=effect.reason)
+
+    def _on_callback_wanted(self, effect: CallbackWanted) -> None:
+        wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
+        self.event("callback_wanted", wanted)
+        self.summary.callbacks.append(asdict(effect))
+        log.info("callback_wanted")
 
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
         self._services.metrics.upstream.error(self._arm, effect.code)

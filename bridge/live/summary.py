@@ -65,6 +65,7 @@ class CallSummary:
     Attributes:
         called, caller: as SIP named them.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
+        callbacks: wishes to be called back, in the caller's words.
         longest_silence_ms: of the agent while it owed the caller something; None if not measured.
         mos: estimated, for the directions ``in`` and ``out``.
         cost_usd: None where the table of models has no price.
@@ -91,6 +92,7 @@ class CallSummary:
     failures: list[LostSession] = field(default_factory=list)
     handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
+    callbacks: list[dict[str, str | None]] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None
     longest_silence_ms: int | None = None

@@ -5,9 +5,10 @@ the door, so the rest of the bridge trusts it. Seconds (`_s`) are for the person
 file; properties in milliseconds are for the code.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, StringConstraints, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from bridge.config.complaints import Location
 from bridge.config.settings import Name
@@ -16,6 +17,7 @@ from bridge.errors import ConfigError
 from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.numbers import normalise_pattern
 from bridge.routing.parts import Language, Part, Text
+from bridge.routing.tools import McpServer, ToolDeclaration
 
 
 class Rule(Part):
@@ -72,29 +74,6 @@ class TranscriptionChoice(Part):
     language: Language | None = None
 
 
-def _no_parameters() -> dict[str, object]:
-    return {"type": "object", "properties": {}}
-
-
-class ToolDeclaration(Part):
-    """A tool that the agent may call; the bridge has the code behind the name.
-
-    Attributes:
-        parameters: JSON Schema of the arguments, an object.
-    """
-
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    description: Text
-    parameters: dict[str, object] = Field(default_factory=_no_parameters)
-
-    @field_validator("parameters")
-    @classmethod
-    def _is_object_schema(cls, parameters: dict[str, object]) -> dict[str, object]:
-        if parameters.get("type") != "object":
-            raise ValueError("should be a JSON Schema with 'type: object'")
-        return parameters
-
-
 class Agent(Part):
     """What the agent is told, how it sounds and what it can do.
 
@@ -111,6 +90,7 @@ class Agent(Part):
     turn_detection: TurnDetection | None = None
     transcription: TranscriptionChoice | None = None
     tools: tuple[ToolDeclaration, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
     max_output_tokens: int | None = Field(None, ge=1, le=32_768)
 
     @field_validator("tools")
@@ -121,6 +101,16 @@ class Agent(Part):
         if twice:
             raise ValueError(f"declares a tool twice: {', '.join(twice)}")
         return tools
+
+
+def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
+    """Yield the environment variables that an agent's tools name, and where they stand."""
+    for index, tool in enumerate(agent.tools):
+        if tool.webhook is not None and tool.webhook.secret_env is not None:
+            yield tool.webhook.secret_env, ("tools", index, "webhook", "secret_env")
+    for index, server in enumerate(agent.mcp_servers):
+        if server.authorization_env is not None:
+            yield server.authorization_env, ("mcp_servers", index, "authorization_env")
 
 
 class Limits(Part):

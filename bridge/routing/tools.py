@@ -4,21 +4,17 @@ A declaration says what the model is told (name, description, JSON Schema) and w
 when the model calls. Arguments are checked against the schema before anything runs.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+from bridge.realtime.session_config import FunctionTool, McpTool
+from bridge.routing.parts import Part, Phrase, Text
+
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 _EMPTY: dict[str, object] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -90,11 +86,7 @@ BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
 """Tools that the bridge has code for: what the model is told unless the dialplan says otherwise."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Webhook(_Part):
+class Webhook(Part):
     """An HTTP endpoint of the operator's that does the tool's work.
 
     Attributes:
@@ -124,7 +116,7 @@ class Webhook(_Part):
         return url
 
 
-class ToolDeclaration(_Part):
+class ToolDeclaration(Part):
     """A tool that the agent may call.
 
     Attributes:
@@ -141,7 +133,7 @@ class ToolDeclaration(_Part):
     parameters: dict[str, object] | None = None
     webhook: Webhook | None = None
     deadline_s: float = Field(15.0, gt=0, le=600)
-    filler: Text | None = None
+    filler: Phrase | None = None
     background: bool = False
 
     @field_validator("parameters")
@@ -185,7 +177,7 @@ class ToolDeclaration(_Part):
         return BUILT_IN[self.name][1] if self.name in BUILT_IN else _EMPTY
 
 
-class McpServer(_Part):
+class McpServer(Part):
     """A tool server that the Realtime service calls by itself (GA arms; `protocol.md` section 5).
 
     Attributes:
@@ -201,3 +193,27 @@ class McpServer(_Part):
     approval: Literal["always", "never"] = "always"
     approve: tuple[ToolName, ...] = ()
     authorization_env: Text | None = None
+
+
+def function_tool(declaration: ToolDeclaration) -> FunctionTool:
+    """Return what the model is told about a tool."""
+    return FunctionTool(
+        declaration.name, declaration.told_description, declaration.schema_of_arguments
+    )
+
+
+def mcp_tool(server: McpServer, authorization: str | None = None) -> McpTool:
+    """Return what the Realtime service is told about a tool server (`protocol.md` section 4)."""
+    settings: dict[str, object] = {"server_url": server.url, "require_approval": server.approval}
+    if server.description is not None:
+        settings["server_description"] = server.description
+    if server.allowed_tools is not None:
+        settings["allowed_tools"] = list(server.allowed_tools)
+    if authorization is not None:
+        settings["authorization"] = authorization
+    return McpTool(server.label, settings)
+
+
+def fillers(declarations: tuple[ToolDeclaration, ...]) -> Iterator[str]:
+    """Yield what is said while tools run."""
+    yield from filter(None, (declaration.filler for declaration in declarations))

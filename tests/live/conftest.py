@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from bridge.app.arms import resolve_keys
+from bridge.app.arms import resolve_keys, resolve_tool_secrets
 from bridge.app.gateway import Gateway
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
@@ -70,6 +70,7 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
                 settings,
                 [plan],
                 resolve_keys(settings.arms, environ or {}),
+                resolve_tool_secrets([plan], environ or {}),
                 redis.url,
                 SystemClock(),
                 version="test",
