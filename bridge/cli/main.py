@@ -15,6 +15,7 @@ _COMMANDS = {
     "simulate": ("bridge.cli.simulate", "simulate", "Run the local Realtime server alone."),
     "call": ("bridge.cli.call", "call", "Dial, speak, listen and record: a softphone."),
     "check": ("bridge.cli.check", "check", "Validate settings, dialplans, scenarios, scripts."),
+    "pjsip": ("bridge.cli.pjsip", "pjsip", "Say what the loaded PJSIP can do."),
 }
 
 
