@@ -127,6 +127,20 @@ def test_a_missing_tool_is_named_where_there_are_no_debian_packages(
     assert "programs needed for the build are missing: g++, make, swig" in ended.stderr
 
 
+def test_missing_packages_are_named_with_the_command_where_they_cannot_be_installed(
+    machine: _Machine, tmp_path: Path
+) -> None:
+    tree = _own_tree(tmp_path, _version_mak(2, 17))
+    none_installed = machine.programs / "dpkg-query"
+    none_installed.write_text("#!/bin/sh\nexit 1\n")
+    none_installed.chmod(0o755)
+
+    ended = machine.build("--wheel-only", PJPROJECT_DIR=str(tree), PATH=str(machine.programs))
+
+    assert ended.returncode == 3
+    assert f"apt-get install {' '.join(APT_PACKAGES)}" in ended.stderr
+
+
 def _installed(packages: tuple[str, ...]) -> bool:
     listed = subprocess.run(["dpkg-query", "-W", *packages], capture_output=True)
     return listed.returncode == 0
