@@ -70,7 +70,7 @@ def _version_mak(major: int, minor: int, revision: str = "", suffix: str = "") -
 def test_outside_a_virtual_environment_it_says_so_and_builds_nothing(machine: _Machine) -> None:
     system = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
 
-    ended = machine.build(python=system)
+    ended = machine.build(python=system, PATH=str(machine.programs))
 
     assert ended.returncode == 3
     assert "no virtual environment" in ended.stderr

@@ -3,10 +3,12 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from capacity import kept
 from capacity.compiling import compile_bindings
@@ -22,9 +24,10 @@ environment, in place of the pip wheel, which holds 4. Both are called `pjsua2-p
 imported as `pjsua2`; `bridge pjsip` tells which one is loaded and what it can do.
 
 The source is the pjproject in Debian sid's package `asterisk`, fetched with apt and vouched for by
-its signatures; the machine's own apt lists stay as they are. The first run takes two to four
+its signatures; the machine's own apt lists stay as they are. The first run takes one to four
 minutes on two cores. The wheel is kept in $XDG_CACHE_HOME/telephony-bridge/pjsip, for this Python,
-this system and this recipe, so that the next run takes seconds and needs no network.
+this system and this recipe, so that the next run takes seconds and needs no network. Where only
+the wheel goes (a container image), it needs libssl3 libsrtp2-1 libopus0 libsamplerate0 libuuid1.
 """
 
 _EPILOG = """\
@@ -40,6 +43,8 @@ exit codes: 0 good, 2 bad input, 3 the build could not be done
 """
 
 _OLD_DAYS = 30
+_INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
@@ -64,6 +69,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _arguments(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         check_platform()
         log = Log(kept.cache_directory() / f"build-{os.getpid()}.log")
@@ -78,8 +84,15 @@ def main(argv: list[str] | None = None) -> int:
     except (BuildError, OSError) as error:
         print(f"deploy/pjsip/build: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     log.path.unlink()
     return 0
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    """End as Ctrl-C does: the programs under way and the work directory go, too."""
+    raise KeyboardInterrupt
 
 
 def _wheel(options: argparse.Namespace, log: Log) -> Path:

@@ -38,7 +38,7 @@ def compile_bindings(tree: Path, log: Log) -> Bindings:
         )
     jobs = f"-j{len(os.sched_getaffinity(0))}"
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    with step("compile PJSIP and its Python extension (about a minute and a half on two cores)"):
+    with step("compile PJSIP and its Python extension (a minute or more on two cores)"):
         log.run(
             [
                 *("make", jobs, "-f", EXTENSION_MAKEFILE),

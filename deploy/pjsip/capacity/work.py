@@ -1,7 +1,9 @@
 """What every step needs: a line of progress, programs whose output goes to a log, one error."""
 
 import contextlib
+import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -76,11 +78,18 @@ class Log:
             output.write(f"\n$ {shlex.join(words)}\n")
             output.flush()
             try:
-                status = subprocess.run(
-                    words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-                ).returncode
+                process = subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    process_group=0,
+                )
             except FileNotFoundError as error:
                 raise BuildError(f"{failure}: no program `{words[0]}`", remedy=remedy) from error
+            status = _end_of(process)
         if status != 0:
             self._show_end()
             raise BuildError(f"{failure} (exit {status})", remedy=remedy, log=self.path)
@@ -88,3 +97,13 @@ class Log:
     def _show_end(self, lines: int = 12) -> None:
         for line in self.path.read_text(errors="replace").splitlines()[-lines:]:
             print(f"  | {line}", file=sys.stderr)
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """Wait; where this process is told to stop meanwhile, the program and all it started stop."""
+    try:
+        return process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
