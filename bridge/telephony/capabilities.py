@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.errors import InfrastructureError
 from bridge.telephony.library import import_pjsua2, load_symbols
+from bridge.telephony.memory_ports import memory_ports_problem
 
 _MORE_CALLS_THAN_ANY = 1 << 20
 _OLDEST_SUPPORTED_OPENSSL = (3, 0)
@@ -87,7 +88,7 @@ def _ask(endpoint: Any, symbols: ctypes.CDLL) -> Capabilities:
         ioqueue=ioqueue.decode(),
         tls_library=tls,
         tls_problem=tls_problem(tls),
-        memory_ports_problem=_memory_ports_problem(symbols),
+        memory_ports_problem=memory_ports_problem(),
         codecs=tuple(str(codec.codecId) for codec in endpoint.codecEnum2()),
     )
 
@@ -124,9 +125,3 @@ def tls_problem(library: str) -> str | None:
     if tuple(map(int, numbers.groups())) >= _OLDEST_SUPPORTED_OPENSSL:
         return None
     return f"{' '.join(library.split()[:2])} is past its end of life, its holes stay open"
-
-
-def _memory_ports_problem(symbols: ctypes.CDLL) -> str | None:
-    if hasattr(symbols, "pjmedia_mem_capture_create"):
-        return None
-    return "the loaded PJSIP leaves pjmedia_mem_capture_create out"
