@@ -31,6 +31,7 @@ QUESTION = "How much is my invoice?"
 BEFORE = "One moment, I will look that up."
 FILLER = "I am still looking."
 SECRET = "hook-secret-1"
+ENVIRON = {"HOOK_SECRET": SECRET, "SIM_KEY": SIMULATOR_KEY}
 
 Answer = Callable[[], Awaitable[web.StreamResponse]]
 
@@ -88,7 +89,7 @@ async def gateway_with(
         simulator,
         write_dialplan(directory / "dialplans", agent),
         redis_url=redis.url,
-        environ={"HOOK_SECRET": SECRET, "SIM_KEY": SIMULATOR_KEY},
+        environ=ENVIRON,
         arms={"local": arm},
     ) as gateway:
         yield gateway
@@ -203,9 +204,10 @@ async def test_a_call_that_ends_ends_its_tools(
 
 
 async def test_a_missing_secret_is_an_error_before_any_call(
-    simulator: str, redis: LocalRedis, tmp_path: Path
+    simulator: str, redis: LocalRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(ENVIRON, "HOOK_SECRET", "")
     endpoint = Hook(lambda: asyncio.sleep(0, web.Response()), "https://tools.example.com/invoices")
-    with pytest.raises(AssertionError, match="HOOK_SECRET"):
+    with pytest.raises(AssertionError, match=r"test.yaml:\d+: .*HOOK_SECRET is not set"):
         async with gateway_with(endpoint, simulator, redis, "ga", tmp_path):
             pass
