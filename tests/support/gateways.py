@@ -159,14 +159,16 @@ def serving(
     *,
     preflight: bool = True,
     redis_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
     **sections: Overrides,
 ) -> Iterator[Gateway]:
     """Run `bridge serve`; see :func:`write_settings`."""
     settings = write_settings(directory, url, dialplans, **sections)
     chosen = () if preflight else ("--no-preflight",)
-    environ = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
+    redis = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
+    variables = {**redis, **(environ or {})}
     with running(
-        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **environ
+        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **variables
     ) as process:
         yield Gateway(process, directory / "recordings")
 

@@ -18,12 +18,14 @@ class Relay:
 
     Attributes:
         close_codes: how the gateway ended each session that is over (RFC 6455 section 7.4).
+        bearers: what the gateway authenticated with.
         sent: the gateway's events, as JSON, but for its audio; ``received``: the server's.
     """
 
     def __init__(self, target: str) -> None:
         self.close_codes: list[int | None] = []
         self.sessions: set[ServerConnection] = set()
+        self.bearers: list[str] = []
         self.sent: list[dict[str, Any]] = []
         self.received: list[dict[str, Any]] = []
         self._target = target.removesuffix("/v1/realtime")
@@ -47,6 +49,7 @@ class Relay:
             for name in ("Authorization", "OpenAI-Beta")
             if name in request.headers
         }
+        self.bearers.append(headers["Authorization"].removeprefix("Bearer "))
         self.sessions.add(session)
         async with connect(
             self._target + request.path, additional_headers=headers, max_size=_LARGEST_FRAME_BYTES
