@@ -25,7 +25,7 @@ from tests.support.gateways import (
     write_dialplan,
     write_settings,
 )
-from tests.support.processes import Running, run_to_end, running, write_yaml
+from tests.support.processes import Running, run_to_end, running
 from tests.support.relay import Relay, relaying
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
@@ -42,6 +42,8 @@ KEYS = {"GOOD_KEY": GOOD_KEY, "WRONG_KEY": WRONG_KEY, "GONE_KEY": GONE_KEY}
 
 NOBODY = "ws://127.0.0.1:9"
 """The discard port, where nobody listens."""
+
+GONE = {"url": f"{NOBODY}/v1/realtime?api-key={GONE_KEY}", "api_key_env": "GONE_KEY"}
 
 AGENT = {**PLAIN_AGENT, "greeting": "Hello there."}
 
@@ -67,11 +69,7 @@ def arms(url: str, relayed: str, dialect: DialectName, credentials: str) -> dict
     return {
         "good": {**same, "url": relayed, "api_key_env": "GOOD_KEY", "token_url": tokens},
         "wrong": {**same, "url": url, "api_key_env": "WRONG_KEY"},
-        "gone": {
-            **same,
-            "url": f"{NOBODY}/v1/realtime?api-key={GONE_KEY}",
-            "api_key_env": "GONE_KEY",
-        },
+        "gone": {**same, **GONE},
     }
 
 
@@ -187,50 +185,48 @@ def found_in(written: dict[str, str], secrets: set[str]) -> list[tuple[str, str]
     return [(name, part) for name, text in written.items() for part in parts if part in text]
 
 
-REFUSED = {
+BY_SERVER = {
     "a key that is refused": {"api_key_env": "WRONG_KEY"},
-    "an endpoint that is not there": {
-        "api_key_env": "GONE_KEY",
-        "url": f"{NOBODY}/v1/realtime?api-key={GONE_KEY}",
-    },
+    "an endpoint that is not there": GONE,
+}
+BY_SETTINGS = {
     "a key in the place of its variable's name": {"api_key_env": WRONG_KEY},
     "a key where none belongs": {"api_key": WRONG_KEY},
-    "a key that is not set": {
-        "api_key_env": "NOT_SET",
-        "url": f"{NOBODY}/v1/realtime?api-key={GONE_KEY}",
-    },
+    "a key that is not set": {**GONE, "api_key_env": "NOT_SET"},
     "a key with a line end in it": {"api_key_env": "BROKEN_KEY"},
     "a password in the URL": {"api_key_env": "GONE_KEY", "url": f"ws://u:{PASSWORD}@127.0.0.1:9"},
 }
+MODES = {
+    f"{dialect} {credentials}": {"dialect": dialect, "credentials": credentials}
+    for dialect in ("beta", "ga")
+    for credentials in ("direct", "token")
+}
 
 
-@pytest.mark.parametrize("credentials", ["direct", "token"])
-@pytest.mark.parametrize("dialect", ["beta", "ga"])
-@pytest.mark.parametrize("arm", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(
+    "arm",
+    [
+        *(
+            pytest.param({**mode, **arm}, id=f"{what}, {name}")
+            for what, arm in BY_SERVER.items()
+            for name, mode in MODES.items()
+        ),
+        *(pytest.param({"dialect": "ga", **arm}, id=what) for what, arm in BY_SETTINGS.items()),
+    ],
+)
 async def test_a_gateway_that_does_not_start_tells_no_secret(
-    simulate: Running,
-    tmp_path: Path,
-    arm: dict[str, str],
-    dialect: DialectName,
-    credentials: str,
+    simulate: Running, tmp_path: Path, arm: dict[str, str]
 ) -> None:
-    same = {"dialect": dialect, "credentials": credentials, "model": load_models().newest(dialect)}
-    url = simulate.ready["url"]
-    settings = write_settings(tmp_path, url, write_dialplan(tmp_path / "dialplans"))
-    written = write_yaml(
-        settings,
-        {
-            "dialplans_dir": str(tmp_path / "dialplans"),
-            "arms": {"local": {"url": url, **same, **arm}},
-            "sip": {"host": "127.0.0.1", "port": 0},
-            "http": {"port": 0},
-            "telemetry": {"log_level": "debug"},
-        },
+    url, model = simulate.ready["url"], load_models().newest(arm["dialect"])
+    dialplans = write_dialplan(tmp_path / "dialplans")
+    local = {"url": url, "model": model, "api_key_env": None, **arm}
+    settings = write_settings(
+        tmp_path, url, dialplans, arms={"local": local}, telemetry={"log_level": "debug"}
     )
     broken = f"{WRONG_KEY}\n{WRONG_KEY}"
     ended = await asyncio.to_thread(
         run_to_end,
-        *("serve", "--config", str(written), "--json"),
+        *("serve", "--config", str(settings), "--json"),
         directory=tmp_path,
         **KEYS,
         BROKEN_KEY=broken,
