@@ -23,6 +23,7 @@ from bridge.app.demo_verdict import CallerSide
 from bridge.app.demo_view import View
 from bridge.app.demo_watch import Watcher
 from bridge.config.loading import PREFIX
+from bridge.config.models import load_models
 from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.store.reader import CallReader
@@ -149,6 +150,7 @@ class _Parts:
     def _arm(self, realtime_url: str) -> dict[str, str]:
         return {
             "dialect": self._plan.dialect,
+            "model": load_models().newest(self._plan.dialect),
             "url": realtime_url,
             "api_key_env": _KEY_VARIABLE,
         }

@@ -166,11 +166,9 @@ def serving(
     settings = write_settings(directory, url, dialplans, **sections)
     chosen = () if preflight else ("--no-preflight",)
     redis = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
+    variables = {**redis, **(environ or {})}
     with running(
-        *("serve", "--config", str(settings), "--json", *chosen),
-        directory=directory,
-        **redis,
-        **(environ or {}),
+        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **variables
     ) as process:
         yield Gateway(process, directory / "recordings")
 
