@@ -16,7 +16,7 @@ import structlog
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
-from bridge.telephony.admission import AdmissionDoor
+from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.leg import Leg, LegState, PjCall
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
@@ -80,7 +80,7 @@ class SipEndpoint:
         settings: SipSettings,
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
-        refusal: Callable[[], str | None] | None = None,
+        refusal: Refusal | None = None,
     ) -> None:
         self.info = LibraryInfo("", 0)
         self.port = 0

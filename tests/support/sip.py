@@ -182,6 +182,10 @@ class Dialog:
         headers = _replaced(invite.headers, {"CSeq": f"{sequence} CANCEL"})
         return await self._await_final(self._peer.send(Message(start, headers)))
 
+    async def options(self) -> Message:
+        """Ask within the call; return the response."""
+        return await self._await_final(self._request("OPTIONS"))
+
     async def bye(self) -> Message:
         """End the call; return the response to the BYE."""
         return await self._await_final(self._request("BYE"))

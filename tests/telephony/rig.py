@@ -108,7 +108,7 @@ class Rig:
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None
         self.endpoint = SipEndpoint(
-            settings, on_incoming=self._on_incoming, refusal=lambda: self.refusal()
+            settings, on_incoming=self._on_incoming, refusal=lambda method: self.refusal()
         )
         self.pump: Pump
         self._ticker: Ticker | None = None
