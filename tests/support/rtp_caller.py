@@ -76,6 +76,8 @@ class RtpCaller:
         self._number = next(_numbers)
         self._branch = 0
         self._to_tag = ""
+        self._target = ""
+        self._routes: list[str] = []
         self._answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._ringing = asyncio.Event()
         self._bye_taken = asyncio.Event()
@@ -116,7 +118,7 @@ class RtpCaller:
             f"m=audio {self._rtp_port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
             f"a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
         )
-        self._called = called
+        self._uri = self._target = f"sip:{called}@127.0.0.1:{self._port}"
         self._send_request("INVITE", 1, sdp)
 
     async def ringing(self, timeout_s: float = 5.0) -> None:
@@ -161,18 +163,18 @@ class RtpCaller:
         # An ACK to a refusal, and a CANCEL, are of the INVITE's transaction (RFC 3261 sections 9.1
         # and 17.1.1.3); an ACK to a 200 is of none, and any branch will do.
         self._branch += method not in {"ACK", "CANCEL"}
-        target = f"sip:{self._called}@127.0.0.1:{self._port}"
         tag = f";tag={self._to_tag}" if self._to_tag else ""
         lines = [
-            f"{method} {target} SIP/2.0",
+            f"{method} {self._target} SIP/2.0",
             f"Via: SIP/2.0/UDP 127.0.0.1:{self._sip_port};"
             f"branch=z9hG4bK-{self._number}-{self._branch}",
             f"From: <sip:test@127.0.0.1:{self._sip_port}>;tag=caller{self._number}",
-            f"To: <{target}>{tag}",
+            f"To: <{self._uri}>{tag}",
             f"Call-ID: rtp-caller-{self._number}-{self._sip_port}@127.0.0.1",
             f"CSeq: {sequence} {method}",
             f"Contact: <sip:test@127.0.0.1:{self._sip_port}>",
             "Max-Forwards: 70",
+            *(f"Route: {route}" for route in self._routes),
         ]
         if body:
             lines.append("Content-Type: application/sdp")
@@ -196,13 +198,17 @@ class RtpCaller:
             if not self.answers_bye:
                 return
             kept = ("Via", "From", "To", "Call-ID", "CSeq")
-            lines = ["SIP/2.0 200 OK", *(f"{name}: {_header(text, name)}" for name in kept)]
+            fields = [f"{name}: {value}" for name in kept for value in _headers(text, name)]
+            lines = ["SIP/2.0 200 OK", *fields]
             reply = "\r\n".join([*lines, "Content-Length: 0", "", ""])
             self._sip.sendto(reply.encode(), ("127.0.0.1", self._port))
 
     def _on_final(self, status: int, text: str) -> None:
         tag = re.search(r"tag=([^;\s]+)", _header(text, "To"))
         self._to_tag = tag.group(1) if tag else ""
+        if status == 200:  # the dialog's own way, past proxies (RFC 3261 section 12.1.2)
+            self._target = _header(text, "Contact").strip("<>").split(">")[0]
+            self._routes = _headers(text, "Record-Route")[::-1]
         self._send_request("ACK", 1)
         if self._answered.done():
             return
@@ -258,7 +264,10 @@ def _arrival_ns(notes: list[tuple[int, int, bytes]]) -> int:
 
 
 def _header(message: str, name: str) -> str:
-    for line in message.split("\r\n"):
-        if line.lower().startswith(name.lower() + ":"):
-            return line.split(":", 1)[1].strip()
-    return ""
+    return next(iter(_headers(message, name)), "")
+
+
+def _headers(message: str, name: str) -> list[str]:
+    lines = message.partition("\r\n\r\n")[0].split("\r\n")
+    wanted = name.lower() + ":"
+    return [line.split(":", 1)[1].strip() for line in lines if line.lower().startswith(wanted)]

@@ -256,7 +256,7 @@ class SipPeer(asyncio.DatagramProtocol):
         dialog.invite()
         return dialog
 
-    async def options(self) -> Message:
+    async def options(self, timeout_s: float = _TIMEOUT_S) -> Message:
         """Ask the server what it can do; return the response."""
         number = next(_numbers)
         uri = f"sip:127.0.0.1:{self.server_port}"
@@ -269,7 +269,7 @@ class SipPeer(asyncio.DatagramProtocol):
             ("CSeq", "1 OPTIONS"),
         )
         sent = self.send(Message(f"OPTIONS {uri} SIP/2.0", headers))
-        async with asyncio.timeout(_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return await sent.final
 
     def new_via(self) -> str:
