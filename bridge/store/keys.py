@@ -54,6 +54,11 @@ class Keys:
         """The lock of the one node that looks for dead ones now."""
         return f"{self.prefix}nodes:sweep"
 
+    @property
+    def ended(self) -> str:
+        """The sorted set of calls that have ended and are kept, by the time of their end."""
+        return f"{self.prefix}calls:ended"
+
     def node(self, node_id: str) -> str:
         """Return the hash of a node's heartbeat."""
         return f"{self.prefix}node:{node_id}"

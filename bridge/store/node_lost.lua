@@ -1,12 +1,12 @@
 -- Ends one active call whose node is gone. Running it twice changes nothing.
 --
--- KEYS  call hash, events stream, active set, heartbeat of the call's node
+-- KEYS  call hash, events stream, active set, heartbeat of the call's node, ended set
 -- ARGV  call_id, "1" if the caller knows that the node has lost the call, now in ms,
 --       seconds to keep an ended call, events to keep, then field, value... for the event
 --
 -- Returns 1 if the call was ended here, otherwise 0.
 
-local call, events, active, node = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local call, events, active, node, ended_calls = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local FIRST_PAIR = 6
 
 if ARGV[2] == '0' and redis.call('EXISTS', node) == 1 then
@@ -22,6 +22,7 @@ redis.call('HSET', call, 'phase', 'ended', 'outcome', 'node_lost', 'fault', 'bri
            'ended_at', ended_at, 'updated_at', ARGV[3])
 redis.call('XADD', events, 'MAXLEN', '~', ARGV[5], '*', 'kind', 'ended',
            'outcome', 'node_lost', 'fault', 'bridge', unpack(ARGV, FIRST_PAIR))
+redis.call('ZADD', ended_calls, ended_at, ARGV[1])
 redis.call('EXPIRE', call, ARGV[4])
 redis.call('EXPIRE', events, ARGV[4])
 return 1

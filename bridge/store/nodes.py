@@ -163,7 +163,8 @@ class NodeRegistry:
     def _ending(self, call_id: str, node: str | None, reason: str) -> Command:
         known_lost = node is None or node == self._node_id
         names = self._keys
-        keys = (names.call(call_id), names.events(call_id), names.active, names.node(str(node)))
+        call, events, beat = names.call(call_id), names.events(call_id), names.node(str(node))
+        keys = (call, events, names.active, beat, names.ended)
         settings = self._settings
         limits = (settings.expire_after_end_s, settings.events_kept)
         event = ("reason", reason, "node", str(node), "swept_by", self._node_id)

@@ -117,7 +117,8 @@ class StateWriter:
     def _state_command(self, state: StateWrite) -> Command:
         call_id = state.record.call_id
         names = self._keys
-        keys = (names.call(call_id), names.events(call_id), names.active, names.nodes)
+        call, events = names.call(call_id), names.events(call_id)
+        keys = (call, events, names.active, names.ended, names.nodes)
         flags = (int(state.whole), int(state.ending), state.record.started_ms)
         expire_s = self._settings.expire_after_end_s
         return ("EVALSHA", _SCRIPT_SHA, len(keys), *keys, call_id, *flags, expire_s, *state.pairs)
