@@ -76,6 +76,8 @@ class _Ports:
         self.rx_positions += FRAME_SAMPLES
         self.tx_positions += FRAME_SAMPLES
 
+    def refresh(self) -> None: ...
+
     def open_row(self) -> int:
         return self.arena.acquire()
 

@@ -6,6 +6,7 @@ Redis and PJSIP go.
 """
 
 import asyncio
+import dataclasses
 import re
 import socket
 import tempfile
@@ -96,7 +97,10 @@ class Gateway:
         self._redis_url = redis_url
         self._clock = clock
         self._endpoint = SipEndpoint(
-            settings.sip, on_incoming=self._take_call, refusal=self._refusal
+            settings.sip,
+            on_incoming=self._take_call,
+            refusal=self._refusal,
+            media_ports=settings.media.ports,
         )
         self._intake = Intake(lambda: len(self._endpoint.legs))
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
@@ -125,7 +129,9 @@ class Gateway:
         wanted = settings.sip.max_calls
         most = measure_max_calls(settings.media) if wanted == "auto" else wanted
         self._endpoint.start()
+        log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
         self._intake.limit = min(most, self._endpoint.info.call_limit)
+        log.debug("calls_limited", limit=self._intake.limit, wanted=wanted, most=most)
         node = settings.node or _node_name(self._endpoint.port)
         store = CallStore(settings.redis, self._redis_url, node, clock=self._clock)
         await store.open()
