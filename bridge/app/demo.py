@@ -137,6 +137,7 @@ class _Parts:
             "HTTP_PORT": "0",
             "REDIS_URL": redis_url,
             "MEDIA_RECORDINGS_DIR": str(self.recordings),
+            "DRAIN_S": "0",  # a demo that is told to stop does
         }
         variables = {PREFIX + name: value for name, value in settings.items()}
         child = await self._start(

@@ -144,6 +144,11 @@ class CallRunner:
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
 
+    @property
+    def round_trip_ms(self) -> float | None:
+        """The last ping of the call's session; None before the first pong."""
+        return self._upstream.round_trip_ms
+
     async def run(self) -> CallSummary:
         """Run the call to its end and to the end of all that it holds."""
         bind_call(self._leg.call_id)

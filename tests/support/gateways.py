@@ -47,7 +47,9 @@ def write_dialplan(directory: Path, agent: Overrides = PLAIN_AGENT, **parts: obj
     return directory
 
 
-def write_settings(directory: Path, url: str, dialplans: Path, **sections: Overrides) -> Path:
+def write_settings(
+    directory: Path, url: str, dialplans: Path, *, drain_s: float = 60.0, **sections: Overrides
+) -> Path:
     """Write settings: loopback, free ports, one arm; ``sections`` are laid over them."""
     settings: dict[str, dict[str, object]] = {
         "arms": {ARM: {"url": url, "api_key_env": "SIM_KEY"}},
@@ -58,7 +60,9 @@ def write_settings(directory: Path, url: str, dialplans: Path, **sections: Overr
     }
     for name, section in sections.items():
         settings[name] = {**settings.get(name, {}), **section}
-    return write_yaml(directory / "bridge.yaml", {"dialplans_dir": str(dialplans), **settings})
+    return write_yaml(
+        directory / "bridge.yaml", {"dialplans_dir": str(dialplans), "drain_s": drain_s, **settings}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,15 @@ class Gateway:
     async def get(self, path: str) -> tuple[int, str]:
         """Return status and body of an HTTP GET."""
         return await asyncio.to_thread(_get, self.http + path)
+
+    async def until_ready(self, status: int, reason: str = "") -> None:
+        """Wait until `/readyz` says so."""
+
+        async def told() -> bool:
+            got, body = await self.get("/readyz")
+            return got == status and reason in body
+
+        await wait_until(told, 10.0, f"/readyz did not become {status} {reason}")
 
     async def metrics(self) -> Metrics:
         """Scrape `/metrics`."""
@@ -160,10 +173,11 @@ def serving(
     preflight: bool = True,
     redis_url: str | None = None,
     environ: Mapping[str, str] | None = None,
+    drain_s: float = 60.0,
     **sections: Overrides,
 ) -> Iterator[Gateway]:
     """Run `bridge serve`; see :func:`write_settings`."""
-    settings = write_settings(directory, url, dialplans, **sections)
+    settings = write_settings(directory, url, dialplans, drain_s=drain_s, **sections)
     chosen = () if preflight else ("--no-preflight",)
     redis = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
     variables = {**redis, **(environ or {})}

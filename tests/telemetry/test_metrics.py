@@ -69,8 +69,10 @@ EXPECTED: dict[str, tuple[str, str]] = {
     ),
     "bridge_recorder_dropped_blocks_total": ("", ""),
     "bridge_caller_audio_overruns_total": ("", ""),
+    "bridge_playout_late_blocks_total": ("", ""),
     "bridge_store_pending_writes": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
+    "bridge_store_swept_calls_total": ("", ""),
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
 }
 
