@@ -221,12 +221,14 @@ class Callers:
         yield self._outcomes()
 
     def _at_rate(self, calls: int, rate: float) -> _Steps:
+        """Place calls, one a step at most, so that whoever drives it can hold back."""
         begun_ns = time.monotonic_ns()
         for number in range(calls):
             due_ns = begun_ns + int(number * NS_PER_S / rate)
             while (now_ns := time.monotonic_ns()) < due_ns or not self._free:
                 yield
             self._call(now_ns)
+            yield
 
     def _measure(self, order: _Order) -> Iterator[dict[str, object] | None]:
         """Listen for ``s`` seconds."""

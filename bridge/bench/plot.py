@@ -4,6 +4,7 @@ matplotlib is heavy (30 MB) and nothing else needs it, so it is no dependency of
 """
 
 import importlib.util
+import math
 from pathlib import Path
 
 from bridge.bench.figures import BenchResult, Inside, Way
@@ -41,7 +42,8 @@ def plot(result: BenchResult, path: Path) -> None:
     over_time, per_call, latencies, most = figure.subplots(2, 2).flat
 
     def bars(axes: Axes, values: dict[str, float], title: str, unit: str) -> None:
-        drawn = axes.bar(list(values), list(values.values()))
+        known = {name: value for name, value in values.items() if math.isfinite(value)}
+        drawn = axes.bar(list(known), list(known.values()))
         axes.bar_label(drawn, fmt="%.3g")
         axes.set_title(title)
         axes.set_ylabel(unit)

@@ -100,24 +100,14 @@ class _Run:
             pjsip: dict[str, object] = {"version": target.pjsip, "call_limit": limit}
             pjsip["ports"] = target.ports
             self._view.step("PJSIP", f"{target.pjsip}, holds {limit} calls, {target.ports}")
-            self._choose_calls(limit)
+            self._calls = choose_calls(self._plan.calls, limit)
+            if self._calls == limit:
+                self._view.step("calls", f"{limit}: the loaded PJSIP holds no more")
             if self._plan.soak:
                 return None, pjsip
             trial = _Trial(self._plan, self._view, target, await parts.callers(target), None)
             way = await trial.at(self._calls)
         return way, pjsip
-
-    def _choose_calls(self, limit: int) -> None:
-        wanted = self._plan.calls
-        if wanted is not None and wanted > limit:
-            raise ConfigError(
-                f"{wanted} calls are asked for, and the loaded PJSIP holds {limit}",
-                remedy="ask for fewer with --calls, or install the capacity build "
-                "(deploy/pjsip/build)",
-            )
-        self._calls = wanted or min(MOST_BY_DEFAULT, limit)
-        if wanted is None and limit < MOST_BY_DEFAULT:
-            self._view.step("Calls", f"{self._calls}: the loaded PJSIP holds no more")
 
     async def _bridge(self) -> Way:
         async with AsyncExitStack() as stack:
@@ -170,6 +160,24 @@ class _Run:
             after = target.usage()
         setup = Setup.of(report)
         return Soak(plan.soak, warm_up, plan.rate, setup, before.rss_bytes, after.rss_bytes)
+
+
+def choose_calls(wanted: int | None, limit: int) -> int:
+    """Return how many calls to hold.
+
+    Args:
+        wanted: None takes what is usual.
+        limit: of the loaded PJSIP.
+
+    Raises:
+        ConfigError: it holds fewer than are wanted.
+    """
+    if wanted is not None and wanted > limit:
+        raise ConfigError(
+            f"{wanted} calls are asked for, and the loaded PJSIP holds {limit}",
+            remedy="ask for fewer with --calls, or install the capacity build (deploy/pjsip/build)",
+        )
+    return wanted or min(MOST_BY_DEFAULT, limit)
 
 
 class _Trial:

@@ -125,4 +125,4 @@ def _of_soak(soak: Soak) -> Iterator[Verdict]:
 
 def _at_most(figure: str, value: float, bound: float, unit: str, *, judged: bool = True) -> Verdict:
     ok = value <= bound if judged else None
-    return Verdict(figure, f"{value:.3g} {unit}", f"at most {bound:g} {unit}", ok)
+    return Verdict(figure, f"{value:.4g} {unit}", f"at most {bound:g} {unit}", ok)

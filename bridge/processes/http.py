@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 _TIMEOUT_S = 3.0
 
 
-async def get(url: str) -> str:
+async def get(url: str, timeout_s: float = _TIMEOUT_S) -> str:
     """Return the body, whatever the status.
 
     Raises:
-        OSError, TimeoutError: nobody answers, or not within 3 s.
+        OSError, TimeoutError: nobody answers, or not in time.
     """
     address = urlsplit(url)
-    async with asyncio.timeout(_TIMEOUT_S):
+    async with asyncio.timeout(timeout_s):
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         try:
             writer.write(f"GET {address.path or '/'} HTTP/1.0\r\n\r\n".encode())
