@@ -75,12 +75,19 @@ def test_stall_counts_the_packets_it_kept_and_not_the_rest_of_the_call(
     hearing: Hearing, line: Line
 ) -> None:
     line.packets(10)
-    line.packets(1, delay_ms=90)
-    line.packets(20)
-    line.packets(30, delay_ms=30)
+    line.packets(40, delay_ms=90)  # the far end's clock stood still, and goes on
 
     heard = hearing.window()
     assert (heard.late, heard.gaps, heard.longest_gap_ms) == (1, 1, 110.0)
+
+
+def test_buffer_that_slipped_comes_back_with_the_fast_path(hearing: Hearing, line: Line) -> None:
+    line.packets(10)
+    line.packets(1, delay_ms=90)
+    line.packets(20)
+    line.packets(1, delay_ms=70)
+
+    assert hearing.window().late == 2
 
 
 def test_short_silence_inside_an_answer_is_a_hole(hearing: Hearing, line: Line) -> None:
