@@ -75,23 +75,23 @@ def _draw_curve(axes: object, way: Way | None) -> None:
     if way is None or not way.curve or not isinstance(axes, Axes):
         return
     at_s, cpu_percent, rss_bytes = zip(*way.curve, strict=True)
-    axes.plot(at_s, cpu_percent, label="CPU")
+    axes.plot(at_s, cpu_percent, color="tab:blue")
     axes.set_title(f"The gateway: one call, then {way.spent.calls}")
     axes.set_xlabel("s")
-    axes.set_ylabel("CPU, % of a core")
+    axes.set_ylabel("CPU, % of a core (blue)")
     memory = axes.twinx()
-    memory.plot(at_s, [each / 2**20 for each in rss_bytes], color="tab:orange", label="resident")
-    memory.set_ylabel("resident, MiB")
+    memory.plot(at_s, [each / 2**20 for each in rss_bytes], color="tab:orange")
+    memory.set_ylabel("resident, MiB (orange)")
     memory.set_ylim(bottom=0)
 
 
 def _latencies(inside: Inside) -> dict[str, float]:
     return {
-        "up p50": inside.up_p50_ms,
-        "up p95": inside.up_p95_ms,
-        "up p99": inside.up_p99_ms,
-        "down p50": inside.down_p50_ms,
-        "down p95": inside.down_p95_ms,
-        "down p99": inside.down_p99_ms,
-        "lag p99": inside.lag_p99_ms,
+        "up\np50": inside.up_p50_ms,
+        "up\np95": inside.up_p95_ms,
+        "up\np99": inside.up_p99_ms,
+        "down\np50": inside.down_p50_ms,
+        "down\np95": inside.down_p95_ms,
+        "down\np99": inside.down_p99_ms,
+        "lag\np99": inside.lag_p99_ms,
     }
