@@ -122,7 +122,8 @@ class _Run:
             sampler.stop()
             if self._plan.climb:
                 step = max(1, self._calls // _CLIMB_STEPS)
-                climb, _ = await trial.climb(self._calls, step)
+                served = not complaint(way.window, way.setup, way.spent.uplink_share)
+                climb, _ = await trial.climb(self._calls if served else step, step)
                 way = replace(way, climb=climb)
             return way
 
