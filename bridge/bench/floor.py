@@ -45,7 +45,7 @@ async def run_floor(announce: Callable[[Ready], None], stopped: Awaitable[object
                 sip=f"sip:127.0.0.1:{endpoint.port}",
                 max_calls=endpoint.info.call_limit,
                 pjsip=endpoint.info.version,
-                ports=type(endpoint.ports).__name__,
+                ports=endpoint.info.media_ports,
             )
         )
         await stopped

@@ -191,7 +191,7 @@ def _start(url: str, dialect: str, key: str) -> tuple[Any, _Account, Ready]:
     account = _Account(url, dialect, key)
     account.create(settings, True)
     limit = int(symbols.pjsua_call_get_max_count())
-    return endpoint, account, Ready(f"sip:{address}", limit, endpoint.libVersion().full, "_Port")
+    return endpoint, account, Ready(f"sip:{address}", limit, endpoint.libVersion().full, "plain")
 
 
 async def _poll(endpoint: Any) -> None:

@@ -11,7 +11,7 @@ class Ready:
         sip: URI of its SIP port.
         max_calls: that the loaded PJSIP holds.
         pjsip: its version.
-        ports: how audio gets in and out of PJSIP.
+        ports: how audio gets in and out of PJSIP: `memory`, `callback` or `plain`.
     """
 
     sip: str

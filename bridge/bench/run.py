@@ -99,7 +99,7 @@ class _Run:
             limit = target.max_calls
             pjsip: dict[str, object] = {"version": target.pjsip, "call_limit": limit}
             pjsip["ports"] = target.ports
-            self._view.step("PJSIP", f"{target.pjsip}, holds {limit} calls, {target.ports}")
+            self._view.step("PJSIP", f"{target.pjsip}, holds {limit} calls, {target.ports} ports")
             self._calls = choose_calls(self._plan.calls, limit)
             if self._calls == limit:
                 self._view.step("calls", f"{limit}: the loaded PJSIP holds no more")

@@ -17,6 +17,7 @@ _COMMANDS = {
     "bench": ("bridge.cli.bench", "bench", "Measure the gateway under many calls."),
     "calls": ("bridge.cli.calls", "calls", "List, show and follow calls."),
     "check": ("bridge.cli.check", "check", "Validate settings, dialplans, scenarios, scripts."),
+    "pjsip": ("bridge.cli.pjsip", "pjsip", "Say what the loaded PJSIP can do."),
 }
 
 

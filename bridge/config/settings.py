@@ -42,6 +42,8 @@ class MediaSettings(_Settings):
     """The tick, the rings and the recorder.
 
     Attributes:
+        ports: how the rings are filled: by PJSIP's memory ports, which the capacity build has, or
+            by callbacks; `auto` takes memory ports where it can.
         append_ms: caller audio in one append event.
         ahead_ms: agent audio that is written ahead of PJSIP's read position.
         recordings_dir: where stereo WAV files and call records go.
