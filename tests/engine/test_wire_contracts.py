@@ -34,6 +34,7 @@ from bridge.engine.inputs import (
     ToolFinished,
 )
 from bridge.engine.ledger import SAMPLES_PER_MS, PlayoutLedger
+from bridge.engine.policy import ToolPolicy
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import CancelResponse, CreateItem, CreateResponse, TruncateItem
 from tests.engine.wire_script import TOOL, Ending, Frame, Script, Stream, Turn
@@ -75,7 +76,7 @@ class Line:
         self.told = Told()
         self.effects: list[Effect] = []
         self._dialect = DIALECTS[dialect]
-        self._core = CallCore(CallPolicy(greet=False, tools=frozenset({TOOL})))
+        self._core = CallCore(CallPolicy(greet=False, tools={TOOL: ToolPolicy()}))
         self._ledger = PlayoutLedger()
         self._written = 0
         self._now_ms = 0
