@@ -66,7 +66,7 @@ from bridge.routing.session import greeting_instructions, trailing_silence_ms
 from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
 from bridge.telemetry.logs import bind_call, call_context
 from bridge.telephony.leg import Leg, LegState
-from bridge.telephony.pump import Line
+from bridge.telephony.lines import Line
 from bridge.telephony.recorder import Recorder
 
 log = structlog.get_logger(__name__)

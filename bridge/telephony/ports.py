@@ -51,6 +51,12 @@ class MediaPorts(Protocol):
         """When each row's ``rx`` position last moved (monotonic); shape (rows,), live."""
         ...
 
+    def refresh(self) -> None:
+        """Bring the positions up to date, at least to where PJSIP is now; called by the pump
+        before each look at them.
+        """
+        ...
+
     def open_row(self) -> int:
         """Take a zeroed row and have PJSIP step it from now on.
 

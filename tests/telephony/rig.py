@@ -13,7 +13,8 @@ from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, LegState
-from bridge.telephony.pump import Line, Pump
+from bridge.telephony.lines import Line
+from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
 from tests.audio.signals import tone
 from tests.support.waiting import wait_until
