@@ -33,8 +33,9 @@ def rms_dbfs(windows: NDArray[np.int16]) -> NDArray[np.float32]:
         return np.full(calls, FLOOR_DBFS, dtype=np.float32)
     scaled = windows.astype(np.float32) / np.float32(_FULL_SCALE)
     power = np.einsum("ij,ij->i", scaled, scaled) / samples
-    levels = 10.0 * np.log10(np.maximum(power, np.float32(_FLOOR_POWER)))
-    return np.maximum(levels, FLOOR_DBFS).astype(np.float32)  # float32 rounds the power's floor
+    levels: NDArray[np.float32] = 10.0 * np.log10(np.maximum(power, np.float32(_FLOOR_POWER)))
+    # float32 rounds the power's floor.
+    return np.asarray(np.maximum(levels, FLOOR_DBFS), dtype=np.float32)
 
 
 def peak_dbfs(windows: NDArray[np.int16]) -> NDArray[np.float32]:
