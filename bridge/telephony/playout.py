@@ -49,6 +49,7 @@ class Playout:
     Attributes:
         written: absolute tx position up to which the ring is laid.
         padded: the block taken last had to be filled up with silence.
+        waiting_samples: 24 kHz samples queued and not laid into the ring.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Playout:
         self.padded = False
         self._paused = False
         self._pieces: deque[_Piece] = deque()
-        self._waiting_samples = 0
+        self.waiting_samples = 0
         self._last_item: ItemId | None = None
 
     @property
@@ -73,11 +74,6 @@ class Playout:
             for piece in self._pieces:
                 piece.queued_ns = None
 
-    @property
-    def waiting_samples(self) -> int:
-        """24 kHz samples queued and not laid into the ring."""
-        return self._waiting_samples
-
     def queue(self, item_id: ItemId, content_index: int, audio: bytes, now_ns: int) -> None:
         """Queue 24 kHz 16-bit little-endian PCM of one content part.
 
@@ -91,7 +87,7 @@ class Playout:
             return
         queued_ns = None if self._paused else now_ns
         self._pieces.append(_Piece(item_id, content_index, audio, queued_ns))
-        self._waiting_samples += samples
+        self.waiting_samples += samples
         self.ledger.queue(item_id, content_index, samples / UPSAMPLING)
 
     def continues_item(self) -> bool:
@@ -115,7 +111,7 @@ class Playout:
         piece.taken_bytes = end
         if end == len(piece.audio):
             self._pieces.popleft()
-        self._waiting_samples -= frame_samples * UPSAMPLING
+        self.waiting_samples -= frame_samples * UPSAMPLING
         self.padded = False
         self._last_item = piece.item_id
         return Block(audio, ((piece.item_id, piece.content_index, frame_samples),), piece.queued_ns)
@@ -136,7 +132,7 @@ class Playout:
             parts.append((piece.item_id, piece.content_index, laid_samples - before))
             if piece.taken_bytes == len(piece.audio):
                 self._pieces.popleft()
-        self._waiting_samples -= filled_bytes // _SAMPLE_BYTES
+        self.waiting_samples -= filled_bytes // _SAMPLE_BYTES
         self.padded = filled_bytes < wanted_bytes
         self._last_item = parts[-1][0]
         return Block(b"".join(found).ljust(wanted_bytes, b"\0"), tuple(parts), queued_ns)
@@ -156,6 +152,6 @@ class Playout:
         """Forget all that PJSIP has not taken; say what of each cut part was heard."""
         self._pieces.clear()
         self._last_item = None
-        self._waiting_samples = 0
+        self.waiting_samples = 0
         self.written = read_position
         return self.ledger.flush(read_position)

@@ -53,7 +53,7 @@ from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import RecordingDesk
 from bridge.telephony.taps import Levels, Taps
 from bridge.telephony.uplink import Uplink
-from tests.bench.lines import FRAME_NS, Lines
+from tests.bench.lines import FRAME_NS, Lines, MeasuredRunner
 
 SETTLE_S = 3.0
 STAGES: tuple[tuple[str, object, str], ...] = (
@@ -127,6 +127,7 @@ class Result:
     Attributes:
         core_percent: of one core for each call, the fake clock's share taken off.
         threads_us: spent in other threads than the loop's.
+        uplink_p95_ms: from the first sample of an append in the ring to the socket.
     """
 
     calls: int
@@ -134,6 +135,7 @@ class Result:
     core_percent: float
     loop_us: float
     threads_us: float
+    uplink_p95_ms: float
     lag_p50_ms: float
     lag_p99_ms: float
     underruns: int
@@ -185,6 +187,7 @@ async def run(options: argparse.Namespace, url: str, probe: Probe | None) -> Res
         await lines.start()
         await asyncio.sleep(SETTLE_S)
         lines.lags_ns.clear()
+        MeasuredRunner.uplink_ns.clear()
         underruns = lines.pump.stats.underruns
         if probe is not None:
             probe.own_ns = dict.fromkeys(probe.own_ns, 0)
@@ -194,6 +197,7 @@ async def run(options: argparse.Namespace, url: str, probe: Probe | None) -> Res
         wall_ns, loop_ns, threads_ns = meter.read()
         own_ns = {} if probe is None else dict(probe.own_ns)
         lag_p50_ns, lag_p99_ns = np.percentile(lines.lags_ns, [50, 99])
+        uplink_p95_ns = np.percentile(MeasuredRunner.uplink_ns, 95)
         underruns = lines.pump.stats.underruns - underruns
         await lines.stop()
     frames = wall_ns / FRAME_NS * calls
@@ -203,6 +207,7 @@ async def run(options: argparse.Namespace, url: str, probe: Probe | None) -> Res
         core_percent=(loop_ns + threads_ns) / wall_ns / calls * 100,
         loop_us=loop_ns / frames / 1000,
         threads_us=threads_ns / frames / 1000,
+        uplink_p95_ms=uplink_p95_ns / 1e6,
         lag_p50_ms=lag_p50_ns / 1e6,
         lag_p99_ms=lag_p99_ns / 1e6,
         underruns=underruns,
@@ -238,7 +243,8 @@ def show(result: Result) -> None:
     print(
         f"{result.calls} calls, appends of {result.append_ms} ms: {result.core_percent:.3f}% of a"
         f" core each ({result.loop_us:.1f} us for 20 ms in the loop, {result.threads_us:.1f} in"
-        f" other threads); tick lag p50 {result.lag_p50_ms:.1f} p99 {result.lag_p99_ms:.1f} ms;"
+        f" other threads); uplink p95 {result.uplink_p95_ms:.1f} ms; tick lag p50"
+        f" {result.lag_p50_ms:.1f} p99 {result.lag_p99_ms:.1f} ms;"
         f" {result.underruns} underruns"
     )
     for stage, us in sorted(result.stages_us.items(), key=lambda pair: -pair[1]):

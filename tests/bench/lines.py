@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -110,6 +111,16 @@ class LineLeg(Leg):
         self.listener.on_state(self.state)
 
 
+class MeasuredRunner(CallRunner):
+    """A runner that keeps what the bridge added to the delay of caller audio."""
+
+    uplink_ns: ClassVar[list[int]] = []
+
+    def on_uplink(self, added_ns: int) -> None:
+        self.uplink_ns.append(added_ns)
+        super().on_uplink(added_ns)
+
+
 class Lines:
     """Many calls at once.
 
@@ -159,7 +170,7 @@ class Lines:
         self._ticker.start()
         for _ in range(self._calls):
             leg = LineLeg(self.ports)
-            runner = CallRunner(leg, self._route, self._services)
+            runner = MeasuredRunner(leg, self._route, self._services)
             self._legs.append(leg)
             self._runners.append(asyncio.create_task(runner.run()))
             await asyncio.sleep(0.01)
