@@ -146,6 +146,7 @@ class Lines:
             pump=self.pump,
             store=CallStore(settings.redis, "redis://127.0.0.1:1", "bench", clock=clock),
             metrics=Metrics("bench"),
+            models=table,
             session=settings.session,
             append_ms=append_ms,
             recordings_dir=recordings_dir,
