@@ -5,6 +5,7 @@ session closed, Redis told), then HTTP, Redis and PJSIP go.
 """
 
 import asyncio
+import dataclasses
 import re
 import socket
 import tempfile
@@ -93,7 +94,10 @@ class Gateway:
         self._redis_url = redis_url
         self._clock = clock
         self._endpoint = SipEndpoint(
-            settings.sip, on_incoming=self._take_call, refusal=self._refusal
+            settings.sip,
+            on_incoming=self._take_call,
+            refusal=self._refusal,
+            media_ports=settings.media.ports,
         )
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
         self._store: CallStore | None = None
@@ -121,6 +125,7 @@ class Gateway:
         settings = self._settings
         _check_writable(settings.media.recordings_dir)
         self._endpoint.start()
+        log.info("pjsip_started", **dataclasses.asdict(self._endpoint.info))
         limit = self._endpoint.info.call_limit
         self._max_calls = min(settings.sip.max_calls or limit, limit)
         node = settings.node or _node_name(self._endpoint.port)

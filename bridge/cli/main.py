@@ -16,6 +16,7 @@ _COMMANDS = {
     "call": ("bridge.cli.call", "call", "Dial, speak, listen and record: a softphone."),
     "calls": ("bridge.cli.calls", "calls", "List, show and follow calls."),
     "check": ("bridge.cli.check", "check", "Validate settings, dialplans, scenarios, scripts."),
+    "pjsip": ("bridge.cli.pjsip", "pjsip", "Say what the loaded PJSIP can do."),
 }
 
 

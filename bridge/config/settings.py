@@ -42,6 +42,8 @@ class MediaSettings(_Settings):
     """The tick, the rings and the recorder.
 
     Attributes:
+        ports: how the rings are filled: by PJSIP's memory ports, which the capacity build has, or
+            by callbacks; `auto` takes memory ports where it can.
         append_ms: caller audio in one append event. Measured with 200 calls
             (`tests/bench/bench_tick.py`): 20, 40, 60 ms cost 62, 53, 51 us for 20 ms of a call, and
             the bridge adds up to 44, 41, 72 ms (p95) on the way up, where 60 are allowed.

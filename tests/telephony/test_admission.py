@@ -8,6 +8,8 @@ from tests.telephony.rig import Rig
 pytestmark = pytest.mark.sip
 
 SDP = audio_sdp(40_000)
+ROOM = 4
+"""What the pip wheel holds; the capacity build could take more."""
 
 
 @pytest.fixture
@@ -15,7 +17,7 @@ def limited(rig: Rig) -> Rig:
     """The endpoint behind the rule that the gateway has."""
 
     def refusal() -> str | None:
-        full = len(rig.endpoint.legs) >= rig.endpoint.info.call_limit
+        full = len(rig.endpoint.legs) >= ROOM
         return "At Capacity" if full else None
 
     rig.refusal = refusal
@@ -23,7 +25,7 @@ def limited(rig: Rig) -> Rig:
 
 
 async def fill(rig: Rig, peer: SipPeer) -> list[Dialog]:
-    dialogs = [peer.call("support", SDP) for _ in range(rig.endpoint.info.call_limit)]
+    dialogs = [peer.call("support", SDP) for _ in range(ROOM)]
     for dialog in dialogs:
         assert (await dialog.final()).status == 200
     return dialogs
@@ -48,14 +50,13 @@ async def test_a_call_that_ends_makes_room_for_one(limited: Rig, peer: SipPeer) 
         assert (await dialog.final()).status == 200
         dialogs.append(dialog)
     assert limited.endpoint.refused == 3
-    assert limited.free_rows == 0
+    assert limited.free_rows == limited.endpoint.info.call_limit - ROOM
 
 
 async def test_calls_that_are_not_answered_yet_take_room_too(limited: Rig, peer: SipPeer) -> None:
     limited.take = lambda call: call.leg.ring()
-    limit = limited.endpoint.info.call_limit
-    ringing = [peer.call("support", SDP) for _ in range(limit)]
-    await limited.call_in(limit - 1)
+    ringing = [peer.call("support", SDP) for _ in range(ROOM)]
+    await limited.call_in(ROOM - 1)
     assert (await peer.call("support", SDP).final()).status == 503
     for dialog in ringing:
         await dialog.cancel()
