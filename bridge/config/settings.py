@@ -118,7 +118,7 @@ class ArmSettings(_Settings):
             default.
         voice_fallback: taken where the model lacks the voice.
         auto_select_voice: False makes a voice that the model lacks an error at the start.
-        api_key_env: environment variable that holds the key.
+        api_key_env: environment variable that holds the key: its name, never the key.
         api_key_file: file that holds the key; one of the two, or neither for a server without keys.
         credentials: `token` connects with short-lived tokens that the key is exchanged for,
             `direct` with the key itself, for servers without a token service.
@@ -134,7 +134,7 @@ class ArmSettings(_Settings):
     voice: str | None = Field(None, min_length=1)
     voice_fallback: str | None = Field(None, min_length=1)
     auto_select_voice: bool = True
-    api_key_env: str | None = None
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     api_key_file: Path | None = None
     credentials: Literal["direct", "token"] = "direct"
     token_ttl_s: int = Field(120, ge=60, le=300)

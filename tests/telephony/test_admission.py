@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.sip import Dialog, SipPeer, audio_sdp
+from bridge.bench.sip_message import audio_sdp
+from tests.support.sip import Dialog, SipPeer
 from tests.telephony.rig import Rig
 
 pytestmark = pytest.mark.sip
