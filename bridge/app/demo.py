@@ -22,6 +22,7 @@ from bridge.app.demo_verdict import CallerSide
 from bridge.app.demo_view import View
 from bridge.app.demo_watch import Watcher
 from bridge.config.loading import PREFIX
+from bridge.config.models import load_models
 from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.child import Child, start_child
@@ -136,6 +137,7 @@ class _Parts:
             "HTTP_PORT": "0",
             "REDIS_URL": redis_url,
             "MEDIA_RECORDINGS_DIR": str(self.recordings),
+            "DRAIN_S": "0",  # a demo that is told to stop does
         }
         variables = {PREFIX + name: value for name, value in settings.items()}
         child = await self._start(
@@ -149,6 +151,7 @@ class _Parts:
     def _arm(self, realtime_url: str) -> dict[str, str]:
         return {
             "dialect": self._plan.dialect,
+            "model": load_models().newest(self._plan.dialect),
             "url": realtime_url,
             "api_key_env": _KEY_VARIABLE,
         }

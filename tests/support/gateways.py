@@ -43,7 +43,9 @@ def write_dialplan(directory: Path, agent: Overrides = PLAIN_AGENT, **parts: obj
     return directory
 
 
-def write_settings(directory: Path, url: str, dialplans: Path, **sections: Overrides) -> Path:
+def write_settings(
+    directory: Path, url: str, dialplans: Path, *, drain_s: float = 60.0, **sections: Overrides
+) -> Path:
     """Write settings: loopback, free ports, one arm; ``sections`` are laid over them."""
     settings: dict[str, dict[str, object]] = {
         "arms": {ARM: {"url": url, "api_key_env": "SIM_KEY"}},
@@ -54,7 +56,9 @@ def write_settings(directory: Path, url: str, dialplans: Path, **sections: Overr
     }
     for name, section in sections.items():
         settings[name] = {**settings.get(name, {}), **section}
-    return write_yaml(directory / "bridge.yaml", {"dialplans_dir": str(dialplans), **settings})
+    return write_yaml(
+        directory / "bridge.yaml", {"dialplans_dir": str(dialplans), "drain_s": drain_s, **settings}
+    )
 
 
 class Gateway:
@@ -70,6 +74,15 @@ class Gateway:
     async def get(self, path: str) -> tuple[int, str]:
         """Return status and body of an HTTP GET."""
         return await asyncio.to_thread(_get, self.http + path)
+
+    async def until_ready(self, status: int, reason: str = "") -> None:
+        """Wait until `/readyz` says so."""
+
+        async def told() -> bool:
+            got, body = await self.get("/readyz")
+            return got == status and reason in body
+
+        await wait_until(told, 10.0, f"/readyz did not become {status} {reason}")
 
     async def metrics(self) -> Scrape:
         """Scrape `/metrics`."""
@@ -127,14 +140,17 @@ def serving(
     *,
     preflight: bool = True,
     redis_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    drain_s: float = 60.0,
     **sections: Overrides,
 ) -> Iterator[Gateway]:
     """Run `bridge serve`; see :func:`write_settings`."""
-    settings = write_settings(directory, url, dialplans, **sections)
+    settings = write_settings(directory, url, dialplans, drain_s=drain_s, **sections)
     chosen = () if preflight else ("--no-preflight",)
-    environ = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
+    redis = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
+    variables = {**redis, **(environ or {})}
     with running(
-        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **environ
+        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **variables
     ) as process:
         yield Gateway(process, directory / "recordings")
 

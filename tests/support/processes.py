@@ -114,7 +114,7 @@ class Running:
     def end(self) -> None:
         """End it with all that it started, whatever state it is in. Blocks."""
         if self._popen.poll() is None:
-            self._popen.terminate()
+            self._popen.send_signal(signal.SIGINT)  # a gateway would drain on SIGTERM
             try:
                 self._popen.wait(_END_WITHIN_S)
             except subprocess.TimeoutExpired:

@@ -82,6 +82,10 @@ class Dialog:
         headers = _replaced(invite.headers, {"CSeq": f"{sequence} CANCEL"})
         return await self._await_final(self._peer.send(Message(start, headers)))
 
+    async def options(self) -> Message:
+        """Ask within the call; return the response."""
+        return await self._await_final(self._request("OPTIONS"))
+
     async def bye(self) -> Message:
         """End the call; return the response to the BYE."""
         return await self._await_final(self._request("BYE"))
@@ -152,7 +156,7 @@ class SipPeer(asyncio.DatagramProtocol):
         dialog.invite()
         return dialog
 
-    async def options(self) -> Message:
+    async def options(self, timeout_s: float = _TIMEOUT_S) -> Message:
         """Ask the server what it can do; return the response."""
         number = next(_numbers)
         uri = f"sip:127.0.0.1:{self.server_port}"
@@ -165,7 +169,7 @@ class SipPeer(asyncio.DatagramProtocol):
             ("CSeq", "1 OPTIONS"),
         )
         sent = self.send(Message(f"OPTIONS {uri} SIP/2.0", headers))
-        async with asyncio.timeout(_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return await sent.final
 
     def new_via(self) -> str:
