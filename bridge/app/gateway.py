@@ -255,6 +255,7 @@ class Gateway:
                 log.warning("caller_audio_lost", overruns=pump.stats.overruns - overruns)
             self.metrics.media.overrun(pump.stats.overruns - overruns)
             overruns = pump.stats.overruns
+            self.metrics.set_tasks(len(asyncio.all_tasks()))
             stats = store.stats
             self.metrics.store.set_pending(stats.pending)
             self.metrics.store.dropped(stats.dropped - dropped)

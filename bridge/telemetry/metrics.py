@@ -225,6 +225,9 @@ class UpstreamMetrics:
         self._unknown = make.counter(
             "upstream_unknown_events_total", "Events that the dialect does not know.", "arm"
         )
+        self._malformed = make.counter(
+            "upstream_malformed_events_total", "Frames that are no event of the dialect.", "arm"
+        )
         self._errors = make.counter("upstream_errors_total", "Error events.", "arm", "code")
         self._tokens = make.counter(
             "upstream_tokens_total", "Tokens used.", "arm", "kind", "modality"
@@ -281,6 +284,10 @@ class UpstreamMetrics:
     def unknown_event(self, arm: str) -> None:
         """Count an event that the dialect does not know (its type may be any text)."""
         self._unknown.labels(arm).inc()
+
+    def malformed_event(self, arm: str) -> None:
+        """Count a frame that could not be read; its session goes on without it."""
+        self._malformed.labels(arm).inc()
 
     def error(self, arm: str, code: str) -> None:
         """Count an error event."""
@@ -435,6 +442,7 @@ class Metrics:
             "config_last_reload_timestamp_seconds", "Unix time of the last good configuration."
         )
         self._loop_lag = make.histogram("loop_lag_seconds", "How late the tick ran.", LOOP_LAG_S)
+        self._tasks = make.gauge("loop_tasks", "Asyncio tasks; without calls always as many.")
         self.calls = CallMetrics(make)
         self.turns = TurnMetrics(make)
         self.upstream = UpstreamMetrics(make)
@@ -454,6 +462,10 @@ class Metrics:
     def loop_lag(self, late_ns: int) -> None:
         """Observe how late a tick ran."""
         self._loop_lag.observe(late_ns / NS_PER_S)
+
+    def set_tasks(self, tasks: int) -> None:
+        """Say how many tasks the loop has: what grows from call to call is a leak."""
+        self._tasks.set(tasks)
 
     def render_parts(self) -> Iterator[bytes]:
         """Yield the text exposition format, family by family.
