@@ -74,6 +74,7 @@ class Gateway:
         version: str,
     ) -> None:
         self.metrics = Metrics(version)
+        self.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
         self.lag = LatencyWindow()
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
@@ -255,7 +256,6 @@ class Gateway:
                 log.warning("caller_audio_lost", overruns=pump.stats.overruns - overruns)
             self.metrics.media.overrun(pump.stats.overruns - overruns)
             overruns = pump.stats.overruns
-            self.metrics.set_tasks(len(asyncio.all_tasks()))
             stats = store.stats
             self.metrics.store.set_pending(stats.pending)
             self.metrics.store.dropped(stats.dropped - dropped)

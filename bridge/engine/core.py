@@ -87,6 +87,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.TranscriptDone: responses.on_transcript_done,
         events.ResponseDone: responses.on_response_done,
         events.OutputItemDone: toolcalls.on_output_item_done,
+        events.McpCallChanged: responses.on_mcp_call_changed,
         ToolFinished: toolcalls.on_tool_finished,
         PlayoutStarted: playout.on_playout_started,
         PlayoutDrained: playout.on_playout_drained,
@@ -127,7 +128,6 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.McpToolsListed: _BY_SERVER,
         events.McpArgumentsDelta: _BY_SERVER,
         events.McpArgumentsDone: _BY_SERVER,
-        events.McpCallChanged: _BY_SERVER,
         events.OutputBufferChanged: _OTHER_TRANSPORT,
         events.DtmfReceived: _OTHER_TRANSPORT,
     }
@@ -173,11 +173,14 @@ class CallCore:
         if call.stage is Stage.CLOSED:
             return []
         # Only server events carry an event_id, and not all of those (`protocol.md` section 3).
-        call.last_event_id = getattr(event, "event_id", None) or call.last_event_id
+        event_id = getattr(event, "event_id", None)
+        call.last_event_id = event_id or call.last_event_id
         kind = type(event)
         if kind in _SERVER_EVENTS and call.stage is Stage.TALKING:
             if call.lost and (kind in TALK or kind is events.ErrorReported):
                 return [TransitionRefused(call.turns.state, _word(kind))]
+            if call.session.is_repeated(event_id):
+                return []
             call.log.feed(event)  # type: ignore[arg-type]  # its type is one of the union's
         if kind in IGNORED:
             return []
@@ -187,7 +190,7 @@ class CallCore:
                 return [TransitionRefused(call.turns.state, _word(kind))]
             handler = TALK[kind]
         effects = list(handler(call, event, now_ns))
-        effects.extend(watch_waiting(call, now_ns))
+        effects.extend(watch_waiting(call, event, now_ns))
         effects.extend(call.take_changes())
         return effects
 

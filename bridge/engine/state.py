@@ -27,12 +27,15 @@ from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import Command
 from bridge.realtime.conversation import ConversationLog
-from bridge.realtime.ids import ResponseId, ToolCallId
+from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.recovery import Budget
 from bridge.realtime.session_config import ResponseConfig
 
 Effects = Iterator[Effect]
 """What a handler gives."""
+
+_RECENT_EVENTS = 64
+"""Event ids remembered, to tell a repeated event from the next one."""
 
 
 class Stage(enum.Enum):
@@ -53,6 +56,8 @@ class Response:
     cancelled: bool = False
     audible: bool = False
     """Audio of it was given to the playout."""
+    mcp_calls: set[ItemId] = field(default_factory=set)
+    """MCP calls that the server runs for it now."""
 
 
 @dataclass(slots=True)
@@ -127,6 +132,7 @@ class SessionState:
     Attributes:
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_clock: marks of the agent turn that was not heard yet.
+        recent: ids of its latest events.
     """
 
     responses: ResponseBook = field(default_factory=ResponseBook)
@@ -135,6 +141,15 @@ class SessionState:
     input_clock: InputClock | None = None
     turn_clock: TurnClock | None = None
     waiting_since_ns: int | None = None
+    recent: deque[str] = field(default_factory=lambda: deque(maxlen=_RECENT_EVENTS))
+
+    def is_repeated(self, event_id: str | None) -> bool:
+        """Say whether an event came before; some have no id (`protocol.md` section 3)."""
+        if event_id is None:
+            return False
+        known = event_id in self.recent
+        self.recent.append(event_id)
+        return known
 
 
 class Spare(enum.Enum):
@@ -175,6 +190,7 @@ class CallState:
 
     Attributes:
         jitter: draws a number in [0, 1).
+        unready: how the call ends if no session comes in time: as the last attempt failed.
         playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         lost: there is no session, and one is being had.
@@ -190,6 +206,7 @@ class CallState:
     stage: Stage = Stage.NEW
     timers: set[Timer] = field(default_factory=set)
     jitter: Callable[[], float] = lambda: 0.5
+    unready: Ending | None = None
     session: SessionState = field(default_factory=SessionState)
     log: ConversationLog = field(default_factory=ConversationLog)
     tool_rounds: dict[ResponseId, ToolRound] = field(default_factory=dict)

@@ -74,9 +74,9 @@ log = structlog.get_logger(__name__)
 _FRAME_MS = 20
 """RTP brings audio in pieces of this length (ptime)."""
 
-_FILLER_AFTER_MS = 1_400
-"""Two seconds of silence are dead air (`needs.md` (e)); the server's own wait for the end of the
-caller's turn, 500 ms by default, comes before these."""
+_FILLER_AFTER_MS = 1_600
+"""From the caller's last sound on. Two seconds of silence are dead air (`needs.md` (e)); what is
+left of them is for the jitter buffers on both ways."""
 
 
 def policy_of(dialplan: Dialplan) -> CallPolicy:
@@ -219,6 +219,10 @@ class CallRunner:
         """Learn that a session or a spare stands, or is gone."""
         self._feed(news)
 
+    def on_oddity(self, kind: str) -> None:
+        """Put down that the session sends what is no event of its dialect."""
+        self.record.event(kind)
+
     def on_uplink(self, added_ns: int) -> None:
         """Take what we added to the delay of caller audio."""
         self._services.metrics.media.added_latency(self._route.arm.name, Path.UPLINK, added_ns)
@@ -265,6 +269,7 @@ class CallRunner:
 
     def _play_filler(self, effect: PlayFiller) -> None:
         if self._line is not None:
+            self.record.event("filler")
             audio = filler_audio(pause=effect.pause)
             self._services.pump.play(self._line.row, FILLER_ITEM, 0, audio)
 

@@ -5,7 +5,7 @@ the bridge keeps them, and published in seconds. Recording takes a few microseco
 blocks; everything runs in the loop's thread.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -463,9 +463,9 @@ class Metrics:
         """Observe how late a tick ran."""
         self._loop_lag.observe(late_ns / NS_PER_S)
 
-    def set_tasks(self, tasks: int) -> None:
-        """Say how many tasks the loop has: what grows from call to call is a leak."""
-        self._tasks.set(tasks)
+    def watch_tasks(self, count: Callable[[], int]) -> None:
+        """Count the loop's tasks at each scrape: what grows from call to call is a leak."""
+        self._tasks.set_function(count)
 
     def render_parts(self) -> Iterator[bytes]:
         """Yield the text exposition format, family by family.

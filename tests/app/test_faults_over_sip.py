@@ -65,6 +65,7 @@ FAULTS = [
     Fault(
         "stall mid-audio, for ever",
         ({**MID_AUDIO, "kind": "stall", "ms": 60_000},),
+        cuts_off=True,
         lost=("stalled",),
         tells=("filler",),
     ),
@@ -73,16 +74,17 @@ FAULTS = [
         "drop at connect, ringing",
         ({**AT_CONNECT, "kind": "drop", "times": 2},),
         early=True,
-        lost=("close_1006",) * 2,
+        lost=("handshake",) * 2,
     ),
     Fault(
         "drop at connect, in the call",
         (DROP_MID_AUDIO, {**AT_CONNECT, "kind": "drop", "times": 2}),
-        lost=("close_1006",) * 3,
+        cuts_off=True,
+        lost=("close_1006", "handshake", "handshake"),
     ),
     Fault("drop in the caller's speech", ({"at": "speech", "kind": "drop"},), lost=("close_1006",)),
     Fault("drop in a turn", ({**AT_TURN, "kind": "drop"},), lost=("close_1006",)),
-    Fault("drop mid-audio", (DROP_MID_AUDIO,), lost=("close_1006",)),
+    Fault("drop mid-audio", (DROP_MID_AUDIO,), cuts_off=True, lost=("close_1006",)),
     Fault("slow deltas", ({**ALL_AUDIO, "kind": "stall", "ms": 130},)),
     Fault(
         "duplicates",
@@ -139,6 +141,7 @@ FAULTS = [
             {**MID_AUDIO, "kind": "error", "code": "session_expired"},
             close_with(1001),
         ),
+        cuts_off=True,
         lost=("session_expired",),
     ),
     Fault(
@@ -184,6 +187,7 @@ async def place_all(chosen: Iterable[str], directory: Path, redis_url: str) -> d
             here.mkdir()
             running = lane(here, redis_url, calls, lifetime_s)
             each: Lane = await asyncio.to_thread(stack.enter_context, running)
+            await each.rest()
             while queues[lifetime_s]:
                 case = queues[lifetime_s].popleft()
                 outcomes[case] = await each.run(*CASES[case])

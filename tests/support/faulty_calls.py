@@ -47,7 +47,10 @@ RESPONSE_TIMEOUT_S = 2.5
 """How long an answer may stand still in these calls (a dialplan's default is 10 s)."""
 
 _SECRET = "for-tests"
+_VOICE, _WORDS_PER_MINUTE = "en-us+f3", 165
 _MODELS = {"ga": "gpt-realtime", "beta": "gpt-4o-realtime-preview"}
+_QUIET_MS = 250
+"""Longer than the gateway gathers writes to Redis."""
 _PATIENCE_S = 45.0
 """More than a token's renewal or a call's whole budget of reconnects takes."""
 
@@ -63,6 +66,7 @@ class Fault:
         lifetime_s: of sessions, for the lane that has such.
         awaits: what must have happened before the second question.
         falls_back: the call ends with the fallback; else the talk goes on.
+        cuts_off: the first question's answer may be lost; else it is given all the same.
         lost: codes of the `session_lost` events in Redis, in order.
         tells: kinds of other events that Redis must have.
         redis_is_quiet: Redis must have no events but those of an unspoilt talk.
@@ -76,6 +80,7 @@ class Fault:
     lifetime_s: float | None = None
     awaits: str = ""
     falls_back: bool = False
+    cuts_off: bool = False
     lost: tuple[str, ...] = ()
     tells: tuple[str, ...] = ()
     redis_is_quiet: bool = False
@@ -164,17 +169,19 @@ class Lane:
         self.simulator = simulator
         self.calls = calls
         self._process = psutil.Process(gateway.process.pid)
+        self._at_rest: Held | None = None
 
     async def run(self, fault: Fault, dialect: str) -> Outcome:
         """Place a call, spoil it, and judge what became of it. Raises nothing."""
         outcome = Outcome(fault, dialect)
         try:
-            before = await self._at_rest()
             await self._place(outcome)
-            await self._look_for_leaks(before, outcome)
+            await self._look_for_leaks(outcome)
         except Exception as error:  # noqa: BLE001 - the other calls of the lane are to be placed
             outcome.problems.append(f"{type(error).__name__}: {error}")
             outcome.problems.append(self.gateway.process.stderr[-3000:])
+        finally:
+            await self.simulator.struck()
         return outcome
 
     async def held(self) -> Held:
@@ -229,28 +236,26 @@ class Lane:
         connections = self.simulator.connections
         if connections != 1:
             outcome.problems.append(f"{connections} connections to the simulator in the call")
-        if not await talk.heard(SECOND):
-            outcome.problems.append("the second question's answer was not heard")
+        if (heard := await talk.heard()) != [ANSWERS[SECOND]]:
+            outcome.problems.append(f"heard, to the second question: {heard}")
 
     async def _rotation_failed(self) -> bool:
         metrics = await self.gateway.metrics()
         return metrics.value("bridge_token_rotations_total", result="failed") > 0
 
-    async def _at_rest(self) -> Held:
-        """Look up what is held, once that doesn't change any more (the gateway counts its tasks
-        once a second).
-        """
+    async def rest(self) -> None:
+        """Remember what is held without calls."""
         held = [await self.held()]
 
         async def steady() -> bool:
             held.append(await self.held())
-            return held[-1] == held[-2] and held[-1].gateway_tasks > 0
+            return held[-3:] == held[-1:] * 3
 
         await wait_until(steady, 10.0, "the gateway did not come to rest")
-        return held[-1]
+        self._at_rest = held[-1]
 
-    async def _look_for_leaks(self, before: Held, outcome: Outcome) -> None:
-        after = before
+    async def _look_for_leaks(self, outcome: Outcome) -> None:
+        before, after = self._at_rest, None
 
         async def as_before() -> bool:
             nonlocal after
@@ -261,6 +266,7 @@ class Lane:
             await wait_until(as_before, 10.0)
         except AssertionError:
             outcome.problems.append(f"left behind: {after}, was {before}")
+            self._at_rest = after  # the next call is to be judged by its own leaks
 
 
 class Stream:
@@ -280,9 +286,13 @@ class Stream:
         """
         async with asyncio.timeout(_PATIENCE_S):
             while not self.told or not condition(self.told):
-                news = await self._calls.reader.events(self._call_id, self._seen, block_ms=1000)
-                for self._seen, fields in news:
-                    self.told.append(fields)
+                await self.read_on()
+
+    async def read_on(self) -> None:
+        """Wait for more, for a while, and read it."""
+        news = await self._calls.reader.events(self._call_id, self._seen, block_ms=_QUIET_MS)
+        for self._seen, fields in news:
+            self.told.append(fields)
 
 
 @dataclass(slots=True)
@@ -325,21 +335,26 @@ class Talk:
             phases = [each["new"] for each in since if each["kind"] == "phase"]
             return any(whole_turn(each) for each in since) and phases[-1] == "listening"
 
-        await self.stream.until(answered)
+        while True:
+            await self.stream.until(answered)
+            told = len(self.stream.told)
+            await self.stream.read_on()
+            if len(self.stream.told) == told:  # no phase that was only passed through
+                return
 
     async def until_hung_up(self) -> None:
         """Wait for the gateway's BYE."""
         await wait_until(self.caller.ended.is_set, _PATIENCE_S, "no BYE came")
         self.owed[-1].in_vain = True
 
-    async def heard(self, question: str) -> bool:
-        """Listen, with a recogniser, whether a question was answered aright, to the last word."""
+    async def heard(self) -> list[str | None]:
+        """Return what a recogniser hears of the agent since the last question."""
         since_ns = self.owed[-1].since_ns
         # A jitter buffer's work: in order, and nothing twice.
         packets = {each.sequence: each for each in self.caller.heard if each.arrived_ns > since_ns}
         samples = np.concatenate([each.samples for each in packets.values()])
         pieces = await asyncio.to_thread(_recognizer().hear_all, samples, 8_000)
-        return [each.text for each in pieces] == [ANSWERS[question]]
+        return [each.text for each in pieces]
 
     def longest_silence_ms(self) -> float:
         """Return the longest time without a sound in which the agent owed something."""
@@ -379,6 +394,14 @@ def judge(
         yield f"Redis tells nothing of {missing}"
     if fault.redis_is_quiet and (more := kinds - {"phase", "turn", "ended"}):
         yield f"Redis tells of {more}"
+    spoken_turns = [each for each in told if whole_turn(each)]
+    texts = [each["text"] for each in spoken_turns]
+    if not fault.falls_back:
+        if not fault.cuts_off and ANSWERS[FIRST] not in texts:
+            yield f"the first question was not answered, but: {texts}"
+        heard_ms, whole_ms = int(spoken_turns[-1]["heard_ms"]), said_ms(ANSWERS[SECOND])
+        if abs(heard_ms - whole_ms) > 100:
+            yield f"{heard_ms} ms of the second answer were heard, which has {whole_ms} ms"
     restored = sum(each["kind"] == "session_restored" for each in told)
     if fault.lost and not fault.falls_back and not restored and not fault.early:
         yield "Redis does not tell that the session was got back"
@@ -416,6 +439,12 @@ def spoken(sentence: str) -> npt.NDArray[np.int16]:
 
 
 @cache
+def said_ms(answer: str) -> int:
+    """Return how long the agent takes to say something."""
+    return len(Synthesizer(_VOICE, _WORDS_PER_MINUTE).say(answer)) // 24
+
+
+@cache
 def _recognizer() -> Recognizer:
     return Recognizer([*ANSWERS.values(), PARDON])
 
@@ -433,6 +462,8 @@ def lane(
         "name": "faulty",
         "greeting": "Hello.",
         "fallback": PARDON,
+        "voice": _VOICE,
+        "words_per_minute": _WORDS_PER_MINUTE,
         "rules": [{"hears": [asked], "say": answer} for asked, answer in ANSWERS.items()],
     }
     if lifetime_s is not None:

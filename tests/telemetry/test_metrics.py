@@ -101,7 +101,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.set_arm("a", dialect="ga", url="wss://u:pw@h:1/v1/realtime?k=secret", model="m")
     metrics.config_loaded(NS_PER_S)
     metrics.loop_lag(1)
-    metrics.set_tasks(1)
+    metrics.watch_tasks(lambda: 1)
     calls = metrics.calls
     calls.set_limit(4)
     calls.offered(route="r", arm="a")
