@@ -63,7 +63,12 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
 
 def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     """Give audio of the active response to the playout; any other is late and dropped."""
-    response = call.session.responses.active
+    responses = call.session.responses
+    if responses.running is None and responses.awaited:
+        # What announced it was lost or comes late; a finished one does not come back by this.
+        created = ResponseCreated(event.response_id)
+        yield from on_response_created(call, created, now_ns)
+    response = responses.active
     if response is None or response.response_id != event.response_id or not event.audio:
         return
     if call.filler_wanted or call.filling:

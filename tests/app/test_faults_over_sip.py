@@ -15,7 +15,17 @@ import pytest
 
 from bridge.store.local import LocalRedis
 from tests.app.conftest import TABLE
-from tests.support.faulty_calls import Fault, Lane, Outcome, Spec, lane
+from tests.support.faulty_calls import (
+    ANSWERS,
+    SECOND,
+    Fault,
+    Lane,
+    Outcome,
+    Spec,
+    lane,
+    rehearse,
+    understood,
+)
 from tests.support.gateways import CallsInRedis
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.timeout(400)]
@@ -155,7 +165,8 @@ FAULTS = [
     *(
         Fault(
             f"close {code}",
-            ({**MID_AUDIO, "kind": "close", "code": code},),
+            (close_with(code),),
+            cuts_off=True,
             lost=(f"close_{code}",),
         )
         for code in (1000, 1011, 4999)
@@ -180,6 +191,7 @@ async def place_all(chosen: Iterable[str], directory: Path, redis_url: str) -> d
         fault, _ = CASES[case]
         queues[fault.lifetime_s].append(case)
     outcomes: dict[str, Outcome] = {}
+    rehearse()
 
     async def place(number: int, lifetime_s: float | None) -> None:
         with ExitStack() as stack:
@@ -220,3 +232,5 @@ def test_fault_in_a_live_call(case: str, outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes[case]
     assert not outcome.problems, "\n".join(outcome.problems)
     assert outcome.silence_ms < DEAD_AIR_MS
+    if outcome.last_answer is not None:
+        assert understood(outcome.last_answer) == [ANSWERS[SECOND]]
