@@ -173,14 +173,11 @@ class CallCore:
         if call.stage is Stage.CLOSED:
             return []
         # Only server events carry an event_id, and not all of those (`protocol.md` section 3).
-        event_id = getattr(event, "event_id", None)
-        call.last_event_id = event_id or call.last_event_id
+        call.last_event_id = getattr(event, "event_id", None) or call.last_event_id
         kind = type(event)
         if kind in _SERVER_EVENTS and call.stage is Stage.TALKING:
             if call.lost and (kind in TALK or kind is events.ErrorReported):
                 return [TransitionRefused(call.turns.state, _word(kind))]
-            if call.session.is_repeated(event_id):
-                return []
             call.log.feed(event)  # type: ignore[arg-type]  # its type is one of the union's
         if kind in IGNORED:
             return []

@@ -71,6 +71,8 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     response = responses.active
     if response is None or response.response_id != event.response_id or not event.audio:
         return
+    if call.session.is_repeated(event.event_id, event.audio):
+        return
     if call.filler_wanted or call.filling:
         yield from stop_filler(call)
     call.agent_audio_seq += 1
@@ -94,7 +96,8 @@ def on_audio_done(call: CallState, event: AudioDone, now_ns: int) -> Effects:
 
 def on_transcript_delta(call: CallState, event: TranscriptDelta, now_ns: int) -> Effects:
     """Add to what the agent says; reported when done, or when cut."""
-    if call.session.responses.active_is(event.response_id):
+    repeated = call.session.is_repeated(event.event_id, event.delta)
+    if call.session.responses.active_is(event.response_id) and not repeated:
         texts = call.transcript.item(event.item_id, event.response_id).texts
         texts[event.content_index] = texts.get(event.content_index, "") + event.delta
     yield from ()

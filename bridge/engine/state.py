@@ -34,8 +34,8 @@ from bridge.realtime.session_config import ResponseConfig
 Effects = Iterator[Effect]
 """What a handler gives."""
 
-_RECENT_EVENTS = 64
-"""Event ids remembered, to tell a repeated event from the next one."""
+_RECENT_DELTAS = 32
+"""Deltas remembered, to tell a repeated one from the next one."""
 
 
 class Stage(enum.Enum):
@@ -132,7 +132,7 @@ class SessionState:
     Attributes:
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_clock: marks of the agent turn that was not heard yet.
-        recent: ids of its latest events.
+        recent: ids of its latest deltas, and what they brought.
     """
 
     responses: ResponseBook = field(default_factory=ResponseBook)
@@ -141,14 +141,17 @@ class SessionState:
     input_clock: InputClock | None = None
     turn_clock: TurnClock | None = None
     waiting_since_ns: int | None = None
-    recent: deque[str] = field(default_factory=lambda: deque(maxlen=_RECENT_EVENTS))
+    recent: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=_RECENT_DELTAS))
 
-    def is_repeated(self, event_id: str | None) -> bool:
-        """Say whether an event came before; some have no id (`protocol.md` section 3)."""
+    def is_repeated(self, event_id: str | None, delta: bytes | str) -> bool:
+        """Say whether a delta came before; the id alone would trust a server's numbering too much,
+        and that of a compatible one may be careless.
+        """
         if event_id is None:
             return False
-        known = event_id in self.recent
-        self.recent.append(event_id)
+        key = (event_id, hash(delta))
+        known = key in self.recent
+        self.recent.append(key)
         return known
 
 
