@@ -79,7 +79,7 @@ class Gateway:
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
         self._dialplans = dialplans
-        table = load_models()
+        self._models = table = load_models()
         self._arms = make_arms(settings.arms, keys, table, clock, self.metrics.upstream.rotated)
         self._routes = {
             dialplan.name: make_route(
@@ -149,6 +149,7 @@ class Gateway:
             append_ms=settings.media.append_ms,
             recordings_dir=settings.media.recordings_dir,
             now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
+            models=self._models,
         )
         self._publish()
         store.report_node(capacity=self._max_calls, draining=False)

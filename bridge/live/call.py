@@ -57,8 +57,9 @@ from bridge.engine.inputs import (
 from bridge.engine.policy import CallPolicy
 from bridge.errors import BridgeError, UpstreamError
 from bridge.live.filler import FILLER_ITEM, filler_audio
-from bridge.live.record import CallRecord, CallSummary
+from bridge.live.record import CallRecord
 from bridge.live.services import Route, Services
+from bridge.live.summary import CallSummary
 from bridge.live.upstream import SessionNews, Upstream
 from bridge.realtime.events import ResponseDone, ServerEvent
 from bridge.routing.models import Dialplan
@@ -337,8 +338,8 @@ class CallRunner:
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
             self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
-        path = self._services.recordings_dir / f"{self._leg.call_id}.json"
+        directory = self._services.recordings_dir
         try:
-            await asyncio.to_thread(self.record.write, path)
+            await asyncio.to_thread(self.record.write, directory)
         except OSError as error:
-            log.error("record_not_written", path=str(path), error=error.strerror)
+            log.error("record_not_written", directory=str(directory), error=error.strerror)

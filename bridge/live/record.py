@@ -4,9 +4,7 @@ One door for what is only to be told: log lines, metrics, the call's hash and ev
 and the JSON record that lies beside the recording.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,6 @@ from bridge.engine.effects import (
     PhaseChanged,
     SessionLost,
     SessionRestored,
-    Speaker,
     StateChanged,
     TransitionRefused,
     TurnMeasured,
@@ -29,55 +26,17 @@ from bridge.engine.effects import (
     UpstreamErrorSeen,
 )
 from bridge.live.services import Route, Services
+from bridge.live.summary import CallSummary, LostSession, Turn, write_files
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
-from bridge.telemetry.labels import By, InterruptionKind, Modality, Stage, TokenKind
+from bridge.telemetry.costs import cost_usd, tokens_of
+from bridge.telemetry.labels import By, Direction, InterruptionKind, Stage
+from bridge.telemetry.metrics import RtpSummary
+from bridge.telemetry.quality import estimated_mos
 from bridge.telephony.leg import Leg
+from bridge.telephony.rtp_stats import RtpDirection
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Turn:
-    """One line of the conversation."""
-
-    speaker: Speaker
-    text: str
-    latency_ms: int | None = None
-    heard_ms: int | None = None
-    interrupted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LostSession:
-    """One failure of the call's session, classified."""
-
-    at_ms: int
-    code: str
-    layer: str
-    fault: str
-    cure: str
-
-
-@dataclass(slots=True)
-class CallSummary:
-    """What the JSON record holds."""
-
-    call_id: str
-    route: str
-    arm: str
-    dialect: str
-    called: str
-    codec: str = ""
-    outcome: str = ""
-    fault: str = ""
-    reason: str = ""
-    duration_ms: int = 0
-    turns: list[Turn] = field(default_factory=list)
-    interruptions: int = 0
-    recording: str | None = None
-    failures: list[LostSession] = field(default_factory=list)
-    events_ms: list[tuple[int, str]] = field(default_factory=list)
 
 
 class CallRecord:
@@ -94,6 +53,8 @@ class CallRecord:
             arm=route.arm.name,
             dialect=route.arm.dialect.name,
             called=leg.called,
+            model=route.choices[0].endpoint.model,
+            caller=leg.from_uri,
         )
         self._leg = leg
         self._arm = route.arm.name
@@ -123,6 +84,7 @@ class CallRecord:
         """Open the call's state in Redis and count it."""
         summary, leg = self.summary, self._leg
         self._services.metrics.calls.offered(route=summary.route, arm=self._arm)
+        summary.started_at_ms = self._services.now_wall_ms()
         self._services.store.begin(
             leg.call_id,
             {
@@ -131,6 +93,7 @@ class CallRecord:
                 "dialect": summary.dialect,
                 "model": self._model,
                 "phase": "idle",
+                "started_at": summary.started_at_ms,
                 "from": leg.from_uri,
                 "to": leg.to_uri,
             },
@@ -143,9 +106,8 @@ class CallRecord:
         calls = self._services.metrics.calls
         calls.answered(route=self.summary.route, arm=self._arm, setup_ns=setup_ns)
         self.summary.codec = self._leg.codec
-        self._services.store.update(
-            self._leg.call_id, {"answered_at": self._services.now_wall_ms()}
-        )
+        self.summary.answered_at_ms = self._services.now_wall_ms()
+        self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
 
     def tell(self, effect: Effect) -> None:
@@ -154,20 +116,10 @@ class CallRecord:
 
     def usage(self, usage: Usage) -> None:
         """Count what a response was billed."""
-        tokens = self._services.metrics.upstream.tokens
-        counts = (
-            (TokenKind.IN, Modality.TEXT, usage.input_text - usage.cached_text),
-            (TokenKind.IN, Modality.AUDIO, usage.input_audio - usage.cached_audio),
-            (TokenKind.IN, Modality.IMAGE, usage.input_image - usage.cached_image),
-            (TokenKind.CACHED, Modality.TEXT, usage.cached_text),
-            (TokenKind.CACHED, Modality.AUDIO, usage.cached_audio),
-            (TokenKind.CACHED, Modality.IMAGE, usage.cached_image),
-            (TokenKind.OUT, Modality.TEXT, usage.output_text),
-            (TokenKind.OUT, Modality.AUDIO, usage.output_audio),
-        )
-        for kind, modality, count in counts:
-            if count > 0:
-                tokens(self._arm, kind, modality, count)
+        tokens = tokens_of(usage)
+        self.summary.tokens.update(tokens)
+        for (kind, modality), count in tokens.items():
+            self._services.metrics.upstream.tokens(self._arm, kind, modality, count)
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream and to the timeline of its record."""
@@ -179,8 +131,11 @@ class CallRecord:
         summary = self.summary
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
+        summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
+        summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
+        self._take_rtp()
         self._services.metrics.calls.ended(
             route=summary.route,
             arm=self._arm,
@@ -189,19 +144,43 @@ class CallRecord:
             fault=effect.fault,
             duration_ns=duration_ns,
         )
-        self.event("ended", {"outcome": summary.outcome, "reason": effect.reason})
+        ended = {"outcome": summary.outcome, "reason": effect.reason, **summary.figures()}
+        self.event("ended", ended)
         self._services.store.end(
-            self._leg.call_id, {"outcome": summary.outcome, "fault": summary.fault}
+            self._leg.call_id,
+            {
+                "outcome": summary.outcome,
+                "fault": summary.fault,
+                "ended_at": summary.ended_at_ms,
+            },
         )
         log.info("call_ended", outcome=summary.outcome, fault=summary.fault, reason=effect.reason)
 
-    def write(self, path: Path) -> None:
-        """Write the JSON record, whole or not at all. Blocks: call it in a worker thread."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self.summary), indent=2, ensure_ascii=False)
-        unfinished = path.with_suffix(".json.part")
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(path)
+    def write(self, directory: Path) -> None:
+        """Write the call's files. Blocks: call it in a worker thread.
+
+        Raises:
+            OSError: one could not be written.
+        """
+        write_files(self.summary, directory)
+
+    def _take_rtp(self) -> None:
+        """Sum up the RTP of the call, which is over."""
+        rtp = self._leg.rtp
+        if rtp is None:
+            return
+        media = self._services.metrics.media
+        for direction, figures in ((Direction.IN, rtp.received), (Direction.OUT, rtp.sent)):
+            mos = _mos(figures, rtp.one_way_ms)
+            self.summary.mos[direction.value] = mos
+            media.rtp_ended(
+                RtpSummary(
+                    direction, figures.packets, figures.lost, figures.late, figures.jitter_ns, mos
+                )
+            )
+        if self.summary.answered_at_ms is not None and rtp.is_one_way:
+            media.one_way_audio(self._arm)
+            self.event("one_way_audio")
 
     def _elapsed_ms(self) -> int:
         return (self._services.clock.now_ns() - self._begun_ns) // NS_PER_MS
@@ -247,6 +226,15 @@ class CallRecord:
             turns.responded(self._arm, effect.total_ns)
         if effect.greeting_ns is not None:
             turns.greeted(self._arm, effect.greeting_ns)
+        spans_ns = {**effect.stages_ns, "total": effect.total_ns, "greeting": effect.greeting_ns}
+        self.event(
+            "measured",
+            {
+                f"{name}_ms": span_ns // NS_PER_MS
+                for name, span_ns in spans_ns.items()
+                if span_ns is not None
+            },
+        )
 
     def _on_interrupted(self, effect: Interrupted) -> None:
         if effect.item_id is None:
@@ -305,3 +293,11 @@ class CallRecord:
         self._services.metrics.upstream.gave_up(self._arm, effect.reason)
         self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)
+
+
+def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:
+    """Estimate a direction's MOS; None where nothing is known of it."""
+    expected = figures.packets + figures.lost
+    if not expected:
+        return None
+    return round(estimated_mos((figures.lost + figures.late) / expected, one_way_ms), 2)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.clock import Clock
+from bridge.config.models import ModelTable
 from bridge.config.settings import SessionSettings
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
@@ -69,6 +70,7 @@ class Services:
     Attributes:
         append_ms: caller audio in one append.
         recordings_dir: where recordings and call records go.
+        models: for the prices.
     """
 
     clock: Clock
@@ -79,3 +81,4 @@ class Services:
     append_ms: int
     recordings_dir: Path
     now_wall_ms: Callable[[], int]
+    models: ModelTable

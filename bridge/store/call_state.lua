@@ -1,13 +1,13 @@
 -- Applies one call's coalesced writes in one step.
 --
--- KEYS  call hash, events stream, active set
+-- KEYS  call hash, events stream, active set, ended set
 -- ARGV  call_id, "1" if the pairs are the whole state, "1" if they end the call,
 --       start time in ms, seconds to keep an ended call, then field, value, field, value...
 --
 -- Returns 0, having done nothing, if Redis no longer has the call and the pairs are only a part of
 -- it (the caller then sends the whole state); otherwise 1.
 
-local call, events, active = KEYS[1], KEYS[2], KEYS[3]
+local call, events, active, ended_calls = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local call_id, whole, ending = ARGV[1], ARGV[2] == '1', ARGV[3] == '1'
 local FIRST_PAIR = 6
 local GROWING = {last_user_audio_seq = true, last_agent_audio_seq = true, updated_at = true}
@@ -41,6 +41,9 @@ end
 
 if ending or ended then
   redis.call('ZREM', active, call_id)
+  local ended_at = redis.call('HGET', call, 'ended_at')
+  redis.call('ZADD', ended_calls, ended_at, call_id)
+  redis.call('ZREMRANGEBYSCORE', ended_calls, '-inf', ended_at - ARGV[5] * 1000)
   for _, key in ipairs({call, events}) do
     if redis.call('TTL', key) == -1 then
       redis.call('EXPIRE', key, ARGV[5])

@@ -41,6 +41,11 @@ class Keys:
         """The sorted set of calls that have not ended, by start time."""
         return f"{self.prefix}calls:active"
 
+    @property
+    def ended(self) -> str:
+        """The sorted set of calls that have ended and are kept, by the time of their end."""
+        return f"{self.prefix}calls:ended"
+
     def node(self, node_id: str) -> str:
         """Return the hash of a node's heartbeat."""
         return f"{self.prefix}node:{node_id}"

@@ -1,12 +1,12 @@
 -- Ends one active call whose node is gone. Running it twice changes nothing.
 --
--- KEYS  call hash, events stream, active set, heartbeat of the call's node
+-- KEYS  call hash, events stream, active set, heartbeat of the call's node, ended set
 -- ARGV  call_id, "1" if the caller knows that the node has lost the call, now in ms,
 --       seconds to keep an ended call
 --
 -- Returns 1 if the call was ended here, otherwise 0.
 
-local call, events, active, node = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local call, events, active, node, ended_calls = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 if ARGV[2] == '0' and redis.call('EXISTS', node) == 1 then
   return 0
@@ -17,6 +17,7 @@ if redis.call('EXISTS', call) == 0 or redis.call('HEXISTS', call, 'ended_at') ==
 end
 redis.call('HSET', call, 'phase', 'ended', 'outcome', 'node_lost', 'fault', 'bridge',
            'ended_at', ARGV[3], 'updated_at', ARGV[3])
+redis.call('ZADD', ended_calls, ARGV[3], ARGV[1])
 redis.call('EXPIRE', call, ARGV[4])
 redis.call('EXPIRE', events, ARGV[4])
 return 1

@@ -105,7 +105,13 @@ class NodeRegistry:
         call = self._keys.call(call_id)
         node = await self._link.ask(["HGET", call, "node"])
         known_lost = node is None or node == self._node_id
-        keys = [call, self._keys.events(call_id), self._keys.active, self._keys.node(str(node))]
+        keys = [
+            call,
+            self._keys.events(call_id),
+            self._keys.active,
+            self._keys.node(str(node)),
+            self._keys.ended,
+        ]
         arguments = (call_id, int(known_lost), self._now_ms(), self._expire_s)
         ended = await self._link.ask(("EVAL", _NODE_LOST, len(keys), *keys, *arguments))
         return int(ended == 1)

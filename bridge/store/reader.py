@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection
 
 from bridge.config.settings import RedisSettings
-from bridge.store.client import RedisLink, Reply
+from bridge.store.client import RedisLink, Refused, Reply
 from bridge.store.keys import Keys
 
 MAX_BLOCK_MS = 5_000
@@ -42,6 +42,20 @@ class CallReader:
     async def active(self) -> list[str]:
         """Return the calls that have begun and not ended, the oldest first."""
         return _texts(await self._link.ask(["ZRANGE", self._keys.active, 0, -1]))
+
+    async def ended(self, most: int) -> list[str]:
+        """Return the calls that have ended and are still kept, the latest first."""
+        return _texts(await self._link.ask(["ZREVRANGE", self._keys.ended, 0, most - 1]))
+
+    async def calls(self, call_ids: Collection[str]) -> list[dict[str, str]]:
+        """Return the fields of several calls in one round trip; without those that are gone."""
+        if not call_ids:
+            return []
+        replies = await self._link.ask_all(
+            [["HGETALL", self._keys.call(call_id)] for call_id in call_ids]
+        )
+        found = (_pairs(reply) for reply in replies if not isinstance(reply, Refused))
+        return [fields for fields in found if fields]
 
     async def call(self, call_id: str) -> dict[str, str] | None:
         """Return the fields of a call (`keys.CALL_FIELDS`), None if Redis has none such."""

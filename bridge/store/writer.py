@@ -116,7 +116,8 @@ class StateWriter:
 
     def _state_command(self, state: StateWrite) -> Command:
         call_id = state.record.call_id
-        keys = (self._keys.call(call_id), self._keys.events(call_id), self._keys.active)
+        call, events = self._keys.call(call_id), self._keys.events(call_id)
+        keys = (call, events, self._keys.active, self._keys.ended)
         flags = (int(state.whole), int(state.ending), state.record.started_ms)
         expire_s = self._settings.expire_after_end_s
         return ("EVALSHA", _SCRIPT_SHA, len(keys), *keys, call_id, *flags, expire_s, *state.pairs)

@@ -16,6 +16,7 @@ import structlog
 from bridge.errors import TelephonyError
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import MediaPorts
+from bridge.telephony.rtp_stats import RtpStats, add, read_rtp
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -69,6 +70,7 @@ class Leg:
 
     Attributes:
         called: user part of the Request-URI (inbound) or of the dialled URI.
+        rtp: figures of its RTP up to the end of its last stream; None where there was none.
         row: its row in the rings, from the first media until it ends; None before and after.
         last_code: last SIP status of the INVITE.
         ended_by_far_end: who sent BYE or CANCEL, or refused.
@@ -84,6 +86,7 @@ class Leg:
         self.state = LegState.INCOMING
         self.held = False
         self.row: int | None = None
+        self.rtp: RtpStats | None = None
         self.last_code = 0
         self.ended_by_far_end = True
         self.listener: LegListener = _Deaf()
@@ -227,6 +230,14 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             log.exception("call_media_failed", call_id=self._leg.call_id)
             with contextlib.suppress(TelephonyError):
                 self._leg.reject(500, "Media Failed")  # rather than dead air
+
+    def onStreamDestroyed(self, prm: Any) -> None:
+        """Keep the figures of a stream's RTP; a re-INVITE may bring another stream."""
+        try:
+            with contextlib.suppress(pj.Error):  # a stream that never ran has none
+                self._leg.rtp = add(self._leg.rtp, read_rtp(self, int(prm.streamIdx)))
+        except Exception:
+            log.exception("rtp_figures_failed", call_id=self._leg.call_id)
 
     def onDtmfDigit(self, prm: Any) -> None:
         """Pass a digit on."""

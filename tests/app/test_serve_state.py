@@ -1,5 +1,6 @@
 """What a gateway tells about a real conversation: Redis, `/metrics`, the record, the recording."""
 
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -96,7 +97,27 @@ async def test_a_conversation_is_told_everywhere(
     assert [piece.text for piece in hears.hear_all(samples[:, 0], rate_hz)] == [QUESTION]
     assert [piece.text for piece in hears.hear_all(samples[:, 1], rate_hz)] == [ANSWER]
 
+    # The figures beside it: a file for reports, a line a call, the last event in Redis.
+    figures = json.loads((gateway.recordings / "metrics" / f"session_{call_id}.json").read_text())
+    assert figures["average_response_latency"] == record["turns"][1]["latency_ms"] / 1000
+    assert figures["tokens"]["in"]["audio"] > 0
+    assert figures["tokens"]["out"]["audio"] > 0
+    assert figures["estimated_cost"] > 0
+    assert figures["function_success_rate"] is None  # no tool was called
+    assert (figures["turns"], figures["interruptions"]) == (2, 0)
+    assert figures["estimated_mos"]["in"] > 4.2
+    [line] = (gateway.recordings / "calls.jsonl").read_text().splitlines()
+    detail = json.loads(line)
+    assert detail["call_id"] == call_id
+    assert detail["started_at"] < detail["answered_at"] < detail["ended_at"]
+    assert detail["talk_ms"] == talked_ms
+    assert events[-1]["cost_usd"] == f"{record['cost_usd']:.6f}" == detail["cost_usd"]
+
     # Metrics.
+    assert metrics.value("bridge_rtp_packets_total", direction="in") > 100
+    assert metrics.value("bridge_rtp_lost_packets_total") == 0
+    assert metrics.value("bridge_call_mos_count", direction="in") == 1
+    assert metrics.value("bridge_one_way_audio_calls_total") == 0
     for name in ("calls_offered_total", "calls_answered_total"):
         assert metrics.value(f"bridge_{name}", route="test", arm="local") == 1
     ended = {"outcome": "completed", "reason": "caller_hung_up", "fault": "none"}

@@ -14,7 +14,7 @@ from aiohttp import web
 from bridge.app.gateway import Gateway
 from bridge.config.settings import RedisSettings
 from bridge.live.call import CallRunner
-from bridge.live.record import CallSummary
+from bridge.live.summary import CallSummary
 from bridge.store.local import LocalRedis
 from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway

@@ -1,0 +1,196 @@
+"""`bridge calls`: what the calls of every node did and do, as Redis has it."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bridge.cli.calls_show import CallStory, print_story
+from bridge.cli.errors import exits_cleanly
+from bridge.cli.running import run
+from bridge.config.loading import load_settings
+from bridge.config.settings import RedisSettings
+from bridge.errors import ConfigError
+from bridge.store.reader import CallReader
+
+_FOLLOW_MS = 1000
+_LOOK_S = 0.5
+_PIPE_CHARS = 160
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _from_redis(command: F) -> F:
+    """Add the options that say which Redis is read."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    command = click.option("--redis", "url", help="Redis URL; else that of the settings.")(command)
+    return click.option(
+        "--config", type=click.Path(path_type=Path), help="YAML settings with redis.url."
+    )(command)
+
+
+@click.group()
+def calls() -> None:
+    """List, show and follow calls, of every node that shares a Redis.
+
+    \b
+    bridge calls list                  calls now, then the latest that ended
+    bridge calls show CALL_ID          one call: conversation, waterfall, timeline
+    bridge calls tail                  what happens, as it happens
+
+    The Redis is --redis, BRIDGE_REDIS_URL or redis.url of --config. Transcripts are redacted.
+    """
+
+
+@calls.command("list")
+@click.option("--active", is_flag=True, help="Only calls that go on.")
+@click.option("--limit", default=20, show_default=True, help="Ended calls at most.")
+@_from_redis
+@exits_cleanly
+def list_calls(
+    active: bool, limit: int, config: Path | None, url: str | None, as_json: bool
+) -> None:
+    """List the calls that go on, and the latest that ended."""
+    found = run(_list(_reader(config, url), 0 if active else limit))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    else:
+        _print_calls(found)
+
+
+@calls.command("show")
+@click.argument("call_id")
+@_from_redis
+@exits_cleanly
+def show_call(call_id: str, config: Path | None, url: str | None, as_json: bool) -> None:
+    """Show one call: how it ended, what was said, where each turn's time went, what happened.
+
+    CALL_ID is as `bridge calls list` prints it; the beginning will do.
+    """
+    story = run(_story(_reader(config, url), call_id))
+    if as_json:
+        click.echo(json.dumps(story.as_json(), indent=2))
+    else:
+        print_story(story, Console())
+
+
+@calls.command("tail")
+@click.argument("call_id", required=False)
+@_from_redis
+@exits_cleanly
+def tail_calls(call_id: str | None, config: Path | None, url: str | None, as_json: bool) -> None:
+    """Follow what happens in a call, or in all of them, until Ctrl-C.
+
+    With CALL_ID it ends when the call does.
+    """
+    run(_tail(_reader(config, url), call_id, as_json=as_json))
+
+
+def _reader(config: Path | None, url: str | None) -> CallReader:
+    settings = load_settings(config, os.environ).redis
+    address = url or settings.url
+    if address is None:
+        raise ConfigError(
+            "no Redis is named, and a gateway without one keeps its own",
+            remedy="pass --redis, or set BRIDGE_REDIS_URL to the one that the gateway uses",
+        )
+    return CallReader(RedisSettings(prefix=settings.prefix), address)
+
+
+async def _list(reader: CallReader, ended: int) -> list[dict[str, str]]:
+    async with reader:
+        going_on = await reader.calls(await reader.active())
+        over = await reader.calls(await reader.ended(ended)) if ended else []
+    return [*going_on, *over]
+
+
+async def _story(reader: CallReader, call_id: str) -> CallStory:
+    async with reader:
+        full_id = await _find(reader, call_id)
+        fields = await reader.call(full_id)
+        events: list[tuple[str, dict[str, str]]] = []
+        while more := await reader.events(full_id, events[-1][0] if events else "0"):
+            events += more
+    return CallStory(fields or {}, tuple(events))
+
+
+async def _find(reader: CallReader, beginning: str) -> str:
+    if await reader.call(beginning) is not None:
+        return beginning
+    known = [*await reader.active(), *await reader.ended(10_000)]
+    found = [call_id for call_id in known if call_id.startswith(beginning)]
+    if len(found) == 1:
+        return found[0]
+    raise ConfigError(
+        f"{len(found) or 'no'} call{'s' if len(found) > 1 else ''} known by '{beginning}'",
+        remedy="`bridge calls list` names those that are kept (24 hours after their end)",
+    )
+
+
+async def _tail(reader: CallReader, call_id: str | None, *, as_json: bool) -> None:
+    async with reader:
+        if call_id is not None:
+            await _follow(reader, await _find(reader, call_id), as_json=as_json)
+            return
+        followed: dict[str, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for each in await reader.active():
+                    if each not in followed:
+                        followed[each] = group.create_task(_follow(reader, each, as_json=as_json))
+                await asyncio.sleep(_LOOK_S)
+
+
+async def _follow(reader: CallReader, call_id: str, *, as_json: bool) -> None:
+    after = "0"
+    while True:
+        for event_id, fields in await reader.events(call_id, after, _FOLLOW_MS):
+            after = event_id
+            _print_event(call_id, event_id, fields, as_json=as_json)
+            if fields.get("kind") == "ended":
+                return
+
+
+def _print_event(call_id: str, event_id: str, fields: dict[str, str], *, as_json: bool) -> None:
+    at_ms = int(event_id.split("-", maxsplit=1)[0])
+    if as_json:
+        click.echo(json.dumps({"call_id": call_id, "at_ms": at_ms, **fields}))
+        return
+    rest = "  ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")
+    click.echo(f"{_clock(at_ms)}  {call_id}  {fields.get('kind', '?'):<18}{rest}")
+
+
+def _print_calls(found: Sequence[dict[str, str]]) -> None:
+    table = Table(box=None, header_style="bold")
+    for column in ("call", "node", "dialplan", "arm", "began", "lasted", "state", "fault"):
+        table.add_column(column, no_wrap=True)
+    for fields in found:
+        table.add_row(
+            *(fields.get(name, "") for name in ("call_id", "node", "dialplan", "arm")),
+            _clock(int(fields.get("started_at", 0))),
+            _lasted(fields),
+            fields.get("outcome") or fields.get("phase", ""),
+            fields.get("fault", ""),
+        )
+    # What goes into a pipe is not cut off at the width of a terminal that isn't there.
+    width = None if sys.stdout.isatty() else _PIPE_CHARS
+    Console(width=width).print(table if found else "no calls")
+
+
+def _lasted(fields: dict[str, str]) -> str:
+    until_ms = int(fields.get("ended_at") or time.time_ns() // 1_000_000)
+    seconds = max(until_ms - int(fields.get("started_at", until_ms)), 0) // 1000
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
+def _clock(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000).strftime("%H:%M:%S")

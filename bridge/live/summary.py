@@ -1,0 +1,220 @@
+"""What is known of a call at its end, and the files that say so.
+
+Beside the recording lie ``<call_id>.json``, everything; ``metrics/session_<call_id>.json``, the
+figures that a report wants; and ``calls.jsonl``, one line a call (the call detail record).
+"""
+
+import json
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bridge.engine.effects import Speaker
+from bridge.telemetry.labels import Modality, TokenKind
+
+CDR_FILE = "calls.jsonl"
+METRICS_DIR = "metrics"
+
+
+@dataclass(slots=True)
+class Turn:
+    """One line of the conversation."""
+
+    speaker: Speaker
+    text: str
+    latency_ms: int | None = None
+    heard_ms: int | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LostSession:
+    """One failure of the call's session, classified."""
+
+    at_ms: int
+    code: str
+    layer: str
+    fault: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """One call of a tool."""
+
+    name: str
+    ok: bool
+    took_ms: int
+
+
+@dataclass(slots=True)
+class CallSummary:
+    """What the JSON record holds.
+
+    Attributes:
+        called, caller: as SIP named them.
+        started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
+        longest_silence_ms: of the agent while it owed the caller something; None if not measured.
+        mos: estimated, for the directions ``in`` and ``out``.
+        cost_usd: None where the table of models has no price.
+    """
+
+    call_id: str
+    route: str
+    arm: str
+    dialect: str
+    called: str
+    model: str = ""
+    caller: str = ""
+    codec: str = ""
+    outcome: str = ""
+    fault: str = ""
+    reason: str = ""
+    started_at_ms: int = 0
+    answered_at_ms: int | None = None
+    ended_at_ms: int = 0
+    duration_ms: int = 0
+    turns: list[Turn] = field(default_factory=list)
+    interruptions: int = 0
+    recording: str | None = None
+    failures: list[LostSession] = field(default_factory=list)
+    tools: list[ToolRun] = field(default_factory=list)
+    tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
+    cost_usd: float | None = None
+    longest_silence_ms: int | None = None
+    mos: dict[str, float | None] = field(default_factory=dict)
+    events_ms: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def average_latency_ms(self) -> float | None:
+        """Mean time from the caller's last sound to the agent's first; None without such a turn."""
+        known = [turn.latency_ms for turn in self.turns if turn.latency_ms is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
+    def tool_success_rate(self) -> float | None:
+        """Share of tool calls that gave a good output, 0 to 1; None without any."""
+        return sum(tool.ok for tool in self.tools) / len(self.tools) if self.tools else None
+
+    def figures(self) -> dict[str, str | int | None]:
+        """Return the figures for the call's last event in Redis."""
+        latency_ms, rate = self.average_latency_ms, self.tool_success_rate
+        return {
+            "turns": len(self.turns),
+            "interruptions": self.interruptions,
+            "average_response_ms": None if latency_ms is None else round(latency_ms),
+            "tool_success_rate": None if rate is None else f"{rate:.3f}",
+            "tokens": sum(self.tokens.values()),
+            "cost_usd": None if self.cost_usd is None else f"{self.cost_usd:.6f}",
+            "longest_silence_ms": self.longest_silence_ms,
+            **{f"mos_{way}": str(mos) for way, mos in self.mos.items() if mos is not None},
+        }
+
+
+def session_metrics(summary: CallSummary) -> dict[str, object]:
+    """Return what ``metrics/session_<call_id>.json`` holds.
+
+    ``average_response_latency`` is in seconds, ``estimated_cost`` in US dollars by the prices of
+    `bridge/config/models.yaml`, ``function_success_rate`` from 0 to 1. What is not known is null.
+    """
+    latency_ms = summary.average_latency_ms
+    return {
+        "call_id": summary.call_id,
+        "arm": summary.arm,
+        "dialect": summary.dialect,
+        "model": summary.model,
+        "outcome": summary.outcome,
+        "fault": summary.fault,
+        "reason": summary.reason,
+        "duration_ms": summary.duration_ms,
+        "average_response_latency": None if latency_ms is None else round(latency_ms / 1000, 3),
+        "estimated_cost": None if summary.cost_usd is None else round(summary.cost_usd, 6),
+        "function_success_rate": summary.tool_success_rate,
+        "function_calls": len(summary.tools),
+        "tokens": _tokens(summary),
+        "turns": len(summary.turns),
+        "interruptions": summary.interruptions,
+        "longest_silence_ms": summary.longest_silence_ms,
+        "estimated_mos": summary.mos,
+    }
+
+
+def call_detail_record(summary: CallSummary) -> dict[str, object]:
+    """Return the call's line of ``calls.jsonl``; times are ISO 8601 in UTC."""
+    return {
+        "call_id": summary.call_id,
+        "route": summary.route,
+        "arm": summary.arm,
+        "dialect": summary.dialect,
+        "model": summary.model,
+        "from": summary.caller,
+        "to": summary.called,
+        "codec": summary.codec,
+        "started_at": _iso(summary.started_at_ms),
+        "answered_at": None if summary.answered_at_ms is None else _iso(summary.answered_at_ms),
+        "ended_at": _iso(summary.ended_at_ms),
+        "duration_ms": summary.duration_ms,
+        "talk_ms": 0
+        if summary.answered_at_ms is None
+        else summary.ended_at_ms - summary.answered_at_ms,
+        "outcome": summary.outcome,
+        "fault": summary.fault,
+        "reason": summary.reason,
+        "recording": summary.recording,
+        **summary.figures(),
+    }
+
+
+def write_files(summary: CallSummary, directory: Path) -> None:
+    """Write the call's files, each whole or not at all. Blocks.
+
+    Raises:
+        OSError: one could not be written; the others were tried.
+    """
+    record = {**asdict(summary), "tokens": _tokens(summary)}
+    files = {
+        directory / f"{summary.call_id}.json": record,
+        directory / METRICS_DIR / f"session_{summary.call_id}.json": session_metrics(summary),
+    }
+    failure: OSError | None = None
+    for path, content in files.items():
+        try:
+            _write(path, content)
+        except OSError as error:
+            failure = error
+    _append(directory / CDR_FILE, call_detail_record(summary))
+    if failure is not None:
+        raise failure
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".json.part")
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _append(path: Path, content: dict[str, object]) -> None:
+    """Add a line in one write, so that calls that end together don't mix theirs."""
+    line = json.dumps(content, ensure_ascii=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def _tokens(summary: CallSummary) -> dict[str, dict[str, int]]:
+    """Return the tokens as kind -> modality -> count."""
+    found: dict[str, dict[str, int]] = {kind.value: {} for kind in TokenKind}
+    for (kind, modality), count in sorted(summary.tokens.items()):
+        found[kind.value][modality.value] = count
+    return found
+
+
+def _iso(wall_ms: int) -> str:
+    return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="milliseconds")

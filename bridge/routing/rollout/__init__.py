@@ -1,0 +1,1 @@
+"""The rollout flag: which arm a call gets, and what the calls say about the arms. Pure."""

@@ -1,0 +1,291 @@
+"""The verdict about a new arm, from the calls since its last step; and what follows from it.
+
+A hard gate for what needs no statistics, the sequential test for harm, bounds for promotion.
+Missing evidence is never success. Only faults of connection, protocol, timing and handoff may roll
+an arm back by themselves, and not where both arms suffer (`needs.md` (d)).
+"""
+
+import enum
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bridge.routing.rollout.bounds import LatencyDifference, Rate, difference_upper
+from bridge.routing.rollout.evidence import ALPHA, Evidence
+
+
+class Badness(enum.StrEnum):
+    """Why a call counts as bad."""
+
+    CONNECTION = "connection"
+    PROTOCOL = "protocol"
+    TIMING = "timing"
+    HANDOFF = "handoff"
+
+
+class Verdict(enum.StrEnum):
+    """What is held of an arm."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    NO_DATA = "no_data"
+
+
+class Action(enum.StrEnum):
+    """What is done about a verdict."""
+
+    NONE = "none"
+    STOP = "stop"
+    """The arm gets no more calls until a person arms it again."""
+    PAUSE = "pause"
+    ROLL_BACK = "roll_back"
+    PROMOTE = "promote"
+    STEP_BACK = "step_back"
+    RAISE_INCIDENT = "raise_incident"
+    """Both arms fail: the provider, not the rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What one call says about its arm.
+
+    Attributes:
+        in_treatment: the arm that it was dealt to, also where the other one rescued it.
+        share: the treatment's share among the two when it was dealt; None for calls that were not
+            drawn (overrides, tests): the hard gate alone looks at them.
+        set_up: a session was had.
+        permanent: the arm refused for good (a row of the failure table says so).
+    """
+
+    in_treatment: bool
+    share: float | None
+    bad: frozenset[Badness] = frozenset()
+    set_up: bool = True
+    permanent: bool = False
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """The limits of a rollout step.
+
+    Attributes:
+        setup_failures: in a row, that pause the arm.
+        max_bad_rate: promotion wants the upper bound of the treatment's bad rate below it.
+        max_worse_by: and that of the difference below this.
+        min_calls: of the treatment, before a promotion.
+        min_time_s: likewise.
+        incident_rate: bad calls among the last ``incident_calls`` of *each* arm that make it an
+            incident.
+        no_data_s: without a call for so long: step back.
+    """
+
+    setup_failures: int = 3
+    max_bad_rate: float = 0.02
+    max_worse_by: float = 0.015
+    min_calls: int = 50
+    min_time_s: float = 600.0
+    incident_rate: float = 0.5
+    incident_calls: int = 5
+    no_data_s: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Arm:
+    calls: int = 0
+    bad: int = 0
+    recent: tuple[bool, ...] = ()
+
+    def after(self, call: CallResult, kept: int) -> "_Arm":
+        bad = bool(call.bad)
+        return _Arm(self.calls + 1, self.bad + bad, (*self.recent, bad)[-kept:])
+
+    @property
+    def rate(self) -> Rate:
+        return Rate(self.bad, self.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, what follows, and why, in words and figures."""
+
+    verdict: Verdict
+    action: Action
+    reasons: tuple[str, ...]
+    e_value: float
+    treatment: Rate
+    control: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a step of the rollout has seen; a value, replaced with every call.
+
+    Attributes:
+        since_s: when the step began.
+        last_s: when its last treatment call ended.
+    """
+
+    guards: Guards = field(default_factory=Guards)
+    since_s: float = 0.0
+    last_s: float | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+    permanent: bool = False
+    failures_in_row: int = 0
+    _treatment: _Arm = field(default_factory=_Arm)
+    _control: _Arm = field(default_factory=_Arm)
+
+    def after(self, call: CallResult) -> "Trial":
+        """Count a call in."""
+        changes: dict[str, Any] = {}  # fields of several types
+        if call.in_treatment:
+            changes["last_s"] = call.at_s
+            changes["permanent"] = self.permanent or call.permanent
+            changes["failures_in_row"] = 0 if call.set_up else self.failures_in_row + 1
+        if call.share is not None:
+            arm = "_treatment" if call.in_treatment else "_control"
+            changes[arm] = getattr(self, arm).after(call, self.guards.incident_calls)
+            if call.bad and 0 < call.share < 1:
+                changes["evidence"] = self.evidence.bad_call(
+                    in_treatment=call.in_treatment, share=call.share
+                )
+        return replace(self, **changes)
+
+    @property
+    def treatment(self) -> Rate:
+        """Drawn calls of the treatment."""
+        return self._treatment.rate
+
+    @property
+    def control(self) -> Rate:
+        """Drawn calls of the control."""
+        return self._control.rate
+
+    @property
+    def both_bad(self) -> bool:
+        """Whether both arms fail now."""
+        return all(
+            len(arm.recent) >= self.guards.incident_calls
+            and sum(arm.recent) / len(arm.recent) >= self.guards.incident_rate
+            for arm in (self._treatment, self._control)
+        )
+
+
+def judge(
+    trial: Trial,
+    now_s: float,
+    *,
+    latency: LatencyDifference | None = None,
+    guard_metrics: int = 1,
+) -> Judgement:
+    """Judge the treatment as things stand; may be asked after every call.
+
+    Args:
+        trial: what was seen since the step began.
+        now_s: on the clock of ``trial.since_s``.
+        latency: the comparison of the arms' p95, where there is enough for one.
+        guard_metrics: tests that run side by side and share :data:`evidence.ALPHA`.
+    """
+    for rule in (_hard_gate, _incident, _harm):
+        found = rule(trial, latency, guard_metrics)
+        if found is not None:
+            return _judgement(trial, *found)
+    return _judgement(trial, *_progress(trial, now_s))
+
+
+_Found = tuple[Verdict, Action, Sequence[str]]
+
+
+def _hard_gate(trial: Trial, latency: LatencyDifference | None, metrics: int) -> _Found | None:
+    del latency, metrics
+    if trial.permanent:
+        return Verdict.FAILED, Action.STOP, ("the arm refuses calls for good",)
+    if trial.both_bad:
+        return None
+    if trial.failures_in_row >= trial.guards.setup_failures:
+        why = f"{trial.failures_in_row} calls in a row could not be set up"
+        return Verdict.FAILED, Action.PAUSE, (why,)
+    return None
+
+
+def _incident(trial: Trial, latency: LatencyDifference | None, metrics: int) -> _Found | None:
+    del latency, metrics
+    if not trial.both_bad:
+        return None
+    why = "both arms fail: this is the provider's, or ours, and not the new arm's"
+    return Verdict.DEGRADED, Action.RAISE_INCIDENT, (why,)
+
+
+def _harm(trial: Trial, latency: LatencyDifference | None, metrics: int) -> _Found | None:
+    evidence = trial.evidence
+    if evidence.convicts(metrics):
+        why = (
+            f"bad calls: {evidence.bad_treatment} of the new arm, {evidence.bad_control} of the"
+            f" old one; E = {evidence.e_value:.0f}, limit {metrics / ALPHA:.0f}"
+        )
+        return Verdict.FAILED, Action.ROLL_BACK, (why,)
+    if latency is not None and latency.convicts:
+        why = (
+            f"p95 of the new arm's turns is {latency.difference_ms:.0f} ms longer"
+            f" (95%: {latency.low_ms:.0f} to {latency.high_ms:.0f} ms)"
+        )
+        return Verdict.FAILED, Action.ROLL_BACK, (why,)
+    return None
+
+
+def _progress(trial: Trial, now_s: float) -> _Found:
+    guards, treatment = trial.guards, trial.treatment
+    quiet_s = now_s - (trial.since_s if trial.last_s is None else trial.last_s)
+    if quiet_s >= guards.no_data_s:
+        return Verdict.NO_DATA, Action.STEP_BACK, (f"no call for {quiet_s / 60:.0f} minutes",)
+    if not treatment.calls:
+        return Verdict.NO_DATA, Action.NONE, ("no call yet",)
+    missing = _missing(trial, now_s)
+    if missing:
+        suspicious = trial.evidence.e_value >= 10
+        return (
+            Verdict.DEGRADED if suspicious else Verdict.INCONCLUSIVE,
+            Action.NONE,
+            missing,
+        )
+    return Verdict.HEALTHY, Action.PROMOTE, ("no harm, by every bound",)
+
+
+def _missing(trial: Trial, now_s: float) -> list[str]:
+    """Return what a promotion still wants."""
+    guards, treatment = trial.guards, trial.treatment
+    missing = []
+    if treatment.calls < guards.min_calls:
+        missing.append(f"{treatment.calls} calls of at least {guards.min_calls}")
+    if now_s - trial.since_s < guards.min_time_s:
+        missing.append(f"{now_s - trial.since_s:.0f} s of at least {guards.min_time_s:.0f} s")
+    upper = treatment.upper()
+    if upper >= guards.max_bad_rate:
+        missing.append(
+            f"the bad rate may be up to {upper:.1%}, limit {guards.max_bad_rate:.1%}"
+            f" ({calls_needed(guards.max_bad_rate)} good calls would show it)"
+        )
+    if trial.control.calls:
+        worse = difference_upper(treatment, trial.control)
+        if worse >= guards.max_worse_by:
+            missing.append(
+                f"it may be {worse * 100:.1f} points worse, limit {guards.max_worse_by * 100:.1f}"
+            )
+    return missing
+
+
+def calls_needed(max_bad_rate: float) -> int:
+    """Return how many calls without a bad one show that the rate is below a limit."""
+    calls = 1
+    while Rate(0, calls).upper() >= max_bad_rate:
+        calls = math.ceil(calls * 1.5) if calls > 1000 else calls + 1
+    return calls
+
+
+def _judgement(trial: Trial, verdict: Verdict, action: Action, why: Sequence[str]) -> Judgement:
+    return Judgement(
+        verdict, action, tuple(why), trial.evidence.e_value, trial.treatment, trial.control
+    )

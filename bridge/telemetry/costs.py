@@ -1,0 +1,69 @@
+"""What a call's tokens are and what they cost. Pure.
+
+Prices are those of `bridge/config/models.yaml`; a cached token is billed at its own price in the
+place of the input price (`protocol.md` section 8).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from bridge.config.models import Model, Price
+from bridge.realtime.events import Usage
+from bridge.telemetry.labels import Modality, TokenKind
+
+Tokens = Mapping[tuple[TokenKind, Modality], int]
+"""Tokens by how they are billed and what they hold."""
+
+_PER_MILLION = 1e6
+
+
+def tokens_of(usage: Usage) -> Counter[tuple[TokenKind, Modality]]:
+    """Sort what a response was billed for; ``in`` is what was not cached."""
+    given = (
+        (Modality.TEXT, usage.input_text, usage.cached_text, usage.output_text),
+        (Modality.AUDIO, usage.input_audio, usage.cached_audio, usage.output_audio),
+        (Modality.IMAGE, usage.input_image, usage.cached_image, 0),
+    )
+    tokens: Counter[tuple[TokenKind, Modality]] = Counter()
+    for modality, taken, cached, made in given:
+        for kind, count in (
+            (TokenKind.IN, taken - cached),
+            (TokenKind.CACHED, cached),
+            (TokenKind.OUT, made),
+        ):
+            if count > 0:
+                tokens[kind, modality] = count
+    return tokens
+
+
+def cost_usd(tokens: Tokens, model: Model | None) -> float | None:
+    """Return what tokens cost.
+
+    Returns:
+        US dollars; None where the model, or a price that is needed, is not in the table.
+    """
+    if model is None or model.prices is None:
+        return None
+    by_modality: Mapping[Modality, Price | None] = {
+        Modality.TEXT: model.prices.text,
+        Modality.AUDIO: model.prices.audio,
+        Modality.IMAGE: model.prices.image,
+    }
+    total = 0.0
+    for (kind, modality), count in tokens.items():
+        price = by_modality[modality]
+        each = None if price is None else _price(price, kind)
+        if each is None:
+            return None
+        total += count * each / _PER_MILLION
+    return total
+
+
+def _price(price: Price, kind: TokenKind) -> float | None:
+    match kind:
+        case TokenKind.IN:
+            return price.input
+        case TokenKind.CACHED:
+            return price.cached
+        case TokenKind.OUT:
+            return price.output

@@ -1,0 +1,111 @@
+"""`bridge calls` against a real Redis that a gateway's store has written to."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bridge.cli.calls import calls
+from bridge.clock import SystemClock
+from bridge.config.settings import RedisSettings
+from bridge.store.calls import CallStore
+from bridge.store.local import LocalRedis, start_local_redis
+
+pytestmark = pytest.mark.redis
+
+ENDED, GOING_ON = "c_0123456789abcdef", "c_fedcba9876543210"
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[LocalRedis]:
+    with start_local_redis() as server:
+        asyncio.run(_write(server.url))
+        yield server
+
+
+async def _write(url: str) -> None:
+    async for store in _store(url):
+        for call_id in (ENDED, GOING_ON):
+            store.begin(call_id, {"dialplan": "support", "arm": "ga", "phase": "idle"})
+            store.event(call_id, "phase", {"old": "idle", "new": "listening", "cause": "answered"})
+        for text in ("Where is", "Where is my order?"):
+            said = {"speaker": "caller", "item_id": "i1", "text": text}
+            store.event(ENDED, "turn", said)
+        store.event(ENDED, "measured", {"endpoint_ms": 500, "model_ms": 250, "total_ms": 750})
+        store.event(ENDED, "ended", {"outcome": "session_lost"})
+        store.end(ENDED, {"outcome": "session_lost", "fault": "provider"})
+
+
+async def _store(url: str) -> AsyncIterator[CallStore]:
+    store = CallStore(RedisSettings(), url, "node-1", clock=SystemClock())
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+def bridge_calls(*arguments: str) -> Result:
+    return CliRunner().invoke(calls, list(arguments))
+
+
+def test_the_list_has_calls_that_go_on_first_and_then_those_that_ended(redis: LocalRedis) -> None:
+    result = bridge_calls("list", "--redis", redis.url)
+    assert result.exit_code == 0
+    assert result.output.index(GOING_ON) < result.output.index(ENDED)
+    assert "session_lost" in result.output
+    assert "provider" in result.output
+    assert ENDED not in bridge_calls("list", "--active", "--redis", redis.url).output
+
+
+def test_the_list_as_json(redis: LocalRedis) -> None:
+    found = json.loads(bridge_calls("list", "--json", "--redis", redis.url).output)
+    assert [each["call_id"] for each in found] == [GOING_ON, ENDED]
+    assert found[1]["outcome"] == "session_lost"
+
+
+def test_a_call_is_shown_by_the_beginning_of_its_id(redis: LocalRedis) -> None:
+    output = bridge_calls("show", ENDED[:6], "--redis", redis.url).output
+    assert "Where is my order?" in output
+    assert "Where is\n" not in output  # replaced by the whole turn
+    assert "750 ms (endpoint 500, model 250)" in output
+    assert "ended" in output
+
+
+def test_a_call_as_json_has_its_events_in_order(redis: LocalRedis) -> None:
+    shown = json.loads(bridge_calls("show", ENDED, "--json", "--redis", redis.url).output)
+    assert shown["call"]["fault"] == "provider"
+    assert [each["kind"] for each in shown["events"]] == [
+        "phase", "turn", "turn", "measured", "ended",
+    ]  # fmt: skip
+    assert all(each["at_ms"] >= 0 for each in shown["events"])
+
+
+def test_following_a_call_ends_with_it(redis: LocalRedis) -> None:
+    lines = bridge_calls("tail", ENDED, "--json", "--redis", redis.url).output.splitlines()
+    assert [json.loads(line)["kind"] for line in lines][-1] == "ended"
+
+
+@pytest.mark.parametrize(("beginning", "count"), [("c_nobody", "no call"), ("c_", "2 calls")])
+def test_an_unknown_or_ambiguous_call_is_said_so(
+    redis: LocalRedis, beginning: str, count: str
+) -> None:
+    result = bridge_calls("show", beginning, "--redis", redis.url)
+    assert result.exit_code == 2
+    assert count in result.output
+    assert "bridge calls list" in result.output
+
+
+def test_without_a_redis_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BRIDGE_REDIS_URL", raising=False)
+    result = bridge_calls("list")
+    assert result.exit_code == 2
+    assert "--redis" in result.output
+
+
+def test_a_redis_that_is_away_is_an_infrastructure_error() -> None:
+    result = bridge_calls("list", "--redis", "redis://127.0.0.1:1")
+    assert result.exit_code == 3
+    assert "error:" in result.output
