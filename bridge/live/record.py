@@ -19,6 +19,7 @@ from bridge.engine.effects import (
     PhaseChanged,
     SessionLost,
     SessionRestored,
+    Speaker,
     StateChanged,
     TransitionRefused,
     TurnMeasured,
