@@ -79,7 +79,11 @@ FAULTS = [
         lost=("stalled",),
         tells=("filler",),
     ),
-    Fault("stall mid-audio, 2 s", ({**MID_AUDIO, "kind": "stall", "ms": 2_000},)),
+    Fault(
+        "stall mid-audio, 2.4 s",
+        ({**MID_AUDIO, "kind": "stall", "ms": 2_400},),
+        tells=("filler",),
+    ),
     Fault(
         "drop at connect, ringing",
         ({**AT_CONNECT, "kind": "drop", "times": 2},),

@@ -43,6 +43,8 @@ ANSWERS = {
     SECOND: "We are open from nine to five.",
 }
 PARDON = "Would you say that again, please?"
+ORDINARY = frozenset({"phase", "turn", "measured", "ended"})
+"""Kinds of events that Redis has of every call."""
 RESPONSE_TIMEOUT_S = 2.5
 """How long an answer may stand still in these calls (a dialplan's default is 10 s)."""
 
@@ -69,7 +71,7 @@ class Fault:
         cuts_off: the first question's answer may be lost; else it is given all the same.
         lost: codes of the `session_lost` events in Redis, in order.
         tells: kinds of other events that Redis must have.
-        redis_is_quiet: Redis must have no events but those of an unspoilt talk.
+        redis_is_quiet: Redis must have no events but ordinary ones.
         dialects: where it can happen.
     """
 
@@ -391,7 +393,7 @@ def judge(
     kinds = {each["kind"] for each in told}
     if missing := set(fault.tells) - kinds:
         yield f"Redis tells nothing of {missing}"
-    if fault.redis_is_quiet and (more := kinds - {"phase", "turn", "ended"}):
+    if fault.redis_is_quiet and (more := kinds - ORDINARY):
         yield f"Redis tells of {more}"
     spoken_turns = [each for each in told if whole_turn(each)]
     texts = [each["text"] for each in spoken_turns]
@@ -409,7 +411,7 @@ def judge(
 
 
 def in_short(told: Sequence[Told], state: Mapping[str, str]) -> str:
-    """Return what Redis says of a call, but for its phases and turns, in one line."""
+    """Return what Redis says of a call, but for the ordinary, in one line."""
     words = Counter(
         " ".join(
             [each["kind"]]
@@ -417,7 +419,7 @@ def in_short(told: Sequence[Told], state: Mapping[str, str]) -> str:
             + [f"after {each['outage_ms']} ms" for _ in [0] if each["kind"] == "session_restored"]
         )
         for each in told
-        if each["kind"] not in {"phase", "turn", "ended"}
+        if each["kind"] not in ORDINARY
     )
     events = [what if times == 1 else f"{what} x{times}" for what, times in words.items()]
     return "; ".join([*events, f"outcome {state['outcome']} ({state['fault']})"])
