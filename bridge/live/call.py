@@ -75,9 +75,9 @@ log = structlog.get_logger(__name__)
 _FRAME_MS = 20
 """RTP brings audio in pieces of this length (ptime)."""
 
-_FILLER_AFTER_MS = 1_600
+_FILLER_AFTER_MS = 1_500
 """From the caller's last sound on. Two seconds of silence are dead air (`needs.md` (e)); what is
-left of them is for the jitter buffers on both ways."""
+left of them is for the jitter buffers on both ways, and a busy machine."""
 
 
 def policy_of(dialplan: Dialplan) -> CallPolicy:
