@@ -32,6 +32,7 @@ class Outcome(enum.StrEnum):
     """How a call ended."""
 
     COMPLETED = "completed"
+    TRANSFERRED = "transferred"
     CANCELLED = "cancelled"
     REJECTED_BUSY = "rejected_busy"
     REJECTED_NO_ROUTE = "rejected_no_route"
@@ -40,6 +41,7 @@ class Outcome(enum.StrEnum):
     MEDIA_FAILED = "media_failed"
     MAX_DURATION = "max_duration"
     SHUTDOWN = "shutdown"
+    NODE_LOST = "node_lost"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -20,6 +20,9 @@ FRAME_SAMPLES = 160
 """20 ms at 8 kHz: what PJSIP moves at once."""
 DEFAULT_LENGTH_SAMPLES = 16_000
 """2 s at 8 kHz (``design.md`` section 2)."""
+RESTING_ROWS = 8
+"""Rows that rest before a released one is taken again, while there are untouched ones: PJSIP may
+still finish a frame in it. Memory is so taken by the most calls at once, not by all there were."""
 
 
 class RingsExhausted(BridgeError):
@@ -64,14 +67,14 @@ class RingArena:
         self._memory: NDArray[np.int16] = np.zeros((2, rows, length_samples), dtype=np.int16)
         self.rx: NDArray[np.int16] = self._memory[0]
         self.tx: NDArray[np.int16] = self._memory[1]
-        # First in, first out: a row that was just released rests the longest.
-        self._free = deque(range(rows))
+        self._untouched = deque(range(rows))
+        self._resting: deque[int] = deque()  # the one that was released first comes first
         self._taken: set[int] = set()
 
     @property
     def free_rows(self) -> int:
         """Rows that :meth:`acquire` can still give."""
-        return len(self._free)
+        return len(self._untouched) + len(self._resting)
 
     def acquire(self) -> int:
         """Take a row, zeroed in both directions.
@@ -79,9 +82,10 @@ class RingArena:
         Raises:
             RingsExhausted: every row is in use.
         """
-        if not self._free:
+        if not self.free_rows:
             raise RingsExhausted(self.rows)
-        row = self._free.popleft()
+        rested = len(self._resting) > RESTING_ROWS or not self._untouched
+        row = (self._resting if rested else self._untouched).popleft()
         self._taken.add(row)
         self._memory[:, row, :] = 0
         return row
@@ -95,7 +99,7 @@ class RingArena:
         if row not in self._taken:
             raise ValueError(f"ring row {row} is not in use")
         self._taken.remove(row)
-        self._free.append(row)
+        self._resting.append(row)
 
 
 def gather(

@@ -53,18 +53,3 @@ def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effe
     yield from call.move(Trigger.CLOSED)
     yield from call.take_changes()
     yield CallClosed(ending.outcome, ending.fault, ending.reason)
-
-
-def unavailable(error: BridgeError) -> Ending:
-    """Return the end of a call whose session could not be had in the first place."""
-    return Ending(Outcome.SESSION_UNAVAILABLE, error.fault, reason_of(error))
-
-
-def lose_session(call: CallState, error: BridgeError) -> Effects:
-    """End the call because its session could not be had, or went."""
-    if call.stage in (Stage.NEW, Stage.RINGING):
-        yield from close(call, unavailable(error))
-        return
-    if call.stage is Stage.TALKING:
-        yield from call.move(Trigger.SESSION_LOST)
-    yield from close(call, Ending(Outcome.SESSION_LOST, error.fault, reason_of(error)))

@@ -1,9 +1,10 @@
 """One call's core: inputs in, effects out, nothing else.
 
 Invariants: pure (no I/O, no clock, no task); every member of :data:`Input` has a handler or is
-named among those that the core leaves alone; the last effect of every call is its one CallClosed,
-and nothing comes out after it. Runs in the loop's thread; the runner carries out the effects of one
-input before it feeds the next, so that flushes and reports of the playout keep their order.
+named among those that the core leaves alone; an event that comes again does nothing; the last
+effect of every call is its one CallClosed, and nothing comes out after it. Runs in the loop's
+thread; the runner carries out the effects of one input before it feeds the next, so that flushes
+and reports of the playout keep their order.
 """
 
 import re
@@ -13,6 +14,7 @@ from typing import Any, get_args
 
 from bridge.engine import (
     caller,
+    handoff,
     interruption,
     lifecycle,
     playout,
@@ -40,6 +42,9 @@ from bridge.engine.inputs import (
     SpareReady,
     TimerFired,
     ToolFinished,
+    TransferCompleted,
+    TransferFailed,
+    TransferProgressed,
 )
 from bridge.engine.policy import CallPolicy
 from bridge.engine.state import CallState, Effects, Stage
@@ -89,6 +94,9 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.OutputItemDone: toolcalls.on_output_item_done,
         events.McpCallChanged: responses.on_mcp_call_changed,
         ToolFinished: toolcalls.on_tool_finished,
+        TransferProgressed: handoff.on_transfer_progressed,
+        TransferCompleted: handoff.on_transfer_completed,
+        TransferFailed: handoff.on_transfer_failed,
         PlayoutStarted: playout.on_playout_started,
         PlayoutDrained: playout.on_playout_drained,
         PlayoutFlushed: interruption.on_playout_flushed,
@@ -173,7 +181,10 @@ class CallCore:
         if call.stage is Stage.CLOSED:
             return []
         # Only server events carry an event_id, and not all of those (`protocol.md` section 3).
-        call.last_event_id = getattr(event, "event_id", None) or call.last_event_id
+        event_id = getattr(event, "event_id", None)
+        if call.session.seen.repeated(event_id):
+            return []
+        call.last_event_id = event_id or call.last_event_id
         kind = type(event)
         if kind in _SERVER_EVENTS and call.stage is Stage.TALKING:
             if call.lost and (kind in TALK or kind is events.ErrorReported):

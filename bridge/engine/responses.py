@@ -1,7 +1,7 @@
 """A response from its creation to its end: only the active one is played, transcribed, answered."""
 
-from bridge.engine.closing import lose_session
 from bridge.engine.effects import PlayAudio, UpstreamErrorSeen
+from bridge.engine.fallback import lose_session
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import Timer
 from bridge.engine.playout import settle
@@ -71,8 +71,6 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     response = responses.active
     if response is None or response.response_id != event.response_id or not event.audio:
         return
-    if call.session.is_repeated(event.event_id, event.audio):
-        return
     if call.filler_wanted or call.filling:
         yield from stop_filler(call)
     call.agent_audio_seq += 1
@@ -96,8 +94,7 @@ def on_audio_done(call: CallState, event: AudioDone, now_ns: int) -> Effects:
 
 def on_transcript_delta(call: CallState, event: TranscriptDelta, now_ns: int) -> Effects:
     """Add to what the agent says; reported when done, or when cut."""
-    repeated = call.session.is_repeated(event.event_id, event.delta)
-    if call.session.responses.active_is(event.response_id) and not repeated:
+    if call.session.responses.active_is(event.response_id):
         texts = call.transcript.item(event.item_id, event.response_id).texts
         texts[event.content_index] = texts.get(event.content_index, "") + event.delta
     yield from ()

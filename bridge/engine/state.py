@@ -29,13 +29,11 @@ from bridge.realtime.commands import Command
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.recovery import Budget
+from bridge.realtime.seen import SeenEvents
 from bridge.realtime.session_config import ResponseConfig
 
 Effects = Iterator[Effect]
 """What a handler gives."""
-
-_RECENT_DELTAS = 32
-"""Deltas remembered, to tell a repeated one from the next one."""
 
 
 class Stage(enum.Enum):
@@ -105,10 +103,17 @@ class ResponseBook:
 
 @dataclass(slots=True)
 class ToolRound:
-    """The tool calls of one response; answered together."""
+    """The tool calls of one response; answered together.
+
+    Attributes:
+        seen: calls that were begun or refused.
+        pending: calls whose output is awaited before the model is asked to go on.
+        approvals: questions of an MCP server that were answered.
+    """
 
     seen: set[ToolCallId] = field(default_factory=set)
     pending: set[ToolCallId] = field(default_factory=set)
+    approvals: set[ItemId] = field(default_factory=set)
     response_over: bool = False
 
 
@@ -130,29 +135,18 @@ class SessionState:
     """What is true for one Realtime session alone; replaced with it, never reset.
 
     Attributes:
+        seen: events that came already: a repeated one is none.
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_clock: marks of the agent turn that was not heard yet.
-        recent: ids of its latest deltas, and what they brought.
     """
 
+    seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
     caller_speaking: bool = False
     cut: Cut | None = None
     input_clock: InputClock | None = None
     turn_clock: TurnClock | None = None
     waiting_since_ns: int | None = None
-    recent: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=_RECENT_DELTAS))
-
-    def is_repeated(self, event_id: str | None, delta: bytes | str) -> bool:
-        """Say whether a delta came before; the id alone would trust a server's numbering too much,
-        and that of a compatible one may be careless.
-        """
-        if event_id is None:
-            return False
-        key = (event_id, hash(delta))
-        known = key in self.recent
-        self.recent.append(key)
-        return known
 
 
 class Spare(enum.Enum):
@@ -187,6 +181,50 @@ class Ending:
     reason: str
 
 
+class Filler(enum.Enum):
+    """What fills a silence."""
+
+    TONE = enum.auto()
+    PHRASE = enum.auto()
+
+
+class FallbackStep(enum.Enum):
+    """What is done, in turn, about a call whose session can't be had."""
+
+    EXPLAIN = enum.auto()
+    TRANSFER = enum.auto()
+    APOLOGISE = enum.auto()
+
+
+@dataclass(slots=True)
+class Fallback:
+    """How a call without a session goes on.
+
+    Attributes:
+        ending: how it ends here.
+        steps: what is yet to be done before.
+    """
+
+    ending: Ending
+    steps: deque[FallbackStep]
+
+
+@dataclass(slots=True)
+class Handoff:
+    """A handing over that goes on.
+
+    Attributes:
+        ending: how the call ends if it succeeds.
+        on_failed: how the call goes on if it does not.
+        accepted: the far end took our REFER.
+    """
+
+    since_ns: int
+    ending: Ending
+    on_failed: "Callable[[CallState, int], Effects]"
+    accepted: bool = False
+
+
 @dataclass(slots=True)
 class CallState:
     """Everything about one call that the core knows.
@@ -197,9 +235,14 @@ class CallState:
         playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         lost: there is no session, and one is being had.
+        background: tools that run while the talk goes on.
+        tool_filler: said in the place of the next tone.
         filler_wanted: the caller is to hear a filler once they have heard nothing for a while.
-        filling: the playout has a filler.
-        fallback: how the call ends, as no session could be had any more.
+        filling: the filler that the playout has.
+        explained_ns: the outage, by its beginning, in which a phrase was the filler.
+        said: phrases of the bridge's own so far.
+        fallback: taken, as no session could be had any more.
+        handoff: the call is being handed over.
         budget: spent on getting the session back.
         answers: spent on failed responses.
     """
@@ -218,9 +261,14 @@ class CallState:
     playing: bool = False
     ending: ToolCallId | None = None
     lost: bool = False
+    background: set[ToolCallId] = field(default_factory=set)
+    tool_filler: str | None = None
     filler_wanted: bool = False
-    filling: bool = False
-    fallback: Ending | None = None
+    filling: Filler | None = None
+    explained_ns: int | None = None
+    said: int = 0
+    fallback: Fallback | None = None
+    handoff: Handoff | None = None
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)
     rollover: Rollover | None = None

@@ -148,6 +148,10 @@ class AgentTranscript:
         self._ids.clear()
         self._session += 1
 
+    def knows(self, item_id: ItemId) -> bool:
+        """Whether an item is the agent's: the bridge's own speech is no item of any session."""
+        return item_id in self._items
+
     def server_id(self, item_id: ItemId) -> ItemId | None:
         """Return the present session's id of an item; None for an earlier session's."""
         item = self._items.get(item_id)

@@ -6,10 +6,10 @@ thread; :meth:`CallRunner.run` is the call's one task and ends when everything o
 """
 
 import asyncio
-import json
 import random
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path as FilePath
 from typing import Any
 
 import structlog
@@ -26,14 +26,11 @@ from bridge.engine.effects import (
     OpenSession,
     OpenSpare,
     PlayAudio,
-    PlayFiller,
     RejectCall,
     RingCall,
-    RunTool,
     Send,
     SendKeptAudio,
     StartTimer,
-    StopFiller,
     StopTimer,
     TakeSpare,
 )
@@ -52,46 +49,30 @@ from bridge.engine.inputs import (
     ShutdownRequested,
     Timer,
     TimerFired,
-    ToolFinished,
 )
-from bridge.engine.policy import CallPolicy
 from bridge.errors import BridgeError, UpstreamError
-from bridge.live.filler import FILLER_ITEM, filler_audio
+from bridge.live.handoff import Handoffs
+from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
+from bridge.live.tools import CallTools
 from bridge.live.upstream import SessionNews, Upstream
+from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ResponseDone, ServerEvent
-from bridge.routing.models import Dialplan
-from bridge.routing.session import greeting_instructions, trailing_silence_ms
 from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
 from bridge.telemetry.logs import bind_call, call_context
-from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.pump import Line
 from bridge.telephony.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
+DISK_WITHIN_S = 10.0
+"""For recording and record; a disk that hangs must not keep the call, and with it the gateway."""
+
 _FRAME_MS = 20
 """RTP brings audio in pieces of this length (ptime)."""
-
-_FILLER_AFTER_MS = 1_500
-"""From the caller's last sound on. Two seconds of silence are dead air (`needs.md` (e)); what is
-left of them is for the jitter buffers on both ways, and a busy machine."""
-
-
-def policy_of(dialplan: Dialplan) -> CallPolicy:
-    """Return the core's policy for calls on a dialplan."""
-    return CallPolicy(
-        session_ready_ms=dialplan.limits.session_ready_ms,
-        max_duration_ms=dialplan.limits.max_call_ms,
-        greet=dialplan.agent.greeting is not None,
-        greeting_instructions=greeting_instructions(dialplan),
-        response_timeout_ms=dialplan.limits.response_timeout_ms,
-        filler_after_ms=_FILLER_AFTER_MS,
-        stalled_after_ms=dialplan.limits.response_timeout_ms,
-        vad_trailing_silence_ms=trailing_silence_ms(dialplan),
-    )
 
 
 class CallRunner:
@@ -108,7 +89,7 @@ class CallRunner:
         self._leg = leg
         self._route = route
         self._services = services
-        policy = policy_of(route.dialplan)
+        policy = policy_of(route.dialplan, services.phrases)
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
         self._recorder: Recorder | None = None
@@ -121,6 +102,24 @@ class CallRunner:
         self._upstream = Upstream(
             route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
         )
+        voice = BridgeVoice(
+            services.pump,
+            lambda: self._line,
+            services.phrases,
+            route.dialplan.agent.language,
+            self.record.event,
+        )
+        self._handoffs = Handoffs(leg, self._feed)
+        self._tools = CallTools(
+            leg,
+            route.dialplan.agent.tools,
+            services.webhooks,
+            self._feed,
+            lambda name: self.record.event("tool_called", {"tool": name}),
+            self.record.tool,
+            clock=services.clock,
+            facts=self.record.facts,
+        )
         # The key is the handler's argument type, which a mapping's type cannot say.
         self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
             RingCall: lambda _: self._leg.ring(),
@@ -131,20 +130,25 @@ class CallRunner:
             OpenSpare: self._upstream.open_spare,
             TakeSpare: lambda _: self._upstream.take_spare(),
             SendKeptAudio: self._send_kept,
-            PlayFiller: self._play_filler,
-            StopFiller: lambda _: self._stop_filler(),
-            CloseSession: lambda _: None,  # run() closes it, once the core has closed the call
+            CloseSession: lambda _: self._upstream.close(),
             Send: lambda effect: self._upstream.send(effect.command),
             PlayAudio: self._play,
             FlushPlayout: self._flush,
             StartTimer: self._start_timer,
             StopTimer: self._stop_timer,
-            RunTool: self._run_tool,
             CallClosed: self._close,
+            **voice.effects,
+            **self._tools.effects,
+            **self._handoffs.effects,
             **dict.fromkeys(self.record.kinds, self.record.tell),
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """The last ping of the call's session; None before the first pong."""
+        return self._upstream.round_trip_ms
 
     async def run(self) -> CallSummary:
         """Run the call to its end and to the end of all that it holds."""
@@ -187,6 +191,11 @@ class CallRunner:
         self._services.metrics.media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
         self.record.event("digit")
         self._feed(DigitReceived(digit))
+
+    def on_transfer(self, progress: TransferProgress) -> None:
+        """Take how far a transfer is."""
+        with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
+            self._handoffs.on_transfer(progress)
 
     # Listener of the line
 
@@ -268,16 +277,6 @@ class CallRunner:
         sent_ms = self._upstream.send_kept(effect)
         self._pending.append(AudioAppended(sent_ms, self._captured_ns))
 
-    def _play_filler(self, effect: PlayFiller) -> None:
-        if self._line is not None:
-            self.record.event("filler")
-            audio = filler_audio(pause=effect.pause)
-            self._services.pump.play(self._line.row, FILLER_ITEM, 0, audio)
-
-    def _stop_filler(self) -> None:
-        if self._line is not None:
-            self._services.pump.flush(self._line.row)
-
     def _start_timer(self, effect: StartTimer) -> None:
         self._stop_timer(StopTimer(effect.timer))
         loop = asyncio.get_running_loop()
@@ -289,10 +288,6 @@ class CallRunner:
         handle = self._timers.pop(effect.timer, None)
         if handle is not None:
             handle.cancel()
-
-    def _run_tool(self, effect: RunTool) -> None:
-        output = json.dumps({"error": f"no tool called {effect.name} runs here"})
-        self._pending.append(ToolFinished(effect.call_id, output))
 
     def _close(self, effect: CallClosed) -> None:
         self.record.closed(effect)
@@ -334,12 +329,20 @@ class CallRunner:
             self._stop_timer(StopTimer(timer))
         if self._line is not None:
             self._let_line_go(self._line.row)
+        await self._tools.aclose()
         await self._upstream.aclose()
+        directory = self._services.recordings_dir
+        try:
+            async with asyncio.timeout(DISK_WITHIN_S):
+                await self._write(directory)
+        except TimeoutError:
+            log.error("record_not_written", directory=str(directory), error="the disk hangs")
+        except OSError as error:
+            log.error("record_not_written", directory=str(directory), error=error.strerror)
+
+    async def _write(self, directory: FilePath) -> None:
+        """Put recording and record on the disk; what hangs there is left to its thread."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
             self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
-        directory = self._services.recordings_dir
-        try:
-            await asyncio.to_thread(self.record.write, directory)
-        except OSError as error:
-            log.error("record_not_written", directory=str(directory), error=error.strerror)
+        await asyncio.to_thread(self.record.write, directory)

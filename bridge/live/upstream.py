@@ -121,6 +121,12 @@ class Upstream:
         self._spare_opening: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
+    @property
+    def round_trip_ms(self) -> float | None:
+        """The present session's last ping; None without a session or before its first pong."""
+        session = None if self._link is None else self._link.session
+        return None if session is None else session.round_trip_ms
+
     def open(self, order: OpenSession) -> None:
         """Open a session in the place of the present one; the listener is told how it went."""
         self._drop_present()
@@ -193,6 +199,10 @@ class Upstream:
         link = self._link
         self._drop_present()
         return SessionFailed(error) if link is None else link.failed(error)
+
+    def close(self) -> None:
+        """Let the present session go, or stop opening one, and open no other."""
+        self._drop_present()
 
     async def aclose(self) -> None:
         """Close everything in order and wait for its end. Idempotent."""

@@ -6,9 +6,10 @@ there alone. Its media threads (RTP sockets, conference clock) are its own.
 """
 
 import asyncio
+import dataclasses
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import unquote
 
 import structlog
@@ -16,14 +17,17 @@ import structlog
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
-from bridge.telephony.admission import AdmissionDoor
+from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.leg import Leg, LegState, PjCall
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
+from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
 from bridge.telephony.ports import RATE_HZ, MediaPorts
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
+
+MediaPortsKind = Literal["auto", "memory", "callback"]
 
 _MOST_CALLS = 1024
 _EVENTS_A_POLL = 20
@@ -68,6 +72,8 @@ class SipEndpoint:
         settings: where to listen, which codecs.
         on_incoming: receives each new inbound leg, in state INCOMING.
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; None lets all in.
+        media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
+            `auto` takes memory ports where it can.
 
     Attributes:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
@@ -80,7 +86,8 @@ class SipEndpoint:
         settings: SipSettings,
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
-        refusal: Callable[[], str | None] | None = None,
+        refusal: Refusal | None = None,
+        media_ports: MediaPortsKind = "auto",
     ) -> None:
         self.info = LibraryInfo("", 0)
         self.port = 0
@@ -89,6 +96,7 @@ class SipEndpoint:
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
+        self._media_ports = media_ports
         self._door: AdmissionDoor | None = None
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
@@ -106,7 +114,8 @@ class SipEndpoint:
         """Bring PJSIP up.
 
         Raises:
-            InfrastructureError: the SIP port is taken or the address isn't this machine's.
+            InfrastructureError: the SIP port is taken or the address isn't this machine's; memory
+                ports were asked for, and the loaded PJSIP has none that can be used.
             TelephonyError: PJSIP already runs in this process (a second one would abort it).
         """
         if SipEndpoint._running:
@@ -130,8 +139,7 @@ class SipEndpoint:
             self._endpoint.libStart()
             self._choose_codecs()
             self._endpoint.audDevManager().setNullDev()
-            sink = self._endpoint.audDevManager().getPlaybackDevMedia()
-            self.ports = CallbackPorts(sink, self.info.call_limit)
+            self._create_ports()
             self._create_account()
         except BaseException:
             self.stop()
@@ -286,6 +294,26 @@ class SipEndpoint:
             self._endpoint.codecSetPriority(codec.codecId, 0)
         for name, priority in zip(self._settings.codecs, _CODEC_PRIORITIES, strict=False):
             self._endpoint.codecSetPriority(f"{name}/8000/1", priority)
+
+    def _create_ports(self) -> None:
+        problem = None if self._media_ports == "callback" else memory_ports_problem()
+        if self._media_ports == "memory" and problem is not None:
+            raise InfrastructureError(
+                f"memory ports were asked for and can't be had: {problem}",
+                remedy="install the capacity build (deploy/pjsip/build), or set "
+                "BRIDGE_MEDIA_PORTS=auto (media.ports)",
+            )
+        memory = self._media_ports != "callback" and problem is None
+        self.info = dataclasses.replace(
+            self.info,
+            media_ports="memory" if memory else "callback",
+            no_memory_ports=problem or "",
+        )
+        if memory:
+            self.ports = MemoryPorts(self.info.call_limit)
+        else:
+            sink = self._endpoint.audDevManager().getPlaybackDevMedia()
+            self.ports = CallbackPorts(sink, self.info.call_limit)
 
     def _create_account(self) -> None:
         config = pj.AccountConfig()

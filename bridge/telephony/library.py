@@ -19,10 +19,14 @@ class LibraryInfo:
     Attributes:
         call_limit: calls that one process holds; compiled in (`PJSUA_MAX_CALLS`), found out by
             asking for more and reading back what PJSIP made of it.
+        media_ports: how the rings are filled, `memory` or `callback`.
+        no_memory_ports: why its memory ports can't be used; empty where they can.
     """
 
     version: str
     call_limit: int
+    media_ports: str = ""
+    no_memory_ports: str = ""
 
 
 def import_pjsua2() -> Any:

@@ -4,7 +4,7 @@ One row of the arena is one call. PJSIP writes caller audio into the row of ``rx
 audio from the row of ``tx``; how far it has come is in two position arrays, in samples at 8 kHz.
 Positions only grow; a row that is opened again goes on from where it was. Both step together, one
 conference tick (20 ms) at a time, and they step while the call is on hold, too. Positions are
-PJSIP's; everything else reads them.
+PJSIP's; everything else reads them, as they were at the last :meth:`MediaPorts.refresh` or later.
 """
 
 from typing import Protocol
@@ -30,6 +30,10 @@ class CallAudio(Protocol):
         """Stop feeding ``sink``."""
         ...
 
+    def getPortId(self) -> int:
+        """Return its slot in the conference."""
+        ...
+
 
 class MediaPorts(Protocol):
     """A way to fill the rings. Called from the loop's thread only."""
@@ -38,17 +42,21 @@ class MediaPorts(Protocol):
 
     @property
     def rx_positions(self) -> Positions:
-        """Samples that PJSIP has written into each row of ``rx``; shape (rows,), live."""
+        """Samples that PJSIP has written into each row of ``rx``; shape (rows,)."""
         ...
 
     @property
     def tx_positions(self) -> Positions:
-        """Samples that PJSIP has taken from each row of ``tx``; shape (rows,), live."""
+        """Samples that PJSIP has taken from each row of ``tx``; shape (rows,)."""
         ...
 
     @property
     def stamps_ns(self) -> Positions:
-        """When each row's ``rx`` position last moved (monotonic); shape (rows,), live."""
+        """When each row's ``rx`` position last moved (monotonic); shape (rows,)."""
+        ...
+
+    def refresh(self) -> None:
+        """Bring positions and stamps of all rows up to now: once a tick, and before a flush."""
         ...
 
     def open_row(self) -> int:

@@ -126,6 +126,7 @@ class Pump:
             on_downlink: receives, for each burst of agent audio, the ns from its queueing to the
                 frame in which PJSIP took its first sample (resolution: one tick).
         """
+        self._ports.refresh()
         line = Line(row, listener, recorder, on_downlink)
         line.taken = line.recorded = int(self._ports.rx_positions[row])
         line.playout.written = int(self._ports.tx_positions[row])
@@ -135,6 +136,7 @@ class Pump:
 
     def remove(self, row: int) -> None:
         """Stop moving a row's audio; what was not yet recorded is recorded."""
+        self._ports.refresh()
         line = self._lines.pop(row, None)
         if line is not None and line.recorder is not None:
             self._record([line], self._ports.rx_positions.copy())
@@ -147,11 +149,13 @@ class Pump:
         """
         line = self._lines[row]
         arena = self._ports.arena
+        self._ports.refresh()
         before = int(self._ports.tx_positions[row])
         if line.playout.written > before:
             clear(arena.tx, row, before, line.playout.written - before)
         self._down_windows[row] = 0
         line.burst_queued_ns = None
+        self._ports.refresh()
         return line.playout.flush(int(self._ports.tx_positions[row]))
 
     def play(self, row: int, item_id: ItemId, content_index: int, audio: bytes) -> None:
@@ -162,12 +166,14 @@ class Pump:
         line = self._lines[row]
         playout = line.playout
         playout.queue(item_id, content_index, audio, self._clock.now_ns())
+        self._ports.refresh()
         silent = playout.written <= self._ports.tx_positions[row]
         if silent and playout.waiting_samples >= FRAME_SAMPLES * UPSAMPLING:
             self._pump_down([line])
 
     def tick(self) -> None:
         """Move everything that is due."""
+        self._ports.refresh()
         lines = list(self._lines.values())
         if not lines:
             return
@@ -200,6 +206,7 @@ class Pump:
             due = [line for line in due if rx[line.row] - line.taken >= block]
 
     def _pump_down(self, lines: list[Line]) -> None:
+        self._ports.refresh()
         tx = self._ports.tx_positions.copy()  # anew: what went up may have taken its time
         due = [line for line in lines if line.playout.waiting_samples and not line.playout.paused]
         while due:
@@ -247,6 +254,7 @@ class Pump:
         audio = self._down(self._down_windows[rows])
         self._down_windows[rows, :history] = self._down_windows[rows, width:]
         arena = self._ports.arena
+        self._ports.refresh()
         for (line, block, position), samples in zip(taken, audio, strict=True):
             write(arena.tx, line.row, position, samples)
             late = int(self._ports.tx_positions[line.row]) - position

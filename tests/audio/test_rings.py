@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bridge.audio.rings import RingArena, RingsExhausted, clear, gather, write
+from bridge.audio.rings import RESTING_ROWS, RingArena, RingsExhausted, clear, gather, write
 from bridge.errors import BridgeError, Outcome
 from tests.audio.signals import noise
 
@@ -76,6 +76,25 @@ def test_released_row_rests_while_another_is_free() -> None:
     arena = RingArena(3, 160)
     arena.release(arena.acquire())
     assert arena.acquire() == 1
+
+
+def test_calls_one_after_the_other_touch_few_rows() -> None:
+    """A row that was ever used has memory, and ports in PJSIP."""
+    arena = RingArena(100, 160)
+    used = set()
+    for _ in range(1000):
+        row = arena.acquire()
+        used.add(row)
+        arena.release(row)
+    assert len(used) == RESTING_ROWS + 1
+    assert arena.free_rows == 100
+
+
+def test_every_row_can_be_had() -> None:
+    arena = RingArena(100, 160)
+    for _ in range(20):
+        arena.release(arena.acquire())
+    assert {arena.acquire() for _ in range(100)} == set(range(100))
 
 
 def test_history_before_the_first_sample_is_silence() -> None:

@@ -1,7 +1,5 @@
 """A response from created to done, the watchdog over it, and what the server objects to."""
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.engine.core import CallPolicy
@@ -97,15 +95,6 @@ def test_deltas_play() -> None:
     call = thinking()
     for _ in range(2):
         assert call.feed(audio(A1, R1, 20)) == [PlayAudio(A1, 0, bytes(960))]
-
-
-def test_repeated_delta_is_played_once() -> None:
-    call = thinking()
-    delta = replace(audio(A1, R1, 20), event_id="event_1")
-    assert call.feed(delta, delta) == [PlayAudio(A1, 0, bytes(960))]
-    assert call.feed(replace(delta, event_id="event_2")) != []
-    # A compatible server's ids may mean nothing.
-    assert call.feed(replace(delta, audio=b"x" * 960)) != []
 
 
 def test_answer_whose_beginning_was_lost_is_played() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from bridge.config.settings import SipSettings
+from bridge.telephony.endpoint import MediaPortsKind
 from tests.support.sip import SipPeer
 from tests.telephony.rig import Rig
 
@@ -20,11 +21,19 @@ def garbage_in_this_thread() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.fixture(params=["callback", pytest.param("memory", marks=pytest.mark.capacity)])
+def media_ports(request: pytest.FixtureRequest) -> MediaPortsKind:
+    """Each way to fill the rings that the loaded PJSIP has."""
+    kind: MediaPortsKind = request.param
+    return kind
+
+
 @pytest.fixture
-async def rig(garbage_in_this_thread: None) -> AsyncIterator[Rig]:
+async def rig(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> AsyncIterator[Rig]:
     """A started endpoint on a free port; every row must be back at the end."""
-    rig = Rig(SipSettings(host="127.0.0.1", port=0))
+    rig = Rig(SipSettings(host="127.0.0.1", port=0), media_ports)
     rig.start()
+    assert rig.endpoint.info.media_ports == media_ports
     try:
         yield rig
     finally:

@@ -65,6 +65,8 @@ class FakePorts:
         self.rx_positions[row] += FRAME_SAMPLES
         self.stamps_ns[row] = self._clock.now_ns()
 
+    def refresh(self) -> None: ...
+
     def open_row(self) -> int:
         return self.arena.acquire()
 

@@ -11,8 +11,9 @@ from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
-from bridge.telephony.endpoint import SipEndpoint
-from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
+from bridge.telephony.leg import Leg, LegState, TransferProgress
+from bridge.telephony.library import load_symbols
 from bridge.telephony.pump import Line, Pump
 from bridge.telephony.tick import Ticker
 from tests.audio.signals import tone
@@ -20,6 +21,12 @@ from tests.support.waiting import wait_until
 from tests.telephony.fake_ports import AGENT_HZ, Sound
 
 _TICK_MS = 10
+AHEAD_MS = 200
+
+
+def has_memory_ports() -> bool:
+    """Tell whether the capacity build is loaded; the pip wheel leaves the memory ports out."""
+    return hasattr(load_symbols(), "pjmedia_mem_player_create")
 
 
 class Call:
@@ -35,6 +42,7 @@ class Call:
         self.states: list[LegState] = []
         self.media: list[bool] = []
         self.digits = ""
+        self.transfers: list[TransferProgress] = []
         self.pieces: list[Sound] = []
         self.playout: list[PlayoutStarted | PlayoutDrained] = []
         self._pump = pump
@@ -83,6 +91,9 @@ class Call:
     def on_digit(self, digit: str) -> None:
         self.digits += digit
 
+    def on_transfer(self, progress: TransferProgress) -> None:
+        self.transfers.append(progress)
+
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         self.pieces.append(np.frombuffer(audio, dtype="<i2").astype(np.int16))
 
@@ -103,12 +114,15 @@ class Rig:
         refusal: what the door says to a new INVITE.
     """
 
-    def __init__(self, settings: SipSettings) -> None:
+    def __init__(self, settings: SipSettings, media_ports: MediaPortsKind = "auto") -> None:
         self.calls: list[Call] = []
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None
         self.endpoint = SipEndpoint(
-            settings, on_incoming=self._on_incoming, refusal=lambda: self.refusal()
+            settings,
+            on_incoming=self._on_incoming,
+            refusal=lambda method: self.refusal(),
+            media_ports=media_ports,
         )
         self.pump: Pump
         self._ticker: Ticker | None = None
@@ -120,7 +134,7 @@ class Rig:
     def start(self) -> None:
         self.endpoint.start()
         clock = SystemClock()
-        self.pump = Pump(self.endpoint.ports, clock, append_ms=20, ahead_ms=200)
+        self.pump = Pump(self.endpoint.ports, clock, append_ms=20, ahead_ms=AHEAD_MS)
         self._ticker = Ticker(
             self._tick, period_ms=_TICK_MS, clock=clock, on_lag=lambda lag_ns: None
         )

@@ -5,10 +5,12 @@ import threading
 import psutil
 import pytest
 
+from bridge.audio.rings import RESTING_ROWS
+from bridge.bench.sip_message import audio_sdp
 from bridge.errors import TelephonyError
 from bridge.telephony.leg import LegState
 from tests.support.rtp import RtpPeer
-from tests.support.sip import SipPeer, audio_sdp
+from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Call, Rig
 
@@ -199,7 +201,7 @@ async def test_many_short_calls_leave_nothing_behind(rig: Rig, peer: SipPeer) ->
             process.num_threads(),
         )
 
-    for _ in range(4):  # each row's port is made once
+    for _ in range(RESTING_ROWS + 2):  # each row's ports are made once
         await one_call()
     before, fds_before = left(), process.num_fds()
     for _ in range(40):
@@ -207,7 +209,7 @@ async def test_many_short_calls_leave_nothing_behind(rig: Rig, peer: SipPeer) ->
     assert left() == before
     # PJSIP closes a call's sockets when it ends; the last one's may still be going.
     await wait_until(lambda: process.num_fds() <= fds_before, 5.0, "sockets were left")
-    assert len(rig.calls) == 44
+    assert len(rig.calls) == RESTING_ROWS + 42
     assert all(call.leg.row is None for call in rig.calls)
 
 

@@ -14,7 +14,7 @@ import pytest
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony import endpoint as endpoint_module
-from bridge.telephony.endpoint import SipEndpoint, user_of
+from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint, user_of
 
 pytestmark = pytest.mark.sip
 
@@ -78,7 +78,7 @@ def test_start_and_stop_over_and_over_leave_nothing() -> None:
     process = psutil.Process()
 
     def once() -> None:
-        endpoint = SipEndpoint(settings(), refusal=lambda: None)
+        endpoint = SipEndpoint(settings(), refusal=lambda method: None)
         endpoint.start()
         endpoint.poll()
         endpoint.stop()
@@ -105,6 +105,7 @@ def test_the_library_says_what_it_can_do(endpoint: SipEndpoint) -> None:
     endpoint.start()
     assert endpoint.info.version.startswith("2.")
     assert endpoint.info.call_limit >= 4
+    assert endpoint.info.media_ports in {"memory", "callback"}
     assert endpoint.ports.arena.rows == endpoint.info.call_limit
 
 
@@ -113,15 +114,17 @@ import random, sys, time
 from bridge.config.settings import SipSettings
 from bridge.telephony.endpoint import SipEndpoint
 
-endpoint = SipEndpoint(SipSettings(host="127.0.0.1", port=0))
+endpoint = SipEndpoint(SipSettings(host="127.0.0.1", port=0), media_ports=sys.argv[1])
 endpoint.start()
 ports, rows, choose = endpoint.ports, [], random.Random(1)
+most = min(endpoint.info.call_limit, int(sys.argv[2]))
 end = time.monotonic() + 3
 while time.monotonic() < end:
-    if len(rows) < 4 and (not rows or choose.random() < 0.5):
+    if len(rows) < most and (not rows or choose.random() < 0.6):
         rows.append(ports.open_row())
     else:
         ports.close_row(rows.pop(choose.randrange(len(rows))))
+    ports.refresh()
     time.sleep(choose.random() * 0.002)
 assert ports.tx_positions.any(), "the audio clock stood still"
 endpoint.stop()  # with rows open
@@ -129,9 +132,13 @@ print("done")
 """
 
 
-def test_rows_open_and_close_under_the_audio_clock() -> None:
+@pytest.mark.parametrize("most_rows", [4, 200])
+def test_rows_open_and_close_under_the_audio_clock(
+    media_ports: MediaPortsKind, most_rows: int
+) -> None:
     """In a process of its own, because what this is about would take it down."""
-    command = [sys.executable, "-X", "faulthandler", "-c", _OPEN_AND_CLOSE_ROWS]
+    script = ["-c", _OPEN_AND_CLOSE_ROWS, media_ports, str(most_rows)]
+    command = [sys.executable, "-X", "faulthandler", *script]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
 

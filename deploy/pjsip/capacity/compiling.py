@@ -1,0 +1,55 @@
+"""From pjproject's source to the extension module."""
+
+import os
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from capacity.recipe import C_FLAGS, CONFIG_SITE, CONFIGURE_FLAGS, EXTENSION_MAKEFILE
+from capacity.work import Log, step
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """What was compiled: SWIG's Python module, and the extension module below it."""
+
+    python: Path
+    extension: Path
+
+
+def compile_bindings(tree: Path, log: Log) -> Bindings:
+    """Configure and build pjproject and its Python extension for the running Python.
+
+    Args:
+        tree: a clean source tree; it is written to.
+
+    Raises:
+        BuildError: a program failed.
+    """
+    (tree / "pjlib/include/pj/config_site.h").write_text(CONFIG_SITE)
+    _forget_removed_driver(tree / "pjmedia/build/Makefile")
+    flags = {"CFLAGS": C_FLAGS, "CXXFLAGS": C_FLAGS}
+    with step("configure"):
+        log.run(
+            ["sh", "./aconfigure", *CONFIGURE_FLAGS],
+            cwd=tree,
+            env=os.environ | flags,
+            failure="PJSIP's configure failed",
+        )
+    jobs = f"-j{len(os.sched_getaffinity(0))}"
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    with step("compile PJSIP and its Python extension (a minute or more on two cores)"):
+        log.run(
+            [
+                *("make", jobs, "-f", EXTENSION_MAKEFILE),
+                *(f"SUFFIX={suffix}", f"INCLUDE={sysconfig.get_path('include')}"),
+            ],
+            cwd=tree,
+            failure="PJSIP doesn't compile",
+        )
+    return Bindings(tree / "out/pjsua2.py", tree / f"out/_pjsua2{suffix}")
+
+
+def _forget_removed_driver(makefile: Path) -> None:
+    """Take an audio driver that Debian removed (its licence) from the makefile, as Debian does."""
+    makefile.write_text(makefile.read_text().replace(" bdimad_dev.o", ""))

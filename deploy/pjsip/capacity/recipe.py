@@ -1,0 +1,55 @@
+"""What the capacity build is made of: limits, configure flags, packages."""
+
+import hashlib
+from pathlib import Path
+
+OLDEST = (2, 15)
+"""Below this, pjsua2 differs from what the bridge uses."""
+
+CONFIG_SITE = """\
+/* A call takes three conference ports: its own and a memory port each way. */
+#define PJSUA_MAX_CALLS             1024
+#define PJSUA_MAX_CONF_PORTS        4096
+/* An RTP and an RTCP socket a call. */
+#define PJ_IOQUEUE_MAX_HANDLES      4096
+/* Hash table sizes, 2^n-1. A transaction stays 32 s after its end. */
+#define PJSIP_MAX_TSX_COUNT         (32*1024-1)
+#define PJSIP_MAX_DIALOG_COUNT      (8*1024-1)
+/* SIP waits here while the loop does something else. */
+#define PJSIP_UDP_SO_RCVBUF_SIZE    (4*1024*1024)
+"""
+
+C_FLAGS = "-O3 -fPIC -DNDEBUG"
+
+_WITHOUT = (
+    *("sound", "video", "upnp"),
+    *("speex-aec", "libwebrtc", "libyuv"),
+    *("gsm-codec", "speex-codec", "ilbc-codec", "g7221-codec"),
+    *("bcg729", "lyra", "silk", "opencore-amr"),
+    *("sdl", "ffmpeg", "v4l2", "openh264", "vpx"),
+)
+
+CONFIGURE_FLAGS = (
+    "--enable-epoll",
+    "--with-external-srtp",
+    "--enable-libsamplerate",
+    *(f"--disable-{name}" for name in _WITHOUT),
+)
+
+APT_PACKAGES = (
+    *("build-essential", "swig", "xz-utils"),
+    *("libsrtp2-dev", "libssl-dev", "libopus-dev", "libsamplerate0-dev", "uuid-dev"),
+)
+"""Debian's names; all but build tools are linked as shared libraries, so their fixes reach us."""
+
+EXTENSION_MAKEFILE = Path(__file__).resolve().parent.parent / "extension.mak"
+
+
+def fingerprint() -> str:
+    """Return ten hex digits that change whenever what is built would."""
+    here = Path(__file__).resolve().parent
+    made_by = (here / "recipe.py", here / "compiling.py", here / "wheel.py", EXTENSION_MAKEFILE)
+    digest = hashlib.sha256()
+    for path in made_by:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:10]

@@ -1,0 +1,39 @@
+# pjproject's libraries, and the Python extension module with them, in a configured tree of
+# pjproject's; started there by `build`:
+#   make -j2 -f extension.mak SUFFIX=.cpython-311-x86_64-linux-gnu.so INCLUDE=/usr/include/python3.11
+# leaves out/pjsua2.py and out/_pjsua2$(SUFFIX).
+
+include build.mak
+
+module := out/_pjsua2$(SUFFIX)
+wrapper := out/pjsua2_wrap
+swig := pjsip-apps/src/swig
+
+# pjproject's libraries are named after the target, the system's are not.
+system_libs := $(filter-out %-$(TARGET_NAME),$(PJ_LDXXLIBS))
+
+all: $(module)
+
+# Whole archives: what the bridge calls by ctypes (memory ports, conference, admission) is used by
+# nothing in pjsua2, so that a plain static link would drop it.
+$(module): $(wrapper).o libraries
+	$(CXX) -shared -Wl,-Bsymbolic-functions -o $@ $(wrapper).o -Wl,--whole-archive $(PJ_LIBXX_FILES) \
+		-Wl,--no-whole-archive $(system_libs)
+	strip --strip-unneeded $@
+
+# Beside the wrapper, which takes as long and has no use for a second core.
+libraries:
+	$(MAKE) -f Makefile lib
+
+# At -O1: nothing hot runs in the wrapper, and -O3 takes three times as long.
+$(wrapper).o: $(wrapper).cpp
+	$(CXX) -c -o $@ $< $(PJ_CXXFLAGS) -O1 -w -I$(INCLUDE)
+
+# The flags of pjproject's own makefile for Python.
+$(wrapper).cpp: $(swig)/pjsua2.i
+	mkdir -p out
+	swig $(addprefix -I,$(filter %/include,$(subst -I,,$(PJ_CXXFLAGS)))) -c++ -w312 -threads \
+		-doxygen -python -o $@ $<
+
+.PHONY: all libraries
+.DELETE_ON_ERROR:

@@ -1,0 +1,51 @@
+"""`bridge pjsip`, as a person and as a program read it."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+
+def _run(*arguments: str) -> str:
+    command = [sys.executable, "-m", "bridge", "pjsip", *arguments]
+    return subprocess.check_output(command, text=True, timeout=60)
+
+
+def test_a_person_reads_one_capability_a_line() -> None:
+    first, *lines = _run().splitlines()
+
+    assert first.startswith("PJSIP 2.")
+    assert f"({version('pjsua2-python')})" in first
+    names = [line[2:20].rstrip() for line in lines if not line.startswith("   ")]
+    assert names == [
+        *("calls", "conference ports", "ioqueue", "TLS library", "memory ports", "codecs"),
+    ]
+
+
+@pytest.mark.skipif("+" in version("pjsua2-python"), reason="the pip wheel is not installed")
+def test_on_the_pip_wheel_it_names_the_way_to_more_calls_and_why_there_is_no_tls() -> None:
+    text = _run()
+
+    assert "4 in one process" in text
+    assert "deploy/pjsip/build" in text
+    assert "SIP over TLS is not offered: OpenSSL 1.0.2" in text
+    assert "not usable; audio goes by callbacks" in text
+
+
+@pytest.mark.capacity
+def test_on_the_capacity_build_nothing_is_amiss() -> None:
+    text = _run()
+
+    assert "1024 in one process" in text
+    assert "not " not in text
+
+
+def test_a_program_reads_one_json_object() -> None:
+    found = json.loads(_run("--json"))
+
+    assert found["call_limit"] >= 4
+    assert found["distribution"] == version("pjsua2-python")
+    assert "PCMU/8000/1" in found["codecs"]
+    assert set(found) >= {"ioqueue", "tls_library", "tls_problem", "memory_ports_problem"}
