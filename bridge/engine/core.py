@@ -92,6 +92,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.TranscriptDone: responses.on_transcript_done,
         events.ResponseDone: responses.on_response_done,
         events.OutputItemDone: toolcalls.on_output_item_done,
+        events.McpCallChanged: responses.on_mcp_call_changed,
         ToolFinished: toolcalls.on_tool_finished,
         TransferProgressed: handoff.on_transfer_progressed,
         TransferCompleted: handoff.on_transfer_completed,
@@ -135,7 +136,6 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.McpToolsListed: _BY_SERVER,
         events.McpArgumentsDelta: _BY_SERVER,
         events.McpArgumentsDone: _BY_SERVER,
-        events.McpCallChanged: _BY_SERVER,
         events.OutputBufferChanged: _OTHER_TRANSPORT,
         events.DtmfReceived: _OTHER_TRANSPORT,
     }
@@ -201,7 +201,7 @@ class CallCore:
                 return [TransitionRefused(call.turns.state, _word(kind))]
             handler = TALK[kind]
         effects = list(handler(call, event, now_ns))
-        effects.extend(watch_waiting(call, now_ns))
+        effects.extend(watch_waiting(call, event, now_ns))
         effects.extend(call.take_changes())
         return effects
 

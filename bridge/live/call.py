@@ -111,6 +111,7 @@ class CallRunner:
             lambda: self._line,
             services.phrases,
             route.dialplan.agent.language,
+            self.record.event,
         )
         self._handoffs = Handoffs(leg, self._feed)
         self._tools = CallTools(
@@ -231,6 +232,10 @@ class CallRunner:
     def on_session(self, news: SessionNews) -> None:
         """Learn that a session or a spare stands, or is gone."""
         self._feed(news)
+
+    def on_oddity(self, kind: str) -> None:
+        """Put down that the session sends what is no event of its dialect."""
+        self.record.event(kind)
 
     def on_uplink(self, added_ns: int) -> None:
         """Take what we added to the delay of caller audio."""
