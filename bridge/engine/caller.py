@@ -18,7 +18,7 @@ from bridge.realtime.items import Message, Part, PartKind, Role
 
 def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Effects:
     """Keep the tie between the server's audio clock and ours."""
-    call.user_audio_seq += 1
+    call.user_audio_seq += event.pieces
     call.session.input_clock = InputClock(event.total_ms, event.captured_ns)
     yield from ()
 
