@@ -23,7 +23,11 @@ BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
     "end_call": (
         "Hang up. Say goodbye first. Call it only when the caller said goodbye or needs nothing"
         " more.",
-        _EMPTY,
+        {
+            "type": "object",
+            "properties": {"reason": {"type": "string", "maxLength": 200}},
+            "additionalProperties": False,
+        },
     ),
     "transfer_to_human": (
         "Put the caller through to a person. Call it at once when the caller asks for one, and when"

@@ -149,15 +149,11 @@ def agent_with(invoices: Hook) -> dict[str, object]:
     lookup = {
         "name": "lookup_invoice",
         "description": "Look an invoice up.",
-        "parameters": object_of("which"),
+        "parameters": {"type": "object", "properties": {"which": {"type": "string"}}},
         "webhook": webhook,
     }
-    end = {"name": "end_call", "description": "Hang up.", "parameters": object_of("reason")}
+    end = {"name": "end_call"}
     return {**PLAIN_AGENT, "greeting": "Hello there.", "tools": [lookup, end]}
-
-
-def object_of(name: str) -> dict[str, object]:
-    return {"type": "object", "properties": {name: {"type": "string"}}}
 
 
 async def converse(caller: RtpCaller, calls: CallsInRedis, call_id: str) -> None:
