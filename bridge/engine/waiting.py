@@ -10,7 +10,7 @@ from bridge.engine.state import CallState, Effects, Stage
 
 def watch_waiting(call: CallState, now_ns: int) -> Effects:
     """Begin or end the wait's timers, as the call stands now."""
-    if call.stage is not Stage.TALKING or call.lost:
+    if call.stage is not Stage.TALKING or call.lost or call.handing_over:
         return
     yield from _watch_silence(call, now_ns)
     yield from _watch_stall(call)

@@ -76,10 +76,25 @@ class MediaPorts(Protocol):
         """Part a row from its call's audio; the row goes on stepping in silence."""
         ...
 
+    def join(self, row: int, other: int) -> None:
+        """Have the calls of two rows hear each other, until :meth:`part` or the end of one.
+
+        Their own links stay, and a re-INVITE of either side does not part them.
+
+        Raises:
+            TelephonyError: PJSIP refused it.
+            ValueError: one of them is joined already.
+        """
+        ...
+
+    def part(self, row: int) -> None:
+        """Part a row's call from the other one, if it is joined."""
+        ...
+
     def close_row(self, row: int) -> None:
         """Take the row out of the conference and give it back."""
         ...
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        """Return what PJSIP took from ``tx``, shape (rows, count): the agent as heard."""
+        """Return what calls heard, shape (rows, count): the agent, or whom they are joined to."""
         ...
