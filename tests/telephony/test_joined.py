@@ -74,7 +74,7 @@ async def sides(rig: Rig) -> AsyncIterator[tuple[Side, Side]]:
         RtpPeer() as caller_rtp,
         RtpPeer() as person_rtp,
     ):
-        made = []
+        made: list[Side] = []
         for sip, rtp, hz in (
             (caller_sip, caller_rtp, CALLER_HZ),
             (person_sip, person_rtp, PERSON_HZ),
