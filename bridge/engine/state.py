@@ -32,6 +32,7 @@ from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import FunctionCallOutput
 from bridge.realtime.recovery import Budget
+from bridge.realtime.seen import SeenEvents
 from bridge.realtime.session_config import ResponseConfig
 
 Effects = Iterator[Effect]
@@ -135,10 +136,12 @@ class SessionState:
     """What is true for one Realtime session alone; replaced with it, never reset.
 
     Attributes:
+        seen: events that came already: a repeated one is none.
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_clock: marks of the agent turn that was not heard yet.
     """
 
+    seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
     caller_speaking: bool = False
     cut: Cut | None = None

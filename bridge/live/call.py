@@ -6,9 +6,11 @@ thread; :meth:`CallRunner.run` is the call's one task and ends when everything o
 """
 
 import asyncio
+import contextvars
 import random
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path as FilePath
 from typing import Any
 
 import structlog
@@ -62,10 +64,13 @@ from bridge.realtime.events import ResponseDone, ServerEvent
 from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
 from bridge.telemetry.logs import bind_call, call_context
 from bridge.telephony.leg import Leg, LegState, TransferProgress
-from bridge.telephony.pump import Line
+from bridge.telephony.lines import Line
 from bridge.telephony.recorder import Recorder
 
 log = structlog.get_logger(__name__)
+
+DISK_WITHIN_S = 10.0
+"""For recording and record; a disk that hangs must not keep the call, and with it the gateway."""
 
 _FRAME_MS = 20
 """RTP brings audio in pieces of this length (ptime)."""
@@ -95,6 +100,9 @@ class CallRunner:
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._answered = False
         self._captured_ns = 0
+        # Log lines carry the call; to enter a context costs a tenth of binding it anew each time.
+        self._context = contextvars.copy_context()
+        self._context.run(bind_call, leg.call_id)
         self._upstream = Upstream(
             route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
         )
@@ -146,6 +154,11 @@ class CallRunner:
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """The last ping of the call's session; None before the first pong."""
+        return self._upstream.round_trip_ms
 
     async def run(self) -> CallSummary:
         """Run the call to its end and to the end of all that it holds."""
@@ -239,13 +252,15 @@ class CallRunner:
             return
         self._feeding = True
         try:
-            with call_context(self._leg.call_id):
-                while self._pending:
-                    now_ns = self._services.clock.now_ns()
-                    for effect in self._core.feed(self._pending.popleft(), now_ns):
-                        self._carry_out_one(effect)
+            self._context.run(self._feed_pending)
         finally:
             self._feeding = False
+
+    def _feed_pending(self) -> None:
+        while self._pending:
+            now_ns = self._services.clock.now_ns()
+            for effect in self._core.feed(self._pending.popleft(), now_ns):
+                self._carry_out_one(effect)
 
     def _carry_out_one(self, effect: Effect) -> None:
         try:
@@ -325,11 +340,18 @@ class CallRunner:
         await self._tools.aclose()
         await self._handoffs.aclose()
         await self._upstream.aclose()
+        directory = self._services.recordings_dir
+        try:
+            async with asyncio.timeout(DISK_WITHIN_S):
+                await self._write(directory)
+        except TimeoutError:
+            log.error("record_not_written", directory=str(directory), error="the disk hangs")
+        except OSError as error:
+            log.error("record_not_written", directory=str(directory), error=error.strerror)
+
+    async def _write(self, directory: FilePath) -> None:
+        """Put recording and record on the disk; what hangs there is left to its thread."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
             self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
-        directory = self._services.recordings_dir
-        try:
-            await asyncio.to_thread(self.record.write, directory)
-        except OSError as error:
-            log.error("record_not_written", directory=str(directory), error=error.strerror)
+        await asyncio.to_thread(self.record.write, directory)

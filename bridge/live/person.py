@@ -22,8 +22,9 @@ from bridge.engine.inputs import (
 )
 from bridge.realtime.ids import ItemId
 from bridge.telephony.leg import Leg, LegState, TransferProgress
-from bridge.telephony.ports import MediaPorts
-from bridge.telephony.pump import Line, Pump
+from bridge.telephony.lines import Line
+from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.pump import Pump
 
 _ANNOUNCEMENT = ItemId("bridge_announcement")
 _PIECE_HZ = 24_000
@@ -38,7 +39,7 @@ class Person:
     """
 
     def __init__(
-        self, leg: Leg, pump: Pump, ports: MediaPorts, feed: Callable[[Input], None]
+        self, leg: Leg, pump: Pump, ports: JoinablePorts, feed: Callable[[Input], None]
     ) -> None:
         self._leg = leg
         self._pump = pump

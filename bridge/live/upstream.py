@@ -111,6 +111,12 @@ class Upstream:
         self._spare_opening: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
+    @property
+    def round_trip_ms(self) -> float | None:
+        """The present session's last ping; None without a session or before its first pong."""
+        session = None if self._link is None else self._link.session
+        return None if session is None else session.round_trip_ms
+
     def open(self, order: OpenSession) -> None:
         """Open a session in the place of the present one; the listener is told how it went."""
         self._drop_present()
@@ -165,7 +171,13 @@ class Upstream:
             return None
         link.appends += 1
         link.awaiting_send.append((link.appends, first_frame_ns))
-        self.send(AppendAudio(audio))
+        session = link.session
+        if session is not None:
+            try:
+                session.append(audio)
+            except UpstreamError as error:
+                if error.code != "not_open":  # its end is told by on_closed
+                    raise
         return self._kept.session_ms
 
     def send_kept(self, order: SendKeptAudio) -> float:

@@ -8,7 +8,8 @@ from bridge.engine.effects import Effect, PlayFiller, PlayPhrase, StopFiller
 from bridge.live.filler import FILLER_ITEM, filler_audio
 from bridge.live.phrases import Phrases
 from bridge.realtime.ids import ItemId
-from bridge.telephony.pump import Line, Pump
+from bridge.telephony.lines import Line
+from bridge.telephony.pump import Pump
 
 
 class BridgeVoice:

@@ -5,6 +5,7 @@ the bridge keeps them, and published in seconds. Recording takes a few microseco
 blocks; everything runs in the loop's thread.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -270,6 +271,10 @@ class UpstreamMetrics:
         self._reason = LabelGuard(40)
         self._code = LabelGuard(40)
         self._type = LabelGuard(EVENT_TYPES_KEPT)
+        # Many events a second of every call.
+        self._event = functools.lru_cache(4 * EVENT_TYPES_KEPT)(
+            lambda arm, kind: self._events.labels(arm, self._type(kind))
+        )
 
     def connecting(self, arm: str) -> None:
         """Count a connection attempt."""
@@ -294,7 +299,7 @@ class UpstreamMetrics:
 
     def event(self, arm: str, event_type: str) -> None:
         """Count an event that the dialect knows."""
-        self._events.labels(arm, self._type(event_type)).inc()
+        self._event(arm, event_type).inc()
 
     def unknown_event(self, arm: str) -> None:
         """Count an event that the dialect does not know (its type may be any text)."""
@@ -370,6 +375,9 @@ class MediaMetrics:
         self._overruns = make.counter(
             "caller_audio_overruns_total", "Caller audio lost: the loop stood still for too long."
         )
+        self._late_blocks = make.counter(
+            "playout_late_blocks_total", "Agent audio laid after PJSIP had passed its place."
+        )
         self._digits = make.counter("dtmf_digits_total", "Keys pressed.", "method", "result")
         self._added = make.histogram(
             "added_latency_seconds", "Delay that the bridge adds.", ADDED_LATENCY_S, "arm", "path"
@@ -377,6 +385,7 @@ class MediaMetrics:
         self._recorder_dropped = make.counter(
             "recorder_dropped_blocks_total", "Audio blocks that missed the recording."
         )
+        self._added_by = functools.cache(self._added.labels)
 
     def rtp_ended(self, summary: RtpSummary) -> None:
         """Record one direction of a call's RTP when the call ends."""
@@ -403,13 +412,17 @@ class MediaMetrics:
         """Count pieces of caller audio that were overwritten before the pump came for them."""
         self._overruns.inc(overruns)
 
+    def late_blocks(self, blocks: int = 1) -> None:
+        """Count blocks of agent audio that came too late for their place."""
+        self._late_blocks.inc(blocks)
+
     def digit(self, method: DtmfMethod, result: DtmfResult) -> None:
         """Count a key press."""
         self._digits.labels(method, result).inc()
 
     def added_latency(self, arm: str, path: Path, added_ns: int) -> None:
         """Observe what the bridge added to one piece of audio's delay."""
-        self._added.labels(arm, path).observe(added_ns / NS_PER_S)
+        self._added_by(arm, path).observe(added_ns / NS_PER_S)
 
     def recorder_dropped(self, blocks: int = 1) -> None:
         """Count audio blocks that the recorder could not take."""
@@ -443,6 +456,9 @@ class StoreMetrics:
     def __init__(self, make: _Families) -> None:
         self._pending = make.gauge("store_pending_writes", "Writes waiting for Redis.")
         self._dropped = make.counter("store_dropped_writes_total", "Writes given up.")
+        self._swept = make.counter(
+            "store_swept_calls_total", "Calls of dead nodes that were ended as node_lost."
+        )
 
     def set_pending(self, writes: int) -> None:
         """Say how many writes wait."""
@@ -451,6 +467,10 @@ class StoreMetrics:
     def dropped(self, writes: int = 1) -> None:
         """Count writes that were given up."""
         self._dropped.inc(writes)
+
+    def swept(self, calls: int = 1) -> None:
+        """Count calls that this node ended in a dead one's place."""
+        self._swept.inc(calls)
 
 
 class Metrics:
@@ -474,6 +494,10 @@ class Metrics:
             "config_last_reload_timestamp_seconds", "Unix time of the last good configuration."
         )
         self._loop_lag = make.histogram("loop_lag_seconds", "How late the tick ran.", LOOP_LAG_S)
+        self._tick = make.histogram("tick_seconds", "How long a tick worked.", LOOP_LAG_S)
+        self._long_ticks = make.counter(
+            "long_ticks_total", "Ticks that worked for longer than their period."
+        )
         self.calls = CallMetrics(make)
         self.turns = TurnMetrics(make)
         self.upstream = UpstreamMetrics(make)
@@ -494,6 +518,12 @@ class Metrics:
     def loop_lag(self, late_ns: int) -> None:
         """Observe how late a tick ran."""
         self._loop_lag.observe(late_ns / NS_PER_S)
+
+    def ticked(self, took_ns: int, period_ns: int) -> None:
+        """Observe a tick's work; one that took longer than its period is counted, too."""
+        self._tick.observe(took_ns / NS_PER_S)
+        if took_ns > period_ns:
+            self._long_ticks.inc()
 
     def render_parts(self) -> Iterator[bytes]:
         """Yield the text exposition format, family by family.

@@ -86,7 +86,7 @@ class _RowPort(pj.AudioMediaPort):  # type: ignore[misc]  # SWIG class without t
 
 
 class CallbackPorts:
-    """:class:`bridge.telephony.ports.MediaPorts` over `AudioMediaPort`.
+    """:class:`bridge.telephony.ports.JoinablePorts` over `AudioMediaPort`.
 
     Args:
         clock_sink: the conference's null device; every row feeds it, so that rows keep stepping
@@ -159,7 +159,7 @@ class CallbackPorts:
         port.startTransmit(self._clock_sink)
 
     def join(self, row: int, other: int) -> None:
-        """Have the calls of two rows hear each other; see :class:`MediaPorts`."""
+        """Have the calls of two rows hear each other; see :class:`JoinablePorts`."""
         self._joined.join(row, other, self.rx_positions)
         self._link_calls(row, other)
 

@@ -17,12 +17,12 @@ import structlog
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
-from bridge.telephony.admission import AdmissionDoor
+from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.leg import Leg, LegState, PjCall, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
-from bridge.telephony.ports import RATE_HZ, MediaPorts
+from bridge.telephony.ports import RATE_HZ, JoinablePorts
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -86,12 +86,12 @@ class SipEndpoint:
         settings: SipSettings,
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
-        refusal: Callable[[], str | None] | None = None,
+        refusal: Refusal | None = None,
         media_ports: MediaPortsKind = "auto",
     ) -> None:
         self.info = LibraryInfo("", 0)
         self.port = 0
-        self.ports: MediaPorts
+        self.ports: JoinablePorts
         self.legs: set[Leg] = set()
         self._settings = settings
         self._on_incoming = on_incoming

@@ -258,7 +258,7 @@ class _Row:
 
 
 class MemoryPorts:
-    """:class:`bridge.telephony.ports.MediaPorts` over PJSIP's memory ports.
+    """:class:`bridge.telephony.ports.JoinablePorts` over PJSIP's memory ports.
 
     Args:
         rows: calls at once.
@@ -409,7 +409,7 @@ class MemoryPorts:
         self._library.pjsua_conf_disconnect(ports.player_slot, call_slot)
 
     def join(self, row: int, other: int) -> None:
-        """Have the calls of two rows hear each other; see :class:`MediaPorts`.
+        """Have the calls of two rows hear each other; see :class:`JoinablePorts`.
 
         Raises:
             TelephonyError: PJSIP refused it.

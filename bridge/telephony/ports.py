@@ -56,7 +56,7 @@ class MediaPorts(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Bring positions and stamps of all rows up to now: once a tick, and before a flush."""
+        """Bring positions and stamps of all rows up to now: before each look that must be live."""
         ...
 
     def open_row(self) -> int:
@@ -76,6 +76,18 @@ class MediaPorts(Protocol):
         """Part a row from its call's audio; the row goes on stepping in silence."""
         ...
 
+    def close_row(self, row: int) -> None:
+        """Take the row out of the conference and give it back."""
+        ...
+
+    def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
+        """Return what calls heard, shape (rows, count): the agent, or whom they are joined to."""
+        ...
+
+
+class JoinablePorts(MediaPorts, Protocol):
+    """Media ports whose calls can hear each other."""
+
     def join(self, row: int, other: int) -> None:
         """Have the calls of two rows hear each other, until :meth:`part` or the end of one.
 
@@ -89,12 +101,4 @@ class MediaPorts(Protocol):
 
     def part(self, row: int) -> None:
         """Part a row's call from the other one, if it is joined."""
-        ...
-
-    def close_row(self, row: int) -> None:
-        """Take the row out of the conference and give it back."""
-        ...
-
-    def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        """Return what calls heard, shape (rows, count): the agent, or whom they are joined to."""
         ...

@@ -74,10 +74,6 @@ class FakePorts:
 
     def disconnect(self, row: int) -> None: ...
 
-    def join(self, row: int, other: int) -> None: ...
-
-    def part(self, row: int) -> None: ...
-
     def close_row(self, row: int) -> None:
         self.arena.release(row)
 

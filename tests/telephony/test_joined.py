@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from bridge.audio.wav import read_wav
+from bridge.bench.sip_message import Direction, audio_sdp
 from bridge.telephony.leg import LegState
 from bridge.telephony.recorder import Recorder
 from tests.audio.signals import level_at_db, tone
 from tests.support.rtp import RtpPeer
-from tests.support.sip import Dialog, SipPeer, audio_sdp
+from tests.support.sip import Dialog, SipPeer
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Call, Rig
 
@@ -57,9 +58,9 @@ class Side:
 
         await wait_until(so, 8.0, f"{self.hz} did not come to hear {hz}")
 
-    async def offer(self, direction: str) -> None:
+    async def offer(self, direction: Direction) -> None:
         self.offers += 1
-        sdp = audio_sdp(self.rtp.port, direction=direction, version=self.offers)  # type: ignore[arg-type]  # one of its words
+        sdp = audio_sdp(self.rtp.port, direction=direction, version=self.offers)
         answer = await self.dialog.reinvite(sdp)
         assert answer.status == 200
         self.rtp.stream(answer.media_port)
@@ -112,7 +113,7 @@ async def test_joined_calls_hear_each_other_until_they_are_parted(
 @pytest.mark.parametrize("who", [0, 1], ids=["caller", "person"])
 @pytest.mark.parametrize("direction", ["sendonly", "inactive"])
 async def test_hold_of_either_side_leaves_them_joined(
-    rig: Rig, sides: tuple[Side, Side], who: int, direction: str
+    rig: Rig, sides: tuple[Side, Side], who: int, direction: Direction
 ) -> None:
     holder, other = sides[who], sides[1 - who]
     join(rig, *sides)
