@@ -462,6 +462,7 @@ def test_session_that_cannot_be_had_on_the_way_back_is_the_fallbacks() -> None:
 
 def test_session_that_is_lost_meanwhile_does_not_stop_the_handoff() -> None:
     call, _ = wanted(WARM)
+    call.feed(TimerFired(Timer.FILLER))
     dropped = SessionFailed(UpstreamError("gone", code="closed", close_code=1006))
     assert len(of(OpenSession, call.feed(dropped))) == 1
     effects = call.feed(SessionReady("sess_2"))
