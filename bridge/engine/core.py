@@ -17,6 +17,7 @@ from bridge.engine import (
     handoff,
     interruption,
     lifecycle,
+    person,
     playout,
     recovery,
     responses,
@@ -98,16 +99,17 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.TranscriptDone: responses.on_transcript_done,
         events.ResponseDone: responses.on_response_done,
         events.OutputItemDone: toolcalls.on_output_item_done,
+        events.McpCallChanged: responses.on_mcp_call_changed,
         ToolFinished: toolcalls.on_tool_finished,
         TransferProgressed: handoff.on_transfer_progressed,
         TransferCompleted: handoff.on_transfer_completed,
         TransferFailed: handoff.on_transfer_failed,
-        PersonAnswered: handoff.on_person_answered,
-        PersonTold: handoff.on_person_told,
-        PersonSpoke: handoff.on_person_spoke,
-        PersonPressed: handoff.on_person_pressed,
-        PersonHeld: handoff.on_person_held,
-        PersonLeft: handoff.on_person_left,
+        PersonAnswered: person.on_answered,
+        PersonTold: person.on_told,
+        PersonSpoke: person.on_spoke,
+        PersonPressed: person.on_pressed,
+        PersonHeld: person.on_held,
+        PersonLeft: person.on_left,
         PlayoutStarted: playout.on_playout_started,
         PlayoutDrained: playout.on_playout_drained,
         PlayoutFlushed: interruption.on_playout_flushed,
@@ -147,7 +149,6 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.McpToolsListed: _BY_SERVER,
         events.McpArgumentsDelta: _BY_SERVER,
         events.McpArgumentsDone: _BY_SERVER,
-        events.McpCallChanged: _BY_SERVER,
         events.OutputBufferChanged: _OTHER_TRANSPORT,
         events.DtmfReceived: _OTHER_TRANSPORT,
     }
@@ -219,7 +220,7 @@ class CallCore:
             handler = TALK[kind]
         effects = list(handler(call, event, now_ns))
         effects.extend(handoff.watch_handoff(call, now_ns))
-        effects.extend(watch_waiting(call, now_ns))
+        effects.extend(watch_waiting(call, event, now_ns))
         effects.extend(call.take_changes())
         return effects
 

@@ -27,7 +27,6 @@ from bridge.engine.effects import (
     LetPersonGo,
     MuteCaller,
     OpenSession,
-    PassDigits,
     TellPerson,
     TransferCall,
     TransitionRefused,
@@ -35,12 +34,6 @@ from bridge.engine.effects import (
 )
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import (
-    PersonAnswered,
-    PersonHeld,
-    PersonLeft,
-    PersonPressed,
-    PersonSpoke,
-    PersonTold,
     Timer,
     TransferCompleted,
     TransferFailed,
@@ -104,7 +97,7 @@ def start_handoff(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     call.session.caller_speaking = False
     call.session.waiting_since_ns = now_ns
     yield from cancel_response(call, tell_server=True)
-    yield from _advance(call, _next(target.before is not None, handoff), now_ns)
+    yield from advance(call, _next(target.before is not None, handoff), now_ns)
 
 
 def watch_handoff(call: CallState, now_ns: int) -> Effects:
@@ -138,7 +131,7 @@ def on_transfer_progressed(call: CallState, event: TransferProgressed, now_ns: i
 
 def on_transfer_completed(call: CallState, event: TransferCompleted, now_ns: int) -> Effects:
     """Leave the call: the far end has somebody else to talk to."""
-    yield from _advance(call, Signal.DONE, now_ns)
+    yield from advance(call, Signal.DONE, now_ns)
 
 
 def on_transfer_failed(call: CallState, event: TransferFailed, now_ns: int) -> Effects:
@@ -148,79 +141,13 @@ def on_transfer_failed(call: CallState, event: TransferFailed, now_ns: int) -> E
         return
     handoff.failure = f"sip_{event.sip_code}"
     busy = handoff.accepted and event.sip_code in BUSY
-    yield from _advance(call, Signal.FAILED if busy else Signal.DIAL, now_ns)
-
-
-def on_person_answered(call: CallState, event: PersonAnswered, now_ns: int) -> Effects:
-    """Tell the person who waits, or put the caller through."""
-    warm = call.handoff is not None and call.handoff.target.warm
-    yield from _advance(call, Signal.ANSWERED if warm else Signal.ACCEPTED, now_ns)
-
-
-def on_person_told(call: CallState, event: PersonTold, now_ns: int) -> Effects:
-    """Wait for the person to decide."""
-    yield from _advance(call, Signal.TOLD, now_ns)
-
-
-def on_person_spoke(call: CallState, event: PersonSpoke, now_ns: int) -> Effects:
-    """Take speech after the announcement as a yes, where the dialplan does."""
-    handoff = call.handoff
-    if handoff is not None and handoff.step is Step.ASKING and handoff.target.accept_speech:
-        yield from _advance(call, Signal.ACCEPTED, now_ns)
-
-
-def on_person_pressed(call: CallState, event: PersonPressed, now_ns: int) -> Effects:
-    """Take the person's decision; in the talk, hand it back, or pass the key on."""
-    handoff = call.handoff
-    if handoff is None:
-        return
-    target = handoff.target
-    if handoff.step is Step.BRIDGED:
-        yield from _on_key_in_talk(call, handoff, event.digit, now_ns)
-    elif handoff.step not in (Step.ANNOUNCING, Step.ASKING):
-        return
-    elif event.digit == target.accept_key:
-        yield from _advance(call, Signal.ACCEPTED, now_ns)
-    elif event.digit == target.refuse_key:
-        yield from _fail(call, "declined", now_ns)
-
-
-def on_person_left(call: CallState, event: PersonLeft, now_ns: int) -> Effects:
-    """Learn that the person's call is over, or never came to be."""
-    handoff = call.handoff
-    if handoff is None:
-        return
-    if handoff.step is Step.BRIDGED:
-        yield from _advance(
-            call, Signal.HAND_BACK if handoff.target.hand_back else Signal.DONE, now_ns
-        )
-        return
-    answered = handoff.step is not Step.DIALLING
-    yield from _fail(call, "declined" if answered else f"sip_{event.sip_code}", now_ns)
-
-
-def on_person_held(call: CallState, event: PersonHeld, now_ns: int) -> Effects:
-    """Let the caller hear that they wait while the person holds the call."""
-    handoff = call.handoff
-    if handoff is None or handoff.step is not Step.BRIDGED:
-        return
-    if event.held:
-        call.session.waiting_since_ns = now_ns
-        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
-    else:
-        yield from stop_filler(call)
-
-
-def on_caller_digit(call: CallState, digit: str) -> Effects:
-    """Pass a key of the caller's on to the person."""
-    if call.handoff is not None and call.handoff.step is Step.BRIDGED:
-        yield PassDigits(digit, to_person=True)
+    yield from advance(call, Signal.FAILED if busy else Signal.DIAL, now_ns)
 
 
 def on_told(call: CallState, now_ns: int) -> Effects:
     """Go on once the caller was told; anything else that was heard changes nothing."""
     if call.handoff is not None and call.handoff.step is Step.TELLING:
-        yield from _advance(call, _next(False, call.handoff), now_ns)
+        yield from advance(call, _next(False, call.handoff), now_ns)
 
 
 def on_transfer_overdue(call: CallState, now_ns: int) -> Effects:
@@ -235,13 +162,13 @@ def on_transfer_overdue(call: CallState, now_ns: int) -> Effects:
             yield from start_handoff(call, handoff, now_ns)
         case Step.REFERRING if not handoff.accepted:
             handoff.failure = TIMEOUT
-            yield from _advance(call, Signal.DIAL, now_ns)
+            yield from advance(call, Signal.DIAL, now_ns)
         case Step.DIALLING:
-            yield from _fail(call, "no_answer", now_ns)
+            yield from fail(call, "no_answer", now_ns)
         case Step.ANNOUNCING | Step.ASKING:
-            yield from _fail(call, "not_accepted", now_ns)
+            yield from fail(call, "not_accepted", now_ns)
         case _:
-            yield from _fail(call, TIMEOUT, now_ns)
+            yield from fail(call, TIMEOUT, now_ns)
 
 
 def on_caller_left(call: CallState, now_ns: int) -> Effects:
@@ -262,7 +189,8 @@ def on_caller_left(call: CallState, now_ns: int) -> Effects:
 # The steps
 
 
-def _advance(call: CallState, signal: Signal, now_ns: int) -> Effects:
+def advance(call: CallState, signal: Signal, now_ns: int) -> Effects:
+    """Take a signal: the next step by the table, and what it brings."""
     handoff = call.handoff
     if handoff is None:
         return
@@ -274,6 +202,13 @@ def _advance(call: CallState, signal: Signal, now_ns: int) -> Effects:
     if had_person and not handoff.has_person:
         yield LetPersonGo()
     yield from _ENTER[new](call, handoff, now_ns)
+
+
+def fail(call: CallState, reason: str, now_ns: int) -> Effects:
+    """Take a failure; where it can't be one any more, it is counted and changes nothing."""
+    if call.handoff is not None:
+        call.handoff.failure = reason
+    yield from advance(call, Signal.FAILED, now_ns)
 
 
 def _next(tell: bool, handoff: Handoff) -> Signal:
@@ -385,23 +320,6 @@ _ENTER: Mapping[Step, Callable[[CallState, Handoff, int], Effects]] = MappingPro
         Step.HANDED_BACK: _go_on_with_agent,
     }
 )
-
-
-def _on_key_in_talk(call: CallState, handoff: Handoff, digit: str, now_ns: int) -> Effects:
-    """Keys that may become the code are held back; the caller gets them when they don't."""
-    code = handoff.target.hand_back_key
-    handoff.keys += digit
-    if code is not None and handoff.keys == code:
-        yield from _advance(call, Signal.HAND_BACK, now_ns)
-    elif code is None or not code.startswith(handoff.keys):
-        keys, handoff.keys = handoff.keys, ""
-        yield PassDigits(keys, to_person=False)
-
-
-def _fail(call: CallState, reason: str, now_ns: int) -> Effects:
-    if call.handoff is not None:
-        call.handoff.failure = reason
-    yield from _advance(call, Signal.FAILED, now_ns)
 
 
 def _note(handoff: Handoff, talked_s: int) -> Message:

@@ -34,8 +34,9 @@ from bridge.engine.inputs import (
     TimerFired,
 )
 from bridge.engine.latency import TurnClock
-from bridge.engine.recovery import on_life_timer, on_retry_due, on_stalled, restore
-from bridge.engine.requests import on_response_overdue, request_response
+from bridge.engine.recovery import on_life_timer, on_retry_due, restore
+from bridge.engine.requests import request_response
+from bridge.engine.responses import on_response_overdue, on_stalled
 from bridge.engine.rollover import watch_life
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
@@ -61,6 +62,7 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
 def on_session_ready(call: CallState, event: SessionReady, now_ns: int) -> Effects:
     """Answer: the agent can listen and speak from the first second."""
     if call.stage is Stage.RINGING:
+        call.unready = None
         call.note(session_id=event.session_id)
         call.budget = call.budget.restored(now_ns)
         yield from watch_life(call, event.expires_in_ms, now_ns)
@@ -133,9 +135,10 @@ def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
     call.timers.remove(event.timer)
     match event.timer:
         case Timer.SESSION_READY:
-            yield from refuse_or_answer(call, SESSION_TIMEOUT, GiveUpReason.TOO_LONG)
+            ending = call.unready or SESSION_TIMEOUT
+            yield from refuse_or_answer(call, ending, GiveUpReason.TOO_LONG)
         case Timer.RESPONSE:
-            yield from on_response_overdue(call)
+            yield from on_response_overdue(call, now_ns)
         case Timer.MAX_DURATION:
             yield from close(call, MAX_DURATION)
         case Timer.CLOSING:

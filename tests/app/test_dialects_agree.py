@@ -49,7 +49,12 @@ AGENT = {
     **PLAIN_AGENT,
     "greeting": "Hello there.",
     "tools": [
-        {"name": "lookup_invoice", "description": "Look an invoice up."},
+        {
+            "name": "lookup_invoice",
+            "description": "Look an invoice up.",
+            # Refused before anything is sent: the same answer in every call.
+            "webhook": {"url": "http://127.0.0.1:9/invoices"},
+        },
         {"name": "end_call", "description": "Hang up."},
     ],
 }

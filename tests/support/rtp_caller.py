@@ -61,6 +61,7 @@ class RtpCaller:
     Attributes:
         heard: every RTP packet that came.
         sent: RTP packets sent.
+        said_until_ns: when the last packet with speech was sent, monotonic; 0 for none.
         status: the INVITE's final status; ``final``: that response as it came.
         port: of the gateway.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
@@ -71,6 +72,7 @@ class RtpCaller:
         self.port = port
         self.heard: list[Heard] = []
         self.sent = 0
+        self.said_until_ns = 0
         self.status = 0
         self.final = ""
         self.ended = asyncio.Event()
@@ -181,6 +183,11 @@ class RtpCaller:
         for frame in padded.reshape(-1, FRAME_SAMPLES):
             self._speech.append(g711.encode(g711.Law.PCMU, frame))
 
+    @property
+    def speaking(self) -> bool:
+        """Whether something is left to say."""
+        return bool(self._speech)
+
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         """Wait for something that an arriving packet makes true."""
         async with asyncio.timeout(timeout_s):
@@ -278,6 +285,8 @@ class RtpCaller:
             )
             self._rtp.sendto(header + payload, ("127.0.0.1", port))
             self.sent += 1
+            if payload is not silence:
+                self.said_until_ns = time.monotonic_ns()
             await asyncio.sleep(max(0.0, start_s + (number + 1) * 0.02 - loop.time()))
 
 
