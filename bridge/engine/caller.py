@@ -3,6 +3,7 @@
 from bridge.engine.effects import Speaker, TurnSpoken
 from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged
 from bridge.engine.latency import InputClock, TurnClock
+from bridge.engine.person import on_caller_digit
 from bridge.engine.requests import expect_response, pay_owed, request_response
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
@@ -67,7 +68,10 @@ def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns
 
 
 def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
-    """Tell the model which key was pressed."""
+    """Tell the model, or the person who talks to the caller, which key was pressed."""
+    if call.handing_over:
+        yield from on_caller_digit(call, event.digit)
+        return
     if call.policy.digits_to_model:
         text = f"The caller pressed {event.digit} on the keypad."
         yield from call.send(CreateItem(Message(Role.USER, (Part(PartKind.INPUT_TEXT, text),))))

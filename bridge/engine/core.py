@@ -17,6 +17,7 @@ from bridge.engine import (
     handoff,
     interruption,
     lifecycle,
+    person,
     playout,
     recovery,
     responses,
@@ -32,6 +33,12 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     Input,
+    PersonAnswered,
+    PersonHeld,
+    PersonLeft,
+    PersonPressed,
+    PersonSpoke,
+    PersonTold,
     PlayoutDrained,
     PlayoutFlushed,
     PlayoutStarted,
@@ -97,6 +104,12 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         TransferProgressed: handoff.on_transfer_progressed,
         TransferCompleted: handoff.on_transfer_completed,
         TransferFailed: handoff.on_transfer_failed,
+        PersonAnswered: person.on_answered,
+        PersonTold: person.on_told,
+        PersonSpoke: person.on_spoke,
+        PersonPressed: person.on_pressed,
+        PersonHeld: person.on_held,
+        PersonLeft: person.on_left,
         PlayoutStarted: playout.on_playout_started,
         PlayoutDrained: playout.on_playout_drained,
         PlayoutFlushed: interruption.on_playout_flushed,
@@ -141,6 +154,11 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
     }
 )
 """Inputs that the core leaves alone, and why."""
+
+_TURNS_OF_CALLER = frozenset(
+    {events.SpeechStarted, events.SpeechStopped, events.InputCommitted, events.InputCleared}
+)
+"""Late news of a caller whom the agent does not hear any more."""
 
 _SERVER_EVENTS: frozenset[type] = frozenset(get_args(events.ServerEvent))
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
@@ -193,7 +211,7 @@ class CallCore:
             if call.lost and (kind in TALK or kind is events.ErrorReported):
                 return [TransitionRefused(call.turns.state, _word(kind))]
             call.log.feed(event)  # type: ignore[arg-type]  # its type is one of the union's
-        if kind in IGNORED:
+        if kind in IGNORED or (call.handing_over and kind in _TURNS_OF_CALLER):
             return []
         handler = LIFECYCLE.get(kind)
         if handler is None:
@@ -201,6 +219,7 @@ class CallCore:
                 return [TransitionRefused(call.turns.state, _word(kind))]
             handler = TALK[kind]
         effects = list(handler(call, event, now_ns))
+        effects.extend(handoff.watch_handoff(call, now_ns))
         effects.extend(watch_waiting(call, event, now_ns))
         effects.extend(call.take_changes())
         return effects

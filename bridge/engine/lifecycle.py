@@ -23,7 +23,7 @@ from bridge.engine.effects import (
 )
 from bridge.engine.fallback import go_on_with_fallback, refuse_or_answer
 from bridge.engine.filler import on_silence_too_long, want_filler
-from bridge.engine.handoff import leave, on_transfer_overdue
+from bridge.engine.handoff import on_caller_left, on_transfer_overdue
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -97,10 +97,10 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
 
 def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
     """Close the call after its SIP dialog."""
-    if event.by_caller and call.handoff is not None and call.handoff.accepted:
-        yield from leave(call, now_ns, dialog_over=True)
-        return
     if event.by_caller:
+        yield from on_caller_left(call, now_ns)
+        if call.closed:
+            return
         ending = _left_by_caller(call)
     elif event.sip_code >= _FIRST_FAILURE_CODE:
         ending = Ending(Outcome.MEDIA_FAILED, Fault.CARRIER, f"sip_{event.sip_code}")

@@ -6,10 +6,12 @@ StateChanged.
 """
 
 import enum
+import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bridge.engine.consult import Handoff, Step
 from bridge.engine.effects import (
     Effect,
     PhaseChanged,
@@ -25,9 +27,10 @@ from bridge.engine.policy import CallPolicy
 from bridge.engine.transcript import AgentTranscript
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
-from bridge.realtime.commands import Command
+from bridge.realtime.commands import Command, CreateItem
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
+from bridge.realtime.items import FunctionCallOutput
 from bridge.realtime.recovery import Budget
 from bridge.realtime.seen import SeenEvents
 from bridge.realtime.session_config import ResponseConfig
@@ -210,22 +213,6 @@ class Fallback:
 
 
 @dataclass(slots=True)
-class Handoff:
-    """A handing over that goes on.
-
-    Attributes:
-        ending: how the call ends if it succeeds.
-        on_failed: how the call goes on if it does not.
-        accepted: the far end took our REFER.
-    """
-
-    since_ns: int
-    ending: Ending
-    on_failed: "Callable[[CallState, int], Effects]"
-    accepted: bool = False
-
-
-@dataclass(slots=True)
 class CallState:
     """Everything about one call that the core knows.
 
@@ -242,7 +229,7 @@ class CallState:
         explained_ns: the outage, by its beginning, in which a phrase was the filler.
         said: phrases of the bridge's own so far.
         fallback: taken, as no session could be had any more.
-        handoff: the call is being handed over.
+        handoff: the call is being handed over, or soon will be, or was: to a person here.
         budget: spent on getting the session back.
         answers: spent on failed responses.
     """
@@ -301,6 +288,11 @@ class CallState:
             or any(round_.pending for round_ in self.tool_rounds.values())
         )
 
+    @property
+    def handing_over(self) -> bool:
+        """Whether the agent has left the talk, for a person or for good."""
+        return self.handoff is not None and self.handoff.begun
+
     def move(self, trigger: Trigger) -> Generator[Effect, None, bool]:
         """Step the turn machine; the one door for phases.
 
@@ -322,6 +314,10 @@ class CallState:
         if not self.lost:
             yield Send(command)
 
+    def answer_tool(self, call_id: ToolCallId, output: Mapping[str, object]) -> Effects:
+        """Give a tool call its output; the model is not asked to go on."""
+        yield from self.send(CreateItem(FunctionCallOutput(call_id, json.dumps(output))))
+
     def start_timer(self, timer: Timer, after_ms: int) -> Effects:
         """Start a timer, or start it anew."""
         self.timers.add(timer)
@@ -340,8 +336,10 @@ class CallState:
                 self._written[name] = self._changed[name] = value
 
     def note_phase(self) -> None:
-        """Put the phase down: ``held`` while the far end holds, else the turn machine's state."""
-        self.note(phase="held" if self.held else self.turns.state)
+        """Put the phase down: the turn machine's state, but for what tells more than that."""
+        human = self.handoff is not None and self.handoff.step is Step.BRIDGED
+        phase = "held" if self.held else "human" if human else self.turns.state
+        self.note(phase=phase)
 
     def note_counters(self) -> None:
         """Put sequence numbers down; at turn boundaries only, not for every packet."""

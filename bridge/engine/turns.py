@@ -49,6 +49,8 @@ class Trigger(enum.StrEnum):
     HANDOFF_STARTED = "handoff_started"
     HANDOFF_FAILED = "handoff_failed"
     """The call is ours again."""
+    HANDED_BACK = "handed_back"
+    """The person has given the caller back; the session is yet to be had."""
     CLOSED = "closed"
 
 
@@ -125,6 +127,7 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
     },
     State.HANDOFF: {
         Trigger.HANDOFF_FAILED: State.LISTENING,
+        Trigger.HANDED_BACK: State.RECOVERING,
         # The caller is on the way to somebody else, with or without a session.
         Trigger.SESSION_LOST: State.HANDOFF,
     },

@@ -42,6 +42,20 @@ class Phrases:
         """Return a phrase's audio; None where it was not rendered."""
         return self._audio.get((language, text))
 
+    async def spoken(self, language: str | None, text: str) -> bytes | None:
+        """Return the audio of any text, rendered now in a worker thread if it has to be.
+
+        It is not kept: what is said to one caller is said once. None where it can't be rendered.
+        """
+        known = self.audio(language, text)
+        if known is not None:
+            return known
+        try:
+            return await asyncio.to_thread(_speak, language, text)
+        except (BridgeError, OSError) as error:
+            log.warning("text_not_rendered", error=str(error), instead="a tone")
+            return None
+
     def at_hand(self, language: str | None, text: str | None) -> str | None:
         """Return ``text`` if it was rendered, else None."""
         return None if text is None or self.audio(language, text) is None else text
@@ -51,15 +65,24 @@ class Phrases:
         missing = {}
         for language, text in keys:
             try:
-                samples = Synthesizer(voice_of(language)).say(text)
+                audio = _speak(language, text)
             except (BridgeError, OSError) as error:  # OSError: the engine's library can't be loaded
                 missing[language, text] = str(error)
                 continue
-            if len(samples):
-                self._audio[language, text] = samples.astype("<i2").tobytes()
+            if audio:
+                self._audio[language, text] = audio
             else:
                 missing[language, text] = "a phrase without a word"
         return missing
+
+
+def _speak(language: str | None, text: str) -> bytes:
+    """Render in the caller's thread.
+
+    Raises:
+        BridgeError: no such voice; OSError: the engine's library can't be loaded.
+    """
+    return Synthesizer(voice_of(language)).say(text).astype("<i2").tobytes()
 
 
 def _keys(dialplan: Dialplan) -> Iterable[_Key]:
@@ -68,6 +91,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
         dialplan.recovery.phrase,
         *dialplan.fallback.phrases,
         *fillers(dialplan.agent.tools),
+        *dialplan.handoff.phrases,
     )
     for text in spoken:
         if text is not None:

@@ -8,16 +8,17 @@ file; properties in milliseconds are for the code.
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from bridge.config.complaints import Location
 from bridge.config.settings import Name
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
 from bridge.routing.fallback import Fallback, Recovery
+from bridge.routing.handoff import Handoff
 from bridge.routing.numbers import normalise_pattern
 from bridge.routing.parts import Language, Part, Text
-from bridge.routing.tools import McpServer, ToolDeclaration
+from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration
 
 
 class Rule(Part):
@@ -166,6 +167,7 @@ class Dialplan(Part):
     limits: Limits = Limits()
     recovery: Recovery = Recovery()
     fallback: Fallback = Fallback()
+    handoff: Handoff = Handoff()
     recording: Recording = Recording()
 
     _source: YamlSource | None = PrivateAttr(None)
@@ -177,6 +179,13 @@ class Dialplan(Part):
         if not rules:
             raise ValueError("should have at least one rule")
         return rules
+
+    @model_validator(mode="after")
+    def _somebody_takes_transfers(self) -> Self:
+        wanted = any(tool.name == TRANSFER_TOOL for tool in self.agent.tools)
+        if wanted and not self.handoff.targets:
+            raise ValueError(f"the tool '{TRANSFER_TOOL}' needs 'handoff.targets': to whom?")
+        return self
 
     @classmethod
     def from_source(cls, source: YamlSource) -> Self:
