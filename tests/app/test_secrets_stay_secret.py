@@ -86,7 +86,6 @@ async def test_nothing_that_a_gateway_writes_has_a_secret(
     async with relaying(url) as (relay, relayed):
         all_arms = arms(url, relayed, dialect, credentials)
         dialplans = tmp_path / "dialplans"
-        dialplans.mkdir()
         for name in all_arms:
             write_dialplan(dialplans, AGENT, name=name, arm=name, called=name)
         with (
