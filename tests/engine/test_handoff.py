@@ -32,10 +32,12 @@ from bridge.engine.effects import (
     Way,
 )
 from bridge.engine.handoff import start_handoff
+from bridge.engine.human import ask_for_human
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
     DigitReceived,
+    HoldChanged,
     Input,
     PersonAnswered,
     PersonHeld,
@@ -190,6 +192,25 @@ def test_second_wish_is_an_output() -> None:
     item = second(T1.__class__("call_2"), "transfer_to_human", json.dumps({"summary": "x"}))
     effects = call.feed(OutputItemDone(R1, 1, item))
     assert outputs(effects) == [{"error": "under way already"}]
+
+
+def test_bridge_itself_can_ask_for_the_first_person() -> None:
+    call = answered(policy(WARM))
+    state, now_ns = call.core._call, call.clock.now_ns()
+    list(ask_for_human(state, now_ns, reason="key_0"))
+    list(ask_for_human(state, now_ns, reason="key_0"))  # once is enough
+    assert len(of(DialPerson, call.feed(HoldChanged(False)))) == 1
+    effects = call.feed(PersonLeft(486))
+    assert "sip_486" in str(effects)
+    assert asked_to_go_on(effects)
+    call.feed(ResponseCreated(R2), done(R2))
+    list(ask_for_human(state, now_ns, reason="key_0"))
+    call.feed(HoldChanged(False), PersonAnswered(), PersonPressed("1"))
+    assert call.feed(PersonLeft(200))[-1] == CallClosed(Outcome.TRANSFERRED, Fault.NONE, "key_0")
+
+
+def test_nobody_to_ask_for_changes_nothing() -> None:
+    assert list(ask_for_human(answered().core._call, 0, reason="key_0")) == []
 
 
 # Nobody listens meanwhile

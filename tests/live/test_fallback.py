@@ -208,10 +208,15 @@ async def test_phrase_without_a_voice_is_a_tone_and_one_warning(
     start_gateway: StartGateway,
 ) -> None:
     agent = {"instructions": "Be a test.", "greeting": "Hello.", "language": "tlh-Piqd"}
+    port = free_udp_port()
+    fallback = {**TRANSFERS, "to": f"sip:queue@127.0.0.1:{port}"}
     with capture_logs() as logs:
-        async with talking(
-            start_gateway, greeting_ms=300, dialplan={"agent": agent, "fallback": TRANSFERS}
-        ) as talk:
+        async with (
+            talking(
+                start_gateway, greeting_ms=300, dialplan={"agent": agent, "fallback": fallback}
+            ) as talk,
+            a_person(talk.caller.port, port, 486),
+        ):
             await refuse(talk)
             loud = sum(each.loud for each in talk.caller.heard)
             await talk.caller.until(talk.caller.ended.is_set, 20)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bridge.bench.sip_message import Direction, Message, audio_sdp
-from tests.audio.signals import level_at_db, tone
+from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.rtp import FRAME_SAMPLES, TELEPHONE_EVENT, RtpPeer
 from tests.support.sip import Dialog, SipPeer
 from tests.support.waiting import wait_until
@@ -107,9 +107,11 @@ class Person(Phone):
 
 
 def hears(sound: np.ndarray[tuple[int], np.dtype[np.int16]], hz: float) -> bool:
-    """Tell whether half a second of sound holds a tone."""
-    whole = len(sound) >= _WINDOW * FRAME_SAMPLES
-    return whole and level_at_db(sound, hz, 8000) > LOUD_DB
+    """Tell whether half a second of sound is a tone: speech holds every pitch, but others, too."""
+    if len(sound) < _WINDOW * FRAME_SAMPLES:
+        return False
+    level_db = level_at_db(sound, hz, 8000)
+    return level_db > LOUD_DB and loudest_other_db(sound, hz, 8000) < level_db - 20
 
 
 def free_udp_port() -> int:

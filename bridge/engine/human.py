@@ -1,0 +1,84 @@
+"""Who asks for a person, and what they are told where none was reached.
+
+The model asks by its tool (:mod:`bridge.engine.toolcalls`); the bridge itself does for the caller,
+for a key or a word: :func:`ask_for_human`.
+"""
+
+from bridge.engine.consult import Handoff
+from bridge.engine.fallback import go_on_with_fallback
+from bridge.engine.handoff import want_handoff
+from bridge.engine.requests import request_response
+from bridge.engine.state import CallState, Effects, Ending
+from bridge.errors import Fault, Outcome
+from bridge.realtime.commands import CreateItem
+from bridge.realtime.ids import ToolCallId
+from bridge.realtime.items import Message, Part, PartKind, Role
+
+
+class NoHumanError(Exception):
+    """Why the call can't be handed to whom was asked for; its text is for the model."""
+
+
+def human_wanted(
+    call: CallState,
+    now_ns: int,
+    *,
+    reason: str,
+    target: str | None = None,
+    summary: str = "",
+    call_id: ToolCallId | None = None,
+) -> Handoff:
+    """Return the handing over to one of the dialplan's people.
+
+    Args:
+        call: the call.
+        now_ns: monotonic.
+        reason: of the call's end if it succeeds; a metric label.
+        target: by name; None for the first.
+        summary: for the person.
+        call_id: the model's tool call, if it was one.
+
+    Raises:
+        NoHumanError: there is nobody of that name, or the call is being handed over already.
+    """
+    people = call.policy.handoff
+    found = people.get(target) if target else next(iter(people.values()), None)
+    if found is None:
+        raise NoHumanError(f"no target {target}; there are: {', '.join(people) or 'none'}")
+    if call.handoff is not None:
+        raise NoHumanError("under way already")
+    ending = Ending(Outcome.TRANSFERRED, Fault.NONE, reason)
+    return Handoff(now_ns, found, ending, _not_reached, summary, call_id)
+
+
+def ask_for_human(call: CallState, now_ns: int, *, reason: str, summary: str = "") -> Effects:
+    """Hand the call to the dialplan's first person, because the caller wants it so.
+
+    Begins once the agent was heard to its end. Where there is nobody, or the call is on its way
+    already, nothing happens.
+    """
+    try:
+        handoff = human_wanted(call, now_ns, reason=reason, summary=summary)
+    except NoHumanError:
+        return
+    yield from want_handoff(call, handoff)
+
+
+def _not_reached(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    """Let the agent know and say so; without one, the fallback goes on."""
+    told = handoff.target.on_failure
+    if handoff.call_id is None:
+        text = f"The caller wanted a person, and nobody was reached ({handoff.failure})."
+        if told is not None:
+            text += f' They were told: "{told}"'
+        yield from call.send(CreateItem(Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))))
+    else:
+        call.background.discard(handoff.call_id)
+        output = {"transferred": False, "reason": handoff.failure}
+        if told is not None:
+            output["told_the_caller"] = told
+        yield from call.answer_tool(handoff.call_id, output)
+    if call.fallback is not None:
+        yield from go_on_with_fallback(call, now_ns)
+    else:
+        yield from request_response(call)
