@@ -78,6 +78,10 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+_JOINING_MS = 6_000
+"""Longer than two legs take to be joined."""
+
+
 @dataclass
 class Office:
     """A gateway whose dialplans are named after what they do, and where its person is."""
@@ -359,10 +363,14 @@ async def test_keys_and_holds_pass_between_two_people(office: Office) -> None:
         rtp.say(speech(WANTS))
         await person.called()
         person.dialog = person.call
+        person.hum(PERSON_HZ, _JOINING_MS)
+        caller.hum(CALLER_HZ, _JOINING_MS)
+        await person.hears(CALLER_HZ)  # keys that are pressed before reach nobody
+        await caller.hears(PERSON_HZ)
         person.rtp.press("5")
         rtp.press("7#")
-        await wait_until(lambda: caller.digits == "5", 10.0, "the person's key was not passed")
-        await wait_until(lambda: person.digits == "7#", 10.0, "the caller's keys were not passed")
+        await wait_until(lambda: caller.digits == "5", 20.0, "the person's key was not passed")
+        await wait_until(lambda: person.digits == "7#", 20.0, "the caller's keys were not passed")
         caller.hum(CALLER_HZ)
         person.hum(PERSON_HZ)
         await caller.hears(PERSON_HZ)
