@@ -32,6 +32,7 @@ class Outcome(enum.StrEnum):
     """How a call ended."""
 
     COMPLETED = "completed"
+    TRANSFERRED = "transferred"
     CANCELLED = "cancelled"
     REJECTED_BUSY = "rejected_busy"
     REJECTED_NO_ROUTE = "rejected_no_route"

@@ -14,7 +14,8 @@ from bridge.config.models import ModelChoice, ModelTable, choose_model
 from bridge.config.settings import ArmSettings
 from bridge.live.services import Arm, Choice, Route
 from bridge.realtime.dialects import DIALECTS
-from bridge.routing.models import Dialplan
+from bridge.routing.models import Dialplan, secret_names
+from bridge.routing.session import NO_SECRETS
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest
 
@@ -54,7 +55,12 @@ def make_arms(
 
 
 def make_route(
-    dialplan: Dialplan, arm: Arm, settings: ArmSettings, table: ModelTable, today: date
+    dialplan: Dialplan,
+    arm: Arm,
+    settings: ArmSettings,
+    table: ModelTable,
+    today: date,
+    secrets: Mapping[str, str] = NO_SECRETS,
 ) -> Route:
     """Decide what calls on a dialplan connect with; the dialplan's voice stands above the arm's.
 
@@ -68,7 +74,29 @@ def make_route(
         Choice(sources[each.model].endpoint, sources[each.model].credentials, each.voice)
         for each in chosen
     )
-    return Route(dialplan, arm, choices)
+    return Route(dialplan, arm, choices, secrets)
+
+
+def resolve_tool_secrets(
+    dialplans: Sequence[Dialplan], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment variables that tools are signed or authorised with.
+
+    Raises:
+        ConfigError: one is not set, with the dialplan's place.
+    """
+    secrets = {}
+    for dialplan in dialplans:
+        for name, location in secret_names(dialplan.agent):
+            value = environ.get(name, "").strip()
+            if not value:
+                raise dialplan.complain(
+                    f"the environment variable {name} is not set",
+                    ("agent", *location),
+                    remedy=f"set {name} to the secret that the tool expects",
+                )
+            secrets[name] = value
+    return secrets
 
 
 def warn_of_dropped_fields(routes: Sequence[Route]) -> None:

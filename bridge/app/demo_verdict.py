@@ -17,7 +17,7 @@ from bridge.speech.words import word_error_rate, words_of
 LARGEST_WORD_ERROR_RATE = 0.2
 """What a listener shrugs off: one word in five."""
 
-SpeakerName = Literal["caller", "agent"]
+SpeakerName = Literal["caller", "agent", "bridge"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ _PHASE_WORDS = {
     "ended": "the call is over",
 }
 _STOP_HINT = "  (Ctrl-C hangs up)"
-_SPEAKER_STYLES = {"agent": "bold cyan", "caller": "bold magenta"}
+_SPEAKER_STYLES = {"agent": "bold cyan", "caller": "bold magenta", "bridge": "bold yellow"}
 
 
 class View(Protocol):

@@ -24,6 +24,7 @@ from bridge.config.settings import Settings
 from bridge.console.http import HttpServer
 from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import CallRunner
+from bridge.live.phrases import Phrases
 from bridge.live.services import Services
 from bridge.routing.matching import match
 from bridge.routing.models import Dialplan
@@ -34,6 +35,7 @@ from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
+from bridge.tools.webhook import WebhookClient
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ class Gateway:
         settings: all of them.
         dialplans: in matching order; their arms are in the settings.
         keys: of the arms, by name (:func:`bridge.app.arms.resolve_keys`).
+        tool_secrets: environment variables of the tools (:func:`resolve_tool_secrets` there).
         redis_url: where call state goes.
 
     Raises:
@@ -69,6 +72,7 @@ class Gateway:
         settings: Settings,
         dialplans: Sequence[Dialplan],
         keys: Mapping[str, str | None],
+        tool_secrets: Mapping[str, str],
         redis_url: str,
         clock: Clock,
         *,
@@ -76,6 +80,7 @@ class Gateway:
     ) -> None:
         self.metrics = Metrics(version)
         self.lag = LatencyWindow()
+        self.phrases = Phrases()
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
         self._dialplans = dialplans
@@ -88,9 +93,11 @@ class Gateway:
                 settings.arms[dialplan.arm],
                 table,
                 today_of(clock),
+                tool_secrets,
             )
             for dialplan in dialplans
         }
+        self._webhooks = WebhookClient(clock, tool_secrets)
         self._redis_url = redis_url
         self._clock = clock
         self._endpoint = SipEndpoint(
@@ -138,6 +145,7 @@ class Gateway:
                 await choice.credentials.open()
         if preflight:
             await check_arms_answer(self._arms, settings.arms, settings.session, self._clock)
+        await self.phrases.render(self._dialplans)
         pump = Pump(
             self._endpoint.ports,
             self._clock,
@@ -148,12 +156,14 @@ class Gateway:
             clock=self._clock,
             pump=pump,
             store=store,
+            phrases=self.phrases,
             metrics=self.metrics,
             session=settings.session,
             append_ms=settings.media.append_ms,
             recordings_dir=settings.media.recordings_dir,
             now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
             models=self._models,
+            webhooks=self._webhooks,
         )
         self._publish()
         store.report_node(capacity=self._max_calls, draining=False)
@@ -190,6 +200,7 @@ class Gateway:
         for arm in self._arms.values():
             for choice in arm.choices:
                 await choice.credentials.aclose()
+        await self._webhooks.aclose()
         await self._http.aclose()
         if self._store is not None:
             await self._store.aclose()

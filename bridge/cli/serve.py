@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app.arms import resolve_keys
+from bridge.app.arms import resolve_keys, resolve_tool_secrets
 from bridge.app.gateway import Addresses, Gateway
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run, until_told_to_stop
@@ -48,12 +48,14 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
     dialplans = load_dialplans(settings.dialplans_dir)
     check_arms(dialplans, settings.arms)
     keys = resolve_keys(settings.arms, os.environ)
+    tool_secrets = resolve_tool_secrets(dialplans, os.environ)
     with contextlib.ExitStack() as stack:
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
         gateway = Gateway(
             settings,
             dialplans,
             keys,
+            tool_secrets,
             redis_url,
             SystemClock(),
             version=version("telephony-bridge"),

@@ -53,14 +53,3 @@ def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effe
     yield from call.move(Trigger.CLOSED)
     yield from call.take_changes()
     yield CallClosed(ending.outcome, ending.fault, ending.reason)
-
-
-def lose_session(call: CallState, error: BridgeError) -> Effects:
-    """End the call because its session could not be had, or went."""
-    if call.stage in (Stage.NEW, Stage.RINGING):
-        outcome = Outcome.SESSION_UNAVAILABLE
-    else:
-        outcome = Outcome.SESSION_LOST
-    if call.stage is Stage.TALKING:
-        yield from call.move(Trigger.SESSION_LOST)
-    yield from close(call, Ending(outcome, error.fault, reason_of(error)))

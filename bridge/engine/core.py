@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from bridge.engine import (
     caller,
+    handoff,
     interruption,
     lifecycle,
     playout,
@@ -40,6 +41,9 @@ from bridge.engine.inputs import (
     SpareReady,
     TimerFired,
     ToolFinished,
+    TransferCompleted,
+    TransferFailed,
+    TransferProgressed,
 )
 from bridge.engine.policy import CallPolicy
 from bridge.engine.state import CallState, Effects, Stage
@@ -88,6 +92,9 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.ResponseDone: responses.on_response_done,
         events.OutputItemDone: toolcalls.on_output_item_done,
         ToolFinished: toolcalls.on_tool_finished,
+        TransferProgressed: handoff.on_transfer_progressed,
+        TransferCompleted: handoff.on_transfer_completed,
+        TransferFailed: handoff.on_transfer_failed,
         PlayoutStarted: playout.on_playout_started,
         PlayoutDrained: playout.on_playout_drained,
         PlayoutFlushed: interruption.on_playout_flushed,

@@ -20,6 +20,8 @@ class Speaker(enum.StrEnum):
 
     CALLER = "caller"
     AGENT = "agent"
+    BRIDGE = "bridge"
+    """The bridge itself, with a phrase that was rendered before the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,30 @@ class PlayFiller:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayPhrase:
+    """Play a phrase of the bridge's own, rendered before the call; PlayoutDrained ends it.
+
+    Attributes:
+        item_id: ours, unknown to every session.
+    """
+
+    item_id: ItemId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopFiller:
     """Silence the filler; nothing else is being played, and nothing is to be reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCall:
+    """Send the far end to ``to`` (REFER, RFC 3515).
+
+    Feed TransferProgressed, then TransferCompleted or TransferFailed.
+    """
+
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +169,46 @@ class StopTimer:
 
 @dataclass(frozen=True, slots=True)
 class RunTool:
-    """Run a tool; feed ToolFinished with its output."""
+    """Run a tool; feed ToolFinished with its output.
+
+    Attributes:
+        arguments: checked against the tool's schema.
+    """
 
     call_id: ToolCallId
     name: str
-    arguments: str
+    arguments: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTool:
+    """End a tool whose output nobody wants any more; it may have ended already."""
+
+    call_id: ToolCallId
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Press keys towards the far end (RFC 4733)."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackWanted:
+    """The caller is to be called back; values are the caller's words."""
+
+    when: str
+    number: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRefused:
+    """A tool call was answered without running anything: unknown, or bad arguments."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +321,36 @@ class GaveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffStarted:
+    """The call is being handed over to ``to``, a SIP or tel URI."""
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffCompleted:
+    """The far end has somebody else to talk to.
+
+    Attributes:
+        took_ms: since HandoffStarted.
+    """
+
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffFailed:
+    """The call stays here; ``reason`` is ``sip_<status>`` or ``timeout``.
+
+    Attributes:
+        took_ms: since HandoffStarted.
+    """
+
+    reason: str
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallClosed:
     """The last effect of every call: how it ended, whose doing it was."""
 
@@ -277,7 +366,9 @@ Effect = (
     | TakeSpare
     | SendKeptAudio
     | PlayFiller
+    | PlayPhrase
     | StopFiller
+    | TransferCall
     | AnswerCall
     | RejectCall
     | HangUp
@@ -288,6 +379,10 @@ Effect = (
     | StartTimer
     | StopTimer
     | RunTool
+    | CancelTool
+    | SendDigits
+    | CallbackWanted
+    | ToolRefused
     | StateChanged
     | PhaseChanged
     | TransitionRefused
@@ -298,5 +393,8 @@ Effect = (
     | SessionLost
     | SessionRestored
     | GaveUp
+    | HandoffStarted
+    | HandoffCompleted
+    | HandoffFailed
     | CallClosed
 )

@@ -1,55 +1,142 @@
-"""The end of a call whose session could not be had again: the dialplan's fallback.
+"""The end of a call whose session could not be had (again): the dialplan's fallback.
 
-Without a session there is no voice, so the fallback is a tone and our BYE, once what was queued of
-the agent has been heard. A transfer begins here in their stead.
+    EXPLAIN -> [TRANSFER -> APOLOGISE] -> our BYE
+
+Each step follows when the one before was heard to its end, failed, or took too long; a transfer
+that succeeds ends the call. A phrase that is not at hand is a tone. Before our answer the call is
+refused with 503, unless the dialplan has it answered for the fallback.
 """
 
-from bridge.engine.closing import close
-from bridge.engine.effects import GaveUp, PlayFiller
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from bridge.engine.closing import close, reason_of
+from bridge.engine.effects import AnswerCall, CloseSession, GaveUp, PlayFiller
+from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import Timer
-from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.policy import FallbackPolicy
+from bridge.engine.speech import say
+from bridge.engine.state import (
+    CallState,
+    Effects,
+    Ending,
+    Fallback,
+    FallbackStep,
+    Filler,
+    Handoff,
+    Stage,
+)
 from bridge.engine.turns import State, Trigger
-from bridge.errors import Outcome
+from bridge.errors import BridgeError, Outcome
 from bridge.realtime.failures import Failure
 from bridge.realtime.recovery import GiveUpReason
 
-FALLBACK_GRACE_MS = 15_000
-"""How long the call outlives its session at most: what was queued of the agent, and a tone."""
+AGENT_GRACE_MS = 15_000
+"""How long what was queued of the agent may be heard before the fallback begins."""
+
+PHRASE_GRACE_MS = 45_000
+"""How long a phrase may take; the longest, 400 characters, lasts 31 s at 13 characters a second."""
+
+_SESSION_TIMERS = (Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED)
 
 
-def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason) -> Effects:
-    """Take the dialplan's fallback: the caller hears a tone, and the call ends."""
+def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason, now_ns: int) -> Effects:
+    """Take the fallback of a call that we have answered."""
     yield GaveUp(reason, call.policy.recovery.fallback)
-    call.fallback = Ending(Outcome.SESSION_LOST, failure.fault, failure.code)
+    ending = Ending(Outcome.SESSION_LOST, failure.fault, failure.code)
+    yield from _begin(call, ending)
     if call.stage is not Stage.TALKING:
-        yield from close(call, call.fallback)  # nobody hears us yet
+        if not call.policy.fallback.heard:
+            yield from close(call, ending)  # nobody hears us yet
         return
-    call.lost = True
     if call.turns.state is not State.RECOVERING:
         yield from call.move(Trigger.SESSION_LOST)
     call.filler_wanted = False
-    for timer in (
-        Timer.FILLER,
-        Timer.RESPONSE,
-        Timer.RETRY,
-        Timer.ROLLOVER,
-        Timer.STALLED,
-    ):
+    for timer in _SESSION_TIMERS:
         yield from call.stop_timer(timer)
-    yield from call.start_timer(Timer.CLOSING, FALLBACK_GRACE_MS)
-    if not call.playing and not call.filling:
-        yield from _say_goodbye(call)
+    yield from call.start_timer(Timer.CLOSING, AGENT_GRACE_MS)
+    if not call.playing and not call.filling and call.handoff is None:
+        yield from go_on_with_fallback(call, now_ns)
 
 
-def go_on_with_fallback(call: CallState, ending: Ending) -> Effects:
-    """Go on where the playout is empty: the tone is next, or the end."""
-    if call.filling:
-        call.filling = False
+def lose_session(call: CallState, error: BridgeError) -> Effects:
+    """Go on where the first session could not be had; end the call where we ourselves failed."""
+    if call.stage is Stage.RINGING:
+        ending = Ending(Outcome.SESSION_UNAVAILABLE, error.fault, reason_of(error))
+        yield from refuse_or_answer(call, ending, GiveUpReason.REFUSED)
+        return
+    if call.stage is Stage.TALKING:
+        yield from call.move(Trigger.SESSION_LOST)
+    yield from close(call, Ending(Outcome.SESSION_LOST, error.fault, reason_of(error)))
+
+
+def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> Effects:
+    """Refuse the INVITE, so that the carrier may try another route, or answer for the fallback."""
+    fallback = call.policy.fallback
+    if not (fallback.answers and fallback.heard):
         yield from close(call, ending)
-    else:
-        yield from _say_goodbye(call)
+        return
+    yield GaveUp(reason, call.policy.recovery.fallback)
+    yield from _begin(call, ending)
+    yield from call.stop_timer(Timer.SESSION_READY)
+    call.stage = Stage.ANSWERING
+    yield AnswerCall()
 
 
-def _say_goodbye(call: CallState) -> Effects:
-    call.filling = True
+def go_on_with_fallback(call: CallState, now_ns: int) -> Effects:
+    """Take the next step of the fallback, or end the call after the last one."""
+    fallback = call.fallback
+    if fallback is None:
+        return
+    if not fallback.steps:
+        yield from close(call, fallback.ending)
+        return
+    yield from call.start_timer(Timer.CLOSING, PHRASE_GRACE_MS)
+    yield from _CARRY_OUT[fallback.steps.popleft()](call, now_ns)
+
+
+def _begin(call: CallState, ending: Ending) -> Effects:
+    call.lost = True
+    call.fallback = Fallback(ending, _steps(call.policy.fallback))
+    yield CloseSession()
+
+
+def _steps(policy: FallbackPolicy) -> deque[FallbackStep]:
+    if policy.transfer_to is None:
+        return deque([FallbackStep.EXPLAIN])
+    return deque([FallbackStep.EXPLAIN, FallbackStep.TRANSFER, FallbackStep.APOLOGISE])
+
+
+def _explain(call: CallState, now_ns: int) -> Effects:
+    yield from _say(call, call.policy.fallback.say)
+
+
+def _apologise(call: CallState, now_ns: int) -> Effects:
+    yield from _say(call, call.policy.fallback.say_if_failed)
+
+
+def _transfer(call: CallState, now_ns: int) -> Effects:
+    to, fallback = call.policy.fallback.transfer_to, call.fallback
+    if to is None or fallback is None:
+        return
+    yield from call.stop_timer(Timer.CLOSING)
+    ending = Ending(Outcome.TRANSFERRED, fallback.ending.fault, fallback.ending.reason)
+    yield from start_handoff(call, to, Handoff(now_ns, ending, on_failed=go_on_with_fallback))
+
+
+def _say(call: CallState, phrase: str | None) -> Effects:
+    if phrase is not None:
+        yield from say(call, phrase)
+        return
+    call.filling = Filler.TONE
     yield PlayFiller(pause=False)
+
+
+_CARRY_OUT: Mapping[FallbackStep, Callable[[CallState, int], Effects]] = MappingProxyType(
+    {
+        FallbackStep.EXPLAIN: _explain,
+        FallbackStep.TRANSFER: _transfer,
+        FallbackStep.APOLOGISE: _apologise,
+    }
+)

@@ -1,13 +1,15 @@
 """The filler: a soft tone in the place of silence, while the agent's voice can't be had.
 
 It is no item of a session, so it is never truncated upstream. It repeats until something of the
-agent's comes, the caller speaks, or nothing is awaited any more.
+agent's comes, the caller speaks, or nothing is awaited any more. In an outage, or while a tool
+runs, the dialplan's phrase may be the first one: once, and nothing but the caller cuts it short.
 """
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import PlayFiller, StopFiller
 from bridge.engine.inputs import Timer
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.speech import say
+from bridge.engine.state import CallState, Effects, Filler, Stage
 
 
 def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
@@ -24,21 +26,47 @@ def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
 
 def on_silence_too_long(call: CallState) -> Effects:
     """Play the filler, if it is still wanted."""
-    if call.filler_wanted and not call.playing:
-        call.filling = True
-        yield PlayFiller()
+    if not call.filler_wanted or call.playing:
+        return
+    phrase = _phrase(call)
+    if phrase is not None:
+        call.filling = Filler.PHRASE
+        yield from say(call, phrase)
+        return
+    call.filling = Filler.TONE
+    yield PlayFiller()
+
+
+def _phrase(call: CallState) -> str | None:
+    """Take the phrase that stands in the place of the first tone, if there is one."""
+    if call.fallback is not None:
+        return None
+    phrase, outage_ns = call.policy.outage_phrase, call.budget.lost_ns
+    if phrase is not None and outage_ns not in (None, call.explained_ns):
+        call.explained_ns = outage_ns
+        return phrase
+    phrase, call.tool_filler = call.tool_filler, None
+    return phrase
 
 
 def on_filler_over(call: CallState) -> Effects:
-    """Play the filler again, if it is still wanted."""
-    call.filling = False
-    yield from on_silence_too_long(call)
+    """Play the filler again, if it is still wanted; after a phrase, not at once."""
+    over, call.filling = call.filling, None
+    if over is Filler.PHRASE and call.filler_wanted:
+        yield from call.start_timer(Timer.FILLER, call.policy.recovery.filler_after_ms)
+    else:
+        yield from on_silence_too_long(call)
 
 
-def stop_filler(call: CallState) -> Effects:
-    """Silence the filler, or want it no more."""
+def stop_filler(call: CallState, *, cut_phrase: bool = False) -> Effects:
+    """Silence the filler, or want it no more.
+
+    Args:
+        call: the call.
+        cut_phrase: a phrase, too; else it is said to its end, before whatever comes.
+    """
     call.filler_wanted = False
     yield from call.stop_timer(Timer.FILLER)
-    if call.filling:
-        call.filling = False
+    if call.filling is Filler.TONE or (call.filling is Filler.PHRASE and cut_phrase):
+        call.filling = None
         yield StopFiller()

@@ -23,6 +23,7 @@ class Timer(enum.StrEnum):
     RETRY = "retry"
     ROLLOVER = "rollover"
     STALLED = "stalled"
+    TRANSFER = "transfer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,35 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferProgressed:
+    """The far end took our REFER, or told how far it is (RFC 3515 section 2.4.5).
+
+    Attributes:
+        sip_code: provisional status of its own call; 100 for the 202 to the REFER.
+    """
+
+    sip_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCompleted:
+    """The far end reached the target: ``sip_code`` is a 2xx."""
+
+    sip_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed:
+    """The far end refused our REFER, or did not reach the target.
+
+    Attributes:
+        sip_code: its final status; below 300 where it told none.
+    """
+
+    sip_code: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """The gateway is going down and wants the call to end."""
 
@@ -191,5 +221,8 @@ Input = (
     | HoldChanged
     | TimerFired
     | ToolFinished
+    | TransferProgressed
+    | TransferCompleted
+    | TransferFailed
     | ShutdownRequested
 )

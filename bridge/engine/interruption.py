@@ -25,13 +25,14 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
     call.session.responses.expected = call.session.responses.retry_due = False
     call.session.waiting_since_ns = None
     yield from call.stop_timer(Timer.RETRY)
-    yield from stop_filler(call)
+    yield from stop_filler(call, cut_phrase=not call.playing)
     call.session.turn_clock = None
     active = call.session.responses.active
     if not call.playing and active is None:
         yield from call.stop_timer(Timer.RESPONSE)
         yield from call.move(Trigger.SPEECH_STARTED)
         return
+    call.filling = None
     yield FlushPlayout()
     yield from cancel_response(call, tell_server=not call.policy.server_cancels)
     yield from call.stop_timer(Timer.RESPONSE)
@@ -50,6 +51,7 @@ def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> E
     ends = {
         (part.item_id, part.content_index): min(part.played_ms, part.queued_ms)
         for part in event.parts
+        if call.transcript.knows(part.item_id)
     }
     growing = call.transcript.growing_part(response_id) if response_id is not None else None
     if growing is not None:

@@ -1,7 +1,7 @@
 """A call from its INVITE to its end, and the timers that bound it.
 
 The INVITE is answered only when the session is ready; a session that can't be had in time gives
-503 (`design.md` section 7).
+503, or the dialplan's fallback (`design.md` section 7).
 """
 
 from bridge.engine.closing import (
@@ -21,7 +21,9 @@ from bridge.engine.effects import (
     RingCall,
     TransitionRefused,
 )
+from bridge.engine.fallback import go_on_with_fallback, refuse_or_answer
 from bridge.engine.filler import on_silence_too_long, want_filler
+from bridge.engine.handoff import leave, on_transfer_overdue
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -39,6 +41,7 @@ from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
 from bridge.errors import Fault, Outcome
 from bridge.realtime.events import ConversationCreated
+from bridge.realtime.recovery import GiveUpReason
 from bridge.realtime.session_config import ResponseConfig
 
 _FIRST_FAILURE_CODE = 300
@@ -76,11 +79,14 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
         return
     call.stage = Stage.TALKING
     yield from call.move(Trigger.ANSWERED)
-    if call.lost:
-        yield from call.move(Trigger.SESSION_LOST)
-        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
     if call.policy.max_duration_ms is not None:
         yield from call.start_timer(Timer.MAX_DURATION, call.policy.max_duration_ms)
+    if call.lost:
+        yield from call.move(Trigger.SESSION_LOST)
+        if call.fallback is not None:
+            yield from go_on_with_fallback(call, now_ns)
+            return
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
     if call.policy.greet:
         call.session.turn_clock = TurnClock(answered_ns=now_ns)
         config = ResponseConfig(instructions=call.policy.greeting_instructions)
@@ -89,13 +95,22 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
 
 def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
     """Close the call after its SIP dialog."""
+    if event.by_caller and call.handoff is not None and call.handoff.accepted:
+        yield from leave(call, now_ns, dialog_over=True)
+        return
     if event.by_caller:
-        ending = CALLER_HUNG_UP if call.stage is Stage.TALKING else CANCELLED
+        ending = _left_by_caller(call)
     elif event.sip_code >= _FIRST_FAILURE_CODE:
         ending = Ending(Outcome.MEDIA_FAILED, Fault.CARRIER, f"sip_{event.sip_code}")
     else:
         ending = HUNG_UP_HERE
     yield from close(call, ending, dialog_over=True)
+
+
+def _left_by_caller(call: CallState) -> Ending:
+    if call.stage is not Stage.TALKING:
+        return CANCELLED
+    return CALLER_HUNG_UP if call.fallback is None else call.fallback.ending
 
 
 def on_shutdown_requested(call: CallState, event: ShutdownRequested, now_ns: int) -> Effects:
@@ -118,13 +133,16 @@ def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
     call.timers.remove(event.timer)
     match event.timer:
         case Timer.SESSION_READY:
-            yield from close(call, SESSION_TIMEOUT)
+            yield from refuse_or_answer(call, SESSION_TIMEOUT, GiveUpReason.TOO_LONG)
         case Timer.RESPONSE:
             yield from on_response_overdue(call)
         case Timer.MAX_DURATION:
             yield from close(call, MAX_DURATION)
         case Timer.CLOSING:
-            yield from close(call, call.fallback or END_CALL)
+            if call.fallback is None:
+                yield from close(call, END_CALL)
+            else:
+                yield from go_on_with_fallback(call, now_ns)
         case Timer.FILLER:
             yield from on_silence_too_long(call)
         case Timer.RETRY:
@@ -133,3 +151,5 @@ def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
             yield from on_stalled(call, now_ns)
         case Timer.ROLLOVER:
             yield from on_life_timer(call, now_ns)
+        case Timer.TRANSFER:
+            yield from on_transfer_overdue(call, now_ns)

@@ -34,14 +34,15 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
 
 def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:
     """Give the turn to the caller, unless the agent has more to come."""
-    if call.fallback is not None:
-        call.playing = False
-        yield from go_on_with_fallback(call, call.fallback)
-        return
-    if call.filling:
+    if call.filling is not None and not call.playing:
         yield from on_filler_over(call)
-        return
+        if call.fallback is None or call.filler_wanted:
+            return
+    call.filling = None
     call.playing = False
+    if call.fallback is not None and call.handoff is None:
+        yield from go_on_with_fallback(call, now_ns)
+        return
     call.session.waiting_since_ns = now_ns
     call.note_counters()
     if call.filler_wanted:

@@ -1,11 +1,55 @@
 """What a dialplan decides about one call's core. Fixed for the call; times in milliseconds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bridge.realtime.recovery import RecoveryPolicy
 
 CLOSING_GRACE_MS = 5_000
 """How long a goodbye may outlast its own audio before the call ends anyway."""
+
+TRANSFER_TIMEOUT_MS = 40_000
+"""Ten rings: a person takes longer than a queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackPolicy:
+    """What becomes of a call whose session can't be had (again).
+
+    Phrases are None where there are none, or where they could not be rendered; then a tone is
+    heard in their place.
+
+    Attributes:
+        say: what the caller is told.
+        transfer_to: SIP or tel URI to which the call then goes; None to hang up.
+        say_if_failed: what the caller is told when they could not be put through.
+        answers: a call that still rings is answered for it; else it is refused with 503.
+    """
+
+    say: str | None = None
+    transfer_to: str | None = None
+    say_if_failed: str | None = None
+    answers: bool = False
+
+    @property
+    def heard(self) -> bool:
+        """Whether it has more for the caller than a tone."""
+        return self.say is not None or self.transfer_to is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """A tool that the model may call.
+
+    Attributes:
+        schema: JSON Schema of its arguments.
+        filler: said in the place of the first tone while the caller waits for it.
+        background: the talk goes on meanwhile.
+    """
+
+    schema: Mapping[str, object] = field(default_factory=dict)
+    filler: str | None = None
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +63,8 @@ class CallPolicy:
         greeting_instructions: instructions of the greeting's response alone; None for the
             session's own.
         response_timeout_ms: how long an answer may owe its first audio before one retry.
-        tools: names that the runner can run; others are refused towards the model. ``end_call`` is
-            built in and need not be listed.
+        tools: by name; others are refused towards the model. ``end_call`` need not be listed.
+        mcp_approved: names of tools of MCP servers that may run where the server asks.
         server_cancels: the session interrupts its response by itself (``interrupt_response``), so
             ``response.cancel`` is not sent.
         digits_to_model: keypad digits become user text and ask for an answer.
@@ -31,6 +75,10 @@ class CallPolicy:
         stalled_after_ms: how long a response that was heard in part may bring nothing more before
             its session counts as lost; None for ever.
         recovery: bounds of getting a lost session back.
+        outage_phrase: what the caller is told first where a filler is due in an outage; None for
+            tones alone.
+        fallback: what becomes of the call where that fails.
+        transfer_timeout_ms: how long the far end may try to reach a transfer's target.
     """
 
     session_ready_ms: int = 5_000
@@ -38,10 +86,14 @@ class CallPolicy:
     greet: bool = True
     greeting_instructions: str | None = None
     response_timeout_ms: int = 10_000
-    tools: frozenset[str] = frozenset()
+    tools: Mapping[str, ToolPolicy] = field(default_factory=dict)
+    mcp_approved: frozenset[str] = frozenset()
     server_cancels: bool = False
     digits_to_model: bool = True
     vad_trailing_silence_ms: int = 0
     filler_after_ms: int | None = None
     stalled_after_ms: int | None = None
     recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)
+    outage_phrase: str | None = None
+    fallback: FallbackPolicy = FallbackPolicy()
+    transfer_timeout_ms: int = TRANSFER_TIMEOUT_MS

@@ -9,7 +9,7 @@ of the old session goes with its :class:`SessionState`. Source: `design.md` sect
 
 from typing import assert_never
 
-from bridge.engine.closing import END_CALL, close, lose_session
+from bridge.engine.closing import END_CALL, close
 from bridge.engine.effects import (
     OpenSession,
     Send,
@@ -18,7 +18,7 @@ from bridge.engine.effects import (
     SessionRestored,
     TakeSpare,
 )
-from bridge.engine.fallback import take_fallback
+from bridge.engine.fallback import lose_session, take_fallback
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import SessionFailed, SessionReady, SpareReady, Timer
 from bridge.engine.requests import expect_response, request_response
@@ -80,7 +80,7 @@ def recover(
     yield from _carry_out(call, steps, failure, now_ns)
     if not steps:
         # Nothing can help, and there is no session: the call must not hang.
-        yield from take_fallback(call, failure, recovery.GiveUpReason.REFUSED)
+        yield from take_fallback(call, failure, recovery.GiveUpReason.REFUSED, now_ns)
 
 
 def restore(call: CallState, ready: SessionReady, now_ns: int) -> Effects:
@@ -210,7 +210,7 @@ def _carry_out(
                 call.session.responses.retry_due = True
                 yield from call.start_timer(Timer.RETRY, after_ms)
             case recovery.GiveUp(reason=reason):
-                yield from take_fallback(call, failure, reason)
+                yield from take_fallback(call, failure, reason, now_ns)
             case recovery.RestoreContext() | recovery.SummariseContext() | recovery.SendKeptAudio():
                 pass
             case _:

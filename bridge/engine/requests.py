@@ -4,11 +4,12 @@ Invariant: the default conversation runs one response at a time (`protocol.md` s
 request waits, as ``owed``, while one runs or is due, and while the caller speaks.
 """
 
-from bridge.engine.effects import UpstreamErrorSeen
+from bridge.engine.effects import CancelTool, UpstreamErrorSeen
 from bridge.engine.inputs import Timer
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import CancelResponse, CreateResponse
+from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig
 
 RESPONSE_TIMEOUT = "response_timeout"
@@ -55,10 +56,17 @@ def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
     if response is None:
         return
     response.cancelled = True
-    call.tool_rounds.pop(response.response_id, None)
+    yield from drop_tools(call, response.response_id)
     call.note(response_id="")
     if tell_server:
         yield from call.send(CancelResponse(response.response_id))
+
+
+def drop_tools(call: CallState, response_id: ResponseId) -> Effects:
+    """Forget the tool calls of a response that was cancelled or failed, and end those that run."""
+    tools = call.tool_rounds.pop(response_id, None)
+    for call_id in sorted(tools.pending) if tools is not None else ():
+        yield CancelTool(call_id)
 
 
 def on_response_overdue(call: CallState) -> Effects:

@@ -1,7 +1,7 @@
 """A response from its creation to its end: only the active one is played, transcribed, answered."""
 
-from bridge.engine.closing import lose_session
 from bridge.engine.effects import PlayAudio, UpstreamErrorSeen
+from bridge.engine.fallback import lose_session
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import Timer
 from bridge.engine.playout import settle

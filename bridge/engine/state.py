@@ -27,7 +27,7 @@ from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import Command
 from bridge.realtime.conversation import ConversationLog
-from bridge.realtime.ids import ResponseId, ToolCallId
+from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.recovery import Budget
 from bridge.realtime.session_config import ResponseConfig
 
@@ -100,10 +100,17 @@ class ResponseBook:
 
 @dataclass(slots=True)
 class ToolRound:
-    """The tool calls of one response; answered together."""
+    """The tool calls of one response; answered together.
+
+    Attributes:
+        seen: calls that were begun or refused.
+        pending: calls whose output is awaited before the model is asked to go on.
+        approvals: questions of an MCP server that were answered.
+    """
 
     seen: set[ToolCallId] = field(default_factory=set)
     pending: set[ToolCallId] = field(default_factory=set)
+    approvals: set[ItemId] = field(default_factory=set)
     response_over: bool = False
 
 
@@ -169,6 +176,50 @@ class Ending:
     reason: str
 
 
+class Filler(enum.Enum):
+    """What fills a silence."""
+
+    TONE = enum.auto()
+    PHRASE = enum.auto()
+
+
+class FallbackStep(enum.Enum):
+    """What is done, in turn, about a call whose session can't be had."""
+
+    EXPLAIN = enum.auto()
+    TRANSFER = enum.auto()
+    APOLOGISE = enum.auto()
+
+
+@dataclass(slots=True)
+class Fallback:
+    """How a call without a session goes on.
+
+    Attributes:
+        ending: how it ends here.
+        steps: what is yet to be done before.
+    """
+
+    ending: Ending
+    steps: deque[FallbackStep]
+
+
+@dataclass(slots=True)
+class Handoff:
+    """A handing over that goes on.
+
+    Attributes:
+        ending: how the call ends if it succeeds.
+        on_failed: how the call goes on if it does not.
+        accepted: the far end took our REFER.
+    """
+
+    since_ns: int
+    ending: Ending
+    on_failed: "Callable[[CallState, int], Effects]"
+    accepted: bool = False
+
+
 @dataclass(slots=True)
 class CallState:
     """Everything about one call that the core knows.
@@ -178,9 +229,14 @@ class CallState:
         playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         lost: there is no session, and one is being had.
+        background: tools that run while the talk goes on.
+        tool_filler: said in the place of the next tone.
         filler_wanted: the caller is to hear a filler once they have heard nothing for a while.
-        filling: the playout has a filler.
-        fallback: how the call ends, as no session could be had any more.
+        filling: the filler that the playout has.
+        explained_ns: the outage, by its beginning, in which a phrase was the filler.
+        said: phrases of the bridge's own so far.
+        fallback: taken, as no session could be had any more.
+        handoff: the call is being handed over.
         budget: spent on getting the session back.
         answers: spent on failed responses.
     """
@@ -198,9 +254,14 @@ class CallState:
     playing: bool = False
     ending: ToolCallId | None = None
     lost: bool = False
+    background: set[ToolCallId] = field(default_factory=set)
+    tool_filler: str | None = None
     filler_wanted: bool = False
-    filling: bool = False
-    fallback: Ending | None = None
+    filling: Filler | None = None
+    explained_ns: int | None = None
+    said: int = 0
+    fallback: Fallback | None = None
+    handoff: Handoff | None = None
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)
     rollover: Rollover | None = None

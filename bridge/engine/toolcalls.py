@@ -1,53 +1,87 @@
-"""Tool calls of the model: run once, answered together, never for a cancelled response.
+"""Tool calls of the model: checked, run once, answered together, never for a cancelled response.
 
 The wire announces a call in three places (`protocol.md` section 7); only OutputItemDone counts.
-``end_call`` is built in: it runs nothing and ends the call once the goodbye was heard.
+Built-in tools are rows of :data:`BUILT_IN`; the rest is run outside (`bridge/tools/`). Whatever is
+wrong with a call becomes an output, so that the model can mend it or speak about it.
 """
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
-from bridge.engine.effects import RunTool
+from bridge.engine.effects import CallbackWanted, RunTool, SendDigits, ToolRefused
 from bridge.engine.inputs import Timer, ToolFinished
-from bridge.engine.policy import CLOSING_GRACE_MS
-from bridge.engine.requests import request_response
+from bridge.engine.policy import CLOSING_GRACE_MS, ToolPolicy
+from bridge.engine.requests import drop_tools, request_response
+from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, ToolRound
+from bridge.engine.tool_arguments import BadArgumentsError, parse_arguments
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import OutputItemDone
 from bridge.realtime.ids import ResponseId, ToolCallId
-from bridge.realtime.items import FunctionCall, FunctionCallOutput, ItemStatus
+from bridge.realtime.items import FunctionCall, FunctionCallOutput, ItemStatus, McpApproval
+from bridge.realtime.items import McpApprovalRequest as ApprovalRequest
 
 END_CALL_TOOL = "end_call"
 
 _FINISHED = (ItemStatus.COMPLETED, None)
 """A server that leaves the status out means a whole item; a cut one says so."""
 
+_NEEDS_NO_LISTING = MappingProxyType({END_CALL_TOOL: ToolPolicy({"type": "object"})})
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool whose arguments are good."""
+
+    call_id: ToolCallId
+    response_id: ResponseId
+    name: str
+    arguments: Mapping[str, object]
+
+    def text(self, name: str) -> str | None:
+        """Return an argument that is text, if it was given."""
+        value = self.arguments.get(name)
+        return value if isinstance(value, str) else None
+
+
+BuiltIn = Callable[[CallState, ToolCall, int], Effects]
+
 
 def on_output_item_done(call: CallState, event: OutputItemDone, now_ns: int) -> Effects:
-    """Start the tool of a finished function call of the active response."""
+    """Start the tool of a finished function call of the active response; answer an MCP server."""
     item = event.item
-    if not isinstance(item, FunctionCall) or item.status not in _FINISHED:
-        return
     if not call.session.responses.active_is(event.response_id):
+        return
+    if isinstance(item, ApprovalRequest):
+        yield from _approve(call, event.response_id, item)
+    if not isinstance(item, FunctionCall) or item.status not in _FINISHED:
         return
     tools = call.tool_rounds.setdefault(event.response_id, ToolRound())
     if item.call_id in tools.seen:
         return
     tools.seen.add(item.call_id)
-    if item.name == END_CALL_TOOL:
-        call.ending = item.call_id
-        goodbye_ms = call.transcript.given_ms(event.response_id)
-        yield from call.start_timer(Timer.CLOSING, CLOSING_GRACE_MS + goodbye_ms)
-    elif item.name in call.policy.tools:
-        tools.pending.add(item.call_id)
-        yield RunTool(item.call_id, item.name, item.arguments)
-    else:
-        yield from call.send(
-            _output(item.call_id, json.dumps({"error": f"unknown tool {item.name}"}))
-        )
+    policy = call.policy.tools.get(item.name, _NEEDS_NO_LISTING.get(item.name))
+    if policy is None:
+        yield from _refuse(call, item, f"unknown tool {item.name}", "unknown")
+        return
+    try:
+        arguments = parse_arguments(item.arguments, policy.schema)
+    except BadArgumentsError as error:
+        yield from _refuse(call, item, str(error), "bad_arguments")
+        return
+    wanted = ToolCall(item.call_id, event.response_id, item.name, arguments)
+    yield from BUILT_IN.get(item.name, _run)(call, wanted, now_ns)
 
 
 def on_tool_finished(call: CallState, event: ToolFinished, now_ns: int) -> Effects:
     """Give a tool's output to the model; with the last one of its response, ask it to go on."""
+    if event.call_id in call.background:
+        call.background.remove(event.call_id)
+        yield from call.send(_output(event.call_id, event.output))
+        yield from request_response(call)
+        return
     for response_id, tools in call.tool_rounds.items():
         if event.call_id in tools.pending:
             tools.pending.remove(event.call_id)
@@ -68,7 +102,7 @@ def on_response_over(call: CallState, response_id: ResponseId, *, answer: bool) 
     if tools is None:
         return
     if not answer:
-        del call.tool_rounds[response_id]
+        yield from drop_tools(call, response_id)
         return
     tools.response_over = True
     yield from _go_on(call, response_id)
@@ -86,16 +120,82 @@ def keep_call(call: CallState, *, answer: bool) -> Effects:
     call_id, call.ending = call.ending, None
     yield from call.stop_timer(Timer.CLOSING)
     if answer:
-        yield from call.send(
-            _output(call_id, json.dumps({"error": "not ended: the caller went on speaking"}))
-        )
+        yield from call.send(_output(call_id, _error("not ended: the caller went on speaking")))
+
+
+def give_output(call: CallState, call_id: ToolCallId, output: Mapping[str, object]) -> Effects:
+    """Answer a tool call of the running response at once."""
+    yield from call.send(_output(call_id, json.dumps(output)))
+
+
+def _run(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    policy = call.policy.tools[wanted.name]
+    if policy.background:
+        call.background.add(wanted.call_id)
+        if policy.filler is not None:
+            yield from say(call, policy.filler)
+    else:
+        call.tool_rounds[wanted.response_id].pending.add(wanted.call_id)
+        call.tool_filler = policy.filler
+    yield RunTool(wanted.call_id, wanted.name, wanted.arguments)
+
+
+def _end_call(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    """End the call once the goodbye was heard."""
+    call.ending = wanted.call_id
+    goodbye_ms = call.transcript.given_ms(wanted.response_id)
+    yield from call.start_timer(Timer.CLOSING, CLOSING_GRACE_MS + goodbye_ms)
+
+
+def _send_dtmf(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    yield SendDigits(wanted.text("digits") or "")
+    yield from give_output(call, wanted.call_id, {"sent": True})
+
+
+def _schedule_callback(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    yield CallbackWanted(wanted.text("when") or "", wanted.text("number"), wanted.text("reason"))
+    yield from give_output(call, wanted.call_id, {"noted": True})
+
+
+BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
+    {
+        END_CALL_TOOL: _end_call,
+        "send_dtmf": _send_dtmf,
+        "schedule_callback": _schedule_callback,
+    }
+)
+"""Tools that the engine itself carries out."""
+
+
+def _approve(call: CallState, response_id: ResponseId, request: ApprovalRequest) -> Effects:
+    """Answer an MCP server's question by the dialplan's policy; the server goes on by itself."""
+    tools = call.tool_rounds.setdefault(response_id, ToolRound())
+    if request.item_id is None or request.item_id in tools.approvals:
+        return
+    tools.approvals.add(request.item_id)
+    approve = request.name in call.policy.mcp_approved
+    if not approve:
+        yield ToolRefused(request.name, "not_approved")
+    yield from call.send(
+        CreateItem(McpApproval(approval_request_id=request.item_id, approve=approve))
+    )
+
+
+def _refuse(call: CallState, item: FunctionCall, why: str, reason: str) -> Effects:
+    yield ToolRefused(item.name, reason)
+    yield from call.send(_output(item.call_id, _error(why)))
 
 
 def _go_on(call: CallState, response_id: ResponseId) -> Effects:
     tools = call.tool_rounds[response_id]
     if tools.response_over and not tools.pending:
         del call.tool_rounds[response_id]
-        yield from request_response(call)
+        if tools.seen - call.background:
+            yield from request_response(call)
+
+
+def _error(why: str) -> str:
+    return json.dumps({"error": why})
 
 
 def _output(call_id: ToolCallId, output: str) -> CreateItem:

@@ -127,6 +127,10 @@ class AgentTranscript:
         for item in self._items.values():
             item.foreign = True
 
+    def knows(self, item_id: ItemId) -> bool:
+        """Whether an item is the agent's: the bridge's own speech is no item of any session."""
+        return item_id in self._items
+
     def is_foreign(self, item_id: ItemId) -> bool:
         """Whether an item is an earlier session's."""
         item = self._items.get(item_id)

@@ -48,6 +48,8 @@ class Trigger(enum.StrEnum):
     SESSION_LOST = "session_lost"
     SESSION_RESTORED = "session_restored"
     HANDOFF_STARTED = "handoff_started"
+    HANDOFF_FAILED = "handoff_failed"
+    """The call is ours again."""
     CLOSED = "closed"
 
 
@@ -125,7 +127,11 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.SESSION_RESTORED: State.LISTENING,
         Trigger.HANDOFF_STARTED: State.HANDOFF,
     },
-    State.HANDOFF: {},
+    State.HANDOFF: {
+        Trigger.HANDOFF_FAILED: State.LISTENING,
+        # The caller is on the way to somebody else, with or without a session.
+        Trigger.SESSION_LOST: State.HANDOFF,
+    },
 }
 
 TRANSITIONS: Mapping[tuple[State, Trigger], State] = MappingProxyType(

@@ -6,7 +6,6 @@ thread; :meth:`CallRunner.run` is the call's one task and ends when everything o
 """
 
 import asyncio
-import json
 import random
 from collections import deque
 from collections.abc import Callable
@@ -26,14 +25,11 @@ from bridge.engine.effects import (
     OpenSession,
     OpenSpare,
     PlayAudio,
-    PlayFiller,
     RejectCall,
     RingCall,
-    RunTool,
     Send,
     SendKeptAudio,
     StartTimer,
-    StopFiller,
     StopTimer,
     TakeSpare,
 )
@@ -52,21 +48,20 @@ from bridge.engine.inputs import (
     ShutdownRequested,
     Timer,
     TimerFired,
-    ToolFinished,
 )
-from bridge.engine.policy import CallPolicy
 from bridge.errors import BridgeError, UpstreamError
-from bridge.live.filler import FILLER_ITEM, filler_audio
+from bridge.live.handoff import Handoffs
+from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
+from bridge.live.tools import CallTools
 from bridge.live.upstream import SessionNews, Upstream
+from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ResponseDone, ServerEvent
-from bridge.routing.models import Dialplan
-from bridge.routing.session import greeting_instructions, trailing_silence_ms
 from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
 from bridge.telemetry.logs import bind_call, call_context
-from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.pump import Line
 from bridge.telephony.recorder import Recorder
 
@@ -74,24 +69,6 @@ log = structlog.get_logger(__name__)
 
 _FRAME_MS = 20
 """RTP brings audio in pieces of this length (ptime)."""
-
-_FILLER_AFTER_MS = 1_400
-"""Two seconds of silence are dead air (`needs.md` (e)); the server's own wait for the end of the
-caller's turn, 500 ms by default, comes before these."""
-
-
-def policy_of(dialplan: Dialplan) -> CallPolicy:
-    """Return the core's policy for calls on a dialplan."""
-    return CallPolicy(
-        session_ready_ms=dialplan.limits.session_ready_ms,
-        max_duration_ms=dialplan.limits.max_call_ms,
-        greet=dialplan.agent.greeting is not None,
-        greeting_instructions=greeting_instructions(dialplan),
-        response_timeout_ms=dialplan.limits.response_timeout_ms,
-        filler_after_ms=_FILLER_AFTER_MS,
-        stalled_after_ms=dialplan.limits.response_timeout_ms,
-        vad_trailing_silence_ms=trailing_silence_ms(dialplan),
-    )
 
 
 class CallRunner:
@@ -108,7 +85,7 @@ class CallRunner:
         self._leg = leg
         self._route = route
         self._services = services
-        policy = policy_of(route.dialplan)
+        policy = policy_of(route.dialplan, services.phrases)
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
         self._recorder: Recorder | None = None
@@ -121,6 +98,23 @@ class CallRunner:
         self._upstream = Upstream(
             route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
         )
+        voice = BridgeVoice(
+            services.pump,
+            lambda: self._line,
+            services.phrases,
+            route.dialplan.agent.language,
+        )
+        self._handoffs = Handoffs(leg, self._feed)
+        self._tools = CallTools(
+            leg,
+            route.dialplan.agent.tools,
+            services.webhooks,
+            self._feed,
+            lambda name: self.record.event("tool_called", {"tool": name}),
+            self.record.tool,
+            clock=services.clock,
+            facts=self.record.facts,
+        )
         # The key is the handler's argument type, which a mapping's type cannot say.
         self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
             RingCall: lambda _: self._leg.ring(),
@@ -131,16 +125,16 @@ class CallRunner:
             OpenSpare: self._upstream.open_spare,
             TakeSpare: lambda _: self._upstream.take_spare(),
             SendKeptAudio: self._send_kept,
-            PlayFiller: self._play_filler,
-            StopFiller: lambda _: self._stop_filler(),
-            CloseSession: lambda _: None,  # run() closes it, once the core has closed the call
+            CloseSession: lambda _: self._upstream.close(),
             Send: lambda effect: self._upstream.send(effect.command),
             PlayAudio: self._play,
             FlushPlayout: self._flush,
             StartTimer: self._start_timer,
             StopTimer: self._stop_timer,
-            RunTool: self._run_tool,
             CallClosed: self._close,
+            **voice.effects,
+            **self._tools.effects,
+            **self._handoffs.effects,
             **dict.fromkeys(self.record.kinds, self.record.tell),
         }
         leg.listener = self
@@ -187,6 +181,11 @@ class CallRunner:
         self._services.metrics.media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
         self.record.event("digit")
         self._feed(DigitReceived(digit))
+
+    def on_transfer(self, progress: TransferProgress) -> None:
+        """Take how far a transfer is."""
+        with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
+            self._handoffs.on_transfer(progress)
 
     # Listener of the line
 
@@ -264,15 +263,6 @@ class CallRunner:
         sent_ms = self._upstream.send_kept(effect)
         self._pending.append(AudioAppended(sent_ms, self._captured_ns))
 
-    def _play_filler(self, effect: PlayFiller) -> None:
-        if self._line is not None:
-            audio = filler_audio(pause=effect.pause)
-            self._services.pump.play(self._line.row, FILLER_ITEM, 0, audio)
-
-    def _stop_filler(self) -> None:
-        if self._line is not None:
-            self._services.pump.flush(self._line.row)
-
     def _start_timer(self, effect: StartTimer) -> None:
         self._stop_timer(StopTimer(effect.timer))
         loop = asyncio.get_running_loop()
@@ -284,10 +274,6 @@ class CallRunner:
         handle = self._timers.pop(effect.timer, None)
         if handle is not None:
             handle.cancel()
-
-    def _run_tool(self, effect: RunTool) -> None:
-        output = json.dumps({"error": f"no tool called {effect.name} runs here"})
-        self._pending.append(ToolFinished(effect.call_id, output))
 
     def _close(self, effect: CallClosed) -> None:
         self.record.closed(effect)
@@ -329,6 +315,7 @@ class CallRunner:
             self._stop_timer(StopTimer(timer))
         if self._line is not None:
             self._let_line_go(self._line.row)
+        await self._tools.aclose()
         await self._upstream.aclose()
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)

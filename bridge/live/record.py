@@ -5,6 +5,7 @@ and the JSON record that lies beside the recording.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,35 @@ import structlog
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import (
+    CallbackWanted,
     CallClosed,
     Effect,
     GaveUp,
+    HandoffCompleted,
+    HandoffFailed,
+    HandoffStarted,
     Interrupted,
     PhaseChanged,
     SessionLost,
     SessionRestored,
     StateChanged,
+    ToolRefused,
     TransitionRefused,
     TurnMeasured,
     TurnSpoken,
     UpstreamErrorSeen,
 )
 from bridge.live.services import Route, Services
-from bridge.live.summary import CallSummary, LostSession, Turn, write_files
+from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
-from bridge.telemetry.labels import By, Direction, InterruptionKind, Stage
+from bridge.telemetry.labels import By, Direction, InterruptionKind, Stage, TransferKind
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
 from bridge.telephony.leg import Leg
 from bridge.telephony.rtp_stats import RtpDirection
+from bridge.tools.webhook import ToolResult
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +80,11 @@ class CallRecord:
             SessionLost: self._on_session_lost,
             SessionRestored: self._on_session_restored,
             GaveUp: self._on_gave_up,
+            ToolRefused: self._on_tool_refused,
+            CallbackWanted: self._on_callback_wanted,
+            HandoffStarted: self._on_handoff_started,
+            HandoffCompleted: self._on_handoff_completed,
+            HandoffFailed: self._on_handoff_failed,
         }
 
     @property
@@ -120,6 +132,24 @@ class CallRecord:
         self.summary.tokens.update(tokens)
         for (kind, modality), count in tokens.items():
             self._services.metrics.upstream.tokens(self._arm, kind, modality, count)
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What a webhook is told about the call."""
+        return {
+            "call_id": self._leg.call_id,
+            "route": self.summary.route,
+            "from": self._leg.from_uri,
+            "to": self._leg.called,
+        }
+
+    def tool(self, name: str, result: ToolResult, took_ns: int) -> None:
+        """Note how a tool ended."""
+        took_ms = took_ns // NS_PER_MS
+        self.summary.tools.append(ToolRun(name, result.ok, took_ms))
+        self._services.metrics.tools.ended(name, result.code, took_ns)
+        self.event("tool_ended", {"tool": name, "result": result.code, "took_ms": took_ms})
+        log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream and to the timeline of its record."""
@@ -246,6 +276,18 @@ class CallRecord:
         self.event("interrupted", {"played_ms": effect.played_ms})
         log.info("interrupted", played_ms=effect.played_ms, stop_us=effect.stop_ns // 1000)
 
+    def _on_tool_refused(self, effect: ToolRefused) -> None:
+        self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))
+        self._services.metrics.tools.refused(effect.name, effect.reason)
+        self.event("tool_refused", {"tool": effect.name, "reason": effect.reason})
+        log.warning("tool_refused", tool=effect.name, reason=effect.reason)
+
+    def _on_callback_wanted(self, effect: CallbackWanted) -> None:
+        wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
+        self.event("callback_wanted", wanted)
+        self.summary.callbacks.append(asdict(effect))
+        log.info("callback_wanted")
+
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
         self._services.metrics.upstream.error(self._arm, effect.code)
         self.event("upstream_error", {"code": effect.code})
@@ -291,6 +333,29 @@ class CallRecord:
         self._services.metrics.upstream.gave_up(self._arm, effect.reason)
         self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)
+
+    def _on_handoff_started(self, effect: HandoffStarted) -> None:
+        self.summary.handoffs.append(HandedOver(self._elapsed_ms(), effect.to))
+        self.event("handoff_started", {"to": effect.to})
+        log.info("handoff_started")
+
+    def _on_handoff_completed(self, effect: HandoffCompleted) -> None:
+        self._handed_over("completed", effect.took_ms)
+        self.event("handoff_completed", {"took_ms": effect.took_ms})
+        log.info("handoff_completed", took_ms=effect.took_ms)
+
+    def _on_handoff_failed(self, effect: HandoffFailed) -> None:
+        self._handed_over(effect.reason, effect.took_ms)
+        self.event("handoff_failed", {"reason": effect.reason, "took_ms": effect.took_ms})
+        log.warning("handoff_failed", reason=effect.reason, took_ms=effect.took_ms)
+
+    def _handed_over(self, result: str, took_ms: int) -> None:
+        if self.summary.handoffs:
+            self.summary.handoffs[-1].result = result
+        failed = "" if result == "completed" else result
+        self._services.metrics.calls.transferred(
+            TransferKind.BLIND, failed=failed, took_ns=took_ms * NS_PER_MS
+        )
 
 
 def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:

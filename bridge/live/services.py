@@ -1,21 +1,23 @@
 """What every live call shares, and what is fixed for one call at its INVITE."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.clock import Clock
 from bridge.config.models import ModelTable
 from bridge.config.settings import SessionSettings
+from bridge.live.phrases import Phrases
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.routing.models import Dialplan
-from bridge.routing.session import session_config
+from bridge.routing.session import NO_SECRETS, session_config
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.pump import Pump
+from bridge.tools.webhook import WebhookClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +54,17 @@ class Route:
 
     Attributes:
         choices: the arm's, with the voice of this dialplan.
+        secrets: environment variables that the dialplan's tools name, and their values.
     """
 
     dialplan: Dialplan
     arm: Arm
     choices: tuple[Choice, ...]
+    secrets: Mapping[str, str] = field(default=NO_SECRETS, repr=False)
 
     def config(self, choice: Choice) -> SessionConfig:
         """Return the session settings with which a choice is opened."""
-        return replace(session_config(self.dialplan), voice=choice.voice)
+        return replace(session_config(self.dialplan, self.secrets), voice=choice.voice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,11 @@ class Services:
     clock: Clock
     pump: Pump
     store: CallStore
+    phrases: Phrases
     metrics: Metrics
     session: SessionSettings
     append_ms: int
     recordings_dir: Path
     now_wall_ms: Callable[[], int]
     models: ModelTable
+    webhooks: WebhookClient

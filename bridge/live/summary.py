@@ -50,12 +50,22 @@ class ToolRun:
 
 
 @dataclass(slots=True)
+class HandedOver:
+    """One handing over; ``result`` is ``started``, ``completed``, or why it failed."""
+
+    at_ms: int
+    to: str
+    result: str = "started"
+
+
+@dataclass(slots=True)
 class CallSummary:
     """What the JSON record holds.
 
     Attributes:
         called, caller: as SIP named them.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
+        callbacks: wishes to be called back, in the caller's words.
         longest_silence_ms: of the agent while it owed the caller something; None if not measured.
         mos: estimated, for the directions ``in`` and ``out``.
         cost_usd: None where the table of models has no price.
@@ -80,7 +90,9 @@ class CallSummary:
     interruptions: int = 0
     recording: str | None = None
     failures: list[LostSession] = field(default_factory=list)
+    handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
+    callbacks: list[dict[str, str | None]] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None
     longest_silence_ms: int | None = None

@@ -184,6 +184,10 @@ class Upstream:
         self._drop_present()
         return SessionFailed(error) if link is None else link.failed(error)
 
+    def close(self) -> None:
+        """Let the present session go, or stop opening one, and open no other."""
+        self._drop_present()
+
     async def aclose(self) -> None:
         """Close everything in order and wait for its end. Idempotent."""
         self._drop_present()

@@ -5,33 +5,22 @@ the door, so the rest of the bridge trusts it. Seconds (`_s`) are for the person
 file; properties in milliseconds are for the code.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    StringConstraints,
-    field_validator,
-)
+from pydantic import Field, PrivateAttr, field_validator
 
 from bridge.config.complaints import Location
 from bridge.config.settings import Name
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
+from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.numbers import normalise_pattern
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-"""A BCP 47 tag: ``en``, ``de``, ``pt-BR``."""
+from bridge.routing.parts import Language, Part, Text
+from bridge.routing.tools import McpServer, ToolDeclaration
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rule(_Part):
+class Rule(Part):
     """One condition; a call that meets any rule of a dialplan takes it.
 
     Attributes:
@@ -46,7 +35,7 @@ class Rule(_Part):
         return normalise_pattern(called)
 
 
-class ServerVadTurns(_Part):
+class ServerVadTurns(Part):
     """Turns end by level and silence (`protocol.md` section 4); None: the server's default."""
 
     type: Literal["server_vad"]
@@ -58,7 +47,7 @@ class ServerVadTurns(_Part):
     idle_timeout_ms: int | None = Field(None, ge=5000, le=30_000)
 
 
-class SemanticVadTurns(_Part):
+class SemanticVadTurns(Part):
     """Turns end by meaning (`protocol.md` section 4)."""
 
     type: Literal["semantic_vad"]
@@ -67,7 +56,7 @@ class SemanticVadTurns(_Part):
     interrupt_response: bool | None = None
 
 
-class NoTurnDetection(_Part):
+class NoTurnDetection(Part):
     """The server does not detect turns."""
 
     type: Literal["none"]
@@ -78,37 +67,14 @@ TurnDetection = Annotated[
 ]
 
 
-class TranscriptionChoice(_Part):
+class TranscriptionChoice(Part):
     """Transcription of the caller; without a language the agent's is taken."""
 
     model: Text
     language: Language | None = None
 
 
-def _no_parameters() -> dict[str, object]:
-    return {"type": "object", "properties": {}}
-
-
-class ToolDeclaration(_Part):
-    """A tool that the agent may call; the bridge has the code behind the name.
-
-    Attributes:
-        parameters: JSON Schema of the arguments, an object.
-    """
-
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    description: Text
-    parameters: dict[str, object] = Field(default_factory=_no_parameters)
-
-    @field_validator("parameters")
-    @classmethod
-    def _is_object_schema(cls, parameters: dict[str, object]) -> dict[str, object]:
-        if parameters.get("type") != "object":
-            raise ValueError("should be a JSON Schema with 'type: object'")
-        return parameters
-
-
-class Agent(_Part):
+class Agent(Part):
     """What the agent is told, how it sounds and what it can do.
 
     Attributes:
@@ -124,6 +90,7 @@ class Agent(_Part):
     turn_detection: TurnDetection | None = None
     transcription: TranscriptionChoice | None = None
     tools: tuple[ToolDeclaration, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
     max_output_tokens: int | None = Field(None, ge=1, le=32_768)
 
     @field_validator("tools")
@@ -136,7 +103,17 @@ class Agent(_Part):
         return tools
 
 
-class Limits(_Part):
+def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
+    """Yield the environment variables that an agent's tools name, and where they stand."""
+    for index, tool in enumerate(agent.tools):
+        if tool.webhook is not None and tool.webhook.secret_env is not None:
+            yield tool.webhook.secret_env, ("tools", index, "webhook", "secret_env")
+    for index, server in enumerate(agent.mcp_servers):
+        if server.authorization_env is not None:
+            yield server.authorization_env, ("mcp_servers", index, "authorization_env")
+
+
+class Limits(Part):
     """How long things may take.
 
     Attributes:
@@ -165,13 +142,13 @@ class Limits(_Part):
         return round(self.response_timeout_s * 1000)
 
 
-class Recording(_Part):
+class Recording(Part):
     """Whether the call is recorded (stereo: caller left, agent as heard right)."""
 
     enabled: bool = True
 
 
-class Dialplan(_Part):
+class Dialplan(Part):
     """One dialplan.
 
     Attributes:
@@ -187,6 +164,8 @@ class Dialplan(_Part):
     arm: Name
     agent: Agent
     limits: Limits = Limits()
+    recovery: Recovery = Recovery()
+    fallback: Fallback = Fallback()
     recording: Recording = Recording()
 
     _source: YamlSource | None = PrivateAttr(None)

@@ -1,9 +1,10 @@
 """What a dialplan asks of the Realtime session."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import assert_never
 
 from bridge.realtime.session_config import (
-    FunctionTool,
     ManualTurns,
     SemanticVad,
     ServerVad,
@@ -18,20 +19,32 @@ from bridge.routing.models import (
     SemanticVadTurns,
     ServerVadTurns,
 )
+from bridge.routing.tools import function_tool, mcp_tool
+
+NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 _DEFAULT_SILENCE_MS = 500
 
 
-def session_config(dialplan: Dialplan) -> SessionConfig:
-    """Build the session settings for a call on this dialplan; audio is 24 kHz PCM both ways."""
+def session_config(dialplan: Dialplan, secrets: Mapping[str, str] = NO_SECRETS) -> SessionConfig:
+    """Build the session settings for a call on this dialplan; audio is 24 kHz PCM both ways.
+
+    Args:
+        dialplan: the call's.
+        secrets: environment variable to value, for the tool servers that need a token.
+    """
     agent = dialplan.agent
     return SessionConfig(
         instructions=agent.instructions,
         voice=agent.voice,
         transcription=_transcription(agent),
         turn_detection=_turn_detection(agent),
-        tools=tuple(
-            FunctionTool(tool.name, tool.description, tool.parameters) for tool in agent.tools
+        tools=(
+            *(function_tool(tool) for tool in agent.tools),
+            *(
+                mcp_tool(server, secrets.get(server.authorization_env or ""))
+                for server in agent.mcp_servers
+            ),
         ),
         max_output_tokens=agent.max_output_tokens,
     )

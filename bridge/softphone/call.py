@@ -20,7 +20,7 @@ from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.softphone.ear import Ear, Utterance
 from bridge.softphone.events import CallProgress, Held, KeysPressed, PhoneListener, Spoke
-from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.pump import Line, Pump
 from bridge.telephony.recorder import Recorder
 
@@ -209,6 +209,9 @@ class PhoneCall:
 
     def on_digit(self, digit: str) -> None:
         """Digits from the agent's side are of no use to a caller."""
+
+    def on_transfer(self, progress: TransferProgress) -> None:
+        """A caller transfers nobody."""
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         """Listen to what came in."""

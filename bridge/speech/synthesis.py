@@ -22,6 +22,8 @@ from bridge.speech.words import words_of
 SAMPLE_RATE_HZ = 24_000
 """Rate of all speech that this module returns."""
 
+DEFAULT_VOICE = "en-us"
+
 # speak_lib.h of espeak-ng 1.52
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _RATE_PARAMETER = 1
@@ -38,6 +40,27 @@ _Callback = ctypes.CFUNCTYPE(
 )
 
 
+def voice_of(language: str | None) -> str:
+    """Return the voice that speaks a language.
+
+    Args:
+        language: BCP 47 tag, as ``en`` or ``pt-BR``; None for American English.
+
+    Raises:
+        ConfigError: espeak-ng speaks no such language.
+        InfrastructureError: espeak-ng could not be started.
+    """
+    if language is None:
+        return DEFAULT_VOICE
+    tag = language.lower()
+    try:
+        _engine().check(tag)
+    except ConfigError:
+        tag = tag.split("-")[0]  # `de-AT`: better German German than nothing
+        _engine().check(tag)
+    return tag
+
+
 class Synthesizer:
     """One way of speaking.
 
@@ -50,7 +73,7 @@ class Synthesizer:
         InfrastructureError: espeak-ng could not be started.
     """
 
-    def __init__(self, voice: str = "en-us", words_per_minute: int = 160) -> None:
+    def __init__(self, voice: str = DEFAULT_VOICE, words_per_minute: int = 160) -> None:
         self.voice = voice
         self.words_per_minute = words_per_minute
         _engine().check(voice)

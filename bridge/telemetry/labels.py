@@ -65,6 +65,12 @@ class UpstreamPhase(enum.StrEnum):
     CLOSE = "close"
 
 
+class TransferKind(enum.StrEnum):
+    """How a call is handed over."""
+
+    BLIND = "blind"
+
+
 class TokenKind(enum.StrEnum):
     """How a token is billed."""
 

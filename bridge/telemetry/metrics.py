@@ -37,6 +37,7 @@ from bridge.telemetry.labels import (
     Path,
     Stage,
     TokenKind,
+    TransferKind,
     UpstreamPhase,
 )
 
@@ -51,6 +52,7 @@ TURN_S: Buckets = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 
 BARGE_IN_S: Buckets = (0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2)
 SETUP_S: Buckets = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30)
 DEAD_AIR_S: Buckets = (1, 2, 3, 4, 5, 7, 10, 15, 30)
+TOOL_S: Buckets = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 15, 30)
 DURATION_S: Buckets = (5, 10, 30, 60, 120, 180, 300, 600, 900, 1800, 3600)
 JITTER_S: Buckets = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
 LOSS_RATIO: Buckets = (0, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
@@ -98,6 +100,12 @@ class CallMetrics:
         self._setup = make.histogram(
             "call_setup_duration_seconds", "INVITE to 200.", SETUP_S, "arm"
         )
+        self._transfers = make.counter(
+            "transfers_total", "Calls handed over, or not.", "kind", "result", "reason"
+        )
+        self._transfer = make.histogram(
+            "transfer_duration_seconds", "REFER to its end.", SETUP_S, "kind", "result"
+        )
         self._route = LabelGuard(50)
         self._reason = LabelGuard(40)
 
@@ -131,6 +139,12 @@ class CallMetrics:
         self._active.labels(arm).dec()
         if duration_ns is not None:
             self._duration.labels(arm).observe(duration_ns / NS_PER_S)
+
+    def transferred(self, kind: TransferKind, *, failed: str, took_ns: int) -> None:
+        """Count a handing over that is over. ``failed``: why, "" where it succeeded."""
+        result = "failed" if failed else "ok"
+        self._transfers.labels(kind, result, self._reason(failed) if failed else "none").inc()
+        self._transfer.labels(kind, result).observe(took_ns / NS_PER_S)
 
     def refused(self, *, outcome: Outcome, reason: str, fault: Fault) -> None:
         """Count an INVITE that was refused before an arm was chosen: busy, or no dialplan."""
@@ -398,6 +412,27 @@ class MediaMetrics:
         self._recorder_dropped.inc(blocks)
 
 
+class ToolMetrics:
+    """Tools that the model called."""
+
+    def __init__(self, make: _Families) -> None:
+        self._calls = make.counter("tool_calls_total", "Calls of a tool.", "tool", "result")
+        self._duration = make.histogram(
+            "tool_duration_seconds", "Call of a tool to its output.", TOOL_S, "tool", "result"
+        )
+        self._tool, self._result = LabelGuard(50), LabelGuard(40)
+
+    def ended(self, tool: str, result: str, took_ns: int) -> None:
+        """Count a tool that ran."""
+        labels = (self._tool(tool), self._result(result))
+        self._calls.labels(*labels).inc()
+        self._duration.labels(*labels).observe(took_ns / NS_PER_S)
+
+    def refused(self, tool: str, reason: str) -> None:
+        """Count a call that ran nothing: the model made the name or the arguments up."""
+        self._calls.labels(self._tool(tool), self._result(reason)).inc()
+
+
 class StoreMetrics:
     """Writes on their way to Redis."""
 
@@ -439,6 +474,7 @@ class Metrics:
         self.turns = TurnMetrics(make)
         self.upstream = UpstreamMetrics(make)
         self.media = MediaMetrics(make)
+        self.tools = ToolMetrics(make)
         self.store = StoreMetrics(make)
 
     def set_arm(self, arm: str, *, dialect: str, url: str, model: str) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import enum
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NewType, Protocol
 
 import structlog
@@ -22,6 +23,9 @@ pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
 
 CallId = NewType("CallId", str)
+
+_FIRST_FINAL_CODE = 200
+"""SIP statuses from here on are final (RFC 3261 section 7.2), whatever the subscription does."""
 
 
 def new_call_id() -> CallId:
@@ -39,6 +43,25 @@ class LegState(enum.StrEnum):
     DISCONNECTED = "disconnected"
 
 
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    """What the far end told of a transfer (RFC 3515 section 2.4).
+
+    Attributes:
+        sip_code: of the REFER where that was refused, else of the far end's own call to the target;
+            100 for a REFER that was taken.
+        over: nothing more will be told.
+    """
+
+    sip_code: int
+    over: bool
+
+    @property
+    def completed(self) -> bool:
+        """Whether the far end reached the target."""
+        return 200 <= self.sip_code < 300
+
+
 class LegListener(Protocol):
     """Who hears what a leg does."""
 
@@ -54,6 +77,10 @@ class LegListener(Protocol):
         """Learn of an RFC 4733 digit: ``0-9 * # A-D``."""
         ...
 
+    def on_transfer(self, progress: TransferProgress) -> None:
+        """Learn how far a :meth:`Leg.transfer` is; one that is over comes once and is the last."""
+        ...
+
 
 class _Deaf:
     """The listener of a leg that nobody has taken yet."""
@@ -63,6 +90,8 @@ class _Deaf:
     def on_media(self, flowing: bool) -> None: ...
 
     def on_digit(self, digit: str) -> None: ...
+
+    def on_transfer(self, progress: TransferProgress) -> None: ...
 
 
 class Leg:
@@ -91,6 +120,7 @@ class Leg:
         self.ended_by_far_end = True
         self.listener: LegListener = _Deaf()
         self._ports = ports
+        self._transferring = False
         self._pj_call: Any = None  # SWIG object without types
         self._release: Callable[[Leg], None] = lambda leg: None
         self._closing_row: Callable[[int], None] = lambda row: None
@@ -149,6 +179,16 @@ class Leg:
         parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
         self._do("reinvite", lambda: self._pj_call.reinvite(parameters))
 
+    def transfer(self, uri: str) -> None:
+        """Send the far end to ``uri`` by REFER; the listener hears how it goes.
+
+        Raises:
+            TelephonyError: PJSIP can't send it, as for a URI that is none.
+        """
+        self._transferring = True
+        # In brackets: parameters of the URI would be the header's (RFC 3261 section 20).
+        self._do("xfer", lambda: self._pj_call.xfer(f"<{uri}>", pj.CallOpParam()))
+
     def _answer(self, code: int) -> None:
         parameters = pj.CallOpParam()
         parameters.statusCode = code
@@ -186,6 +226,14 @@ class Leg:
             self.codec = codec
             self._ports.connect(self.row, audio)
         self.listener.on_media(audio is not None)
+
+    def on_pj_transfer(self, sip_code: int, final: bool) -> None:
+        """Take what PJSUA was told of a transfer; after its end, or without one, nothing."""
+        if not self._transferring or self.state is LegState.DISCONNECTED:
+            return
+        over = final or sip_code >= _FIRST_FINAL_CODE
+        self._transferring = not over
+        self.listener.on_transfer(TransferProgress(sip_code, over))
 
     def close_media(self) -> None:
         """Give the row back; the listener has let go of it at DISCONNECTED at the latest."""
@@ -245,6 +293,13 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             self._leg.listener.on_digit(str(prm.digit))
         except Exception:
             log.exception("digit_failed", call_id=self._leg.call_id)
+
+    def onCallTransferStatus(self, prm: Any) -> None:
+        """Pass the end of a transfer on, and what comes before it."""
+        try:
+            self._leg.on_pj_transfer(int(prm.statusCode), bool(prm.finalNotify))
+        except Exception:
+            log.exception("transfer_status_failed", call_id=self._leg.call_id)
 
     def _active_audio(self) -> int | None:
         info = self.getInfo()  # owns the list below: a temporary would free it under the loop

@@ -42,6 +42,7 @@ from bridge.engine.inputs import (
     TimerFired,
     ToolFinished,
 )
+from bridge.engine.policy import ToolPolicy
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem
@@ -146,7 +147,7 @@ policies = st.builds(
     CallPolicy,
     max_duration_ms=st.sampled_from([None, 60_000]),
     greet=st.booleans(),
-    tools=st.just(frozenset({"lookup"})),
+    tools=st.just({"lookup": ToolPolicy()}),
     server_cancels=st.booleans(),
     digits_to_model=st.booleans(),
     filler_after_ms=st.sampled_from([None, 1_400]),

@@ -4,6 +4,7 @@ from bridge.engine.core import CallPolicy
 from bridge.engine.effects import TurnMeasured, TurnSpoken
 from bridge.engine.inputs import AudioAppended, PlayoutDrained, PlayoutStarted, ToolFinished
 from bridge.engine.latency import InputClock
+from bridge.engine.policy import ToolPolicy
 from bridge.realtime.events import InputCommitted, ResponseCreated
 from tests.engine.calls import (
     A1,
@@ -72,7 +73,7 @@ def test_turn_is_measured_once() -> None:
 
 
 def test_time_in_a_tool_is_a_stage_of_its_own() -> None:
-    call = heard_turn(CallPolicy(greet=False, tools=frozenset({"lookup"})))
+    call = heard_turn(CallPolicy(greet=False, tools={"lookup": ToolPolicy()}))
     call.feed(ResponseCreated(R1), after_ms=100)
     call.feed(wants_tool(), done(R1), ToolFinished(T1, "42"))
     call.feed(ResponseCreated(R2), after_ms=700)

@@ -34,7 +34,7 @@ from bridge.engine.inputs import (
     TimerFired,
     ToolFinished,
 )
-from bridge.engine.policy import CallPolicy
+from bridge.engine.policy import CallPolicy, ToolPolicy
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, TelephonyError, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse, TruncateItem
@@ -206,7 +206,7 @@ def test_expired_session_is_renewed_with_a_new_token_and_a_summary() -> None:
 
 
 def test_tool_output_of_an_outage_reaches_the_next_session() -> None:
-    call = thinking(CallPolicy(greet=False, tools=frozenset({"lookup"})))
+    call = thinking(CallPolicy(greet=False, tools={"lookup": ToolPolicy()}))
     call.feed(InputCommitted(U1), wants_tool(T1), done(R1), DROPPED)
     assert sent(call.feed(ToolFinished(T1, "42"))) == []
     commands = sent(call.feed(READY))

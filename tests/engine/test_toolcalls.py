@@ -4,15 +4,22 @@ import pytest
 
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
+    CallbackWanted,
     CallClosed,
+    CancelTool,
     CloseSession,
     HangUp,
+    PlayPhrase,
     RunTool,
     Send,
+    SendDigits,
     StartTimer,
     StopTimer,
+    ToolRefused,
 )
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer, TimerFired, ToolFinished
+from bridge.engine.policy import ToolPolicy
+from bridge.engine.toolcalls import BUILT_IN
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CreateItem, CreateResponse
@@ -23,7 +30,13 @@ from bridge.realtime.events import (
     ResponseDone,
     ResponseStatus,
 )
-from bridge.realtime.items import FunctionCall, FunctionCallOutput, ItemStatus
+from bridge.realtime.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    ItemStatus,
+    McpApproval,
+    McpApprovalRequest,
+)
 from tests.engine.calls import (
     A1,
     R1,
@@ -43,7 +56,7 @@ from tests.engine.calls import (
     wants_tool,
 )
 
-TOOLS = CallPolicy(greet=False, tools=frozenset({"lookup"}))
+TOOLS = CallPolicy(greet=False, tools={"lookup": ToolPolicy()})
 ASK = Send(CreateResponse())
 END = CallClosed(Outcome.COMPLETED, Fault.NONE, "end_call")
 
@@ -53,7 +66,7 @@ def output(text: str, call_id: str = T1) -> Send:
 
 
 def test_function_call_runs_its_tool() -> None:
-    assert thinking(TOOLS).feed(wants_tool()) == [RunTool(T1, "lookup", "{}")]
+    assert thinking(TOOLS).feed(wants_tool()) == [RunTool(T1, "lookup", {})]
 
 
 def test_function_call_announced_in_three_places_runs_once() -> None:
@@ -66,7 +79,7 @@ def test_function_call_announced_in_three_places_runs_once() -> None:
         ResponseDone(R1, ResponseStatus.COMPLETED, output=(item,)),
         wants_tool(),
     )
-    assert of(RunTool, effects) == [RunTool(T1, "lookup", "{}")]
+    assert of(RunTool, effects) == [RunTool(T1, "lookup", {})]
 
 
 def test_cut_function_call_is_not_run() -> None:
@@ -79,8 +92,73 @@ def test_function_call_of_another_response_is_not_run() -> None:
 
 def test_unknown_tool_is_refused_towards_the_model() -> None:
     call = thinking(TOOLS)
-    assert call.feed(wants_tool(name='x"y')) == [output('{"error": "unknown tool x\\"y"}')]
+    assert call.feed(wants_tool(name='x"y')) == [
+        ToolRefused('x"y', "unknown"),
+        output('{"error": "unknown tool x\\"y"}'),
+    ]
     assert ASK in call.feed(done(R1))
+
+
+def test_bad_arguments_run_nothing_and_are_named_for_the_model() -> None:
+    schema = {"type": "object", "required": ["order"]}
+    call = thinking(CallPolicy(greet=False, tools={"lookup": ToolPolicy(schema)}))
+    effects = call.feed(wants_tool())
+    assert of(RunTool, effects) == []
+    assert of(ToolRefused, effects) == [ToolRefused("lookup", "bad_arguments")]
+    assert output('{"error": "$: \'order\' is a required property"}') in effects
+    assert ASK in call.feed(done(R1))
+
+
+def test_a_tool_of_a_cancelled_response_is_ended_and_its_output_not_sent() -> None:
+    call = thinking(TOOLS)
+    call.feed(wants_tool())
+    assert CancelTool(T1) in call.feed(started())
+    assert call.feed(ToolFinished(T1, "42")) == []
+
+
+def test_a_background_tool_does_not_hold_the_talk_and_is_told_when_it_ends() -> None:
+    tools = {"lookup": ToolPolicy(background=True, filler="I will look.")}
+    call = thinking(CallPolicy(greet=False, tools=tools))
+    effects = call.feed(wants_tool())
+    assert [each.text for each in of(PlayPhrase, effects)] == ["I will look."]
+    assert ASK not in call.feed(done(R1))
+    assert call.feed(ToolFinished(T1, "42"))[:2] == [output("42"), ASK]
+
+
+def test_a_background_tool_outlives_the_response_that_called_it() -> None:
+    call = thinking(CallPolicy(greet=False, tools={"lookup": ToolPolicy(background=True)}))
+    call.feed(wants_tool())
+    assert of(CancelTool, call.feed(started())) == []
+    call.feed(done(R1, ResponseStatus.CANCELLED))
+    assert output("42") in call.feed(ToolFinished(T1, "42"))
+
+
+def test_built_in_tools_are_done_at_once_and_answered() -> None:
+    call = thinking(CallPolicy(greet=False, tools={name: ToolPolicy() for name in BUILT_IN}))
+    item = FunctionCall(T1, "send_dtmf", '{"digits": "1#"}', status=ItemStatus.COMPLETED)
+    effects = call.feed(OutputItemDone(R1, 0, item))
+    assert of(SendDigits, effects) == [SendDigits("1#")]
+    assert output('{"sent": true}') in effects
+    arguments = '{"when": "tomorrow", "reason": "the invoice"}'
+    item = FunctionCall(T2, "schedule_callback", arguments, status=ItemStatus.COMPLETED)
+    effects = call.feed(OutputItemDone(R1, 1, item))
+    assert of(CallbackWanted, effects) == [CallbackWanted("tomorrow", None, "the invoice")]
+
+
+@pytest.mark.parametrize(
+    ("approved", "answer"), [(frozenset({"find"}), True), (frozenset(), False)]
+)
+def test_an_mcp_server_is_answered_once_by_the_dialplans_policy(
+    approved: frozenset[str], answer: bool
+) -> None:
+    call = thinking(CallPolicy(greet=False, mcp_approved=approved))
+    request = McpApprovalRequest(
+        type="mcp_approval_request", item_id=A1, server_label="crm", name="find", arguments="{}"
+    )
+    effects = call.feed(OutputItemDone(R1, 0, request), OutputItemDone(R1, 0, request))
+    approval = McpApproval(approval_request_id=A1, approve=answer)
+    assert of(Send, effects) == [Send(CreateItem(approval))]
+    assert ASK not in call.feed(done(R1))  # the server goes on by itself
 
 
 def test_output_before_response_done_waits_with_the_next_response() -> None:

@@ -1,13 +1,13 @@
 """A gateway in the test's own loop, against a peer that the test plays."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from bridge.app.arms import resolve_keys
+from bridge.app.arms import resolve_keys, resolve_tool_secrets
 from bridge.app.gateway import Gateway
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
@@ -19,7 +19,12 @@ class StartGateway(Protocol):
     """Start a gateway with one arm called ``peer``."""
 
     def __call__(
-        self, url: str, *, environ: dict[str, str] | None = None, **arm: object
+        self,
+        url: str,
+        *,
+        environ: dict[str, str] | None = None,
+        dialplan: Mapping[str, object] | None = None,
+        **arm: object,
     ) -> Awaitable[tuple[Gateway, int]]: ...
 
 
@@ -31,11 +36,17 @@ def redis() -> Iterator[LocalRedis]:
 
 @pytest.fixture
 async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[StartGateway]:
-    """Give a function: Realtime URL and settings of the arm -> started gateway, its SIP port."""
+    """Give a function: Realtime URL, parts of the dialplan, settings of the arm -> started gateway,
+    its SIP port.
+    """
     async with AsyncExitStack() as stack:
 
         async def start(
-            url: str, *, environ: dict[str, str] | None = None, **arm: object
+            url: str,
+            *,
+            environ: dict[str, str] | None = None,
+            dialplan: Mapping[str, object] | None = None,
+            **arm: object,
         ) -> tuple[Gateway, int]:
             settings = Settings.model_validate(
                 {
@@ -45,19 +56,21 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
                     "media": {"recordings_dir": tmp_path},
                 }
             )
-            dialplan = Dialplan.model_validate(
+            plan = Dialplan.model_validate(
                 {
                     "schema": "dialplan/v1",
                     "name": "test",
                     "match": [{"called": "*"}],
                     "arm": "peer",
                     "agent": {"instructions": "Be a test.", "greeting": "Hello."},
+                    **(dialplan or {}),
                 }
             )
             gateway = Gateway(
                 settings,
-                [dialplan],
+                [plan],
                 resolve_keys(settings.arms, environ or {}),
+                resolve_tool_secrets([plan], environ or {}),
                 redis.url,
                 SystemClock(),
                 version="test",

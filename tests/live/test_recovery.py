@@ -1,113 +1,21 @@
 """Calls that lose their session, over real SIP: what the caller hears, and what is known after."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import pairwise
 
 import numpy as np
 import pytest
 from aiohttp import web
 
-from bridge.app.gateway import Gateway
-from bridge.config.settings import RedisSettings
-from bridge.live.call import CallRunner
-from bridge.live.summary import CallSummary
 from bridge.store.local import LocalRedis
-from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway
 from tests.live.peer import TonePeer
-from tests.live.service import Service, tone_service
-from tests.support.rtp_caller import RtpCaller
+from tests.live.talk import DEAD_AIR_MS, redis_events, talking
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
-
-DEAD_AIR_MS = 2_000
-"""A longer silence is dead air (`needs.md` (e))."""
-
-
-@dataclass
-class Talk:
-    """A call whose agent has begun its greeting."""
-
-    caller: RtpCaller
-    service: Service
-    first: TonePeer
-    gateway: Gateway
-    runner: CallRunner
-
-    def longest_silence_ms(self, since_ns: int = 0) -> float:
-        """From the first loud packet (after ``since_ns``) to the last, as it came over the wire."""
-        loud = [each.arrived_ns for each in self.caller.heard if each.loud]
-        loud = [at_ns for at_ns in loud if at_ns >= since_ns]
-        return max((later - at_ns for at_ns, later in pairwise(loud)), default=0) / 1e6
-
-    async def heard_loud(self, packets: int, timeout_s: float = 20.0) -> None:
-        """Wait for so many more loud packets."""
-        count = sum(each.loud for each in self.caller.heard) + packets
-        await self.caller.until(
-            lambda: sum(each.loud for each in self.caller.heard) >= count, timeout_s
-        )
-
-    async def silent(self, packets: int = 10) -> None:
-        """Wait until the last packets are silent."""
-        await self.caller.until(
-            lambda: (
-                len(self.caller.heard) > packets
-                and not any(each.loud for each in self.caller.heard[-packets:])
-            )
-        )
-
-    async def over(self) -> CallSummary:
-        """Wait for the call's end; return its record."""
-        await asyncio.gather(*self.gateway.calls.values())
-        return self.runner.record.summary
-
-
-@asynccontextmanager
-async def talking(
-    start_gateway: StartGateway,
-    *,
-    greeting_ms: int,
-    life_s: float | None = None,
-    environ: dict[str, str] | None = None,
-    **arm: object,
-) -> AsyncIterator[Talk]:
-    """Place a call and let the agent greet; at the end nothing may be left of it."""
-    async with tone_service() as (service, url):
-        service.tone_ms, service.life_s = greeting_ms, life_s
-        gateway, port = await start_gateway(url, environ=environ, **arm)
-        idle = set(asyncio.all_tasks())
-        async with RtpCaller(port) as caller:
-            assert await caller.call() == 200
-            (runner,) = gateway.calls
-            talk = Talk(caller, service, await service.session(1), gateway, runner)
-            await talk.heard_loud(1)
-            yield talk
-        await asyncio.gather(*gateway.calls.values())
-        left = {
-            task.get_name()
-            for task in asyncio.all_tasks() - idle
-            if runner.record.summary.call_id in task.get_name()
-            or task.get_name().startswith("realtime")
-        }
-        assert left == set()
 
 
 def kinds(peer: TonePeer) -> list[str]:
     return [each["type"] for each in peer.sent]
-
-
-async def redis_events(redis: LocalRedis, summary: CallSummary) -> list[dict[str, str]]:
-    async with CallReader(RedisSettings(), redis.url) as reader:
-        async with asyncio.timeout(5):
-            while True:
-                events = [fields for _, fields in await reader.events(summary.call_id)]
-                if any(fields["kind"] == "ended" for fields in events):
-                    return events
-                await asyncio.sleep(0.05)
 
 
 async def test_drop_in_the_middle_of_an_answer(

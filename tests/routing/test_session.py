@@ -2,6 +2,7 @@ from bridge.realtime.session_config import (
     AudioFormat,
     FunctionTool,
     ManualTurns,
+    McpTool,
     SemanticVad,
     ServerVad,
     SessionConfig,
@@ -9,6 +10,7 @@ from bridge.realtime.session_config import (
 )
 from bridge.routing.models import Dialplan
 from bridge.routing.session import greeting_instructions, session_config
+from bridge.routing.tools import BUILT_IN
 
 
 def dialplan(**agent: object) -> Dialplan:
@@ -36,16 +38,45 @@ def test_everything_that_is_said_is_sent() -> None:
             language="pt-BR",
             turn_detection={"type": "server_vad", "threshold": 0.4, "idle_timeout_ms": 8000},
             transcription={"model": "gpt-transcribe"},
-            tools=[{"name": "find", "description": "Find an order.", "parameters": schema}],
+            tools=[
+                {
+                    "name": "find",
+                    "description": "Find an order.",
+                    "parameters": schema,
+                    "webhook": {"url": "https://tools.example.com/find"},
+                },
+                {"name": "end_call"},
+            ],
+            mcp_servers=[
+                {
+                    "label": "crm",
+                    "url": "https://crm.example.com/mcp",
+                    "authorization_env": "CRM_TOKEN",
+                    "allowed_tools": ["find_customer"],
+                }
+            ],
             max_output_tokens=100,
-        )
+        ),
+        {"CRM_TOKEN": "secret"},
     )
     assert config == SessionConfig(
         instructions="Be brief.",
         voice="marin",
         transcription=Transcription("gpt-transcribe", "pt"),
         turn_detection=ServerVad(threshold=0.4, idle_timeout_ms=8000),
-        tools=(FunctionTool("find", "Find an order.", schema),),
+        tools=(
+            FunctionTool("find", "Find an order.", schema),
+            FunctionTool("end_call", *BUILT_IN["end_call"]),
+            McpTool(
+                "crm",
+                {
+                    "server_url": "https://crm.example.com/mcp",
+                    "require_approval": "always",
+                    "allowed_tools": ["find_customer"],
+                    "authorization": "secret",
+                },
+            ),
+        ),
         max_output_tokens=100,
     )
     assert config.input_format is config.output_format is AudioFormat.PCM_24KHZ

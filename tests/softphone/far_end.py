@@ -15,7 +15,7 @@ from bridge.config.settings import SipSettings
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import SipEndpoint
-from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.pump import Line, Pump
 from bridge.telephony.tick import Ticker
 
@@ -90,6 +90,9 @@ class FarCall:
 
     def on_digit(self, digit: str) -> None:
         self.digits.append(digit)
+
+    def on_transfer(self, progress: TransferProgress) -> None:
+        raise AssertionError("the far end transfers nobody")
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         piece = np.frombuffer(audio, dtype="<i2")

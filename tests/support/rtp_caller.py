@@ -63,6 +63,7 @@ class RtpCaller:
         sent: RTP packets sent.
         status: the INVITE's final status; ``final``: that response as it came.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
+        refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
     """
 
     def __init__(self, port: int) -> None:
@@ -72,9 +73,12 @@ class RtpCaller:
         self.final = ""
         self.ended = asyncio.Event()
         self.answers_bye = True
+        self.refers: list[str] = []
+        self.on_refer: Callable[[str], None] = lambda refer: self.respond(refer, "603 Decline")
         self._port = port
         self._number = next(_numbers)
         self._branch = 0
+        self._sequence = 1
         self._to_tag = ""
         self._answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._ringing = asyncio.Event()
@@ -96,7 +100,7 @@ class RtpCaller:
 
     async def __aexit__(self, *exc: object) -> None:
         if self.status == 200 and not self.ended.is_set() and not self._bye_taken.is_set():
-            self._send_request("BYE", 2)
+            self._send_request("BYE")
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.gather(self._sending, return_exceptions=True)
@@ -117,7 +121,7 @@ class RtpCaller:
             f"a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
         )
         self._called = called
-        self._send_request("INVITE", 1, sdp)
+        self._send_request("INVITE", sdp)
 
     async def ringing(self, timeout_s: float = 5.0) -> None:
         """Wait for 180 Ringing."""
@@ -129,7 +133,7 @@ class RtpCaller:
 
     def cancel(self) -> None:
         """Take the INVITE back (RFC 3261 section 9.1)."""
-        self._send_request("CANCEL", 1)
+        self._send_request("CANCEL")
 
     async def hang_up(self, timeout_s: float = 5.0) -> None:
         """Send BYE and wait for its 200."""
@@ -138,11 +142,34 @@ class RtpCaller:
 
     def send_bye(self) -> None:
         """Send BYE and wait for nothing."""
-        self._send_request("BYE", 2)
+        self._send_request("BYE")
 
     def header(self, name: str) -> str:
         """Return a header of the INVITE's final response, "" if it has none such."""
-        return _header(self.final, name)
+        return header(self.final, name)
+
+    def respond(self, request: str, status: str) -> None:
+        """Answer a request of the gateway's, as in ``202 Accepted``."""
+        kept = ("Via", "From", "To", "Call-ID", "CSeq")
+        lines = [f"SIP/2.0 {status}", *(f"{name}: {header(request, name)}" for name in kept)]
+        lines.append(f"Contact: <sip:test@127.0.0.1:{self._sip_port}>")
+        reply = "\r\n".join([*lines, "Content-Length: 0", "", ""])
+        self._sip.sendto(reply.encode(), ("127.0.0.1", self._port))
+
+    def notify(self, status: str, *, over: bool) -> None:
+        """Tell how our own call to a REFER's target goes (RFC 3515 section 2.4.5).
+
+        Args:
+            status: of that call, as in ``180 Ringing``.
+            over: and the subscription ends.
+        """
+        state = "terminated;reason=noresource" if over else "active;expires=60"
+        self._send_request(
+            "NOTIFY",
+            f"SIP/2.0 {status}\r\n",
+            "message/sipfrag;version=2.0",
+            f"Event: refer\r\nSubscription-State: {state}",
+        )
 
     def speak(self, samples: npt.NDArray[np.int16]) -> None:
         """Queue 8 kHz speech after what is being said."""
@@ -157,10 +184,18 @@ class RtpCaller:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _send_request(self, method: str, sequence: int, body: str = "") -> None:
+    def _send_request(
+        self,
+        method: str,
+        body: str = "",
+        content_type: str = "application/sdp",
+        more: str = "Allow: INVITE, ACK, CANCEL, BYE, REFER, NOTIFY",
+    ) -> None:
         # An ACK to a refusal, and a CANCEL, are of the INVITE's transaction (RFC 3261 sections 9.1
         # and 17.1.1.3); an ACK to a 200 is of none, and any branch will do.
         self._branch += method not in {"ACK", "CANCEL"}
+        self._sequence += method not in {"INVITE", "ACK", "CANCEL"}
+        sequence = 1 if method in {"ACK", "CANCEL"} else self._sequence
         target = f"sip:{self._called}@127.0.0.1:{self._port}"
         tag = f";tag={self._to_tag}" if self._to_tag else ""
         lines = [
@@ -173,9 +208,10 @@ class RtpCaller:
             f"CSeq: {sequence} {method}",
             f"Contact: <sip:test@127.0.0.1:{self._sip_port}>",
             "Max-Forwards: 70",
+            more,
         ]
         if body:
-            lines.append("Content-Type: application/sdp")
+            lines.append(f"Content-Type: {content_type}")
         lines.append(f"Content-Length: {len(body)}")
         message = "\r\n".join(lines) + "\r\n\r\n" + body
         self._sip.sendto(message.encode(), ("127.0.0.1", self._port))
@@ -184,26 +220,26 @@ class RtpCaller:
         text = data.decode()
         if text.startswith("SIP/2.0"):
             status = int(text.split(" ", 2)[1])
-            if "INVITE" in _header(text, "CSeq") and status >= 200:
+            if "INVITE" in header(text, "CSeq") and status >= 200:
                 self._on_final(status, text)
-            elif "INVITE" in _header(text, "CSeq") and status == 180:
+            elif "INVITE" in header(text, "CSeq") and status == 180:
                 self._ringing.set()
-            elif "BYE" in _header(text, "CSeq"):
+            elif "BYE" in header(text, "CSeq"):
                 self._bye_taken.set()
         elif text.startswith("BYE"):
             self.ended.set()
             self._changed.set()
-            if not self.answers_bye:
-                return
-            kept = ("Via", "From", "To", "Call-ID", "CSeq")
-            lines = ["SIP/2.0 200 OK", *(f"{name}: {_header(text, name)}" for name in kept)]
-            reply = "\r\n".join([*lines, "Content-Length: 0", "", ""])
-            self._sip.sendto(reply.encode(), ("127.0.0.1", self._port))
+            if self.answers_bye:
+                self.respond(text, "200 OK")
+        elif text.startswith("REFER"):
+            self.refers.append(text)
+            self._changed.set()
+            self.on_refer(text)
 
     def _on_final(self, status: int, text: str) -> None:
-        tag = re.search(r"tag=([^;\s]+)", _header(text, "To"))
+        tag = re.search(r"tag=([^;\s]+)", header(text, "To"))
         self._to_tag = tag.group(1) if tag else ""
-        self._send_request("ACK", 1)
+        self._send_request("ACK")
         if self._answered.done():
             return
         self.status, self.final = status, text
@@ -257,7 +293,8 @@ def _arrival_ns(notes: list[tuple[int, int, bytes]]) -> int:
     return now_ns
 
 
-def _header(message: str, name: str) -> str:
+def header(message: str, name: str) -> str:
+    """Return a header of a SIP message, "" if it has none such."""
     for line in message.split("\r\n"):
         if line.lower().startswith(name.lower() + ":"):
             return line.split(":", 1)[1].strip()

@@ -15,6 +15,7 @@ from bridge.telemetry.labels import (
     Path,
     Stage,
     TokenKind,
+    TransferKind,
     UpstreamPhase,
 )
 from bridge.telemetry.metrics import Metrics, RtpSummary
@@ -34,6 +35,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_calls_limit": ("", ""),
     "bridge_call_duration_seconds": ("arm", "5 10 30 60 120 180 300 600 900 1800 3600"),
     "bridge_call_setup_duration_seconds": ("arm", SETUP),
+    "bridge_transfers_total": ("kind result reason", ""),
+    "bridge_transfer_duration_seconds": ("kind result", SETUP),
     "bridge_greeting_delay_seconds": ("arm", TURN),
     "bridge_turn_response_seconds": ("arm", TURN),
     "bridge_turn_stage_seconds": ("arm stage", TURN),
@@ -111,6 +114,7 @@ def used(metrics: Metrics) -> Metrics:
         fault=Fault.NONE,
         duration_ns=1,
     )
+    calls.transferred(TransferKind.BLIND, failed="sip_603", took_ns=1)
     turns = metrics.turns
     turns.greeted("a", 1)
     turns.responded("a", 1)

@@ -12,7 +12,7 @@ from bridge.config.settings import SipSettings
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
-from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.library import load_symbols
 from bridge.telephony.pump import Line, Pump
 from bridge.telephony.tick import Ticker
@@ -42,6 +42,7 @@ class Call:
         self.states: list[LegState] = []
         self.media: list[bool] = []
         self.digits = ""
+        self.transfers: list[TransferProgress] = []
         self.pieces: list[Sound] = []
         self.playout: list[PlayoutStarted | PlayoutDrained] = []
         self._pump = pump
@@ -89,6 +90,9 @@ class Call:
 
     def on_digit(self, digit: str) -> None:
         self.digits += digit
+
+    def on_transfer(self, progress: TransferProgress) -> None:
+        self.transfers.append(progress)
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         self.pieces.append(np.frombuffer(audio, dtype="<i2").astype(np.int16))

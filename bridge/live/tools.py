@@ -1,0 +1,108 @@
+"""The tools of one call: its webhooks as tasks, and the small effects of built-in tools."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from bridge.clock import Clock
+from bridge.engine.effects import CancelTool, Effect, RunTool, SendDigits
+from bridge.engine.inputs import ToolFinished
+from bridge.realtime.ids import ToolCallId
+from bridge.routing.tools import ToolDeclaration
+from bridge.telephony.leg import Leg
+from bridge.tools.webhook import ToolRequest, ToolResult, WebhookClient, failed
+
+Finished = Callable[[str, ToolResult, int], None]
+"""Hears of a tool's end: name, result, nanoseconds."""
+
+
+class CallTools:
+    """Runs what the core wants run.
+
+    Args:
+        leg: the call.
+        declarations: of its dialplan.
+        client: calls webhooks.
+        feed: takes the outputs.
+        begun, told: hear of each tool's beginning and end, for the record.
+        facts: what a webhook is told about the call.
+    """
+
+    def __init__(
+        self,
+        leg: Leg,
+        declarations: tuple[ToolDeclaration, ...],
+        client: WebhookClient,
+        feed: Callable[[ToolFinished], None],
+        begun: Callable[[str], None],
+        told: Finished,
+        *,
+        clock: Clock,
+        facts: Mapping[str, str],
+    ) -> None:
+        self._leg = leg
+        self._declared = {each.name: each for each in declarations}
+        self._client = client
+        self._feed = feed
+        self._told_of = begun
+        self._told = told
+        self._clock = clock
+        self._facts = facts
+        self._running: dict[ToolCallId, asyncio.Task[ToolResult]] = {}
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are carried out here."""
+        return MappingProxyType(
+            {
+                RunTool: self._run,
+                CancelTool: self._cancel,
+                SendDigits: lambda effect: self._leg.send_digits(effect.digits),
+            }
+        )
+
+    async def aclose(self) -> None:
+        """End every tool that still runs."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _run(self, effect: RunTool) -> None:
+        begun_ns = self._clock.now_ns()
+        self._told_of(effect.name)
+        task = asyncio.get_running_loop().create_task(
+            self._result(effect), name=f"tool-{effect.name}-{self._leg.call_id}"
+        )
+        self._running[effect.call_id] = task
+        task.add_done_callback(functools.partial(self._over, effect, begun_ns))
+
+    async def _result(self, effect: RunTool) -> ToolResult:
+        declaration = self._declared.get(effect.name)
+        if declaration is None or declaration.webhook is None:
+            return failed("not_here", f"nothing here can do {effect.name}")
+        request = ToolRequest(
+            effect.name, effect.arguments, f"{self._leg.call_id}:{effect.call_id}", self._facts
+        )
+        return await self._client.call(
+            declaration.webhook, request, deadline_s=declaration.deadline_s
+        )
+
+    def _over(self, effect: RunTool, begun_ns: int, task: asyncio.Task[ToolResult]) -> None:
+        del self._running[effect.call_id]
+        if task.cancelled():
+            result = failed("cancelled", "nobody waits for it any more")
+        elif task.exception() is not None:
+            result = failed("internal", "the tool failed")
+        else:
+            result = task.result()
+        self._told(effect.name, result, self._clock.now_ns() - begun_ns)
+        if not task.cancelled():
+            self._feed(ToolFinished(effect.call_id, result.output))
+
+    def _cancel(self, effect: CancelTool) -> None:
+        task = self._running.get(effect.call_id)
+        if task is not None:
+            task.cancel()

@@ -1,0 +1,57 @@
+"""What the bridge itself lets a caller hear: tones, and phrases rendered before the call."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from bridge.engine.effects import Effect, PlayFiller, PlayPhrase, StopFiller
+from bridge.live.filler import FILLER_ITEM, filler_audio
+from bridge.live.phrases import Phrases
+from bridge.realtime.ids import ItemId
+from bridge.telephony.pump import Line, Pump
+
+
+class BridgeVoice:
+    """The bridge's own sounds in one call.
+
+    Args:
+        line: the call's line; None before there is media, and after its end.
+        language: of the dialplan's phrases.
+    """
+
+    def __init__(
+        self,
+        pump: Pump,
+        line: Callable[[], Line | None],
+        phrases: Phrases,
+        language: str | None,
+    ) -> None:
+        self._pump = pump
+        self._line = line
+        self._phrases = phrases
+        self._language = language
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are carried out here."""
+        return MappingProxyType(
+            {PlayFiller: self._tone, PlayPhrase: self._phrase, StopFiller: self._stop}
+        )
+
+    def _tone(self, effect: PlayFiller) -> None:
+        self._play(FILLER_ITEM, filler_audio(pause=effect.pause))
+
+    def _phrase(self, effect: PlayPhrase) -> None:
+        # A phrase that is not at hand must be heard as something: its end is awaited.
+        audio = self._phrases.audio(self._language, effect.text)
+        self._play(effect.item_id, audio or filler_audio(pause=False))
+
+    def _stop(self, effect: StopFiller) -> None:
+        line = self._line()
+        if line is not None:
+            self._pump.flush(line.row)
+
+    def _play(self, item_id: ItemId, audio: bytes) -> None:
+        line = self._line()
+        if line is not None:
+            self._pump.play(line.row, item_id, 0, audio)

@@ -1,0 +1,83 @@
+"""What a dialplan wants where the AI can't be reached: how hard it is tried, what comes then."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from bridge.realtime.recovery import RecoveryPolicy
+from bridge.routing.parts import Part, Phrase, TransferTarget
+
+TONE = "tone"
+"""The filler that is no phrase."""
+
+
+class Fallback(Part):
+    """What becomes of a call whose session can't be had, or can't be had again.
+
+    Attributes:
+        say: what the caller is told first; None: a tone.
+        to: where the call is sent (`then: transfer`).
+        say_if_failed: what the caller is told when the transfer failed; None: a tone.
+        before_answer: what a call that still rings gets: 503, so that the carrier may try another
+            route, or our answer and the same as any other.
+    """
+
+    say: Phrase | None = None
+    then: Literal["hang_up", "transfer"] = "hang_up"
+    to: TransferTarget | None = None
+    say_if_failed: Phrase | None = None
+    before_answer: Literal["reject", "answer"] = "reject"
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.then == "transfer" and self.to is None:
+            raise ValueError("should have 'to', where 'then: transfer' sends the call")
+        if self.then == "hang_up" and (self.to or self.say_if_failed):
+            raise ValueError("should have 'then: transfer' with 'to' or 'say_if_failed'")
+        if self.before_answer == "answer" and self.then == "hang_up" and self.say is None:
+            raise ValueError("should have 'say' or 'then: transfer' with 'before_answer: answer'")
+        return self
+
+    @property
+    def phrases(self) -> Iterator[str]:
+        """What it has to say."""
+        yield from filter(None, (self.say, self.say_if_failed))
+
+
+class Recovery(Part):
+    """How a lost session is got back, and what the caller hears meanwhile.
+
+    Attributes:
+        max_failures: failures in a row, the loss included, after which it is given up.
+        max_outage_s: longest time without a session.
+        attempt_s: longest time of one attempt.
+        filler_after_s: silence before the caller hears the filler; over 2 s is dead air
+            (`needs.md` (e)).
+        kept_audio_s: what the caller says meanwhile, kept for the next session.
+        filler: ``tone``, or what the caller is told once, before the tones.
+    """
+
+    max_failures: int = Field(5, ge=1, le=20)
+    max_outage_s: float = Field(15.0, gt=0, le=120)
+    attempt_s: float = Field(5.0, gt=0, le=60)
+    filler_after_s: float = Field(1.2, ge=0, le=2)
+    kept_audio_s: float = Field(10.0, ge=0, le=60)
+    filler: Phrase = TONE
+
+    @property
+    def phrase(self) -> str | None:
+        """The filler's words; None for tones alone."""
+        return None if self.filler == TONE else self.filler
+
+
+def recovery_policy(recovery: Recovery, fallback: Fallback) -> RecoveryPolicy:
+    """Return the bounds for the recovery's plan."""
+    return RecoveryPolicy(
+        max_failures=recovery.max_failures,
+        max_outage_ms=round(recovery.max_outage_s * 1000),
+        attempt_ms=round(recovery.attempt_s * 1000),
+        filler_after_ms=round(recovery.filler_after_s * 1000),
+        kept_audio_ms=round(recovery.kept_audio_s * 1000),
+        fallback=fallback.then,
+    )

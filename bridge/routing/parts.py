@@ -1,0 +1,32 @@
+"""What the parts of a dialplan have in common."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
+"""What the bridge itself says; half a minute at the longest."""
+
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+"""A BCP 47 tag: ``en``, ``de``, ``pt-BR``."""
+
+_TARGET = re.compile(r"(sips?|tel):[^\s<>\"]+")
+
+
+def _is_target(uri: str) -> str:
+    if not _TARGET.fullmatch(uri):
+        raise ValueError("should be a SIP or tel URI, like 'sip:queue@pbx.example'")
+    return uri
+
+
+TransferTarget = Annotated[str, AfterValidator(_is_target)]
+"""Where a call may be sent (RFC 3515 section 2.1): a SIP or tel URI without display name."""
+
+
+class Part(BaseModel):
+    """A mapping in a dialplan: unknown keys are errors, and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,219 @@
+"""The tools of a dialplan: built in, webhooks of the operator's, and MCP servers.
+
+A declaration says what the model is told (name, description, JSON Schema) and what the bridge does
+when the model calls. Arguments are checked against the schema before anything runs.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from bridge.realtime.session_config import FunctionTool, McpTool
+from bridge.routing.parts import Part, Phrase, Text
+
+ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+_EMPTY: dict[str, object] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
+    "end_call": (
+        "Hang up. Say goodbye first. Call it only when the caller said goodbye or needs nothing"
+        " more.",
+        _EMPTY,
+    ),
+    "transfer_to_human": (
+        "Put the caller through to a person. Call it at once when the caller asks for one, and when"
+        " you could not help twice. Say that you are doing it.",
+        {
+            "type": "object",
+            "properties": {
+                "target": {
+                    "type": "string",
+                    "description": "which of the dialplan's handoff targets; leave out for the"
+                    " first",
+                },
+                "summary": {
+                    "type": "string",
+                    "maxLength": 1000,
+                    "description": "what the caller wants and what was said so far, for the person",
+                },
+            },
+            "required": ["summary"],
+            "additionalProperties": False,
+        },
+    ),
+    "send_dtmf": (
+        "Press keys on the line, for a machine at the other end.",
+        {
+            "type": "object",
+            "properties": {"digits": {"type": "string", "pattern": "^[0-9*#A-Dw]{1,32}$"}},
+            "required": ["digits"],
+            "additionalProperties": False,
+        },
+    ),
+    "collect_digits": (
+        "Have the caller key in digits. Ask for them first. Sensitive digits are never shown to"
+        " you: you are told only how many came.",
+        {
+            "type": "object",
+            "properties": {
+                "purpose": {"type": "string", "maxLength": 200},
+                "max_digits": {"type": "integer", "minimum": 1, "maximum": 32},
+                "sensitive": {"type": "boolean"},
+            },
+            "required": ["purpose", "max_digits"],
+            "additionalProperties": False,
+        },
+    ),
+    "schedule_callback": (
+        "Note that the caller wants to be called back.",
+        {
+            "type": "object",
+            "properties": {
+                "when": {"type": "string", "maxLength": 100, "description": "as the caller said"},
+                "number": {"type": "string", "pattern": "^[+]?[0-9 ()-]{4,24}$"},
+                "reason": {"type": "string", "maxLength": 500},
+            },
+            "required": ["when"],
+            "additionalProperties": False,
+        },
+    ),
+}
+"""Tools that the bridge has code for: what the model is told unless the dialplan says otherwise."""
+
+
+class Webhook(Part):
+    """An HTTP endpoint of the operator's that does the tool's work.
+
+    Attributes:
+        url: POSTed to, with JSON.
+        secret_env: environment variable with the key that signs the request.
+        timeout_s: of one attempt.
+        retries: further attempts after a connection that failed, a 429 or a 5xx.
+        max_response_bytes: a longer answer is an error.
+        allow_private: lets the URL lead to a private or loopback address.
+    """
+
+    url: Text
+    secret_env: Text | None = None
+    timeout_s: float = Field(5.0, gt=0, le=60)
+    retries: int = Field(2, ge=0, le=5)
+    max_response_bytes: int = Field(65_536, ge=64, le=1_048_576)
+    allow_private: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("should be an http:// or https:// URL")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a password; requests are signed with secret_env")
+        return url
+
+
+class ToolDeclaration(Part):
+    """A tool that the agent may call.
+
+    Attributes:
+        description: for the model; built-in tools have one.
+        parameters: JSON Schema of the arguments, an object.
+        webhook: what does the work; None for built-in tools.
+        deadline_s: from the call to an output; after it the output says that it failed.
+        filler: said to the caller when the tool takes longer than a moment.
+        background: the talk goes on meanwhile; the model is told the result when it comes.
+    """
+
+    name: ToolName
+    description: Text | None = None
+    parameters: dict[str, object] | None = None
+    webhook: Webhook | None = None
+    deadline_s: float = Field(15.0, gt=0, le=600)
+    filler: Phrase | None = None
+    background: bool = False
+
+    @field_validator("parameters")
+    @classmethod
+    def _is_object_schema(cls, parameters: dict[str, object] | None) -> dict[str, object] | None:
+        if parameters is None:
+            return None
+        if parameters.get("type") != "object":
+            raise ValueError("should be a JSON Schema with 'type: object'")
+        try:
+            Draft202012Validator.check_schema(parameters)
+        except SchemaError as error:
+            place = "/".join(str(part) for part in error.absolute_path)
+            raise ValueError(f"is no JSON Schema, at '{place}': {error.message}") from None
+        return parameters
+
+    @model_validator(mode="after")
+    def _somebody_does_it(self) -> Self:
+        if self.name in BUILT_IN:
+            if self.webhook is not None:
+                raise ValueError(f"'{self.name}' is built in and takes no webhook")
+        elif self.webhook is None:
+            known = ", ".join(BUILT_IN)
+            raise ValueError(f"'{self.name}' has no webhook, and is none of the built in: {known}")
+        elif self.description is None:
+            raise ValueError(f"'{self.name}' needs a description: the model chooses by it")
+        return self
+
+    @property
+    def told_description(self) -> str:
+        """What the model is told about it."""
+        if self.description is not None:
+            return self.description
+        return BUILT_IN[self.name][0]
+
+    @property
+    def schema_of_arguments(self) -> dict[str, object]:
+        """The JSON Schema that arguments must meet."""
+        if self.parameters is not None:
+            return self.parameters
+        return BUILT_IN[self.name][1] if self.name in BUILT_IN else _EMPTY
+
+
+class McpServer(Part):
+    """A tool server that the Realtime service calls by itself (GA arms; `protocol.md` section 5).
+
+    Attributes:
+        approval: ``always`` has every call wait for the bridge's approval, ``never`` none.
+        approve: names that are approved where approval is ``always``; others are refused.
+        authorization_env: environment variable with the token for the server.
+    """
+
+    label: ToolName
+    url: Text
+    description: Text | None = None
+    allowed_tools: tuple[ToolName, ...] | None = None
+    approval: Literal["always", "never"] = "always"
+    approve: tuple[ToolName, ...] = ()
+    authorization_env: Text | None = None
+
+
+def function_tool(declaration: ToolDeclaration) -> FunctionTool:
+    """Return what the model is told about a tool."""
+    return FunctionTool(
+        declaration.name, declaration.told_description, declaration.schema_of_arguments
+    )
+
+
+def mcp_tool(server: McpServer, authorization: str | None = None) -> McpTool:
+    """Return what the Realtime service is told about a tool server (`protocol.md` section 4)."""
+    settings: dict[str, object] = {"server_url": server.url, "require_approval": server.approval}
+    if server.description is not None:
+        settings["server_description"] = server.description
+    if server.allowed_tools is not None:
+        settings["allowed_tools"] = list(server.allowed_tools)
+    if authorization is not None:
+        settings["authorization"] = authorization
+    return McpTool(server.label, settings)
+
+
+def fillers(declarations: tuple[ToolDeclaration, ...]) -> Iterator[str]:
+    """Yield what is said while tools run."""
+    yield from filter(None, (declaration.filler for declaration in declarations))

@@ -1,0 +1,1 @@
+"""Tools that the model calls and the bridge runs over the network."""
