@@ -127,6 +127,11 @@ class AgentTranscript:
         for item in self._items.values():
             item.foreign = True
 
+    @property
+    def heard_any(self) -> bool:
+        """Whether anything of the agent's was heard in this call."""
+        return any(item.audible for item in self._items.values())
+
     def knows(self, item_id: ItemId) -> bool:
         """Whether an item is the agent's: the bridge's own speech is no item of any session."""
         return item_id in self._items

@@ -70,6 +70,8 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
     },
     State.LISTENING: {
         Trigger.SPEECH_STARTED: State.LISTENING,
+        # A phrase of the bridge's own that is about to be heard.
+        Trigger.INTERRUPTED: State.CANCELLING,
         Trigger.SPEECH_STOPPED: State.THINKING,
         Trigger.INPUT_COMMITTED: State.THINKING,
         Trigger.RESPONSE_REQUESTED: State.THINKING,
@@ -122,6 +124,7 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         # Only an item of a later response gets here: the caller hears it.
         Trigger.PLAYOUT_STARTED: State.SPEAKING,
         Trigger.SESSION_LOST: State.RECOVERING,
+        Trigger.HANDOFF_STARTED: State.HANDOFF,
     },
     State.RECOVERING: {
         Trigger.SESSION_RESTORED: State.LISTENING,
@@ -129,6 +132,8 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
     },
     State.HANDOFF: {
         Trigger.HANDOFF_FAILED: State.LISTENING,
+        # The agent was cut for it.
+        Trigger.PLAYOUT_FLUSHED: State.HANDOFF,
         # The caller is on the way to somebody else, with or without a session.
         Trigger.SESSION_LOST: State.HANDOFF,
     },
