@@ -167,11 +167,13 @@ class Gateway:
         )
         self._publish()
         store.report_node(capacity=self._max_calls, draining=False)
+        period_ns = settings.media.tick_ms * NS_PER_MS
         self._ticker = Ticker(
             lambda: self._tick(pump),
             period_ms=settings.media.tick_ms,
             clock=self._clock,
             on_lag=self._on_lag,
+            on_work=lambda took_ns: self.metrics.ticked(took_ns, period_ns),
         )
         http_port = await self._http.start()
         self._background = [

@@ -34,6 +34,26 @@ def rms_dbfs(windows: NDArray[np.int16]) -> NDArray[np.float32]:
     scaled = windows.astype(np.float32) / np.float32(_FULL_SCALE)
     power = np.einsum("ij,ij->i", scaled, scaled) / samples
     levels: NDArray[np.float32] = 10.0 * np.log10(np.maximum(power, np.float32(_FLOOR_POWER)))
+    # float32 rounds the power's floor.
+    return np.asarray(np.maximum(levels, FLOOR_DBFS), dtype=np.float32)
+
+
+def peak_dbfs(windows: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Measure the largest sample of every call.
+
+    Args:
+        windows: (calls, n) int16.
+
+    Returns:
+        (calls,) float32 in dBFS, never below -120 (which is also the peak of no samples).
+    """
+    calls, samples = windows.shape
+    if samples == 0:
+        return np.full(calls, FLOOR_DBFS, dtype=np.float32)
+    # Not abs(): that of -32768 is no int16.
+    peaks = np.maximum(windows.max(axis=1), -windows.min(axis=1).astype(np.int32))
+    smallest = 10.0 ** (FLOOR_DBFS / 20.0)
+    levels: NDArray[np.float64] = 20.0 * np.log10(np.maximum(peaks / _FULL_SCALE, smallest))
     return levels.astype(np.float32)
 
 

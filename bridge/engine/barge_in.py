@@ -59,7 +59,7 @@ def on_sound_lasted(call: CallState, event: SoundLasted, now_ns: int) -> Effects
         sound.long = sound.turn_long = True
     elif call.audible and not call.speech.protected and not sound.ducked:
         sound.ducked = True
-        yield DuckPlayout()
+        yield DuckPlayout(policy.duck_db)
 
 
 def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effects:

@@ -199,6 +199,9 @@ class CallCore:
         call = self._call
         if call.stage is Stage.CLOSED:
             return []
+        if isinstance(event, AudioAppended) and call.stage is Stage.TALKING:
+            # Fifty times a second of every call: what is watched and told below can't have changed.
+            return list(caller.on_audio_appended(call, event, now_ns))
         # Only server events carry an event_id, and not all of those (`protocol.md` section 3).
         call.last_event_id = getattr(event, "event_id", None) or call.last_event_id
         kind = type(event)

@@ -156,6 +156,8 @@ class FlushPlayout:
 class DuckPlayout:
     """Lower the agent's audio: the caller may have begun to speak."""
 
+    by_db: float
+
 
 @dataclass(frozen=True, slots=True)
 class RestorePlayout:

@@ -7,7 +7,6 @@ Used by the pump in the loop's thread; pure.
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
@@ -43,11 +42,16 @@ class _Part:
 
     def take(self, read_position: int) -> int:
         taken = 0
-        while self.pieces and self.pieces[0][0] < read_position:
-            start, end = self.pieces.popleft()
+        pieces = self.pieces
+        while pieces:
+            start, end = pieces[0]
+            if start >= read_position:
+                break
             if end > read_position:
-                self.pieces.appendleft((read_position, end))
-                end = read_position
+                pieces[0] = (read_position, end)
+                taken += read_position - start
+                break
+            pieces.popleft()
             taken += end - start
         self.played += taken
         return taken
@@ -109,8 +113,9 @@ class PlayoutLedger:
         if start >= end:
             return
         if part.pieces and part.pieces[-1][1] == start:
-            start, _ = part.pieces.pop()
-        part.pieces.append((start, end))
+            part.pieces[-1] = (part.pieces[-1][0], end)
+        else:
+            part.pieces.append((start, end))
 
     def advance(self, read_position: int) -> list[PlayoutStarted | PlayoutDrained]:
         """Account for what PJSIP has taken.
@@ -146,8 +151,7 @@ class PlayoutLedger:
             Every part with unheard audio, in playing order, the one that was cut first.
         """
         self._read_position = max(self._read_position, read_position)
-        for _ in self._take():
-            pass
+        self._take()
         cut = tuple(part.summary() for part in self._parts if not part.over)
         self._parts.clear()
         return cut
@@ -171,13 +175,16 @@ class PlayoutLedger:
             )
         )
 
-    def _take(self) -> Iterable[_Part]:
+    def _take(self) -> list[_Part]:
+        """Return the parts of which something was taken."""
+        sounded: list[_Part] = []
         for part in self._parts:
             taken = part.take(self._read_position)
             if taken:
                 self._total_heard += taken
                 self._remember(part, taken)
-                yield part
+                sounded.append(part)
+        return sounded
 
     def _remember(self, part: _Part, taken: int) -> None:
         key = (part.item_id, part.content_index)
@@ -186,6 +193,10 @@ class PlayoutLedger:
             del self._heard[next(iter(self._heard))]
 
     def _part(self, item_id: ItemId, content_index: int) -> _Part:
+        if self._parts:
+            part = self._parts[-1]  # nearly always
+            if part.item_id == item_id and part.content_index == content_index:
+                return part
         for part in reversed(self._parts):
             if part.item_id == item_id and part.content_index == content_index:
                 return part

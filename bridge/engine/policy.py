@@ -59,6 +59,7 @@ class BargeInPolicy:
     Attributes:
         min_speech_ms: local sound of this length stops the agent.
         duck_after_ms: local sound of this length lowers the agent's audio; None for never.
+        duck_db: by how much.
         protects_greeting: the greeting is heard to its end.
         transcribed: the caller's words become known.
         backchannel_words: words that are no turn while the agent speaks, lower case; empty where
@@ -67,15 +68,10 @@ class BargeInPolicy:
 
     min_speech_ms: int = 420
     duck_after_ms: int | None = 120
+    duck_db: float = 12.0
     protects_greeting: bool = False
     transcribed: bool = False
     backchannel_words: frozenset[str] = frozenset()
-
-    @property
-    def milestones_ms(self) -> tuple[int, ...]:
-        """The lengths of a sound that matter, ascending."""
-        known = {self.min_speech_ms, self.duck_after_ms}
-        return tuple(sorted(length for length in known if length is not None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def say(call: CallState, text: str, *, protected: bool = False, by_model: bool =
 def say_what_waits(call: CallState, now_ns: int = 0) -> Effects:
     """Say what waited for the end of a response; looked at after every input."""
     active = call.session.responses.active
-    if not call.speech.waiting or (active is not None and active.audible):
+    if not call.speech.waiting or (active is not None and active.audible and call.playing):
         return
     yield from stop_filler(call)
     while call.speech.waiting:

@@ -6,7 +6,7 @@ the position of the first piece that it was sent. 24 kHz 16-bit mono PCM. Loop's
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,7 @@ SENT_AT_ONCE_MS = 200
 write queue, which throws audio away when it is full."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Caller audio; ``ends_ms`` is its end's position."""
 
     audio: bytes

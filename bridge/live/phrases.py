@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from bridge.errors import BridgeError
+from bridge.live.turn_policy import turn_phrases
 from bridge.routing.models import Dialplan
 from bridge.routing.tools import fillers
 from bridge.speech.synthesis import Synthesizer, voice_of
@@ -68,6 +69,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
         dialplan.recovery.phrase,
         *dialplan.fallback.phrases,
         *fillers(dialplan.agent.tools),
+        *turn_phrases(dialplan),
     )
     for text in spoken:
         if text is not None:

@@ -60,7 +60,7 @@ class Route:
     dialplan: Dialplan
     arm: Arm
     choices: tuple[Choice, ...]
-    secrets: Mapping[str, str] = field(default=NO_SECRETS, repr=False)
+    secrets: Mapping[str, str] = field(default_factory=lambda: NO_SECRETS, repr=False)
 
     def config(self, choice: Choice) -> SessionConfig:
         """Return the session settings with which a choice is opened."""

@@ -165,7 +165,13 @@ class Upstream:
             return None
         link.appends += 1
         link.awaiting_send.append((link.appends, first_frame_ns))
-        self.send(AppendAudio(audio))
+        session = link.session
+        if session is not None:
+            try:
+                session.append(audio)
+            except UpstreamError as error:
+                if error.code != "not_open":  # its end is told by on_closed
+                    raise
         return self._kept.session_ms
 
     def send_kept(self, order: SendKeptAudio) -> float:

@@ -4,11 +4,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bridge.engine.effects import Effect, PlayFiller, PlayPhrase, StopFiller
+from bridge.engine.effects import (
+    DuckPlayout,
+    Effect,
+    PlayFiller,
+    PlayPhrase,
+    RestorePlayout,
+    StopFiller,
+)
 from bridge.live.filler import FILLER_ITEM, filler_audio
 from bridge.live.phrases import Phrases
 from bridge.realtime.ids import ItemId
-from bridge.telephony.pump import Line, Pump
+from bridge.telephony.lines import Line
+from bridge.telephony.pump import Pump
 
 
 class BridgeVoice:
@@ -35,7 +43,13 @@ class BridgeVoice:
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are carried out here."""
         return MappingProxyType(
-            {PlayFiller: self._tone, PlayPhrase: self._phrase, StopFiller: self._stop}
+            {
+                PlayFiller: self._tone,
+                PlayPhrase: self._phrase,
+                StopFiller: self._stop,
+                DuckPlayout: lambda effect: self._duck(effect.by_db),
+                RestorePlayout: lambda _: self._duck(0.0),
+            }
         )
 
     def _tone(self, effect: PlayFiller) -> None:
@@ -50,6 +64,11 @@ class BridgeVoice:
         line = self._line()
         if line is not None:
             self._pump.flush(line.row)
+
+    def _duck(self, by_db: float) -> None:
+        line = self._line()
+        if line is not None:
+            self._pump.duck(line.row, by_db)
 
     def _play(self, item_id: ItemId, audio: bytes) -> None:
         line = self._line()

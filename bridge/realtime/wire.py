@@ -13,6 +13,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
+import pybase64
+
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
@@ -100,6 +102,11 @@ def require_base64(obj: WireObject, key: str) -> bytes:
     if not isinstance(value, str):
         raise _complaint(obj, key, "a string")
     try:
+        # 0.6 us for 100 ms of audio, against 11 us of binascii's (x86-64 with AVX2).
+        return pybase64.b64decode(value, validate=True)
+    except ValueError:
+        pass
+    try:  # it takes some superfluous padding, which pybase64 doesn't
         return binascii.a2b_base64(value, strict_mode=True)
     except ValueError:
         raise FieldError(key, "is not base64") from None

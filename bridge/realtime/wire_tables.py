@@ -4,7 +4,6 @@ A decode table maps wire types to rows built by :func:`event`, an encode table m
 to rows, most of them built by :func:`command`. Both are checked when they are built, at import.
 """
 
-import binascii
 import dataclasses
 import json
 import typing
@@ -12,10 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
+import pybase64
+
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import Command
-from bridge.realtime.events import ServerEvent, UnknownEvent
+from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
 from bridge.realtime.wire import FieldError, Reader, WireObject, encodable, optional_str
+from bridge.realtime.wire_delta import cut_delta
 
 C = TypeVar("C", bound=Command)
 
@@ -123,12 +125,46 @@ def parse_object(frame: str | bytes) -> WireObject:
     return value
 
 
+_LONG_CHARS = 512
+"""From here on the way of :func:`_decode_audio` is shorter: 4 ms of audio."""
+
+
+def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
+    """Decode an audio delta without a pass of the JSON parser over the audio.
+
+    Returns:
+        What the ordinary way gives; None where that has to be taken, for errors, too.
+    """
+    parts = cut_delta(frame)
+    if parts is None:
+        return None
+    try:
+        obj: object = _parse_json(parts.rest)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(obj, dict) or obj.get("delta") != "":
+        return None
+    event_type = obj.get("type")
+    row = table.get(event_type) if isinstance(event_type, str) else None
+    if row is None or row.kind is not AudioDelta:
+        return None
+    obj["delta"] = parts.delta
+    try:
+        return row.decode(obj)  # base64, and so nothing that JSON would have read otherwise
+    except FieldError:
+        return None
+
+
 def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:
     """Turn one frame into a canonical event by ``table``.
 
     Raises:
         ProtocolError: see :meth:`bridge.realtime.dialect.Dialect.decode`.
     """
+    if len(frame) >= _LONG_CHARS and isinstance(frame, str):
+        audio = _decode_audio(frame, table)
+        if audio is not None:
+            return audio
     obj = parse_object(frame)
     event_type = obj.get("type")
     if not isinstance(event_type, str):
@@ -183,7 +219,7 @@ def encode_append(audio: bytes, wire_type: str, event_id: str | None) -> str:
 
     Base64 needs no escaping, so the frame is text around it.
     """
-    base64 = binascii.b2a_base64(audio, newline=False).decode("ascii")
+    base64 = pybase64.b64encode_as_string(audio)
     name = "" if event_id is None else f'"event_id":{_write_json(event_id)},'
     return f'{{"type":"{wire_type}",{name}"audio":"{base64}"}}'
 

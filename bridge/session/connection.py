@@ -18,6 +18,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
 from bridge.clock import Clock
 from bridge.config.settings import SessionSettings
@@ -29,6 +30,10 @@ log = structlog.get_logger(__name__)
 FRAMES_PER_SLICE = 8
 """Frames handled before other tasks get a turn: at most ~1 ms of the loop (decoding 100 ms of audio
 takes ~0.03 ms; one TCP read can hold dozens of frames, the write queue hundreds)."""
+
+_AT_ONCE_BYTES = 16 * 1024
+"""Audio goes past the writer while no more waits in the transport: about 100 ms of it. Beyond, the
+writer's queue and its timeout see that the peer takes nothing."""
 
 _wire_log = logging.getLogger("bridge.session.wire")
 # At DEBUG the library logs headers (the key) and payloads (speech); no log level may turn that on.
@@ -159,10 +164,38 @@ class Connection:
         """
         self._queue.put_control(text)
 
-    def send_audio(self, text: str) -> None:
-        """Queue a frame of audio; when there is no room the oldest audio goes, and is counted."""
+    def send_audio(self, text: bytes) -> None:
+        """Send a frame of audio, UTF-8; at once if nothing is before it.
+
+        Else it is queued; when there is no room the oldest audio goes, and is counted.
+        """
         self._audio_sequence += 1
-        self._stats.audio_dropped += self._queue.put_audio(text, self._audio_sequence)
+        if not self._write_at_once(text):
+            self._stats.audio_dropped += self._queue.put_audio(text, self._audio_sequence)
+
+    def _write_at_once(self, text: bytes) -> bool:
+        """Write audio past the writer, if the socket takes it: no task has to wake up for it.
+
+        The writer holds no frame while the queue is empty: it writes what it took before it yields.
+        """
+        socket = self._socket
+        if socket is None or len(self._queue) or self._queue.ended:
+            return False
+        transport = socket.transport
+        if socket.protocol.state is not State.OPEN or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > _AT_ONCE_BYTES:
+            return False
+        socket.protocol.send_text(text)
+        socket.send_data()
+        self._sent(len(text), self._audio_sequence)
+        return True
+
+    def _sent(self, size_bytes: int, audio_sequence: int | None) -> None:
+        self._stats.frames_sent += 1
+        self._stats.bytes_sent += size_bytes
+        if audio_sequence is not None and self._on_audio_sent is not None:
+            self._on_audio_sent(audio_sequence, self._clock.now_ns())
 
     async def wait_ended(self, timeout_s: float | None = None) -> None:
         """Wait until the connection has ended, or ``timeout_s`` is over."""
@@ -237,10 +270,7 @@ class Connection:
         while (frame := await self._queue.get()) is not None:
             # Keepalive can't see a peer that stops reading: its ping waits for the same buffer.
             async with asyncio.timeout(self._settings.ping_timeout_s):
-                await socket.send(frame.text)
-            self._stats.frames_sent += 1
-            self._stats.bytes_sent += len(frame.text)
-            if frame.audio_sequence is not None and self._on_audio_sent is not None:
-                self._on_audio_sent(frame.audio_sequence, self._clock.now_ns())
+                await socket.send(frame.text, text=True)
+            self._sent(len(frame.text), frame.audio_sequence)
             if self._stats.frames_sent % FRAMES_PER_SLICE == 0:
                 await asyncio.sleep(0)  # nor does send(), while the socket takes all

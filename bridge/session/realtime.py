@@ -18,6 +18,7 @@ from websockets.exceptions import WebSocketException
 from bridge.clock import Clock
 from bridge.config.settings import SessionSettings
 from bridge.errors import ConfigError, ProtocolError, UpstreamError
+from bridge.realtime.append_frames import AppendFrames
 from bridge.realtime.commands import AppendAudio, Command, UpdateSession
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import (
@@ -123,6 +124,7 @@ class RealtimeSession:
     ) -> None:
         self._host = endpoint.host
         self._dialect = dialect
+        self._append_frames = AppendFrames(dialect.encode)
         self._settings = settings
         self._on_event = on_event
         self._on_closed = on_closed
@@ -198,7 +200,18 @@ class RealtimeSession:
         """
         if self._state is not _State.OPEN:
             raise failures.not_open(self._host)
+        if isinstance(command, AppendAudio):
+            return self.append(command.audio)
         return self._enqueue(command)
+
+    def append(self, audio: bytes) -> str:
+        """Send an :class:`AppendAudio` of ``audio``, as :meth:`send` does."""
+        if self._state is not _State.OPEN:
+            raise failures.not_open(self._host)
+        self._commands += 1
+        event_id = f"cmd_{self._commands}"
+        self._connection.send_audio(self._append_frames.encode(audio, event_id))
+        return event_id
 
     async def aclose(self) -> None:
         """Send the control frames that wait, close with 1000. Idempotent; also ends an open()."""
@@ -223,9 +236,6 @@ class RealtimeSession:
         event_id = f"cmd_{self._commands + 1}"
         text = self._dialect.encode(command, event_id)
         self._commands += 1
-        if isinstance(command, AppendAudio):
-            self._connection.send_audio(text)
-            return event_id
         try:
             self._connection.send_control(text)
         except QueueFull:

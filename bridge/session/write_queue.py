@@ -20,10 +20,11 @@ class QueuedFrame:
     """A frame on its way.
 
     Attributes:
+        text: UTF-8, if it is bytes.
         audio_sequence: number of the audio append, counted from 1; None for control frames.
     """
 
-    text: str
+    text: str | bytes
     audio_sequence: int | None = None
 
 
@@ -38,7 +39,8 @@ class WriteQueue:
         self._limit = limit
         self._frames: deque[QueuedFrame] = deque()
         self._changed = asyncio.Event()
-        self._ended = False
+        self.ended = False
+        """Nothing more will be taken."""
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -53,7 +55,7 @@ class WriteQueue:
             raise QueueFull
         self._append(QueuedFrame(text))
 
-    def put_audio(self, text: str, sequence: int) -> bool:
+    def put_audio(self, text: str | bytes, sequence: int) -> bool:
         """Queue an audio frame; return whether one (the oldest, or this) was dropped for it."""
         full = len(self._frames) >= self._limit
         if full and not self._drop_oldest_audio():
@@ -64,7 +66,7 @@ class WriteQueue:
     async def get(self) -> QueuedFrame | None:
         """Take the next frame, waiting for one; None when the queue has ended."""
         while not self._frames:
-            if self._ended:
+            if self.ended:
                 return None
             self._changed.clear()
             await self._changed.wait()
@@ -75,7 +77,7 @@ class WriteQueue:
         control = [frame for frame in self._frames if frame.audio_sequence is None]
         dropped = len(self._frames) - len(control)
         self._frames = deque(control)
-        self._ended = True
+        self.ended = True
         self._changed.set()
         return dropped
 

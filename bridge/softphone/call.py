@@ -21,19 +21,12 @@ from bridge.realtime.ids import ItemId
 from bridge.softphone.ear import Ear, Utterance
 from bridge.softphone.events import CallProgress, Held, KeysPressed, PhoneListener, Spoke
 from bridge.telephony.leg import Leg, LegState, TransferProgress
-from bridge.telephony.pump import Line, Pump
+from bridge.telephony.lines import Line
+from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder
 
 _DIGIT_MS = 260
 """What PJSIP takes for one RFC 4733 digit: 200 ms of tone and its three end packets."""
-
-
-class _CallersRecorder(Recorder):
-    """Keeps the caller left: the pump gives what came in first, and here that is the agent."""
-
-    def append(self, stereo: npt.NDArray[np.int16]) -> None:
-        """Queue a block, shape (n, 2) int16 at 8 kHz: what came in, what went out."""
-        super().append(stereo[:, ::-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +239,7 @@ class PhoneCall:
             return
         self.answered_after_ms = (self._clock.now_ns() - self._dialled_ns) // NS_PER_MS
         if self._recording is not None:
-            self._recorder = _CallersRecorder(self._recording)
+            self._recorder = Recorder(self._recording, outgoing_first=True)
         self._line = self._pump.add(self.leg.row, self, self._recorder)
 
     def _let_line_go(self, row: int) -> None:

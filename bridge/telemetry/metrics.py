@@ -5,6 +5,7 @@ the bridge keeps them, and published in seconds. Recording takes a few microseco
 blocks; everything runs in the loop's thread.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -202,11 +203,13 @@ class TurnMetrics:
         """Observe one stage of a turn."""
         self._stage.labels(arm, stage).observe(took_ns / NS_PER_S)
 
-    def interrupted(self, arm: str, *, by: By, kind: InterruptionKind, stop_ns: int | None) -> None:
-        """Count an interruption. ``stop_ns``: detected to silence, None if nothing was stopped."""
+    def interrupted(self, arm: str, *, by: By, kind: InterruptionKind) -> None:
+        """Count an interruption, once it is known what it was."""
         self._interruptions.labels(arm, by, kind).inc()
-        if stop_ns is not None:
-            self._barge_in.labels(arm).observe(stop_ns / NS_PER_S)
+
+    def stopped(self, arm: str, stop_ns: int) -> None:
+        """Observe an interruption detected to silence."""
+        self._barge_in.labels(arm).observe(stop_ns / NS_PER_S)
 
     def dead_air(self, arm: str, cause: DeadAirCause, silence_ns: int) -> None:
         """Observe a silence that the caller had to wait through."""
@@ -266,6 +269,10 @@ class UpstreamMetrics:
         self._reason = LabelGuard(40)
         self._code = LabelGuard(40)
         self._type = LabelGuard(EVENT_TYPES_KEPT)
+        # Many events a second of every call.
+        self._event = functools.lru_cache(4 * EVENT_TYPES_KEPT)(
+            lambda arm, kind: self._events.labels(arm, self._type(kind))
+        )
 
     def connecting(self, arm: str) -> None:
         """Count a connection attempt."""
@@ -290,7 +297,7 @@ class UpstreamMetrics:
 
     def event(self, arm: str, event_type: str) -> None:
         """Count an event that the dialect knows."""
-        self._events.labels(arm, self._type(event_type)).inc()
+        self._event(arm, event_type).inc()
 
     def unknown_event(self, arm: str) -> None:
         """Count an event that the dialect does not know (its type may be any text)."""
@@ -373,6 +380,7 @@ class MediaMetrics:
         self._recorder_dropped = make.counter(
             "recorder_dropped_blocks_total", "Audio blocks that missed the recording."
         )
+        self._added_by = functools.cache(self._added.labels)
 
     def rtp_ended(self, summary: RtpSummary) -> None:
         """Record one direction of a call's RTP when the call ends."""
@@ -405,7 +413,7 @@ class MediaMetrics:
 
     def added_latency(self, arm: str, path: Path, added_ns: int) -> None:
         """Observe what the bridge added to one piece of audio's delay."""
-        self._added.labels(arm, path).observe(added_ns / NS_PER_S)
+        self._added_by(arm, path).observe(added_ns / NS_PER_S)
 
     def recorder_dropped(self, blocks: int = 1) -> None:
         """Count audio blocks that the recorder could not take."""
@@ -470,6 +478,10 @@ class Metrics:
             "config_last_reload_timestamp_seconds", "Unix time of the last good configuration."
         )
         self._loop_lag = make.histogram("loop_lag_seconds", "How late the tick ran.", LOOP_LAG_S)
+        self._tick = make.histogram("tick_seconds", "How long a tick worked.", LOOP_LAG_S)
+        self._long_ticks = make.counter(
+            "long_ticks_total", "Ticks that worked for longer than their period."
+        )
         self.calls = CallMetrics(make)
         self.turns = TurnMetrics(make)
         self.upstream = UpstreamMetrics(make)
@@ -490,6 +502,12 @@ class Metrics:
     def loop_lag(self, late_ns: int) -> None:
         """Observe how late a tick ran."""
         self._loop_lag.observe(late_ns / NS_PER_S)
+
+    def ticked(self, took_ns: int, period_ns: int) -> None:
+        """Observe a tick's work; one that took longer than its period is counted, too."""
+        self._tick.observe(took_ns / NS_PER_S)
+        if took_ns > period_ns:
+            self._long_ticks.inc()
 
     def render_parts(self) -> Iterator[bytes]:
         """Yield the text exposition format, family by family.

@@ -7,9 +7,7 @@ knows which samples belong to which item, so that *heard* is counted in samples 
 
 from collections import deque
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
 from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.engine.ledger import PlayoutLedger
@@ -18,27 +16,29 @@ from bridge.realtime.ids import ItemId
 UPSAMPLING = 3
 """24 kHz over 8 kHz."""
 
+_SAMPLE_BYTES = 2
+
 
 @dataclass(slots=True)
 class _Piece:
     item_id: ItemId
     content_index: int
-    samples: npt.NDArray[np.int16]
+    audio: bytes
     queued_ns: int | None
-    taken: int = 0
+    taken_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """24 kHz audio for one 20 ms frame.
 
     Attributes:
+        audio: 16-bit little-endian PCM, whole.
         parts: (item, content_index, 8 kHz samples) in the order they lie in the block.
         queued_ns: when the oldest sample was queued; None if it waited through a pause, so that
             its age says nothing about us.
     """
 
-    samples: npt.NDArray[np.int16]
+    audio: bytes
     parts: tuple[tuple[ItemId, int, int], ...]
     queued_ns: int | None
 
@@ -49,6 +49,7 @@ class Playout:
     Attributes:
         written: absolute tx position up to which the ring is laid.
         padded: the block taken last had to be filled up with silence.
+        waiting_samples: 24 kHz samples queued and not laid into the ring.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Playout:
         self.padded = False
         self._paused = False
         self._pieces: deque[_Piece] = deque()
-        self._waiting_samples = 0
+        self.waiting_samples = 0
         self._last_item: ItemId | None = None
 
     @property
@@ -73,20 +74,21 @@ class Playout:
             for piece in self._pieces:
                 piece.queued_ns = None
 
-    @property
-    def waiting_samples(self) -> int:
-        """24 kHz samples queued and not laid into the ring."""
-        return self._waiting_samples
-
     def queue(self, item_id: ItemId, content_index: int, audio: bytes, now_ns: int) -> None:
-        """Queue 24 kHz 16-bit little-endian PCM of one content part."""
-        samples = np.frombuffer(audio, dtype="<i2")
-        if not len(samples):
+        """Queue 24 kHz 16-bit little-endian PCM of one content part.
+
+        Raises:
+            ValueError: the audio ends within a sample.
+        """
+        samples, odd = divmod(len(audio), _SAMPLE_BYTES)
+        if odd:
+            raise ValueError("audio that ends within a 16-bit sample")
+        if not samples:
             return
         queued_ns = None if self._paused else now_ns
-        self._pieces.append(_Piece(item_id, content_index, samples, queued_ns))
-        self._waiting_samples += len(samples)
-        self.ledger.queue(item_id, content_index, len(samples) / UPSAMPLING)
+        self._pieces.append(_Piece(item_id, content_index, audio, queued_ns))
+        self.waiting_samples += samples
+        self.ledger.queue(item_id, content_index, samples / UPSAMPLING)
 
     def continues_item(self) -> bool:
         """Tell whether what waits belongs to the item taken last, with no pause between."""
@@ -100,25 +102,40 @@ class Playout:
         """
         if not self._pieces:
             return None
-        wanted = frame_samples * UPSAMPLING
-        block = np.zeros(wanted, dtype=np.int16)
+        wanted_bytes = frame_samples * UPSAMPLING * _SAMPLE_BYTES
+        piece = self._pieces[0]
+        end = piece.taken_bytes + wanted_bytes
+        if end > len(piece.audio):
+            return self._take_over_pieces(wanted_bytes)
+        audio = piece.audio[piece.taken_bytes : end]
+        piece.taken_bytes = end
+        if end == len(piece.audio):
+            self._pieces.popleft()
+        self.waiting_samples -= frame_samples * UPSAMPLING
+        self.padded = False
+        self._last_item = piece.item_id
+        return Block(audio, ((piece.item_id, piece.content_index, frame_samples),), piece.queued_ns)
+
+    def _take_over_pieces(self, wanted_bytes: int) -> Block:
+        """Take a block that more than one piece has a part in, or that needs padding."""
+        found: list[bytes] = []
         parts: list[tuple[ItemId, int, int]] = []
         queued_ns = self._pieces[0].queued_ns
-        filled = 0
-        while filled < wanted and self._pieces:
+        filled_bytes, laid_samples = 0, 0
+        while filled_bytes < wanted_bytes and self._pieces:
             piece = self._pieces[0]
-            count = min(wanted - filled, len(piece.samples) - piece.taken)
-            block[filled : filled + count] = piece.samples[piece.taken : piece.taken + count]
-            piece.taken += count
-            before = filled // UPSAMPLING
-            filled += count
-            parts.append((piece.item_id, piece.content_index, filled // UPSAMPLING - before))
-            if piece.taken == len(piece.samples):
+            end = piece.taken_bytes + wanted_bytes - filled_bytes
+            found.append(piece.audio[piece.taken_bytes : end])
+            piece.taken_bytes += len(found[-1])
+            filled_bytes += len(found[-1])
+            before, laid_samples = laid_samples, filled_bytes // (_SAMPLE_BYTES * UPSAMPLING)
+            parts.append((piece.item_id, piece.content_index, laid_samples - before))
+            if piece.taken_bytes == len(piece.audio):
                 self._pieces.popleft()
-        self._waiting_samples -= filled
-        self.padded = filled < wanted
+        self.waiting_samples -= filled_bytes // _SAMPLE_BYTES
+        self.padded = filled_bytes < wanted_bytes
         self._last_item = parts[-1][0]
-        return Block(block, tuple(parts), queued_ns)
+        return Block(b"".join(found).ljust(wanted_bytes, b"\0"), tuple(parts), queued_ns)
 
     def laid(self, block: Block, position: int, frame_samples: int) -> None:
         """Record that a block lies in the ring from ``position`` on."""
@@ -135,6 +152,6 @@ class Playout:
         """Forget all that PJSIP has not taken; say what of each cut part was heard."""
         self._pieces.clear()
         self._last_item = None
-        self._waiting_samples = 0
+        self.waiting_samples = 0
         self.written = read_position
         return self.ledger.flush(read_position)

@@ -1,12 +1,15 @@
-"""The stereo recorder: caller left, agent as heard right, written by a thread of its own.
+"""The stereo recorder: caller left, agent as heard right; one thread writes the files of all calls.
 
-The tick hands over blocks and goes on. The queue is bounded; when the disk can't keep up, blocks
-are dropped and counted, and silence of the same length keeps the two channels on the clock.
+The tick hands over one batch for all calls and goes on. What is queued is bounded; when the disk
+can't keep up, batches are dropped and counted, and silence of the same length keeps the two
+channels on the clock. A file is written about once a second.
 """
 
+import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +22,105 @@ from bridge.telephony.ports import RATE_HZ
 
 log = structlog.get_logger(__name__)
 
-_QUEUED_BLOCKS = 3000
-"""About 30 s of ticks."""
+_QUEUED_BYTES = 64 * 1024 * 1024
+"""About 10 s of 200 calls."""
+
+_WRITTEN_SAMPLES = RATE_HZ
+"""What is written to a file at once: 200 calls make 200 writes a second, not 10,000."""
 
 
-_Entry = tuple[int, npt.NDArray[np.int16]]
-"""Silent frames that are owed, then a block."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Silent frames that each recorder is owed (None: nobody is), then a block of each."""
+
+    recorders: Sequence["Recorder"]
+    owed_samples: Sequence[int] | None
+    stereo: npt.NDArray[np.int16]
+
+
+class RecordingDesk:
+    """The writing thread; it runs while a recorder is open.
+
+    Recorders are made, and given audio, in the loop's thread; they may be closed in any.
+    """
+
+    def __init__(self) -> None:
+        self._entries: queue.SimpleQueue[_Batch | Recorder] = queue.SimpleQueue()
+        self._put_bytes = 0  # written by the loop's thread alone
+        self._taken_bytes = 0  # written by ours alone
+        self._owing = False
+        self._open = 0
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def queued_bytes(self) -> int:
+        """Audio that waits for the thread."""
+        return self._put_bytes - self._taken_bytes
+
+    def open(self) -> None:
+        """Count a recorder in, and have a thread."""
+        with self._lock:
+            self._open += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="recordings", daemon=True)
+                self._thread.start()
+
+    def append(self, recorders: Sequence["Recorder"], stereo: npt.NDArray[np.int16]) -> None:
+        """Queue the same time of several calls; never blocks.
+
+        Args:
+            recorders: their recorders.
+            stereo: (recorders, n, 2) int16 at 8 kHz; not changed afterwards.
+        """
+        count = stereo.shape[1]
+        if self.queued_bytes + stereo.nbytes > _QUEUED_BYTES:
+            for recorder in recorders:
+                recorder.drop(count)
+            return
+        owed = [each.take_owed() for each in recorders] if self._owing else None
+        self._put_bytes += stereo.nbytes
+        self._entries.put(_Batch(recorders, owed, stereo))
+        for recorder in recorders:
+            recorder.samples += count
+
+    def note_owed(self) -> None:
+        """Learn that a recorder is owed silence."""
+        self._owing = True
+
+    def close(self, recorder: "Recorder") -> None:
+        """Have a recorder's file ended behind all that is queued."""
+        self._entries.put(recorder)
+
+    def _run(self) -> None:
+        while True:
+            entry = self._entries.get()
+            if isinstance(entry, _Batch):
+                self._taken_bytes += entry.stereo.nbytes
+                for number, recorder in enumerate(entry.recorders):
+                    owed = 0 if entry.owed_samples is None else entry.owed_samples[number]
+                    recorder.take(owed, entry.stereo[number])
+                continue
+            with self._lock:
+                self._open -= 1
+                last = self._open == 0
+                ending = self._thread if last else None
+                if last:
+                    self._thread = None
+            entry.end(ending)
+            if last:
+                return
+
+
+SHARED_DESK = RecordingDesk()
+"""The one of this process."""
 
 
 class Recorder:
     """Writes one call's audio to a 16-bit stereo WAV file at 8 kHz.
+
+    Args:
+        outgoing_first: what we sent is the left channel (a softphone is the caller itself).
 
     Attributes:
         dropped_blocks: blocks that were replaced with silence.
@@ -36,50 +128,104 @@ class Recorder:
         failed: the disk refused; the call goes on without a recording.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, outgoing_first: bool = False, desk: RecordingDesk = SHARED_DESK
+    ) -> None:
         self.path = path
+        self.desk = desk
         self.dropped_blocks = 0
         self.samples = 0
         self.failed = False
+        self._step = -1 if outgoing_first else 1
         self._owed_samples = 0
-        self._entries: queue.Queue[_Entry | None] = queue.Queue(_QUEUED_BLOCKS)
-        self._thread = threading.Thread(target=self._run, name=f"recorder-{path.stem}", daemon=True)
-        self._thread.start()
+        self._closed = False
+        self._ended = threading.Event()
+        self._ending: threading.Thread | None = None
+        # The desk's thread alone:
+        self._wav: WavWriter | None = None
+        self._waiting: list[npt.NDArray[np.int16]] = []
+        self._waiting_samples = 0
+        desk.open()
 
     def append(self, stereo: npt.NDArray[np.int16]) -> None:
         """Queue a block, shape (n, 2) int16 at 8 kHz; never blocks."""
-        self.samples += len(stereo)
-        if self.failed:
-            return
-        try:
-            self._entries.put_nowait((self._owed_samples, stereo))
-            self._owed_samples = 0
-        except queue.Full:
-            self.dropped_blocks += 1
-            self._owed_samples += len(stereo)
+        self.desk.append((self,), stereo[np.newaxis])
+
+    def owe(self, samples: int) -> None:
+        """Have so many frames of silence stand before the next block."""
+        self.samples += samples
+        self._owed_samples += samples
+        self.desk.note_owed()
+
+    def drop(self, samples: int) -> None:
+        """Count a block that found no room; silence takes its place."""
+        self.dropped_blocks += 1
+        self.owe(samples)
+
+    def take_owed(self) -> int:
+        """Return the silence that is owed, and owe it no longer."""
+        owed, self._owed_samples = self._owed_samples, 0
+        return owed
 
     def close(self) -> None:
         """End the file. Blocks until the last block is on disk: call it in a worker thread."""
-        if self._owed_samples:
-            self._entries.put((self._owed_samples, np.empty((0, 2), np.int16)))
-            self._owed_samples = 0
-        self._entries.put(None)
-        self._thread.join()
+        if not self._closed:
+            self._closed = True
+            self.desk.close(self)
+        self._ended.wait()
+        if self._ending is not None:
+            self._ending.join()
 
-    def _run(self) -> None:
-        entries = iter(self._entries.get, None)
+    # In the desk's thread
+
+    def take(self, silent_samples: int, stereo: npt.NDArray[np.int16]) -> None:
+        """Write silence and a block, or keep them until there is enough to write."""
+        if self.failed:
+            return
         try:
-            self._write(entries)
+            if silent_samples:
+                self._write_waiting()
+                self._write_silence(silent_samples)
+            self._waiting.append(stereo)
+            self._waiting_samples += len(stereo)
+            if self._waiting_samples >= _WRITTEN_SAMPLES:
+                self._write_waiting()
         except (OSError, InfrastructureError) as error:
-            self.failed = True
-            log.error("recording_failed", path=str(self.path), error=str(error))
-            for _ in entries:  # so that the queue never fills, and close() finds its end
-                continue
+            self._fail(error)
 
-    def _write(self, entries: Iterator[_Entry]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with WavWriter(self.path, channels=2, rate_hz=RATE_HZ) as wav:
-            for silent_samples, stereo in entries:
-                for start in range(0, silent_samples, RATE_HZ):
-                    wav.append(np.zeros((min(RATE_HZ, silent_samples - start), 2), np.int16))
-                wav.append(stereo)
+    def end(self, ending: threading.Thread | None) -> None:
+        """Write what is left and close the file. ``ending``: the thread that ends with it."""
+        self._ending = ending
+        try:
+            if not self.failed:
+                self._write_waiting()
+                self._write_silence(self.take_owed())
+                self._file().close()
+        except (OSError, InfrastructureError) as error:
+            self._fail(error)
+        finally:
+            self._ended.set()
+
+    def _file(self) -> WavWriter:
+        if self._wav is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._wav = WavWriter(self.path, channels=2, rate_hz=RATE_HZ)
+        return self._wav
+
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            whole = np.concatenate(self._waiting)[:, :: self._step]
+            self._waiting, self._waiting_samples = [], 0
+            self._file().append(whole)
+
+    def _write_silence(self, samples: int) -> None:
+        for start in range(0, samples, RATE_HZ):
+            self._file().append(np.zeros((min(RATE_HZ, samples - start), 2), np.int16))
+
+    def _fail(self, error: Exception) -> None:
+        self.failed = True
+        self._waiting = []
+        log.error("recording_failed", path=str(self.path), error=str(error))
+        if self._wav is not None:
+            with contextlib.suppress(OSError):
+                self._wav.close()

@@ -17,6 +17,7 @@ class Ticker:
         work: what a tick does; it must not raise.
         on_lag: receives how late each tick began, in ns, after the first moment of the schedule
             that no tick has answered: work that takes too long counts, too.
+        on_work: receives how long each tick's work took, in ns.
     """
 
     def __init__(
@@ -26,11 +27,13 @@ class Ticker:
         period_ms: int,
         clock: Clock,
         on_lag: Callable[[int], None],
+        on_work: Callable[[int], None] = lambda took_ns: None,
     ) -> None:
         self._work = work
         self._period_ns = period_ms * NS_PER_MS
         self._clock = clock
         self._on_lag = on_lag
+        self._on_work = on_work
         self._due_ns = 0
         self._owed_ns = 0
         self._handle: asyncio.TimerHandle | None = None
@@ -55,6 +58,7 @@ class Ticker:
         self._on_lag(max(0, begun_ns - self._owed_ns))
         self._work()
         now_ns = self._clock.now_ns()
+        self._on_work(now_ns - begun_ns)
         self._owed_ns = self._first_after(begun_ns)
         self._due_ns = self._first_after(now_ns)
         if self._handle is not None:

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from bridge.audio.levels import FLOOR_DBFS, SpeechGate, Started, Stopped, find_speech, rms_dbfs
+from bridge.audio.levels import (
+    FLOOR_DBFS,
+    SpeechGate,
+    Started,
+    Stopped,
+    find_speech,
+    peak_dbfs,
+    rms_dbfs,
+)
 from tests.audio.signals import noise, tone
 
 LOUD, SOFT, QUIET = -20.0, -48.0, -60.0
@@ -23,9 +31,18 @@ def test_levels_of_known_signals() -> None:
     np.testing.assert_allclose(levels, [0.0, -3.01, -23.01, FLOOR_DBFS], atol=0.02)
 
 
+def test_peaks_of_known_signals() -> None:
+    lowest = np.array([0, -32768, 0, 5], np.int16)
+    half = np.array([16384, -100, 3, 4], np.int16)
+    peaks = peak_dbfs(np.stack([lowest, half, np.zeros(4, np.int16)]))
+    assert peaks.dtype == np.float32
+    np.testing.assert_allclose(peaks, [0.0, -6.02, FLOOR_DBFS], atol=0.01)
+
+
 @pytest.mark.parametrize("shape", [(0, 160), (3, 0)])
 def test_level_of_nothing_is_the_floor(shape: tuple[int, int]) -> None:
     assert rms_dbfs(np.zeros(shape, np.int16)).tolist() == [FLOOR_DBFS] * shape[0]
+    assert peak_dbfs(np.zeros(shape, np.int16)).tolist() == [FLOOR_DBFS] * shape[0]
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 24_000])

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bridge.audio.rings import RESTING_ROWS, RingArena, RingsExhausted, clear, gather, write
+from bridge.audio.rings import (
+    FRAME_SAMPLES,
+    RESTING_ROWS,
+    RingArena,
+    RingsExhausted,
+    clear,
+    gather,
+    scatter,
+    write,
+)
 from bridge.errors import BridgeError, Outcome
 from tests.audio.signals import noise
 
@@ -179,3 +188,49 @@ def test_ring_agrees_with_an_array_indexed_sample_by_sample(
     assert read(arena.tx, 1, start, count).tolist() == [
         model[(start + k) % 320] for k in range(count)
     ]
+
+
+# Whole frames take a way of their own: it must copy what single samples would.
+
+
+def sample_by_sample(
+    ring: NDArray[np.int16], rows: NDArray[np.int64], starts: NDArray[np.int64], count: int
+) -> NDArray[np.int16]:
+    length = ring.shape[1]
+    return np.array(
+        [
+            [ring[row, (start + n) % length] for n in range(count)]
+            for row, start in zip(rows.tolist(), starts.tolist(), strict=True)
+        ],
+        dtype=np.int16,
+    ).reshape(rows.size, count)
+
+
+@pytest.mark.parametrize("spread", [0, FRAME_SAMPLES, 1, 77])
+@pytest.mark.parametrize("start", [-32, 0, 128, 640, 799, 160 * 50 + 5])
+@pytest.mark.parametrize("count", [0, 1, 160, 192, 352, 800])
+def test_gather_copies_what_lies_there_whatever_the_alignment(
+    spread: int, start: int, count: int
+) -> None:
+    arena = RingArena(rows=4, length_samples=800)
+    arena.rx[:] = np.arange(3200, dtype=np.int16).reshape(4, 800)
+    rows = np.array([2, 0, 3])
+    starts = start + spread * np.arange(3)
+    expected = sample_by_sample(arena.rx, rows, starts, count)
+    np.testing.assert_array_equal(gather(arena.rx, rows, starts, count), expected)
+
+
+@pytest.mark.parametrize("starts", [(0, 160, 640), (800, 1600, 2400), (5, 160, 799)])
+def test_scatter_lays_each_frame_where_gather_finds_it(starts: tuple[int, ...]) -> None:
+    arena = RingArena(rows=4, length_samples=800)
+    rows, at = np.array([3, 1, 0]), np.array(starts)
+    frames = np.arange(1, 481, dtype=np.int16).reshape(3, FRAME_SAMPLES)
+    scatter(arena.tx, rows, at, frames)
+    np.testing.assert_array_equal(gather(arena.tx, rows, at, FRAME_SAMPLES), frames)
+    assert np.count_nonzero(arena.tx) == frames.size
+
+
+def test_scatter_refuses_what_is_no_frame() -> None:
+    arena = RingArena(rows=1)
+    with pytest.raises(ValueError, match="expected"):
+        scatter(arena.tx, np.array([0]), np.array([0]), np.zeros((1, 80), np.int16))

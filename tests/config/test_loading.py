@@ -46,7 +46,7 @@ def test_file_is_found_through_bridge_config(settings_file: Path) -> None:
     [
         ("BRIDGE_REDIS_URL", "redis://h:1/0", "redis", "url", "redis://h:1/0"),
         ("BRIDGE_MEDIA_PORTS", "memory", "media", "ports", "memory"),
-        ("BRIDGE_MEDIA_APPEND_MS", "40", "media", "append_ms", 40),
+        ("BRIDGE_MEDIA_APPEND_MS", "60", "media", "append_ms", 60),
         ("BRIDGE_HTTP_PORT", "0", "http", "port", 0),
         ("BRIDGE_SIP_CODECS", "PCMA, PCMU", "sip", "codecs", ("PCMA", "PCMU")),
         ("BRIDGE_SESSION_OPEN_TIMEOUT_S", "2.5", "session", "open_timeout_s", 2.5),

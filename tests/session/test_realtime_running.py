@@ -321,15 +321,46 @@ async def test_aclose_flushes_control_and_drops_audio() -> None:
     async with serving(script) as url:
         session = make_session(url, heard)
         await session.open(CONFIG)
-        for _ in range(3):
-            session.send(AppendAudio(AUDIO_20MS))
+        for _ in range(3):  # a control frame first: audio behind it has to queue
             session.send(DeleteItem(ItemId("item_1")))
+            session.send(AppendAudio(AUDIO_20MS))
         await session.aclose()
         await asyncio.gather(session.aclose(), session.aclose())
     assert got == ["conversation.item.delete"] * 3
     assert session.stats.audio_dropped == 3
     assert heard.closed == [None]
     assert heard.audio_sent == []
+
+
+async def test_audio_with_nothing_before_it_goes_out_at_once_and_overtakes_nothing() -> None:
+    got: list[str] = []
+    done = asyncio.Event()
+
+    async def script(peer: ServerConnection) -> None:
+        await accept(peer)
+        async for frame in peer:
+            said = json.loads(frame)
+            got.append(said.get("item_id", said["type"]))
+            if len(got) == 5:
+                done.set()
+
+    heard = Heard()
+    async with serving(script) as url:
+        session = make_session(url, heard)
+        await session.open(CONFIG)
+        session.send(AppendAudio(AUDIO_20MS))
+        assert (session.queued, len(heard.audio_sent)) == (0, 1)
+        session.send(DeleteItem(ItemId("item_1")))
+        session.send(AppendAudio(AUDIO_20MS))
+        session.send(DeleteItem(ItemId("item_2")))
+        session.send(AppendAudio(AUDIO_20MS))
+        assert (session.queued, len(heard.audio_sent)) == (4, 1)
+        await asyncio.wait_for(done.wait(), SOON_S)
+        await session.aclose()
+    append = "input_audio_buffer.append"
+    assert got == [append, "item_1", append, "item_2", append]
+    assert [sequence for sequence, _ in heard.audio_sent] == [1, 2, 3]
+    assert session.stats.frames_sent == 6
 
 
 async def test_events_after_aclose_are_not_told() -> None:

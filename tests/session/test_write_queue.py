@@ -5,9 +5,9 @@ import pytest
 from bridge.session.write_queue import QueuedFrame, QueueFull, WriteQueue
 
 
-async def drained(queue: WriteQueue) -> list[str]:
+async def drained(queue: WriteQueue) -> list[str | bytes]:
     queue.end()
-    frames: list[str] = []
+    frames: list[str | bytes] = []
     while (frame := await queue.get()) is not None:
         frames.append(frame.text)
     return frames

@@ -16,7 +16,8 @@ from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, LegState, TransferProgress
-from bridge.telephony.pump import Line, Pump
+from bridge.telephony.lines import Line
+from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
 
 RATE_HZ = 24_000

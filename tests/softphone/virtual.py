@@ -9,16 +9,15 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
 from bridge.clock import ManualClock
 from bridge.realtime.ids import ItemId
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import PIECE_MS
 from bridge.softphone.events import PhoneEvent, Spoke
 from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.lines import Line, LineListener
 from bridge.telephony.ports import MediaPorts
-from bridge.telephony.pump import Line, LineListener, Pump
+from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder
 from tests.softphone.far_end import tone
 
@@ -122,7 +121,7 @@ class VirtualCall:
         self.now_ms += PIECE_MS
         self._position += _FRAME_SAMPLES
         block = None if line.playout.paused else line.playout.take_block(_FRAME_SAMPLES)
-        self.caller_speaks = block is not None and bool(np.any(block.samples))
+        self.caller_speaks = block is not None and any(block.audio)
         if block is not None:
             line.playout.laid(block, self._position, _FRAME_SAMPLES)
         for event in line.playout.advance(self._position):

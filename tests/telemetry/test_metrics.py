@@ -23,7 +23,7 @@ from bridge.telemetry.metrics import Metrics, RtpSummary
 TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
 SETUP = ".05 .1 .2 .3 .5 .75 1 1.5 2 3 5 10 20 30"
 
-# Names, labels and buckets as in needs.md (c), and seven more of our own at the end.
+# Names, labels and buckets as in needs.md (c), and more of our own at the end.
 EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_build_info": ("version", ""),
     "bridge_arm_info": ("arm dialect endpoint model", ""),
@@ -72,6 +72,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_store_pending_writes": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
+    "bridge_tick_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
+    "bridge_long_ticks_total": ("", ""),
 }
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -102,6 +104,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.set_arm("a", dialect="ga", url="wss://u:pw@h:1/v1/realtime?k=secret", model="m")
     metrics.config_loaded(NS_PER_S)
     metrics.loop_lag(1)
+    metrics.ticked(1, 10)
     calls = metrics.calls
     calls.set_limit(4)
     calls.offered(route="r", arm="a")
@@ -119,7 +122,8 @@ def used(metrics: Metrics) -> Metrics:
     turns.greeted("a", 1)
     turns.responded("a", 1)
     turns.stage("a", Stage.MODEL, 1)
-    turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE, stop_ns=1)
+    turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE)
+    turns.stopped("a", 1)
     turns.dead_air("a", DeadAirCause.TOOL, 1)
     turns.transition_refused("idle", "speech_started")
     upstream = metrics.upstream
@@ -229,3 +233,11 @@ def test_parts_together_are_the_whole(used: Metrics) -> None:
 
 def test_two_registries_do_not_share_anything(used: Metrics) -> None:
     assert value(Metrics("2"), "bridge_calls_limit") == 0
+
+
+def test_a_tick_longer_than_its_period_is_counted(metrics: Metrics) -> None:
+    for took_ms in (3, 10, 11, 400):
+        metrics.ticked(took_ms * NS_PER_MS, 10 * NS_PER_MS)
+    assert value(metrics, "bridge_long_ticks_total") == 2
+    assert value(metrics, "bridge_tick_seconds_count") == 4
+    assert value(metrics, "bridge_tick_seconds_sum") == pytest.approx(0.424)

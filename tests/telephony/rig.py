@@ -14,7 +14,8 @@ from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.library import load_symbols
-from bridge.telephony.pump import Line, Pump
+from bridge.telephony.lines import Line
+from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
 from tests.audio.signals import tone
 from tests.support.waiting import wait_until

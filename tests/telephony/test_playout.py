@@ -36,7 +36,7 @@ def test_blocks_run_through_pieces_of_any_size() -> None:
     playout = Playout()
     for first, count in ((0, 100), (100, 500), (600, 360)):
         queue(playout, first, count)
-    samples = np.concatenate([take(playout).samples, take(playout).samples])
+    samples = np.frombuffer(take(playout).audio + take(playout).audio, dtype="<i2")
     np.testing.assert_array_equal(samples, np.arange(2 * BLOCK))
     assert playout.waiting_samples == 0
 
@@ -46,7 +46,8 @@ def test_the_end_is_filled_up_with_silence() -> None:
     queue(playout, 1, 100)
     block = take(playout)
     assert playout.padded
-    np.testing.assert_array_equal(block.samples[100:], np.zeros(BLOCK - 100))
+    assert len(block.audio) == BLOCK * 2
+    assert not any(block.audio[200:])
     queue(playout, 1, BLOCK)
     take(playout)
     assert not playout.padded

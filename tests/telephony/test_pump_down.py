@@ -13,7 +13,7 @@ from bridge.audio.rings import FRAME_SAMPLES, clear
 from bridge.clock import NS_PER_MS, ManualClock
 from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
-from bridge.telephony import pump as pump_module
+from bridge.telephony import downlink as downlink_module
 from bridge.telephony.pump import Pump
 from tests.audio.signals import noise, tone
 from tests.telephony.fake_ports import AGENT_HZ, FRAME_MS, Ear, FakePorts, Sound
@@ -177,7 +177,7 @@ def test_a_block_that_comes_late_is_not_played_a_ring_later(
             return super().__call__(windows)
 
     blocks: list[int] = []
-    monkeypatch.setattr(pump_module, "Downsampler", SlowDownsampler)
+    monkeypatch.setattr(downlink_module, "Downsampler", SlowDownsampler)
     desk = Desk()
     desk.step(3)
     sound = noise(BLOCK * 5, seed=11, peak=9000)
@@ -247,7 +247,7 @@ def test_flush_counts_the_frame_that_was_taken_just_before_the_silence(
 
     desk.play(tone(500, AGENT_HZ, AGENT_HZ * 2))
     desk.step(21)
-    monkeypatch.setattr(pump_module, "clear", clear_late)
+    monkeypatch.setattr(downlink_module, "clear", clear_late)
     (cut,) = desk.pump.flush(desk.row)
     heard_samples = len(desk.ports.taken(desk.row)) - int(
         np.flatnonzero(desk.ports.taken(desk.row))[0] // FRAME_SAMPLES * FRAME_SAMPLES

@@ -12,6 +12,7 @@ from bridge.audio.wav import WavWriter, read_wav
 from bridge.clock import ManualClock
 from bridge.realtime.ids import ItemId
 from bridge.telephony import recorder as recorder_module
+from bridge.telephony.ports import RATE_HZ
 from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder
 from tests.audio.signals import noise, tone
@@ -77,16 +78,16 @@ def test_a_slow_disk_drops_blocks_and_keeps_the_clock(
             super().append(samples)
 
     use_writer(monkeypatch, SlowWriter)
-    monkeypatch.setattr(recorder_module, "_QUEUED_BLOCKS", 3)
     recorder = Recorder(tmp_path / "call.wav")
     blocks = [stereo(FRAME_SAMPLES * 100, seed=n) for n in range(7)]
+    monkeypatch.setattr(recorder_module, "_QUEUED_BYTES", 3 * blocks[0].nbytes)
     recorder.append(blocks[0])
     assert writing.wait(WITHIN_S)  # the first is in the writer's hands, three more find room
     for block in blocks[1:]:
         recorder.append(block)
     assert recorder.dropped_blocks == 3
     disk_goes_on.set()
-    while recorder._entries.qsize():
+    while recorder.desk.queued_bytes:
         threading.Event().wait(0.001)
     for block in blocks[:blocks_after]:
         recorder.append(block)
@@ -112,7 +113,7 @@ def file_is_a_folder(path: Path) -> None:
 def test_a_file_that_cannot_be_opened_fails_the_recording_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], None]
 ) -> None:
-    monkeypatch.setattr(recorder_module, "_QUEUED_BLOCKS", 3)
+    monkeypatch.setattr(recorder_module, "_QUEUED_BYTES", 3 * 640)
     path = tmp_path / "calls" / "call.wav"
     path.parent.mkdir()
     spoil(path)
@@ -193,3 +194,43 @@ def test_a_stall_longer_than_the_ring_is_silent_and_keeps_the_clock(tmp_path: Pa
     assert not left[differs].any()  # lost, not wrong
     assert differs[0] >= 10 * FRAME_SAMPLES
     assert differs[-1] < (10 + 250 - 97) * FRAME_SAMPLES
+
+
+def test_one_thread_writes_the_files_of_all_calls(tmp_path: Path) -> None:
+    """Rows that were at different positions, one of them recorded not at all."""
+    clock = ManualClock()
+    ports = FakePorts(clock)
+    pump = Pump(ports, clock, append_ms=20, ahead_ms=200)
+    said: dict[int, Sound] = {}
+    recorders: dict[int, Recorder] = {}
+    threads = threading.active_count()
+    for seed in range(4):
+        row = ports.open_row()
+        said[row] = noise(FRAME_SAMPLES * 130, seed)
+        if seed != 1:
+            recorders[row] = Recorder(tmp_path / f"{seed}.wav", outgoing_first=seed == 2)
+        pump.add(row, Ear(), recorders.get(row))
+        ports.say(row, said[row])
+        ports.step(3)
+    assert threading.active_count() == threads + 1
+    ports.step(100, then=pump.tick)
+    for row, recorder in recorders.items():
+        pump.remove(row)
+        close(recorder)
+        caller = 1 if row == 2 else 0
+        samples, _ = read_wav(recorder.path)
+        assert len(samples) >= 100 * FRAME_SAMPLES
+        np.testing.assert_array_equal(samples[:, caller], said[row][: len(samples)])
+        assert not samples[:, 1 - caller].any()
+
+
+def test_a_disk_that_refuses_one_file_spares_the_others(tmp_path: Path) -> None:
+    spoilt, good = tmp_path / "spoilt.wav", tmp_path / "good.wav"
+    file_is_a_folder(spoilt)
+    recorders = [Recorder(spoilt), Recorder(good)]
+    both = np.stack([stereo(RATE_HZ, seed=1), stereo(RATE_HZ, seed=2)])
+    recorders[0].desk.append(recorders, both)
+    for recorder in recorders:
+        close(recorder)
+    assert [recorder.failed for recorder in recorders] == [True, False]
+    np.testing.assert_array_equal(read_wav(good)[0], both[1])

@@ -42,6 +42,7 @@ class Bench:
         self.clock = ManualClock()
         self.at_ms: list[float] = []
         self.lags_ms: list[float] = []
+        self.work_ms: list[float] = []
         self.ticker: Ticker
 
     def run(
@@ -71,6 +72,7 @@ class Bench:
             period_ms=PERIOD_MS,
             clock=self.clock,
             on_lag=lambda lag_ns: self.lags_ms.append(lag_ns / NS_PER_MS),
+            on_work=lambda took_ns: self.work_ms.append(took_ns / NS_PER_MS),
         )
         loop = _VirtualLoop(self.clock)
         try:
@@ -100,6 +102,7 @@ def test_a_stall_costs_one_gap_and_never_a_burst() -> None:
     bench = Bench()
     bench.run(4, stall_ms={2: 37})
     assert bench.at_ms == near(10, 20, 60, 70)  # 57 is when it was over
+    assert bench.work_ms == near(0, 37, 0, 0)
     assert bench.lags_ms == near(0, 0, 30, 0)  # 30 was the first that it made miss
 
 

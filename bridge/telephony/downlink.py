@@ -1,0 +1,205 @@
+"""The way down: agent audio of all calls, from the playouts into the tx ring.
+
+24 kHz blocks become 8 kHz by one matrix product for every call and are laid *ahead* of PJSIP's read
+position, so a slow loop makes no gap.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.audio.resample import Downsampler
+from bridge.audio.rings import FRAME_SAMPLES, clear, gather, scatter, write
+from bridge.clock import Clock
+from bridge.engine.inputs import PlayedItem
+from bridge.realtime.ids import ItemId
+from bridge.telephony.lines import UNDUCKED, Line, LineSet, PumpStats
+from bridge.telephony.playout import UPSAMPLING, Block
+from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
+
+_SAFETY_SAMPLES = FRAME_SAMPLES
+"""Kept free ahead of the read position: PJSIP may take a frame while we write."""
+
+_BLOCK_SAMPLES = FRAME_SAMPLES * UPSAMPLING
+"""One frame at 24 kHz."""
+
+_FADE_SAMPLES = 2 * FRAME_SAMPLES
+"""A gain changes over 40 ms: a step would click (`needs.md` (e) asks for 40 to 80)."""
+
+_BURST_BEGINS = -1
+"""Stands in ``Line.burst_queued_ns`` until the burst's first block is laid."""
+
+
+class Downlink:
+    """Lays agent audio, and tells what of it was heard.
+
+    Args:
+        clock: stamps queued audio.
+        ahead_ms: how far ahead of PJSIP audio is laid.
+    """
+
+    def __init__(self, ports: MediaPorts, clock: Clock, stats: PumpStats, ahead_ms: int) -> None:
+        self._ports = ports
+        self._clock = clock
+        self._stats = stats
+        self._ahead = ahead_ms * RATE_HZ // 1000
+        self._resample = Downsampler(FRAME_SAMPLES)
+        rows, history = ports.arena.rows, self._resample.history_samples
+        self._history: Samples = np.zeros((rows, history), dtype=np.int16)
+        self._reported: Positions = np.full(rows, -1, dtype=np.int64)
+
+    @property
+    def delay_ms(self) -> float:
+        """The resampler's delay."""
+        return self._resample.delay_ms
+
+    def begin(self, line: Line) -> None:
+        """Begin a line where PJSIP is now."""
+        line.playout.written = int(self._ports.tx_positions[line.row])
+        self._history[line.row] = 0
+        line.gain = UNDUCKED
+        self._reported[line.row] = -1
+
+    def flush(self, line: Line) -> tuple[PlayedItem, ...]:
+        """Silence a line from the next frame on; return what was heard of it.
+
+        The position is read after the ring is silenced: a frame that PJSIP took meanwhile was
+        heard, and counts as heard.
+        """
+        row = line.row
+        self._ports.refresh()
+        before = int(self._ports.tx_positions[row])
+        if line.playout.written > before:
+            clear(self._ports.arena.tx, row, before, line.playout.written - before)
+        self._history[row] = 0
+        line.gain = UNDUCKED
+        line.burst_queued_ns = None
+        self._ports.refresh()
+        return line.playout.flush(int(self._ports.tx_positions[row]))
+
+    def set_gain(self, line: Line, gain: float) -> None:
+        """Change the gain of a line's audio, what lies ahead of PJSIP included."""
+        change, line.gain = gain / line.gain, gain
+        self._ports.refresh()
+        start = int(self._ports.tx_positions[line.row]) + _SAFETY_SAMPLES
+        count = line.playout.written - start
+        if change == UNDUCKED or count <= 0:
+            return
+        ring, row = self._ports.arena.tx, np.array([line.row])
+        laid = gather(ring, row, np.array([start]), count)[0]
+        gains = np.full(count, change)
+        fade = min(count, _FADE_SAMPLES)
+        gains[:fade] = np.linspace(1.0, change, fade)
+        write(ring, line.row, start, _scaled(laid, gains))
+
+    def play(self, line: Line, item_id: ItemId, content_index: int, audio: bytes) -> None:
+        """Queue agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick.
+
+        Less than a frame waits for the tick: the rest of it may be on its way.
+        """
+        playout = line.playout
+        playout.queue(item_id, content_index, audio, self._clock.now_ns())
+        # A stale position only says that more is still to be heard: then the tick lays it.
+        silent = playout.written <= self._ports.tx_positions[line.row]
+        if silent and playout.waiting_samples >= _BLOCK_SAMPLES:
+            self.move((line,))
+
+    def move(self, lines: Sequence[Line]) -> None:
+        """Lay every block that is due."""
+        due = [line for line in lines if line.playout.waiting_samples and not line.playout.paused]
+        if not due:
+            return
+        self._ports.refresh()  # what went up may have taken its time
+        tx = self._ports.tx_positions.tolist()
+        while due:
+            taken: list[Line] = []
+            blocks: list[Block] = []
+            positions: list[int] = []
+            for line in due:
+                read = tx[line.row]
+                if not self._wants_block(line, read):
+                    continue
+                position = self._next_position(line, read)
+                block = line.playout.take_block(FRAME_SAMPLES)
+                if block is not None:
+                    taken.append(line)
+                    blocks.append(block)
+                    positions.append(position)
+            if not taken:
+                return
+            self._lay(taken, blocks, positions)
+            due = [line for line in taken if line.playout.waiting_samples]
+
+    def report(self, lines: LineSet) -> None:
+        """Tell the listeners what of their audio PJSIP has taken since the last report."""
+        tx = self._ports.tx_positions[lines.rows]
+        moved = np.flatnonzero(tx != self._reported[lines.rows])
+        if not moved.size:
+            return
+        self._reported[lines.rows] = tx
+        now_ns = self._clock.now_ns()
+        for line, read in zip(lines.at(moved), tx[moved].tolist(), strict=True):
+            queued_ns = line.burst_queued_ns
+            if queued_ns is not None and queued_ns >= 0 and read > line.burst_starts:
+                line.burst_queued_ns = None
+                line.on_downlink(now_ns - queued_ns)
+            for event in line.playout.advance(read):
+                line.listener.on_playout(event)
+
+    def _wants_block(self, line: Line, read: int) -> bool:
+        """Tell whether a block is due; one that would need padding waits while there is time."""
+        laid_ahead = line.playout.written - read
+        if line.playout.waiting_samples < _BLOCK_SAMPLES:
+            return laid_ahead <= _SAFETY_SAMPLES
+        return laid_ahead < self._ahead
+
+    def _next_position(self, line: Line, read: int) -> int:
+        """Return where the next block goes: behind what lies there, else safely ahead of PJSIP."""
+        earliest = read + _SAFETY_SAMPLES
+        ran_dry = line.playout.written < earliest
+        if (ran_dry or line.playout.padded) and line.playout.continues_item():
+            self._stats.underruns += 1
+            line.underruns += 1
+        if not ran_dry:
+            return line.playout.written
+        line.burst_queued_ns = _BURST_BEGINS
+        self._history[line.row] = 0
+        return earliest
+
+    def _lay(self, lines: list[Line], blocks: list[Block], positions: list[int]) -> None:
+        """Resample one block of each line and write it into the ring."""
+        rows = np.array([line.row for line in lines], dtype=np.int64)
+        starts = np.array(positions, dtype=np.int64)
+        history = self._resample.history_samples
+        windows = np.empty((len(lines), history + _BLOCK_SAMPLES), dtype=np.int16)
+        windows[:, :history] = self._history[rows]
+        audio = np.frombuffer(b"".join([block.audio for block in blocks]), dtype="<i2")
+        windows[:, history:] = audio.reshape(len(lines), _BLOCK_SAMPLES)
+        laid = self._resample(windows)
+        if any(line.gain != UNDUCKED for line in lines):
+            laid = _scaled(laid, np.array([[line.gain] for line in lines]))
+        scatter(self._ports.arena.tx, rows, starts, laid)
+        self._history[rows] = windows[:, _BLOCK_SAMPLES:]
+        self._clear_late(rows, starts)
+        for line, block, position in zip(lines, blocks, positions, strict=True):
+            line.playout.laid(block, position, FRAME_SAMPLES)
+            if line.burst_queued_ns == _BURST_BEGINS:
+                line.burst_queued_ns, line.burst_starts = block.queued_ns, position
+        self._stats.blocks_down += len(lines)
+
+    def _clear_late(self, rows: Positions, starts: Positions) -> None:
+        """Take back what PJSIP has passed meanwhile: it would be played a whole ring later."""
+        self._ports.refresh()
+        late = self._ports.tx_positions[rows] - starts
+        for place in np.flatnonzero(late > 0).tolist():
+            count = min(int(late[place]), FRAME_SAMPLES)
+            clear(self._ports.arena.tx, int(rows[place]), int(starts[place]), count)
+            self._stats.late_blocks += 1
+
+
+def _scaled(samples: Samples, gains: npt.NDArray[np.float64]) -> Samples:
+    """Return samples times gains, which broadcast; what would overflow is clipped."""
+    limits = np.iinfo(np.int16)
+    scaled: Samples = np.rint(samples * gains).clip(limits.min, limits.max).astype(np.int16)
+    return scaled

@@ -1,0 +1,143 @@
+"""The taps: levels, recordings and sounds of what both rings have stepped over, for all calls.
+
+Caller and agent are read at the same positions, the agent as PJSIP took it, so the two channels of
+a recording and the two levels of a frame belong together, and an echo can be told from the caller.
+"""
+
+from typing import assert_never
+
+import numpy as np
+
+from bridge.audio.levels import FLOOR_DBFS, peak_dbfs, rms_dbfs
+from bridge.audio.rings import FRAME_SAMPLES, gather
+from bridge.audio.sounds import CallerSounds, Change, SoundChange
+from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped
+from bridge.telephony.lines import Line, LineSet, Sound, SoundListener
+from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
+from bridge.telephony.recorder import Recorder
+
+CALLER, AGENT = 0, 1
+"""First index of :class:`Levels`; the recordings' channels, too."""
+
+
+class Levels:
+    """Levels of the latest 20 ms of every row.
+
+    Attributes:
+        rms_dbfs: (2, rows) float32: caller, agent as heard.
+        peak_dbfs: the same.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rms_dbfs = np.full((2, rows), FLOOR_DBFS, dtype=np.float32)
+        self.peak_dbfs = np.full((2, rows), FLOOR_DBFS, dtype=np.float32)
+
+    def measure(self, direction: int, rows: Positions, samples: Samples) -> None:
+        """Take the end of new audio, shape (rows, n) int16 at 8 kHz."""
+        frames = samples[:, -FRAME_SAMPLES:]
+        self.rms_dbfs[direction, rows] = rms_dbfs(frames)
+        self.peak_dbfs[direction, rows] = peak_dbfs(frames)
+
+    def forget(self, row: int) -> None:
+        """Begin a row in silence."""
+        self.rms_dbfs[:, row] = self.peak_dbfs[:, row] = FLOOR_DBFS
+
+
+class Taps:
+    """Measures and records."""
+
+    def __init__(self, ports: MediaPorts) -> None:
+        self.levels = Levels(ports.arena.rows)
+        self._ports = ports
+        self._sounds = CallerSounds(ports.arena.rows)
+        self._seen: Positions = np.zeros(ports.arena.rows, dtype=np.int64)
+        self._kept = ports.arena.length_samples - 2 * FRAME_SAMPLES  # PJSIP steps on meanwhile
+
+    def begin(self, line: Line) -> None:
+        """Begin a line where PJSIP is now."""
+        row = line.row
+        self._seen[row] = self._ports.rx_positions[row]
+        self.levels.forget(row)
+        if line.sounds is not None:
+            self._sounds.begin(row, line.sounds.settings)
+
+    def move(self, lines: LineSet) -> None:
+        """Take what is new of every line."""
+        counts = self._ports.rx_positions[lines.rows] - self._seen[lines.rows]
+        if not counts.any():
+            return
+        self._skip_lost(lines, counts)
+        told: list[tuple[SoundListener, Sound]] = []
+        for count in np.unique(counts).tolist():  # PJSIP steps all rows together: mostly one
+            if count > 0:
+                places = np.flatnonzero(counts == count)
+                told.extend(self._take(lines, places, count))
+        for listener, event in told:  # last: they may end calls
+            listener(event)
+
+    def _take(
+        self, lines: LineSet, places: Positions, count: int
+    ) -> list[tuple[SoundListener, Sound]]:
+        rows = lines.rows[places]
+        starts = self._seen[rows]
+        caller = gather(self._ports.arena.rx, rows, starts, count)
+        agent = self._ports.heard(rows, starts, count)
+        self._seen[rows] += count
+        self.levels.measure(CALLER, rows, caller)
+        self.levels.measure(AGENT, rows, agent)
+        recorders: list[Recorder] = []
+        recorded: list[int] = []
+        for number, line in enumerate(lines.at(places)):
+            if line.recorder is not None:
+                recorders.append(line.recorder)
+                recorded.append(number)
+        if recorders:
+            stereo = np.empty((len(recorders), count, 2), dtype=np.int16)
+            stereo[:, :, CALLER] = caller[recorded]
+            stereo[:, :, AGENT] = agent[recorded]
+            recorders[0].desk.append(recorders, stereo)
+        return self._listen(lines, places, caller, agent)
+
+    def _listen(
+        self, lines: LineSet, places: Positions, caller: Samples, agent: Samples
+    ) -> list[tuple[SoundListener, Sound]]:
+        """Return what is to be told of the callers' sounds; new samples are (places, n)."""
+        heard = lines.listened[places]
+        places, caller, agent = places[heard], caller[heard], agent[heard]
+        if not places.size:
+            return []
+        rows, count = lines.rows[places], caller.shape[1]
+        told: list[tuple[SoundListener, Sound]] = []
+        for end in range(count % FRAME_SAMPLES + FRAME_SAMPLES, count + 1, FRAME_SAMPLES):
+            frame = slice(end - FRAME_SAMPLES, end)
+            later_ns = (count - end) * NS_PER_S // RATE_HZ
+            ended_ns = self._ports.stamps_ns[rows] - later_ns
+            levels = rms_dbfs(caller[:, frame]), rms_dbfs(agent[:, frame])
+            for change in self._sounds.feed(rows, *levels):
+                sounds = lines.lines[places[change.place]].sounds
+                at_ns = int(ended_ns[change.place]) - change.ago_ms * NS_PER_MS
+                if sounds is not None:
+                    told.append((sounds.listener, _event(change, at_ns)))
+        return told
+
+    def _skip_lost(self, lines: LineSet, counts: Positions) -> None:
+        """Step over what the ring has forgotten; silence keeps the recordings' clock."""
+        for place in np.flatnonzero(counts > self._kept).tolist():
+            line, lost = lines.lines[place], int(counts[place]) - self._kept
+            if line.recorder is not None:
+                line.recorder.owe(lost)
+            self._seen[line.row] += lost
+            counts[place] = self._kept
+
+
+def _event(change: SoundChange, at_ns: int) -> Sound:
+    match change.change:
+        case Change.STARTED:
+            return SoundStarted(at_ns)
+        case Change.LASTED:
+            return SoundLasted(at_ns, change.lasted_ms)
+        case Change.STOPPED:
+            return SoundStopped(at_ns)
+        case _:
+            assert_never(change.change)
