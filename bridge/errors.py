@@ -41,6 +41,7 @@ class Outcome(enum.StrEnum):
     MEDIA_FAILED = "media_failed"
     MAX_DURATION = "max_duration"
     SHUTDOWN = "shutdown"
+    NODE_LOST = "node_lost"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -16,15 +16,16 @@ from urllib.parse import quote
 
 from bridge.app.demo_caller import CallerReport, caller_report
 from bridge.app.demo_metrics import Figures, fetch_figures
-from bridge.app.demo_processes import Child, start_child
 from bridge.app.demo_record import conclude
 from bridge.app.demo_result import DemoResult
 from bridge.app.demo_verdict import CallerSide
 from bridge.app.demo_view import View
 from bridge.app.demo_watch import Watcher
 from bridge.config.loading import PREFIX
+from bridge.config.models import load_models
 from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError, InfrastructureError
+from bridge.processes.child import Child, start_child
 from bridge.store.reader import CallReader
 
 ARM = "local"
@@ -119,7 +120,7 @@ class _Parts:
         self._view.doing("starting the local Realtime server")
         scenario = [] if self._plan.scenario is None else ["--scenario", str(self._plan.scenario)]
         child = await self._start("the local Realtime server", ["simulate", "--json", *scenario])
-        url = str(_object(child, await child.first_line(_READY_WITHIN_S))["url"])
+        url = str((await child.report(_READY_WITHIN_S))["url"])
         self._view.step("Realtime server", f"{url}, with real speech in and out")
         return child, url
 
@@ -136,12 +137,13 @@ class _Parts:
             "HTTP_PORT": "0",
             "REDIS_URL": redis_url,
             "MEDIA_RECORDINGS_DIR": str(self.recordings),
+            "DRAIN_S": "0",  # a demo that is told to stop does
         }
         variables = {PREFIX + name: value for name, value in settings.items()}
         child = await self._start(
             "the gateway", ["serve", "--json"], {**variables, _KEY_VARIABLE: _KEY}
         )
-        found = _object(child, await child.first_line(_READY_WITHIN_S))
+        found = await child.report(_READY_WITHIN_S)
         sip, http = str(found["sip"]), str(found["http"])
         self._view.step("Gateway", f"{sip}, metrics at {http}/metrics")
         return child, sip, http
@@ -149,6 +151,7 @@ class _Parts:
     def _arm(self, realtime_url: str) -> dict[str, str]:
         return {
             "dialect": self._plan.dialect,
+            "model": load_models().newest(self._plan.dialect),
             "url": realtime_url,
             "api_key_env": _KEY_VARIABLE,
         }
@@ -236,17 +239,6 @@ def _judge(
         caller_recording=parts.caller_recording,
         figures=figures,
     )
-
-
-def _object(child: Child, line: str) -> Mapping[str, object]:
-    """Read what a server says when it is ready."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise InfrastructureError(f"{child.name} did not say where it listens")
-    return found
 
 
 def _make_directory(path: Path) -> Path:

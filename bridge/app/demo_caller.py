@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bridge.app.demo_processes import Child
 from bridge.errors import InfrastructureError
+from bridge.processes.child import Child
 
 _REPORTED = (0, 1)
 """Exit codes of a caller that could call: all went well, or something expected did not happen."""

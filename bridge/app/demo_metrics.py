@@ -1,18 +1,10 @@
-"""Figures for the demo's summary from the gateway's `/metrics`: percentiles of its histograms.
+"""Figures for the demo's summary from the gateway's `/metrics`: percentiles of its histograms."""
 
-A histogram tells only between which bounds a value lies, so every figure is an upper bound.
-"""
-
-import asyncio
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-_TIMEOUT_S = 3.0
-_BUCKET = re.compile(r"^(\w+)_bucket\{([^}]*)\} (\S+)$", re.MULTILINE)
-_LABEL = re.compile(r'(\w+)="([^"]*)"')
+from bridge.processes.http import get
+from bridge.telemetry.scrape import Scrape
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,51 +25,16 @@ class Figures:
 async def fetch_figures(http_url: str) -> Figures:
     """Read a gateway's metrics; figures that can't be had are None, since none is essential."""
     try:
-        text = await _fetch(http_url)
+        scrape = Scrape.parse(await get(f"{http_url}/metrics"))
     except (OSError, TimeoutError):
         return Figures()
     added = "bridge_added_latency_seconds"
     return Figures(
-        percentile_bound_ms(text, added, 95, {"path": "uplink"}),
-        percentile_bound_ms(text, added, 95, {"path": "downlink"}),
-        percentile_bound_ms(text, "bridge_loop_lag_seconds", 99),
+        _ms(scrape.quantile_s(added, 0.95, path="uplink")),
+        _ms(scrape.quantile_s(added, 0.95, path="downlink")),
+        _ms(scrape.quantile_s("bridge_loop_lag_seconds", 0.99)),
     )
 
 
-def percentile_bound_ms(
-    text: str, name: str, percent: int, labels: Mapping[str, str] | None = None
-) -> float | None:
-    """Return the bound of the bucket that a percentile lies in.
-
-    Args:
-        text: Prometheus text exposition.
-        name: of a histogram in seconds, without ``_bucket``.
-        percent: 1 to 100.
-        labels: that its series must have; there should be one such series.
-
-    Returns:
-        Milliseconds, infinite beyond the last bound; None without samples.
-    """
-    wanted = set((labels or {}).items())
-    buckets: list[tuple[float, float]] = []
-    for found in _BUCKET.finditer(text):
-        given = dict(_LABEL.findall(found[2]))
-        if found[1] == name and wanted <= given.items():
-            buckets.append((float(given["le"]), float(found[3])))
-    count = max((below for _, below in buckets), default=0.0)
-    if not count:
-        return None
-    rank = math.ceil(count * percent / 100)
-    return min(bound for bound, below in buckets if below >= rank) * 1000
-
-
-async def _fetch(http_url: str) -> str:
-    # Three lines of HTTP/1.0 instead of a client: only the console may import aiohttp.
-    address = urlsplit(http_url)
-    async with asyncio.timeout(_TIMEOUT_S):
-        reader, writer = await asyncio.open_connection(address.hostname, address.port)
-        try:
-            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
-            return (await reader.read()).decode(errors="replace")
-        finally:
-            writer.close()
+def _ms(bound_s: float) -> float | None:
+    return None if math.isnan(bound_s) else bound_s * 1000

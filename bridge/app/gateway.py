@@ -1,7 +1,8 @@
 """The gateway: everything wired together, from the SIP port to Redis, in one loop.
 
-Start order: Redis, arms, SIP, HTTP. Stop order: no new calls, every call ends in order (BYE,
-session closed, Redis told), then HTTP, Redis and PJSIP go.
+Start order: SIP, Redis, arms, HTTP. Drained, it takes no new calls and waits for those that go on.
+Stop order: no new calls, every call ends in order (BYE, session closed, Redis told), then HTTP,
+Redis and PJSIP go.
 """
 
 import asyncio
@@ -16,7 +17,10 @@ from pathlib import Path
 import structlog
 
 from bridge.app.arms import make_arms, make_route, today_of, warn_of_dropped_fields
+from bridge.app.capacity import measure_max_calls
+from bridge.app.counting import Counts
 from bridge.app.garbage import collect_garbage_in_loop
+from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
 from bridge.app.preflight import check_arms_answer
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
@@ -40,7 +44,6 @@ from bridge.tools.webhook import WebhookClient
 log = structlog.get_logger(__name__)
 
 _BYE_TIMEOUT_S = 2.0
-_COUNT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +109,12 @@ class Gateway:
             refusal=self._refusal,
             media_ports=settings.media.ports,
         )
+        self._intake = Intake(lambda: len(self._endpoint.legs))
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
         self._store: CallStore | None = None
         self._services: Services | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
-        self._max_calls = 0
-        self._stopping = False
 
     async def start(self, *, preflight: bool = True) -> Addresses:
         """Bring everything up; what had come up goes down again if something fails.
@@ -131,10 +133,12 @@ class Gateway:
     async def _start(self, preflight: bool) -> Addresses:
         settings = self._settings
         _check_writable(settings.media.recordings_dir)
+        wanted = settings.sip.max_calls
+        most = measure_max_calls(settings.media) if wanted == "auto" else wanted
         self._endpoint.start()
-        log.info("pjsip_started", **dataclasses.asdict(self._endpoint.info))
-        limit = self._endpoint.info.call_limit
-        self._max_calls = min(settings.sip.max_calls or limit, limit)
+        log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
+        self._intake.limit = min(most, self._endpoint.info.call_limit)
+        log.debug("calls_limited", limit=self._intake.limit, wanted=wanted, most=most)
         node = settings.node or _node_name(self._endpoint.port)
         store = CallStore(settings.redis, self._redis_url, node, clock=self._clock)
         await store.open()
@@ -166,7 +170,7 @@ class Gateway:
             webhooks=self._webhooks,
         )
         self._publish()
-        store.report_node(capacity=self._max_calls, draining=False)
+        self._report_node()
         period_ns = settings.media.tick_ms * NS_PER_MS
         self._ticker = Ticker(
             lambda: self._tick(pump),
@@ -178,19 +182,30 @@ class Gateway:
         http_port = await self._http.start()
         self._background = [
             asyncio.create_task(collect_garbage_in_loop(), name="garbage"),
-            asyncio.create_task(self._keep_counting(pump, store), name="counts"),
+            asyncio.create_task(self._counts(pump, store).keep_publishing(), name="counts"),
         ]
         self._ticker.start()
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
             http=f"http://{settings.http.host}:{http_port}",
             node=node,
-            max_calls=self._max_calls,
+            max_calls=self._intake.limit,
         )
+
+    async def drain(self) -> None:
+        """Take no new calls, and wait until the last one has ended or `drain_s` has passed."""
+        self._intake.close(DRAINING)
+        self._report_node()
+        if not self.calls:
+            return
+        log.info("draining", calls=len(self.calls))
+        await asyncio.wait(self.calls.values(), timeout=self._settings.drain_s)
+        if self.calls:
+            log.warning("drain_deadline_passed", calls=len(self.calls))
 
     async def stop(self) -> None:
         """End every call in order and take everything down; safe to call twice."""
-        self._stopping = True
+        self._intake.close(SHUTTING_DOWN)
         for runner in list(self.calls):
             runner.shut_down()
         if self.calls:
@@ -215,25 +230,31 @@ class Gateway:
 
     def not_ready(self) -> Sequence[str]:
         """Return why this gateway should get no calls."""
-        reasons = []
-        if self._stopping:
-            reasons.append("shutting down")
+        closed = self._intake.closed()
+        reasons = [] if closed is None else [closed.told]
         if self._store is None or not self._store.stats.connected:
             reasons.append("Redis is away")
-        if self._max_calls and len(self._endpoint.legs) >= self._max_calls:
-            reasons.append("at capacity")
         return reasons
 
-    def _refusal(self) -> str | None:
-        if self._stopping:
-            reason, phrase = "shutdown", "Shutting Down"
-        elif len(self._endpoint.legs) >= self._max_calls:
-            reason, phrase = "at_capacity", "At Capacity"
-        else:
+    def _refusal(self, method: str) -> str | None:
+        """Tell the door. Redis being away is no reason: calls don't need it, all nodes share it."""
+        closed = self._intake.closed()
+        if closed is None:
             return None
-        self.metrics.calls.refused(outcome=Outcome.REJECTED_BUSY, reason=reason, fault=Fault.BRIDGE)
-        log.warning("call_refused", reason=reason)
-        return phrase
+        if method == "INVITE":
+            self.metrics.calls.refused(
+                outcome=Outcome.REJECTED_BUSY, reason=closed.label, fault=Fault.BRIDGE
+            )
+            log.warning("call_refused", reason=closed.label)
+        return closed.phrase
+
+    def _report_node(self) -> None:
+        if self._store is not None:
+            self._store.report_node(capacity=self._intake.limit, draining=self._intake.draining)
+
+    def _counts(self, pump: Pump, store: CallStore) -> Counts:
+        ping_interval_s = self._settings.session.ping_interval_s
+        return Counts(self.metrics, pump, store, self.calls.keys(), ping_interval_s=ping_interval_s)
 
     def _take_call(self, leg: Leg) -> None:
         dialplan = match(self._dialplans, leg.called)
@@ -265,27 +286,13 @@ class Gateway:
         self.lag.add(lag_ns)
         self.metrics.loop_lag(lag_ns)
 
-    async def _keep_counting(self, pump: Pump, store: CallStore) -> None:
-        """Publish, for ever, what pump and store only count; cancel to end."""
-        overruns = dropped = 0
-        while True:
-            await asyncio.sleep(_COUNT_EVERY_S)
-            if pump.stats.overruns > overruns:
-                log.warning("caller_audio_lost", overruns=pump.stats.overruns - overruns)
-            self.metrics.media.overrun(pump.stats.overruns - overruns)
-            overruns = pump.stats.overruns
-            stats = store.stats
-            self.metrics.store.set_pending(stats.pending)
-            self.metrics.store.dropped(stats.dropped - dropped)
-            dropped = stats.dropped
-
     def _publish(self) -> None:
         for name, arm in self._arms.items():
             for choice in arm.choices:
                 endpoint, dialect = choice.endpoint, arm.dialect.name
                 self.metrics.set_arm(name, dialect=dialect, url=endpoint.url, model=endpoint.model)
         self.metrics.config_loaded(self._clock.wall_ns())
-        self.metrics.calls.set_limit(self._max_calls)
+        self.metrics.calls.set_limit(self._intake.limit)
 
 
 def _check_writable(directory: Path) -> None:

@@ -14,6 +14,7 @@ _COMMANDS = {
     "serve": ("bridge.cli.serve", "serve", "Run the gateway."),
     "simulate": ("bridge.cli.simulate", "simulate", "Run the local Realtime server alone."),
     "call": ("bridge.cli.call", "call", "Dial, speak, listen and record: a softphone."),
+    "bench": ("bridge.cli.bench", "bench", "Measure the gateway under many calls."),
     "calls": ("bridge.cli.calls", "calls", "List, show and follow calls."),
     "check": ("bridge.cli.check", "check", "Validate settings, dialplans, scenarios, scripts."),
     "pjsip": ("bridge.cli.pjsip", "pjsip", "Say what the loaded PJSIP can do."),

@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import uvloop
 
 T = TypeVar("T")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
@@ -18,15 +20,43 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 async def until_told_to_stop() -> str:
     """Wait for SIGINT or SIGTERM; return its name. A second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[str] = loop.create_future()
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    def stop(name: signal.Signals) -> None:
+    def stop(number: signal.Signals) -> None:
         if not told.done():
-            told.set_result(name.name)
-        for each in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(each)
+            told.set_result(number.name)
+        _let_signals_end_us()
 
-    for each in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(each, stop, each)
+    _on_signals(stop)
     return await told
+
+
+class StopSignals:
+    """What a process that drains is told, from its making on.
+
+    SIGTERM asks it to drain; SIGINT, or a second signal, to stop. One more ends it at once.
+
+    Attributes:
+        told: a signal came; ``at_once``: and it is not to drain.
+    """
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+        self.at_once = asyncio.Event()
+        _on_signals(self._take)
+
+    def _take(self, number: signal.Signals) -> None:
+        if number is signal.SIGINT or self.told.is_set():
+            self.at_once.set()
+            _let_signals_end_us()
+        self.told.set()
+
+
+def _on_signals(take: Callable[[signal.Signals], None]) -> None:
+    for each in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(each, take, each)
+
+
+def _let_signals_end_us() -> None:
+    for each in _SIGNALS:
+        asyncio.get_running_loop().remove_signal_handler(each)

@@ -13,7 +13,7 @@ import click
 from bridge.app.arms import resolve_keys, resolve_tool_secrets
 from bridge.app.gateway import Addresses, Gateway
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import run, until_told_to_stop
+from bridge.cli.running import StopSignals, run
 from bridge.clock import SystemClock
 from bridge.config.loading import load_settings
 from bridge.routing.matching import check_arms, load_dialplans
@@ -32,6 +32,9 @@ from bridge.telemetry.logs import configure
 @exits_cleanly
 def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
     """Run the gateway until SIGINT or SIGTERM.
+
+    SIGTERM drains it: no new calls, and the end comes with the last call or after `drain_s`.
+    SIGINT (Ctrl-C), or a second SIGTERM, ends the calls in order now; one more ends the process.
 
     Settings come from a YAML file and from BRIDGE_* variables: BRIDGE_SIP_PORT,
     BRIDGE_DIALPLANS_DIR, BRIDGE_REDIS_URL, ... Without a Redis URL it starts a private one.
@@ -64,7 +67,8 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
 
 
 async def _serve(gateway: Gateway, *, preflight: bool, as_json: bool) -> None:
-    told = asyncio.create_task(until_told_to_stop(), name="signals")
+    signals = StopSignals()
+    told = asyncio.create_task(signals.told.wait(), name="signals")
     starting = asyncio.create_task(gateway.start(preflight=preflight), name="start")
     try:
         await asyncio.wait({told, starting}, return_when=asyncio.FIRST_COMPLETED)
@@ -72,11 +76,24 @@ async def _serve(gateway: Gateway, *, preflight: bool, as_json: bool) -> None:
             return
         _announce(await starting, as_json=as_json)
         await told
+        await _drain(gateway, signals)
     finally:
         told.cancel()
         starting.cancel()  # a start that is cut short takes down what had come up
         await asyncio.gather(told, starting, return_exceptions=True)
         await gateway.stop()
+
+
+async def _drain(gateway: Gateway, signals: StopSignals) -> None:
+    """Drain the gateway until that is done or cut short."""
+    if signals.at_once.is_set():
+        return
+    draining = asyncio.create_task(gateway.drain(), name="drain")
+    cut_short = asyncio.create_task(signals.at_once.wait(), name="cut-short")
+    await asyncio.wait({draining, cut_short}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, cut_short):
+        task.cancel()
+    await asyncio.gather(draining, cut_short, return_exceptions=True)
 
 
 def _announce(addresses: Addresses, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -69,7 +70,8 @@ def resolve_key(arm: ArmSettings, environ: Mapping[str, str]) -> str | None:
             raise ConfigError(
                 f"the environment variable {arm.api_key_env} is not set, and an arm's api_key_env"
                 " names it",
-                remedy=f"export {arm.api_key_env} with the API key of {arm.url}",
+                # Not the whole URL: its query may hold a key, too.
+                remedy=f"export {arm.api_key_env} with the API key of {urlsplit(arm.url).hostname}",
             )
         return key
     if arm.api_key_file is not None:

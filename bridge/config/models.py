@@ -82,6 +82,7 @@ class ModelTable(_Part):
         binding_hosts: servers that the dates are about; elsewhere they only make a warning.
         removed_dialects: dialect -> first day without it.
         voices: sets of voices by name; each one's first is the default.
+        models: of each dialect, the newest first.
     """
 
     last_checked: date
@@ -102,6 +103,17 @@ class ModelTable(_Part):
     def find(self, name: str) -> Model | None:
         """Return a model, also by a snapshot's name; None if the table lacks it."""
         return self.models.get(name) or self.models.get(_SNAPSHOT.sub("", name))
+
+    def newest(self, dialect: str) -> str:
+        """Return the model that a dialect's conversations have by default.
+
+        Raises:
+            ConfigError: none speaks it.
+        """
+        for name, model in self.models.items():  # newest first, as in the file
+            if dialect in model.dialects and model.kind == "conversation":
+                return name
+        raise ConfigError(f"no model speaks the {dialect} dialect", remedy="choose another dialect")
 
     def voices_of(self, name: str) -> tuple[str, ...]:
         """Return a model's voices, the default first; empty where nothing is known of them."""

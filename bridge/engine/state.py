@@ -30,6 +30,7 @@ from bridge.realtime.commands import Command
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.recovery import Budget
+from bridge.realtime.seen import SeenEvents
 from bridge.realtime.session_config import ResponseConfig
 
 Effects = Iterator[Effect]
@@ -136,10 +137,12 @@ class SessionState:
 
     Attributes:
         turn_open: the service heard the caller speak, and has not committed that turn.
+        seen: events that came already: a repeated one is none.
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_clock: marks of the agent turn that was not heard yet.
     """
 
+    seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
     caller_speaking: bool = False
     turn_open: bool = False

@@ -8,10 +8,15 @@ import enum
 from collections import deque
 from dataclasses import dataclass, field
 
+from bridge.clock import NS_PER_MS
 from bridge.realtime.ids import ItemId
 
 REMEMBERED_TURNS = 8
 """Turns whose words are awaited; a transcript comes within seconds of its turn."""
+
+
+TOLD_LATE_NS = 1_500 * NS_PER_MS
+"""A service that heard speech says so well within this time of its end, a slow network included."""
 
 
 class OverAgent(enum.Enum):
@@ -30,6 +35,7 @@ class CallerSound:
         long: it has lasted the minimum that stops the agent.
         over_agent: the agent had the floor when it began.
         stopped_agent: it did stop the agent.
+        ended_ns, ended_long: of the sound before.
         turn_heard: a sound was heard since the service's turn began.
         turn_long: a long one was.
         unexplained: the agent was stopped, and no turn of the caller's has come of it yet.
@@ -41,6 +47,8 @@ class CallerSound:
     long: bool = False
     over_agent: bool = False
     stopped_agent: bool = False
+    ended_ns: int | None = None
+    ended_long: bool = False
     turn_heard: bool = False
     turn_long: bool = False
     unexplained: bool = False
@@ -58,14 +66,17 @@ class CallerSound:
         self.long = self.stopped_agent = False
         self.turn_heard = True
 
-    def end(self) -> None:
+    def end(self, now_ns: int) -> None:
         """Note that it is over."""
+        self.ended_ns, self.ended_long = now_ns, self.long
         self.since_ns = None
         self.long = self.over_agent = self.stopped_agent = False
 
-    def begin_turn(self) -> None:
-        """Note that the service hears the caller speak."""
-        self.turn_heard, self.turn_long = self.heard, self.long
+    def begin_turn(self, now_ns: int) -> None:
+        """Note that the service hears the caller speak: now, or a little while ago."""
+        told_late = self.ended_ns is not None and now_ns - self.ended_ns <= TOLD_LATE_NS
+        self.turn_heard = self.heard or told_late
+        self.turn_long = self.long or (told_late and self.ended_long)
 
     def await_words(self, item_id: ItemId, done: OverAgent) -> None:
         """Remember a turn until its words are known."""

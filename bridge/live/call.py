@@ -10,6 +10,7 @@ import contextvars
 import random
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path as FilePath
 from typing import Any
 
 import structlog
@@ -67,6 +68,9 @@ from bridge.telephony.lines import Line, Sound, Sounds
 from bridge.telephony.recorder import Recorder
 
 log = structlog.get_logger(__name__)
+
+DISK_WITHIN_S = 10.0
+"""For recording and record; a disk that hangs must not keep the call, and with it the gateway."""
 
 _FRAME_MS = 20
 """RTP brings audio in pieces of this length (ptime)."""
@@ -143,6 +147,11 @@ class CallRunner:
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """The last ping of the call's session; None before the first pong."""
+        return self._upstream.round_trip_ms
 
     async def run(self) -> CallSummary:
         """Run the call to its end and to the end of all that it holds."""
@@ -331,11 +340,18 @@ class CallRunner:
             self._let_line_go(self._line.row)
         await self._tools.aclose()
         await self._upstream.aclose()
+        directory = self._services.recordings_dir
+        try:
+            async with asyncio.timeout(DISK_WITHIN_S):
+                await self._write(directory)
+        except TimeoutError:
+            log.error("record_not_written", directory=str(directory), error="the disk hangs")
+        except OSError as error:
+            log.error("record_not_written", directory=str(directory), error=error.strerror)
+
+    async def _write(self, directory: FilePath) -> None:
+        """Put recording and record on the disk; what hangs there is left to its thread."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
             self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
-        directory = self._services.recordings_dir
-        try:
-            await asyncio.to_thread(self.record.write, directory)
-        except OSError as error:
-            log.error("record_not_written", directory=str(directory), error=error.strerror)
+        await asyncio.to_thread(self.record.write, directory)

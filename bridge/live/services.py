@@ -11,7 +11,7 @@ from bridge.live.phrases import Phrases
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.routing.models import Dialplan
-from bridge.routing.session import NO_SECRETS, session_config
+from bridge.routing.session import session_config
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource
 from bridge.store.calls import CallStore
@@ -60,7 +60,7 @@ class Route:
     dialplan: Dialplan
     arm: Arm
     choices: tuple[Choice, ...]
-    secrets: Mapping[str, str] = field(default_factory=lambda: NO_SECRETS, repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def config(self, choice: Choice) -> SessionConfig:
         """Return the session settings with which a choice is opened."""

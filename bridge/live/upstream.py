@@ -111,6 +111,12 @@ class Upstream:
         self._spare_opening: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
+    @property
+    def round_trip_ms(self) -> float | None:
+        """The present session's last ping; None without a session or before its first pong."""
+        session = None if self._link is None else self._link.session
+        return None if session is None else session.round_trip_ms
+
     def open(self, order: OpenSession) -> None:
         """Open a session in the place of the present one; the listener is told how it went."""
         self._drop_present()

@@ -5,7 +5,6 @@ with the commands that were sent; both may come twice, and transcripts at any ti
 item. An agent's item is cut to what the caller heard of it. Holds transcripts: never log it.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -37,12 +36,10 @@ from bridge.realtime.items import (
     PartKind,
     Role,
 )
+from bridge.realtime.seen import SeenEvents
 
 NOT_TRANSCRIBED = "[not transcribed]"
 """Stands for what the caller said in an item whose transcript never came."""
-
-_RECENT_EVENTS = 128
-"""Event ids remembered, to tell a repeated delta from the next one."""
 
 _LABELS: Mapping[Role, str] = {Role.USER: "Caller", Role.ASSISTANT: "You", Role.SYSTEM: "Note"}
 _TEXT_KINDS: Mapping[Role, PartKind] = {
@@ -114,7 +111,7 @@ class ConversationLog:
         self._entries: dict[_Key, _Said | _Called] = {}
         self._session = 0
         self._notes = 0
-        self._recent: deque[str] = deque(maxlen=_RECENT_EVENTS)
+        self._seen = SeenEvents()
         self._response_open = False
         self._caller_speaks = False
         self.forgotten = 0
@@ -188,7 +185,7 @@ class ConversationLog:
         left unfinished stays owed until one is done.
         """
         self._session += 1
-        self._recent.clear()
+        self._seen = SeenEvents()
         self._caller_speaks = False
 
     def items(self) -> tuple[Item, ...]:
@@ -257,13 +254,6 @@ class ConversationLog:
             del self._entries[next(iter(self._entries))]
             self.forgotten += 1
 
-    def _is_repeated(self, event_id: str | None) -> bool:
-        if event_id is None:
-            return False
-        known = event_id in self._recent
-        self._recent.append(event_id)
-        return known
-
     def _on_speech_started(self, event: SpeechStarted) -> None:
         # A repeated one may come after the commit of its own turn.
         if (self._session, event.item_id) not in self._entries:
@@ -283,7 +273,7 @@ class ConversationLog:
         said.texts[event.content_index] = event.transcript.strip()[: self._max_chars]
 
     def _on_response_created(self, event: ResponseCreated) -> None:
-        if not self._is_repeated(event.event_id):
+        if not self._seen.repeated(event.event_id):
             self._response_open = True
 
     def _on_item_added(self, event: OutputItemAdded) -> None:
@@ -298,7 +288,7 @@ class ConversationLog:
 
     def _on_delta(self, event: TranscriptDelta) -> None:
         said = self._open_item(event.item_id)
-        repeated = self._is_repeated(event.event_id)
+        repeated = self._seen.repeated(event.event_id)
         if said is not None and not repeated and event.content_index not in said.complete:
             text = said.texts.get(event.content_index, "") + event.delta
             said.texts[event.content_index] = text[: self._max_chars]
@@ -315,7 +305,7 @@ class ConversationLog:
         return None if said.cut and said.texts else said
 
     def _on_response_done(self, event: ResponseDone) -> None:
-        if self._is_repeated(event.event_id):
+        if self._seen.repeated(event.event_id):
             return
         self._response_open = False
         if event.status is ResponseStatus.COMPLETED:

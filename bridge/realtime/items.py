@@ -108,6 +108,7 @@ class McpCall(OpaqueItem):
 
     Attributes:
         error_type: ``protocol_error``, ``tool_execution_error``, ``http_error``, or None.
+        approval_request_id: the request by which we were asked for it, if we were.
     """
 
     server_label: str
@@ -115,6 +116,7 @@ class McpCall(OpaqueItem):
     arguments: str
     output: str | None = None
     error_type: str | None = None
+    approval_request_id: ItemId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,7 @@ def _read_opaque(obj: WireObject) -> OpaqueItem:
 _read_names = each(lambda tool: require_str(tool, "name"))
 _no_names: tuple[str, ...] = ()
 _read_tool_names = default_to(_no_names, _read_names)
+_optional_item_id = optional(lambda obj, key: ItemId(require_str(obj, key)))
 _read_error_type = optional(nested(lambda error: require_str(error, "type")))
 
 
@@ -154,6 +155,7 @@ def _read_mcp_call(obj: WireObject) -> McpCall:
         arguments=require_str(obj, "arguments"),
         output=optional_str(obj, "output"),
         error_type=_read_error_type(obj, "error"),
+        approval_request_id=_optional_item_id(obj, "approval_request_id"),
     )
 
 

@@ -18,6 +18,7 @@ from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message, Par
 from bridge.realtime.session_config import AudioFormat
 from bridge.simulator.conversation import Conversation
 from bridge.simulator.formats import encode_speech
+from bridge.simulator.mcp import McpUse
 from bridge.simulator.scenario import Rule, Scenario
 from bridge.speech.recognition import Recognizer
 from bridge.speech.synthesis import Synthesizer
@@ -37,10 +38,14 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a response consists of: something said, a tool called, or one after the other."""
+    """What a response consists of: something said, a tool called, or one after the other.
+
+    A tool of an MCP server is called within the response, and what is said after it is part of it.
+    """
 
     say: str | None = None
     tool: ToolUse | None = None
+    mcp: McpUse | None = None
 
 
 class Agent:
@@ -126,10 +131,15 @@ class Agent:
                 return Reply(self.scenario.fallback if spoke else self.scenario.greeting)
 
     def _follow(self, rule: Rule, tools: Sequence[str]) -> Reply:
-        if rule.tool is None:
+        if rule.called is None:
             return Reply(rule.say)
-        if rule.tool.name not in tools:
+        if rule.called.offered_as not in tools:
             return Reply(rule.without_tool or rule.say or self.scenario.fallback)
+        if rule.mcp is not None:
+            then = _fill(rule.then, rule.mcp.output) if rule.then is not None else None
+            return Reply(rule.say, mcp=McpUse.of(rule.mcp, then, rule.without_tool))
+        if rule.tool is None:
+            raise AssertionError("what is called is a tool of the client's or of an MCP server's")
         return Reply(rule.say, ToolUse(rule.tool.name, json.dumps(rule.tool.arguments)))
 
     def _after_tool(self, call: FunctionCall | None, output: str) -> str | None:

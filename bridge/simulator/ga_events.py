@@ -3,6 +3,7 @@
 from bridge.realtime import events as e
 from bridge.realtime.items import PartKind
 from bridge.realtime.session_config import AudioFormat, ResponseConfig
+from bridge.simulator.mcp_events import McpEvent, write_mcp_event
 from bridge.simulator.server_events import (
     TOKEN_LIMIT,
     SessionState,
@@ -43,6 +44,8 @@ def write_event(event: e.ServerEvent, state: SessionState) -> list[WireObject]:
     """
     if isinstance(event, SharedEvent):
         return [write_shared(event, GA)]
+    if isinstance(event, McpEvent):
+        return [write_mcp_event(event)]
     match event:
         case e.SessionCreated():
             return [{"type": "session.created", "session": state.session}]

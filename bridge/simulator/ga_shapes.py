@@ -1,8 +1,8 @@
 """Client events of the GA dialect where they are its own (`protocol.md` sections 2, 4, 5 and 6)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from bridge.simulator.shapes import (
     EventShape,
@@ -109,11 +109,49 @@ class Audio(Shape):
     output: AudioOutput = AudioOutput()
 
 
-class McpShape(Passed):
-    """A tool server; taken, and never called by this simulator."""
+class McpToolFilter(Shape):
+    """Some of an MCP server's tools."""
+
+    tool_names: list[str] | None = None
+    read_only: bool | None = None
+
+
+class McpApprovalFilter(Shape):
+    """``require_approval`` tool by tool."""
+
+    always: McpToolFilter | None = None
+    never: McpToolFilter | None = None
+
+
+class McpShape(Shape):
+    """A tool server, called by the service itself (`protocol.md` section 4)."""
 
     type: Literal["mcp"]
     server_label: str
+    server_url: str | None = None
+    connector_id: str | None = None
+    tunnel_id: str | None = None
+    authorization: str | None = None
+    headers: dict[str, str] | None = None
+    allowed_tools: list[str] | McpToolFilter | None = None
+    require_approval: Literal["always", "never"] | McpApprovalFilter | None = None
+    server_description: str | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[Literal["direct", "programmatic"]] | None = None
+
+    @model_validator(mode="after")
+    def _says_each_thing_once(self) -> Self:
+        places = (self.server_url, self.connector_id, self.tunnel_id)
+        if sum(place is not None for place in places) != 1:
+            raise ValueError("exactly one of server_url, connector_id and tunnel_id is needed")
+        names = {name.lower() for name in self.headers or {}}
+        if self.authorization is not None and "authorization" in names:
+            raise ValueError("authorization and headers.Authorization exclude each other")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {key: value for key, value in dump(self).items() if value is not None}
 
 
 ToolShape = Annotated[FunctionShape | McpShape, Field(discriminator="type")]
@@ -218,11 +256,22 @@ class MessageShape(MessageBase):
     content: list[PartShape]
 
 
+class ApprovalShape(Shape):
+    """The client's answer to an MCP server's request: the one MCP item that it creates."""
+
+    type: Literal["mcp_approval_response"]
+    id: str
+    approval_request_id: str
+    approve: bool
+    reason: str | None = None
+
+
 ItemShape = Annotated[
-    MessageShape | FunctionCallShape | FunctionOutputShape, Field(discriminator="type")
+    MessageShape | FunctionCallShape | FunctionOutputShape | ApprovalShape,
+    Field(discriminator="type"),
 ]
 InputItemShape = Annotated[
-    MessageShape | FunctionCallShape | FunctionOutputShape | ReferenceShape,
+    MessageShape | FunctionCallShape | FunctionOutputShape | ApprovalShape | ReferenceShape,
     Field(discriminator="type"),
 ]
 

@@ -10,7 +10,8 @@ from typing import Self
 
 from bridge.realtime import commands as c
 from bridge.realtime import events as e
-from bridge.realtime.items import Item, Part, PartKind, Role
+from bridge.realtime.ids import ItemId
+from bridge.realtime.items import Item, McpApproval, Part, PartKind, Role
 from bridge.realtime.session_config import (
     AudioFormat,
     FunctionTool,
@@ -175,7 +176,7 @@ def _tools_of(tools: Sequence[shapes.FunctionShape | ga.McpShape]) -> tuple[Tool
     return tuple(
         FunctionTool(each.name, each.description or "", each.parameters)
         if isinstance(each, shapes.FunctionShape)
-        else McpTool(each.server_label)
+        else McpTool(each.server_label, each.model_dump(exclude={"type", "server_label"}))
         for each in tools
     )
 
@@ -222,6 +223,13 @@ def _read_input(items: Sequence[ga.InputItemShape] | None) -> tuple[Item, ...] |
 
 
 def _read_item(shape: ga.InputItemShape, param: str) -> Item:
+    if isinstance(shape, ga.ApprovalShape):
+        return McpApproval(
+            item_id=ItemId(shape.id),
+            approval_request_id=ItemId(shape.approval_request_id),
+            approve=shape.approve,
+            reason=shape.reason,
+        )
     if not isinstance(shape, ga.MessageShape):
         return reading.read_plain_item(shape)
     content = [(part.type, _read_part(part)) for part in shape.content]

@@ -31,7 +31,16 @@ from bridge.realtime.events import (
     Usage,
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
-from bridge.realtime.items import FunctionCall, Item, ItemStatus, Message, Part, PartKind, Role
+from bridge.realtime.items import (
+    FunctionCall,
+    Item,
+    ItemStatus,
+    McpCall,
+    Message,
+    Part,
+    PartKind,
+    Role,
+)
 from bridge.realtime.session_config import AudioFormat
 from bridge.simulator.agent import ToolUse
 from bridge.simulator.conversation import (
@@ -63,7 +72,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """The message item that is being generated; ``events`` close its content part."""
+    """The message item that is being generated."""
 
     item_id: ItemId
     kind: PartKind
@@ -75,7 +84,7 @@ class _Open:
         return join(self.words)
 
 
-class _At(TypedDict):
+class At(TypedDict):
     """Where in the response something happens."""
 
     response_id: ResponseId
@@ -108,7 +117,7 @@ class Generation:
         self._cached = cached
         self._metadata = dict(metadata)
         self._output: list[Item] = []
-        self._open: _Open | FunctionCall | None = None
+        self._open: _Open | FunctionCall | McpCall | None = None
         self._written = Tokens()
         self._audio_ms = 0.0
 
@@ -137,13 +146,13 @@ class Generation:
         for word in spread(text, 0.0):
             opened = self._opened()
             self._open = replace(opened, words=(*opened.words, word))
-            delta = TextDelta(**self._at(opened.item_id), delta=word.text)
+            delta = TextDelta(**self.at(opened.item_id), delta=word.text)
             yield Step((delta,), _TEXT_WORD_MS / self._pacing.speedup)
         yield Step(tuple(self._close_message(ItemStatus.COMPLETED)))
 
     def call(self, use: ToolUse) -> Iterator[Step]:
         """Generate a tool call, its arguments streamed."""
-        place = self._at(ItemId(new_name("item")))
+        place = self.at(ItemId(new_name("item")))
         call = FunctionCall(
             call_id=ToolCallId(new_name("call")),
             name=use.name,
@@ -151,17 +160,15 @@ class Generation:
             item_id=place["item_id"],
             status=ItemStatus.IN_PROGRESS,
         )
-        self._open = call
-        yield Step(tuple(self._enter(call)))
-        for start in range(0, len(use.arguments), _ARGUMENT_CHARACTERS_PER_DELTA):
-            piece = use.arguments[start : start + _ARGUMENT_CHARACTERS_PER_DELTA]
+        yield Step(tuple(self.enter(call)))
+        for piece in in_pieces(use.arguments):
             yield Step((FunctionArgumentsDelta(**place, call_id=call.call_id, delta=piece),))
         done = replace(call, arguments=use.arguments, status=ItemStatus.COMPLETED)
         said = FunctionArgumentsDone(
             **place, call_id=call.call_id, arguments=use.arguments, name=use.name
         )
-        self._count(text_tokens(use.arguments))
-        yield Step((said, *self._leave(done)))
+        self.count(text_tokens(use.arguments))
+        yield Step((said, *self.leave(done)))
 
     def finish(self) -> ServerEvent:
         """End the response as completed."""
@@ -188,7 +195,9 @@ class Generation:
                 events.extend(self._close_message(ItemStatus.INCOMPLETE))
             case FunctionCall() as call:
                 # Half of its arguments are no JSON: it leaves without any.
-                events.extend(self._leave(replace(call, status=ItemStatus.INCOMPLETE)))
+                events.extend(self.leave(replace(call, status=ItemStatus.INCOMPLETE)))
+            case McpCall() as mcp_call:
+                events.extend(self.leave(mcp_call))
             case None:
                 pass
         events.append(self._end(ResponseStatus.CANCELLED, reason))
@@ -197,51 +206,65 @@ class Generation:
     def _open_message(self, kind: PartKind) -> Iterator[ServerEvent]:
         opened = _Open(ItemId(new_name("item")), kind)
         self._open = opened
-        yield from self._enter(self._message(ItemStatus.IN_PROGRESS))
-        yield ContentPartAdded(**self._at(opened.item_id), part=Part(kind, ""))
+        yield from self.enter(self._message(ItemStatus.IN_PROGRESS))
+        yield ContentPartAdded(**self.at(opened.item_id), part=Part(kind, ""))
 
     def _speak_on(
         self, words: tuple[SpokenWord, ...], piece: bytes, upto_ms: float
     ) -> Iterator[ServerEvent]:
         """Yield the words that begin within this piece of audio, and the audio."""
         opened = self._opened()
-        place = self._at(opened.item_id)
+        place = self.at(opened.item_id)
         begun = 1 + sum(word.end_ms < upto_ms for word in words)
         self._open = replace(opened, words=words[:begun], audio_ms=upto_ms)
-        self._remember(self._message(ItemStatus.IN_PROGRESS))
+        self.hold(self._message(ItemStatus.IN_PROGRESS))
         for word in words[len(opened.words) : begun]:
             yield TranscriptDelta(**place, delta=word.text)
         yield AudioDelta(**place, audio=piece)
 
     def _close_message(self, status: ItemStatus) -> Iterator[ServerEvent]:
         opened = self._opened()
-        place = self._at(opened.item_id)
+        place = self.at(opened.item_id)
         if opened.kind is PartKind.OUTPUT_AUDIO:
             yield AudioDone(**place)
             yield TranscriptDone(**place, transcript=opened.text)
         else:
             yield TextDone(**place, text=opened.text)
         yield ContentPartDone(**place, part=Part(opened.kind, opened.text))
-        self._count(text_tokens(opened.text), spoken_tokens(opened.audio_ms))
+        self.count(text_tokens(opened.text), spoken_tokens(opened.audio_ms))
         self._audio_ms += opened.audio_ms
-        yield from self._leave(self._message(status))
+        yield from self.leave(self._message(status))
 
-    def _enter(self, item: Item) -> Iterator[ServerEvent]:
+    def enter(self, item: Item) -> Iterator[ServerEvent]:
+        """Begin an item of the output."""
+        if isinstance(item, FunctionCall | McpCall):
+            self._open = item
         item_id = _name_of(item)
         yield OutputItemAdded(self.response_id, len(self._output), item)
         if self._conversation is not None:
             yield ItemAdded(item, self._conversation.add(item_id, Entry(item)))
 
-    def _leave(self, item: Item) -> Iterator[ServerEvent]:
+    def put(self, item: Item) -> Iterator[ServerEvent]:
+        """Put an item into the conversation that is no part of the output."""
+        if self._conversation is not None:
+            before = self._conversation.add(_name_of(item), Entry(item))
+            yield ItemAdded(item, before)
+            yield ItemDone(item, before)
+
+    def leave(self, item: Item) -> Iterator[ServerEvent]:
+        """End the open item, as it stands now."""
         item_id = _name_of(item)
-        self._remember(item)
+        self.hold(item)
         self._open = None
         if self._conversation is not None and self._conversation.get(item_id) is not None:
             yield ItemDone(item, self._conversation.before(item_id))
         yield OutputItemDone(self.response_id, len(self._output), item)
         self._output.append(item)
 
-    def _remember(self, item: Item) -> None:
+    def hold(self, item: Item) -> None:
+        """Let the conversation have the open item as it stands now."""
+        if isinstance(item, FunctionCall | McpCall):
+            self._open = item
         if self._conversation is None:
             return
         entry = Entry(item)
@@ -261,10 +284,12 @@ class Generation:
             raise AssertionError("there is no open message")
         return self._open
 
-    def _at(self, item_id: ItemId) -> _At:
-        return _At(response_id=self.response_id, item_id=item_id, output_index=len(self._output))
+    def at(self, item_id: ItemId) -> At:
+        """Return where an item that begins now stands."""
+        return At(response_id=self.response_id, item_id=item_id, output_index=len(self._output))
 
-    def _count(self, text: int, audio: int = 0) -> None:
+    def count(self, text: int, audio: int = 0) -> None:
+        """Count tokens that were written."""
         self._written = Tokens(self._written.text + text, self._written.audio + audio)
 
     def _end(self, status: ResponseStatus, reason: str | None) -> ResponseDone:
@@ -285,6 +310,12 @@ class Generation:
             ),
             metadata=self._metadata,
         )
+
+
+def in_pieces(arguments: str) -> Iterator[str]:
+    """Cut a call's arguments as they are streamed."""
+    for start in range(0, len(arguments), _ARGUMENT_CHARACTERS_PER_DELTA):
+        yield arguments[start : start + _ARGUMENT_CHARACTERS_PER_DELTA]
 
 
 def _name_of(item: Item) -> ItemId:

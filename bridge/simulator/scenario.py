@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints,
 from bridge.config.settings import Name
 from bridge.config.yaml_source import load_yaml_model
 from bridge.simulator.faults import FaultSpec
+from bridge.simulator.mcp import McpCallSpec, McpServerSpec
 from bridge.speech.words import words_of
 
 _SCENARIOS = Path(__file__).parent / "scenarios"
@@ -36,6 +37,11 @@ class ToolCallSpec(_Model):
     name: ToolName
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @property
+    def offered_as(self) -> str:
+        """What a session calls it that offers it."""
+        return self.name
+
 
 class Rule(_Model):
     """One thing that callers say, and what the agent does then.
@@ -44,23 +50,33 @@ class Rule(_Model):
         hears: the sentences, any of which the rule answers.
         say: spoken answer; with ``tool``, spoken before the call, in the same response.
         tool: called if the session offers a tool of that name.
-        without_tool: spoken instead of all that where the session has no such tool; else ``say``.
+        mcp: called by the service itself, if the session names that MCP server.
+        without_tool: spoken instead of all that where the session has no such tool, else ``say``;
+            and after an MCP call that failed or was not approved.
         then: spoken once the tool has answered; ``{field}`` stands for a field of its JSON output.
     """
 
     hears: tuple[Sentence, ...] = Field(min_length=1)
     say: Sentence | None = None
     tool: ToolCallSpec | None = None
+    mcp: McpCallSpec | None = None
     then: Sentence | None = None
     without_tool: Sentence | None = None
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if self.say is None and self.tool is None:
-            raise ValueError("a rule needs say, tool, or both")
-        if self.tool is None and (self.then is not None or self.without_tool is not None):
+        if self.tool is not None and self.mcp is not None:
+            raise ValueError("a rule has tool or mcp, not both")
+        if self.say is None and self.called is None:
+            raise ValueError("a rule needs say, tool or mcp")
+        if self.called is None and (self.then is not None or self.without_tool is not None):
             raise ValueError("then and without_tool are for a rule with a tool, and it has none")
         return self
+
+    @property
+    def called(self) -> ToolCallSpec | McpCallSpec | None:
+        """The tool, whoever runs it."""
+        return self.tool or self.mcp
 
 
 class Pacing(_Model):
@@ -108,6 +124,7 @@ class Scenario(_Model):
         idle: said to a caller who stays silent for ``idle_timeout_ms``; else ``fallback``.
         pronunciations: word -> ARPABET, for words of ``hears`` that the dictionary lacks.
         keys: API keys that are taken; ``*`` stands for anything.
+        mcp_servers: what can be reached of the MCP servers that a session names.
         beta: whether the beta dialect is still there.
         faults: what goes wrong, from the start (:mod:`bridge.simulator.faults`).
     """
@@ -122,6 +139,7 @@ class Scenario(_Model):
     pronunciations: dict[str, str] = Field(default_factory=dict)
     pacing: Pacing = Pacing()
     keys: tuple[str, ...] = ("sk-sim*",)
+    mcp_servers: tuple[McpServerSpec, ...] = ()
     beta: BetaSwitch = "enabled"
     models: Models = Models()
     session: SessionLimit = SessionLimit()

@@ -16,12 +16,17 @@ from bridge.realtime.items import (
     FunctionCallOutput,
     Item,
     ItemStatus,
+    McpApproval,
+    McpApprovalRequest,
+    McpCall,
+    McpToolList,
     Message,
     OpaqueItem,
     Part,
     PartKind,
 )
 from bridge.realtime.session_config import ResponseConfig
+from bridge.simulator.mcp_events import write_mcp_item
 from bridge.simulator.wire import Identity, WireObject
 
 TOKEN_LIMIT = 1_000_000
@@ -203,6 +208,8 @@ def write_item(item: Item, spelling: Spelling) -> WireObject:
                 "output": item.output,
             }
             status = ItemStatus.COMPLETED
+        case McpToolList() | McpCall() | McpApprovalRequest() | McpApproval():
+            return write_mcp_item(item)
         case OpaqueItem():
             return {"id": item.item_id, "type": item.type}
         case _:

@@ -29,6 +29,8 @@ from bridge.realtime.events import (
     ItemDone,
     ItemRetrieved,
     ItemTruncated,
+    McpToolsListed,
+    Phase,
     ServerEvent,
     SessionCreated,
     SessionUpdated,
@@ -41,6 +43,7 @@ from bridge.realtime.items import (
     FunctionCallOutput,
     Item,
     ItemStatus,
+    McpApproval,
     Message,
     OpaqueItem,
     Part,
@@ -59,6 +62,8 @@ from bridge.simulator.conversation import Conversation, Entry, Tokens, count_tok
 from bridge.simulator.formats import decode_audio, rate_hz
 from bridge.simulator.generation import Generation, Step
 from bridge.simulator.listening import Idle, InputBuffer, Onset, Pause
+from bridge.simulator.mcp import McpServers, McpUse
+from bridge.simulator.mcp_call import McpCalling
 from bridge.simulator.names import new_name
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.refusal import Refused, refuse
@@ -111,10 +116,12 @@ class Session:
         self._hearing: dict[ItemId, asyncio.Task[None]] = {}
         self._speech_item: ItemId | None = None
         self._read_before = Tokens()
+        self._mcp = McpServers(agent.scenario.mcp_servers)
 
     def start(self) -> None:
         """Greet the client: ``session.created``, before anything else."""
         self._emit(SessionCreated(self._wire.info))
+        self._list_mcp_tools()
 
     def stop(self) -> None:
         """Cancel what is still running."""
@@ -196,11 +203,22 @@ class Session:
             self._input = self._input.successor(rate_hz(config.input_format), config.turn_detection)
             self._speech_item = None
         self._emit(SessionUpdated(self._wire.info))
+        self._list_mcp_tools()
+
+    def _list_mcp_tools(self) -> None:
+        for item in self._mcp.list_new(self._config.tools):
+            item_id = item.item_id or ItemId(new_name("mcpl"))
+            self._emit(McpToolsListed(item_id, Phase.IN_PROGRESS))
+            before = self._conversation.add(item_id, Entry(item))
+            self._emit(ItemAdded(item, before), ItemDone(item, before))
+            self._emit(McpToolsListed(item_id, Phase.COMPLETED if item.tools else Phase.FAILED))
 
     def _create_item(self, item: Item, previous: ItemId | None) -> None:
         item_id = item.item_id or ItemId(new_name("item"))
         if isinstance(item, FunctionCallOutput) and not self._conversation.call_of(item.call_id):
             raise refuse("invalid_value", "No function call has this call_id.", "item.call_id")
+        if isinstance(item, McpApproval):
+            self._mcp.take(item)
         named = replace(item, item_id=item_id)
         before = self._conversation.add(item_id, Entry(named), previous)
         self._emit(ItemAdded(named, before), ItemDone(named, before))
@@ -294,7 +312,7 @@ class Session:
         async def find() -> Reply:
             await self._heard(item_id)
             entry = self._conversation.get(item_id)
-            return self._agent.answer(entry.heard if entry else None, _tool_names(self._config))
+            return self._agent.answer(entry.heard if entry else None, self._tool_names())
 
         self._begin_unasked(find)
 
@@ -313,8 +331,7 @@ class Session:
         async def find() -> Reply:
             for item_id in tuple(self._hearing):
                 await self._heard(item_id)
-            names = _tool_names(self._config, config)
-            return self._agent.decide(context, config.instructions, names)
+            return self._agent.decide(context, config.instructions, self._tool_names(config))
 
         self._begin(find, config)
 
@@ -386,6 +403,31 @@ class Session:
         if reply.tool is not None:
             for step in generation.call(reply.tool):
                 yield step
+        if reply.mcp is not None:
+            calling = McpCalling(generation, reply.mcp)
+            async for step in self._mcp_steps(calling, reply.mcp, may_ask=not config.out_of_band):
+                yield step
+            after = Reply(reply.mcp.then if calling.worked else reply.mcp.otherwise)
+            async for step in self._steps(generation, after, config):
+                yield step
+
+    async def _mcp_steps(
+        self, calling: McpCalling, use: McpUse, *, may_ask: bool
+    ) -> AsyncIterator[Step]:
+        """Make an MCP call; out of band there is no conversation to ask the client in."""
+        for step in calling.ask():
+            yield step
+        if self._mcp.needs_approval(use):
+            approved = False
+            if may_ask:
+                request_id, step = calling.request_approval()
+                yield step
+                approved = await self._mcp.approved(request_id)
+            if not approved:
+                yield calling.refuse()
+                return
+        for step in calling.run():
+            yield step
 
     def _cancel(self, response_id: ResponseId | None) -> None:
         active = self._active
@@ -438,13 +480,13 @@ class Session:
         task.add_done_callback(self._running.discard)
         return task
 
-
-def _tool_names(config: SessionConfig, override: ResponseConfig | None = None) -> Sequence[str]:
-    """Return the tools that the agent may call."""
-    tools, choice = config.tools, config.tool_choice
-    if override is not None:
-        tools = tools if override.tools is None else override.tools
-        choice = choice if override.tool_choice is None else override.tool_choice
-    if choice == "none":
-        return ()
-    return [tool.name for tool in tools if isinstance(tool, FunctionTool)]
+    def _tool_names(self, override: ResponseConfig | None = None) -> Sequence[str]:
+        """Return the tools that the agent may call."""
+        tools, choice = self._config.tools, self._config.tool_choice
+        if override is not None:
+            tools = tools if override.tools is None else override.tools
+            choice = choice if override.tool_choice is None else override.tool_choice
+        if choice == "none":
+            return ()
+        functions = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
+        return [*functions, *self._mcp.offered(tools)]

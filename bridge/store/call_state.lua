@@ -1,6 +1,6 @@
 -- Applies one call's coalesced writes in one step.
 --
--- KEYS  call hash, events stream, active set, ended set
+-- KEYS  call hash, events stream, active set, ended set, nodes
 -- ARGV  call_id, "1" if the pairs are the whole state, "1" if they end the call,
 --       start time in ms, seconds to keep an ended call, then field, value, field, value...
 --
@@ -51,5 +51,7 @@ if ending or ended then
   end
 elseif whole then
   redis.call('ZADD', active, 'NX', ARGV[4], call_id)
+  -- Even a node that dies before its next heartbeat is missed then.
+  redis.call('ZADD', KEYS[5], 'NX', 0, redis.call('HGET', call, 'node'))
 end
 return 1

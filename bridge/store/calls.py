@@ -16,7 +16,7 @@ from bridge.config.settings import RedisSettings
 from bridge.store.buffer import FieldValue, WriteBuffer
 from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.keys import CALL_FIELDS, Keys
-from bridge.store.nodes import HEARTBEAT_MS, NodeRegistry, NodeReport
+from bridge.store.nodes import NodeRegistry, NodeReport
 from bridge.store.redaction import redact
 from bridge.store.writer import StateWriter
 
@@ -39,6 +39,7 @@ class StoreStats:
         flushes: round trips that wrote something.
         failures: round trips that did not come back.
         connected: the last round trip, or heartbeat, came back.
+        swept: calls of dead nodes, and of this one's former life, that were ended here.
     """
 
     pending: int
@@ -48,6 +49,7 @@ class StoreStats:
     flushes: int
     failures: int
     connected: bool
+    swept: int
 
 
 class CallStore:
@@ -58,7 +60,6 @@ class CallStore:
         url: the Redis to use.
         node_id: this node's name, the same after a restart.
         clock: wall time for records.
-        heartbeat_ms: how often the node says that it lives; it counts as dead after three misses.
 
     Raises:
         ConfigError: ``url`` can't be read.
@@ -71,22 +72,14 @@ class CallStore:
         node_id: str,
         *,
         clock: Clock,
-        heartbeat_ms: int = HEARTBEAT_MS,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
         self._clock = clock
-        self._heartbeat_s = heartbeat_ms / 1000
+        self._heartbeat_s = settings.heartbeat_ms / 1000
         self._keys = Keys(settings.prefix)
         self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
-        self._nodes = NodeRegistry(
-            self._link,
-            self._keys,
-            node_id,
-            clock=clock,
-            expire_s=settings.expire_after_end_s,
-            heartbeat_ms=heartbeat_ms,
-        )
+        self._nodes = NodeRegistry(self._link, self._keys, node_id, clock=clock, settings=settings)
         self._buffer = WriteBuffer(settings.buffer_writes)
         self._writer = StateWriter(self._link, self._keys, self._buffer, settings)
         self._report = NodeReport()
@@ -94,7 +87,7 @@ class CallStore:
         self._beat_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._connected = False
-        self._failures = self._unknown_fields = self._given_up = 0
+        self._failures = self._unknown_fields = self._given_up = self._swept = 0
 
     @property
     def stats(self) -> StoreStats:
@@ -107,10 +100,11 @@ class CallStore:
             flushes=self._writer.flushes,
             failures=self._failures,
             connected=self._connected,
+            swept=self._swept,
         )
 
     async def open(self) -> None:
-        """Connect, end what dead nodes left behind, and start writing.
+        """Connect, end what this node's former life left behind, and start writing.
 
         Raises:
             RedisUnavailableError: (an InfrastructureError) Redis did not answer within
@@ -119,17 +113,17 @@ class CallStore:
         try:
             await self._link.ask(["PING"])
             await self._writer.load_script()
-            swept = await self.sweep_dead_nodes()
+            swept = await self._nodes.end_former_life()
             await self._nodes.beat(self._report)
         except BaseException:
             await self._link.aclose()
             raise
-        if swept:
-            _log.warning("ended %d calls that lost nodes had left active", swept)
+        self._count_swept(swept)
         self._connected = True
         self._tasks = [
             asyncio.create_task(self._keep_flushing(), name="store-flush"),
             asyncio.create_task(self._keep_beating(), name="store-heartbeat"),
+            asyncio.create_task(self._keep_sweeping(), name="store-sweep"),
         ]
         for task in self._tasks:
             task.add_done_callback(_report_death)
@@ -203,21 +197,6 @@ class CallStore:
         self._report = NodeReport(capacity=capacity, draining=draining)
         self._beat_now.set()
 
-    async def sweep_dead_nodes(self) -> int:
-        """End the active calls whose node is gone as `node_lost`; safe to repeat.
-
-        Not run by itself after `open`: when Redis returns from an outage, every node's heartbeat
-        has run out, and those that live need a moment to write it again.
-
-        Returns:
-            How many calls were ended.
-
-        Raises:
-            RedisUnavailableError: Redis is away.
-        """
-        live = self._buffer.live
-        return await self._nodes.sweep(lambda call_id: call_id in live)
-
     def _known(self, fields: Mapping[str, FieldValue]) -> Mapping[str, FieldValue]:
         """Return the fields that a call's hash may have; the names are fixed."""
         unknown = fields.keys() - CALL_FIELDS
@@ -276,6 +255,17 @@ class CallStore:
                 self._lose_contact(error)  # a node without calls has no other sign of it
             else:
                 self._regain_contact()
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_s)
+            with suppress(RedisUnavailableError):  # the heartbeat tells of it
+                self._count_swept(await self._nodes.sweep())
+
+    def _count_swept(self, calls: int) -> None:
+        self._swept += calls
+        if calls:
+            _log.warning("ended %d calls that lost nodes had left active", calls)
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS

@@ -42,6 +42,19 @@ class Keys:
         return f"{self.prefix}calls:active"
 
     @property
+    def nodes(self) -> str:
+        """The sorted set of nodes that have not left, by when their heartbeat was missed first.
+
+        In ms since the Unix epoch by Redis's clock; 0 for a node that beats.
+        """
+        return f"{self.prefix}nodes"
+
+    @property
+    def sweep(self) -> str:
+        """The lock of the one node that looks for dead ones now."""
+        return f"{self.prefix}nodes:sweep"
+
+    @property
     def ended(self) -> str:
         """The sorted set of calls that have ended and are kept, by the time of their end."""
         return f"{self.prefix}calls:ended"

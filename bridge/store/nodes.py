@@ -1,20 +1,27 @@
 """This node's heartbeat, and the calls that dead nodes left behind.
 
-`bridge:node:{node_id}` lives three beats long: a node that misses them counts as dead.
+`bridge:node:{node_id}` lives three beats long. A node whose heartbeat has run out and stays away
+for two beats more is dead, and whichever node looks next ends its calls.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 
 from bridge.clock import NS_PER_MS, Clock
-from bridge.store.client import RedisLink
+from bridge.config.settings import RedisSettings
+from bridge.store.client import Command, RedisLink
 from bridge.store.keys import Keys
 
-HEARTBEAT_MS = 5_000
 BEATS_TO_LIVE = 3
+_BEATS_MISSED = 2
+"""A living node beats again within one beat and one timed-out attempt after Redis returns."""
+
+_PAGE_CALLS = 100
+"""Calls looked at in one round trip, so that reading the replies holds the loop for about 1 ms."""
 
 _NODE_LOST = files("bridge.store").joinpath("node_lost.lua").read_text("utf-8")
+_DEAD_NODES = files("bridge.store").joinpath("dead_nodes.lua").read_text("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +47,17 @@ class NodeRegistry:
         keys: names.
         node_id: this node.
         clock: wall time of the records.
-        expire_s: how long an ended call is kept.
-        heartbeat_ms: how often :meth:`beat` will be called.
+        settings: how often :meth:`beat` will be called, how long an ended call is kept.
     """
 
     def __init__(
-        self,
-        link: RedisLink,
-        keys: Keys,
-        node_id: str,
-        *,
-        clock: Clock,
-        expire_s: int,
-        heartbeat_ms: int,
+        self, link: RedisLink, keys: Keys, node_id: str, *, clock: Clock, settings: RedisSettings
     ) -> None:
         self._link = link
         self._keys = keys
         self._node_id = node_id
         self._clock = clock
-        self._expire_s = expire_s
-        self._ttl_ms = heartbeat_ms * BEATS_TO_LIVE
+        self._settings = settings
 
     async def beat(self, report: NodeReport) -> None:
         """Say that this node lives.
@@ -70,7 +68,14 @@ class NodeRegistry:
         key = self._keys.node(self._node_id)
         fields = {**asdict(report), "updated_at": self._now_ms()}
         pairs = [word for name, value in fields.items() for word in (name, int(value))]
-        await self._link.ask_all([["HSET", key, *pairs], ["PEXPIRE", key, self._ttl_ms]])
+        ttl_ms = self._settings.heartbeat_ms * BEATS_TO_LIVE
+        await self._link.ask_all(
+            [
+                ["HSET", key, *pairs],
+                ["PEXPIRE", key, ttl_ms],
+                ["ZADD", self._keys.nodes, 0, self._node_id],
+            ]
+        )
 
     async def leave(self) -> None:
         """Take the heartbeat away.
@@ -78,15 +83,15 @@ class NodeRegistry:
         Raises:
             RedisUnavailableError: it will run out by itself.
         """
-        await self._link.ask(["DEL", self._keys.node(self._node_id)])
+        await self._link.ask_all(
+            [
+                ["ZREM", self._keys.nodes, self._node_id],
+                ["DEL", self._keys.node(self._node_id)],
+            ]
+        )
 
-    async def sweep(self, ours: Callable[[str], bool]) -> int:
-        """End the active calls of dead nodes as `node_lost`.
-
-        A call of this very node that is not among ``ours`` is one of its former life.
-
-        Args:
-            ours: whether this process holds a call.
+    async def end_former_life(self) -> int:
+        """End the calls of this very node as `node_lost`: before it takes its first.
 
         Returns:
             How many calls were ended.
@@ -94,27 +99,77 @@ class NodeRegistry:
         Raises:
             RedisUnavailableError: some may not have been; run it again.
         """
-        active = await self._link.ask(["ZRANGE", self._keys.active, 0, -1])
-        swept = 0
-        for call_id in active if isinstance(active, list) else []:
-            if isinstance(call_id, str) and not ours(call_id):
-                swept += await self._end_if_lost(call_id)
+        return await self._end_calls(lambda node: node == self._node_id, "restarted")
+
+    async def sweep(self) -> int:
+        """End the active calls of dead nodes as `node_lost`, if no other node does so just now.
+
+        A living node's calls are never touched: whether its heartbeat is there is asked again in
+        the step that ends a call. Safe to repeat.
+
+        Returns:
+            How many calls were ended.
+
+        Raises:
+            RedisUnavailableError: some may not have been; run it again.
+        """
+        dead = await self._find_dead()
+        if not dead:
+            return 0
+        # A call whose hash is gone has no node and is nobody's; it is only forgotten.
+        swept = await self._end_calls(lambda node: node is None or node in dead, "heartbeat_lost")
+        await self._link.ask(["ZREM", self._keys.nodes, *dead])
         return swept
 
-    async def _end_if_lost(self, call_id: str) -> int:
-        call = self._keys.call(call_id)
-        node = await self._link.ask(["HGET", call, "node"])
-        known_lost = node is None or node == self._node_id
-        keys = [
-            call,
-            self._keys.events(call_id),
-            self._keys.active,
-            self._keys.node(str(node)),
-            self._keys.ended,
+    async def _find_dead(self) -> Collection[str]:
+        keys = (self._keys.nodes, self._keys.sweep)
+        beat_ms = self._settings.heartbeat_ms
+        arguments = (self._keys.node(""), self._node_id, beat_ms, beat_ms * _BEATS_MISSED)
+        dead = await self._link.ask(("EVAL", _DEAD_NODES, len(keys), *keys, *arguments))
+        return {str(name) for name in dead} if isinstance(dead, list) else set()
+
+    async def _end_calls(self, is_lost: Callable[[str | None], bool], reason: str) -> int:
+        lost = [
+            self._ending(call_id, node, reason)
+            async for call_id, node in self._active_calls()
+            if is_lost(node)
         ]
-        arguments = (call_id, int(known_lost), self._now_ms(), self._expire_s)
-        ended = await self._link.ask(("EVAL", _NODE_LOST, len(keys), *keys, *arguments))
-        return int(ended == 1)
+        ended = 0
+        for first in range(0, len(lost), _PAGE_CALLS):
+            replies = await self._link.ask_all(lost[first : first + _PAGE_CALLS])
+            ended += sum(reply == 1 for reply in replies)
+        return ended
+
+    async def _active_calls(self) -> AsyncIterator[tuple[str, str | None]]:
+        """Yield each active call and its node, None where Redis has lost the call's hash.
+
+        From the newest back: calls that end meanwhile move others to where we have yet to look.
+        """
+        active = self._keys.active
+        end = await self._link.ask(["ZCARD", active])
+        assert isinstance(end, int)
+        while end > 0:
+            first = max(0, end - _PAGE_CALLS)
+            page = await self._link.ask(["ZRANGE", active, first, end - 1])
+            end = first
+            calls = [str(call_id) for call_id in page] if isinstance(page, list) else []
+            nodes = await self._link.ask_all(
+                [["HGET", self._keys.call(call_id), "node"] for call_id in calls]
+            )
+            for call_id, node in zip(calls, nodes, strict=True):
+                if node is None or isinstance(node, str):
+                    yield call_id, node
+
+    def _ending(self, call_id: str, node: str | None, reason: str) -> Command:
+        known_lost = node is None or node == self._node_id
+        names = self._keys
+        call, events, beat = names.call(call_id), names.events(call_id), names.node(str(node))
+        keys = (call, events, names.active, beat, names.ended)
+        settings = self._settings
+        limits = (settings.expire_after_end_s, settings.events_kept)
+        event = ("reason", reason, "node", str(node), "swept_by", self._node_id)
+        given = (call_id, int(known_lost), self._now_ms(), *limits, *event)
+        return ("EVAL", _NODE_LOST, len(keys), *keys, *given)
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS

@@ -61,6 +61,12 @@ class CallReader:
         """Return the fields of a call (`keys.CALL_FIELDS`), None if Redis has none such."""
         return _pairs(await self._link.ask(["HGETALL", self._keys.call(call_id)])) or None
 
+    async def nodes(self) -> dict[str, dict[str, str]]:
+        """Return the heartbeats of the nodes that live, by name."""
+        names = _texts(await self._link.ask(["ZRANGE", self._keys.nodes, 0, -1]))
+        beats = [(name, await self.node(name)) for name in names]
+        return {name: beat for name, beat in beats if beat is not None}
+
     async def node(self, node_id: str) -> dict[str, str] | None:
         """Return a node's heartbeat, None if it is gone."""
         return _pairs(await self._link.ask(["HGETALL", self._keys.node(node_id)])) or None

@@ -116,8 +116,9 @@ class StateWriter:
 
     def _state_command(self, state: StateWrite) -> Command:
         call_id = state.record.call_id
-        call, events = self._keys.call(call_id), self._keys.events(call_id)
-        keys = (call, events, self._keys.active, self._keys.ended)
+        names = self._keys
+        call, events = names.call(call_id), names.events(call_id)
+        keys = (call, events, names.active, names.ended, names.nodes)
         flags = (int(state.whole), int(state.ending), state.record.started_ms)
         expire_s = self._settings.expire_after_end_s
         return ("EVALSHA", _SCRIPT_SHA, len(keys), *keys, call_id, *flags, expire_s, *state.pairs)

@@ -14,7 +14,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bridge.config.settings import TelemetrySettings
-from bridge.telemetry.redaction import redact
+from bridge.telemetry.redaction import redact, without_secrets
 
 _LEAST_LEVELS = {
     # At DEBUG, websockets logs every frame: the caller's audio and words. It must never get there.
@@ -85,6 +85,7 @@ def _final_processors(settings: TelemetrySettings) -> list[Processor]:
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
+        _mask_secrets,
     ]
     if not settings.reveal_pii:
         shaped.append(_redact)
@@ -97,6 +98,10 @@ def _final_processors(settings: TelemetrySettings) -> list[Processor]:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         ),
     ]
+
+
+def _mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return without_secrets(event)
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

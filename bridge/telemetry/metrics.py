@@ -373,6 +373,9 @@ class MediaMetrics:
         self._overruns = make.counter(
             "caller_audio_overruns_total", "Caller audio lost: the loop stood still for too long."
         )
+        self._late_blocks = make.counter(
+            "playout_late_blocks_total", "Agent audio laid after PJSIP had passed its place."
+        )
         self._digits = make.counter("dtmf_digits_total", "Keys pressed.", "method", "result")
         self._added = make.histogram(
             "added_latency_seconds", "Delay that the bridge adds.", ADDED_LATENCY_S, "arm", "path"
@@ -406,6 +409,10 @@ class MediaMetrics:
     def overrun(self, overruns: int = 1) -> None:
         """Count pieces of caller audio that were overwritten before the pump came for them."""
         self._overruns.inc(overruns)
+
+    def late_blocks(self, blocks: int = 1) -> None:
+        """Count blocks of agent audio that came too late for their place."""
+        self._late_blocks.inc(blocks)
 
     def digit(self, method: DtmfMethod, result: DtmfResult) -> None:
         """Count a key press."""
@@ -447,6 +454,9 @@ class StoreMetrics:
     def __init__(self, make: _Families) -> None:
         self._pending = make.gauge("store_pending_writes", "Writes waiting for Redis.")
         self._dropped = make.counter("store_dropped_writes_total", "Writes given up.")
+        self._swept = make.counter(
+            "store_swept_calls_total", "Calls of dead nodes that were ended as node_lost."
+        )
 
     def set_pending(self, writes: int) -> None:
         """Say how many writes wait."""
@@ -455,6 +465,10 @@ class StoreMetrics:
     def dropped(self, writes: int = 1) -> None:
         """Count writes that were given up."""
         self._dropped.inc(writes)
+
+    def swept(self, calls: int = 1) -> None:
+        """Count calls that this node ended in a dead one's place."""
+        self._swept.inc(calls)
 
 
 class Metrics:

@@ -1,4 +1,7 @@
-"""What a log line must not show: personal fields, and phone numbers anywhere.
+"""What a log line must not show: secrets, personal fields, and phone numbers anywhere.
+
+Keys and tokens are masked in every text, also where personal data may be shown: no line of ours
+holds one, but a library's exception may hold a header or a URL.
 
 Personal data (transcripts, prompts, numbers, digits, tool arguments) is logged only in fields named
 ``pii.*`` or inside a mapping called ``pii``. Phone numbers are masked in every text, so a careless
@@ -6,9 +9,10 @@ message or a library's exception shows no more than a number's last two digits.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 REDACTED = "[redacted]"
+SECRET = "[secret]"
 
 _PII = "pii"
 
@@ -23,6 +27,27 @@ _NUMBERS = re.compile(
 )
 """Bare digits count from 10 (national numbers) to 15 (E.164's longest), standing alone: nanosecond
 clocks are longer, and parts of ids, dates, addresses and decimals have neighbours."""
+
+
+_SECRETS = re.compile(
+    r"""
+      (?<! [\w-]) (?: sk- | ek_ ) [\w-]{8,}                           # keys, short-lived tokens
+    | (?<= Bearer [ ]) [^\s'",;]{8,}                                  # RFC 6750 section 2.1
+    | (?<= :// ) [^\s/?#@]* : [^\s/?#@]+ (?= @)                       # RFC 3986 section 3.2.1
+    | (?<= api-key ) ['"]? \s* [:=] \s* ['"]? [^\s'",;&]+             # Azure: header, query
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def mask_secrets(text: str) -> str:
+    """Return ``text`` with every key, token and password that looks like one masked."""
+    return _SECRETS.sub(SECRET, text)
+
+
+def without_secrets(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return a log line's fields with secrets masked, and nothing else."""
+    return {key: _in_texts(value, mask_secrets) for key, value in fields.items()}
 
 
 def redact(fields: Mapping[str, object]) -> dict[str, object]:
@@ -40,19 +65,23 @@ def _redact_field(key: str, value: object) -> object:
         return dict.fromkeys(value, REDACTED)
     if key == _PII or key.startswith(f"{_PII}."):
         return REDACTED
-    return _redact_value(value)
+    if isinstance(value, Mapping):
+        return {str(name): _redact_field(str(name), inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redact_field("", inner) for inner in value]
+    return _in_texts(value, mask_numbers)
 
 
-def _redact_value(value: object) -> object:
+def _in_texts(value: object, mask: Callable[[str], str]) -> object:
     match value:
         case str():
-            return mask_numbers(value)
+            return mask(value)
         case Mapping():
-            return {key: _redact_field(str(key), inner) for key, inner in value.items()}
+            return {str(key): _in_texts(inner, mask) for key, inner in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [_redact_value(inner) for inner in value]
+            return [_in_texts(inner, mask) for inner in value]
         case None | bool() | int() | float():
             return value
         case _:
-            # Any object is written by its text in the end, and an exception's may hold a number.
-            return mask_numbers(str(value))
+            # Any object is written by its text in the end, and an exception's may hold anything.
+            return mask(str(value))

@@ -1,8 +1,11 @@
-"""The door in front of PJSUA: refuses new INVITEs with 503 before PJSUA answers 486 by itself.
+"""The door in front of PJSUA: answers 503 where this server takes no calls just now.
 
 PJSUA has `PJSUA_MAX_CALLS` slots and answers 486 Busy Here when all are taken, which tells a
 carrier that the *number* is busy. 503 with Retry-After (RFC 3261 section 21.5.4) says that this
-*server* is, so that the next one is tried. A SIP module registered one step above PJSUA's own
+*server* is, so that the next one is tried. OPTIONS outside a dialog gets the same answer as an
+INVITE would, because that is what a load balancer asks with (RFC 3261 section 11.2: "the response
+code chosen MUST be the same that would have been chosen had the request been an INVITE"); while
+calls are taken PJSUA answers it with 200. A SIP module registered one step above PJSUA's own
 priority sees every request outside a dialog first. Runs in the loop's thread, inside the poll.
 """
 
@@ -22,6 +25,11 @@ _BEFORE_APPLICATION = 63
 
 _RxRequest = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 _HANDLED, _PASS = 1, 0
+_ASKING = frozenset({"INVITE", "OPTIONS"})
+"""Methods that are told when no call would be taken."""
+
+Refusal = Callable[[str], str | None]
+"""Given the method, returns the reason phrase of a 503, or None to let the request through."""
 
 
 class Symbols(Protocol):
@@ -54,17 +62,18 @@ class _Module(ctypes.Structure):
 
 
 class AdmissionDoor:
-    """Asks ``refusal()`` at each new INVITE; a reason refuses it.
+    """Asks ``refusal`` at each new INVITE and at OPTIONS; a reason refuses it.
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
-        refusal: returns the reason phrase of a 503, or None to let the INVITE through.
+        refusal: asked.
         retry_after_s: the Retry-After header's value.
+
+    Attributes:
+        refused: INVITEs that were.
     """
 
-    def __init__(
-        self, lib: ctypes.CDLL, refusal: Callable[[], str | None], retry_after_s: int
-    ) -> None:
+    def __init__(self, lib: ctypes.CDLL, refusal: Refusal, retry_after_s: int) -> None:
         self.refused = 0
         self._lib: Symbols = lib
         self._refusal = refusal
@@ -101,13 +110,13 @@ class AdmissionDoor:
 
     def _on_rx_request(self, rdata: int) -> int:
         try:
-            info: object = self._lib.pjsip_rx_data_get_info(rdata)
-            if not isinstance(info, bytes) or not info.startswith(b"Request msg INVITE"):
+            method = _method_of(self._lib.pjsip_rx_data_get_info(rdata))
+            if method not in _ASKING:
                 return _PASS
-            reason = self._refusal()
+            reason = self._refusal(method)
             if reason is None:
                 return _PASS
-            self.refused += 1
+            self.refused += method == "INVITE"
             self._refuse(rdata, reason)
         except Exception:
             log.exception("admission_failed")
@@ -121,3 +130,10 @@ class AdmissionDoor:
         self._lib.pjsip_endpt_respond(
             self._endpoint, None, rdata, 503, phrase, self._headers, None, None
         )
+
+
+def _method_of(info: object) -> str:
+    """Return the method in `pjsip_rx_data_get_info`'s text: ``Request msg INVITE/cseq=1 (...)``."""
+    if not isinstance(info, bytes) or not info.startswith(b"Request msg "):
+        return ""
+    return info.split(b" ", 3)[2].partition(b"/")[0].decode()

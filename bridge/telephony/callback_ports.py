@@ -106,7 +106,7 @@ class CallbackPorts:
         self._joined: dict[int, CallAudio] = {}
 
     def refresh(self) -> None:
-        """Do nothing: the callbacks keep the positions up to date."""
+        """Do nothing: the callbacks move the positions themselves."""
 
     def open_row(self) -> int:
         """Take a zeroed row and have the conference's clock step it.

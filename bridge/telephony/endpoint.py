@@ -17,7 +17,7 @@ import structlog
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
-from bridge.telephony.admission import AdmissionDoor
+from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.leg import Leg, LegState, PjCall
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
@@ -86,7 +86,7 @@ class SipEndpoint:
         settings: SipSettings,
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
-        refusal: Callable[[], str | None] | None = None,
+        refusal: Refusal | None = None,
         media_ports: MediaPortsKind = "auto",
     ) -> None:
         self.info = LibraryInfo("", 0)

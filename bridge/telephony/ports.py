@@ -56,7 +56,7 @@ class MediaPorts(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Bring positions and stamps of all rows up to now: once a tick, and before a flush."""
+        """Bring positions and stamps of all rows up to now: before each look that must be live."""
         ...
 
     def open_row(self) -> int:

@@ -1,17 +1,15 @@
-"""Percentile bounds from the gateway's own exposition."""
+"""The demo's figures from the gateway's own exposition."""
 
 import asyncio
 
 import pytest
 
-from bridge.app.demo_metrics import Figures, fetch_figures, percentile_bound_ms
+from bridge.app.demo_metrics import Figures, fetch_figures
 from bridge.clock import NS_PER_MS
 from bridge.config.settings import HttpSettings
 from bridge.console.http import HttpServer
 from bridge.telemetry.labels import Path
 from bridge.telemetry.metrics import Metrics
-
-ADDED = "bridge_added_latency_seconds"
 
 
 @pytest.fixture
@@ -21,29 +19,6 @@ def metrics() -> Metrics:
         metrics.media.added_latency("local", Path.UPLINK, ms * NS_PER_MS)
     metrics.media.added_latency("local", Path.DOWNLINK, 35 * NS_PER_MS)
     return metrics
-
-
-def test_percentile_is_the_bound_of_its_bucket(metrics: Metrics) -> None:
-    text = metrics.render()[0].decode()
-
-    assert percentile_bound_ms(text, ADDED, 50, {"path": "uplink"}) == 5
-    assert percentile_bound_ms(text, ADDED, 95, {"path": "uplink"}) == 50
-    assert percentile_bound_ms(text, ADDED, 95, {"path": "downlink"}) == 40
-
-
-def test_beyond_the_last_bound_is_infinite(metrics: Metrics) -> None:
-    metrics.loop_lag(3600 * 1000 * NS_PER_MS)
-
-    text = metrics.render()[0].decode()
-
-    assert percentile_bound_ms(text, "bridge_loop_lag_seconds", 99) == float("inf")
-
-
-def test_without_samples_there_is_no_figure(metrics: Metrics) -> None:
-    text = metrics.render()[0].decode()
-
-    assert percentile_bound_ms(text, "bridge_loop_lag_seconds", 99) is None
-    assert percentile_bound_ms(text, "no_such_histogram", 99) is None
 
 
 async def test_figures_are_fetched_over_http(metrics: Metrics) -> None:

@@ -14,7 +14,8 @@ import pytest
 from bridge.audio.resample import downsample_whole
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
-from tests.support.gateways import Gateway, Metrics, serving
+from bridge.telemetry.scrape import Scrape
+from tests.support.gateways import Gateway, serving
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
 
@@ -98,7 +99,7 @@ async def one_call(
     return caller
 
 
-async def metrics_after_ticks(gateway: Gateway, ticks: int) -> Metrics:
+async def metrics_after_ticks(gateway: Gateway, ticks: int) -> Scrape:
     """Let the gateway tick so often, then scrape."""
     counted = "bridge_loop_lag_seconds_count"
     enough = (await gateway.metrics()).value(counted) + ticks
@@ -123,7 +124,7 @@ def assert_heard_without_a_gap(caller: RtpCaller) -> float:
     return max(gaps_ms)
 
 
-def figures(metrics: Metrics, gaps_ms: list[float], before: Held, after: Held) -> str:
+def figures(metrics: Scrape, gaps_ms: list[float], before: Held, after: Held) -> str:
     added = {
         path: [
             metrics.quantile_s("bridge_added_latency_seconds", share, path=path) * 1000

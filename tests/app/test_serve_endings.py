@@ -43,9 +43,13 @@ def gateway(
         yield started
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda each: each.name)
-async def test_a_signal_ends_the_call_in_order(
-    number: signal.Signals,
+ENDING = [(signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)]
+"""Signals that end the calls now: SIGTERM alone waits for them."""
+
+
+@pytest.mark.parametrize("told", ENDING, ids=lambda told: "-".join(each.name for each in told))
+async def test_signals_end_the_call_in_order(
+    told: tuple[signal.Signals, ...],
     simulator: str,
     redis: LocalRedis,
     shipped_dialplans: Path,
@@ -59,9 +63,12 @@ async def test_a_signal_ends_the_call_in_order(
                 assert await caller.call() == 200
                 await caller.until(lambda: any(each.loud for each in caller.heard))
                 call_id = await calls.until_active(gateway.node)
+                for number in told[:-1]:
+                    gateway.process.tell(number)
+                    await gateway.until_ready(503, "draining")
                 told_s = time.monotonic()
 
-                gateway.process.tell(number)
+                gateway.process.tell(told[-1])
 
                 await asyncio.wait_for(caller.ended.wait(), GRACE_S)
                 assert await gateway.process.ended(GRACE_S) == 0
@@ -72,7 +79,7 @@ async def test_a_signal_ends_the_call_in_order(
                 assert gateway.process.processes == []
                 assert await calls.reader.node(gateway.node) is None
                 assert await calls.reader.active() == []
-    print(f"{number.name} to exit: {took_s:.2f} s")
+    print(f"{told[-1].name} to exit: {took_s:.2f} s")
     assert took_s < GRACE_S
     assert relay.close_codes == [1000]
     assert state is not None
@@ -110,15 +117,19 @@ async def test_a_signal_while_it_starts_leaves_nothing(
             process.end()
 
 
-async def test_a_second_signal_ends_it_at_once(
-    simulator: str, shipped_dialplans: Path, tmp_path: Path
+@pytest.mark.parametrize("told", ENDING, ids=lambda told: "-".join(each.name for each in told))
+async def test_one_more_signal_ends_it_at_once(
+    told: tuple[signal.Signals, ...], simulator: str, shipped_dialplans: Path, tmp_path: Path
 ) -> None:
     async with relaying(simulator) as (relay, url):
         with serving(tmp_path, url, shipped_dialplans, preflight=False) as gateway:
             async with RtpCaller(gateway.sip_port) as caller:
                 assert await caller.call() == 200
                 relay.freeze()
-                gateway.process.tell(signal.SIGTERM)
+                for number in told[:-1]:
+                    gateway.process.tell(number)
+                    await gateway.until_ready(503, "draining")
+                gateway.process.tell(told[-1])
                 await asyncio.wait_for(caller.ended.wait(), GRACE_S)
                 gateway.process.tell(signal.SIGTERM)
                 assert await gateway.process.ended(1.0) == -signal.SIGTERM
@@ -136,7 +147,7 @@ async def test_readiness_turns_while_calls_end_and_new_ones_are_refused(
                 assert await caller.call() == 200
                 relay.freeze()  # the session's close takes its whole timeout
 
-                gateway.process.tell(signal.SIGTERM)
+                gateway.process.tell(signal.SIGINT)
                 await asyncio.wait_for(caller.ended.wait(), GRACE_S)
 
                 status, body = await gateway.get("/readyz")

@@ -18,7 +18,6 @@ from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.local import LocalRedis, start_local_redis
 from tests.support.gateways import CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.rtp_caller import RtpCaller
-from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
@@ -153,14 +152,14 @@ async def test_a_redis_outage_is_not_heard_and_is_caught_up(
                 await caller.until(
                     lambda: sum(each.loud for each in caller.heard) > loud_before + 50
                 )
-                await _until_ready(gateway, 503, "Redis is away")
+                await gateway.until_ready(503, "Redis is away")
                 assert (await gateway.get("/healthz"))[0] == 200
             record = await gateway.record_of(call_id)
             assert [each["speaker"] for each in record["turns"]] == ["caller", "agent"] * 2
 
             with start_local_redis(place) as second:
                 assert second.url == first.url
-                await _until_ready(gateway, 200)
+                await gateway.until_ready(200)
                 async with CallsInRedis(second.url) as calls:
                     state = await calls.until_ended(call_id)
         assert state["outcome"] == "completed"
@@ -176,15 +175,7 @@ async def test_an_idle_gateway_tells_that_redis_is_away(simulator: str, tmp_path
     ):
         assert (await gateway.get("/readyz"))[0] == 200
         redis.stop()
-        await _until_ready(gateway, 503, "Redis is away")
-
-
-async def _until_ready(gateway: Gateway, status: int, reason: str = "") -> None:
-    async def told() -> bool:
-        got, body = await gateway.get("/readyz")
-        return got == status and reason in body
-
-    await wait_until(told, 10.0, f"/readyz did not become {status}")
+        await gateway.until_ready(503, "Redis is away")
 
 
 async def _ttl_s(url: str, call_id: str) -> int:

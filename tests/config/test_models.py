@@ -57,6 +57,24 @@ def test_table_holds_what_an_arm_needs(table: ModelTable) -> None:
     assert (default.prices.audio.input, default.prices.audio.output) == (32, 64)
 
 
+@pytest.mark.parametrize("dialect", ["ga", "beta"])
+def test_newest_model_of_a_dialect_needs_no_word_about_dialects(
+    table: ModelTable, dialect: str
+) -> None:
+    newest = table.newest(dialect)
+    (choice,) = chosen(table, dialect=dialect, url=CLONE, model=newest)
+    assert not [warning for warning in choice.warnings if "dialect" in warning]
+
+
+def test_newest_model_of_the_ga_dialect_is_the_default(table: ModelTable) -> None:
+    assert table.newest("ga") == ArmSettings.model_fields["model"].default
+
+
+def test_newest_model_of_an_unknown_dialect_is_refused(table: ModelTable) -> None:
+    with pytest.raises(ConfigError, match="esperanto"):
+        table.newest("esperanto")
+
+
 def test_every_replacement_lives(table: ModelTable) -> None:
     for model in table.models.values():
         if model.replacement is not None:

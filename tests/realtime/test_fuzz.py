@@ -1,6 +1,5 @@
 """Claim: whatever comes, `decode` gives an event or ProtocolError, whose text shows no payload."""
 
-import copy
 import json
 
 import pytest
@@ -9,26 +8,11 @@ from hypothesis import strategies as st
 
 from bridge.errors import ProtocolError
 from tests.realtime import golden
+from tests.realtime.broken import LINES, MARK, broken_line, json_values
 from tests.realtime.golden import DIALECTS
 from tests.realtime.official import DialectName, Event
 
-MARK = "Geheimnis"
-LINES = {name: golden.objects(name, "server") for name in DIALECTS}
-
 both = pytest.mark.parametrize("name", DIALECTS)
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text(max_size=20)
-    | st.just(MARK),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4)
-    ),
-    max_leaves=8,
-)
 
 
 def decode_must_be_clean(name: DialectName, frame: str | bytes) -> None:
@@ -65,20 +49,7 @@ def test_decode_any_payload_of_a_known_type(
 @settings(max_examples=400)
 @given(st.data())
 def test_decode_golden_line_with_one_value_changed(name: DialectName, data: st.DataObject) -> None:
-    root = copy.deepcopy(data.draw(st.sampled_from(LINES[name])))
-    at: object = root
-    while True:
-        keys = list(at) if isinstance(at, dict) else list(range(len(at)))  # type: ignore[arg-type]  # a list
-        key = data.draw(st.sampled_from([key for key in keys if key != "type" or at is not root]))
-        inner = at[key]  # type: ignore[index]  # a dict or a list
-        if not inner or not isinstance(inner, dict | list) or data.draw(st.booleans()):
-            break
-        at = inner
-    if isinstance(at, dict) and data.draw(st.booleans()):
-        del at[key]
-    else:
-        at[key] = data.draw(json_values)  # type: ignore[index]  # a dict or a list
-    decode_must_be_clean(name, json.dumps(root))
+    decode_must_be_clean(name, broken_line(data, name))
 
 
 @both

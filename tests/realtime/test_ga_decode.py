@@ -224,6 +224,7 @@ EXPECTED: list[ServerEvent] = [
             name="forecast",
             arguments='{"city":"Ulm"}',
             error_type="http_error",
+            approval_request_id=ItemId("mcpr_CeRxE3"),
         ),
     ),
     ItemAdded(

@@ -1,84 +1,21 @@
 """The official client holds a conversation with the simulator, in both dialects."""
 
-import asyncio
-import base64
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI
 
 from bridge.simulator.scenario import default_scenario
 from bridge.speech.recognition import Recognizer
 from bridge.speech.words import sentences_of
-from tests.realtime.official import DialectName, assert_official
-from tests.simulator.client import KEY, MODELS, TIMEOUT_S, audio_of, spoken
-from tests.simulator.plain_http import http_url
+from tests.realtime.official import DialectName
+from tests.simulator.client import MODELS, audio_of
+from tests.simulator.official_talk import client_for, talk
 
 pytestmark = [pytest.mark.speech, pytest.mark.asyncio(loop_scope="module")]
 
 TOOL = {"type": "function", "name": "lookup_invoice", "parameters": {"type": "object"}}
 ANSWER = "Your order shipped on Monday and should arrive on Thursday."
-
-
-@dataclass
-class Talk:
-    """A connection of the official client; what comes is judged and kept."""
-
-    dialect: DialectName
-    connection: Any  # either dialect's AsyncRealtimeConnection; their methods have the same names
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-    async def until(self, kind: str) -> Any:
-        """Read until an event of this type and return the client's model of it."""
-        async with asyncio.timeout(TIMEOUT_S):
-            while True:
-                event = await self.connection.recv()
-                written = event.to_dict(mode="json", exclude_unset=True)
-                self.events.append(written)
-                assert_official(self.dialect, "server", written)
-                if event.type == kind:
-                    return event
-
-    async def say(self, sentence: str) -> None:
-        """Send a sentence as the caller's audio."""
-        audio = spoken(sentence).astype("<i2").tobytes()
-        for start in range(0, len(audio), 4800):
-            piece = base64.b64encode(audio[start : start + 4800]).decode()
-            await self.connection.input_audio_buffer.append(audio=piece)
-
-    async def type(self, sentence: str) -> None:
-        """Send a sentence as the caller's text."""
-        content = [{"type": "input_text", "text": sentence}]
-        item = {"type": "message", "role": "user", "content": content}
-        await self.connection.conversation.item.create(item=item)
-
-    async def update(self, **session: object) -> Any:
-        """Update the session and return it."""
-        kind = {"type": "realtime"} if self.dialect == "ga" else {}
-        await self.connection.session.update(session={**kind, **session})
-        return (await self.until("session.updated")).session
-
-
-def client_for(url: str, key: str = KEY) -> AsyncOpenAI:
-    base = http_url(url, "/v1")
-    return AsyncOpenAI(
-        api_key=key, base_url=base, websocket_base_url=base.replace("http", "ws"), max_retries=0
-    )
-
-
-@asynccontextmanager
-async def talk(url: str, dialect: DialectName, key: str = KEY) -> AsyncIterator[Talk]:
-    async with client_for(url, key) as client:
-        realtime = client.realtime if dialect == "ga" else client.beta.realtime
-        async with realtime.connect(model=MODELS[dialect]) as connection:
-            talk = Talk(dialect, connection)
-            created = await talk.until("session.created")
-            assert created.session.model == MODELS[dialect]
-            yield talk
 
 
 both = pytest.mark.parametrize("dialect", ["beta", "ga"])

@@ -1,8 +1,4 @@
-"""The order of events, pinned exactly, in both dialects (`protocol.md` section 7).
-
-Runs of one type count once, and so do the two kinds of delta that come by turns; transcription of
-the caller may come anywhere and is left out.
-"""
+"""The order of events, pinned exactly, in both dialects (`protocol.md` section 7)."""
 
 import json
 
@@ -10,69 +6,23 @@ import pytest
 
 from tests.realtime.official import DialectName
 from tests.simulator.client import Client, connected, spoken
+from tests.simulator.order import (
+    AUDIO_DELTAS,
+    BEGIN,
+    CALLED,
+    DIALECTS,
+    END,
+    ENTER,
+    HEARD,
+    LEAVE,
+    SPOKEN,
+    USER_ITEM,
+    WRITTEN,
+    order_of,
+)
 
 pytestmark = [pytest.mark.speech, pytest.mark.asyncio(loop_scope="module")]
 
-Order = dict[DialectName, list[str]]
-DIALECTS: tuple[DialectName, ...] = ("beta", "ga")
-
-USER_ITEM: Order = {
-    "beta": ["conversation.item.created"],
-    "ga": ["conversation.item.added", "conversation.item.done"],
-}
-BEGIN: Order = {
-    "beta": ["response.created", "rate_limits.updated"],
-    "ga": ["response.created"],
-}
-ENTER: Order = {
-    "beta": ["response.output_item.added", "conversation.item.created"],
-    "ga": ["response.output_item.added", "conversation.item.added"],
-}
-LEAVE: Order = {
-    "beta": ["response.output_item.done"],
-    "ga": ["conversation.item.done", "response.output_item.done"],
-}
-END: Order = {
-    "beta": ["response.done"],
-    "ga": ["response.done", "rate_limits.updated"],
-}
-SPOKEN: Order = {
-    "beta": [
-        "response.content_part.added",
-        "response.audio_transcript.delta",
-        "response.audio.done",
-        "response.audio_transcript.done",
-        "response.content_part.done",
-    ],
-    "ga": [
-        "response.content_part.added",
-        "response.output_audio_transcript.delta",
-        "response.output_audio.done",
-        "response.output_audio_transcript.done",
-        "response.content_part.done",
-    ],
-}
-WRITTEN: Order = {
-    "beta": [
-        "response.content_part.added",
-        "response.text.delta",
-        "response.text.done",
-        "response.content_part.done",
-    ],
-    "ga": [
-        "response.content_part.added",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.content_part.done",
-    ],
-}
-CALLED = ["response.function_call_arguments.delta", "response.function_call_arguments.done"]
-HEARD = [
-    "input_audio_buffer.speech_started",
-    "input_audio_buffer.speech_stopped",
-    "input_audio_buffer.committed",
-]
-AUDIO_DELTAS = ("response.audio.delta", "response.output_audio.delta")
 TEXT_ONLY = {"beta": {"modalities": ["text"]}, "ga": {"output_modalities": ["text"]}}
 LOOKUP = {"type": "function", "name": "lookup_invoice", "parameters": {"type": "object"}}
 
@@ -80,16 +30,6 @@ LOOKUP = {"type": "function", "name": "lookup_invoice", "parameters": {"type": "
 def message(text: str) -> dict[str, object]:
     content = [{"type": "input_text", "text": text}]
     return {"type": "message", "role": "user", "content": content}
-
-
-def order_of(client: Client) -> list[str]:
-    """Return the types so far, runs as one, without audio deltas between transcript deltas."""
-    order: list[str] = []
-    for event in client.events:
-        kind = event["type"]
-        if kind not in AUDIO_DELTAS and "input_audio_transcription" not in kind:
-            order += [kind] if order[-1:] != [kind] else []
-    return order
 
 
 async def until_end(client: Client) -> None:
@@ -101,7 +41,7 @@ async def test_spoken_turn(url: str, dialect: DialectName) -> None:
     async with connected(url, dialect=dialect) as client:
         await client.send_audio(spoken("Where is my order?"))
         await until_end(client)
-        assert order_of(client) == [
+        assert order_of(client.events) == [
             "session.created",
             *HEARD,
             *USER_ITEM[dialect],
@@ -125,7 +65,7 @@ async def test_typed_turn(url: str, dialect: DialectName) -> None:
         await client.send("conversation.item.create", item=message("When are you open?"))
         await client.send("response.create")
         await until_end(client)
-        assert order_of(client) == [
+        assert order_of(client.events) == [
             "session.created",
             "session.updated",
             *USER_ITEM[dialect],
@@ -154,7 +94,7 @@ async def test_tool_call(url: str, dialect: DialectName) -> None:
         }
         await client.send("conversation.item.create", item=output)
         await client.until(USER_ITEM[dialect][-1])
-        assert order_of(client) == [
+        assert order_of(client.events) == [
             *USER_ITEM[dialect],
             *BEGIN[dialect],
             *ENTER[dialect],
@@ -182,7 +122,7 @@ async def test_interruption(slow_url: str, dialect: DialectName) -> None:
         assert done["response"]["status"] == "cancelled"
         assert done["response"]["status_details"]["reason"] == "turn_detected"
         assert done["response"]["output"][0]["status"] == "incomplete"
-        order = order_of(client)
+        order = order_of(client.events)
         started = order.index("input_audio_buffer.speech_started")
         tail = [*SPOKEN[dialect][2:], *LEAVE[dialect], "response.done"]
         assert order[started + 1 :] == tail
@@ -201,7 +141,11 @@ async def test_manual_turn(url: str, dialect: DialectName) -> None:
         await client.send("input_audio_buffer.commit")
         await client.send("conversation.item.retrieve", item_id="nothing")
         await client.error()
-        assert order_of(client) == ["input_audio_buffer.committed", *USER_ITEM[dialect], "error"]
+        assert order_of(client.events) == [
+            "input_audio_buffer.committed",
+            *USER_ITEM[dialect],
+            "error",
+        ]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

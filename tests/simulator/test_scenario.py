@@ -37,7 +37,7 @@ def test_file_is_read(tmp_path: Path) -> None:
     [
         ("fallback: Pardon?", "falback: Pardon?", None, "fallback"),
         ("    say: On its way.", "    speak: On its way.", None, "speak"),
-        ("    say: On its way.", "    then: On its way.", 4, "a rule needs say, tool, or both"),
+        ("    say: On its way.", "    then: On its way.", 4, "a rule needs say, tool or mcp"),
         ("    say: On its way.", "    say: x\n    then: y", 4, "for a rule with a tool"),
         ('["Where is my order?"]', "[]", 4, "hears"),
         (

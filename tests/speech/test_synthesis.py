@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bridge.errors import ConfigError
-from bridge.speech.synthesis import SAMPLE_RATE_HZ, Synthesizer
+from bridge.speech.synthesis import SAMPLE_RATE_HZ, Synthesizer, voice_of
 
 pytestmark = pytest.mark.speech
 
@@ -66,3 +66,23 @@ def test_threads_do_not_mix_their_sentences() -> None:
     for thread in threads:
         thread.join()
     assert mixed == {0: True, 1: True}
+
+
+@pytest.mark.parametrize(
+    ("language", "voice"),
+    [
+        (None, "en-us"),
+        ("en-GB", "en"),
+        ("en-US", "en-us"),
+        ("pt-BR", "pt-br"),
+        ("de-AT", "de"),
+        ("en-ZA", "en"),
+    ],
+)
+def test_language_finds_its_nearest_voice(language: str | None, voice: str) -> None:
+    assert voice_of(language) == voice
+
+
+def test_language_that_nobody_speaks_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no voice 'tlh'"):
+        voice_of("tlh-Piqd")

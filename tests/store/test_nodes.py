@@ -7,95 +7,221 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bridge.clock import SystemClock
+from bridge.config.settings import RedisSettings
+from bridge.store.client import Command, RedisLink, Reply
+from bridge.store.keys import Keys
 from bridge.store.local import LocalRedis
+from bridge.store.nodes import NodeRegistry
 from bridge.store.reader import CallReader
 from tests.store.conftest import OpenStore, Raw
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
 
-# A node with a short heartbeat that takes a call and then does nothing but live.
-NODE = """
+BEAT_MS = 100
+FAST = RedisSettings(flush_ms=10, heartbeat_ms=BEAT_MS)
+
+# A node that takes as many calls as it is told and then does nothing but live.
+NODE = f"""
 import asyncio, sys
 from bridge.clock import SystemClock
 from bridge.config.settings import RedisSettings
 from bridge.store.calls import CallStore
 
 async def main():
-    store = CallStore(RedisSettings(), sys.argv[1], "doomed", clock=SystemClock(), heartbeat_ms=100)
+    settings = RedisSettings(flush_ms=10, heartbeat_ms={BEAT_MS})
+    store = CallStore(settings, sys.argv[1], "doomed", clock=SystemClock())
     await store.open()
-    store.begin("lost", {})
-    store.event("lost", "answered")
+    for number in range(int(sys.argv[2])):
+        store.begin(f"lost-{{number}}", {{}})
+        store.event(f"lost-{{number}}", "answered")
+    while store.stats.pending:
+        await asyncio.sleep(0.01)
+    print("ready", flush=True)
     await asyncio.Event().wait()
 
 asyncio.run(main())
 """
 
+LOST_CALLS = 230
+"""More than two pages of the sweep."""
+
 
 @pytest.fixture
-async def doomed(
-    server: LocalRedis, reader: CallReader
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A node in a process of its own, with one call."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", NODE, server.url)
-    await reader.wait_for_call(timeout_s=10)
+async def doomed(server: LocalRedis, redis: Raw) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A node in a process of its own, with calls."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", NODE, server.url, str(LOST_CALLS)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        await process.stdout.readline()
     yield process
     if process.returncode is None:
         process.kill()
     await process.wait()
 
 
+async def kill(process: asyncio.subprocess.Process) -> None:
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+
+
 async def test_calls_of_a_killed_node_are_ended_as_node_lost(
     doomed: asyncio.subprocess.Process, make_store: OpenStore, reader: CallReader, redis: Raw
 ) -> None:
-    alive = make_store()
+    alive, other = make_store("node-a", FAST), make_store("node-b", FAST)
     await alive.open()
+    await other.open()
     alive.begin("kept", {})
     await wait_until(lambda: alive.stats.pending == 0)
-    assert await alive.sweep_dead_nodes() == 0, "its heartbeat has not run out"
+    before = await reader.call("lost-0")
+    assert before is not None
+    assert alive.stats.swept == 0
 
-    doomed.send_signal(signal.SIGKILL)
-    await doomed.wait()
+    await kill(doomed)
 
-    async def forgotten() -> bool:
-        return await reader.node("doomed") is None
+    async def swept() -> bool:
+        return await reader.active() == ["kept"]
 
-    await wait_until(forgotten, message="the dead node's heartbeat did not run out")
-    await make_store("node-b").open()
-    call = await reader.call("lost")
+    await wait_until(swept, 20.0, "the dead node's calls were not ended")
+    await wait_until(lambda: alive.stats.swept + other.stats.swept == LOST_CALLS)
+    call = await reader.call("lost-0")
     assert call is not None
     assert call.items() >= {"phase": "ended", "outcome": "node_lost", "fault": "bridge"}.items()
-    assert int(call["ended_at"]) >= int(call["started_at"])
-    assert await reader.active() == ["kept"]
-    for key in ("bridge:call:lost", "bridge:call:lost:events"):
+    assert call["ended_at"] == before["updated_at"]
+    (*_, (_, last)) = await reader.events("lost-0")
+    assert last["swept_by"] in {"node-a", "node-b"}
+    del last["swept_by"]
+    assert last == {
+        "kind": "ended",
+        "outcome": "node_lost",
+        "fault": "bridge",
+        "reason": "heartbeat_lost",
+        "node": "doomed",
+    }
+    for key in ("bridge:call:lost-0", "bridge:call:lost-0:events"):
         ttl = await redis("TTL", key)
         assert isinstance(ttl, int)
         assert ttl > 0
-    assert await alive.sweep_dead_nodes() == 0
-    assert await reader.call("lost") == call
+
+    async def unlisted() -> bool:
+        return await redis("ZSCORE", "bridge:nodes", "doomed") is None
+
+    await wait_until(unlisted, message="the dead node is still listed")
+    assert set(await reader.nodes()) == {"node-a", "node-b"}
+    kept = await reader.call("kept")
+    assert kept is not None
+    assert "outcome" not in kept
 
 
 async def test_restarted_node_ends_the_calls_of_its_former_life(
     doomed: asyncio.subprocess.Process, make_store: OpenStore, reader: CallReader
 ) -> None:
-    doomed.send_signal(signal.SIGKILL)
-    await doomed.wait()
-    await make_store("doomed").open()  # at once: the old heartbeat may still be there
-    call = await reader.call("lost")
+    await kill(doomed)
+    store = make_store("doomed")
+    await store.open()  # at once: the old heartbeat may still be there
+    call = await reader.call("lost-0")
     assert call is not None
     assert call["outcome"] == "node_lost"
     assert await reader.active() == []
+    assert store.stats.swept == LOST_CALLS
+    (*_, (_, last)) = await reader.events("lost-0")
+    assert (last["kind"], last["reason"]) == ("ended", "restarted")
+
+
+async def test_a_heartbeat_that_an_outage_cost_is_waited_for(
+    make_store: OpenStore, reader: CallReader, redis: Raw
+) -> None:
+    """When Redis returns, every heartbeat has run out; those that live write it again."""
+    slow = RedisSettings(flush_ms=10, heartbeat_ms=500)
+    owner, other = make_store("node-a", slow), make_store("node-b", slow)
+    await owner.open()
+    owner.begin("c1", {})
+    await wait_until(lambda: owner.stats.pending == 0)
+    await other.open()
+    for _ in range(3):
+        beat = await reader.node("node-a") or {}
+        await redis("DEL", "bridge:node:node-a", "bridge:nodes:sweep")
+
+        async def beats(last: str = beat.get("updated_at", "")) -> bool:
+            return (await reader.node("node-a") or {}).get("updated_at", last) != last
+
+        await wait_until(beats, message="the owner's heartbeat did not return")
+    assert await reader.active() == ["c1"]
+    assert other.stats.swept == 0
+
+
+async def test_a_node_that_died_before_its_first_heartbeat_after_an_outage_is_missed(
+    make_store: OpenStore, reader: CallReader, redis: Raw
+) -> None:
+    """Redis lost everything, the node wrote its call again, and then was killed."""
+    owner = make_store("node-a", RedisSettings(flush_ms=10, heartbeat_ms=60_000))
+    await owner.open()
+    owner.begin("c1", {})
+    await wait_until(lambda: owner.stats.pending == 0)
+    await redis("FLUSHALL")
+    owner.update("c1", {"phase": "speaking"})
+    await wait_until(lambda: owner.stats.pending == 0)
+    await redis("DEL", "bridge:node:node-a")
+    other = make_store("node-b", FAST)
+    await other.open()
+    await wait_until(lambda: other.stats.swept == 1, 10.0, "the call was not ended")
+    assert await reader.active() == []
+
+
+async def test_a_node_that_returns_while_it_is_swept_keeps_its_calls(
+    make_store: OpenStore, server: LocalRedis, reader: CallReader, redis: Raw
+) -> None:
+    owner = make_store("node-a", RedisSettings(flush_ms=10, heartbeat_ms=60_000))
+    await owner.open()
+    owner.begin("c1", {})
+    await wait_until(lambda: owner.stats.pending == 0)
+    await redis("DEL", "bridge:node:node-a")
+    await redis("ZADD", "bridge:nodes", 1, "node-a")
+
+    class Slow(RedisLink):
+        async def ask(self, command: Command, *, patience_s: float = 0.0) -> Reply:
+            if command[0] == "ZCARD":  # it is known to be dead; now its calls are looked for
+                await redis("HSET", "bridge:node:node-a", "active", 1)
+            return await super().ask(command, patience_s=patience_s)
+
+    link = Slow(server.url, timeout_s=2)
+    sweeper = NodeRegistry(link, Keys("bridge:"), "node-b", clock=SystemClock(), settings=FAST)
+    assert await sweeper.sweep() == 0
+    await link.aclose()
+    assert await reader.active() == ["c1"]
+
+
+async def test_one_node_at_a_time_looks_for_dead_ones(make_store: OpenStore, redis: Raw) -> None:
+    stores = [make_store(f"node-{letter}", FAST) for letter in "abcd"]
+    for store in stores:
+        await store.open()
+    await redis("CONFIG", "RESETSTAT")
+    for _ in range(10):
+        before = await redis("GET", "bridge:nodes:sweep")
+
+        async def freed(last: object = before) -> bool:
+            return await redis("GET", "bridge:nodes:sweep") != last
+
+        await wait_until(freed, message="the lock is not given back")
+    looked = await redis.calls_of("zrange")
+    asked = await redis.calls_of("set")
+    assert looked * 2 <= asked, (looked, asked)
 
 
 async def test_owner_knows_better_than_the_sweep_how_a_call_ended(
     make_store: OpenStore, reader: CallReader, redis: Raw
 ) -> None:
-    owner, other = make_store("node-a"), make_store("node-b")
+    owner, other = make_store("node-a"), make_store("node-b", FAST)
     await owner.open()
     owner.begin("c1", {})
     await wait_until(lambda: owner.stats.pending == 0)
-    await redis("DEL", "bridge:node:node-a")  # as after a partition longer than three beats
+    await redis("DEL", "bridge:node:node-a")  # as in a partition longer than the heartbeat
     await other.open()
+    await wait_until(lambda: other.stats.swept == 1, 10.0, "the call was not ended")
     call = await reader.call("c1")
     assert call is not None
     assert call["outcome"] == "node_lost"
@@ -112,8 +238,13 @@ async def test_active_call_whose_hash_is_gone_is_forgotten(
     make_store: OpenStore, reader: CallReader, redis: Raw
 ) -> None:
     await redis("ZADD", "bridge:calls:active", 1, "ghost")
-    await make_store().open()
-    assert await reader.active() == []
+    await redis("ZADD", "bridge:nodes", 1, "long-dead")
+    await make_store("node-a", FAST).open()
+
+    async def forgotten() -> bool:
+        return await reader.active() == []
+
+    await wait_until(forgotten, message="the call is still there")
     assert await reader.call("ghost") is None
 
 
@@ -132,6 +263,8 @@ async def test_heartbeat_says_what_the_node_holds(
     await wait_until(told, message="the heartbeat does not say it")
     ttl = await redis("PTTL", "bridge:node:node-a")
     assert isinstance(ttl, int)
-    assert 0 < ttl <= 15_000
+    assert 0 < ttl <= 9_000
+    assert set(await reader.nodes()) == {"node-a"}
     await store.aclose()
     assert await reader.node("node-a") is None
+    assert await redis("ZCARD", "bridge:nodes") == 0

@@ -2,20 +2,16 @@
 
 import asyncio
 import json
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.samples import Sample
-
 from bridge.config.settings import RedisSettings
 from bridge.store.reader import CallReader
+from bridge.telemetry.scrape import Scrape
 from tests.support.processes import Running, running, write_yaml
 from tests.support.waiting import wait_until
 
@@ -47,7 +43,9 @@ def write_dialplan(directory: Path, agent: Overrides = PLAIN_AGENT, **parts: obj
     return directory
 
 
-def write_settings(directory: Path, url: str, dialplans: Path, **sections: Overrides) -> Path:
+def write_settings(
+    directory: Path, url: str, dialplans: Path, *, drain_s: float = 60.0, **sections: Overrides
+) -> Path:
     """Write settings: loopback, free ports, one arm; ``sections`` are laid over them."""
     settings: dict[str, dict[str, object]] = {
         "arms": {ARM: {"url": url, "api_key_env": "SIM_KEY"}},
@@ -58,34 +56,9 @@ def write_settings(directory: Path, url: str, dialplans: Path, **sections: Overr
     }
     for name, section in sections.items():
         settings[name] = {**settings.get(name, {}), **section}
-    return write_yaml(directory / "bridge.yaml", {"dialplans_dir": str(dialplans), **settings})
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """One scrape."""
-
-    samples: tuple[Sample, ...]
-
-    def value(self, name: str, **labels: str) -> float:
-        """Return the sum over the series that carry these labels; 0 where there is none."""
-        return sum(
-            each.value
-            for each in self.samples
-            if each.name == name and labels.items() <= each.labels.items()
-        )
-
-    def quantile_s(self, name: str, share: float, **labels: str) -> float:
-        """Return the upper bound of the bucket in which a quantile lies; NaN without samples."""
-        total = self.value(f"{name}_count", **labels)
-        buckets = [
-            (float(each.labels["le"]), each.value)
-            for each in self.samples
-            if each.name == f"{name}_bucket" and labels.items() <= each.labels.items()
-        ]
-        return min(
-            (bound for bound, seen in buckets if total and seen >= share * total), default=math.nan
-        )
+    return write_yaml(
+        directory / "bridge.yaml", {"dialplans_dir": str(dialplans), "drain_s": drain_s, **settings}
+    )
 
 
 class Gateway:
@@ -102,11 +75,19 @@ class Gateway:
         """Return status and body of an HTTP GET."""
         return await asyncio.to_thread(_get, self.http + path)
 
-    async def metrics(self) -> Metrics:
+    async def until_ready(self, status: int, reason: str = "") -> None:
+        """Wait until `/readyz` says so."""
+
+        async def told() -> bool:
+            got, body = await self.get("/readyz")
+            return got == status and reason in body
+
+        await wait_until(told, 10.0, f"/readyz did not become {status} {reason}")
+
+    async def metrics(self) -> Scrape:
         """Scrape `/metrics`."""
         _, text = await self.get("/metrics")
-        families = text_string_to_metric_families(text)
-        return Metrics(tuple(sample for family in families for sample in family.samples))
+        return Scrape.parse(text)
 
     async def until_active(self, calls: int) -> None:
         """Wait until so many calls are active."""
@@ -159,14 +140,17 @@ def serving(
     *,
     preflight: bool = True,
     redis_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    drain_s: float = 60.0,
     **sections: Overrides,
 ) -> Iterator[Gateway]:
     """Run `bridge serve`; see :func:`write_settings`."""
-    settings = write_settings(directory, url, dialplans, **sections)
+    settings = write_settings(directory, url, dialplans, drain_s=drain_s, **sections)
     chosen = () if preflight else ("--no-preflight",)
-    environ = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
+    redis = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
+    variables = {**redis, **(environ or {})}
     with running(
-        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **environ
+        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **variables
     ) as process:
         yield Gateway(process, directory / "recordings")
 

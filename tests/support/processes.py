@@ -25,7 +25,8 @@ from tests.support.waiting import wait_until
 
 _READY_WITHIN_S = 30.0
 _END_WITHIN_S = 15.0
-_RUN_WITHIN_S = 30.0
+_RUN_WITHIN_S = 150.0
+"""What runs longest by itself is the benchmark."""
 SIMULATOR_KEY = "sk-sim-1"
 
 
@@ -113,7 +114,7 @@ class Running:
     def end(self) -> None:
         """End it with all that it started, whatever state it is in. Blocks."""
         if self._popen.poll() is None:
-            self._popen.terminate()
+            self._popen.send_signal(signal.SIGINT)  # a gateway would drain on SIGTERM
             try:
                 self._popen.wait(_END_WITHIN_S)
             except subprocess.TimeoutExpired:

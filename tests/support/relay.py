@@ -1,8 +1,10 @@
-"""A WebSocket relay in front of a Realtime server: sees how sessions end, and can cut them."""
+"""A WebSocket relay in front of a Realtime server: sees what is said, and can cut it off."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -16,11 +18,16 @@ class Relay:
 
     Attributes:
         close_codes: how the gateway ended each session that is over (RFC 6455 section 7.4).
+        bearers: what the gateway authenticated with.
+        sent: the gateway's events, as JSON, but for its audio; ``received``: the server's.
     """
 
     def __init__(self, target: str) -> None:
         self.close_codes: list[int | None] = []
         self.sessions: set[ServerConnection] = set()
+        self.bearers: list[str] = []
+        self.sent: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self._target = target.removesuffix("/v1/realtime")
 
     def cut(self) -> None:
@@ -37,13 +44,20 @@ class Relay:
         """Relay one session to its end."""
         request = session.request
         assert request is not None
-        headers = {"Authorization": request.headers["Authorization"]}
+        headers = {
+            name: request.headers[name]
+            for name in ("Authorization", "OpenAI-Beta")
+            if name in request.headers
+        }
+        self.bearers.append(headers["Authorization"].removeprefix("Bearer "))
         self.sessions.add(session)
         async with connect(
             self._target + request.path, additional_headers=headers, max_size=_LARGEST_FRAME_BYTES
         ) as upstream:
-            down = asyncio.create_task(_pass_on(upstream, session), name="relay down")
-            await _pass_on(session, upstream)
+            down = asyncio.create_task(
+                _pass_on(upstream, session, self.received), name="relay down"
+            )
+            await _pass_on(session, upstream, self.sent)
             down.cancel()
             await asyncio.gather(down, return_exceptions=True)
         self.sessions.discard(session)
@@ -51,11 +65,16 @@ class Relay:
 
 
 async def _pass_on(
-    source: ServerConnection | ClientConnection, sink: ServerConnection | ClientConnection
+    source: ServerConnection | ClientConnection,
+    sink: ServerConnection | ClientConnection,
+    seen: list[dict[str, Any]],
 ) -> None:
     try:
         async for frame in source:
             await sink.send(frame)
+            event = json.loads(frame)
+            if not event["type"].endswith((".append", "audio.delta")):
+                seen.append(event)
     except ConnectionClosed:
         return
 

@@ -80,6 +80,8 @@ class RtpCaller:
         self._branch = 0
         self._sequence = 1
         self._to_tag = ""
+        self._target = ""
+        self._routes: list[str] = []
         self._answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._ringing = asyncio.Event()
         self._bye_taken = asyncio.Event()
@@ -120,7 +122,7 @@ class RtpCaller:
             f"m=audio {self._rtp_port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
             f"a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
         )
-        self._called = called
+        self._uri = self._target = f"sip:{called}@127.0.0.1:{self._port}"
         self._send_request("INVITE", sdp)
 
     async def ringing(self, timeout_s: float = 5.0) -> None:
@@ -151,7 +153,8 @@ class RtpCaller:
     def respond(self, request: str, status: str) -> None:
         """Answer a request of the gateway's, as in ``202 Accepted``."""
         kept = ("Via", "From", "To", "Call-ID", "CSeq")
-        lines = [f"SIP/2.0 {status}", *(f"{name}: {header(request, name)}" for name in kept)]
+        fields = [f"{name}: {value}" for name in kept for value in headers(request, name)]
+        lines = [f"SIP/2.0 {status}", *fields]
         lines.append(f"Contact: <sip:test@127.0.0.1:{self._sip_port}>")
         reply = "\r\n".join([*lines, "Content-Length: 0", "", ""])
         self._sip.sendto(reply.encode(), ("127.0.0.1", self._port))
@@ -196,18 +199,18 @@ class RtpCaller:
         self._branch += method not in {"ACK", "CANCEL"}
         self._sequence += method not in {"INVITE", "ACK", "CANCEL"}
         sequence = 1 if method in {"ACK", "CANCEL"} else self._sequence
-        target = f"sip:{self._called}@127.0.0.1:{self._port}"
         tag = f";tag={self._to_tag}" if self._to_tag else ""
         lines = [
-            f"{method} {target} SIP/2.0",
+            f"{method} {self._target} SIP/2.0",
             f"Via: SIP/2.0/UDP 127.0.0.1:{self._sip_port};"
             f"branch=z9hG4bK-{self._number}-{self._branch}",
             f"From: <sip:test@127.0.0.1:{self._sip_port}>;tag=caller{self._number}",
-            f"To: <{target}>{tag}",
+            f"To: <{self._uri}>{tag}",
             f"Call-ID: rtp-caller-{self._number}-{self._sip_port}@127.0.0.1",
             f"CSeq: {sequence} {method}",
             f"Contact: <sip:test@127.0.0.1:{self._sip_port}>",
             "Max-Forwards: 70",
+            *(f"Route: {route}" for route in self._routes),
             more,
         ]
         if body:
@@ -239,6 +242,9 @@ class RtpCaller:
     def _on_final(self, status: int, text: str) -> None:
         tag = re.search(r"tag=([^;\s]+)", header(text, "To"))
         self._to_tag = tag.group(1) if tag else ""
+        if status == 200:  # the dialog's own way, past proxies (RFC 3261 section 12.1.2)
+            self._target = header(text, "Contact").strip("<>").split(">")[0]
+            self._routes = headers(text, "Record-Route")[::-1]
         self._send_request("ACK")
         if self._answered.done():
             return
@@ -295,7 +301,11 @@ def _arrival_ns(notes: list[tuple[int, int, bytes]]) -> int:
 
 def header(message: str, name: str) -> str:
     """Return a header of a SIP message, "" if it has none such."""
-    for line in message.split("\r\n"):
-        if line.lower().startswith(name.lower() + ":"):
-            return line.split(":", 1)[1].strip()
-    return ""
+    return next(iter(headers(message, name)), "")
+
+
+def headers(message: str, name: str) -> list[str]:
+    """Return a header of a SIP message, each time that it stands there."""
+    lines = message.partition("\r\n\r\n")[0].split("\r\n")
+    wanted = name.lower() + ":"
+    return [line.split(":", 1)[1].strip() for line in lines if line.lower().startswith(wanted)]

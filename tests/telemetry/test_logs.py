@@ -154,3 +154,29 @@ def test_console_lines_are_redacted_too_and_show_no_local_variables(capsys: Capt
     assert "[redacted]" in err
     assert "hunter2" not in err
     assert "\x1b" not in err
+
+
+KEY = "sk-proj-Zebra0451_Quagga7788"
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+@pytest.mark.parametrize("reveal_pii", [False, True])
+def test_a_key_in_an_exception_and_in_its_context_is_masked(
+    capsys: Capture, log_format: str, reveal_pii: bool
+) -> None:
+    log = configure_json(log_format=log_format, reveal_pii=reveal_pii, log_level="debug")
+    headers = {"Authorization": f"Bearer {KEY}"}
+    try:
+        try:
+            raise OSError(f"no route for {headers}")
+        except OSError as error:
+            raise RuntimeError(f"could not connect with {KEY}") from error
+    except RuntimeError as error:
+        log.exception("broken", headers=headers)
+        log.error("broken", error=error)
+        logging.getLogger("a.library").exception("failed with %s", headers)
+    written = capsys.readouterr().err
+    assert "could not connect" in written
+    assert "no route" in written
+    assert "Zebra0451" not in written
+    assert "Quagga7788" not in written

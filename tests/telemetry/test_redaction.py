@@ -1,7 +1,7 @@
 import pytest
 
 from bridge.errors import Outcome
-from bridge.telemetry.redaction import mask_numbers, redact
+from bridge.telemetry.redaction import mask_numbers, mask_secrets, redact, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,51 @@ def test_values_of_any_shape_are_redacted() -> None:
         "pii": "[redacted]",
         "piict": "no prefix of ours",
     }
+
+
+KEY = "sk-proj-Zebra0451_Quagga7788"
+TOKEN = "ek_68af296e8e408191a1120ab6383263c2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Incorrect API key provided: {KEY}.",
+        f"{{'Authorization': 'Bearer {KEY}', 'User-Agent': 'x'}}",
+        f"authorization: bearer {TOKEN}",
+        f"Headers(Authorization='Bearer {TOKEN}')",
+        "Bearer Zebra0451",
+        "redis://:Zebra0451@redis:6379/0",
+        "https://bridge:Zebra0451@proxy.example:8080",
+        "wss://host/openai/realtime?api-key=Zebra0451&deployment=a",
+        "{'api-key': 'Zebra0451'}",
+        f"subprotocols openai-insecure-api-key.{KEY}, realtime",
+    ],
+)
+def test_secrets_are_masked(text: str) -> None:
+    masked = mask_secrets(text)
+    for part in ("Zebra0451", "Quagga7788", "68af296e", "6383263c2"):
+        assert part not in masked
+    assert "[secret]" in masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sess_68af296e8e408191a1120ab6383263c2",
+        "task-exception-was-never-retrieved",
+        "check the key that the arm's api_key_env or api_key_file names",
+        "the bearer of bad news",
+        "redis://127.0.0.1:6379/0",
+        "sip:5550100@gw:5060",
+        "ek_1",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert mask_secrets(text) == text
+
+
+def test_secrets_are_masked_however_deep_they_lie() -> None:
+    fields = {"error": ValueError(KEY), "headers": {"X": [KEY, 1]}, "took_ms": 3}
+    masked = without_secrets(fields)
+    assert masked == {"error": "[secret]", "headers": {"X": ["[secret]", 1]}, "took_ms": 3}

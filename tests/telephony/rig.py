@@ -122,7 +122,7 @@ class Rig:
         self.endpoint = SipEndpoint(
             settings,
             on_incoming=self._on_incoming,
-            refusal=lambda: self.refusal(),
+            refusal=lambda method: self.refusal(),
             media_ports=media_ports,
         )
         self.pump: Pump

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.sip import Dialog, SipPeer, audio_sdp
+from bridge.bench.sip_message import audio_sdp
+from tests.support.sip import Dialog, SipPeer
 from tests.telephony.rig import Rig
 
 pytestmark = pytest.mark.sip
@@ -65,7 +66,6 @@ async def test_calls_that_are_not_answered_yet_take_room_too(limited: Rig, peer:
 async def test_calls_that_are_up_go_on_while_the_door_is_shut(limited: Rig, peer: SipPeer) -> None:
     dialogs = await fill(limited, peer)
     limited.refusal = lambda: "Shutting Down"
-    assert (await peer.options()).status == 200
     held = audio_sdp(40_000, direction="sendonly", version=2)
     assert (await dialogs[0].reinvite(held)).status == 200
     assert (await dialogs[0].bye()).status == 200
@@ -79,8 +79,31 @@ async def test_a_repeated_invite_is_refused_once(limited: Rig, peer: SipPeer) ->
     dialog = peer.call("support", SDP)
     dialog.repeat_invite()
     assert (await dialog.final()).status == 503
+    limited.refusal = lambda: None
     assert (await peer.options()).status == 200  # whatever was sent before has been dealt with
     assert limited.endpoint.refused == 1
+
+
+async def test_options_tell_a_load_balancer_what_an_invite_would_get(
+    limited: Rig, peer: SipPeer
+) -> None:
+    """RFC 3261 section 11.2."""
+    assert (await peer.options()).status == 200
+    dialogs = await fill(limited, peer)
+    full = await peer.options()
+    assert full.start == "SIP/2.0 503 At Capacity"
+    assert full.header("Retry-After") == "10"
+    assert (await dialogs.pop().bye()).status == 200
+    assert (await peer.options()).status == 200
+    assert limited.endpoint.refused == 0  # nobody was turned away
+    limited.refusal = lambda: "Draining"
+    assert (await peer.options()).start == "SIP/2.0 503 Draining"
+
+
+async def test_options_within_a_call_never_come_to_the_door(limited: Rig, peer: SipPeer) -> None:
+    dialog, *_ = await fill(limited, peer)
+    assert (await dialog.options()).status == 500  # PJSUA's "Unhandled by dialog usages"
+    assert (await dialog.bye()).status == 200  # and the call is none the worse for it
 
 
 async def test_a_door_that_fails_lets_in(limited: Rig, peer: SipPeer) -> None:

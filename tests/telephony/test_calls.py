@@ -6,10 +6,11 @@ import psutil
 import pytest
 
 from bridge.audio.rings import RESTING_ROWS
+from bridge.bench.sip_message import audio_sdp
 from bridge.errors import TelephonyError
 from bridge.telephony.leg import LegState
 from tests.support.rtp import RtpPeer
-from tests.support.sip import SipPeer, audio_sdp
+from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Call, Rig
 

@@ -78,7 +78,7 @@ def test_start_and_stop_over_and_over_leave_nothing() -> None:
     process = psutil.Process()
 
     def once() -> None:
-        endpoint = SipEndpoint(settings(), refusal=lambda: None)
+        endpoint = SipEndpoint(settings(), refusal=lambda method: None)
         endpoint.start()
         endpoint.poll()
         endpoint.stop()

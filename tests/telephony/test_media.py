@@ -9,9 +9,10 @@ import itertools
 import numpy as np
 import pytest
 
+from bridge.bench.sip_message import audio_sdp
 from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.rtp import RtpPeer
-from tests.support.sip import Dialog, SipPeer, audio_sdp
+from tests.support.sip import Dialog, SipPeer
 from tests.support.waiting import wait_until
 from tests.telephony.fake_ports import AGENT_HZ, RATE_HZ, Sound
 from tests.telephony.rig import Call, Rig

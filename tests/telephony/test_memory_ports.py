@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.audio.rings import FRAME_SAMPLES, RESTING_ROWS, write
+from bridge.bench.sip_message import audio_sdp
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
@@ -21,7 +22,7 @@ from bridge.telephony.memory_ports import (
     memory_ports_problem,
 )
 from bridge.telephony.ports import MediaPorts
-from tests.support.sip import SipPeer, audio_sdp
+from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Rig, has_memory_ports
 

@@ -1,12 +1,13 @@
-"""The demo's child processes: started tied to this one, read line by line, stopped in order.
+"""`bridge` commands as children: started tied to this process, read line by line, stopped in order.
 
-Children have a session of their own, so Ctrl-C reaches the demo alone and the demo decides who ends
+Children have a session of their own, so Ctrl-C reaches their parent alone and it decides who ends
 when. Should it die without a chance to (``kill -9``), the kernel sends them SIGTERM (Linux,
 `prctl(2)` PR_SET_PDEATHSIG). All of it runs in the loop of the main thread: the kernel watches the
 *thread* that started a child.
 """
 
 import asyncio
+import json
 import os
 import sys
 import tempfile
@@ -28,10 +29,12 @@ class Child:
 
     Attributes:
         name: as it is shown: "the gateway".
+        pid: its process id.
     """
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: IO[bytes]) -> None:
         self.name = name
+        self.pid = process.pid
         self._process = process
         self._log = log
 
@@ -42,6 +45,21 @@ class Child:
         await self.stop()
         self._log.close()
 
+    async def tell(self, order: Mapping[str, object]) -> None:
+        """Write one JSON line to its stdin; it was started with ``takes_orders``.
+
+        Raises:
+            ConfigError, InfrastructureError: it has ended.
+        """
+        if self._process.stdin is None:
+            raise AssertionError(f"{self.name} takes no orders")
+        try:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            await self._process.stdin.drain()
+        except ConnectionError:
+            await self.wait()
+            raise self.failure() from None
+
     async def line(self) -> str:
         """Return the next line of its stdout, "" at the end."""
         if self._process.stdout is None:
@@ -49,7 +67,7 @@ class Child:
         return (await self._process.stdout.readline()).decode(errors="replace")
 
     async def first_line(self, timeout_s: float) -> str:
-        """Return the line by which it says that it is ready.
+        """Return its next line: by the first of them it says that it is ready.
 
         Raises:
             ConfigError, InfrastructureError: it ended instead, or said nothing in time.
@@ -59,12 +77,27 @@ class Child:
                 line = await self.line()
         except TimeoutError:
             raise InfrastructureError(
-                f"{self.name} was not ready within {timeout_s:g} s{self._log_tail()}"
+                f"{self.name} said nothing within {timeout_s:g} s{self._log_tail()}"
             ) from None
         if line:
             return line
         await self.wait()
         raise self.failure()
+
+    async def report(self, timeout_s: float) -> Mapping[str, object]:
+        """Return its next line, a JSON object.
+
+        Raises:
+            ConfigError, InfrastructureError: it ended, said nothing in time, or something else.
+        """
+        line = await self.first_line(timeout_s)
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise InfrastructureError(f"{self.name} did not say what it was to say: {line.strip()}")
+        return found
 
     async def wait(self) -> int:
         """Wait until it has ended; return its exit code."""
@@ -102,13 +135,20 @@ class Child:
         return [line for line in text.splitlines() if line.strip()]
 
 
-async def start_child(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> Child:
+async def start_child(
+    name: str,
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    takes_orders: bool = False,
+) -> Child:
     """Start `bridge` with arguments.
 
     Args:
         name: as it is shown: "the gateway".
         arguments: subcommand first.
         environ: the whole environment.
+        takes_orders: its stdin is ours to write to (:meth:`Child.tell`).
 
     Raises:
         InfrastructureError: it can't be started.
@@ -118,7 +158,7 @@ async def start_child(name: str, arguments: Sequence[str], environ: Mapping[str,
     try:
         process = await asyncio.create_subprocess_exec(
             *tied_to_parent([sys.executable, "-m", "bridge", *arguments]),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if takes_orders else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
             env=dict(environ),

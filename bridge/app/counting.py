@@ -1,0 +1,77 @@
+"""Publishes what the pump, the store and the sessions only count, once a second."""
+
+import asyncio
+from collections.abc import Collection
+
+import structlog
+
+from bridge.clock import NS_PER_MS
+from bridge.live.call import CallRunner
+from bridge.store.calls import CallStore
+from bridge.telemetry.metrics import Metrics
+from bridge.telephony.pump import Pump
+
+log = structlog.get_logger(__name__)
+
+_EVERY_S = 1.0
+
+
+class Counts:
+    """Turns counts since the start into metrics.
+
+    Args:
+        metrics: where to.
+        pump, store: what counts.
+        calls: those that go on now; read anew each time.
+        ping_interval_s: how often a session pings, so how often its round trip is new.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        pump: Pump,
+        store: CallStore,
+        calls: Collection[CallRunner],
+        *,
+        ping_interval_s: float,
+    ) -> None:
+        self._metrics = metrics
+        self._pump = pump
+        self._store = store
+        self._calls = calls
+        self._rounds_a_ping = max(1, round(ping_interval_s / _EVERY_S))
+        self._round = 0
+        self._overruns = self._late_blocks = self._dropped = self._swept = 0
+
+    async def keep_publishing(self) -> None:
+        """Publish for ever; cancel to end."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            self._publish_media()
+            self._publish_store()
+            self._round += 1
+            if self._round % self._rounds_a_ping == 0:
+                self._publish_round_trips()
+
+    def _publish_media(self) -> None:
+        stats = self._pump.stats
+        if stats.overruns > self._overruns:
+            log.warning("caller_audio_lost", overruns=stats.overruns - self._overruns)
+        self._metrics.media.overrun(stats.overruns - self._overruns)
+        self._metrics.media.late_blocks(stats.late_blocks - self._late_blocks)
+        self._overruns, self._late_blocks = stats.overruns, stats.late_blocks
+
+    def _publish_store(self) -> None:
+        stats = self._store.stats
+        self._metrics.store.set_pending(stats.pending)
+        self._metrics.store.dropped(stats.dropped - self._dropped)
+        self._metrics.store.swept(stats.swept - self._swept)
+        self._dropped, self._swept = stats.dropped, stats.swept
+
+    def _publish_round_trips(self) -> None:
+        for call in self._calls:
+            round_trip_ms = call.round_trip_ms
+            if round_trip_ms is not None:
+                self._metrics.upstream.pong(
+                    call.record.summary.arm, round(round_trip_ms * NS_PER_MS)
+                )

@@ -1,0 +1,55 @@
+"""Whether this node takes new calls, and why not: one answer for the SIP door, HTTP and metrics."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A reason to take no new call.
+
+    Attributes:
+        label: in metrics and logs.
+        told: at `/readyz`.
+        phrase: of the 503.
+    """
+
+    label: str
+    told: str
+    phrase: str
+
+
+AT_CAPACITY = Closed("at_capacity", "at capacity", "At Capacity")
+DRAINING = Closed("draining", "draining", "Draining")
+SHUTTING_DOWN = Closed("shutdown", "shutting down", "Shutting Down")
+
+
+class Intake:
+    """Takes calls up to a limit, until it is closed; it never opens again.
+
+    Args:
+        held: returns the calls that are here now, those not yet answered included.
+
+    Attributes:
+        limit: calls at once.
+    """
+
+    def __init__(self, held: Callable[[], int]) -> None:
+        self.limit = 0
+        self._held = held
+        self._closed: Closed | None = None
+
+    @property
+    def draining(self) -> bool:
+        """Whether new calls are refused for good."""
+        return self._closed is not None
+
+    def close(self, reason: Closed) -> None:
+        """Take no new calls from now on; a later reason takes the place of an earlier one."""
+        self._closed = reason
+
+    def closed(self) -> Closed | None:
+        """Return why a new call would be refused now; None if it would be taken."""
+        if self._closed is not None:
+            return self._closed
+        return AT_CAPACITY if self._held() >= self.limit else None

@@ -1,0 +1,1 @@
+"""The benchmark: load, the way under test, its floor, the plain way, and what came of them."""

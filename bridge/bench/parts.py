@@ -1,0 +1,218 @@
+"""The benchmark's processes: each a `bridge` command, started tied to this one.
+
+They are stopped by the stack that they are put on, in the reverse order.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+from bridge.config.loading import PREFIX
+from bridge.errors import InfrastructureError
+from bridge.processes.child import Child, start_child
+from bridge.processes.http import get
+from bridge.processes.usage import Usage, usage_of
+from bridge.simulator.light import STATS_PATH
+from bridge.telemetry.scrape import Scrape
+
+KEY = "sk-sim-bench"
+CALLED = "bench"
+_ARM = "light"
+_KEY_VARIABLE = "BENCH_REALTIME_KEY"
+_READY_WITHIN_S = 30.0
+_ANSWER_WITHIN_S = 60.0
+"""Beyond the time that an order itself takes: an INVITE is given up after 32 s."""
+
+_TELLS_WITHIN_S = 15.0
+"""A process at the end of its strength is slow to tell its figures."""
+
+_DIALPLAN: Mapping[str, object] = {
+    "schema": "dialplan/v1",
+    "name": "bench",
+    "match": [{"called": "*"}],
+    "arm": _ARM,
+    "agent": {
+        "instructions": "Be brief.",
+        "language": "en",
+        "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
+    },
+    "limits": {"session_ready_s": 20},
+    "recording": {"enabled": False},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The light Realtime server."""
+
+    child: Child
+    url: str
+
+    async def heard_ms(self) -> float:
+        """Return how much caller audio it has got, of all calls."""
+        parts = urlsplit(self.url)
+        try:
+            stats = json.loads(await get(f"http://{parts.netloc}{STATS_PATH}", _TELLS_WITHIN_S))
+        except (OSError, TimeoutError, ValueError) as error:
+            raise InfrastructureError("the light Realtime server tells no figures") from error
+        return float(stats["audio_ms"])
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What takes the calls.
+
+    Attributes:
+        server: host and port of its SIP socket.
+        max_calls: that its PJSIP holds.
+        http: where its metrics are; None: it has none.
+    """
+
+    name: str
+    child: Child
+    server: str
+    max_calls: int
+    pjsip: str = ""
+    ports: str = ""
+    http: str | None = None
+
+    def usage(self) -> Usage:
+        """Return what it has used up to now."""
+        return usage_of(self.child.pid)
+
+    async def scrape(self) -> Scrape | None:
+        """Return what it says of itself; None if it has no metrics.
+
+        Raises:
+            InfrastructureError: it should answer, and doesn't.
+        """
+        if self.http is None:
+            return None
+        try:
+            return Scrape.parse(await get(f"{self.http}/metrics", _TELLS_WITHIN_S))
+        except (OSError, TimeoutError) as error:
+            raise InfrastructureError(f"{self.child.name} gives no metrics: {error!r}") from error
+
+
+class Callers:
+    """The load; see :mod:`bridge.bench.callers` for the orders."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+
+    async def hold(self, calls: int, rate: float) -> Mapping[str, object]:
+        """Ramp up to so many calls."""
+        return await self._do(calls / rate, do="hold", calls=calls, rate=rate)
+
+    async def measure(self, seconds: float) -> Mapping[str, object]:
+        """Listen."""
+        return await self._do(seconds, do="measure", s=seconds)
+
+    async def churn(
+        self, calls: int, rate: float, each_s: float, most: int
+    ) -> Mapping[str, object]:
+        """Place short calls, ``most`` at once."""
+        takes_s = max(calls / rate, calls / most * each_s) + each_s
+        return await self._do(
+            2 * takes_s, do="churn", calls=calls, rate=rate, each_s=each_s, most=most
+        )
+
+    async def end(self) -> None:
+        """Hang up, all of them."""
+        await self._do(0.0, do="end")
+
+    async def _do(self, takes_s: float, **order: object) -> Mapping[str, object]:
+        await self._child.tell(order)
+        return await self._child.report(takes_s + _ANSWER_WITHIN_S)
+
+
+class Parts:
+    """Starts processes.
+
+    Args:
+        environ: for them; they don't get its ``BRIDGE_*``.
+        stack: stops them.
+    """
+
+    def __init__(self, environ: Mapping[str, str], stack: AsyncExitStack) -> None:
+        self._environ = {k: v for k, v in environ.items() if not k.startswith(PREFIX)}
+        self._stack = stack
+
+    async def floor(self) -> Target:
+        """Start the floor."""
+        child = await self._start("the floor", "bench", "floor")
+        return _target("floor", child, await child.report(_READY_WITHIN_S))
+
+    async def plain(self, peer: Peer, dialect: str) -> Target:
+        """Start the plain way."""
+        child = await self._start(
+            "the plain way", "bench", "plain", "--url", peer.url, "--dialect", dialect
+        )
+        return _target("plain", child, await child.report(_READY_WITHIN_S))
+
+    async def peer(self) -> Peer:
+        """Start the light Realtime server."""
+        child = await self._start("the light Realtime server", "bench", "peer")
+        return Peer(child, str((await child.report(_READY_WITHIN_S))["url"]))
+
+    async def bridge(self, peer: Peer, dialect: str) -> Target:
+        """Start the gateway, with a Redis of its own and a dialplan that records nothing."""
+        place = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-bench-")))
+        (place / "dialplans").mkdir()
+        dialplan = place / "dialplans" / "bench.yaml"
+        dialplan.write_text(yaml.safe_dump(dict(_DIALPLAN), sort_keys=False), encoding="utf-8")
+        arm = {"dialect": dialect, "url": peer.url, "api_key_env": _KEY_VARIABLE}
+        settings = {
+            "DIALPLANS_DIR": str(place / "dialplans"),
+            "ARMS": json.dumps({_ARM: arm}),
+            "SIP_HOST": "127.0.0.1",
+            "SIP_PORT": "0",
+            "SIP_MAX_CALLS": "1024",
+            "HTTP_PORT": "0",
+            "MEDIA_RECORDINGS_DIR": str(place / "recordings"),
+            "TELEMETRY_LOG_FORMAT": "json",
+        }
+        child = await self._start(
+            "the gateway",
+            *("serve", "--json"),
+            variables={_KEY_VARIABLE: KEY, **{PREFIX + k: v for k, v in settings.items()}},
+        )
+        return _target("bridge", child, await child.report(_READY_WITHIN_S))
+
+    async def callers(self, target: Target) -> Callers:
+        """Start callers for one target."""
+        child = await self._start(
+            "the callers", "bench", "callers", target.server, takes_orders=True
+        )
+        return Callers(child)
+
+    async def _start(
+        self,
+        name: str,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        takes_orders: bool = False,
+    ) -> Child:
+        child = await start_child(
+            name, arguments, {**self._environ, **(variables or {})}, takes_orders=takes_orders
+        )
+        return await self._stack.enter_async_context(child)
+
+
+def _target(name: str, child: Child, ready: Mapping[str, object]) -> Target:
+    http = ready.get("http")
+    return Target(
+        name=name,
+        child=child,
+        server=str(ready["sip"]).removeprefix("sip:"),
+        max_calls=int(str(ready["max_calls"])),
+        pjsip=str(ready.get("pjsip", "")),
+        ports=str(ready.get("ports", "")),
+        http=None if http is None else str(http),
+    )

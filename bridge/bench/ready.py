@@ -1,0 +1,20 @@
+"""What a part of the benchmark says when it takes calls."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One JSON line on stdout.
+
+    Attributes:
+        sip: URI of its SIP port.
+        max_calls: that the loaded PJSIP holds.
+        pjsip: its version.
+        ports: how audio gets in and out of PJSIP: `memory`, `callback` or `plain`.
+    """
+
+    sip: str
+    max_calls: int
+    pjsip: str
+    ports: str

@@ -1,0 +1,139 @@
+"""The benchmark on the screen: what is being done, what was found, the tables at the end."""
+
+from typing import Protocol
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from bridge.bench.figures import BenchResult, Inside, Setup, Way, Window
+
+_MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("not judged", "dim")}
+
+
+class View(Protocol):
+    """Who shows it."""
+
+    def doing(self, what: str) -> None:
+        """Say what takes its time now."""
+        ...
+
+    def step(self, what: str, detail: str) -> None:
+        """Show what has been found."""
+        ...
+
+
+class Screen:
+    """Progress on stderr; a moving line on a terminal, nothing moves elsewhere. Use ``with``."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._status = Status("starting", console=self._console)
+
+    def __enter__(self) -> "Screen":
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._status.stop()
+
+    def doing(self, what: str) -> None:
+        """Say it in the moving line."""
+        self._status.update(Text(what, style="dim"))
+
+    def step(self, what: str, detail: str) -> None:
+        """Print it."""
+        self._console.print(Text(f"{what:<8} {detail}"), soft_wrap=True)
+
+
+def print_result(result: BenchResult) -> None:
+    """Print the tables on stdout."""
+    console = Console(highlight=False)
+    if result.ways:
+        console.print(_ways_table(result))
+    if result.soak is not None:
+        soak = result.soak
+        console.print(
+            f"{soak.calls} calls at {soak.rate:g}/s: resident "
+            f"{_mib(soak.rss_before_bytes)} after {soak.warm_up_calls}, "
+            f"{_mib(soak.rss_after_bytes)} at the end ({soak.growth_percent:+.1f}%)"
+        )
+    table = Table("figure", "measured", "wanted", "")
+    for verdict in result.verdicts:
+        mark, style = _MARKS[verdict.ok]
+        table.add_row(verdict.figure, verdict.value, verdict.wanted, Text(mark, style=style))
+    console.print(table)
+    for doubt in result.doubts:
+        console.print(Text(f"doubtful: {doubt}", style="yellow"))
+
+
+def _ways_table(result: BenchResult) -> Table:
+    """Rows are figures, columns ways."""
+    columns = [
+        [*_spent(way), *_heard(way.window), *_setup(way.setup), *_inside(way.inside)]
+        for way in result.ways.values()
+    ]
+    table = Table("", *result.ways)
+    for cells in zip(*columns, strict=True):
+        table.add_row(cells[0][0], *(value for _, value in cells))
+    return table
+
+
+def _spent(way: Way) -> list[tuple[str, str]]:
+    spent = way.spent
+    share = spent.uplink_share
+    each = spent.bytes_per_call
+    return [
+        ("calls", f"{spent.calls}"),
+        ("most calls", "-" if way.climb is None else f"{way.climb.most}"),
+        ("CPU, % of a core", f"{spent.cpu_percent:.1f}"),
+        ("CPU per call, % of a core", f"{spent.cpu_percent_per_call:.3f}" if spent.calls else "-"),
+        ("resident", _mib(spent.rss_bytes)),
+        ("memory per call", "-" if each is None else f"{each / 1024:.0f} KiB"),
+        ("caller audio that arrived", "-" if share is None else f"{share:.1%}"),
+    ]
+
+
+def _heard(window: Window) -> list[tuple[str, str]]:
+    return [
+        ("packets heard", f"{window.packets}"),
+        ("lost / late", f"{window.lost} / {window.late}"),
+        ("gaps over 60 ms, longest", f"{window.gaps}, {window.longest_gap_ms:.0f} ms"),
+        ("holes in answers", f"{window.dropouts}"),
+    ]
+
+
+def _setup(setup: Setup) -> list[tuple[str, str]]:
+    return [
+        ("setup p50 / p95 / max", _ms(setup.setup_p50_ms, setup.setup_p95_ms, setup.setup_max_ms))
+    ]
+
+
+def _inside(inside: Inside | None) -> list[tuple[str, str]]:
+    names = (
+        "tick lag p50 / p99 / max",
+        "RTP in to append p50 / p95 / p99",
+        "delta to RTP out p50 / p95 / p99",
+        "underruns",
+    )
+    if inside is None:
+        return [(name, "-") for name in names]
+    values = (
+        "≤ " + _ms(inside.lag_p50_ms, inside.lag_p99_ms, inside.lag_max_ms),
+        "≤ " + _ms(inside.up_p50_ms, inside.up_p95_ms, inside.up_p99_ms),
+        "≤ " + _ms(inside.down_p50_ms, inside.down_p95_ms, inside.down_p99_ms),
+        f"{inside.underruns}",
+    )
+    return list(zip(names, values, strict=True))
+
+
+def _ms(*values: float | None) -> str:
+    if None in values:
+        return "-"
+    return " / ".join(f"{value:.0f}" for value in values) + " ms"
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB"

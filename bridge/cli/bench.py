@@ -1,0 +1,227 @@
+"""`bridge bench`: how many calls, at what cost, beside PJSIP's floor and the plain way."""
+
+import asyncio
+import json
+import os
+import signal
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bridge.bench.callers import MOST_CALLS, run_callers
+from bridge.bench.figures import BenchResult
+from bridge.bench.parts import CALLED, KEY
+from bridge.bench.plot import check_can_plot, plot
+from bridge.bench.ready import Ready
+from bridge.bench.run import BenchPlan, run_bench
+from bridge.bench.view import Screen, print_result
+from bridge.cli.errors import exits_cleanly
+from bridge.cli.running import run, until_told_to_stop
+from bridge.config.settings import TelemetrySettings
+from bridge.errors import ConfigError
+from bridge.realtime.dialects import DIALECTS
+from bridge.simulator.light import LightServer
+from bridge.telemetry.logs import configure
+
+_FAILED, _INCONCLUSIVE = 1, 2
+_PNG = click.Path(dir_okay=False, path_type=Path)
+_DIALECT = click.Choice(sorted(DIALECTS))
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--calls",
+    type=click.IntRange(1, MOST_CALLS),
+    help="Calls at once.  [default: 200, or all that the loaded PJSIP holds]",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 200),
+    default=20.0,
+    show_default=True,
+    help="Calls a second in a ramp.",
+)
+@click.option(
+    "--hold-s",
+    type=click.FloatRange(1, 3600),
+    default=20.0,
+    show_default=True,
+    help="How long the steady state is measured.",
+)
+@click.option("--dialect", type=_DIALECT, default="ga", show_default=True)
+@click.option(
+    "--climb/--no-climb",
+    default=True,
+    show_default=True,
+    help="Find out how many calls the bridge and the plain way hold.",
+)
+@click.option(
+    "--soak",
+    type=click.IntRange(10, 1_000_000),
+    metavar="CALLS",
+    help="Instead of all that: so many short calls at --rate, and what memory they leave.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@click.option("--plot", "png", type=_PNG, help="Draw a PNG (needs the extra `bench`).")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write bench.json, and bench.png if it can be drawn, into this directory.",
+)
+@click.pass_context
+@exits_cleanly
+def bench(
+    ctx: click.Context,
+    calls: int | None,
+    rate: float,
+    hold_s: float,
+    dialect: str,
+    climb: bool,
+    soak: int | None,
+    as_json: bool,
+    png: Path | None,
+    report: Path | None,
+) -> None:
+    """Measure the gateway under real SIP calls with real RTP, all on this machine.
+
+    Three ways serve the same calls, one after the other: `floor`, PJSIP and its media ports with no
+    bridge; `bridge`, the gateway with a Redis and a Realtime server that answers with tones; and
+    `plain`, a naive gateway on 24 kHz AudioMediaPort callbacks. The callers are a process of their
+    own, and measure what they hear.
+
+    Take ratios from it, not absolutes: everything shares this machine. Let nothing else run.
+
+    \b
+    Examples:
+      bridge bench
+      bridge bench --calls 50 --hold-s 10 --no-climb
+      bridge bench --report bench-report --dialect beta
+      bridge bench --soak 2000 --rate 20
+
+    \b
+    Exit codes:
+      0  every figure is as it should be
+      1  one is not
+      2  bad input, or inconclusive: the callers themselves were too slow
+      3  infrastructure
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    configure(TelemetrySettings(log_level="warning"))
+    if png is not None:
+        check_can_plot()
+    _make_directory(report)
+    plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0)
+    with Screen() as screen:
+        result = run(_until_done_or_told(plan, screen))
+    if isinstance(result, str):
+        click.echo(f"stopped by {result}; nothing is left running", err=True)
+        raise SystemExit(128 + signal.Signals[result])
+    _tell(result, as_json=as_json, png=png, report=report)
+    if result.doubts:
+        raise SystemExit(_INCONCLUSIVE)
+    if not result.ok:
+        raise SystemExit(_FAILED)
+
+
+def _tell(result: BenchResult, *, as_json: bool, png: Path | None, report: Path | None) -> None:
+    text = json.dumps(result.to_json())
+    if report is not None:
+        (report / "bench.json").write_text(text + "\n", encoding="utf-8")
+        if result.ways and _can_plot():
+            plot(result, report / "bench.png")
+    if png is not None and result.ways:
+        plot(result, png)
+    if as_json:
+        click.echo(text)
+    else:
+        print_result(result)
+
+
+def _can_plot() -> bool:
+    try:
+        check_can_plot()
+    except ConfigError as error:
+        click.echo(f"no plot: {error}", err=True)
+        return False
+    return True
+
+
+def _make_directory(path: Path | None) -> None:
+    try:
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the report's directory can't be made: {error.strerror}",
+            path=str(path),
+            remedy="name another with --report",
+        ) from error
+
+
+async def _until_done_or_told(plan: BenchPlan, screen: Screen) -> BenchResult | str:
+    """Run it; at a signal end it in order and return the signal's name."""
+    work = asyncio.create_task(run_bench(plan, os.environ, screen), name="bench")
+    told = asyncio.create_task(until_told_to_stop(), name="signals")
+    await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
+    if told.done() and not work.done():
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        return told.result()
+    told.cancel()
+    await asyncio.gather(told, return_exceptions=True)
+    return work.result()
+
+
+# The parts, each a process of its own. They say where they listen in one JSON line.
+
+
+@bench.command(hidden=True)
+@click.argument("server")
+@exits_cleanly
+def callers(server: str) -> None:
+    """Place calls to SERVER (host:port) as told on stdin."""
+    host, _, port = server.rpartition(":")
+    run_callers((host, int(port)), CALLED)
+
+
+@bench.command(hidden=True)
+@exits_cleanly
+def peer() -> None:
+    """Run the light Realtime server."""
+    run(_serve_peer())
+
+
+@bench.command(hidden=True)
+@exits_cleanly
+def floor() -> None:
+    """Take calls with PJSIP alone."""
+    from bridge.bench.floor import run_floor
+
+    configure(TelemetrySettings(log_level="warning"))
+    run(run_floor(_announce, until_told_to_stop()))
+
+
+@bench.command(hidden=True)
+@click.option("--url", required=True)
+@click.option("--dialect", type=_DIALECT, required=True)
+@exits_cleanly
+def plain(url: str, dialect: str) -> None:
+    """Take calls the plain way."""
+    from bridge.bench.plain import run_plain
+
+    run(run_plain(url, dialect, KEY, _announce, until_told_to_stop()))
+
+
+async def _serve_peer() -> None:
+    server = LightServer()
+    click.echo(json.dumps({"url": await server.start()}))
+    try:
+        await until_told_to_stop()
+    finally:
+        await server.aclose()
+
+
+def _announce(ready: Ready) -> None:
+    click.echo(json.dumps(asdict(ready)))

@@ -1,0 +1,44 @@
+"""What a process uses, as the kernel counts it (Linux, proc(5))."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.errors import InfrastructureError
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_AFTER_NAME = 2
+"""Fields of `stat` that lie before the first one after the name, which may hold spaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """At one moment.
+
+    Attributes:
+        cpu_s: user and system time of all its threads since it began; resolution 10 ms.
+        rss_bytes: memory that is resident.
+    """
+
+    cpu_s: float
+    rss_bytes: int
+
+
+def usage_of(pid: int) -> Usage:
+    """Read a process's counts.
+
+    Raises:
+        InfrastructureError: it is gone, or there is no proc(5) here.
+    """
+    place = Path("/proc") / str(pid)
+    try:
+        stat = (place / "stat").read_text().rpartition(")")[2].split()
+        pages = int((place / "statm").read_text().split()[1])
+    except OSError as error:
+        raise InfrastructureError(
+            f"process {pid} cannot be looked at: {error.strerror}",
+            remedy="figures need Linux, and a process that lives",
+        ) from error
+    user, system = (int(stat[field - 1 - _AFTER_NAME]) for field in (14, 15))
+    return Usage((user + system) / _TICKS_PER_S, pages * _PAGE_BYTES)

@@ -1,0 +1,127 @@
+"""The callers' SIP, datagram by datagram."""
+
+from dataclasses import dataclass, field
+
+from bridge.bench.sip_calls import SipCalls
+from bridge.bench.sip_message import Message, audio_sdp
+from bridge.clock import NS_PER_MS
+
+RTP_PORT = 4000
+
+
+@dataclass
+class Wire:
+    """What the caller sent, and a far end that answers."""
+
+    sent: list[Message] = field(default_factory=list)
+    up: list[tuple[int, int]] = field(default_factory=list)
+    over: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.calls = SipCalls(
+            ("127.0.0.1", 5060),
+            5070,
+            "bench",
+            lambda data: self.sent.append(Message.parse(data)),
+            on_up=lambda slot, port: self.up.append((slot, port)),
+            on_over=self.over.append,
+        )
+
+    @property
+    def methods(self) -> list[str]:
+        return [each.start.split(" ")[0] for each in self.sent]
+
+    def answer(self, status: int, at_ms: int = 0, *, sdp: str = "") -> None:
+        """Answer the last request that is no ACK."""
+        request = next(each for each in reversed(self.sent) if not each.start.startswith("ACK"))
+        kept = [(name, request.header(name)) for name in ("Via", "From", "Call-ID", "CSeq")]
+        to = ("To", f"{request.header('To')};tag=far")
+        contact = ("Contact", "<sip:127.0.0.1:5060;transport=udp>")
+        response = Message(f"SIP/2.0 {status} Test", (*kept, to, contact), sdp)
+        self.calls.receive(response.encode(), at_ms * NS_PER_MS)
+
+    def bring_up(self) -> None:
+        self.calls.invite(0, RTP_PORT, 0)
+        self.answer(200, 30, sdp=audio_sdp(6000))
+
+
+def test_answered_call_is_acknowledged_and_its_setup_timed() -> None:
+    wire = Wire()
+    wire.bring_up()
+
+    assert wire.methods == ["INVITE", "ACK"]
+    assert wire.sent[0].media_port == RTP_PORT
+    assert wire.sent[1].start == "ACK sip:127.0.0.1:5060;transport=udp SIP/2.0"
+    assert "tag=far" in wire.sent[1].header("To")
+    assert wire.up == [(0, 6000)]
+    assert wire.calls.outcomes.setup_ns == [30 * NS_PER_MS]
+    assert wire.calls.asked == 0
+
+
+def test_bye_ends_the_call_when_it_is_answered() -> None:
+    wire = Wire()
+    wire.bring_up()
+
+    wire.calls.bye(0, 0)
+    assert wire.methods[-1] == "BYE"
+    assert wire.over == []
+    wire.answer(200)
+
+    assert wire.over == [0]
+    assert wire.calls.left == 0
+
+
+def test_refused_call_is_acknowledged_in_its_own_transaction_and_counted() -> None:
+    wire = Wire()
+    wire.calls.invite(0, RTP_PORT, 0)
+    wire.answer(503)
+
+    assert wire.methods == ["INVITE", "ACK"]
+    assert wire.sent[1].branch == wire.sent[0].branch
+    assert wire.calls.outcomes.refused == [503]
+    assert wire.over == [0]
+
+
+def test_bye_of_the_far_end_is_a_dropped_call() -> None:
+    wire = Wire()
+    wire.bring_up()
+    invite = wire.sent[0]
+    headers = (
+        *((name, invite.header(name)) for name in ("Via", "From", "To", "Call-ID")),
+        ("CSeq", "1 BYE"),
+    )
+
+    wire.calls.receive(Message("BYE sip:bench@127.0.0.1 SIP/2.0", headers).encode(), 0)
+
+    assert wire.sent[-1].status == 200
+    assert wire.calls.outcomes.dropped == 1
+    assert wire.over == [0]
+
+
+def test_invite_without_any_answer_is_repeated_and_given_up() -> None:
+    wire = Wire()
+    wire.calls.invite(0, RTP_PORT, 0)
+    for at_ms in (400, 600, 1200, 1700, 33_000):
+        wire.calls.repeat(at_ms * NS_PER_MS)
+
+    assert wire.methods == ["INVITE"] * 3
+    assert wire.calls.outcomes.refused == [0]
+    assert wire.over == [0]
+
+
+def test_invite_with_a_provisional_answer_is_not_repeated() -> None:
+    wire = Wire()
+    wire.calls.invite(0, RTP_PORT, 0)
+    wire.answer(100)
+    wire.calls.repeat(5000 * NS_PER_MS)
+
+    assert wire.methods == ["INVITE"]
+
+
+def test_second_200_is_acknowledged_again() -> None:
+    wire = Wire()
+    wire.bring_up()
+    wire.answer(200, sdp=audio_sdp(6000))
+
+    assert wire.methods == ["INVITE", "ACK", "ACK"]
+    assert len(wire.calls.outcomes.setup_ns) == 1

@@ -1,0 +1,136 @@
+"""Kamailio with the configuration of `deploy/kamailio`, as a user's process on loopback."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.support.programs import need_program
+from tests.support.sip import SipPeer
+from tests.support.waiting import wait_until
+
+_CONFIG = Path(__file__).parent.parent.parent / "deploy" / "kamailio" / "kamailio.cfg"
+_PACKAGE = "kamailio"
+_END_WITHIN_S = 10.0
+PING_INTERVAL_S = 1
+NODE_SILENT_MS = 1000
+
+
+class Kamailio:
+    """A running Kamailio.
+
+    Attributes:
+        port: where it takes SIP, UDP and TCP.
+    """
+
+    def __init__(self, port: int, control: str) -> None:
+        self.port = port
+        self._control = control
+        self._kamcmd = need_program("kamcmd", _PACKAGE)
+
+    async def nodes(self) -> dict[int, str]:
+        """Return what it thinks of each node by its port: AP is taken, IP is left out."""
+        asked = await asyncio.create_subprocess_exec(
+            *(self._kamcmd, "-s", self._control, "dispatcher.list"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        told, _ = await asked.communicate()
+        pairs = [line.strip().partition(": ") for line in told.decode().splitlines()]
+        uris = [value for name, _, value in pairs if name == "URI"]
+        flags = [value for name, _, value in pairs if name == "FLAGS"]
+        return {int(uri.rsplit(":", 1)[1]): flag for uri, flag in zip(uris, flags, strict=True)}
+
+    async def until(self, within_s: float, **wanted: Sequence[int]) -> None:
+        """Wait until the nodes are in the states that are named, ``AP=[...], IP=[...]``."""
+
+        async def so() -> bool:
+            nodes = await self.nodes()
+            return all(nodes.get(port) == flag for flag in wanted for port in wanted[flag])
+
+        await wait_until(so, within_s, f"Kamailio does not see {wanted}")
+
+
+@asynccontextmanager
+async def kamailio(node_ports: Sequence[int]) -> AsyncIterator[Kamailio]:
+    """Run Kamailio in front of gateways on loopback; every process of it is gone afterwards."""
+    program = need_program("kamailio", _PACKAGE)
+    with tempfile.TemporaryDirectory(prefix="kam-", dir="/tmp") as name:  # short: a unix socket
+        directory = Path(name)
+        nodes = directory / "dispatcher.list"
+        nodes.write_text("".join(f"1 sip:127.0.0.1:{port} 0 0\n" for port in node_ports), "ascii")
+        port = _free_port()
+        process = _start(program, directory, nodes, port)
+        try:
+            server = Kamailio(port, f"unix:{directory / 'kamailio_ctl'}")
+            await _until_answers(port, process, directory)
+            yield server
+        finally:
+            _end(process)
+
+
+def _start(program: str, directory: Path, nodes: Path, port: int) -> "subprocess.Popen[bytes]":
+    defines = {
+        "SIP_UDP": f"udp:127.0.0.1:{port}",
+        "SIP_TCP": f"tcp:127.0.0.1:{port}",
+        "NODES_FILE": f'"{nodes}"',
+        "PING_INTERVAL_S": PING_INTERVAL_S,
+        "NODE_SILENT_MS": NODE_SILENT_MS,
+        "WORKERS": 1,
+    }
+    chosen = [word for name, value in defines.items() for word in ("-A", f"{name}={value}")]
+    with (directory / "log").open("wb") as log:
+        return subprocess.Popen(
+            [
+                *(program, "-DD", "-E", "-f", str(_CONFIG), *chosen),
+                *("-m", "32", "-M", "4", "-Y", str(directory), "-w", str(directory)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+async def _until_answers(port: int, process: "subprocess.Popen[bytes]", directory: Path) -> None:
+    async def answers() -> bool:
+        log = (directory / "log").read_text(encoding="utf-8", errors="replace")
+        assert process.poll() is None, f"Kamailio ended at once:\n{log[-4000:]}"
+        async with SipPeer(port) as peer:
+            try:
+                return bool((await peer.options(timeout_s=0.5)).status)
+            except TimeoutError:
+                return False
+
+    await wait_until(answers, 15.0, "Kamailio does not answer OPTIONS")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End it and its workers, which are in its process group."""
+    family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.terminate()
+    try:
+        process.wait(_END_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    _, left = psutil.wait_procs(family, timeout=_END_WITHIN_S)
+    for each in left:
+        each.kill()
+    assert not left, f"Kamailio left {left} behind"
+
+
+def _free_port() -> int:
+    """Return a port that is free for UDP and TCP now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+        udp.bind(("127.0.0.1", 0))
+        port = int(udp.getsockname()[1])
+        tcp.bind(("127.0.0.1", port))
+        return port
