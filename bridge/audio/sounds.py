@@ -20,8 +20,9 @@ ECHO_MS = 400
 CONFIRMED_MS = 60
 """A shorter sound never happened: a click."""
 
-HANGOVER_MS = 200
-"""Quiet that ends a sound; the stops within a word are shorter."""
+HANGOVER_MS = 300
+"""Quiet that ends a sound. Shorter is the stop within a word, and the breath after the first one
+(espeak-ng leaves 220 ms in "stop, I have a question")."""
 
 _HYSTERESIS_DB = 6.0
 _NO_RUN = -1
@@ -38,7 +39,7 @@ class SoundSettings:
     """
 
     threshold_dbfs: float = DEFAULT_THRESHOLD_DBFS
-    echo_guard_db: float = 20.0
+    echo_guard_db: float = 30.0
     milestones_ms: tuple[int, ...] = ()
 
 

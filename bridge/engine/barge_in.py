@@ -6,9 +6,15 @@ caller's sound as it is measured here:
 
     SoundStarted                        nothing yet
     SoundLasted, ``duck_after_ms``      the agent is lowered; it comes back if nothing follows
+    SoundLasted, ``yield_after_ms``     the agent is silenced; it comes back likewise
     SoundLasted, ``min_speech_ms``      the agent is cut, unless its sentence is protected
     InputCommitted, agent not cut       a long turn over a protected sentence is answered after it;
                                         a short one is a backchannel, unless its words say otherwise
+
+A natural "mm-hm" lasts 300 to 400 ms, and so does the "stop" of "stop, I have a question", after
+which the speaker draws breath: no length tells them apart in time. So the agent yields before it is
+known what the sound was: it is silent within half a second of every caller who goes on, and for
+one who does not it has lost a syllable, not its answer.
 
 Sound of the caller is a matter of milliseconds here, while the service's opinion comes a network's
 round trip and its own smoothing later; so the guard's length is the bridge's to keep. For that the
@@ -25,6 +31,7 @@ SpeechStarted alone cuts. First syllables can't be lost: the caller's audio is s
 and the service keeps ``prefix_padding_ms`` of it from before the onset.
 """
 
+import math
 import re
 
 from bridge.clock import NS_PER_MS
@@ -55,9 +62,11 @@ def on_sound_lasted(call: CallState, event: SoundLasted, now_ns: int) -> Effects
         return
     if event.lasted_ms >= policy.min_speech_ms:
         sound.long = sound.turn_long = True
-    elif call.audible and not call.speech.protected and not sound.ducked:
-        sound.ducked = True
-        yield DuckPlayout(policy.duck_db)
+        return
+    lower_db = _lower_db(policy, event.lasted_ms)
+    if lower_db > sound.lowered_db and sound.over_agent and _can_be_cut(call):
+        sound.lowered_db = lower_db
+        yield DuckPlayout(lower_db)
 
 
 def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effects:
@@ -154,6 +163,13 @@ def is_turn(text: str, policy: BargeInPolicy) -> bool:
     return any(word not in policy.backchannel_words for word in words)
 
 
+def _lower_db(policy: BargeInPolicy, lasted_ms: int) -> float:
+    if policy.yield_after_ms is not None and lasted_ms >= policy.yield_after_ms:
+        return math.inf
+    ducks = policy.duck_after_ms is not None and lasted_ms >= policy.duck_after_ms
+    return policy.duck_db if ducks else 0.0
+
+
 def _can_be_cut(call: CallState) -> bool:
     return (
         call.stage is Stage.TALKING
@@ -171,6 +187,6 @@ def _response_is_protected(call: CallState) -> bool:
 
 
 def _restore(call: CallState) -> Effects:
-    if call.sound.ducked:
-        call.sound.ducked = False
+    if call.sound.lowered_db:
+        call.sound.lowered_db = 0.0
         yield RestorePlayout()

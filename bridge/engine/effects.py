@@ -154,7 +154,11 @@ class FlushPlayout:
 
 @dataclass(frozen=True, slots=True)
 class DuckPlayout:
-    """Lower the agent's audio: the caller may have begun to speak."""
+    """Lower the agent's audio: the caller may have begun to speak.
+
+    Attributes:
+        by_db: infinite for silence.
+    """
 
     by_db: float
 

@@ -57,7 +57,9 @@ class BargeInPolicy:
     """How long the caller must be heard over the agent, and what is done then.
 
     Attributes:
-        min_speech_ms: local sound of this length stops the agent.
+        min_speech_ms: local sound of this length stops the agent: its answer is cancelled.
+        yield_after_ms: local sound of this length silences the agent's audio, which comes back
+            where the sound stays shorter than ``min_speech_ms``; None for never.
         duck_after_ms: local sound of this length lowers the agent's audio; None for never.
         duck_db: by how much.
         protects_greeting: the greeting is heard to its end.
@@ -66,7 +68,8 @@ class BargeInPolicy:
             every word is one.
     """
 
-    min_speech_ms: int = 420
+    min_speech_ms: int = 460
+    yield_after_ms: int | None = 360
     duck_after_ms: int | None = 120
     duck_db: float = 12.0
     protects_greeting: bool = False

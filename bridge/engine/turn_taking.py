@@ -39,7 +39,7 @@ class CallerSound:
         turn_heard: a sound was heard since the service's turn began.
         turn_long: a long one was.
         unexplained: the agent was stopped, and no turn of the caller's has come of it yet.
-        ducked: the agent's audio is lowered.
+        lowered_db: by how much the agent's audio is lowered; infinite where it is silenced.
         turns: the latest turns over the agent whose words are awaited.
     """
 
@@ -52,7 +52,7 @@ class CallerSound:
     turn_heard: bool = False
     turn_long: bool = False
     unexplained: bool = False
-    ducked: bool = False
+    lowered_db: float = 0.0
     turns: dict[ItemId, OverAgent] = field(default_factory=dict)
 
     @property

@@ -19,6 +19,7 @@ def barge_in_policy(agent: Agent) -> BargeInPolicy | None:
         return None
     return BargeInPolicy(
         min_speech_ms=barge_in.guard_ms,
+        yield_after_ms=barge_in.yields_ms,
         duck_after_ms=barge_in.duck_after_ms,
         duck_db=barge_in.duck_db,
         protects_greeting=barge_in.protect_greeting,

@@ -1,8 +1,11 @@
 """What the bridge itself lets a caller hear: tones, and phrases rendered before the call."""
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
+
+import structlog
 
 from bridge.engine.effects import (
     DuckPlayout,
@@ -17,6 +20,8 @@ from bridge.live.phrases import Phrases
 from bridge.realtime.ids import ItemId
 from bridge.telephony.lines import Line
 from bridge.telephony.pump import Pump
+
+log = structlog.get_logger(__name__)
 
 
 class BridgeVoice:
@@ -69,6 +74,8 @@ class BridgeVoice:
         line = self._line()
         if line is not None:
             self._pump.duck(line.row, by_db)
+        if math.isinf(by_db):
+            log.info("agent_yielded")
 
     def _play(self, item_id: ItemId, audio: bytes) -> None:
         line = self._line()

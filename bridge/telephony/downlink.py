@@ -47,6 +47,8 @@ class Downlink:
         self._resample = Downsampler(FRAME_SAMPLES)
         rows, history = ports.arena.rows, self._resample.history_samples
         self._history: Samples = np.zeros((rows, history), dtype=np.int16)
+        # What lies in the tx ring, before its gain: it may have to come back.
+        self._dry: Samples = np.zeros_like(ports.arena.tx)
         self._reported: Positions = np.full(rows, -1, dtype=np.int64)
 
     @property
@@ -80,18 +82,17 @@ class Downlink:
 
     def set_gain(self, line: Line, gain: float) -> None:
         """Change the gain of a line's audio, what lies ahead of PJSIP included."""
-        change, line.gain = gain / line.gain, gain
+        before, line.gain = line.gain, gain
         self._ports.refresh()
         start = int(self._ports.tx_positions[line.row]) + _SAFETY_SAMPLES
         count = line.playout.written - start
-        if change == UNDUCKED or count <= 0:
+        if gain == before or count <= 0:
             return
-        ring, row = self._ports.arena.tx, np.array([line.row])
-        laid = gather(ring, row, np.array([start]), count)[0]
-        gains = np.full(count, change)
+        laid = gather(self._dry, np.array([line.row]), np.array([start]), count)[0]
+        gains = np.full(count, gain)
         fade = min(count, _FADE_SAMPLES)
-        gains[:fade] = np.linspace(1.0, change, fade)
-        write(ring, line.row, start, _scaled(laid, gains))
+        gains[:fade] = np.linspace(before, gain, fade)
+        write(self._ports.arena.tx, line.row, start, _scaled(laid, gains))
 
     def play(self, line: Line, item_id: ItemId, content_index: int, audio: bytes) -> None:
         """Queue agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick.
@@ -177,6 +178,7 @@ class Downlink:
         audio = np.frombuffer(b"".join([block.audio for block in blocks]), dtype="<i2")
         windows[:, history:] = audio.reshape(len(lines), _BLOCK_SAMPLES)
         laid = self._resample(windows)
+        scatter(self._dry, rows, starts, laid)
         if any(line.gain != UNDUCKED for line in lines):
             laid = _scaled(laid, np.array([[line.gain] for line in lines]))
         scatter(self._ports.arena.tx, rows, starts, laid)

@@ -46,7 +46,7 @@ def test_lengths_are_told_when_they_are_reached() -> None:
 def test_sound_of_400_ms_never_reaches_420_ms() -> None:
     found = listen([LOUD] * 20 + [QUIET] * 20)
     assert [change.lasted_ms for _, change in found] == [60, 120, 400]
-    assert found[-1] == (29, SoundChange(0, Change.STOPPED, ago_ms=200, lasted_ms=400))
+    assert found[-1] == (34, SoundChange(0, Change.STOPPED, ago_ms=300, lasted_ms=400))
 
 
 def test_pause_within_a_sound_counts_by_its_last_loud_frame() -> None:

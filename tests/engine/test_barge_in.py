@@ -1,5 +1,6 @@
 """Who has the floor where the bridge decides: by the caller's sound, its length, its words."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -88,7 +89,7 @@ def speaking(policy: CallPolicy = OURS) -> Call:
 def sound(call: Call, lasted_ms: int) -> list[Effect]:
     """Let the caller be heard for so long."""
     effects = call.feed(SoundStarted(0))
-    for milestone_ms in (120, 420):
+    for milestone_ms in (120, 360, 460):
         if lasted_ms >= milestone_ms:
             effects += call.feed(SoundLasted(0, milestone_ms))
     return effects
@@ -109,7 +110,7 @@ def test_turn_is_answered_at_its_commit() -> None:
 
 def test_long_sound_over_the_agent_cuts_it() -> None:
     call = speaking()
-    effects = sound(call, 420)
+    effects = sound(call, 460)
     assert of(FlushPlayout, effects) == [FlushPlayout()]
     assert sent(effects) == [CancelResponse(R1)]
     assert call.core.state is State.CANCELLING
@@ -121,6 +122,13 @@ def test_agent_is_lowered_first_and_comes_back_after_a_short_sound() -> None:
     assert of(DuckPlayout, sound(call, 120)) == [DuckPlayout(12.0)]
     assert call.feed(SoundStopped(0)) == [RestorePlayout()]
     assert call.core.state is State.SPEAKING
+
+
+def test_agent_is_silenced_before_it_is_cut_and_comes_back_after_a_short_sound() -> None:
+    call = speaking()
+    assert of(DuckPlayout, sound(call, 360)) == [DuckPlayout(12.0), DuckPlayout(math.inf)]
+    assert call.feed(SoundStopped(0)) == [RestorePlayout()]
+    assert sent(call.feed(*turn(U2))) == []
 
 
 def test_service_alone_cuts_nothing() -> None:
@@ -162,7 +170,7 @@ def test_turn_without_a_sound_here_is_an_echo() -> None:
 def test_words_after_a_cut_tell_a_true_from_a_false_stop() -> None:
     for text, kind in (("wait please", Judgement.TRUE), ("yeah", Judgement.FALSE)):
         call = speaking()
-        sound(call, 420)
+        sound(call, 460)
         call.feed(flushed((A1, 700, 2_000)), done(R1, ResponseStatus.CANCELLED))
         effects = call.feed(SoundStopped(0), *turn(U2))
         assert sent(effects) == [CreateResponse()]
@@ -171,7 +179,7 @@ def test_words_after_a_cut_tell_a_true_from_a_false_stop() -> None:
 
 def test_failed_transcript_after_a_cut_is_a_false_stop() -> None:
     call = speaking()
-    sound(call, 420)
+    sound(call, 460)
     call.feed(flushed(), done(R1, ResponseStatus.CANCELLED), SoundStopped(0), *turn(U2))
     failed = InputTranscriptFailed(U2, 0, ApiError("transcription_error", ""))
     assert judged(call.feed(failed)) == [Judgement.FALSE]
@@ -187,13 +195,13 @@ def test_turns_without_words_are_judged_by_their_length() -> None:
     ignored = call.feed(SoundStopped(0), stopped(item_id=U2), InputCommitted(U2))
     assert judged(ignored) == [Judgement.BACKCHANNEL]
     call = speaking(NOT_TRANSCRIBED)
-    sound(call, 420)
+    sound(call, 460)
     assert judged(call.feed(flushed(), *turn(U2))) == [Judgement.TRUE]
 
 
 def test_sound_that_was_no_speech_is_a_false_stop_and_the_agent_goes_on() -> None:
     call = speaking()
-    sound(call, 420)
+    sound(call, 460)
     call.feed(flushed((A1, 700, 2_000)), done(R1, ResponseStatus.CANCELLED), SoundStopped(0))
     effects = call.feed(TimerFired(Timer.FALSE_STOP), after_ms=1_500)
     assert judged(effects) == [Judgement.FALSE]
@@ -202,14 +210,14 @@ def test_sound_that_was_no_speech_is_a_false_stop_and_the_agent_goes_on() -> Non
 
 def test_speech_that_the_service_takes_back_is_a_false_stop() -> None:
     call = speaking()
-    sound(call, 420)
+    sound(call, 460)
     call.feed(flushed(), done(R1, ResponseStatus.CANCELLED), started(U2), SoundStopped(0))
     assert judged(call.feed(InputCleared())) == [Judgement.FALSE]
 
 
 def test_nothing_is_asked_while_a_caller_who_cut_the_agent_goes_on() -> None:
     call = speaking()
-    sound(call, 420)
+    sound(call, 460)
     call.feed(flushed())
     assert sent(call.feed(done(R1, ResponseStatus.CANCELLED))) == []
 
@@ -217,7 +225,7 @@ def test_nothing_is_asked_while_a_caller_who_cut_the_agent_goes_on() -> None:
 def test_protected_greeting_is_heard_and_the_caller_answered_after_it() -> None:
     call = greeting()
     call.feed(done(R1))
-    effects = sound(call, 420)
+    effects = sound(call, 460)
     assert (of(FlushPlayout, effects), of(DuckPlayout, effects)) == ([], [])
     effects = call.feed(started(U2), SoundStopped(0), stopped(item_id=U2), InputCommitted(U2))
     assert sent(effects) == [CreateResponse()]
@@ -227,19 +235,19 @@ def test_protected_greeting_is_heard_and_the_caller_answered_after_it() -> None:
 
 def test_greeting_that_is_not_protected_is_cut() -> None:
     call = greeting(CallPolicy(barge_in=BARGE_IN))
-    assert of(FlushPlayout, sound(call, 420)) == [FlushPlayout()]
+    assert of(FlushPlayout, sound(call, 460)) == [FlushPlayout()]
 
 
 def test_sentence_after_the_protected_one_can_be_cut() -> None:
     call = greeting()
     call.feed(done(R1), PlayoutDrained(), *turn(), ResponseCreated(R2), audio(A2, R2))
     call.feed(PlayoutStarted(A2, 0))
-    assert of(FlushPlayout, sound(call, 420)) == [FlushPlayout()]
+    assert of(FlushPlayout, sound(call, 460)) == [FlushPlayout()]
 
 
 def test_noise_from_before_cuts_no_answer() -> None:
     call = answered(OURS)
-    sound(call, 420)
+    sound(call, 460)
     call.feed(*turn(), ResponseCreated(R1))
     assert of(PlayAudio, call.feed(audio(A1, R1))) != []
     call.feed(PlayoutStarted(A1, 0))
@@ -249,7 +257,7 @@ def test_noise_from_before_cuts_no_answer() -> None:
 
 def test_answer_that_is_made_while_the_caller_goes_on_is_cancelled() -> None:
     call = answered(OURS)
-    call.feed(*turn(), SoundStarted(0), started(U2), SoundLasted(0, 420))
+    call.feed(*turn(), SoundStarted(0), started(U2), SoundLasted(0, 460))
     assert sent(call.feed(ResponseCreated(R1))) == [CancelResponse(R1)]
 
 
@@ -270,7 +278,7 @@ def test_answer_to_a_question_that_comes_at_its_very_end_is_answered() -> None:
 @pytest.mark.parametrize("policy", [OURS, NOT_TRANSCRIBED])
 def test_cut_moves_through_cancelling_to_listening(policy: CallPolicy) -> None:
     call = speaking(policy)
-    effects = sound(call, 420) + call.feed(flushed((A1, 700, 2_000)))
+    effects = sound(call, 460) + call.feed(flushed((A1, 700, 2_000)))
     assert [(each.old, each.new) for each in of(PhaseChanged, effects)] == [
         (State.SPEAKING, State.CANCELLING),
         (State.CANCELLING, State.LISTENING),

@@ -113,7 +113,7 @@ conversation = st.one_of(
     st.builds(InputTranscriptCompleted, st.just(U1), st.just(0), st.sampled_from(["hello", "mhm"])),
     st.just(InputTranscriptFailed(U1, 0, ApiError("transcription_error", ""))),
     st.builds(SoundStarted, ms),
-    st.builds(SoundLasted, ms, st.sampled_from([120, 420])),
+    st.builds(SoundLasted, ms, st.sampled_from([120, 360, 460])),
     st.builds(SoundStopped, ms),
     st.builds(ResponseCreated, responses),
     st.builds(done, responses, st.sampled_from(list(ResponseStatus))),

@@ -104,10 +104,12 @@ def test_other_turn_detections() -> None:
 
 
 def test_service_does_nothing_about_turns_where_the_bridge_decides() -> None:
-    nothing = {"create_response": False, "interrupt_response": False}
-    assert session_config(dialplan()).turn_detection == ServerVad(**nothing)
+    nothing = ServerVad(create_response=False, interrupt_response=False)
+    assert session_config(dialplan()).turn_detection == nothing
     semantic = dialplan(turn_detection={"type": "semantic_vad"})
-    assert session_config(semantic).turn_detection == SemanticVad(**nothing)
+    assert session_config(semantic).turn_detection == SemanticVad(
+        create_response=False, interrupt_response=False
+    )
 
 
 def test_two_deciders_are_refused() -> None:

@@ -61,6 +61,7 @@ class RtpCaller:
     Attributes:
         heard: every RTP packet that came.
         sent: RTP packets sent.
+        spoken_ns: when each packet of queued speech was sent (monotonic).
         status: the INVITE's final status; ``final``: that response as it came.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
         refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
@@ -69,6 +70,7 @@ class RtpCaller:
     def __init__(self, port: int) -> None:
         self.heard: list[Heard] = []
         self.sent = 0
+        self.spoken_ns: list[int] = []
         self.status = 0
         self.final = ""
         self.ended = asyncio.Event()
@@ -275,6 +277,8 @@ class RtpCaller:
             header = _RTP_HEADER.pack(
                 0x80, 0, number & 0xFFFF, number * FRAME_SAMPLES & 0xFFFFFFFF, self._number
             )
+            if payload is not silence:
+                self.spoken_ns.append(time.monotonic_ns())
             self._rtp.sendto(header + payload, ("127.0.0.1", port))
             self.sent += 1
             await asyncio.sleep(max(0.0, start_s + (number + 1) * 0.02 - loop.time()))
