@@ -82,6 +82,7 @@ class Gateway:
         version: str,
     ) -> None:
         self.metrics = Metrics(version)
+        self.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
         self.lag = LatencyWindow()
         self.phrases = Phrases()
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}

@@ -174,6 +174,10 @@ class Soak:
     """Many short calls: what they leave.
 
     Attributes:
+        calls: after the warm-up.
+        warm_up_calls: before them; at least as many as PJSIP has places for calls, since it goes
+            round them, and each takes its memory with its first call and keeps it.
+        rss_idle_bytes: before any call.
         rss_before_bytes: after the warm-up, with no call up.
         rss_after_bytes: after the last, with no call up.
     """
@@ -182,6 +186,7 @@ class Soak:
     warm_up_calls: int
     rate: float
     setup: Setup
+    rss_idle_bytes: int
     rss_before_bytes: int
     rss_after_bytes: int
 

@@ -48,7 +48,7 @@ class BenchPlan:
         hold_s: how long the steady state is measured.
         dialect: of the Realtime API.
         climb: find out how many calls the bridge and the plain way hold.
-        soak: short calls to place instead of all that; 0: none.
+        soak: short calls to place instead of all that, after a warm-up; 0: none.
     """
 
     calls: int | None
@@ -149,18 +149,19 @@ class _Run:
             peer = await parts.peer()
             target = await parts.bridge(peer, plan.dialect)
             callers = await parts.callers(target)
-            warm_up = max(1, int(plan.soak * _SOAK_WARM_UP_SHARE))
+            warm_up = max(limit, int(plan.soak * _SOAK_WARM_UP_SHARE))
+            idle = target.usage()
             self._view.doing(f"{warm_up} calls to warm up")
             await callers.churn(warm_up, plan.rate, _SOAK_CALL_S, limit)
             await asyncio.sleep(_SOAK_REST_S)
             before = target.usage()
-            calls = plan.soak - warm_up
-            self._view.doing(f"{calls} short calls, {plan.rate:g} a second")
-            report = await callers.churn(calls, plan.rate, _SOAK_CALL_S, limit)
+            self._view.doing(f"{plan.soak} short calls, {plan.rate:g} a second")
+            report = await callers.churn(plan.soak, plan.rate, _SOAK_CALL_S, limit)
             await asyncio.sleep(_SOAK_REST_S)
             after = target.usage()
         setup = Setup.of(report)
-        return Soak(plan.soak, warm_up, plan.rate, setup, before.rss_bytes, after.rss_bytes)
+        sizes = (each.rss_bytes for each in (idle, before, after))
+        return Soak(plan.soak, warm_up, plan.rate, setup, *sizes)
 
 
 def choose_calls(wanted: int | None, limit: int) -> int:

@@ -56,8 +56,8 @@ def print_result(result: BenchResult) -> None:
     if result.soak is not None:
         soak = result.soak
         console.print(
-            f"{soak.calls} calls at {soak.rate:g}/s: resident "
-            f"{_mib(soak.rss_before_bytes)} after {soak.warm_up_calls}, "
+            f"{soak.calls} calls at {soak.rate:g}/s: resident {_mib(soak.rss_idle_bytes)} idle, "
+            f"{_mib(soak.rss_before_bytes)} after a warm-up of {soak.warm_up_calls} calls, "
             f"{_mib(soak.rss_after_bytes)} at the end ({soak.growth_percent:+.1f}%)"
         )
     table = Table("figure", "measured", "wanted", "")

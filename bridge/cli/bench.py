@@ -60,7 +60,7 @@ _DIALECT = click.Choice(sorted(DIALECTS))
     "--soak",
     type=click.IntRange(10, 1_000_000),
     metavar="CALLS",
-    help="Instead of all that: so many short calls at --rate, and what memory they leave.",
+    help="Instead of all that: so many short calls at --rate, and what they leave.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--plot", "png", type=_PNG, help="Draw a PNG (needs the extra `bench`).")

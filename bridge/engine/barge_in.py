@@ -36,7 +36,7 @@ import re
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import DuckPlayout, InterruptionJudged, Judgement, RestorePlayout
-from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped, Timer
+from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
 from bridge.engine.interruption import give_floor
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import request_response
@@ -86,7 +86,7 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
         yield from give_floor(call, now_ns)
 
 
-def watch_barge_in(call: CallState, now_ns: int) -> Effects:
+def watch_barge_in(call: CallState, event: Input, now_ns: int) -> Effects:
     """Cut the agent if the caller is heard over it for long enough; looked at after every input."""
     policy, sound = call.policy.barge_in, call.sound
     if policy is None or not sound.long or sound.stopped_agent or not _can_be_cut(call):

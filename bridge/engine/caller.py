@@ -27,7 +27,7 @@ from bridge.realtime.items import Message, Part, PartKind, Role
 
 def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Effects:
     """Keep the tie between the server's audio clock and ours."""
-    call.user_audio_seq += 1
+    call.user_audio_seq += event.pieces
     call.session.input_clock = InputClock(event.total_ms, event.captured_ns)
     yield from ()
 
@@ -43,8 +43,10 @@ def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Eff
         return  # what it means is decided when it is committed
     if not (yield from call.move(Trigger.SPEECH_STOPPED)):
         return
-    call.session.turn_clock = TurnClock(_last_sound_ns(call, event.audio_end_ms), now_ns)
-    call.session.waiting_since_ns = now_ns
+    last_sound_ns = _last_sound_ns(call, event.audio_end_ms)
+    call.session.turn_clock = TurnClock(last_sound_ns, now_ns)
+    # The caller has heard nothing since their own last word, not since the server took note of it.
+    call.session.waiting_since_ns = now_ns if last_sound_ns is None else min(last_sound_ns, now_ns)
     call.note_counters()
     yield from expect_response(call)
 

@@ -12,7 +12,7 @@ caller's last words (their last turn, where words are not transcribed) or key.
 from bridge.clock import NS_PER_MS
 from bridge.engine.closing import close
 from bridge.engine.effects import SilencePrompted
-from bridge.engine.inputs import Timer
+from bridge.engine.inputs import Input, Timer
 from bridge.engine.policy import CLOSING_GRACE_MS, CallerSilencePolicy
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say
@@ -29,7 +29,7 @@ _SHORTEST_WAIT_MS = 1_000
 _ASK = "The caller has said nothing for a while. Ask in one short sentence if they are still there."
 
 
-def watch_caller(call: CallState, now_ns: int) -> Effects:
+def watch_caller(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the caller's silence; looked at after every input."""
     policy, silence = call.policy.caller_silence, call.caller_silence
     if policy is None or silence.leaving or call.stage is not Stage.TALKING:

@@ -54,7 +54,7 @@ from bridge.engine.inputs import (
     TransferProgressed,
 )
 from bridge.engine.policy import CallPolicy
-from bridge.engine.speech import say_what_waits
+from bridge.engine.speech import watch_speech
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.turns import State
 from bridge.engine.waiting import watch_waiting
@@ -104,6 +104,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.TranscriptDone: responses.on_transcript_done,
         events.ResponseDone: responses.on_response_done,
         events.OutputItemDone: toolcalls.on_output_item_done,
+        events.McpCallChanged: responses.on_mcp_call_changed,
         ToolFinished: toolcalls.on_tool_finished,
         TransferProgressed: handoff.on_transfer_progressed,
         TransferCompleted: handoff.on_transfer_completed,
@@ -115,9 +116,9 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
 )
 """Inputs of the conversation: refused before the call is answered."""
 
-WATCHES: tuple[Callable[[CallState, int], Effects], ...] = (
+WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     watch_barge_in,
-    say_what_waits,
+    watch_speech,
     watch_waiting,
     watch_dead_air,
     watch_caller,
@@ -155,7 +156,6 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.McpToolsListed: _BY_SERVER,
         events.McpArgumentsDelta: _BY_SERVER,
         events.McpArgumentsDone: _BY_SERVER,
-        events.McpCallChanged: _BY_SERVER,
         events.OutputBufferChanged: _OTHER_TRANSPORT,
         events.DtmfReceived: _OTHER_TRANSPORT,
     }
@@ -224,7 +224,7 @@ class CallCore:
         if self.closed:
             return [*silence_at_close(call, now_ns), *effects]
         for watch in WATCHES:
-            effects.extend(watch(call, now_ns))
+            effects.extend(watch(call, event, now_ns))
         effects.extend(call.take_changes())
         return effects
 

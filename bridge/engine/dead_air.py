@@ -12,7 +12,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import SilenceMeasured
 from bridge.engine.filler import stop_filler
 from bridge.engine.handoff import start_handoff
-from bridge.engine.inputs import Timer
+from bridge.engine.inputs import Input, Timer
 from bridge.engine.interruption import cut
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Handoff, Stage
@@ -22,7 +22,7 @@ OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
 OFFER_DIGIT = "0"
 
 
-def watch_dead_air(call: CallState, now_ns: int) -> Effects:
+def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end a wait, and a silence; looked at after every input."""
     yield from _watch_wait(call, now_ns)
     yield from _watch_hush(call, now_ns)

@@ -63,12 +63,16 @@ def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason, now_n
 def lose_session(call: CallState, error: BridgeError) -> Effects:
     """Go on where the first session could not be had; end the call where we ourselves failed."""
     if call.stage is Stage.RINGING:
-        ending = Ending(Outcome.SESSION_UNAVAILABLE, error.fault, reason_of(error))
-        yield from refuse_or_answer(call, ending, GiveUpReason.REFUSED)
+        yield from refuse_or_answer(call, unavailable(error), GiveUpReason.REFUSED)
         return
     if call.stage is Stage.TALKING:
         yield from call.move(Trigger.SESSION_LOST)
     yield from close(call, Ending(Outcome.SESSION_LOST, error.fault, reason_of(error)))
+
+
+def unavailable(error: BridgeError) -> Ending:
+    """Return the end of a call whose first session could not be had."""
+    return Ending(Outcome.SESSION_UNAVAILABLE, error.fault, reason_of(error))
 
 
 def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> Effects:

@@ -106,10 +106,13 @@ class AudioAppended:
         total_ms: audio sent in this session so far, this piece included (the server's clock for
             ``audio_start_ms`` and ``audio_end_ms``).
         captured_ns: when PJSIP handed over the piece's last sample, monotonic.
+        pieces: appends that this stands for: the runner feeds only the last one before something
+            else happens.
     """
 
     total_ms: float
     captured_ns: int
+    pieces: int = 1
 
 
 @dataclass(frozen=True, slots=True)

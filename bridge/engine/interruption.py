@@ -22,6 +22,8 @@ from bridge.realtime.ids import ItemId
 
 def give_floor(call: CallState, now_ns: int) -> Effects:
     """Have the caller speak: nothing is awaited of the agent, and it is cut off."""
+    if call.session.responses.retry_due:  # the answer that failed is not wanted any more
+        call.answers = call.answers.restored(now_ns)
     call.session.responses.expected = call.session.responses.retry_due = False
     call.session.waiting_since_ns = None
     yield from call.stop_timer(Timer.RETRY)
@@ -67,8 +69,9 @@ def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> E
         item_id, content_index, given_ms = growing
         ends.setdefault((item_id, content_index), given_ms)
     for (item_id, content_index), heard_ms in ends.items():
-        if not call.transcript.is_foreign(item_id):
-            yield from call.send(TruncateItem(item_id, content_index, heard_ms))
+        server_id = call.transcript.server_id(item_id)
+        if server_id is not None:
+            yield from call.send(TruncateItem(server_id, content_index, heard_ms))
     for item_id, heard_ms, given_ms in call.transcript.cuts(ends, response_id):
         call.log.cut(item_id, heard_ms, given_ms)
     yield from call.transcript.cut(ends, response_id)

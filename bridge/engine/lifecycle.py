@@ -45,8 +45,9 @@ from bridge.engine.inputs import (
     TimerFired,
 )
 from bridge.engine.latency import TurnClock
-from bridge.engine.recovery import on_life_timer, on_retry_due, on_stalled, restore
-from bridge.engine.requests import on_response_overdue, request_response
+from bridge.engine.recovery import on_life_timer, on_retry_due, restore
+from bridge.engine.requests import request_response
+from bridge.engine.responses import on_response_overdue, on_stalled
 from bridge.engine.rollover import watch_life
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
@@ -73,6 +74,7 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
 def on_session_ready(call: CallState, event: SessionReady, now_ns: int) -> Effects:
     """Answer: the agent can listen and speak from the first second."""
     if call.stage is Stage.RINGING:
+        call.unready = None
         call.note(session_id=event.session_id)
         call.budget = call.budget.restored(now_ns)
         yield from watch_life(call, event.expires_in_ms, now_ns)
@@ -156,11 +158,7 @@ def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
 
 
 def _on_session_late(call: CallState, now_ns: int) -> Effects:
-    yield from refuse_or_answer(call, SESSION_TIMEOUT, GiveUpReason.TOO_LONG)
-
-
-def _on_response_due(call: CallState, now_ns: int) -> Effects:
-    yield from on_response_overdue(call)
+    yield from refuse_or_answer(call, call.unready or SESSION_TIMEOUT, GiveUpReason.TOO_LONG)
 
 
 def _on_max_duration(call: CallState, now_ns: int) -> Effects:
@@ -192,7 +190,7 @@ def _on_retry(call: CallState, now_ns: int) -> Effects:
 _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyType(
     {
         Timer.SESSION_READY: _on_session_late,
-        Timer.RESPONSE: _on_response_due,
+        Timer.RESPONSE: on_response_overdue,
         Timer.MAX_DURATION: _on_max_duration,
         Timer.MAX_WARNING: _on_max_warning,
         Timer.CLOSING: _on_closing_late,

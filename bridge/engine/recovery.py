@@ -18,7 +18,7 @@ from bridge.engine.effects import (
     SessionRestored,
     TakeSpare,
 )
-from bridge.engine.fallback import lose_session, take_fallback
+from bridge.engine.fallback import lose_session, refuse_or_answer, take_fallback, unavailable
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import SessionFailed, SessionReady, SpareReady, Timer
 from bridge.engine.requests import expect_response, request_response
@@ -40,15 +40,39 @@ from bridge.realtime.session_config import ResponseConfig
 
 
 def on_session_failed(call: CallState, event: SessionFailed, now_ns: int) -> Effects:
-    """Get the session back; before our answer, or after any other failure, end the call."""
+    """Get the session back; after a failure that is not the session's, end the call."""
     if call.fallback is not None:
         return
-    upstream = isinstance(event.error, UpstreamError | ProtocolError)
-    if not call.answered or not upstream:
+    if not isinstance(event.error, UpstreamError | ProtocolError):
         yield from lose_session(call, event.error)
         return
     failure = classify(event.error, key_is_fresh=event.key_is_fresh)
-    yield from recover(call, failure, now_ns, token_expires_ns=event.token_expires_ns)
+    if call.answered:
+        yield from recover(call, failure, now_ns, token_expires_ns=event.token_expires_ns)
+    else:
+        yield from _try_again(call, event, failure, now_ns)
+
+
+def _try_again(call: CallState, event: SessionFailed, failure: Failure, now_ns: int) -> Effects:
+    """Open a session anew while the caller hears ringing; Timer.SESSION_READY bounds it all."""
+    call.budget = call.budget.failed(failure, now_ns)
+    yield SessionLost(failure, call.budget.failures)
+    steps = recovery.plan(
+        failure,
+        call.log,
+        call.budget,
+        now_ns,
+        jitter=call.jitter(),
+        token_expires_ns=event.token_expires_ns,
+    )
+    call.unready = unavailable(event.error)
+    match steps:
+        case (recovery.PlayFiller(), recovery.Reconnect() as attempt, *_):
+            yield OpenSession(attempt.after_ms, attempt.new_token, attempt.within_ms)
+        case (recovery.GiveUp(reason=reason),):
+            yield from refuse_or_answer(call, call.unready, reason)
+        case _:
+            yield from lose_session(call, event.error)
 
 
 def recover(
@@ -99,7 +123,7 @@ def move_on(
     waiting_since_ns = call.session.waiting_since_ns
     call.session = SessionState(waiting_since_ns=waiting_since_ns)
     call.transcript.disown()
-    nothing_said = not call.log.items()
+    nothing_said, turn_unheard = not call.log.items(), call.log.turn_unheard
     call.log.begin_session()
     call.lost = False
     call.note(session_id=ready.session_id)
@@ -107,6 +131,7 @@ def move_on(
         yield from call.move(Trigger.SESSION_RESTORED)
     if call.playing:
         yield from call.move(Trigger.PLAYOUT_STARTED)
+    speech_sent = False
     for step in steps:
         match step:
             case recovery.RestoreContext() | recovery.SummariseContext():
@@ -114,8 +139,12 @@ def move_on(
                     yield Send(CreateItem(item))  # the talk has them already
             case recovery.SendKeptAudio():
                 yield SendKeptAudio(step.max_ms, step.resend_turn)
+                speech_sent = ready.kept_speech or (step.resend_turn and turn_unheard)
+            case recovery.RequestResponse() if speech_sent:
+                # The server answers what it hears; if it hears nothing, the timer asks.
+                yield from expect_response(call)
             case recovery.RequestResponse():
-                yield from _ask(call, ready, greeting=nothing_said)
+                yield from _ask(call, greeting=nothing_said)
             case recovery.PlayFiller() | recovery.Reconnect() | recovery.GiveUp():
                 pass
             case _:
@@ -164,8 +193,8 @@ def answer_failed(call: CallState, failure: Failure, now_ns: int) -> Effects:
     yield from _carry_out(call, steps, failure, now_ns)
 
 
-def on_stalled(call: CallState, now_ns: int) -> Effects:
-    """Leave a session whose response stands still."""
+def leave_stalled(call: CallState, now_ns: int) -> Effects:
+    """Leave a session whose response stands still, or never begins."""
     stalled = UpstreamError("a response stands still", code="stalled")
     yield from recover(call, classify(stalled), now_ns)
 
@@ -225,10 +254,6 @@ def _carry_out(
                 assert_never(step)
 
 
-def _ask(call: CallState, ready: SessionReady, *, greeting: bool) -> Effects:
-    if ready.kept_speech:
-        # The server answers what it hears in the kept audio; if it hears nothing, the timer asks.
-        yield from expect_response(call)
-        return
+def _ask(call: CallState, *, greeting: bool) -> Effects:
     instructions = call.policy.greeting_instructions if greeting and call.policy.greet else None
     yield from request_response(call, ResponseConfig(instructions=instructions))

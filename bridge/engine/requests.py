@@ -1,20 +1,17 @@
-"""When the model is asked to respond, and what happens when it doesn't.
+"""When the model is asked to respond.
 
 Invariant: the default conversation runs one response at a time (`protocol.md` section 5), so a
 request waits, as ``owed``, while one runs or is due, and while the caller speaks. Where the bridge
 decides who has the floor (:mod:`bridge.engine.barge_in`), every response is asked for here.
 """
 
-from bridge.engine.effects import CancelTool, UpstreamErrorSeen
+from bridge.engine.effects import CancelTool
 from bridge.engine.inputs import Timer
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import CancelResponse, CreateResponse
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig
-
-RESPONSE_TIMEOUT = "response_timeout"
-"""Our own code among the upstream's, for an answer that never began."""
 
 
 def request_response(call: CallState, config: ResponseConfig | None = None) -> Effects:
@@ -34,7 +31,7 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
         responses.owed = True
         return
     responses.retried = False
-    yield from _send_request(call, config or ResponseConfig())
+    yield from send_request(call, config or ResponseConfig())
 
 
 def pay_owed(call: CallState) -> Effects:
@@ -70,24 +67,8 @@ def drop_tools(call: CallState, response_id: ResponseId) -> Effects:
         yield CancelTool(call_id)
 
 
-def on_response_overdue(call: CallState) -> Effects:
-    """Handle the response timer: ask once more, then give the turn back to the caller."""
-    responses = call.session.responses
-    yield UpstreamErrorSeen(RESPONSE_TIMEOUT)
-    config, responses.requested, responses.expected = responses.requested, None, False
-    if responses.active is not None:
-        return
-    # A cancelled response whose end was never reported must not block the call.
-    responses.finish()
-    if responses.retried:
-        call.session.turn_clock = None
-        yield from call.move(Trigger.RESPONSE_TIMED_OUT)
-        return
-    responses.retried = True
-    yield from _send_request(call, config or ResponseConfig())
-
-
-def _send_request(call: CallState, config: ResponseConfig) -> Effects:
+def send_request(call: CallState, config: ResponseConfig) -> Effects:
+    """Ask for a response, whatever stands against it."""
     call.session.responses.owed = False
     call.session.responses.requested = config
     yield from call.send(CreateResponse(config))

@@ -5,8 +5,8 @@ from bridge.engine.fallback import lose_session
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import Timer
 from bridge.engine.playout import settle
-from bridge.engine.recovery import answer_failed, recover
-from bridge.engine.requests import cancel_response, pay_owed
+from bridge.engine.recovery import answer_failed, leave_stalled, recover
+from bridge.engine.requests import cancel_response, pay_owed, send_request
 from bridge.engine.state import CallState, Effects, Response
 from bridge.engine.toolcalls import on_response_over
 from bridge.engine.turns import Trigger
@@ -15,6 +15,8 @@ from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
     ErrorReported,
+    McpCallChanged,
+    Phase,
     ResponseCreated,
     ResponseDone,
     ResponseStatus,
@@ -22,9 +24,14 @@ from bridge.realtime.events import (
     TranscriptDone,
 )
 from bridge.realtime.failures import Cure, classify_event, classify_response
+from bridge.realtime.session_config import ResponseConfig
 
 ALREADY_ACTIVE = "conversation_already_has_active_response"
 CANCEL_NOT_ACTIVE = "response_cancel_not_active"
+RESPONSE_TIMEOUT = "response_timeout"
+"""Our own code among the upstream's, for an answer that never began."""
+END_LOST = "response_end_lost"
+"""Our own code, for an answer that came whole, but for its end."""
 
 _WHOLE = (ResponseStatus.COMPLETED, ResponseStatus.INCOMPLETE)
 
@@ -43,6 +50,7 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
     asked, responses.requested = responses.requested, None
     protected, call.speech.protects_next = call.speech.protects_next, False
     responses.running = Response(event.response_id, protected=protected and asked is not None)
+    yield from call.stop_timer(Timer.RESPONSE)
     if asked is not None and call.session.caller_speaking and call.policy.barge_in is None:
         # Turn detection could not cancel it: it did not exist when the caller began.
         yield from cancel_response(call, tell_server=True)
@@ -56,15 +64,18 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
 
 def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     """Give audio of the active response to the playout; any other is late and dropped."""
-    response = call.session.responses.active
+    responses = call.session.responses
+    if responses.running is None and responses.awaited:
+        # What announced it was lost or comes late; a finished one does not come back by this.
+        created = ResponseCreated(event.response_id)
+        yield from on_response_created(call, created, now_ns)
+    response = responses.active
     if response is None or response.response_id != event.response_id or not event.audio:
         return
     if call.filler_wanted or call.filling:
         yield from stop_filler(call)
     call.agent_audio_seq += 1
-    if not response.audible:
-        response.audible = True
-        yield from call.stop_timer(Timer.RESPONSE)
+    response.audible = True
     if call.session.turn_clock is not None:
         call.session.turn_clock.audio_received(now_ns)
     item = call.transcript.item(event.item_id, event.response_id)
@@ -73,7 +84,7 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     if response.protected:
         call.speech.protected.add(event.item_id)
     call.playing = True
-    yield PlayAudio(event.item_id, event.content_index, event.audio)
+    yield PlayAudio(item.item_id, event.content_index, event.audio)
 
 
 def on_audio_done(call: CallState, event: AudioDone, now_ns: int) -> Effects:
@@ -98,6 +109,47 @@ def on_transcript_done(call: CallState, event: TranscriptDone, now_ns: int) -> E
         item = call.transcript.item(event.item_id, event.response_id)
         item.texts[event.content_index] = event.transcript
         yield item.turn()
+
+
+def on_mcp_call_changed(call: CallState, event: McpCallChanged, now_ns: int) -> Effects:
+    """Note which calls the server runs: meanwhile a silent response does not stand still."""
+    response = call.session.responses.active
+    if response is None:
+        return
+    if event.phase is Phase.IN_PROGRESS:
+        response.mcp_calls.add(event.item_id)
+    else:
+        response.mcp_calls.discard(event.item_id)
+    yield from ()
+
+
+def on_response_overdue(call: CallState, now_ns: int) -> Effects:
+    """Ask once more for an answer that never began; a session that owes it twice is no good."""
+    responses = call.session.responses
+    yield UpstreamErrorSeen(RESPONSE_TIMEOUT)
+    if responses.retried:
+        yield from leave_stalled(call, now_ns)
+        return
+    config, responses.requested, responses.expected = responses.requested, None, False
+    # A cancelled response whose end was never reported must not block the call.
+    responses.finish()
+    responses.retried = True
+    yield from send_request(call, config or ResponseConfig())
+
+
+def on_stalled(call: CallState, now_ns: int) -> Effects:
+    """End a response that lacks nothing but its end; leave a session that broke off in one."""
+    active = call.session.responses.active
+    if active is None:
+        return
+    cut_off = call.transcript.growing_part(active.response_id) is not None
+    if cut_off or not active.audible:
+        yield from leave_stalled(call, now_ns)
+        return
+    yield UpstreamErrorSeen(END_LOST)
+    done = ResponseDone(active.response_id, ResponseStatus.COMPLETED)
+    call.log.feed(done)
+    yield from on_response_done(call, done, now_ns)
 
 
 def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effects:

@@ -6,6 +6,7 @@ end of a response whose audio is still coming in: the playout is one queue, and 
 """
 
 from bridge.engine.filler import stop_filler
+from bridge.engine.inputs import Input
 from bridge.engine.phrases import next_item, play_phrase
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects
@@ -29,11 +30,15 @@ def say(call: CallState, text: str, *, protected: bool = False, by_model: bool =
         yield from request_response(call, ResponseConfig(instructions=f'Say exactly: "{text}"'))
         return
     call.speech.waiting.append(Phrase(text, protected))
-    yield from say_what_waits(call)
+    yield from _say_what_waits(call)
 
 
-def say_what_waits(call: CallState, now_ns: int = 0) -> Effects:
+def watch_speech(call: CallState, event: Input, now_ns: int) -> Effects:
     """Say what waited for the end of a response; looked at after every input."""
+    yield from _say_what_waits(call)
+
+
+def _say_what_waits(call: CallState) -> Effects:
     active = call.session.responses.active
     if not call.speech.waiting or (active is not None and active.audible and call.playing):
         return

@@ -57,6 +57,8 @@ class Response:
     """Audio of it was given to the playout."""
     protected: bool = False
     """The caller does not cut it."""
+    mcp_calls: set[ItemId] = field(default_factory=set)
+    """MCP calls that the server runs for it now."""
 
 
 @dataclass(slots=True)
@@ -234,6 +236,7 @@ class CallState:
 
     Attributes:
         jitter: draws a number in [0, 1).
+        unready: how the call ends if no session comes in time: as the last attempt failed.
         playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         lost: there is no session, and one is being had.
@@ -253,6 +256,7 @@ class CallState:
     stage: Stage = Stage.NEW
     timers: set[Timer] = field(default_factory=set)
     jitter: Callable[[], float] = lambda: 0.5
+    unready: Ending | None = None
     session: SessionState = field(default_factory=SessionState)
     log: ConversationLog = field(default_factory=ConversationLog)
     tool_rounds: dict[ResponseId, ToolRound] = field(default_factory=dict)

@@ -2,18 +2,21 @@
 how much was heard.
 
 An item is *open* until all its audio was heard, or it was cut. Bounded: the oldest items are
-forgotten.
+forgotten. A server's item ids are unique in one session only; the ids here are the call's, and the
+same but for one that an earlier session used before.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.engine.effects import Speaker, TurnSpoken
+from bridge.engine.ledger import REMEMBERED_PARTS
 from bridge.realtime.ids import ItemId, ResponseId
 
 PLAYOUT_BYTES_PER_MS = 48
 """24 kHz 16-bit mono, what PlayAudio carries."""
-REMEMBERED_ITEMS = 32
+REMEMBERED_ITEMS = REMEMBERED_PARTS
+"""No fewer, or an item's time could be added to that of a forgotten one with the same id."""
 
 PartEnds = Mapping[tuple[ItemId, int], int]
 """(item, content_index) -> milliseconds heard, of parts that were cut."""
@@ -21,9 +24,15 @@ PartEnds = Mapping[tuple[ItemId, int], int]
 
 @dataclass(slots=True)
 class AgentItem:
-    """One item of the agent. Maps are keyed by content_index."""
+    """One item of the agent. Maps are keyed by content_index.
+
+    Attributes:
+        item_id: the call's.
+        server_id: the session's.
+    """
 
     item_id: ItemId
+    server_id: ItemId
     response_id: ResponseId
     texts: dict[int, str] = field(default_factory=dict)
     given_bytes: dict[int, int] = field(default_factory=dict)
@@ -36,6 +45,10 @@ class AgentItem:
     latency_ms: int | None = None
     heard_ms: int | None = None
     interrupted: bool = False
+
+    def is_of(self, response_id: ResponseId) -> bool:
+        """Whether it is of a response of the present session."""
+        return self.response_id == response_id and not self.foreign
 
     def given_ms(self, content_index: int) -> int:
         """Return how much of a part the playout was given, milliseconds."""
@@ -78,25 +91,31 @@ class AgentTranscript:
 
     def __init__(self) -> None:
         self._items: dict[ItemId, AgentItem] = {}
+        self._ids: dict[ItemId, ItemId] = {}
+        self._session = 1
 
-    def item(self, item_id: ItemId, response_id: ResponseId) -> AgentItem:
-        """Return an item, known or new."""
-        known = self._items.get(item_id)
-        if known is None or known.foreign:
-            self._items.pop(item_id, None)
-            known = self._items[item_id] = AgentItem(item_id, response_id)
+    def item(self, server_id: ItemId, response_id: ResponseId) -> AgentItem:
+        """Return an item of the present session, known or new."""
+        item_id = self._ids.get(server_id)
+        if item_id is None:
+            used = server_id in self._items
+            item_id = ItemId(f"{server_id}~{self._session}") if used else server_id
+            self._ids[server_id] = item_id
+            self._items[item_id] = AgentItem(item_id, server_id, response_id)
             if len(self._items) > REMEMBERED_ITEMS:
-                del self._items[next(iter(self._items))]
-        return known
+                oldest = self._items.pop(next(iter(self._items)))
+                if not oldest.foreign:
+                    del self._ids[oldest.server_id]
+        return self._items[item_id]
 
     def open_item(self, item_id: ItemId) -> AgentItem | None:
-        """Return an item that can still become audible."""
+        """Return an item that can still become audible; ``item_id`` is the call's."""
         item = self._items.get(item_id)
         return item if item is not None and item.open else None
 
     def given_ms(self, response_id: ResponseId) -> int:
         """Return how much audio of a response the playout was given, milliseconds."""
-        items = [item for item in self._items.values() if item.response_id == response_id]
+        items = [item for item in self._items.values() if item.is_of(response_id)]
         return sum(item.given_ms(index) for item in items for index in item.given_bytes)
 
     def growing_part(self, response_id: ResponseId) -> tuple[ItemId, int, int] | None:
@@ -107,7 +126,7 @@ class AgentTranscript:
             complete or it has no audio.
         """
         for item in reversed(self._items.values()):
-            if item.response_id == response_id and item.given_bytes:
+            if item.is_of(response_id) and item.given_bytes:
                 index = next(reversed(item.given_bytes))
                 if index in item.complete_parts:
                     return None
@@ -126,6 +145,8 @@ class AgentTranscript:
         """Note that the session that made the items is gone."""
         for item in self._items.values():
             item.foreign = True
+        self._ids.clear()
+        self._session += 1
 
     @property
     def heard_any(self) -> bool:
@@ -136,24 +157,26 @@ class AgentTranscript:
         """Whether an item is the agent's: the bridge's own speech is no item of any session."""
         return item_id in self._items
 
-    def is_foreign(self, item_id: ItemId) -> bool:
-        """Whether an item is an earlier session's."""
+    def server_id(self, item_id: ItemId) -> ItemId | None:
+        """Return the present session's id of an item; None for an earlier session's."""
         item = self._items.get(item_id)
-        return item is not None and item.foreign
+        return None if item is None or item.foreign else item.server_id
 
     def cuts(
         self, ends: PartEnds, response_id: ResponseId | None
     ) -> Iterator[tuple[ItemId, int, int]]:
-        """Name the items that :meth:`cut` will cut, with what was heard and given of each, ms."""
+        """Name the items that :meth:`cut` will cut, by the session's ids, with what was heard and
+        given of each, ms.
+        """
         cut_items = {item_id for item_id, _ in ends}
         for item in self._open():
             if item.foreign:
                 continue
             if item.item_id in cut_items:
                 given_ms = sum(item.given_ms(index) for index in item.given_bytes)
-                yield item.item_id, item.heard_with(ends), given_ms
+                yield item.server_id, item.heard_with(ends), given_ms
             elif not item.given_bytes and item.response_id == response_id:
-                yield item.item_id, 0, 0
+                yield item.server_id, 0, 0
 
     def cut(self, ends: PartEnds, response_id: ResponseId | None) -> Iterator[TurnSpoken]:
         """Close all open items after an interruption.

@@ -39,7 +39,6 @@ class Trigger(enum.StrEnum):
     RESPONSE_CREATED = "response_created"
     RESPONSE_DONE = "response_done"
     """A response ended and nothing of it is left to hear."""
-    RESPONSE_TIMED_OUT = "response_timed_out"
     PLAYOUT_STARTED = "playout_started"
     PLAYOUT_PAUSED = "playout_paused"
     """All audio at hand was heard, but the agent's turn goes on (slow model, running tool)."""
@@ -91,7 +90,6 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.RESPONSE_REQUESTED: State.THINKING,
         Trigger.RESPONSE_CREATED: State.THINKING,
         Trigger.RESPONSE_DONE: State.LISTENING,
-        Trigger.RESPONSE_TIMED_OUT: State.LISTENING,
         Trigger.PLAYOUT_STARTED: State.SPEAKING,
         Trigger.PLAYOUT_PAUSED: State.THINKING,
         Trigger.PLAYOUT_DRAINED: State.LISTENING,
@@ -104,7 +102,6 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.INPUT_COMMITTED: State.SPEAKING,
         Trigger.RESPONSE_REQUESTED: State.SPEAKING,
         Trigger.RESPONSE_CREATED: State.SPEAKING,
-        Trigger.RESPONSE_TIMED_OUT: State.SPEAKING,
         Trigger.PLAYOUT_STARTED: State.SPEAKING,
         Trigger.PLAYOUT_PAUSED: State.THINKING,
         Trigger.PLAYOUT_DRAINED: State.LISTENING,
@@ -120,7 +117,6 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.RESPONSE_REQUESTED: State.CANCELLING,
         Trigger.RESPONSE_CREATED: State.CANCELLING,
         Trigger.RESPONSE_DONE: State.CANCELLING,
-        Trigger.RESPONSE_TIMED_OUT: State.CANCELLING,
         # Only an item of a later response gets here: the caller hears it.
         Trigger.PLAYOUT_STARTED: State.SPEAKING,
         Trigger.SESSION_LOST: State.RECOVERING,

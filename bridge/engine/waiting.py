@@ -4,16 +4,20 @@ Looked at after every input. A service that stalls keeps its socket open, so nob
 """
 
 from bridge.engine.filler import stop_filler, want_filler
-from bridge.engine.inputs import Timer
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.inputs import Input, Timer
+from bridge.engine.state import CallState, Effects, Response, Stage
+from bridge.realtime.events import McpCallChanged
+
+MCP_CALL_MS = 60_000
+"""How long a tool that the server runs may take: more than a web service or a search needs."""
 
 
-def watch_waiting(call: CallState, now_ns: int) -> Effects:
-    """Begin or end the wait's timers, as the call stands now."""
+def watch_waiting(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Begin or end the wait's timers, as the call stands after ``event``."""
     if call.stage is not Stage.TALKING or call.lost:
         return
     yield from _watch_silence(call, now_ns)
-    yield from _watch_stall(call)
+    yield from _watch_stall(call, event)
 
 
 def _watch_silence(call: CallState, now_ns: int) -> Effects:
@@ -26,11 +30,17 @@ def _watch_silence(call: CallState, now_ns: int) -> Effects:
         yield from want_filler(call, call.policy.filler_after_ms, now_ns)
 
 
-def _watch_stall(call: CallState) -> Effects:
-    """Watch a response that was heard in part and brings no more."""
+def _watch_stall(call: CallState, event: Input) -> Effects:
+    """Watch a response of which nothing is left to hear and nothing more comes."""
     limit_ms, active = call.policy.stalled_after_ms, call.session.responses.active
-    waits = active is not None and active.audible and not call.playing
-    if waits and limit_ms is not None and Timer.STALLED not in call.timers:
-        yield from call.start_timer(Timer.STALLED, limit_ms)
-    elif not waits:
+    if active is None or call.playing or limit_ms is None:
         yield from call.stop_timer(Timer.STALLED)
+    elif Timer.STALLED not in call.timers or _brings_on(active, event):
+        mcp_ms = MCP_CALL_MS if active.mcp_calls else 0
+        yield from call.start_timer(Timer.STALLED, max(limit_ms, mcp_ms))
+
+
+def _brings_on(active: Response, event: Input) -> bool:
+    """Say whether an event is of the response; those of MCP calls name none."""
+    response_id = getattr(event, "response_id", None)
+    return response_id == active.response_id or isinstance(event, McpCallChanged)

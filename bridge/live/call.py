@@ -100,6 +100,8 @@ class CallRunner:
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._answered = False
         self._captured_ns = 0
+        self._appended_ms = 0.0
+        self._appended_pieces = 0
         # Log lines carry the call; to enter a context costs a tenth of binding it anew each time.
         self._context = contextvars.copy_context()
         self._context.run(bind_call, leg.call_id)
@@ -111,6 +113,7 @@ class CallRunner:
             lambda: self._line,
             services.phrases,
             route.dialplan.agent.language,
+            self.record.event,
         )
         self._handoffs = Handoffs(leg, self._feed)
         self._tools = CallTools(
@@ -214,7 +217,8 @@ class CallRunner:
             self._feed(self._upstream.fail(error))
             return
         if appended_ms is not None:
-            self._feed(AudioAppended(appended_ms, captured_ns))
+            self._appended_ms = appended_ms
+            self._appended_pieces += 1
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
@@ -232,6 +236,10 @@ class CallRunner:
         """Learn that a session or a spare stands, or is gone."""
         self._feed(news)
 
+    def on_oddity(self, kind: str) -> None:
+        """Put down that the session sends what is no event of its dialect."""
+        self.record.event(kind)
+
     def on_uplink(self, added_ns: int) -> None:
         """Take what we added to the delay of caller audio."""
         self._services.metrics.media.added_latency(self._route.arm.name, Path.UPLINK, added_ns)
@@ -239,7 +247,15 @@ class CallRunner:
     # The core
 
     def _feed(self, given: Input) -> None:
-        """Feed the core; what carrying out its effects brings in is fed after them."""
+        """Feed the core; what carrying out its effects brings in is fed after them.
+
+        Appends come before it in one piece: the core reads their clock only at other events, and
+        there are 25 a second in every call.
+        """
+        if self._appended_pieces:
+            pieces, self._appended_pieces = self._appended_pieces, 0
+            appended = AudioAppended(self._appended_ms, self._captured_ns, pieces)
+            self._pending.append(appended)
         self._pending.append(given)
         if self._feeding:
             return

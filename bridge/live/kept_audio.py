@@ -39,6 +39,7 @@ class KeptAudio:
         self._now_ms = 0.0
         self._base_ms = 0.0
         self._turn_ms: float | None = None
+        self._turn_committed = False
 
     @property
     def session_ms(self) -> float:
@@ -53,9 +54,19 @@ class KeptAudio:
     def turn_began(self, session_ms: float) -> None:
         """Note where, by the session's clock, the caller began to speak."""
         self._turn_ms = self._base_ms + session_ms
+        self._turn_committed = False
 
-    def turn_over(self) -> None:
-        """Note that the session has the caller's turn whole."""
+    def turn_committed(self) -> None:
+        """Note that the session has the caller's turn whole; nobody else knows what was said."""
+        self._turn_committed = True
+
+    def turn_known(self) -> None:
+        """Note that what was said in the committed turn can be told without its audio."""
+        if self._turn_committed:
+            self._turn_ms = None
+
+    def turn_dropped(self) -> None:
+        """Note that there was no turn."""
         self._turn_ms = None
 
     def due(self, max_ms: int, *, resend_turn: bool) -> tuple[Piece, ...]:
@@ -63,7 +74,7 @@ class KeptAudio:
 
         Args:
             max_ms: of it, the latest.
-            resend_turn: begin with the turn that the caller was in, though part of it was sent.
+            resend_turn: begin with the turn that is not known in words, though it was sent.
         """
         start_ms = next((p.ends_ms - self._piece_ms for p in self._pieces if not p.sent), None)
         if resend_turn and self._turn_ms is not None:

@@ -12,9 +12,9 @@ from bridge.routing.fallback import recovery_policy
 from bridge.routing.models import Dialplan
 from bridge.routing.session import greeting_instructions, trailing_silence_ms
 
-_FILLER_AFTER_MS = 1_400
-"""Two seconds of silence are dead air (`needs.md` (e)); the server's own wait for the end of the
-caller's turn, 500 ms by default, comes before these."""
+_FILLER_AFTER_MS = 1_500
+"""From the caller's last sound on. Two seconds of silence are dead air (`needs.md` (e)); what is
+left of them is for the jitter buffers on both ways, and a busy machine."""
 
 
 def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:

@@ -27,6 +27,7 @@ from bridge.engine.effects import (
     SessionRestored,
     SilenceMeasured,
     SilencePrompted,
+    Speaker,
     StateChanged,
     ToolRefused,
     TransitionRefused,
@@ -79,7 +80,7 @@ class CallRecord:
         self._services = services
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
-        self._turns: dict[ItemId, Turn] = {}
+        self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
         self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
             StateChanged: self._on_state,
             PhaseChanged: self._on_phase,
@@ -241,10 +242,10 @@ class CallRecord:
         log.debug("transition_refused", state=effect.state, trigger=effect.trigger)
 
     def _on_turn(self, effect: TurnSpoken) -> None:
-        turn = self._turns.get(effect.item_id)
+        turn = self._turns.get((effect.speaker, effect.item_id))
         if turn is None:
             turn = Turn(effect.speaker, effect.text)
-            self._turns[effect.item_id] = turn
+            self._turns[effect.speaker, effect.item_id] = turn
             self.summary.turns.append(turn)
         turn.text = effect.text
         turn.latency_ms = effect.latency_ms
@@ -356,6 +357,8 @@ class CallRecord:
 
     def _on_session_restored(self, effect: SessionRestored) -> None:
         self._services.metrics.upstream.restored(self._arm, effect.outage_ms * NS_PER_MS)
+        # A new session may give the caller's next turn the id of an old one.
+        self._turns = {key: turn for key, turn in self._turns.items() if key[0] is Speaker.AGENT}
         self.event("session_restored", {"outage_ms": effect.outage_ms})
         log.info("session_restored", outage_ms=effect.outage_ms)
 

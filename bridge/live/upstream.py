@@ -17,17 +17,21 @@ import structlog
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import OpenSession, OpenSpare, SendKeptAudio
 from bridge.engine.inputs import SessionFailed, SessionReady, SpareFailed, SpareReady
-from bridge.errors import BridgeError, UpstreamError
+from bridge.errors import BridgeError, ProtocolError, UpstreamError
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.services import Choice, Route, Services
 from bridge.realtime.commands import AppendAudio, Command
 from bridge.realtime.events import (
     InputCleared,
     InputCommitted,
+    InputTranscriptCompleted,
+    InputTranscriptFailed,
+    OutputItemAdded,
     ServerEvent,
     SpeechStarted,
     UnknownEvent,
 )
+from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionInfo
 from bridge.session.realtime import RealtimeSession
 from bridge.session.tokens import Credential
@@ -53,6 +57,10 @@ class UpstreamListener(Protocol):
         """Learn that a session or a spare stands, or is gone."""
         ...
 
+    def on_oddity(self, kind: str) -> None:
+        """Learn, once a session, that it sends an ``unknown_event`` or a ``malformed_event``."""
+        ...
+
     def on_uplink(self, added_ns: int) -> None:
         """Learn what the bridge added to a piece of caller audio on its way up."""
         ...
@@ -70,6 +78,7 @@ class _Link:
     appends: int = 0
     awaiting_send: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=1000))
     early: deque[ServerEvent] = field(default_factory=lambda: deque(maxlen=_EARLY_EVENTS))
+    oddities: set[str] = field(default_factory=set)
 
     def failed(self, error: BridgeError) -> SessionFailed:
         return SessionFailed(error, self.key_is_fresh, self.credential.expires_ns)
@@ -105,6 +114,7 @@ class Upstream:
         self._spare: _Link | None = None
         self._kept = KeptAudio(services.append_ms, kept_ms)
         self._kept_ms = kept_ms
+        self._turn: ItemId | None = None
         self._credential: Credential | None = None
         self._key_is_fresh = False
         self._opening: asyncio.Task[None] | None = None
@@ -313,6 +323,7 @@ class Upstream:
             clock=self._services.clock,
             on_event=lambda event, received_ns: self._on_event(link, event),
             on_closed=lambda error: self._on_closed(link, error),
+            on_protocol_error=lambda error: self._on_malformed(link, error),
             on_audio_sent=lambda sequence, sent_ns: self._on_audio_sent(link, sequence, sent_ns),
         )
 
@@ -320,6 +331,7 @@ class Upstream:
         self._metrics.event(self._route.arm.name, type(event).__name__)
         if isinstance(event, UnknownEvent):
             self._metrics.unknown_event(self._route.arm.name)
+            self._tell_oddity(link, "unknown_event")
         if link is self._link:
             self._follow_turn(event)
             self._listener.on_server_event(event)
@@ -340,12 +352,30 @@ class Upstream:
             self._spare = None
             self._spare_failed(error)
 
+    def _on_malformed(self, link: _Link, error: ProtocolError) -> None:
+        self._metrics.malformed_event(self._route.arm.name)
+        self._tell_oddity(link, "malformed_event")
+        log.debug("malformed_event", error=error.what)
+
+    def _tell_oddity(self, link: _Link, kind: str) -> None:
+        if kind not in link.oddities:
+            link.oddities.add(kind)
+            self._listener.on_oddity(kind)
+
     def _follow_turn(self, event: ServerEvent) -> None:
         match event:
             case SpeechStarted():
+                self._turn = event.item_id
                 self._kept.turn_began(event.audio_start_ms)
-            case InputCommitted() | InputCleared():
-                self._kept.turn_over()
+            case InputCommitted():
+                self._kept.turn_committed()
+            case InputTranscriptCompleted() | InputTranscriptFailed():
+                if event.item_id == self._turn:
+                    self._kept.turn_known()
+            case OutputItemAdded():
+                self._kept.turn_known()  # the answer tells enough of it
+            case InputCleared():
+                self._kept.turn_dropped()
             case _:
                 pass
 

@@ -30,6 +30,7 @@ class BridgeVoice:
     Args:
         line: the call's line; None before there is media, and after its end.
         language: of the dialplan's phrases.
+        tell: puts a kind of event down in the call's stream.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class BridgeVoice:
         line: Callable[[], Line | None],
         phrases: Phrases,
         language: str | None,
+        tell: Callable[[str], None],
     ) -> None:
         self._pump = pump
         self._line = line
         self._phrases = phrases
         self._language = language
+        self._tell = tell
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -58,9 +61,11 @@ class BridgeVoice:
         )
 
     def _tone(self, effect: PlayFiller) -> None:
+        self._tell("filler")
         self._play(FILLER_ITEM, filler_audio(pause=effect.pause))
 
     def _phrase(self, effect: PlayPhrase) -> None:
+        self._tell("phrase")
         # A phrase that is not at hand must be heard as something: its end is awaited.
         audio = self._phrases.audio(self._language, effect.text)
         self._play(effect.item_id, audio or filler_audio(pause=False))

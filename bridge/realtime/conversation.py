@@ -15,6 +15,7 @@ from bridge.realtime.events import (
     InputCleared,
     InputCommitted,
     InputTranscriptCompleted,
+    InputTranscriptFailed,
     OutputItemAdded,
     OutputItemDone,
     ResponseCreated,
@@ -138,6 +139,14 @@ class ConversationLog:
         mine = isinstance(last, _Called) or (last is not None and last.role is Role.USER)
         return self._response_open or mine
 
+    @property
+    def turn_unheard(self) -> bool:
+        """Whether the last word was the caller's, and what they said is not known (yet): a new
+        session can learn it from the audio alone.
+        """
+        last = next(reversed(self._entries.values()), None)
+        return isinstance(last, _Said) and last.role is Role.USER and not last.texts
+
     def feed(self, event: ServerEvent) -> None:
         """Take one event of the present session; kinds that say nothing of the talk pass by."""
         handler = _HANDLERS.get(type(event))
@@ -188,13 +197,17 @@ class ConversationLog:
         self._seen = SeenEvents()
         self._caller_speaks = False
 
-    def items(self) -> tuple[Item, ...]:
+    def items(self, *, but_unheard: bool = False) -> tuple[Item, ...]:
         """Return the talk as text items for a new session, oldest first.
 
         A tool call that still runs is among them, so that its output will find its call.
+
+        Args:
+            but_unheard: leave a turn at the end whose words are not known out: its audio is sent.
         """
         found: list[Item] = []
-        for entry in self._entries.values():
+        entries = list(self._entries.values())
+        for entry in entries[:-1] if but_unheard and self.turn_unheard else entries:
             if isinstance(entry, _Called):
                 call = entry.call
                 found.append(FunctionCall(call.call_id, call.name, call.arguments))
@@ -272,6 +285,9 @@ class ConversationLog:
         said = self._said(event.item_id, Role.USER)
         said.texts[event.content_index] = event.transcript.strip()[: self._max_chars]
 
+    def _on_transcript_failed(self, event: InputTranscriptFailed) -> None:
+        self._said(event.item_id, Role.USER).texts.setdefault(event.content_index, NOT_TRANSCRIBED)
+
     def _on_response_created(self, event: ResponseCreated) -> None:
         if not self._seen.repeated(event.event_id):
             self._response_open = True
@@ -329,6 +345,7 @@ _HANDLERS: Mapping[type[ServerEvent], _Handler] = MappingProxyType(
         InputCleared: ConversationLog._on_cleared,
         InputCommitted: ConversationLog._on_committed,
         InputTranscriptCompleted: ConversationLog._on_input_transcript,
+        InputTranscriptFailed: ConversationLog._on_transcript_failed,
         ResponseCreated: ConversationLog._on_response_created,
         ResponseDone: ConversationLog._on_response_done,
         OutputItemAdded: ConversationLog._on_item_added,

@@ -160,8 +160,8 @@ class SendKeptAudio:
     """Send what the caller said meanwhile; where there is more, the latest ``max_ms`` of it.
 
     Attributes:
-        resend_turn: begin with the turn that the caller was in when the session was lost, though
-            part of it was sent before; else only with audio that no session was ever sent.
+        resend_turn: begin with the turn of the caller's that the lost session had not yet put into
+            words, though it was sent before; else only with audio that no session was ever sent.
     """
 
     max_ms: int
@@ -311,7 +311,7 @@ def _too_old(expires_ns: int | None, at_ns: int, policy: RecoveryPolicy) -> bool
 
 
 def _context(conversation: ConversationLog) -> tuple[Step, ...]:
-    items = conversation.items()
+    items = conversation.items(but_unheard=True)  # SendKeptAudio resends that turn
     return (RestoreContext((_note(RESUMED), *items)),) if items else ()
 
 

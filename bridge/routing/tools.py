@@ -17,13 +17,17 @@ from bridge.routing.parts import Part, Phrase, Text
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
-_EMPTY: dict[str, object] = {"type": "object", "properties": {}, "additionalProperties": False}
+_ANY: dict[str, object] = {"type": "object", "properties": {}}
+"""Models add arguments that nobody asked for; a tool that takes none can leave them unread."""
 
 BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
     "end_call": (
         "Hang up. Say goodbye first. Call it only when the caller said goodbye or needs nothing"
         " more.",
-        _EMPTY,
+        {
+            "type": "object",
+            "properties": {"reason": {"type": "string", "description": "why the call is over"}},
+        },
     ),
     "transfer_to_human": (
         "Put the caller through to a person. Call it at once when the caller asks for one, and when"
@@ -174,7 +178,7 @@ class ToolDeclaration(Part):
         """The JSON Schema that arguments must meet."""
         if self.parameters is not None:
             return self.parameters
-        return BUILT_IN[self.name][1] if self.name in BUILT_IN else _EMPTY
+        return BUILT_IN[self.name][1] if self.name in BUILT_IN else _ANY
 
 
 class McpServer(Part):

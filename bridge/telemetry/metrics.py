@@ -6,7 +6,7 @@ blocks; everything runs in the loop's thread.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -242,6 +242,9 @@ class UpstreamMetrics:
         self._unknown = make.counter(
             "upstream_unknown_events_total", "Events that the dialect does not know.", "arm"
         )
+        self._malformed = make.counter(
+            "upstream_malformed_events_total", "Frames that are no event of the dialect.", "arm"
+        )
         self._errors = make.counter("upstream_errors_total", "Error events.", "arm", "code")
         self._tokens = make.counter(
             "upstream_tokens_total", "Tokens used.", "arm", "kind", "modality"
@@ -302,6 +305,10 @@ class UpstreamMetrics:
     def unknown_event(self, arm: str) -> None:
         """Count an event that the dialect does not know (its type may be any text)."""
         self._unknown.labels(arm).inc()
+
+    def malformed_event(self, arm: str) -> None:
+        """Count a frame that could not be read; its session goes on without it."""
+        self._malformed.labels(arm).inc()
 
     def error(self, arm: str, code: str) -> None:
         """Count an error event."""
@@ -496,6 +503,7 @@ class Metrics:
         self._long_ticks = make.counter(
             "long_ticks_total", "Ticks that worked for longer than their period."
         )
+        self._tasks = make.gauge("loop_tasks", "Asyncio tasks; without calls always as many.")
         self.calls = CallMetrics(make)
         self.turns = TurnMetrics(make)
         self.upstream = UpstreamMetrics(make)
@@ -522,6 +530,10 @@ class Metrics:
         self._tick.observe(took_ns / NS_PER_S)
         if took_ns > period_ns:
             self._long_ticks.inc()
+
+    def watch_tasks(self, count: Callable[[], int]) -> None:
+        """Count the loop's tasks at each scrape: what grows from call to call is a leak."""
+        self._tasks.set_function(count)
 
     def render_parts(self) -> Iterator[bytes]:
         """Yield the text exposition format, family by family.

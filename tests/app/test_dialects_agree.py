@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bridge.audio.resample import downsample_whole
 from bridge.config.models import load_models
@@ -21,6 +22,7 @@ from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from tests.realtime.official import DialectName
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, serving, write_dialplan
+from tests.support.hook import Hook, hook
 from tests.support.processes import simulating, write_yaml
 from tests.support.relay import Relay, relaying
 from tests.support.rtp_caller import RtpCaller
@@ -45,14 +47,7 @@ WORDS_TOLERANCE = 2
 """Of a text that was cut while it was made: what the server makes in the time above, twice as fast
 as it is spoken."""
 
-AGENT = {
-    **PLAIN_AGENT,
-    "greeting": "Hello there.",
-    "tools": [
-        {"name": "lookup_invoice", "description": "Look an invoice up."},
-        {"name": "end_call", "description": "Hang up."},
-    ],
-}
+INVOICE = {"amount": "forty two", "due": "Monday"}
 
 FOLLOWED = {
     "conversation.item.truncate",
@@ -103,6 +98,7 @@ async def test_a_call_is_the_same_in_both_dialects(redis: LocalRedis, tmp_path: 
     # The same, and what the script asks for.
     assert ga.outcome == ("completed", "end_call")
     assert [tool for tool, _ in ga.tools] == ["lookup_invoice", "end_call"]
+    assert ga.outputs == [INVOICE]
     assert ga.interruptions == len(ga.truncated_ms) == len(ga.cut_texts) == 2
     assert [speaker for speaker, _, _ in ga.turns].count("caller") == 7
     for heard_ms, meant_ms in zip(ga.heard_ms, (EARLY_MS, LATE_MS), strict=True):
@@ -112,8 +108,12 @@ async def test_a_call_is_the_same_in_both_dialects(redis: LocalRedis, tmp_path: 
 async def place_call(url: str, redis_url: str, directory: Path, dialect: DialectName) -> Told:
     place = directory / dialect
     place.mkdir()
-    dialplans = write_dialplan(place / "dialplans", AGENT)
-    async with relaying(url) as (relay, relayed), CallsInRedis(redis_url) as calls:
+    async with (
+        relaying(url) as (relay, relayed),
+        CallsInRedis(redis_url) as calls,
+        hook(lookup_invoice) as invoices,
+    ):
+        dialplans = write_dialplan(place / "dialplans", agent_with(invoices))
         arm = {
             "url": relayed,
             "api_key_env": "SIM_KEY",
@@ -121,7 +121,13 @@ async def place_call(url: str, redis_url: str, directory: Path, dialect: Dialect
             "model": load_models().newest(dialect),
         }
         with serving(
-            place, relayed, dialplans, preflight=False, redis_url=redis_url, arms={"local": arm}
+            place,
+            relayed,
+            dialplans,
+            preflight=False,
+            redis_url=redis_url,
+            environ={"HOOK_SECRET": "hook-secret-1"},
+            arms={"local": arm},
         ) as gateway:
             async with RtpCaller(gateway.sip_port) as caller:
                 assert await caller.call() == 200
@@ -132,6 +138,22 @@ async def place_call(url: str, redis_url: str, directory: Path, dialect: Dialect
             record = await gateway.record_of(call_id)
             events = [told for _, told in await calls.reader.events(call_id)]
     return told_of(record, events, relay)
+
+
+async def lookup_invoice() -> web.StreamResponse:
+    return web.json_response(INVOICE)
+
+
+def agent_with(invoices: Hook) -> dict[str, object]:
+    webhook = {"url": invoices.url, "secret_env": "HOOK_SECRET", "allow_private": True}
+    lookup = {
+        "name": "lookup_invoice",
+        "description": "Look an invoice up.",
+        "parameters": {"type": "object", "properties": {"which": {"type": "string"}}},
+        "webhook": webhook,
+    }
+    end = {"name": "end_call"}
+    return {**PLAIN_AGENT, "greeting": "Hello there.", "tools": [lookup, end]}
 
 
 async def converse(caller: RtpCaller, calls: CallsInRedis, call_id: str) -> None:

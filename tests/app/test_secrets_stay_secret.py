@@ -88,8 +88,7 @@ async def test_nothing_that_a_gateway_writes_has_a_secret(
         dialplans = tmp_path / "dialplans"
         dialplans.mkdir()
         for name in all_arms:
-            write_dialplan(tmp_path / name, AGENT, name=name, arm=name, match=[{"called": name}])
-            (tmp_path / name / "test.yaml").rename(dialplans / f"{name}.yaml")
+            write_dialplan(dialplans, AGENT, name=name, arm=name, called=name)
         with (
             start_local_redis() as redis,
             serving(

@@ -10,6 +10,7 @@ import pytest
 
 from bridge.audio.resample import downsample_whole
 from bridge.audio.wav import read_wav
+from bridge.config.settings import MediaSettings
 from bridge.simulator.scenario import default_scenario
 from bridge.speech.recognition import Recognizer
 from bridge.speech.synthesis import Synthesizer
@@ -60,7 +61,7 @@ async def test_a_conversation_is_told_everywhere(
         metrics = await gateway.metrics()
         logged = gateway.process.logged
 
-    # Redis: every field of `design.md` section 5, the sequences of 20 ms appends and deltas.
+    # Redis: every field of `design.md` section 5, the sequences of appends and deltas.
     assert during is not None
     assert after.keys() == CALL_FIELDS - NEVER_TOLD
     assert (after["call_id"], after["node"], after["arm"]) == (call_id, gateway.node, "local")
@@ -72,7 +73,8 @@ async def test_a_conversation_is_told_everywhere(
     times_ms = [int(after[name]) for name in ("started_at", "answered_at", "ended_at")]
     assert begun_ms <= times_ms[0] <= times_ms[1] <= times_ms[2] <= ended_ms
     talked_ms = times_ms[2] - times_ms[1]
-    assert abs(int(after["last_user_audio_seq"]) * 20 - talked_ms) < 200
+    append_ms = MediaSettings().append_ms
+    assert abs(int(after["last_user_audio_seq"]) * append_ms - talked_ms) < 200
     assert int(after["last_agent_audio_seq"]) > 10
     assert int(after["last_user_audio_seq"]) >= int(during["last_user_audio_seq"])
     assert ttl_during_s == -1  # a call that goes on doesn't expire

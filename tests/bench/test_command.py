@@ -51,8 +51,8 @@ def test_soak_tells_what_short_calls_leave(tmp_path: Path) -> None:
     assert ended.stdout, ended.stderr
     result = json.loads(ended.stdout)
     assert ended.left == []
-    assert result["soak"]["setup"]["answered"] == 9
-    assert result["soak"]["rss_after_bytes"] > 0
+    assert result["soak"]["setup"]["answered"] == 10
+    assert result["soak"]["rss_idle_bytes"] < result["soak"]["rss_after_bytes"]
 
 
 async def test_told_to_stop_it_leaves_no_process(tmp_path: Path) -> None:

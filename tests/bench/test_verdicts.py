@@ -58,7 +58,7 @@ def test_few_calls_are_not_judged_by_what_a_call_costs() -> None:
 
 
 def test_soak_that_keeps_memory_fails() -> None:
-    soak = Soak(2000, 200, 20.0, SETUP, 100 << 20, 104 << 20)
+    soak = Soak(2000, 200, 20.0, SETUP, 90 << 20, 100 << 20, 104 << 20)
     result = BenchResult({}, {}, {}, soak=soak)
 
     assert [each.figure for each in verdicts_on(result) if not each.ok] == ["soak: memory kept"]

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from tests.support.gateways import (
     serving,
     write_dialplan,
 )
+from tests.support.hook import Hook, hook
 from tests.support.processes import SIMULATOR_KEY
 from tests.support.rtp_caller import RtpCaller
 
@@ -32,38 +32,6 @@ BEFORE = "One moment, I will look that up."
 FILLER = "I am still looking."
 SECRET = "hook-secret-1"
 ENVIRON = {"HOOK_SECRET": SECRET, "SIM_KEY": SIMULATOR_KEY}
-
-Answer = Callable[[], Awaitable[web.StreamResponse]]
-
-
-@dataclass
-class Hook:
-    """The operator's endpoint: what came, and what it says."""
-
-    answer: Answer
-    url: str = ""
-    came: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.came.append((dict(request.headers), await request.read()))
-        self.begun.set()
-        return await self.answer()
-
-
-@asynccontextmanager
-async def hook(answer: Answer) -> AsyncIterator[Hook]:
-    found = Hook(answer)
-    app = web.Application()
-    app.router.add_post("/invoices", found.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/invoices"
-        yield found
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

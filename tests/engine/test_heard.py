@@ -6,11 +6,27 @@
 import pytest
 
 from bridge.engine.effects import Effect, FlushPlayout, Interrupted, PlayAudio, Send, TurnSpoken
-from bridge.engine.inputs import Input, PlayoutFlushed
+from bridge.engine.inputs import Input, PlayoutFlushed, SessionFailed, SessionReady
 from bridge.engine.ledger import PlayoutLedger
 from bridge.engine.turns import State
+from bridge.errors import UpstreamError
 from bridge.realtime.commands import TruncateItem
-from tests.engine.calls import A1, A2, R1, U2, Call, audio, done, of, said_all, started, thinking
+from bridge.realtime.events import ResponseCreated
+from tests.engine.calls import (
+    A1,
+    A2,
+    R1,
+    U1,
+    U2,
+    Call,
+    audio,
+    done,
+    of,
+    said_all,
+    started,
+    stopped,
+    thinking,
+)
 
 FRAME_SAMPLES = 160
 AHEAD_SAMPLES = 2_400
@@ -98,3 +114,18 @@ def test_answer_heard_to_its_end_is_counted_in_full() -> None:
     assert of(TurnSpoken, playout.run_ms(2_000))[-1].heard_ms == 2_000
     assert playout.call.core.state is State.LISTENING
     assert playout.feed(started(U2)) == []
+
+
+def test_item_of_the_next_session_with_the_same_id_is_heard_by_itself() -> None:
+    playout = Playout(thinking())
+    playout.feed(audio(A1, R1, 600), said_all(A1, R1, "The first."), done(R1))
+    playout.run_ms(700)
+    dropped = SessionFailed(UpstreamError("gone", code="closed", close_code=1006))
+    playout.feed(dropped, SessionReady("sess_2"), started(U1), stopped(item_id=U1))
+    playout.feed(ResponseCreated(R1), audio(A1, R1, 2_000), said_all(A1, R1, "The second."))
+    playout.run_ms(400)
+    effects = playout.feed(started(U2))
+    commands = [send.command for send in of(Send, effects)]
+    assert TruncateItem(A1, 0, 400) in commands
+    (turn,) = of(TurnSpoken, effects)
+    assert turn.heard_ms == 400

@@ -92,7 +92,6 @@ def test_speech_over_a_response_without_audio_cancels_it() -> None:
     assert thinking().feed(started(U2)) == [
         FlushPlayout(),
         Send(CancelResponse(R1)),
-        StopTimer(Timer.RESPONSE),
         PhaseChanged(State.THINKING, State.CANCELLING, "interrupted"),
         StateChanged({"response_id": "", "phase": "cancelling"}),
     ]

@@ -38,7 +38,6 @@ from bridge.errors import (
     Fault,
     InfrastructureError,
     Outcome,
-    ProtocolError,
     UpstreamError,
 )
 from bridge.realtime.commands import CreateResponse
@@ -98,8 +97,6 @@ def test_session_late_gives_503_and_a_reason() -> None:
 @pytest.mark.parametrize(
     ("error", "fault", "reason"),
     [
-        (REFUSED, Fault.PROVIDER, "refused"),
-        (ProtocolError("no type"), Fault.PROVIDER, "protocol_error"),
         (ConfigError("no model"), Fault.CONFIG, "config_error"),
         (InfrastructureError("no socket"), Fault.BRIDGE, "internal_error"),
     ],

@@ -3,6 +3,7 @@
 import pytest
 
 from bridge.engine.effects import (
+    AnswerCall,
     CallClosed,
     Effect,
     GaveUp,
@@ -11,6 +12,7 @@ from bridge.engine.effects import (
     OpenSpare,
     PlayAudio,
     PlayFiller,
+    RejectCall,
     Send,
     SendKeptAudio,
     SessionLost,
@@ -19,8 +21,10 @@ from bridge.engine.effects import (
     StopFiller,
     StopTimer,
     TakeSpare,
+    UpstreamErrorSeen,
 )
 from bridge.engine.inputs import (
+    AudioAppended,
     CallAnswered,
     CallOffered,
     DigitReceived,
@@ -40,9 +44,13 @@ from bridge.errors import Fault, Outcome, TelephonyError, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse, TruncateItem
 from bridge.realtime.events import (
     ApiError,
+    AudioDone,
     ErrorReported,
     InputCommitted,
     InputTranscriptCompleted,
+    InputTranscriptFailed,
+    McpCallChanged,
+    Phase,
     ResponseCreated,
     ResponseDone,
     ResponseStatus,
@@ -62,6 +70,7 @@ from tests.engine.calls import (
     done,
     flushed,
     of,
+    said,
     said_all,
     speaking,
     started,
@@ -110,10 +119,40 @@ def test_failure_that_is_not_the_sessions_ends_the_call() -> None:
     assert of(CallClosed, effects)[0].reason == "internal_error"
 
 
-def test_session_lost_before_our_answer_ends_the_call() -> None:
+def ringing() -> Call:
     call = Call()
     call.feed(CallOffered())
-    assert of(CallClosed, call.feed(DROPPED)) != []
+    return call
+
+
+def test_session_lost_while_ringing_is_tried_for_again() -> None:
+    call = ringing()
+    (order,) = of(OpenSession, call.feed(DROPPED))
+    assert order.within_ms is not None
+    assert of(CallClosed, call.feed(REFUSED, after_ms=100)) == []
+    assert of(AnswerCall, call.feed(READY, after_ms=100)) == [AnswerCall()]
+
+
+def test_caller_rings_no_longer_than_allowed_and_the_last_failure_is_told() -> None:
+    call = ringing()
+    call.feed(DROPPED, REFUSED)
+    effects = call.feed(TimerFired(Timer.SESSION_READY))
+    assert of(RejectCall, effects)[0].sip_code == 503
+    assert effects[-1] == CallClosed(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "http_503")
+
+
+def test_tries_while_ringing_are_bounded() -> None:
+    call = ringing()
+    effects = [effect for _ in range(10) for effect in call.feed(REFUSED, after_ms=10)]
+    assert len(of(OpenSession, effects)) == 4
+    assert of(CallClosed, effects)[0].reason == "http_503"
+
+
+def test_permanent_refusal_while_ringing_ends_the_call_at_once() -> None:
+    error = UpstreamError("no", code="beta_api_shape_disabled")
+    effects = ringing().feed(SessionFailed(error))
+    assert of(OpenSession, effects) == []
+    assert of(CallClosed, effects)[0].reason == "beta_api_shape_disabled"
 
 
 def test_session_lost_between_our_answer_and_the_conversation_is_got_back() -> None:
@@ -183,12 +222,28 @@ def test_talk_is_given_back_and_the_owed_answer_asked_for() -> None:
 
 def test_speech_in_the_kept_audio_is_answered_by_the_server() -> None:
     call = thinking()
-    call.feed(InputCommitted(U1), DROPPED)
+    call.feed(InputCommitted(U1), InputTranscriptCompleted(U1, 0, "Where is it?"), DROPPED)
     effects = call.feed(SessionReady("sess_2", kept_speech=True))
     assert [command for command in sent(effects) if isinstance(command, CreateResponse)] == []
     # Unless it heard nothing in there.
     effects = call.feed(TimerFired(Timer.RESPONSE))
     assert [type(command) for command in sent(effects)] == [CreateResponse]
+
+
+def test_question_that_was_never_put_into_words_is_sent_again_as_audio() -> None:
+    call = thinking()
+    call.feed(InputCommitted(U1), DROPPED)
+    effects = call.feed(READY)
+    assert SendKeptAudio(10_000, resend_turn=True) in effects
+    assert sent(effects) == []  # nothing to tell, and the server answers what it hears
+    assert StartTimer(Timer.RESPONSE, 10_000) in effects
+
+
+def test_question_that_nobody_understood_is_not_sent_again() -> None:
+    call = thinking()
+    failed = InputTranscriptFailed(U1, 0, ApiError("transcription_error", ""))
+    call.feed(InputCommitted(U1), failed, DROPPED)
+    assert CreateResponse() in sent(call.feed(READY))
 
 
 def test_expired_session_is_renewed_with_a_new_token_and_a_summary() -> None:
@@ -335,6 +390,10 @@ def test_caller_who_speaks_ends_the_retry() -> None:
     call.feed(started(U2))
     assert sent(call.feed(TimerFired(Timer.RETRY))) == []
     assert state_of(call) is State.LISTENING
+    # Nor does the time since count against the next answer.
+    call.feed(stopped(item_id=U2), ResponseCreated(R2), after_ms=60_000)
+    failed = ResponseDone(R2, ResponseStatus.FAILED, error_code="server_error")
+    assert of(GaveUp, call.feed(failed)) == []
 
 
 def test_goodbye_that_plays_ends_the_call_without_a_new_session() -> None:
@@ -424,6 +483,39 @@ def test_response_that_stands_still_is_a_lost_session() -> None:
     effects = call.feed(TimerFired(Timer.STALLED))
     assert of(SessionLost, effects)[0].failure.code == "stalled"
     assert state_of(call) is State.RECOVERING
+
+
+def test_silence_counts_from_the_callers_last_sound() -> None:
+    call = answered(WATCHED)
+    call.feed(started(), AudioAppended(1_500, call.clock.now_ns()))
+    assert StartTimer(Timer.FILLER, 900) in call.feed(stopped(audio_end_ms=1_000))
+
+
+def test_response_that_brings_nothing_at_all_is_a_lost_session() -> None:
+    call = answered(WATCHED)
+    call.feed(started(), stopped())
+    assert StartTimer(Timer.STALLED, 10_000) in call.feed(ResponseCreated(R1))
+    # What can't be heard is something, too.
+    assert StartTimer(Timer.STALLED, 10_000) in call.feed(said(A1, R1, "Well"))
+    assert of(SessionLost, call.feed(TimerFired(Timer.STALLED))) != []
+
+
+def test_mcp_call_holds_the_timer() -> None:
+    call = thinking(WATCHED)
+    begun, over = (McpCallChanged(A1, 0, phase) for phase in (Phase.IN_PROGRESS, Phase.COMPLETED))
+    assert StartTimer(Timer.STALLED, 60_000) in call.feed(begun)
+    assert StartTimer(Timer.STALLED, 10_000) in call.feed(over)
+
+
+def test_answer_without_its_end_gives_the_turn_back() -> None:
+    call = speaking(WATCHED)
+    call.feed(AudioDone(response_id=R1, item_id=A1), PlayoutDrained())
+    effects = call.feed(TimerFired(Timer.STALLED))
+    assert of(UpstreamErrorSeen, effects) == [UpstreamErrorSeen("response_end_lost")]
+    assert of(SessionLost, effects) == []
+    assert state_of(call) is State.LISTENING
+    assert of(OpenSession, call.feed(DROPPED)) != []
+    assert sent(call.feed(READY))[-1:] != [CreateResponse()]  # no answer is owed
 
 
 def test_response_that_goes_on_is_none() -> None:

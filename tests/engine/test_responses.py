@@ -7,6 +7,7 @@ from bridge.engine.effects import (
     PhaseChanged,
     PlayAudio,
     Send,
+    SessionLost,
     StartTimer,
     StateChanged,
     StopTimer,
@@ -84,16 +85,28 @@ def test_commit_alone_takes_the_turn() -> None:
 def test_response_created_is_put_down() -> None:
     call = answered()
     call.feed(started(), stopped())
-    assert call.feed(ResponseCreated(R1)) == [StateChanged({"response_id": R1})]
-
-
-def test_first_delta_stops_the_watchdog_and_plays() -> None:
-    call = thinking()
-    assert call.feed(audio(A1, R1, 20)) == [
+    assert call.feed(ResponseCreated(R1)) == [
         StopTimer(Timer.RESPONSE),
-        PlayAudio(A1, 0, bytes(960)),
+        StateChanged({"response_id": R1}),
     ]
-    assert call.feed(audio(A1, R1, 20)) == [PlayAudio(A1, 0, bytes(960))]
+
+
+def test_deltas_play() -> None:
+    call = thinking()
+    for _ in range(2):
+        assert call.feed(audio(A1, R1, 20)) == [PlayAudio(A1, 0, bytes(960))]
+
+
+def test_answer_whose_beginning_was_lost_is_played() -> None:
+    call = answered()
+    call.feed(started(), stopped())
+    assert of(PlayAudio, call.feed(audio(A1, R1))) != []
+    call.feed(ResponseCreated(R1), done(R1))
+    assert call.feed(audio(A1, R1)) == []
+
+
+def test_audio_that_nobody_waits_for_is_not_played() -> None:
+    assert answered().feed(audio(A1, R1)) == []
 
 
 def test_delta_alone_is_not_speaking() -> None:
@@ -161,7 +174,6 @@ def test_playout_drained_repeated_is_refused() -> None:
 
 def test_response_without_audio_gives_the_turn_back() -> None:
     assert thinking().feed(done(R1)) == [
-        StopTimer(Timer.RESPONSE),
         PhaseChanged(State.THINKING, State.LISTENING, "response_done"),
         StateChanged({"response_id": "", "phase": "listening"}),
     ]
@@ -194,11 +206,15 @@ def test_overdue_answer_is_asked_for_once_more() -> None:
     call = answered()
     call.feed(started(), stopped())
     assert call.feed(TimerFired(Timer.RESPONSE)) == RETRY
-    assert call.feed(TimerFired(Timer.RESPONSE)) == [
-        UpstreamErrorSeen("response_timeout"),
-        PhaseChanged(State.THINKING, State.LISTENING, "response_timed_out"),
-        StateChanged({"phase": "listening"}),
-    ]
+
+
+def test_answer_overdue_twice_is_a_lost_session() -> None:
+    call = answered()
+    call.feed(started(), stopped(), TimerFired(Timer.RESPONSE))
+    effects = call.feed(TimerFired(Timer.RESPONSE))
+    assert effects[0] == UpstreamErrorSeen("response_timeout")
+    assert [each.failure.code for each in of(SessionLost, effects)] == ["stalled"]
+    assert call.core.state is State.RECOVERING
     assert call.feed(TimerFired(Timer.RESPONSE)) == []
 
 
@@ -206,12 +222,6 @@ def test_overdue_greeting_is_asked_for_with_its_instructions() -> None:
     call = answered(CallPolicy(greeting_instructions="Greet."))
     effects = call.feed(TimerFired(Timer.RESPONSE))
     assert Send(CreateResponse(ResponseConfig(instructions="Greet."))) in effects
-
-
-def test_slow_response_that_runs_is_counted_and_left_alone() -> None:
-    call = thinking()
-    assert call.feed(TimerFired(Timer.RESPONSE)) == [UpstreamErrorSeen("response_timeout")]
-    assert of(PlayAudio, call.feed(audio(A1, R1))) != []
 
 
 @pytest.mark.parametrize("code", ["response_cancel_not_active", "unknown_parameter", None])

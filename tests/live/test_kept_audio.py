@@ -26,7 +26,9 @@ def test_turn_that_was_cut_is_sent_from_its_beginning() -> None:
     audio.turn_began(600)
     assert len(audio.due(10_000, resend_turn=True)) == 30
     assert len(audio.due(10_000, resend_turn=False)) == 10
-    audio.turn_over()
+    audio.turn_committed()
+    assert len(audio.due(1_000, resend_turn=True)) > 0
+    audio.turn_known()
     assert len(audio.due(10_000, resend_turn=True)) == 10
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -18,13 +19,14 @@ from bridge.session.realtime import Endpoint, RealtimeSession
 Script = Callable[[ServerConnection], Awaitable[None]]
 
 KEY = "sk-test-0123456789"
+_numbers = count(1)
 QUICK = SessionSettings(open_timeout_s=2.0, close_timeout_s=1.0)
 SOON_S = 5.0
 """How long a test waits for what should come at once."""
 
 
 def event(kind: str, **fields: object) -> str:
-    return json.dumps({"type": kind, "event_id": f"event_{kind}", **fields})
+    return json.dumps({"type": kind, "event_id": f"event_{next(_numbers)}", **fields})
 
 
 def session_event(kind: str, **session: object) -> str:

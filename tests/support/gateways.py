@@ -29,17 +29,24 @@ PLAIN_AGENT: Overrides = {
 """Waits for the caller; add a greeting or tools."""
 
 
-def write_dialplan(directory: Path, agent: Overrides = PLAIN_AGENT, **parts: object) -> Path:
-    """Write the only dialplan of a directory, which takes every call; return the directory."""
+def write_dialplan(
+    directory: Path,
+    agent: Overrides = PLAIN_AGENT,
+    *,
+    name: str = "test",
+    called: str = "*",
+    **parts: object,
+) -> Path:
+    """Write a dialplan, which takes every call unless told otherwise; return the directory."""
     dialplan = {
         "schema": "dialplan/v1",
-        "name": "test",
-        "match": [{"called": "*"}],
+        "name": name,
+        "match": [{"called": called}],
         "arm": ARM,
         "agent": dict(agent),
         **parts,
     }
-    write_yaml(directory / "test.yaml", dialplan)
+    write_yaml(directory / f"{name}.yaml", dialplan)
     return directory
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from bridge.children import tied_to_parent
 from tests.support.programs import need_program
 from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
@@ -88,10 +89,12 @@ def _start(program: str, directory: Path, nodes: Path, port: int) -> "subprocess
     chosen = [word for name, value in defines.items() for word in ("-A", f"{name}={value}")]
     with (directory / "log").open("wb") as log:
         return subprocess.Popen(
-            [
-                *(program, "-DD", "-E", "-f", str(_CONFIG), *chosen),
-                *("-m", "32", "-M", "4", "-Y", str(directory), "-w", str(directory)),
-            ],
+            tied_to_parent(
+                [
+                    *(program, "-DD", "-E", "-f", str(_CONFIG), *chosen),
+                    *("-m", "32", "-M", "4", "-Y", str(directory), "-w", str(directory)),
+                ]
+            ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -91,6 +91,11 @@ class RtpCaller:
         self._speech: list[bytes] = []
         self._sending: asyncio.Task[None] | None = None
 
+    @property
+    def said_until_ns(self) -> int:
+        """When the last packet of queued speech was sent, monotonic; 0 for none."""
+        return self.spoken_ns[-1] if self.spoken_ns else 0
+
     async def __aenter__(self) -> "RtpCaller":
         loop = asyncio.get_running_loop()
         self._sip, _ = await loop.create_datagram_endpoint(
@@ -181,6 +186,11 @@ class RtpCaller:
         padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
         for frame in padded.reshape(-1, FRAME_SAMPLES):
             self._speech.append(g711.encode(g711.Law.PCMU, frame))
+
+    @property
+    def speaking(self) -> bool:
+        """Whether something is left to say."""
+        return bool(self._speech)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         """Wait for something that an arriving packet makes true."""

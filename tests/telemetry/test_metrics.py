@@ -23,7 +23,7 @@ from bridge.telemetry.metrics import Metrics, RtpSummary
 TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
 SETUP = ".05 .1 .2 .3 .5 .75 1 1.5 2 3 5 10 20 30"
 
-# Names, labels and buckets as in needs.md (c), and more of our own at the end.
+# Names, labels and buckets as in needs.md (c), and more of our own.
 EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_build_info": ("version", ""),
     "bridge_arm_info": ("arm dialect endpoint model", ""),
@@ -51,6 +51,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_upstream_disconnects_total": ("arm code phase", ""),
     "bridge_upstream_events_total": ("arm type", ""),
     "bridge_upstream_unknown_events_total": ("arm", ""),
+    "bridge_upstream_malformed_events_total": ("arm", ""),
     "bridge_upstream_errors_total": ("arm code", ""),
     "bridge_upstream_tokens_total": ("arm kind modality", ""),
     "bridge_rtp_packets_total": ("direction", ""),
@@ -69,6 +70,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     ),
     "bridge_recorder_dropped_blocks_total": ("", ""),
     "bridge_caller_audio_overruns_total": ("", ""),
+    "bridge_loop_tasks": ("", ""),
     "bridge_playout_late_blocks_total": ("", ""),
     "bridge_store_pending_writes": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
@@ -107,6 +109,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.config_loaded(NS_PER_S)
     metrics.loop_lag(1)
     metrics.ticked(1, 10)
+    metrics.watch_tasks(lambda: 1)
     calls = metrics.calls
     calls.set_limit(4)
     calls.offered(route="r", arm="a")
@@ -136,6 +139,7 @@ def used(metrics: Metrics) -> Metrics:
     upstream.disconnected("a", close_code=1000, phase=UpstreamPhase.TALK)
     upstream.event("a", "response.done")
     upstream.unknown_event("a")
+    upstream.malformed_event("a")
     upstream.error("a", "invalid_value")
     upstream.tokens("a", TokenKind.IN, Modality.AUDIO, 7)
     media = metrics.media
