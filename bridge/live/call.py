@@ -108,7 +108,7 @@ class CallRunner:
         self._upstream = Upstream(
             route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
         )
-        voice = BridgeVoice(
+        self._voice = BridgeVoice(
             services.pump,
             lambda: self._line,
             services.phrases,
@@ -143,7 +143,7 @@ class CallRunner:
             StartTimer: self._start_timer,
             StopTimer: self._stop_timer,
             CallClosed: self._close,
-            **voice.effects,
+            **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
             **dict.fromkeys(self.record.kinds, self.record.tell),
@@ -355,6 +355,7 @@ class CallRunner:
         if self._line is not None:
             self._let_line_go(self._line.row)
         await self._tools.aclose()
+        await self._voice.aclose()
         await self._upstream.aclose()
         directory = self._services.recordings_dir
         try:

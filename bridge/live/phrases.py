@@ -1,8 +1,9 @@
-"""The phrases that the bridge itself says, rendered before any call.
+"""The phrases that the bridge itself says, rendered before any call where they are known then.
 
 Without a Realtime session there is no voice, and a speech engine may not hold the loop in a call,
 so everything that a dialplan has to say is rendered once, in a worker thread, when the gateway
-starts. 24 kHz 16-bit mono PCM, by language and text.
+starts; what is only known in a call (a summary, say) is rendered there then. 24 kHz 16-bit mono
+PCM, by language and text.
 """
 
 import asyncio
@@ -17,6 +18,9 @@ from bridge.routing.tools import fillers
 from bridge.speech.synthesis import Synthesizer, voice_of
 
 log = structlog.get_logger(__name__)
+
+_KEPT = 2_000
+"""Phrases, of a quarter of a megabyte each at most."""
 
 _Key = tuple[str | None, str]
 """Language (BCP 47) and text."""
@@ -38,6 +42,16 @@ class Phrases:
         if missing:
             errors = "; ".join(sorted(set(missing.values())))
             log.warning("phrases_not_rendered", count=len(missing), error=errors, instead="a tone")
+
+    async def render_text(self, language: str | None, text: str) -> bytes | None:
+        """Render a phrase in a call, and keep it; None where it can't be."""
+        if (language, text) not in self._audio:
+            missing = await asyncio.to_thread(self._render, [(language, text)])
+            for error in missing.values():
+                log.warning("phrases_not_rendered", count=1, error=error, instead="a tone")
+            while len(self._audio) > _KEPT:  # those of the dialplans came first, and stay
+                self._audio.popitem()
+        return self._audio.get((language, text))
 
     def audio(self, language: str | None, text: str) -> bytes | None:
         """Return a phrase's audio; None where it was not rendered."""

@@ -1,5 +1,6 @@
 """What the bridge itself lets a caller hear: tones, and phrases rendered before the call."""
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -45,6 +46,7 @@ class BridgeVoice:
         self._line = line
         self._phrases = phrases
         self._language = language
+        self._rendering: set[asyncio.Task[None]] = set()
         self._tell = tell
 
     @property
@@ -60,14 +62,30 @@ class BridgeVoice:
             }
         )
 
+    async def aclose(self) -> None:
+        """Give up what is being rendered for this call."""
+        rendering = list(self._rendering)
+        for task in rendering:
+            task.cancel()
+        await asyncio.gather(*rendering, return_exceptions=True)
+
     def _tone(self, effect: PlayFiller) -> None:
         self._tell("filler")
         self._play(FILLER_ITEM, filler_audio(pause=effect.pause))
 
     def _phrase(self, effect: PlayPhrase) -> None:
         self._tell("phrase")
-        # A phrase that is not at hand must be heard as something: its end is awaited.
         audio = self._phrases.audio(self._language, effect.text)
+        if audio is not None:
+            self._play(effect.item_id, audio)
+            return
+        task = asyncio.create_task(self._render(effect), name=f"render-{effect.item_id}")
+        self._rendering.add(task)
+        task.add_done_callback(self._rendering.discard)
+
+    async def _render(self, effect: PlayPhrase) -> None:
+        audio = await self._phrases.render_text(self._language, effect.text)
+        # A phrase that can't be rendered must be heard as something: its end is awaited.
         self._play(effect.item_id, audio or filler_audio(pause=False))
 
     def _stop(self, effect: StopFiller) -> None:
