@@ -35,16 +35,14 @@ class Heard:
 
     Attributes:
         timestamp: RFC 3550 section 5.1, in samples.
+        loud: it holds more than the noise of a codec.
     """
 
     arrived_ns: int
     sequence: int
     timestamp: int
     samples: npt.NDArray[np.int16]
-
-    @property
-    def loud(self) -> bool:
-        return int(np.abs(self.samples).max()) > 500
+    loud: bool
 
 
 class _Socket(asyncio.DatagramProtocol):
@@ -275,7 +273,8 @@ class RtpCaller:
         _, kind, sequence, timestamp, _ = _RTP_HEADER.unpack_from(data)
         if kind & 0x7F == 0:
             samples = g711.decode(g711.Law.PCMU, data[_RTP_HEADER.size :])
-            self.heard.append(Heard(_arrival_ns(notes), sequence, timestamp, samples))
+            loud = int(np.abs(samples).max()) > 500
+            self.heard.append(Heard(_arrival_ns(notes), sequence, timestamp, samples, loud))
             self._changed.set()
 
     async def _keep_sending(self, port: int) -> None:
