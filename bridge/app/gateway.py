@@ -159,6 +159,7 @@ class Gateway:
         )
         self._services = Services(
             clock=self._clock,
+            endpoint=self._endpoint,
             pump=pump,
             store=store,
             phrases=self.phrases,

@@ -11,6 +11,7 @@ from bridge.engine.dead_air import take_offer, takes_offer
 from bridge.engine.effects import Speaker, TurnSpoken
 from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged
 from bridge.engine.latency import InputClock, TurnClock
+from bridge.engine.person import on_caller_digit
 from bridge.engine.requests import expect_response, pay_owed, request_response
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
@@ -86,7 +87,10 @@ def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns
 
 
 def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
-    """Tell the model which key was pressed."""
+    """Tell the model, or the person who talks to the caller, which key was pressed."""
+    if call.handing_over:
+        yield from on_caller_digit(call, event.digit)
+        return
     yield from caller_understood(call)
     if takes_offer(call, event.digit):
         yield from take_offer(call, now_ns)

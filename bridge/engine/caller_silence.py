@@ -22,7 +22,7 @@ from bridge.realtime.session_config import ResponseConfig
 
 CALLER_SILENT = Ending(Outcome.COMPLETED, Fault.CALLER, "caller_silent")
 LOOK_AGAIN_MS = 5_000
-"""A call that is held, handed over, or in which the agent speaks is not ended just now."""
+"""A call in which the agent speaks is not ended just now."""
 
 GOODBYE_GRACE_MS = 30_000 + CLOSING_GRACE_MS
 _SHORTEST_WAIT_MS = 1_000
@@ -64,7 +64,10 @@ def on_caller_cap(call: CallState, now_ns: int) -> Effects:
     policy = call.policy.caller_silence
     if policy is None or call.caller_silence.leaving:
         return
-    if call.held or call.audible or call.handoff is not None or call.fallback is not None:
+    if call.held or call.handoff is not None or call.fallback is not None:
+        yield from call.start_timer(Timer.CALLER_CAP, policy.cap_ms)  # they may come back
+        return
+    if call.audible:
         yield from call.start_timer(Timer.CALLER_CAP, LOOK_AGAIN_MS)
         return
     yield from _leave(call, policy, "cap")

@@ -1,6 +1,6 @@
 """How a call ends: one door, whatever the cause, so that each call closes exactly once."""
 
-from bridge.engine.effects import CallClosed, CloseSession, HangUp, RejectCall
+from bridge.engine.effects import CallClosed, CloseSession, HangUp, LetPersonGo, RejectCall
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
 from bridge.errors import BridgeError, ConfigError, Fault, Outcome, ProtocolError, UpstreamError
@@ -39,6 +39,8 @@ def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effe
         ending: why.
         dialog_over: the SIP dialog is gone already, so neither BYE nor a refusal is due.
     """
+    if call.handoff is not None and call.handoff.has_person:
+        yield LetPersonGo()
     if not dialog_over:
         unanswered = call.stage in (Stage.NEW, Stage.RINGING)
         yield RejectCall(SIP_SERVICE_UNAVAILABLE, "Service Unavailable") if unanswered else HangUp()

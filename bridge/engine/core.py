@@ -18,6 +18,7 @@ from bridge.engine import (
     handoff,
     interruption,
     lifecycle,
+    person,
     playout,
     recovery,
     responses,
@@ -36,6 +37,12 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     Input,
+    PersonAnswered,
+    PersonHeld,
+    PersonLeft,
+    PersonPressed,
+    PersonSpoke,
+    PersonTold,
     PlayoutDrained,
     PlayoutFlushed,
     PlayoutStarted,
@@ -109,6 +116,12 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         TransferProgressed: handoff.on_transfer_progressed,
         TransferCompleted: handoff.on_transfer_completed,
         TransferFailed: handoff.on_transfer_failed,
+        PersonAnswered: person.on_answered,
+        PersonTold: person.on_told,
+        PersonSpoke: person.on_spoke,
+        PersonPressed: person.on_pressed,
+        PersonHeld: person.on_held,
+        PersonLeft: person.on_left,
         PlayoutStarted: playout.on_playout_started,
         PlayoutDrained: playout.on_playout_drained,
         PlayoutFlushed: interruption.on_playout_flushed,
@@ -118,6 +131,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
 
 WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     watch_barge_in,
+    handoff.watch_handoff,
     watch_speech,
     watch_waiting,
     watch_dead_air,
@@ -161,6 +175,11 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
     }
 )
 """Inputs that the core leaves alone, and why."""
+
+_TURNS_OF_CALLER = frozenset(
+    {events.SpeechStarted, events.SpeechStopped, events.InputCommitted, events.InputCleared}
+)
+"""Late news of a caller whom the agent does not hear any more."""
 
 _SERVER_EVENTS: frozenset[type] = frozenset(get_args(events.ServerEvent))
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
@@ -213,7 +232,7 @@ class CallCore:
             if call.lost and (kind in TALK or kind is events.ErrorReported):
                 return [TransitionRefused(call.turns.state, _word(kind))]
             call.log.feed(event)  # type: ignore[arg-type]  # its type is one of the union's
-        if kind in IGNORED:
+        if kind in IGNORED or (call.handing_over and kind in _TURNS_OF_CALLER):
             return []
         handler = LIFECYCLE.get(kind)
         if handler is None:

@@ -9,13 +9,16 @@ plays it. A silent outage has its own rules (:mod:`bridge.engine.recovery`), but
 """
 
 from bridge.clock import NS_PER_MS
+from bridge.engine.consult import Handoff
 from bridge.engine.effects import SilenceMeasured
 from bridge.engine.filler import stop_filler
-from bridge.engine.handoff import start_handoff
+from bridge.engine.handoff import want_handoff
 from bridge.engine.inputs import Input, Timer
 from bridge.engine.interruption import cut
+from bridge.engine.policy import HandoffTarget
+from bridge.engine.requests import request_response
 from bridge.engine.speech import say
-from bridge.engine.state import CallState, Effects, Ending, Handoff, Stage
+from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.errors import Fault, Outcome
 
 OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
@@ -38,7 +41,7 @@ def on_apology_due(call: CallState, now_ns: int) -> Effects:
 def on_offer_due(call: CallState, now_ns: int) -> Effects:
     """Offer a person."""
     policy = call.policy.dead_air
-    if policy is not None and policy.offer is not None and policy.transfer_to is not None:
+    if policy is not None and policy.offer is not None and _person(call) is not None:
         call.dead_air.offered = True
         yield from say(call, policy.offer)
 
@@ -50,14 +53,13 @@ def takes_offer(call: CallState, digit: str) -> bool:
 
 def take_offer(call: CallState, now_ns: int) -> Effects:
     """Hand the call over, as the caller asked."""
-    policy = call.policy.dead_air
-    if policy is None or policy.transfer_to is None:
+    person = _person(call)
+    if person is None:
         return
     yield from stop_filler(call, cut_phrase=True)
     if call.agent_has_floor:
         yield from cut(call, now_ns)
-    handoff = Handoff(now_ns, OFFER_TAKEN, on_failed=_go_on)
-    yield from start_handoff(call, policy.transfer_to, handoff)
+    yield from want_handoff(call, Handoff(now_ns, person, OFFER_TAKEN, _go_on))
 
 
 def silence_at_close(call: CallState, now_ns: int) -> Effects:
@@ -65,10 +67,13 @@ def silence_at_close(call: CallState, now_ns: int) -> Effects:
     yield from _end_hush(call, now_ns)
 
 
-def _go_on(call: CallState, now_ns: int) -> Effects:
-    policy = call.policy.dead_air
-    if policy is not None and policy.apology is not None:
-        yield from say(call, policy.apology)
+def _person(call: CallState) -> HandoffTarget | None:
+    return next(iter(call.policy.handoff.values()), call.policy.fallback.transfer_to)
+
+
+def _go_on(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    """Have the agent go on: nobody could be reached."""
+    yield from request_response(call)
 
 
 def _watch_wait(call: CallState, now_ns: int) -> Effects:
@@ -99,6 +104,7 @@ def _watch_hush(call: CallState, now_ns: int) -> Effects:
         and (call.agent_busy or call.playing or call.lost)
         and not call.caller_has_floor
         and not call.held
+        and not call.with_person
     )
     if not owed or call.speech.sounding is not None:
         yield from _end_hush(call, now_ns)

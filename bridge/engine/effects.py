@@ -103,9 +103,59 @@ class TransferCall:
     """Send the far end to ``to`` (REFER, RFC 3515).
 
     Feed TransferProgressed, then TransferCompleted or TransferFailed.
+
+    Attributes:
+        summary: for the person; a bounded part of it goes along.
+        refer_to_headers: in the Refer-To URI, too, so that the far end puts it into its INVITE.
     """
 
     to: str
+    summary: str = ""
+    refer_to_headers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DialPerson:
+    """Call ``to`` from here; feed PersonAnswered, and PersonLeft at its end.
+
+    Attributes:
+        summary: for the person; a bounded part of it goes along.
+    """
+
+    to: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TellPerson:
+    """Say this to the person, in the bridge's voice; feed PersonTold, then PersonSpoke."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BridgePerson:
+    """Have caller and person hear each other; feed PersonHeld when the person holds the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetPersonGo:
+    """End the person's call, if it is not over; nothing more is to be fed of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassDigits:
+    """Press keys towards the person, or towards the caller, if that can be done."""
+
+    digits: str
+    to_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MuteCaller:
+    """Keep the caller's audio from the session, or give it again what they say from now on."""
+
+    muted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,34 +428,71 @@ class GaveUp:
     fallback: str
 
 
+class Way(enum.StrEnum):
+    """How a call is handed over."""
+
+    BLIND = "blind"
+    """The far end is sent there (REFER)."""
+    BRIDGED = "bridged"
+    """The bridge dials and joins the two calls."""
+    WARM = "warm"
+    """The same, and the person is asked first."""
+
+
 @dataclass(frozen=True, slots=True)
 class HandoffStarted:
-    """The call is being handed over to ``to``, a SIP or tel URI."""
+    """The call is being handed over to ``to``, a SIP or tel URI.
 
+    Attributes:
+        target: its name; ``fallback`` for the dialplan's fallback.
+        summary: what the model wrote for the person.
+    """
+
+    target: str
     to: str
+    way: Way
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffAccepted:
+    """The person has taken the call; caller and person hear each other."""
+
+    way: Way
 
 
 @dataclass(frozen=True, slots=True)
 class HandoffCompleted:
-    """The far end has somebody else to talk to.
+    """The caller has somebody else to talk to.
 
     Attributes:
-        took_ms: since HandoffStarted.
+        took_ms: since it was asked for.
     """
 
+    way: Way
     took_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class HandoffFailed:
-    """The call stays here; ``reason`` is ``sip_<status>`` or ``timeout``.
+    """The call stays here.
 
     Attributes:
-        took_ms: since HandoffStarted.
+        reason: ``sip_<status>``, ``timeout``, ``no_answer``, ``not_accepted``, ``declined`` or
+            ``caller_left``.
+        took_ms: since it was asked for.
     """
 
+    way: Way
     reason: str
     took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """The caller is the agent's again, after talking to the person for ``talked_ms``."""
+
+    talked_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +514,12 @@ Effect = (
     | PlayPhrase
     | StopFiller
     | TransferCall
+    | DialPerson
+    | TellPerson
+    | BridgePerson
+    | LetPersonGo
+    | PassDigits
+    | MuteCaller
     | AnswerCall
     | RejectCall
     | HangUp
@@ -457,7 +550,9 @@ Effect = (
     | SessionRestored
     | GaveUp
     | HandoffStarted
+    | HandoffAccepted
     | HandoffCompleted
     | HandoffFailed
+    | HandedBack
     | CallClosed
 )

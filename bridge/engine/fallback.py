@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bridge.engine.closing import close, reason_of
+from bridge.engine.consult import Handoff
 from bridge.engine.effects import AnswerCall, CloseSession, GaveUp, PlayFiller
 from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import Timer
@@ -24,7 +25,6 @@ from bridge.engine.state import (
     Fallback,
     FallbackStep,
     Filler,
-    Handoff,
     Stage,
 )
 from bridge.engine.turns import State, Trigger
@@ -50,6 +50,8 @@ def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason, now_n
         if not call.policy.fallback.heard:
             yield from close(call, ending)  # nobody hears us yet
         return
+    if call.handing_over:
+        return  # whatever comes of that comes first
     if call.turns.state is not State.RECOVERING:
         yield from call.move(Trigger.SESSION_LOST)
     call.filler_wanted = False
@@ -127,7 +129,11 @@ def _transfer(call: CallState, now_ns: int) -> Effects:
         return
     yield from call.stop_timer(Timer.CLOSING)
     ending = Ending(Outcome.TRANSFERRED, fallback.ending.fault, fallback.ending.reason)
-    yield from start_handoff(call, to, Handoff(now_ns, ending, on_failed=go_on_with_fallback))
+    yield from start_handoff(call, Handoff(now_ns, to, ending, _not_transferred), now_ns)
+
+
+def _not_transferred(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    yield from go_on_with_fallback(call, now_ns)
 
 
 def _say(call: CallState, phrase: str | None) -> Effects:

@@ -239,6 +239,46 @@ class TransferFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonAnswered:
+    """Whom we called answered, and media flows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonTold:
+    """The person has heard the announcement."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonSpoke:
+    """The person speaks, after the announcement; told by level, not by words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPressed:
+    """The person pressed a key: ``0-9 * # A-D``."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonHeld:
+    """The person put the call on hold, or took it back."""
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLeft:
+    """The person's call is over.
+
+    Attributes:
+        sip_code: last SIP status of its INVITE; why, where it was not answered.
+    """
+
+    sip_code: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """The gateway is going down and wants the call to end."""
 
@@ -266,5 +306,11 @@ Input = (
     | TransferProgressed
     | TransferCompleted
     | TransferFailed
+    | PersonAnswered
+    | PersonTold
+    | PersonSpoke
+    | PersonPressed
+    | PersonHeld
+    | PersonLeft
     | ShutdownRequested
 )

@@ -19,12 +19,12 @@ from bridge.engine.closing import (
     CANCELLED,
     END_CALL,
     HUNG_UP_HERE,
-    MAX_DURATION,
     SESSION_TIMEOUT,
     SHUTDOWN,
     close,
 )
 from bridge.engine.dead_air import on_apology_due, on_offer_due
+from bridge.engine.duration import on_max_duration, on_max_warning, watch_duration
 from bridge.engine.effects import (
     AnswerCall,
     FlushPlayout,
@@ -34,7 +34,7 @@ from bridge.engine.effects import (
 )
 from bridge.engine.fallback import go_on_with_fallback, refuse_or_answer
 from bridge.engine.filler import on_silence_too_long, want_filler
-from bridge.engine.handoff import leave, on_transfer_overdue
+from bridge.engine.handoff import on_caller_left, on_transfer_overdue
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -49,7 +49,6 @@ from bridge.engine.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.requests import request_response
 from bridge.engine.responses import on_response_overdue, on_stalled
 from bridge.engine.rollover import watch_life
-from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
 from bridge.errors import Fault, Outcome
@@ -93,8 +92,7 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
         return
     call.stage = Stage.TALKING
     yield from call.move(Trigger.ANSWERED)
-    if call.policy.max_duration_ms is not None:
-        yield from _watch_duration(call, call.policy.max_duration_ms)
+    yield from watch_duration(call)
     yield from caller_understood(call)
     if call.lost:
         yield from call.move(Trigger.SESSION_LOST)
@@ -110,18 +108,12 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
         yield from request_response(call, config)
 
 
-def _watch_duration(call: CallState, max_ms: int) -> Effects:
-    yield from call.start_timer(Timer.MAX_DURATION, max_ms)
-    if call.policy.max_duration_warning is not None and max_ms > call.policy.warn_before_ms:
-        yield from call.start_timer(Timer.MAX_WARNING, max_ms - call.policy.warn_before_ms)
-
-
 def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
     """Close the call after its SIP dialog."""
-    if event.by_caller and call.handoff is not None and call.handoff.accepted:
-        yield from leave(call, now_ns, dialog_over=True)
-        return
     if event.by_caller:
+        yield from on_caller_left(call, now_ns)
+        if call.closed:
+            return
         ending = _left_by_caller(call)
     elif event.sip_code >= _FIRST_FAILURE_CODE:
         ending = Ending(Outcome.MEDIA_FAILED, Fault.CARRIER, f"sip_{event.sip_code}")
@@ -161,15 +153,6 @@ def _on_session_late(call: CallState, now_ns: int) -> Effects:
     yield from refuse_or_answer(call, call.unready or SESSION_TIMEOUT, GiveUpReason.TOO_LONG)
 
 
-def _on_max_duration(call: CallState, now_ns: int) -> Effects:
-    yield from close(call, MAX_DURATION)
-
-
-def _on_max_warning(call: CallState, now_ns: int) -> Effects:
-    if call.policy.max_duration_warning is not None and not call.lost and call.handoff is None:
-        yield from say(call, call.policy.max_duration_warning)
-
-
 def _on_closing_late(call: CallState, now_ns: int) -> Effects:
     if call.fallback is not None:
         yield from go_on_with_fallback(call, now_ns)
@@ -191,8 +174,8 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
     {
         Timer.SESSION_READY: _on_session_late,
         Timer.RESPONSE: on_response_overdue,
-        Timer.MAX_DURATION: _on_max_duration,
-        Timer.MAX_WARNING: _on_max_warning,
+        Timer.MAX_DURATION: on_max_duration,
+        Timer.MAX_WARNING: on_max_warning,
         Timer.CLOSING: _on_closing_late,
         Timer.FILLER: _on_filler_due,
         Timer.RETRY: _on_retry,

@@ -5,6 +5,7 @@ from bridge.engine.caller_silence import leave_silent_caller
 from bridge.engine.closing import END_CALL, close
 from bridge.engine.fallback import go_on_with_fallback
 from bridge.engine.filler import on_filler_over, want_filler
+from bridge.engine.handoff import on_told
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
@@ -14,7 +15,7 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
     """Enter SPEAKING, and measure the turn at its first audible sample."""
     call.speech.hears(event.item_id)
     if event.item_id in call.speech.pending:
-        if not call.lost and call.handoff is None:
+        if not call.lost and not call.handing_over:
             yield from call.move(Trigger.PLAYOUT_STARTED)
         return
     item = call.transcript.open_item(event.item_id)
@@ -50,6 +51,8 @@ def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> E
             return
     call.filling = None
     call.playing = False
+    if call.handing_over:
+        yield from on_told(call, now_ns)
     if call.fallback is not None and call.handoff is None:
         yield from go_on_with_fallback(call, now_ns)
         return
@@ -73,7 +76,7 @@ def settle(call: CallState, trigger: Trigger) -> Effects:
         yield from call.transcript.played()
         yield from close(call, END_CALL)
         return
-    if call.lost:
+    if call.lost or call.handing_over:
         yield from call.transcript.played()
         return
     if call.agent_busy:

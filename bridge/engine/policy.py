@@ -13,6 +13,47 @@ TRANSFER_TIMEOUT_MS = 40_000
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffTarget:
+    """Whom a call may be handed to, and how.
+
+    Attributes:
+        name: as the model knows it.
+        to: SIP or tel URI.
+        warm: the bridge dials, and the person is asked first.
+        refer: a blind transfer is tried by REFER first; False: the bridge dials at once.
+        refer_to_headers: the context goes into the Refer-To URI, too.
+        ring_ms: how long the person may take to answer the bridge's call.
+        decide_ms: how long the person may take to accept.
+        before: said to the caller first.
+        on_failure: said to the caller where nobody was reached; None leaves it to the agent.
+        on_hand_back: said to the caller who comes back.
+        announce: said to the person before the summary; ``ask``: after it.
+        accept_key: pressed by a person who takes the call; ``refuse_key``: by one who doesn't.
+        accept_speech: a person who speaks after the announcement takes the call.
+        hand_back: the agent goes on when the person hangs up; else the call is over.
+        hand_back_key: keys that give the caller back to the agent; None for no such keys.
+    """
+
+    name: str
+    to: str
+    warm: bool = False
+    refer: bool = True
+    refer_to_headers: bool = True
+    ring_ms: int = 30_000
+    decide_ms: int = 20_000
+    before: str | None = None
+    on_failure: str | None = None
+    on_hand_back: str | None = None
+    announce: str = ""
+    ask: str = ""
+    accept_key: str | None = "1"
+    refuse_key: str | None = "2"
+    accept_speech: bool = False
+    hand_back: bool = False
+    hand_back_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackPolicy:
     """What becomes of a call whose session can't be had (again).
 
@@ -21,13 +62,13 @@ class FallbackPolicy:
 
     Attributes:
         say: what the caller is told.
-        transfer_to: SIP or tel URI to which the call then goes; None to hang up.
+        transfer_to: who then gets the call; None to hang up.
         say_if_failed: what the caller is told when they could not be put through.
         answers: a call that still rings is answered for it; else it is refused with 503.
     """
 
     say: str | None = None
-    transfer_to: str | None = None
+    transfer_to: HandoffTarget | None = None
     say_if_failed: str | None = None
     answers: bool = False
 
@@ -83,14 +124,13 @@ class DeadAirPolicy:
 
     Attributes:
         apology_after_ms: of waiting; ``offer_after_ms`` likewise.
-        transfer_to: where a caller goes who takes the offer; None offers nobody.
+        offer: of a person: the first of ``CallPolicy.handoff``, or the fallback's.
     """
 
     apology: str | None = None
     apology_after_ms: int = 5_000
     offer: str | None = None
     offer_after_ms: int = 10_000
-    transfer_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +182,7 @@ class CallPolicy:
             tones alone.
         fallback: what becomes of the call where that fails.
         transfer_timeout_ms: how long the far end may try to reach a transfer's target.
+        handoff: whom the agent may hand the call to, by name; the first is the default.
     """
 
     session_ready_ms: int = 5_000
@@ -165,3 +206,4 @@ class CallPolicy:
     outage_phrase: str | None = None
     fallback: FallbackPolicy = FallbackPolicy()
     transfer_timeout_ms: int = TRANSFER_TIMEOUT_MS
+    handoff: Mapping[str, HandoffTarget] = field(default_factory=dict)

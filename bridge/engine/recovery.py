@@ -149,7 +149,7 @@ def move_on(
                 pass
             case _:
                 assert_never(step)
-    if not call.session.responses.awaited:
+    if not call.session.responses.awaited and not call.handing_over:
         yield from stop_filler(call)
     yield from watch_life(call, ready.expires_in_ms, now_ns)
 

@@ -27,6 +27,9 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
     if call.lost:
         call.log.sent(CreateResponse())  # owed by the next session
         return
+    if call.handing_over:
+        responses.owed = True
+        return
     if responses.running is not None or responses.awaited or call.caller_has_floor:
         responses.owed = True
         return

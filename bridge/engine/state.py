@@ -6,10 +6,12 @@ StateChanged.
 """
 
 import enum
+import json
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bridge.engine.consult import Handoff, Step
 from bridge.engine.effects import (
     Effect,
     PhaseChanged,
@@ -26,9 +28,10 @@ from bridge.engine.transcript import AgentTranscript
 from bridge.engine.turn_taking import CallerSilence, CallerSound, DeadAir, OwnSpeech
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
-from bridge.realtime.commands import Command
+from bridge.realtime.commands import Command, CreateItem
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
+from bridge.realtime.items import FunctionCallOutput
 from bridge.realtime.recovery import Budget
 from bridge.realtime.seen import SeenEvents
 from bridge.realtime.session_config import ResponseConfig
@@ -215,22 +218,6 @@ class Fallback:
 
 
 @dataclass(slots=True)
-class Handoff:
-    """A handing over that goes on.
-
-    Attributes:
-        ending: how the call ends if it succeeds.
-        on_failed: how the call goes on if it does not.
-        accepted: the far end took our REFER.
-    """
-
-    since_ns: int
-    ending: Ending
-    on_failed: "Callable[[CallState, int], Effects]"
-    accepted: bool = False
-
-
-@dataclass(slots=True)
 class CallState:
     """Everything about one call that the core knows.
 
@@ -246,7 +233,7 @@ class CallState:
         filling: the filler that the playout has.
         explained_ns: the outage, by its beginning, in which a phrase was the filler.
         fallback: taken, as no session could be had any more.
-        handoff: the call is being handed over.
+        handoff: the call is being handed over, or soon will be, or was: to a person here.
         budget: spent on getting the session back.
         answers: spent on failed responses.
     """
@@ -328,6 +315,16 @@ class CallState:
         """Whether the caller speaks, by the service's or, where they cut the agent, by our ears."""
         return self.session.caller_speaking or self.sound.stopped_agent or self.sound.unexplained
 
+    @property
+    def handing_over(self) -> bool:
+        """Whether the agent has left the talk, for a person or for good."""
+        return self.handoff is not None and self.handoff.begun
+
+    @property
+    def with_person(self) -> bool:
+        """Whether the caller talks to a person."""
+        return self.handoff is not None and self.handoff.step is Step.BRIDGED
+
     def move(self, trigger: Trigger) -> Generator[Effect, None, bool]:
         """Step the turn machine; the one door for phases.
 
@@ -349,6 +346,10 @@ class CallState:
         if not self.lost:
             yield Send(command)
 
+    def answer_tool(self, call_id: ToolCallId, output: Mapping[str, object]) -> Effects:
+        """Give a tool call its output; the model is not asked to go on."""
+        yield from self.send(CreateItem(FunctionCallOutput(call_id, json.dumps(output))))
+
     def start_timer(self, timer: Timer, after_ms: int) -> Effects:
         """Start a timer, or start it anew."""
         self.timers.add(timer)
@@ -367,8 +368,10 @@ class CallState:
                 self._written[name] = self._changed[name] = value
 
     def note_phase(self) -> None:
-        """Put the phase down: ``held`` while the far end holds, else the turn machine's state."""
-        self.note(phase="held" if self.held else self.turns.state)
+        """Put the phase down: the turn machine's state, but for what tells more than that."""
+        human = self.handoff is not None and self.handoff.step is Step.BRIDGED
+        phase = "held" if self.held else "human" if human else self.turns.state
+        self.note(phase=phase)
 
     def note_counters(self) -> None:
         """Put sequence numbers down; at turn boundaries only, not for every packet."""

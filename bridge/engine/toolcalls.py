@@ -10,13 +10,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bridge.engine.consult import Handoff
 from bridge.engine.effects import CallbackWanted, RunTool, SendDigits, ToolRefused
+from bridge.engine.fallback import go_on_with_fallback
+from bridge.engine.handoff import want_handoff
 from bridge.engine.inputs import Timer, ToolFinished
 from bridge.engine.policy import CLOSING_GRACE_MS, ToolPolicy
 from bridge.engine.requests import drop_tools, request_response
 from bridge.engine.speech import say
-from bridge.engine.state import CallState, Effects, ToolRound
+from bridge.engine.state import CallState, Effects, Ending, ToolRound
 from bridge.engine.tool_arguments import BadArgumentsError, parse_arguments
+from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import OutputItemDone
 from bridge.realtime.ids import ResponseId, ToolCallId
@@ -123,11 +127,6 @@ def keep_call(call: CallState, *, answer: bool) -> Effects:
         yield from call.send(_output(call_id, _error("not ended: the caller went on speaking")))
 
 
-def give_output(call: CallState, call_id: ToolCallId, output: Mapping[str, object]) -> Effects:
-    """Answer a tool call of the running response at once."""
-    yield from call.send(_output(call_id, json.dumps(output)))
-
-
 def _run(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
     policy = call.policy.tools[wanted.name]
     if policy.background:
@@ -149,17 +148,51 @@ def _end_call(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
 
 def _send_dtmf(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
     yield SendDigits(wanted.text("digits") or "")
-    yield from give_output(call, wanted.call_id, {"sent": True})
+    yield from call.answer_tool(wanted.call_id, {"sent": True})
+
+
+def _transfer_to_human(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    """Hand the call over; the output tells how it went, once that is known."""
+    targets = call.policy.handoff
+    name = wanted.text("target") or next(iter(targets), "")
+    target = targets.get(name)
+    if target is None or call.handoff is not None:
+        known = ", ".join(targets) or "none"
+        why = f"no target {name}; there are: {known}" if target is None else "under way already"
+        yield from call.answer_tool(wanted.call_id, {"error": why})
+        return
+    # Whatever becomes of its response, the caller gets to a person, and the model hears of it.
+    call.background.add(wanted.call_id)
+    ending = Ending(Outcome.TRANSFERRED, Fault.NONE, wanted.name)
+    summary = wanted.text("summary") or ""
+    yield from want_handoff(
+        call, Handoff(now_ns, target, ending, _not_transferred, summary, wanted.call_id)
+    )
+
+
+def _not_transferred(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    if handoff.call_id is None:
+        return
+    call.background.discard(handoff.call_id)
+    output = {"transferred": False, "reason": handoff.failure}
+    if handoff.target.on_failure is not None:
+        output["told_the_caller"] = handoff.target.on_failure
+    yield from call.answer_tool(handoff.call_id, output)
+    if call.fallback is not None:
+        yield from go_on_with_fallback(call, now_ns)
+    else:
+        yield from request_response(call)
 
 
 def _schedule_callback(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
     yield CallbackWanted(wanted.text("when") or "", wanted.text("number"), wanted.text("reason"))
-    yield from give_output(call, wanted.call_id, {"noted": True})
+    yield from call.answer_tool(wanted.call_id, {"noted": True})
 
 
 BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
     {
         END_CALL_TOOL: _end_call,
+        "transfer_to_human": _transfer_to_human,
         "send_dtmf": _send_dtmf,
         "schedule_callback": _schedule_callback,
     }

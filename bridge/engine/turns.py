@@ -49,6 +49,8 @@ class Trigger(enum.StrEnum):
     HANDOFF_STARTED = "handoff_started"
     HANDOFF_FAILED = "handoff_failed"
     """The call is ours again."""
+    HANDED_BACK = "handed_back"
+    """The person has given the caller back; the session is yet to be had."""
     CLOSED = "closed"
 
 
@@ -120,7 +122,6 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         # Only an item of a later response gets here: the caller hears it.
         Trigger.PLAYOUT_STARTED: State.SPEAKING,
         Trigger.SESSION_LOST: State.RECOVERING,
-        Trigger.HANDOFF_STARTED: State.HANDOFF,
     },
     State.RECOVERING: {
         Trigger.SESSION_RESTORED: State.LISTENING,
@@ -128,8 +129,7 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
     },
     State.HANDOFF: {
         Trigger.HANDOFF_FAILED: State.LISTENING,
-        # The agent was cut for it.
-        Trigger.PLAYOUT_FLUSHED: State.HANDOFF,
+        Trigger.HANDED_BACK: State.RECOVERING,
         # The caller is on the way to somebody else, with or without a session.
         Trigger.SESSION_LOST: State.HANDOFF,
     },

@@ -14,7 +14,7 @@ MCP_CALL_MS = 60_000
 
 def watch_waiting(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the wait's timers, as the call stands after ``event``."""
-    if call.stage is not Stage.TALKING or call.lost:
+    if call.stage is not Stage.TALKING or call.lost or call.handing_over:
         return
     yield from _watch_silence(call, now_ns)
     yield from _watch_stall(call, event)

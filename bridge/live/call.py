@@ -115,7 +115,14 @@ class CallRunner:
             route.dialplan.agent.language,
             self.record.event,
         )
-        self._handoffs = Handoffs(leg, self._feed)
+        self._handoffs = Handoffs(
+            leg,
+            self._feed,
+            services.endpoint,
+            services.pump,
+            services.phrases,
+            route.dialplan.agent.language,
+        )
         self._tools = CallTools(
             leg,
             route.dialplan.agent.tools,
@@ -207,7 +214,7 @@ class CallRunner:
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         """Send caller audio up, from the moment on that the call is answered."""
-        if not self._answered:
+        if not self._answered or self._handoffs.caller_muted:
             return
         self._captured_ns = captured_ns
         first_frame_ns = captured_ns - (self._services.append_ms - _FRAME_MS) * NS_PER_MS
@@ -356,6 +363,7 @@ class CallRunner:
             self._let_line_go(self._line.row)
         await self._tools.aclose()
         await self._voice.aclose()
+        await self._handoffs.aclose()
         await self._upstream.aclose()
         directory = self._services.recordings_dir
         try:

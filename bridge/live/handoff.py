@@ -1,38 +1,101 @@
-"""The handing over of one call in SIP: the core's order to its leg, and what the far end tells."""
+"""The handing over of one call: the core's orders to its leg and to the person's."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import structlog
 
-from bridge.engine.effects import Effect, TransferCall
-from bridge.engine.inputs import Input, TransferCompleted, TransferFailed, TransferProgressed
+from bridge.engine.effects import (
+    BridgePerson,
+    DialPerson,
+    Effect,
+    LetPersonGo,
+    MuteCaller,
+    PassDigits,
+    TellPerson,
+    TransferCall,
+)
+from bridge.engine.inputs import (
+    Input,
+    PersonLeft,
+    TransferCompleted,
+    TransferFailed,
+    TransferProgressed,
+)
 from bridge.errors import TelephonyError
+from bridge.live.context import context_headers, with_headers
+from bridge.live.filler import filler_audio
+from bridge.live.person import Person
+from bridge.live.phrases import Phrases
+from bridge.telemetry.logs import call_context
+from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, TransferProgress
+from bridge.telephony.pump import Pump
 
 log = structlog.get_logger(__name__)
 
 _NOT_SENT = 500
-"""SIP status of a REFER that PJSIP would not send: our own failure (RFC 3261 section 21.5.1)."""
+"""SIP status of a request that PJSIP would not send: our own failure (RFC 3261 section 21.5.1)."""
+
+_MAX_TOLD_CHARS = 400
+"""Of one text that the person is told: half a minute."""
 
 
 class Handoffs:
-    """Transfers of one call.
+    """Handings over of one call.
 
     Args:
         leg: the call's.
         feed: takes what is to be fed to the core.
+        endpoint: places the call to the person.
+        language: of the announcement.
+
+    Attributes:
+        caller_muted: the session gets nothing of what the caller says.
     """
 
-    def __init__(self, leg: Leg, feed: Callable[[Input], None]) -> None:
+    def __init__(
+        self,
+        leg: Leg,
+        feed: Callable[[Input], None],
+        endpoint: SipEndpoint,
+        pump: Pump,
+        phrases: Phrases,
+        language: str | None,
+    ) -> None:
+        self.caller_muted = False
         self._leg = leg
         self._feed = feed
+        self._endpoint = endpoint
+        self._pump = pump
+        self._phrases = phrases
+        self._language = language
+        self._person: Person | None = None
+        self._telling: asyncio.Task[None] | None = None
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are carried out here."""
-        return MappingProxyType({TransferCall: self._transfer})
+        return MappingProxyType(
+            {
+                TransferCall: self._transfer,
+                DialPerson: self._dial,
+                TellPerson: self._tell,
+                BridgePerson: self._bridge,
+                LetPersonGo: lambda _: self._let_go(),
+                PassDigits: self._pass_digits,
+                MuteCaller: self._mute,
+            }
+        )
+
+    async def aclose(self) -> None:
+        """End the person's call, if it is still there."""
+        telling = self._telling
+        self._let_go()
+        if telling is not None:
+            await asyncio.gather(telling, return_exceptions=True)
 
     def on_transfer(self, progress: TransferProgress) -> None:
         """Take what the leg was told."""
@@ -46,8 +109,60 @@ class Handoffs:
             self._feed(TransferFailed(code))
 
     def _transfer(self, effect: TransferCall) -> None:
+        headers = context_headers(self._leg.call_id, effect.summary)
+        to = with_headers(effect.to, headers) if effect.refer_to_headers else effect.to
         try:
-            self._leg.transfer(effect.to)
+            self._leg.transfer(to, headers)
         except TelephonyError as error:
             log.warning("transfer_not_sent", error=error.what)
             self._feed(TransferFailed(_NOT_SENT))
+
+    def _dial(self, effect: DialPerson) -> None:
+        headers = context_headers(self._leg.call_id, effect.summary)
+        try:
+            leg = self._endpoint.dial(effect.to, headers)
+        except TelephonyError as error:
+            log.warning("person_not_dialled", error=error.what)
+            self._feed(PersonLeft(_NOT_SENT))
+            return
+        log.info("person_dialled", person_call_id=leg.call_id)
+        self._person = Person(leg, self._pump, self._endpoint.ports, self._feed)
+
+    def _tell(self, effect: TellPerson) -> None:
+        self._telling = asyncio.get_running_loop().create_task(
+            self._render_and_tell(effect.texts), name=f"tell-person-{self._leg.call_id}"
+        )
+
+    async def _render_and_tell(self, texts: tuple[str, ...]) -> None:
+        audio = b""
+        for text in texts:
+            cut = text[:_MAX_TOLD_CHARS]
+            audio += await self._phrases.spoken(self._language, cut) or b""
+        # Without a voice there is a tone; the keys are good all the same.
+        if self._person is not None:
+            self._person.tell(audio or filler_audio(pause=False))
+
+    def _bridge(self, effect: BridgePerson) -> None:
+        if self._person is not None and self._leg.row is not None:
+            self._person.join(self._leg.row)
+
+    def _let_go(self) -> None:
+        person, self._person = self._person, None
+        telling, self._telling = self._telling, None
+        if telling is not None:
+            telling.cancel()
+        if person is not None:
+            with call_context(self._leg.call_id):
+                person.let_go()
+
+    def _pass_digits(self, effect: PassDigits) -> None:
+        try:
+            if not effect.to_person:
+                self._leg.send_digits(effect.digits)
+            elif self._person is not None:
+                self._person.press(effect.digits)
+        except TelephonyError as error:  # the other phone has no telephone-event
+            log.warning("digits_not_passed", error=error.what, to_person=effect.to_person)
+
+    def _mute(self, effect: MuteCaller) -> None:
+        self.caller_muted = effect.muted

@@ -19,9 +19,6 @@ from bridge.speech.synthesis import Synthesizer, voice_of
 
 log = structlog.get_logger(__name__)
 
-_KEPT = 2_000
-"""Phrases, of a quarter of a megabyte each at most."""
-
 _Key = tuple[str | None, str]
 """Language (BCP 47) and text."""
 
@@ -43,19 +40,23 @@ class Phrases:
             errors = "; ".join(sorted(set(missing.values())))
             log.warning("phrases_not_rendered", count=len(missing), error=errors, instead="a tone")
 
-    async def render_text(self, language: str | None, text: str) -> bytes | None:
-        """Render a phrase in a call, and keep it; None where it can't be."""
-        if (language, text) not in self._audio:
-            missing = await asyncio.to_thread(self._render, [(language, text)])
-            for error in missing.values():
-                log.warning("phrases_not_rendered", count=1, error=error, instead="a tone")
-            while len(self._audio) > _KEPT:  # those of the dialplans came first, and stay
-                self._audio.popitem()
-        return self._audio.get((language, text))
-
     def audio(self, language: str | None, text: str) -> bytes | None:
         """Return a phrase's audio; None where it was not rendered."""
         return self._audio.get((language, text))
+
+    async def spoken(self, language: str | None, text: str) -> bytes | None:
+        """Return the audio of any text, rendered now in a worker thread if it has to be.
+
+        It is not kept: what is said to one caller is said once. None where it can't be rendered.
+        """
+        known = self.audio(language, text)
+        if known is not None:
+            return known
+        try:
+            return await asyncio.to_thread(_speak, language, text)
+        except (BridgeError, OSError) as error:
+            log.warning("text_not_rendered", error=str(error), instead="a tone")
+            return None
 
     def at_hand(self, language: str | None, text: str | None) -> str | None:
         """Return ``text`` if it was rendered, else None."""
@@ -66,15 +67,24 @@ class Phrases:
         missing = {}
         for language, text in keys:
             try:
-                samples = Synthesizer(voice_of(language)).say(text)
+                audio = _speak(language, text)
             except (BridgeError, OSError) as error:  # OSError: the engine's library can't be loaded
                 missing[language, text] = str(error)
                 continue
-            if len(samples):
-                self._audio[language, text] = samples.astype("<i2").tobytes()
+            if audio:
+                self._audio[language, text] = audio
             else:
                 missing[language, text] = "a phrase without a word"
         return missing
+
+
+def _speak(language: str | None, text: str) -> bytes:
+    """Render in the caller's thread.
+
+    Raises:
+        BridgeError: no such voice; OSError: the engine's library can't be loaded.
+    """
+    return Synthesizer(voice_of(language)).say(text).astype("<i2").tobytes()
 
 
 def _keys(dialplan: Dialplan) -> Iterable[_Key]:
@@ -84,6 +94,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
         *dialplan.fallback.phrases,
         *fillers(dialplan.agent.tools),
         *turn_phrases(dialplan),
+        *dialplan.handoff.phrases,
     )
     for text in spoken:
         if text is not None:

@@ -1,6 +1,8 @@
 """What a dialplan means for the core of its calls."""
 
-from bridge.engine.policy import CallPolicy, FallbackPolicy, ToolPolicy
+from collections.abc import Callable
+
+from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, ToolPolicy
 from bridge.live.phrases import Phrases
 from bridge.live.turn_policy import (
     barge_in_policy,
@@ -9,6 +11,7 @@ from bridge.live.turn_policy import (
     warning_of,
 )
 from bridge.routing.fallback import recovery_policy
+from bridge.routing.handoff import Handoff
 from bridge.routing.models import Dialplan
 from bridge.routing.session import greeting_instructions, trailing_silence_ms
 
@@ -43,6 +46,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
             tool.name: ToolPolicy(tool.schema_of_arguments, at_hand(tool.filler), tool.background)
             for tool in dialplan.agent.tools
         },
+        handoff=_targets(dialplan.handoff, at_hand),
         mcp_approved=frozenset(
             name for server in dialplan.agent.mcp_servers for name in server.approve
         ),
@@ -50,8 +54,41 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
         outage_phrase=at_hand(dialplan.recovery.phrase),
         fallback=FallbackPolicy(
             say=at_hand(fallback.say),
-            transfer_to=fallback.to,
+            transfer_to=None if fallback.to is None else _fallback_target(fallback.to),
             say_if_failed=at_hand(fallback.say_if_failed),
             answers=fallback.before_answer == "answer",
         ),
     )
+
+
+def _fallback_target(to: str) -> HandoffTarget:
+    return HandoffTarget("fallback", to, refer_to_headers=False)
+
+
+def _targets(
+    handoff: Handoff, at_hand: Callable[[str | None], str | None]
+) -> dict[str, HandoffTarget]:
+    """Return the people of a dialplan; what can't be said to the caller is left out."""
+    accept = handoff.accept
+    return {
+        name: HandoffTarget(
+            name,
+            target.to,
+            warm=target.mode == "warm",
+            refer=target.refer,
+            refer_to_headers=target.refer_to_headers,
+            ring_ms=round(target.ring_s * 1000),
+            decide_ms=round(accept.within_s * 1000),
+            before=at_hand(handoff.before),
+            on_failure=at_hand(handoff.on_failure),
+            on_hand_back=at_hand(handoff.on_hand_back),
+            announce=handoff.announce,
+            ask=handoff.ask or accept.question,
+            accept_key=None if accept.by == "speech" else accept.key,
+            refuse_key=accept.refuse,
+            accept_speech=accept.by != "key",
+            hand_back=target.when_person_leaves == "hand_back",
+            hand_back_key=handoff.hand_back_key,
+        )
+        for name, target in handoff.targets.items()
+    }

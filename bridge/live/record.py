@@ -17,6 +17,8 @@ from bridge.engine.effects import (
     CallClosed,
     Effect,
     GaveUp,
+    HandedBack,
+    HandoffAccepted,
     HandoffCompleted,
     HandoffFailed,
     HandoffStarted,
@@ -34,6 +36,7 @@ from bridge.engine.effects import (
     TurnMeasured,
     TurnSpoken,
     UpstreamErrorSeen,
+    Way,
 )
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
@@ -98,8 +101,10 @@ class CallRecord:
             ToolRefused: self._on_tool_refused,
             CallbackWanted: self._on_callback_wanted,
             HandoffStarted: self._on_handoff_started,
+            HandoffAccepted: self._on_handoff_accepted,
             HandoffCompleted: self._on_handoff_completed,
             HandoffFailed: self._on_handoff_failed,
+            HandedBack: self._on_handed_back,
         }
 
     @property
@@ -368,26 +373,53 @@ class CallRecord:
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)
 
     def _on_handoff_started(self, effect: HandoffStarted) -> None:
-        self.summary.handoffs.append(HandedOver(self._elapsed_ms(), effect.to))
-        self.event("handoff_started", {"to": effect.to})
-        log.info("handoff_started")
+        self.summary.handoffs.append(
+            HandedOver(self._elapsed_ms(), effect.to, effect.target, effect.way)
+        )
+        self.event(
+            "handoff_started",
+            {
+                "to": effect.to,
+                "target": effect.target,
+                "way": effect.way,
+                "text": effect.summary or None,
+            },
+        )
+        log.info("handoff_started", target=effect.target, way=effect.way.value)
+
+    def _on_handoff_accepted(self, effect: HandoffAccepted) -> None:
+        self.event("handoff_accepted", {"way": effect.way})
+        log.info("handoff_accepted", way=effect.way.value)
 
     def _on_handoff_completed(self, effect: HandoffCompleted) -> None:
-        self._handed_over("completed", effect.took_ms)
-        self.event("handoff_completed", {"took_ms": effect.took_ms})
-        log.info("handoff_completed", took_ms=effect.took_ms)
+        self._handed_over(effect.way, "completed", effect.took_ms)
+        self.event("handoff_completed", {"way": effect.way, "took_ms": effect.took_ms})
+        log.info("handoff_completed", way=effect.way.value, took_ms=effect.took_ms)
 
     def _on_handoff_failed(self, effect: HandoffFailed) -> None:
-        self._handed_over(effect.reason, effect.took_ms)
-        self.event("handoff_failed", {"reason": effect.reason, "took_ms": effect.took_ms})
-        log.warning("handoff_failed", reason=effect.reason, took_ms=effect.took_ms)
+        self._handed_over(effect.way, effect.reason, effect.took_ms)
+        self.event(
+            "handoff_failed",
+            {"way": effect.way, "reason": effect.reason, "took_ms": effect.took_ms},
+        )
+        log.warning(
+            "handoff_failed",
+            way=effect.way.value,
+            reason=effect.reason,
+            took_ms=effect.took_ms,
+        )
 
-    def _handed_over(self, result: str, took_ms: int) -> None:
-        if self.summary.handoffs:
-            self.summary.handoffs[-1].result = result
+    def _on_handed_back(self, effect: HandedBack) -> None:
+        self.summary.handoffs[-1].talked_ms = effect.talked_ms
+        self.event("handed_back", {"talked_ms": effect.talked_ms})
+        log.info("handed_back", talked_ms=effect.talked_ms)
+
+    def _handed_over(self, way: Way, result: str, took_ms: int) -> None:
+        handoff = self.summary.handoffs[-1]
+        handoff.way, handoff.result = way.value, result
         failed = "" if result == "completed" else result
         self._services.metrics.calls.transferred(
-            TransferKind.BLIND, failed=failed, took_ns=took_ms * NS_PER_MS
+            TransferKind(way.value), failed=failed, took_ns=took_ms * NS_PER_MS
         )
 
 

@@ -16,6 +16,7 @@ from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
+from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.pump import Pump
 from bridge.tools.webhook import WebhookClient
 
@@ -72,12 +73,14 @@ class Services:
     """What calls share.
 
     Attributes:
+        endpoint: places calls to people.
         append_ms: caller audio in one append.
         recordings_dir: where recordings and call records go.
         models: for the prices.
     """
 
     clock: Clock
+    endpoint: SipEndpoint
     pump: Pump
     store: CallStore
     phrases: Phrases

@@ -51,11 +51,20 @@ class ToolRun:
 
 @dataclass(slots=True)
 class HandedOver:
-    """One handing over; ``result`` is ``started``, ``completed``, or why it failed."""
+    """One handing over.
+
+    Attributes:
+        way: ``blind`` (REFER), ``bridged`` (dialled by the bridge) or ``warm``, as it ended.
+        result: ``started``, ``completed``, or why it failed.
+        talked_ms: with the person, where the caller came back.
+    """
 
     at_ms: int
     to: str
+    target: str = ""
+    way: str = ""
     result: str = "started"
+    talked_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -175,6 +184,7 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "fault": summary.fault,
         "reason": summary.reason,
         "recording": summary.recording,
+        "handoffs": [asdict(handoff) for handoff in summary.handoffs],
         **summary.figures(),
     }
 

@@ -39,7 +39,6 @@ def dead_air_policy(dialplan: Dialplan, at_hand: AtHand) -> DeadAirPolicy | None
         apology_after_ms=round(dead_air.apology_after_s * 1000),
         offer=at_hand(offer),
         offer_after_ms=round(dead_air.offer_after_s * 1000),
-        transfer_to=dialplan.fallback.to,
     )
 
 
@@ -71,7 +70,7 @@ def turn_phrases(dialplan: Dialplan) -> Iterator[str | None]:
     if dialplan.dead_air.enabled:
         apology, offer = _waiting_phrases(dialplan.dead_air, language)
         yield apology
-        if dialplan.fallback.to is not None:
+        if dialplan.handoff.targets or dialplan.fallback.to is not None:
             yield offer
     if dialplan.caller_silence.enabled:
         yield from _silence_phrases(dialplan.caller_silence, language)

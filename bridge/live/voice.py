@@ -84,7 +84,7 @@ class BridgeVoice:
         task.add_done_callback(self._rendering.discard)
 
     async def _render(self, effect: PlayPhrase) -> None:
-        audio = await self._phrases.render_text(self._language, effect.text)
+        audio = await self._phrases.spoken(self._language, effect.text)
         # A phrase that can't be rendered must be heard as something: its end is awaited.
         self._play(effect.item_id, audio or filler_audio(pause=False))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from bridge.realtime.commands import Command, CreateItem, CreateResponse
+from bridge.realtime.commands import ClearInput, Command, CreateItem, CreateResponse
 from bridge.realtime.events import (
     InputCleared,
     InputCommitted,
@@ -171,6 +171,8 @@ class ConversationLog:
                 said.texts[0] = text[: self._max_chars]
             case CreateResponse(config=config) if not config.out_of_band:
                 self._response_open = True
+            case ClearInput():
+                self._caller_speaks = False
             case _:
                 return
         self._forget()

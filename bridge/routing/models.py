@@ -16,9 +16,10 @@ from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
 from bridge.routing.barge_in import BargeIn, CallerSilence, DeadAir
 from bridge.routing.fallback import Fallback, Recovery
+from bridge.routing.handoff import Handoff
 from bridge.routing.numbers import normalise_pattern
 from bridge.routing.parts import Language, Part, Phrase, Text
-from bridge.routing.tools import McpServer, ToolDeclaration
+from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration
 
 
 class Rule(Part):
@@ -183,6 +184,7 @@ class Dialplan(Part):
     limits: Limits = Limits()
     recovery: Recovery = Recovery()
     fallback: Fallback = Fallback()
+    handoff: Handoff = Handoff()
     dead_air: DeadAir = DeadAir()
     caller_silence: CallerSilence = CallerSilence()
     recording: Recording = Recording()
@@ -196,6 +198,13 @@ class Dialplan(Part):
         if not rules:
             raise ValueError("should have at least one rule")
         return rules
+
+    @model_validator(mode="after")
+    def _somebody_takes_transfers(self) -> Self:
+        wanted = any(tool.name == TRANSFER_TOOL for tool in self.agent.tools)
+        if wanted and not self.handoff.targets:
+            raise ValueError(f"the tool '{TRANSFER_TOOL}' needs 'handoff.targets': to whom?")
+        return self
 
     @classmethod
     def from_source(cls, source: YamlSource) -> Self:

@@ -42,7 +42,7 @@ def session_config(dialplan: Dialplan, secrets: Mapping[str, str] = NO_SECRETS) 
         transcription=_transcription(agent),
         turn_detection=_turn_detection(agent),
         tools=(
-            *(function_tool(tool) for tool in agent.tools),
+            *(function_tool(tool, tuple(dialplan.handoff.targets)) for tool in agent.tools),
             *(
                 mcp_tool(server, secrets.get(server.authorization_env or ""))
                 for server in agent.mcp_servers

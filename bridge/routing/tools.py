@@ -4,7 +4,8 @@ A declaration says what the model is told (name, description, JSON Schema) and w
 when the model calls. Arguments are checked against the schema before anything runs.
 """
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _ANY: dict[str, object] = {"type": "object", "properties": {}}
 """Models add arguments that nobody asked for; a tool that takes none can leave them unread."""
 
+TRANSFER_TOOL = "transfer_to_human"
+
 BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
     "end_call": (
         "Hang up. Say goodbye first. Call it only when the caller said goodbye or needs nothing"
@@ -29,7 +32,7 @@ BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
             "properties": {"reason": {"type": "string", "description": "why the call is over"}},
         },
     ),
-    "transfer_to_human": (
+    TRANSFER_TOOL: (
         "Put the caller through to a person. Call it at once when the caller asks for one, and when"
         " you could not help twice. Say that you are doing it.",
         {
@@ -199,11 +202,18 @@ class McpServer(Part):
     authorization_env: Text | None = None
 
 
-def function_tool(declaration: ToolDeclaration) -> FunctionTool:
-    """Return what the model is told about a tool."""
-    return FunctionTool(
-        declaration.name, declaration.told_description, declaration.schema_of_arguments
-    )
+def function_tool(declaration: ToolDeclaration, targets: Sequence[str] = ()) -> FunctionTool:
+    """Return what the model is told about a tool.
+
+    Args:
+        declaration: the tool.
+        targets: to whom calls may be handed; the tool for that names them.
+    """
+    schema = declaration.schema_of_arguments
+    if declaration.name == TRANSFER_TOOL and declaration.parameters is None:
+        schema = copy.deepcopy(schema)
+        schema["properties"]["target"]["enum"] = list(targets)  # type: ignore[index]  # ours, above
+    return FunctionTool(declaration.name, declaration.told_description, schema)
 
 
 def mcp_tool(server: McpServer, authorization: str | None = None) -> McpTool:

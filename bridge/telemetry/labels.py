@@ -69,6 +69,11 @@ class TransferKind(enum.StrEnum):
     """How a call is handed over."""
 
     BLIND = "blind"
+    """By REFER."""
+    BRIDGED = "bridged"
+    """The bridge dials and joins the two calls."""
+    WARM = "warm"
+    """The same, and the person is asked first."""
 
 
 class TokenKind(enum.StrEnum):

@@ -105,7 +105,11 @@ class CallMetrics:
             "transfers_total", "Calls handed over, or not.", "kind", "result", "reason"
         )
         self._transfer = make.histogram(
-            "transfer_duration_seconds", "REFER to its end.", SETUP_S, "kind", "result"
+            "transfer_duration_seconds",
+            "A transfer, from wish to end.",
+            SETUP_S,
+            "kind",
+            "result",
         )
         self._route = LabelGuard(50)
         self._reason = LabelGuard(40)

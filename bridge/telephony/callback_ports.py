@@ -19,6 +19,7 @@ import numpy as np
 
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.errors import TelephonyError
+from bridge.telephony.joined import JoinedRows
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
 
@@ -85,7 +86,7 @@ class _RowPort(pj.AudioMediaPort):  # type: ignore[misc]  # SWIG class without t
 
 
 class CallbackPorts:
-    """:class:`bridge.telephony.ports.MediaPorts` over `AudioMediaPort`.
+    """:class:`bridge.telephony.ports.JoinablePorts` over `AudioMediaPort`.
 
     Args:
         clock_sink: the conference's null device; every row feeds it, so that rows keep stepping
@@ -103,7 +104,8 @@ class CallbackPorts:
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._clock_sink = clock_sink
         self._ports: dict[int, _RowPort] = {}
-        self._joined: dict[int, CallAudio] = {}
+        self._calls: dict[int, CallAudio] = {}
+        self._joined = JoinedRows()
 
     def refresh(self) -> None:
         """Do nothing: the callbacks move the positions themselves."""
@@ -136,31 +138,73 @@ class CallbackPorts:
 
     def connect(self, row: int, audio: CallAudio) -> None:
         """Join a row to a call's audio, both ways."""
-        port = self._ports[row]
-        audio.startTransmit(port)
-        cast(CallAudio, port).startTransmit(audio)
-        self._joined[row] = audio
+        self._calls[row] = audio
+        self._link(row)
+        other = self._joined.other(row)
+        if other is not None:
+            self._link_calls(row, other)
 
     def disconnect(self, row: int) -> None:
         """Part a row from its call's audio, if it is joined and the call's port still exists."""
-        audio = self._joined.pop(row, None)
+        other = self._joined.other(row)
+        if other is not None:
+            self._unlink_calls(row, other)
+        audio = self._calls.pop(row, None)
         if audio is None:
             return
         port = self._ports[row]
-        for source, sink in ((audio, port), (port, audio)):
-            with contextlib.suppress(pj.Error):  # PJSUA may have taken the call's port out already
-                source.stopTransmit(sink)
+        self._unlink(audio, port)
         # Parting from a port that PJSUA takes out at the same conference tick undoes every link of
         # ours (seen with 2.15.1); the clock's has to stay.
         port.startTransmit(self._clock_sink)
 
+    def join(self, row: int, other: int) -> None:
+        """Have the calls of two rows hear each other; see :class:`JoinablePorts`."""
+        self._joined.join(row, other, self.rx_positions)
+        self._link_calls(row, other)
+
+    def part(self, row: int) -> None:
+        """Part a row's call from the other one, if it is joined."""
+        other = self._joined.other(row)
+        if other is not None:
+            self._unlink_calls(row, other)
+            self._joined.part(row)
+
+    def _link(self, row: int) -> None:
+        audio, port = self._calls[row], cast(CallAudio, self._ports[row])
+        audio.startTransmit(port)
+        port.startTransmit(audio)
+
+    def _link_calls(self, row: int, other: int) -> None:
+        """Link two calls where both have audio; linking twice does nothing."""
+        ours, theirs = self._calls.get(row), self._calls.get(other)
+        if ours is not None and theirs is not None:
+            ours.startTransmit(theirs)
+            theirs.startTransmit(ours)
+
+    def _unlink_calls(self, row: int, other: int) -> None:
+        ours, theirs = self._calls.get(row), self._calls.get(other)
+        if ours is None or theirs is None:
+            return
+        self._unlink(ours, theirs)
+        for joined in (row, other):  # see disconnect: what has to stay is made again
+            with contextlib.suppress(pj.Error):
+                self._link(joined)
+
+    def _unlink(self, one: CallAudio, two: CallAudio) -> None:
+        for source, sink in ((one, two), (two, one)):
+            with contextlib.suppress(pj.Error):  # PJSUA may have taken the call's port out already
+                source.stopTransmit(sink)
+
     def close_row(self, row: int) -> None:
         """Part the row from its call and from the clock, and give it back."""
         self.disconnect(row)
+        self._joined.part(row)
         with contextlib.suppress(pj.Error):
             self._ports[row].stopTransmit(self._clock_sink)
         self.arena.release(row)
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        """Return what PJSIP took from ``tx``, shape (rows, count)."""
-        return gather(self.heard_ring, rows, starts, count)
+        """Return what the calls heard, shape (rows, count)."""
+        played = gather(self.heard_ring, rows, starts, count)
+        return self._joined.add_heard(played, rows, starts, self.arena.rx)

@@ -8,7 +8,7 @@ there alone. Its media threads (RTP sockets, conference clock) are its own.
 import asyncio
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 from urllib.parse import unquote
 
@@ -19,10 +19,10 @@ from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
-from bridge.telephony.leg import Leg, LegState, PjCall
+from bridge.telephony.leg import Leg, LegState, PjCall, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
-from bridge.telephony.ports import RATE_HZ, MediaPorts
+from bridge.telephony.ports import RATE_HZ, JoinablePorts
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -91,7 +91,7 @@ class SipEndpoint:
     ) -> None:
         self.info = LibraryInfo("", 0)
         self.port = 0
-        self.ports: MediaPorts
+        self.ports: JoinablePorts
         self.legs: set[Leg] = set()
         self._settings = settings
         self._on_incoming = on_incoming
@@ -192,8 +192,12 @@ class SipEndpoint:
             return False
         return True
 
-    def dial(self, uri: str) -> Leg:
+    def dial(self, uri: str, headers: Mapping[str, str] | None = None) -> Leg:
         """Place a call.
+
+        Args:
+            uri: whom to call.
+            headers: of the INVITE, beside the usual ones.
 
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
@@ -205,6 +209,7 @@ class SipEndpoint:
         self._remember(leg)
         parameters = pj.CallOpParam(True)
         parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+        add_headers(parameters, headers or {})
         try:
             call.makeCall(uri, parameters)
         except pj.Error as error:

@@ -151,10 +151,7 @@ class Leg:
         parameters = pj.CallOpParam()
         parameters.statusCode = sip_code
         parameters.reason = reason
-        for name, value in (headers or {}).items():
-            header = pj.SipHeader()
-            header.hName, header.hValue = name, value
-            parameters.txOption.headers.append(header)
+        add_headers(parameters, headers or {})
         if sip_code and self.state is LegState.INCOMING:
             # While the INVITE is still being offered, PJSUA's hangup would lose the headers.
             self._do("answer", lambda: self._pj_call.answer(parameters))
@@ -179,15 +176,21 @@ class Leg:
         parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
         self._do("reinvite", lambda: self._pj_call.reinvite(parameters))
 
-    def transfer(self, uri: str) -> None:
+    def transfer(self, uri: str, headers: Mapping[str, str] | None = None) -> None:
         """Send the far end to ``uri`` by REFER; the listener hears how it goes.
+
+        Args:
+            uri: of the target, its own headers escaped (RFC 3261 section 19.1.1).
+            headers: of the REFER.
 
         Raises:
             TelephonyError: PJSIP can't send it, as for a URI that is none.
         """
         self._transferring = True
+        parameters = pj.CallOpParam()
+        add_headers(parameters, headers or {})
         # In brackets: parameters of the URI would be the header's (RFC 3261 section 20).
-        self._do("xfer", lambda: self._pj_call.xfer(f"<{uri}>", pj.CallOpParam()))
+        self._do("xfer", lambda: self._pj_call.xfer(f"<{uri}>", parameters))
 
     def _answer(self, code: int) -> None:
         parameters = pj.CallOpParam()
@@ -245,6 +248,14 @@ class Leg:
     def before_row_closes(self, closing: Callable[[int], None]) -> None:
         """Have ``closing`` called with the row just before it goes away."""
         self._closing_row = closing
+
+
+def add_headers(parameters: Any, headers: Mapping[str, str]) -> None:
+    """Add SIP headers to a `CallOpParam`, a SWIG object without types."""
+    for name, value in headers.items():
+        header = pj.SipHeader()
+        header.hName, header.hValue = name, value
+        parameters.txOption.headers.append(header)
 
 
 class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types

@@ -33,6 +33,7 @@ import numpy.typing as npt
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import NS_PER_S
 from bridge.errors import TelephonyError
+from bridge.telephony.joined import JoinedRows
 from bridge.telephony.library import load_symbols
 from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
 
@@ -257,7 +258,7 @@ class _Row:
 
 
 class MemoryPorts:
-    """:class:`bridge.telephony.ports.MediaPorts` over PJSIP's memory ports.
+    """:class:`bridge.telephony.ports.JoinablePorts` over PJSIP's memory ports.
 
     Args:
         rows: calls at once.
@@ -281,6 +282,7 @@ class MemoryPorts:
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._rows: dict[int, _Row] = {}
         self._call_slots: dict[int, int] = {}
+        self._joined = JoinedRows()
         self._clock = ConferenceClock()
         # Of the rows that have ports: their numbers, their rx rings' addresses, and where in
         # `_words`, which spans all ports from the lowest address on, their two words are.
@@ -386,13 +388,19 @@ class MemoryPorts:
         ports, call_slot = self._rows[row], audio.getPortId()
         self._call_slots[row] = call_slot
         for source, sink in ((call_slot, ports.capture_slot), (ports.player_slot, call_slot)):
-            _check(self._library.pjsua_conf_connect(source, sink), "to join a call's audio")
+            self._connect(source, sink)
+        other = self._joined.other(row)
+        if other is not None:
+            self._connect_calls(row, other)
 
     def disconnect(self, row: int) -> None:
         """Part a row from its call's audio, if it is joined.
 
         PJSUA may have taken the call's port out already; then the links went with it.
         """
+        other = self._joined.other(row)
+        if other is not None:
+            self._disconnect_calls(row, other)
         call_slot = self._call_slots.pop(row, None)
         if call_slot is None:
             return
@@ -400,14 +408,49 @@ class MemoryPorts:
         self._library.pjsua_conf_disconnect(call_slot, ports.capture_slot)
         self._library.pjsua_conf_disconnect(ports.player_slot, call_slot)
 
+    def join(self, row: int, other: int) -> None:
+        """Have the calls of two rows hear each other; see :class:`JoinablePorts`.
+
+        Raises:
+            TelephonyError: PJSIP refused it.
+        """
+        self.refresh()
+        self._joined.join(row, other, self.rx_positions)
+        self._connect_calls(row, other)
+
+    def part(self, row: int) -> None:
+        """Part a row's call from the other one, if it is joined."""
+        other = self._joined.other(row)
+        if other is not None:
+            self._disconnect_calls(row, other)
+            self._joined.part(row)
+
+    def _connect_calls(self, row: int, other: int) -> None:
+        """Link two calls where both have audio; linking twice does nothing."""
+        ours, theirs = self._call_slots.get(row), self._call_slots.get(other)
+        if ours is not None and theirs is not None:
+            self._connect(ours, theirs)
+            self._connect(theirs, ours)
+
+    def _disconnect_calls(self, row: int, other: int) -> None:
+        ours, theirs = self._call_slots.get(row), self._call_slots.get(other)
+        if ours is not None and theirs is not None:
+            self._library.pjsua_conf_disconnect(ours, theirs)
+            self._library.pjsua_conf_disconnect(theirs, ours)
+
+    def _connect(self, source: int, sink: int) -> None:
+        _check(self._library.pjsua_conf_connect(source, sink), "to join a call's audio")
+
     def close_row(self, row: int) -> None:
         """Part the row from its call and give it back; its ports step on in silence."""
         self.disconnect(row)
+        self._joined.part(row)
         self.arena.release(row)
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        """Return what PJSIP took from ``tx``, shape (rows, count).
+        """Return what the calls heard, shape (rows, count).
 
-        What is older than ``HISTORY_SAMPLES`` reads as silence.
+        What was played is silence where it is older than ``HISTORY_SAMPLES``.
         """
-        return gather(self.arena.tx, rows, starts, count)
+        played = gather(self.arena.tx, rows, starts, count)
+        return self._joined.add_heard(played, rows, starts, self.arena.rx)

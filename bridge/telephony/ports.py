@@ -81,5 +81,24 @@ class MediaPorts(Protocol):
         ...
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        """Return what PJSIP took from ``tx``, shape (rows, count): the agent as heard."""
+        """Return what calls heard, shape (rows, count): the agent, or whom they are joined to."""
+        ...
+
+
+class JoinablePorts(MediaPorts, Protocol):
+    """Media ports whose calls can hear each other."""
+
+    def join(self, row: int, other: int) -> None:
+        """Have the calls of two rows hear each other, until :meth:`part` or the end of one.
+
+        Their own links stay, and a re-INVITE of either side does not part them.
+
+        Raises:
+            TelephonyError: PJSIP refused it.
+            ValueError: one of them is joined already.
+        """
+        ...
+
+    def part(self, row: int) -> None:
+        """Part a row's call from the other one, if it is joined."""
         ...

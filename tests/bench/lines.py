@@ -20,6 +20,7 @@ from bridge.live.services import Services
 from bridge.routing.models import Dialplan
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
+from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, LegState
 from bridge.telephony.ports import CallAudio, Positions, Samples
 from bridge.telephony.pump import Pump
@@ -145,6 +146,7 @@ class Lines:
         self.lags_ns: list[int] = []
         self._services = Services(
             clock=clock,
+            endpoint=SipEndpoint(settings.sip),
             pump=self.pump,
             store=CallStore(settings.redis, "redis://127.0.0.1:1", "bench", clock=clock),
             metrics=Metrics("bench"),

@@ -168,9 +168,7 @@ policies = st.builds(
             BargeInPolicy(protects_greeting=True),
         ]
     ),
-    dead_air=st.sampled_from(
-        [None, DeadAirPolicy("Sorry.", offer="Press 0.", transfer_to="sip:queue@pbx.example")]
-    ),
+    dead_air=st.sampled_from([None, DeadAirPolicy("Sorry.", offer="Press 0.")]),
     caller_silence=st.sampled_from(
         [None, CallerSilencePolicy(), CallerSilencePolicy("Hello?", goodbye="Goodbye.")]
     ),

@@ -8,6 +8,7 @@ from bridge.engine.effects import (
     AnswerCall,
     CallClosed,
     CloseSession,
+    DialPerson,
     Effect,
     GaveUp,
     HandoffCompleted,
@@ -24,6 +25,7 @@ from bridge.engine.effects import (
     StopFiller,
     TransferCall,
     TurnSpoken,
+    Way,
 )
 from bridge.engine.inputs import (
     CallAnswered,
@@ -31,6 +33,7 @@ from bridge.engine.inputs import (
     CallOffered,
     HoldChanged,
     Input,
+    PersonLeft,
     PlayoutDrained,
     SessionFailed,
     SessionReady,
@@ -40,7 +43,7 @@ from bridge.engine.inputs import (
     TransferFailed,
     TransferProgressed,
 )
-from bridge.engine.policy import CallPolicy, FallbackPolicy
+from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import TruncateItem
@@ -62,6 +65,7 @@ from tests.engine.calls import (
 )
 
 QUEUE = "sip:queue@127.0.0.1:5070"
+TO_QUEUE = HandoffTarget("fallback", QUEUE, refer_to_headers=False)
 SORRY = "I am putting you through."
 UNREACHABLE = "Nobody is there."
 GONE = SessionFailed(UpstreamError("no", code="beta_api_shape_disabled"))
@@ -72,7 +76,7 @@ SPEAKS = CallPolicy(greet=False, fallback=FallbackPolicy(say=SORRY))
 TRANSFERS = CallPolicy(
     greet=False,
     recovery=RecoveryPolicy(fallback="transfer"),
-    fallback=FallbackPolicy(say=SORRY, transfer_to=QUEUE, say_if_failed=UNREACHABLE),
+    fallback=FallbackPolicy(say=SORRY, transfer_to=TO_QUEUE, say_if_failed=UNREACHABLE),
 )
 ANSWERS = replace(TRANSFERS, fallback=replace(TRANSFERS.fallback, answers=True))
 
@@ -129,24 +133,25 @@ def test_transfer_follows_the_phrase() -> None:
     assert of(TransferCall, call.feed(GONE)) == []
     effects = call.feed(PlayoutDrained())
     assert of(TransferCall, effects) == [TransferCall(QUEUE)]
-    assert of(HandoffStarted, effects) == [HandoffStarted(QUEUE)]
+    assert of(HandoffStarted, effects) == [HandoffStarted("fallback", QUEUE, Way.BLIND)]
     assert of(HangUp, effects) == []
     assert call.core.state is State.HANDOFF
 
 
 def test_transfer_that_succeeds_ends_the_call_as_transferred() -> None:
     call = transferring()
-    assert call.feed(TransferProgressed(100)) == []
+    assert of(CallClosed, call.feed(TransferProgressed(100))) == []
     effects = call.feed(TransferCompleted(200), after_ms=700)
-    assert of(HandoffCompleted, effects) == [HandoffCompleted(700)]
+    assert of(HandoffCompleted, effects) == [HandoffCompleted(Way.BLIND, 700)]
     assert of(HangUp, effects) == [HangUp()]
     assert effects[-1] == CallClosed(Outcome.TRANSFERRED, Fault.CONFIG, "beta_api_shape_disabled")
 
 
 def test_transfer_that_is_refused_is_told_and_the_call_ends() -> None:
     call = transferring()
-    effects = call.feed(TransferFailed(603), after_ms=50)
-    assert of(HandoffFailed, effects) == [HandoffFailed("sip_603", 50)]
+    assert of(DialPerson, call.feed(TransferFailed(603), after_ms=50)) == [DialPerson(QUEUE)]
+    effects = call.feed(PersonLeft(486), after_ms=50)
+    assert of(HandoffFailed, effects) == [HandoffFailed(Way.BRIDGED, "sip_486", 100)]
     assert said(effects) == [UNREACHABLE]
     assert call.core.state is State.RECOVERING
     effects = call.feed(PlayoutDrained())
@@ -164,8 +169,8 @@ def test_transfer_whose_end_is_never_told_is_taken_as_failed() -> None:
 
 
 def test_failed_transfer_without_words_for_it_gives_a_tone() -> None:
-    policy = replace(TRANSFERS, fallback=FallbackPolicy(SORRY, QUEUE))
-    effects = transferring(policy).feed(TransferFailed(486))
+    policy = replace(TRANSFERS, fallback=FallbackPolicy(SORRY, TO_QUEUE))
+    effects = transferring(policy).feed(TransferFailed(603), PersonLeft(486))
     assert of(PlayFiller, effects) == [PlayFiller(pause=False)]
 
 
@@ -173,7 +178,7 @@ def test_caller_hears_tones_while_they_are_put_through() -> None:
     call = transferring()
     assert of(PlayFiller, call.feed(TimerFired(Timer.FILLER))) == [PlayFiller()]
     assert of(PlayFiller, call.feed(PlayoutDrained())) == [PlayFiller()]
-    effects = call.feed(TransferFailed(486))
+    effects = call.feed(TransferFailed(603), PersonLeft(486))
     assert effects.index(StopFiller()) < effects.index(of(PlayPhrase, effects)[0])
 
 
@@ -188,7 +193,7 @@ def test_far_end_that_hangs_up_after_it_took_the_refer_was_transferred() -> None
     call = transferring()
     call.feed(TransferProgressed(100))
     effects = call.feed(CallEnded(by_caller=True, sip_code=200), after_ms=300)
-    assert of(HandoffCompleted, effects) == [HandoffCompleted(300)]
+    assert of(HandoffCompleted, effects) == [HandoffCompleted(Way.BLIND, 300)]
     assert of(HangUp, effects) == []
     assert effects[-1].outcome is Outcome.TRANSFERRED  # type: ignore[union-attr]  # CallClosed
 
@@ -237,7 +242,7 @@ def test_ringing_call_is_answered_for_the_fallback(
     assert said(effects) == [SORRY]
     assert of(Send, effects) == []
     call.feed(PlayoutDrained())
-    effects = call.feed(TransferFailed(603), PlayoutDrained())
+    effects = call.feed(TransferFailed(603), PersonLeft(486), PlayoutDrained())
     assert effects[-1] == CallClosed(Outcome.SESSION_UNAVAILABLE, fault, code)
 
 

@@ -24,7 +24,12 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
-from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, DeadAirPolicy
+from bridge.engine.policy import (
+    BargeInPolicy,
+    CallerSilencePolicy,
+    DeadAirPolicy,
+    HandoffTarget,
+)
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import InputTranscriptCompleted, ResponseCreated
@@ -48,7 +53,9 @@ from tests.engine.calls import (
 
 QUEUE = "sip:queue@pbx.example"
 WAITS = CallPolicy(
-    greet=False, dead_air=DeadAirPolicy("Sorry.", offer="Press zero.", transfer_to=QUEUE)
+    greet=False,
+    dead_air=DeadAirPolicy("Sorry.", offer="Press zero."),
+    handoff={"queue": HandoffTarget("queue", QUEUE)},
 )
 SILENT = CallPolicy(
     greet=False, caller_silence=CallerSilencePolicy("Still there?", goodbye="Goodbye.")
@@ -99,7 +106,7 @@ def test_person_is_offered_and_zero_takes_the_offer() -> None:
     assert said(fire(call, Timer.OFFER, 10_000)) == ["Press zero."]
     heard(call, SAY_1)
     effects = call.feed(DigitReceived("0"))
-    assert TransferCall(QUEUE) in effects
+    assert [effect.to for effect in of(TransferCall, effects)] == [QUEUE]
     assert call.core.state is State.HANDOFF
 
 
@@ -108,8 +115,8 @@ def test_offer_is_cut_by_the_key_that_takes_it() -> None:
     fire(call, Timer.OFFER, 10_000)
     call.feed(PlayoutStarted(SAY_1, 0))
     effects = call.feed(DigitReceived("0"))
-    assert effects.index(FlushPlayout()) < effects.index(HandoffStarted(QUEUE))
-    call.feed(flushed())
+    assert (of(FlushPlayout, effects), of(HandoffStarted, effects)) == ([FlushPlayout()], [])
+    assert [effect.to for effect in of(TransferCall, call.feed(flushed()))] == [QUEUE]
     assert call.core.state is State.HANDOFF
 
 

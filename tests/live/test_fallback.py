@@ -13,6 +13,7 @@ from tests.live.conftest import StartGateway
 from tests.live.ear import rendered, share_heard
 from tests.live.service import tone_service
 from tests.live.talk import DEAD_AIR_MS, Talk, placed, redis_call, redis_events, talking
+from tests.support.person import a_person, free_udp_port
 from tests.support.rtp_caller import header
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
@@ -109,10 +110,14 @@ async def test_caller_is_put_through(start_gateway: StartGateway, redis: LocalRe
 async def test_caller_who_cannot_be_put_through_is_told(
     start_gateway: StartGateway, redis: LocalRedis
 ) -> None:
-    async with talking(start_gateway, greeting_ms=300, dialplan={"fallback": TRANSFERS}) as talk:
+    port = free_udp_port()
+    fallback = {**TRANSFERS, "to": f"sip:queue@127.0.0.1:{port}"}
+    async with talking(start_gateway, greeting_ms=300, dialplan={"fallback": fallback}) as talk:
         talk.caller.on_refer = lambda refer: talk.caller.respond(refer, "603 Decline")
-        await refuse(talk)
-        await talk.caller.until(talk.caller.ended.is_set, 40)
+        async with a_person(talk.caller.port, port, 486) as person:
+            await refuse(talk)
+            await talk.caller.until(talk.caller.ended.is_set, 40)
+        assert len(person.invites) == 1  # the bridge has tried it, too
         assert share_heard(talk.caller, rendered(talk.gateway, SORRY)) >= MOST
         assert share_heard(talk.caller, rendered(talk.gateway, UNREACHABLE)) >= MOST
         silence_ms = talk.longest_silence_ms()
@@ -126,7 +131,7 @@ async def test_caller_who_cannot_be_put_through_is_told(
         "beta_api_shape_disabled",
     )
     events = await told(redis, summary)
-    assert events["handoff_failed"]["reason"] == "sip_603"
+    assert events["handoff_failed"]["reason"] == "sip_486"
     state = await redis_call(redis, summary)
     assert (state["outcome"], state["fault"], state["phase"]) == (
         "session_lost",
@@ -134,7 +139,7 @@ async def test_caller_who_cannot_be_put_through_is_told(
         "ended",
     )
     text = talk.gateway.metrics.render()[0].decode()
-    assert 'bridge_transfers_total{kind="blind",reason="sip_603",result="failed"} 1.0' in text
+    assert 'bridge_transfers_total{kind="bridged",reason="sip_486",result="failed"} 1.0' in text
 
 
 async def test_call_is_answered_for_the_fallback(

@@ -44,14 +44,12 @@ class Booth:
         return self.queued_samples
 
 
-async def test_sentence_that_nobody_knew_is_rendered_and_kept() -> None:
+async def test_sentence_that_nobody_knew_is_rendered_off_the_loop() -> None:
     booth = Booth()
     booth.say(1)
     assert booth.queued_samples == 0  # the loop was not held
     first = await booth.heard()
     assert first / 24 > 1_500
-    booth.say(2)
-    assert booth.queued_samples == pytest.approx(2 * first, rel=0.05)  # at once, from what is kept
     await booth.voice.aclose()
 
 

@@ -19,7 +19,7 @@ def test_default_scenario_has_what_the_demo_needs() -> None:
     scenario = default_scenario()
     assert "automated assistant" in scenario.greeting
     tools = {rule.tool.name for rule in scenario.rules if rule.tool}
-    assert tools == {"end_call", "lookup_invoice"}
+    assert tools == {"end_call", "lookup_invoice", "transfer_to_human"}
     assert scenario.rule_for("where is my ORDER") is not None
     assert scenario.rule_for("where is my dog") is None
 

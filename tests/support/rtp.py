@@ -69,11 +69,13 @@ class RtpPeer(asyncio.DatagramProtocol):
 
     Attributes:
         payload_type: of the audio that is sent, 0 (PCMU) or 8 (PCMA); may change at any time.
+        event_type: of the keys that are sent: what the far end's description says.
         packets: all that came in.
     """
 
     def __init__(self, payload_type: int = 0) -> None:
         self.payload_type = payload_type
+        self.event_type = TELEPHONE_EVENT
         self.port = 0
         self.packets: list[Packet] = []
         self._slots: deque[_Due] = deque()
@@ -120,7 +122,7 @@ class RtpPeer(asyncio.DatagramProtocol):
                 duration = min(number + 1, _EVENT_UPDATES) * FRAME_SAMPLES
                 payload = _EVENT.pack(event, end << 7 | 10, duration)
                 age = number * FRAME_SAMPLES
-                self._slots.append(_Due(TELEPHONE_EVENT, payload, number == 0, age))
+                self._slots.append(_Due(self.event_type, payload, number == 0, age))
             self.say(np.zeros(FRAME_SAMPLES, dtype=np.int16))
 
     def heard(self, payload_type: int, since: int = 0) -> npt.NDArray[np.int16]:

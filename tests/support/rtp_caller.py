@@ -61,11 +61,13 @@ class RtpCaller:
         sent: RTP packets sent.
         spoken_ns: when each packet of queued speech was sent (monotonic).
         status: the INVITE's final status; ``final``: that response as it came.
+        port: of the gateway.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
         refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
     """
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.heard: list[Heard] = []
         self.sent = 0
         self.spoken_ns: list[int] = []
@@ -75,7 +77,6 @@ class RtpCaller:
         self.answers_bye = True
         self.refers: list[str] = []
         self.on_refer: Callable[[str], None] = lambda refer: self.respond(refer, "603 Decline")
-        self._port = port
         self._number = next(_numbers)
         self._branch = 0
         self._sequence = 1
@@ -127,7 +128,7 @@ class RtpCaller:
             f"m=audio {self._rtp_port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
             f"a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
         )
-        self._uri = self._target = f"sip:{called}@127.0.0.1:{self._port}"
+        self._uri = self._target = f"sip:{called}@127.0.0.1:{self.port}"
         self._send_request("INVITE", sdp)
 
     async def ringing(self, timeout_s: float = 5.0) -> None:
@@ -162,7 +163,7 @@ class RtpCaller:
         lines = [f"SIP/2.0 {status}", *fields]
         lines.append(f"Contact: <sip:test@127.0.0.1:{self._sip_port}>")
         reply = "\r\n".join([*lines, "Content-Length: 0", "", ""])
-        self._sip.sendto(reply.encode(), ("127.0.0.1", self._port))
+        self._sip.sendto(reply.encode(), ("127.0.0.1", self.port))
 
     def notify(self, status: str, *, over: bool) -> None:
         """Tell how our own call to a REFER's target goes (RFC 3515 section 2.4.5).
@@ -227,7 +228,7 @@ class RtpCaller:
             lines.append(f"Content-Type: {content_type}")
         lines.append(f"Content-Length: {len(body)}")
         message = "\r\n".join(lines) + "\r\n\r\n" + body
-        self._sip.sendto(message.encode(), ("127.0.0.1", self._port))
+        self._sip.sendto(message.encode(), ("127.0.0.1", self.port))
 
     def _on_sip(self, data: bytes) -> None:
         text = data.decode()

@@ -32,7 +32,8 @@ class Dialog:
         answer: the 2xx that established the call, once it is there.
         provisional: status codes below 200 of the first INVITE, in order.
         offers: SDP of the re-INVITEs that the far end sent.
-        ended: set when the far end sent BYE.
+        ended: set when the far end sent BYE, or took its INVITE back.
+        offered: the INVITE, of a call that came in.
     """
 
     def __init__(self, peer: "SipPeer", called: str, sdp: str) -> None:
@@ -49,6 +50,18 @@ class Dialog:
         self._remote = f"<{self._uri}>"
         self._sequence = 0
         self._invite: _Transaction | None = None
+        self.offered: Message | None = None
+
+    @classmethod
+    def of_invite(cls, peer: "SipPeer", invite: Message, sdp: str) -> "Dialog":
+        """Take the called side of a call that came in."""
+        dialog = cls(peer, "test", sdp)
+        dialog.offered = invite
+        dialog.call_id = invite.header("Call-ID")
+        dialog._local = f"{invite.header('To')};tag=answer{peer.port}"
+        dialog._remote = invite.header("From")
+        dialog._target = invite.header("Contact").strip("<>").split(">")[0]
+        return dialog
 
     @property
     def provisional(self) -> list[int]:
@@ -128,9 +141,9 @@ class SipPeer(asyncio.DatagramProtocol):
         on_call: given each new inbound call's INVITE, returns the status and SDP of the answer.
     """
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, port: int = 0) -> None:
         self.server_port = server_port
-        self.port = 0
+        self.port = port
         self.calls_in: list[Dialog] = []
         self.on_call: Callable[[Message], tuple[int, str]] = lambda invite: (480, "")
         self._dialogs: dict[str, Dialog] = {}
@@ -141,7 +154,7 @@ class SipPeer(asyncio.DatagramProtocol):
     async def __aenter__(self) -> "SipPeer":
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=("127.0.0.1", 0)
+            lambda: self, local_addr=("127.0.0.1", self.port)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
@@ -230,17 +243,23 @@ class SipPeer(asyncio.DatagramProtocol):
                 self._take_call(request)
             case "CANCEL":
                 self._respond(request, 200)
+                if dialog is not None and dialog.offered is not None:
+                    self._respond(dialog.offered, 487)
+                    dialog.ended.set()
+            case "REFER":
+                self._respond(request, 603)
             case _:
                 self._respond(request, 481)
 
     def _take_call(self, invite: Message) -> None:
         status, sdp = self.on_call(invite)
         if status < 300:
-            dialog = Dialog(self, "test", sdp)
-            self._dialogs[invite.header("Call-ID")] = dialog
+            dialog = Dialog.of_invite(self, invite, sdp)
+            self._dialogs[dialog.call_id] = dialog
             self.calls_in.append(dialog)
             self._respond(invite, 180)
-        self._respond(invite, status, sdp)
+        if status != 180:  # such a one rings on
+            self._respond(invite, status, sdp)
 
     def _respond(self, request: Message, status: int, sdp: str = "") -> None:
         to = request.header("To")

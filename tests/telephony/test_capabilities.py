@@ -13,7 +13,7 @@ import bridge.telephony
 from bridge.telephony.capabilities import tls_problem
 from bridge.telephony.library import load_symbols
 
-_C_FUNCTION = re.compile(r"(pj|pjsua|pjsip|pjmedia)_[a-z0-9_]+")
+_C_FUNCTION = re.compile(r"(pj|pjsua|pjsip|pjmedia)_[a-z0-9_]*[a-z0-9]")
 
 
 def _examined(question: str) -> str:

@@ -1,0 +1,158 @@
+"""One handing over: its steps, what may happen in each, and one table that joins them.
+
+    WANTED -> [TELLING] -> REFERRING -> DONE             blind: the carrier moves the caller
+                             |
+                             v  (refused, or nobody answers the REFER)
+                           DIALLING -> BRIDGED           the bridge dials, and joins the two calls
+                           DIALLING -> ANNOUNCING -> ASKING -> BRIDGED      warm
+    BRIDGED -> DONE | HANDED_BACK
+
+Invariants as in :mod:`bridge.engine.turns`: a pair that the table lacks changes nothing and is
+reported. Nothing leads out of FAILED, DONE and HANDED_BACK: the handoff is over.
+"""
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from bridge.engine.effects import Way
+from bridge.engine.policy import HandoffTarget
+from bridge.realtime.ids import ToolCallId
+
+if TYPE_CHECKING:
+    from bridge.engine.state import Ending
+
+
+class Step(enum.StrEnum):
+    """How far a handing over is."""
+
+    WANTED = "wanted"
+    """The agent is still heard; the talk is not interrupted for it."""
+    TELLING = "telling"
+    """The bridge tells the caller."""
+    REFERRING = "referring"
+    DIALLING = "dialling"
+    ANNOUNCING = "announcing"
+    """The person hears who waits, and why."""
+    ASKING = "asking"
+    """The person has heard it and decides."""
+    BRIDGED = "bridged"
+    FAILED = "failed"
+    DONE = "done"
+    HANDED_BACK = "handed_back"
+
+
+class Signal(enum.StrEnum):
+    """What moves it."""
+
+    TELL = "tell"
+    REFER = "refer"
+    DIAL = "dial"
+    ANSWERED = "answered"
+    TOLD = "told"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    DONE = "done"
+    HAND_BACK = "hand_back"
+
+
+_ROWS: Mapping[Step, Mapping[Signal, Step]] = {
+    Step.WANTED: {
+        Signal.TELL: Step.TELLING,
+        Signal.REFER: Step.REFERRING,
+        Signal.DIAL: Step.DIALLING,
+        Signal.FAILED: Step.FAILED,
+    },
+    Step.TELLING: {
+        Signal.REFER: Step.REFERRING,
+        Signal.DIAL: Step.DIALLING,
+    },
+    Step.REFERRING: {
+        Signal.DIAL: Step.DIALLING,
+        Signal.FAILED: Step.FAILED,
+        Signal.DONE: Step.DONE,
+    },
+    Step.DIALLING: {
+        Signal.ANSWERED: Step.ANNOUNCING,
+        # Who answers a blind call has taken it.
+        Signal.ACCEPTED: Step.BRIDGED,
+        Signal.FAILED: Step.FAILED,
+    },
+    Step.ANNOUNCING: {
+        Signal.TOLD: Step.ASKING,
+        # A key is good before the announcement's end; speech would be its echo.
+        Signal.ACCEPTED: Step.BRIDGED,
+        Signal.FAILED: Step.FAILED,
+    },
+    Step.ASKING: {
+        Signal.ACCEPTED: Step.BRIDGED,
+        Signal.FAILED: Step.FAILED,
+    },
+    Step.BRIDGED: {
+        Signal.HAND_BACK: Step.HANDED_BACK,
+        Signal.DONE: Step.DONE,
+    },
+}
+
+STEPS: Mapping[tuple[Step, Signal], Step] = MappingProxyType(
+    {(old, signal): new for old, row in _ROWS.items() for signal, new in row.items()}
+)
+
+WITH_PERSON = frozenset({Step.DIALLING, Step.ANNOUNCING, Step.ASKING, Step.BRIDGED})
+"""Steps in which there is a call to the person."""
+
+
+@dataclass(slots=True)
+class Handoff:
+    """A handing over that goes on.
+
+    Attributes:
+        since_ns: when it was asked for.
+        target: to whom.
+        ending: how the call ends if it succeeds.
+        on_failed: how the call goes on if it does not.
+        summary: what the person is told.
+        call_id: the model's tool call, which gets an output.
+        way: how it is done now.
+        accepted: the far end took our REFER.
+        failure: why it failed.
+        bridged_ns: since when caller and person hear each other.
+        keys: of the person's, held back as they may become a code.
+    """
+
+    since_ns: int
+    target: HandoffTarget
+    ending: "Ending"
+    # The first argument is the call's CallState, which is made of this.
+    on_failed: Callable[[Any, "Handoff", int], Iterator[Any]]
+    summary: str = ""
+    call_id: ToolCallId | None = None
+    step: Step = Step.WANTED
+    way: Way = Way.BLIND
+    accepted: bool = False
+    failure: str = ""
+    bridged_ns: int = 0
+    keys: str = ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the agent has left the talk, if only for now."""
+        return self.step is not Step.WANTED
+
+    @property
+    def has_person(self) -> bool:
+        """Whether there is a call to the person."""
+        return self.step in WITH_PERSON
+
+
+def diagram() -> str:
+    """Draw the table as a Mermaid state diagram, ending in a newline."""
+    arrows: dict[tuple[Step, Step], list[Signal]] = {}
+    for (old, signal), new in STEPS.items():
+        arrows.setdefault((old, new), []).append(signal)
+    lines = ["stateDiagram-v2", f"    [*] --> {Step.WANTED}"]
+    lines += [f"    {old} --> {new}: {', '.join(why)}" for (old, new), why in arrows.items()]
+    lines += [f"    {end} --> [*]" for end in (Step.FAILED, Step.DONE, Step.HANDED_BACK)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,147 @@
+"""The call to the person who is to take a call over: its announcement, their keys, their voice.
+
+Everything runs in the loop's thread. The person's line is in the pump until the two calls are
+joined: then their audio flows within PJSIP.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from bridge.audio.levels import SpeechGate, Started
+from bridge.engine.inputs import (
+    Input,
+    PersonAnswered,
+    PersonHeld,
+    PersonLeft,
+    PersonPressed,
+    PersonSpoke,
+    PersonTold,
+    PlayoutDrained,
+    PlayoutStarted,
+)
+from bridge.realtime.ids import ItemId
+from bridge.telephony.leg import Leg, LegState, TransferProgress
+from bridge.telephony.lines import Line
+from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.pump import Pump
+
+_ANNOUNCEMENT = ItemId("bridge_announcement")
+_PIECE_HZ = 24_000
+
+
+class Person:
+    """Whom the bridge has called.
+
+    Args:
+        leg: outbound, just dialled.
+        feed: takes what is to be fed to the call's core.
+    """
+
+    def __init__(
+        self, leg: Leg, pump: Pump, ports: JoinablePorts, feed: Callable[[Input], None]
+    ) -> None:
+        self._leg = leg
+        self._pump = pump
+        self._ports = ports
+        self._feed = feed
+        self._line: Line | None = None
+        self._answered = False
+        self._joined = False
+        self._announcing = False
+        self._gate: SpeechGate | None = None
+        leg.listener = self
+        leg.before_row_closes(self._let_line_go)
+
+    def tell(self, audio: bytes) -> None:
+        """Play the announcement, 24 kHz 16-bit PCM; PersonTold follows."""
+        if self._line is not None:
+            self._announcing = True
+            self._pump.play(self._line.row, _ANNOUNCEMENT, 0, audio)
+
+    def join(self, row: int) -> None:
+        """Have the call of ``row`` and the person hear each other.
+
+        Raises:
+            TelephonyError: PJSIP refused it.
+        """
+        if self._leg.row is None:
+            return
+        if self._line is not None:
+            self._pump.flush(self._line.row)
+            self._let_line_go(self._line.row)
+        self._joined = True
+        self._ports.join(row, self._leg.row)
+
+    def press(self, digits: str) -> None:
+        """Press keys towards the person.
+
+        Raises:
+            TelephonyError: their phone takes none.
+        """
+        self._leg.send_digits(digits)
+
+    def let_go(self) -> None:
+        """End the call, from whatever state it is in; nothing more is told of it."""
+        self._feed = _nobody
+        if self._joined and self._leg.row is not None:
+            self._ports.part(self._leg.row)
+        self._leg.hangup()
+
+    # Listener of the leg
+
+    def on_state(self, state: LegState) -> None:
+        """Take the call's state."""
+        if state is LegState.DISCONNECTED:
+            self._feed(PersonLeft(self._leg.last_code))
+        elif state is LegState.CONFIRMED:
+            self._confirm()
+
+    def on_media(self, flowing: bool) -> None:
+        """Take up the audio, or learn of a hold."""
+        if self._joined:
+            self._feed(PersonHeld(not flowing))
+        elif self._line is None and self._leg.row is not None:
+            self._line = self._pump.add(self._leg.row, self)
+            self._confirm()
+        elif self._line is not None:
+            self._line.playout.paused = not flowing
+
+    def on_digit(self, digit: str) -> None:
+        """Take a key."""
+        self._feed(PersonPressed(digit))
+
+    def on_transfer(self, progress: TransferProgress) -> None:
+        """Nobody transfers the person."""
+
+    # Listener of the line
+
+    def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
+        """Listen for a voice after the announcement."""
+        if self._gate is None:
+            return
+        samples = np.frombuffer(audio, dtype="<i2")
+        for frame in samples.reshape(-1, self._gate.frame_samples):
+            if isinstance(self._gate.feed(frame), Started):
+                self._feed(PersonSpoke())
+
+    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
+        """Learn that the announcement was heard."""
+        if isinstance(event, PlayoutDrained) and self._announcing:
+            self._announcing = False
+            self._gate = SpeechGate(_PIECE_HZ)
+            self._feed(PersonTold())
+
+    def _confirm(self) -> None:
+        """Tell of the answer when it is confirmed and media flows, whatever is last."""
+        if self._line is not None and self._leg.state is LegState.CONFIRMED and not self._answered:
+            self._answered = True
+            self._feed(PersonAnswered())
+
+    def _let_line_go(self, row: int) -> None:
+        self._pump.remove(row)
+        self._line = None
+
+
+def _nobody(given: Input) -> None:
+    """Take what is fed about a person who was let go."""

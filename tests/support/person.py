@@ -1,0 +1,141 @@
+"""The person to whom a call is handed: a phone that answers, hears, speaks and presses keys."""
+
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bridge.bench.sip_message import Direction, Message, audio_sdp
+from tests.audio.signals import level_at_db, tone
+from tests.support.rtp import FRAME_SAMPLES, TELEPHONE_EVENT, RtpPeer
+from tests.support.sip import Dialog, SipPeer
+from tests.support.waiting import wait_until
+
+LOUD_DB = 60.0
+"""A tone of amplitude 8000 is 78 dB; what is not there is below 20 dB after G.711."""
+
+_WINDOW = 25
+
+
+@dataclass
+class Phone:
+    """One side of a call, by its RTP.
+
+    Attributes:
+        offers: of ours so far, the first included.
+    """
+
+    rtp: RtpPeer
+    dialog: Dialog | None = None
+    offers: int = 1
+
+    def hum(self, hz: float, ms: int = 60_000) -> None:
+        """Say a tone."""
+        self.rtp.say(tone(hz, 8000, 8 * ms, amplitude=8000))
+
+    async def hears(self, hz: float, timeout_s: float = 10.0) -> None:
+        """Wait until a tone is heard, by FFT over the latest half second."""
+        await wait_until(lambda: hears(self.heard, hz), timeout_s, f"{hz} Hz was not heard")
+
+    async def hears_speech(self, timeout_s: float = 10.0) -> None:
+        """Wait until something is heard."""
+        await wait_until(
+            lambda: len(self.heard) and np.abs(self.heard).max() > 1000,
+            timeout_s,
+            "nothing was heard",
+        )
+
+    async def silence(self, timeout_s: float = 15.0) -> None:
+        """Wait for half a second in which nothing is heard."""
+        count = len(self.rtp.packets) + _WINDOW
+        await wait_until(
+            lambda: len(self.rtp.packets) >= count and np.abs(self.heard).max() < 500,
+            timeout_s,
+            "silence did not come",
+        )
+
+    @property
+    def heard(self) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+        """The latest half second, (n,) int16 at 8 kHz; less at the beginning."""
+        latest = self.rtp.packets[-4 * _WINDOW :]
+        since = len(self.rtp.packets) - len(latest)
+        return self.rtp.heard(0, since)[-_WINDOW * FRAME_SAMPLES :]
+
+    @property
+    def digits(self) -> str:
+        """The keys that came as telephone-events."""
+        events = [p for p in self.rtp.packets if p.payload_type == TELEPHONE_EVENT]
+        begun = {packet.timestamp: packet.payload[0] for packet in events}
+        return "".join("0123456789*#ABCD"[number] for number in begun.values())
+
+    async def offer(self, direction: Direction) -> None:
+        """Make a new offer: hold, or its end."""
+        assert self.dialog is not None
+        self.offers += 1
+        sdp = audio_sdp(self.rtp.port, direction=direction, version=self.offers)
+        answer = await self.dialog.reinvite(sdp)
+        assert answer.status == 200
+        self.rtp.stream(answer.media_port)
+
+
+@dataclass
+class Person(Phone):
+    """Who is called.
+
+    Attributes:
+        sip: their signalling.
+        status: how they answer: 200, 180 to let it ring, or a refusal.
+        invites: that came.
+    """
+
+    sip: SipPeer = field(kw_only=True)
+    status: int = 200
+    invites: list[Message] = field(default_factory=list)
+
+    @property
+    def call(self) -> Dialog:
+        """The latest call, once it is answered or rings."""
+        return self.sip.calls_in[-1]
+
+    async def called(self, timeout_s: float = 20.0) -> Message:
+        """Wait for a call; return its INVITE."""
+        await wait_until(lambda: self.invites, timeout_s, "nobody called the person")
+        return self.invites[-1]
+
+
+def hears(sound: np.ndarray[tuple[int], np.dtype[np.int16]], hz: float) -> bool:
+    """Tell whether half a second of sound holds a tone."""
+    whole = len(sound) >= _WINDOW * FRAME_SAMPLES
+    return whole and level_at_db(sound, hz, 8000) > LOUD_DB
+
+
+def free_udp_port() -> int:
+    """Return a UDP port that is free now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def a_person(server_port: int, port: int, status: int = 200) -> AsyncIterator[Person]:
+    """Have a person at ``port`` while the block runs."""
+    async with SipPeer(server_port, port) as sip, RtpPeer() as rtp:
+        person = Person(rtp, sip=sip, status=status)
+
+        def on_call(invite: Message) -> tuple[int, str]:
+            person.invites.append(invite)
+            rtp.stream(invite.media_port)
+            offered = re.search(r"a=rtpmap:(\d+) telephone-event", invite.body)
+            assert offered is not None, "no keys were offered"
+            rtp.event_type = int(offered.group(1))
+            return person.status, audio_sdp(rtp.port)
+
+        sip.on_call = on_call
+        yield person
+        # Whoever called has let go of everything, or this says so.
+        for dialog in sip.calls_in:
+            await wait_until(dialog.ended.is_set, 5.0, "a call to the person was left")
