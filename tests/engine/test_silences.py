@@ -105,7 +105,7 @@ def test_person_is_offered_and_zero_takes_the_offer() -> None:
     call = thinking(WAITS)
     assert said(fire(call, Timer.OFFER, 10_000)) == ["Press zero."]
     heard(call, SAY_1)
-    effects = call.feed(DigitReceived("0"))
+    effects = call.feed(DigitReceived("0"), flushed())
     assert [effect.to for effect in of(TransferCall, effects)] == [QUEUE]
     assert call.core.state is State.HANDOFF
 
