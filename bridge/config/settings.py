@@ -45,9 +45,10 @@ class MediaSettings(_Settings):
     Attributes:
         ports: how the rings are filled: by PJSIP's memory ports, which the capacity build has, or
             by callbacks; `auto` takes memory ports where it can.
-        append_ms: caller audio in one append event. Measured with 200 calls
-            (`tests/bench/bench_tick.py`): 20, 40, 60 ms cost 62, 53, 51 us for 20 ms of a call, and
-            the bridge adds up to 44, 41, 72 ms (p95) on the way up, where 60 are allowed.
+        append_ms: caller audio in one append event. Its first frame waits 0, 20 or 40 ms for its
+            last, before up to 10 ms for the tick, where 60 ms (p95) are allowed in all. 20, 40, 60
+            ms cost 62, 53, 51 us for 20 ms of a call among 200 (`tests/bench/bench_tick.py`, one
+            run each on a shared machine).
         ahead_ms: agent audio that is written ahead of PJSIP's read position.
         recordings_dir: where stereo WAV files and call records go.
     """

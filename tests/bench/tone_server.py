@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import base64
 import hashlib
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ STEP_S = 0.005
 
 _ACCEPT = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _CLOSE = 0x8
+_NAME = "event_000000000"
 _SPOKEN = {
     "response_id": "resp_1",
     "item_id": "item_1",
@@ -38,7 +40,7 @@ _SPOKEN = {
 
 def frame(kind: str, **fields: object) -> bytes:
     """One text frame from a server: no mask (RFC 6455 section 5.2)."""
-    payload = json.dumps({"type": kind, "event_id": f"event_{kind}", **fields}).encode()
+    payload = json.dumps({"type": kind, **fields}).encode()
     length = len(payload)
     if length < 126:
         head = bytes([0x81, length])
@@ -50,16 +52,24 @@ def frame(kind: str, **fields: object) -> bytes:
 
 
 def deltas(ms: int) -> Iterator[bytes]:
-    """Audio deltas of a tone for ever; the same few frames, so that nothing is encoded twice."""
+    """Audio deltas of a tone for ever, each with a name of its own; nothing is encoded twice."""
     samples = tone(440, AGENT_HZ, AGENT_HZ * ms // 1000, amplitude=8000).astype("<i2").tobytes()
-    audio = frame(
-        "response.output_audio.delta", **_SPOKEN, delta=base64.b64encode(samples).decode()
-    )
-    words = frame("response.output_audio_transcript.delta", **_SPOKEN, delta=" tone")
-    while True:
-        yield audio + words
-        for _ in range(TRANSCRIPT_EVERY - 1):
-            yield audio
+    base64_audio = base64.b64encode(samples).decode()
+    audio = _around_name("response.output_audio.delta", delta=base64_audio)
+    words = _around_name("response.output_audio_transcript.delta", delta=" tone")
+    for number in itertools.count():
+        heard = _numbered(2 * number).join(audio)
+        said = number % TRANSCRIPT_EVERY == 0
+        yield heard + _numbered(2 * number + 1).join(words) if said else heard
+
+
+def _numbered(number: int) -> bytes:
+    return b"%0*d" % (len(_NAME), number)
+
+
+def _around_name(kind: str, **fields: object) -> list[bytes]:
+    """A delta's frame, before and behind its event_id."""
+    return frame(kind, event_id=_NAME, **_SPOKEN, **fields).split(_NAME.encode())
 
 
 class Session(asyncio.Protocol):
@@ -131,12 +141,14 @@ class Session(asyncio.Protocol):
         self.due_s = float("inf")
 
     def _speak(self) -> None:
+        if self.transport.is_closing():
+            return
         self._say("response.created", response={"id": "resp_1", "status": "in_progress"})
         self.due_s = asyncio.get_running_loop().time() - LEAD_MS / 1000
         self.sessions.append(self)
 
     def _say(self, kind: str, **fields: object) -> None:
-        self.transport.write(frame(kind, **fields))
+        self.transport.write(frame(kind, event_id=f"event_{kind}", **fields))
 
 
 async def serve(delta_ms: int) -> None:
