@@ -148,7 +148,6 @@ class SipPeer(asyncio.DatagramProtocol):
         self.on_call: Callable[[Message], tuple[int, str]] = lambda invite: (480, "")
         self._dialogs: dict[str, Dialog] = {}
         self._sent: dict[tuple[str, str], _Transaction] = {}
-        self._branches = count(1)
         self._transport: asyncio.DatagramTransport
 
     async def __aenter__(self) -> "SipPeer":
@@ -186,7 +185,9 @@ class SipPeer(asyncio.DatagramProtocol):
             return await sent.final
 
     def new_via(self) -> str:
-        branch = f"z9hG4bK-{self.port}-{next(self._branches)}"
+        # Of the whole process: another peer may have had this port half a minute ago, and its
+        # transactions live on at the server (RFC 3261 section 17.2.2, timer J).
+        branch = f"z9hG4bK-{self.port}-{next(_numbers)}"
         return f"SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch}"
 
     def send(self, request: Message) -> _Transaction:
