@@ -1,5 +1,13 @@
 """The caller's side of the conversation: speech ends, words, keys, hold."""
 
+from bridge.engine.barge_in import (
+    is_ignored,
+    judge_words,
+    on_false_stop,
+    take_turn_over_agent,
+)
+from bridge.engine.caller_silence import caller_heard, caller_understood
+from bridge.engine.dead_air import take_offer, takes_offer
 from bridge.engine.effects import Speaker, TurnSpoken
 from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged
 from bridge.engine.latency import InputClock, TurnClock
@@ -14,6 +22,7 @@ from bridge.realtime.events import (
     InputTranscriptCompleted,
     SpeechStopped,
 )
+from bridge.realtime.ids import ItemId
 from bridge.realtime.items import Message, Part, PartKind, Role
 
 
@@ -31,6 +40,8 @@ def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Eff
     if not was_speaking and (responses.expected or responses.active is not None):
         # Repeated: the turn was taken already.
         return
+    if call.policy.barge_in is not None and call.agent_has_floor:
+        return  # what it means is decided when it is committed
     if not (yield from call.move(Trigger.SPEECH_STOPPED)):
         return
     last_sound_ns = _last_sound_ns(call, event.audio_end_ms)
@@ -42,8 +53,12 @@ def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Eff
 
 
 def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> Effects:
-    """Take a commit without a speech_stopped before it (idle timeout) as the turn's end."""
+    """Answer the turn where that is the bridge's to do; one without speech is an idle timeout."""
     call.session.caller_speaking = False
+    turn_open, call.session.turn_open = call.session.turn_open, False
+    if turn_open and call.policy.barge_in is not None:
+        yield from _take_turn(call, event.item_id)
+        return
     if call.session.responses.awaited or call.session.responses.active is not None:
         return
     if not (yield from call.move(Trigger.INPUT_COMMITTED)):
@@ -56,7 +71,9 @@ def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> E
 
 def on_input_cleared(call: CallState, event: InputCleared, now_ns: int) -> Effects:
     """Take a speech_started back that led to nothing."""
-    call.session.caller_speaking = False
+    call.session.caller_speaking = call.session.turn_open = False
+    if call.sound.unexplained:
+        yield from on_false_stop(call, now_ns)
     yield from pay_owed(call)
 
 
@@ -65,6 +82,8 @@ def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns
     text = event.transcript.strip()
     if text:
         yield TurnSpoken(Speaker.CALLER, event.item_id, text)
+        yield from caller_understood(call)
+    yield from judge_words(call, event, now_ns)
 
 
 def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
@@ -72,7 +91,10 @@ def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
     if call.handing_over:
         yield from on_caller_digit(call, event.digit)
         return
-    if call.policy.digits_to_model:
+    yield from caller_understood(call)
+    if takes_offer(call, event.digit):
+        yield from take_offer(call, now_ns)
+    elif call.policy.digits_to_model:
         text = f"The caller pressed {event.digit} on the keypad."
         yield from call.send(CreateItem(Message(Role.USER, (Part(PartKind.INPUT_TEXT, text),))))
         yield from request_response(call)
@@ -83,6 +105,21 @@ def on_hold_changed(call: CallState, event: HoldChanged, now_ns: int) -> Effects
     call.held = event.held
     call.note_phase()
     yield from ()
+
+
+def _take_turn(call: CallState, item_id: ItemId) -> Effects:
+    """Ask for the answer to a turn, unless it was none."""
+    policy = call.policy.barge_in
+    ignored = is_ignored(call)
+    yield from take_turn_over_agent(call, item_id)
+    if ignored:
+        return
+    call.session.responses.expected = False
+    yield from request_response(call)
+    if policy is not None and policy.transcribed:
+        yield from caller_heard(call)
+    else:
+        yield from caller_understood(call)
 
 
 def _last_sound_ns(call: CallState, audio_end_ms: int) -> int | None:

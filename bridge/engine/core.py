@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from bridge.engine import (
+    barge_in,
     caller,
     handoff,
     interruption,
@@ -24,6 +25,9 @@ from bridge.engine import (
     rollover,
     toolcalls,
 )
+from bridge.engine.barge_in import watch_barge_in
+from bridge.engine.caller_silence import watch_caller
+from bridge.engine.dead_air import silence_at_close, watch_dead_air
 from bridge.engine.effects import Effect, TransitionRefused
 from bridge.engine.inputs import (
     AudioAppended,
@@ -45,6 +49,9 @@ from bridge.engine.inputs import (
     SessionFailed,
     SessionReady,
     ShutdownRequested,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
     SpareFailed,
     SpareReady,
     TimerFired,
@@ -54,6 +61,7 @@ from bridge.engine.inputs import (
     TransferProgressed,
 )
 from bridge.engine.policy import CallPolicy
+from bridge.engine.speech import watch_speech
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.turns import State
 from bridge.engine.waiting import watch_waiting
@@ -86,11 +94,15 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
 TALK: Mapping[type[Input], Handler] = MappingProxyType(
     {
         AudioAppended: caller.on_audio_appended,
-        events.SpeechStarted: interruption.on_speech_started,
+        SoundStarted: barge_in.on_sound_started,
+        SoundLasted: barge_in.on_sound_lasted,
+        SoundStopped: barge_in.on_sound_stopped,
+        events.SpeechStarted: barge_in.on_speech_started,
         events.SpeechStopped: caller.on_speech_stopped,
         events.InputCommitted: caller.on_input_committed,
         events.InputCleared: caller.on_input_cleared,
         events.InputTranscriptCompleted: caller.on_input_transcript,
+        events.InputTranscriptFailed: barge_in.on_transcript_failed,
         DigitReceived: caller.on_digit,
         events.ResponseCreated: responses.on_response_created,
         events.AudioDelta: responses.on_audio_delta,
@@ -116,6 +128,16 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
     }
 )
 """Inputs of the conversation: refused before the call is answered."""
+
+WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
+    watch_barge_in,
+    handoff.watch_handoff,
+    watch_speech,
+    watch_waiting,
+    watch_dead_air,
+    watch_caller,
+)
+"""What is looked at after every input, in this order: who has the floor decides the rest."""
 
 _BY_SESSION = "left to the session layer"
 _BY_RESPONSE = "items are followed through their response or their turn"
@@ -143,7 +165,6 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.InputTranscriptDelta: _LATER_WHOLE,
         events.InputTranscriptSegment: _LATER_WHOLE,
         events.InputTimedOut: "the commit that follows opens the turn",
-        events.InputTranscriptFailed: "a caller whose words are unknown was heard all the same",
         events.TextDelta: _UNHEARD,
         events.TextDone: _UNHEARD,
         events.McpToolsListed: _BY_SERVER,
@@ -219,8 +240,10 @@ class CallCore:
                 return [TransitionRefused(call.turns.state, _word(kind))]
             handler = TALK[kind]
         effects = list(handler(call, event, now_ns))
-        effects.extend(handoff.watch_handoff(call, now_ns))
-        effects.extend(watch_waiting(call, event, now_ns))
+        if self.closed:
+            return [*silence_at_close(call, now_ns), *effects]
+        for watch in WATCHES:
+            effects.extend(watch(call, event, now_ns))
         effects.extend(call.take_changes())
         return effects
 

@@ -203,6 +203,22 @@ class FlushPlayout:
 
 
 @dataclass(frozen=True, slots=True)
+class DuckPlayout:
+    """Lower the agent's audio: the caller may have begun to speak.
+
+    Attributes:
+        by_db: infinite for silence.
+    """
+
+    by_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlayout:
+    """Bring the agent's audio back to its level."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartTimer:
     """Start (or restart) a timer; feed TimerFired when it runs out."""
 
@@ -330,6 +346,48 @@ class Interrupted:
     item_id: ItemId | None
     played_ms: int
     stop_ns: int
+
+
+class Judgement(enum.StrEnum):
+    """What a caller's speech over the agent turned out to be; a metric label."""
+
+    TRUE = "true"
+    FALSE = "false"
+    """The agent was stopped for a sound that was no turn."""
+    BACKCHANNEL = "backchannel"
+    """The agent went on over a word that was none of the caller's turn."""
+    MISSED = "missed"
+    """The agent went on over a turn, and was stopped late or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptionJudged:
+    """It is known what the caller's speech over the agent was."""
+
+    kind: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceMeasured:
+    """The caller waited for the agent and heard nothing.
+
+    Attributes:
+        cause: what they waited for: ``greeting``, ``model``, ``tool`` or ``upstream``.
+    """
+
+    silence_ms: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class SilencePrompted:
+    """A silent caller was asked for, or given up.
+
+    Attributes:
+        step: ``reprompt``, ``close`` or ``cap``.
+    """
+
+    step: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,6 +527,8 @@ Effect = (
     | Send
     | PlayAudio
     | FlushPlayout
+    | DuckPlayout
+    | RestorePlayout
     | StartTimer
     | StopTimer
     | RunTool
@@ -482,6 +542,9 @@ Effect = (
     | TurnSpoken
     | TurnMeasured
     | Interrupted
+    | InterruptionJudged
+    | SilenceMeasured
+    | SilencePrompted
     | UpstreamErrorSeen
     | SessionLost
     | SessionRestored

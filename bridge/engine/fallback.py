@@ -58,7 +58,7 @@ def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason, now_n
     for timer in _SESSION_TIMERS:
         yield from call.stop_timer(timer)
     yield from call.start_timer(Timer.CLOSING, AGENT_GRACE_MS)
-    if not call.playing and not call.filling and call.handoff is None:
+    if not call.audible and not call.filling and call.handoff is None:
         yield from go_on_with_fallback(call, now_ns)
 
 
@@ -95,6 +95,7 @@ def go_on_with_fallback(call: CallState, now_ns: int) -> Effects:
     fallback = call.fallback
     if fallback is None:
         return
+    call.speech.waiting.clear()  # no response will end, and let it be said
     if not fallback.steps:
         yield from close(call, fallback.ending)
         return

@@ -8,14 +8,14 @@ runs, the dialplan's phrase may be the first one: once, and nothing but the call
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import PlayFiller, StopFiller
 from bridge.engine.inputs import Timer
-from bridge.engine.speech import say
+from bridge.engine.phrases import next_item, play_phrase
 from bridge.engine.state import CallState, Effects, Filler, Stage
 
 
 def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
     """Have the caller hear a filler once they have heard nothing for ``after_ms``."""
     call.filler_wanted = True
-    if call.playing or call.filling or Timer.FILLER in call.timers:
+    if call.audible or call.filling or Timer.FILLER in call.timers:
         return
     if call.stage is not Stage.TALKING:  # nobody hears us yet
         return
@@ -26,12 +26,12 @@ def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
 
 def on_silence_too_long(call: CallState) -> Effects:
     """Play the filler, if it is still wanted."""
-    if not call.filler_wanted or call.playing:
+    if not call.filler_wanted or call.audible:
         return
     phrase = _phrase(call)
     if phrase is not None:
         call.filling = Filler.PHRASE
-        yield from say(call, phrase)
+        yield from play_phrase(call, next_item(call), phrase)
         return
     call.filling = Filler.TONE
     yield PlayFiller()
@@ -69,4 +69,5 @@ def stop_filler(call: CallState, *, cut_phrase: bool = False) -> Effects:
     yield from call.stop_timer(Timer.FILLER)
     if call.filling is Filler.TONE or (call.filling is Filler.PHRASE and cut_phrase):
         call.filling = None
+        call.speech.sounding = None
         yield StopFiller()

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.engine.closing import close
 from bridge.engine.consult import STEPS, Handoff, Signal, Step
+from bridge.engine.duration import watch_duration
 from bridge.engine.effects import (
     BridgePerson,
     CloseSession,
@@ -34,6 +35,7 @@ from bridge.engine.effects import (
 )
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import (
+    Input,
     Timer,
     TransferCompleted,
     TransferFailed,
@@ -60,7 +62,7 @@ BUSY = frozenset({486, 600})
 
 _SESSION_TIMERS = (
     *(Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED),
-    *(Timer.CLOSING, Timer.MAX_DURATION),
+    *(Timer.CLOSING, Timer.MAX_DURATION, Timer.MAX_WARNING, Timer.FALSE_STOP),
 )
 """Nothing of the agent's bounds a talk between two people."""
 
@@ -100,7 +102,7 @@ def start_handoff(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     yield from advance(call, _next(target.before is not None, handoff), now_ns)
 
 
-def watch_handoff(call: CallState, now_ns: int) -> Effects:
+def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin a handoff that is wanted, when it can; keep the agent out of one that has begun.
 
     Looked at after every input.
@@ -112,7 +114,7 @@ def watch_handoff(call: CallState, now_ns: int) -> Effects:
         # Turn detection had heard the end of a turn before the caller was muted.
         yield from cancel_response(call, tell_server=True)
         return
-    talks = call.playing or call.session.responses.active is not None
+    talks = call.audible or call.session.responses.active is not None
     if not talks and (call.turns.state, Trigger.HANDOFF_STARTED) in TRANSITIONS:
         yield from start_handoff(call, handoff, now_ns)
 
@@ -299,8 +301,7 @@ def _go_on_with_agent(call: CallState, handoff: Handoff, now_ns: int) -> Effects
     yield from request_response(call)
     call.budget = call.budget.restored(now_ns)
     call.session.waiting_since_ns = now_ns
-    if call.policy.max_duration_ms is not None:
-        yield from call.start_timer(Timer.MAX_DURATION, call.policy.max_duration_ms)
+    yield from watch_duration(call)
     if handoff.target.on_hand_back is not None:
         yield from say(call, handoff.target.on_hand_back)
     yield OpenSession(within_ms=call.policy.recovery.attempt_ms)

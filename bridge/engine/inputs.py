@@ -24,6 +24,12 @@ class Timer(enum.StrEnum):
     ROLLOVER = "rollover"
     STALLED = "stalled"
     TRANSFER = "transfer"
+    FALSE_STOP = "false_stop"
+    APOLOGY = "apology"
+    OFFER = "offer"
+    CALLER_SILENT = "caller_silent"
+    CALLER_CAP = "caller_cap"
+    MAX_WARNING = "max_warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,36 @@ class DigitReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class SoundStarted:
+    """The caller's channel is louder than silence, and than the agent's echo would be.
+
+    Attributes:
+        at_ns: monotonic time of its first loud frame, before it was confirmed.
+    """
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoundLasted:
+    """A sound has become as long as one of the lengths that the policy asks about.
+
+    Attributes:
+        lasted_ms: from its first loud frame to its latest, by the audio clock.
+    """
+
+    at_ns: int
+    lasted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoundStopped:
+    """A sound is over; ``at_ns`` is the end of its last loud frame."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class HoldChanged:
     """The far end put the call on hold, or took it back (re-INVITE)."""
 
@@ -261,6 +297,9 @@ Input = (
     | PlayoutDrained
     | PlayoutFlushed
     | DigitReceived
+    | SoundStarted
+    | SoundLasted
+    | SoundStopped
     | HoldChanged
     | TimerFired
     | ToolFinished

@@ -1,12 +1,14 @@
-"""The interruption: one transaction from the caller's first sound to the truncated item.
+"""The interruption: one transaction from its cause to the truncated item.
 
-    SpeechStarted  -> silence the tx ring, cancel the active response, drop its later deltas
+    cause          -> silence the tx ring, cancel the active response, drop its later deltas
     PlayoutFlushed -> truncate each part with unheard audio to what PJSIP took of it
 
+The cause is the service's SpeechStarted, or what :mod:`bridge.engine.barge_in` heard here.
 Sources: `design.md` section 4, `protocol.md` section 7. Milliseconds come from PJSIP's read
 position (PlayedItem), never from bytes received: deltas run seconds ahead of what is heard.
 """
 
+from bridge.engine.caller_silence import keep_caller
 from bridge.engine.effects import FlushPlayout, Interrupted
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import PlayoutFlushed, Timer
@@ -15,13 +17,11 @@ from bridge.engine.state import CallState, Cut, Effects
 from bridge.engine.toolcalls import keep_call
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import TruncateItem
-from bridge.realtime.events import SpeechStarted
 from bridge.realtime.ids import ItemId
 
 
-def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:
-    """Cut the agent off if it is heard, about to be heard, or making an answer."""
-    call.session.caller_speaking = True
+def give_floor(call: CallState, now_ns: int) -> Effects:
+    """Have the caller speak: nothing is awaited of the agent, and it is cut off."""
     if call.session.responses.retry_due:  # the answer that failed is not wanted any more
         call.answers = call.answers.restored(now_ns)
     call.session.responses.expected = call.session.responses.retry_due = False
@@ -29,12 +29,20 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
     yield from call.stop_timer(Timer.RETRY)
     yield from stop_filler(call, cut_phrase=not call.playing)
     call.session.turn_clock = None
-    active = call.session.responses.active
-    if not call.playing and active is None:
-        yield from call.stop_timer(Timer.RESPONSE)
-        yield from call.move(Trigger.SPEECH_STARTED)
+    if call.agent_has_floor:
+        yield from cut(call, now_ns)
         return
+    yield from call.stop_timer(Timer.RESPONSE)
+    yield from call.move(Trigger.SPEECH_STARTED)
+
+
+def cut(call: CallState, now_ns: int) -> Effects:
+    """Cut off an agent who is heard, about to be heard, or making an answer."""
+    active = call.session.responses.active
     call.filling = None
+    call.speech.waiting.clear()
+    call.speech.over()
+    yield from keep_caller(call)
     yield FlushPlayout()
     yield from cancel_response(call, tell_server=not call.policy.server_cancels)
     yield from call.stop_timer(Timer.RESPONSE)

@@ -4,16 +4,27 @@ The INVITE is answered only when the session is ready; a session that can't be h
 503, or the dialplan's fallback (`design.md` section 7).
 """
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from bridge.engine.barge_in import on_false_stop
+from bridge.engine.caller_silence import (
+    caller_understood,
+    leave_silent_caller,
+    on_caller_cap,
+    on_caller_silent,
+)
 from bridge.engine.closing import (
     CALLER_HUNG_UP,
     CANCELLED,
     END_CALL,
     HUNG_UP_HERE,
-    MAX_DURATION,
     SESSION_TIMEOUT,
     SHUTDOWN,
     close,
 )
+from bridge.engine.dead_air import on_apology_due, on_offer_due
+from bridge.engine.duration import on_max_duration, on_max_warning, watch_duration
 from bridge.engine.effects import (
     AnswerCall,
     FlushPlayout,
@@ -81,8 +92,8 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
         return
     call.stage = Stage.TALKING
     yield from call.move(Trigger.ANSWERED)
-    if call.policy.max_duration_ms is not None:
-        yield from call.start_timer(Timer.MAX_DURATION, call.policy.max_duration_ms)
+    yield from watch_duration(call)
+    yield from caller_understood(call)
     if call.lost:
         yield from call.move(Trigger.SESSION_LOST)
         if call.fallback is not None:
@@ -91,6 +102,8 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
         yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
     if call.policy.greet:
         call.session.turn_clock = TurnClock(answered_ns=now_ns)
+        barge_in = call.policy.barge_in
+        call.speech.protects_next = barge_in is not None and barge_in.protects_greeting
         config = ResponseConfig(instructions=call.policy.greeting_instructions)
         yield from request_response(call, config)
 
@@ -133,26 +146,47 @@ def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
     if event.timer not in call.timers:
         return
     call.timers.remove(event.timer)
-    match event.timer:
-        case Timer.SESSION_READY:
-            ending = call.unready or SESSION_TIMEOUT
-            yield from refuse_or_answer(call, ending, GiveUpReason.TOO_LONG)
-        case Timer.RESPONSE:
-            yield from on_response_overdue(call, now_ns)
-        case Timer.MAX_DURATION:
-            yield from close(call, MAX_DURATION)
-        case Timer.CLOSING:
-            if call.fallback is None:
-                yield from close(call, END_CALL)
-            else:
-                yield from go_on_with_fallback(call, now_ns)
-        case Timer.FILLER:
-            yield from on_silence_too_long(call)
-        case Timer.RETRY:
-            yield from on_retry_due(call)
-        case Timer.STALLED:
-            yield from on_stalled(call, now_ns)
-        case Timer.ROLLOVER:
-            yield from on_life_timer(call, now_ns)
-        case Timer.TRANSFER:
-            yield from on_transfer_overdue(call, now_ns)
+    yield from _ON_TIMER[event.timer](call, now_ns)
+
+
+def _on_session_late(call: CallState, now_ns: int) -> Effects:
+    yield from refuse_or_answer(call, call.unready or SESSION_TIMEOUT, GiveUpReason.TOO_LONG)
+
+
+def _on_closing_late(call: CallState, now_ns: int) -> Effects:
+    if call.fallback is not None:
+        yield from go_on_with_fallback(call, now_ns)
+    elif call.caller_silence.leaving:
+        yield from leave_silent_caller(call)
+    else:
+        yield from close(call, END_CALL)
+
+
+def _on_filler_due(call: CallState, now_ns: int) -> Effects:
+    yield from on_silence_too_long(call)
+
+
+def _on_retry(call: CallState, now_ns: int) -> Effects:
+    yield from on_retry_due(call)
+
+
+_ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyType(
+    {
+        Timer.SESSION_READY: _on_session_late,
+        Timer.RESPONSE: on_response_overdue,
+        Timer.MAX_DURATION: on_max_duration,
+        Timer.MAX_WARNING: on_max_warning,
+        Timer.CLOSING: _on_closing_late,
+        Timer.FILLER: _on_filler_due,
+        Timer.RETRY: _on_retry,
+        Timer.STALLED: on_stalled,
+        Timer.ROLLOVER: on_life_timer,
+        Timer.TRANSFER: on_transfer_overdue,
+        Timer.FALSE_STOP: on_false_stop,
+        Timer.APOLOGY: on_apology_due,
+        Timer.OFFER: on_offer_due,
+        Timer.CALLER_SILENT: on_caller_silent,
+        Timer.CALLER_CAP: on_caller_cap,
+    }
+)
+"""What each timer leads to."""

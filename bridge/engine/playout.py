@@ -1,6 +1,7 @@
 """What the caller hears of the agent, as PJSIP reports it, and whose turn follows from it."""
 
 from bridge.clock import NS_PER_MS
+from bridge.engine.caller_silence import leave_silent_caller
 from bridge.engine.closing import END_CALL, close
 from bridge.engine.fallback import go_on_with_fallback
 from bridge.engine.filler import on_filler_over, want_filler
@@ -12,6 +13,11 @@ from bridge.engine.turns import Trigger
 
 def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> Effects:
     """Enter SPEAKING, and measure the turn at its first audible sample."""
+    call.speech.hears(event.item_id)
+    if event.item_id in call.speech.pending:
+        if not call.lost and not call.handing_over:
+            yield from call.move(Trigger.PLAYOUT_STARTED)
+        return
     item = call.transcript.open_item(event.item_id)
     if item is None:
         # A tick's report of an item that was cut in the same tick.
@@ -35,6 +41,10 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
 
 def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:
     """Give the turn to the caller, unless the agent has more to come."""
+    call.speech.over()
+    if call.caller_silence.leaving and not call.speech.waiting:
+        yield from leave_silent_caller(call)
+        return
     if call.filling is not None and not call.playing:
         yield from on_filler_over(call)
         if call.fallback is None or call.filler_wanted:
@@ -60,7 +70,7 @@ def settle(call: CallState, trigger: Trigger) -> Effects:
         call: the call.
         trigger: RESPONSE_DONE or PLAYOUT_DRAINED.
     """
-    if call.playing:
+    if call.audible:
         return
     if call.ending is not None and call.session.responses.running is None:
         yield from call.transcript.played()

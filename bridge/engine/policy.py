@@ -94,12 +94,74 @@ class ToolPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class BargeInPolicy:
+    """How long the caller must be heard over the agent, and what is done then.
+
+    Attributes:
+        min_speech_ms: local sound of this length stops the agent: its answer is cancelled.
+        yield_after_ms: local sound of this length silences the agent's audio, which comes back
+            where the sound stays shorter than ``min_speech_ms``; None for never.
+        duck_after_ms: local sound of this length lowers the agent's audio; None for never.
+        duck_db: by how much.
+        protects_greeting: the greeting is heard to its end.
+        transcribed: the caller's words become known.
+        backchannel_words: words that are no turn while the agent speaks, lower case; empty where
+            every word is one.
+    """
+
+    min_speech_ms: int = 460
+    yield_after_ms: int | None = 360
+    duck_after_ms: int | None = 120
+    duck_db: float = 12.0
+    protects_greeting: bool = False
+    transcribed: bool = False
+    backchannel_words: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DeadAirPolicy:
+    """What a caller hears who waits for the agent, beside the filler. Phrases may be None.
+
+    Attributes:
+        apology_after_ms: of waiting; ``offer_after_ms`` likewise.
+        offer: of a person: the first of ``CallPolicy.handoff``, or the fallback's.
+    """
+
+    apology: str | None = None
+    apology_after_ms: int = 5_000
+    offer: str | None = None
+    offer_after_ms: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSilencePolicy:
+    """What becomes of a caller who says nothing. Phrases may be None.
+
+    Attributes:
+        reprompt_after_ms: of silence; again after as much more.
+        reprompts: how often.
+        close_after_ms: from the silence's begin to the goodbye.
+        cap_ms: longest time without a word of the caller's, whatever turn detection hears.
+    """
+
+    reprompt: str | None = None
+    reprompt_after_ms: int = 8_000
+    reprompts: int = 2
+    goodbye: str | None = None
+    close_after_ms: int = 25_000
+    cap_ms: int = 120_000
+
+
+@dataclass(frozen=True, slots=True)
 class CallPolicy:
     """How a call is run.
 
     Attributes:
         session_ready_ms: how long the caller may ring while the session opens; then 503.
         max_duration_ms: from the answer; None for no limit.
+        max_duration_warning: said ``warn_before_ms`` before that; None warns of nothing.
+        barge_in: None leaves interruptions and answers to the service's turn detection.
+        dead_air, caller_silence: None leaves callers alone.
         greet: the agent speaks first.
         greeting_instructions: instructions of the greeting's response alone; None for the
             session's own.
@@ -125,6 +187,11 @@ class CallPolicy:
 
     session_ready_ms: int = 5_000
     max_duration_ms: int | None = None
+    max_duration_warning: str | None = None
+    warn_before_ms: int = 30_000
+    barge_in: BargeInPolicy | None = None
+    dead_air: DeadAirPolicy | None = None
+    caller_silence: CallerSilencePolicy | None = None
     greet: bool = True
     greeting_instructions: str | None = None
     response_timeout_ms: int = 10_000

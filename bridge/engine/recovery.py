@@ -208,12 +208,20 @@ def on_retry_due(call: CallState) -> Effects:
 def _suspend(call: CallState, now_ns: int) -> Effects:
     """Leave the old session behind."""
     call.rollover = None
-    for timer in (Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED):
+    for timer in (
+        Timer.RESPONSE,
+        Timer.RETRY,
+        Timer.ROLLOVER,
+        Timer.STALLED,
+        Timer.FALSE_STOP,
+    ):
         yield from call.stop_timer(timer)
     if call.lost:
         return
     call.lost = True
     call.note(response_id="")
+    call.sound.unexplained = False
+    call.sound.turns.clear()
     waiting_since_ns = call.session.waiting_since_ns if call.agent_busy else None
     call.session = SessionState(waiting_since_ns=waiting_since_ns or now_ns)
     call.transcript.disown()

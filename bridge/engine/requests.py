@@ -1,7 +1,8 @@
 """When the model is asked to respond.
 
 Invariant: the default conversation runs one response at a time (`protocol.md` section 5), so a
-request waits, as ``owed``, while one runs or is due, and while the caller speaks.
+request waits, as ``owed``, while one runs or is due, and while the caller speaks. Where the bridge
+decides who has the floor (:mod:`bridge.engine.barge_in`), every response is asked for here.
 """
 
 from bridge.engine.effects import CancelTool
@@ -29,7 +30,7 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
     if call.handing_over:
         responses.owed = True
         return
-    if responses.running is not None or responses.awaited or call.session.caller_speaking:
+    if responses.running is not None or responses.awaited or call.caller_has_floor:
         responses.owed = True
         return
     responses.retried = False

@@ -48,9 +48,10 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
         yield from on_response_over(call, running.response_id, answer=not running.cancelled)
         responses.finish()
     asked, responses.requested = responses.requested, None
-    responses.running = Response(event.response_id)
+    protected, call.speech.protects_next = call.speech.protects_next, False
+    responses.running = Response(event.response_id, protected=protected and asked is not None)
     yield from call.stop_timer(Timer.RESPONSE)
-    if asked is not None and call.session.caller_speaking:
+    if asked is not None and call.session.caller_speaking and call.policy.barge_in is None:
         # Turn detection could not cancel it: it did not exist when the caller began.
         yield from cancel_response(call, tell_server=True)
         return
@@ -80,6 +81,8 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     item = call.transcript.item(event.item_id, event.response_id)
     given = item.given_bytes.get(event.content_index, 0)
     item.given_bytes[event.content_index] = given + len(event.audio)
+    if response.protected:
+        call.speech.protected.add(event.item_id)
     call.playing = True
     yield PlayAudio(item.item_id, event.content_index, event.audio)
 

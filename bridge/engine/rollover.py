@@ -66,6 +66,6 @@ def is_quiet(call: CallState) -> bool:
     return (
         call.stage is Stage.TALKING
         and call.turns.state is State.LISTENING
-        and not (call.session.caller_speaking or call.playing or call.filling or call.agent_busy)
+        and not (call.session.caller_speaking or call.audible or call.filling or call.agent_busy)
         and call.ending is None
     )

@@ -25,6 +25,7 @@ from bridge.engine.inputs import SpareReady, Timer
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.policy import CallPolicy
 from bridge.engine.transcript import AgentTranscript
+from bridge.engine.turn_taking import CallerSilence, CallerSound, DeadAir, OwnSpeech
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import Command, CreateItem
@@ -57,6 +58,8 @@ class Response:
     cancelled: bool = False
     audible: bool = False
     """Audio of it was given to the playout."""
+    protected: bool = False
+    """The caller does not cut it."""
     mcp_calls: set[ItemId] = field(default_factory=set)
     """MCP calls that the server runs for it now."""
 
@@ -138,6 +141,7 @@ class SessionState:
     """What is true for one Realtime session alone; replaced with it, never reset.
 
     Attributes:
+        turn_open: the service heard the caller speak, and has not committed that turn.
         seen: events that came already: a repeated one is none.
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_clock: marks of the agent turn that was not heard yet.
@@ -146,6 +150,7 @@ class SessionState:
     seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
     caller_speaking: bool = False
+    turn_open: bool = False
     cut: Cut | None = None
     input_clock: InputClock | None = None
     turn_clock: TurnClock | None = None
@@ -227,7 +232,6 @@ class CallState:
         filler_wanted: the caller is to hear a filler once they have heard nothing for a while.
         filling: the filler that the playout has.
         explained_ns: the outage, by its beginning, in which a phrase was the filler.
-        said: phrases of the bridge's own so far.
         fallback: taken, as no session could be had any more.
         handoff: the call is being handed over, or soon will be, or was: to a person here.
         budget: spent on getting the session back.
@@ -253,9 +257,12 @@ class CallState:
     filler_wanted: bool = False
     filling: Filler | None = None
     explained_ns: int | None = None
-    said: int = 0
     fallback: Fallback | None = None
     handoff: Handoff | None = None
+    sound: CallerSound = field(default_factory=CallerSound)
+    speech: OwnSpeech = field(default_factory=OwnSpeech)
+    dead_air: DeadAir = field(default_factory=DeadAir)
+    caller_silence: CallerSilence = field(default_factory=CallerSilence)
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)
     rollover: Rollover | None = None
@@ -285,13 +292,38 @@ class CallState:
         return (
             self.session.responses.active is not None
             or self.session.responses.awaited
-            or any(round_.pending for round_ in self.tool_rounds.values())
+            or self.waits_for_tool
         )
+
+    @property
+    def waits_for_tool(self) -> bool:
+        """Whether the agent's turn waits for the output of a tool."""
+        return any(round_.pending for round_ in self.tool_rounds.values())
+
+    @property
+    def audible(self) -> bool:
+        """Whether the playout has something to say, the agent's or the bridge's own."""
+        return self.playing or self.speech.going_on
+
+    @property
+    def agent_has_floor(self) -> bool:
+        """Whether the caller who speaks now speaks over the agent, or over an answer on its way."""
+        return self.audible or self.session.responses.active is not None
+
+    @property
+    def caller_has_floor(self) -> bool:
+        """Whether the caller speaks, by the service's or, where they cut the agent, by our ears."""
+        return self.session.caller_speaking or self.sound.stopped_agent or self.sound.unexplained
 
     @property
     def handing_over(self) -> bool:
         """Whether the agent has left the talk, for a person or for good."""
         return self.handoff is not None and self.handoff.begun
+
+    @property
+    def with_person(self) -> bool:
+        """Whether the caller talks to a person."""
+        return self.handoff is not None and self.handoff.step is Step.BRIDGED
 
     def move(self, trigger: Trigger) -> Generator[Effect, None, bool]:
         """Step the turn machine; the one door for phases.

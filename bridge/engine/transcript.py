@@ -148,6 +148,11 @@ class AgentTranscript:
         self._ids.clear()
         self._session += 1
 
+    @property
+    def heard_any(self) -> bool:
+        """Whether anything of the agent's was heard in this call."""
+        return any(item.audible for item in self._items.values())
+
     def knows(self, item_id: ItemId) -> bool:
         """Whether an item is the agent's: the bridge's own speech is no item of any session."""
         return item_id in self._items

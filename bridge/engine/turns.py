@@ -71,6 +71,8 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
     },
     State.LISTENING: {
         Trigger.SPEECH_STARTED: State.LISTENING,
+        # A phrase of the bridge's own that is about to be heard.
+        Trigger.INTERRUPTED: State.CANCELLING,
         Trigger.SPEECH_STOPPED: State.THINKING,
         Trigger.INPUT_COMMITTED: State.THINKING,
         Trigger.RESPONSE_REQUESTED: State.THINKING,

@@ -21,7 +21,7 @@ def watch_waiting(call: CallState, event: Input, now_ns: int) -> Effects:
 
 
 def _watch_silence(call: CallState, now_ns: int) -> Effects:
-    if call.playing:
+    if call.audible:
         return
     if call.session.caller_speaking or not call.agent_busy:
         if call.filler_wanted:

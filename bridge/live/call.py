@@ -64,7 +64,7 @@ from bridge.realtime.events import ResponseDone, ServerEvent
 from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
 from bridge.telemetry.logs import bind_call, call_context
 from bridge.telephony.leg import Leg, LegState, TransferProgress
-from bridge.telephony.lines import Line
+from bridge.telephony.lines import Line, Sound, Sounds
 from bridge.telephony.recorder import Recorder
 
 log = structlog.get_logger(__name__)
@@ -108,7 +108,7 @@ class CallRunner:
         self._upstream = Upstream(
             route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
         )
-        voice = BridgeVoice(
+        self._voice = BridgeVoice(
             services.pump,
             lambda: self._line,
             services.phrases,
@@ -150,7 +150,7 @@ class CallRunner:
             StartTimer: self._start_timer,
             StopTimer: self._stop_timer,
             CallClosed: self._close,
-            **voice.effects,
+            **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
             **dict.fromkeys(self.record.kinds, self.record.tell),
@@ -327,7 +327,11 @@ class CallRunner:
             self._recorder = Recorder(path)
             self.record.summary.recording = str(path)
         self._line = self._services.pump.add(
-            self._leg.row, self, self._recorder, on_downlink=self._on_downlink
+            self._leg.row,
+            self,
+            self._recorder,
+            on_downlink=self._on_downlink,
+            sounds=Sounds(self._route.dialplan.agent.barge_in.sounds, self._on_sound),
         )
 
     def _confirm(self) -> None:
@@ -337,6 +341,10 @@ class CallRunner:
             with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
                 self.record.answered()
             self._feed(CallAnswered())
+
+    def _on_sound(self, event: Sound) -> None:
+        if self._answered:
+            self._feed(event)
 
     def _on_downlink(self, added_ns: int) -> None:
         self._services.metrics.media.added_latency(self._route.arm.name, Path.DOWNLINK, added_ns)
@@ -354,6 +362,7 @@ class CallRunner:
         if self._line is not None:
             self._let_line_go(self._line.row)
         await self._tools.aclose()
+        await self._voice.aclose()
         await self._handoffs.aclose()
         await self._upstream.aclose()
         directory = self._services.recordings_dir

@@ -1,8 +1,9 @@
-"""The phrases that the bridge itself says, rendered before any call.
+"""The phrases that the bridge itself says, rendered before any call where they are known then.
 
 Without a Realtime session there is no voice, and a speech engine may not hold the loop in a call,
 so everything that a dialplan has to say is rendered once, in a worker thread, when the gateway
-starts. 24 kHz 16-bit mono PCM, by language and text.
+starts; what is only known in a call (a summary, say) is rendered there then. 24 kHz 16-bit mono
+PCM, by language and text.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from bridge.errors import BridgeError
+from bridge.live.turn_policy import turn_phrases
 from bridge.routing.models import Dialplan
 from bridge.routing.tools import fillers
 from bridge.speech.synthesis import Synthesizer, voice_of
@@ -91,6 +93,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
         dialplan.recovery.phrase,
         *dialplan.fallback.phrases,
         *fillers(dialplan.agent.tools),
+        *turn_phrases(dialplan),
         *dialplan.handoff.phrases,
     )
     for text in spoken:

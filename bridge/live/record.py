@@ -23,9 +23,12 @@ from bridge.engine.effects import (
     HandoffFailed,
     HandoffStarted,
     Interrupted,
+    InterruptionJudged,
     PhaseChanged,
     SessionLost,
     SessionRestored,
+    SilenceMeasured,
+    SilencePrompted,
     Speaker,
     StateChanged,
     ToolRefused,
@@ -40,7 +43,14 @@ from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, T
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
-from bridge.telemetry.labels import By, Direction, InterruptionKind, Stage, TransferKind
+from bridge.telemetry.labels import (
+    By,
+    DeadAirCause,
+    Direction,
+    InterruptionKind,
+    Stage,
+    TransferKind,
+)
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
 from bridge.telephony.leg import Leg
@@ -71,6 +81,7 @@ class CallRecord:
         self._arm = route.arm.name
         self._model = route.choices[0].endpoint.model
         self._services = services
+        self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
         self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
@@ -80,6 +91,9 @@ class CallRecord:
             TurnSpoken: self._on_turn,
             TurnMeasured: self._on_measured,
             Interrupted: self._on_interrupted,
+            InterruptionJudged: self._on_judged,
+            SilenceMeasured: self._on_silence,
+            SilencePrompted: self._on_prompted,
             UpstreamErrorSeen: self._on_error,
             SessionLost: self._on_session_lost,
             SessionRestored: self._on_session_restored,
@@ -276,11 +290,27 @@ class CallRecord:
         if effect.item_id is None:
             return  # nothing audible was cut
         self.summary.interruptions += 1
-        self._services.metrics.turns.interrupted(
-            self._arm, by=By.CALLER, kind=InterruptionKind.TRUE, stop_ns=effect.stop_ns
-        )
+        turns = self._services.metrics.turns
+        turns.stopped(self._arm, effect.stop_ns)
+        if not self._judged:
+            turns.interrupted(self._arm, by=By.CALLER, kind=InterruptionKind.TRUE)
         self.event("interrupted", {"played_ms": effect.played_ms})
         log.info("interrupted", played_ms=effect.played_ms, stop_us=effect.stop_ns // 1000)
+
+    def _on_judged(self, effect: InterruptionJudged) -> None:
+        kind = InterruptionKind(effect.kind.value)
+        self._services.metrics.turns.interrupted(self._arm, by=By.CALLER, kind=kind)
+        self.event("interruption_judged", {"kind": kind.value})
+
+    def _on_silence(self, effect: SilenceMeasured) -> None:
+        longest_ms = self.summary.longest_silence_ms or 0
+        self.summary.longest_silence_ms = max(longest_ms, effect.silence_ms)
+        cause = DeadAirCause(effect.cause)
+        self._services.metrics.turns.dead_air(self._arm, cause, effect.silence_ms * NS_PER_MS)
+
+    def _on_prompted(self, effect: SilencePrompted) -> None:
+        self.event("caller_silent", {"step": effect.step})
+        log.info("caller_silent", step=effect.step)
 
     def _on_tool_refused(self, effect: ToolRefused) -> None:
         self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))

@@ -1,15 +1,28 @@
 """What the bridge itself lets a caller hear: tones, and phrases rendered before the call."""
 
+import asyncio
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bridge.engine.effects import Effect, PlayFiller, PlayPhrase, StopFiller
+import structlog
+
+from bridge.engine.effects import (
+    DuckPlayout,
+    Effect,
+    PlayFiller,
+    PlayPhrase,
+    RestorePlayout,
+    StopFiller,
+)
 from bridge.live.filler import FILLER_ITEM, filler_audio
 from bridge.live.phrases import Phrases
 from bridge.realtime.ids import ItemId
 from bridge.telephony.lines import Line
 from bridge.telephony.pump import Pump
+
+log = structlog.get_logger(__name__)
 
 
 class BridgeVoice:
@@ -33,14 +46,28 @@ class BridgeVoice:
         self._line = line
         self._phrases = phrases
         self._language = language
+        self._rendering: set[asyncio.Task[None]] = set()
         self._tell = tell
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are carried out here."""
         return MappingProxyType(
-            {PlayFiller: self._tone, PlayPhrase: self._phrase, StopFiller: self._stop}
+            {
+                PlayFiller: self._tone,
+                PlayPhrase: self._phrase,
+                StopFiller: self._stop,
+                DuckPlayout: lambda effect: self._duck(effect.by_db),
+                RestorePlayout: lambda _: self._duck(0.0),
+            }
         )
+
+    async def aclose(self) -> None:
+        """Give up what is being rendered for this call."""
+        rendering = list(self._rendering)
+        for task in rendering:
+            task.cancel()
+        await asyncio.gather(*rendering, return_exceptions=True)
 
     def _tone(self, effect: PlayFiller) -> None:
         self._tell("filler")
@@ -48,14 +75,30 @@ class BridgeVoice:
 
     def _phrase(self, effect: PlayPhrase) -> None:
         self._tell("phrase")
-        # A phrase that is not at hand must be heard as something: its end is awaited.
         audio = self._phrases.audio(self._language, effect.text)
+        if audio is not None:
+            self._play(effect.item_id, audio)
+            return
+        task = asyncio.create_task(self._render(effect), name=f"render-{effect.item_id}")
+        self._rendering.add(task)
+        task.add_done_callback(self._rendering.discard)
+
+    async def _render(self, effect: PlayPhrase) -> None:
+        audio = await self._phrases.spoken(self._language, effect.text)
+        # A phrase that can't be rendered must be heard as something: its end is awaited.
         self._play(effect.item_id, audio or filler_audio(pause=False))
 
     def _stop(self, effect: StopFiller) -> None:
         line = self._line()
         if line is not None:
             self._pump.flush(line.row)
+
+    def _duck(self, by_db: float) -> None:
+        line = self._line()
+        if line is not None:
+            self._pump.duck(line.row, by_db)
+        if math.isinf(by_db):
+            log.info("agent_yielded")
 
     def _play(self, item_id: ItemId, audio: bytes) -> None:
         line = self._line()

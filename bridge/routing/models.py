@@ -14,10 +14,11 @@ from bridge.config.complaints import Location
 from bridge.config.settings import Name
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
+from bridge.routing.barge_in import BargeIn, CallerSilence, DeadAir
 from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
 from bridge.routing.numbers import normalise_pattern
-from bridge.routing.parts import Language, Part, Text
+from bridge.routing.parts import Language, Part, Phrase, Text
 from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration
 
 
@@ -92,6 +93,7 @@ class Agent(Part):
     transcription: TranscriptionChoice | None = None
     tools: tuple[ToolDeclaration, ...] = ()
     mcp_servers: tuple[McpServer, ...] = ()
+    barge_in: BargeIn = BargeIn()
     max_output_tokens: int | None = Field(None, ge=1, le=32_768)
 
     @field_validator("tools")
@@ -102,6 +104,18 @@ class Agent(Part):
         if twice:
             raise ValueError(f"declares a tool twice: {', '.join(twice)}")
         return tools
+
+    @model_validator(mode="after")
+    def _one_decides(self) -> Self:
+        turns = self.turn_detection
+        if not self.barge_in.is_ours or not isinstance(turns, ServerVadTurns | SemanticVadTurns):
+            return self
+        if turns.create_response is not None or turns.interrupt_response is not None:
+            raise ValueError(
+                "should have 'create_response' and 'interrupt_response' only with"
+                " 'barge_in: {decided_by: service}'; else the bridge decides"
+            )
+        return self
 
 
 def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
@@ -120,11 +134,14 @@ class Limits(Part):
     Attributes:
         session_ready_s: INVITE to a session that can talk; after it the call is refused with 503.
         max_call_s: longest call.
+        max_call_warning: said ``warn_before_s`` before that; None for the bridge's own words.
         response_timeout_s: end of the caller's turn to the agent's first audio.
     """
 
     session_ready_s: float = Field(5.0, gt=0, le=60)
     max_call_s: float = Field(1800.0, gt=0, le=24 * 3600)
+    max_call_warning: Phrase | None = None
+    warn_before_s: float = Field(30.0, ge=0, le=600)
     response_timeout_s: float = Field(10.0, gt=0, le=120)
 
     @property
@@ -168,6 +185,8 @@ class Dialplan(Part):
     recovery: Recovery = Recovery()
     fallback: Fallback = Fallback()
     handoff: Handoff = Handoff()
+    dead_air: DeadAir = DeadAir()
+    caller_silence: CallerSilence = CallerSilence()
     recording: Recording = Recording()
 
     _source: YamlSource | None = PrivateAttr(None)

@@ -1,6 +1,7 @@
 """What a dialplan asks of the Realtime session."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
@@ -19,6 +20,7 @@ from bridge.routing.models import (
     SemanticVadTurns,
     ServerVadTurns,
 )
+from bridge.routing.models import TurnDetection as TurnsAsked
 from bridge.routing.tools import function_tool, mcp_tool
 
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
@@ -85,7 +87,23 @@ def _transcription(agent: Agent) -> Transcription | None:
 
 
 def _turn_detection(agent: Agent) -> TurnDetection | None:
-    turns = agent.turn_detection
+    """Return how turns end; the service does nothing about them where the bridge decides.
+
+    The reasons are told in :mod:`bridge.engine.barge_in`.
+    """
+    detection = _asked_detection(agent.turn_detection)
+    if not agent.barge_in.is_ours:
+        return detection
+    match detection:
+        case None:
+            return ServerVad(create_response=False, interrupt_response=False)
+        case ServerVad() | SemanticVad():
+            return replace(detection, create_response=False, interrupt_response=False)
+        case _:
+            return detection
+
+
+def _asked_detection(turns: TurnsAsked | None) -> TurnDetection | None:
     match turns:
         case None:
             return None

@@ -207,11 +207,13 @@ class TurnMetrics:
         """Observe one stage of a turn."""
         self._stage.labels(arm, stage).observe(took_ns / NS_PER_S)
 
-    def interrupted(self, arm: str, *, by: By, kind: InterruptionKind, stop_ns: int | None) -> None:
-        """Count an interruption. ``stop_ns``: detected to silence, None if nothing was stopped."""
+    def interrupted(self, arm: str, *, by: By, kind: InterruptionKind) -> None:
+        """Count an interruption, once it is known what it was."""
         self._interruptions.labels(arm, by, kind).inc()
-        if stop_ns is not None:
-            self._barge_in.labels(arm).observe(stop_ns / NS_PER_S)
+
+    def stopped(self, arm: str, stop_ns: int) -> None:
+        """Observe an interruption detected to silence."""
+        self._barge_in.labels(arm).observe(stop_ns / NS_PER_S)
 
     def dead_air(self, arm: str, cause: DeadAirCause, silence_ns: int) -> None:
         """Observe a silence that the caller had to wait through."""

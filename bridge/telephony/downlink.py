@@ -7,13 +7,14 @@ position, so a slow loop makes no gap.
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from bridge.audio.resample import Downsampler
-from bridge.audio.rings import FRAME_SAMPLES, clear, scatter
+from bridge.audio.rings import FRAME_SAMPLES, clear, gather, scatter, write
 from bridge.clock import Clock
 from bridge.engine.inputs import PlayedItem
 from bridge.realtime.ids import ItemId
-from bridge.telephony.lines import Line, LineSet, PumpStats
+from bridge.telephony.lines import UNDUCKED, Line, LineSet, PumpStats
 from bridge.telephony.playout import UPSAMPLING, Block
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 
@@ -22,6 +23,10 @@ _SAFETY_SAMPLES = FRAME_SAMPLES
 
 _BLOCK_SAMPLES = FRAME_SAMPLES * UPSAMPLING
 """One frame at 24 kHz."""
+
+_FADE_SAMPLES = FRAME_SAMPLES
+"""A gain changes over 20 ms, as a step would click. Two changes, to low and to silent, make up the
+40 ms and more that `needs.md` (e) asks for; a longer fade would cost the bridge its 60 ms."""
 
 _BURST_BEGINS = -1
 """Stands in ``Line.burst_queued_ns`` until the burst's first block is laid."""
@@ -43,6 +48,8 @@ class Downlink:
         self._resample = Downsampler(FRAME_SAMPLES)
         rows, history = ports.arena.rows, self._resample.history_samples
         self._history: Samples = np.zeros((rows, history), dtype=np.int16)
+        # What lies in the tx ring, before its gain: it may have to come back.
+        self._dry: Samples = np.zeros_like(ports.arena.tx)
         self._reported: Positions = np.full(rows, -1, dtype=np.int64)
 
     @property
@@ -54,6 +61,7 @@ class Downlink:
         """Begin a line where PJSIP is now."""
         line.playout.written = int(self._ports.tx_positions[line.row])
         self._history[line.row] = 0
+        line.gain = UNDUCKED
         self._reported[line.row] = -1
 
     def flush(self, line: Line) -> tuple[PlayedItem, ...]:
@@ -68,9 +76,27 @@ class Downlink:
         if line.playout.written > before:
             clear(self._ports.arena.tx, row, before, line.playout.written - before)
         self._history[row] = 0
+        line.gain = UNDUCKED
         line.burst_queued_ns = None
         self._ports.refresh()
         return line.playout.flush(int(self._ports.tx_positions[row]))
+
+    def set_gain(self, line: Line, gain: float) -> None:
+        """Change the gain of a line's audio, what lies ahead of PJSIP included.
+
+        A frame that PJSIP takes meanwhile is heard with either gain, or some of each.
+        """
+        before, line.gain = line.gain, gain
+        self._ports.refresh()
+        start = int(self._ports.tx_positions[line.row])
+        count = line.playout.written - start
+        if gain == before or count <= 0:
+            return
+        laid = gather(self._dry, np.array([line.row]), np.array([start]), count)[0]
+        gains = np.full(count, gain)
+        fade = min(count, _FADE_SAMPLES)
+        gains[:fade] = np.linspace(before, gain, fade)
+        write(self._ports.arena.tx, line.row, start, _scaled(laid, gains))
 
     def play(self, line: Line, item_id: ItemId, content_index: int, audio: bytes) -> None:
         """Queue agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick.
@@ -155,7 +181,11 @@ class Downlink:
         windows[:, :history] = self._history[rows]
         audio = np.frombuffer(b"".join([block.audio for block in blocks]), dtype="<i2")
         windows[:, history:] = audio.reshape(len(lines), _BLOCK_SAMPLES)
-        scatter(self._ports.arena.tx, rows, starts, self._resample(windows))
+        laid = self._resample(windows)
+        scatter(self._dry, rows, starts, laid)
+        if any(line.gain != UNDUCKED for line in lines):
+            laid = _scaled(laid, np.array([[line.gain] for line in lines]))
+        scatter(self._ports.arena.tx, rows, starts, laid)
         self._history[rows] = windows[:, _BLOCK_SAMPLES:]
         self._clear_late(rows, starts)
         for line, block, position in zip(lines, blocks, positions, strict=True):
@@ -172,3 +202,10 @@ class Downlink:
             count = min(int(late[place]), FRAME_SAMPLES)
             clear(self._ports.arena.tx, int(rows[place]), int(starts[place]), count)
             self._stats.late_blocks += 1
+
+
+def _scaled(samples: Samples, gains: npt.NDArray[np.float64]) -> Samples:
+    """Return samples times gains, which broadcast; what would overflow is clipped."""
+    limits = np.iinfo(np.int16)
+    scaled: Samples = np.rint(samples * gains).clip(limits.min, limits.max).astype(np.int16)
+    return scaled

@@ -6,10 +6,22 @@ from typing import Protocol
 
 import numpy as np
 
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundSettings
+from bridge.engine.inputs import (
+    PlayoutDrained,
+    PlayoutStarted,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
+)
 from bridge.telephony.playout import Playout
 from bridge.telephony.ports import Positions
 from bridge.telephony.recorder import Recorder
+
+Sound = SoundStarted | SoundLasted | SoundStopped
+"""What is told of the caller's channel."""
+
+UNDUCKED = 1.0
 
 
 class LineListener(Protocol):
@@ -22,6 +34,22 @@ class LineListener(Protocol):
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Learn that the caller hears an item now, or has heard all there was."""
         ...
+
+
+class SoundListener(Protocol):
+    """Who hears when the caller makes a sound."""
+
+    def __call__(self, event: Sound, /) -> None:
+        """Take a change of the caller's sound."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """Whose sounds are told, and to whom."""
+
+    settings: SoundSettings
+    listener: SoundListener
 
 
 @dataclass(slots=True)
@@ -43,12 +71,19 @@ class PumpStats:
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """One call in the pump."""
+    """One call in the pump.
+
+    Attributes:
+        sounds: None where nobody asks for the caller's sounds.
+        gain: of the agent's audio; below 1 while it is ducked.
+    """
 
     row: int
     listener: LineListener
     recorder: Recorder | None
     on_downlink: Callable[[int], None]
+    sounds: Sounds | None = None
+    gain: float = UNDUCKED
     playout: Playout = field(default_factory=Playout)
     burst_queued_ns: int | None = None
     burst_starts: int = 0
@@ -60,11 +95,13 @@ class LineSet:
 
     Attributes:
         rows: (lines,) int64.
+        listened: (lines,) bool: those whose sounds are told.
     """
 
     def __init__(self, lines: tuple[Line, ...] = ()) -> None:
         self.lines = lines
         self.rows: Positions = np.array([line.row for line in lines], dtype=np.int64)
+        self.listened = np.array([line.sounds is not None for line in lines], dtype=bool)
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -10,7 +10,14 @@ from bridge.clock import Clock
 from bridge.engine.inputs import PlayedItem
 from bridge.realtime.ids import ItemId
 from bridge.telephony.downlink import Downlink
-from bridge.telephony.lines import Line, LineListener, LineSet, PumpStats
+from bridge.telephony.lines import (
+    UNDUCKED,
+    Line,
+    LineListener,
+    LineSet,
+    PumpStats,
+    Sounds,
+)
 from bridge.telephony.ports import MediaPorts
 from bridge.telephony.recorder import Recorder
 from bridge.telephony.taps import Levels, Taps
@@ -53,6 +60,7 @@ class Pump:
         recorder: Recorder | None = None,
         *,
         on_downlink: Callable[[int], None] = lambda ns: None,
+        sounds: Sounds | None = None,
     ) -> Line:
         """Begin to move the audio of a row, from where PJSIP is now.
 
@@ -62,12 +70,13 @@ class Pump:
             recorder: gets both directions of it.
             on_downlink: receives, for each burst of agent audio, the ns from its queueing to the
                 frame in which PJSIP took its first sample (resolution: one tick).
+            sounds: tells when the caller makes a sound.
         """
-        line = Line(row, listener, recorder, on_downlink)
+        line = Line(row, listener, recorder, on_downlink, sounds)
         self._ports.refresh()
         self._up.begin(row)
         self._down.begin(line)
-        self._taps.begin(row)
+        self._taps.begin(line)
         self._lines[row] = line
         self._set = LineSet(tuple(self._lines.values()))
         return line
@@ -88,6 +97,10 @@ class Pump:
     def play(self, row: int, item_id: ItemId, content_index: int, audio: bytes) -> None:
         """Queue agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick."""
         self._down.play(self._lines[row], item_id, content_index, audio)
+
+    def duck(self, row: int, by_db: float) -> None:
+        """Lower a call's agent audio from the next frame on; 0 dB brings it back."""
+        self._down.set_gain(self._lines[row], UNDUCKED * 10 ** (-by_db / 20))
 
     def tick(self) -> None:
         """Move everything that is due."""

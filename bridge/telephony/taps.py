@@ -1,15 +1,20 @@
-"""The taps: levels and recordings of what both rings have stepped over, both ways, for all calls.
+"""The taps: levels, recordings and sounds of what both rings have stepped over, for all calls.
 
 Caller and agent are read at the same positions, the agent as PJSIP took it, so the two channels of
-a recording and the two levels of a frame belong together.
+a recording and the two levels of a frame belong together, and an echo can be told from the caller.
 """
+
+from typing import assert_never
 
 import numpy as np
 
 from bridge.audio.levels import FLOOR_DBFS, peak_dbfs, rms_dbfs
 from bridge.audio.rings import FRAME_SAMPLES, gather
-from bridge.telephony.lines import LineSet
-from bridge.telephony.ports import MediaPorts, Positions, Samples
+from bridge.audio.sounds import CallerSounds, Change, SoundChange
+from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped
+from bridge.telephony.lines import Line, LineSet, Sound, SoundListener
+from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 from bridge.telephony.recorder import Recorder
 
 CALLER, AGENT = 0, 1
@@ -45,13 +50,17 @@ class Taps:
     def __init__(self, ports: MediaPorts) -> None:
         self.levels = Levels(ports.arena.rows)
         self._ports = ports
+        self._sounds = CallerSounds(ports.arena.rows)
         self._seen: Positions = np.zeros(ports.arena.rows, dtype=np.int64)
         self._kept = ports.arena.length_samples - 2 * FRAME_SAMPLES  # PJSIP steps on meanwhile
 
-    def begin(self, row: int) -> None:
-        """Begin a row where PJSIP is now."""
+    def begin(self, line: Line) -> None:
+        """Begin a line where PJSIP is now."""
+        row = line.row
         self._seen[row] = self._ports.rx_positions[row]
         self.levels.forget(row)
+        if line.sounds is not None:
+            self._sounds.begin(row, line.sounds.settings)
 
     def move(self, lines: LineSet) -> None:
         """Take what is new of every line."""
@@ -59,11 +68,17 @@ class Taps:
         if not counts.any():
             return
         self._skip_lost(lines, counts)
+        told: list[tuple[SoundListener, Sound]] = []
         for count in np.unique(counts).tolist():  # PJSIP steps all rows together: mostly one
             if count > 0:
-                self._take(lines, np.flatnonzero(counts == count), count)
+                places = np.flatnonzero(counts == count)
+                told.extend(self._take(lines, places, count))
+        for listener, event in told:  # last: they may end calls
+            listener(event)
 
-    def _take(self, lines: LineSet, places: Positions, count: int) -> None:
+    def _take(
+        self, lines: LineSet, places: Positions, count: int
+    ) -> list[tuple[SoundListener, Sound]]:
         rows = lines.rows[places]
         starts = self._seen[rows]
         caller = gather(self._ports.arena.rx, rows, starts, count)
@@ -82,6 +97,29 @@ class Taps:
             stereo[:, :, CALLER] = caller[recorded]
             stereo[:, :, AGENT] = agent[recorded]
             recorders[0].desk.append(recorders, stereo)
+        return self._listen(lines, places, caller, agent)
+
+    def _listen(
+        self, lines: LineSet, places: Positions, caller: Samples, agent: Samples
+    ) -> list[tuple[SoundListener, Sound]]:
+        """Return what is to be told of the callers' sounds; new samples are (places, n)."""
+        heard = lines.listened[places]
+        places, caller, agent = places[heard], caller[heard], agent[heard]
+        if not places.size:
+            return []
+        rows, count = lines.rows[places], caller.shape[1]
+        told: list[tuple[SoundListener, Sound]] = []
+        for end in range(count % FRAME_SAMPLES + FRAME_SAMPLES, count + 1, FRAME_SAMPLES):
+            frame = slice(end - FRAME_SAMPLES, end)
+            later_ns = (count - end) * NS_PER_S // RATE_HZ
+            ended_ns = self._ports.stamps_ns[rows] - later_ns
+            levels = rms_dbfs(caller[:, frame]), rms_dbfs(agent[:, frame])
+            for change in self._sounds.feed(rows, *levels):
+                sounds = lines.lines[places[change.place]].sounds
+                at_ns = int(ended_ns[change.place]) - change.ago_ms * NS_PER_MS
+                if sounds is not None:
+                    told.append((sounds.listener, _event(change, at_ns)))
+        return told
 
     def _skip_lost(self, lines: LineSet, counts: Positions) -> None:
         """Step over what the ring has forgotten; silence keeps the recordings' clock."""
@@ -91,3 +129,15 @@ class Taps:
                 line.recorder.owe(lost)
             self._seen[line.row] += lost
             counts[place] = self._kept
+
+
+def _event(change: SoundChange, at_ns: int) -> Sound:
+    match change.change:
+        case Change.STARTED:
+            return SoundStarted(at_ns)
+        case Change.LASTED:
+            return SoundLasted(at_ns, change.lasted_ms)
+        case Change.STOPPED:
+            return SoundStopped(at_ns)
+        case _:
+            assert_never(change.change)

@@ -36,13 +36,16 @@ from bridge.engine.inputs import (
     SessionFailed,
     SessionReady,
     ShutdownRequested,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
     SpareFailed,
     SpareReady,
     Timer,
     TimerFired,
     ToolFinished,
 )
-from bridge.engine.policy import ToolPolicy
+from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, DeadAirPolicy, ToolPolicy
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem
@@ -53,11 +56,12 @@ from bridge.realtime.events import (
     InputCleared,
     InputCommitted,
     InputTranscriptCompleted,
+    InputTranscriptFailed,
     ResponseCreated,
     ResponseStatus,
     UnknownEvent,
 )
-from bridge.realtime.ids import ResponseId
+from bridge.realtime.ids import ItemId, ResponseId
 from tests.engine.calls import (
     A1,
     A2,
@@ -106,7 +110,11 @@ conversation = st.one_of(
     st.builds(stopped, ms),
     st.just(InputCommitted(U1)),
     st.just(InputCleared()),
-    st.just(InputTranscriptCompleted(U1, 0, "hello")),
+    st.builds(InputTranscriptCompleted, st.just(U1), st.just(0), st.sampled_from(["hello", "mhm"])),
+    st.just(InputTranscriptFailed(U1, 0, ApiError("transcription_error", ""))),
+    st.builds(SoundStarted, ms),
+    st.builds(SoundLasted, ms, st.sampled_from([120, 360, 460])),
+    st.builds(SoundStopped, ms),
     st.builds(ResponseCreated, responses),
     st.builds(done, responses, st.sampled_from(list(ResponseStatus))),
     st.builds(audio, items, responses, st.integers(0, 60)),
@@ -122,7 +130,8 @@ conversation = st.one_of(
     st.builds(AudioAppended, st.floats(0, 3_000), ms),
     st.builds(DigitReceived, st.sampled_from("0123456789*#")),
     st.builds(HoldChanged, st.booleans()),
-    st.builds(TimerFired, st.sampled_from([Timer.RESPONSE, Timer.SESSION_READY])),
+    st.builds(PlayoutStarted, st.just(ItemId("bridge_say_1")), st.just(0)),
+    st.builds(TimerFired, st.sampled_from(list(Timer))),
     st.builds(
         lambda code: ErrorReported(ApiError("invalid_request_error", "", code=code)),
         st.sampled_from(
@@ -151,6 +160,18 @@ policies = st.builds(
     server_cancels=st.booleans(),
     digits_to_model=st.booleans(),
     filler_after_ms=st.sampled_from([None, 1_400]),
+    max_duration_warning=st.sampled_from([None, "The call ends soon."]),
+    barge_in=st.sampled_from(
+        [
+            None,
+            BargeInPolicy(backchannel_words=frozenset({"mhm"}), transcribed=True),
+            BargeInPolicy(protects_greeting=True),
+        ]
+    ),
+    dead_air=st.sampled_from([None, DeadAirPolicy("Sorry.", offer="Press 0.")]),
+    caller_silence=st.sampled_from(
+        [None, CallerSilencePolicy(), CallerSilencePolicy("Hello?", goodbye="Goodbye.")]
+    ),
     stalled_after_ms=st.sampled_from([None, 10_000]),
 )
 walks = st.one_of(

@@ -106,7 +106,7 @@ def test_call_ends_once_the_phrase_was_heard() -> None:
     call = answered(SPEAKS)
     call.feed(GONE)
     effects = call.feed(PlayoutDrained(), after_ms=3_000)
-    assert effects[0] == HangUp()
+    assert HangUp() in effects
     assert effects[-1] == CallClosed(Outcome.SESSION_LOST, Fault.CONFIG, "beta_api_shape_disabled")
 
 

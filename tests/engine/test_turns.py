@@ -1,5 +1,7 @@
 """The turn table: its rows, its refusals and its drawing."""
 
+from pathlib import Path
+
 import pytest
 
 from bridge.engine.turns import TRANSITIONS, State, Transition, Trigger, TurnMachine, diagram
@@ -117,3 +119,8 @@ def test_diagram_draws_every_moving_row_once() -> None:
             drawn.add(pair)
             assert TRANSITIONS[pair] == State(new)
     assert drawn == {pair for pair, new in TRANSITIONS.items() if new is not pair[0]}
+
+
+def test_page_in_deploy_is_current() -> None:
+    page = (Path(__file__).parents[2] / "deploy" / "TURNS.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{diagram()}```" in page, "the table has changed: deploy/TURNS.md says how"

@@ -28,12 +28,21 @@ def read_recording(directory: Path) -> tuple[np.ndarray[tuple[int, ...], np.dtyp
     return read_wav(recording)
 
 
+BY_SERVICE = {
+    "agent": {
+        "instructions": "Be a test.",
+        "greeting": "Hello.",
+        "barge_in": {"decided_by": "service"},
+    }
+}
+
+
 @pytest.mark.parametrize(("after_ms", "phase_ms"), [(700, 0), (1500, 7), (2340, 15)])
 async def test_barge_in_silences_the_agent_and_truncates_to_what_was_heard(
     start_gateway: StartGateway, tmp_path: Path, after_ms: int, phase_ms: int
 ) -> None:
     async with tone_peer() as (peer, url):
-        gateway, port = await start_gateway(url)
+        gateway, port = await start_gateway(url, dialplan=BY_SERVICE)
         async with RtpCaller(port) as caller:
             assert await caller.call() == 200
             await caller.until(lambda: any(each.loud for each in caller.heard))

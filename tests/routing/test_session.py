@@ -1,3 +1,6 @@
+import pytest
+from pydantic import ValidationError
+
 from bridge.realtime.session_config import (
     AudioFormat,
     FunctionTool,
@@ -26,7 +29,8 @@ def dialplan(**agent: object) -> Dialplan:
 
 
 def test_what_is_not_said_is_not_sent() -> None:
-    assert session_config(dialplan()) == SessionConfig(instructions="Be brief.")
+    plan = dialplan(barge_in={"decided_by": "service"})
+    assert session_config(plan) == SessionConfig(instructions="Be brief.")
     assert greeting_instructions(dialplan()) is None
 
 
@@ -63,7 +67,9 @@ def test_everything_that_is_said_is_sent() -> None:
         instructions="Be brief.",
         voice="marin",
         transcription=Transcription("gpt-transcribe", "pt"),
-        turn_detection=ServerVad(threshold=0.4, idle_timeout_ms=8000),
+        turn_detection=ServerVad(
+            threshold=0.4, create_response=False, interrupt_response=False, idle_timeout_ms=8000
+        ),
         tools=(
             FunctionTool("find", "Find an order.", schema),
             FunctionTool("end_call", *BUILT_IN["end_call"]),
@@ -89,11 +95,27 @@ def test_transcription_keeps_its_own_language() -> None:
 
 def test_other_turn_detections() -> None:
     semantic = {"type": "semantic_vad", "eagerness": "low", "create_response": False}
-    assert session_config(dialplan(turn_detection=semantic)).turn_detection == SemanticVad(
+    by_service = dialplan(turn_detection=semantic, barge_in={"decided_by": "service"})
+    assert session_config(by_service).turn_detection == SemanticVad(
         eagerness="low", create_response=False
     )
     off = session_config(dialplan(turn_detection={"type": "none"}))
     assert off.turn_detection == ManualTurns()
+
+
+def test_service_does_nothing_about_turns_where_the_bridge_decides() -> None:
+    nothing = ServerVad(create_response=False, interrupt_response=False)
+    assert session_config(dialplan()).turn_detection == nothing
+    semantic = dialplan(turn_detection={"type": "semantic_vad"})
+    assert session_config(semantic).turn_detection == SemanticVad(
+        create_response=False, interrupt_response=False
+    )
+
+
+def test_two_deciders_are_refused() -> None:
+    turns = {"type": "server_vad", "interrupt_response": True}
+    with pytest.raises(ValidationError, match="decided_by: service"):
+        dialplan(turn_detection=turns)
 
 
 def test_greeting_is_to_be_said_exactly() -> None:

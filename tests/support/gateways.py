@@ -204,7 +204,7 @@ class CallsInRedis:
 
         Args:
             call_id: the call.
-            speaker: `caller` or `agent`.
+            speaker: `caller`, `agent` or `bridge`.
             nth: which of his turns.
 
         Raises:
@@ -215,7 +215,7 @@ class CallsInRedis:
             while True:
                 for event_id, fields in await self.reader.events(call_id, seen, block_ms=1000):
                     seen = event_id
-                    whole = speaker == "caller" or "heard_ms" in fields
+                    whole = speaker != "agent" or "heard_ms" in fields
                     turns += fields["kind"] == "turn" and fields["speaker"] == speaker and whole
                     if turns == nth:
                         return fields["text"]

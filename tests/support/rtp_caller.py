@@ -35,16 +35,14 @@ class Heard:
 
     Attributes:
         timestamp: RFC 3550 section 5.1, in samples.
+        loud: it holds more than the noise of a codec.
     """
 
     arrived_ns: int
     sequence: int
     timestamp: int
     samples: npt.NDArray[np.int16]
-
-    @property
-    def loud(self) -> bool:
-        return int(np.abs(self.samples).max()) > 500
+    loud: bool
 
 
 class _Socket(asyncio.DatagramProtocol):
@@ -61,7 +59,7 @@ class RtpCaller:
     Attributes:
         heard: every RTP packet that came.
         sent: RTP packets sent.
-        said_until_ns: when the last packet with speech was sent, monotonic; 0 for none.
+        spoken_ns: when each packet of queued speech was sent (monotonic).
         status: the INVITE's final status; ``final``: that response as it came.
         port: of the gateway.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
@@ -72,7 +70,7 @@ class RtpCaller:
         self.port = port
         self.heard: list[Heard] = []
         self.sent = 0
-        self.said_until_ns = 0
+        self.spoken_ns: list[int] = []
         self.status = 0
         self.final = ""
         self.ended = asyncio.Event()
@@ -91,6 +89,11 @@ class RtpCaller:
         self._changed = asyncio.Event()
         self._speech: list[bytes] = []
         self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def said_until_ns(self) -> int:
+        """When the last packet of queued speech was sent, monotonic; 0 for none."""
+        return self.spoken_ns[-1] if self.spoken_ns else 0
 
     async def __aenter__(self) -> "RtpCaller":
         loop = asyncio.get_running_loop()
@@ -271,7 +274,8 @@ class RtpCaller:
         _, kind, sequence, timestamp, _ = _RTP_HEADER.unpack_from(data)
         if kind & 0x7F == 0:
             samples = g711.decode(g711.Law.PCMU, data[_RTP_HEADER.size :])
-            self.heard.append(Heard(_arrival_ns(notes), sequence, timestamp, samples))
+            loud = int(np.abs(samples).max()) > 500
+            self.heard.append(Heard(_arrival_ns(notes), sequence, timestamp, samples, loud))
             self._changed.set()
 
     async def _keep_sending(self, port: int) -> None:
@@ -283,10 +287,10 @@ class RtpCaller:
             header = _RTP_HEADER.pack(
                 0x80, 0, number & 0xFFFF, number * FRAME_SAMPLES & 0xFFFFFFFF, self._number
             )
+            if payload is not silence:
+                self.spoken_ns.append(time.monotonic_ns())
             self._rtp.sendto(header + payload, ("127.0.0.1", port))
             self.sent += 1
-            if payload is not silence:
-                self.said_until_ns = time.monotonic_ns()
             await asyncio.sleep(max(0.0, start_s + (number + 1) * 0.02 - loop.time()))
 
 

@@ -127,7 +127,8 @@ def used(metrics: Metrics) -> Metrics:
     turns.greeted("a", 1)
     turns.responded("a", 1)
     turns.stage("a", Stage.MODEL, 1)
-    turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE, stop_ns=1)
+    turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE)
+    turns.stopped("a", 1)
     turns.dead_air("a", DeadAirCause.TOOL, 1)
     turns.transition_refused("idle", "speech_started")
     upstream = metrics.upstream

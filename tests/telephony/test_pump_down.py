@@ -373,3 +373,45 @@ def test_downlink_is_from_queueing_to_the_frame_taken_once_a_burst(desk: Desk) -
     desk.play(tone(500, AGENT_HZ, BLOCK * 10), SECOND)
     desk.step(30)
     assert len(desk.downlink_ns) == 2
+
+
+def rms(sound: Sound) -> float:
+    return float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
+
+
+@pytest.mark.parametrize("by_db", [12.0, np.inf])
+def test_agent_is_lowered_soon_and_comes_back_whole(desk: Desk, by_db: float) -> None:
+    desk.play(tone(900, AGENT_HZ, AGENT_HZ * 2))
+    desk.step(20)
+    desk.pump.duck(desk.row, by_db)
+    lowered_from = len(desk.ports.taken(desk.row))
+    desk.step(20)
+    desk.pump.duck(desk.row, 0)
+    restored_from = len(desk.ports.taken(desk.row))
+    desk.step(20)
+    taken = desk.ports.taken(desk.row)
+    before = rms(taken[lowered_from - 4 * FRAME_SAMPLES : lowered_from])
+    # One frame is the fade.
+    lowered = rms(taken[lowered_from + FRAME_SAMPLES : restored_from])
+    after = rms(taken[restored_from + FRAME_SAMPLES :])
+    assert lowered == pytest.approx(before * 10 ** (-by_db / 20), rel=0.02, abs=1)
+    assert after == pytest.approx(before, rel=0.02)
+
+
+def test_agent_who_was_lowered_and_cut_speaks_up_again(desk: Desk) -> None:
+    desk.play(tone(900, AGENT_HZ, AGENT_HZ))
+    desk.step(10)
+    desk.pump.duck(desk.row, np.inf)
+    desk.pump.flush(desk.row)
+    desk.step(5)
+    desk.play(tone(900, AGENT_HZ, AGENT_HZ), SECOND)
+    desk.step(20)
+    assert rms(desk.ports.taken(desk.row)[-4 * FRAME_SAMPLES :]) > 5_000
+
+
+def test_lowered_agent_is_heard_by_the_ledger_all_the_same(desk: Desk) -> None:
+    desk.play(tone(900, AGENT_HZ, AGENT_HZ))
+    desk.pump.duck(desk.row, np.inf)
+    desk.step(20)
+    (part,) = desk.pump.flush(desk.row)
+    assert part.played_ms == pytest.approx(20 * FRAME_MS, abs=40)

@@ -5,8 +5,11 @@ import pytest
 
 from bridge.audio.levels import FLOOR_DBFS, peak_dbfs, rms_dbfs
 from bridge.audio.rings import FRAME_SAMPLES
-from bridge.clock import ManualClock
+from bridge.audio.sounds import SoundSettings
+from bridge.clock import NS_PER_MS, ManualClock
+from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped
 from bridge.realtime.ids import ItemId
+from bridge.telephony.lines import Sound, Sounds
 from bridge.telephony.pump import Pump
 from bridge.telephony.taps import AGENT, CALLER
 from tests.audio.signals import noise, tone
@@ -57,3 +60,67 @@ def test_a_row_that_is_used_again_begins_in_silence() -> None:
     pump.add(row, Ear())
     assert pump.levels.rms_dbfs[CALLER, row] == pytest.approx(FLOOR_DBFS)
     assert pump.levels.peak_dbfs[CALLER, row] == pytest.approx(FLOOR_DBFS)
+
+
+class Hall:
+    """One row whose caller's sounds are told."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock(now_ns=7_000 * NS_PER_MS)
+        self.ports = FakePorts(self.clock)
+        self.pump = Pump(self.ports, self.clock, append_ms=20, ahead_ms=200)
+        self.told: list[Sound] = []
+        self.row = self.ports.open_row()
+        settings = SoundSettings(milestones_ms=(120,))
+        self.pump.add(self.row, Ear(), sounds=Sounds(settings, self.told.append))
+
+    def at_ms(self, ms: int) -> int:
+        return (7_000 + ms) * NS_PER_MS
+
+
+@pytest.mark.parametrize("frames_a_tick", [1, 4])
+def test_callers_sound_is_told_with_its_times_also_by_a_late_tick(frames_a_tick: int) -> None:
+    hall = Hall()
+    hall.ports.say(hall.row, np.zeros(FRAME_SAMPLES * 4, np.int16))
+    hall.ports.say(hall.row, noise(FRAME_SAMPLES * 8, seed=1))
+    for _ in range(40 // frames_a_tick):
+        hall.ports.step(frames_a_tick)
+        hall.pump.tick()
+    assert hall.told == [
+        SoundStarted(hall.at_ms(80)),
+        SoundLasted(hall.at_ms(80), 120),
+        SoundStopped(hall.at_ms(240)),
+    ]
+
+
+def test_agents_echo_is_not_told() -> None:
+    hall = Hall()
+    agent = tone(900, AGENT_HZ, AGENT_HZ * 2)
+    hall.pump.play(hall.row, ItemId("item"), 0, agent.astype("<i2").tobytes())
+    hall.ports.step(8, then=hall.pump.tick)
+    echo_dbfs = hall.pump.levels.rms_dbfs[AGENT, hall.row] - 31
+    assert echo_dbfs > -45  # loud enough to be a sound
+    white = noise(FRAME_SAMPLES * 30, seed=3, peak=9_000)
+    gain = 10 ** ((echo_dbfs - rms_dbfs(white[np.newaxis])[0] - 1) / 20)
+    echo = np.rint(white * gain).astype(np.int16)
+    hall.ports.say(hall.row, echo)
+    hall.ports.step(30, then=hall.pump.tick)
+    assert hall.told == []
+    hall.ports.say(hall.row, noise(FRAME_SAMPLES * 10, seed=4, peak=9_000))
+    hall.ports.step(10, then=hall.pump.tick)
+    assert isinstance(hall.told[0], SoundStarted)
+
+
+def test_listener_may_end_its_call_while_it_is_told() -> None:
+    hall = Hall()
+    hall.pump.remove(hall.row)
+    row = hall.row
+
+    def leave(event: Sound) -> None:
+        hall.told.append(event)
+        hall.pump.remove(row)
+
+    hall.pump.add(row, Ear(), sounds=Sounds(SoundSettings(), leave))
+    hall.ports.say(row, noise(FRAME_SAMPLES * 20, seed=1))
+    hall.ports.step(20, then=hall.pump.tick)
+    assert len(hall.told) == 1

@@ -1,0 +1,145 @@
+"""Sounds of many callers at once: where each begins, how long it lasts, where it ends.
+
+Fed with the levels of both directions, 20 ms frame by 20 ms frame. A caller's frame is loud where
+it is above a threshold, and above what the agent's own echo would be: the agent's loudest frame of
+the last :data:`ECHO_MS` less ``echo_guard_db``. Pure; the clock is the frames.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.audio.levels import DEFAULT_THRESHOLD_DBFS, FLOOR_DBFS
+
+FRAME_MS = 20
+ECHO_MS = 400
+"""An echo comes back within this time: ITU-T G.114 allows 400 ms one way at the worst."""
+
+CONFIRMED_MS = 60
+"""A shorter sound never happened: a click."""
+
+HANGOVER_MS = 300
+"""Quiet that ends a sound. Shorter is the stop within a word, and the breath after the first one
+(espeak-ng leaves 220 ms in "stop, I have a question")."""
+
+_HYSTERESIS_DB = 6.0
+_NO_RUN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class SoundSettings:
+    """What counts as a sound of one caller.
+
+    Attributes:
+        threshold_dbfs: RMS of a loud frame.
+        echo_guard_db: by how much the agent's echo is at least quieter than the agent.
+        milestones_ms: lengths that are told, ascending.
+    """
+
+    threshold_dbfs: float = DEFAULT_THRESHOLD_DBFS
+    echo_guard_db: float = 30.0
+    milestones_ms: tuple[int, ...] = ()
+
+
+class Change(Enum):
+    """What became of a sound."""
+
+    STARTED = auto()
+    LASTED = auto()
+    STOPPED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class SoundChange:
+    """A change of one row's sound.
+
+    Attributes:
+        place: of the row among those that were fed.
+        ago_ms: from its moment (begin of the sound, or end of its last loud frame) to the end of
+            the frame that was fed.
+        lasted_ms: from the sound's begin to the end of its last loud frame.
+    """
+
+    place: int
+    change: Change
+    ago_ms: int
+    lasted_ms: int
+
+
+class CallerSounds:
+    """The sounds of all rows.
+
+    Args:
+        rows: of the arena.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._frame = np.zeros(rows, dtype=np.int64)
+        self._start = np.full(rows, _NO_RUN, dtype=np.int64)
+        self._loud_end = np.zeros(rows, dtype=np.int64)
+        self._told = np.zeros(rows, dtype=np.int64)
+        self._threshold = np.zeros(rows, dtype=np.float32)
+        self._guard = np.zeros(rows, dtype=np.float32)
+        self._agent = np.full((rows, ECHO_MS // FRAME_MS), FLOOR_DBFS, dtype=np.float32)
+        self._milestones: dict[int, tuple[int, ...]] = {}
+
+    def begin(self, row: int, settings: SoundSettings) -> None:
+        """Begin a row in silence."""
+        self._frame[row] = self._loud_end[row] = self._told[row] = 0
+        self._start[row] = _NO_RUN
+        self._agent[row] = FLOOR_DBFS
+        self._threshold[row] = settings.threshold_dbfs
+        self._guard[row] = settings.echo_guard_db
+        self._milestones[row] = (CONFIRMED_MS, *settings.milestones_ms)
+
+    def feed(
+        self,
+        rows: NDArray[np.int64],
+        caller_dbfs: NDArray[np.float32],
+        agent_dbfs: NDArray[np.float32],
+    ) -> list[SoundChange]:
+        """Take the levels of the next frame of some rows.
+
+        Args:
+            rows: (n,) each of them begun.
+            caller_dbfs: (n,) RMS.
+            agent_dbfs: (n,) RMS of what the caller heard at the same time.
+
+        Returns:
+            What changed, in the order of the rows.
+        """
+        frame = self._frame[rows]
+        self._frame[rows] += 1
+        self._agent[rows, frame % self._agent.shape[1]] = agent_dbfs
+        echo = self._agent[rows].max(axis=1) - self._guard[rows]
+        running = self._start[rows] != _NO_RUN
+        threshold = np.maximum(self._threshold[rows], echo)
+        loud = caller_dbfs >= threshold - np.float32(_HYSTERESIS_DB) * running
+        begins = rows[loud & ~running]
+        self._start[begins] = self._frame[begins] - 1
+        self._told[begins] = 0
+        self._loud_end[rows[loud]] = self._frame[rows[loud]]
+        changes: list[SoundChange] = []
+        for place in np.flatnonzero(loud | running).tolist():
+            changes.extend(self._follow(place, int(rows[place]), bool(loud[place])))
+        return changes
+
+    def _follow(self, place: int, row: int, loud: bool) -> list[SoundChange]:
+        now, start, loud_end = (int(a[row]) for a in (self._frame, self._start, self._loud_end))
+        lasted_ms, told = (loud_end - start) * FRAME_MS, int(self._told[row])
+        if not loud:
+            quiet_ms = (now - loud_end) * FRAME_MS
+            if told and quiet_ms < HANGOVER_MS:
+                return []
+            self._start[row] = _NO_RUN
+            return [SoundChange(place, Change.STOPPED, quiet_ms, lasted_ms)] if told else []
+        milestones = self._milestones[row]
+        reached = sum(milestone <= lasted_ms for milestone in milestones)
+        self._told[row] = reached
+        changes = []
+        for number in range(told, reached):
+            change = Change.LASTED if number else Change.STARTED
+            changes.append(SoundChange(place, change, (now - start) * FRAME_MS, lasted_ms))
+        return changes

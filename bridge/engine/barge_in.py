@@ -1,0 +1,192 @@
+"""Who has the floor: how long the caller must be heard over the agent, and what they meant by it.
+
+Where the dialplan leaves it to the service (``CallPolicy.barge_in`` is None), its SpeechStarted
+cuts the agent at once, and it answers each turn by itself. Else the bridge decides, on the
+caller's sound as it is measured here:
+
+    SoundStarted                        nothing yet
+    SoundLasted, ``duck_after_ms``      the agent is lowered; it comes back if nothing follows
+    SoundLasted, ``yield_after_ms``     the agent is silenced; it comes back likewise
+    SoundLasted, ``min_speech_ms``      the agent is cut, unless its sentence is protected
+    InputCommitted, agent not cut       a long turn over a protected sentence is answered after it;
+                                        a short one is a backchannel, unless its words say otherwise
+
+A natural "mm-hm" lasts 300 to 400 ms, and so does the "stop" of "stop, I have a question", after
+which the speaker draws breath: no length tells them apart in time. So the agent yields before it is
+known what the sound was: it is silent within half a second of every caller who goes on, and for
+one who does not it has lost a syllable, not its answer.
+
+Sound of the caller is a matter of milliseconds here, while the service's opinion comes a network's
+round trip and its own smoothing later; so the guard's length is the bridge's to keep. For that the
+session must do nothing by itself: ``interrupt_response`` is false, or the service would stop an
+answer for every breath, and ``create_response`` is false, or it would answer every "mm-hm" that the
+agent spoke over. The bridge asks for the answer at the turn's commit instead. That costs one round
+trip a turn; an answer that the service began by itself and the bridge cancelled would cost its
+tokens, leave half an item behind, and collide with the response that goes on.
+
+The service still says what is speech. A sound that no turn follows was none (a door, a cough): the
+agent is asked to go on. A turn without a sound here is the agent's own echo, or too quiet to be
+told from it: it cuts nothing. On a line so noisy that the sound never ends, the service's
+SpeechStarted alone cuts. First syllables can't be lost: the caller's audio is sent up all the time,
+and the service keeps ``prefix_padding_ms`` of it from before the onset.
+"""
+
+import math
+import re
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.effects import DuckPlayout, InterruptionJudged, Judgement, RestorePlayout
+from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
+from bridge.engine.interruption import give_floor
+from bridge.engine.policy import BargeInPolicy
+from bridge.engine.requests import request_response
+from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.turn_taking import TOLD_LATE_NS, OverAgent
+from bridge.engine.turns import TRANSITIONS, Trigger
+from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
+from bridge.realtime.ids import ItemId
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def on_sound_started(call: CallState, event: SoundStarted, now_ns: int) -> Effects:
+    """Note that the caller makes a sound."""
+    call.sound.begin(event.at_ns, over_agent=call.agent_has_floor)
+    yield from ()
+
+
+def on_sound_lasted(call: CallState, event: SoundLasted, now_ns: int) -> Effects:
+    """Lower the agent; what is long enough cuts it, see :func:`watch_barge_in`."""
+    policy, sound = call.policy.barge_in, call.sound
+    if policy is None or not sound.heard:
+        return
+    if event.lasted_ms >= policy.min_speech_ms:
+        sound.long = sound.turn_long = True
+        return
+    lower_db = _lower_db(policy, event.lasted_ms)
+    if lower_db > sound.lowered_db and sound.over_agent and _can_be_cut(call):
+        sound.lowered_db = lower_db
+        yield DuckPlayout(lower_db)
+
+
+def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effects:
+    """Bring the agent back; where it was cut, see whether the service heard speech in that."""
+    yield from _restore(call)
+    call.sound.end(now_ns)
+    if call.sound.unexplained and not call.session.caller_speaking:
+        yield from call.start_timer(Timer.FALSE_STOP, TOLD_LATE_NS // NS_PER_MS)
+
+
+def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:
+    """Take the service's word that the caller speaks."""
+    call.session.caller_speaking = call.session.turn_open = True
+    call.sound.begin_turn(now_ns)
+    yield from call.stop_timer(Timer.FALSE_STOP)
+    if call.policy.barge_in is None or not call.agent_has_floor:
+        yield from give_floor(call, now_ns)
+
+
+def watch_barge_in(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Cut the agent if the caller is heard over it for long enough; looked at after every input."""
+    policy, sound = call.policy.barge_in, call.sound
+    if policy is None or not sound.long or sound.stopped_agent or not _can_be_cut(call):
+        return
+    if not (sound.over_agent or call.session.caller_speaking):
+        return  # noise that was there before the agent spoke
+    sound.stopped_agent = sound.unexplained = True
+    yield from _restore(call)
+    yield from give_floor(call, now_ns)
+
+
+def on_false_stop(call: CallState, now_ns: int) -> Effects:
+    """Have the agent go on: it was stopped for nothing."""
+    call.sound.unexplained = False
+    yield InterruptionJudged(Judgement.FALSE)
+    yield from request_response(call)
+
+
+def take_turn_over_agent(call: CallState, item_id: ItemId) -> Effects:
+    """Decide about a turn of the caller's that was committed, by what it did to the agent.
+
+    Args:
+        call: one where the bridge decides.
+        item_id: the turn's.
+    """
+    policy, sound = call.policy.barge_in, call.sound
+    assert policy is not None
+    if sound.unexplained:
+        sound.unexplained = False
+        if policy.transcribed:
+            sound.await_words(item_id, OverAgent.STOPPED)
+        else:
+            yield InterruptionJudged(Judgement.TRUE)
+    elif is_ignored(call) and sound.turn_heard:
+        if policy.transcribed:
+            sound.await_words(item_id, OverAgent.IGNORED)
+        else:
+            yield InterruptionJudged(Judgement.BACKCHANNEL)
+
+
+def is_ignored(call: CallState) -> bool:
+    """Whether the turn that ends now is too short to be one, as the agent has the floor."""
+    return call.policy.barge_in is not None and call.agent_has_floor and not call.sound.turn_long
+
+
+def judge_words(call: CallState, event: InputTranscriptCompleted, now_ns: int) -> Effects:
+    """Judge a turn over the agent by its words; one that was ignored by mistake is taken late."""
+    policy, done = call.policy.barge_in, call.sound.turns.pop(event.item_id, None)
+    if policy is None or done is None:
+        return
+    turn = is_turn(event.transcript, policy)
+    if done is OverAgent.STOPPED:
+        yield InterruptionJudged(Judgement.TRUE if turn else Judgement.FALSE)
+        return
+    yield InterruptionJudged(Judgement.MISSED if turn else Judgement.BACKCHANNEL)
+    if not turn:
+        return
+    if _can_be_cut(call):
+        yield from give_floor(call, now_ns)
+    yield from request_response(call)
+
+
+def on_transcript_failed(call: CallState, event: InputTranscriptFailed, now_ns: int) -> Effects:
+    """Judge a turn over the agent that had no words."""
+    done = call.sound.turns.pop(event.item_id, None)
+    if done is not None:
+        stopped = done is OverAgent.STOPPED
+        yield InterruptionJudged(Judgement.FALSE if stopped else Judgement.BACKCHANNEL)
+
+
+def is_turn(text: str, policy: BargeInPolicy) -> bool:
+    """Whether words that were spoken over the agent are more than a backchannel."""
+    words = [word.casefold() for word in _WORD.findall(text)]
+    return any(word not in policy.backchannel_words for word in words)
+
+
+def _lower_db(policy: BargeInPolicy, lasted_ms: int) -> float:
+    if policy.yield_after_ms is not None and lasted_ms >= policy.yield_after_ms:
+        return math.inf
+    ducks = policy.duck_after_ms is not None and lasted_ms >= policy.duck_after_ms
+    return policy.duck_db if ducks else 0.0
+
+
+def _can_be_cut(call: CallState) -> bool:
+    return (
+        call.stage is Stage.TALKING
+        and not call.lost
+        and call.agent_has_floor
+        and not call.speech.protected
+        and not _response_is_protected(call)
+        and ((call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS)
+    )
+
+
+def _response_is_protected(call: CallState) -> bool:
+    active = call.session.responses.active
+    return active is not None and active.protected
+
+
+def _restore(call: CallState) -> Effects:
+    if call.sound.lowered_db:
+        call.sound.lowered_db = 0.0
+        yield RestorePlayout()

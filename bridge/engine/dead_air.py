@@ -1,0 +1,126 @@
+"""The caller waits for the agent: an apology, a person offered, and the silence measured.
+
+    waits ``apology_after_ms``  -> the apology      waits ``offer_after_ms`` -> a person is offered
+    presses 0 after the offer   -> the call is handed over
+
+The filler (:mod:`bridge.engine.filler`) comes before these. A wait is the agent's debt, whatever
+the bridge says meanwhile; a silence is the part of it in which nothing is heard at all, as PJSIP
+plays it. A silent outage has its own rules (:mod:`bridge.engine.recovery`), but is measured here.
+"""
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.consult import Handoff
+from bridge.engine.effects import SilenceMeasured
+from bridge.engine.filler import stop_filler
+from bridge.engine.handoff import want_handoff
+from bridge.engine.inputs import Input, Timer
+from bridge.engine.interruption import cut
+from bridge.engine.policy import HandoffTarget
+from bridge.engine.requests import request_response
+from bridge.engine.speech import say
+from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.errors import Fault, Outcome
+
+OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
+OFFER_DIGIT = "0"
+
+
+def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Begin or end a wait, and a silence; looked at after every input."""
+    yield from _watch_wait(call, now_ns)
+    yield from _watch_hush(call, now_ns)
+
+
+def on_apology_due(call: CallState, now_ns: int) -> Effects:
+    """Apologise; the caller has waited too long."""
+    policy = call.policy.dead_air
+    if policy is not None and policy.apology is not None:
+        yield from say(call, policy.apology)
+
+
+def on_offer_due(call: CallState, now_ns: int) -> Effects:
+    """Offer a person."""
+    policy = call.policy.dead_air
+    if policy is not None and policy.offer is not None and _person(call) is not None:
+        call.dead_air.offered = True
+        yield from say(call, policy.offer)
+
+
+def takes_offer(call: CallState, digit: str) -> bool:
+    """Whether a key takes the offer of a person."""
+    return call.dead_air.offered and digit == OFFER_DIGIT and not call.lost and call.handoff is None
+
+
+def take_offer(call: CallState, now_ns: int) -> Effects:
+    """Hand the call over, as the caller asked."""
+    person = _person(call)
+    if person is None:
+        return
+    yield from stop_filler(call, cut_phrase=True)
+    if call.agent_has_floor:
+        yield from cut(call, now_ns)
+    yield from want_handoff(call, Handoff(now_ns, person, OFFER_TAKEN, _go_on))
+
+
+def silence_at_close(call: CallState, now_ns: int) -> Effects:
+    """Measure the silence in which a call ended."""
+    yield from _end_hush(call, now_ns)
+
+
+def _person(call: CallState) -> HandoffTarget | None:
+    return next(iter(call.policy.handoff.values()), call.policy.fallback.transfer_to)
+
+
+def _go_on(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    """Have the agent go on: nobody could be reached."""
+    yield from request_response(call)
+
+
+def _watch_wait(call: CallState, now_ns: int) -> Effects:
+    policy, wait = call.policy.dead_air, call.dead_air
+    waits = (
+        call.stage is Stage.TALKING
+        and call.agent_busy
+        and not call.playing
+        and not call.caller_has_floor
+        and not call.lost
+        and not call.held
+        and call.handoff is None
+    )
+    if waits and wait.since_ns is None and policy is not None:
+        wait.since_ns = now_ns
+        yield from call.start_timer(Timer.APOLOGY, policy.apology_after_ms)
+        yield from call.start_timer(Timer.OFFER, policy.offer_after_ms)
+    elif not waits and wait.since_ns is not None:
+        wait.since_ns = None
+        yield from call.stop_timer(Timer.APOLOGY)
+        yield from call.stop_timer(Timer.OFFER)
+
+
+def _watch_hush(call: CallState, now_ns: int) -> Effects:
+    wait = call.dead_air
+    owed = (
+        call.stage is Stage.TALKING
+        and (call.agent_busy or call.playing or call.lost)
+        and not call.caller_has_floor
+        and not call.held
+        and not call.with_person
+    )
+    if not owed or call.speech.sounding is not None:
+        yield from _end_hush(call, now_ns)
+        return
+    if wait.hush_ns is None:
+        clock = call.session.turn_clock
+        last_sound_ns = None if clock is None else clock.last_sound_ns
+        wait.hush_ns = now_ns if last_sound_ns is None else min(last_sound_ns, now_ns)
+        wait.cause = "model" if call.transcript.heard_any else "greeting"
+    if call.lost:
+        wait.cause = "upstream"
+    elif call.waits_for_tool:
+        wait.cause = "tool"
+
+
+def _end_hush(call: CallState, now_ns: int) -> Effects:
+    since_ns, call.dead_air.hush_ns = call.dead_air.hush_ns, None
+    if since_ns is not None and now_ns > since_ns:
+        yield SilenceMeasured((now_ns - since_ns) // NS_PER_MS, call.dead_air.cause)

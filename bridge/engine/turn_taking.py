@@ -1,0 +1,164 @@
+"""What a call remembers about who speaks: sounds, phrases of its own, silences.
+
+Plain state of :mod:`bridge.engine.barge_in`, :mod:`bridge.engine.speech`,
+:mod:`bridge.engine.dead_air` and :mod:`bridge.engine.caller_silence`. Times are monotonic ns.
+"""
+
+import enum
+from collections import deque
+from dataclasses import dataclass, field
+
+from bridge.clock import NS_PER_MS
+from bridge.realtime.ids import ItemId
+
+REMEMBERED_TURNS = 8
+"""Turns whose words are awaited; a transcript comes within seconds of its turn."""
+
+
+TOLD_LATE_NS = 1_500 * NS_PER_MS
+"""A service that heard speech says so well within this time of its end, a slow network included."""
+
+
+class OverAgent(enum.Enum):
+    """What was done about a turn that the caller took over the agent."""
+
+    STOPPED = enum.auto()
+    IGNORED = enum.auto()
+
+
+@dataclass(slots=True)
+class CallerSound:
+    """What is heard of the caller by level, here, before any service has an opinion.
+
+    Attributes:
+        since_ns: begin of the present sound; None in silence.
+        long: it has lasted the minimum that stops the agent.
+        over_agent: the agent had the floor when it began.
+        stopped_agent: it did stop the agent.
+        ended_ns, ended_long: of the sound before.
+        turn_heard: a sound was heard since the service's turn began.
+        turn_long: a long one was.
+        unexplained: the agent was stopped, and no turn of the caller's has come of it yet.
+        lowered_db: by how much the agent's audio is lowered; infinite where it is silenced.
+        turns: the latest turns over the agent whose words are awaited.
+    """
+
+    since_ns: int | None = None
+    long: bool = False
+    over_agent: bool = False
+    stopped_agent: bool = False
+    ended_ns: int | None = None
+    ended_long: bool = False
+    turn_heard: bool = False
+    turn_long: bool = False
+    unexplained: bool = False
+    lowered_db: float = 0.0
+    turns: dict[ItemId, OverAgent] = field(default_factory=dict)
+
+    @property
+    def heard(self) -> bool:
+        """Whether the caller makes a sound now."""
+        return self.since_ns is not None
+
+    def begin(self, at_ns: int, *, over_agent: bool) -> None:
+        """Note that a sound began."""
+        self.since_ns, self.over_agent = at_ns, over_agent
+        self.long = self.stopped_agent = False
+        self.turn_heard = True
+
+    def end(self, now_ns: int) -> None:
+        """Note that it is over."""
+        self.ended_ns, self.ended_long = now_ns, self.long
+        self.since_ns = None
+        self.long = self.over_agent = self.stopped_agent = False
+
+    def begin_turn(self, now_ns: int) -> None:
+        """Note that the service hears the caller speak: now, or a little while ago."""
+        told_late = self.ended_ns is not None and now_ns - self.ended_ns <= TOLD_LATE_NS
+        self.turn_heard = self.heard or told_late
+        self.turn_long = self.long or (told_late and self.ended_long)
+
+    def await_words(self, item_id: ItemId, done: OverAgent) -> None:
+        """Remember a turn until its words are known."""
+        self.turns[item_id] = done
+        if len(self.turns) > REMEMBERED_TURNS:
+            del self.turns[next(iter(self.turns))]
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Something for the bridge itself to say; ``protected`` from the caller's speech."""
+
+    text: str
+    protected: bool
+
+
+@dataclass(slots=True)
+class OwnSpeech:
+    """What the bridge itself says.
+
+    Attributes:
+        count: phrases so far.
+        waiting: phrases that wait for the end of a response whose audio is still coming in.
+        pending: phrases in the playout that were not heard to their end.
+        protected: items that the caller does not cut, the agent's among them.
+        protects_next: the next response is protected (the greeting).
+        sounding: the item that is being heard.
+    """
+
+    count: int = 0
+    waiting: deque[Phrase] = field(default_factory=deque)
+    pending: set[ItemId] = field(default_factory=set)
+    protected: set[ItemId] = field(default_factory=set)
+    protects_next: bool = False
+    sounding: ItemId | None = None
+
+    @property
+    def going_on(self) -> bool:
+        """Whether a phrase is being heard, or waits to be."""
+        return bool(self.pending or self.waiting)
+
+    def hears(self, item_id: ItemId) -> None:
+        """Note what the caller hears now; the item before it is over."""
+        if self.sounding is not None and self.sounding != item_id:
+            self.pending.discard(self.sounding)
+            self.protected.discard(self.sounding)
+        self.sounding = item_id
+
+    def over(self) -> None:
+        """Note that nothing is left in the playout."""
+        self.pending.clear()
+        self.protected.clear()
+        self.sounding = None
+
+
+@dataclass(slots=True)
+class DeadAir:
+    """The wait for the agent.
+
+    Attributes:
+        since_ns: begin of the present wait; None while nobody waits.
+        hush_ns: since when the waiting caller hears nothing at all.
+        cause: what that silence waits for.
+        offered: a person was offered.
+    """
+
+    since_ns: int | None = None
+    hush_ns: int | None = None
+    cause: str = ""
+    offered: bool = False
+
+
+@dataclass(slots=True)
+class CallerSilence:
+    """The caller's own silence.
+
+    Attributes:
+        since_ns: begin of it; None while they speak or were just heard.
+        prompts: how often they were asked.
+        leaving: the goodbye to a silent caller is said.
+    """
+
+    since_ns: int | None = None
+    prompts: int = 0
+    leaving: bool = False

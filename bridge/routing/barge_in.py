@@ -1,0 +1,148 @@
+"""What a dialplan says about who has the floor: interruptions, dead air, silent callers."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from bridge.audio.levels import DEFAULT_THRESHOLD_DBFS
+from bridge.audio.sounds import SoundSettings
+from bridge.routing.parts import Part, Phrase, Text
+
+BACKCHANNELS = frozenset(
+    {"mm", "mmm", "mhm", "hm", "hmm", "huh", "uh", "um", "ah", "aha", "oh"}
+    | {"yeah", "yep", "yes", "yup", "ok", "okay", "right", "sure", "alright", "good"}
+    | {"i", "see", "got", "it", "ja", "genau", "si", "oui"}
+)
+"""Single words; "uh-huh" is two."""
+
+_MIN_SPEECH_MS = MappingProxyType({"ignore": 460, "stop": 200})
+_YIELD_MS = MappingProxyType({"ignore": 360, "stop": 160})
+"""A backchannel lasts 300 to 400 ms. The agent is silent some 30 ms after the length at which it
+yields (`tests/bench/bench_barge_in.py`); `needs.md` (e) allows 500 ms from the first sound."""
+
+
+class BargeIn(Part):
+    """When the caller's speech stops the agent.
+
+    Attributes:
+        decided_by: ``bridge``: by what follows, on the sound that is measured here; ``service``:
+            by the service's own turn detection, at once.
+        backchannels: whether a short "mm-hm" stops the agent.
+        min_speech_ms: sound of the caller's that stops the agent; None for a figure that goes with
+            ``backchannels``.
+        yield_after_ms: sound of the caller's that silences the agent's audio, which comes back if
+            the sound stays shorter than ``min_speech_ms``; None for a figure that goes with
+            ``backchannels``.
+        duck_after_ms: sound of the caller's that lowers the agent's audio; None for never.
+        duck_db: by how much.
+        threshold_dbfs: quieter than that is silence.
+        echo_guard_db: the agent's echo comes back quieter than the agent by at least this much;
+            what is quieter is no sound of the caller's. Phones have to do better (46 dB, 3GPP TS
+            26.131 section 7.4), networks may do worse.
+        protect_greeting: the greeting is heard to its end.
+        backchannel_words: what counts as one where the caller's words are transcribed; None for a
+            built-in list.
+    """
+
+    decided_by: Literal["bridge", "service"] = "bridge"
+    backchannels: Literal["ignore", "stop"] = "ignore"
+    min_speech_ms: int | None = Field(None, ge=60, le=5_000)
+    yield_after_ms: int | None = Field(None, ge=60, le=5_000)
+    duck_after_ms: int | None = Field(120, ge=60, le=5_000)
+    duck_db: float = Field(12.0, ge=0, le=60)
+    threshold_dbfs: float = Field(DEFAULT_THRESHOLD_DBFS, ge=-80, le=0)
+    echo_guard_db: float = Field(30.0, ge=0, le=80)
+    protect_greeting: bool = False
+    backchannel_words: tuple[Text, ...] | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the bridge decides."""
+        return self.decided_by == "bridge"
+
+    @property
+    def guard_ms(self) -> int:
+        """The sound that stops the agent."""
+        return self.min_speech_ms or _MIN_SPEECH_MS[self.backchannels]
+
+    @property
+    def yields_ms(self) -> int:
+        """The sound that silences the agent."""
+        return min(self.yield_after_ms or _YIELD_MS[self.backchannels], self.guard_ms)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """Words that are no turn over the agent, case folded; empty where every word is one."""
+        if self.backchannels == "stop":
+            return frozenset()
+        listed = self.backchannel_words
+        return BACKCHANNELS if listed is None else frozenset(map(str.casefold, listed))
+
+    @property
+    def sounds(self) -> SoundSettings:
+        """What counts as a sound of the caller's."""
+        lengths = {self.guard_ms, self.yields_ms}
+        if self.duck_after_ms is not None:
+            lengths.add(self.duck_after_ms)
+        return SoundSettings(self.threshold_dbfs, self.echo_guard_db, tuple(sorted(lengths)))
+
+
+class OwnWords(NamedTuple):
+    """What the bridge says where the dialplan gives no words of its own."""
+
+    apology: str
+    offer: str
+    reprompt: str
+    goodbye: str
+    warning: str
+
+
+_ENGLISH = OwnWords(
+    apology="I am sorry that this takes so long. I am still here.",
+    offer="This takes longer than it should. Press zero to be put through to a person.",
+    reprompt="Are you still there?",
+    goodbye="I cannot hear you, so I am ending this call. Please call again. Goodbye.",
+    warning="Just so you know, this call has to end in a moment.",
+)
+_BUILT_IN: Mapping[str, OwnWords] = MappingProxyType({"en": _ENGLISH})
+
+
+def own_words(language: str | None) -> OwnWords | None:
+    """Return the bridge's own words in a language (BCP 47); English where none is given."""
+    return _BUILT_IN.get((language or "en").split("-")[0])
+
+
+class DeadAir(Part):
+    """What a caller hears who waits for the agent, beside the filler.
+
+    Attributes:
+        apology, offer: None for the bridge's own words.
+        enabled: whether there is any of it.
+    """
+
+    enabled: bool = True
+    apology: Phrase | None = None
+    apology_after_s: float = Field(5.0, ge=1, le=60)
+    offer: Phrase | None = None
+    offer_after_s: float = Field(10.0, ge=1, le=120)
+
+
+class CallerSilence(Part):
+    """What becomes of a caller who says nothing.
+
+    Attributes:
+        reprompt, goodbye: None for the bridge's own words; where it has none in the language, the
+            model asks, and the call ends without a goodbye.
+        enabled: whether there is any of it.
+        cap_s: longest time without a word of the caller's, whatever the service hears.
+    """
+
+    enabled: bool = True
+    reprompt: Phrase | None = None
+    reprompt_after_s: float = Field(8.0, ge=1, le=120)
+    reprompts: int = Field(2, ge=0, le=10)
+    goodbye: Phrase | None = None
+    close_after_s: float = Field(25.0, ge=2, le=600)
+    cap_s: float = Field(120.0, ge=5, le=3600)

@@ -1,0 +1,102 @@
+"""Sounds of callers by level: begin, lengths, end, and the guard against the agent's echo."""
+
+import numpy as np
+import pytest
+
+from bridge.audio.sounds import CallerSounds, Change, SoundChange, SoundSettings
+
+SETTINGS = SoundSettings(threshold_dbfs=-45.0, echo_guard_db=20.0, milestones_ms=(120, 420))
+QUIET, LOUD = -60.0, -25.0
+
+
+def listen(
+    caller: list[float], agent: list[float] | None = None, settings: SoundSettings = SETTINGS
+) -> list[tuple[int, SoundChange]]:
+    """Feed one row frame by frame; return (number of the frame, change)."""
+    sounds = CallerSounds(4)
+    sounds.begin(2, settings)
+    rows = np.array([2])
+    heard = agent or [-120.0] * len(caller)
+    return [
+        (number, change)
+        for number, levels in enumerate(zip(caller, heard, strict=True))
+        for change in sounds.feed(rows, *(np.array([level], np.float32) for level in levels))
+    ]
+
+
+def kinds(found: list[tuple[int, SoundChange]]) -> list[tuple[int, Change]]:
+    return [(number, change.change) for number, change in found]
+
+
+def test_sound_is_told_once_confirmed_with_where_it_began() -> None:
+    found = listen([QUIET] * 5 + [LOUD] * 4)
+    assert found == [(7, SoundChange(0, Change.STARTED, ago_ms=60, lasted_ms=60))]
+
+
+def test_click_never_happened() -> None:
+    assert listen([LOUD, LOUD] + [QUIET] * 20) == []
+
+
+def test_lengths_are_told_when_they_are_reached() -> None:
+    found = listen([LOUD] * 30)
+    assert kinds(found) == [(2, Change.STARTED), (5, Change.LASTED), (20, Change.LASTED)]
+    assert [change.lasted_ms for _, change in found] == [60, 120, 420]
+
+
+def test_sound_of_400_ms_never_reaches_420_ms() -> None:
+    found = listen([LOUD] * 20 + [QUIET] * 20)
+    assert [change.lasted_ms for _, change in found] == [60, 120, 400]
+    assert found[-1] == (34, SoundChange(0, Change.STOPPED, ago_ms=300, lasted_ms=400))
+
+
+def test_pause_within_a_sound_counts_by_its_last_loud_frame() -> None:
+    found = listen([LOUD] * 8 + [QUIET] * 6 + [LOUD] * 10)
+    assert kinds(found) == [(2, Change.STARTED), (5, Change.LASTED), (20, Change.LASTED)]
+
+
+def test_sound_goes_on_a_little_below_the_threshold() -> None:
+    found = listen([LOUD] * 4 + [-50.0] * 20)
+    assert Change.STOPPED not in [change.change for _, change in found]
+    assert listen([-50.0] * 20) == []
+
+
+def test_echo_of_the_agent_is_no_sound() -> None:
+    agent = [-15.0] * 10 + [-120.0] * 15
+    echo = [QUIET] * 5 + [-36.0] * 15 + [QUIET] * 5  # 21 dB below, 100 ms later
+    assert listen(echo, agent) == []
+    assert listen(echo) != []
+
+
+def test_caller_louder_than_the_echo_is_heard() -> None:
+    assert listen([-25.0] * 10, [-15.0] * 10) != []
+
+
+def test_echo_is_forgotten_once_it_cannot_come_any_more() -> None:
+    agent = [-15.0] * 2 + [-120.0] * 40
+    late = [QUIET] * 22 + [-40.0] * 20
+    assert kinds(listen(late, agent))[0] == (24, Change.STARTED)
+
+
+def test_rows_are_independent() -> None:
+    sounds = CallerSounds(3)
+    for row in (0, 2):
+        sounds.begin(row, SETTINGS)
+    rows, agent = np.array([2, 0]), np.full(2, -120.0, np.float32)
+    found = [
+        change
+        for _ in range(3)
+        for change in sounds.feed(rows, np.array([QUIET, LOUD], np.float32), agent)
+    ]
+    assert found == [SoundChange(1, Change.STARTED, 60, 60)]
+
+
+@pytest.mark.parametrize("loud", [2, 40])
+def test_row_that_begins_anew_is_silent(loud: int) -> None:
+    sounds, rows = CallerSounds(1), np.array([0])
+    sounds.begin(0, SETTINGS)
+    quiet, level = np.full(1, -120.0, np.float32), np.full(1, LOUD, np.float32)
+    for _ in range(loud):
+        sounds.feed(rows, level, quiet)
+    sounds.begin(0, SETTINGS)
+    found = [change for _ in range(3) for change in sounds.feed(rows, level, quiet)]
+    assert found == [SoundChange(0, Change.STARTED, 60, 60)]

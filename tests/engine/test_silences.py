@@ -1,0 +1,258 @@
+"""Silences: the caller who waits, the caller who says nothing, and the end that is told before."""
+
+from bridge.engine.core import CallPolicy
+from bridge.engine.effects import (
+    CallClosed,
+    Effect,
+    FlushPlayout,
+    HandoffStarted,
+    HangUp,
+    PlayPhrase,
+    Send,
+    SilenceMeasured,
+    SilencePrompted,
+    StartTimer,
+    StopTimer,
+    TransferCall,
+)
+from bridge.engine.inputs import (
+    CallEnded,
+    DigitReceived,
+    HoldChanged,
+    PlayoutDrained,
+    PlayoutStarted,
+    Timer,
+    TimerFired,
+)
+from bridge.engine.policy import (
+    BargeInPolicy,
+    CallerSilencePolicy,
+    DeadAirPolicy,
+    HandoffTarget,
+)
+from bridge.engine.turns import State
+from bridge.realtime.commands import CreateItem, CreateResponse
+from bridge.realtime.events import InputTranscriptCompleted, ResponseCreated
+from bridge.realtime.ids import ItemId
+from bridge.realtime.items import Message, Part, PartKind, Role
+from tests.engine.calls import (
+    A1,
+    R1,
+    U1,
+    Call,
+    answered,
+    audio,
+    done,
+    flushed,
+    of,
+    speaking,
+    started,
+    stopped,
+    thinking,
+)
+
+QUEUE = "sip:queue@pbx.example"
+WAITS = CallPolicy(
+    greet=False,
+    dead_air=DeadAirPolicy("Sorry.", offer="Press zero."),
+    handoff={"queue": HandoffTarget("queue", QUEUE)},
+)
+SILENT = CallPolicy(
+    greet=False, caller_silence=CallerSilencePolicy("Still there?", goodbye="Goodbye.")
+)
+SAY_1, SAY_2, SAY_3 = (ItemId(f"bridge_say_{number}") for number in (1, 2, 3))
+
+
+def said(effects: list[Effect]) -> list[str]:
+    return [effect.text for effect in of(PlayPhrase, effects)]
+
+
+def fire(call: Call, timer: Timer, after_ms: float) -> list[Effect]:
+    return call.feed(TimerFired(timer), after_ms=after_ms)
+
+
+def heard(call: Call, item_id: ItemId, lasts_ms: float = 1_000) -> list[Effect]:
+    effects = call.feed(PlayoutStarted(item_id, 0))
+    return effects + call.feed(PlayoutDrained(), after_ms=lasts_ms)
+
+
+# The caller waits
+
+
+def test_wait_starts_the_timers_of_apology_and_offer() -> None:
+    call = answered(WAITS)
+    effects = call.feed(started(), stopped())
+    assert StartTimer(Timer.APOLOGY, 5_000) in effects
+    assert StartTimer(Timer.OFFER, 10_000) in effects
+
+
+def test_agent_who_is_heard_ends_the_wait() -> None:
+    effects = thinking(WAITS).feed(audio(A1, R1))
+    assert {StopTimer(Timer.APOLOGY), StopTimer(Timer.OFFER)} <= set(of(StopTimer, effects))
+
+
+def test_apology_is_said_told_to_the_model_and_does_not_end_the_wait() -> None:
+    call = thinking(WAITS)
+    effects = fire(call, Timer.APOLOGY, 5_000)
+    assert said(effects) == ["Sorry."]
+    note = 'The caller was just told, by the phone system: "Sorry."'
+    item = Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, note),))
+    assert Send(CreateItem(item)) in effects
+    assert StopTimer(Timer.OFFER) not in effects + heard(call, SAY_1)
+
+
+def test_person_is_offered_and_zero_takes_the_offer() -> None:
+    call = thinking(WAITS)
+    assert said(fire(call, Timer.OFFER, 10_000)) == ["Press zero."]
+    heard(call, SAY_1)
+    effects = call.feed(DigitReceived("0"), flushed())
+    assert [effect.to for effect in of(TransferCall, effects)] == [QUEUE]
+    assert call.core.state is State.HANDOFF
+
+
+def test_offer_is_cut_by_the_key_that_takes_it() -> None:
+    call = thinking(WAITS)
+    fire(call, Timer.OFFER, 10_000)
+    call.feed(PlayoutStarted(SAY_1, 0))
+    effects = call.feed(DigitReceived("0"))
+    assert (of(FlushPlayout, effects), of(HandoffStarted, effects)) == ([FlushPlayout()], [])
+    assert [effect.to for effect in of(TransferCall, call.feed(flushed()))] == [QUEUE]
+    assert call.core.state is State.HANDOFF
+
+
+def test_zero_that_nobody_offered_goes_to_the_model() -> None:
+    assert of(TransferCall, thinking(WAITS).feed(DigitReceived("0"))) == []
+
+
+def test_nobody_is_offered_where_there_is_nobody() -> None:
+    call = thinking(CallPolicy(greet=False, dead_air=DeadAirPolicy("Sorry.", offer="Press zero.")))
+    assert said(fire(call, Timer.OFFER, 10_000)) == []
+
+
+def test_phrase_waits_for_the_end_of_audio_that_still_comes() -> None:
+    policy = CallPolicy(greet=False, max_duration_ms=60_000, max_duration_warning="Nearly over.")
+    call = speaking(policy)
+    assert said(fire(call, Timer.MAX_WARNING, 1_000)) == []
+    assert said(call.feed(done(R1))) == ["Nearly over."]
+
+
+# Measured
+
+
+def test_silence_is_measured_from_the_callers_last_sound_to_the_agents_first() -> None:
+    call = thinking()
+    effects = call.feed(audio(A1, R1), PlayoutStarted(A1, 0), after_ms=900)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(900, "greeting")]
+
+
+def test_filler_ends_a_silence() -> None:
+    call = thinking()
+    effects = call.feed(PlayoutStarted(ItemId("bridge_filler"), 0), after_ms=1_400)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(1_400, "greeting")]
+    effects = call.feed(PlayoutDrained(), after_ms=1_200)
+    assert of(SilenceMeasured, effects) == []
+
+
+def test_silence_in_which_the_caller_hangs_up_is_measured() -> None:
+    effects = thinking().feed(CallEnded(by_caller=True, sip_code=200), after_ms=4_000)
+    assert effects[0] == SilenceMeasured(4_000, "greeting")
+    assert isinstance(effects[-1], CallClosed)
+
+
+def test_callers_own_silence_is_not_the_agents() -> None:
+    call = speaking()
+    call.feed(done(R1), PlayoutDrained())
+    assert of(SilenceMeasured, call.feed(started(), after_ms=9_000)) == []
+
+
+# The caller says nothing
+
+
+def test_silent_caller_is_asked_twice_and_then_left() -> None:
+    call = answered(SILENT)
+    for item_id in (SAY_1, SAY_2):
+        effects = fire(call, Timer.CALLER_SILENT, 8_000)
+        assert said(effects) == ["Still there?"]
+        effects = heard(call, item_id)
+    assert StartTimer(Timer.CALLER_SILENT, 25_000 - 18_000) in effects
+    effects = fire(call, Timer.CALLER_SILENT, 7_000)
+    assert (said(effects), of(SilencePrompted, effects)) == (
+        ["Goodbye."],
+        [SilencePrompted("close")],
+    )
+    effects = heard(call, SAY_3)
+    assert HangUp() in effects
+    closed = effects[-1]
+    assert isinstance(closed, CallClosed)
+    assert closed.reason == "caller_silent"
+
+
+def test_caller_who_speaks_begins_a_silence_anew() -> None:
+    call = answered(SILENT)
+    fire(call, Timer.CALLER_SILENT, 8_000)
+    heard(call, SAY_1)
+    call.feed(started(), stopped(), ResponseCreated(R1))
+    call.feed(InputTranscriptCompleted(U1, 0, "Yes."), audio(A1, R1), done(R1))
+    effects = heard(call, A1)
+    assert StartTimer(Timer.CALLER_SILENT, 8_000) in effects
+    assert said(fire(call, Timer.CALLER_SILENT, 8_000)) == ["Still there?"]
+
+
+def test_caller_who_speaks_over_the_goodbye_is_kept() -> None:
+    policy = CallPolicy(
+        greet=False,
+        caller_silence=CallerSilencePolicy("Hello?", reprompts=0, goodbye="Goodbye."),
+    )
+    call = answered(policy)
+    assert said(fire(call, Timer.CALLER_SILENT, 25_000)) == ["Goodbye."]
+    call.feed(PlayoutStarted(SAY_1, 0))
+    effects = call.feed(started())
+    assert FlushPlayout() in effects
+    assert StopTimer(Timer.CLOSING) in effects
+    call.feed(flushed(), stopped())
+    assert not call.core.closed
+
+
+def test_model_asks_where_there_are_no_words() -> None:
+    call = answered(CallPolicy(greet=False, caller_silence=CallerSilencePolicy()))
+    (ask,) = of(Send, fire(call, Timer.CALLER_SILENT, 8_000))
+    assert isinstance(ask.command, CreateResponse)
+    assert "still there" in (ask.command.config.instructions or "")
+
+
+def test_call_on_hold_is_not_a_silent_caller() -> None:
+    call = answered(SILENT)
+    assert StopTimer(Timer.CALLER_SILENT) in call.feed(HoldChanged(held=True))
+    assert said(fire(call, Timer.CALLER_CAP, 120_000)) == []
+    assert StartTimer(Timer.CALLER_SILENT, 8_000) in call.feed(HoldChanged(held=False))
+
+
+def test_caller_without_a_word_is_left_though_turn_detection_hears_speech() -> None:
+    policy = CallPolicy(
+        greet=False,
+        caller_silence=CallerSilencePolicy("Hello?", goodbye="Goodbye."),
+        barge_in=BargeInPolicy(transcribed=True),
+    )
+    call = answered(policy)
+    effects = call.feed(started())  # and no end of it
+    assert StopTimer(Timer.CALLER_SILENT) in effects
+    effects = fire(call, Timer.CALLER_CAP, 120_000)
+    assert (said(effects), of(SilencePrompted, effects)) == (["Goodbye."], [SilencePrompted("cap")])
+
+
+def test_words_push_the_cap_out() -> None:
+    effects = answered(SILENT).feed(InputTranscriptCompleted(U1, 0, "Hello."))
+    assert StartTimer(Timer.CALLER_CAP, 120_000) in effects
+
+
+# The longest call
+
+
+def test_end_of_the_longest_call_is_told_before() -> None:
+    policy = CallPolicy(greet=False, max_duration_ms=60_000, max_duration_warning="Nearly over.")
+    call = Call(policy)
+    call = answered(policy)
+    assert said(fire(call, Timer.MAX_WARNING, 30_000)) == ["Nearly over."]
+    heard(call, SAY_1)
+    assert call.core.state is State.LISTENING
+    assert fire(call, Timer.MAX_DURATION, 30_000)[0] == HangUp()
