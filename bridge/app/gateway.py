@@ -10,18 +10,21 @@ import dataclasses
 import re
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from bridge.app.arms import make_arms, make_route, today_of, warn_of_dropped_fields
+from bridge.app.arms import make_arms, today_of, warn_of_dropped_fields
 from bridge.app.capacity import measure_max_calls
 from bridge.app.counting import Counts
 from bridge.app.garbage import collect_garbage_in_loop
 from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
 from bridge.app.preflight import check_arms_answer
+from bridge.app.rollout_node import RolloutNode
+from bridge.app.routes import Routes
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
@@ -65,6 +68,7 @@ class Gateway:
         keys: of the arms, by name (:func:`bridge.app.arms.resolve_keys`).
         tool_secrets: environment variables of the tools (:func:`resolve_tool_secrets` there).
         redis_url: where call state goes.
+        rollout_secret: of the rollouts (:func:`bridge.app.rollouts.read_secret`), if there are any.
 
     Raises:
         ConfigError: an arm's model, voice or key can't be used.
@@ -80,6 +84,7 @@ class Gateway:
         clock: Clock,
         *,
         version: str,
+        rollout_secret: bytes = b"",
     ) -> None:
         self.metrics = Metrics(version)
         self.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
@@ -90,17 +95,8 @@ class Gateway:
         self._dialplans = dialplans
         self._models = table = load_models()
         self._arms = make_arms(settings.arms, keys, table, clock, self.metrics.upstream.rotated)
-        self._routes = {
-            dialplan.name: make_route(
-                dialplan,
-                self._arms[dialplan.arm],
-                settings.arms[dialplan.arm],
-                table,
-                today_of(clock),
-                tool_secrets,
-            )
-            for dialplan in dialplans
-        }
+        self._routes = Routes(settings, dialplans, self._arms, table, today_of(clock), tool_secrets)
+        self._rollout_secret = rollout_secret
         self._webhooks = WebhookClient(clock, tool_secrets)
         self._redis_url = redis_url
         self._clock = clock
@@ -114,6 +110,7 @@ class Gateway:
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
         self._store: CallStore | None = None
         self._services: Services | None = None
+        self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
 
@@ -144,12 +141,17 @@ class Gateway:
         store = CallStore(settings.redis, self._redis_url, node, clock=self._clock)
         await store.open()
         self._store = store
-        warn_of_dropped_fields(list(self._routes.values()))
+        if settings.rollouts:
+            self._rollouts = RolloutNode(
+                settings, self._redis_url, self._rollout_secret, node, self._clock, self.metrics
+            )
+            await self._rollouts.open()
+        warn_of_dropped_fields(self._routes.all)
         for arm in self._arms.values():
             for choice in arm.choices:
                 await choice.credentials.open()
         if preflight:
-            await check_arms_answer(self._arms, settings.arms, settings.session, self._clock)
+            await check_arms_answer(self._arms, settings, self._clock)
         await self.phrases.render(self._dialplans)
         pump = Pump(
             self._endpoint.ports,
@@ -221,6 +223,9 @@ class Gateway:
                 await choice.credentials.aclose()
         await self._webhooks.aclose()
         await self._http.aclose()
+        rollouts, self._rollouts = self._rollouts, None
+        if rollouts is not None:
+            await rollouts.aclose()
         if self._store is not None:
             await self._store.aclose()
             self._store = None
@@ -267,7 +272,10 @@ class Gateway:
             log.warning("call_refused", reason="no_route")
             leg.reject(404, "No Dialplan")
             return
-        runner = CallRunner(leg, self._routes[dialplan.name], self._services)
+        rollouts = None if self._rollouts is None else self._rollouts.flags
+        active = Counter(runner.arm for runner in self.calls)
+        route = self._routes.choose(dialplan, leg, rollouts, active)
+        runner = CallRunner(leg, route, self._services)
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"call-{leg.call_id}")
         self.calls[runner] = task
         task.add_done_callback(lambda done: self._call_over(runner, done))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import structlog
 
 from bridge.clock import Clock
-from bridge.config.settings import ArmSettings, SessionSettings
+from bridge.config.settings import ArmSettings, SessionSettings, Settings
 from bridge.errors import BridgeError, ConfigError, InfrastructureError, UpstreamError
 from bridge.live.services import Arm, Choice
 from bridge.realtime.session_config import SessionConfig
@@ -17,22 +17,23 @@ log = structlog.get_logger(__name__)
 _KEY_REFUSED = frozenset({"invalid_api_key", "http_401", "http_403", "token_refused"})
 
 
-async def check_arms_answer(
-    arms: Mapping[str, Arm],
-    configured: Mapping[str, ArmSettings],
-    settings: SessionSettings,
-    clock: Clock,
-) -> None:
+async def check_arms_answer(arms: Mapping[str, Arm], settings: Settings, clock: Clock) -> None:
     """Open a session on every arm, with the first of its models that answers.
+
+    An arm of a rollout that does not answer is only warned of: its flag can keep calls from it.
 
     Raises:
         ConfigError: an arm's key is refused.
         InfrastructureError: an arm can't be reached, or refuses for another reason.
     """
+    flagged = {arm for rollout in settings.rollouts.values() for arm in rollout.arms}
     for name, arm in arms.items():
-        error = await _first_answer(arm, settings, clock)
-        if error is not None:
-            raise _explain(name, configured[name], error) from error
+        error = await _first_answer(arm, settings.session, clock)
+        if error is None:
+            continue
+        if name not in flagged:
+            raise _explain(name, settings.arms[name], error) from error
+        log.warning("preflight.arm_silent", arm=name, error=str(error))
 
 
 async def _first_answer(arm: Arm, settings: SessionSettings, clock: Clock) -> UpstreamError | None:

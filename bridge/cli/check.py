@@ -54,7 +54,7 @@ def check(paths: tuple[Path, ...], config: Path | None, show_map: bool, as_json:
 def _serve_problems(config: Path | None) -> Iterator[ConfigError]:
     try:
         settings = load_settings(config, os.environ)
-        check_arms(load_dialplans(settings.dialplans_dir), settings.arms)
+        check_arms(load_dialplans(settings.dialplans_dir), settings.arms, settings.rollouts)
     except ConfigError as error:
         yield error
 

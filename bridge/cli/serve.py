@@ -12,6 +12,7 @@ import click
 
 from bridge.app.arms import resolve_keys, resolve_tool_secrets
 from bridge.app.gateway import Addresses, Gateway
+from bridge.app.rollouts import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import StopSignals, run
 from bridge.clock import SystemClock
@@ -49,9 +50,10 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
     settings = load_settings(config, os.environ)
     configure(settings.telemetry)
     dialplans = load_dialplans(settings.dialplans_dir)
-    check_arms(dialplans, settings.arms)
+    check_arms(dialplans, settings.arms, settings.rollouts)
     keys = resolve_keys(settings.arms, os.environ)
     tool_secrets = resolve_tool_secrets(dialplans, os.environ)
+    secret = read_secret(settings.rollout_key_env, os.environ) if settings.rollouts else b""
     with contextlib.ExitStack() as stack:
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
         gateway = Gateway(
@@ -62,6 +64,7 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
             redis_url,
             SystemClock(),
             version=version("telephony-bridge"),
+            rollout_secret=secret,
         )
         run(_serve(gateway, preflight=not no_preflight, as_json=as_json))
 

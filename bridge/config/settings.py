@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-"""A lower-case name fit for a metric label and a Redis key."""
+from bridge.config.names import Name
+from bridge.config.rollouts import RolloutSettings
 
 
 class _Settings(BaseModel):
@@ -177,6 +177,10 @@ class Settings(_Settings):
     """Everything that `bridge serve` can be told.
 
     Attributes:
+        rollouts: flags, which a dialplan names in the place of an arm.
+        rollout_key_env: environment variable with the secret that callers are drawn with and test
+            headers are signed with; the same on every node.
+        state_dir: where a node keeps what it must know when Redis is away.
         drain_s: how long calls may go on after SIGTERM, before they are ended.
         shutdown_grace_s: how long calls that are ended may take to do so.
     """
@@ -184,6 +188,9 @@ class Settings(_Settings):
     node: Name | None = None
     dialplans_dir: Path = Path("dialplans")
     arms: dict[Name, ArmSettings] = Field(default_factory=dict)
+    rollouts: dict[Name, RolloutSettings] = Field(default_factory=dict)
+    rollout_key_env: str = Field("ROLLOUT_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    state_dir: Path = Path("state")
     drain_s: float = Field(300.0, ge=0, le=24 * 3600)
     shutdown_grace_s: float = Field(5.0, ge=0, le=3600)
     sip: SipSettings = SipSettings()
@@ -192,3 +199,11 @@ class Settings(_Settings):
     redis: RedisSettings = RedisSettings()
     http: HttpSettings = HttpSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+
+    @model_validator(mode="after")
+    def _know_the_arms(self) -> Self:
+        for name, rollout in self.rollouts.items():
+            unknown = sorted(set(rollout.arms) - self.arms.keys())
+            if unknown:
+                raise ValueError(f"has a rollout {name} with unknown arms: {', '.join(unknown)}")
+        return self

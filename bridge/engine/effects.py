@@ -46,6 +46,17 @@ class OpenSession:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchArm:
+    """Open the call's sessions on the other arm from now on.
+
+    Attributes:
+        code: why the first one is left, a metric label.
+    """
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenSpare:
     """Open a second session beside the present one; feed SpareReady or SpareFailed."""
 
@@ -507,6 +518,7 @@ class CallClosed:
 Effect = (
     RingCall
     | OpenSession
+    | SwitchArm
     | OpenSpare
     | TakeSpare
     | SendKeptAudio

@@ -78,9 +78,14 @@ def unavailable(error: BridgeError) -> Ending:
 
 
 def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> Effects:
-    """Refuse the INVITE, so that the carrier may try another route, or answer for the fallback."""
+    """Refuse the INVITE, so that the carrier may try another route, or answer for the fallback.
+
+    Where the AI is switched off a fallback that can be heard is taken in any case: the carrier
+    would try the next node, which has it switched off, too.
+    """
     fallback = call.policy.fallback
-    if not (fallback.answers and fallback.heard):
+    answers = fallback.answers or reason is GiveUpReason.AI_OFF
+    if not (answers and fallback.heard):
         yield from close(call, ending)
         return
     yield GaveUp(reason, call.policy.recovery.fallback)

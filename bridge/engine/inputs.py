@@ -30,11 +30,18 @@ class Timer(enum.StrEnum):
     CALLER_SILENT = "caller_silent"
     CALLER_CAP = "caller_cap"
     MAX_WARNING = "max_warning"
+    RESCUE = "rescue"
 
 
 @dataclass(frozen=True, slots=True)
 class CallOffered:
-    """An INVITE came and a dialplan matched."""
+    """An INVITE came and a dialplan matched.
+
+    Attributes:
+        without_ai: no arm may take it: the fallback does.
+    """
+
+    without_ai: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from bridge.engine.caller_silence import (
     on_caller_silent,
 )
 from bridge.engine.closing import (
+    AI_OFF,
     CALLER_HUNG_UP,
     CANCELLED,
     END_CALL,
@@ -47,6 +48,7 @@ from bridge.engine.inputs import (
 from bridge.engine.latency import TurnClock
 from bridge.engine.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.requests import request_response
+from bridge.engine.rescue import on_rescue_due, watch_arm
 from bridge.engine.responses import on_response_overdue, on_stalled
 from bridge.engine.rollover import watch_life
 from bridge.engine.state import CallState, Effects, Ending, Stage
@@ -66,8 +68,12 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
         return
     call.stage = Stage.RINGING
     yield RingCall()
+    if event.without_ai:
+        yield from refuse_or_answer(call, AI_OFF, GiveUpReason.AI_OFF)
+        return
     yield OpenSession()
     yield from call.start_timer(Timer.SESSION_READY, call.policy.session_ready_ms)
+    yield from watch_arm(call)
 
 
 def on_session_ready(call: CallState, event: SessionReady, now_ns: int) -> Effects:
@@ -79,6 +85,7 @@ def on_session_ready(call: CallState, event: SessionReady, now_ns: int) -> Effec
         yield from watch_life(call, event.expires_in_ms, now_ns)
         call.stage = Stage.ANSWERING
         yield from call.stop_timer(Timer.SESSION_READY)
+        yield from call.stop_timer(Timer.RESCUE)
         yield AnswerCall()
     elif call.lost and call.fallback is None:
         yield from restore(call, event, now_ns)
@@ -187,6 +194,7 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.OFFER: on_offer_due,
         Timer.CALLER_SILENT: on_caller_silent,
         Timer.CALLER_CAP: on_caller_cap,
+        Timer.RESCUE: on_rescue_due,
     }
 )
 """What each timer leads to."""

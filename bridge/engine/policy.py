@@ -158,6 +158,7 @@ class CallPolicy:
 
     Attributes:
         session_ready_ms: how long the caller may ring while the session opens; then 503.
+        rescue_after_ms: without a session for so long, another arm is tried; None: there is none.
         max_duration_ms: from the answer; None for no limit.
         max_duration_warning: said ``warn_before_ms`` before that; None warns of nothing.
         barge_in: None leaves interruptions and answers to the service's turn detection.
@@ -186,6 +187,7 @@ class CallPolicy:
     """
 
     session_ready_ms: int = 5_000
+    rescue_after_ms: int | None = None
     max_duration_ms: int | None = None
     max_duration_warning: str | None = None
     warn_before_ms: int = 30_000

@@ -22,6 +22,7 @@ from bridge.engine.fallback import lose_session, refuse_or_answer, take_fallback
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import SessionFailed, SessionReady, SpareReady, Timer
 from bridge.engine.requests import expect_response, request_response
+from bridge.engine.rescue import may_rescue, rescue
 from bridge.engine.rollover import (
     LOOK_AGAIN_MS,
     is_due,
@@ -66,6 +67,9 @@ def _try_again(call: CallState, event: SessionFailed, failure: Failure, now_ns: 
         token_expires_ns=event.token_expires_ns,
     )
     call.unready = unavailable(event.error)
+    if may_rescue(call):
+        yield from rescue(call, failure.code)
+        return
     match steps:
         case (recovery.PlayFiller(), recovery.Reconnect() as attempt, *_):
             yield OpenSession(attempt.after_ms, attempt.new_token, attempt.within_ms)
@@ -88,6 +92,10 @@ def recover(
         if not call.playing:
             yield from call.transcript.played()
             yield from close(call, END_CALL)
+        return
+    if may_rescue(call):
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
+        yield from rescue(call, failure.code)
         return
     if spare is not None and failure.cure is not Cure.GIVE_UP:
         yield TakeSpare()
@@ -183,7 +191,8 @@ def on_life_timer(call: CallState, now_ns: int) -> Effects:
 
 def answer_failed(call: CallState, failure: Failure, now_ns: int) -> Effects:
     """Ask again for a response that failed, within bounds; a session that is no good is renewed."""
-    if failure.cure in (Cure.RENEW, Cure.RECONNECT):
+    given_up = failure.cure is Cure.GIVE_UP and may_rescue(call)
+    if failure.cure in (Cure.RENEW, Cure.RECONNECT) or given_up:
         yield from recover(call, failure, now_ns)
         return
     call.answers = call.answers.failed(failure, now_ns)

@@ -7,6 +7,7 @@ from bridge.engine.inputs import Timer
 from bridge.engine.playout import settle
 from bridge.engine.recovery import answer_failed, leave_stalled, recover
 from bridge.engine.requests import cancel_response, pay_owed, send_request
+from bridge.engine.rescue import may_rescue
 from bridge.engine.state import CallState, Effects, Response
 from bridge.engine.toolcalls import on_response_over
 from bridge.engine.turns import Trigger
@@ -127,7 +128,7 @@ def on_response_overdue(call: CallState, now_ns: int) -> Effects:
     """Ask once more for an answer that never began; a session that owes it twice is no good."""
     responses = call.session.responses
     yield UpstreamErrorSeen(RESPONSE_TIMEOUT)
-    if responses.retried:
+    if responses.retried or may_rescue(call):
         yield from leave_stalled(call, now_ns)
         return
     config, responses.requested, responses.expected = responses.requested, None, False

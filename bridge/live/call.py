@@ -10,6 +10,7 @@ import contextvars
 import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -33,6 +34,7 @@ from bridge.engine.effects import (
     SendKeptAudio,
     StartTimer,
     StopTimer,
+    SwitchArm,
     TakeSpare,
 )
 from bridge.engine.inputs import (
@@ -47,6 +49,7 @@ from bridge.engine.inputs import (
     PlayoutFlushed,
     PlayoutStarted,
     SessionFailed,
+    SessionReady,
     ShutdownRequested,
     Timer,
     TimerFired,
@@ -91,6 +94,8 @@ class CallRunner:
         self._route = route
         self._services = services
         policy = policy_of(route.dialplan, services.phrases)
+        if route.rescuer is not None and route.dealt is not None:
+            policy = replace(policy, rescue_after_ms=round(route.dealt.plan.rescue_after_s * 1000))
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
         self._recorder: Recorder | None = None
@@ -140,6 +145,7 @@ class CallRunner:
             RejectCall: lambda effect: self._leg.reject(effect.sip_code, effect.reason),
             HangUp: lambda _: self._leg.hangup(),
             OpenSession: self._upstream.open,
+            SwitchArm: self._switch_arm,
             OpenSpare: self._upstream.open_spare,
             TakeSpare: lambda _: self._upstream.take_spare(),
             SendKeptAudio: self._send_kept,
@@ -159,6 +165,11 @@ class CallRunner:
         leg.before_row_closes(self._let_line_go)
 
     @property
+    def arm(self) -> str:
+        """The arm that the call uses now."""
+        return self._route.arm.name
+
+    @property
     def round_trip_ms(self) -> float | None:
         """The last ping of the call's session; None before the first pong."""
         return self._upstream.round_trip_ms
@@ -167,7 +178,7 @@ class CallRunner:
         """Run the call to its end and to the end of all that it holds."""
         bind_call(self._leg.call_id)
         self.record.begin()
-        self._feed(CallOffered())
+        self._feed(CallOffered(without_ai=not self._route.choices))
         try:
             await self._over.wait()
         except asyncio.CancelledError:
@@ -241,10 +252,13 @@ class CallRunner:
 
     def on_session(self, news: SessionNews) -> None:
         """Learn that a session or a spare stands, or is gone."""
+        if isinstance(news, SessionReady):
+            self.record.watch.session_ready()
         self._feed(news)
 
     def on_oddity(self, kind: str) -> None:
         """Put down that the session sends what is no event of its dialect."""
+        self.record.watch.odd()
         self.record.event(kind)
 
     def on_uplink(self, added_ns: int) -> None:
@@ -286,6 +300,14 @@ class CallRunner:
         except BridgeError as error:
             log.warning("effect_failed", effect=type(effect).__name__, error=error.what)
             self._pending.append(SessionFailed(error))
+
+    def _switch_arm(self, effect: SwitchArm) -> None:
+        rescuer = self._route.rescuer
+        if rescuer is None:
+            raise AssertionError("there is no other arm")
+        self.record.rescued(rescuer, effect.code)
+        self._route = rescuer
+        self._upstream.switch(rescuer)
 
     def _play(self, effect: PlayAudio) -> None:
         if self._line is not None:

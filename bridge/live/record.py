@@ -38,6 +38,7 @@ from bridge.engine.effects import (
     UpstreamErrorSeen,
     Way,
 )
+from bridge.live.arm_watch import ArmWatch
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
 from bridge.realtime.events import Usage
@@ -74,15 +75,27 @@ class CallRecord:
             arm=route.arm.name,
             dialect=route.arm.dialect.name,
             called=leg.called,
-            model=route.choices[0].endpoint.model,
+            model=route.model,
             caller=leg.from_uri,
+        )
+        if route.dealt is not None:
+            decision = route.dealt.decision
+            self.summary.rollout = decision.flag
+            self.summary.rollout_reason = decision.reason.value
+            self.summary.rollout_version = decision.version
+        self.watch = ArmWatch(
+            route.dealt,
+            leg.call_id,
+            greets=route.dialplan.agent.greeting is not None,
+            wall_ns=services.clock.wall_ns,
         )
         self._leg = leg
         self._arm = route.arm.name
-        self._model = route.choices[0].endpoint.model
+        self._model = route.model
         self._services = services
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
+        self._answered_ns: int | None = None
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
         self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
             StateChanged: self._on_state,
@@ -124,6 +137,7 @@ class CallRecord:
                 "arm": self._arm,
                 "dialect": summary.dialect,
                 "model": self._model,
+                **self._flag_fields(),
                 "phase": "idle",
                 "started_at": summary.started_at_ms,
                 "from": leg.from_uri,
@@ -134,13 +148,33 @@ class CallRecord:
 
     def answered(self) -> None:
         """Note that the caller's side has our answer."""
-        setup_ns = self._services.clock.now_ns() - self._begun_ns
+        self._answered_ns = self._services.clock.now_ns()
+        setup_ns = self._answered_ns - self._begun_ns
         calls = self._services.metrics.calls
-        calls.answered(route=self.summary.route, arm=self._arm, setup_ns=setup_ns)
+        calls.answered(route=self.summary.route, arm=self.summary.arm, setup_ns=setup_ns)
         self.summary.codec = self._leg.codec
         self.summary.answered_at_ms = self._services.now_wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
+
+    def rescued(self, route: Route, code: str) -> None:
+        """Note that another arm has taken the call over; the first one is answerable for why."""
+        summary = self.summary
+        self._services.metrics.rollouts.rescued(self._arm, route.arm.name, code)
+        self.watch.tell(talk_ms=self._talk_ms(), rescued_by=route.arm.name)
+        log.warning("call_rescued", arm=self._arm, by=route.arm.name, code=code)
+        self.event("rescued", {"arm": self._arm, "by": route.arm.name, "code": code})
+        self._arm, self._model = route.arm.name, route.model
+        summary.rescued_by, summary.dialect = route.arm.name, route.arm.dialect.name
+        summary.model = route.model
+        self._services.store.update(
+            self._leg.call_id,
+            {
+                "rescued_by": summary.rescued_by,
+                "dialect": summary.dialect,
+                "model": summary.model,
+            },
+        )
 
     def tell(self, effect: Effect) -> None:
         """Take an effect that is only told."""
@@ -179,6 +213,7 @@ class CallRecord:
     def closed(self, effect: CallClosed) -> None:
         """Note how the call ended."""
         summary = self.summary
+        self.watch.tell(talk_ms=self._talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
         summary.ended_at_ms = self._services.now_wall_ms()
@@ -188,7 +223,7 @@ class CallRecord:
         self._take_rtp()
         self._services.metrics.calls.ended(
             route=summary.route,
-            arm=self._arm,
+            arm=summary.arm,
             outcome=effect.outcome,
             reason=effect.reason,
             fault=effect.fault,
@@ -232,6 +267,21 @@ class CallRecord:
             media.one_way_audio(self._arm)
             self.event("one_way_audio")
 
+    def _flag_fields(self) -> dict[str, str | int]:
+        summary = self.summary
+        if not summary.rollout:
+            return {}
+        return {
+            "rollout": summary.rollout,
+            "rollout_reason": summary.rollout_reason,
+            "rollout_version": summary.rollout_version,
+        }
+
+    def _talk_ms(self) -> int | None:
+        if self._answered_ns is None:
+            return None
+        return (self._services.clock.now_ns() - self._answered_ns) // NS_PER_MS
+
     def _elapsed_ms(self) -> int:
         return (self._services.clock.now_ns() - self._begun_ns) // NS_PER_MS
 
@@ -269,6 +319,7 @@ class CallRecord:
         )
 
     def _on_measured(self, effect: TurnMeasured) -> None:
+        self.watch.measured(effect)
         turns = self._services.metrics.turns
         for stage, took_ns in effect.stages_ns.items():
             turns.stage(self._arm, Stage(stage), took_ns)
@@ -303,6 +354,7 @@ class CallRecord:
         self.event("interruption_judged", {"kind": kind.value})
 
     def _on_silence(self, effect: SilenceMeasured) -> None:
+        self.watch.silence(effect.silence_ms)
         longest_ms = self.summary.longest_silence_ms or 0
         self.summary.longest_silence_ms = max(longest_ms, effect.silence_ms)
         cause = DeadAirCause(effect.cause)
@@ -331,6 +383,7 @@ class CallRecord:
 
     def _on_session_lost(self, effect: SessionLost) -> None:
         failure = effect.failure
+        self.watch.lost(failure)
         self._services.metrics.upstream.lost(self._arm, failure)
         self.summary.failures.append(
             LostSession(
@@ -368,6 +421,7 @@ class CallRecord:
         log.info("session_restored", outage_ms=effect.outage_ms)
 
     def _on_gave_up(self, effect: GaveUp) -> None:
+        self.watch.tell(talk_ms=self._talk_ms())
         self._services.metrics.upstream.gave_up(self._arm, effect.reason)
         self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)
@@ -398,6 +452,8 @@ class CallRecord:
 
     def _on_handoff_failed(self, effect: HandoffFailed) -> None:
         self._handed_over(effect.way, effect.reason, effect.took_ms)
+        if effect.reason != "caller_left":
+            self.watch.handoff_failed()
         self.event(
             "handoff_failed",
             {"way": effect.way, "reason": effect.reason, "took_ms": effect.took_ms},

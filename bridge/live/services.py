@@ -6,11 +6,14 @@ from pathlib import Path
 
 from bridge.clock import Clock
 from bridge.config.models import ModelTable
+from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import SessionSettings
 from bridge.live.phrases import Phrases
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.routing.models import Dialplan
+from bridge.routing.rollout.decision import Decision
+from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.session import session_config
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource
@@ -50,11 +53,29 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
+class Dealt:
+    """What a flag decided about one call, and who wants to know how the arm did.
+
+    Attributes:
+        caller: the key that the caller is drawn by; empty for a withheld number.
+        plan: the flag's settings: what makes a call a bad one.
+        ended: told once, when nothing more is to be learned of the arm.
+    """
+
+    decision: Decision
+    caller: str
+    plan: RolloutSettings
+    ended: Callable[[CallEntry], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """What was decided about a call; frozen for its life.
 
     Attributes:
-        choices: the arm's, with the voice of this dialplan.
+        choices: the arm's, with the voice of this dialplan; none where no AI takes the call.
+        dealt: what a flag decided; None where the dialplan names its arm.
+        rescuer: what takes over if this arm fails before the greeting; None: nothing does.
         secrets: environment variables that the dialplan's tools name, and their values.
     """
 
@@ -62,6 +83,13 @@ class Route:
     arm: Arm
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    dealt: "Dealt | None" = None
+    rescuer: "Route | None" = None
+
+    @property
+    def model(self) -> str:
+        """The first model that is tried; empty where no AI takes the call."""
+        return self.choices[0].endpoint.model if self.choices else ""
 
     def config(self, choice: Choice) -> SessionConfig:
         """Return the session settings with which a choice is opened."""

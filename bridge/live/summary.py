@@ -72,6 +72,9 @@ class CallSummary:
     """What the JSON record holds.
 
     Attributes:
+        arm: that the call was given; ``dialect`` and ``model`` are those of the arm in use.
+        rollout: the flag that chose it, why, and at which version; empty without one.
+        rescued_by: the arm that took over before the greeting; empty where none had to.
         called, caller: as SIP named them.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
         callbacks: wishes to be called back, in the caller's words.
@@ -86,6 +89,10 @@ class CallSummary:
     dialect: str
     called: str
     model: str = ""
+    rollout: str = ""
+    rollout_reason: str = ""
+    rollout_version: int = 0
+    rescued_by: str = ""
     caller: str = ""
     codec: str = ""
     outcome: str = ""
@@ -170,6 +177,10 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "arm": summary.arm,
         "dialect": summary.dialect,
         "model": summary.model,
+        "rollout": summary.rollout,
+        "rollout_reason": summary.rollout_reason,
+        "rollout_version": summary.rollout_version,
+        "rescued_by": summary.rescued_by,
         "from": summary.caller,
         "to": summary.called,
         "codec": summary.codec,

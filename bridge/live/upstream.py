@@ -127,6 +127,14 @@ class Upstream:
         session = None if self._link is None else self._link.session
         return None if session is None else session.round_trip_ms
 
+    def switch(self, route: Route) -> None:
+        """Open sessions on another arm from now on; the present one is let go."""
+        self._drop_present()
+        self._route = route
+        self._choices = route.choices
+        self._credential = None
+        self._key_is_fresh = False
+
     def open(self, order: OpenSession) -> None:
         """Open a session in the place of the present one; the listener is told how it went."""
         self._drop_present()

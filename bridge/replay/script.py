@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from bridge.config.settings import Name
+from bridge.config.names import Name
 from bridge.config.yaml_source import load_yaml_model
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]

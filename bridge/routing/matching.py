@@ -62,24 +62,34 @@ def match(dialplans: Sequence[Dialplan], called: str) -> Dialplan | None:
     )
 
 
-def check_arms(dialplans: Sequence[Dialplan], arms: Collection[str]) -> None:
-    """Check that every dialplan's arm exists.
+def check_arms(
+    dialplans: Sequence[Dialplan], arms: Collection[str], rollouts: Collection[str] = ()
+) -> None:
+    """Check that every dialplan's arm, or flag, exists.
 
     Args:
         arms: the names of `Settings.arms` (the mapping itself will do).
+        rollouts: those of `Settings.rollouts`.
 
     Raises:
-        ConfigError: naming the arm, the dialplan's line and the arms that exist.
+        ConfigError: naming the arm or flag, the dialplan's line and those that exist.
     """
     for dialplan in dialplans:
-        if dialplan.arm not in arms:
-            hint = suggest(dialplan.arm, arms)
-            known = f"known arms: {', '.join(sorted(arms))}" if arms else "no arm is configured"
-            raise dialplan.complain(
-                f"arm '{dialplan.arm}' is not in the settings ({known})",
-                ("arm",),
-                remedy=hint or f"add arms.{dialplan.arm} to the settings",
-            )
+        if dialplan.arm is not None:
+            _check_known(dialplan, "arm", dialplan.arm, arms)
+        if dialplan.rollout is not None:
+            _check_known(dialplan, "rollout", dialplan.rollout, rollouts)
+
+
+def _check_known(dialplan: Dialplan, key: str, name: str, known: Collection[str]) -> None:
+    if name in known:
+        return
+    said = f"known {key}s: {', '.join(sorted(known))}" if known else f"no {key} is configured"
+    raise dialplan.complain(
+        f"{key} '{name}' is not in the settings ({said})",
+        (key,),
+        remedy=suggest(name, known) or f"add {key}s.{name} to the settings",
+    )
 
 
 def _read_all(paths: Sequence[Path]) -> tuple[Dialplan, ...]:

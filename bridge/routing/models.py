@@ -8,10 +8,10 @@ file; properties in milliseconds are for the code.
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from bridge.config.complaints import Location
-from bridge.config.settings import Name
+from bridge.config.names import Name
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
 from bridge.routing.barge_in import BargeIn, CallerSilence, DeadAir
@@ -173,13 +173,15 @@ class Dialplan(Part):
         name: its name in logs, metrics (label `route`) and the call's record.
         match: any of these rules takes the call.
         arm: the arm that answers, a key of `Settings.arms`.
+        rollout: the flag that chooses the arm, a key of `Settings.rollouts`; in the place of `arm`.
     """
 
     # `schema` is a (deprecated) method of pydantic's models, hence the alias.
     schema_: Literal["dialplan/v1"] = Field(alias="schema")
     name: Name
     match: tuple[Rule, ...]
-    arm: Name
+    arm: Name | None = None
+    rollout: Name | None = Field(None, validate_default=True)
     agent: Agent
     limits: Limits = Limits()
     recovery: Recovery = Recovery()
@@ -198,6 +200,14 @@ class Dialplan(Part):
         if not rules:
             raise ValueError("should have at least one rule")
         return rules
+
+    # Not of the model: it would only be told once everything else is right.
+    @field_validator("rollout")
+    @classmethod
+    def _is_in_the_place_of_arm(cls, rollout: str | None, info: ValidationInfo) -> str | None:
+        if "arm" in info.data and (info.data["arm"] is None) == (rollout is None):
+            raise ValueError("or 'arm' should be there, and not both")
+        return rollout
 
     @model_validator(mode="after")
     def _somebody_takes_transfers(self) -> Self:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 CALL_FIELDS = frozenset(
     {"call_id", "node", "dialplan", "arm", "dialect", "model", "phase", "from", "to"}
+    | {"rollout", "rollout_reason", "rollout_version", "rescued_by"}
     | {"session_id", "conversation_id", "response_id", "item_id", "last_ack_event_id"}
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
@@ -62,3 +63,29 @@ class Keys:
     def node(self, node_id: str) -> str:
         """Return the hash of a node's heartbeat."""
         return f"{self.prefix}node:{node_id}"
+
+    def rollout(self, flag: str) -> str:
+        """Return the hash of what is in force of a rollout."""
+        return f"{self.prefix}rollout:{flag}"
+
+    def rollout_history(self, flag: str) -> str:
+        """Return the stream of a rollout's changes."""
+        return f"{self.prefix}rollout:{flag}:history"
+
+    def rollout_calls(self, flag: str) -> str:
+        """Return the stream of the ended calls that a rollout is judged by."""
+        return f"{self.prefix}rollout:{flag}:calls"
+
+    def rollout_verdict(self, flag: str) -> str:
+        """Return the string with what is held of a rollout's new arm now."""
+        return f"{self.prefix}rollout:{flag}:verdict"
+
+    @property
+    def rollouts_leader(self) -> str:
+        """The lock of the node that decides about rollouts."""
+        return f"{self.prefix}rollouts:leader"
+
+    @property
+    def audit(self) -> str:
+        """The stream of everything that people and the bridge itself decided."""
+        return f"{self.prefix}audit"

@@ -6,7 +6,7 @@ blocks; everything runs in the loop's thread.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -459,6 +459,44 @@ class ToolMetrics:
         self._calls.labels(self._tool(tool), self._result(reason)).inc()
 
 
+class RolloutMetrics:
+    """Flags and what is held of their new arms."""
+
+    def __init__(self, make: _Families) -> None:
+        self._evaluations = make.counter(
+            "flag_evaluations_total", "Decisions about calls.", "arm", "reason"
+        )
+        self._target = make.gauge("arm_target_ratio", "Share of new calls, 0 to 1.", "arm")
+        self._verdict = make.gauge(
+            "rollout_verdict", "1 for what is held of the new arm.", "arm", "verdict"
+        )
+        self._evidence = make.gauge(
+            "rollout_evidence", "E-value against the new arm.", "arm", "metric"
+        )
+        self._rescues = make.counter(
+            "rescues_total", "Calls that another arm took over.", "arm", "to", "reason"
+        )
+        self._reason = LabelGuard(40)
+
+    def evaluated(self, arm: str, reason: str) -> None:
+        """Count a decision. ``reason``: a :class:`bridge.routing.rollout.decision.Reason`."""
+        self._evaluations.labels(arm, reason).inc()
+
+    def set_target(self, arm: str, share: float) -> None:
+        """Say which share of new calls an arm is to get."""
+        self._target.labels(arm).set(share)
+
+    def judged(self, arm: str, verdict: str, verdicts: Collection[str], e_value: float) -> None:
+        """Say what is held of an arm; the node that decides alone does."""
+        for each in verdicts:
+            self._verdict.labels(arm, each).set(float(each == verdict))
+        self._evidence.labels(arm, "bad_calls").set(e_value)
+
+    def rescued(self, arm: str, to: str, reason: str) -> None:
+        """Count a call whose arm failed, and which goes on with another one."""
+        self._rescues.labels(arm, to, self._reason(reason)).inc()
+
+
 class StoreMetrics:
     """Writes on their way to Redis."""
 
@@ -513,6 +551,7 @@ class Metrics:
         self.upstream = UpstreamMetrics(make)
         self.media = MediaMetrics(make)
         self.tools = ToolMetrics(make)
+        self.rollouts = RolloutMetrics(make)
         self.store = StoreMetrics(make)
 
     def set_arm(self, arm: str, *, dialect: str, url: str, model: str) -> None:

@@ -60,7 +60,10 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
     def onIncomingCall(self, prm: Any) -> None:
         """Make a leg of a new INVITE."""
         try:
-            self._endpoint.take_invite(int(prm.callId), str(prm.rdata.wholeMsg))
+            rdata = prm.rdata
+            self._endpoint.take_invite(
+                int(prm.callId), str(rdata.wholeMsg), str(rdata.srcAddress).rpartition(":")[0]
+            )
         except Exception:
             log.exception("incoming_call_failed")
 
@@ -217,7 +220,7 @@ class SipEndpoint:
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
         return leg
 
-    def take_invite(self, pj_call_id: int, message: str) -> None:
+    def take_invite(self, pj_call_id: int, message: str, source: str = "") -> None:
         """Make a leg of an INVITE (called by PJSUA's account)."""
         request_uri = message.split(" ", 2)[1]
         leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
@@ -227,6 +230,7 @@ class SipEndpoint:
         info = call.getInfo()
         leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
         leg.sip_call_id = info.callIdString
+        leg.headers, leg.source = headers_of(message), source
         try:
             self._on_incoming(leg)
         except Exception:
@@ -329,6 +333,21 @@ class SipEndpoint:
         config.natConfig.udpKaIntervalSec = 0
         self._account = _Account(self)
         self._account.create(config, True)
+
+
+def headers_of(message: str) -> dict[str, str]:
+    """Return a SIP message's headers, names in lower case; of several alike the first.
+
+    A value that goes on in the next line (RFC 3261 section 7.3.1) is put together.
+    """
+    head = message.partition("\r\n\r\n")[0]
+    lines = re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")[1:]
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            found.setdefault(name.strip().lower(), value.strip())
+    return found
 
 
 def user_of(uri: str) -> str:

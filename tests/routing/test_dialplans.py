@@ -110,7 +110,7 @@ def test_mistakes_of_all_files_are_told(tmp_path: Path) -> None:
     good(tmp_path, "c.yaml", name="c", called="*")
     assert error_lines(tmp_path) == [
         "a.yaml:1: schema should be dialplan/v1, not 'dialplan/v2'; did you mean 'dialplan/v1'?",
-        "a.yaml:1: arm is missing",
+        "a.yaml:1: rollout or 'arm' should be there, and not both",
         "a.yaml:2: name should match pattern '^[a-z0-9][a-z0-9_-]{0,63}$'",
         "a.yaml:4: match[0].called should be text, and YAML reads it as a number: put it in quotes",
         "a.yaml:5: match[1].called is missing",

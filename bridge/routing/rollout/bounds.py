@@ -15,6 +15,8 @@ Z_95 = 1.6448536269514722
 """One-sided 95% of the normal distribution."""
 
 _RESAMPLES = 2000
+_CHUNK = 50
+"""Resamples at once: in a worker thread, no step keeps the interpreter for longer than 2 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,19 @@ def compare_p95(
 def _resampled_p95(
     calls: list[npt.NDArray[np.float64]], rng: np.random.Generator
 ) -> npt.NDArray[np.float64]:
-    found = np.empty(_RESAMPLES)
-    for index in range(_RESAMPLES):
-        drawn = rng.integers(len(calls), size=len(calls))
-        found[index] = np.percentile(np.concatenate([calls[each] for each in drawn]), 95)
-    return found
+    """Draw calls with replacement, so often; return the p95 of each drawing's turns.
+
+    A call that is drawn k times gives its turns the weight k; the percentile is the first turn, by
+    length, at which 95% of the weight is reached.
+    """
+    turns = np.concatenate(calls)
+    call_of_turn = np.repeat(np.arange(len(calls)), [len(call) for call in calls])
+    order = np.argsort(turns, kind="stable")
+    turns, call_of_turn = turns[order], call_of_turn[order]
+    even = np.full(len(calls), 1 / len(calls))
+    found = []
+    for _ in range(0, _RESAMPLES, _CHUNK):
+        drawn = rng.multinomial(len(calls), even, size=_CHUNK)
+        weight = np.cumsum(drawn[:, call_of_turn], axis=1)
+        found.append(turns[np.argmax(weight >= 0.95 * weight[:, -1:], axis=1)])
+    return np.concatenate(found)

@@ -99,13 +99,21 @@ class _Arm:
     bad: int = 0
     recent: tuple[bool, ...] = ()
 
-    def after(self, call: CallResult, kept: int) -> "_Arm":
-        bad = bool(call.bad)
+    def after(self, call: CallResult, guards: Guards) -> "_Arm":
+        bad, kept = bool(call.bad), max(guards.incident_calls, guards.setup_failures)
         return _Arm(self.calls + 1, self.bad + bad, (*self.recent, bad)[-kept:])
 
     @property
     def rate(self) -> Rate:
         return Rate(self.bad, self.calls)
+
+    def fails(self, guards: Guards) -> bool:
+        """Whether its last calls say that it fails now: all of a few, or many of more."""
+        few = self.recent[-guards.setup_failures :]
+        if len(few) == guards.setup_failures and all(few):
+            return True
+        enough = len(self.recent) >= guards.incident_calls
+        return enough and sum(self.recent) / len(self.recent) >= guards.incident_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +155,16 @@ class Trial:
             changes["failures_in_row"] = 0 if call.set_up else self.failures_in_row + 1
         if call.share is not None:
             arm = "_treatment" if call.in_treatment else "_control"
-            changes[arm] = getattr(self, arm).after(call, self.guards.incident_calls)
+            changes[arm] = getattr(self, arm).after(call, self.guards)
             if call.bad and 0 < call.share < 1:
                 changes["evidence"] = self.evidence.bad_call(
                     in_treatment=call.in_treatment, share=call.share
                 )
         return replace(self, **changes)
+
+    def next_step(self, since_s: float) -> "Trial":
+        """Begin another step of the same rollout: what was held against the arm stays."""
+        return Trial(self.guards, since_s, evidence=self.evidence)
 
     @property
     def treatment(self) -> Rate:
@@ -167,11 +179,8 @@ class Trial:
     @property
     def both_bad(self) -> bool:
         """Whether both arms fail now."""
-        return all(
-            len(arm.recent) >= self.guards.incident_calls
-            and sum(arm.recent) / len(arm.recent) >= self.guards.incident_rate
-            for arm in (self._treatment, self._control)
-        )
+        treatment = self.permanent or self._treatment.fails(self.guards)
+        return treatment and self._control.fails(self.guards)
 
 
 def judge(
@@ -201,10 +210,10 @@ _Found = tuple[Verdict, Action, Sequence[str]]
 
 def _hard_gate(trial: Trial, latency: LatencyDifference | None, metrics: int) -> _Found | None:
     del latency, metrics
-    if trial.permanent:
-        return Verdict.FAILED, Action.STOP, ("the arm refuses calls for good",)
     if trial.both_bad:
         return None
+    if trial.permanent:
+        return Verdict.FAILED, Action.STOP, ("the arm refuses calls for good",)
     if trial.failures_in_row >= trial.guards.setup_failures:
         why = f"{trial.failures_in_row} calls in a row could not be set up"
         return Verdict.FAILED, Action.PAUSE, (why,)

@@ -1,0 +1,341 @@
+"""One node's rollouts: what is in force here, the decision about a call, and what calls tell of it.
+
+Redis is asked twice a second, so a kill switch works on every node well within two seconds. While
+Redis is away, and at a start without it, the last state that was known is in force. What a node
+sees by itself that needs no statistics (an arm that refuses for good, failures in a row) is in
+force on it at once, and in Redis as soon as that takes it. Runs in the loop's thread.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from bridge.app.rollout_files import RolloutFiles
+from bridge.clock import NS_PER_MS, NS_PER_S, Clock
+from bridge.config.rollouts import RolloutSettings
+from bridge.errors import BridgeError, ConfigError
+from bridge.routing.numbers import normalise_called
+from bridge.routing.rollout.changes import follow
+from bridge.routing.rollout.decision import CallFacts, Decision, Reason, decide
+from bridge.routing.rollout.draw import targeting_key
+from bridge.routing.rollout.ledger import Ledger
+from bridge.routing.rollout.observed import CallEntry
+from bridge.routing.rollout.signed_arm import HEADER, checked_arm
+from bridge.routing.rollout.state import RolloutState, flag_of, stop_here
+from bridge.routing.rollout.verdict import Action, Judgement
+from bridge.store.client import RedisUnavailableError
+from bridge.store.rollouts import RolloutStore, Signature
+from bridge.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+PROVIDER = "telephony-bridge"
+POLL_S = 0.5
+_REPORTS_KEPT = 5_000
+"""Ended calls that wait for Redis; then the oldest are dropped."""
+
+_REPORTS_AT_ONCE = 200
+_DISK_WITHIN_S = 2.0
+_AT_ONCE = frozenset({Action.STOP, Action.PAUSE})
+"""What one node does alone (`needs.md` (d) 1, the hard gate)."""
+
+_WITHHELD = frozenset({"", "anonymous", "unknown", "unavailable", "restricted"})
+"""User parts of callers who don't show their number (RFC 3323 section 4.1.1.3 and usage)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What an INVITE says of its call."""
+
+    from_uri: str
+    called: str
+    sip_call_id: str
+    trunk: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def number(self) -> str:
+        """The caller's number or name; empty where it is withheld."""
+        user = normalise_called(self.from_uri)
+        return "" if user.lower() in _WITHHELD else user
+
+
+@dataclass(slots=True)
+class _Here:
+    """One flag on this node.
+
+    Attributes:
+        state: the newest that is known.
+        stopped: arms that this node has closed and Redis does not know of yet.
+        ledger: of this node's own calls, for the hard gate.
+        pending: what the hard gate found and Redis is yet to be told.
+    """
+
+    plan: RolloutSettings
+    state: RolloutState
+    ledger: Ledger
+    stopped: frozenset[str] = frozenset()
+    pending: Judgement | None = None
+    reports: deque[CallEntry] = field(default_factory=lambda: deque(maxlen=_REPORTS_KEPT))
+
+
+class Rollouts:
+    """All flags on one node.
+
+    Args:
+        plans: of the settings, by name.
+        secret: draws callers and checks test headers.
+        store: Redis; ``files``: this node's disk.
+    """
+
+    def __init__(
+        self,
+        plans: Mapping[str, RolloutSettings],
+        secret: bytes,
+        store: RolloutStore,
+        files: RolloutFiles,
+        node: str,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._secret = secret
+        self._store = store
+        self._files = files
+        self._node = node
+        self._clock = clock
+        self._metrics = metrics.rollouts
+        self._here = {
+            name: _Here(plan, RolloutState(), Ledger(plan, RolloutState()))
+            for name, plan in plans.items()
+        }
+        self._connected = True
+        self._soon = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Learn what is in force, from Redis or else from the disk, and keep learning."""
+        for name in self._here:
+            known = await asyncio.to_thread(self._files.read, name)
+            if known is not None:
+                self._take(name, known)
+        await self._synchronise()
+        for name in self._here:
+            self._publish(name)
+        self._task = asyncio.create_task(self._keep_synchronised(), name="rollouts")
+
+    async def aclose(self) -> None:
+        """Tell Redis what it was not told yet, once, and stop."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await self._synchronise()
+
+    def state(self, name: str) -> RolloutState:
+        """Return what is in force on this node."""
+        here = self._here[name]
+        return stop_here(here.state, here.stopped)
+
+    def plan(self, name: str) -> RolloutSettings:
+        """Return what the settings say of a flag."""
+        return self._here[name].plan
+
+    def decide(
+        self, name: str, caller: Caller, route: str, active: Mapping[str, int]
+    ) -> tuple[Decision, str]:
+        """Decide about a call; never raises.
+
+        Args:
+            active: calls of each arm on this node.
+
+        Returns:
+            The decision, and the key that the caller is drawn by, empty for a withheld number.
+        """
+        try:
+            decision, key = self._decide(name, caller, route, active)
+        except Exception:  # a call must get an arm, whatever is wrong here
+            log.exception("rollout_broken", flag=name)
+            here = self._here[name]
+            decision, key = (
+                Decision(name, here.plan.control, Reason.ERROR, here.state.version),
+                "",
+            )
+        self._metrics.evaluated(decision.arm or "none", decision.reason)
+        log.info(
+            "feature_flag.evaluation",
+            **{
+                "feature_flag.key": name,
+                "feature_flag.result.variant": decision.arm or "none",
+                "feature_flag.result.value": decision.arm or "none",
+                "feature_flag.result.reason": decision.reason.lower(),
+                "feature_flag.version": str(decision.version),
+                "feature_flag.provider.name": PROVIDER,
+                "feature_flag.context.id": key,
+            },
+        )
+        return decision, key
+
+    def _decide(
+        self, name: str, caller: Caller, route: str, active: Mapping[str, int]
+    ) -> tuple[Decision, str]:
+        here = self._here[name]
+        number = caller.number
+        key = targeting_key(self._secret, number, caller.sip_call_id)
+        asked = caller.headers.get(HEADER.lower())
+        now_s = self._clock.wall_ns() / NS_PER_S
+        facts = CallFacts(
+            key=key,
+            caller=number,
+            called=normalise_called(caller.called),
+            route=route,
+            trunk=caller.trunk,
+            test_arm=None if asked is None else checked_arm(self._secret, name, asked, now_s),
+            active=active,
+        )
+        flag = flag_of(name, here.plan, self.state(name))
+        return decide(flag, facts), key[:16] if number else ""
+
+    def rescuer(self, name: str, arm: str) -> str | None:
+        """Return the arm that may take over a call whose arm fails; None where none may.
+
+        An arm that is stopped, or has no share, is not what a call is to be rescued by.
+        """
+        here, state = self._here[name], self.state(name)
+        other = here.plan.treatment if arm == here.plan.control else here.plan.control
+        if state.ai_off or other in state.stopped:
+            return None
+        return other if other == here.plan.control or state.share else None
+
+    def ended(self, name: str, entry: CallEntry) -> None:
+        """Take what a call says of the arm that it was dealt to; each call once."""
+        here = self._here[name]
+        here.reports.append(entry)
+        here.ledger.take(entry)
+        judgement = here.ledger.judge(entry.at_s)
+        if judgement.action in _AT_ONCE and not self.state(name).stopped & {here.plan.treatment}:
+            here.stopped |= {here.plan.treatment}
+            here.pending = judgement
+            log.error(
+                "arm_closed",
+                flag=name,
+                arm=here.plan.treatment,
+                action=judgement.action.value,
+                why="; ".join(judgement.reasons),
+            )
+            self._publish(name)
+        self._soon.set()
+
+    async def _keep_synchronised(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._soon.wait()
+            except TimeoutError:
+                pass
+            self._soon.clear()
+            try:
+                await self._synchronise()
+            except Exception:  # task root: without it no kill switch would be heard of any more
+                log.exception("rollouts_broken")
+
+    async def _synchronise(self) -> None:
+        """Tell Redis what this node found, and learn what is in force."""
+        try:
+            found = await self._store.read(list(self._here))
+            for name, here in self._here.items():
+                await self._settle(name, here, found.get(name, RolloutState()))
+                await self._report(name, here)
+        except RedisUnavailableError as error:
+            if self._connected:
+                log.error("rollouts_from_last_known", error=str(error))
+            self._connected = False
+        except BridgeError as error:  # another's writing in Redis: what is known stays in force
+            log.error("rollouts_unreadable", error=str(error))
+        else:
+            if not self._connected:
+                log.info("rollouts_from_redis_again")
+            self._connected = True
+
+    async def _settle(self, name: str, here: _Here, found: RolloutState) -> None:
+        if found.version < here.state.version:
+            # It was emptied, or brought back from an older copy: a kill switch must not be lost.
+            await self._store.restore(name, here.state, found)
+        elif found.version > here.state.version:
+            await self._adopt(name, found)
+        if here.pending is None:
+            return
+        now_ms = self._clock.wall_ns() // NS_PER_MS
+        judgement, evidence = here.pending, here.ledger.trial.evidence
+        figures = here.ledger.figures(judgement) | {"node": self._node}
+        changed = await self._store.change(
+            name,
+            lambda state: follow(state, here.plan, judgement, evidence, now_ms),
+            Signature(f"node {self._node}", evidence=figures),
+            now_ms,
+        )
+        here.pending = None
+        here.stopped = frozenset()
+        if changed is not None:
+            await self._adopt(name, changed[1])
+        else:
+            self._publish(name)
+
+    async def _adopt(self, name: str, state: RolloutState) -> None:
+        self._take(name, state)
+        self._publish(name)
+        log.info(
+            "rollout_changed",
+            flag=name,
+            version=state.version,
+            action=state.action,
+            percent=state.percent,
+            author=state.author,
+        )
+        try:
+            async with asyncio.timeout(_DISK_WITHIN_S):
+                await asyncio.to_thread(self._files.write, name, state)
+        except OSError as error:
+            log.error("rollout_file_unwritable", flag=name, error=error.strerror)
+
+    def _take(self, name: str, state: RolloutState) -> None:
+        here = self._here[name]
+        if (state.step_ms, state.trial) != (here.state.step_ms, here.state.trial):
+            here.ledger = Ledger(here.plan, state)
+        here.state = state
+
+    async def _report(self, name: str, here: _Here) -> None:
+        while here.reports:
+            entries = [here.reports[i] for i in range(min(_REPORTS_AT_ONCE, len(here.reports)))]
+            await self._store.report(name, entries)
+            for _ in entries:
+                here.reports.popleft()
+
+    def _publish(self, name: str) -> None:
+        here, state = self._here[name], self.state(name)
+        shares = {
+            here.plan.control: 1 - state.share / 1000,
+            here.plan.treatment: state.share / 1000,
+        }
+        for arm, share in shares.items():
+            open_ = not state.ai_off and arm not in state.stopped
+            self._metrics.set_target(arm, share if open_ else 0.0)
+
+
+def read_secret(variable: str, environ: Mapping[str, str]) -> bytes:
+    """Return the key that callers are drawn with.
+
+    Raises:
+        ConfigError: it is not set, or too short to keep numbers from being guessed.
+    """
+    secret = environ.get(variable, "").strip().encode()
+    if len(secret) < 16:
+        raise ConfigError(
+            f"the environment variable {variable} holds no key of 16 characters or more, and there"
+            " are rollouts",
+            remedy=f"export {variable} with a random secret, the same on every node",
+        )
+    return secret

@@ -1,0 +1,109 @@
+"""What is seen of the arm that a flag dealt a call to, until the call leaves it or ends.
+
+It tells once. What another arm does for the call after a rescue says nothing of the first.
+"""
+
+from collections.abc import Callable
+
+from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.engine.effects import TurnMeasured
+from bridge.live.services import Dealt
+from bridge.realtime.failures import Failure
+from bridge.routing.rollout.observed import CallEntry, Loss, Observed
+
+_SILENT_AFTER_MS = 5_000
+"""An answered caller who has heard nothing for so long is in a silent call (`needs.md` (c))."""
+
+
+class ArmWatch:
+    """Watches one call's arm.
+
+    Args:
+        dealt: what the flag decided; None where there is none, and nothing is told.
+        greets: the agent speaks first.
+        wall_ns: wall time.
+    """
+
+    def __init__(
+        self, dealt: Dealt | None, call_id: str, *, greets: bool, wall_ns: Callable[[], int]
+    ) -> None:
+        self._dealt = dealt
+        self._call_id = call_id
+        self._greets = greets
+        self._wall_ns = wall_ns
+        self._losses: list[Loss] = []
+        self._turns_ms: list[int] = []
+        self._greeting_ms: int | None = None
+        self._silence_ms = 0
+        self._set_up = self._odd = self._heard = self._handoff_failed = self._told = False
+
+    def session_ready(self) -> None:
+        """Note that the arm gave a session."""
+        self._set_up = self._set_up or not self._told
+
+    def lost(self, failure: Failure) -> None:
+        """Note that a session was lost, or not to be had."""
+        self._losses.append(
+            Loss(failure.code, failure.layer.value, failure.fault.value, failure.permanent)
+        )
+
+    def odd(self) -> None:
+        """Note what is no event of the dialect."""
+        self._odd = True
+
+    def measured(self, turn: TurnMeasured) -> None:
+        """Note when the caller heard the agent."""
+        self._heard = True
+        if turn.greeting_ns is not None:
+            self._greeting_ms = turn.greeting_ns // NS_PER_MS
+        if turn.total_ns is not None:
+            self._turns_ms.append(turn.total_ns // NS_PER_MS)
+
+    def silence(self, silence_ms: int) -> None:
+        """Note a silence of the agent's."""
+        self._silence_ms = max(self._silence_ms, silence_ms)
+
+    def handoff_failed(self) -> None:
+        """Note that a person was not reached."""
+        self._handoff_failed = True
+
+    def tell(self, *, talk_ms: int | None, rescued_by: str = "") -> None:
+        """Tell how the arm did, if that was not told yet.
+
+        Args:
+            talk_ms: since our answer; None for a call that was not answered.
+        """
+        if self._dealt is None or self._told:
+            return
+        self._told = True
+        seen = Observed(
+            losses=tuple(self._losses),
+            set_up=self._set_up,
+            answered=talk_ms is not None,
+            silent=self._greets and not self._heard and (talk_ms or 0) >= _SILENT_AFTER_MS,
+            odd=self._odd,
+            greeting_ms=self._greeting_ms,
+            turns_ms=tuple(self._turns_ms),
+            silence_ms=self._silence_ms,
+            handoff_failed=self._handoff_failed,
+        )
+        if seen.says_something and self._dealt.decision.arm is not None:
+            self._dealt.ended(self._entry(self._dealt, self._dealt.decision.arm, seen, rescued_by))
+
+    def _entry(self, dealt: Dealt, arm: str, seen: Observed, rescued_by: str) -> CallEntry:
+        decision = dealt.decision
+        share = decision.shares.get(dealt.plan.treatment) if decision.randomised else None
+        return CallEntry(
+            call_id=self._call_id,
+            arm=arm,
+            share=share,
+            version=decision.version,
+            at_s=self._wall_ns() / NS_PER_S,
+            bad=seen.badness(dealt.plan),
+            set_up=seen.set_up,
+            permanent=seen.permanent,
+            turns_ms=seen.turns_ms,
+            caller=dealt.caller,
+            code=seen.losses[0].code if seen.losses else "",
+            rescued_by=rescued_by,
+        )

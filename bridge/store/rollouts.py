@@ -1,0 +1,254 @@
+"""Rollouts in Redis: what is in force, what was, and the calls that decisions are made from.
+
+    bridge:rollout:{flag}            hash: the state, each field as JSON; one version, one change
+    bridge:rollout:{flag}:history    stream of changes: author, reason, evidence
+    bridge:rollout:{flag}:calls      stream of ended calls, capped
+    bridge:rollout:{flag}:verdict    what the leading node holds of the new arm now
+    bridge:rollouts:leader           the node that decides, a lock that runs out
+    bridge:audit                     every change, chained by hashes
+
+A change is one script: it is made from a version, and refused where another is in force by then.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha1
+from importlib.resources import files
+
+from bridge.config.settings import RedisSettings
+from bridge.errors import ConfigError, InfrastructureError
+from bridge.routing.rollout.changes import Change
+from bridge.routing.rollout.observed import CallEntry
+from bridge.routing.rollout.state import RolloutState
+from bridge.store.audit import FIRST, chained
+from bridge.store.client import Command, RedisLink, RedisUnavailableError, Refused, Reply
+from bridge.store.keys import Keys
+
+CALLS_KEPT = 20_000
+"""Of a flag; a step that takes more calls than that is judged by the latest ones."""
+
+HISTORY_KEPT = 10_000
+LEAD_MS = 3_000
+"""A leader that says nothing for so long is none."""
+
+_ATTEMPTS = 20
+_PAGE = 200
+_SCRIPT = files("bridge.store").joinpath("rollout_change.lua").read_text("utf-8")
+_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_LEAD = """
+local leader = redis.call('GET', KEYS[1])
+if leader and leader ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_RESIGN = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who changes something, and why.
+
+    Attributes:
+        evidence: what a verdict was made from, for the history.
+    """
+
+    author: str
+    reason: str = ""
+    evidence: Mapping[str, object] | None = None
+
+
+class RolloutStore:
+    """Reads and changes rollouts. Every method raises RedisUnavailableError while Redis is away.
+
+    Args:
+        link: to Redis; closed by whoever made it.
+        settings: the prefix of the keys.
+    """
+
+    def __init__(self, link: RedisLink, settings: RedisSettings) -> None:
+        self._link = link
+        self._keys = Keys(settings.prefix)
+
+    async def read(self, flags: Sequence[str]) -> dict[str, RolloutState]:
+        """Return what is in force; flags that nobody ever changed are missing.
+
+        Raises:
+            ConfigError: somebody else wrote there.
+        """
+        replies = await self._link.ask_all([["HGETALL", self._keys.rollout(f)] for f in flags])
+        found = {}
+        for flag, reply in zip(flags, replies, strict=True):
+            if isinstance(reply, Refused):
+                raise ConfigError(f"{self._keys.rollout(flag)} in Redis is no hash ({reply.code})")
+            if fields := _pairs(reply):
+                found[flag] = RolloutState.from_fields(fields)
+        return found
+
+    async def change(
+        self, flag: str, change: Change, signature: Signature, now_ms: int
+    ) -> tuple[RolloutState, RolloutState] | None:
+        """Change what is in force, made from whatever that is by then.
+
+        Returns:
+            (before, after); None where ``change`` found nothing to change.
+
+        Raises:
+            ConfigError: the change can't be made.
+        """
+        for _ in range(_ATTEMPTS):
+            before = (await self.read([flag])).get(flag, RolloutState())
+            wanted = change(before)
+            if wanted is None:
+                return None
+            after = replace(
+                wanted,
+                version=before.version + 1,
+                author=signature.author,
+                reason=signature.reason or wanted.reason,
+                at_ms=now_ms,
+            )
+            if await self._put(flag, before, after, signature.evidence):
+                return before, after
+        raise InfrastructureError(f"flag '{flag}' is changed by others all the time")
+
+    async def restore(self, flag: str, state: RolloutState, found: RolloutState) -> bool:
+        """Give Redis a state back that it had and lost; False where somebody was faster.
+
+        Args:
+            found: what it has in its place, an older version.
+        """
+        return await self._put(flag, found, state, {"restored": True})
+
+    async def history(self, flag: str, most: int) -> list[tuple[str, dict[str, str]]]:
+        """Return the latest changes, (id, fields), the newest first."""
+        reply = await self._link.ask(
+            ("XREVRANGE", self._keys.rollout_history(flag), "+", "-", "COUNT", most)
+        )
+        return _entries(reply)
+
+    async def report(self, flag: str, entries: Sequence[CallEntry]) -> None:
+        """Add ended calls to the log."""
+        key = self._keys.rollout_calls(flag)
+        kept = ("MAXLEN", "~", CALLS_KEPT)
+        commands: list[Command] = [
+            ("XADD", key, *kept, "*", *_words(entry.to_fields())) for entry in entries
+        ]
+        await self._link.ask_all(commands)
+
+    async def calls(self, flag: str, after: str) -> list[tuple[str, CallEntry]]:
+        """Return the next calls of the log, at most 200.
+
+        Args:
+            after: id of the last one seen, or its time in ms since the Unix epoch.
+        """
+        reply = await self._link.ask(
+            ("XRANGE", self._keys.rollout_calls(flag), f"({after}", "+", "COUNT", _PAGE)
+        )
+        found = []
+        for entry_id, fields in _entries(reply):
+            try:
+                found.append((entry_id, CallEntry.from_fields(fields)))
+            except (KeyError, ValueError):  # another's writing: it says nothing of a call
+                continue
+        return found
+
+    async def put_verdict(self, flag: str, verdict: Mapping[str, object]) -> None:
+        """Say what is held of the new arm now."""
+        key = self._keys.rollout_verdict(flag)
+        await self._link.ask(("SET", key, json.dumps(verdict, ensure_ascii=False)))
+
+    async def verdict(self, flag: str) -> dict[str, object] | None:
+        """Return what is held of the new arm; None where nobody has looked yet."""
+        reply = await self._link.ask(("GET", self._keys.rollout_verdict(flag)))
+        found = json.loads(reply) if isinstance(reply, str) else None
+        return found if isinstance(found, dict) else None
+
+    async def lead(self, node: str) -> bool:
+        """Become the node that decides, or stay it; False where another is."""
+        reply = await self._link.ask(("EVAL", _LEAD, 1, self._keys.rollouts_leader, node, LEAD_MS))
+        return reply == 1
+
+    async def resign(self, node: str) -> None:
+        """Let another node decide from now on."""
+        await self._link.ask(("EVAL", _RESIGN, 1, self._keys.rollouts_leader, node))
+
+    async def leader(self) -> str | None:
+        """Return the node that decides."""
+        reply = await self._link.ask(("GET", self._keys.rollouts_leader))
+        return reply if isinstance(reply, str) else None
+
+    async def audit(self, most: int) -> list[tuple[str, dict[str, str]]]:
+        """Return the latest entries of the audit, (id, fields), the newest first."""
+        return _entries(
+            await self._link.ask(("XREVRANGE", self._keys.audit, "+", "-", "COUNT", most))
+        )
+
+    async def _put(
+        self,
+        flag: str,
+        before: RolloutState,
+        after: RolloutState,
+        evidence: Mapping[str, object] | None,
+    ) -> bool:
+        """Write a state, its history and its audit entry; False where another version is there."""
+        fields = after.to_fields()
+        told = {
+            "version": str(after.version),
+            "action": after.action,
+            "author": after.author,
+            "reason": after.reason,
+            "share": str(after.share),
+            "was": str(before.share),
+            "at_ms": str(after.at_ms),
+            "state": json.dumps(fields, ensure_ascii=False),
+            "evidence": json.dumps(evidence or {}, ensure_ascii=False),
+        }
+        changed = {n: [v, fields[n]] for n, v in before.to_fields().items() if fields[n] != v}
+        audited = {
+            "at_ms": str(after.at_ms),
+            "actor": after.author,
+            "action": f"rollout {after.action}",
+            "target": flag,
+            "detail": json.dumps({"reason": after.reason, "diff": changed}, ensure_ascii=False),
+        }
+        for _ in range(_ATTEMPTS):
+            newest = await self.audit(1)
+            last_id, previous = (newest[0][0], newest[0][1]["hash"]) if newest else ("", FIRST)
+            parts = [_words(fields), _words(told), _words(chained(audited, previous))]
+            reply = await self._eval(
+                (self._keys.rollout(flag), self._keys.rollout_history(flag), self._keys.audit),
+                (before.version, after.version, HISTORY_KEPT, last_id, *map(len, parts)),
+                [word for part in parts for word in part],
+            )
+            if reply != -1:
+                return reply == 1
+        raise InfrastructureError("the audit is written by others all the time")
+
+    async def _eval(
+        self, keys: Sequence[str], numbers: Sequence[str | int], words: Sequence[str]
+    ) -> Reply:
+        replies = await self._link.ask_all([("EVALSHA", _SHA, len(keys), *keys, *numbers, *words)])
+        [reply] = replies
+        if isinstance(reply, Refused) and reply.code == "NOSCRIPT":
+            return await self._link.ask(("EVAL", _SCRIPT, len(keys), *keys, *numbers, *words))
+        if isinstance(reply, Refused):
+            raise RedisUnavailableError(self._link.place, f"refused the change ({reply.code})")
+        return reply
+
+
+def _words(fields: Mapping[str, str]) -> list[str]:
+    return [word for pair in fields.items() for word in pair]
+
+
+def _pairs(reply: Reply) -> dict[str, str]:
+    words = [str(word) for word in reply] if isinstance(reply, list) else []
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _entries(reply: Reply) -> list[tuple[str, dict[str, str]]]:
+    found = []
+    for entry in reply if isinstance(reply, list) else []:
+        if isinstance(entry, list):
+            found.append((str(entry[0]), _pairs(entry[1])))
+    return found

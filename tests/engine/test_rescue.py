@@ -1,0 +1,110 @@
+"""A call whose arm fails before the greeting goes on with the other arm, once."""
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.engine.effects import (
+    AnswerCall,
+    CallClosed,
+    GaveUp,
+    OpenSession,
+    PlayPhrase,
+    RejectCall,
+    SessionLost,
+    SwitchArm,
+)
+from bridge.engine.inputs import (
+    CallAnswered,
+    CallOffered,
+    PlayoutStarted,
+    SessionFailed,
+    SessionReady,
+    Timer,
+    TimerFired,
+)
+from bridge.engine.policy import CallPolicy, FallbackPolicy
+from bridge.errors import Fault, Outcome, UpstreamError
+from bridge.realtime.events import ResponseCreated
+from tests.engine.calls import A1, R1, Call, audio, of
+
+WITH_ARM = CallPolicy(rescue_after_ms=2_500)
+REFUSED = SessionFailed(UpstreamError("no", code="http_503"))
+FOR_GOOD = SessionFailed(UpstreamError("no", code="beta_api_shape_disabled"))
+
+
+@pytest.mark.parametrize("failure", [REFUSED, FOR_GOOD])
+def test_a_ringing_call_tries_the_other_arm_at_the_first_failure(failure: SessionFailed) -> None:
+    call = Call(WITH_ARM)
+    call.feed(CallOffered())
+    effects = call.feed(failure)
+    assert [type(effect) for effect in effects if not isinstance(effect, SessionLost)][-2:] == [
+        SwitchArm,
+        OpenSession,
+    ]
+    assert len(of(SessionLost, effects)) == 1
+    assert of(AnswerCall, call.feed(SessionReady("sess_2")))
+
+
+def test_the_second_arm_is_not_left_for_the_first() -> None:
+    call = Call(WITH_ARM)
+    call.feed(CallOffered(), REFUSED)
+    effects = call.feed(FOR_GOOD)
+    assert not of(SwitchArm, effects)
+    assert of(RejectCall, effects)
+
+
+def test_without_another_arm_nothing_is_switched() -> None:
+    call = Call(CallPolicy())
+    call.feed(CallOffered())
+    assert not of(SwitchArm, call.feed(REFUSED))
+
+
+def test_an_arm_that_gives_no_session_is_left_in_time() -> None:
+    call = Call(WITH_ARM)
+    call.feed(CallOffered())
+    effects = call.feed(TimerFired(Timer.RESCUE), after_ms=2_500)
+    assert [lost.failure.code for lost in of(SessionLost, effects)] == ["timeout"]
+    assert of(SwitchArm, effects) == [SwitchArm("timeout")]
+
+
+def test_a_session_lost_before_the_greeting_is_had_again_on_the_other_arm() -> None:
+    call = Call(WITH_ARM)
+    call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered(), ResponseCreated(R1))
+    assert of(SwitchArm, call.feed(REFUSED))
+
+
+def test_a_greeting_that_never_comes_leads_to_the_other_arm() -> None:
+    call = Call(WITH_ARM)
+    call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
+    effects = call.feed(TimerFired(Timer.RESPONSE), after_ms=10_000)
+    assert of(SwitchArm, effects)
+
+
+def test_a_call_that_has_heard_its_agent_stays_on_its_arm() -> None:
+    call = Call(WITH_ARM)
+    call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered(), ResponseCreated(R1))
+    call.feed(audio(A1, R1), PlayoutStarted(A1, 0))
+    assert not of(SwitchArm, call.feed(REFUSED))
+
+
+def test_an_answered_call_whose_caller_speaks_first_stays_on_its_arm() -> None:
+    call = Call(replace(WITH_ARM, greet=False))
+    call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
+    assert not of(SwitchArm, call.feed(REFUSED))
+
+
+def test_without_ai_the_fallback_is_heard_although_it_would_refuse() -> None:
+    call = Call(CallPolicy(fallback=FallbackPolicy(say="Nobody is here.")))
+    effects = call.feed(CallOffered(without_ai=True))
+    assert of(AnswerCall, effects)
+    assert not of(OpenSession, effects)
+    assert [gave_up.reason for gave_up in of(GaveUp, effects)] == ["ai_off"]
+    assert of(PlayPhrase, call.feed(CallAnswered()))
+
+
+def test_without_ai_and_without_a_fallback_the_call_is_refused() -> None:
+    effects = Call(CallPolicy()).feed(CallOffered(without_ai=True))
+    assert of(RejectCall, effects)
+    [closed] = of(CallClosed, effects)
+    assert (closed.outcome, closed.fault) == (Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR)
