@@ -6,8 +6,9 @@
         "new-model", "", EvaluationContext("+15550100", {"route": "support"}))
 
 The value is an arm's name; the targeting key is the caller's number, which only its HMAC leaves.
-Attributes: ``called``, ``route``, ``trunk``. The answer is the one that a call would get by the same
-state (:mod:`bridge.routing.rollout.decision`), but for caps, which know of a node's own calls alone.
+Attributes: ``called``, ``route``, ``trunk``. The answer is the one that a call would get by the
+same state (:mod:`bridge.routing.rollout.decision`), but for caps, which know of a node's own calls
+alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,5 +1,8 @@
-"""Everything of rollouts that one gateway runs: its flags and its connection to Redis."""
+"""Everything of rollouts that one gateway runs: flags, controller, the connection to Redis."""
 
+import asyncio
+
+from bridge.app.rollout_controller import RolloutController
 from bridge.app.rollout_files import RolloutFiles
 from bridge.app.rollouts import Rollouts
 from bridge.clock import Clock
@@ -29,12 +32,20 @@ class RolloutNode:
         store = RolloutStore(self._link, settings.redis)
         files = RolloutFiles(settings.state_dir)
         self.flags = Rollouts(settings.rollouts, secret, store, files, node, clock, metrics)
+        self._controller = RolloutController(settings.rollouts, store, node, clock, metrics)
+        self._deciding: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Learn what is in force."""
         await self.flags.open()
+        self._deciding = asyncio.create_task(self._controller.run(), name="rollout-controller")
 
     async def aclose(self) -> None:
         """Tell Redis what it does not know yet, and disconnect."""
+        deciding, self._deciding = self._deciding, None
+        if deciding is not None:
+            deciding.cancel()
+            await asyncio.gather(deciding, return_exceptions=True)
+            await self._controller.resign()
         await self.flags.aclose()
         await self._link.aclose()

@@ -269,11 +269,11 @@ class Rollouts:
         if here.pending is None:
             return
         now_ms = self._clock.wall_ns() // NS_PER_MS
-        judgement, evidence = here.pending, here.ledger.trial.evidence
+        judgement = here.pending
         figures = here.ledger.figures(judgement) | {"node": self._node}
         changed = await self._store.change(
             name,
-            lambda state: follow(state, here.plan, judgement, evidence, now_ms),
+            lambda state: follow(state, here.plan, judgement, now_ms),
             Signature(f"node {self._node}", evidence=figures),
             now_ms,
         )

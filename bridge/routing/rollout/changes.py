@@ -127,15 +127,10 @@ def follow(
     state: RolloutState,
     plan: RolloutSettings,
     judgement: Judgement,
-    evidence: Evidence,
     now_ms: int,
 ) -> RolloutState | None:
-    """Return what follows from a verdict; None where nothing does.
-
-    Args:
-        evidence: of the trial, up to now.
-    """
-    known = replace(state, evidence=evidence, reason="; ".join(judgement.reasons))
+    """Return what follows from a verdict; None where nothing does."""
+    known = replace(state, reason="; ".join(judgement.reasons))
     halted = replace(known, halted_ms=now_ms, stopped=state.stopped | {plan.treatment})
     match judgement.action:
         case Action.STOP if state.halt is not Halt.STOPPED:

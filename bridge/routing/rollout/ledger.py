@@ -11,7 +11,7 @@ import numpy as np
 from bridge.config.rollouts import RolloutSettings
 from bridge.routing.rollout.bounds import LatencyDifference, compare_p95
 from bridge.routing.rollout.observed import CallEntry
-from bridge.routing.rollout.state import RolloutState, guards_of
+from bridge.routing.rollout.state import Halt, RolloutState, guards_of
 from bridge.routing.rollout.verdict import Judgement, Trial, judge
 
 REPEAT_S = 3600.0
@@ -51,7 +51,12 @@ class Ledger:
 
     def __post_init__(self) -> None:
         state = self.state
-        self.trial = Trial(guards_of(self.plan), state.step_ms / 1000, evidence=state.evidence)
+        self.trial = Trial(
+            guards_of(self.plan),
+            state.step_ms / 1000,
+            evidence=state.evidence,
+            permanent=state.halt is Halt.STOPPED,
+        )
         self._turns = {arm: deque(maxlen=_CALLS_COMPARED) for arm in (False, True)}
 
     def take(self, entry: CallEntry) -> None:
@@ -61,6 +66,9 @@ class Ledger:
         if entry.bad and self._is_repeat(entry):
             return
         result = entry.result(self.plan.treatment)
+        if entry.at_s < self.trial.since_s:
+            self.trial = self.trial.before(result)
+            return
         self.trial = self.trial.after(result)
         if entry.bad:
             self.reasons[entry.arm, entry.code or min(entry.bad)] += 1

@@ -43,7 +43,7 @@ class RolloutState:
         halted_ms: since when; wall time, as all times here, ms since the Unix epoch.
         trial: the version at which the evidence begins.
         step_ms: when the present share was set.
-        evidence: of the trial up to then.
+        evidence: of the trial, up to the call of the log at ``cursor``.
         action, author, reason, at_ms: of the last change.
     """
 
@@ -57,6 +57,7 @@ class RolloutState:
     trial: int = 0
     step_ms: int = 0
     evidence: Evidence = field(default_factory=Evidence)
+    cursor: str = "0"
     action: str = "declared"
     author: str = ""
     reason: str = ""
@@ -81,6 +82,7 @@ class RolloutState:
             "trial": self.trial,
             "step_ms": self.step_ms,
             "evidence": [evidence.log_ratios, evidence.bad_treatment, evidence.bad_control],
+            "cursor": self.cursor,
             "action": self.action,
             "author": self.author,
             "reason": self.reason,

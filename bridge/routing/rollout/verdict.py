@@ -156,15 +156,14 @@ class Trial:
         if call.share is not None:
             arm = "_treatment" if call.in_treatment else "_control"
             changes[arm] = getattr(self, arm).after(call, self.guards)
-            if call.bad and 0 < call.share < 1:
-                changes["evidence"] = self.evidence.bad_call(
-                    in_treatment=call.in_treatment, share=call.share
-                )
-        return replace(self, **changes)
+        return replace(self.before(call), **changes)
 
-    def next_step(self, since_s: float) -> "Trial":
-        """Begin another step of the same rollout: what was held against the arm stays."""
-        return Trial(self.guards, since_s, evidence=self.evidence)
+    def before(self, call: CallResult) -> "Trial":
+        """Count in a call of an earlier step: as evidence for harm, which all steps add to."""
+        if call.share is None or not call.bad or not 0 < call.share < 1:
+            return self
+        evidence = self.evidence.bad_call(in_treatment=call.in_treatment, share=call.share)
+        return replace(self, evidence=evidence)
 
     @property
     def treatment(self) -> Rate:

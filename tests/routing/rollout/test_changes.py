@@ -15,8 +15,8 @@ from bridge.routing.rollout.verdict import Action, Judgement, Verdict
 
 PLAN = RolloutSettings(control="old", treatment="new", gates=(50.0,), cool_down_s=1800)
 NOW_MS = 1_800_000_000_000
-AT_5 = RolloutState(version=7, share=50, step_ms=NOW_MS - 900_000)
 HURT = Evidence((1.0,) * 6, 3, 0)
+AT_5 = RolloutState(version=7, share=50, step_ms=NOW_MS - 900_000, evidence=HURT)
 
 
 def follow(
@@ -26,7 +26,7 @@ def follow(
     now_ms: int = NOW_MS,
 ) -> RolloutState | None:
     judgement = Judgement(Verdict.FAILED, action, ("why",), 1.0, Rate(0, 0), Rate(0, 0))
-    return changes.follow(state, plan, judgement, HURT, now_ms)
+    return changes.follow(state, plan, judgement, now_ms)
 
 
 def followed(action: Action, state: RolloutState = AT_5) -> RolloutState:

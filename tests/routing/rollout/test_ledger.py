@@ -8,7 +8,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.routing.rollout.ledger import Ledger
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 from bridge.routing.rollout.signed_arm import checked_arm, sign_arm
-from bridge.routing.rollout.state import RolloutState
+from bridge.routing.rollout.state import Halt, RolloutState
 from bridge.routing.rollout.verdict import Action, Badness, Verdict
 
 PLAN = RolloutSettings(control="old", treatment="new")
@@ -88,6 +88,14 @@ def test_both_arms_down_from_the_first_call_on_is_an_incident_and_no_stop() -> N
     judgement = ledger.judge(4.0)
     assert judgement.action is Action.RAISE_INCIDENT
     assert judgement.verdict is Verdict.DEGRADED
+
+
+def test_the_old_arm_failing_while_the_new_one_is_stopped_is_an_incident() -> None:
+    ledger = Ledger(PLAN, RolloutState(halt=Halt.STOPPED))
+    assert ledger.judge(0.0).action is Action.STOP
+    for number in range(3):
+        ledger.take(entry(number, "old", good=False, share=0.0))
+    assert ledger.judge(4.0).action is Action.RAISE_INCIDENT
 
 
 def test_slow_turns_are_compared_when_there_are_enough_and_then_seldom() -> None:
