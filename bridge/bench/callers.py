@@ -5,7 +5,7 @@ Orders are JSON lines on stdin, each answered by one JSON line on stdout:
     {"do": "hold", "calls": 200, "rate": 20}           ramp up to so many calls
     {"do": "measure", "s": 10}                         what they hear from now on
     {"do": "churn", "calls": 2000, "rate": 20, "each_s": 2}   so many short calls, one after another
-    {"do": "end"}                                      hang up
+    {"do": "end"}                                      hang up, also in the middle of an order
 
 RTP goes through a few sockets ("lanes"): every call of a lane names the same port in its SDP, and
 what comes is told apart by where it comes from. Lane k sends at its own moment of each 20 ms, so
@@ -111,9 +111,10 @@ class Callers:
     Args:
         server: host and port of the SIP server.
         user: who is called.
+        each_another: every call is from a number of its own; else all are from one.
     """
 
-    def __init__(self, server: tuple[str, int], user: str) -> None:
+    def __init__(self, server: tuple[str, int], user: str, *, each_another: bool = False) -> None:
         self._server = server
         self._sip_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sip_socket.bind(("127.0.0.1", 0))
@@ -125,6 +126,7 @@ class Callers:
             lambda data: self._sip_socket.sendto(data, server),
             on_up=self._on_up,
             on_over=self._on_over,
+            caller=_number if each_another else lambda number: "bench",
         )
         self._hearing = Hearing(MOST_CALLS)
         self._lanes = [_Lane() for _ in range(_LANES)]
@@ -276,7 +278,7 @@ class Callers:
         while self._sip.left:
             self._hang_up_since(time.monotonic_ns())
             yield None
-        yield {"dropped": self._sip.outcomes.dropped}
+        yield self._outcomes()
 
     def _outcomes(self) -> dict[str, object]:
         outcomes = self._sip.outcomes
@@ -295,17 +297,22 @@ class Callers:
         return sum(lane.wire.overflowed() for lane in self._lanes)
 
 
-def run_callers(server: tuple[str, int], user: str) -> None:
+def run_callers(server: tuple[str, int], user: str, *, each_another: bool = False) -> None:
     """Be the callers until stdin ends.
 
     Raises:
         InfrastructureError: this is no 64-bit Linux, or a socket can't be had.
     """
     try:
-        callers = Callers(server, user)
+        callers = Callers(server, user, each_another=each_another)
     except OSError as error:
         raise InfrastructureError(f"the callers get no socket: {error.strerror}") from error
     callers.run()
+
+
+def _number(call: int) -> str:
+    """Return a number that nobody has (555-0100 and on are for fiction)."""
+    return f"+1555{call:07}"
 
 
 def _percentile(values: list[float], percent: int) -> float | None:

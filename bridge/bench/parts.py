@@ -26,6 +26,7 @@ CALLED = "bench"
 _ARM = "light"
 _KEY_VARIABLE = "BENCH_REALTIME_KEY"
 _READY_WITHIN_S = 30.0
+_WITHOUT_END = 1_000_000
 _ANSWER_WITHIN_S = 60.0
 """Beyond the time that an order itself takes: an INVITE is given up after 32 s."""
 
@@ -123,9 +124,17 @@ class Callers:
             2 * takes_s, do="churn", calls=calls, rate=rate, each_s=each_s, most=most
         )
 
-    async def end(self) -> None:
-        """Hang up, all of them."""
-        await self._do(0.0, do="end")
+    async def begin_churn(self, rate: float, each_s: float, most: int) -> None:
+        """Place short calls until :meth:`end`."""
+        order = {"do": "churn", "calls": _WITHOUT_END, "rate": rate, "each_s": each_s}
+        await self._child.tell({**order, "most": most})
+
+    async def end(self) -> Mapping[str, object]:
+        """Hang up, all of them; return what became of the calls since the last ``hold`` or churn.
+
+        A churn that goes on is over.
+        """
+        return await self._do(0.0, do="end")
 
     async def _do(self, takes_s: float, **order: object) -> Mapping[str, object]:
         await self._child.tell(order)

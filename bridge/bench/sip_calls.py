@@ -33,6 +33,7 @@ class _Dialog:
     call_id: str
     target: str
     remote: str
+    caller: str
     ack: bytes = b""
     up: bool = False
 
@@ -59,6 +60,7 @@ class SipCalls:
         server: host and port that are called.
         port: of our socket.
         user: who is called.
+        caller: gives who calls, by the call's number.
         transmit: sends a datagram to the server.
         on_up: receives slot and the far end's RTP port.
         on_over: receives the slot of a call that has ended, or has never begun.
@@ -73,7 +75,9 @@ class SipCalls:
         *,
         on_up: Callable[[int, int], None],
         on_over: Callable[[int], None],
+        caller: Callable[[int], str] = lambda number: "bench",
     ) -> None:
+        self._caller = caller
         self.outcomes = Outcomes()
         self._uri = f"sip:{user}@{server[0]}:{server[1]}"
         self._port = port
@@ -97,8 +101,10 @@ class SipCalls:
 
     def invite(self, slot: int, rtp_port: int, now_ns: int) -> None:
         """Place a call."""
-        call_id = f"bench-{next(self._numbers)}-{self._port}@127.0.0.1"
-        self._dialogs[slot] = _Dialog(call_id, self._uri, f"<{self._uri}>")
+        number = next(self._numbers)
+        call_id = f"bench-{number}-{self._port}@127.0.0.1"
+        caller = self._caller(number)
+        self._dialogs[slot] = _Dialog(call_id, self._uri, f"<{self._uri}>", caller)
         self._slots[call_id] = slot
         self._request(slot, "INVITE", 1, now_ns, audio_sdp(rtp_port, (0,)))
 
@@ -140,7 +146,10 @@ class SipCalls:
         headers = (
             ("Via", f"SIP/2.0/UDP 127.0.0.1:{self._port};branch={branch}"),
             ("Max-Forwards", "70"),
-            ("From", f"<sip:bench@127.0.0.1:{self._port}>;tag={dialog.call_id.split('@')[0]}"),
+            (
+                "From",
+                f"<sip:{dialog.caller}@127.0.0.1:{self._port}>;tag={dialog.call_id.split('@')[0]}",
+            ),
             ("To", dialog.remote),
             ("Call-ID", dialog.call_id),
             ("CSeq", f"{number} {method}"),

@@ -179,11 +179,13 @@ async def _until_done_or_told(plan: BenchPlan, screen: Screen) -> BenchResult | 
 
 @bench.command(hidden=True)
 @click.argument("server")
+@click.option("--called", default=CALLED, help="Whom they call.")
+@click.option("--each-another", is_flag=True, help="Every call is from a number of its own.")
 @exits_cleanly
-def callers(server: str) -> None:
+def callers(server: str, called: str, each_another: bool) -> None:
     """Place calls to SERVER (host:port) as told on stdin."""
     host, _, port = server.rpartition(":")
-    run_callers((host, int(port)), CALLED)
+    run_callers((host, int(port)), called, each_another=each_another)
 
 
 @bench.command(hidden=True)

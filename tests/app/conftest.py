@@ -31,13 +31,21 @@ def shipped_dialplans() -> Path:
 TABLE = pytest.StashKey[list[str]]()
 """Lines that are shown at the end of the run, whether it failed or not."""
 
+ROLLOUTS = pytest.StashKey[list[str]]()
+"""Likewise, of the rollouts."""
+
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Show the table of faults."""
+    """Show the tables of faults and of rollouts."""
     rows = config.stash.get(TABLE, [])
     if rows:
         terminalreporter.section("faults in live calls: outcome, longest silence, what Redis says")
         for row in rows:
+            terminalreporter.write_line(row)
+    rollouts = config.stash.get(ROLLOUTS, [])
+    if rollouts:
+        terminalreporter.section("rollouts: verdict, action, seconds and calls until it, callers")
+        for row in rollouts:
             terminalreporter.write_line(row)

@@ -1,0 +1,327 @@
+"""Four rollouts under load, from real SIP calls: healthy, dying, slow, and both arms down.
+
+Each story has a flag of its own on one gateway with two arms, each with a Realtime server behind it
+that fails on demand. Short calls come one after another; the gateway decides by itself what becomes
+of the rollout. What is told is taken from its history, its log of calls and its call records.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bridge.bench.rollout_parts import NEW, OLD, Faults, RolloutParts, start_parts
+from bridge.bench.view import View
+from bridge.config.settings import RedisSettings
+from bridge.errors import InfrastructureError
+from bridge.routing.rollout.changes import set_share
+from bridge.routing.rollout.observed import CallEntry
+from bridge.routing.rollout.state import Halt, RolloutState
+from bridge.store.client import RedisLink
+from bridge.store.rollouts import RolloutStore, Signature
+
+_DEAD: Faults = (
+    {"at": "connect", "kind": "refuse", "status": 503, "times": None},
+    {"at": "now", "kind": "drop"},
+)
+_SLOW: Faults = ({"at": "turn", "kind": "stall", "ms": 1500, "times": None},)
+
+_LOOK_S = 0.1
+_RECORDS_WITHIN_S = 10.0
+_NO_AGENT = frozenset({"session_unavailable", "session_lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One rollout.
+
+    Attributes:
+        faults: of each arm, set once ``before_calls`` calls are over.
+        begin_percent: the new arm's first share; the person's part.
+        each_s: how long a call lasts.
+        over: what is awaited.
+        wanted: the action that is right.
+        then_s: calls go on for so long after it.
+    """
+
+    name: str
+    title: str
+    faults: Mapping[str, Faults]
+    begin_percent: float
+    each_s: float
+    over: Callable[[RolloutState], bool]
+    wanted: str
+    before_calls: int = 6
+    then_s: float = 1.5
+
+
+STORIES = (
+    Story("healthy", "healthy, 0 to 100%", {}, 25, 0.7, lambda s: s.share == 1000, "promote"),
+    Story(
+        "dying",
+        "new arm dies at 25%",
+        {NEW: _DEAD},
+        25,
+        0.7,
+        lambda s: s.halt is not Halt.NONE,
+        "close",
+    ),
+    Story(
+        "slow",
+        "new arm's audio is slow",
+        {NEW: _SLOW},
+        50,
+        2.2,
+        lambda s: s.halt is not Halt.NONE,
+        "rollback",
+    ),
+    Story(
+        "both",
+        "both arms down",
+        {OLD: _DEAD, NEW: _DEAD},
+        50,
+        0.7,
+        lambda s: s.ai_off,
+        "incident: ai off",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPlan:
+    """How the stories are told.
+
+    Attributes:
+        calls: at once; the pip wheel of PJSIP holds 4.
+        min_calls: of the new arm, in each step.
+        min_time_s: of a step.
+        limit_s: when a story without an end is given up.
+    """
+
+    calls: int = 4
+    rate: float = 8.0
+    min_calls: int = 6
+    min_time_s: float = 1.0
+    limit_s: float = 60.0
+    stories: Sequence[Story] = STORIES
+
+    def settings(self) -> Mapping[str, object]:
+        """Return the rollouts' settings: bounds that few calls can meet, and times of seconds."""
+        return {
+            "control": OLD,
+            "treatment": NEW,
+            "steps": [25, 50, 100],
+            "min_calls": self.min_calls,
+            "min_time_s": self.min_time_s,
+            "max_bad_rate": 0.4,
+            "max_worse_by": 0.4,
+            "slow_greeting_s": 1.2,
+            "dead_air_s": 1.4,
+            "rescue_after_s": 0.7,
+            "on_incident": "ai_off",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a story.
+
+    Attributes:
+        verdict: as the history has it with the action.
+        seconds: from the fault (or the begin) to the action; None where none came.
+        new_arm_calls: that were dealt to the new arm meanwhile and have ended.
+        calls: of both arms, meanwhile.
+        harmed: callers, until everything was over, who got no agent, or a bad one.
+        rescued: callers who got the other arm's agent instead.
+        to_fallback: callers who got the fallback at once, as the AI was switched off.
+        all_calls: in the whole story.
+    """
+
+    name: str
+    title: str
+    ok: bool
+    action: str
+    verdict: str
+    why: str
+    seconds: float | None
+    new_arm_calls: int
+    calls: int
+    harmed: int
+    rescued: int
+    to_fallback: int
+    all_calls: int
+    e_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutResult:
+    """All stories."""
+
+    stories: tuple[Told, ...]
+    took_s: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether each had the end that it should."""
+        return all(story.ok for story in self.stories)
+
+    def to_json(self) -> dict[str, object]:
+        """Return what `--json` prints."""
+        return {
+            "ok": self.ok,
+            "took_s": round(self.took_s, 1),
+            "stories": list(map(asdict, self.stories)),
+        }
+
+
+async def run_rollout_demo(
+    plan: RolloutPlan, redis_url: str, environ: Mapping[str, str], view: View
+) -> RolloutResult:
+    """Tell every story; cancel to stop everything in order.
+
+    Raises:
+        InfrastructureError: a part did not start, or died.
+    """
+    begun_s = time.monotonic()
+    async with AsyncExitStack() as stack:
+        view.doing("starting a gateway, two Realtime servers and the callers")
+        flags = {story.name: plan.settings() for story in plan.stories}
+        parts = await start_parts(flags, redis_url, environ, stack)
+        link = RedisLink(redis_url, timeout_s=2.0)
+        stack.push_async_callback(link.aclose)
+        store = RolloutStore(link, RedisSettings())
+        told = []
+        for story in plan.stories:
+            view.doing(f"{story.title}: calls come in")
+            told.append(await _Teller(plan, story, parts, store).tell())
+            view.step(story.name, _line(told[-1]))
+        view.doing("stopping everything, in order")
+    return RolloutResult(tuple(told), time.monotonic() - begun_s)
+
+
+class _Teller:
+    """Tells one story."""
+
+    def __init__(
+        self, plan: RolloutPlan, story: Story, parts: RolloutParts, store: RolloutStore
+    ) -> None:
+        self._plan = plan
+        self._story = story
+        self._parts = parts
+        self._store = store
+
+    async def tell(self) -> Told:
+        story, callers = self._story, self._parts.callers[self._story.name]
+        begun_s = time.time()
+        await self._store.change(
+            story.name,
+            lambda state: set_share(state, story.begin_percent, round(begun_s * 1000)),
+            Signature("demo", story.title),
+            round(begun_s * 1000),
+        )
+        await callers.begin_churn(self._plan.rate, story.each_s, self._plan.calls)
+        try:
+            if story.faults:
+                await self._until_calls(story.before_calls)
+                begun_s = time.time()
+                for arm, faults in story.faults.items():
+                    await self._parts.servers[arm].fail(faults)
+            ended = await self._until_over()
+            await asyncio.sleep(story.then_s)
+        finally:
+            outcomes = await callers.end()
+            for arm in story.faults:
+                await self._parts.servers[arm].recover()
+        return await self._sum_up(begun_s, ended, outcomes)
+
+    async def _until_calls(self, count: int) -> None:
+        try:
+            async with asyncio.timeout(self._plan.limit_s):
+                while len(await self._entries()) < count:
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            raise InfrastructureError(
+                f"{self._story.title}: {count} calls did not end within {self._plan.limit_s:g} s"
+            ) from None
+
+    async def _until_over(self) -> bool:
+        """Wait for the story's end; False where none comes."""
+        name = self._story.name
+        try:
+            async with asyncio.timeout(self._plan.limit_s):
+                while not self._story.over((await self._store.read([name]))[name]):
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _entries(self) -> list[CallEntry]:
+        found: list[CallEntry] = []
+        after = "0"
+        while page := await self._store.calls(self._story.name, after):
+            found += [entry for _, entry in page]
+            after = page[-1][0]
+        return found
+
+    async def _sum_up(self, begun_s: float, ended: bool, outcomes: Mapping[str, object]) -> Told:
+        story = self._story
+        _, change = (await self._store.history(story.name, 1))[0]
+        evidence = json.loads(change["evidence"])
+        acted_s = int(change["at_ms"]) / 1000
+        refused = outcomes["refused"]
+        placed = int(str(outcomes["answered"])) + (len(refused) if isinstance(refused, list) else 0)
+        records = await _records(self._parts.recordings, story.name, placed)
+        entries = [each for each in await self._entries() if each.at_s >= begun_s]
+        meanwhile = [each for each in entries if not ended or each.at_s <= acted_s]
+        bad = {each.call_id for each in entries if each.bad and not each.rescued_by}
+        no_agent = {
+            str(record["call_id"])
+            for record in records
+            if record["outcome"] in _NO_AGENT and record["reason"] != "ai_off"
+        }
+        return Told(
+            name=story.name,
+            title=story.title,
+            ok=ended and change["action"] == story.wanted,
+            action=change["action"] if ended else "none",
+            verdict=str(evidence.get("verdict", "none")),
+            why=change["reason"],
+            seconds=round(acted_s - begun_s, 1) if ended else None,
+            new_arm_calls=sum(each.arm == NEW for each in meanwhile),
+            calls=len(meanwhile),
+            harmed=len(bad | no_agent),
+            rescued=len({each.call_id for each in entries if each.rescued_by} - no_agent),
+            to_fallback=sum(record["reason"] == "ai_off" for record in records),
+            all_calls=placed,
+            e_value=evidence.get("e_value"),
+        )
+
+
+async def _records(directory: Path, route: str, count: int) -> list[Mapping[str, object]]:
+    """Wait for the call detail records of a story; those that don't come in time are missing."""
+    deadline_s = time.monotonic() + _RECORDS_WITHIN_S
+    while True:
+        found = [record for record in _read_records(directory) if record["route"] == route]
+        if len(found) >= count or time.monotonic() > deadline_s:
+            return found
+        await asyncio.sleep(_LOOK_S)
+
+
+def _read_records(directory: Path) -> list[Mapping[str, object]]:
+    try:
+        lines = (directory / "calls.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines]
+
+
+def _line(told: Told) -> str:
+    if told.seconds is None:
+        return f"no action came in {told.all_calls} calls"
+    return (
+        f"{told.action} after {told.seconds:g} s and {told.new_arm_calls} calls of the new arm;"
+        f" {told.harmed} callers harmed, {told.rescued} rescued"
+    )

@@ -1,0 +1,42 @@
+"""Four rollouts from real SIP calls, by `bridge demo --rollout`: healthy, dying, slow, both down."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.app.conftest import ROLLOUTS
+from tests.support.processes import run_to_end
+
+pytestmark = [
+    *(pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.slow),
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(sys.platform != "linux", reason="the callers need Linux"),
+]
+
+
+def test_each_rollout_ends_as_it_should(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    ended = run_to_end("demo", "--rollout", "--json", directory=tmp_path, timeout_s=180.0)
+    assert ended.stdout, ended.stderr
+    result = json.loads(ended.stdout)
+    told = {story["name"]: story for story in result["stories"]}
+    rows = [
+        f"{story['title']:<26} {story['verdict']:<9} {story['action']:<17} {story['seconds']} s, "
+        f"{story['new_arm_calls']} calls of the new arm, {story['harmed']} harmed, "
+        f"{story['rescued']} rescued, {story['all_calls']} calls: {story['why']}"
+        for story in result["stories"]
+    ]
+    request.config.stash.setdefault(ROLLOUTS, []).extend(rows)
+    assert ended.code == 0, rows
+    assert ended.left == []
+    assert (told["healthy"]["verdict"], told["healthy"]["harmed"]) == ("healthy", 0)
+    assert told["dying"]["verdict"] == "failed"
+    assert told["dying"]["rescued"] > 0
+    assert told["slow"]["verdict"] == "failed"
+    assert told["slow"]["rescued"] == 0
+    assert told["both"]["verdict"] == "degraded"
+    assert told["both"]["to_fallback"] > 0
+    for name in ("dying", "slow"):
+        assert 0 < told[name]["new_arm_calls"] <= 25, name
+        assert told[name]["harmed"] <= told[name]["new_arm_calls"] + 10, name
