@@ -24,6 +24,7 @@ from bridge.app.garbage import collect_garbage_in_loop
 from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
 from bridge.app.preflight import check_arms_answer
 from bridge.app.rollout_node import RolloutNode
+from bridge.app.rollouts import Rollouts
 from bridge.app.routes import Routes
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
@@ -113,6 +114,11 @@ class Gateway:
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
+
+    @property
+    def rollouts(self) -> Rollouts | None:
+        """The flags in force here; None while the gateway is down, or where it has none."""
+        return None if self._rollouts is None else self._rollouts.flags
 
     async def start(self, *, preflight: bool = True) -> Addresses:
         """Bring everything up; what had come up goes down again if something fails.
@@ -272,9 +278,8 @@ class Gateway:
             log.warning("call_refused", reason="no_route")
             leg.reject(404, "No Dialplan")
             return
-        rollouts = None if self._rollouts is None else self._rollouts.flags
         active = Counter(runner.arm for runner in self.calls)
-        route = self._routes.choose(dialplan, leg, rollouts, active)
+        route = self._routes.choose(dialplan, leg, self.rollouts, active)
         runner = CallRunner(leg, route, self._services)
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"call-{leg.call_id}")
         self.calls[runner] = task

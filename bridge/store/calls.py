@@ -87,6 +87,7 @@ class CallStore:
         self._beat_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._connected = False
+        self._has_former_life = True
         self._failures = self._unknown_fields = self._given_up = self._swept = 0
 
     @property
@@ -108,18 +109,22 @@ class CallStore:
 
         Raises:
             RedisUnavailableError: (an InfrastructureError) Redis did not answer within
-                `connect_timeout_s`, or refused us.
+                `connect_timeout_s`, or refused us; not if it is not `required`.
         """
         try:
             await self._link.ask(["PING"])
             await self._writer.load_script()
-            swept = await self._nodes.end_former_life()
+            await self._end_former_life()
             await self._nodes.beat(self._report)
+            self._connected = True
+        except RedisUnavailableError as error:
+            if self._settings.required:
+                await self._link.aclose()
+                raise
+            _log.error("started without Redis: %s", error)
         except BaseException:
             await self._link.aclose()
             raise
-        self._count_swept(swept)
-        self._connected = True
         self._tasks = [
             asyncio.create_task(self._keep_flushing(), name="store-flush"),
             asyncio.create_task(self._keep_beating(), name="store-heartbeat"),
@@ -251,6 +256,7 @@ class CallStore:
             report = replace(self._report, active=len(self._buffer.live))
             try:
                 await self._nodes.beat(report)
+                await self._end_former_life()
             except RedisUnavailableError as error:
                 self._lose_contact(error)  # a node without calls has no other sign of it
             else:
@@ -261,6 +267,12 @@ class CallStore:
             await asyncio.sleep(self._heartbeat_s)
             with suppress(RedisUnavailableError):  # the heartbeat tells of it
                 self._count_swept(await self._nodes.sweep())
+
+    async def _end_former_life(self) -> None:
+        """End what this node's former life left behind, if that was not done yet."""
+        if self._has_former_life:
+            self._count_swept(await self._nodes.end_former_life(lambda: self._buffer.live))
+            self._has_former_life = False
 
     def _count_swept(self, calls: int) -> None:
         self._swept += calls

@@ -90,8 +90,11 @@ class NodeRegistry:
             ]
         )
 
-    async def end_former_life(self) -> int:
+    async def end_former_life(self, live: Callable[[], Collection[str]]) -> int:
         """End the calls of this very node as `node_lost`: before it takes its first.
+
+        Args:
+            live: gives the calls of its present life, where it could not be done before those.
 
         Returns:
             How many calls were ended.
@@ -99,7 +102,7 @@ class NodeRegistry:
         Raises:
             RedisUnavailableError: some may not have been; run it again.
         """
-        return await self._end_calls(lambda node: node == self._node_id, "restarted")
+        return await self._end_calls(lambda node: node == self._node_id, "restarted", live)
 
     async def sweep(self) -> int:
         """End the active calls of dead nodes as `node_lost`, if no other node does so just now.
@@ -128,11 +131,16 @@ class NodeRegistry:
         dead = await self._link.ask(("EVAL", _DEAD_NODES, len(keys), *keys, *arguments))
         return {str(name) for name in dead} if isinstance(dead, list) else set()
 
-    async def _end_calls(self, is_lost: Callable[[str | None], bool], reason: str) -> int:
+    async def _end_calls(
+        self,
+        is_lost: Callable[[str | None], bool],
+        reason: str,
+        live: Callable[[], Collection[str]] = frozenset,
+    ) -> int:
         lost = [
             self._ending(call_id, node, reason)
             async for call_id, node in self._active_calls()
-            if is_lost(node)
+            if is_lost(node) and call_id not in live()
         ]
         ended = 0
         for first in range(0, len(lost), _PAGE_CALLS):

@@ -221,3 +221,59 @@ async def test_aclose_during_an_outage_gives_up_in_time(server: Server, store: C
     async with asyncio.timeout(4):
         await store.aclose()
     assert store.stats.dropped == store.stats.pending > 0
+
+
+async def test_a_store_that_may_do_without_redis_catches_up_and_ends_its_former_life(
+    server: Server,
+) -> None:
+    url = server.local.url
+    former = CallStore(SETTINGS, url, "node-a", clock=SystemClock())
+    await former.open()
+    former.begin("left-behind", {})
+    await wait_until(lambda: not former.stats.pending, 5.0, "the first life was not written")
+    dump = await RedisDump.of(url)
+    await former.aclose()
+    server.local.stop()
+
+    settings = SETTINGS.model_copy(update={"required": False, "heartbeat_ms": 100})
+    store = CallStore(settings, url, "node-a", clock=SystemClock())
+    await store.open()
+    assert not store.stats.connected
+    store.begin("of-this-life", {})
+    server.restart()
+    await dump.restore(url)
+    async with CallReader(settings, url) as reader:
+
+        async def settled() -> bool:
+            return await reader.active() == ["of-this-life"]
+
+        await wait_until(settled, 10.0, "the former life was not ended, or this one not written")
+        assert ((await reader.call("left-behind")) or {})["outcome"] == "node_lost"
+    await store.aclose()
+
+
+class RedisDump:
+    """What a server held, to be given to the next one: ours keeps nothing on disk."""
+
+    def __init__(self, hashes: dict[str, list[str]], active: list[str]) -> None:
+        self._hashes, self._active = hashes, active
+
+    @classmethod
+    async def of(cls, url: str) -> "RedisDump":
+        link = RedisLink(url, timeout_s=1)
+        active = await link.ask(["ZRANGE", "bridge:calls:active", 0, -1])
+        assert isinstance(active, list)
+        hashes = {}
+        for call_id in active:
+            fields = await link.ask(["HGETALL", f"bridge:call:{call_id}"])
+            assert isinstance(fields, list)
+            hashes[str(call_id)] = [str(word) for word in fields]
+        await link.aclose()
+        return cls(hashes, [str(call_id) for call_id in active])
+
+    async def restore(self, url: str) -> None:
+        link = RedisLink(url, timeout_s=1)
+        for call_id, fields in self._hashes.items():
+            await link.ask(["HSET", f"bridge:call:{call_id}", *fields])
+            await link.ask(["ZADD", "bridge:calls:active", 1, call_id])
+        await link.aclose()

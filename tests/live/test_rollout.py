@@ -1,0 +1,189 @@
+"""A flag decides which arm a call gets; the other arm rescues it; the AI may be off. Over SIP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from bridge.app.gateway import Gateway
+from bridge.clock import SystemClock
+from bridge.config.settings import Settings
+from bridge.live.summary import CallSummary
+from bridge.routing.models import Dialplan
+from bridge.routing.rollout.changes import Change, set_share, switch_ai
+from bridge.routing.rollout.observed import CallEntry
+from bridge.routing.rollout.verdict import Badness
+from bridge.store.client import RedisLink
+from bridge.store.local import LocalRedis
+from bridge.store.rollouts import RolloutStore, Signature
+from tests.session.peer import accept
+from tests.support.rtp_caller import RtpCaller
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.sip, pytest.mark.redis]
+
+
+@asynccontextmanager
+async def arm(*, dead: bool = False, dies_after_setup: bool = False) -> AsyncIterator[str]:
+    """A Realtime server that takes sessions and says nothing; or none, or leaves at once."""
+
+    def look(peer: ServerConnection, request: Request) -> Response | None:
+        return peer.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no\n") if dead else None
+
+    async def talk(peer: ServerConnection) -> None:
+        await accept(peer)
+        if dies_after_setup:
+            await asyncio.sleep(0.3)
+            await peer.close(1011)
+            return
+        await peer.wait_closed()
+
+    async with serve(talk, "127.0.0.1", 0, process_request=look) as server:
+        yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1/realtime"
+
+
+class Site:
+    """A gateway with a flag, and its Redis."""
+
+    def __init__(self, gateway: Gateway, port: int, store: RolloutStore) -> None:
+        self.gateway, self.port, self.store = gateway, port, store
+
+    async def change(self, change: Change) -> None:
+        """Change the flag, and wait until the gateway knows."""
+        changed = await self.store.change("f", change, Signature("test"), 1)
+        assert changed is not None
+        flags = self.gateway.rollouts
+        assert flags is not None
+        version = changed[1].version
+        await wait_until(
+            lambda: flags.state("f").version >= version, 5.0, "the change did not arrive"
+        )
+
+    async def call(self, for_s: float = 0.2) -> tuple[int, CallSummary]:
+        """Place a call; return its final status and its summary."""
+        async with RtpCaller(self.port) as caller:
+            status = await caller.call()
+            [task] = self.gateway.calls.values()
+            if status == 200:
+                await asyncio.sleep(for_s)
+                await caller.hang_up()
+            summary = await task
+        assert isinstance(summary, CallSummary)
+        return status, summary
+
+    async def entries(self, count: int) -> list[CallEntry]:
+        found: list[CallEntry] = []
+
+        async def come() -> bool:
+            found[:] = [entry for _, entry in await self.store.calls("f", "0")]
+            return len(found) >= count
+
+        await wait_until(come, 5.0, "the calls are not in the log")
+        return found
+
+
+@asynccontextmanager
+async def site(
+    redis: LocalRedis, directory: Path, old: str, new: str, **dialplan: object
+) -> AsyncIterator[Site]:
+    async with AsyncExitStack() as stack:
+        link = RedisLink(redis.url, timeout_s=2)
+        stack.push_async_callback(link.aclose)
+        await link.ask(["FLUSHALL"])
+        settings = Settings.model_validate(
+            {
+                "arms": {"old": {"url": old}, "new": {"url": new}},
+                "rollouts": {"f": {"control": "old", "treatment": "new", "rescue_after_s": 1.0}},
+                "state_dir": directory / "state",
+                "sip": {"host": "127.0.0.1", "port": 0},
+                "http": {"port": 0},
+                "media": {"recordings_dir": directory},
+            }
+        )
+        plan = Dialplan.model_validate(
+            {
+                "schema": "dialplan/v1",
+                "name": "test",
+                "match": [{"called": "*"}],
+                "rollout": "f",
+                "agent": {"instructions": "Be a test.", "greeting": "Hello."},
+                **dialplan,
+            }
+        )
+        gateway = Gateway(
+            settings,
+            [plan],
+            {"old": None, "new": None},
+            {},
+            redis.url,
+            SystemClock(),
+            version="test",
+            rollout_secret=b"a secret for tests",
+        )
+        stack.push_async_callback(gateway.stop)
+        addresses = await gateway.start(preflight=False)
+        yield Site(
+            gateway,
+            int(addresses.sip.rsplit(":", 1)[1]),
+            RolloutStore(link, settings.redis),
+        )
+
+
+@pytest.mark.parametrize("dies_after_setup", [False, True])
+async def test_a_call_goes_on_with_the_other_arm_and_the_first_one_is_answerable(
+    redis: LocalRedis, tmp_path: Path, dies_after_setup: bool
+) -> None:
+    async with (
+        arm() as old,
+        arm(dead=not dies_after_setup, dies_after_setup=dies_after_setup) as new,
+        site(redis, tmp_path, old, new) as here,
+    ):
+        await here.change(lambda state: set_share(state, 100, 1))
+        status, summary = await here.call(for_s=1.5 if dies_after_setup else 0.2)
+        assert status == 200
+        assert (summary.arm, summary.rescued_by) == ("new", "old")
+        assert (summary.rollout, summary.rollout_reason) == ("f", "SPLIT")
+        [entry] = await here.entries(1)
+        assert (entry.arm, entry.rescued_by, entry.set_up) == ("new", "old", dies_after_setup)
+        assert entry.bad == {Badness.CONNECTION}
+        text = here.gateway.metrics.render()[0].decode()
+        code = "close_1011" if dies_after_setup else "http_503"
+        assert f'bridge_rescues_total{{arm="new",reason="{code}",to="old"}} 1.0' in text
+        assert 'bridge_calls_active{arm="new"} 0.0' in text
+        assert 'bridge_flag_evaluations_total{arm="new",reason="SPLIT"} 1.0' in text
+
+
+async def test_a_good_call_says_so_and_the_hash_has_the_decision(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    async with arm() as old, arm() as new, site(redis, tmp_path, old, new) as here:
+        _, summary = await here.call()
+        assert (summary.arm, summary.rescued_by) == ("old", "")
+        [entry] = await here.entries(1)
+        assert (entry.arm, entry.bad, entry.share) == ("old", frozenset(), 0.0)
+        link = RedisLink(redis.url, timeout_s=2)
+        fields = await link.ask(
+            ["HMGET", f"bridge:call:{summary.call_id}", "rollout", "rollout_reason", "arm"]
+        )
+        await link.aclose()
+        assert fields == ["f", "SPLIT", "old"]
+
+
+async def test_with_the_ai_off_a_call_hears_the_fallback_or_is_refused(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    async with arm() as old, arm() as new:
+        async with site(redis, tmp_path, old, new, fallback={"say": "We call you back."}) as here:
+            await here.change(lambda state: switch_ai(state, on=False))
+            status, summary = await here.call()
+            assert status == 200
+            assert (summary.arm, summary.reason, summary.fault) == ("none", "ai_off", "supervisor")
+        async with site(redis, tmp_path, old, new) as here:
+            await here.change(lambda state: switch_ai(state, on=False))
+            status, summary = await here.call()
+            assert (status, summary.reason) == (503, "ai_off")
