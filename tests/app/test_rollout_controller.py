@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -171,17 +170,15 @@ async def test_a_quiet_arm_goes_a_step_back(bench: Bench) -> None:
 
 async def test_a_persons_change_in_between_is_not_overruled(bench: Bench) -> None:
     await bench.set(5)
-    await bench.calls(400)
-    store = bench.store
-    read, paused = store.calls, False
+    await bench.calls(1_000)
+    read = bench.store.calls
 
     async def overtaken(flag: str, after: str) -> list[tuple[str, CallEntry]]:
-        nonlocal paused
-        if not paused:
-            paused = True
-            await store.change("f", lambda s: replace(changes.pause(s), share=s.share), ME, 1)
+        bench.store.calls = read  # type: ignore[method-assign]
+        bench.clock.advance_ms(1_000)
+        await bench.set(25)
         return await read(flag, after)
 
-    store.calls = overtaken  # type: ignore[method-assign]  # the person's moment
+    bench.store.calls = overtaken  # type: ignore[method-assign]  # the person's moment
     await bench.controller.decide()
-    assert (await bench.state()).percent == 5
+    assert (await bench.state()).percent == 25

@@ -76,7 +76,7 @@ class Site:
 
 
 async def target(node: Gateway, arm: str) -> float:
-    return (await node.metrics()).value(f'bridge_arm_target_ratio{{arm="{arm}"}}')
+    return (await node.metrics()).value("bridge_arm_target_ratio", arm=arm)
 
 
 async def until_target(nodes: list[Gateway], arm: str, share: float) -> None:

@@ -17,6 +17,7 @@ from bridge.engine.effects import (
 from bridge.engine.inputs import (
     CallAnswered,
     CallOffered,
+    PlayoutDrained,
     PlayoutStarted,
     SessionFailed,
     SessionReady,
@@ -26,7 +27,7 @@ from bridge.engine.inputs import (
 from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.events import ResponseCreated
-from tests.engine.calls import A1, R1, Call, audio, of
+from tests.engine.calls import A1, R1, Call, audio, done, of
 
 WITH_ARM = CallPolicy(rescue_after_ms=2_500)
 REFUSED = SessionFailed(UpstreamError("no", code="http_503"))
@@ -84,7 +85,14 @@ def test_a_greeting_that_never_comes_leads_to_the_other_arm() -> None:
 def test_a_call_that_has_heard_its_agent_stays_on_its_arm() -> None:
     call = Call(WITH_ARM)
     call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered(), ResponseCreated(R1))
-    call.feed(audio(A1, R1), PlayoutStarted(A1, 0))
+    call.feed(audio(A1, R1), PlayoutStarted(A1, 0), done(R1), PlayoutDrained())
+    assert not of(SwitchArm, call.feed(REFUSED))
+
+
+def test_a_call_that_is_about_to_hear_its_agent_stays_on_its_arm() -> None:
+    call = Call(WITH_ARM)
+    call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered(), ResponseCreated(R1))
+    call.feed(audio(A1, R1))
     assert not of(SwitchArm, call.feed(REFUSED))
 
 

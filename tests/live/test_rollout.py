@@ -1,6 +1,7 @@
 """A flag decides which arm a call gets; the other arm rescues it; the AI may be off. Over SIP."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -13,7 +14,6 @@ from websockets.http11 import Request, Response
 from bridge.app.gateway import Gateway
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
-from bridge.live.summary import CallSummary
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout.changes import Change, set_share, switch_ai
 from bridge.routing.rollout.observed import CallEntry
@@ -22,6 +22,7 @@ from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis
 from bridge.store.rollouts import RolloutStore, Signature
 from tests.session.peer import accept
+from tests.support.gateways import Record
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
 
@@ -50,8 +51,9 @@ async def arm(*, dead: bool = False, dies_after_setup: bool = False) -> AsyncIte
 class Site:
     """A gateway with a flag, and its Redis."""
 
-    def __init__(self, gateway: Gateway, port: int, store: RolloutStore) -> None:
+    def __init__(self, gateway: Gateway, port: int, store: RolloutStore, directory: Path) -> None:
         self.gateway, self.port, self.store = gateway, port, store
+        self._directory = directory
 
     async def change(self, change: Change) -> None:
         """Change the flag, and wait until the gateway knows."""
@@ -64,17 +66,23 @@ class Site:
             lambda: flags.state("f").version >= version, 5.0, "the change did not arrive"
         )
 
-    async def call(self, for_s: float = 0.2) -> tuple[int, CallSummary]:
-        """Place a call; return its final status and its summary."""
+    async def call(self, for_s: float = 0.2) -> tuple[int, Record]:
+        """Place a call; return its final status and its call detail record."""
+        before = len(self._records())
         async with RtpCaller(self.port) as caller:
             status = await caller.call()
-            [task] = self.gateway.calls.values()
             if status == 200:
                 await asyncio.sleep(for_s)
                 await caller.hang_up()
-            summary = await task
-        assert isinstance(summary, CallSummary)
-        return status, summary
+        await wait_until(
+            lambda: len(self._records()) > before, 10.0, "the call's record was not written"
+        )
+        return status, self._records()[-1]
+
+    def _records(self) -> list[Record]:
+        path = self._directory / "calls.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines]
 
     async def entries(self, count: int) -> list[CallEntry]:
         found: list[CallEntry] = []
@@ -131,6 +139,7 @@ async def site(
             gateway,
             int(addresses.sip.rsplit(":", 1)[1]),
             RolloutStore(link, settings.redis),
+            directory,
         )
 
 
@@ -144,10 +153,10 @@ async def test_a_call_goes_on_with_the_other_arm_and_the_first_one_is_answerable
         site(redis, tmp_path, old, new) as here,
     ):
         await here.change(lambda state: set_share(state, 100, 1))
-        status, summary = await here.call(for_s=1.5 if dies_after_setup else 0.2)
+        status, record = await here.call(for_s=1.5 if dies_after_setup else 0.2)
         assert status == 200
-        assert (summary.arm, summary.rescued_by) == ("new", "old")
-        assert (summary.rollout, summary.rollout_reason) == ("f", "SPLIT")
+        assert (record["arm"], record["rescued_by"]) == ("new", "old")
+        assert (record["rollout"], record["rollout_reason"]) == ("f", "SPLIT")
         [entry] = await here.entries(1)
         assert (entry.arm, entry.rescued_by, entry.set_up) == ("new", "old", dies_after_setup)
         assert entry.bad == {Badness.CONNECTION}
@@ -162,13 +171,13 @@ async def test_a_good_call_says_so_and_the_hash_has_the_decision(
     redis: LocalRedis, tmp_path: Path
 ) -> None:
     async with arm() as old, arm() as new, site(redis, tmp_path, old, new) as here:
-        _, summary = await here.call()
-        assert (summary.arm, summary.rescued_by) == ("old", "")
+        _, record = await here.call()
+        assert (record["arm"], record["rescued_by"]) == ("old", "")
         [entry] = await here.entries(1)
         assert (entry.arm, entry.bad, entry.share) == ("old", frozenset(), 0.0)
         link = RedisLink(redis.url, timeout_s=2)
         fields = await link.ask(
-            ["HMGET", f"bridge:call:{summary.call_id}", "rollout", "rollout_reason", "arm"]
+            ["HMGET", f"bridge:call:{record['call_id']}", "rollout", "rollout_reason", "arm"]
         )
         await link.aclose()
         assert fields == ["f", "SPLIT", "old"]
@@ -180,10 +189,11 @@ async def test_with_the_ai_off_a_call_hears_the_fallback_or_is_refused(
     async with arm() as old, arm() as new:
         async with site(redis, tmp_path, old, new, fallback={"say": "We call you back."}) as here:
             await here.change(lambda state: switch_ai(state, on=False))
-            status, summary = await here.call()
+            status, record = await here.call()
             assert status == 200
-            assert (summary.arm, summary.reason, summary.fault) == ("none", "ai_off", "supervisor")
+            assert (record["arm"], record["reason"]) == ("none", "ai_off")
+            assert record["fault"] == "supervisor"
         async with site(redis, tmp_path, old, new) as here:
             await here.change(lambda state: switch_ai(state, on=False))
-            status, summary = await here.call()
-            assert (status, summary.reason) == (503, "ai_off")
+            status, record = await here.call()
+            assert (status, record["reason"]) == (503, "ai_off")
