@@ -19,8 +19,9 @@ from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
 from openfeature.provider import AbstractProvider, Metadata
 
+from bridge.app.rollout_caller import Caller
 from bridge.app.rollout_files import RolloutFiles
-from bridge.app.rollouts import PROVIDER, Caller
+from bridge.app.rollouts import PROVIDER
 from bridge.config.settings import Settings
 from bridge.routing.numbers import normalise_called
 from bridge.routing.rollout.decision import CallFacts, decide

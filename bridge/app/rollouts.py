@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from bridge.app.rollout_caller import Caller
 from bridge.app.rollout_files import RolloutFiles
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.config.rollouts import RolloutSettings
-from bridge.errors import BridgeError, ConfigError
+from bridge.errors import BridgeError
 from bridge.routing.numbers import normalise_called
 from bridge.routing.rollout.changes import follow
 from bridge.routing.rollout.decision import CallFacts, Decision, Reason, decide
@@ -41,26 +42,6 @@ _REPORTS_AT_ONCE = 200
 _DISK_WITHIN_S = 2.0
 _AT_ONCE = frozenset({Action.STOP, Action.PAUSE})
 """What one node does alone (`needs.md` (d) 1, the hard gate)."""
-
-_WITHHELD = frozenset({"", "anonymous", "unknown", "unavailable", "restricted"})
-"""User parts of callers who don't show their number (RFC 3323 section 4.1.1.3 and usage)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """What an INVITE says of its call."""
-
-    from_uri: str
-    called: str
-    sip_call_id: str
-    trunk: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def number(self) -> str:
-        """The caller's number or name; empty where it is withheld."""
-        user = normalise_called(self.from_uri)
-        return "" if user.lower() in _WITHHELD else user
 
 
 @dataclass(slots=True)
@@ -323,19 +304,3 @@ class Rollouts:
         for arm, share in shares.items():
             open_ = not state.ai_off and arm not in state.stopped
             self._metrics.set_target(arm, share if open_ else 0.0)
-
-
-def read_secret(variable: str, environ: Mapping[str, str]) -> bytes:
-    """Return the key that callers are drawn with.
-
-    Raises:
-        ConfigError: it is not set, or too short to keep numbers from being guessed.
-    """
-    secret = environ.get(variable, "").strip().encode()
-    if len(secret) < 16:
-        raise ConfigError(
-            f"the environment variable {variable} holds no key of 16 characters or more, and there"
-            " are rollouts",
-            remedy=f"export {variable} with a random secret, the same on every node",
-        )
-    return secret

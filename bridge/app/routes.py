@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import date
 
 from bridge.app.arms import make_route
-from bridge.app.rollouts import Caller, Rollouts
+from bridge.app.rollout_caller import Caller
+from bridge.app.rollouts import Rollouts
 from bridge.config.models import ModelTable
 from bridge.config.settings import Settings
 from bridge.live.services import Arm, Dealt, Route

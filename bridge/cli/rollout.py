@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from bridge.app.rollouts import Caller, read_secret
+from bridge.app.rollout_caller import Caller, read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.rollout_show import print_history, print_status
 from bridge.cli.running import run
@@ -32,7 +32,8 @@ from bridge.store.rollouts import RolloutStore, Signature
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
 
-_EVIDENCE_SHOWN = 5
+_CHANGES_SHOWN = 5
+_SHOWN_OF_A_CHANGE = ("version", "action", "share", "was", "author", "reason", "at_ms")
 _ARM = click.option(
     "--arm",
     "arms",
@@ -285,24 +286,10 @@ async def _status(
     found = []
     for flag, plan in plans.items():
         state = states.get(flag, RolloutState())
-        latest = await store.history(flag, _EVIDENCE_SHOWN)
         found.append(
             {
                 "flag": flag,
-                "arms": {
-                    plan.control: {
-                        "role": "control",
-                        "percent": 100 - state.percent,
-                        "stopped": plan.control in state.stopped,
-                        "calls_now": calls.get(plan.control, 0),
-                    },
-                    plan.treatment: {
-                        "role": "treatment",
-                        "percent": state.percent,
-                        "stopped": plan.treatment in state.stopped,
-                        "calls_now": calls.get(plan.treatment, 0),
-                    },
-                },
+                "arms": _arms(plan, state, calls),
                 "version": state.version,
                 "ai_off": state.ai_off,
                 "paused": state.paused,
@@ -312,16 +299,27 @@ async def _status(
                 "leader": leader,
                 "verdict": await store.verdict(flag),
                 "changes": [
-                    {
-                        name: fields.get(name, "")
-                        for name in ("version", "action", "share", "was", "author", "reason")
-                    }
-                    | {"at_ms": int(fields["at_ms"])}
-                    for _, fields in latest
+                    {name: fields.get(name, "") for name in _SHOWN_OF_A_CHANGE}
+                    for _, fields in await store.history(flag, _CHANGES_SHOWN)
                 ],
             }
         )
     return found
+
+
+def _arms(
+    plan: RolloutSettings, state: RolloutState, calls: Mapping[str, int]
+) -> dict[str, object]:
+    roles = {plan.control: "control", plan.treatment: "treatment"}
+    return {
+        arm: {
+            "role": role,
+            "percent": state.percent if role == "treatment" else 100 - state.percent,
+            "stopped": arm in state.stopped,
+            "calls_now": calls.get(arm, 0),
+        }
+        for arm, role in roles.items()
+    }
 
 
 async def _calls_now(settings: Settings, url: str | None) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ import click
 
 from bridge.app.arms import resolve_keys, resolve_tool_secrets
 from bridge.app.gateway import Addresses, Gateway
-from bridge.app.rollouts import read_secret
+from bridge.app.rollout_caller import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import StopSignals, run
 from bridge.clock import SystemClock

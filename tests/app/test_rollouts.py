@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.app.rollout_caller import Caller
 from bridge.app.rollout_files import RolloutFiles
-from bridge.app.rollouts import Caller, Rollouts
+from bridge.app.rollouts import Rollouts
 from bridge.clock import SystemClock
 from bridge.config.rollouts import OverrideSettings, RolloutSettings
 from bridge.config.settings import RedisSettings
