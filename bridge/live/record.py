@@ -44,6 +44,7 @@ from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import (
+    INFERENCE,
     By,
     DeadAirCause,
     Direction,
@@ -53,11 +54,16 @@ from bridge.telemetry.labels import (
 )
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
+from bridge.telemetry.turn_latency import TurnLatency
 from bridge.telephony.leg import Leg
 from bridge.telephony.rtp_stats import RtpDirection
 from bridge.tools.webhook import ToolResult
 
 log = structlog.get_logger(__name__)
+
+
+DEAD_AIR_MS = 2_000
+"""A longer silence is dead air (`needs.md` (e))."""
 
 
 class CallRecord:
@@ -186,6 +192,9 @@ class CallRecord:
         summary.duration_ms = duration_ns // NS_PER_MS
         summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
         self._take_rtp()
+        if summary.answered_at_ms is not None:
+            silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
+            self._services.metrics.turns.longest_silence(self._arm, silence_ns)
         self._services.metrics.calls.ended(
             route=summary.route,
             arm=self._arm,
@@ -270,21 +279,25 @@ class CallRecord:
 
     def _on_measured(self, effect: TurnMeasured) -> None:
         turns = self._services.metrics.turns
-        for stage, took_ns in effect.stages_ns.items():
-            turns.stage(self._arm, Stage(stage), took_ns)
-        if effect.total_ns is not None:
-            turns.responded(self._arm, effect.total_ns)
         if effect.greeting_ns is not None:
             turns.greeted(self._arm, effect.greeting_ns)
-        spans_ns = {**effect.stages_ns, "total": effect.total_ns, "greeting": effect.greeting_ns}
-        self.event(
-            "measured",
-            {
-                f"{name}_ms": span_ns // NS_PER_MS
-                for name, span_ns in spans_ns.items()
-                if span_ns is not None
-            },
+            self.summary.greeting_ms = _ms(effect.greeting_ns)
+            self.event("measured", {"greeting_ms": f"{_ms(effect.greeting_ns)}"})
+            return
+        for stage, took_ns in effect.stages_ns.items():
+            turns.stage(self._arm, Stage(stage), took_ns)
+        inference_ns = [took for stage, took in effect.stages_ns.items() if stage in INFERENCE]
+        if inference_ns:
+            turns.inference(self._arm, sum(inference_ns))
+        if effect.total_ns is not None:
+            turns.responded(self._arm, effect.total_ns)
+        turn = TurnLatency(
+            self._elapsed_ms(),
+            None if effect.total_ns is None else _ms(effect.total_ns),
+            {stage: _ms(took_ns) for stage, took_ns in effect.stages_ns.items()},
         )
+        self.summary.latency.append(turn)
+        self.event("measured", {f"{name}_ms": f"{ms}" for name, ms in turn.spans_ms().items()})
 
     def _on_interrupted(self, effect: Interrupted) -> None:
         if effect.item_id is None:
@@ -303,10 +316,14 @@ class CallRecord:
         self.event("interruption_judged", {"kind": kind.value})
 
     def _on_silence(self, effect: SilenceMeasured) -> None:
-        longest_ms = self.summary.longest_silence_ms or 0
-        self.summary.longest_silence_ms = max(longest_ms, effect.silence_ms)
-        cause = DeadAirCause(effect.cause)
-        self._services.metrics.turns.dead_air(self._arm, cause, effect.silence_ms * NS_PER_MS)
+        summary = self.summary
+        if effect.silence_ms > (summary.longest_silence_ms or 0):
+            summary.longest_silence_ms = effect.silence_ms
+            summary.longest_silence_cause = effect.cause
+        if effect.silence_ms > DEAD_AIR_MS:
+            self._services.metrics.turns.dead_air(self._arm, DeadAirCause(effect.cause))
+            self.event("dead_air", {"cause": effect.cause, "silence_ms": effect.silence_ms})
+            log.info("dead_air", cause=effect.cause, silence_ms=effect.silence_ms)
 
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
@@ -421,6 +438,10 @@ class CallRecord:
         self._services.metrics.calls.transferred(
             TransferKind(way.value), failed=failed, took_ns=took_ms * NS_PER_MS
         )
+
+
+def _ms(ns: int) -> float:
+    return round(ns / NS_PER_MS, 1)
 
 
 def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:
