@@ -282,7 +282,7 @@ class CallRecord:
         if effect.greeting_ns is not None:
             turns.greeted(self._arm, effect.greeting_ns)
             self.summary.greeting_ms = _ms(effect.greeting_ns)
-            self.event("measured", {"greeting_ms": f"{_ms(effect.greeting_ns)}"})
+            self.event("greeted", {"delay_ms": f"{_ms(effect.greeting_ns)}"})
             return
         for stage, took_ns in effect.stages_ns.items():
             turns.stage(self._arm, Stage(stage), took_ns)
