@@ -196,8 +196,9 @@ def assert_grown(turn: Record, plain: Record, stage: str | None) -> None:
     """Check which stage has the delay, by a turn without one."""
     for each in Stage:
         grown_ms = turn["stages_ms"].get(each, 0.0) - plain["stages_ms"].get(each, 0.0)
-        expected_ms = DELAY_MS if each == stage else 0
-        assert abs(grown_ms - expected_ms) < NOISE_MS, (stage, each, turn, plain)
+        # A stage may be shorter than before: what it did was done while another stood still.
+        least_ms, most_ms = (DELAY_MS, DELAY_MS) if each == stage else (-DELAY_MS, 0)
+        assert least_ms - NOISE_MS < grown_ms < most_ms + NOISE_MS, (stage, each, turn, plain)
 
 
 def assert_adds_up(turn: Record) -> None:
