@@ -7,13 +7,12 @@ thread.
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.inputs import LastSoundSent
 
-KEPT = 32
-"""Appends whose times are known: 640 ms of the shortest ones. A sound is over after 300 ms of quiet
+KEPT = 24
+"""Appends whose times are known: 480 ms of the shortest ones. A sound is over after 300 ms of quiet
 (:data:`bridge.audio.sounds.HANGOVER_MS`)."""
 
 _WAITING = 1000
@@ -22,10 +21,10 @@ _FRAME_SLACK_NS = 10 * NS_PER_MS
 conference's ticks, which shake."""
 
 
-class _Append(NamedTuple):
-    number: int
-    captured_ns: int
-    handed_ns: int
+_Waiting = tuple[int, int, int]
+"""Number, captured_ns, handed_ns: plain tuples, as there are 25 a second in every call."""
+_Sent = tuple[int, int, int]
+"""captured_ns, handed_ns, written_ns."""
 
 
 class Appends:
@@ -38,8 +37,8 @@ class Appends:
     def __init__(self, on_sound_sent: Callable[[LastSoundSent], None]) -> None:
         self._on_sound_sent = on_sound_sent
         self._number = 0
-        self._waiting: deque[_Append] = deque(maxlen=_WAITING)
-        self._sent: deque[tuple[_Append, int]] = deque(maxlen=KEPT)
+        self._waiting: deque[_Waiting] = deque(maxlen=_WAITING)
+        self._sent: deque[_Sent] = deque(maxlen=KEPT)
         self._followed: tuple[int, int] | None = None
 
     def skip(self) -> None:
@@ -54,7 +53,7 @@ class Appends:
             now_ns: when it is handed to the session.
         """
         self._number += 1
-        self._waiting.append(_Append(self._number, captured_ns, now_ns))
+        self._waiting.append((self._number, captured_ns, now_ns))
 
     def sent(self, number: int, written_ns: int) -> int | None:
         """Note that the socket took an append; those before it that did not come were dropped.
@@ -63,31 +62,34 @@ class Appends:
             When its last sample was captured; None if it was skipped.
         """
         while self._waiting and self._waiting[0][0] <= number:
-            append = self._waiting.popleft()
-            if append[0] == number:
-                self._sent.append((append, written_ns))
+            waiting, captured_ns, handed_ns = self._waiting.popleft()
+            if waiting == number:
+                self._sent.append((captured_ns, handed_ns, written_ns))
                 if self._followed is not None:
-                    self._tell_followed(append, written_ns)
-                return append[1]
+                    self._tell_followed(number, handed_ns, written_ns)
+                return captured_ns
         return None
 
     def sound_ended(self, at_ns: int) -> None:
         """Tell of the append that holds a sound's end: at once, or when the socket takes it."""
         self._followed = None
-        for append, written_ns in self._sent:
-            if append.captured_ns >= at_ns - _FRAME_SLACK_NS:
-                self._on_sound_sent(LastSoundSent(at_ns, append.handed_ns, written_ns))
+        earliest_ns = at_ns - _FRAME_SLACK_NS
+        if len(self._sent) == KEPT and self._sent[0][0] >= earliest_ns:
+            return  # told so late that the right one may be forgotten
+        for captured_ns, handed_ns, written_ns in self._sent:
+            if captured_ns >= earliest_ns:
+                self._on_sound_sent(LastSoundSent(at_ns, handed_ns, written_ns))
                 return
-        for append in self._waiting:
-            if append.captured_ns >= at_ns - _FRAME_SLACK_NS:
-                self._followed = append.number, at_ns
+        for number, captured_ns, _ in self._waiting:
+            if captured_ns >= earliest_ns:
+                self._followed = number, at_ns
                 return
 
-    def _tell_followed(self, append: _Append, written_ns: int) -> None:
+    def _tell_followed(self, number: int, handed_ns: int, written_ns: int) -> None:
         assert self._followed is not None
-        number, at_ns = self._followed
-        if append.number < number:
+        followed, at_ns = self._followed
+        if number < followed:
             return
         self._followed = None
-        if append.number == number:  # else it was dropped
-            self._on_sound_sent(LastSoundSent(at_ns, append.handed_ns, written_ns))
+        if number == followed:  # else it was dropped
+            self._on_sound_sent(LastSoundSent(at_ns, handed_ns, written_ns))

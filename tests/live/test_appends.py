@@ -84,9 +84,11 @@ def test_sound_that_ended_after_all_appends_is_not_told(told: Told) -> None:
     assert told.sounds == []
 
 
-def test_no_more_is_kept_than_it_takes_to_tell_a_sounds_end(told: Told) -> None:
-    for each in range(1, KEPT + 10):
+def test_sound_that_is_told_too_late_is_not_told_of_another_append(told: Told) -> None:
+    for each in range(1, KEPT + 3):
         told.hand(each)
         told.write(each)
-    told.appends.sound_ended((KEPT + 5) * PIECE_MS * MS)
-    assert len(told.sounds) == 1
+    told.appends.sound_ended(3 * PIECE_MS * MS)  # the oldest that is kept: or one before it?
+    assert told.sounds == []
+    told.appends.sound_ended(4 * PIECE_MS * MS)
+    assert [sound.handed_ns for sound in told.sounds] == [(4 * PIECE_MS + 5) * MS]
