@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bridge.engine.effects import Speaker
 from bridge.telemetry.labels import Modality, TokenKind
-from bridge.telemetry.turn_latency import TurnLatency, latency_report
+from bridge.telemetry.turn_latency import TurnLatency, latency_report, percentiles
 
 CDR_FILE = "calls.jsonl"
 METRICS_DIR = "metrics"
@@ -129,10 +129,12 @@ class CallSummary:
     def figures(self) -> dict[str, str | int | None]:
         """Return the figures for the call's last event in Redis."""
         latency_ms, rate = self.average_latency_ms, self.tool_success_rate
+        response = percentiles(self.latency).get("response")
         return {
             "turns": len(self.turns),
             "interruptions": self.interruptions,
             "average_response_ms": None if latency_ms is None else round(latency_ms),
+            "response_p95_ms": None if response is None else round(response.p95_ms),
             "tool_success_rate": None if rate is None else f"{rate:.3f}",
             "tokens": sum(self.tokens.values()),
             "cost_usd": None if self.cost_usd is None else f"{self.cost_usd:.6f}",

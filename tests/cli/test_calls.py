@@ -39,7 +39,8 @@ async def _write(url: str) -> None:
             store.event(ENDED, "turn", said)
         for measured in MEASURED:
             store.event(ENDED, "measured", {f"{name}_ms": f"{ms}" for name, ms in measured.items()})
-        store.event(ENDED, "ended", {"outcome": "session_lost"})
+        figures = {"response_p95_ms": 1000, "longest_silence_ms": 2600}
+        store.event(ENDED, "ended", {"outcome": "session_lost", **figures})
         store.end(ENDED, {"outcome": "session_lost", "fault": "provider"})
 
 
@@ -69,6 +70,34 @@ def test_the_list_as_json(redis: LocalRedis) -> None:
     found = json.loads(bridge_calls("list", "--json", "--redis", redis.url).output)
     assert [each["call_id"] for each in found] == [GOING_ON, ENDED]
     assert found[1]["outcome"] == "session_lost"
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["--arm", "ga"], [GOING_ON, ENDED]),
+        (["--arm", "beta"], []),
+        (["--outcome", "session_lost"], [ENDED]),
+        (["--outcome", "completed"], []),
+        (["--fault", "provider"], [ENDED]),
+        (["--fault", "caller"], []),
+        (["--slower-than", "999"], [ENDED]),
+        (["--slower-than", "1000"], []),
+        (["--silence-over", "2000"], [ENDED]),
+        (["--silence-over", "2600"], []),
+        (["--fault", "provider", "--slower-than", "5000"], []),
+    ],
+)
+def test_the_list_is_filtered(redis: LocalRedis, filters: list[str], found: list[str]) -> None:
+    listed = bridge_calls("list", *filters, "--json", "--redis", redis.url)
+    assert [each["call_id"] for each in json.loads(listed.output)] == found
+
+
+def test_the_list_has_the_figures_of_calls_that_ended(redis: LocalRedis) -> None:
+    lines = bridge_calls("list", "--redis", redis.url).output.splitlines()
+    (ended,) = (line for line in lines if ENDED in line)
+    assert "1000 ms" in ended
+    assert "2600 ms" in ended
 
 
 def test_a_call_is_shown_by_the_beginning_of_its_id(redis: LocalRedis) -> None:
