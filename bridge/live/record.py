@@ -27,43 +27,34 @@ from bridge.engine.effects import (
     PhaseChanged,
     SessionLost,
     SessionRestored,
-    SilenceMeasured,
     SilencePrompted,
     Speaker,
     StateChanged,
     ToolRefused,
     TransitionRefused,
-    TurnMeasured,
     TurnSpoken,
     UpstreamErrorSeen,
     Way,
 )
+from bridge.live.caller_waits import CallerWaits
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import (
-    INFERENCE,
     By,
-    DeadAirCause,
     Direction,
     InterruptionKind,
-    Stage,
     TransferKind,
 )
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
-from bridge.telemetry.turn_latency import TurnLatency
 from bridge.telephony.leg import Leg
 from bridge.telephony.rtp_stats import RtpDirection
 from bridge.tools.webhook import ToolResult
 
 log = structlog.get_logger(__name__)
-
-
-DEAD_AIR_MS = 2_000
-"""A longer silence is dead air (`needs.md` (e))."""
 
 
 class CallRecord:
@@ -90,15 +81,16 @@ class CallRecord:
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
+        self._waits = CallerWaits(
+            self._arm, self.summary, services.metrics.turns, self.event, self._elapsed_ms
+        )
         self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
             StateChanged: self._on_state,
             PhaseChanged: self._on_phase,
             TransitionRefused: self._on_refused,
             TurnSpoken: self._on_turn,
-            TurnMeasured: self._on_measured,
             Interrupted: self._on_interrupted,
             InterruptionJudged: self._on_judged,
-            SilenceMeasured: self._on_silence,
             SilencePrompted: self._on_prompted,
             UpstreamErrorSeen: self._on_error,
             SessionLost: self._on_session_lost,
@@ -111,6 +103,7 @@ class CallRecord:
             HandoffCompleted: self._on_handoff_completed,
             HandoffFailed: self._on_handoff_failed,
             HandedBack: self._on_handed_back,
+            **self._waits.told,
         }
 
     @property
@@ -192,9 +185,7 @@ class CallRecord:
         summary.duration_ms = duration_ns // NS_PER_MS
         summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
         self._take_rtp()
-        if summary.answered_at_ms is not None:
-            silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
-            self._services.metrics.turns.longest_silence(self._arm, silence_ns)
+        self._waits.closed()
         self._services.metrics.calls.ended(
             route=summary.route,
             arm=self._arm,
@@ -277,28 +268,6 @@ class CallRecord:
             },
         )
 
-    def _on_measured(self, effect: TurnMeasured) -> None:
-        turns = self._services.metrics.turns
-        if effect.greeting_ns is not None:
-            turns.greeted(self._arm, effect.greeting_ns)
-            self.summary.greeting_ms = _ms(effect.greeting_ns)
-            self.event("greeted", {"delay_ms": f"{_ms(effect.greeting_ns)}"})
-            return
-        for stage, took_ns in effect.stages_ns.items():
-            turns.stage(self._arm, Stage(stage), took_ns)
-        inference_ns = [took for stage, took in effect.stages_ns.items() if stage in INFERENCE]
-        if inference_ns:
-            turns.inference(self._arm, sum(inference_ns))
-        if effect.total_ns is not None:
-            turns.responded(self._arm, effect.total_ns)
-        turn = TurnLatency(
-            self._elapsed_ms(),
-            None if effect.total_ns is None else _ms(effect.total_ns),
-            {stage: _ms(took_ns) for stage, took_ns in effect.stages_ns.items()},
-        )
-        self.summary.latency.append(turn)
-        self.event("measured", {f"{name}_ms": f"{ms}" for name, ms in turn.spans_ms().items()})
-
     def _on_interrupted(self, effect: Interrupted) -> None:
         if effect.item_id is None:
             return  # nothing audible was cut
@@ -314,16 +283,6 @@ class CallRecord:
         kind = InterruptionKind(effect.kind.value)
         self._services.metrics.turns.interrupted(self._arm, by=By.CALLER, kind=kind)
         self.event("interruption_judged", {"kind": kind.value})
-
-    def _on_silence(self, effect: SilenceMeasured) -> None:
-        summary = self.summary
-        if effect.silence_ms > (summary.longest_silence_ms or 0):
-            summary.longest_silence_ms = effect.silence_ms
-            summary.longest_silence_cause = effect.cause
-        if effect.silence_ms > DEAD_AIR_MS:
-            self._services.metrics.turns.dead_air(self._arm, DeadAirCause(effect.cause))
-            self.event("dead_air", {"cause": effect.cause, "silence_ms": effect.silence_ms})
-            log.info("dead_air", cause=effect.cause, silence_ms=effect.silence_ms)
 
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
@@ -438,10 +397,6 @@ class CallRecord:
         self._services.metrics.calls.transferred(
             TransferKind(way.value), failed=failed, took_ns=took_ms * NS_PER_MS
         )
-
-
-def _ms(ns: int) -> float:
-    return round(ns / NS_PER_MS, 1)
 
 
 def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:
