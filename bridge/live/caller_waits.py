@@ -53,17 +53,11 @@ class CallerWaits:
         self._elapsed_ms = elapsed_ms
 
     @property
-    def told(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are taken here."""
         return MappingProxyType(
             {TurnMeasured: self._on_measured, SilenceMeasured: self._on_silence}
         )
-
-    def closed(self) -> None:
-        """Count the longest silence of a call that is over, if it was answered."""
-        if self._summary.answered_at_ms is not None:
-            silence_ns = (self._summary.longest_silence_ms or 0) * NS_PER_MS
-            self._metrics.longest_silence(self._arm, silence_ns)
 
     def _on_measured(self, effect: TurnMeasured) -> None:
         if effect.greeting_ns is not None:

@@ -7,6 +7,7 @@ and the JSON record that lies beside the recording.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -81,35 +82,35 @@ class CallRecord:
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
-        self._waits = CallerWaits(
-            self._arm, self.summary, services.metrics.turns, self.event, self._elapsed_ms
-        )
-        self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
-            StateChanged: self._on_state,
-            PhaseChanged: self._on_phase,
-            TransitionRefused: self._on_refused,
-            TurnSpoken: self._on_turn,
-            Interrupted: self._on_interrupted,
-            InterruptionJudged: self._on_judged,
-            SilencePrompted: self._on_prompted,
-            UpstreamErrorSeen: self._on_error,
-            SessionLost: self._on_session_lost,
-            SessionRestored: self._on_session_restored,
-            GaveUp: self._on_gave_up,
-            ToolRefused: self._on_tool_refused,
-            CallbackWanted: self._on_callback_wanted,
-            HandoffStarted: self._on_handoff_started,
-            HandoffAccepted: self._on_handoff_accepted,
-            HandoffCompleted: self._on_handoff_completed,
-            HandoffFailed: self._on_handoff_failed,
-            HandedBack: self._on_handed_back,
-            **self._waits.told,
-        }
 
     @property
-    def kinds(self) -> frozenset[type[Effect]]:
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are only told."""
-        return frozenset(self._told)
+        turns = self._services.metrics.turns
+        waits = CallerWaits(self._arm, self.summary, turns, self.event, self._elapsed_ms)
+        return MappingProxyType(
+            {
+                StateChanged: self._on_state,
+                PhaseChanged: self._on_phase,
+                TransitionRefused: self._on_refused,
+                TurnSpoken: self._on_turn,
+                Interrupted: self._on_interrupted,
+                InterruptionJudged: self._on_judged,
+                SilencePrompted: self._on_prompted,
+                UpstreamErrorSeen: self._on_error,
+                SessionLost: self._on_session_lost,
+                SessionRestored: self._on_session_restored,
+                GaveUp: self._on_gave_up,
+                ToolRefused: self._on_tool_refused,
+                CallbackWanted: self._on_callback_wanted,
+                HandoffStarted: self._on_handoff_started,
+                HandoffAccepted: self._on_handoff_accepted,
+                HandoffCompleted: self._on_handoff_completed,
+                HandoffFailed: self._on_handoff_failed,
+                HandedBack: self._on_handed_back,
+                **waits.effects,
+            }
+        )
 
     def begin(self) -> None:
         """Open the call's state in Redis and count it."""
@@ -140,10 +141,6 @@ class CallRecord:
         self.summary.answered_at_ms = self._services.now_wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
-
-    def tell(self, effect: Effect) -> None:
-        """Take an effect that is only told."""
-        self._told[type(effect)](effect)
 
     def usage(self, usage: Usage) -> None:
         """Count what a response was billed."""
@@ -185,7 +182,9 @@ class CallRecord:
         summary.duration_ms = duration_ns // NS_PER_MS
         summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
         self._take_rtp()
-        self._waits.closed()
+        if summary.answered_at_ms is not None:
+            silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
+            self._services.metrics.turns.longest_silence(self._arm, silence_ns)
         self._services.metrics.calls.ended(
             route=summary.route,
             arm=self._arm,
