@@ -14,6 +14,7 @@ from bridge.cli.calls_list import Wanted, clock_time, find_calls, print_calls
 from bridge.cli.calls_show import CallStory, print_story
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run
+from bridge.cli.waterfall_plot import plot_waterfall
 from bridge.config.loading import load_settings
 from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError
@@ -87,14 +88,20 @@ def list_calls(
 
 @calls.command("show")
 @click.argument("call_id")
+@click.option("--png", type=click.Path(path_type=Path), help="Draw the waterfall into this file.")
 @_from_redis
 @exits_cleanly
-def show_call(call_id: str, config: Path | None, url: str | None, as_json: bool) -> None:
+def show_call(
+    call_id: str, png: Path | None, config: Path | None, url: str | None, as_json: bool
+) -> None:
     """Show one call: how it ended, what was said, where each turn's time went, what happened.
 
-    CALL_ID is as `bridge calls list` prints it; the beginning will do.
+    CALL_ID is as `bridge calls list` prints it; the beginning will do. --png needs matplotlib (the
+    extra `bench`).
     """
     story = run(_story(_reader(config, url), call_id))
+    if png is not None:
+        plot_waterfall(story.fields.get("call_id", call_id), story.latency(), png)
     if as_json:
         click.echo(json.dumps(story.as_json(), indent=2))
     else:

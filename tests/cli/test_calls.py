@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -133,6 +134,25 @@ def test_a_call_as_json_has_its_events_in_order(redis: LocalRedis) -> None:
         "phase", "turn", "turn", "measured", "measured", "ended",
     ]  # fmt: skip
     assert all(each["at_ms"] >= 0 for each in shown["events"])
+
+
+def test_waterfall_is_drawn_as_png(redis: LocalRedis, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "call.png"
+    result = bridge_calls("show", ENDED, "--png", str(path), "--redis", redis.url)
+    assert result.exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_call_without_measured_turns_has_no_waterfall_to_draw(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "call.png"
+    result = bridge_calls("show", GOING_ON, "--png", str(path), "--redis", redis.url)
+    assert result.exit_code == 2
+    assert "no measured turn" in result.output
+    assert not path.exists()
 
 
 def test_following_a_call_ends_with_it(redis: LocalRedis) -> None:
