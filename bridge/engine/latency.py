@@ -91,6 +91,7 @@ class TurnClock:
         heard_ns = now_ns if started.taken_ns is None else started.taken_ns
         if self.answered_ns is not None:
             return TurnMeasured(greeting_ns=max(heard_ns - self.answered_ns, 0))
+        heard_ns = max(heard_ns, self.last_sound_ns or heard_ns)
         after_tools = self.created_ns != self.resumed_ns
         marks = {
             "capture": None if self.sent is None else self.sent.handed_ns,
@@ -107,11 +108,12 @@ class TurnClock:
         for stage, mark_ns in marks.items():
             if mark_ns is None:
                 continue
+            ended_ns = min(mark_ns, heard_ns)  # the clocks of rings and loop shake
             if before_ns is not None:
-                stages_ns[stage] = max(mark_ns - before_ns, 0)
-                mark_ns = max(mark_ns, before_ns)
-            before_ns = mark_ns
-        if len(stages_ns) == 0 or self.stopped_ns is None:
+                ended_ns = max(ended_ns, before_ns)
+                stages_ns[stage] = ended_ns - before_ns
+            before_ns = ended_ns
+        if not stages_ns:
             return None
-        total_ns = None if self.last_sound_ns is None else max(heard_ns - self.last_sound_ns, 0)
+        total_ns = None if self.last_sound_ns is None else heard_ns - self.last_sound_ns
         return TurnMeasured(stages_ns, total_ns)

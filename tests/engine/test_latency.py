@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import TurnMeasured, TurnSpoken
@@ -13,7 +15,7 @@ from bridge.engine.inputs import (
     PlayoutStarted,
     ToolFinished,
 )
-from bridge.engine.latency import InputClock
+from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.policy import ToolPolicy
 from bridge.realtime.events import InputCommitted, ResponseCreated
 from bridge.telemetry.labels import Stage
@@ -127,6 +129,20 @@ def test_delay_lands_in_its_stage_and_in_no_other(slow: str) -> None:
     after = whole_turn({**SPENT_MS, slow: SPENT_MS[slow] + 1_000}).stages_ns
     grown = {stage: (after[stage] - before[stage]) // MS for stage in SPENT_MS}
     assert grown == {**dict.fromkeys(SPENT_MS, 0), slow: 1_000}
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(0, 10_000)), min_size=7, max_size=7),
+    st.integers(0, 10_000),
+)
+def test_stages_add_up_whatever_the_marks(marks: list[int | None], taken_ns: int) -> None:
+    handed, written, stopped_ns, created, resumed, delta, laid = marks
+    sent = None if handed is None or written is None else LastSoundSent(500, handed, written)
+    clock = TurnClock(0, 500, sent, stopped_ns, None, created, resumed, delta)
+    measured = clock.measure(PlayoutStarted(A1, 0, laid, taken_ns), 20_000)
+    assert measured is not None
+    assert min(measured.stages_ns.values()) >= 0
+    assert sum(measured.stages_ns.values()) == measured.total_ns == max(taken_ns - 500, 0)
 
 
 @pytest.mark.parametrize("ago_ms", [3_100, -1])
