@@ -30,6 +30,7 @@ from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.services import Choice, Route, Services
 from bridge.realtime.commands import AppendAudio, Command
 from bridge.realtime.events import (
+    AudioDelta,
     InputCleared,
     InputCommitted,
     InputTranscriptCompleted,
@@ -352,7 +353,8 @@ class Upstream:
             self._metrics.unknown_event(self._route.arm.name)
             self._tell_oddity(link, "unknown_event")
         if link is self._link:
-            self._follow_turn(event)
+            if not isinstance(event, AudioDelta):  # nearly all that comes, and no turn of theirs
+                self._follow_turn(event)
             self._listener.on_server_event(event, received_ns)
         else:
             link.early.append(event)

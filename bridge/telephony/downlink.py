@@ -21,6 +21,10 @@ from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 _SAFETY_SAMPLES = FRAME_SAMPLES
 """Kept free ahead of the read position: PJSIP may take a frame while we write."""
 
+_IN_TIME_NS = _SAFETY_SAMPLES * NS_PER_S // RATE_HZ // 2
+"""Audio that was laid so soon after a look at PJSIP's position is in time. To look again costs a
+cache miss a call, every time."""
+
 _BLOCK_SAMPLES = FRAME_SAMPLES * UPSAMPLING
 """One frame at 24 kHz."""
 
@@ -120,6 +124,7 @@ class Downlink:
         if not due:
             return
         self._ports.refresh()  # what went up may have taken its time
+        looked_ns = self._clock.now_ns()
         tx = self._ports.tx_positions.tolist()
         while due:
             taken: list[Line] = []
@@ -137,7 +142,7 @@ class Downlink:
                     positions.append(position)
             if not taken:
                 return
-            self._lay(taken, blocks, positions)
+            self._lay(taken, blocks, positions, looked_ns)
             due = [line for line in taken if line.playout.waiting_samples]
 
     def report(self, lines: LineSet) -> None:
@@ -187,8 +192,15 @@ class Downlink:
         self._history[line.row] = 0
         return earliest
 
-    def _lay(self, lines: list[Line], blocks: list[Block], positions: list[int]) -> None:
-        """Resample one block of each line and write it into the ring."""
+    def _lay(
+        self, lines: list[Line], blocks: list[Block], positions: list[int], looked_ns: int
+    ) -> None:
+        """Resample one block of each line and write it into the ring.
+
+        Args:
+            lines, blocks, positions: what goes where.
+            looked_ns: when PJSIP's positions were read.
+        """
         rows = np.array([line.row for line in lines], dtype=np.int64)
         starts = np.array(positions, dtype=np.int64)
         history = self._resample.history_samples
@@ -202,8 +214,9 @@ class Downlink:
             laid = _scaled(laid, np.array([[line.gain] for line in lines]))
         scatter(self._ports.arena.tx, rows, starts, laid)
         self._history[rows] = windows[:, _BLOCK_SAMPLES:]
-        self._clear_late(rows, starts)
         now_ns = self._clock.now_ns()
+        if now_ns - looked_ns > _IN_TIME_NS:
+            self._clear_late(rows, starts)
         for line, block, position in zip(lines, blocks, positions, strict=True):
             line.playout.laid(block, position, FRAME_SAMPLES, now_ns)
             if line.burst_queued_ns == _BURST_BEGINS:
