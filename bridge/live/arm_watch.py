@@ -5,9 +5,9 @@ It tells once. What another arm does for the call after a rescue says nothing of
 
 from collections.abc import Callable
 
-from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.engine.effects import TurnMeasured
+from bridge.clock import NS_PER_S
 from bridge.live.services import Dealt
+from bridge.live.summary import CallSummary
 from bridge.realtime.failures import Failure
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 
@@ -32,10 +32,7 @@ class ArmWatch:
         self._greets = greets
         self._wall_ns = wall_ns
         self._losses: list[Loss] = []
-        self._turns_ms: list[int] = []
-        self._greeting_ms: int | None = None
-        self._silence_ms = 0
-        self._set_up = self._odd = self._heard = self._handoff_failed = self._told = False
+        self._set_up = self._odd = self._handoff_failed = self._told = False
 
     def session_ready(self) -> None:
         """Note that the arm gave a session."""
@@ -51,40 +48,33 @@ class ArmWatch:
         """Note what is no event of the dialect."""
         self._odd = True
 
-    def measured(self, turn: TurnMeasured) -> None:
-        """Note when the caller heard the agent."""
-        self._heard = True
-        if turn.greeting_ns is not None:
-            self._greeting_ms = turn.greeting_ns // NS_PER_MS
-        if turn.total_ns is not None:
-            self._turns_ms.append(turn.total_ns // NS_PER_MS)
-
-    def silence(self, silence_ms: int) -> None:
-        """Note a silence of the agent's."""
-        self._silence_ms = max(self._silence_ms, silence_ms)
-
     def handoff_failed(self) -> None:
         """Note that a person was not reached."""
         self._handoff_failed = True
 
-    def tell(self, *, talk_ms: int | None, rescued_by: str = "") -> None:
+    def tell(self, summary: CallSummary, *, talk_ms: int | None, rescued_by: str = "") -> None:
         """Tell how the arm did, if that was not told yet.
 
         Args:
+            summary: of the call up to now.
             talk_ms: since our answer; None for a call that was not answered.
         """
         if self._dealt is None or self._told:
             return
         self._told = True
+        turns_ms = tuple(
+            round(turn.response_ms) for turn in summary.latency if turn.response_ms is not None
+        )
+        heard = summary.greeting_ms is not None or bool(summary.latency)
         seen = Observed(
             losses=tuple(self._losses),
             set_up=self._set_up,
             answered=talk_ms is not None,
-            silent=self._greets and not self._heard and (talk_ms or 0) >= _SILENT_AFTER_MS,
+            silent=self._greets and not heard and (talk_ms or 0) >= _SILENT_AFTER_MS,
             odd=self._odd,
-            greeting_ms=self._greeting_ms,
-            turns_ms=tuple(self._turns_ms),
-            silence_ms=self._silence_ms,
+            greeting_ms=None if summary.greeting_ms is None else round(summary.greeting_ms),
+            turns_ms=turns_ms,
+            silence_ms=summary.longest_silence_ms or 0,
             handoff_failed=self._handoff_failed,
         )
         if seen.says_something and self._dealt.decision.arm is not None:
