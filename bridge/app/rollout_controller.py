@@ -14,7 +14,7 @@ import structlog
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.rollouts import RolloutSettings
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConfigError
 from bridge.routing.rollout.changes import follow, why_held
 from bridge.routing.rollout.ledger import Ledger
 from bridge.routing.rollout.state import RolloutState
@@ -102,9 +102,14 @@ class RolloutController:
             self._books.clear()
         if not leads:
             return
-        states = await self._store.read(list(self._plans))
-        for flag, state in states.items():
-            await self._judge(flag, self._plans[flag], state)
+        for flag, plan in self._plans.items():
+            try:
+                states = await self._store.read([flag])
+            except ConfigError as error:  # one that is spoilt must not stand in the others' way
+                log.debug("controller_skips", flag=flag, error=str(error))
+                continue
+            if flag in states:
+                await self._judge(flag, plan, states[flag])
 
     async def _judge(self, flag: str, plan: RolloutSettings, state: RolloutState) -> None:
         book = self._books.get(flag)

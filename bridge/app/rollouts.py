@@ -52,14 +52,16 @@ class _Here:
         state: the newest that is known.
         stopped: arms that this node has closed and Redis does not know of yet.
         ledger: of this node's own calls, for the hard gate.
-        pending: what the hard gate found and Redis is yet to be told.
+        pending: what the hard gate found, with its evidence, and Redis is yet to be told.
+        spoilt: Redis holds something else in the flag's place.
     """
 
     plan: RolloutSettings
     state: RolloutState
     ledger: Ledger
     stopped: frozenset[str] = frozenset()
-    pending: Judgement | None = None
+    pending: tuple[Judgement, dict[str, object]] | None = None
+    spoilt: bool = False
     reports: deque[CallEntry] = field(default_factory=lambda: deque(maxlen=_REPORTS_KEPT))
 
 
@@ -199,7 +201,7 @@ class Rollouts:
         judgement = here.ledger.judge(entry.at_s)
         if judgement.action in _AT_ONCE and not self.state(name).stopped & {here.plan.treatment}:
             here.stopped |= {here.plan.treatment}
-            here.pending = judgement
+            here.pending = (judgement, here.ledger.figures(judgement) | {"node": self._node})
             log.error(
                 "arm_closed",
                 flag=name,
@@ -226,20 +228,31 @@ class Rollouts:
     async def _synchronise(self) -> None:
         """Tell Redis what this node found, and learn what is in force."""
         try:
-            found = await self._store.read(list(self._here))
             for name, here in self._here.items():
-                await self._settle(name, here, found.get(name, RolloutState()))
-                await self._report(name, here)
+                await self._synchronise_one(name, here)
         except RedisUnavailableError as error:
             if self._connected:
                 log.error("rollouts_from_last_known", error=str(error))
             self._connected = False
-        except BridgeError as error:  # another's writing in Redis: what is known stays in force
-            log.error("rollouts_unreadable", error=str(error))
         else:
             if not self._connected:
                 log.info("rollouts_from_redis_again")
             self._connected = True
+
+    async def _synchronise_one(self, name: str, here: _Here) -> None:
+        """Synchronise a flag; one that another has spoilt must not stand in the others' way."""
+        try:
+            found = await self._store.read([name])
+            await self._settle(name, here, found.get(name, RolloutState()))
+        except RedisUnavailableError:
+            raise
+        except BridgeError as error:  # what is known stays in force
+            if not here.spoilt:
+                log.error("rollout_unreadable", flag=name, error=str(error))
+            here.spoilt = True
+        else:
+            here.spoilt = False
+        await self._report(name, here)
 
     async def _settle(self, name: str, here: _Here, found: RolloutState) -> None:
         if found.version < here.state.version:
@@ -250,8 +263,7 @@ class Rollouts:
         if here.pending is None:
             return
         now_ms = self._clock.wall_ns() // NS_PER_MS
-        judgement = here.pending
-        figures = here.ledger.figures(judgement) | {"node": self._node}
+        judgement, figures = here.pending
         changed = await self._store.change(
             name,
             lambda state: follow(state, here.plan, judgement, now_ms),

@@ -58,7 +58,7 @@ class Node:
         self.store = RolloutStore(self.link, RedisSettings())
         self.metrics = Metrics("test")
         self.flags = Rollouts(
-            {"f": PLAN},
+            {"f": PLAN, "g": PLAN},
             SECRET,
             self.store,
             RolloutFiles(directory / name),
@@ -222,6 +222,10 @@ async def test_a_spoilt_state_or_file_changes_nothing(redis: LocalRedis, tmp_pat
         assert a.decide().arm == "old"
         with suppress(FileNotFoundError):
             assert "share" not in (tmp_path / "a" / "rollout-f.json").read_text()
+        await a.store.change("g", at(100), ME, 5)
+        await wait_until(
+            lambda: a.flags.state("g").share == 1000, 5.0, "the other flag is not heard of"
+        )
 
 
 def test_a_withheld_number_is_none() -> None:
