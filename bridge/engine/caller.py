@@ -1,5 +1,6 @@
 """The caller's side of the conversation: speech ends, words, keys, hold."""
 
+from bridge.engine import consent
 from bridge.engine.barge_in import (
     is_ignored,
     judge_words,
@@ -15,6 +16,7 @@ from bridge.engine.person import on_caller_digit
 from bridge.engine.requests import expect_response, pay_owed, request_response
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
+from bridge.engine.words import on_caller_words
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import (
     InputCleared,
@@ -84,6 +86,7 @@ def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns
         yield TurnSpoken(Speaker.CALLER, event.item_id, text)
         yield from caller_understood(call)
     yield from judge_words(call, event, now_ns)
+    yield from on_caller_words(call, text, now_ns)
 
 
 def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
@@ -92,7 +95,9 @@ def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
         yield from on_caller_digit(call, event.digit)
         return
     yield from caller_understood(call)
-    if takes_offer(call, event.digit):
+    if consent.takes_key(call):
+        yield from consent.on_key(call, event.digit, now_ns)
+    elif takes_offer(call, event.digit):
         yield from take_offer(call, now_ns)
     elif call.policy.digits_to_model:
         text = f"The caller pressed {event.digit} on the keypad."

@@ -15,7 +15,10 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import (
     CallbackWanted,
     CallClosed,
+    ConsentSettled,
+    DisclosureSpoken,
     Effect,
+    EmergencyHeard,
     GaveUp,
     HandedBack,
     HandoffAccepted,
@@ -39,7 +42,15 @@ from bridge.engine.effects import (
     Way,
 )
 from bridge.live.services import Route, Services
-from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
+from bridge.live.summary import (
+    CallSummary,
+    ConsentRecord,
+    HandedOver,
+    LostSession,
+    ToolRun,
+    Turn,
+    write_files,
+)
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
@@ -76,11 +87,13 @@ class CallRecord:
             called=leg.called,
             model=route.choices[0].endpoint.model,
             caller=leg.from_uri,
+            verstat=route.verstat.value,
         )
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.choices[0].endpoint.model
         self._services = services
+        self._language = route.dialplan.agent.language
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
@@ -94,6 +107,9 @@ class CallRecord:
             InterruptionJudged: self._on_judged,
             SilenceMeasured: self._on_silence,
             SilencePrompted: self._on_prompted,
+            DisclosureSpoken: self._on_disclosed,
+            ConsentSettled: self._on_consent,
+            EmergencyHeard: self._on_emergency,
             UpstreamErrorSeen: self._on_error,
             SessionLost: self._on_session_lost,
             SessionRestored: self._on_session_restored,
@@ -128,6 +144,7 @@ class CallRecord:
                 "started_at": summary.started_at_ms,
                 "from": leg.from_uri,
                 "to": leg.to_uri,
+                "verstat": summary.verstat,
             },
         )
         log.info("call_offered", route=summary.route, arm=self._arm)
@@ -311,6 +328,43 @@ class CallRecord:
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
         log.info("caller_silent", step=effect.step)
+
+    def _on_disclosed(self, effect: DisclosureSpoken) -> None:
+        consent = self._consent(effect.version)
+        consent.disclosed_at_ms = self._services.now_wall_ms()
+        told = {"consent": "told", "consent_version": effect.version}
+        self._services.store.update(self._leg.call_id, told)
+        self._services.metrics.calls.disclosed(route=self.summary.route)
+        self.event("disclosure_spoken", {"version": effect.version, "language": consent.language})
+        log.info("disclosure_spoken", version=effect.version)
+
+    def _on_consent(self, effect: ConsentSettled) -> None:
+        consent = self._consent(effect.version)
+        consent.given, consent.how = effect.given, effect.how
+        consent.settled_at_ms = self._services.now_wall_ms()
+        result = "given" if effect.given else "refused"
+        fields = {"consent": result, "consent_version": effect.version}
+        self._services.store.update(self._leg.call_id, fields)
+        self._services.metrics.calls.consent(
+            route=self.summary.route, given=effect.given, how=effect.how
+        )
+        kind = f"consent_{result}"
+        self.event(kind, {"how": effect.how, "version": effect.version})
+        log.info(kind, how=effect.how, version=effect.version)
+
+    def _consent(self, version: str) -> ConsentRecord:
+        if self.summary.consent is None:
+            self.summary.consent = ConsentRecord(version, self._language)
+        return self.summary.consent
+
+    def _on_emergency(self, effect: EmergencyHeard) -> None:
+        heard = {"phrase": effect.phrase, "text": effect.text}
+        self.summary.emergencies.append(effect.phrase)
+        self._services.metrics.calls.emergency(route=self.summary.route)
+        self.event("emergency_heard", heard)
+        caller = {"route": self.summary.route, "from": self._leg.from_uri}
+        self._services.store.alert(self._leg.call_id, "emergency_heard", {**caller, **heard})
+        log.warning("emergency_heard", phrase=effect.phrase)
 
     def _on_tool_refused(self, effect: ToolRefused) -> None:
         self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))
