@@ -178,9 +178,10 @@ def _refuse(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Ef
     yield ConsentSettled(False, how, policy.version)
     yield from _hush(call, now_ns)
     person = call.policy.person
+    said = policy.nobody if person is None else policy.refused
     if person is not None:  # who comes back would be the agent's
         person = replace(person, before=None, on_failure=None, hand_back=False, hand_back_key=None)
-    instead = FallbackPolicy(policy.refused, person, policy.nobody)
+    instead = FallbackPolicy(said, person, policy.nobody)
     yield from leave_agent(call, CONSENT_REFUSED, instead, now_ns)
 
 

@@ -455,14 +455,9 @@ class ConsentSettled:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyHeard:
-    """The caller's words say that somebody is in danger.
-
-    Attributes:
-        phrase: of the dialplan's list; ``text``: all that they said in that turn.
-    """
+    """The caller's words say that somebody is in danger; ``phrase`` is the one of the list."""
 
     phrase: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def hear_emergency(call: CallState, text: str, now_ns: int) -> Effects | None:
     phrase = None if policy is None else policy.words.find(text)
     if policy is None or phrase is None:
         return None
-    return _act(call, policy, EmergencyHeard(phrase, text), now_ns)
+    return _act(call, policy, EmergencyHeard(phrase), now_ns)
 
 
 def _act(call: CallState, policy: EmergencyPolicy, heard: EmergencyHeard, now_ns: int) -> Effects:

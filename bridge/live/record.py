@@ -358,12 +358,12 @@ class CallRecord:
         return self.summary.consent
 
     def _on_emergency(self, effect: EmergencyHeard) -> None:
-        heard = {"phrase": effect.phrase, "text": effect.text}
         self.summary.emergencies.append(effect.phrase)
         self._services.metrics.calls.emergency(route=self.summary.route)
-        self.event("emergency_heard", heard)
-        caller = {"route": self.summary.route, "from": self._leg.from_uri}
-        self._services.store.alert(self._leg.call_id, "emergency_heard", {**caller, **heard})
+        self.event("emergency_heard", {"phrase": effect.phrase})
+        # Alerts outlive their calls, so they hold nothing of the caller's but the call's id.
+        told = {"route": self.summary.route, "phrase": effect.phrase}
+        self._services.store.alert(self._leg.call_id, "emergency_heard", told)
         log.warning("emergency_heard", phrase=effect.phrase)
 
     def _on_tool_refused(self, effect: ToolRefused) -> None:

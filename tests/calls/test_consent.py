@@ -279,7 +279,7 @@ async def test_words_of_an_emergency_bring_the_instruction_and_alert_the_supervi
         await talk.quiet()
         alerts = [fields for _, fields in await talk.calls.reader.alerts()]
     assert HANG_UP in recognised(talk.heard_until(np.inf), [*TOLD, ASK, HANG_UP])
-    assert (alert["phrase"], alert["text"]) == ("need an ambulance", CRY)
+    assert alert["phrase"] == "need an ambulance"
     [mine] = [each for each in alerts if each["call_id"] == talk.call_id]
     assert (mine["kind"], mine["route"]) == ("emergency_heard", "asked")
     assert mine["phrase"] == "need an ambulance"

@@ -226,6 +226,14 @@ def test_disclosure_that_can_not_be_said_is_refused_for_the_caller() -> None:
     assert said(effects) == [REFUSED]
 
 
+def test_nobody_is_promised_where_there_is_nobody() -> None:
+    call = Call(CallPolicy(consent=ConsentPolicy(None, refused=REFUSED, nobody=NOBODY)))
+    effects = call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
+    assert said(effects) == [NOBODY]
+    call.feed(PlayoutStarted(SAY_1, 0))
+    assert of(HangUp, call.feed(PlayoutDrained(), after_ms=3_000))
+
+
 def test_fallback_of_a_call_that_was_never_told_opens_nothing() -> None:
     answers = FallbackPolicy("Sorry.", answers=True)
     call = Call(policy(ConsentPolicy(TOLD), fallback=answers))
@@ -400,7 +408,7 @@ CRY = "I think it's a heart attack!"
 def test_words_of_an_emergency_cut_the_agent_and_the_instruction_is_not_cut() -> None:
     call = speaking(LISTENS)
     effects = call.feed(words(CRY))
-    assert of(EmergencyHeard, effects) == [EmergencyHeard("heart attack", CRY)]
+    assert of(EmergencyHeard, effects) == [EmergencyHeard("heart attack")]
     assert of(FlushPlayout, effects)
     assert CancelResponse(R1) in commands(effects)
     assert said(effects) == [HANG_UP]
