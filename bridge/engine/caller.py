@@ -1,6 +1,5 @@
 """The caller's side of the conversation: speech ends, words, keys, hold."""
 
-from bridge.engine import consent
 from bridge.engine.barge_in import (
     is_ignored,
     judge_words,
@@ -8,6 +7,7 @@ from bridge.engine.barge_in import (
     take_turn_over_agent,
 )
 from bridge.engine.caller_silence import caller_heard, caller_understood
+from bridge.engine.consent import take_answer
 from bridge.engine.dead_air import take_offer, takes_offer
 from bridge.engine.effects import Speaker, TurnSpoken
 from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged
@@ -95,8 +95,9 @@ def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
         yield from on_caller_digit(call, event.digit)
         return
     yield from caller_understood(call)
-    if consent.takes_key(call):
-        yield from consent.on_key(call, event.digit, now_ns)
+    answer = take_answer(call, event.digit, now_ns)
+    if answer is not None:
+        yield from answer
     elif takes_offer(call, event.digit):
         yield from take_offer(call, now_ns)
     elif call.policy.digits_to_model:

@@ -32,6 +32,7 @@ from bridge.engine.greeting import greet
 from bridge.engine.inputs import Input, PlayoutDrained, PlayoutStarted, Timer
 from bridge.engine.interruption import cut
 from bridge.engine.policy import ConsentPolicy, FallbackPolicy
+from bridge.engine.requests import pay_owed
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import TRANSITIONS, Trigger
@@ -67,21 +68,16 @@ def watch_consent(call: CallState, event: Input, now_ns: int) -> Effects:
         yield from _await_answer(call, policy)
 
 
-def takes_key(call: CallState) -> bool:
-    """Whether a key is an answer now, or no key is anything else."""
+def take_answer(call: CallState, digit: str, now_ns: int) -> Effects | None:
+    """Take a key as an answer; none is anything else while one is awaited. Else, None."""
     policy = call.policy.consent
-    return policy is not None and policy.asks and call.consent.open and call.fallback is None
-
-
-def on_key(call: CallState, digit: str, now_ns: int) -> Effects:
-    """Take a key as an answer; others are none."""
-    policy = call.policy.consent
-    if policy is None:
-        return
+    if policy is None or not call.awaits_consent or call.fallback is not None:
+        return None
     if digit in (policy.refuse_key, HUMAN_KEY):
-        yield from _refuse(call, policy, "key", now_ns)
-    elif digit == policy.agree_key and call.consent.step is Step.ASKING:
-        yield from _agree(call, policy, "key", now_ns)
+        return _refuse(call, policy, "key", now_ns)
+    if digit == policy.agree_key and call.consent.step is Step.ASKING:
+        return _agree(call, policy, "key", now_ns)
+    return iter(())
 
 
 def hear_answer(call: CallState, text: str, now_ns: int) -> Effects | None:
@@ -131,6 +127,7 @@ def _tell(call: CallState, policy: ConsentPolicy, now_ns: int) -> Effects:
         return
     consent.take(Signal.SAY)
     consent.since_ns = now_ns if consent.since_ns is None else consent.since_ns
+    call.session.turn_clock = None  # of the greeting: this is what greets the caller
     yield from say(call, policy.disclosure, protected=True)
     if policy.asks:
         consent.questions = 0
@@ -167,7 +164,9 @@ def _agree(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Eff
     yield from _let_through(policy)
     yield from _hush(call, now_ns)
     call.session.waiting_since_ns = now_ns
-    yield from greet(call)
+    yield from greet(call, now_ns)
+    call.session.turn_clock = None  # the disclosure greeted the caller
+    yield from pay_owed(call)
 
 
 def _refuse(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Effects:

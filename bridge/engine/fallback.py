@@ -51,7 +51,8 @@ def leave_agent(call: CallState, ending: Ending, instead: FallbackPolicy, now_ns
         instead: what becomes of the caller.
         now_ns: monotonic.
     """
-    yield from _begin(call, ending, instead)
+    _begin(call, ending, instead)
+    yield CloseSession()
     call.session = SessionState(waiting_since_ns=now_ns)
     call.transcript.disown()
     yield from _go_on_without_session(call, now_ns)
@@ -61,7 +62,8 @@ def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason, now_n
     """Take the fallback of a call that we have answered."""
     yield GaveUp(reason, call.policy.recovery.fallback)
     ending = Ending(Outcome.SESSION_LOST, failure.fault, failure.code)
-    yield from _begin(call, ending, call.policy.fallback)
+    _begin(call, ending, call.policy.fallback)
+    yield CloseSession()
     if call.stage is not Stage.TALKING:
         if not call.policy.fallback.heard:
             yield from close(call, ending)  # nobody hears us yet
@@ -104,7 +106,8 @@ def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> E
         yield from close(call, ending)
         return
     yield GaveUp(reason, call.policy.recovery.fallback)
-    yield from _begin(call, ending, fallback)
+    _begin(call, ending, fallback)
+    yield CloseSession()
     yield from call.stop_timer(Timer.SESSION_READY)
     call.stage = Stage.ANSWERING
     yield AnswerCall()
@@ -123,10 +126,9 @@ def go_on_with_fallback(call: CallState, now_ns: int) -> Effects:
     yield from _CARRY_OUT[fallback.steps.popleft()](call, fallback, now_ns)
 
 
-def _begin(call: CallState, ending: Ending, policy: FallbackPolicy) -> Effects:
+def _begin(call: CallState, ending: Ending, policy: FallbackPolicy) -> None:
     call.lost = True
     call.fallback = Fallback(policy, ending, _steps(policy))
-    yield CloseSession()
 
 
 def _steps(policy: FallbackPolicy) -> deque[FallbackStep]:

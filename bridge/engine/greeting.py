@@ -1,25 +1,16 @@
-"""The first thing that the agent says."""
+"""The greeting: the agent's first words."""
 
 from bridge.engine.latency import TurnClock
-from bridge.engine.requests import pay_owed, request_response
+from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects
 from bridge.realtime.session_config import ResponseConfig
 
 
-def greet(call: CallState, *, answered_ns: int | None = None) -> Effects:
-    """Have the agent greet, where the dialplan wants it; else, pay what it owes.
-
-    Args:
-        call: one that is answered.
-        answered_ns: the caller waits for this greeting since then; None where they heard
-            something else first.
-    """
-    if not call.policy.greet:
-        yield from pay_owed(call)
+def greet(call: CallState, now_ns: int) -> Effects:
+    """Have the agent greet the caller, if the dialplan wants that."""
+    policy = call.policy
+    if not policy.greet:
         return
-    if answered_ns is not None:
-        call.session.turn_clock = TurnClock(answered_ns=answered_ns)
-    barge_in = call.policy.barge_in
-    call.speech.protects_next = barge_in is not None and barge_in.protects_greeting
-    config = ResponseConfig(instructions=call.policy.greeting_instructions)
-    yield from request_response(call, config)
+    call.session.turn_clock = TurnClock(answered_ns=now_ns)
+    call.speech.protects_next = policy.barge_in is not None and policy.barge_in.protects_greeting
+    yield from request_response(call, ResponseConfig(instructions=policy.greeting_instructions))

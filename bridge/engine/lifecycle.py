@@ -101,7 +101,7 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
             return
         yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
     if not call.awaits_consent:
-        yield from greet(call, answered_ns=None if call.consent.open else now_ns)
+        yield from greet(call, now_ns)
 
 
 def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
