@@ -356,8 +356,9 @@ def test_silence_of_a_call_on_hold_is_no_answer() -> None:
 
 def test_silent_caller_is_not_asked_two_things_at_once() -> None:
     silence = CallerSilencePolicy("Still there?")
-    call = asked(policy(ConsentPolicy(TOLD, question=ASKED), caller_silence=silence))
-    assert StartTimer(Timer.CALLER_SILENT, 8_000) not in call.feed(HoldChanged(False))
+    call = answered(policy(ConsentPolicy(TOLD, question=ASKED), caller_silence=silence))
+    effects = call.feed(PlayoutStarted(SAY_1, 0), PlayoutStarted(SAY_2, 0), PlayoutDrained())
+    assert StartTimer(Timer.CALLER_SILENT, 8_000) not in effects
     effects = call.feed(DigitReceived("1"), ResponseCreated(R1), done(R1))
     assert StartTimer(Timer.CALLER_SILENT, 8_000) in effects
 

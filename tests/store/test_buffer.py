@@ -49,6 +49,8 @@ def test_alert_goes_out_first_and_is_not_pushed_out_by_events() -> None:
     batch = buffer.take(10)
     assert (batch.events[0].call_id, batch.events[0].pairs[1]) == (None, "emergency_heard")
     buffer.put_back(batch)
+    for _ in range(5):
+        buffer.event("c1", ("kind", "turn"), 1)
     assert buffer.take(1).events == batch.events[:1]
 
 
