@@ -7,6 +7,7 @@ and the JSON record that lies beside the recording.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -15,10 +16,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import (
     CallbackWanted,
     CallClosed,
-    ConsentSettled,
-    DisclosureSpoken,
     Effect,
-    EmergencyHeard,
     GaveUp,
     HandedBack,
     HandoffAccepted,
@@ -44,7 +42,6 @@ from bridge.engine.effects import (
 from bridge.live.services import Route, Services
 from bridge.live.summary import (
     CallSummary,
-    ConsentRecord,
     HandedOver,
     LostSession,
     ToolRun,
@@ -93,40 +90,37 @@ class CallRecord:
         self._arm = route.arm.name
         self._model = route.choices[0].endpoint.model
         self._services = services
-        self._language = route.dialplan.agent.language
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
-        self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
-            StateChanged: self._on_state,
-            PhaseChanged: self._on_phase,
-            TransitionRefused: self._on_refused,
-            TurnSpoken: self._on_turn,
-            TurnMeasured: self._on_measured,
-            Interrupted: self._on_interrupted,
-            InterruptionJudged: self._on_judged,
-            SilenceMeasured: self._on_silence,
-            SilencePrompted: self._on_prompted,
-            DisclosureSpoken: self._on_disclosed,
-            ConsentSettled: self._on_consent,
-            EmergencyHeard: self._on_emergency,
-            UpstreamErrorSeen: self._on_error,
-            SessionLost: self._on_session_lost,
-            SessionRestored: self._on_session_restored,
-            GaveUp: self._on_gave_up,
-            ToolRefused: self._on_tool_refused,
-            CallbackWanted: self._on_callback_wanted,
-            HandoffStarted: self._on_handoff_started,
-            HandoffAccepted: self._on_handoff_accepted,
-            HandoffCompleted: self._on_handoff_completed,
-            HandoffFailed: self._on_handoff_failed,
-            HandedBack: self._on_handed_back,
-        }
 
     @property
-    def kinds(self) -> frozenset[type[Effect]]:
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are only told."""
-        return frozenset(self._told)
+        return MappingProxyType(
+            {
+                StateChanged: self._on_state,
+                PhaseChanged: self._on_phase,
+                TransitionRefused: self._on_refused,
+                TurnSpoken: self._on_turn,
+                TurnMeasured: self._on_measured,
+                Interrupted: self._on_interrupted,
+                InterruptionJudged: self._on_judged,
+                SilenceMeasured: self._on_silence,
+                SilencePrompted: self._on_prompted,
+                UpstreamErrorSeen: self._on_error,
+                SessionLost: self._on_session_lost,
+                SessionRestored: self._on_session_restored,
+                GaveUp: self._on_gave_up,
+                ToolRefused: self._on_tool_refused,
+                CallbackWanted: self._on_callback_wanted,
+                HandoffStarted: self._on_handoff_started,
+                HandoffAccepted: self._on_handoff_accepted,
+                HandoffCompleted: self._on_handoff_completed,
+                HandoffFailed: self._on_handoff_failed,
+                HandedBack: self._on_handed_back,
+            }
+        )
 
     def begin(self) -> None:
         """Open the call's state in Redis and count it."""
@@ -158,10 +152,6 @@ class CallRecord:
         self.summary.answered_at_ms = self._services.now_wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
-
-    def tell(self, effect: Effect) -> None:
-        """Take an effect that is only told."""
-        self._told[type(effect)](effect)
 
     def usage(self, usage: Usage) -> None:
         """Count what a response was billed."""
@@ -328,43 +318,6 @@ class CallRecord:
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
         log.info("caller_silent", step=effect.step)
-
-    def _on_disclosed(self, effect: DisclosureSpoken) -> None:
-        consent = self._consent(effect.version)
-        consent.disclosed_at_ms = self._services.now_wall_ms()
-        told = {"consent": "told", "consent_version": effect.version}
-        self._services.store.update(self._leg.call_id, told)
-        self._services.metrics.calls.disclosed(route=self.summary.route)
-        self.event("disclosure_spoken", {"version": effect.version, "language": consent.language})
-        log.info("disclosure_spoken", version=effect.version)
-
-    def _on_consent(self, effect: ConsentSettled) -> None:
-        consent = self._consent(effect.version)
-        consent.given, consent.how = effect.given, effect.how
-        consent.settled_at_ms = self._services.now_wall_ms()
-        result = "given" if effect.given else "refused"
-        fields = {"consent": result, "consent_version": effect.version}
-        self._services.store.update(self._leg.call_id, fields)
-        self._services.metrics.calls.consent(
-            route=self.summary.route, given=effect.given, how=effect.how
-        )
-        kind = f"consent_{result}"
-        self.event(kind, {"how": effect.how, "version": effect.version})
-        log.info(kind, how=effect.how, version=effect.version)
-
-    def _consent(self, version: str) -> ConsentRecord:
-        if self.summary.consent is None:
-            self.summary.consent = ConsentRecord(version, self._language)
-        return self.summary.consent
-
-    def _on_emergency(self, effect: EmergencyHeard) -> None:
-        self.summary.emergencies.append(effect.phrase)
-        self._services.metrics.calls.emergency(route=self.summary.route)
-        self.event("emergency_heard", {"phrase": effect.phrase})
-        # Alerts outlive their calls, so they hold nothing of the caller's but the call's id.
-        told = {"route": self.summary.route, "phrase": effect.phrase}
-        self._services.store.alert(self._leg.call_id, "emergency_heard", told)
-        log.warning("emergency_heard", phrase=effect.phrase)
 
     def _on_tool_refused(self, effect: ToolRefused) -> None:
         self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))
