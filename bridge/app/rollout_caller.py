@@ -18,7 +18,7 @@ class Caller:
     called: str
     sip_call_id: str
     trunk: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def number(self) -> str:

@@ -168,7 +168,7 @@ class Rollouts:
         here = self._here[name]
         number = caller.number
         key = targeting_key(self._secret, number, caller.sip_call_id)
-        asked = caller.headers.get(HEADER.lower())
+        asked = next(iter(caller.headers.get(HEADER.lower(), ())), None)
         now_s = self._clock.wall_ns() / NS_PER_S
         facts = CallFacts(
             key=key,

@@ -15,6 +15,7 @@ from bridge.config.settings import Settings
 from bridge.live.services import Arm, Dealt, Route
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout.observed import CallEntry
+from bridge.routing.verstat import read_verstat
 from bridge.telephony.leg import Leg
 
 NO_ARM = "none"
@@ -65,6 +66,12 @@ class Routes:
             rollouts: the flags; None where the settings have none.
             active: calls of each arm here, now.
         """
+        route = self._choose(dialplan, leg, rollouts, active)
+        return replace(route, verstat=read_verstat(leg.headers))
+
+    def _choose(
+        self, dialplan: Dialplan, leg: Leg, rollouts: Rollouts | None, active: Mapping[str, int]
+    ) -> Route:
         if dialplan.arm is not None:
             return self._routes[dialplan.name, dialplan.arm]
         if dialplan.rollout is None or rollouts is None:

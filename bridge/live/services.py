@@ -15,6 +15,7 @@ from bridge.routing.models import Dialplan
 from bridge.routing.rollout.decision import Decision
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.session import session_config
+from bridge.routing.verstat import Verstat
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource
 from bridge.store.calls import CallStore
@@ -77,12 +78,14 @@ class Route:
         dealt: what a flag decided; None where the dialplan names its arm.
         rescuer: what takes over if this arm fails before the greeting; None: nothing does.
         secrets: environment variables that the dialplan's tools name, and their values.
+        verstat: what the carrier says of the caller's number.
     """
 
     dialplan: Dialplan
     arm: Arm
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verstat: Verstat = Verstat.NONE
     dealt: "Dealt | None" = None
     rescuer: "Route | None" = None
 

@@ -19,6 +19,7 @@ from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.headers import read_headers
 from bridge.telephony.leg import Leg, LegState, PjCall, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
@@ -230,7 +231,7 @@ class SipEndpoint:
         info = call.getInfo()
         leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
         leg.sip_call_id = info.callIdString
-        leg.headers, leg.source = headers_of(message), source
+        leg.headers, leg.source = read_headers(message), source
         try:
             self._on_incoming(leg)
         except Exception:
@@ -333,21 +334,6 @@ class SipEndpoint:
         config.natConfig.udpKaIntervalSec = 0
         self._account = _Account(self)
         self._account.create(config, True)
-
-
-def headers_of(message: str) -> dict[str, str]:
-    """Return a SIP message's headers, names in lower case; of several alike the first.
-
-    A value that goes on in the next line (RFC 3261 section 7.3.1) is put together.
-    """
-    head = message.partition("\r\n\r\n")[0]
-    lines = re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")[1:]
-    found: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if colon:
-            found.setdefault(name.strip().lower(), value.strip())
-    return found
 
 
 def user_of(uri: str) -> str:

@@ -99,9 +99,9 @@ class Leg:
 
     Attributes:
         called: user part of the Request-URI (inbound) or of the dialled URI.
-        headers: of the INVITE (inbound), names in lower case; of several alike the first.
         source: host that the INVITE came from (inbound).
         rtp: figures of its RTP up to the end of its last stream; None where there was none.
+        headers: of an inbound INVITE, values by lower-case name.
         row: its row in the rings, from the first media until it ends; None before and after.
         last_code: last SIP status of the INVITE.
         ended_by_far_end: who sent BYE or CANCEL, or refused.
@@ -113,7 +113,7 @@ class Leg:
         self.from_uri = from_uri
         self.to_uri = to_uri
         self.sip_call_id = ""
-        self.headers: Mapping[str, str] = {}
+        self.headers: Mapping[str, tuple[str, ...]] = {}
         self.source = ""
         self.codec = ""
         self.state = LegState.INCOMING

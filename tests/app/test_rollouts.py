@@ -191,9 +191,9 @@ async def test_overrides_caps_and_signed_headers_stand_above_the_draw(
         assert a.decide().arm == "old"
         assert a.decide("+15550199").arm == "new"
         header = sign_arm(SECRET, "f", "new", int(time.time()) + 60)
-        signed = a.decide(headers={HEADER.lower(): header})
+        signed = a.decide(headers={HEADER.lower(): (header,)})
         assert (signed.arm, signed.reason) == ("new", Reason.TARGETING_MATCH)
-        assert a.decide(headers={HEADER.lower(): header[:-1]}).arm == "old"
+        assert a.decide(headers={HEADER.lower(): (header[:-1],)}).arm == "old"
         full = a.flags.decide("f", Caller("sip:+15550199@x", "", ""), "", {"new": 2})[0]
         assert full.arm == "old"
 
