@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -48,6 +49,11 @@ async def arm(*, dead: bool = False, dies_after_setup: bool = False) -> AsyncIte
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1/realtime"
 
 
+def now_ms() -> int:
+    """The controller runs here, too: a step that began long ago would be taken back."""
+    return time.time_ns() // 1_000_000
+
+
 class Site:
     """A gateway with a flag, and its Redis."""
 
@@ -57,7 +63,7 @@ class Site:
 
     async def change(self, change: Change) -> None:
         """Change the flag, and wait until the gateway knows."""
-        changed = await self.store.change("f", change, Signature("test"), 1)
+        changed = await self.store.change("f", change, Signature("test"), now_ms())
         assert changed is not None
         flags = self.gateway.rollouts
         assert flags is not None
@@ -152,7 +158,7 @@ async def test_a_call_goes_on_with_the_other_arm_and_the_first_one_is_answerable
         arm(dead=not dies_after_setup, dies_after_setup=dies_after_setup) as new,
         site(redis, tmp_path, old, new) as here,
     ):
-        await here.change(lambda state: set_share(state, 100, 1))
+        await here.change(lambda state: set_share(state, 100, now_ms()))
         status, record = await here.call(for_s=1.5 if dies_after_setup else 0.2)
         assert status == 200
         assert (record["arm"], record["rescued_by"]) == ("new", "old")
