@@ -158,6 +158,29 @@ class MuteCaller:
     muted: bool
 
 
+class RecordingHold(enum.StrEnum):
+    """On whose account the recording pauses; it goes on when nobody holds it any more."""
+
+    CONSENT = "consent"
+    SENSITIVE = "sensitive"
+    SUPERVISOR = "supervisor"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """Record silence in place of both sides, and no words, from now on."""
+
+    reason: RecordingHold
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording:
+    """Take one hold back; the recording goes on with the last of them."""
+
+    reason: RecordingHold
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerCall:
     """Send 200 OK; feed CallAnswered when media flows."""
@@ -520,6 +543,8 @@ Effect = (
     | LetPersonGo
     | PassDigits
     | MuteCaller
+    | PauseRecording
+    | ResumeRecording
     | AnswerCall
     | RejectCall
     | HangUp

@@ -55,6 +55,7 @@ from bridge.errors import BridgeError, UpstreamError
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
+from bridge.live.recording import CallRecording
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
 from bridge.live.tools import CallTools
@@ -65,7 +66,6 @@ from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
 from bridge.telemetry.logs import bind_call, call_context
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line, Sound, Sounds
-from bridge.telephony.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -86,14 +86,20 @@ class CallRunner:
     """
 
     def __init__(self, leg: Leg, route: Route, services: Services) -> None:
-        self.record = CallRecord(leg, route, services)
+        self._recording = CallRecording(
+            leg,
+            route.dialplan.name,
+            route.dialplan.recording,
+            services,
+            lambda kind, fields: self.record.event(kind, fields),
+        )
+        self.record = CallRecord(leg, route, services, self._recording)
         self._leg = leg
         self._route = route
         self._services = services
         policy = policy_of(route.dialplan, services.phrases)
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
-        self._recorder: Recorder | None = None
         self._pending: deque[Input] = deque()
         self._feeding = False
         self._over = asyncio.Event()
@@ -153,6 +159,7 @@ class CallRunner:
             **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
+            **self._recording.effects,
             **dict.fromkeys(self.record.kinds, self.record.tell),
         }
         leg.listener = self
@@ -229,6 +236,7 @@ class CallRunner:
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
+        self._recording.on_playout(event)
         self._feed(event)
 
     # Listener of the session
@@ -237,6 +245,7 @@ class CallRunner:
         """Take an event of the session."""
         if isinstance(event, ResponseDone) and event.usage is not None:
             self.record.usage(event.usage)
+        self._recording.on_server_event(event)
         self._feed(event)
 
     def on_session(self, news: SessionNews) -> None:
@@ -295,6 +304,7 @@ class CallRunner:
 
     def _flush(self, effect: FlushPlayout) -> None:
         parts = () if self._line is None else self._services.pump.flush(self._line.row)
+        self._recording.on_agent_silent()
         self._pending.appendleft(PlayoutFlushed(parts))
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
@@ -322,17 +332,14 @@ class CallRunner:
     def _take_up_audio(self) -> None:
         if self._leg.row is None:
             return
-        if self._route.dialplan.recording.enabled:
-            path = self._services.recordings_dir / f"{self._leg.call_id}.wav"
-            self._recorder = Recorder(path)
-            self.record.summary.recording = str(path)
         self._line = self._services.pump.add(
             self._leg.row,
             self,
-            self._recorder,
+            self._recording.open(),
             on_downlink=self._on_downlink,
             sounds=Sounds(self._route.dialplan.agent.barge_in.sounds, self._on_sound),
         )
+        self._recording.follow(self._leg.row)
 
     def _confirm(self) -> None:
         """Begin the conversation when our answer is confirmed and media flows, whatever is last."""
@@ -344,6 +351,7 @@ class CallRunner:
 
     def _on_sound(self, event: Sound) -> None:
         if self._answered:
+            self._recording.on_sound(event)
             self._feed(event)
 
     def _on_downlink(self, added_ns: int) -> None:
@@ -351,6 +359,7 @@ class CallRunner:
 
     def _let_line_go(self, row: int) -> None:
         self._services.pump.remove(row)
+        self._recording.follow(None)
         if self._line is not None and self._line.underruns:
             for _ in range(self._line.underruns):
                 self._services.metrics.media.underrun(self._route.arm.name)
@@ -376,7 +385,5 @@ class CallRunner:
 
     async def _write(self, directory: FilePath) -> None:
         """Put recording and record on the disk; what hangs there is left to its thread."""
-        if self._recorder is not None:
-            await asyncio.to_thread(self._recorder.close)
-            self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
+        await self._recording.aclose()
         await asyncio.to_thread(self.record.write, directory)

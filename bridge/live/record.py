@@ -38,10 +38,12 @@ from bridge.engine.effects import (
     UpstreamErrorSeen,
     Way,
 )
+from bridge.live.recording import NOT_RECORDED, CallRecording
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
+from bridge.redaction.turns import Redactor
 from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import (
     By,
@@ -65,9 +67,12 @@ class CallRecord:
 
     Args:
         leg: the call; services: where it is told; route: what was decided about it.
+        recording: gets a marker for each event, and knows what must not be written.
     """
 
-    def __init__(self, leg: Leg, route: Route, services: Services) -> None:
+    def __init__(
+        self, leg: Leg, route: Route, services: Services, recording: CallRecording
+    ) -> None:
         self.summary = CallSummary(
             call_id=leg.call_id,
             route=route.dialplan.name,
@@ -76,7 +81,11 @@ class CallRecord:
             called=leg.called,
             model=route.choices[0].endpoint.model,
             caller=leg.from_uri,
+            keep_days=route.dialplan.recording.keep_days.model_dump(),
         )
+        self._recording = recording
+        self._redactor = Redactor(route.dialplan.recording.redact)
+        self._said = dict.fromkeys(Speaker, "")
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.choices[0].endpoint.model
@@ -172,8 +181,12 @@ class CallRecord:
         log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
-        """Add to the call's event stream and to the timeline of its record."""
+        """Add to the call's event stream, its record's timeline and its recording's markers.
+
+        What somebody said stands in the field ``text``, and has to be redacted.
+        """
         self._services.store.event(self._leg.call_id, kind, fields)
+        self._recording.mark(kind, fields)
         self.summary.events_ms.append((self._elapsed_ms(), kind))
 
     def closed(self, effect: CallClosed) -> None:
@@ -181,6 +194,8 @@ class CallRecord:
         summary = self.summary
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
+        if self._recording.path is not None:
+            summary.recording = str(self._recording.path)
         summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
@@ -212,6 +227,7 @@ class CallRecord:
         Raises:
             OSError: one could not be written.
         """
+        self.summary.recording_stopped = self._recording.stopped
         write_files(self.summary, directory)
 
     def _take_rtp(self) -> None:
@@ -248,11 +264,12 @@ class CallRecord:
 
     def _on_turn(self, effect: TurnSpoken) -> None:
         turn = self._turns.get((effect.speaker, effect.item_id))
+        text = self._may_be_written(effect)
         if turn is None:
-            turn = Turn(effect.speaker, effect.text)
+            turn = Turn(effect.speaker, text)
             self._turns[effect.speaker, effect.item_id] = turn
             self.summary.turns.append(turn)
-        turn.text = effect.text
+        turn.text = text
         turn.latency_ms = effect.latency_ms
         turn.heard_ms = effect.heard_ms
         turn.interrupted = effect.interrupted
@@ -261,12 +278,20 @@ class CallRecord:
             {
                 "speaker": effect.speaker.value,
                 "item_id": effect.item_id,
-                "text": effect.text,
+                "text": text,
                 "latency_ms": effect.latency_ms,
                 "heard_ms": effect.heard_ms,
                 "interrupted": int(effect.interrupted),
             },
         )
+
+    def _may_be_written(self, effect: TurnSpoken) -> str:
+        """Return a turn's text as it may be written."""
+        if effect.speaker is not Speaker.BRIDGE and self._recording.withholds(effect.item_id):
+            return NOT_RECORDED
+        asking = Speaker.AGENT if effect.speaker is Speaker.CALLER else Speaker.CALLER
+        self._said[effect.speaker] = effect.text
+        return self._redactor.redact(effect.text, asked=self._said[asking])
 
     def _on_measured(self, effect: TurnMeasured) -> None:
         turns = self._services.metrics.turns
@@ -319,9 +344,10 @@ class CallRecord:
         log.warning("tool_refused", tool=effect.name, reason=effect.reason)
 
     def _on_callback_wanted(self, effect: CallbackWanted) -> None:
-        wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
+        reason = effect.reason and self._redactor.redact(effect.reason)
+        wanted = {"when": effect.when, "number": effect.number, "text": reason}
         self.event("callback_wanted", wanted)
-        self.summary.callbacks.append(asdict(effect))
+        self.summary.callbacks.append({**asdict(effect), "reason": reason})
         log.info("callback_wanted")
 
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
@@ -382,7 +408,7 @@ class CallRecord:
                 "to": effect.to,
                 "target": effect.target,
                 "way": effect.way,
-                "text": effect.summary or None,
+                "text": self._redactor.redact(effect.summary) or None,
             },
         )
         log.info("handoff_started", target=effect.target, way=effect.way.value)

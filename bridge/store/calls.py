@@ -17,7 +17,6 @@ from bridge.store.buffer import FieldValue, WriteBuffer
 from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.nodes import NodeRegistry, NodeReport
-from bridge.store.redaction import redact
 from bridge.store.writer import StateWriter
 
 _MAX_BACKOFF_MS = 2_000
@@ -172,12 +171,12 @@ class CallStore:
         Args:
             call_id: a call that has begun.
             kind: goes into the field `kind`.
-            summary: more fields; None values are left out, `text` is redacted and cut to 2000
-                characters. It must be a whole turn, or a number split over two goes unseen.
+            summary: more fields; None values are left out, `text` is cut to 2000 characters. What
+                was said comes redacted.
         """
         given = {name: str(value) for name, value in (summary or {}).items() if value is not None}
         if "text" in given:
-            given["text"] = redact(given["text"])[:_MAX_TEXT_CHARS]
+            given["text"] = given["text"][:_MAX_TEXT_CHARS]
         pairs = tuple(word for pair in given.items() for word in pair)
         self._buffer.event(call_id, ("kind", kind, *pairs), self._now_ms())
         self._work.set()
