@@ -87,10 +87,17 @@ class CallRunner:
 
     def __init__(self, leg: Leg, route: Route, services: Services) -> None:
         self._recording = CallRecording(
-            leg,
-            route.dialplan.name,
-            route.dialplan.recording,
-            services,
+            services.recording_of(leg.call_id, route.dialplan),
+            {
+                "call_id": leg.call_id,
+                "route": route.dialplan.name,
+                "caller": leg.from_uri,
+                "called": leg.called,
+                "keep_days": route.dialplan.recording.keep_days.model_dump(),
+            },
+            services.pump,
+            services.clock,
+            services.metrics.media,
             lambda kind, fields: self.record.event(kind, fields),
         )
         self.record = CallRecord(leg, route, services, self._recording)

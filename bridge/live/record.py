@@ -194,7 +194,7 @@ class CallRecord:
         summary = self.summary
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
-        if self._recording.path is not None:
+        if self._recording.begun:
             summary.recording = str(self._recording.path)
         summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._begun_ns

@@ -13,10 +13,11 @@ from typing import Any
 
 import structlog
 
-from bridge.audio.markers import encode_header, encode_marker
+from bridge.audio.markers import Header, encode_header, encode_marker
+from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.effects import Effect, PauseRecording, RecordingHold, ResumeRecording
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
-from bridge.live.services import Services
+from bridge.live.filler import FILLER_ITEM
 from bridge.realtime.events import (
     AudioDelta,
     ServerEvent,
@@ -25,10 +26,11 @@ from bridge.realtime.events import (
     TranscriptDelta,
 )
 from bridge.realtime.ids import ItemId
-from bridge.routing.recording import Recording
 from bridge.telemetry.logs import call_context
-from bridge.telephony.leg import Leg
+from bridge.telemetry.metrics import MediaMetrics
 from bridge.telephony.lines import Sound
+from bridge.telephony.ports import RATE_HZ
+from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder, StopReason
 
 log = structlog.get_logger(__name__)
@@ -42,33 +44,35 @@ Fields = Mapping[str, str | int | None]
 
 
 class CallRecording:
-    """Records one call, if its dialplan says so.
+    """Records one call.
 
     Args:
-        leg: the call.
-        route: its dialplan's name.
-        plan: what the dialplan says about recordings.
+        path: of the recording; None records nothing.
+        about: what its markers say of the call (`markers.HEADER_SCHEMA`), but for its begin.
+        pump: moves the call's audio.
+        clock: of the pump.
+        media: counts what went wrong.
         tell: puts an event into the call's record, which marks it here.
 
     Attributes:
-        path: of the recording; None before it began.
         stopped: why it ended before the call.
     """
 
     def __init__(
         self,
-        leg: Leg,
-        route: str,
-        plan: Recording,
-        services: Services,
+        path: Path | None,
+        about: Header,
+        pump: Pump,
+        clock: Clock,
+        media: MediaMetrics,
         tell: Callable[[str, Fields], None],
     ) -> None:
-        self.path: Path | None = None
+        self.path = path
         self.stopped: StopReason | None = None
-        self._leg = leg
-        self._route = route
-        self._plan = plan
-        self._services = services
+        self._about = about
+        self._pump = pump
+        self._clock = clock
+        self._media = media
         self._tell = tell
         self._recorder: Recorder | None = None
         self._row: int | None = None
@@ -78,32 +82,29 @@ class CallRecording:
         self._withheld: set[ItemId] = set()
 
     @property
+    def begun(self) -> bool:
+        """Whether there is a recording."""
+        return self._recorder is not None
+
+    @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are carried out here."""
         return MappingProxyType({PauseRecording: self._pause, ResumeRecording: self._resume})
 
     def open(self) -> Recorder | None:
         """Begin the recording, if there is to be one, in silence if it is paused."""
-        if not self._plan.enabled:
+        if self.path is None:
             return None
         loop = asyncio.get_running_loop()
 
         def on_stopped(reason: StopReason) -> None:
-            with suppress(RuntimeError):  # a disk that hung until the process ended
+            with suppress(RuntimeError):  # a disk that hung until the loop was gone
                 loop.call_soon_threadsafe(self._stop, reason)
 
-        self.path = self._services.recordings_dir / f"{self._leg.call_id}.wav"
         self._recorder = Recorder(self.path, on_stopped=on_stopped)
         self._recorder.paused = bool(self._holds)
-        header = {
-            "call_id": self._leg.call_id,
-            "route": self._route,
-            "caller": self._leg.from_uri,
-            "called": self._leg.called,
-            "started_at_ms": self._services.now_wall_ms(),
-            "keep_days": self._plan.keep_days.model_dump(),
-        }
-        self._recorder.mark(encode_header(header))
+        started_at_ms = self._clock.wall_ns() // NS_PER_MS
+        self._recorder.mark(encode_header({**self._about, "started_at_ms": started_at_ms}))
         return self._recorder
 
     def follow(self, row: int | None) -> None:
@@ -116,18 +117,18 @@ class CallRecording:
         """End the files; what hangs on the disk is left to its thread."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
-            self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
+            self._media.recorder_dropped(self._recorder.dropped_blocks)
 
     def mark(self, kind: str, fields: Fields | None = None, at_ns: int | None = None) -> None:
         """Mark what happened at a moment (monotonic ns); None for now."""
         if self._recorder is None:
             return
         given = {name: each for name, each in (fields or {}).items() if each is not None}
-        now_ns = self._services.clock.now_ns() if at_ns is None else at_ns
+        now_ns = self._clock.now_ns() if at_ns is None else at_ns
         if self._row is None:
-            at_ms = self._recorder.samples // 8
+            at_ms = self._recorder.samples * 1000 // RATE_HZ
         else:
-            at_ms = self._services.pump.recorded_ms(self._row, now_ns)
+            at_ms = self._pump.recorded_ms(self._row, now_ns)
         self._recorder.mark(encode_marker(at_ms, kind, given))
 
     def withholds(self, item_id: ItemId) -> bool:
@@ -141,8 +142,10 @@ class CallRecording:
             self.mark(kind, at_ns=event.at_ns)
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
-        """Mark where the agent is heard."""
+        """Mark where the agent is heard; a filler is none of its speech."""
         if isinstance(event, PlayoutStarted):
+            if event.item_id == FILLER_ITEM:
+                return
             self._agent_heard = True
             self.mark("agent_started", {"item_id": event.item_id})
         else:
@@ -188,7 +191,7 @@ class CallRecording:
 
     def _set_paused(self, *, paused: bool) -> None:
         if self._row is not None:
-            self._services.pump.pause_recording(self._row, paused=paused)
+            self._pump.pause_recording(self._row, paused=paused)
         elif self._recorder is not None:
             self._recorder.paused = paused
 
@@ -198,6 +201,6 @@ class CallRecording:
 
     def _stop(self, reason: StopReason) -> None:
         self.stopped = reason
-        self._services.metrics.media.recording_stopped(reason)
-        with call_context(self._leg.call_id):
+        self._media.recording_stopped(reason)
+        with call_context(str(self._about["call_id"])):
             self._tell("recording_stopped", {"reason": reason.value})

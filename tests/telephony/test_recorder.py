@@ -1,6 +1,9 @@
 """The recorder: exact content, a clock that dropped blocks don't move, and a disk that may fail."""
 
 import resource
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,6 +189,33 @@ def test_a_disk_that_fills_up_leaves_what_was_recorded_and_takes_markers(
     assert len(samples) >= 3 * RATE_HZ
     np.testing.assert_array_equal(samples[: 3 * RATE_HZ], np.concatenate(blocks[:3]))
     assert (tmp_path / "call.markers.jsonl").read_bytes() == b"after\n"
+
+
+RECORDED_THEN_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from bridge.telephony.recorder import Recorder
+recorder = Recorder(Path(sys.argv[1]))
+recorder.append(np.ones((24_000, 2), dtype=np.int16))
+recorder.mark(b"marked\\n")
+while recorder.desk.queued_bytes:
+    pass
+recorder.mark(b"last\\n")
+while not Path(sys.argv[1]).with_suffix(".markers.jsonl").read_bytes().endswith(b"last\\n"):
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_killed_leaves_recording_and_markers(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    done = subprocess.run([sys.executable, "-c", RECORDED_THEN_KILLED, str(path)], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert path.with_suffix(".markers.jsonl").read_bytes() == b"marked\nlast\n"
+    samples, _ = read_wav(path)
+    assert samples.shape == (24_000, 2)
+    assert samples.all()
 
 
 # With the pump: both channels on one clock
