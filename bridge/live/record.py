@@ -85,7 +85,7 @@ class CallRecord:
         )
         self._recording = recording
         self._redactor = Redactor(route.dialplan.recording.redact)
-        self._said = dict.fromkeys(Speaker, "")
+        self._said: dict[Speaker, tuple[ItemId, str]] = {}
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.choices[0].endpoint.model
@@ -264,7 +264,7 @@ class CallRecord:
 
     def _on_turn(self, effect: TurnSpoken) -> None:
         turn = self._turns.get((effect.speaker, effect.item_id))
-        text = self._may_be_written(effect)
+        text = self._may_be_written(effect, turn)
         if turn is None:
             turn = Turn(effect.speaker, text)
             self._turns[effect.speaker, effect.item_id] = turn
@@ -285,13 +285,17 @@ class CallRecord:
             },
         )
 
-    def _may_be_written(self, effect: TurnSpoken) -> str:
-        """Return a turn's text as it may be written."""
+    def _may_be_written(self, effect: TurnSpoken, known: Turn | None) -> str:
+        """Return a turn's text as it may be written; ``known`` is what is written of it by now."""
         if effect.speaker is not Speaker.BRIDGE and self._recording.withholds(effect.item_id):
             return NOT_RECORDED
+        said = effect.item_id, effect.text
+        if known is not None and self._said.get(effect.speaker) == said:
+            return known.text
         asking = Speaker.AGENT if effect.speaker is Speaker.CALLER else Speaker.CALLER
-        self._said[effect.speaker] = effect.text
-        return self._redactor.redact(effect.text, asked=self._said[asking])
+        self._said[effect.speaker] = said
+        _, asked = self._said.get(asking, (None, ""))
+        return self._redactor.redact(effect.text, asked)
 
     def _on_measured(self, effect: TurnMeasured) -> None:
         turns = self._services.metrics.turns

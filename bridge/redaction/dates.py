@@ -5,6 +5,7 @@ without is found only after words that ask for one (:data:`bridge.redaction.kind
 """
 
 import re
+from collections.abc import Iterator
 
 from bridge.redaction.numbers import TEEN, TENS, UNIT
 
@@ -38,11 +39,24 @@ _FIGURES = (
     r"|(?<![\d-])(?:19|20)\d{2}(?P<ymd>[/.-])\d{1,2}(?P=ymd)\d{1,2}(?!\d)"
 )
 
-WITH_YEAR = re.compile(rf"{_FIGURES}|{_DAY_MONTH}{_JOINT}{_YEAR}\b", re.IGNORECASE)
-"""A date whose year is told."""
+_MONTH = re.compile(rf"\b(?:{_MONTHS})\b", re.IGNORECASE)
+_IN_FIGURES = re.compile(_FIGURES)
+_IN_WORDS = re.compile(rf"{_FIGURES}|{_DAY_MONTH}{_JOINT}{_YEAR}\b", re.IGNORECASE)
 
-WITHOUT_YEAR = re.compile(
-    rf"{_DAY_MONTH}(?:{_JOINT}{_TWO_DIGITS}\b)?|(?<!\d)\d{{1,2}}[/.-]\d{{1,2}}[/.-]\d{{2}}(?!\d)",
-    re.IGNORECASE,
+_DAY_IN_FIGURES = r"(?<!\d)\d{1,2}[/.-]\d{1,2}[/.-]\d{2}(?!\d)"
+_DAYS_IN_FIGURES = re.compile(_DAY_IN_FIGURES)
+_DAYS_IN_WORDS = re.compile(
+    rf"{_DAY_MONTH}(?:{_JOINT}{_TWO_DIGITS}\b)?|{_DAY_IN_FIGURES}", re.IGNORECASE
 )
-"""A day of a month, perhaps with a year of two digits."""
+
+
+def find_dates(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where dates stand whose year is told."""
+    pattern = _IN_WORDS if _MONTH.search(text) else _IN_FIGURES
+    return (each.span() for each in pattern.finditer(text))
+
+
+def find_days(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where days of a month stand, perhaps with a year of two digits."""
+    pattern = _DAYS_IN_WORDS if _MONTH.search(text) else _DAYS_IN_FIGURES
+    return (each.span() for each in pattern.finditer(text))

@@ -91,9 +91,13 @@ LABELS = (
 """The one that stands nearest before a number decides."""
 
 LABEL = re.compile(
-    "|".join(rf"(?P<l{number}>\b(?:{each.words})\b)" for number, each in enumerate(LABELS)),
+    rf"\b(?:{'|'.join(f'(?P<l{number}>{each.words})' for number, each in enumerate(LABELS))})\b",
     re.IGNORECASE,
 )
+
+
+FEWEST_DIGITS = min(each.min_digits for each in LABELS if each.kind is not None)
+"""A shorter number is nobody's."""
 
 
 def label_of(found: re.Match[str]) -> Label:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
-from bridge.redaction.dates import WITH_YEAR, WITHOUT_YEAR
+from bridge.redaction.dates import find_dates, find_days
 from bridge.redaction.kinds import (
     DEFAULT_KINDS,
+    FEWEST_DIGITS,
     LABEL,
     PLACEHOLDER,
     PLACEHOLDERS,
@@ -30,13 +31,18 @@ _NO_ISSUER = frozenset("079")
 """First digits of no card that is used to pay (ISO/IEC 7812-1: 7 is petroleum, 0 and 9 are left to
 others); phone numbers begin so."""
 
+_DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
+"""The digits of twice a digit, summed."""
+
 _REACH_CHARS = 60
 """A word farther before a number says nothing about it."""
 
 _SSN = re.compile(r"(?<![\d-])\d{3}([-\s])\d{2}\1\d{4}(?![\d-])")
 _IBAN = re.compile(r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?:\s?[A-Z0-9]){11,30}(?![A-Z0-9])", re.IGNORECASE)
 _EMAIL = re.compile(
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|[\w.+-]+ at [\w-]+(?: dot [\w-]+)+", re.IGNORECASE
+    r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+"
+    r"|[\w.+-]{1,64} at [\w-]{1,63}(?: dot [\w-]{1,63})+",
+    re.IGNORECASE,
 )
 _PHONE = re.compile(r"(?<![\w+])\+\d(?:[\s().-]{0,2}\d){6,14}(?!\d)")
 
@@ -87,11 +93,13 @@ class Redactor:
         told_to = 0
         for run in find_runs(text):
             start, end = run[0].start, run[-1].end
+            said = len(digits_of(run))
+            if said < FEWEST_DIGITS:
+                continue
             label = _label_before(text, told_to, start, question)
             told_to = end
             if label is None or label.kind not in self._kinds or label.kind is None:
                 continue
-            said = len(digits_of(run))
             if label.min_digits <= said <= label.max_digits and not _AMOUNT.search(text[:start]):
                 yield _Find(start, end, label.kind)
 
@@ -99,11 +107,11 @@ class Redactor:
         if Kind.DOB not in self._kinds:
             return
         told_to = 0
-        for found in WITHOUT_YEAR.finditer(text):
-            label = _label_before(text, told_to, found.start(), question)
-            told_to = found.end()
+        for start, end in find_days(text):
+            label = _label_before(text, told_to, start, question)
+            told_to = end
             if label is not None and label.kind is Kind.DOB:
-                yield _Find(*found.span(), Kind.DOB)
+                yield _Find(start, end, Kind.DOB)
 
 
 def _label_before(text: str, told_to: int, start: int, question: Label | None) -> Label | None:
@@ -140,6 +148,8 @@ def _cards(text: str) -> Iterator[tuple[int, int]]:
     match that swallows half of a real number would leave the other half.
     """
     for run in find_runs(text):
+        if len(digits_of(run)) < _MIN_CARD_DIGITS:
+            continue
         start = end = 0
         for first in range(len(run)):
             last = _card_end(run, first)
@@ -169,10 +179,7 @@ def _card_end(run: Run, first: int) -> Group | None:
 
 
 def _passes_luhn(digits: str) -> bool:
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        doubled = int(digit) * (2 if place % 2 else 1)
-        total += doubled - 9 if doubled > 9 else doubled
+    total = sum(map(int, digits[-1::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))
     return total % 10 == 0
 
 
@@ -189,7 +196,7 @@ _FINDERS: tuple[tuple[Kind, Finder], ...] = (
     (Kind.CARDS, _cards),
     (Kind.PHONES, _matches(_PHONE)),
     (Kind.SSN, _matches(_SSN)),
-    (Kind.DOB, _matches(WITH_YEAR)),
+    (Kind.DOB, find_dates),
     (Kind.EMAILS, _matches(_EMAIL)),
 )
 """In this order: what is found is not looked at again."""

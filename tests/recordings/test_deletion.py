@@ -186,8 +186,8 @@ def test_lines_are_blanked_while_others_are_added(tmp_path: Path) -> None:
 
     adding = threading.Thread(target=add_more)
     adding.start()
-    for number in range(0, 200, 10):
-        blank_lines(path, {f"c_{number}"})
+    for number in range(0, 200, 20):
+        blank_lines(path, {f"c_{number}", f"c_{number + 10}"})
     adding.join()
     lines = cdr(tmp_path)
     assert sum("deleted" in line for line in lines) == 20

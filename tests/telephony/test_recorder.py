@@ -199,10 +199,9 @@ from bridge.telephony.recorder import Recorder
 recorder = Recorder(Path(sys.argv[1]))
 recorder.append(np.ones((24_000, 2), dtype=np.int16))
 recorder.mark(b"marked\\n")
-while recorder.desk.queued_bytes:
-    pass
 recorder.mark(b"last\\n")
-while not Path(sys.argv[1]).with_suffix(".markers.jsonl").read_bytes().endswith(b"last\\n"):
+markers = Path(sys.argv[1]).with_suffix(".markers.jsonl")
+while not (markers.exists() and markers.read_bytes().endswith(b"last\\n")):
     pass
 os.kill(os.getpid(), signal.SIGKILL)
 """
