@@ -183,8 +183,11 @@ class CallRecord:
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream, its record's timeline and its recording's markers.
 
-        What somebody said stands in the field ``text``, and has to be redacted.
+        What somebody said stands in the field ``text``, and is redacted here.
         """
+        text = (fields or {}).get("text")
+        if isinstance(text, str):
+            fields = {**(fields or {}), "text": self._redactor.redact(text)}
         self._services.store.event(self._leg.call_id, kind, fields)
         self._recording.mark(kind, fields)
         self.summary.events_ms.append((self._elapsed_ms(), kind))
@@ -348,9 +351,9 @@ class CallRecord:
         log.warning("tool_refused", tool=effect.name, reason=effect.reason)
 
     def _on_callback_wanted(self, effect: CallbackWanted) -> None:
-        reason = effect.reason and self._redactor.redact(effect.reason)
-        wanted = {"when": effect.when, "number": effect.number, "text": reason}
+        wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
         self.event("callback_wanted", wanted)
+        reason = effect.reason and self._redactor.redact(effect.reason)
         self.summary.callbacks.append({**asdict(effect), "reason": reason})
         log.info("callback_wanted")
 
@@ -412,7 +415,7 @@ class CallRecord:
                 "to": effect.to,
                 "target": effect.target,
                 "way": effect.way,
-                "text": self._redactor.redact(effect.summary) or None,
+                "text": effect.summary or None,
             },
         )
         log.info("handoff_started", target=effect.target, way=effect.way.value)

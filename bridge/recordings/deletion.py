@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,8 +108,7 @@ def audit(done: Deletion) -> None:
     """
     if not done.deleted or done.dry_run:
         return
-    line = {"at": _now(), "by": f"{_user()}@{socket.gethostname()}", **done.as_json()}
-    append_line(done.directory / DELETIONS_FILE, line)
+    _put_down(done.directory, done.as_json())
 
 
 def hold(call: StoredCall, reason: str) -> None:
@@ -119,6 +118,7 @@ def hold(call: StoredCall, reason: str) -> None:
         OSError: the hold can't be written.
     """
     write_json(call.files.hold, {"at": _now(), "by": _user(), "reason": reason})
+    _put_down(call.files.directory, {"why": "hold", "reason": reason, "held": [call.files.call_id]})
 
 
 def release(call: StoredCall) -> None:
@@ -127,7 +127,9 @@ def release(call: StoredCall) -> None:
     Raises:
         OSError: the hold can't be deleted.
     """
-    call.files.hold.unlink(missing_ok=True)
+    if call.held:
+        call.files.hold.unlink(missing_ok=True)
+        _put_down(call.files.directory, {"why": "release", "released": [call.files.call_id]})
 
 
 def _delete(done: Deletion, wanted: Iterable[tuple[StoredCall, frozenset[Part]]]) -> None:
@@ -177,6 +179,11 @@ def _without_texts(files: CallFiles) -> Iterator[tuple[Path, bytes] | None]:
             record.update(turns=turns, callbacks=[])
             text = json.dumps(record, indent=2, ensure_ascii=False)
             yield files.record, f"{text}\n".encode()
+
+
+def _put_down(directory: Path, what: Mapping[str, object]) -> None:
+    line = {"at": _now(), "by": f"{_user()}@{socket.gethostname()}", **what}
+    append_line(directory / DELETIONS_FILE, line)
 
 
 def _now() -> str:

@@ -132,7 +132,9 @@ def test_a_held_call_outlives_everything_until_it_is_released(tmp_path: Path) ->
     assert delete_of_caller(tmp_path, "+15550100").held == ["c_1"]
     release(read_call(files))
     assert sweep(tmp_path, 9 * DAY_MS).events == ["c_1"]
-    assert left(tmp_path) == {CDR_FILE}
+    assert left(tmp_path) == {CDR_FILE, DELETIONS_FILE}
+    put_down = [json.loads(line) for line in (tmp_path / DELETIONS_FILE).read_text().splitlines()]
+    assert [line["why"] for line in put_down] == ["hold", "release"]
 
 
 def test_a_call_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:

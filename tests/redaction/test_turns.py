@@ -106,6 +106,8 @@ def test_only_what_is_named_is_replaced() -> None:
     said = f"{VISA}, born 31/12/1980, a@b.example, +1 555 010 0199"
     assert Redactor(frozenset()).redact(said) == said
     assert Redactor(frozenset({Kind.CARDS})).redact(said) == said.replace(VISA, "[card]")
+    phones = Redactor(frozenset({Kind.PHONES}))
+    assert phones.redact("call me on five five five oh one oh oh") == "call me on [phone]"
     assert Redactor(ALL).redact(said) == "[card], born [date], [email], [phone]"
 
 
