@@ -7,6 +7,7 @@ and the JSON record that lies beside the recording.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -41,7 +42,7 @@ from bridge.engine.effects import (
 from bridge.live.recording import NOT_RECORDED, CallRecording
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
-from bridge.realtime.events import Usage
+from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
 from bridge.telemetry.costs import cost_usd, tokens_of
@@ -85,7 +86,8 @@ class CallRecord:
         )
         self._recording = recording
         self._redactor = Redactor(route.dialplan.recording.redact)
-        self._said: dict[Speaker, tuple[ItemId, str]] = {}
+        self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
+        self._asked: dict[ItemId, str] = {}
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.choices[0].endpoint.model
@@ -93,33 +95,34 @@ class CallRecord:
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
-        self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
-            StateChanged: self._on_state,
-            PhaseChanged: self._on_phase,
-            TransitionRefused: self._on_refused,
-            TurnSpoken: self._on_turn,
-            TurnMeasured: self._on_measured,
-            Interrupted: self._on_interrupted,
-            InterruptionJudged: self._on_judged,
-            SilenceMeasured: self._on_silence,
-            SilencePrompted: self._on_prompted,
-            UpstreamErrorSeen: self._on_error,
-            SessionLost: self._on_session_lost,
-            SessionRestored: self._on_session_restored,
-            GaveUp: self._on_gave_up,
-            ToolRefused: self._on_tool_refused,
-            CallbackWanted: self._on_callback_wanted,
-            HandoffStarted: self._on_handoff_started,
-            HandoffAccepted: self._on_handoff_accepted,
-            HandoffCompleted: self._on_handoff_completed,
-            HandoffFailed: self._on_handoff_failed,
-            HandedBack: self._on_handed_back,
-        }
 
     @property
-    def kinds(self) -> frozenset[type[Effect]]:
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are only told."""
-        return frozenset(self._told)
+        return MappingProxyType(
+            {
+                StateChanged: self._on_state,
+                PhaseChanged: self._on_phase,
+                TransitionRefused: self._on_refused,
+                TurnSpoken: self._on_turn,
+                TurnMeasured: self._on_measured,
+                Interrupted: self._on_interrupted,
+                InterruptionJudged: self._on_judged,
+                SilenceMeasured: self._on_silence,
+                SilencePrompted: self._on_prompted,
+                UpstreamErrorSeen: self._on_error,
+                SessionLost: self._on_session_lost,
+                SessionRestored: self._on_session_restored,
+                GaveUp: self._on_gave_up,
+                ToolRefused: self._on_tool_refused,
+                CallbackWanted: self._on_callback_wanted,
+                HandoffStarted: self._on_handoff_started,
+                HandoffAccepted: self._on_handoff_accepted,
+                HandoffCompleted: self._on_handoff_completed,
+                HandoffFailed: self._on_handoff_failed,
+                HandedBack: self._on_handed_back,
+            }
+        )
 
     def begin(self) -> None:
         """Open the call's state in Redis and count it."""
@@ -151,11 +154,18 @@ class CallRecord:
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
 
-    def tell(self, effect: Effect) -> None:
-        """Take an effect that is only told."""
-        self._told[type(effect)](effect)
+    def on_server_event(self, event: ServerEvent) -> None:
+        """Take what is only to be counted or kept of the session's events."""
+        match event:
+            case ResponseDone(usage=Usage() as usage):
+                self._count(usage)
+            case InputCommitted():
+                # Its words may come after the answer's: what it answers itself is known now.
+                self._asked[event.item_id] = self._last_said(by_caller=False)
+            case _:
+                pass
 
-    def usage(self, usage: Usage) -> None:
+    def _count(self, usage: Usage) -> None:
         """Count what a response was billed."""
         tokens = tokens_of(usage)
         self.summary.tokens.update(tokens)
@@ -290,15 +300,18 @@ class CallRecord:
 
     def _may_be_written(self, effect: TurnSpoken, known: Turn | None) -> str:
         """Return a turn's text as it may be written; ``known`` is what is written of it by now."""
+        by_caller = effect.speaker is Speaker.CALLER
+        before, self._said[by_caller] = self._said.get(by_caller), (effect.item_id, effect.text)
         if effect.speaker is not Speaker.BRIDGE and self._recording.withholds(effect.item_id):
             return NOT_RECORDED
-        said = effect.item_id, effect.text
-        if known is not None and self._said.get(effect.speaker) == said:
+        if known is not None and self._said[by_caller] == before:
             return known.text
-        asking = Speaker.AGENT if effect.speaker is Speaker.CALLER else Speaker.CALLER
-        self._said[effect.speaker] = said
-        _, asked = self._said.get(asking, (None, ""))
+        asked = self._asked.get(effect.item_id) or self._last_said(by_caller=not by_caller)
         return self._redactor.redact(effect.text, asked)
+
+    def _last_said(self, *, by_caller: bool) -> str:
+        _, text = self._said.get(by_caller, (None, ""))
+        return text
 
     def _on_measured(self, effect: TurnMeasured) -> None:
         turns = self._services.metrics.turns
