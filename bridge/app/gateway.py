@@ -22,6 +22,7 @@ from bridge.app.counting import Counts
 from bridge.app.garbage import collect_garbage_in_loop
 from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
 from bridge.app.preflight import check_arms_answer
+from bridge.app.retention import keep_sweeping
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
@@ -186,6 +187,12 @@ class Gateway:
         self._background = [
             asyncio.create_task(collect_garbage_in_loop(), name="garbage"),
             asyncio.create_task(self._counts(pump, store).keep_publishing(), name="counts"),
+            asyncio.create_task(
+                keep_sweeping(
+                    settings.media.recordings_dir, self._redis_url, settings.redis.prefix
+                ),
+                name="retention",
+            ),
         ]
         self._ticker.start()
         return Addresses(

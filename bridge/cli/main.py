@@ -16,6 +16,7 @@ _COMMANDS = {
     "call": ("bridge.cli.call", "call", "Dial, speak, listen and record: a softphone."),
     "bench": ("bridge.cli.bench", "bench", "Measure the gateway under many calls."),
     "calls": ("bridge.cli.calls", "calls", "List, show and follow calls."),
+    "recordings": ("bridge.cli.recordings", "recordings", "Keep, hold and delete recordings."),
     "check": ("bridge.cli.check", "check", "Validate settings, dialplans, scenarios, scripts."),
     "pjsip": ("bridge.cli.pjsip", "pjsip", "Say what the loaded PJSIP can do."),
 }

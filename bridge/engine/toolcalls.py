@@ -10,7 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bridge.engine.effects import CallbackWanted, RunTool, SendDigits, ToolRefused
+from bridge.engine.effects import (
+    CallbackWanted,
+    PauseRecording,
+    RecordingHold,
+    ResumeRecording,
+    RunTool,
+    SendDigits,
+    ToolRefused,
+)
 from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
 from bridge.engine.inputs import Timer, ToolFinished
@@ -173,11 +181,23 @@ def _schedule_callback(call: CallState, wanted: ToolCall, now_ns: int) -> Effect
     yield from call.answer_tool(wanted.call_id, {"noted": True})
 
 
+def _pause_recording(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    yield PauseRecording(RecordingHold.AGENT)
+    yield from call.answer_tool(wanted.call_id, {"recording": "paused"})
+
+
+def _resume_recording(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    yield ResumeRecording(RecordingHold.AGENT)
+    yield from call.answer_tool(wanted.call_id, {"recording": "as before"})
+
+
 BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
     {
         END_CALL_TOOL: _end_call,
         "transfer_to_human": _transfer_to_human,
         "send_dtmf": _send_dtmf,
+        "pause_recording": _pause_recording,
+        "resume_recording": _resume_recording,
         "schedule_callback": _schedule_callback,
     }
 )

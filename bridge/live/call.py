@@ -25,11 +25,8 @@ from bridge.engine.effects import (
     HangUp,
     OpenSession,
     OpenSpare,
-    PauseRecording,
     PlayAudio,
-    RecordingHold,
     RejectCall,
-    ResumeRecording,
     RingCall,
     Send,
     SendKeptAudio,
@@ -59,6 +56,7 @@ from bridge.errors import BridgeError, UpstreamError
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
+from bridge.live.recording import CallRecording
 from bridge.live.safety_record import SafetyRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
@@ -66,12 +64,11 @@ from bridge.live.tools import CallTools
 from bridge.live.uplink import UplinkGate
 from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
-from bridge.realtime.events import ResponseDone, ServerEvent
+from bridge.realtime.events import ServerEvent
 from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
 from bridge.telemetry.logs import bind_call, call_context
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line, Sound, Sounds
-from bridge.telephony.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -89,15 +86,27 @@ class CallRunner:
     """
 
     def __init__(self, leg: Leg, route: Route, services: Services) -> None:
-        self.record = CallRecord(leg, route, services)
+        self._recording = CallRecording(
+            services.recording_of(leg.call_id, route.dialplan),
+            {
+                "call_id": leg.call_id,
+                "route": route.dialplan.name,
+                "caller": leg.from_uri,
+                "called": leg.called,
+                "keep_days": route.dialplan.recording.keep_days.model_dump(),
+            },
+            services.pump,
+            services.clock,
+            services.metrics.media,
+            lambda kind, fields: self.record.event(kind, fields),
+        )
+        self.record = CallRecord(leg, route, services, self._recording)
         self._leg = leg
         self._route = route
         self._services = services
         policy = policy_of(route.dialplan, services.phrases)
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
-        self._recorder: Recorder | None = None
-        self._recording_holds: set[RecordingHold] = set()
         self._pending: deque[Input] = deque()
         self._feeding = False
         self._over = asyncio.Event()
@@ -155,12 +164,11 @@ class CallRunner:
             StartTimer: self._start_timer,
             StopTimer: self._stop_timer,
             CallClosed: self._close,
-            PauseRecording: self._pause_recording,
-            ResumeRecording: self._resume_recording,
             **self._gate.effects,
             **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
+            **self._recording.effects,
             **self.record.effects,
             **SafetyRecord(self.record, services, route.dialplan.agent.language).effects,
         }
@@ -248,14 +256,15 @@ class CallRunner:
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
+        self._recording.on_playout(event)
         self._feed(event)
 
     # Listener of the session
 
     def on_server_event(self, event: ServerEvent, received_ns: int) -> None:
         """Take an event of the session; it happened when the socket had it."""
-        if isinstance(event, ResponseDone) and event.usage is not None:
-            self.record.usage(event.usage)
+        self.record.on_server_event(event)
+        self._recording.on_server_event(event)
         self._feed(event, received_ns)
 
     def on_session(self, news: SessionNews) -> None:
@@ -324,6 +333,7 @@ class CallRunner:
 
     def _flush(self, effect: FlushPlayout) -> None:
         parts = () if self._line is None else self._services.pump.flush(self._line.row)
+        self._recording.on_agent_silent()
         self._pending.appendleft(PlayoutFlushed(parts))
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
@@ -351,31 +361,14 @@ class CallRunner:
     def _take_up_audio(self) -> None:
         if self._leg.row is None:
             return
-        if self._route.dialplan.recording.enabled:
-            path = self._services.recordings_dir / f"{self._leg.call_id}.wav"
-            self._recorder = Recorder(path)
-            self._recorder.paused = bool(self._recording_holds)
-            self.record.summary.recording = str(path)
         self._line = self._services.pump.add(
             self._leg.row,
             self,
-            self._recorder,
+            self._recording.open(),
             on_downlink=self._on_downlink,
             sounds=Sounds(self._route.dialplan.agent.barge_in.sounds, self._on_sound),
         )
-
-    def _pause_recording(self, effect: PauseRecording) -> None:
-        self._recording_holds.add(effect.reason)
-        self._hold_recording()
-
-    def _resume_recording(self, effect: ResumeRecording) -> None:
-        self._recording_holds.discard(effect.reason)
-        self._hold_recording()
-
-    def _hold_recording(self) -> None:
-        if self._line is not None:
-            paused = bool(self._recording_holds)
-            self._services.pump.pause_recording(self._line.row, paused=paused)
+        self._recording.follow(self._leg.row)
 
     def _confirm(self) -> None:
         """Begin the conversation when our answer is confirmed and media flows, whatever is last."""
@@ -388,6 +381,7 @@ class CallRunner:
     def _on_sound(self, event: Sound) -> None:
         if not self._answered:
             return
+        self._recording.on_sound(event)
         self._feed(event)
         if isinstance(event, SoundStopped):
             self._upstream.sound_ended(event.at_ns)
@@ -397,6 +391,7 @@ class CallRunner:
 
     def _let_line_go(self, row: int) -> None:
         self._services.pump.remove(row)
+        self._recording.follow(None)
         if self._line is not None and self._line.underruns:
             for _ in range(self._line.underruns):
                 self._services.metrics.media.underrun(self._route.arm.name)
@@ -422,7 +417,5 @@ class CallRunner:
 
     async def _write(self, directory: FilePath) -> None:
         """Put recording and record on the disk; what hangs there is left to its thread."""
-        if self._recorder is not None:
-            await asyncio.to_thread(self._recorder.close)
-            self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
+        await self._recording.aclose()
         await asyncio.to_thread(self.record.write, directory)

@@ -38,6 +38,7 @@ from bridge.engine.effects import (
     Way,
 )
 from bridge.live.caller_waits import CallerWaits
+from bridge.live.recording import NOT_RECORDED, CallRecording
 from bridge.live.services import Route, Services
 from bridge.live.summary import (
     CallSummary,
@@ -47,8 +48,9 @@ from bridge.live.summary import (
     Turn,
     write_files,
 )
-from bridge.realtime.events import Usage
+from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
 from bridge.realtime.ids import ItemId
+from bridge.redaction.turns import Redactor
 from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import (
     By,
@@ -70,9 +72,12 @@ class CallRecord:
 
     Args:
         leg: the call; services: where it is told; route: what was decided about it.
+        recording: gets a marker for each event, and knows what must not be written.
     """
 
-    def __init__(self, leg: Leg, route: Route, services: Services) -> None:
+    def __init__(
+        self, leg: Leg, route: Route, services: Services, recording: CallRecording
+    ) -> None:
         self.summary = CallSummary(
             call_id=leg.call_id,
             route=route.dialplan.name,
@@ -82,7 +87,12 @@ class CallRecord:
             model=route.choices[0].endpoint.model,
             caller=leg.from_uri,
             verstat=route.verstat.value,
+            keep_days=route.dialplan.recording.keep_days.model_dump(),
         )
+        self._recording = recording
+        self._redactor = Redactor(route.dialplan.recording.redact)
+        self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
+        self._asked: dict[ItemId, str] = {}
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.choices[0].endpoint.model
@@ -151,7 +161,18 @@ class CallRecord:
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
 
-    def usage(self, usage: Usage) -> None:
+    def on_server_event(self, event: ServerEvent) -> None:
+        """Take what is only to be counted or kept of the session's events."""
+        match event:
+            case ResponseDone(usage=Usage() as usage):
+                self._count(usage)
+            case InputCommitted():
+                # Its words may come after the answer's: what it answers itself is known now.
+                self._asked[event.item_id] = self._last_said(by_caller=False)
+            case _:
+                pass
+
+    def _count(self, usage: Usage) -> None:
         """Count what a response was billed."""
         tokens = tokens_of(usage)
         self.summary.tokens.update(tokens)
@@ -177,8 +198,15 @@ class CallRecord:
         log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
-        """Add to the call's event stream and to the timeline of its record."""
+        """Add to the call's event stream, its record's timeline and its recording's markers.
+
+        What somebody said stands in the field ``text``, and is redacted here.
+        """
+        text = (fields or {}).get("text")
+        if isinstance(text, str):
+            fields = {**(fields or {}), "text": self._redactor.redact(text)}
         self._services.store.event(self._leg.call_id, kind, fields)
+        self._recording.mark(kind, fields)
         self.summary.events_ms.append((self._elapsed_ms(), kind))
 
     def closed(self, effect: CallClosed) -> None:
@@ -186,6 +214,8 @@ class CallRecord:
         summary = self.summary
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
+        if self._recording.begun:
+            summary.recording = str(self._recording.path)
         summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
@@ -220,6 +250,7 @@ class CallRecord:
         Raises:
             OSError: one could not be written.
         """
+        self.summary.recording_stopped = self._recording.stopped
         write_files(self.summary, directory)
 
     def _take_rtp(self) -> None:
@@ -256,11 +287,12 @@ class CallRecord:
 
     def _on_turn(self, effect: TurnSpoken) -> None:
         turn = self._turns.get((effect.speaker, effect.item_id))
+        text = self._may_be_written(effect, turn)
         if turn is None:
-            turn = Turn(effect.speaker, effect.text)
+            turn = Turn(effect.speaker, text)
             self._turns[effect.speaker, effect.item_id] = turn
             self.summary.turns.append(turn)
-        turn.text = effect.text
+        turn.text = text
         turn.latency_ms = effect.latency_ms
         turn.heard_ms = effect.heard_ms
         turn.interrupted = effect.interrupted
@@ -269,12 +301,27 @@ class CallRecord:
             {
                 "speaker": effect.speaker.value,
                 "item_id": effect.item_id,
-                "text": effect.text,
+                "text": text,
                 "latency_ms": effect.latency_ms,
                 "heard_ms": effect.heard_ms,
                 "interrupted": int(effect.interrupted),
             },
         )
+
+    def _may_be_written(self, effect: TurnSpoken, known: Turn | None) -> str:
+        """Return a turn's text as it may be written; ``known`` is what is written of it by now."""
+        by_caller = effect.speaker is Speaker.CALLER
+        before, self._said[by_caller] = self._said.get(by_caller), (effect.item_id, effect.text)
+        if effect.speaker is not Speaker.BRIDGE and self._recording.withholds(effect.item_id):
+            return NOT_RECORDED
+        if known is not None and self._said[by_caller] == before:
+            return known.text
+        asked = self._asked.get(effect.item_id) or self._last_said(by_caller=not by_caller)
+        return self._redactor.redact(effect.text, asked)
+
+    def _last_said(self, *, by_caller: bool) -> str:
+        _, text = self._said.get(by_caller, (None, ""))
+        return text
 
     def _on_interrupted(self, effect: Interrupted) -> None:
         if effect.item_id is None:
@@ -290,7 +337,7 @@ class CallRecord:
     def _on_judged(self, effect: InterruptionJudged) -> None:
         kind = InterruptionKind(effect.kind.value)
         self._services.metrics.turns.interrupted(self._arm, by=By.CALLER, kind=kind)
-        self.event("interruption_judged", {"kind": kind.value})
+        self.event("interruption_judged", {"judged_as": kind.value})
 
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
@@ -305,7 +352,8 @@ class CallRecord:
     def _on_callback_wanted(self, effect: CallbackWanted) -> None:
         wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
         self.event("callback_wanted", wanted)
-        self.summary.callbacks.append(asdict(effect))
+        reason = effect.reason and self._redactor.redact(effect.reason)
+        self.summary.callbacks.append({**asdict(effect), "reason": reason})
         log.info("callback_wanted")
 
     def _on_error(self, effect: UpstreamErrorSeen) -> None:

@@ -10,6 +10,7 @@ from bridge.config.settings import SessionSettings
 from bridge.live.phrases import Phrases
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
+from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.session import session_config
 from bridge.routing.verstat import Verstat
@@ -94,3 +95,7 @@ class Services:
     now_wall_ms: Callable[[], int]
     models: ModelTable
     webhooks: WebhookClient
+
+    def recording_of(self, call_id: str, dialplan: Dialplan) -> Path | None:
+        """Return where a call is recorded; None where its dialplan has it not recorded."""
+        return CallFiles(self.recordings_dir, call_id).audio if dialplan.recording.enabled else None

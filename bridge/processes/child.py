@@ -42,8 +42,10 @@ class Child:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self.stop()
-        self._log.close()
+        try:
+            await self.stop()
+        finally:  # we may be cancelled while it ends
+            self._log.close()
 
     async def tell(self, order: Mapping[str, object]) -> None:
         """Write one JSON line to its stdin; it was started with ``takes_orders``.

@@ -21,6 +21,7 @@ from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
 from bridge.routing.numbers import normalise_pattern
 from bridge.routing.parts import Language, Part, Phrase, Text
+from bridge.routing.recording import Recording
 from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration
 
 
@@ -160,12 +161,6 @@ class Limits(Part):
     def response_timeout_ms(self) -> int:
         """:attr:`response_timeout_s` in milliseconds."""
         return round(self.response_timeout_s * 1000)
-
-
-class Recording(Part):
-    """Whether the call is recorded (stereo: caller left, agent as heard right)."""
-
-    enabled: bool = True
 
 
 class Dialplan(Part):

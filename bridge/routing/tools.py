@@ -76,6 +76,15 @@ BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
             "additionalProperties": False,
         },
     ),
+    "pause_recording": (
+        "Pause the recording of this call. Call it before the caller says what must not be kept,"
+        " such as a card number.",
+        _ANY,
+    ),
+    "resume_recording": (
+        "Let the recording go on. Call it as soon as the sensitive part is over.",
+        _ANY,
+    ),
     "schedule_callback": (
         "Note that the caller wants to be called back.",
         {

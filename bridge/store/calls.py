@@ -17,7 +17,6 @@ from bridge.store.buffer import FieldValue, WriteBuffer
 from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.nodes import NodeRegistry, NodeReport
-from bridge.store.redaction import redact
 from bridge.store.writer import StateWriter
 
 _MAX_BACKOFF_MS = 2_000
@@ -172,8 +171,8 @@ class CallStore:
         Args:
             call_id: a call that has begun.
             kind: goes into the field `kind`.
-            summary: more fields; None values are left out, `text` is redacted and cut to 2000
-                characters. It must be a whole turn, or a number split over two goes unseen.
+            summary: more fields; None values are left out, `text` is cut to 2000 characters. What
+                was said comes redacted.
         """
         self._buffer.event(call_id, _pairs(kind, summary or {}), self._now_ms())
         self._work.set()
@@ -283,7 +282,7 @@ def _pairs(kind: str, summary: Mapping[str, FieldValue | None]) -> tuple[str, ..
     """Return the words of a stream's entry."""
     given = {name: str(value) for name, value in summary.items() if value is not None}
     if "text" in given:
-        given["text"] = redact(given["text"])[:_MAX_TEXT_CHARS]
+        given["text"] = given["text"][:_MAX_TEXT_CHARS]
     return ("kind", kind, *(word for pair in given.items() for word in pair))
 
 

@@ -438,6 +438,9 @@ class MediaMetrics:
         self._recorder_dropped = make.counter(
             "recorder_dropped_blocks_total", "Audio blocks that missed the recording."
         )
+        self._recording_stopped = make.counter(
+            "recording_stopped_total", "Recordings that the disk refused in a call.", "reason"
+        )
         self._added_by = functools.cache(self._added.labels)
 
     def rtp_ended(self, summary: RtpSummary) -> None:
@@ -480,6 +483,10 @@ class MediaMetrics:
     def recorder_dropped(self, blocks: int = 1) -> None:
         """Count audio blocks that the recorder could not take."""
         self._recorder_dropped.inc(blocks)
+
+    def recording_stopped(self, reason: str) -> None:
+        """Count a recording that ended before its call; ``reason`` is a `StopReason`."""
+        self._recording_stopped.labels(reason).inc()
 
 
 class ToolMetrics:

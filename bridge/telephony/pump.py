@@ -112,6 +112,10 @@ class Pump:
         self._taps.move(LineSet((line,)))
         line.recorder.paused = paused
 
+    def recorded_ms(self, row: int, at_ns: int) -> int:
+        """Return where a moment (monotonic ns) lies in a call's recording."""
+        return self._taps.recorded_ms(self._lines[row], at_ns)
+
     def tick(self) -> None:
         """Move everything that is due."""
         lines = self._set

@@ -9,7 +9,10 @@ from bridge.engine.effects import (
     CancelTool,
     CloseSession,
     HangUp,
+    PauseRecording,
     PlayPhrase,
+    RecordingHold,
+    ResumeRecording,
     RunTool,
     Send,
     SendDigits,
@@ -279,3 +282,14 @@ def test_message_item_runs_nothing() -> None:
     call = thinking(TOOLS)
     item = FunctionCallOutput(T1, "x")
     assert call.feed(OutputItemDone(R1, 0, item)) == []
+
+
+def test_the_agent_pauses_the_recording_and_lets_it_go_on() -> None:
+    call = thinking(CallPolicy(greet=False, tools={"pause_recording": ToolPolicy()}))
+    pause = FunctionCall(T1, "pause_recording", "{}", status=ItemStatus.COMPLETED)
+    effects = call.feed(OutputItemDone(response_id=R1, output_index=0, item=pause))
+    assert effects == [PauseRecording(RecordingHold.AGENT), output('{"recording": "paused"}')]
+    call = thinking(CallPolicy(greet=False, tools={"resume_recording": ToolPolicy()}))
+    resume = FunctionCall(T1, "resume_recording", "{}", status=ItemStatus.COMPLETED)
+    effects = call.feed(OutputItemDone(response_id=R1, output_index=0, item=resume))
+    assert effects == [ResumeRecording(RecordingHold.AGENT), output('{"recording": "as before"}')]

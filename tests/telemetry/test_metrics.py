@@ -74,6 +74,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
         ".005 .01 .02 .03 .04 .05 .06 .08 .1 .15 .2 .5",
     ),
     "bridge_recorder_dropped_blocks_total": ("", ""),
+    "bridge_recording_stopped_total": ("reason", ""),
     "bridge_caller_audio_overruns_total": ("", ""),
     "bridge_loop_tasks": ("", ""),
     "bridge_playout_late_blocks_total": ("", ""),
@@ -160,6 +161,7 @@ def used(metrics: Metrics) -> Metrics:
     media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
     media.added_latency("a", Path.UPLINK, 25 * NS_PER_MS)
     media.recorder_dropped()
+    media.recording_stopped("disk_full")
     metrics.store.set_pending(3)
     metrics.store.dropped(2)
     return metrics
