@@ -43,6 +43,10 @@ _SOUNDS = {SoundStarted: "caller_started", SoundStopped: "caller_stopped"}
 Fields = Mapping[str, str | int | None]
 
 
+def _untold(kind: str, fields: Fields) -> None:
+    """Nobody is there any more."""
+
+
 class CallRecording:
     """Records one call.
 
@@ -114,10 +118,13 @@ class CallRecording:
             self.mark("recording_paused", {"reason": min(self._holds)})
 
     async def aclose(self) -> None:
-        """End the files; what hangs on the disk is left to its thread."""
-        if self._recorder is not None:
-            await asyncio.to_thread(self._recorder.close)
-            self._media.recorder_dropped(self._recorder.dropped_blocks)
+        """End the files and tell nobody any more; a disk that hangs is left to its thread."""
+        try:
+            if self._recorder is not None:
+                await asyncio.to_thread(self._recorder.close)
+                self._media.recorder_dropped(self._recorder.dropped_blocks)
+        finally:
+            self._tell = _untold
 
     def mark(self, kind: str, fields: Fields | None = None, at_ns: int | None = None) -> None:
         """Mark what happened at a moment (monotonic ns); None for now."""
