@@ -47,12 +47,14 @@ from bridge.telemetry.labels import (
     By,
     DeadAirCause,
     Direction,
+    DtmfResult,
     InterruptionKind,
     Stage,
     TransferKind,
 )
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg
 from bridge.telephony.rtp_stats import RtpDirection
 from bridge.tools.webhook import ToolResult
@@ -140,6 +142,10 @@ class CallRecord:
         self.summary.codec = self._leg.codec
         self.summary.answered_at_ms = self._services.now_wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
+        if not self._leg.telephone_event:
+            self._services.metrics.media.no_telephone_event()
+            self.event("no_telephone_event")
+            log.warning("no_telephone_event", heard="keys that are told by SIP INFO alone")
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
 
     def tell(self, effect: Effect) -> None:
@@ -170,6 +176,14 @@ class CallRecord:
         self._services.metrics.tools.ended(name, result.code, took_ns)
         self.event("tool_ended", {"tool": name, "result": result.code, "took_ms": took_ms})
         log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
+
+    def key(self, press: KeyPress) -> bool:
+        """Count a key; return whether it is a new one. Which key it is stands nowhere."""
+        result = DtmfResult.IGNORED if press.repeated else DtmfResult.ACCEPTED
+        self._services.metrics.media.digit(press.method, result)
+        if not press.repeated:
+            self.event("digit", {"method": press.method})
+        return not press.repeated
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream and to the timeline of its record."""

@@ -388,6 +388,9 @@ class MediaMetrics:
             "playout_late_blocks_total", "Agent audio laid after PJSIP had passed its place."
         )
         self._digits = make.counter("dtmf_digits_total", "Keys pressed.", "method", "result")
+        self._no_telephone_event = make.counter(
+            "calls_without_telephone_event_total", "Calls whose keys can't come as RTP events."
+        )
         self._added = make.histogram(
             "added_latency_seconds", "Delay that the bridge adds.", ADDED_LATENCY_S, "arm", "path"
         )
@@ -428,6 +431,10 @@ class MediaMetrics:
     def digit(self, method: DtmfMethod, result: DtmfResult) -> None:
         """Count a key press."""
         self._digits.labels(method, result).inc()
+
+    def no_telephone_event(self) -> None:
+        """Count a call whose far end did not negotiate telephone-event (RFC 4733)."""
+        self._no_telephone_event.inc()
 
     def added_latency(self, arm: str, path: Path, added_ns: int) -> None:
         """Observe what the bridge added to one piece of audio's delay."""

@@ -63,6 +63,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_one_way_audio_calls_total": ("arm", ""),
     "bridge_playout_underruns_total": ("arm", ""),
     "bridge_dtmf_digits_total": ("method result", ""),
+    "bridge_calls_without_telephone_event_total": ("", ""),
     "bridge_loop_lag_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
     "bridge_added_latency_seconds": (
         "arm path",
