@@ -37,12 +37,11 @@ import re
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import DuckPlayout, InterruptionJudged, Judgement, RestorePlayout
 from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
-from bridge.engine.interruption import give_floor
+from bridge.engine.interruption import give_floor, may_cut
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.turn_taking import TOLD_LATE_NS, OverAgent
-from bridge.engine.turns import TRANSITIONS, Trigger
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
 
@@ -171,19 +170,7 @@ def _lower_db(policy: BargeInPolicy, lasted_ms: int) -> float:
 
 
 def _can_be_cut(call: CallState) -> bool:
-    return (
-        call.stage is Stage.TALKING
-        and not call.lost
-        and call.agent_has_floor
-        and not call.speech.protected
-        and not _response_is_protected(call)
-        and ((call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS)
-    )
-
-
-def _response_is_protected(call: CallState) -> bool:
-    active = call.session.responses.active
-    return active is not None and active.protected
+    return call.stage is Stage.TALKING and not call.lost and may_cut(call)
 
 
 def _restore(call: CallState) -> Effects:

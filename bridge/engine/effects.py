@@ -151,11 +151,52 @@ class PassDigits:
     to_person: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MuteCaller:
-    """Keep the caller's audio from the session, or give it again what they say from now on."""
+class UplinkHold(enum.StrEnum):
+    """On whose account the caller's audio is kept from the session."""
 
-    muted: bool
+    CONSENT = "consent"
+    """They were not told, or have not agreed."""
+    SENSITIVE = "sensitive"
+    """They say or press what no model may hear."""
+    HANDOFF = "handoff"
+    """They talk to a person, or soon will."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseUplink:
+    """Keep the caller's audio from the session, and from what is kept for the next one."""
+
+    reason: UplinkHold
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeUplink:
+    """Take one hold back; with the last of them the session gets what is said from now on."""
+
+    reason: UplinkHold
+
+
+class RecordingHold(enum.StrEnum):
+    """On whose account the recording pauses; it goes on when nobody holds it any more."""
+
+    CONSENT = "consent"
+    SENSITIVE = "sensitive"
+    SUPERVISOR = "supervisor"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """Record silence in place of both sides, and no words, from now on."""
+
+    reason: RecordingHold
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording:
+    """Take one hold back; the recording goes on with the last of them."""
+
+    reason: RecordingHold
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +296,13 @@ class CancelTool:
 
 @dataclass(frozen=True, slots=True)
 class SendDigits:
-    """Press keys towards the far end (RFC 4733)."""
+    """Press keys towards the far end; feed ToolFinished with how that went.
 
+    Attributes:
+        digits: ``0-9 * # A-D``; ``w`` for half a second.
+    """
+
+    call_id: ToolCallId
     digits: str
 
 
@@ -391,6 +437,44 @@ class SilencePrompted:
 
 
 @dataclass(frozen=True, slots=True)
+class MenuChosen:
+    """The caller pressed a key of a menu, or, while a choice was awaited, one that it lacks."""
+
+    menu: str
+    key: str
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsCollected:
+    """The caller's digits are in, or will not come.
+
+    Attributes:
+        name: what they are, by the dialplan.
+        ended_by: ``terminator``, ``length`` or ``pause``; or why there are none: ``too_few`` or
+            ``abandoned``.
+    """
+
+    name: str
+    count: int
+    sensitive: bool
+    ended_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class HumanAsked:
+    """The caller asked for a person.
+
+    Attributes:
+        by: ``key``, ``words`` or ``menu``.
+        granted: there is one, who is called now.
+    """
+
+    by: str
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamErrorSeen:
     """The server reported an error that does not end the session."""
 
@@ -519,7 +603,10 @@ Effect = (
     | BridgePerson
     | LetPersonGo
     | PassDigits
-    | MuteCaller
+    | PauseUplink
+    | ResumeUplink
+    | PauseRecording
+    | ResumeRecording
     | AnswerCall
     | RejectCall
     | HangUp
@@ -545,6 +632,9 @@ Effect = (
     | InterruptionJudged
     | SilenceMeasured
     | SilencePrompted
+    | MenuChosen
+    | DigitsCollected
+    | HumanAsked
     | UpstreamErrorSeen
     | SessionLost
     | SessionRestored

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bridge.engine.keypad_policy import KeypadPolicy
 from bridge.realtime.recovery import RecoveryPolicy
 
 CLOSING_GRACE_MS = 5_000
@@ -183,6 +184,7 @@ class CallPolicy:
         fallback: what becomes of the call where that fails.
         transfer_timeout_ms: how long the far end may try to reach a transfer's target.
         handoff: whom the agent may hand the call to, by name; the first is the default.
+        keypad: what keys lead to, and asking for a person.
     """
 
     session_ready_ms: int = 5_000
@@ -207,3 +209,9 @@ class CallPolicy:
     fallback: FallbackPolicy = FallbackPolicy()
     transfer_timeout_ms: int = TRANSFER_TIMEOUT_MS
     handoff: Mapping[str, HandoffTarget] = field(default_factory=dict)
+    keypad: KeypadPolicy = field(default_factory=KeypadPolicy)
+
+    @property
+    def person(self) -> HandoffTarget | None:
+        """Who gets a caller that wants no agent; None where there is nobody."""
+        return next(iter(self.handoff.values()), self.fallback.transfer_to)

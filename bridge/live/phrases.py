@@ -95,6 +95,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
         *fillers(dialplan.agent.tools),
         *turn_phrases(dialplan),
         *dialplan.handoff.phrases,
+        *dialplan.keypad.phrases(language),
     )
     for text in spoken:
         if text is not None:

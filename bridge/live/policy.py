@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, ToolPolicy
+from bridge.live.keypad_policy import keypad_policy
 from bridge.live.phrases import Phrases
 from bridge.live.turn_policy import (
     barge_in_policy,
@@ -47,6 +48,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
             for tool in dialplan.agent.tools
         },
         handoff=_targets(dialplan.handoff, at_hand),
+        keypad=keypad_policy(dialplan, at_hand),
         mcp_approved=frozenset(
             name for server in dialplan.agent.mcp_servers for name in server.approve
         ),

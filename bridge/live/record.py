@@ -15,6 +15,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import (
     CallbackWanted,
     CallClosed,
+    DigitsCollected,
     Effect,
     GaveUp,
     HandedBack,
@@ -22,8 +23,10 @@ from bridge.engine.effects import (
     HandoffCompleted,
     HandoffFailed,
     HandoffStarted,
+    HumanAsked,
     Interrupted,
     InterruptionJudged,
+    MenuChosen,
     PhaseChanged,
     SessionLost,
     SessionRestored,
@@ -96,6 +99,9 @@ class CallRecord:
             InterruptionJudged: self._on_judged,
             SilenceMeasured: self._on_silence,
             SilencePrompted: self._on_prompted,
+            MenuChosen: self._on_menu_chosen,
+            DigitsCollected: self._on_digits_collected,
+            HumanAsked: self._on_human_asked,
             UpstreamErrorSeen: self._on_error,
             SessionLost: self._on_session_lost,
             SessionRestored: self._on_session_restored,
@@ -325,6 +331,25 @@ class CallRecord:
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
         log.info("caller_silent", step=effect.step)
+
+    def _on_menu_chosen(self, effect: MenuChosen) -> None:
+        self.event("menu_chosen", {"menu": effect.menu, "key": effect.key if effect.known else ""})
+        log.info("menu_chosen", menu=effect.menu, known=effect.known)
+
+    def _on_digits_collected(self, effect: DigitsCollected) -> None:
+        told: dict[str, str | int | None] = {
+            "name": effect.name,
+            "count": effect.count,
+            "sensitive": int(effect.sensitive),
+            "ended_by": effect.ended_by,
+        }
+        self.event("digits_collected", told)
+        log.info("digits_collected", **told)
+
+    def _on_human_asked(self, effect: HumanAsked) -> None:
+        self._services.metrics.calls.human_asked(effect.by, granted=effect.granted)
+        self.event("human_asked", {"by": effect.by, "granted": int(effect.granted)})
+        log.info("human_asked", by=effect.by, granted=effect.granted)
 
     def _on_tool_refused(self, effect: ToolRefused) -> None:
         self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))

@@ -111,6 +111,9 @@ class CallMetrics:
             "kind",
             "result",
         )
+        self._human_asked = make.counter(
+            "human_requests_total", "Callers who asked for a person.", "by", "result"
+        )
         self._route = LabelGuard(50)
         self._reason = LabelGuard(40)
 
@@ -144,6 +147,10 @@ class CallMetrics:
         self._active.labels(arm).dec()
         if duration_ns is not None:
             self._duration.labels(arm).observe(duration_ns / NS_PER_S)
+
+    def human_asked(self, by: str, *, granted: bool) -> None:
+        """Count a caller who asked for a person; ``by`` is of a fixed set (key, words, menu)."""
+        self._human_asked.labels(by, "granted" if granted else "nobody").inc()
 
     def transferred(self, kind: TransferKind, *, failed: str, took_ns: int) -> None:
         """Count a handing over that is over. ``failed``: why, "" where it succeeded."""
