@@ -197,11 +197,21 @@ class RtpCaller:
         for frame in padded.reshape(-1, FRAME_SAMPLES):
             self._speech.append(g711.encode(g711.Law.PCMU, frame))
 
+    def silence(self) -> None:
+        """Say nothing of what is left to say."""
+        self._speech.clear()
+
     def press(self, digits: str) -> None:
         """Press keys now (RFC 4733); what is being said waits meanwhile."""
         pause = Due(0, g711.encode(g711.Law.PCMU, np.zeros(FRAME_SAMPLES, dtype=np.int16)))
         for digit in digits:
             self._keys += [*key_press(digit), pause]
+
+    def press_by_info(self, digits: str) -> None:
+        """Press keys by SIP INFO."""
+        for digit in digits:
+            body = f"Signal={digit}\r\nDuration=160\r\n"
+            self._send_request("INFO", body, "application/dtmf-relay")
 
     @property
     def speaking(self) -> bool:
