@@ -197,10 +197,6 @@ class RtpCaller:
         for frame in padded.reshape(-1, FRAME_SAMPLES):
             self._speech.append(g711.encode(g711.Law.PCMU, frame))
 
-    def silence(self) -> None:
-        """Say nothing of what is left to say."""
-        self._speech.clear()
-
     def press(self, digits: str) -> None:
         """Press keys now (RFC 4733); what is being said waits meanwhile."""
         pause = Due(0, g711.encode(g711.Law.PCMU, np.zeros(FRAME_SAMPLES, dtype=np.int16)))
