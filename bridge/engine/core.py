@@ -38,6 +38,7 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     Input,
+    LastSoundSent,
     PersonAnswered,
     PersonHeld,
     PersonLeft,
@@ -95,6 +96,7 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
 TALK: Mapping[type[Input], Handler] = MappingProxyType(
     {
         AudioAppended: caller.on_audio_appended,
+        LastSoundSent: caller.on_last_sound_sent,
         SoundStarted: barge_in.on_sound_started,
         SoundLasted: barge_in.on_sound_lasted,
         SoundStopped: barge_in.on_sound_stopped,

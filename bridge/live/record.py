@@ -7,6 +7,7 @@ and the JSON record that lies beside the recording.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -30,17 +31,16 @@ from bridge.engine.effects import (
     PhaseChanged,
     SessionLost,
     SessionRestored,
-    SilenceMeasured,
     SilencePrompted,
     Speaker,
     StateChanged,
     ToolRefused,
     TransitionRefused,
-    TurnMeasured,
     TurnSpoken,
     UpstreamErrorSeen,
     Way,
 )
+from bridge.live.caller_waits import CallerWaits
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
 from bridge.realtime.events import Usage
@@ -48,11 +48,9 @@ from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import (
     By,
-    DeadAirCause,
     Direction,
     DtmfResult,
     InterruptionKind,
-    Stage,
     TransferKind,
 )
 from bridge.telemetry.metrics import RtpSummary
@@ -89,36 +87,38 @@ class CallRecord:
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
-        self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
-            StateChanged: self._on_state,
-            PhaseChanged: self._on_phase,
-            TransitionRefused: self._on_refused,
-            TurnSpoken: self._on_turn,
-            TurnMeasured: self._on_measured,
-            Interrupted: self._on_interrupted,
-            InterruptionJudged: self._on_judged,
-            SilenceMeasured: self._on_silence,
-            SilencePrompted: self._on_prompted,
-            MenuChosen: self._on_menu_chosen,
-            DigitsCollected: self._on_digits_collected,
-            HumanAsked: self._on_human_asked,
-            UpstreamErrorSeen: self._on_error,
-            SessionLost: self._on_session_lost,
-            SessionRestored: self._on_session_restored,
-            GaveUp: self._on_gave_up,
-            ToolRefused: self._on_tool_refused,
-            CallbackWanted: self._on_callback_wanted,
-            HandoffStarted: self._on_handoff_started,
-            HandoffAccepted: self._on_handoff_accepted,
-            HandoffCompleted: self._on_handoff_completed,
-            HandoffFailed: self._on_handoff_failed,
-            HandedBack: self._on_handed_back,
-        }
 
     @property
-    def kinds(self) -> frozenset[type[Effect]]:
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are only told."""
-        return frozenset(self._told)
+        turns = self._services.metrics.turns
+        waits = CallerWaits(self._arm, self.summary, turns, self.event, self._elapsed_ms)
+        return MappingProxyType(
+            {
+                StateChanged: self._on_state,
+                PhaseChanged: self._on_phase,
+                TransitionRefused: self._on_refused,
+                TurnSpoken: self._on_turn,
+                Interrupted: self._on_interrupted,
+                InterruptionJudged: self._on_judged,
+                SilencePrompted: self._on_prompted,
+                MenuChosen: self._on_menu_chosen,
+                DigitsCollected: self._on_digits_collected,
+                HumanAsked: self._on_human_asked,
+                UpstreamErrorSeen: self._on_error,
+                SessionLost: self._on_session_lost,
+                SessionRestored: self._on_session_restored,
+                GaveUp: self._on_gave_up,
+                ToolRefused: self._on_tool_refused,
+                CallbackWanted: self._on_callback_wanted,
+                HandoffStarted: self._on_handoff_started,
+                HandoffAccepted: self._on_handoff_accepted,
+                HandoffCompleted: self._on_handoff_completed,
+                HandoffFailed: self._on_handoff_failed,
+                HandedBack: self._on_handed_back,
+                **waits.effects,
+            }
+        )
 
     def begin(self) -> None:
         """Open the call's state in Redis and count it."""
@@ -153,10 +153,6 @@ class CallRecord:
             self.event("no_telephone_event")
             log.warning("no_telephone_event", heard="keys that are told by SIP INFO alone")
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
-
-    def tell(self, effect: Effect) -> None:
-        """Take an effect that is only told."""
-        self._told[type(effect)](effect)
 
     def usage(self, usage: Usage) -> None:
         """Count what a response was billed."""
@@ -206,6 +202,9 @@ class CallRecord:
         summary.duration_ms = duration_ns // NS_PER_MS
         summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
         self._take_rtp()
+        if summary.answered_at_ms is not None:
+            silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
+            self._services.metrics.turns.longest_silence(self._arm, silence_ns)
         self._services.metrics.calls.ended(
             route=summary.route,
             arm=self._arm,
@@ -288,24 +287,6 @@ class CallRecord:
             },
         )
 
-    def _on_measured(self, effect: TurnMeasured) -> None:
-        turns = self._services.metrics.turns
-        for stage, took_ns in effect.stages_ns.items():
-            turns.stage(self._arm, Stage(stage), took_ns)
-        if effect.total_ns is not None:
-            turns.responded(self._arm, effect.total_ns)
-        if effect.greeting_ns is not None:
-            turns.greeted(self._arm, effect.greeting_ns)
-        spans_ns = {**effect.stages_ns, "total": effect.total_ns, "greeting": effect.greeting_ns}
-        self.event(
-            "measured",
-            {
-                f"{name}_ms": span_ns // NS_PER_MS
-                for name, span_ns in spans_ns.items()
-                if span_ns is not None
-            },
-        )
-
     def _on_interrupted(self, effect: Interrupted) -> None:
         if effect.item_id is None:
             return  # nothing audible was cut
@@ -321,12 +302,6 @@ class CallRecord:
         kind = InterruptionKind(effect.kind.value)
         self._services.metrics.turns.interrupted(self._arm, by=By.CALLER, kind=kind)
         self.event("interruption_judged", {"kind": kind.value})
-
-    def _on_silence(self, effect: SilenceMeasured) -> None:
-        longest_ms = self.summary.longest_silence_ms or 0
-        self.summary.longest_silence_ms = max(longest_ms, effect.silence_ms)
-        cause = DeadAirCause(effect.cause)
-        self._services.metrics.turns.dead_air(self._arm, cause, effect.silence_ms * NS_PER_MS)
 
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
