@@ -172,7 +172,8 @@ def _lower_db(policy: BargeInPolicy, lasted_ms: int) -> float:
 
 
 def _can_be_cut(call: CallState) -> bool:
-    return call.stage is Stage.TALKING and not call.lost and may_cut(call)
+    heard = not call.lost and not call.keypad.in_secret  # or no turn would come of it
+    return call.stage is Stage.TALKING and heard and may_cut(call)
 
 
 def _restore(call: CallState) -> Effects:

@@ -94,8 +94,7 @@ def abandon_collection(call: CallState, why: str, *, answer: bool = False) -> Ef
 
 def on_last_tone_over(call: CallState, now_ns: int) -> Effects:
     """Let the caller be heard again."""
-    collection = call.keypad.collection
-    if collection is None or not collection.wanted.sensitive:
+    if not call.keypad.in_secret:
         yield ResumeUplink(UplinkHold.SENSITIVE)
         yield ResumeRecording(RecordingHold.SENSITIVE)
 

@@ -40,6 +40,7 @@ def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
         yield from on_caller_digit(call, event.digit)
         return
     yield from caller_understood(call)
+    call.session.waiting_since_ns = now_ns  # until the key is answered
     for take in TAKERS:
         taken = take(call, event.digit, now_ns)
         if taken is not None:
@@ -178,7 +179,7 @@ def _take_turn(call: CallState) -> Effects:
     if not (responses.owed or responses.awaited or responses.active):
         return  # no turn that is answered
     call.keypad.choosing = call.keypad.prompt_due = False
-    if collection is not None and not collection.wanted.sensitive:
+    if collection is not None and not call.keypad.in_secret:
         yield from abandon_collection(call, "the caller spoke instead", answer=True)
 
 

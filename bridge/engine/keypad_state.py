@@ -43,6 +43,11 @@ class Keypad:
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def in_secret(self) -> bool:
+        """Whether sensitive digits are being collected: nobody upstream hears the caller."""
+        return self.collection is not None and self.collection.wanted.sensitive
+
+    @property
     def awaits_key(self) -> bool:
         """Whether the caller is to press something, and has a time for it."""
         return self.choosing or self.collection is not None

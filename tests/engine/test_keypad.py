@@ -37,6 +37,8 @@ from bridge.engine.inputs import (
     PlayoutDrained,
     PlayoutStarted,
     SessionFailed,
+    SoundLasted,
+    SoundStarted,
     Timer,
     TimerFired,
     ToolFinished,
@@ -527,6 +529,20 @@ def test_model_may_call_digits_sensitive_by_itself() -> None:
     assert outputs(call.feed(*keys("1234"))) == [
         {"digits_collected": 4, "reference": "secret_digits_1"}
     ]
+
+
+def test_filler_waits_its_time_from_the_last_digit_on() -> None:
+    call, _ = collects(replace(POLICY, filler_after_ms=1_500), what="zip")
+    call.feed(*keys("1234"), after_ms=5_000)
+    assert StartTimer(Timer.FILLER, 1_500) in call.feed(DigitReceived("5"), after_ms=500)
+
+
+def test_sound_cuts_no_prompt_whose_turn_no_service_would_hear() -> None:
+    call, _ = collects(replace(POLICY, barge_in=BargeInPolicy()), what="card")
+    at_ns = call.clock.now_ns()
+    effects = call.feed(PlayoutStarted(SAY_1, 0), SoundStarted(at_ns), SoundLasted(at_ns, 700))
+    assert of(FlushPlayout, effects) == []
+    assert of(FlushPlayout, call.feed(DigitReceived("4")))
 
 
 @pytest.mark.parametrize("digit", "123456789*#")
