@@ -32,20 +32,18 @@ and the service keeps ``prefix_padding_ms`` of it from before the onset.
 """
 
 import math
-import re
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import DuckPlayout, InterruptionJudged, Judgement, RestorePlayout
 from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
-from bridge.engine.interruption import give_floor, may_cut
+from bridge.engine.interruption import give_floor, is_protected, may_cut
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.turn_taking import TOLD_LATE_NS, OverAgent
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
-
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+from bridge.routing.wording import words_in
 
 
 def on_sound_started(call: CallState, event: SoundStarted, now_ns: int) -> Effects:
@@ -83,6 +81,8 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
     clock = call.session.input_clock
     call.session.turn_began_ns = now_ns if clock is None else clock.at(event.audio_start_ms)
     yield from call.stop_timer(Timer.FALSE_STOP)
+    if is_protected(call):
+        return
     if call.policy.barge_in is None or not call.agent_has_floor:
         yield from give_floor(call, now_ns)
 
@@ -160,8 +160,7 @@ def on_transcript_failed(call: CallState, event: InputTranscriptFailed, now_ns: 
 
 def is_turn(text: str, policy: BargeInPolicy) -> bool:
     """Whether words that were spoken over the agent are more than a backchannel."""
-    words = [word.casefold() for word in _WORD.findall(text)]
-    return any(word not in policy.backchannel_words for word in words)
+    return any(word not in policy.backchannel_words for word in words_in(text))
 
 
 def _lower_db(policy: BargeInPolicy, lasted_ms: int) -> float:

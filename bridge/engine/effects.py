@@ -475,6 +475,35 @@ class HumanAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class DisclosureSpoken:
+    """The caller has heard the disclosure to its end; ``version`` is its text's."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentSettled:
+    """The caller agrees, or does not.
+
+    Attributes:
+        how: ``notice`` (they were told and stayed), ``key``, ``words``, ``silence``, or
+            ``not_spoken``: the disclosure could not be said.
+        version: of what they were told.
+    """
+
+    given: bool
+    how: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyHeard:
+    """The caller's words say that somebody is in danger; ``phrase`` is the one of the list."""
+
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamErrorSeen:
     """The server reported an error that does not end the session."""
 
@@ -635,6 +664,9 @@ Effect = (
     | MenuChosen
     | DigitsCollected
     | HumanAsked
+    | DisclosureSpoken
+    | ConsentSettled
+    | EmergencyHeard
     | UpstreamErrorSeen
     | SessionLost
     | SessionRestored

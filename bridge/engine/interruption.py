@@ -45,13 +45,17 @@ def hush(call: CallState, now_ns: int) -> Effects:
 
 def may_cut(call: CallState) -> bool:
     """Whether there is something to cut, and nothing protects it."""
-    active = call.session.responses.active
     return (
         call.agent_has_floor
-        and not call.speech.protected
-        and not (active is not None and active.protected)
+        and not is_protected(call)
         and (call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS
     )
+
+
+def is_protected(call: CallState) -> bool:
+    """Whether what is heard, or about to be, is heard to its end."""
+    active = call.session.responses.active
+    return bool(call.speech.protected) or (active is not None and active.protected)
 
 
 def cut(call: CallState, now_ns: int) -> Effects:

@@ -1,8 +1,8 @@
 """Keys of the caller: who takes them, and the menus of a dialplan.
 
-A key goes to the first who takes it: digits that are being collected, ``0`` (a person), the menu,
-the model. None of the first three asks the model anything. Who is heard is cut by them; only a
-protected sentence is heard to its end.
+A key goes to the first who takes it: digits that are being collected, the question for consent,
+``0`` (a person), the menu, the model. None of the first four asks the model anything. Who is heard
+is cut by them; only a protected sentence is heard to its end.
 
 A menu's keys are good for as long as it is the present one. Its prompt begins the time in which a
 choice is awaited: then other keys are wrong ones, and silence is told. Whoever speaks instead has
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from bridge.engine.asking import ask_for_human, leave_keypad, press_for_human
 from bridge.engine.caller_silence import caller_understood
 from bridge.engine.collecting import abandon_collection, on_no_digit, take_digit
+from bridge.engine.consent import take_answer
 from bridge.engine.effects import MenuChosen
 from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
@@ -114,7 +115,7 @@ def _tell_model(call: CallState, digit: str, now_ns: int) -> Effects | None:
     return _tell(call, f"The caller pressed {digit} on the keypad.")
 
 
-TAKERS: tuple[Taker, ...] = (_collect, press_for_human, _choose, _tell_model)
+TAKERS: tuple[Taker, ...] = (_collect, take_answer, press_for_human, _choose, _tell_model)
 """In the order in which they are asked."""
 
 
@@ -201,6 +202,7 @@ def _caller_may_choose(call: CallState) -> bool:
         or call.caller_has_floor
         or call.held
         or call.lost
+        or call.consent.open
         or call.handoff is not None
         or call.ending is not None
     )

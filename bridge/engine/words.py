@@ -6,12 +6,18 @@ Subjects are asked in the order of their weight, and the first whose words they 
 from collections.abc import Callable
 
 from bridge.engine.asking import hear_human
+from bridge.engine.consent import hear_answer
+from bridge.engine.emergency import hear_emergency
 from bridge.engine.state import CallState, Effects
 
 Subject = Callable[[CallState, str, int], Effects | None]
 """Given the call, a turn's words and the time; None where the words are none of its."""
 
-SUBJECTS: tuple[Subject, ...] = (hear_human,)
+SUBJECTS: tuple[Subject, ...] = (
+    hear_emergency,
+    hear_answer,
+    hear_human,
+)
 
 
 def on_caller_words(call: CallState, text: str, now_ns: int) -> Effects:

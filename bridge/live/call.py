@@ -59,6 +59,7 @@ from bridge.errors import BridgeError, UpstreamError
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
+from bridge.live.safety_record import SafetyRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
 from bridge.live.tools import CallTools
@@ -162,6 +163,7 @@ class CallRunner:
             **self._tools.effects,
             **self._handoffs.effects,
             **self.record.effects,
+            **SafetyRecord(self.record, services, route.dialplan.agent.language).effects,
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
