@@ -30,6 +30,8 @@ class Timer(enum.StrEnum):
     CALLER_SILENT = "caller_silent"
     CALLER_CAP = "caller_cap"
     MAX_WARNING = "max_warning"
+    KEYPAD = "keypad"
+    LAST_TONE = "last_tone"
     CONSENT = "consent"
 
 

@@ -23,6 +23,7 @@ from bridge.engine.closing import (
     SHUTDOWN,
     close,
 )
+from bridge.engine.collecting import on_last_tone_over
 from bridge.engine.consent import hold_back, on_answer_overdue
 from bridge.engine.dead_air import on_apology_due, on_offer_due
 from bridge.engine.duration import on_max_duration, on_max_warning, watch_duration
@@ -46,6 +47,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
+from bridge.engine.keypad import on_no_key, open_first_menu
 from bridge.engine.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.responses import on_response_overdue, on_stalled
 from bridge.engine.rollover import watch_life
@@ -94,6 +96,7 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
     yield from call.move(Trigger.ANSWERED)
     yield from watch_duration(call)
     yield from caller_understood(call)
+    yield from open_first_menu(call)
     if call.lost:
         yield from call.move(Trigger.SESSION_LOST)
         if call.fallback is not None:
@@ -171,6 +174,8 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.SESSION_READY: _on_session_late,
         Timer.RESPONSE: on_response_overdue,
         Timer.MAX_DURATION: on_max_duration,
+        Timer.KEYPAD: on_no_key,
+        Timer.LAST_TONE: on_last_tone_over,
         Timer.MAX_WARNING: on_max_warning,
         Timer.CLOSING: _on_closing_late,
         Timer.FILLER: _on_filler_due,

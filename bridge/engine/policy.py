@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bridge.engine.keypad_policy import KeypadPolicy
 from bridge.realtime.recovery import RecoveryPolicy
 from bridge.routing.wording import NO_WORDS, WordList
 
@@ -241,6 +242,7 @@ class CallPolicy:
         fallback: what becomes of the call where that fails.
         transfer_timeout_ms: how long the far end may try to reach a transfer's target.
         handoff: whom the agent may hand the call to, by name; the first is the default.
+        keypad: what keys lead to, and asking for a person.
         consent: None tells the caller nothing; ``emergency``: None listens for none.
     """
 
@@ -266,6 +268,7 @@ class CallPolicy:
     fallback: FallbackPolicy = FallbackPolicy()
     transfer_timeout_ms: int = TRANSFER_TIMEOUT_MS
     handoff: Mapping[str, HandoffTarget] = field(default_factory=dict)
+    keypad: KeypadPolicy = field(default_factory=KeypadPolicy)
     consent: ConsentPolicy | None = None
     emergency: EmergencyPolicy | None = None
 

@@ -33,6 +33,9 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
     if call.handing_over:
         responses.owed = True
         return
+    if call.keypad.collection is not None:
+        responses.owed = True  # the caller presses keys, and is not talked to
+        return
     if responses.running is not None or responses.awaited or call.caller_has_floor:
         responses.owed = True
         return

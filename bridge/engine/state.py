@@ -24,6 +24,7 @@ from bridge.engine.effects import (
     TransitionRefused,
 )
 from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
+from bridge.engine.keypad_state import Keypad
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.engine.transcript import AgentTranscript
@@ -271,6 +272,7 @@ class CallState:
     speech: OwnSpeech = field(default_factory=OwnSpeech)
     dead_air: DeadAir = field(default_factory=DeadAir)
     caller_silence: CallerSilence = field(default_factory=CallerSilence)
+    keypad: Keypad = field(default_factory=Keypad)
     consent: ConsentState = field(default_factory=ConsentState)
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)

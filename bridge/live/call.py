@@ -65,8 +65,9 @@ from bridge.live.uplink import UplinkGate
 from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ServerEvent
-from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
+from bridge.telemetry.labels import Path
 from bridge.telemetry.logs import bind_call, call_context
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line, Sound, Sounds
 
@@ -227,11 +228,10 @@ class CallRunner:
         self._line.playout.paused = not flowing
         self._feed(HoldChanged(not flowing))
 
-    def on_digit(self, digit: str) -> None:
-        """Take a digit."""
-        self._services.metrics.media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
-        self.record.event("digit")
-        self._feed(DigitReceived(digit))
+    def on_digit(self, press: KeyPress) -> None:
+        """Take a key, unless it was told before."""
+        if self.record.key(press):
+            self._feed(DigitReceived(press.digit))
 
     def on_transfer(self, progress: TransferProgress) -> None:
         """Take how far a transfer is."""

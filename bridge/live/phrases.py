@@ -97,6 +97,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
         *turn_phrases(dialplan),
         *safety_phrases(dialplan),
         *dialplan.handoff.phrases,
+        *dialplan.keypad.phrases(language),
     )
     for text in spoken:
         if text is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, ToolPolicy
+from bridge.live.keypad_policy import keypad_policy
 from bridge.live.phrases import Phrases
 from bridge.live.safety_policy import consent_policy, emergency_policy
 from bridge.live.turn_policy import (
@@ -50,6 +51,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
         consent=consent_policy(dialplan, at_hand),
         emergency=emergency_policy(dialplan, at_hand),
         handoff=_targets(dialplan.handoff, at_hand),
+        keypad=keypad_policy(dialplan, at_hand),
         mcp_approved=frozenset(
             name for server in dialplan.agent.mcp_servers for name in server.approve
         ),

@@ -16,6 +16,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import (
     CallbackWanted,
     CallClosed,
+    DigitsCollected,
     Effect,
     GaveUp,
     HandedBack,
@@ -23,8 +24,10 @@ from bridge.engine.effects import (
     HandoffCompleted,
     HandoffFailed,
     HandoffStarted,
+    HumanAsked,
     Interrupted,
     InterruptionJudged,
+    MenuChosen,
     PhaseChanged,
     SessionLost,
     SessionRestored,
@@ -55,11 +58,13 @@ from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import (
     By,
     Direction,
+    DtmfResult,
     InterruptionKind,
     TransferKind,
 )
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg
 from bridge.telephony.rtp_stats import RtpDirection
 from bridge.tools.webhook import ToolResult
@@ -115,6 +120,9 @@ class CallRecord:
                 Interrupted: self._on_interrupted,
                 InterruptionJudged: self._on_judged,
                 SilencePrompted: self._on_prompted,
+                MenuChosen: self._on_menu_chosen,
+                DigitsCollected: self._on_digits_collected,
+                HumanAsked: self._on_human_asked,
                 UpstreamErrorSeen: self._on_error,
                 SessionLost: self._on_session_lost,
                 SessionRestored: self._on_session_restored,
@@ -159,6 +167,10 @@ class CallRecord:
         self.summary.codec = self._leg.codec
         self.summary.answered_at_ms = self._services.now_wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
+        if not self._leg.telephone_event:
+            self._services.metrics.media.no_telephone_event()
+            self.event("no_telephone_event")
+            log.warning("no_telephone_event", heard="keys that are told by SIP INFO alone")
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
 
     def on_server_event(self, event: ServerEvent) -> None:
@@ -196,6 +208,14 @@ class CallRecord:
         self._services.metrics.tools.ended(name, result.code, took_ns)
         self.event("tool_ended", {"tool": name, "result": result.code, "took_ms": took_ms})
         log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
+
+    def key(self, press: KeyPress) -> bool:
+        """Count a key; return whether it is a new one. Which key it is stands nowhere."""
+        result = DtmfResult.IGNORED if press.repeated else DtmfResult.ACCEPTED
+        self._services.metrics.media.digit(press.method, result)
+        if not press.repeated:
+            self.event("digit", {"method": press.method})
+        return not press.repeated
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream, its record's timeline and its recording's markers.
@@ -342,6 +362,25 @@ class CallRecord:
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
         log.info("caller_silent", step=effect.step)
+
+    def _on_menu_chosen(self, effect: MenuChosen) -> None:
+        self.event("menu_chosen", {"menu": effect.menu, "key": effect.key if effect.known else ""})
+        log.info("menu_chosen", menu=effect.menu, known=effect.known)
+
+    def _on_digits_collected(self, effect: DigitsCollected) -> None:
+        told: dict[str, str | int | None] = {
+            "name": effect.name,
+            "count": effect.count,
+            "sensitive": int(effect.sensitive),
+            "ended_by": effect.ended_by,
+        }
+        self.event("digits_collected", told)
+        log.info("digits_collected", **told)
+
+    def _on_human_asked(self, effect: HumanAsked) -> None:
+        self._services.metrics.calls.human_asked(effect.by, granted=effect.granted)
+        self.event("human_asked", {"by": effect.by, "granted": int(effect.granted)})
+        log.info("human_asked", by=effect.by, granted=effect.granted)
 
     def _on_tool_refused(self, effect: ToolRefused) -> None:
         self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))

@@ -19,6 +19,7 @@ from bridge.routing.consent import Consent
 from bridge.routing.emergency import Emergency
 from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
+from bridge.routing.keypad import Keypad
 from bridge.routing.numbers import normalise_pattern
 from bridge.routing.parts import Language, Part, Phrase, Text
 from bridge.routing.recording import Recording
@@ -182,6 +183,7 @@ class Dialplan(Part):
     recovery: Recovery = Recovery()
     fallback: Fallback = Fallback()
     handoff: Handoff = Handoff()
+    keypad: Keypad = Keypad()
     dead_air: DeadAir = DeadAir()
     caller_silence: CallerSilence = CallerSilence()
     recording: Recording = Recording()
@@ -203,6 +205,13 @@ class Dialplan(Part):
         wanted = any(tool.name == TRANSFER_TOOL for tool in self.agent.tools)
         if wanted and not self.handoff.targets:
             raise ValueError(f"the tool '{TRANSFER_TOOL}' needs 'handoff.targets': to whom?")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_lead_to_somebody(self) -> Self:
+        missing = sorted(self.keypad.targets - self.handoff.targets.keys())
+        if missing:
+            raise ValueError(f"'keypad' transfers to {', '.join(missing)}: no 'handoff.targets'")
         return self
 
     @model_validator(mode="after")

@@ -42,7 +42,10 @@ def session_config(dialplan: Dialplan, secrets: Mapping[str, str] = NO_SECRETS) 
         transcription=_transcription(agent),
         turn_detection=_turn_detection(agent),
         tools=(
-            *(function_tool(tool, tuple(dialplan.handoff.targets)) for tool in agent.tools),
+            *(
+                function_tool(tool, tuple(dialplan.handoff.targets), tuple(dialplan.keypad.digits))
+                for tool in agent.tools
+            ),
             *(
                 mcp_tool(server, secrets.get(server.authorization_env or ""))
                 for server in agent.mcp_servers

@@ -117,6 +117,9 @@ class CallMetrics:
             "kind",
             "result",
         )
+        self._human_asked = make.counter(
+            "human_requests_total", "Callers who asked for a person.", "by", "result"
+        )
         self._disclosures = make.counter(
             "disclosures_total", "Disclosures that callers heard to their end.", "route"
         )
@@ -159,6 +162,10 @@ class CallMetrics:
         self._active.labels(arm).dec()
         if duration_ns is not None:
             self._duration.labels(arm).observe(duration_ns / NS_PER_S)
+
+    def human_asked(self, by: str, *, granted: bool) -> None:
+        """Count a caller who asked for a person; ``by`` is of a fixed set (key, words, menu)."""
+        self._human_asked.labels(by, "granted" if granted else "nobody").inc()
 
     def transferred(self, kind: TransferKind, *, failed: str, took_ns: int) -> None:
         """Count a handing over that is over. ``failed``: why, "" where it succeeded."""
@@ -432,6 +439,9 @@ class MediaMetrics:
             "playout_late_blocks_total", "Agent audio laid after PJSIP had passed its place."
         )
         self._digits = make.counter("dtmf_digits_total", "Keys pressed.", "method", "result")
+        self._no_telephone_event = make.counter(
+            "calls_without_telephone_event_total", "Calls whose keys can't come as RTP events."
+        )
         self._added = make.histogram(
             "added_latency_seconds", "Delay that the bridge adds.", ADDED_LATENCY_S, "arm", "path"
         )
@@ -475,6 +485,10 @@ class MediaMetrics:
     def digit(self, method: DtmfMethod, result: DtmfResult) -> None:
         """Count a key press."""
         self._digits.labels(method, result).inc()
+
+    def no_telephone_event(self) -> None:
+        """Count a call whose far end did not negotiate telephone-event (RFC 4733)."""
+        self._no_telephone_event.inc()
 
     def added_latency(self, arm: str, path: Path, added_ns: int) -> None:
         """Observe what the bridge added to one piece of audio's delay."""

@@ -20,9 +20,10 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.headers import read_headers
-from bridge.telephony.leg import Leg, LegState, PjCall, add_headers
+from bridge.telephony.leg import Leg, LegState, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
+from bridge.telephony.pj_call import PjCall
 from bridge.telephony.ports import RATE_HZ, JoinablePorts
 
 pj: Any = import_pjsua2()

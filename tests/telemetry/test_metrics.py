@@ -67,7 +67,9 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_call_mos": ("direction", "1 2 2.5 3 3.1 3.6 4 4.3 4.5"),
     "bridge_one_way_audio_calls_total": ("arm", ""),
     "bridge_playout_underruns_total": ("arm", ""),
+    "bridge_human_requests_total": ("by result", ""),
     "bridge_dtmf_digits_total": ("method result", ""),
+    "bridge_calls_without_telephone_event_total": ("", ""),
     "bridge_loop_lag_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
     "bridge_added_latency_seconds": (
         "arm path",
@@ -128,6 +130,7 @@ def used(metrics: Metrics) -> Metrics:
         fault=Fault.NONE,
         duration_ns=1,
     )
+    calls.human_asked("key", granted=True)
     calls.transferred(TransferKind.BLIND, failed="sip_603", took_ns=1)
     calls.disclosed(route="r")
     calls.consent(route="r", given=True, how="key")
