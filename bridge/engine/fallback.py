@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bridge.engine.closing import close, reason_of
+from bridge.engine.closing import LINE_CLOSED, LINE_FULL, close, reason_of
 from bridge.engine.consult import Handoff
 from bridge.engine.effects import AnswerCall, CloseSession, GaveUp, PlayFiller
 from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import Timer
-from bridge.engine.policy import FallbackPolicy
+from bridge.engine.policy import FallbackPolicy, NoAgent
 from bridge.engine.speech import say
 from bridge.engine.state import (
     CallState,
@@ -38,6 +38,9 @@ AGENT_GRACE_MS = 15_000
 PHRASE_GRACE_MS = 45_000
 """How long a phrase may take; the longest, 400 characters, lasts 31 s at 13 characters a second."""
 
+_WITHOUT_AGENT = {NoAgent.CLOSED: LINE_CLOSED, NoAgent.FULL: LINE_FULL}
+"""How a call ends that never had a session."""
+
 _SESSION_TIMERS = (Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED)
 
 
@@ -45,7 +48,8 @@ def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason, now_n
     """Take the fallback of a call that we have answered."""
     yield GaveUp(reason, call.policy.recovery.fallback)
     ending = Ending(Outcome.SESSION_LOST, failure.fault, failure.code)
-    yield from _begin(call, ending)
+    _begin(call, ending)
+    yield CloseSession()
     if call.stage is not Stage.TALKING:
         if not call.policy.fallback.heard:
             yield from close(call, ending)  # nobody hears us yet
@@ -84,8 +88,16 @@ def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> E
         yield from close(call, ending)
         return
     yield GaveUp(reason, call.policy.recovery.fallback)
-    yield from _begin(call, ending)
+    _begin(call, ending)
+    yield CloseSession()
     yield from call.stop_timer(Timer.SESSION_READY)
+    call.stage = Stage.ANSWERING
+    yield AnswerCall()
+
+
+def answer_without_agent(call: CallState, why: NoAgent) -> Effects:
+    """Answer a call that gets the fallback and no agent."""
+    _begin(call, _WITHOUT_AGENT[why])
     call.stage = Stage.ANSWERING
     yield AnswerCall()
 
@@ -103,10 +115,9 @@ def go_on_with_fallback(call: CallState, now_ns: int) -> Effects:
     yield from _CARRY_OUT[fallback.steps.popleft()](call, now_ns)
 
 
-def _begin(call: CallState, ending: Ending) -> Effects:
+def _begin(call: CallState, ending: Ending) -> None:
     call.lost = True
     call.fallback = Fallback(ending, _steps(call.policy.fallback))
-    yield CloseSession()
 
 
 def _steps(policy: FallbackPolicy) -> deque[FallbackStep]:

@@ -90,7 +90,7 @@ class CallRunner:
         self._leg = leg
         self._route = route
         self._services = services
-        policy = policy_of(route.dialplan, services.phrases)
+        policy = policy_of(route, services.phrases)
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
         self._recorder: Recorder | None = None
@@ -157,6 +157,11 @@ class CallRunner:
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
+
+    @property
+    def route(self) -> Route:
+        """What was decided about it."""
+        return self._route
 
     @property
     def round_trip_ms(self) -> float | None:

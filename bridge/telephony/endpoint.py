@@ -19,6 +19,7 @@ from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.headers import host_of, read_headers
 from bridge.telephony.leg import Leg, LegState, PjCall, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
@@ -60,7 +61,10 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
     def onIncomingCall(self, prm: Any) -> None:
         """Make a leg of a new INVITE."""
         try:
-            self._endpoint.take_invite(int(prm.callId), str(prm.rdata.wholeMsg))
+            received = prm.rdata
+            self._endpoint.take_invite(
+                int(prm.callId), str(received.wholeMsg), str(received.srcAddress)
+            )
         except Exception:
             log.exception("incoming_call_failed")
 
@@ -217,10 +221,11 @@ class SipEndpoint:
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
         return leg
 
-    def take_invite(self, pj_call_id: int, message: str) -> None:
+    def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE (called by PJSUA's account)."""
         request_uri = message.split(" ", 2)[1]
         leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
+        leg.headers, leg.source = read_headers(message), host_of(source)
         call = PjCall(self._account, leg, pj_call_id)
         leg.bind(call, self._forget)
         self._remember(leg)
