@@ -17,6 +17,7 @@ from bridge.routing.matching import check_arms, check_trunks, load_dialplans, ma
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, mode_of
 from bridge.routing.rules import IncomingCall, incoming_call
+from bridge.routing.verstat import read_verstat
 from bridge.telephony.leg import Leg
 
 
@@ -104,4 +105,5 @@ def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:
         caller=leg.from_uri,
         headers=leg.headers,
         trunk=settings.sip.trunk_of(leg.source),
+        stir=read_verstat(leg.headers),
     )

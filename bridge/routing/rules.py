@@ -84,7 +84,7 @@ class Check:
 
     def __str__(self) -> str:
         if self.holds:
-            return f"{self.name} {self.got or 'anything'} is {self.wanted}"
+            return f"{self.name} {self.got or 'nothing'} meets {self.wanted}"
         return f"{self.name} is {self.got or 'nothing'}, not {self.wanted}"
 
 

@@ -19,7 +19,7 @@ from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
-from bridge.telephony.headers import host_of, read_headers
+from bridge.telephony.headers import read_headers
 from bridge.telephony.leg import Leg, LegState, PjCall, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
@@ -225,13 +225,14 @@ class SipEndpoint:
         """Make a leg of an INVITE (called by PJSUA's account)."""
         request_uri = message.split(" ", 2)[1]
         leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
-        leg.headers, leg.source = read_headers(message), host_of(source)
         call = PjCall(self._account, leg, pj_call_id)
         leg.bind(call, self._forget)
         self._remember(leg)
         info = call.getInfo()
         leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
         leg.sip_call_id = info.callIdString
+        leg.headers = read_headers(message)
+        leg.source = source.rpartition(":")[0].strip("[]")
         try:
             self._on_incoming(leg)
         except Exception:
