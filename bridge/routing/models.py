@@ -220,6 +220,16 @@ class Dialplan(Part):
             raise ValueError(f"the tool '{TRANSFER_TOOL}' needs 'handoff.targets': to whom?")
         return self
 
+    @model_validator(mode="after")
+    def _closed_greeting_is_short(self) -> Self:
+        greeting = self.hours.closed.greeting if self.hours is not None else None
+        if self.agent.greeting_by == "cached" and len(greeting or "") > MAX_PHRASE_CHARS:
+            raise ValueError(
+                "should have with 'greeting_by: cached' a 'hours.closed.greeting' of at most"
+                f" {MAX_PHRASE_CHARS} characters"
+            )
+        return self
+
     @classmethod
     def from_source(cls, source: YamlSource) -> Self:
         """Validate a YAML document and remember where it came from.

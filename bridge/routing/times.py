@@ -28,9 +28,14 @@ TimesState = Literal["open", "closed", "holiday"]
 """A holiday is closed, too."""
 
 
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # reads directories: some 20 ms
+
+
 def _is_zone(name: str) -> str:
-    if name not in available_timezones():
-        hint = suggest(name, available_timezones())
+    if name not in _zones():
+        hint = suggest(name, _zones())
         raise ValueError(
             f"should be a time zone of the IANA list, like 'Europe/Berlin', not '{name}'"
             + (f"; {hint}" if hint else "")

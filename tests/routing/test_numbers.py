@@ -40,19 +40,32 @@ def test_normalise_called(called: str, expected: str) -> None:
         ("*98", "*98", True),
         ("*98", "98", False),
         ("*9*", "*98", True),
+        ("_+1NXX555XXXX", "+12125550100", True),
+        ("_+1 NXX-555-XXXX", "+12125550100", True),
+        ("_+1NXX555XXXX", "+11125550100", False),
+        ("_+1NXX555XXXX", "+1212555010", False),
+        ("_+1NXX555XXXX", "+121255501000", False),
+        ("_Z*", "1", True),
+        ("_Z*", "01", False),
+        ("_[2-57]0", "70", True),
+        ("_[2-57]0", "60", False),
+        ("_X", "x", False),
     ],
 )
 def test_pattern(pattern: str, called: str, expected: bool) -> None:
     assert pattern_matches(normalise_pattern(pattern), called) is expected
 
 
-@pytest.mark.parametrize("pattern", ["1*2", "**2", "sip:1@gw", "1@gw", "tel:1"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["1*2", "**2", "sip:1@gw", "1@gw", "tel:1", "_", "_*", "_[", "_[]", "_[a-b]", "_[5-2]"],
+)
 def test_pattern_that_cannot_be_meant_is_refused(pattern: str) -> None:
-    with pytest.raises(ValueError, match=r"should be|may have"):
+    with pytest.raises(ValueError, match=r"should be|may have|should have|should hold|goes down"):
         normalise_pattern(pattern)
 
 
-PATTERNS = st.from_regex(r"\A\*?[01]{1,3}\*?\Z|\A\*\Z")
+PATTERNS = st.from_regex(r"\A\*?[01]{1,3}\*?\Z|\A\*\Z|\A_([01XZN]|\[[01]\]|\[0-[1-3]\]){1,4}\*?\Z")
 NUMBERS = st.from_regex(r"\A\*?[01]{0,4}\Z")
 
 
