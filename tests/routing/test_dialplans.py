@@ -76,14 +76,20 @@ def test_shipped_support_line_greets_as_promised() -> None:
 def test_readme_examples_are_valid(tmp_path: Path) -> None:
     blocks = (SHIPPED / "README.md").read_text().split("```yaml\n")[1:]
     examples = [block.split("```")[0] for block in blocks]
-    minimal, rules, *parts = examples
-    write(tmp_path, "1.yaml", minimal.replace('  - called: "*"\n', rules.removeprefix("match:\n")))
-    for number, part in enumerate(parts, 2):
-        of_agent = part.split(":")[0] in Agent.model_fields
-        indented = "".join(f"{'  ' * of_agent}{line}\n" for line in part.splitlines())
-        head = GOOD.format(name=f"n{number}", called=f"n{number}")
-        write(tmp_path, f"{number}.yaml", head + indented)
-    assert len(load_dialplans(tmp_path)) == 1 + len(parts) == 10
+    minimal, *parts = examples
+    for number, part in enumerate(parts):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        indented = "".join(
+            f"{'  ' * (part.split(':')[0] in Agent.model_fields)}{line}\n"
+            for line in part.splitlines()
+        )
+        rules = 'match:\n  - called: "*"\n'
+        assert rules in minimal
+        begins = minimal.replace(rules, "") if part.startswith("match:") else minimal
+        write(directory, "example.yaml", begins + indented)
+        assert len(load_dialplans(directory)) == 1
+    assert len(parts) == 12
 
 
 def test_mistakes_of_all_files_are_told(tmp_path: Path) -> None:

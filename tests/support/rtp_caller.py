@@ -26,6 +26,8 @@ _TIMESPEC = struct.Struct("@ll")
 _SO_TIMESTAMPNS = 35
 """Linux; Python's socket module doesn't name it. It is the message's type, too."""
 
+_ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, REFER, NOTIFY"
+
 _numbers = count(1)
 
 
@@ -61,6 +63,7 @@ class RtpCaller:
         sent: RTP packets sent.
         spoken_ns: when each packet of queued speech was sent (monotonic).
         status: the INVITE's final status; ``final``: that response as it came.
+        answered_ns: when that came (monotonic).
         port: of the gateway.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
         refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
@@ -73,6 +76,7 @@ class RtpCaller:
         self.spoken_ns: list[int] = []
         self.status = 0
         self.final = ""
+        self.answered_ns = 0
         self.ended = asyncio.Event()
         self.answers_bye = True
         self.refers: list[str] = []
@@ -116,12 +120,17 @@ class RtpCaller:
         asyncio.get_running_loop().remove_reader(self._rtp)
         self._rtp.close()
 
-    async def call(self, called: str = "support", timeout_s: float = 10.0) -> int:
-        """Send an INVITE; return its final status. RTP flows from a 200 on."""
-        self.invite(called)
+    async def call(
+        self, called: str = "support", timeout_s: float = 10.0, *, more: str = _ALLOW
+    ) -> int:
+        """Send an INVITE, with more header lines; return its final status.
+
+        RTP flows from a 200 on.
+        """
+        self.invite(called, more)
         return await self.answered(timeout_s)
 
-    def invite(self, called: str = "support") -> None:
+    def invite(self, called: str = "support", more: str = _ALLOW) -> None:
         """Send an INVITE and wait for nothing."""
         sdp = (
             f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -129,7 +138,7 @@ class RtpCaller:
             f"a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
         )
         self._uri = self._target = f"sip:{called}@127.0.0.1:{self.port}"
-        self._send_request("INVITE", sdp)
+        self._send_request("INVITE", sdp, more=more)
 
     async def ringing(self, timeout_s: float = 5.0) -> None:
         """Wait for 180 Ringing."""
@@ -203,7 +212,7 @@ class RtpCaller:
         method: str,
         body: str = "",
         content_type: str = "application/sdp",
-        more: str = "Allow: INVITE, ACK, CANCEL, BYE, REFER, NOTIFY",
+        more: str = _ALLOW,
     ) -> None:
         # An ACK to a refusal, and a CANCEL, are of the INVITE's transaction (RFC 3261 sections 9.1
         # and 17.1.1.3); an ACK to a 200 is of none, and any branch will do.
@@ -259,7 +268,7 @@ class RtpCaller:
         self._send_request("ACK")
         if self._answered.done():
             return
-        self.status, self.final = status, text
+        self.status, self.final, self.answered_ns = status, text, time.monotonic_ns()
         if status == 200:
             media = re.search(r"m=audio (\d+)", text)
             assert media is not None
