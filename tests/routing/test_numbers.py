@@ -81,3 +81,22 @@ def test_what_a_covered_pattern_takes_the_covering_one_takes(
 @given(st.text())
 def test_any_text_that_is_dialled_is_matched_without_error(text: str) -> None:
     assert pattern_matches("*", normalise_called(text))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "covered"),
+    [
+        ("*", "_+1NXX*", True),
+        ("_+1XX", "_+1NX", True),
+        ("_+1NX", "_+1XX", False),
+        ("_X*", "12", True),
+        ("_X", "1*", False),
+        ("12", "12*", False),
+        ("12*", "12", True),
+        ("12*", "1*", False),
+        ("_[0-4]", "3", True),
+        ("3", "_[0-4]", False),
+    ],
+)
+def test_what_a_pattern_covers(first: str, second: str, covered: bool) -> None:
+    assert covers(normalise_pattern(first), normalise_pattern(second)) is covered
