@@ -66,6 +66,12 @@ class Agent(Part):
     """What the agent is told, how it sounds and what it can do.
 
     Attributes:
+        instructions: what the agent is told to be and do.
+        language: BCP 47, like ``en`` or ``pt-BR``; of the bridge's own voice, too.
+        transcription: writes down the caller's words; None: off.
+        tools: what the agent may do.
+        mcp_servers: tool servers that the Realtime service calls by itself (GA arms).
+        max_output_tokens: longest answer; None for no limit.
         greeting: spoken first, word for word; None waits for the caller.
         greeting_by: ``model``: the model speaks it, however long that takes; ``cached``: if nothing
             of it is heard 800 ms after our answer, the bridge speaks it instead, by its own voice.
@@ -137,6 +143,7 @@ class Limits(Part):
         session_ready_s: INVITE to a session that can talk; after it the call is refused with 503.
         max_call_s: longest call.
         max_call_warning: said ``warn_before_s`` before that; None for the bridge's own words.
+        warn_before_s: how long before the end of the longest call that is said.
         response_timeout_s: end of the caller's turn to the agent's first audio.
     """
 
@@ -172,7 +179,11 @@ class Limits(Part):
 
 
 class Recording(Part):
-    """Whether the call is recorded (stereo: caller left, agent as heard right)."""
+    """The recording (stereo: caller left, agent as heard right).
+
+    Attributes:
+        enabled: whether there is one.
+    """
 
     enabled: bool = True
 
