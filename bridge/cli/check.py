@@ -16,7 +16,12 @@ from bridge.config.yaml_source import load_yaml
 from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
 from bridge.replay.script import load_script
-from bridge.routing.matching import check_arms, check_trunks, load_dialplans
+from bridge.routing.matching import (
+    check_arms,
+    check_together,
+    check_trunks,
+    load_dialplans,
+)
 from bridge.routing.models import Dialplan
 from bridge.routing.rules import IncomingCall
 from bridge.routing.schema import dialplan_schema
@@ -130,14 +135,22 @@ def _problems(paths: tuple[Path, ...]) -> Iterator[ConfigError]:
         files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not files:
             yield ConfigError("no .yaml file in this directory", path=str(path))
+        dialplans = []
         for file in files:
             try:
-                _check_file(file)
+                checked = _check_file(file)
             except ConfigError as error:
                 yield error
+            else:
+                if isinstance(checked, Dialplan):
+                    dialplans.append(checked)
+        try:
+            check_together(dialplans)
+        except ConfigError as error:
+            yield error
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path) -> object:
     data = load_yaml(path).data
     schema = data.get("schema") if isinstance(data, dict) else None
-    _KINDS.get(str(schema), load_scenario)(path)
+    return _KINDS.get(str(schema), load_scenario)(path)

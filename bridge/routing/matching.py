@@ -39,9 +39,18 @@ def load_dialplans(directory: Path) -> tuple[Dialplan, ...]:
             remedy="put at least one .yaml file in it; dialplans/README.md teaches the format",
         )
     dialplans = _read_all(paths)
+    check_together(dialplans)
+    return dialplans
+
+
+def check_together(dialplans: Sequence[Dialplan]) -> None:
+    """Check what only several dialplans can get wrong.
+
+    Raises:
+        ConfigError: a name used twice, or a rule that an earlier one hides.
+    """
     _check_names(dialplans)
     _check_order(dialplans)
-    return dialplans
 
 
 def match(dialplans: Sequence[Dialplan], call: IncomingCall) -> Dialplan | None:

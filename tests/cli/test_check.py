@@ -105,6 +105,15 @@ def test_call_that_no_rule_takes_is_explained_too(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == "no rule takes it: the call is refused with 404"
 
 
+def test_unreachable_rule_is_an_error(tmp_path: Path) -> None:
+    head = "schema: dialplan/v1\nname: {}\narm: x\nagent: {{instructions: i}}\nmatch:\n"
+    (tmp_path / "a.yaml").write_text(head.format("a") + "  - called: '+1*'\n")
+    (tmp_path / "b.yaml").write_text(head.format("b") + "  - {called: '+15550100', stir: A}\n")
+    result = check(str(tmp_path))
+    assert result.exit_code == 2
+    assert f"{tmp_path}/b.yaml:6: '+15550100' and stir A is never reached" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
