@@ -206,7 +206,7 @@ async def test_greeting_does_not_wait_for_a_slow_model_and_is_not_heard_twice(
             assert await caller.call(f"greets-{dialect}") == 200
             placed[await calls.until_another(known)] = caller
         await asyncio.gather(
-            *(greeted_and_answered(calls, call_id, caller) for call_id, caller in placed.items())
+            *(greeted_and_answered(redis, call_id, caller) for call_id, caller in placed.items())
         )
         for call_id in placed:
             await calls.until_ended(call_id)
@@ -219,17 +219,18 @@ async def test_greeting_does_not_wait_for_a_slow_model_and_is_not_heard_twice(
     assert LATE_MS <= delay_s * 1000 < MODEL_MS
 
 
-async def greeted_and_answered(calls: CallsInRedis, call_id: str, caller: RtpCaller) -> None:
+async def greeted_and_answered(redis: LocalRedis, call_id: str, caller: RtpCaller) -> None:
     """Hear the greeting in time and once, ask, hear the answer, hang up."""
     await caller.until(lambda: any(each.loud for each in caller.heard))
     first_ns = next(each.arrived_ns for each in caller.heard if each.loud)
     waited_ms = (first_ns - caller.answered_ns) / 1e6
     assert LATE_MS - 50 < waited_ms < MODEL_MS, waited_ms
-    assert await calls.until_spoken(call_id, "bridge") == GREETING
-    # The agent's own greeting is let go when it comes; the talk goes on.
-    await caller.until(lambda: len(caller.heard) * 20 > MODEL_MS + 1000)
-    caller.speak(downsample_whole(Synthesizer("en-us", 150).say(QUESTION)))
-    assert await calls.until_spoken(call_id, "caller") == QUESTION
-    assert await calls.until_spoken(call_id, "agent") == ANSWER
-    assert heard(caller, GREETING, ANSWER) == [GREETING, ANSWER]
-    await caller.hang_up()
+    async with CallsInRedis(redis.url) as calls:  # its reading waits: one for each call
+        assert await calls.until_spoken(call_id, "bridge") == GREETING
+        # The agent's own greeting is let go when it comes; the talk goes on.
+        await caller.until(lambda: len(caller.heard) * 20 > MODEL_MS + 1000)
+        caller.speak(downsample_whole(Synthesizer("en-us", 150).say(QUESTION)))
+        assert await calls.until_spoken(call_id, "caller") == QUESTION
+        assert await calls.until_spoken(call_id, "agent") == ANSWER
+        assert heard(caller, GREETING, ANSWER) == [GREETING, ANSWER]
+        await caller.hang_up()
