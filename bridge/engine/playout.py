@@ -16,9 +16,9 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
     call.speech.hears(event.item_id)
     if event.item_id in call.speech.pending:
         clock = call.session.turn_clock
-        if call.speech.greets and clock is not None:
+        if call.speech.greets and clock is not None and clock.answered_ns is not None:
             call.session.turn_clock = None
-            if measured := clock.measure(now_ns):
+            if measured := clock.measure(event, now_ns):
                 yield measured
         call.speech.greets = False
         if not call.lost and not call.handing_over:
