@@ -4,7 +4,7 @@ A call keeps the route that it got at its INVITE, whatever is put in force after
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from bridge.app.arms import make_route, resolve_tool_secrets
@@ -94,7 +94,8 @@ class Plans:
             runner.route.has_agent and runner.route.dialplan.name == dialplan.name
             for runner in running
         )
-        return self._routes[dialplan.name][mode_of(dialplan, call.at, held)]
+        route = self._routes[dialplan.name][mode_of(dialplan, call.at, held)]
+        return replace(route, verstat=call.stir)
 
 
 def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:

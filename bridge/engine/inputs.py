@@ -31,6 +31,7 @@ class Timer(enum.StrEnum):
     CALLER_CAP = "caller_cap"
     MAX_WARNING = "max_warning"
     GREETING = "greeting"
+    CONSENT = "consent"
 
 
 @dataclass(frozen=True, slots=True)

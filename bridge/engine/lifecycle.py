@@ -23,6 +23,7 @@ from bridge.engine.closing import (
     SHUTDOWN,
     close,
 )
+from bridge.engine.consent import hold_back, on_answer_overdue
 from bridge.engine.dead_air import on_apology_due, on_offer_due
 from bridge.engine.duration import on_max_duration, on_max_warning, watch_duration
 from bridge.engine.effects import (
@@ -63,6 +64,7 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
     if call.stage is not Stage.NEW:
         return
     call.stage = Stage.RINGING
+    yield from hold_back(call)
     yield RingCall()
     if call.policy.no_agent is not None:
         yield from answer_without_agent(call, call.policy.no_agent)
@@ -101,7 +103,8 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
             yield from go_on_with_fallback(call, now_ns)
             return
         yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
-    yield from greet(call, now_ns)
+    if not call.awaits_consent:
+        yield from greet(call, now_ns)
 
 
 def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
@@ -184,6 +187,7 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.CALLER_SILENT: on_caller_silent,
         Timer.CALLER_CAP: on_caller_cap,
         Timer.GREETING: on_greeting_late,
+        Timer.CONSENT: on_answer_overdue,
     }
 )
 """What each timer leads to."""

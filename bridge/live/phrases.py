@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from bridge.errors import BridgeError
+from bridge.live.safety_policy import safety_phrases
 from bridge.live.turn_policy import turn_phrases
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during
@@ -105,6 +106,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
             *each.fallback.phrases,
             *fillers(each.agent.tools),
             *turn_phrases(each),
+            *safety_phrases(each),
             *each.handoff.phrases,
         )
         yield from ((language, text) for text in spoken if text is not None)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, NoAgent, ToolPolicy
 from bridge.live.phrases import Phrases
-from bridge.live.services import Route
+from bridge.live.safety_policy import consent_policy, emergency_policy
 from bridge.live.turn_policy import (
     barge_in_policy,
     caller_silence_policy,
@@ -13,7 +13,8 @@ from bridge.live.turn_policy import (
 )
 from bridge.routing.fallback import recovery_policy
 from bridge.routing.handoff import Handoff
-from bridge.routing.modes import Mode
+from bridge.routing.models import Dialplan
+from bridge.routing.modes import Mode, has_agent
 from bridge.routing.session import (
     cached_greeting,
     greeting_instructions,
@@ -28,9 +29,13 @@ left of them is for the jitter buffers on both ways, and a busy machine."""
 _NO_AGENT = {Mode.CLOSED: NoAgent.CLOSED, Mode.FULL: NoAgent.FULL}
 
 
-def policy_of(route: Route, phrases: Phrases) -> CallPolicy:
-    """Return the core's policy for calls on a route; what could not be rendered is not said."""
-    dialplan = route.dialplan
+def policy_of(dialplan: Dialplan, phrases: Phrases, mode: Mode = Mode.OPEN) -> CallPolicy:
+    """Return the core's policy for calls on a dialplan; what could not be rendered is not said.
+
+    Args:
+        dialplan: as it is for calls that are treated so (:func:`bridge.routing.modes.during`).
+        mode: how they are treated.
+    """
     limits, fallback = dialplan.limits, dialplan.fallback
     language = dialplan.agent.language
 
@@ -38,7 +43,7 @@ def policy_of(route: Route, phrases: Phrases) -> CallPolicy:
         return phrases.at_hand(language, text)
 
     return CallPolicy(
-        no_agent=None if route.has_agent else _NO_AGENT[route.mode],
+        no_agent=None if has_agent(dialplan, mode) else _NO_AGENT[mode],
         session_ready_ms=limits.session_ready_ms,
         max_duration_ms=limits.max_call_ms,
         max_duration_warning=at_hand(warning_of(dialplan)),
@@ -57,6 +62,8 @@ def policy_of(route: Route, phrases: Phrases) -> CallPolicy:
             tool.name: ToolPolicy(tool.schema_of_arguments, at_hand(tool.filler), tool.background)
             for tool in dialplan.agent.tools
         },
+        consent=consent_policy(dialplan, at_hand),
+        emergency=emergency_policy(dialplan, at_hand),
         handoff=_targets(dialplan.handoff, at_hand),
         mcp_approved=frozenset(
             name for server in dialplan.agent.mcp_servers for name in server.approve

@@ -13,6 +13,7 @@ from bridge.realtime.session_config import SessionConfig
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent
 from bridge.routing.session import session_config
+from bridge.routing.verstat import Verstat
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource
 from bridge.store.calls import CallStore
@@ -58,12 +59,14 @@ class Route:
         dialplan: as it is for calls that are treated so (``mode``).
         choices: the arm's, with the voice of this dialplan.
         secrets: environment variables that the dialplan's tools name, and their values.
+        verstat: what the carrier says of the caller's number.
     """
 
     dialplan: Dialplan
     arm: Arm
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verstat: Verstat = Verstat.NONE
     mode: Mode = Mode.OPEN
 
     @property

@@ -15,7 +15,6 @@ from typing import Any, NewType, Protocol
 import structlog
 
 from bridge.errors import TelephonyError
-from bridge.telephony.headers import NO_HEADERS, Headers
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import MediaPorts
 from bridge.telephony.rtp_stats import RtpStats, add, read_rtp
@@ -101,7 +100,7 @@ class Leg:
     Attributes:
         called: user part of the Request-URI (inbound) or of the dialled URI.
         rtp: figures of its RTP up to the end of its last stream; None where there was none.
-        headers: of the INVITE that came in; none where we called.
+        headers: of an inbound INVITE, values by lower-case name.
         source: host that the INVITE came from; "" where we called.
         row: its row in the rings, from the first media until it ends; None before and after.
         last_code: last SIP status of the INVITE.
@@ -114,7 +113,7 @@ class Leg:
         self.from_uri = from_uri
         self.to_uri = to_uri
         self.sip_call_id = ""
-        self.headers: Headers = NO_HEADERS
+        self.headers: Mapping[str, tuple[str, ...]] = {}
         self.source = ""
         self.codec = ""
         self.state = LegState.INCOMING

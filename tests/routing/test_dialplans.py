@@ -89,7 +89,7 @@ def test_readme_examples_are_valid(tmp_path: Path) -> None:
         begins = minimal.replace(rules, "") if part.startswith("match:") else minimal
         write(directory, "example.yaml", begins + indented)
         assert len(load_dialplans(directory)) == 1
-    assert len(parts) == 12
+    assert len(parts) == 14
 
 
 def test_mistakes_of_all_files_are_told(tmp_path: Path) -> None:

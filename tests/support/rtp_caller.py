@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.audio import g711
+from tests.support.rtp import Due, key_press
 
 FRAME_SAMPLES = 160
 _RTP_HEADER = struct.Struct("!BBHII")
@@ -92,6 +93,7 @@ class RtpCaller:
         self._bye_taken = asyncio.Event()
         self._changed = asyncio.Event()
         self._speech: list[bytes] = []
+        self._keys: list[Due] = []
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -195,6 +197,12 @@ class RtpCaller:
         for frame in padded.reshape(-1, FRAME_SAMPLES):
             self._speech.append(g711.encode(g711.Law.PCMU, frame))
 
+    def press(self, digits: str) -> None:
+        """Press keys now (RFC 4733); what is being said waits meanwhile."""
+        pause = Due(0, g711.encode(g711.Law.PCMU, np.zeros(FRAME_SAMPLES, dtype=np.int16)))
+        for digit in digits:
+            self._keys += [*key_press(digit), pause]
+
     @property
     def speaking(self) -> bool:
         """Whether something is left to say."""
@@ -292,15 +300,24 @@ class RtpCaller:
         loop = asyncio.get_running_loop()
         start_s = loop.time()
         for number in count():
-            payload = self._speech.pop(0) if self._speech else silence
+            due = self._due(silence)
+            timestamp = number * FRAME_SAMPLES - due.age_samples
+            kind = due.payload_type | due.marker << 7
             header = _RTP_HEADER.pack(
-                0x80, 0, number & 0xFFFF, number * FRAME_SAMPLES & 0xFFFFFFFF, self._number
+                0x80, kind, number & 0xFFFF, timestamp & 0xFFFFFFFF, self._number
             )
-            if payload is not silence:
-                self.spoken_ns.append(time.monotonic_ns())
-            self._rtp.sendto(header + payload, ("127.0.0.1", port))
+            self._rtp.sendto(header + due.payload, ("127.0.0.1", port))
             self.sent += 1
             await asyncio.sleep(max(0.0, start_s + (number + 1) * 0.02 - loop.time()))
+
+    def _due(self, silence: bytes) -> Due:
+        """Return what the next 20 ms carry."""
+        if self._keys:
+            return self._keys.pop(0)
+        if not self._speech:
+            return Due(0, silence)
+        self.spoken_ns.append(time.monotonic_ns())
+        return Due(0, self._speech.pop(0))
 
 
 def _open_rtp_socket() -> socket.socket:
