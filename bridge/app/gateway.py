@@ -16,11 +16,12 @@ from pathlib import Path
 
 import structlog
 
-from bridge.app.arms import make_arms, make_route, today_of, warn_of_dropped_fields
+from bridge.app.arms import make_arms, today_of, warn_of_dropped_fields
 from bridge.app.capacity import measure_max_calls
 from bridge.app.counting import Counts
 from bridge.app.garbage import collect_garbage_in_loop
-from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
+from bridge.app.intake import DRAINING, LINE_FULL, NO_ROUTE, SHUTTING_DOWN, Intake, Refused
+from bridge.app.plans import Dialplans, Plans, describe
 from bridge.app.preflight import check_arms_answer
 from bridge.app.retention import keep_sweeping
 from bridge.clock import NS_PER_MS, Clock
@@ -31,9 +32,7 @@ from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import CallRunner
 from bridge.live.phrases import Phrases
 from bridge.live.services import Services
-from bridge.routing.matching import match
-from bridge.routing.models import Dialplan
-from bridge.routing.verstat import read_verstat
+from bridge.routing.modes import Mode
 from bridge.store.calls import CallStore
 from bridge.telemetry.latency import LatencyWindow
 from bridge.telemetry.metrics import Metrics
@@ -63,9 +62,8 @@ class Gateway:
 
     Args:
         settings: all of them.
-        dialplans: in matching order; their arms are in the settings.
+        dialplans: those to begin with; their arms are in the settings.
         keys: of the arms, by name (:func:`bridge.app.arms.resolve_keys`).
-        tool_secrets: environment variables of the tools (:func:`resolve_tool_secrets` there).
         redis_url: where call state goes.
 
     Raises:
@@ -75,9 +73,8 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
-        dialplans: Sequence[Dialplan],
+        dialplans: Dialplans,
         keys: Mapping[str, str | None],
-        tool_secrets: Mapping[str, str],
         redis_url: str,
         clock: Clock,
         *,
@@ -89,23 +86,16 @@ class Gateway:
         self.phrases = Phrases()
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
-        self._dialplans = dialplans
-        self._models = table = load_models()
-        self._arms = make_arms(settings.arms, keys, table, clock, self.metrics.upstream.rotated)
-        self._routes = {
-            dialplan.name: make_route(
-                dialplan,
-                self._arms[dialplan.arm],
-                settings.arms[dialplan.arm],
-                table,
-                today_of(clock),
-                tool_secrets,
-            )
-            for dialplan in dialplans
-        }
-        self._webhooks = WebhookClient(clock, tool_secrets)
-        self._redis_url = redis_url
+        self._models = load_models()
+        self._arms = make_arms(
+            settings.arms, keys, self._models, clock, self.metrics.upstream.rotated
+        )
         self._clock = clock
+        self._plans = self._make_plans(dialplans)
+        # Secrets of dialplans that were replaced stay: calls go on that use them.
+        self._tool_secrets = dict(dialplans.secrets)
+        self._webhooks = WebhookClient(clock, self._tool_secrets)
+        self._redis_url = redis_url
         self._endpoint = SipEndpoint(
             settings.sip,
             on_incoming=self._take_call,
@@ -146,13 +136,13 @@ class Gateway:
         store = CallStore(settings.redis, self._redis_url, node, clock=self._clock)
         await store.open()
         self._store = store
-        warn_of_dropped_fields(list(self._routes.values()))
+        warn_of_dropped_fields(self._plans.routes)
         for arm in self._arms.values():
             for choice in arm.choices:
                 await choice.credentials.open()
         if preflight:
             await check_arms_answer(self._arms, settings.arms, settings.session, self._clock)
-        await self.phrases.render(self._dialplans)
+        await self.phrases.render(self._plans.dialplans)
         pump = Pump(
             self._endpoint.ports,
             self._clock,
@@ -238,6 +228,20 @@ class Gateway:
         await asyncio.gather(*background, return_exceptions=True)
         self._endpoint.stop()
 
+    async def take_dialplans(self, dialplans: Dialplans) -> None:
+        """Put other dialplans in force for new calls, once their phrases are rendered.
+
+        Raises:
+            ConfigError: an arm's model lacks a dialplan's voice; those in force stay.
+        """
+        plans = self._make_plans(dialplans)
+        await self.phrases.render(plans.dialplans)
+        warn_of_dropped_fields(plans.routes)
+        self._tool_secrets.update(dialplans.secrets)
+        self._plans = plans
+        self.phrases.keep_only(plans.dialplans)
+        self.metrics.config_loaded(self._clock.wall_ns())
+
     def not_ready(self) -> Sequence[str]:
         """Return why this gateway should get no calls."""
         closed = self._intake.closed()
@@ -267,19 +271,30 @@ class Gateway:
         return Counts(self.metrics, pump, store, self.calls.keys(), ping_interval_s=ping_interval_s)
 
     def _take_call(self, leg: Leg) -> None:
-        dialplan = match(self._dialplans, leg.called)
-        if dialplan is None or self._services is None:
-            self.metrics.calls.refused(
-                outcome=Outcome.REJECTED_NO_ROUTE, reason="no_route", fault=Fault.CONFIG
-            )
-            log.warning("call_refused", reason="no_route")
-            leg.reject(404, "No Dialplan")
+        call = describe(leg, self._settings, self._clock)
+        route = self._plans.route(call, self.calls)
+        if route is None or self._services is None:
+            self._refuse(leg, NO_ROUTE)
             return
-        route = dataclasses.replace(self._routes[dialplan.name], verstat=read_verstat(leg.headers))
+        limits = route.dialplan.limits
+        if route.mode is Mode.FULL and limits.busy is None:
+            self._refuse(leg, LINE_FULL, {"Retry-After": str(limits.retry_after_s)})
+            return
         runner = CallRunner(leg, route, self._services)
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"call-{leg.call_id}")
         self.calls[runner] = task
         task.add_done_callback(lambda done: self._call_over(runner, done))
+
+    def _refuse(self, leg: Leg, refusal: Refused, headers: Mapping[str, str] | None = None) -> None:
+        self.metrics.calls.refused(
+            outcome=refusal.outcome, reason=refusal.reason, fault=refusal.fault
+        )
+        log.warning("call_refused", reason=refusal.reason)
+        leg.reject(refusal.sip_code, refusal.phrase, headers)
+
+    def _make_plans(self, dialplans: Dialplans) -> Plans:
+        today = today_of(self._clock)
+        return Plans(dialplans, self._arms, self._settings.arms, self._models, today)
 
     def _call_over(self, runner: CallRunner, task: asyncio.Task[object]) -> None:
         del self.calls[runner]

@@ -52,6 +52,11 @@ class StopSignals:
         self.told.set()
 
 
+def on_hangup(take: Callable[[], None]) -> None:
+    """Call ``take`` at each SIGHUP, which would else end the process."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take)
+
+
 def _on_signals(take: Callable[[signal.Signals], None]) -> None:
     for each in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(each, take, each)

@@ -15,6 +15,8 @@ SHUTDOWN = Ending(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
 SESSION_TIMEOUT = Ending(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "timeout")
 CANCELLED = Ending(Outcome.CANCELLED, Fault.CALLER, "cancelled")
 CALLER_HUNG_UP = Ending(Outcome.COMPLETED, Fault.NONE, "caller_hung_up")
+LINE_CLOSED = Ending(Outcome.COMPLETED, Fault.NONE, "closed")
+LINE_FULL = Ending(Outcome.REJECTED_BUSY, Fault.NONE, "line_full")
 HUNG_UP_HERE = Ending(Outcome.COMPLETED, Fault.NONE, "hung_up_here")
 
 

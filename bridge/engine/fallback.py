@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bridge.engine.closing import close, reason_of
+from bridge.engine.closing import LINE_CLOSED, LINE_FULL, close, reason_of
 from bridge.engine.consult import Handoff
 from bridge.engine.effects import AnswerCall, CloseSession, GaveUp, PlayFiller
 from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import Timer
-from bridge.engine.policy import FallbackPolicy
+from bridge.engine.policy import FallbackPolicy, NoAgent
 from bridge.engine.speech import say
 from bridge.engine.state import (
     CallState,
@@ -38,6 +38,9 @@ AGENT_GRACE_MS = 15_000
 
 PHRASE_GRACE_MS = 45_000
 """How long a phrase may take; the longest, 400 characters, lasts 31 s at 13 characters a second."""
+
+_WITHOUT_AGENT = {NoAgent.CLOSED: LINE_CLOSED, NoAgent.FULL: LINE_FULL}
+"""How a call ends that never had a session."""
 
 _SESSION_TIMERS = (Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED)
 
@@ -109,6 +112,13 @@ def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> E
     _begin(call, ending, fallback)
     yield CloseSession()
     yield from call.stop_timer(Timer.SESSION_READY)
+    call.stage = Stage.ANSWERING
+    yield AnswerCall()
+
+
+def answer_without_agent(call: CallState, why: NoAgent) -> Effects:
+    """Answer a call that gets the fallback and no agent."""
+    _begin(call, _WITHOUT_AGENT[why], call.policy.fallback)
     call.stage = Stage.ANSWERING
     yield AnswerCall()
 

@@ -32,6 +32,7 @@ class Timer(enum.StrEnum):
     MAX_WARNING = "max_warning"
     KEYPAD = "keypad"
     LAST_TONE = "last_tone"
+    GREETING = "greeting"
     CONSENT = "consent"
 
 

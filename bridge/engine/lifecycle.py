@@ -34,9 +34,9 @@ from bridge.engine.effects import (
     RingCall,
     TransitionRefused,
 )
-from bridge.engine.fallback import go_on_with_fallback, refuse_or_answer
+from bridge.engine.fallback import answer_without_agent, go_on_with_fallback, refuse_or_answer
 from bridge.engine.filler import on_silence_too_long, want_filler
-from bridge.engine.greeting import greet
+from bridge.engine.greeting import greet, on_greeting_late
 from bridge.engine.handoff import on_caller_left, on_transfer_overdue
 from bridge.engine.inputs import (
     CallAnswered,
@@ -62,12 +62,15 @@ _FIRST_FAILURE_CODE = 300
 
 
 def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects:
-    """Ring, and open the session meanwhile."""
+    """Ring, and open the session meanwhile; a call that gets no agent is answered at once."""
     if call.stage is not Stage.NEW:
         return
     call.stage = Stage.RINGING
     yield from hold_back(call)
     yield RingCall()
+    if call.policy.no_agent is not None:
+        yield from answer_without_agent(call, call.policy.no_agent)
+        return
     yield OpenSession()
     yield from call.start_timer(Timer.SESSION_READY, call.policy.session_ready_ms)
 
@@ -188,6 +191,7 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.OFFER: on_offer_due,
         Timer.CALLER_SILENT: on_caller_silent,
         Timer.CALLER_CAP: on_caller_cap,
+        Timer.GREETING: on_greeting_late,
         Timer.CONSENT: on_answer_overdue,
     }
 )

@@ -69,6 +69,15 @@ def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
         yield from call.send(CancelResponse(response.response_id))
 
 
+def drop_request(call: CallState) -> Effects:
+    """Want the response no more that was asked for: it is cancelled now, or once it exists."""
+    responses = call.session.responses
+    responses.owed = False
+    responses.unwanted = responses.requested is not None
+    call.speech.protects_next = False
+    yield from cancel_response(call, tell_server=True)
+
+
 def drop_tools(call: CallState, response_id: ResponseId) -> Effects:
     """Forget the tool calls of a response that was cancelled or failed, and end those that run."""
     tools = call.tool_rounds.pop(response_id, None)

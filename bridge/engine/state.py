@@ -75,6 +75,7 @@ class ResponseBook:
         running: from response.created to response.done, cancelled or not.
         finished: ids that must not come back to life by a repeated event.
         requested: what we asked for and the server has not begun yet.
+        unwanted: that one is cancelled as soon as it exists.
         expected: the server owes one by itself (turn detection ended the caller's turn).
         owed: we want one as soon as the server may take the request.
         retried: the overdue one was asked for again.
@@ -84,6 +85,7 @@ class ResponseBook:
     running: Response | None = None
     finished: deque[ResponseId] = field(default_factory=lambda: deque(maxlen=16))
     requested: ResponseConfig | None = None
+    unwanted: bool = False
     expected: bool = False
     owed: bool = False
     retried: bool = False

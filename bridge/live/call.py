@@ -105,7 +105,7 @@ class CallRunner:
         self._leg = leg
         self._route = route
         self._services = services
-        policy = policy_of(route.dialplan, services.phrases)
+        policy = policy_of(route.dialplan, services.phrases, route.mode)
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
         self._pending: deque[Input] = deque()
@@ -175,6 +175,11 @@ class CallRunner:
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
+
+    @property
+    def route(self) -> Route:
+        """What was decided about it."""
+        return self._route
 
     @property
     def round_trip_ms(self) -> float | None:

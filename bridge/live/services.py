@@ -12,6 +12,7 @@ from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
+from bridge.routing.modes import Mode, during, has_agent
 from bridge.routing.session import session_config
 from bridge.routing.verstat import Verstat
 from bridge.session.realtime import Endpoint
@@ -56,6 +57,7 @@ class Route:
     """What was decided about a call; frozen for its life.
 
     Attributes:
+        dialplan: as it is for calls that are treated so (``mode``).
         choices: the arm's, with the voice of this dialplan.
         secrets: environment variables that the dialplan's tools name, and their values.
         verstat: what the carrier says of the caller's number.
@@ -66,6 +68,16 @@ class Route:
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     verstat: Verstat = Verstat.NONE
+    mode: Mode = Mode.OPEN
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether the call gets the AI; else the dialplan's fallback is all it gets."""
+        return has_agent(self.dialplan, self.mode)
+
+    def during(self, mode: Mode) -> "Route":
+        """Return the route of calls that are treated so."""
+        return replace(self, dialplan=during(self.dialplan, mode), mode=mode)
 
     def config(self, choice: Choice) -> SessionConfig:
         """Return the session settings with which a choice is opened."""

@@ -66,6 +66,12 @@ def greeting_instructions(dialplan: Dialplan) -> str | None:
     return None if greeting is None else f'Say exactly: "{greeting}"'
 
 
+def cached_greeting(dialplan: Dialplan) -> str | None:
+    """Return the greeting that the bridge may have to speak itself."""
+    agent = dialplan.agent
+    return agent.greeting if agent.greeting_by == "cached" else None
+
+
 def trailing_silence_ms(dialplan: Dialplan) -> int:
     """Return the silence that the server counts into the end of the caller's speech.
 

@@ -44,6 +44,13 @@ class Path(enum.StrEnum):
     DOWNLINK = "downlink"
 
 
+class ReloadResult(enum.StrEnum):
+    """What came of reading the dialplans again."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+
 class By(enum.StrEnum):
     """Who interrupted."""
 

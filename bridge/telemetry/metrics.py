@@ -36,6 +36,7 @@ from bridge.telemetry.labels import (
     LabelGuard,
     Modality,
     Path,
+    ReloadResult,
     Stage,
     TokenKind,
     TransferKind,
@@ -567,6 +568,11 @@ class Metrics:
         self._reloaded = make.gauge(
             "config_last_reload_timestamp_seconds", "Unix time of the last good configuration."
         )
+        self._reloads = make.counter(
+            "dialplan_reloads_total", "Dialplans read again, or kept as bad ones came.", "result"
+        )
+        for result in ReloadResult:
+            self._reloads.labels(result)
         self._loop_lag = make.histogram("loop_lag_seconds", "How late the tick ran.", LOOP_LAG_S)
         self._tick = make.histogram("tick_seconds", "How long a tick worked.", LOOP_LAG_S)
         self._long_ticks = make.counter(
@@ -589,6 +595,10 @@ class Metrics:
     def config_loaded(self, wall_ns: int) -> None:
         """Say when the configuration was last read."""
         self._reloaded.set(wall_ns / NS_PER_S)
+
+    def dialplans_reloaded(self, result: ReloadResult) -> None:
+        """Count an attempt to put other dialplans in force."""
+        self._reloads.labels(result).inc()
 
     def loop_lag(self, late_ns: int) -> None:
         """Observe how late a tick ran."""

@@ -62,7 +62,10 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
     def onIncomingCall(self, prm: Any) -> None:
         """Make a leg of a new INVITE."""
         try:
-            self._endpoint.take_invite(int(prm.callId), str(prm.rdata.wholeMsg))
+            received = prm.rdata
+            self._endpoint.take_invite(
+                int(prm.callId), str(received.wholeMsg), str(received.srcAddress)
+            )
         except Exception:
             log.exception("incoming_call_failed")
 
@@ -219,7 +222,7 @@ class SipEndpoint:
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
         return leg
 
-    def take_invite(self, pj_call_id: int, message: str) -> None:
+    def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE (called by PJSUA's account)."""
         request_uri = message.split(" ", 2)[1]
         leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
@@ -230,6 +233,7 @@ class SipEndpoint:
         leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
         leg.sip_call_id = info.callIdString
         leg.headers = read_headers(message)
+        leg.source = source.rpartition(":")[0].strip("[]")
         try:
             self._on_incoming(leg)
         except Exception:

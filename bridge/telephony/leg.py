@@ -107,6 +107,7 @@ class Leg:
         called: user part of the Request-URI (inbound) or of the dialled URI.
         rtp: figures of its RTP up to the end of its last stream; None where there was none.
         headers: of an inbound INVITE, values by lower-case name.
+        source: host that the INVITE came from; "" where we called.
         row: its row in the rings, from the first media until it ends; None before and after.
         telephone_event: keys go as RFC 4733 events, as both sides offered them.
         last_code: last SIP status of the INVITE.
@@ -120,6 +121,7 @@ class Leg:
         self.to_uri = to_uri
         self.sip_call_id = ""
         self.headers: Mapping[str, tuple[str, ...]] = {}
+        self.source = ""
         self.codec = ""
         self.state = LegState.INCOMING
         self.held = False
