@@ -33,11 +33,13 @@ from bridge.live.services import Services
 from bridge.routing.matching import match
 from bridge.routing.models import Dialplan
 from bridge.store.calls import CallStore
+from bridge.telemetry.labels import Direction
 from bridge.telemetry.latency import LatencyWindow
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
+from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.tick import Ticker
 from bridge.tools.webhook import WebhookClient
 
@@ -108,6 +110,7 @@ class Gateway:
             settings.sip,
             on_incoming=self._take_call,
             refusal=self._refusal,
+            on_message=self._count_message,
             media_ports=settings.media.ports,
         )
         self._intake = Intake(lambda: len(self._endpoint.legs))
@@ -249,6 +252,13 @@ class Gateway:
             )
             log.warning("call_refused", reason=closed.label)
         return closed.phrase
+
+    def _count_message(self, message: SipMessage, sent: bool) -> None:
+        direction = Direction.OUT if sent else Direction.IN
+        if message.code:
+            self.metrics.sip.response(direction, message.method, message.code)
+        else:
+            self.metrics.sip.request(direction, message.method)
 
     def _report_node(self) -> None:
         if self._store is not None:

@@ -307,6 +307,10 @@ class Upstream:
             info = await session.open(self._route.config(choice))
         except UpstreamError as error:
             self._metrics.connect_failed(arm.name, error.code)
+            if session is not None and session.closure is not None:
+                self._metrics.disconnected(
+                    arm.name, close_code=session.closure.code, phase=UpstreamPhase.SETUP
+                )
             raise
         except asyncio.CancelledError:
             if session is not None:
@@ -340,6 +344,12 @@ class Upstream:
 
     def _on_closed(self, link: _Link, error: UpstreamError | None) -> None:
         if error is None:
+            closure = None if link.session is None else link.session.closure
+            self._metrics.disconnected(
+                self._route.arm.name,
+                close_code=None if closure is None else closure.code,
+                phase=UpstreamPhase.CLOSE,
+            )
             return
         link.lost = error
         self._metrics.disconnected(

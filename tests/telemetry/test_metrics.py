@@ -1,4 +1,6 @@
 import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.clock import NS_PER_MS, NS_PER_S
@@ -18,7 +20,8 @@ from bridge.telemetry.labels import (
     TransferKind,
     UpstreamPhase,
 )
-from bridge.telemetry.metrics import Metrics, RtpSummary
+from bridge.telemetry.logs import call_context
+from bridge.telemetry.metrics import Format, Metrics, RtpSummary
 
 TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
 SETUP = ".05 .1 .2 .3 .5 .75 1 1.5 2 3 5 10 20 30"
@@ -63,6 +66,13 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_one_way_audio_calls_total": ("arm", ""),
     "bridge_playout_underruns_total": ("arm", ""),
     "bridge_dtmf_digits_total": ("method result", ""),
+    "bridge_audio_thread_overruns_total": ("", ""),
+    "bridge_silent_calls_total": ("arm", ""),
+    "bridge_sip_requests_total": ("method direction", ""),
+    "bridge_sip_responses_total": ("method code direction", ""),
+    "bridge_queue_waiting": ("queue", ""),
+    "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
+    "bridge_queue_wait_seconds": ("queue", "1 2 5 10 20 30 60 90 120 180 300 600 1800"),
     "bridge_loop_lag_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
     "bridge_added_latency_seconds": (
         "arm path",
@@ -91,6 +101,10 @@ def samples(metrics: Metrics) -> Samples:
         for family in text_string_to_metric_families(body.decode())
         for sample in family.samples
     }
+
+
+def read_openmetrics(text: str) -> list[Metric]:
+    return list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # untyped
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -142,11 +156,17 @@ def used(metrics: Metrics) -> Metrics:
     upstream.malformed_event("a")
     upstream.error("a", "invalid_value")
     upstream.tokens("a", TokenKind.IN, Modality.AUDIO, 7)
+    metrics.sip.request(Direction.IN, "INVITE")
+    metrics.sip.response(Direction.OUT, "INVITE", "200")
+    metrics.queues.joined("billing", NS_PER_S)
+    metrics.queues.left("billing", NS_PER_S, 1)
+    turns.silent("a")
     media = metrics.media
     media.rtp_ended(RtpSummary(Direction.IN, 99, 1, 0, 2 * NS_PER_MS, 4.2))
     media.one_way_audio("a")
     media.underrun("a")
     media.overrun()
+    media.clock_stalls()
     media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
     media.added_latency("a", Path.UPLINK, 25 * NS_PER_MS)
     media.recorder_dropped()
@@ -235,6 +255,59 @@ def test_parts_together_are_the_whole(used: Metrics) -> None:
     parts = list(used.render_parts())
     assert len(parts) > len(EXPECTED)
     assert all(part.count(b"# TYPE ") == 1 for part in parts)
+
+
+def test_openmetrics_carries_the_call_as_an_exemplar_and_never_as_a_label(
+    metrics: Metrics,
+) -> None:
+    with call_context("c_1"):
+        metrics.turns.responded("a", 3 * NS_PER_S)
+        metrics.upstream.connect_failed("a", "http_401")
+    metrics.turns.responded("a", 4 * NS_PER_S)  # outside of every call
+    body, content_type = metrics.render(Format.OPEN_METRICS)
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    exemplars = {
+        (sample.name, sample.labels.get("le")): sample.exemplar.labels
+        for family in read_openmetrics(body.decode())
+        for sample in family.samples
+        if sample.exemplar
+    }
+    assert exemplars == {
+        ("bridge_turn_response_seconds_bucket", "3.0"): {"call_id": "c_1"},
+        ("bridge_upstream_connect_failures_total", None): {"call_id": "c_1"},
+    }
+    assert "c_1" not in metrics.render()[0].decode()
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"
+            "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",  # Prometheus 2.42
+            Format.OPEN_METRICS,
+        ),
+        ("application/openmetrics-text;version=junk", Format.OPEN_METRICS),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", Format.TEXT),
+        ("", Format.TEXT),
+    ],
+)
+def test_format_is_what_the_reader_asks_for(accept: str, form: Format) -> None:
+    assert Format.wanted(accept) is form
+
+
+def test_oldest_of_a_queue_is_the_one_who_waits_longest_now(metrics: Metrics) -> None:
+    def oldest_s() -> float | None:
+        return value(metrics, "bridge_queue_oldest_timestamp_seconds", queue="billing")
+
+    metrics.queues.joined("billing", 100 * NS_PER_S)
+    metrics.queues.joined("billing", 130 * NS_PER_S)
+    assert (value(metrics, "bridge_queue_waiting", queue="billing"), oldest_s()) == (2, 100)
+    metrics.queues.left("billing", 100 * NS_PER_S, 45 * NS_PER_S)
+    assert (value(metrics, "bridge_queue_waiting", queue="billing"), oldest_s()) == (1, 130)
+    metrics.queues.left("billing", 130 * NS_PER_S, 15 * NS_PER_S)
+    assert (value(metrics, "bridge_queue_waiting", queue="billing"), oldest_s()) == (0, 0)
+    assert value(metrics, "bridge_queue_wait_seconds_sum", queue="billing") == 60
 
 
 def test_two_registries_do_not_share_anything(used: Metrics) -> None:
