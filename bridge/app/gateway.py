@@ -302,7 +302,14 @@ class Gateway:
         for name, arm in self._arms.items():
             for choice in arm.choices:
                 endpoint, dialect = choice.endpoint, arm.dialect.name
-                self.metrics.set_arm(name, dialect=dialect, url=endpoint.url, model=endpoint.model)
+                model = self._models.find(endpoint.model)
+                self.metrics.set_arm(
+                    name,
+                    dialect=dialect,
+                    url=endpoint.url,
+                    model=endpoint.model,
+                    shutdown=None if model is None else model.shutdown,
+                )
         self.metrics.config_loaded(self._clock.wall_ns())
         self.metrics.calls.set_limit(self._intake.limit)
 

@@ -31,6 +31,7 @@ from bridge.realtime.events import (
     SpeechStarted,
     UnknownEvent,
 )
+from bridge.realtime.failures import classify
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionInfo
 from bridge.session.realtime import RealtimeSession
@@ -306,7 +307,7 @@ class Upstream:
             link.session = session = self._make_session(link)
             info = await session.open(self._route.config(choice))
         except UpstreamError as error:
-            self._metrics.connect_failed(arm.name, error.code)
+            self._metrics.connect_failed(arm.name, classify(error).code)
             if session is not None and session.closure is not None:
                 self._metrics.disconnected(
                     arm.name, close_code=session.closure.code, phase=UpstreamPhase.SETUP

@@ -11,8 +11,9 @@ an exemplar: never a label, and shown to who asks for OpenMetrics alone.
 import enum
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from urllib.parse import urlsplit
 
 from prometheus_client import (
@@ -32,7 +33,7 @@ from structlog.contextvars import get_contextvars
 
 from bridge.clock import NS_PER_S
 from bridge.errors import Fault, Outcome
-from bridge.realtime.failures import Failure
+from bridge.realtime.failures import TABLE, Failure, Place
 from bridge.telemetry.labels import (
     By,
     DeadAirCause,
@@ -86,6 +87,24 @@ ADDED_LATENCY_S: Buckets = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1
 EVENT_TYPES_KEPT = 100
 """The GA dialect has 45 server event types (`protocol.md` section 3); room for every dialect."""
 
+ARM_STOPPING: tuple[str, ...] = tuple(
+    sorted(
+        code
+        for (place, code), row in TABLE.items()
+        if place is Place.LOSS and (row.permanent or row.blames_key)
+    )
+)
+"""Reasons of failed connections after which no call of the arm can work until a person acts."""
+
+_EXPECTED_FAILURES = (*ARM_STOPPING, "http_429", "rate_limit_exceeded", "token_limited")
+"""Published as 0 from the start: a counter that first appears as 1 has no increase to alert on."""
+
+_BAD = frozenset({Fault.BRIDGE, Fault.PROVIDER, Fault.TOOL, Fault.CONFIG})
+"""Whose fault makes a call a bad one; the caller's, the carrier's and a supervisor's don't."""
+
+_LEAVING = frozenset({"draining", "shutdown"})
+"""A node that leaves refuses calls for other nodes to take; nobody is harmed."""
+
 
 def _call() -> dict[str, str] | None:
     """Return the exemplar of what happens now: the call's id, None outside of a call.
@@ -100,15 +119,21 @@ class _Families:
     """Makes metric families on one registry, all names prefixed ``bridge_``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.labels: dict[str, tuple[str, ...]] = {}
         self._registry = registry
 
     def counter(self, name: str, what: str, *labels: str) -> Counter:
+        self.labels[f"bridge_{name}"] = labels
         return Counter(f"bridge_{name}", what, labels, registry=self._registry)
 
     def gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        self.labels[f"bridge_{name}"] = labels
         return Gauge(f"bridge_{name}", what, labels, registry=self._registry)
 
     def histogram(self, name: str, what: str, buckets: Buckets, *labels: str) -> Histogram:
+        for part in ("", "_sum", "_count"):
+            self.labels[f"bridge_{name}{part}"] = labels
+        self.labels[f"bridge_{name}_bucket"] = (*labels, "le")
         return Histogram(f"bridge_{name}", what, labels, buckets=buckets, registry=self._registry)
 
 
@@ -123,6 +148,9 @@ class CallMetrics:
         self._answered = make.counter("calls_answered_total", "Calls answered.", "route", "arm")
         self._ended = make.counter(
             "calls_ended_total", "Calls over.", "route", "arm", "outcome", "reason", "fault"
+        )
+        self._bad = make.counter(
+            "calls_bad_total", "Calls that failed, not by the caller's or carrier's doing.", "arm"
         )
         self._active = make.gauge("calls_active", "Calls now.", "arm")
         self._limit = make.gauge("calls_limit", "Calls that may be at once.")
@@ -144,6 +172,11 @@ class CallMetrics:
         )
         self._route = LabelGuard(50)
         self._reason = LabelGuard(40)
+
+    def expect(self, arm: str) -> None:
+        """Publish an arm's series before its first call."""
+        for family in (self._bad, self._active, self._duration, self._setup):
+            family.labels(arm)
 
     def offered(self, *, route: str, arm: str) -> None:
         """Count an INVITE that a dialplan took; the call is active from here."""
@@ -175,6 +208,8 @@ class CallMetrics:
             exemplar=_call()
         )
         self._active.labels(arm).dec()
+        if fault in _BAD:
+            self._bad.labels(arm).inc(exemplar=_call())
         if duration_ns is not None:
             self._duration.labels(arm).observe(duration_ns / NS_PER_S, exemplar=_call())
 
@@ -189,6 +224,9 @@ class CallMetrics:
         """Count an INVITE that was refused before an arm was chosen: busy, or no dialplan."""
         self._offered.labels("none", "none").inc()
         self._ended.labels("none", "none", outcome, self._reason(reason), fault).inc()
+
+        if fault in _BAD and reason not in _LEAVING:
+            self._bad.labels("none").inc()
 
     def set_limit(self, calls: int) -> None:
         """Say how many calls may be at once."""
@@ -231,6 +269,14 @@ class TurnMetrics:
         )
         self._state = LabelGuard(20)
         self._trigger = LabelGuard(60)
+
+    def expect(self, arm: str) -> None:
+        """Publish an arm's series before its first call."""
+        for family in (
+            *(self._greeting, self._response, self._barge_in),
+            *(self._dead_air, self._silent),
+        ):
+            family.labels(arm)
 
     def greeted(self, arm: str, delay_ns: int) -> None:
         """Observe 200 OK to the first audible sample."""
@@ -322,12 +368,19 @@ class UpstreamMetrics:
             lambda arm, kind: self._events.labels(arm, self._type(kind))
         )
 
+    def expect(self, arm: str) -> None:
+        """Publish an arm's series before its first call."""
+        for family in (self._attempts, self._ready, self._unknown, self._malformed):
+            family.labels(arm)
+        for reason in _EXPECTED_FAILURES:
+            self._failures.labels(arm, self._reason(reason))
+
     def connecting(self, arm: str) -> None:
         """Count a connection attempt."""
         self._attempts.labels(arm).inc()
 
     def connect_failed(self, arm: str, reason: str) -> None:
-        """Count a failed attempt. ``reason``: :attr:`bridge.errors.UpstreamError.code`."""
+        """Count a failed attempt. ``reason``: :attr:`bridge.realtime.failures.Failure.code`."""
         self._failures.labels(arm, self._reason(reason)).inc(exemplar=_call())
 
     def session_ready(self, arm: str, took_ns: int) -> None:
@@ -508,6 +561,11 @@ class MediaMetrics:
         if summary.mos is not None:
             self._mos.labels(direction).observe(summary.mos, exemplar=_call())
 
+    def expect(self, arm: str) -> None:
+        """Publish an arm's series before its first call."""
+        for family in (self._one_way, self._underruns):
+            family.labels(arm)
+
     def one_way_audio(self, arm: str) -> None:
         """Count a call in which only one side could be heard."""
         self._one_way.labels(arm).inc(exemplar=_call())
@@ -598,10 +656,15 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        make = _Families(self._registry)
+        self._families = make = _Families(self._registry)
         make.gauge("build_info", "Version, always 1.", "version").labels(version).set(1)
         self._arm_info = make.gauge(
             "arm_info", "Arms, always 1.", "arm", "dialect", "endpoint", "model"
+        )
+        self._shutdown = make.gauge(
+            "arm_shutdown_timestamp_seconds",
+            "Unix time from which on the arm's model is no more, where that is known.",
+            *("arm", "model"),
         )
         self._reloaded = make.gauge(
             "config_last_reload_timestamp_seconds", "Unix time of the last good configuration."
@@ -621,8 +684,25 @@ class Metrics:
         self.tools = ToolMetrics(make)
         self.store = StoreMetrics(make)
 
-    def set_arm(self, arm: str, *, dialect: str, url: str, model: str) -> None:
-        """Publish an arm. Of the URL only scheme, host, port and path are shown."""
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """The labels of every series by its full name (``..._bucket``, ``..._total``)."""
+        return self._families.labels
+
+    def set_arm(
+        self, arm: str, *, dialect: str, url: str, model: str, shutdown: date | None = None
+    ) -> None:
+        """Publish an arm, and its series before its first call.
+
+        Args:
+            url: only scheme, host, port and path are shown.
+            shutdown: first day without the model.
+        """
+        if shutdown is not None:
+            midnight = datetime.combine(shutdown, time(), UTC)
+            self._shutdown.labels(arm, model).set(midnight.timestamp())
+        for each in (self.calls, self.turns, self.upstream, self.media):
+            each.expect(arm)
         parts = urlsplit(url)
         endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._arm_info.labels(arm, dialect, endpoint, model).set(1)

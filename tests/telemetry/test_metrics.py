@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
@@ -21,7 +23,7 @@ from bridge.telemetry.labels import (
     UpstreamPhase,
 )
 from bridge.telemetry.logs import call_context
-from bridge.telemetry.metrics import Format, Metrics, RtpSummary
+from bridge.telemetry.metrics import ARM_STOPPING, Format, Metrics, RtpSummary
 
 TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
 SETUP = ".05 .1 .2 .3 .5 .75 1 1.5 2 3 5 10 20 30"
@@ -34,6 +36,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_calls_offered_total": ("route arm", ""),
     "bridge_calls_answered_total": ("route arm", ""),
     "bridge_calls_ended_total": ("route arm outcome reason fault", ""),
+    "bridge_calls_bad_total": ("arm", ""),
+    "bridge_arm_shutdown_timestamp_seconds": ("arm model", ""),
     "bridge_calls_active": ("arm", ""),
     "bridge_calls_limit": ("", ""),
     "bridge_call_duration_seconds": ("arm", "5 10 30 60 120 180 300 600 900 1800 3600"),
@@ -119,7 +123,13 @@ def metrics() -> Metrics:
 @pytest.fixture
 def used(metrics: Metrics) -> Metrics:
     """Metrics in which everything was recorded once."""
-    metrics.set_arm("a", dialect="ga", url="wss://u:pw@h:1/v1/realtime?k=secret", model="m")
+    metrics.set_arm(
+        "a",
+        dialect="ga",
+        url="wss://u:pw@h:1/v1/realtime?k=secret",
+        model="m",
+        shutdown=date(2027, 1, 20),
+    )
     metrics.config_loaded(NS_PER_S)
     metrics.loop_lag(1)
     metrics.ticked(1, 10)
@@ -308,6 +318,49 @@ def test_oldest_of_a_queue_is_the_one_who_waits_longest_now(metrics: Metrics) ->
     metrics.queues.left("billing", 130 * NS_PER_S, 15 * NS_PER_S)
     assert (value(metrics, "bridge_queue_waiting", queue="billing"), oldest_s()) == (0, 0)
     assert value(metrics, "bridge_queue_wait_seconds_sum", queue="billing") == 60
+
+
+def test_arm_has_its_series_before_its_first_call(metrics: Metrics) -> None:
+    metrics.set_arm("a", dialect="ga", url="wss://h/v1/realtime", model="m")
+    for name in ("calls_bad", "silent_calls", "one_way_audio_calls", "upstream_connect_attempts"):
+        assert value(metrics, f"bridge_{name}_total", arm="a") == 0
+    for reason in ARM_STOPPING:
+        name = "bridge_upstream_connect_failures_total"
+        assert value(metrics, name, arm="a", reason=reason) == 0
+
+
+def test_shutdown_of_a_model_is_midnight_utc(used: Metrics) -> None:
+    name = "bridge_arm_shutdown_timestamp_seconds"
+    assert value(used, name, arm="a", model="m") == 1_800_403_200  # 2027-01-20T00:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("fault", "bad"),
+    [
+        *((fault, 1) for fault in (Fault.BRIDGE, Fault.PROVIDER, Fault.TOOL, Fault.CONFIG)),
+        *((fault, 0) for fault in (Fault.NONE, Fault.CALLER, Fault.CARRIER, Fault.SUPERVISOR)),
+    ],
+)
+def test_bad_call_is_one_that_neither_caller_nor_carrier_spoilt(
+    metrics: Metrics, fault: Fault, bad: int
+) -> None:
+    metrics.set_arm("a", dialect="ga", url="wss://h/v1/realtime", model="m")
+    metrics.calls.ended(
+        route="r", arm="a", outcome=Outcome.COMPLETED, reason="x", fault=fault, duration_ns=1
+    )
+    assert value(metrics, "bridge_calls_bad_total", arm="a") == bad
+
+
+def test_refusal_is_bad_unless_the_node_leaves(metrics: Metrics) -> None:
+    for reason in ("draining", "shutdown", "at_capacity"):
+        metrics.calls.refused(outcome=Outcome.REJECTED_BUSY, reason=reason, fault=Fault.BRIDGE)
+    assert value(metrics, "bridge_calls_bad_total", arm="none") == 1
+
+
+def test_labels_of_each_series_are_known_by_its_full_name(used: Metrics) -> None:
+    for name, labels in samples(used):
+        if name.startswith("bridge_"):
+            assert set(used.labels[name]) == {key for key, _ in labels}
 
 
 def test_two_registries_do_not_share_anything(used: Metrics) -> None:
