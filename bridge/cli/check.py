@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bridge.cli.check_session import print_converted
 from bridge.cli.errors import exits_cleanly
 from bridge.config.loading import load_settings
 from bridge.config.yaml_source import load_yaml
@@ -27,14 +28,33 @@ _KINDS: dict[str, Callable[[Path], object]] = {
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--config", type=click.Path(path_type=Path), help="YAML settings to check against.")
 @click.option("--event-map", "show_map", is_flag=True, help="Print every event in each dialect.")
+@click.option(
+    "--convert-session",
+    "beta_session",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Print a beta session's JSON in the GA form.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @exits_cleanly
-def check(paths: tuple[Path, ...], config: Path | None, show_map: bool, as_json: bool) -> None:
+def check(
+    paths: tuple[Path, ...],
+    config: Path | None,
+    show_map: bool,
+    beta_session: Path | None,
+    as_json: bool,
+) -> None:
     """Check dialplans, call scripts and scenarios; errors name file and line.
 
     PATHS are files, or directories that hold them. Without any, the settings and the dialplans
     that `bridge serve` would use are checked.
+
+    `--convert-session beta.json` reads the `session` of a beta client, or its `session.update`,
+    writes what a GA server takes to stdout, and says on stderr what moved and what was dropped.
     """
+    if beta_session is not None:
+        print_converted(beta_session, as_json=as_json)
+        return
     if show_map:
         rows = event_map()
         click.echo(to_json(rows) if as_json else to_markdown(rows), nl=as_json)
