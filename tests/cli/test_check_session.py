@@ -39,9 +39,10 @@ def test_program_gets_one_object(beta: Path) -> None:
     result = convert(beta, "--json")
     told = json.loads(result.stdout)
     assert told["ga"] == GA
-    assert {
-        key: told["changes"][2][key] for key in ("beta", "ga")
-    } == {"beta": "session.temperature", "ga": None}
+    assert {key: told["changes"][2][key] for key in ("beta", "ga")} == {
+        "beta": "session.temperature",
+        "ga": None,
+    }
     assert result.stderr == ""
 
 
