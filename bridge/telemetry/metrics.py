@@ -729,8 +729,8 @@ class Metrics:
         """Yield an exposition, family by family.
 
         All of it takes 5 ms for two arms (70 kB), 8 ms with exemplars, too long for the loop in one
-        piece; a family takes 2 ms at most. A worker thread is no way out: it could start the garbage collector
-        outside the loop's thread (`design.md` section 2).
+        piece; a family takes 2 ms at most. A worker thread is no way out: it could start the
+        garbage collector outside the loop's thread (`design.md` section 2).
         """
         for family in self._registry.collect():
             if form is Format.TEXT:

@@ -134,8 +134,7 @@ ARMS = [
     Panel(
         "Verdict",
         "short",
-        {"{{arm}}": f"bridge_rollout_verdict{ARM}"},
-        "0 no data, 1 healthy, 2 inconclusive, 3 degraded, 4 failed",
+        {"{{arm}} {{verdict}}": f"bridge_rollout_verdict{ARM} == 1"},
     ),
     Panel(
         "Evidence of harm (E-value)",
