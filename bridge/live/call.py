@@ -157,7 +157,7 @@ class CallRunner:
             **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
-            **dict.fromkeys(self.record.kinds, self.record.tell),
+            **self.record.effects,
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
@@ -184,6 +184,17 @@ class CallRunner:
     def shut_down(self) -> None:
         """Ask the call to end because the gateway goes down."""
         self._feed(ShutdownRequested())
+
+    def let_go(self) -> None:
+        """Forget everything but the record, once :meth:`run` is over.
+
+        The parts of a call know each other in circles. Broken, they are freed at once; else they
+        wait for a full collection, and at 20 calls a second that is 60 MiB, and a tick of 100 ms.
+        """
+        self._leg.tell_nobody()
+        record = self.record
+        vars(self).clear()
+        self.record = record
 
     # Listener of the leg
 

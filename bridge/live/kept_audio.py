@@ -17,6 +17,12 @@ SENT_AT_ONCE_MS = 200
 write queue, which throws audio away when it is full."""
 
 
+BEFORE_A_TURN_MS = 2_000
+"""Of audio that a session has, and in which it heard no turn yet, so much is kept: it tells that a
+turn began after the fact, by its prefix, its own delay and the network's. Ten seconds of each of
+200 silent callers would be 96 MB."""
+
+
 class Piece(NamedTuple):
     """Caller audio; ``ends_ms`` is its end's position."""
 
@@ -36,6 +42,7 @@ class KeptAudio:
     def __init__(self, piece_ms: int, max_ms: int) -> None:
         self._piece_ms = piece_ms
         self._pieces: deque[Piece] = deque(maxlen=max(max_ms // piece_ms, 1))
+        self._before_a_turn = BEFORE_A_TURN_MS // piece_ms
         self._now_ms = 0.0
         self._base_ms = 0.0
         self._turn_ms: float | None = None
@@ -50,6 +57,9 @@ class KeptAudio:
         """Keep a piece."""
         self._now_ms += self._piece_ms
         self._pieces.append(Piece(audio, self._now_ms, sent))
+        if self._turn_ms is None:
+            while len(self._pieces) > self._before_a_turn and self._pieces[0].sent:
+                self._pieces.popleft()
 
     def turn_began(self, session_ms: float) -> None:
         """Note where, by the session's clock, the caller began to speak."""

@@ -7,6 +7,7 @@ and the JSON record that lies beside the recording.
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -85,33 +86,34 @@ class CallRecord:
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
         self._queued: tuple[str, int, int] | None = None  # for whom, since when: wall and monotonic
-        self._told: dict[type[Effect], Callable[[Any], None]] = {  # the key is the argument's type
-            StateChanged: self._on_state,
-            PhaseChanged: self._on_phase,
-            TransitionRefused: self._on_refused,
-            TurnSpoken: self._on_turn,
-            TurnMeasured: self._on_measured,
-            Interrupted: self._on_interrupted,
-            InterruptionJudged: self._on_judged,
-            SilenceMeasured: self._on_silence,
-            SilencePrompted: self._on_prompted,
-            UpstreamErrorSeen: self._on_error,
-            SessionLost: self._on_session_lost,
-            SessionRestored: self._on_session_restored,
-            GaveUp: self._on_gave_up,
-            ToolRefused: self._on_tool_refused,
-            CallbackWanted: self._on_callback_wanted,
-            HandoffStarted: self._on_handoff_started,
-            HandoffAccepted: self._on_handoff_accepted,
-            HandoffCompleted: self._on_handoff_completed,
-            HandoffFailed: self._on_handoff_failed,
-            HandedBack: self._on_handed_back,
-        }
 
     @property
-    def kinds(self) -> frozenset[type[Effect]]:
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are only told."""
-        return frozenset(self._told)
+        return MappingProxyType(
+            {
+                StateChanged: self._on_state,
+                PhaseChanged: self._on_phase,
+                TransitionRefused: self._on_refused,
+                TurnSpoken: self._on_turn,
+                TurnMeasured: self._on_measured,
+                Interrupted: self._on_interrupted,
+                InterruptionJudged: self._on_judged,
+                SilenceMeasured: self._on_silence,
+                SilencePrompted: self._on_prompted,
+                UpstreamErrorSeen: self._on_error,
+                SessionLost: self._on_session_lost,
+                SessionRestored: self._on_session_restored,
+                GaveUp: self._on_gave_up,
+                ToolRefused: self._on_tool_refused,
+                CallbackWanted: self._on_callback_wanted,
+                HandoffStarted: self._on_handoff_started,
+                HandoffAccepted: self._on_handoff_accepted,
+                HandoffCompleted: self._on_handoff_completed,
+                HandoffFailed: self._on_handoff_failed,
+                HandedBack: self._on_handed_back,
+            }
+        )
 
     def begin(self) -> None:
         """Open the call's state in Redis and count it."""
@@ -142,10 +144,6 @@ class CallRecord:
         self.summary.answered_at_ms = self._services.now_wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
-
-    def tell(self, effect: Effect) -> None:
-        """Take an effect that is only told."""
-        self._told[type(effect)](effect)
 
     def usage(self, usage: Usage) -> None:
         """Count what a response was billed."""

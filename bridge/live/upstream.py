@@ -296,7 +296,7 @@ class Upstream:
         arm = self._route.arm
         self._metrics.connecting(arm.name)
         begun_ns = self._services.clock.now_ns()
-        session: RealtimeSession | None = None
+        link: _Link | None = None
         try:
             credential = await choice.credentials.get(
                 other_than=self._credential if new_token else None
@@ -308,14 +308,12 @@ class Upstream:
             info = await session.open(self._route.config(choice))
         except UpstreamError as error:
             self._metrics.connect_failed(arm.name, classify(error).code)
-            if session is not None and session.closure is not None:
-                self._metrics.disconnected(
-                    arm.name, close_code=session.closure.code, phase=UpstreamPhase.SETUP
-                )
+            if link is not None and link.session is not None:
+                session, link.session = link.session, None
+                self._count_closed(session, UpstreamPhase.SETUP)
             raise
         except asyncio.CancelledError:
-            if session is not None:
-                self._end(session)
+            self._end(link)
             raise
         self._metrics.session_ready(arm.name, self._services.clock.now_ns() - begun_ns)
         return link, info
@@ -344,13 +342,8 @@ class Upstream:
             link.early.append(event)
 
     def _on_closed(self, link: _Link, error: UpstreamError | None) -> None:
+        link.session = None
         if error is None:
-            closure = None if link.session is None else link.session.closure
-            self._metrics.disconnected(
-                self._route.arm.name,
-                close_code=None if closure is None else closure.code,
-                phase=UpstreamPhase.CLOSE,
-            )
             return
         link.lost = error
         self._metrics.disconnected(
@@ -403,16 +396,14 @@ class Upstream:
 
     def _drop_present(self) -> None:
         link, self._link = self._link, None
-        if link is not None and link.session is not None:
-            self._end(link.session)
+        self._end(link)
         opening, self._opening = self._opening, None
         self._cancel(opening)
         self._drop_spare()
 
     def _drop_spare(self) -> None:
         spare, self._spare = self._spare, None
-        if spare is not None and spare.session is not None:
-            self._end(spare.session)
+        self._end(spare)
         opening, self._spare_opening = self._spare_opening, None
         self._cancel(opening)
 
@@ -421,8 +412,21 @@ class Upstream:
         if opening is not None and opening is not asyncio.current_task():
             self._keep(_cancelled(opening), "cancel-open")
 
-    def _end(self, session: RealtimeSession) -> None:
-        self._keep(session.aclose(), "close-session")
+    def _end(self, link: _Link | None) -> None:
+        """Close a link's session; apart from each other both are freed once that is over."""
+        if link is not None and link.session is not None:
+            session, link.session = link.session, None
+            self._keep(self._close(session), "close-session")
+
+    async def _close(self, session: RealtimeSession) -> None:
+        await session.aclose()
+        self._count_closed(session, UpstreamPhase.CLOSE)
+
+    def _count_closed(self, session: RealtimeSession, phase: UpstreamPhase) -> None:
+        """Count the end of a connection; nothing where there was none."""
+        if session.closure is not None:
+            code = session.closure.code
+            self._metrics.disconnected(self._route.arm.name, close_code=code, phase=phase)
 
     def _keep(self, work: Coroutine[object, object, None], what: str) -> None:
         task = asyncio.create_task(work, name=f"{what}-{self._name}")

@@ -76,6 +76,10 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def _untold(*news: object) -> None:
+    """Take what nobody is told any more."""
+
+
 class Connection:
     """A WebSocket connection; :meth:`open` it once, then it is not reused.
 
@@ -247,6 +251,8 @@ class Connection:
         code, reason = (frame.code, frame.reason) if frame else (CloseCode.ABNORMAL_CLOSURE, "")
         self.closure = Closure(code, reason, label, cause)
         self._on_ended(self.closure)
+        # Nothing more comes; whom it would be told is freed without waiting for the collector.
+        self._on_frame, self._on_ended, self._on_audio_sent = _untold, _untold, None
 
     async def _read(self, socket: ClientConnection) -> None:
         stats = self._stats

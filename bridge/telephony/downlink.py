@@ -28,6 +28,9 @@ _FADE_SAMPLES = FRAME_SAMPLES
 """A gain changes over 20 ms, as a step would click. Two changes, to low and to silent, make up the
 40 ms and more that `needs.md` (e) asks for; a longer fade would cost the bridge its 60 ms."""
 
+_DRY_FRAMES = 8
+"""Kept beyond what is laid ahead: a block, the safety, and a position that is a few frames old."""
+
 _BURST_BEGINS = -1
 """Stands in ``Line.burst_queued_ns`` until the burst's first block is laid."""
 
@@ -48,8 +51,9 @@ class Downlink:
         self._resample = Downsampler(FRAME_SAMPLES)
         rows, history = ports.arena.rows, self._resample.history_samples
         self._history: Samples = np.zeros((rows, history), dtype=np.int16)
-        # What lies in the tx ring, before its gain: it may have to come back.
-        self._dry: Samples = np.zeros_like(ports.arena.tx)
+        # What lies ahead of PJSIP in the tx ring, before its gain: it may have to come back.
+        length = (self._ahead // FRAME_SAMPLES + _DRY_FRAMES) * FRAME_SAMPLES
+        self._dry: Samples = np.zeros((rows, length), dtype=np.int16)
         self._reported: Positions = np.full(rows, -1, dtype=np.int64)
 
     @property
@@ -89,7 +93,7 @@ class Downlink:
         before, line.gain = line.gain, gain
         self._ports.refresh()
         start = int(self._ports.tx_positions[line.row])
-        count = line.playout.written - start
+        count = min(line.playout.written - start, self._dry.shape[1])
         if gain == before or count <= 0:
             return
         laid = gather(self._dry, np.array([line.row]), np.array([start]), count)[0]

@@ -123,7 +123,7 @@ class Leg:
         self._transferring = False
         self._pj_call: Any = None  # SWIG object without types
         self._release: Callable[[Leg], None] = lambda leg: None
-        self._closing_row: Callable[[int], None] = lambda row: None
+        self._closing_row: Callable[[int], None] = _no_row
 
     def bind(self, pj_call: Any, release: Callable[["Leg"], None]) -> None:
         """Give the leg its PJSUA call, and whom to tell when it has ended (the endpoint)."""
@@ -215,6 +215,8 @@ class Leg:
             self.close_media()
             self._release(self)
         self.listener.on_state(state)
+        if state is LegState.DISCONNECTED:
+            self.tell_nobody()
 
     def on_pj_media(self, audio: Any, codec: str) -> None:
         """Take the call's conference port after an offer/answer; None when there is no audio."""
@@ -248,6 +250,15 @@ class Leg:
     def before_row_closes(self, closing: Callable[[int], None]) -> None:
         """Have ``closing`` called with the row just before it goes away."""
         self._closing_row = closing
+
+    def tell_nobody(self) -> None:
+        """Forget the listener; PJSIP may keep a leg longer than its call lasts."""
+        self.listener = _Deaf()
+        self._closing_row = _no_row
+
+
+def _no_row(row: int) -> None:
+    """Nobody minds."""
 
 
 def add_headers(parameters: Any, headers: Mapping[str, str]) -> None:

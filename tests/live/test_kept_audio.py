@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
+from bridge.live.kept_audio import BEFORE_A_TURN_MS, KeptAudio, bundles, holds_speech
 
 PIECE = bytes(960)
 LOUD = (np.ones(480) * 5_000).astype("<i2").tobytes()
@@ -63,3 +63,10 @@ def test_speech_is_told_from_silence_by_level() -> None:
 def test_kept_audio_goes_out_in_few_pieces() -> None:
     pieces = kept(0, 25).due(10_000, resend_turn=False)
     assert [len(audio) for audio in bundles(pieces, 20)] == [9_600, 9_600, 4_800]
+
+
+def test_of_a_silent_caller_only_what_a_turn_may_begin_with_is_kept() -> None:
+    audio = kept(1_000, 10)
+    audio.turn_began(0)
+    seconds_before = (len(audio.due(10_000, resend_turn=True)) - 10) * 0.02
+    assert seconds_before == BEFORE_A_TURN_MS / 1000 - 0.2  # the unsent ones took their place
