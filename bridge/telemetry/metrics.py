@@ -96,13 +96,13 @@ ARM_STOPPING: tuple[str, ...] = tuple(
 )
 """Reasons of failed connections after which no call of the arm can work until a person acts."""
 
-_EXPECTED_FAILURES = (*ARM_STOPPING, "http_429", "rate_limit_exceeded", "token_limited")
+EXPECTED_FAILURES = (*ARM_STOPPING, "http_429", "rate_limit_exceeded", "token_limited")
 """Published as 0 from the start: a counter that first appears as 1 has no increase to alert on."""
 
-_BAD = frozenset({Fault.BRIDGE, Fault.PROVIDER, Fault.TOOL, Fault.CONFIG})
+BAD = frozenset({Fault.BRIDGE, Fault.PROVIDER, Fault.TOOL, Fault.CONFIG})
 """Whose fault makes a call a bad one; the caller's, the carrier's and a supervisor's don't."""
 
-_LEAVING = frozenset({"draining", "shutdown"})
+LEAVING = frozenset({"draining", "shutdown"})
 """A node that leaves refuses calls for other nodes to take; nobody is harmed."""
 
 
@@ -123,14 +123,17 @@ class _Families:
         self._registry = registry
 
     def counter(self, name: str, what: str, *labels: str) -> Counter:
+        """Make a counter."""
         self.labels[f"bridge_{name}"] = labels
         return Counter(f"bridge_{name}", what, labels, registry=self._registry)
 
     def gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        """Make a gauge."""
         self.labels[f"bridge_{name}"] = labels
         return Gauge(f"bridge_{name}", what, labels, registry=self._registry)
 
     def histogram(self, name: str, what: str, buckets: Buckets, *labels: str) -> Histogram:
+        """Make a histogram."""
         for part in ("", "_sum", "_count"):
             self.labels[f"bridge_{name}{part}"] = labels
         self.labels[f"bridge_{name}_bucket"] = (*labels, "le")
@@ -208,7 +211,7 @@ class CallMetrics:
             exemplar=_call()
         )
         self._active.labels(arm).dec()
-        if fault in _BAD:
+        if fault in BAD:
             self._bad.labels(arm).inc(exemplar=_call())
         if duration_ns is not None:
             self._duration.labels(arm).observe(duration_ns / NS_PER_S, exemplar=_call())
@@ -225,7 +228,7 @@ class CallMetrics:
         self._offered.labels("none", "none").inc()
         self._ended.labels("none", "none", outcome, self._reason(reason), fault).inc()
 
-        if fault in _BAD and reason not in _LEAVING:
+        if fault in BAD and reason not in LEAVING:
             self._bad.labels("none").inc()
 
     def set_limit(self, calls: int) -> None:
@@ -372,7 +375,7 @@ class UpstreamMetrics:
         """Publish an arm's series before its first call."""
         for family in (self._attempts, self._ready, self._unknown, self._malformed):
             family.labels(arm)
-        for reason in _EXPECTED_FAILURES:
+        for reason in EXPECTED_FAILURES:
             self._failures.labels(arm, self._reason(reason))
 
     def connecting(self, arm: str) -> None:
