@@ -6,14 +6,18 @@ matplotlib is heavy (30 MB) and nothing else needs it, so it is no dependency of
 import importlib.util
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.bench.figures import BenchResult, Inside, Way
 from bridge.bench.verdicts import CPU_PERCENT_PER_CALL, UP_P95_MS
 from bridge.errors import ConfigError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def check_can_plot() -> None:
-    """Find out before the run that a plot can be drawn after it.
+    """Find out before the work that a plot can be drawn after it.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -21,7 +25,7 @@ def check_can_plot() -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(
             "a plot needs matplotlib, which is not installed",
-            remedy="pip install 'telephony-bridge[bench]', or leave --plot out",
+            remedy="pip install 'telephony-bridge[bench]', or ask for no plot",
         )
 
 
@@ -59,6 +63,15 @@ def plot(result: BenchResult, path: Path) -> None:
         latencies.axhline(UP_P95_MS, linestyle="--", color="grey")
     climbs = {name: float(way.climb.most) for name, way in ways.items() if way.climb is not None}
     bars(most, climbs, "Most calls, all well served", "calls")
+    save(figure, path)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        ConfigError: the file can't be written.
+    """
     try:
         figure.savefig(path, format="png", dpi=100)
     except OSError as error:

@@ -3,20 +3,18 @@
 import asyncio
 import json
 import os
-import sys
-import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
 
+from bridge.cli.calls_list import Wanted, clock_time, find_calls, print_calls
 from bridge.cli.calls_show import CallStory, print_story
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run
+from bridge.cli.waterfall_plot import plot_waterfall
 from bridge.config.loading import load_settings
 from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError
@@ -24,7 +22,6 @@ from bridge.store.reader import CallReader
 
 _FOLLOW_MS = 1000
 _LOOK_S = 0.5
-_PIPE_CHARS = 160
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -54,29 +51,57 @@ def calls() -> None:
 @calls.command("list")
 @click.option("--active", is_flag=True, help="Only calls that go on.")
 @click.option("--limit", default=20, show_default=True, help="Ended calls at most.")
+@click.option("--outcome", help="Only calls that ended so: completed, session_lost, ...")
+@click.option("--fault", help="Only calls that ended by this one's fault: provider, carrier, ...")
+@click.option("--arm", help="Only calls of this arm.")
+@click.option("--slower-than", type=float, metavar="MS", help="The p95 of its answers is over MS.")
+@click.option("--silence-over", type=float, metavar="MS", help="Its longest silence is over MS.")
 @_from_redis
 @exits_cleanly
 def list_calls(
-    active: bool, limit: int, config: Path | None, url: str | None, as_json: bool
+    active: bool,
+    limit: int,
+    outcome: str | None,
+    fault: str | None,
+    arm: str | None,
+    slower_than: float | None,
+    silence_over: float | None,
+    config: Path | None,
+    url: str | None,
+    as_json: bool,
 ) -> None:
-    """List the calls that go on, and the latest that ended."""
-    found = run(_list(_reader(config, url), 0 if active else limit))
+    """List the calls that go on, and the latest that ended.
+
+    Filters look at the latest 1000 that ended. A call that goes on has no outcome, fault, p95 or
+    silence yet.
+
+    \b
+    bridge calls list --fault provider --slower-than 1500
+    """
+    wanted = Wanted(outcome, fault, arm, slower_than, silence_over)
+    found = run(find_calls(_reader(config, url), 0 if active else limit, wanted))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
-        _print_calls(found)
+        print_calls(found)
 
 
 @calls.command("show")
 @click.argument("call_id")
+@click.option("--png", type=click.Path(path_type=Path), help="Draw the waterfall into this file.")
 @_from_redis
 @exits_cleanly
-def show_call(call_id: str, config: Path | None, url: str | None, as_json: bool) -> None:
+def show_call(
+    call_id: str, png: Path | None, config: Path | None, url: str | None, as_json: bool
+) -> None:
     """Show one call: how it ended, what was said, where each turn's time went, what happened.
 
-    CALL_ID is as `bridge calls list` prints it; the beginning will do.
+    CALL_ID is as `bridge calls list` prints it; the beginning will do. --png needs matplotlib (the
+    extra `bench`).
     """
     story = run(_story(_reader(config, url), call_id))
+    if png is not None:
+        plot_waterfall(story.fields.get("call_id", call_id), story.latency(), png)
     if as_json:
         click.echo(json.dumps(story.as_json(), indent=2))
     else:
@@ -104,13 +129,6 @@ def _reader(config: Path | None, url: str | None) -> CallReader:
             remedy="pass --redis, or set BRIDGE_REDIS_URL to the one that the gateway uses",
         )
     return CallReader(RedisSettings(prefix=settings.prefix), address)
-
-
-async def _list(reader: CallReader, ended: int) -> list[dict[str, str]]:
-    async with reader:
-        going_on = await reader.calls(await reader.active())
-        over = await reader.calls(await reader.ended(ended)) if ended else []
-    return [*going_on, *over]
 
 
 async def _story(reader: CallReader, call_id: str) -> CallStory:
@@ -166,31 +184,4 @@ def _print_event(call_id: str, event_id: str, fields: dict[str, str], *, as_json
         click.echo(json.dumps({"call_id": call_id, "at_ms": at_ms, **fields}))
         return
     rest = "  ".join(f"{name}={value}" for name, value in fields.items() if name != "kind")
-    click.echo(f"{_clock(at_ms)}  {call_id}  {fields.get('kind', '?'):<18}{rest}")
-
-
-def _print_calls(found: Sequence[dict[str, str]]) -> None:
-    table = Table(box=None, header_style="bold")
-    for column in ("call", "node", "dialplan", "arm", "began", "lasted", "state", "fault"):
-        table.add_column(column, no_wrap=True)
-    for fields in found:
-        table.add_row(
-            *(fields.get(name, "") for name in ("call_id", "node", "dialplan", "arm")),
-            _clock(int(fields.get("started_at", 0))),
-            _lasted(fields),
-            fields.get("outcome") or fields.get("phase", ""),
-            fields.get("fault", ""),
-        )
-    # What goes into a pipe is not cut off at the width of a terminal that isn't there.
-    width = None if sys.stdout.isatty() else _PIPE_CHARS
-    Console(width=width).print(table if found else "no calls")
-
-
-def _lasted(fields: dict[str, str]) -> str:
-    until_ms = int(fields.get("ended_at") or time.time_ns() // 1_000_000)
-    seconds = max(until_ms - int(fields.get("started_at", until_ms)), 0) // 1000
-    return f"{seconds // 60}:{seconds % 60:02}"
-
-
-def _clock(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000).strftime("%H:%M:%S")
+    click.echo(f"{clock_time(at_ms)}  {call_id}  {fields.get('kind', '?'):<18}{rest}")

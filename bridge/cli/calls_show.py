@@ -1,20 +1,16 @@
 """One call's story: what was said, where each turn's time went, what happened when."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_BAR_CHARS = 48
-_STAGES = {
-    "endpoint": ("yellow", "the caller's last sound to the end of the turn, as the server saw it"),
-    "model": ("blue", "end of the turn to response.created"),
-    "tool": ("magenta", "tools"),
-    "first_delta": ("cyan", "response.created to the first audio"),
-    "pacing": ("green", "first audio to the first sample that PJSIP took"),
-}
+from bridge.cli.waterfall import print_waterfall
+from bridge.telemetry.labels import Stage
+from bridge.telemetry.turn_latency import TurnLatency, latency_report
+
 _SHOWN_APART = frozenset({"turn", "measured"})
 
 
@@ -37,6 +33,7 @@ class CallStory:
             "events": [
                 {"at_ms": self.at_ms(event_id), **fields} for event_id, fields in self.events
             ],
+            "latency": latency_report(self.latency()),
         }
 
     def at_ms(self, event_id: str) -> int:
@@ -52,25 +49,28 @@ class CallStory:
                 turns[fields.get("item_id", event_id)] = fields
         return list(turns.values())
 
-    def waterfalls(self) -> Iterator[tuple[int, Mapping[str, int]]]:
-        """Yield when each measured turn was heard, ms, and its stages in ms, in order."""
-        for event_id, fields in self.events:
-            if fields.get("kind") == "measured":
-                yield (
-                    self.at_ms(event_id),
-                    {
-                        stage: int(fields[f"{stage}_ms"])
-                        for stage in _STAGES
-                        if f"{stage}_ms" in fields
-                    },
-                )
+    def latency(self) -> list[TurnLatency]:
+        """Return the turns that were measured."""
+        return [
+            _measured(self.at_ms(event_id), fields)
+            for event_id, fields in self.events
+            if fields.get("kind") == "measured"
+        ]
+
+
+def _measured(at_ms: int, fields: Mapping[str, str]) -> TurnLatency:
+    stages_ms = {
+        stage.value: float(fields[f"{stage}_ms"]) for stage in Stage if f"{stage}_ms" in fields
+    }
+    response = fields.get("response_ms")
+    return TurnLatency(at_ms, None if response is None else float(response), stages_ms)
 
 
 def print_story(story: CallStory, console: Console) -> None:
     """Print a call's story for a person."""
     _print_fields(story, console)
     _print_turns(story, console)
-    _print_waterfalls(story, console)
+    print_waterfall(story.latency(), console)
     console.print("\n[bold]Timeline[/]")
     for event_id, fields in story.events:
         kind = fields.get("kind", "?")
@@ -100,19 +100,3 @@ def _print_turns(story: CallStory, console: Console) -> None:
         cut = " [cut by the caller]" if turn.get("interrupted") == "1" else ""
         latency = f"  {turn['latency_ms']} ms" if "latency_ms" in turn else ""
         console.print(Text(f"  {turn.get('speaker', '?'):<7}{turn.get('text', '')}{cut}{latency}"))
-
-
-def _print_waterfalls(story: CallStory, console: Console) -> None:
-    falls = [(at_ms, stages) for at_ms, stages in story.waterfalls() if stages]
-    if not falls:
-        return
-    longest_ms = max(sum(stages.values()) for _, stages in falls) or 1
-    console.print("\n[bold]Where each turn's time went[/]")
-    for at_ms, stages in falls:
-        bar = Text(f"  {at_ms / 1000:8.2f} s  ")
-        for stage, took_ms in stages.items():
-            bar.append("█" * round(took_ms * _BAR_CHARS / longest_ms), style=_STAGES[stage][0])
-        words = ", ".join(f"{stage} {took_ms}" for stage, took_ms in stages.items())
-        console.print(bar.append(f" {sum(stages.values())} ms ({words})"), soft_wrap=True)
-    for stage, (colour, meaning) in _STAGES.items():
-        console.print(Text("  ■ ", style=colour).append(f"{stage}: {meaning}", style="dim"))

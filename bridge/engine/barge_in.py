@@ -81,6 +81,8 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
     """Take the service's word that the caller speaks."""
     call.session.caller_speaking = call.session.turn_open = True
     call.sound.begin_turn(now_ns)
+    clock = call.session.input_clock
+    call.session.turn_began_ns = now_ns if clock is None else clock.at(event.audio_start_ms)
     yield from call.stop_timer(Timer.FALSE_STOP)
     if call.policy.barge_in is None or not call.agent_has_floor:
         yield from give_floor(call, now_ns)

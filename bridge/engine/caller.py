@@ -9,7 +9,7 @@ from bridge.engine.barge_in import (
 from bridge.engine.caller_silence import caller_heard, caller_understood
 from bridge.engine.dead_air import take_offer, takes_offer
 from bridge.engine.effects import Speaker, TurnSpoken
-from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged
+from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged, LastSoundSent
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.person import on_caller_digit
 from bridge.engine.requests import expect_response, pay_owed, request_response
@@ -33,6 +33,14 @@ def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Eff
     yield from ()
 
 
+def on_last_sound_sent(call: CallState, event: LastSoundSent, now_ns: int) -> Effects:
+    """Keep how the caller's last sound went up; the service may have told its end already."""
+    call.session.last_sound = event
+    if call.session.turn_clock is not None:
+        call.session.turn_clock.sound_sent(event)
+    yield from ()
+
+
 def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Effects:
     """Hand the turn to the agent and start measuring."""
     was_speaking, call.session.caller_speaking = call.session.caller_speaking, False
@@ -45,7 +53,9 @@ def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Eff
     if not (yield from call.move(Trigger.SPEECH_STOPPED)):
         return
     last_sound_ns = _last_sound_ns(call, event.audio_end_ms)
-    call.session.turn_clock = TurnClock(last_sound_ns, now_ns)
+    clock = TurnClock(call.session.turn_began_ns, last_sound_ns, stopped_ns=now_ns)
+    clock.sound_sent(call.session.last_sound)
+    call.session.turn_clock = clock
     # The caller has heard nothing since their own last word, not since the server took note of it.
     call.session.waiting_since_ns = now_ns if last_sound_ns is None else min(last_sound_ns, now_ns)
     call.note_counters()

@@ -37,6 +37,7 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     Input,
+    LastSoundSent,
     PersonAnswered,
     PersonHeld,
     PersonLeft,
@@ -94,6 +95,7 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
 TALK: Mapping[type[Input], Handler] = MappingProxyType(
     {
         AudioAppended: caller.on_audio_appended,
+        LastSoundSent: caller.on_last_sound_sent,
         SoundStarted: barge_in.on_sound_started,
         SoundLasted: barge_in.on_sound_lasted,
         SoundStopped: barge_in.on_sound_stopped,

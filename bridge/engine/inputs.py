@@ -5,7 +5,7 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
@@ -116,6 +116,21 @@ class AudioAppended:
 
 
 @dataclass(frozen=True, slots=True)
+class LastSoundSent:
+    """The end of a sound of the caller's is on its way to the session.
+
+    Attributes:
+        at_ns: the end of its last loud frame, as it came into the rx ring.
+        handed_ns: the append that holds it was handed to the session.
+        written_ns: the socket had taken that append.
+    """
+
+    at_ns: int
+    handed_ns: int
+    written_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlayedItem:
     """How much of one content part PJSIP really took from the tx ring.
 
@@ -132,10 +147,18 @@ class PlayedItem:
 
 @dataclass(frozen=True, slots=True)
 class PlayoutStarted:
-    """PJSIP took the first sample of an item."""
+    """PJSIP took the first sample of an item.
+
+    Attributes:
+        laid_ns: that sample lay in the tx ring; None where that was not measured.
+        taken_ns: PJSIP took it, by its clock; likewise. Times do not tell one beginning from
+            another, so they don't count in comparisons.
+    """
 
     item_id: ItemId
     content_index: int
+    laid_ns: int | None = field(default=None, compare=False)
+    taken_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +316,7 @@ Input = (
     | CallAnswered
     | CallEnded
     | AudioAppended
+    | LastSoundSent
     | PlayoutStarted
     | PlayoutDrained
     | PlayoutFlushed

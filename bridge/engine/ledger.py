@@ -9,12 +9,16 @@ Used by the pump in the loop's thread; pure.
 from collections import deque
 from dataclasses import dataclass, field
 
+from bridge.audio.rings import FRAME_SAMPLES
+from bridge.clock import NS_PER_MS
 from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 
 SAMPLES_PER_MS = 8
 REMEMBERED_PARTS = 64
 """Parts whose heard time stays queryable: an answer has one or two, so dozens of turns."""
+
+_FRAME_NS = FRAME_SAMPLES // SAMPLES_PER_MS * NS_PER_MS
 
 _WHOLE_SAMPLE = 1.0
 """Rests under one sample (24 kHz counts that are no multiple of three) can't be heard."""
@@ -34,6 +38,7 @@ class _Part:
     written: int = 0
     played: int = 0
     sounding: bool = False
+    laid_ns: int | None = None
     pieces: deque[tuple[int, int]] = field(default_factory=deque)
 
     @property
@@ -95,7 +100,14 @@ class PlayoutLedger:
         if samples_8k > 0:
             self._part(item_id, content_index).accepted += samples_8k
 
-    def append(self, item_id: ItemId, content_index: int, start_position: int, count: int) -> None:
+    def append(
+        self,
+        item_id: ItemId,
+        content_index: int,
+        start_position: int,
+        count: int,
+        laid_ns: int | None = None,
+    ) -> None:
         """Note audio written into the ring; settles what :meth:`queue` promised.
 
         Args:
@@ -104,10 +116,13 @@ class PlayoutLedger:
             start_position: absolute position of its first sample; never before the end of what was
                 appended last.
             count: 8 kHz samples, fill between items not included.
+            laid_ns: when that was.
         """
         if count <= 0:
             return
         part = self._part(item_id, content_index)
+        if part.laid_ns is None:
+            part.laid_ns = laid_ns
         part.written += count
         start, end = max(start_position, self._read_position), start_position + count
         if start >= end:
@@ -117,11 +132,14 @@ class PlayoutLedger:
         else:
             part.pieces.append((start, end))
 
-    def advance(self, read_position: int) -> list[PlayoutStarted | PlayoutDrained]:
+    def advance(
+        self, read_position: int, read_ns: int | None = None
+    ) -> list[PlayoutStarted | PlayoutDrained]:
         """Account for what PJSIP has taken.
 
         Args:
             read_position: absolute position of the next sample that PJSIP will take.
+            read_ns: when it got there, by its clock.
 
         Returns:
             Parts that became audible, in order, then PlayoutDrained if nothing is left. A part that
@@ -131,10 +149,15 @@ class PlayoutLedger:
         if not self._parts:
             return []
         events: list[PlayoutStarted | PlayoutDrained] = []
-        for part in self._take():
+        for part, start in self._take():
             if not part.sounding:
                 part.sounding = True
-                events.append(PlayoutStarted(part.item_id, part.content_index))
+                # PJSIP takes whole frames: the sample went with the tick that took its frame.
+                frames = (self._read_position - start - 1) // FRAME_SAMPLES
+                taken_ns = None if read_ns is None else read_ns - frames * _FRAME_NS
+                events.append(
+                    PlayoutStarted(part.item_id, part.content_index, part.laid_ns, taken_ns)
+                )
         while self._parts and self._parts[0].over:
             self._parts.popleft()
         if not self._parts:
@@ -175,15 +198,16 @@ class PlayoutLedger:
             )
         )
 
-    def _take(self) -> list[_Part]:
-        """Return the parts of which something was taken."""
-        sounded: list[_Part] = []
+    def _take(self) -> list[tuple[_Part, int]]:
+        """Return the parts of which something was taken, and from where on."""
+        sounded: list[tuple[_Part, int]] = []
         for part in self._parts:
+            start = part.pieces[0][0] if part.pieces else 0
             taken = part.take(self._read_position)
             if taken:
                 self._total_heard += taken
                 self._remember(part, taken)
-                sounded.append(part)
+                sounded.append((part, start))
         return sounded
 
     def _remember(self, part: _Part, taken: int) -> None:

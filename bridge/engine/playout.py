@@ -24,7 +24,7 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
         return
     call.note(item_id=event.item_id)
     if not item.audible and call.session.turn_clock is not None:
-        measured = call.session.turn_clock.measure(now_ns)
+        measured = call.session.turn_clock.measure(event, now_ns)
         call.session.turn_clock = None
         if measured is not None:
             yield measured

@@ -21,7 +21,7 @@ from bridge.engine.effects import (
     StopTimer,
     TransitionRefused,
 )
-from bridge.engine.inputs import SpareReady, Timer
+from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.policy import CallPolicy
 from bridge.engine.transcript import AgentTranscript
@@ -144,6 +144,8 @@ class SessionState:
         turn_open: the service heard the caller speak, and has not committed that turn.
         seen: events that came already: a repeated one is none.
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
+        turn_began_ns: the caller's first sound of their latest turn, by the service.
+        last_sound: the end of their latest sound.
         turn_clock: marks of the agent turn that was not heard yet.
     """
 
@@ -153,6 +155,8 @@ class SessionState:
     turn_open: bool = False
     cut: Cut | None = None
     input_clock: InputClock | None = None
+    turn_began_ns: int | None = None
+    last_sound: LastSoundSent | None = None
     turn_clock: TurnClock | None = None
     waiting_since_ns: int | None = None
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 
-from bridge.clock import NS_PER_MS
 from bridge.engine.core import CallCore
 from bridge.engine.effects import (
     AnswerCall,
@@ -43,11 +42,13 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     Input,
+    LastSoundSent,
     PlayoutDrained,
     PlayoutFlushed,
     PlayoutStarted,
     SessionFailed,
     ShutdownRequested,
+    SoundStopped,
     Timer,
     TimerFired,
 )
@@ -74,9 +75,6 @@ DISK_WITHIN_S = 10.0
 
 SILENT_AFTER_S = 5.0
 """A caller who has heard nothing for so long after the answer is in a silent call."""
-
-_FRAME_MS = 20
-"""RTP brings audio in pieces of this length (ptime)."""
 
 
 class CallRunner:
@@ -232,9 +230,8 @@ class CallRunner:
         if not self._answered or self._handoffs.caller_muted:
             return
         self._captured_ns = captured_ns
-        first_frame_ns = captured_ns - (self._services.append_ms - _FRAME_MS) * NS_PER_MS
         try:
-            appended_ms = self._upstream.append(audio, first_frame_ns)
+            appended_ms = self._upstream.append(audio, captured_ns)
         except UpstreamError as error:
             self._feed(self._upstream.fail(error))
             return
@@ -249,11 +246,11 @@ class CallRunner:
 
     # Listener of the session
 
-    def on_server_event(self, event: ServerEvent) -> None:
-        """Take an event of the session."""
+    def on_server_event(self, event: ServerEvent, received_ns: int) -> None:
+        """Take an event of the session; it happened when the socket had it."""
         if isinstance(event, ResponseDone) and event.usage is not None:
             self.record.usage(event.usage)
-        self._feed(event)
+        self._feed(event, received_ns)
 
     def on_session(self, news: SessionNews) -> None:
         """Learn that a session or a spare stands, or is gone."""
@@ -267,13 +264,21 @@ class CallRunner:
         """Take what we added to the delay of caller audio."""
         self._services.metrics.media.added_latency(self._route.arm.name, Path.UPLINK, added_ns)
 
+    def on_last_sound_sent(self, event: LastSoundSent) -> None:
+        """Take how the end of a sound of the caller's went up."""
+        self._feed(event)
+
     # The core
 
-    def _feed(self, given: Input) -> None:
+    def _feed(self, given: Input, at_ns: int | None = None) -> None:
         """Feed the core; what carrying out its effects brings in is fed after them.
 
         Appends come before it in one piece: the core reads their clock only at other events, and
         there are 25 a second in every call.
+
+        Args:
+            given: what happened.
+            at_ns: when, if not now. Nothing was fed since.
         """
         if self._appended_pieces:
             pieces, self._appended_pieces = self._appended_pieces, 0
@@ -284,13 +289,15 @@ class CallRunner:
             return
         self._feeding = True
         try:
-            self._context.run(self._feed_pending)
+            self._context.run(self._feed_pending, at_ns)
         finally:
             self._feeding = False
 
-    def _feed_pending(self) -> None:
+    def _feed_pending(self, at_ns: int | None) -> None:
+        given = len(self._pending) if at_ns is not None else 0
         while self._pending:
-            now_ns = self._services.clock.now_ns()
+            now_ns = at_ns if given > 0 and at_ns is not None else self._services.clock.now_ns()
+            given -= 1
             for effect in self._core.feed(self._pending.popleft(), now_ns):
                 self._carry_out_one(effect)
 
@@ -370,8 +377,11 @@ class CallRunner:
             self._silent = None
 
     def _on_sound(self, event: Sound) -> None:
-        if self._answered:
-            self._feed(event)
+        if not self._answered:
+            return
+        self._feed(event)
+        if isinstance(event, SoundStopped):
+            self._upstream.sound_ended(event.at_ns)
 
     def _on_downlink(self, added_ns: int) -> None:
         self._services.metrics.media.added_latency(self._route.arm.name, Path.DOWNLINK, added_ns)

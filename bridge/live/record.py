@@ -28,17 +28,16 @@ from bridge.engine.effects import (
     PhaseChanged,
     SessionLost,
     SessionRestored,
-    SilenceMeasured,
     SilencePrompted,
     Speaker,
     StateChanged,
     ToolRefused,
     TransitionRefused,
-    TurnMeasured,
     TurnSpoken,
     UpstreamErrorSeen,
     Way,
 )
+from bridge.live.caller_waits import CallerWaits
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
 from bridge.realtime.events import Usage
@@ -46,10 +45,8 @@ from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import (
     By,
-    DeadAirCause,
     Direction,
     InterruptionKind,
-    Stage,
     TransferKind,
 )
 from bridge.telemetry.metrics import RtpSummary
@@ -90,16 +87,16 @@ class CallRecord:
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are only told."""
+        turns = self._services.metrics.turns
+        waits = CallerWaits(self._arm, self.summary, turns, self.event, self._elapsed_ms)
         return MappingProxyType(
             {
                 StateChanged: self._on_state,
                 PhaseChanged: self._on_phase,
                 TransitionRefused: self._on_refused,
                 TurnSpoken: self._on_turn,
-                TurnMeasured: self._on_measured,
                 Interrupted: self._on_interrupted,
                 InterruptionJudged: self._on_judged,
-                SilenceMeasured: self._on_silence,
                 SilencePrompted: self._on_prompted,
                 UpstreamErrorSeen: self._on_error,
                 SessionLost: self._on_session_lost,
@@ -112,6 +109,7 @@ class CallRecord:
                 HandoffCompleted: self._on_handoff_completed,
                 HandoffFailed: self._on_handoff_failed,
                 HandedBack: self._on_handed_back,
+                **waits.effects,
             }
         )
 
@@ -186,6 +184,9 @@ class CallRecord:
         summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
         self._take_rtp()
         self._leave_queue()
+        if summary.answered_at_ms is not None:
+            silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
+            self._services.metrics.turns.longest_silence(self._arm, silence_ns)
         self._services.metrics.calls.ended(
             route=summary.route,
             arm=self._arm,
@@ -268,24 +269,6 @@ class CallRecord:
             },
         )
 
-    def _on_measured(self, effect: TurnMeasured) -> None:
-        turns = self._services.metrics.turns
-        for stage, took_ns in effect.stages_ns.items():
-            turns.stage(self._arm, Stage(stage), took_ns)
-        if effect.total_ns is not None:
-            turns.responded(self._arm, effect.total_ns)
-        if effect.greeting_ns is not None:
-            turns.greeted(self._arm, effect.greeting_ns)
-        spans_ns = {**effect.stages_ns, "total": effect.total_ns, "greeting": effect.greeting_ns}
-        self.event(
-            "measured",
-            {
-                f"{name}_ms": span_ns // NS_PER_MS
-                for name, span_ns in spans_ns.items()
-                if span_ns is not None
-            },
-        )
-
     def _on_interrupted(self, effect: Interrupted) -> None:
         if effect.item_id is None:
             return  # nothing audible was cut
@@ -301,12 +284,6 @@ class CallRecord:
         kind = InterruptionKind(effect.kind.value)
         self._services.metrics.turns.interrupted(self._arm, by=By.CALLER, kind=kind)
         self.event("interruption_judged", {"kind": kind.value})
-
-    def _on_silence(self, effect: SilenceMeasured) -> None:
-        longest_ms = self.summary.longest_silence_ms or 0
-        self.summary.longest_silence_ms = max(longest_ms, effect.silence_ms)
-        cause = DeadAirCause(effect.cause)
-        self._services.metrics.turns.dead_air(self._arm, cause, effect.silence_ms * NS_PER_MS)
 
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bridge.engine.effects import Speaker
 from bridge.telemetry.labels import Modality, TokenKind
+from bridge.telemetry.turn_latency import TurnLatency, latency_report, percentiles
 
 CDR_FILE = "calls.jsonl"
 METRICS_DIR = "metrics"
@@ -75,7 +76,10 @@ class CallSummary:
         called, caller: as SIP named them.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
         callbacks: wishes to be called back, in the caller's words.
-        longest_silence_ms: of the agent while it owed the caller something; None if not measured.
+        longest_silence_ms: of all that the caller hears while the agent owes them something; None
+            where there was none. ``longest_silence_cause``: what they waited for.
+        greeting_ms: answer to the greeting's first sample.
+        latency: where the time of the agent's turns went.
         mos: estimated, for the directions ``in`` and ``out``.
         cost_usd: None where the table of models has no price.
     """
@@ -105,6 +109,9 @@ class CallSummary:
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None
     longest_silence_ms: int | None = None
+    longest_silence_cause: str | None = None
+    greeting_ms: float | None = None
+    latency: list[TurnLatency] = field(default_factory=list)
     mos: dict[str, float | None] = field(default_factory=dict)
     events_ms: list[tuple[int, str]] = field(default_factory=list)
 
@@ -122,14 +129,17 @@ class CallSummary:
     def figures(self) -> dict[str, str | int | None]:
         """Return the figures for the call's last event in Redis."""
         latency_ms, rate = self.average_latency_ms, self.tool_success_rate
+        response = percentiles(self.latency).get("response")
         return {
             "turns": len(self.turns),
             "interruptions": self.interruptions,
             "average_response_ms": None if latency_ms is None else round(latency_ms),
+            "response_p95_ms": None if response is None else round(response.p95_ms),
             "tool_success_rate": None if rate is None else f"{rate:.3f}",
             "tokens": sum(self.tokens.values()),
             "cost_usd": None if self.cost_usd is None else f"{self.cost_usd:.6f}",
             "longest_silence_ms": self.longest_silence_ms,
+            "longest_silence_cause": self.longest_silence_cause,
             **{f"mos_{way}": str(mos) for way, mos in self.mos.items() if mos is not None},
         }
 
@@ -137,8 +147,10 @@ class CallSummary:
 def session_metrics(summary: CallSummary) -> dict[str, object]:
     """Return what ``metrics/session_<call_id>.json`` holds.
 
-    ``average_response_latency`` is in seconds, ``estimated_cost`` in US dollars by the prices of
-    `bridge/config/models.yaml`, ``function_success_rate`` from 0 to 1. What is not known is null.
+    ``latency`` has each turn's stages in ms (:class:`bridge.telemetry.labels.Stage`) and their
+    percentiles. ``average_response_latency`` is in seconds, ``estimated_cost`` in US dollars by the
+    prices of `bridge/config/models.yaml`, ``function_success_rate`` from 0 to 1. What is not known
+    is null.
     """
     latency_ms = summary.average_latency_ms
     return {
@@ -158,6 +170,9 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
         "turns": len(summary.turns),
         "interruptions": summary.interruptions,
         "longest_silence_ms": summary.longest_silence_ms,
+        "longest_silence_cause": summary.longest_silence_cause,
+        "greeting_ms": summary.greeting_ms,
+        "latency": latency_report(summary.latency),
         "estimated_mos": summary.mos,
     }
 

@@ -14,14 +14,23 @@ from typing import Protocol
 
 import structlog
 
+from bridge.audio.sounds import FRAME_MS
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import OpenSession, OpenSpare, SendKeptAudio
-from bridge.engine.inputs import SessionFailed, SessionReady, SpareFailed, SpareReady
+from bridge.engine.inputs import (
+    LastSoundSent,
+    SessionFailed,
+    SessionReady,
+    SpareFailed,
+    SpareReady,
+)
 from bridge.errors import BridgeError, ProtocolError, UpstreamError
+from bridge.live.appends import Appends
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.services import Choice, Route, Services
 from bridge.realtime.commands import AppendAudio, Command
 from bridge.realtime.events import (
+    AudioDelta,
     InputCleared,
     InputCommitted,
     InputTranscriptCompleted,
@@ -50,8 +59,8 @@ SessionNews = SessionReady | SessionFailed | SpareReady | SpareFailed
 class UpstreamListener(Protocol):
     """Who hears of a call's sessions."""
 
-    def on_server_event(self, event: ServerEvent) -> None:
-        """Take an event of the present session."""
+    def on_server_event(self, event: ServerEvent, received_ns: int) -> None:
+        """Take an event of the present session, and when it was read from the socket."""
         ...
 
     def on_session(self, news: SessionNews) -> None:
@@ -66,6 +75,10 @@ class UpstreamListener(Protocol):
         """Learn what the bridge added to a piece of caller audio on its way up."""
         ...
 
+    def on_last_sound_sent(self, event: LastSoundSent) -> None:
+        """Learn how the end of a sound of the caller's went up."""
+        ...
+
 
 @dataclass(slots=True)
 class _Link:
@@ -74,10 +87,9 @@ class _Link:
     choice: Choice
     credential: Credential
     key_is_fresh: bool
+    appends: Appends
     session: RealtimeSession | None = None
     lost: UpstreamError | None = None
-    appends: int = 0
-    awaiting_send: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=1000))
     early: deque[ServerEvent] = field(default_factory=lambda: deque(maxlen=_EARLY_EVENTS))
     oddities: set[str] = field(default_factory=set)
 
@@ -115,6 +127,8 @@ class Upstream:
         self._spare: _Link | None = None
         self._kept = KeptAudio(services.append_ms, kept_ms)
         self._kept_ms = kept_ms
+        # The first frame of an append is the one that waited for the others.
+        self._since_first_frame_ns = (services.append_ms - FRAME_MS) * NS_PER_MS
         self._turn: ItemId | None = None
         self._credential: Credential | None = None
         self._key_is_fresh = False
@@ -164,11 +178,11 @@ class Upstream:
             if error.code != "not_open":  # its end is told by on_closed
                 raise
 
-    def append(self, audio: bytes, first_frame_ns: int) -> float | None:
+    def append(self, audio: bytes, captured_ns: int) -> float | None:
         """Send caller audio, and keep it; while there is no session, keep it for the next one.
 
         Args:
-            first_frame_ns: when its first frame was captured.
+            captured_ns: when its last sample was captured.
 
         Returns:
             Milliseconds of audio that the session was sent so far; None where there is none.
@@ -180,8 +194,7 @@ class Upstream:
         self._kept.add(audio, sent=link is not None)
         if link is None:
             return None
-        link.appends += 1
-        link.awaiting_send.append((link.appends, first_frame_ns))
+        link.appends.handed(captured_ns, self._services.clock.now_ns())
         session = link.session
         if session is not None:
             try:
@@ -197,9 +210,14 @@ class Upstream:
         self._kept.begin_session(pieces)
         for audio in bundles(pieces, self._services.append_ms):
             if self._link is not None:
-                self._link.appends += 1
+                self._link.appends.skip()
             self.send(AppendAudio(audio))
         return self._kept.session_ms
+
+    def sound_ended(self, at_ns: int) -> None:
+        """Have the listener told how the end of a sound went up, now or when it has."""
+        if self._link is not None:
+            self._link.appends.sound_ended(at_ns)
 
     def fail(self, error: UpstreamError) -> SessionFailed:
         """Give the present session up because of ``error``."""
@@ -275,7 +293,7 @@ class Upstream:
     def _adopt(self, link: _Link) -> None:
         self._link = link
         while link.early:
-            self._listener.on_server_event(link.early.popleft())
+            self._listener.on_server_event(link.early.popleft(), self._services.clock.now_ns())
 
     async def _connect(self, *, new_token: bool) -> tuple[_Link, SessionInfo]:
         """Connect with the first model that a session can be had with, and stay with it."""
@@ -303,7 +321,8 @@ class Upstream:
             )
             self._credential = credential
             self._key_is_fresh = new_token or credential.is_long_lived
-            link = _Link(choice, credential, self._key_is_fresh)
+            appends = Appends(self._listener.on_last_sound_sent)
+            link = _Link(choice, credential, self._key_is_fresh, appends)
             link.session = session = self._make_session(link)
             info = await session.open(self._route.config(choice))
         except UpstreamError as error:
@@ -324,20 +343,21 @@ class Upstream:
             self._route.arm.dialect,
             self._services.session,
             clock=self._services.clock,
-            on_event=lambda event, received_ns: self._on_event(link, event),
+            on_event=lambda event, received_ns: self._on_event(link, event, received_ns),
             on_closed=lambda error: self._on_closed(link, error),
             on_protocol_error=lambda error: self._on_malformed(link, error),
             on_audio_sent=lambda sequence, sent_ns: self._on_audio_sent(link, sequence, sent_ns),
         )
 
-    def _on_event(self, link: _Link, event: ServerEvent) -> None:
+    def _on_event(self, link: _Link, event: ServerEvent, received_ns: int) -> None:
         self._metrics.event(self._route.arm.name, type(event).__name__)
         if isinstance(event, UnknownEvent):
             self._metrics.unknown_event(self._route.arm.name)
             self._tell_oddity(link, "unknown_event")
         if link is self._link:
-            self._follow_turn(event)
-            self._listener.on_server_event(event)
+            if not isinstance(event, AudioDelta):  # nearly all that comes, and no turn of theirs
+                self._follow_turn(event)
+            self._listener.on_server_event(event, received_ns)
         else:
             link.early.append(event)
 
@@ -384,10 +404,9 @@ class Upstream:
                 pass
 
     def _on_audio_sent(self, link: _Link, sequence: int, sent_ns: int) -> None:
-        while link.awaiting_send and link.awaiting_send[0][0] <= sequence:
-            number, first_frame_ns = link.awaiting_send.popleft()
-            if number == sequence:
-                self._listener.on_uplink(sent_ns - first_frame_ns)
+        captured_ns = link.appends.sent(sequence, sent_ns)
+        if captured_ns is not None:
+            self._listener.on_uplink(sent_ns - captured_ns + self._since_first_frame_ns)
 
     def _expires_in_ms(self, info: SessionInfo) -> int | None:
         if info.expires_at_s is None:

@@ -93,6 +93,23 @@ class CallReader:
         entries = _list(_list(_list(reply)[0])[1]) if reply else []
         return [(str(entry_id), _pairs(fields)) for entry_id, fields in map(_list, entries)]
 
+    async def last_events(self, call_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return the latest event of each call in one round trip; without those that have none."""
+        if not call_ids:
+            return {}
+        replies = await self._link.ask_all(
+            [["XREVRANGE", self._keys.events(each), "+", "-", "COUNT", 1] for each in call_ids]
+        )
+        entries = (
+            [] if isinstance(reply, Refused) else [_list(entry) for entry in _list(reply)]
+            for reply in replies
+        )
+        return {
+            call_id: _pairs(entry[0][1])
+            for call_id, entry in zip(call_ids, entries, strict=True)
+            if entry
+        }
+
     async def wait_for_call(self, *, seen: Collection[str] = (), timeout_s: float) -> str:
         """Return the oldest active call that is not among ``seen``, as soon as there is one.
 

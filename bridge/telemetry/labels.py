@@ -13,14 +13,28 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
 class Stage(enum.StrEnum):
-    """Stages of one agent turn."""
+    """Stages of one agent turn, in order; they add up to it."""
 
+    CAPTURE = "capture"
+    """The caller's last sound in the rx ring, to its append handed to the session."""
+    UPLINK = "uplink"
+    """To the socket, the wait in the write queue included."""
     ENDPOINT = "endpoint"
+    """To speech_stopped."""
     MODEL = "model"
-    FIRST_DELTA = "first_delta"
-    TRANSCODE = "transcode"
-    PACING = "pacing"
+    """To response.created."""
     TOOL = "tool"
+    """To response.created of the answer that follows a tool."""
+    FIRST_DELTA = "first_delta"
+    """To the first audio read from the socket."""
+    DOWNLINK = "downlink"
+    """To its first sample in the tx ring."""
+    PLAYBACK = "playback"
+    """To PJSIP's taking it."""
+
+
+INFERENCE = (Stage.ENDPOINT, Stage.MODEL, Stage.TOOL, Stage.FIRST_DELTA)
+"""The service's part, the network to it and back included."""
 
 
 class Path(enum.StrEnum):

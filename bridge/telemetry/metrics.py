@@ -72,6 +72,12 @@ Buckets = tuple[float, ...]
 # fmt: off
 TURN_S: Buckets = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 8, 13)
 # fmt: on
+# The bridge's own stages are tens of ms (60 ms each way is the limit), the service's up to seconds.
+# fmt: off
+STAGE_S: Buckets = (
+    0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.5, 3, 5, 8,
+)
+# fmt: on
 BARGE_IN_S: Buckets = (0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2)
 SETUP_S: Buckets = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30)
 DEAD_AIR_S: Buckets = (1, 2, 3, 4, 5, 7, 10, 15, 30)
@@ -247,7 +253,13 @@ class TurnMetrics:
             "turn_response_seconds", "Caller stops to first audible reply.", TURN_S, "arm"
         )
         self._stage = make.histogram(
-            "turn_stage_seconds", "Parts of a turn's latency.", TURN_S, "arm", "stage"
+            "turn_stage_seconds", "Parts of a turn's latency.", STAGE_S, "arm", "stage"
+        )
+        self._inference = make.histogram(
+            "turn_inference_seconds",
+            "The service's part: stages endpoint, model, tool and first_delta together.",
+            TURN_S,
+            "arm",
         )
         self._barge_in = make.histogram(
             "barge_in_stop_seconds",
@@ -262,10 +274,13 @@ class TurnMetrics:
             "interruptions_total", "Interruptions.", "arm", "by", "kind"
         )
         self._dead_air = make.histogram(
-            "dead_air_seconds", "Silence while the caller waits.", DEAD_AIR_S, "arm"
+            "dead_air_seconds",
+            "Longest silence in which a call's caller waited, once an answered call.",
+            DEAD_AIR_S,
+            "arm",
         )
         self._dead_air_events = make.counter(
-            "dead_air_events_total", "Silences while the caller waits.", "arm", "cause"
+            "dead_air_events_total", "Silences of over 2 s while the caller waits.", "arm", "cause"
         )
         self._refused = make.counter(
             "turn_transitions_refused_total", "Triggers without a row.", "state", "trigger"
@@ -297,6 +312,10 @@ class TurnMetrics:
         """Observe one stage of a turn."""
         self._stage.labels(arm, stage).observe(took_ns / NS_PER_S, exemplar=_call())
 
+    def inference(self, arm: str, took_ns: int) -> None:
+        """Observe the service's part of a turn."""
+        self._inference.labels(arm).observe(took_ns / NS_PER_S, exemplar=_call())
+
     def interrupted(self, arm: str, *, by: By, kind: InterruptionKind) -> None:
         """Count an interruption, once it is known what it was."""
         self._interruptions.labels(arm, by, kind).inc(exemplar=_call())
@@ -305,10 +324,13 @@ class TurnMetrics:
         """Observe an interruption detected to silence."""
         self._barge_in.labels(arm).observe(stop_ns / NS_PER_S, exemplar=_call())
 
-    def dead_air(self, arm: str, cause: DeadAirCause, silence_ns: int) -> None:
-        """Observe a silence that the caller had to wait through."""
-        self._dead_air.labels(arm).observe(silence_ns / NS_PER_S, exemplar=_call())
+    def dead_air(self, arm: str, cause: DeadAirCause) -> None:
+        """Count a silence that was longer than a caller is to wait through."""
         self._dead_air_events.labels(arm, cause).inc(exemplar=_call())
+
+    def longest_silence(self, arm: str, silence_ns: int) -> None:
+        """Observe a call's longest silence at its end; 0 where the caller waited for nothing."""
+        self._dead_air.labels(arm).observe(silence_ns / NS_PER_S, exemplar=_call())
 
     def transition_refused(self, state: str, trigger: str) -> None:
         """Count a trigger that the turn machine had no row for."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bridge.audio.resample import Downsampler
 from bridge.audio.rings import FRAME_SAMPLES, clear, gather, scatter, write
-from bridge.clock import Clock
+from bridge.clock import NS_PER_S, Clock
 from bridge.engine.inputs import PlayedItem
 from bridge.realtime.ids import ItemId
 from bridge.telephony.lines import UNDUCKED, Line, LineSet, PumpStats
@@ -20,6 +20,10 @@ from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 
 _SAFETY_SAMPLES = FRAME_SAMPLES
 """Kept free ahead of the read position: PJSIP may take a frame while we write."""
+
+_IN_TIME_NS = _SAFETY_SAMPLES * NS_PER_S // RATE_HZ // 2
+"""Audio that was laid so soon after a look at PJSIP's position is in time. To look again costs a
+cache miss a call, every time."""
 
 _BLOCK_SAMPLES = FRAME_SAMPLES * UPSAMPLING
 """One frame at 24 kHz."""
@@ -120,6 +124,7 @@ class Downlink:
         if not due:
             return
         self._ports.refresh()  # what went up may have taken its time
+        looked_ns = self._clock.now_ns()
         tx = self._ports.tx_positions.tolist()
         while due:
             taken: list[Line] = []
@@ -137,7 +142,7 @@ class Downlink:
                     positions.append(position)
             if not taken:
                 return
-            self._lay(taken, blocks, positions)
+            self._lay(taken, blocks, positions, looked_ns)
             due = [line for line in taken if line.playout.waiting_samples]
 
     def report(self, lines: LineSet) -> None:
@@ -148,13 +153,24 @@ class Downlink:
             return
         self._reported[lines.rows] = tx
         now_ns = self._clock.now_ns()
-        for line, read in zip(lines.at(moved), tx[moved].tolist(), strict=True):
+        reads, reads_ns = tx[moved].tolist(), self._taken_ns(lines.rows[moved], tx[moved])
+        for line, read, read_ns in zip(lines.at(moved), reads, reads_ns, strict=True):
             queued_ns = line.burst_queued_ns
             if queued_ns is not None and queued_ns >= 0 and read > line.burst_starts:
                 line.burst_queued_ns = None
                 line.on_downlink(now_ns - queued_ns)
-            for event in line.playout.advance(read):
+            for event in line.playout.advance(read, read_ns):
                 line.listener.on_playout(event)
+
+    def _taken_ns(self, rows: Positions, tx: Positions) -> list[int]:
+        """Return when PJSIP's read positions became ``tx``.
+
+        Both rings step at one conference tick, and of the ``rx`` positions the times are known; in
+        the middle of a tick one of the two is ahead.
+        """
+        ahead = tx - self._ports.rx_positions[rows]
+        taken_ns: list[int] = (self._ports.stamps_ns[rows] + ahead * NS_PER_S // RATE_HZ).tolist()
+        return taken_ns
 
     def _wants_block(self, line: Line, read: int) -> bool:
         """Tell whether a block is due; one that would need padding waits while there is time."""
@@ -176,8 +192,15 @@ class Downlink:
         self._history[line.row] = 0
         return earliest
 
-    def _lay(self, lines: list[Line], blocks: list[Block], positions: list[int]) -> None:
-        """Resample one block of each line and write it into the ring."""
+    def _lay(
+        self, lines: list[Line], blocks: list[Block], positions: list[int], looked_ns: int
+    ) -> None:
+        """Resample one block of each line and write it into the ring.
+
+        Args:
+            lines, blocks, positions: what goes where.
+            looked_ns: when PJSIP's positions were read.
+        """
         rows = np.array([line.row for line in lines], dtype=np.int64)
         starts = np.array(positions, dtype=np.int64)
         history = self._resample.history_samples
@@ -191,9 +214,11 @@ class Downlink:
             laid = _scaled(laid, np.array([[line.gain] for line in lines]))
         scatter(self._ports.arena.tx, rows, starts, laid)
         self._history[rows] = windows[:, _BLOCK_SAMPLES:]
-        self._clear_late(rows, starts)
+        now_ns = self._clock.now_ns()
+        if now_ns - looked_ns > _IN_TIME_NS:
+            self._clear_late(rows, starts)
         for line, block, position in zip(lines, blocks, positions, strict=True):
-            line.playout.laid(block, position, FRAME_SAMPLES)
+            line.playout.laid(block, position, FRAME_SAMPLES, now_ns)
             if line.burst_queued_ns == _BURST_BEGINS:
                 line.burst_queued_ns, line.burst_starts = block.queued_ns, position
         self._stats.blocks_down += len(lines)

@@ -137,16 +137,25 @@ class Playout:
         self._last_item = parts[-1][0]
         return Block(b"".join(found).ljust(wanted_bytes, b"\0"), tuple(parts), queued_ns)
 
-    def laid(self, block: Block, position: int, frame_samples: int) -> None:
-        """Record that a block lies in the ring from ``position`` on."""
+    def laid(
+        self, block: Block, position: int, frame_samples: int, now_ns: int | None = None
+    ) -> None:
+        """Record that a block lies in the ring from ``position`` on, since ``now_ns``."""
         self.written = position + frame_samples
         for item_id, content_index, count in block.parts:
-            self.ledger.append(item_id, content_index, position, count)
+            self.ledger.append(item_id, content_index, position, count, now_ns)
             position += count
 
-    def advance(self, read_position: int) -> list[PlayoutStarted | PlayoutDrained]:
-        """Return what began or ended now that PJSIP has read up to ``read_position``."""
-        return self.ledger.advance(read_position)
+    def advance(
+        self, read_position: int, read_ns: int | None = None
+    ) -> list[PlayoutStarted | PlayoutDrained]:
+        """Return what began or ended now that PJSIP has read up to ``read_position``.
+
+        Args:
+            read_position: absolute.
+            read_ns: when PJSIP got there.
+        """
+        return self.ledger.advance(read_position, read_ns)
 
     def flush(self, read_position: int) -> tuple[PlayedItem, ...]:
         """Forget all that PJSIP has not taken; say what of each cut part was heard."""

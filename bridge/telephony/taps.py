@@ -102,19 +102,25 @@ class Taps:
     def _listen(
         self, lines: LineSet, places: Positions, caller: Samples, agent: Samples
     ) -> list[tuple[SoundListener, Sound]]:
-        """Return what is to be told of the callers' sounds; new samples are (places, n)."""
-        heard = lines.listened[places]
-        places, caller, agent = places[heard], caller[heard], agent[heard]
-        if not places.size:
+        """Return what is to be told of the callers' sounds; new samples are (places, n).
+
+        The levels of the last frame are those that were just measured.
+        """
+        heard = np.flatnonzero(lines.listened[places])
+        if not heard.size:
             return []
+        places = places[heard]
         rows, count = lines.rows[places], caller.shape[1]
         told: list[tuple[SoundListener, Sound]] = []
         for end in range(count % FRAME_SAMPLES + FRAME_SAMPLES, count + 1, FRAME_SAMPLES):
-            frame = slice(end - FRAME_SAMPLES, end)
+            if end == count:
+                levels = self.levels.rms_dbfs[:, rows]
+            else:
+                frame = slice(end - FRAME_SAMPLES, end)
+                levels = np.stack([rms_dbfs(each[heard, frame]) for each in (caller, agent)])
             later_ns = (count - end) * NS_PER_S // RATE_HZ
             ended_ns = self._ports.stamps_ns[rows] - later_ns
-            levels = rms_dbfs(caller[:, frame]), rms_dbfs(agent[:, frame])
-            for change in self._sounds.feed(rows, *levels):
+            for change in self._sounds.feed(rows, levels[CALLER], levels[AGENT]):
                 sounds = lines.lines[places[change.place]].sounds
                 at_ns = int(ended_ns[change.place]) - change.ago_ms * NS_PER_MS
                 if sounds is not None:

@@ -347,6 +347,7 @@ TURNS = [
         dict([list(quantiles("bridge_turn_stage_seconds", "stage").items())[1]]),
     ),
     Panel("Reply", "s", quantiles("bridge_turn_response_seconds"), limit=1.5),
+    Panel("The service's part of a reply", "s", quantiles("bridge_turn_inference_seconds")),
     Panel("Greeting", "s", quantiles("bridge_greeting_delay_seconds"), limit=1.0),
     Panel(
         "What the bridge adds, each way",

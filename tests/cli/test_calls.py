@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,6 +17,10 @@ from bridge.store.local import LocalRedis, start_local_redis
 pytestmark = pytest.mark.redis
 
 ENDED, GOING_ON = "c_0123456789abcdef", "c_fedcba9876543210"
+MEASURED = (
+    {"capture": 40.0, "endpoint": 560.0, "model": 250.0, "playback": 150.0, "response": 1000.0},
+    {"endpoint": 300.0, "model": 200.0, "response": 500.0},
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +38,10 @@ async def _write(url: str) -> None:
         for text in ("Where is", "Where is my order?"):
             said = {"speaker": "caller", "item_id": "i1", "text": text}
             store.event(ENDED, "turn", said)
-        store.event(ENDED, "measured", {"endpoint_ms": 500, "model_ms": 250, "total_ms": 750})
-        store.event(ENDED, "ended", {"outcome": "session_lost"})
+        for measured in MEASURED:
+            store.event(ENDED, "measured", {f"{name}_ms": f"{ms}" for name, ms in measured.items()})
+        figures = {"response_p95_ms": 1000, "longest_silence_ms": 2600}
+        store.event(ENDED, "ended", {"outcome": "session_lost", **figures})
         store.end(ENDED, {"outcome": "session_lost", "fault": "provider"})
 
 
@@ -66,21 +73,86 @@ def test_the_list_as_json(redis: LocalRedis) -> None:
     assert found[1]["outcome"] == "session_lost"
 
 
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (["--arm", "ga"], [GOING_ON, ENDED]),
+        (["--arm", "beta"], []),
+        (["--outcome", "session_lost"], [ENDED]),
+        (["--outcome", "completed"], []),
+        (["--fault", "provider"], [ENDED]),
+        (["--fault", "caller"], []),
+        (["--slower-than", "999"], [ENDED]),
+        (["--slower-than", "1000"], []),
+        (["--silence-over", "2000"], [ENDED]),
+        (["--silence-over", "2600"], []),
+        (["--fault", "provider", "--slower-than", "5000"], []),
+    ],
+)
+def test_the_list_is_filtered(redis: LocalRedis, filters: list[str], found: list[str]) -> None:
+    listed = bridge_calls("list", *filters, "--json", "--redis", redis.url)
+    assert [each["call_id"] for each in json.loads(listed.output)] == found
+
+
+def test_the_list_has_the_figures_of_calls_that_ended(redis: LocalRedis) -> None:
+    lines = bridge_calls("list", "--redis", redis.url).output.splitlines()
+    (ended,) = (line for line in lines if ENDED in line)
+    assert "1000 ms" in ended
+    assert "2600 ms" in ended
+
+
 def test_a_call_is_shown_by_the_beginning_of_its_id(redis: LocalRedis) -> None:
     output = bridge_calls("show", ENDED[:6], "--redis", redis.url).output
     assert "Where is my order?" in output
     assert "Where is\n" not in output  # replaced by the whole turn
-    assert "750 ms (endpoint 500, model 250)" in output
     assert "ended" in output
+
+
+def test_turns_are_drawn_as_a_waterfall_with_their_percentiles(redis: LocalRedis) -> None:
+    lines = bridge_calls("show", ENDED, "--redis", redis.url).output.splitlines()
+    slow, fast = (line for line in lines if "█" in line)
+    assert "1000 ms (capture 40, endpoint 560, model 250, playback 150)" in slow
+    assert "500 ms (endpoint 300, model 200)" in fast
+    assert slow.count("█") == 2 * fast.count("█")  # to scale
+    (inference,) = (line.split() for line in lines if line.split()[:1] == ["inference"])
+    assert inference[1:3] == ["500", "810"]
+
+
+def test_turns_as_json_have_stages_and_percentiles(redis: LocalRedis) -> None:
+    shown = json.loads(bridge_calls("show", ENDED, "--json", "--redis", redis.url).output)
+    latency = shown["latency"]
+    assert [turn["response_ms"] for turn in latency["turns"]] == [1000.0, 500.0]
+    assert latency["turns"][1]["stages_ms"] == {"endpoint": 300.0, "model": 200.0}
+    assert latency["stages"]["endpoint"] == {"turns": 2, "p50_ms": 300.0, "p95_ms": 560.0}
+    assert latency["drift_ms_per_min"] is None  # two turns make no drift
 
 
 def test_a_call_as_json_has_its_events_in_order(redis: LocalRedis) -> None:
     shown = json.loads(bridge_calls("show", ENDED, "--json", "--redis", redis.url).output)
     assert shown["call"]["fault"] == "provider"
     assert [each["kind"] for each in shown["events"]] == [
-        "phase", "turn", "turn", "measured", "ended",
+        "phase", "turn", "turn", "measured", "measured", "ended",
     ]  # fmt: skip
     assert all(each["at_ms"] >= 0 for each in shown["events"])
+
+
+def test_waterfall_is_drawn_as_png(redis: LocalRedis, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "call.png"
+    result = bridge_calls("show", ENDED, "--png", str(path), "--redis", redis.url)
+    assert result.exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_call_without_measured_turns_has_no_waterfall_to_draw(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "call.png"
+    result = bridge_calls("show", GOING_ON, "--png", str(path), "--redis", redis.url)
+    assert result.exit_code == 2
+    assert "no measured turn" in result.output
+    assert not path.exists()
 
 
 def test_following_a_call_ends_with_it(redis: LocalRedis) -> None:

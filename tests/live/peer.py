@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from tests.session.peer import accept, event, serving
 RATE_HZ = 24_000
 TONE_HZ = 1000
 DELTA_MS = 100
+_TINY_BYTES, _ROOMY_BYTES = 4096, 1 << 20
 
 
 class TonePeer:
@@ -34,12 +36,12 @@ class TonePeer:
         self._changed = asyncio.Event()
         self._responses = 0
 
-    async def serve(self, socket: ServerConnection) -> None:
-        self._socket = socket
+    async def serve(self, connection: ServerConnection) -> None:
+        self._socket = connection
         life = {} if self.life_s is None else {"expires_at": int(time.time() + self.life_s)}
-        await accept(socket, **life)
+        await accept(connection, **life)
         try:
-            async for frame in socket:
+            async for frame in connection:
                 await self._on_event(json.loads(frame))
         except ConnectionClosed:
             return
@@ -67,6 +69,23 @@ class TonePeer:
         """Cut the connection without a close."""
         assert self._socket is not None
         self._socket.transport.abort()
+
+    def freeze(self) -> None:
+        """Take nothing any more, and have the kernel take next to nothing, until :meth:`thaw`."""
+        self._keep_bytes(_TINY_BYTES)
+        assert self._socket is not None
+        self._socket.transport.pause_reading()
+
+    def thaw(self) -> None:
+        """Take what was sent meanwhile, and all that follows."""
+        self._keep_bytes(_ROOMY_BYTES)
+        assert self._socket is not None
+        self._socket.transport.resume_reading()
+
+    def _keep_bytes(self, size: int) -> None:
+        assert self._socket is not None
+        kernel = self._socket.transport.get_extra_info("socket")
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection in order."""

@@ -43,12 +43,12 @@ ANSWERS = {
     SECOND: "We are open from nine to five.",
 }
 PARDON = "Would you say that again, please?"
-ORDINARY = frozenset({"phase", "turn", "measured", "ended"})
+ORDINARY = frozenset({"phase", "turn", "greeted", "measured", "ended"})
 """Kinds of events that Redis has of every call."""
 RESPONSE_TIMEOUT_S = 2.5
 """How long an answer may stand still in these calls (a dialplan's default is 10 s)."""
 
-_SECRET = "for-tests"
+ADMIN_SECRET = "for-tests"
 _VOICE, _WORDS_PER_MINUTE = "en-us+f3", 165
 _MODELS = {"ga": "gpt-realtime", "beta": "gpt-4o-realtime-preview"}
 _QUIET_MS = 250
@@ -154,7 +154,7 @@ class Simulator:
 
     async def _ask(self, method: str, body: bytes | None = None) -> bytes:
         url = self.url.replace("ws://", "http://").replace("/v1/realtime", "/admin/faults")
-        headers = {"X-Simulator-Admin": _SECRET, "Connection": "close"}
+        headers = {"X-Simulator-Admin": ADMIN_SECRET, "Connection": "close"}
         request = Request(url, body, headers, method=method)
 
         def ask() -> bytes:
@@ -492,7 +492,7 @@ def lane(
     with running(
         *("simulate", "--json", "--scenario", str(path)),
         directory=directory,
-        SIMULATOR_ADMIN_SECRET=_SECRET,
+        SIMULATOR_ADMIN_SECRET=ADMIN_SECRET,
     ) as process:
         simulator = Simulator(process)
         for dialect in DIALECTS:

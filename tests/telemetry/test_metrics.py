@@ -26,6 +26,7 @@ from bridge.telemetry.logs import call_context
 from bridge.telemetry.metrics import ARM_STOPPING, Format, Metrics, RtpSummary
 
 TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
+STAGE = ".005 .01 .02 .03 .04 .06 .08 .1 .15 .2 .3 .5 .8 1.5 3 5 8"
 SETUP = ".05 .1 .2 .3 .5 .75 1 1.5 2 3 5 10 20 30"
 
 # Names, labels and buckets as in needs.md (c), and more of our own.
@@ -46,7 +47,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_transfer_duration_seconds": ("kind result", SETUP),
     "bridge_greeting_delay_seconds": ("arm", TURN),
     "bridge_turn_response_seconds": ("arm", TURN),
-    "bridge_turn_stage_seconds": ("arm stage", TURN),
+    "bridge_turn_stage_seconds": ("arm stage", STAGE),
+    "bridge_turn_inference_seconds": ("arm", TURN),
     "bridge_barge_in_stop_seconds": ("arm", ".02 .04 .06 .08 .1 .15 .2 .25 .3 .4 .5 .75 1 2"),
     "bridge_interruptions_total": ("arm by kind", ""),
     "bridge_dead_air_seconds": ("arm", "1 2 3 4 5 7 10 15 30"),
@@ -153,7 +155,9 @@ def used(metrics: Metrics) -> Metrics:
     turns.stage("a", Stage.MODEL, 1)
     turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE)
     turns.stopped("a", 1)
-    turns.dead_air("a", DeadAirCause.TOOL, 1)
+    turns.inference("a", 1)
+    turns.dead_air("a", DeadAirCause.TOOL)
+    turns.longest_silence("a", 1)
     turns.transition_refused("idle", "speech_started")
     upstream = metrics.upstream
     upstream.connecting("a")

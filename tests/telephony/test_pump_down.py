@@ -375,6 +375,45 @@ def test_downlink_is_from_queueing_to_the_frame_taken_once_a_burst(desk: Desk) -
     assert len(desk.downlink_ns) == 2
 
 
+def times_ms(desk: Desk, item: ItemId, since_ns: int) -> tuple[float, float]:
+    """Return when an item's first sample was laid and taken, ms since a moment."""
+    (told,) = (
+        event
+        for event in desk.ear.playout
+        if isinstance(event, PlayoutStarted) and event.item_id == item
+    )
+    assert told.laid_ns is not None
+    assert told.taken_ns is not None
+    return (told.laid_ns - since_ns) / NS_PER_MS, (told.taken_ns - since_ns) / NS_PER_MS
+
+
+def test_beginning_is_told_with_the_times_at_the_ring(desk: Desk) -> None:
+    begun_ns = desk.clock.now_ns()
+    desk.clock.advance_ms(5)
+    desk.play(tone(500, AGENT_HZ, BLOCK * 5))  # laid at once, one frame ahead of PJSIP
+    desk.step(4)
+    assert times_ms(desk, FIRST, begun_ns) == (5, 5 + 2 * FRAME_MS)
+
+
+def test_item_behind_another_is_laid_when_there_is_room_and_taken_in_its_turn(desk: Desk) -> None:
+    begun_ns = desk.clock.now_ns()
+    desk.play(tone(500, AGENT_HZ, BLOCK * 15), FIRST)
+    desk.play(tone(500, AGENT_HZ, BLOCK * 5), SECOND)
+    desk.step(30)
+    laid_ms, taken_ms = times_ms(desk, SECOND, begun_ns)
+    assert taken_ms == (1 + 15 + 1) * FRAME_MS  # a frame kept free, the first item, its own
+    assert taken_ms - laid_ms == AHEAD_MS  # what lay in the ring before it
+
+
+def test_loop_that_stands_still_makes_nobody_hear_later(desk: Desk) -> None:
+    begun_ns = desk.clock.now_ns()
+    desk.play(tone(500, AGENT_HZ, BLOCK * 8))
+    desk.ports.step(7)  # PJSIP takes audio, and nobody looks
+    desk.clock.advance_ms(3)
+    desk.pump.tick()
+    assert times_ms(desk, FIRST, begun_ns) == (0, 2 * FRAME_MS)
+
+
 def rms(sound: Sound) -> float:
     return float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
 

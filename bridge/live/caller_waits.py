@@ -1,0 +1,98 @@
+"""How long one caller waits: for each answer, stage by stage, and in silence."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import structlog
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.effects import Effect, SilenceMeasured, TurnMeasured
+from bridge.live.summary import CallSummary
+from bridge.telemetry.labels import INFERENCE, DeadAirCause, Stage
+from bridge.telemetry.metrics import TurnMetrics
+from bridge.telemetry.turn_latency import TurnLatency
+
+log = structlog.get_logger(__name__)
+
+DEAD_AIR_MS = 2_000
+"""A longer silence is dead air (`needs.md` (e))."""
+
+
+class TellEvent(Protocol):
+    """Adds to the call's event stream."""
+
+    def __call__(self, kind: str, fields: Mapping[str, str | int | None], /) -> None:
+        """Take an event."""
+        ...
+
+
+class CallerWaits:
+    """Takes what is measured of one caller's waiting.
+
+    Args:
+        arm: of the call.
+        summary: where it is put down.
+        metrics: where it is counted.
+        event: where it is told.
+        elapsed_ms: gives the call's age.
+    """
+
+    def __init__(
+        self,
+        arm: str,
+        summary: CallSummary,
+        metrics: TurnMetrics,
+        event: TellEvent,
+        elapsed_ms: Callable[[], int],
+    ) -> None:
+        self._arm = arm
+        self._summary = summary
+        self._metrics = metrics
+        self._event = event
+        self._elapsed_ms = elapsed_ms
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are taken here."""
+        return MappingProxyType(
+            {TurnMeasured: self._on_measured, SilenceMeasured: self._on_silence}
+        )
+
+    def _on_measured(self, effect: TurnMeasured) -> None:
+        if effect.greeting_ns is not None:
+            self._on_greeting(effect.greeting_ns)
+            return
+        for stage, took_ns in effect.stages_ns.items():
+            self._metrics.stage(self._arm, Stage(stage), took_ns)
+        inference_ns = [took for stage, took in effect.stages_ns.items() if stage in INFERENCE]
+        if inference_ns:
+            self._metrics.inference(self._arm, sum(inference_ns))
+        if effect.total_ns is not None:
+            self._metrics.responded(self._arm, effect.total_ns)
+        turn = TurnLatency(
+            self._elapsed_ms(),
+            None if effect.total_ns is None else _ms(effect.total_ns),
+            {stage: _ms(took_ns) for stage, took_ns in effect.stages_ns.items()},
+        )
+        self._summary.latency.append(turn)
+        self._event("measured", {f"{name}_ms": f"{ms}" for name, ms in turn.spans_ms().items()})
+
+    def _on_greeting(self, delay_ns: int) -> None:
+        self._metrics.greeted(self._arm, delay_ns)
+        self._summary.greeting_ms = _ms(delay_ns)
+        self._event("greeted", {"delay_ms": f"{_ms(delay_ns)}"})
+
+    def _on_silence(self, effect: SilenceMeasured) -> None:
+        summary = self._summary
+        if effect.silence_ms > (summary.longest_silence_ms or 0):
+            summary.longest_silence_ms = effect.silence_ms
+            summary.longest_silence_cause = effect.cause
+        if effect.silence_ms > DEAD_AIR_MS:
+            self._metrics.dead_air(self._arm, DeadAirCause(effect.cause))
+            self._event("dead_air", {"cause": effect.cause, "silence_ms": effect.silence_ms})
+            log.info("dead_air", cause=effect.cause, silence_ms=effect.silence_ms)
+
+
+def _ms(ns: int) -> float:
+    return round(ns / NS_PER_MS, 1)

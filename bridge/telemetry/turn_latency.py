@@ -1,0 +1,98 @@
+"""Where the time of a call's turns went: each turn's stages, their percentiles, their drift.
+
+Written into a call's record at its end, and read back out of Redis by `bridge calls show`.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from bridge.clock import NS_PER_MS
+from bridge.telemetry.labels import INFERENCE, Stage
+from bridge.telemetry.latency import LatencySummary, LatencyWindow
+
+TOLERANCE_MS = 0.5
+"""Stages add up to their turn within this: each of nine figures is rounded to 0.1 ms."""
+
+DRIFT_TURNS = 6
+DRIFT_SPAN_MS = 60_000
+"""A drift is told of so many turns over so long a time at least: a few turns make any slope."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLatency:
+    """One turn of the agent, as the caller felt it.
+
+    Attributes:
+        at_ms: from the call's begin (its INVITE) to the first sample of the answer.
+        response_ms: the caller's last sound to that sample; None where the former isn't known.
+        stages_ms: by :class:`Stage`, in order; what was not measured is missing.
+    """
+
+    at_ms: int
+    response_ms: float | None = None
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def inference_ms(self) -> float | None:
+        """Append written to first delta received: the service's part; None where not known."""
+        parts = [self.stages_ms[stage] for stage in INFERENCE if stage in self.stages_ms]
+        return round(sum(parts), 1) if parts else None
+
+    def spans_ms(self) -> dict[str, float]:
+        """Return the stages, their sum that is the service's, and the whole."""
+        whole = {"inference": self.inference_ms, "response": self.response_ms}
+        return {**self.stages_ms, **{k: v for k, v in whole.items() if v is not None}}
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the time to an answer changes as a call grows older.
+
+    Attributes:
+        ms_per_min: slope of the least squares line; tools are left out of it.
+        turns: it is drawn through.
+    """
+
+    ms_per_min: float
+    turns: int
+
+
+def percentiles(turns: Iterable[TurnLatency]) -> dict[str, LatencySummary]:
+    """Return those of each span that was measured: the stages in order, inference, response."""
+    windows = {name: LatencyWindow() for name in [*Stage, "inference", "response"]}
+    for turn in turns:
+        for name, span_ms in turn.spans_ms().items():
+            windows[name].add(round(span_ms * NS_PER_MS))
+    summaries = {str(name): window.summary() for name, window in windows.items()}
+    return {name: summary for name, summary in summaries.items() if summary is not None}
+
+
+def drift(turns: Sequence[TurnLatency]) -> Drift | None:
+    """Return the drift; None where the turns are too few or too close to tell."""
+    points = [
+        (turn.at_ms, turn.response_ms - turn.stages_ms.get(Stage.TOOL, 0.0))
+        for turn in turns
+        if turn.response_ms is not None
+    ]
+    if len(points) < DRIFT_TURNS or points[-1][0] - points[0][0] < DRIFT_SPAN_MS:
+        return None
+    ages_min, waits_ms = zip(*((at_ms / 60_000, wait_ms) for at_ms, wait_ms in points), strict=True)
+    slope = statistics.linear_regression(ages_min, waits_ms).slope
+    return Drift(round(slope, 1), len(points))
+
+
+def latency_report(turns: Sequence[TurnLatency]) -> dict[str, object]:
+    """Return what a record says of the turns, as JSON values; what is not known is null."""
+    found = drift(turns)
+    return {
+        "turns": [
+            {"at_ms": turn.at_ms, "response_ms": turn.response_ms, "stages_ms": turn.stages_ms}
+            for turn in turns
+        ],
+        "stages": {
+            name: {"turns": of.count, "p50_ms": round(of.p50_ms, 1), "p95_ms": round(of.p95_ms, 1)}
+            for name, of in percentiles(turns).items()
+        },
+        "drift_ms_per_min": None if found is None else found.ms_per_min,
+    }
