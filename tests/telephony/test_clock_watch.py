@@ -37,3 +37,17 @@ def test_late_loop_is_no_stall_of_the_clock() -> None:
     ports.step(20)  # without a tick
     pump.tick()
     assert pump.stats.clock_stalls == 0
+
+
+def test_time_between_two_calls_is_no_stall_of_the_clock() -> None:
+    clock = ManualClock()
+    ports = FakePorts(clock)
+    pump = Pump(ports, clock, append_ms=40, ahead_ms=100)
+    row = ports.open_row()
+    pump.add(row, Ear())
+    ports.step(1, pump.tick)
+    pump.remove(row)
+    clock.advance_ms(60_000)
+    pump.add(row, Ear())
+    pump.tick()  # before the row's first step
+    assert pump.stats.clock_stalls == 0
