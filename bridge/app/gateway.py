@@ -32,6 +32,7 @@ from bridge.live.phrases import Phrases
 from bridge.live.services import Services
 from bridge.routing.matching import match
 from bridge.routing.models import Dialplan
+from bridge.routing.verstat import read_verstat
 from bridge.store.calls import CallStore
 from bridge.telemetry.labels import Direction
 from bridge.telemetry.latency import LatencyWindow
@@ -277,7 +278,8 @@ class Gateway:
             log.warning("call_refused", reason="no_route")
             leg.reject(404, "No Dialplan")
             return
-        runner = CallRunner(leg, self._routes[dialplan.name], self._services)
+        route = dataclasses.replace(self._routes[dialplan.name], verstat=read_verstat(leg.headers))
+        runner = CallRunner(leg, route, self._services)
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"call-{leg.call_id}")
         self.calls[runner] = task
         task.add_done_callback(lambda done: self._call_over(runner, done))
@@ -311,6 +313,9 @@ class Gateway:
                     model=endpoint.model,
                     shutdown=None if model is None else model.shutdown,
                 )
+        for dialplan in self._dialplans:
+            if dialplan.consent.disclosure is not None:
+                self.metrics.calls.expect_disclosures(route=dialplan.name)
         self.metrics.config_loaded(self._clock.wall_ns())
         self.metrics.calls.set_limit(self._intake.limit)
 

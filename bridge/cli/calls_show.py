@@ -87,7 +87,7 @@ def _print_fields(story: CallStory, console: Console) -> None:
     table.add_column()
     for name in (
         "call_id", "node", "dialplan", "arm", "dialect", "model", "phase", "outcome", "fault",
-        "from", "to",
+        "from", "verstat", "to", "consent", "consent_version",
     ):  # fmt: skip
         if name in story.fields:
             table.add_row(name, Text(story.fields[name]))

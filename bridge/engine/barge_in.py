@@ -32,7 +32,6 @@ and the service keeps ``prefix_padding_ms`` of it from before the onset.
 """
 
 import math
-import re
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import DuckPlayout, InterruptionJudged, Judgement, RestorePlayout
@@ -45,8 +44,7 @@ from bridge.engine.turn_taking import TOLD_LATE_NS, OverAgent
 from bridge.engine.turns import TRANSITIONS, Trigger
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
-
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+from bridge.routing.wording import words_in
 
 
 def on_sound_started(call: CallState, event: SoundStarted, now_ns: int) -> Effects:
@@ -84,6 +82,8 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
     clock = call.session.input_clock
     call.session.turn_began_ns = now_ns if clock is None else clock.at(event.audio_start_ms)
     yield from call.stop_timer(Timer.FALSE_STOP)
+    if _is_protected(call):
+        return
     if call.policy.barge_in is None or not call.agent_has_floor:
         yield from give_floor(call, now_ns)
 
@@ -161,8 +161,7 @@ def on_transcript_failed(call: CallState, event: InputTranscriptFailed, now_ns: 
 
 def is_turn(text: str, policy: BargeInPolicy) -> bool:
     """Whether words that were spoken over the agent are more than a backchannel."""
-    words = [word.casefold() for word in _WORD.findall(text)]
-    return any(word not in policy.backchannel_words for word in words)
+    return any(word not in policy.backchannel_words for word in words_in(text))
 
 
 def _lower_db(policy: BargeInPolicy, lasted_ms: int) -> float:
@@ -177,15 +176,15 @@ def _can_be_cut(call: CallState) -> bool:
         call.stage is Stage.TALKING
         and not call.lost
         and call.agent_has_floor
-        and not call.speech.protected
-        and not _response_is_protected(call)
+        and not _is_protected(call)
         and ((call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS)
     )
 
 
-def _response_is_protected(call: CallState) -> bool:
+def _is_protected(call: CallState) -> bool:
+    """Whether what is heard, or about to be, is heard to its end."""
     active = call.session.responses.active
-    return active is not None and active.protected
+    return bool(call.speech.protected) or (active is not None and active.protected)
 
 
 def _restore(call: CallState) -> Effects:

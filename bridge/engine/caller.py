@@ -7,6 +7,7 @@ from bridge.engine.barge_in import (
     take_turn_over_agent,
 )
 from bridge.engine.caller_silence import caller_heard, caller_understood
+from bridge.engine.consent import take_answer
 from bridge.engine.dead_air import take_offer, takes_offer
 from bridge.engine.effects import Speaker, TurnSpoken
 from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged, LastSoundSent
@@ -15,6 +16,7 @@ from bridge.engine.person import on_caller_digit
 from bridge.engine.requests import expect_response, pay_owed, request_response
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
+from bridge.engine.words import on_caller_words
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import (
     InputCleared,
@@ -94,6 +96,7 @@ def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns
         yield TurnSpoken(Speaker.CALLER, event.item_id, text)
         yield from caller_understood(call)
     yield from judge_words(call, event, now_ns)
+    yield from on_caller_words(call, text, now_ns)
 
 
 def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
@@ -102,7 +105,10 @@ def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
         yield from on_caller_digit(call, event.digit)
         return
     yield from caller_understood(call)
-    if takes_offer(call, event.digit):
+    answer = take_answer(call, event.digit, now_ns)
+    if answer is not None:
+        yield from answer
+    elif takes_offer(call, event.digit):
         yield from take_offer(call, now_ns)
     elif call.policy.digits_to_model:
         text = f"The caller pressed {event.digit} on the keypad."

@@ -27,6 +27,7 @@ from bridge.engine import (
 )
 from bridge.engine.barge_in import watch_barge_in
 from bridge.engine.caller_silence import watch_caller
+from bridge.engine.consent import watch_consent
 from bridge.engine.dead_air import silence_at_close, watch_dead_air
 from bridge.engine.effects import Effect, TransitionRefused
 from bridge.engine.inputs import (
@@ -133,6 +134,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
 
 WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     watch_barge_in,
+    watch_consent,
     handoff.watch_handoff,
     watch_speech,
     watch_waiting,

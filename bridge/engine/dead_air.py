@@ -15,7 +15,6 @@ from bridge.engine.filler import stop_filler
 from bridge.engine.handoff import want_handoff
 from bridge.engine.inputs import Input, Timer
 from bridge.engine.interruption import cut
-from bridge.engine.policy import HandoffTarget
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
@@ -41,7 +40,7 @@ def on_apology_due(call: CallState, now_ns: int) -> Effects:
 def on_offer_due(call: CallState, now_ns: int) -> Effects:
     """Offer a person."""
     policy = call.policy.dead_air
-    if policy is not None and policy.offer is not None and _person(call) is not None:
+    if policy is not None and policy.offer is not None and call.policy.person is not None:
         call.dead_air.offered = True
         yield from say(call, policy.offer)
 
@@ -53,7 +52,7 @@ def takes_offer(call: CallState, digit: str) -> bool:
 
 def take_offer(call: CallState, now_ns: int) -> Effects:
     """Hand the call over, as the caller asked."""
-    person = _person(call)
+    person = call.policy.person
     if person is None:
         return
     yield from stop_filler(call, cut_phrase=True)
@@ -65,10 +64,6 @@ def take_offer(call: CallState, now_ns: int) -> Effects:
 def silence_at_close(call: CallState, now_ns: int) -> Effects:
     """Measure the silence in which a call ended."""
     yield from _end_hush(call, now_ns)
-
-
-def _person(call: CallState) -> HandoffTarget | None:
-    return next(iter(call.policy.handoff.values()), call.policy.fallback.transfer_to)
 
 
 def _go_on(call: CallState, handoff: Handoff, now_ns: int) -> Effects:

@@ -151,11 +151,52 @@ class PassDigits:
     to_person: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MuteCaller:
-    """Keep the caller's audio from the session, or give it again what they say from now on."""
+class UplinkHold(enum.StrEnum):
+    """On whose account the caller's audio is kept from the session."""
 
-    muted: bool
+    CONSENT = "consent"
+    """They were not told, or have not agreed."""
+    SENSITIVE = "sensitive"
+    """They say or press what no model may hear."""
+    HANDOFF = "handoff"
+    """They talk to a person, or soon will."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseUplink:
+    """Keep the caller's audio from the session, and from what is kept for the next one."""
+
+    reason: UplinkHold
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeUplink:
+    """Take one hold back; with the last of them the session gets what is said from now on."""
+
+    reason: UplinkHold
+
+
+class RecordingHold(enum.StrEnum):
+    """On whose account the recording pauses; it goes on when nobody holds it any more."""
+
+    CONSENT = "consent"
+    SENSITIVE = "sensitive"
+    SUPERVISOR = "supervisor"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """Record silence in place of both sides, and no words, from now on."""
+
+    reason: RecordingHold
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording:
+    """Take one hold back; the recording goes on with the last of them."""
+
+    reason: RecordingHold
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +432,35 @@ class SilencePrompted:
 
 
 @dataclass(frozen=True, slots=True)
+class DisclosureSpoken:
+    """The caller has heard the disclosure to its end; ``version`` is its text's."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentSettled:
+    """The caller agrees, or does not.
+
+    Attributes:
+        how: ``notice`` (they were told and stayed), ``key``, ``words``, ``silence``, or
+            ``not_spoken``: the disclosure could not be said.
+        version: of what they were told.
+    """
+
+    given: bool
+    how: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyHeard:
+    """The caller's words say that somebody is in danger; ``phrase`` is the one of the list."""
+
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamErrorSeen:
     """The server reported an error that does not end the session."""
 
@@ -519,7 +589,10 @@ Effect = (
     | BridgePerson
     | LetPersonGo
     | PassDigits
-    | MuteCaller
+    | PauseUplink
+    | ResumeUplink
+    | PauseRecording
+    | ResumeRecording
     | AnswerCall
     | RejectCall
     | HangUp
@@ -545,6 +618,9 @@ Effect = (
     | InterruptionJudged
     | SilenceMeasured
     | SilencePrompted
+    | DisclosureSpoken
+    | ConsentSettled
+    | EmergencyHeard
     | UpstreamErrorSeen
     | SessionLost
     | SessionRestored

@@ -25,6 +25,7 @@ from bridge.engine.state import (
     Fallback,
     FallbackStep,
     Filler,
+    SessionState,
     Stage,
 )
 from bridge.engine.turns import State, Trigger
@@ -41,15 +42,36 @@ PHRASE_GRACE_MS = 45_000
 _SESSION_TIMERS = (Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED)
 
 
+def leave_agent(call: CallState, ending: Ending, instead: FallbackPolicy, now_ns: int) -> Effects:
+    """Go on without an agent, for good, though there may be a session.
+
+    Args:
+        call: one that talks, and is not being handed over.
+        ending: how it ends where nobody takes it.
+        instead: what becomes of the caller.
+        now_ns: monotonic.
+    """
+    _begin(call, ending, instead)
+    yield CloseSession()
+    call.session = SessionState(waiting_since_ns=now_ns)
+    call.transcript.disown()
+    yield from _go_on_without_session(call, now_ns)
+
+
 def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason, now_ns: int) -> Effects:
     """Take the fallback of a call that we have answered."""
     yield GaveUp(reason, call.policy.recovery.fallback)
     ending = Ending(Outcome.SESSION_LOST, failure.fault, failure.code)
-    yield from _begin(call, ending)
+    _begin(call, ending, call.policy.fallback)
+    yield CloseSession()
     if call.stage is not Stage.TALKING:
         if not call.policy.fallback.heard:
             yield from close(call, ending)  # nobody hears us yet
         return
+    yield from _go_on_without_session(call, now_ns)
+
+
+def _go_on_without_session(call: CallState, now_ns: int) -> Effects:
     if call.handing_over:
         return  # whatever comes of that comes first
     if call.turns.state is not State.RECOVERING:
@@ -84,7 +106,8 @@ def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> E
         yield from close(call, ending)
         return
     yield GaveUp(reason, call.policy.recovery.fallback)
-    yield from _begin(call, ending)
+    _begin(call, ending, fallback)
+    yield CloseSession()
     yield from call.stop_timer(Timer.SESSION_READY)
     call.stage = Stage.ANSWERING
     yield AnswerCall()
@@ -100,13 +123,12 @@ def go_on_with_fallback(call: CallState, now_ns: int) -> Effects:
         yield from close(call, fallback.ending)
         return
     yield from call.start_timer(Timer.CLOSING, PHRASE_GRACE_MS)
-    yield from _CARRY_OUT[fallback.steps.popleft()](call, now_ns)
+    yield from _CARRY_OUT[fallback.steps.popleft()](call, fallback, now_ns)
 
 
-def _begin(call: CallState, ending: Ending) -> Effects:
+def _begin(call: CallState, ending: Ending, policy: FallbackPolicy) -> None:
     call.lost = True
-    call.fallback = Fallback(ending, _steps(call.policy.fallback))
-    yield CloseSession()
+    call.fallback = Fallback(policy, ending, _steps(policy))
 
 
 def _steps(policy: FallbackPolicy) -> deque[FallbackStep]:
@@ -115,17 +137,17 @@ def _steps(policy: FallbackPolicy) -> deque[FallbackStep]:
     return deque([FallbackStep.EXPLAIN, FallbackStep.TRANSFER, FallbackStep.APOLOGISE])
 
 
-def _explain(call: CallState, now_ns: int) -> Effects:
-    yield from _say(call, call.policy.fallback.say)
+def _explain(call: CallState, fallback: Fallback, now_ns: int) -> Effects:
+    yield from _say(call, fallback.policy.say)
 
 
-def _apologise(call: CallState, now_ns: int) -> Effects:
-    yield from _say(call, call.policy.fallback.say_if_failed)
+def _apologise(call: CallState, fallback: Fallback, now_ns: int) -> Effects:
+    yield from _say(call, fallback.policy.say_if_failed)
 
 
-def _transfer(call: CallState, now_ns: int) -> Effects:
-    to, fallback = call.policy.fallback.transfer_to, call.fallback
-    if to is None or fallback is None:
+def _transfer(call: CallState, fallback: Fallback, now_ns: int) -> Effects:
+    to = fallback.policy.transfer_to
+    if to is None:
         return
     yield from call.stop_timer(Timer.CLOSING)
     ending = Ending(Outcome.TRANSFERRED, fallback.ending.fault, fallback.ending.reason)
@@ -144,7 +166,7 @@ def _say(call: CallState, phrase: str | None) -> Effects:
     yield PlayFiller(pause=False)
 
 
-_CARRY_OUT: Mapping[FallbackStep, Callable[[CallState, int], Effects]] = MappingProxyType(
+_CARRY_OUT: Mapping[FallbackStep, Callable[[CallState, Fallback, int], Effects]] = MappingProxyType(
     {
         FallbackStep.EXPLAIN: _explain,
         FallbackStep.TRANSFER: _transfer,

@@ -26,11 +26,13 @@ from bridge.engine.effects import (
     HandoffFailed,
     HandoffStarted,
     LetPersonGo,
-    MuteCaller,
     OpenSession,
+    PauseUplink,
+    ResumeUplink,
     TellPerson,
     TransferCall,
     TransitionRefused,
+    UplinkHold,
     Way,
 )
 from bridge.engine.filler import stop_filler, want_filler
@@ -94,7 +96,7 @@ def start_handoff(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     target = handoff.target
     handoff.way = Way.WARM if target.warm else Way.BLIND if target.refer else Way.BRIDGED
     yield HandoffStarted(target.name, target.to, handoff.way, handoff.summary)
-    yield MuteCaller(True)
+    yield PauseUplink(UplinkHold.HANDOFF)
     yield from call.send(ClearInput())
     call.session.caller_speaking = False
     call.session.waiting_since_ns = now_ns
@@ -274,7 +276,7 @@ def _take_back(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     yield HandoffFailed(handoff.way, handoff.failure, _took_ms(handoff, now_ns))
     yield from call.stop_timer(Timer.TRANSFER)
     yield from stop_filler(call)
-    yield MuteCaller(False)
+    yield ResumeUplink(UplinkHold.HANDOFF)
     yield from call.move(Trigger.HANDOFF_FAILED)
     if call.lost:
         yield from call.move(Trigger.SESSION_LOST)
@@ -295,7 +297,7 @@ def _go_on_with_agent(call: CallState, handoff: Handoff, now_ns: int) -> Effects
     talked_s = (now_ns - handoff.bridged_ns) // NS_PER_S
     yield HandedBack(talked_s * 1000)
     yield from stop_filler(call)
-    yield MuteCaller(False)
+    yield ResumeUplink(UplinkHold.HANDOFF)
     yield from call.move(Trigger.HANDED_BACK)
     yield from call.send(CreateItem(_note(handoff, talked_s)))
     yield from request_response(call)

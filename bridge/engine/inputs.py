@@ -30,6 +30,7 @@ class Timer(enum.StrEnum):
     CALLER_SILENT = "caller_silent"
     CALLER_CAP = "caller_cap"
     MAX_WARNING = "max_warning"
+    CONSENT = "consent"
 
 
 @dataclass(frozen=True, slots=True)

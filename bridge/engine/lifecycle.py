@@ -23,6 +23,7 @@ from bridge.engine.closing import (
     SHUTDOWN,
     close,
 )
+from bridge.engine.consent import hold_back, on_answer_overdue
 from bridge.engine.dead_air import on_apology_due, on_offer_due
 from bridge.engine.duration import on_max_duration, on_max_warning, watch_duration
 from bridge.engine.effects import (
@@ -34,6 +35,7 @@ from bridge.engine.effects import (
 )
 from bridge.engine.fallback import go_on_with_fallback, refuse_or_answer
 from bridge.engine.filler import on_silence_too_long, want_filler
+from bridge.engine.greeting import greet
 from bridge.engine.handoff import on_caller_left, on_transfer_overdue
 from bridge.engine.inputs import (
     CallAnswered,
@@ -44,9 +46,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
-from bridge.engine.latency import TurnClock
 from bridge.engine.recovery import on_life_timer, on_retry_due, restore
-from bridge.engine.requests import request_response
 from bridge.engine.responses import on_response_overdue, on_stalled
 from bridge.engine.rollover import watch_life
 from bridge.engine.state import CallState, Effects, Ending, Stage
@@ -54,7 +54,6 @@ from bridge.engine.turns import Trigger
 from bridge.errors import Fault, Outcome
 from bridge.realtime.events import ConversationCreated
 from bridge.realtime.recovery import GiveUpReason
-from bridge.realtime.session_config import ResponseConfig
 
 _FIRST_FAILURE_CODE = 300
 """SIP final responses from here on are no success (RFC 3261 section 7.2)."""
@@ -65,6 +64,7 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
     if call.stage is not Stage.NEW:
         return
     call.stage = Stage.RINGING
+    yield from hold_back(call)
     yield RingCall()
     yield OpenSession()
     yield from call.start_timer(Timer.SESSION_READY, call.policy.session_ready_ms)
@@ -100,12 +100,8 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
             yield from go_on_with_fallback(call, now_ns)
             return
         yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
-    if call.policy.greet:
-        call.session.turn_clock = TurnClock(answered_ns=now_ns)
-        barge_in = call.policy.barge_in
-        call.speech.protects_next = barge_in is not None and barge_in.protects_greeting
-        config = ResponseConfig(instructions=call.policy.greeting_instructions)
-        yield from request_response(call, config)
+    if not call.awaits_consent:
+        yield from greet(call, now_ns)
 
 
 def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
@@ -187,6 +183,7 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.OFFER: on_offer_due,
         Timer.CALLER_SILENT: on_caller_silent,
         Timer.CALLER_CAP: on_caller_cap,
+        Timer.CONSENT: on_answer_overdue,
     }
 )
 """What each timer leads to."""

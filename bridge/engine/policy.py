@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bridge.realtime.recovery import RecoveryPolicy
+from bridge.routing.wording import NO_WORDS, WordList
 
 CLOSING_GRACE_MS = 5_000
 """How long a goodbye may outlast its own audio before the call ends anyway."""
@@ -153,6 +154,63 @@ class CallerSilencePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentPolicy:
+    """What the caller is told first, and whether they are asked.
+
+    Attributes:
+        disclosure: None where it can't be said, nor the question: then nobody can agree.
+        version: of the text, for records.
+        before_audio: none of the caller's audio leaves before it was heard to its end.
+        notice: staying on the line is agreeing.
+        question: None where nothing is asked.
+        agree_key, refuse_key: answers; ``yes``, ``no``: likewise, in words.
+        answer_within_ms: from the end of the question.
+        questions: how often it is asked.
+        silence_agrees: what no answer means.
+        hold_recording: nothing is recorded before, either.
+        refused: said to who refuses; ``nobody``: where no person was reached then.
+    """
+
+    disclosure: str | None
+    version: str = ""
+    before_audio: bool = True
+    notice: bool = False
+    question: str | None = None
+    agree_key: str = "1"
+    refuse_key: str = "2"
+    yes: WordList = NO_WORDS
+    no: WordList = NO_WORDS
+    answer_within_ms: int = 8_000
+    questions: int = 2
+    silence_agrees: bool = False
+    hold_recording: bool = True
+    refused: str | None = None
+    nobody: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether the caller has to answer."""
+        return self.question is not None
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyPolicy:
+    """What is done about a caller in an emergency.
+
+    Attributes:
+        words: by which it is told.
+        instruction: what the caller is told.
+        by_model: the bridge has no voice for it, so the agent says it.
+        transfers: the call goes to a person then.
+    """
+
+    words: WordList
+    instruction: str
+    by_model: bool = False
+    transfers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CallPolicy:
     """How a call is run.
 
@@ -183,6 +241,7 @@ class CallPolicy:
         fallback: what becomes of the call where that fails.
         transfer_timeout_ms: how long the far end may try to reach a transfer's target.
         handoff: whom the agent may hand the call to, by name; the first is the default.
+        consent: None tells the caller nothing; ``emergency``: None listens for none.
     """
 
     session_ready_ms: int = 5_000
@@ -207,3 +266,10 @@ class CallPolicy:
     fallback: FallbackPolicy = FallbackPolicy()
     transfer_timeout_ms: int = TRANSFER_TIMEOUT_MS
     handoff: Mapping[str, HandoffTarget] = field(default_factory=dict)
+    consent: ConsentPolicy | None = None
+    emergency: EmergencyPolicy | None = None
+
+    @property
+    def person(self) -> HandoffTarget | None:
+        """Who gets a caller that wants no agent; None where there is nobody."""
+        return next(iter(self.handoff.values()), self.fallback.transfer_to)

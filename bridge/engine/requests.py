@@ -24,6 +24,9 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
     responses = call.session.responses
     if call.ending is not None or call.fallback is not None:
         return
+    if call.awaits_consent:
+        responses.owed = True
+        return
     if call.lost:
         call.log.sent(CreateResponse())  # owed by the next session
         return

@@ -46,7 +46,7 @@ def _say_what_waits(call: CallState) -> Effects:
     while call.speech.waiting:
         phrase = call.speech.waiting.popleft()
         item_id = next_item(call)
-        call.speech.pending.add(item_id)
+        call.speech.pending[item_id] = phrase.text
         if phrase.protected:
             call.speech.protected.add(item_id)
         yield from play_phrase(call, item_id, phrase.text)

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bridge.engine.consent_steps import ConsentState
+from bridge.engine.consent_steps import Step as ConsentStep
 from bridge.engine.consult import Handoff, Step
 from bridge.engine.effects import (
     Effect,
@@ -23,7 +25,7 @@ from bridge.engine.effects import (
 )
 from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
 from bridge.engine.latency import InputClock, TurnClock
-from bridge.engine.policy import CallPolicy
+from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.engine.transcript import AgentTranscript
 from bridge.engine.turn_taking import CallerSilence, CallerSound, DeadAir, OwnSpeech
 from bridge.engine.turns import Trigger, TurnMachine
@@ -213,10 +215,12 @@ class Fallback:
     """How a call without a session goes on.
 
     Attributes:
+        policy: what is said, and to whom the call goes.
         ending: how it ends here.
         steps: what is yet to be done before.
     """
 
+    policy: FallbackPolicy
     ending: Ending
     steps: deque[FallbackStep]
 
@@ -267,6 +271,7 @@ class CallState:
     speech: OwnSpeech = field(default_factory=OwnSpeech)
     dead_air: DeadAir = field(default_factory=DeadAir)
     caller_silence: CallerSilence = field(default_factory=CallerSilence)
+    consent: ConsentState = field(default_factory=ConsentState)
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)
     rollover: Rollover | None = None
@@ -279,6 +284,8 @@ class CallState:
 
     def __post_init__(self) -> None:
         self.budget = self.answers = Budget(self.policy.recovery)
+        if self.policy.consent is not None:
+            self.consent.step = ConsentStep.DUE
 
     @property
     def answered(self) -> bool:
@@ -289,6 +296,12 @@ class CallState:
     def closed(self) -> bool:
         """Whether the call is over."""
         return self.stage is Stage.CLOSED
+
+    @property
+    def awaits_consent(self) -> bool:
+        """Whether the agent has to be silent because the caller has not agreed yet."""
+        consent = self.policy.consent
+        return consent is not None and consent.asks and self.consent.open
 
     @property
     def agent_busy(self) -> bool:

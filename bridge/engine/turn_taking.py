@@ -100,7 +100,7 @@ class OwnSpeech:
     Attributes:
         count: phrases so far.
         waiting: phrases that wait for the end of a response whose audio is still coming in.
-        pending: phrases in the playout that were not heard to their end.
+        pending: phrases in the playout that were not heard to their end, by item.
         protected: items that the caller does not cut, the agent's among them.
         protects_next: the next response is protected (the greeting).
         sounding: the item that is being heard.
@@ -108,7 +108,7 @@ class OwnSpeech:
 
     count: int = 0
     waiting: deque[Phrase] = field(default_factory=deque)
-    pending: set[ItemId] = field(default_factory=set)
+    pending: dict[ItemId, str] = field(default_factory=dict)
     protected: set[ItemId] = field(default_factory=set)
     protects_next: bool = False
     sounding: ItemId | None = None
@@ -118,10 +118,18 @@ class OwnSpeech:
         """Whether a phrase is being heard, or waits to be."""
         return bool(self.pending or self.waiting)
 
+    def says(self, text: str | None) -> bool:
+        """Whether a phrase is being heard, or waits to be."""
+        return text in self.pending.values() or any(text == each.text for each in self.waiting)
+
+    def sounds(self, text: str | None) -> bool:
+        """Whether a phrase is being heard."""
+        return self.sounding is not None and self.pending.get(self.sounding) == text
+
     def hears(self, item_id: ItemId) -> None:
         """Note what the caller hears now; the item before it is over."""
         if self.sounding is not None and self.sounding != item_id:
-            self.pending.discard(self.sounding)
+            self.pending.pop(self.sounding, None)
             self.protected.discard(self.sounding)
         self.sounding = item_id
 

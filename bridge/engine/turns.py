@@ -125,10 +125,15 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
     },
     State.RECOVERING: {
         Trigger.SESSION_RESTORED: State.LISTENING,
+        # What was queued of the agent goes on playing; a key cuts it.
+        Trigger.INTERRUPTED: State.RECOVERING,
+        Trigger.PLAYOUT_FLUSHED: State.RECOVERING,
         Trigger.HANDOFF_STARTED: State.HANDOFF,
     },
     State.HANDOFF: {
         Trigger.HANDOFF_FAILED: State.LISTENING,
+        # The key that asked for it cut what was queued of an agent that was lost.
+        Trigger.PLAYOUT_FLUSHED: State.HANDOFF,
         Trigger.HANDED_BACK: State.RECOVERING,
         # The caller is on the way to somebody else, with or without a session.
         Trigger.SESSION_LOST: State.HANDOFF,

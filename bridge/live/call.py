@@ -25,8 +25,11 @@ from bridge.engine.effects import (
     HangUp,
     OpenSession,
     OpenSpare,
+    PauseRecording,
     PlayAudio,
+    RecordingHold,
     RejectCall,
+    ResumeRecording,
     RingCall,
     Send,
     SendKeptAudio,
@@ -56,9 +59,11 @@ from bridge.errors import BridgeError, UpstreamError
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
+from bridge.live.safety_record import SafetyRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
 from bridge.live.tools import CallTools
+from bridge.live.uplink import UplinkGate
 from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ResponseDone, ServerEvent
@@ -95,6 +100,7 @@ class CallRunner:
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
         self._recorder: Recorder | None = None
+        self._recording_holds: set[RecordingHold] = set()
         self._pending: deque[Input] = deque()
         self._feeding = False
         self._over = asyncio.Event()
@@ -110,6 +116,7 @@ class CallRunner:
         self._upstream = Upstream(
             route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
         )
+        self._gate = UplinkGate(services.clock, services.append_ms)
         self._voice = BridgeVoice(
             services.pump,
             lambda: self._line,
@@ -152,10 +159,14 @@ class CallRunner:
             StartTimer: self._start_timer,
             StopTimer: self._stop_timer,
             CallClosed: self._close,
+            PauseRecording: self._pause_recording,
+            ResumeRecording: self._resume_recording,
+            **self._gate.effects,
             **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
             **self.record.effects,
+            **SafetyRecord(self.record, services, route.dialplan.agent.language).effects,
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
@@ -227,7 +238,7 @@ class CallRunner:
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         """Send caller audio up, from the moment on that the call is answered."""
-        if not self._answered or self._handoffs.caller_muted:
+        if not self._answered or not self._gate.lets_through(captured_ns):
             return
         self._captured_ns = captured_ns
         try:
@@ -348,6 +359,7 @@ class CallRunner:
         if self._route.dialplan.recording.enabled:
             path = self._services.recordings_dir / f"{self._leg.call_id}.wav"
             self._recorder = Recorder(path)
+            self._recorder.paused = bool(self._recording_holds)
             self.record.summary.recording = str(path)
         self._line = self._services.pump.add(
             self._leg.row,
@@ -356,6 +368,19 @@ class CallRunner:
             on_downlink=self._on_downlink,
             sounds=Sounds(self._route.dialplan.agent.barge_in.sounds, self._on_sound),
         )
+
+    def _pause_recording(self, effect: PauseRecording) -> None:
+        self._recording_holds.add(effect.reason)
+        self._hold_recording()
+
+    def _resume_recording(self, effect: ResumeRecording) -> None:
+        self._recording_holds.discard(effect.reason)
+        self._hold_recording()
+
+    def _hold_recording(self) -> None:
+        if self._line is not None:
+            paused = bool(self._recording_holds)
+            self._services.pump.pause_recording(self._line.row, paused=paused)
 
     def _confirm(self) -> None:
         """Begin the conversation when our answer is confirmed and media flows, whatever is last."""

@@ -12,7 +12,6 @@ from bridge.engine.effects import (
     DialPerson,
     Effect,
     LetPersonGo,
-    MuteCaller,
     PassDigits,
     TellPerson,
     TransferCall,
@@ -51,9 +50,6 @@ class Handoffs:
         feed: takes what is to be fed to the core.
         endpoint: places the call to the person.
         language: of the announcement.
-
-    Attributes:
-        caller_muted: the session gets nothing of what the caller says.
     """
 
     def __init__(
@@ -65,7 +61,6 @@ class Handoffs:
         phrases: Phrases,
         language: str | None,
     ) -> None:
-        self.caller_muted = False
         self._leg = leg
         self._feed = feed
         self._endpoint = endpoint
@@ -86,7 +81,6 @@ class Handoffs:
                 BridgePerson: self._bridge,
                 LetPersonGo: lambda _: self._let_go(),
                 PassDigits: self._pass_digits,
-                MuteCaller: self._mute,
             }
         )
 
@@ -163,6 +157,3 @@ class Handoffs:
                 self._person.press(effect.digits)
         except TelephonyError as error:  # the other phone has no telephone-event
             log.warning("digits_not_passed", error=error.what, to_person=effect.to_person)
-
-    def _mute(self, effect: MuteCaller) -> None:
-        self.caller_muted = effect.muted

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from bridge.errors import BridgeError
+from bridge.live.safety_policy import safety_phrases
 from bridge.live.turn_policy import turn_phrases
 from bridge.routing.models import Dialplan
 from bridge.routing.tools import fillers
@@ -94,6 +95,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
         *dialplan.fallback.phrases,
         *fillers(dialplan.agent.tools),
         *turn_phrases(dialplan),
+        *safety_phrases(dialplan),
         *dialplan.handoff.phrases,
     )
     for text in spoken:

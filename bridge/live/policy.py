@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, ToolPolicy
 from bridge.live.phrases import Phrases
+from bridge.live.safety_policy import consent_policy, emergency_policy
 from bridge.live.turn_policy import (
     barge_in_policy,
     caller_silence_policy,
@@ -46,6 +47,8 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
             tool.name: ToolPolicy(tool.schema_of_arguments, at_hand(tool.filler), tool.background)
             for tool in dialplan.agent.tools
         },
+        consent=consent_policy(dialplan, at_hand),
+        emergency=emergency_policy(dialplan, at_hand),
         handoff=_targets(dialplan.handoff, at_hand),
         mcp_approved=frozenset(
             name for server in dialplan.agent.mcp_servers for name in server.approve

@@ -39,7 +39,14 @@ from bridge.engine.effects import (
 )
 from bridge.live.caller_waits import CallerWaits
 from bridge.live.services import Route, Services
-from bridge.live.summary import CallSummary, HandedOver, LostSession, ToolRun, Turn, write_files
+from bridge.live.summary import (
+    CallSummary,
+    HandedOver,
+    LostSession,
+    ToolRun,
+    Turn,
+    write_files,
+)
 from bridge.realtime.events import Usage
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.costs import cost_usd, tokens_of
@@ -74,6 +81,7 @@ class CallRecord:
             called=leg.called,
             model=route.choices[0].endpoint.model,
             caller=leg.from_uri,
+            verstat=route.verstat.value,
         )
         self._leg = leg
         self._arm = route.arm.name
@@ -129,6 +137,7 @@ class CallRecord:
                 "started_at": summary.started_at_ms,
                 "from": leg.from_uri,
                 "to": leg.to_uri,
+                "verstat": summary.verstat,
             },
         )
         log.info("call_offered", route=summary.route, arm=self._arm)

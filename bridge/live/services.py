@@ -12,6 +12,7 @@ from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.routing.models import Dialplan
 from bridge.routing.session import session_config
+from bridge.routing.verstat import Verstat
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource
 from bridge.store.calls import CallStore
@@ -56,12 +57,14 @@ class Route:
     Attributes:
         choices: the arm's, with the voice of this dialplan.
         secrets: environment variables that the dialplan's tools name, and their values.
+        verstat: what the carrier says of the caller's number.
     """
 
     dialplan: Dialplan
     arm: Arm
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verstat: Verstat = Verstat.NONE
 
     def config(self, choice: Choice) -> SessionConfig:
         """Return the session settings with which a choice is opened."""

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.engine.effects import Speaker
+from bridge.routing.verstat import Verstat
 from bridge.telemetry.labels import Modality, TokenKind
 from bridge.telemetry.turn_latency import TurnLatency, latency_report, percentiles
 
@@ -69,11 +70,34 @@ class HandedOver:
 
 
 @dataclass(slots=True)
+class ConsentRecord:
+    """What a caller was told of the AI and the recording, and what they said to it.
+
+    Attributes:
+        version: of the text; ``language``: BCP 47.
+        disclosed_at_ms: when it had been heard to its end, wall time; None where it was not.
+        given: None where they were not asked, or have not answered.
+        how: see :class:`bridge.engine.effects.ConsentSettled`.
+        settled_at_ms: when they answered, wall time.
+    """
+
+    version: str
+    language: str | None
+    disclosed_at_ms: int | None = None
+    given: bool | None = None
+    how: str | None = None
+    settled_at_ms: int | None = None
+
+
+@dataclass(slots=True)
 class CallSummary:
     """What the JSON record holds.
 
     Attributes:
         called, caller: as SIP named them.
+        verstat: what the carrier says of the caller's number.
+        consent: None where the caller was to be told nothing.
+        emergencies: phrases of an emergency that the caller said.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
         callbacks: wishes to be called back, in the caller's words.
         longest_silence_ms: of all that the caller hears while the agent owes them something; None
@@ -91,6 +115,7 @@ class CallSummary:
     called: str
     model: str = ""
     caller: str = ""
+    verstat: str = Verstat.NONE.value
     codec: str = ""
     outcome: str = ""
     fault: str = ""
@@ -102,6 +127,8 @@ class CallSummary:
     turns: list[Turn] = field(default_factory=list)
     interruptions: int = 0
     recording: str | None = None
+    consent: ConsentRecord | None = None
+    emergencies: list[str] = field(default_factory=list)
     failures: list[LostSession] = field(default_factory=list)
     handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
@@ -187,6 +214,7 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "model": summary.model,
         "from": summary.caller,
         "to": summary.called,
+        "verstat": summary.verstat,
         "codec": summary.codec,
         "started_at": _iso(summary.started_at_ms),
         "answered_at": None if summary.answered_at_ms is None else _iso(summary.answered_at_ms),
@@ -199,6 +227,8 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "fault": summary.fault,
         "reason": summary.reason,
         "recording": summary.recording,
+        "consent": None if summary.consent is None else asdict(summary.consent),
+        "emergencies": len(summary.emergencies),
         "handoffs": [asdict(handoff) for handoff in summary.handoffs],
         **summary.figures(),
     }

@@ -15,6 +15,8 @@ from bridge.config.settings import Name
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
 from bridge.routing.barge_in import BargeIn, CallerSilence, DeadAir
+from bridge.routing.consent import Consent
+from bridge.routing.emergency import Emergency
 from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
 from bridge.routing.numbers import normalise_pattern
@@ -188,6 +190,8 @@ class Dialplan(Part):
     dead_air: DeadAir = DeadAir()
     caller_silence: CallerSilence = CallerSilence()
     recording: Recording = Recording()
+    consent: Consent = Consent()
+    emergency: Emergency = Emergency()
 
     _source: YamlSource | None = PrivateAttr(None)
 
@@ -204,6 +208,22 @@ class Dialplan(Part):
         wanted = any(tool.name == TRANSFER_TOOL for tool in self.agent.tools)
         if wanted and not self.handoff.targets:
             raise ValueError(f"the tool '{TRANSFER_TOOL}' needs 'handoff.targets': to whom?")
+        return self
+
+    @model_validator(mode="after")
+    def _safety_is_whole(self) -> Self:
+        has_person = bool(self.handoff.targets) or self.fallback.to is not None
+        if self.emergency.then == "transfer" and not has_person:
+            raise ValueError(
+                "'emergency.then: transfer' needs 'handoff.targets' or 'fallback.to': to whom?"
+            )
+        problem = self.consent.problem(
+            self.agent.language,
+            has_person=has_person,
+            bridge_decides=self.agent.barge_in.is_ours,
+        )
+        if problem is not None:
+            raise ValueError(problem)
         return self
 
     @classmethod

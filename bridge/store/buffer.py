@@ -16,6 +16,11 @@ from bridge.store.keys import ENDING_FIELDS, GROWING_FIELDS
 
 FieldValue = str | int
 
+_MAX_ALERTS = 1_000
+_BY_REDIS = "*"
+"""Id of an entry in a stream that many nodes write to; one that is sent again stands there twice,
+which is better than not at all."""
+
 
 @dataclass(slots=True)
 class CallRecord:
@@ -73,9 +78,13 @@ class StateWrite:
 
 @dataclass(frozen=True, slots=True)
 class EventWrite:
-    """One event summary on its way to Redis; ``pairs`` as above."""
+    """One event summary on its way to Redis; ``pairs`` as above.
 
-    call_id: str
+    Attributes:
+        call_id: whose stream it goes to; None for the alerts of all calls.
+    """
+
+    call_id: str | None
     event_id: str
     pairs: tuple[str, ...]
 
@@ -109,11 +118,12 @@ class WriteBuffer:
         self._calls: dict[str, CallRecord] = {}
         self._dirty: dict[str, CallRecord] = {}
         self._events: deque[EventWrite] = deque()
+        self._alerts: deque[EventWrite] = deque(maxlen=_MAX_ALERTS)
 
     @property
     def pending(self) -> int:
         """Writes that wait."""
-        return len(self._events) + len(self._dirty)
+        return len(self._alerts) + len(self._events) + len(self._dirty)
 
     @property
     def live(self) -> frozenset[str]:
@@ -146,6 +156,10 @@ class WriteBuffer:
         self._events.append(EventWrite(call_id, record.next_event_id(now_ms), pairs))
         self._write(record, {}, now_ms)
 
+    def alert(self, pairs: tuple[str, ...]) -> None:
+        """Take an alert; it goes out first, and only a later alert can push it out."""
+        self._alerts.append(EventWrite(None, _BY_REDIS, pairs))
+
     def end(self, call_id: str, fields: Mapping[str, FieldValue], now_ms: int) -> None:
         """Take the end of a call; a second one changes nothing."""
         record = self._calls.get(call_id)
@@ -157,14 +171,17 @@ class WriteBuffer:
 
     def take(self, most: int) -> Batch:
         """Take the oldest writes out, at most ``most``; give them to `put_back` or `confirm`."""
-        events = tuple(self._events.popleft() for _ in range(min(most, len(self._events))))
+        alerts = [self._alerts.popleft() for _ in range(min(most, len(self._alerts)))]
+        room = min(most - len(alerts), len(self._events))
+        events = (*alerts, *(self._events.popleft() for _ in range(room)))
         room = min(most - len(events), len(self._dirty))
         records = [self._dirty.pop(next(iter(self._dirty))) for _ in range(room)]
         return Batch(events, tuple(self._state_of(record) for record in records))
 
     def put_back(self, batch: Batch) -> None:
         """Return writes that did not reach Redis; values set meanwhile are newer and stay."""
-        self._events.extendleft(reversed(batch.events))
+        for event in reversed(batch.events):
+            (self._alerts if event.call_id is None else self._events).appendleft(event)
         for state in batch.states:
             state.record.dirty |= state.names
         self._mark_dirty(state.record for state in batch.states)

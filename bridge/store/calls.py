@@ -175,11 +175,19 @@ class CallStore:
             summary: more fields; None values are left out, `text` is redacted and cut to 2000
                 characters. It must be a whole turn, or a number split over two goes unseen.
         """
-        given = {name: str(value) for name, value in (summary or {}).items() if value is not None}
-        if "text" in given:
-            given["text"] = redact(given["text"])[:_MAX_TEXT_CHARS]
-        pairs = tuple(word for pair in given.items() for word in pair)
-        self._buffer.event(call_id, ("kind", kind, *pairs), self._now_ms())
+        self._buffer.event(call_id, _pairs(kind, summary or {}), self._now_ms())
+        self._work.set()
+
+    def alert(self, call_id: str, kind: str, summary: Mapping[str, FieldValue | None]) -> None:
+        """Tell supervisors of something at once, beside the call's own stream.
+
+        Args:
+            call_id: the call; goes into the field `call_id`, beside `node` and `at_ms`.
+            kind: as for :meth:`event`; summary: likewise.
+        """
+        now_ms = self._now_ms()
+        where = {"call_id": call_id, "node": self._node_id, "at_ms": str(now_ms)}
+        self._buffer.alert(_pairs(kind, {**where, **summary}))
         self._work.set()
 
     def end(self, call_id: str, fields: Mapping[str, FieldValue]) -> None:
@@ -269,6 +277,14 @@ class CallStore:
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS
+
+
+def _pairs(kind: str, summary: Mapping[str, FieldValue | None]) -> tuple[str, ...]:
+    """Return the words of a stream's entry."""
+    given = {name: str(value) for name, value in summary.items() if value is not None}
+    if "text" in given:
+        given["text"] = redact(given["text"])[:_MAX_TEXT_CHARS]
+    return ("kind", kind, *(word for pair in given.items() for word in pair))
 
 
 def _report_death(task: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ CALL_FIELDS = frozenset(
     | {"session_id", "conversation_id", "response_id", "item_id", "last_ack_event_id"}
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
+    | {"verstat", "consent", "consent_version"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
 
@@ -35,6 +36,11 @@ class Keys:
     def events(self, call_id: str) -> str:
         """Return the stream of a call's event summaries."""
         return f"{self.prefix}call:{call_id}:events"
+
+    @property
+    def alerts(self) -> str:
+        """The stream of what supervisors have to know at once, of all calls."""
+        return f"{self.prefix}alerts"
 
     @property
     def active(self) -> str:

@@ -84,9 +84,18 @@ class CallReader:
         Returns:
             (id, fields) in order. An id begins with the event's time in ms since the Unix epoch.
         """
+        return await self._entries(self._keys.events(call_id), after, block_ms)
+
+    async def alerts(self, after: str = "0", block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
+        """Return the next alerts of all calls; arguments and result as :meth:`events`."""
+        return await self._entries(self._keys.alerts, after, block_ms)
+
+    async def _entries(
+        self, stream: str, after: str, block_ms: int
+    ) -> list[tuple[str, dict[str, str]]]:
         wait_ms = min(block_ms, MAX_BLOCK_MS)
         block = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
-        streams = ("STREAMS", self._keys.events(call_id), after)
+        streams = ("STREAMS", stream, after)
         reply = await self._link.ask(
             ("XREAD", "COUNT", _MAX_EVENTS, *block, *streams), patience_s=wait_ms / 1000
         )

@@ -112,7 +112,9 @@ class StateWriter:
 
     def _event_command(self, event: EventWrite) -> Command:
         kept = ("MAXLEN", "~", self._settings.events_kept)
-        return ("XADD", self._keys.events(event.call_id), *kept, event.event_id, *event.pairs)
+        call_id = event.call_id
+        stream = self._keys.alerts if call_id is None else self._keys.events(call_id)
+        return ("XADD", stream, *kept, event.event_id, *event.pairs)
 
     def _state_command(self, state: StateWrite) -> Command:
         call_id = state.record.call_id

@@ -179,6 +179,15 @@ class CallMetrics:
             "kind",
             "result",
         )
+        self._disclosures = make.counter(
+            "disclosures_total", "Disclosures that callers heard to their end.", "route"
+        )
+        self._consents = make.counter(
+            "consents_total", "Callers who agreed, or did not.", "route", "result", "how"
+        )
+        self._emergencies = make.counter(
+            "emergencies_total", "Words of an emergency that were heard.", "route"
+        )
         self._route = LabelGuard(50)
         self._reason = LabelGuard(40)
 
@@ -233,9 +242,25 @@ class CallMetrics:
         """Count an INVITE that was refused before an arm was chosen: busy, or no dialplan."""
         self._offered.labels("none", "none").inc()
         self._ended.labels("none", "none", outcome, self._reason(reason), fault).inc()
-
         if fault in BAD and reason not in LEAVING:
             self._bad.labels("none").inc()
+
+    def expect_disclosures(self, *, route: str) -> None:
+        """Publish the series of a route whose callers are told something first."""
+        self._disclosures.labels(self._route(route))
+
+    def disclosed(self, *, route: str) -> None:
+        """Count a disclosure that was heard to its end."""
+        self._disclosures.labels(self._route(route)).inc(exemplar=_call())
+
+    def consent(self, *, route: str, given: bool, how: str) -> None:
+        """Count an answer. ``how``: of :class:`bridge.engine.effects.ConsentSettled`."""
+        result = "given" if given else "refused"
+        self._consents.labels(self._route(route), result, self._reason(how)).inc()
+
+    def emergency(self, *, route: str) -> None:
+        """Count words of an emergency."""
+        self._emergencies.labels(self._route(route)).inc()
 
     def set_limit(self, calls: int) -> None:
         """Say how many calls may be at once."""

@@ -19,6 +19,7 @@ from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.headers import read_headers
 from bridge.telephony.leg import Leg, LegState, PjCall, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
@@ -234,6 +235,7 @@ class SipEndpoint:
         info = call.getInfo()
         leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
         leg.sip_call_id = info.callIdString
+        leg.headers = read_headers(message)
         try:
             self._on_incoming(leg)
         except Exception:

@@ -100,6 +100,7 @@ class Leg:
     Attributes:
         called: user part of the Request-URI (inbound) or of the dialled URI.
         rtp: figures of its RTP up to the end of its last stream; None where there was none.
+        headers: of an inbound INVITE, values by lower-case name.
         row: its row in the rings, from the first media until it ends; None before and after.
         last_code: last SIP status of the INVITE.
         ended_by_far_end: who sent BYE or CANCEL, or refused.
@@ -111,6 +112,7 @@ class Leg:
         self.from_uri = from_uri
         self.to_uri = to_uri
         self.sip_call_id = ""
+        self.headers: Mapping[str, tuple[str, ...]] = {}
         self.codec = ""
         self.state = LegState.INCOMING
         self.held = False

@@ -129,6 +129,16 @@ class Pump:
         """Lower a call's agent audio from the next frame on; 0 dB brings it back."""
         self._down.set_gain(self._lines[row], UNDUCKED * 10 ** (-by_db / 20))
 
+    def pause_recording(self, row: int, *, paused: bool) -> None:
+        """Have a call's recording hold silence from the present frame on, or its audio again."""
+        line = self._lines[row]
+        if line.recorder is None or line.recorder.paused == paused:
+            return
+        # What came before is taken as it was to be: audio up to a pause, silence up to its end.
+        self._ports.refresh()
+        self._taps.move(LineSet((line,)))
+        line.recorder.paused = paused
+
     def tick(self) -> None:
         """Move everything that is due."""
         lines = self._set

@@ -125,6 +125,7 @@ class Recorder:
     Attributes:
         dropped_blocks: blocks that were replaced with silence.
         samples: frames taken in, the dropped ones included.
+        paused: silence is to stand for what comes.
         failed: the disk refused; the call goes on without a recording.
     """
 
@@ -135,6 +136,7 @@ class Recorder:
         self.desk = desk
         self.dropped_blocks = 0
         self.samples = 0
+        self.paused = False
         self.failed = False
         self._step = -1 if outgoing_first else 1
         self._owed_samples = 0

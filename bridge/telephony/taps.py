@@ -89,9 +89,13 @@ class Taps:
         recorders: list[Recorder] = []
         recorded: list[int] = []
         for number, line in enumerate(lines.at(places)):
-            if line.recorder is not None:
-                recorders.append(line.recorder)
-                recorded.append(number)
+            if line.recorder is None:
+                continue
+            if line.recorder.paused:
+                line.recorder.owe(count)
+                continue
+            recorders.append(line.recorder)
+            recorded.append(number)
         if recorders:
             stereo = np.empty((len(recorders), count, 2), dtype=np.int16)
             stereo[:, :, CALLER] = caller[recorded]

@@ -10,10 +10,13 @@ from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, H
 from bridge.engine.effects import (
     AnswerCall,
     CallClosed,
+    ConsentSettled,
+    DisclosureSpoken,
     Effect,
     FlushPlayout,
     PlayAudio,
     RejectCall,
+    ResumeUplink,
     RunTool,
     Send,
     SessionLost,
@@ -21,6 +24,7 @@ from bridge.engine.effects import (
     StateChanged,
     StopTimer,
     TakeSpare,
+    UplinkHold,
 )
 from bridge.engine.inputs import (
     AudioAppended,
@@ -45,7 +49,14 @@ from bridge.engine.inputs import (
     TimerFired,
     ToolFinished,
 )
-from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, DeadAirPolicy, ToolPolicy
+from bridge.engine.policy import (
+    BargeInPolicy,
+    CallerSilencePolicy,
+    ConsentPolicy,
+    DeadAirPolicy,
+    EmergencyPolicy,
+    ToolPolicy,
+)
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem
@@ -62,6 +73,7 @@ from bridge.realtime.events import (
     UnknownEvent,
 )
 from bridge.realtime.ids import ItemId, ResponseId
+from bridge.routing.wording import WordList
 from tests.engine.calls import (
     A1,
     A2,
@@ -130,7 +142,9 @@ conversation = st.one_of(
     st.builds(AudioAppended, st.floats(0, 3_000), ms),
     st.builds(DigitReceived, st.sampled_from("0123456789*#")),
     st.builds(HoldChanged, st.booleans()),
-    st.builds(PlayoutStarted, st.just(ItemId("bridge_say_1")), st.just(0)),
+    st.builds(
+        PlayoutStarted, st.sampled_from([ItemId(f"bridge_say_{n}") for n in (1, 2)]), st.just(0)
+    ),
     st.builds(TimerFired, st.sampled_from(list(Timer))),
     st.builds(
         lambda code: ErrorReported(ApiError("invalid_request_error", "", code=code)),
@@ -173,6 +187,15 @@ policies = st.builds(
         [None, CallerSilencePolicy(), CallerSilencePolicy("Hello?", goodbye="Goodbye.")]
     ),
     stalled_after_ms=st.sampled_from([None, 10_000]),
+    consent=st.sampled_from(
+        [
+            None,
+            ConsentPolicy("An AI listens.", notice=True),
+            ConsentPolicy("An AI listens.", question="Press 1.", refused="All right."),
+            ConsentPolicy(None),
+        ]
+    ),
+    emergency=st.sampled_from([None, EmergencyPolicy(WordList(["hello"]), "Hang up.")]),
 )
 walks = st.one_of(
     st.lists(conversation, max_size=60).map(lambda tail: [*SETUP, *tail]),
@@ -304,3 +327,17 @@ def test_walk_answers_or_refuses_once_and_writes_state_last(
             rest = effects[effects.index(state_changes[0]) + 1 :]
             assert all(isinstance(effect, CallClosed) for effect in rest)
     assert verdicts <= 1
+
+
+@given(policies, walks)
+def test_walk_opens_the_uplink_only_after_a_disclosure_that_sounded(
+    policy: CallPolicy, walk: list[Input]
+) -> None:
+    core, sounded, agreed = CallCore(policy), False, False
+    for event in walk:
+        for effect in core.feed(event, 0):
+            sounded |= isinstance(effect, DisclosureSpoken)
+            agreed |= isinstance(effect, ConsentSettled) and effect.given
+            if effect == ResumeUplink(UplinkHold.CONSENT):
+                assert sounded
+                assert agreed or not (policy.consent and policy.consent.asks)

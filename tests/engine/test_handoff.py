@@ -19,16 +19,18 @@ from bridge.engine.effects import (
     HandoffStarted,
     HangUp,
     LetPersonGo,
-    MuteCaller,
     OpenSession,
     PassDigits,
+    PauseUplink,
     PlayFiller,
     PlayPhrase,
+    ResumeUplink,
     Send,
     StopFiller,
     TellPerson,
     TransferCall,
     TransitionRefused,
+    UplinkHold,
     Way,
 )
 from bridge.engine.handoff import start_handoff
@@ -138,7 +140,7 @@ def test_agent_hands_over_once_its_response_is_over() -> None:
     effects = call.feed(done(R1))
     assert of(HandoffStarted, effects) == [HandoffStarted("sales", PERSON, Way.BLIND, SUMMARY)]
     assert of(TransferCall, effects) == [TransferCall(PERSON, SUMMARY, refer_to_headers=True)]
-    assert of(MuteCaller, effects) == [MuteCaller(True)]
+    assert of(PauseUplink, effects) == [PauseUplink(UplinkHold.HANDOFF)]
     assert Send(ClearInput()) in effects
     assert (outputs(effects), asked_to_go_on(effects)) == ([], False)
     assert call.core.state is State.HANDOFF
@@ -334,9 +336,9 @@ def test_person_who_does_not_take_the_call_leaves_it_to_the_agent(
     assert of(LetPersonGo, effects) == [LetPersonGo()]
     assert outputs(effects) == [{"transferred": False, "reason": reason}]
     assert asked_to_go_on(effects)
-    assert of(MuteCaller, effects) == [MuteCaller(False)]
+    assert of(ResumeUplink, effects) == [ResumeUplink(UplinkHold.HANDOFF)]
     assert call.core.state is State.THINKING
-    assert effects.index(MuteCaller(False)) < len(effects)
+    assert effects.index(ResumeUplink(UplinkHold.HANDOFF)) < len(effects)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_readme_examples_are_valid(tmp_path: Path) -> None:
         indented = "".join(f"{'  ' * of_agent}{line}\n" for line in part.splitlines())
         head = GOOD.format(name=f"n{number}", called=f"n{number}")
         write(tmp_path, f"{number}.yaml", head + indented)
-    assert len(load_dialplans(tmp_path)) == 1 + len(parts) == 10
+    assert len(load_dialplans(tmp_path)) == 1 + len(parts) == 12
 
 
 def test_mistakes_of_all_files_are_told(tmp_path: Path) -> None:

@@ -39,6 +39,21 @@ def test_put_back_keeps_newer_values_and_the_order_of_events() -> None:
     assert "idle" not in state.pairs
 
 
+def test_alert_goes_out_first_and_is_not_pushed_out_by_events() -> None:
+    buffer = WriteBuffer(3)
+    buffer.begin("c1", {}, 1)
+    buffer.event("c1", ("kind", "turn"), 1)
+    buffer.alert(("kind", "emergency_heard"))
+    for _ in range(5):
+        buffer.event("c1", ("kind", "turn"), 1)
+    batch = buffer.take(10)
+    assert (batch.events[0].call_id, batch.events[0].pairs[1]) == (None, "emergency_heard")
+    buffer.put_back(batch)
+    for _ in range(5):
+        buffer.event("c1", ("kind", "turn"), 1)
+    assert buffer.take(1).events == batch.events[:1]
+
+
 def test_end_is_kept_until_it_is_confirmed() -> None:
     buffer = WriteBuffer(100)
     buffer.begin("c1", {}, 1)

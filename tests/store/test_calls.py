@@ -70,6 +70,20 @@ async def test_call_that_begins_and_ends_between_two_flushes_is_whole(
     assert await redis("TTL", "bridge:call:c1:events") != -1
 
 
+async def test_alert_is_read_by_supervisors_with_its_place_and_time(
+    store: CallStore, reader: CallReader
+) -> None:
+    store.begin("c1", {})
+    store.alert("c1", "emergency_heard", {"route": "support", "text": "4111 1111 1111 1111"})
+    await written(store)
+    [(alert_id, alert)] = await reader.alerts()
+    assert alert.items() >= {"kind": "emergency_heard", "call_id": "c1", "node": "node-a"}.items()
+    assert (alert["route"], alert["text"]) == ("support", "[card]")
+    assert int(alert["at_ms"]) > 0
+    assert await reader.alerts(alert_id) == []
+    assert await reader.events("c1") == []
+
+
 async def test_updates_between_two_flushes_are_one_command(
     store: CallStore, reader: CallReader, redis: Raw
 ) -> None:

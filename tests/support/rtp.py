@@ -7,6 +7,7 @@ Samples are int16 at 8 kHz.
 import asyncio
 import struct
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
@@ -55,13 +56,23 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class Due:
     """What one 20 ms slot carries; ``age_samples`` is how long ago its event began."""
 
     payload_type: int
     payload: bytes
     marker: bool = False
     age_samples: int = 0
+
+
+def key_press(digit: str, event_type: int = TELEPHONE_EVENT) -> Iterator[Due]:
+    """Yield the slots of one key as a telephone-event."""
+    event = _EVENTS.index(digit)
+    for number in range(_EVENT_UPDATES + _EVENT_ENDS):
+        end = number >= _EVENT_UPDATES
+        duration = min(number + 1, _EVENT_UPDATES) * FRAME_SAMPLES
+        payload = _EVENT.pack(event, end << 7 | 10, duration)
+        yield Due(event_type, payload, number == 0, number * FRAME_SAMPLES)
 
 
 class RtpPeer(asyncio.DatagramProtocol):
@@ -78,7 +89,7 @@ class RtpPeer(asyncio.DatagramProtocol):
         self.event_type = TELEPHONE_EVENT
         self.port = 0
         self.packets: list[Packet] = []
-        self._slots: deque[_Due] = deque()
+        self._slots: deque[Due] = deque()
         self._transport: asyncio.DatagramTransport
         self._sending: asyncio.Task[None] | None = None
         self._to = ("127.0.0.1", 0)
@@ -111,18 +122,12 @@ class RtpPeer(asyncio.DatagramProtocol):
         padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
         for frame in padded.reshape(-1, FRAME_SAMPLES):
             payload = g711.encode(_LAWS[self.payload_type], frame)
-            self._slots.append(_Due(self.payload_type, payload))
+            self._slots.append(Due(self.payload_type, payload))
 
     def press(self, digits: str) -> None:
         """Queue keys as telephone-events, with a frame of silence after each."""
         for digit in digits:
-            event = _EVENTS.index(digit)
-            for number in range(_EVENT_UPDATES + _EVENT_ENDS):
-                end = number >= _EVENT_UPDATES
-                duration = min(number + 1, _EVENT_UPDATES) * FRAME_SAMPLES
-                payload = _EVENT.pack(event, end << 7 | 10, duration)
-                age = number * FRAME_SAMPLES
-                self._slots.append(_Due(self.event_type, payload, number == 0, age))
+            self._slots.extend(key_press(digit, self.event_type))
             self.say(np.zeros(FRAME_SAMPLES, dtype=np.int16))
 
     def heard(self, payload_type: int, since: int = 0) -> npt.NDArray[np.int16]:

@@ -19,12 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.audio import g711
+from tests.support.rtp import Due, key_press
 
 FRAME_SAMPLES = 160
 _RTP_HEADER = struct.Struct("!BBHII")
 _TIMESPEC = struct.Struct("@ll")
 _SO_TIMESTAMPNS = 35
 """Linux; Python's socket module doesn't name it. It is the message's type, too."""
+
+_ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, REFER, NOTIFY"
 
 _numbers = count(1)
 
@@ -61,6 +64,7 @@ class RtpCaller:
         sent: RTP packets sent.
         spoken_ns: when each packet of queued speech was sent (monotonic).
         status: the INVITE's final status; ``final``: that response as it came.
+        answered_ns: when that came (monotonic).
         port: of the gateway.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
         refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
@@ -73,6 +77,7 @@ class RtpCaller:
         self.spoken_ns: list[int] = []
         self.status = 0
         self.final = ""
+        self.answered_ns = 0
         self.ended = asyncio.Event()
         self.answers_bye = True
         self.refers: list[str] = []
@@ -88,6 +93,7 @@ class RtpCaller:
         self._bye_taken = asyncio.Event()
         self._changed = asyncio.Event()
         self._speech: list[bytes] = []
+        self._keys: list[Due] = []
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -116,12 +122,17 @@ class RtpCaller:
         asyncio.get_running_loop().remove_reader(self._rtp)
         self._rtp.close()
 
-    async def call(self, called: str = "support", timeout_s: float = 10.0) -> int:
-        """Send an INVITE; return its final status. RTP flows from a 200 on."""
-        self.invite(called)
+    async def call(
+        self, called: str = "support", timeout_s: float = 10.0, *, more: str = _ALLOW
+    ) -> int:
+        """Send an INVITE, with more header lines; return its final status.
+
+        RTP flows from a 200 on.
+        """
+        self.invite(called, more)
         return await self.answered(timeout_s)
 
-    def invite(self, called: str = "support") -> None:
+    def invite(self, called: str = "support", more: str = _ALLOW) -> None:
         """Send an INVITE and wait for nothing."""
         sdp = (
             f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -129,7 +140,7 @@ class RtpCaller:
             f"a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
         )
         self._uri = self._target = f"sip:{called}@127.0.0.1:{self.port}"
-        self._send_request("INVITE", sdp)
+        self._send_request("INVITE", sdp, more=more)
 
     async def ringing(self, timeout_s: float = 5.0) -> None:
         """Wait for 180 Ringing."""
@@ -186,6 +197,12 @@ class RtpCaller:
         for frame in padded.reshape(-1, FRAME_SAMPLES):
             self._speech.append(g711.encode(g711.Law.PCMU, frame))
 
+    def press(self, digits: str) -> None:
+        """Press keys now (RFC 4733); what is being said waits meanwhile."""
+        pause = Due(0, g711.encode(g711.Law.PCMU, np.zeros(FRAME_SAMPLES, dtype=np.int16)))
+        for digit in digits:
+            self._keys += [*key_press(digit), pause]
+
     @property
     def speaking(self) -> bool:
         """Whether something is left to say."""
@@ -203,7 +220,7 @@ class RtpCaller:
         method: str,
         body: str = "",
         content_type: str = "application/sdp",
-        more: str = "Allow: INVITE, ACK, CANCEL, BYE, REFER, NOTIFY",
+        more: str = _ALLOW,
     ) -> None:
         # An ACK to a refusal, and a CANCEL, are of the INVITE's transaction (RFC 3261 sections 9.1
         # and 17.1.1.3); an ACK to a 200 is of none, and any branch will do.
@@ -259,7 +276,7 @@ class RtpCaller:
         self._send_request("ACK")
         if self._answered.done():
             return
-        self.status, self.final = status, text
+        self.status, self.final, self.answered_ns = status, text, time.monotonic_ns()
         if status == 200:
             media = re.search(r"m=audio (\d+)", text)
             assert media is not None
@@ -283,15 +300,24 @@ class RtpCaller:
         loop = asyncio.get_running_loop()
         start_s = loop.time()
         for number in count():
-            payload = self._speech.pop(0) if self._speech else silence
+            due = self._due(silence)
+            timestamp = number * FRAME_SAMPLES - due.age_samples
+            kind = due.payload_type | due.marker << 7
             header = _RTP_HEADER.pack(
-                0x80, 0, number & 0xFFFF, number * FRAME_SAMPLES & 0xFFFFFFFF, self._number
+                0x80, kind, number & 0xFFFF, timestamp & 0xFFFFFFFF, self._number
             )
-            if payload is not silence:
-                self.spoken_ns.append(time.monotonic_ns())
-            self._rtp.sendto(header + payload, ("127.0.0.1", port))
+            self._rtp.sendto(header + due.payload, ("127.0.0.1", port))
             self.sent += 1
             await asyncio.sleep(max(0.0, start_s + (number + 1) * 0.02 - loop.time()))
+
+    def _due(self, silence: bytes) -> Due:
+        """Return what the next 20 ms carry."""
+        if self._keys:
+            return self._keys.pop(0)
+        if not self._speech:
+            return Due(0, silence)
+        self.spoken_ns.append(time.monotonic_ns())
+        return Due(0, self._speech.pop(0))
 
 
 def _open_rtp_socket() -> socket.socket:

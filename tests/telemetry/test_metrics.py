@@ -44,6 +44,9 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_call_duration_seconds": ("arm", "5 10 30 60 120 180 300 600 900 1800 3600"),
     "bridge_call_setup_duration_seconds": ("arm", SETUP),
     "bridge_transfers_total": ("kind result reason", ""),
+    "bridge_disclosures_total": ("route", ""),
+    "bridge_consents_total": ("route result how", ""),
+    "bridge_emergencies_total": ("route", ""),
     "bridge_transfer_duration_seconds": ("kind result", SETUP),
     "bridge_greeting_delay_seconds": ("arm", TURN),
     "bridge_turn_response_seconds": ("arm", TURN),
@@ -149,6 +152,9 @@ def used(metrics: Metrics) -> Metrics:
         duration_ns=1,
     )
     calls.transferred(TransferKind.BLIND, failed="sip_603", took_ns=1)
+    calls.disclosed(route="r")
+    calls.consent(route="r", given=True, how="key")
+    calls.emergency(route="r")
     turns = metrics.turns
     turns.greeted("a", 1)
     turns.responded("a", 1)

@@ -1,0 +1,27 @@
+"""What the caller's words mean to the bridge itself, before the model makes anything of them.
+
+Subjects are asked in the order of their weight, and the first whose words they are takes them.
+"""
+
+from collections.abc import Callable
+
+from bridge.engine.consent import hear_answer
+from bridge.engine.emergency import hear_emergency
+from bridge.engine.state import CallState, Effects
+
+Subject = Callable[[CallState, str, int], Effects | None]
+"""Given the call, a turn's words and the time; None where the words are none of its."""
+
+SUBJECTS: tuple[Subject, ...] = (
+    hear_emergency,
+    hear_answer,
+)
+
+
+def on_caller_words(call: CallState, text: str, now_ns: int) -> Effects:
+    """Act on the words of one turn of the caller's, as its final transcript tells them."""
+    for subject in SUBJECTS:
+        taken = subject(call, text, now_ns)
+        if taken is not None:
+            yield from taken
+            return

@@ -1,0 +1,81 @@
+"""What is told of consent and emergencies, beside all else that is told of a call."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from bridge.engine.effects import ConsentSettled, DisclosureSpoken, Effect, EmergencyHeard
+from bridge.live.record import CallRecord
+from bridge.live.services import Services
+from bridge.live.summary import ConsentRecord
+
+log = structlog.get_logger(__name__)
+
+
+class SafetyRecord:
+    """Tells of one call.
+
+    Args:
+        record: the call's.
+        language: of what the bridge says in it.
+    """
+
+    def __init__(self, record: CallRecord, services: Services, language: str | None) -> None:
+        self._record = record
+        self._summary = record.summary
+        self._metrics = services.metrics.calls
+        self._store = services.store
+        self._now_wall_ms = services.now_wall_ms
+        self._language = language
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are only told, here."""
+        return MappingProxyType(
+            {
+                DisclosureSpoken: self._on_disclosed,
+                ConsentSettled: self._on_consent,
+                EmergencyHeard: self._on_emergency,
+            }
+        )
+
+    def _on_disclosed(self, effect: DisclosureSpoken) -> None:
+        consent = self._consent(effect.version)
+        consent.disclosed_at_ms = self._now_wall_ms()
+        self._note("told", effect.version)
+        self._metrics.disclosed(route=self._summary.route)
+        told = {"version": effect.version, "language": consent.language}
+        self._record.event("disclosure_spoken", told)
+        log.info("disclosure_spoken", version=effect.version)
+
+    def _on_consent(self, effect: ConsentSettled) -> None:
+        consent = self._consent(effect.version)
+        consent.given, consent.how = effect.given, effect.how
+        consent.settled_at_ms = self._now_wall_ms()
+        result = "given" if effect.given else "refused"
+        self._note(result, effect.version)
+        self._metrics.consent(route=self._summary.route, given=effect.given, how=effect.how)
+        kind = f"consent_{result}"
+        self._record.event(kind, {"how": effect.how, "version": effect.version})
+        log.info(kind, how=effect.how, version=effect.version)
+
+    def _on_emergency(self, effect: EmergencyHeard) -> None:
+        route = self._summary.route
+        self._summary.emergencies.append(effect.phrase)
+        self._metrics.emergency(route=route)
+        self._record.event("emergency_heard", {"phrase": effect.phrase})
+        # Alerts outlive their calls, so they hold nothing of the caller's but the call's id.
+        alert = {"route": route, "phrase": effect.phrase}
+        self._store.alert(self._summary.call_id, "emergency_heard", alert)
+        log.warning("emergency_heard", phrase=effect.phrase)
+
+    def _consent(self, version: str) -> ConsentRecord:
+        if self._summary.consent is None:
+            self._summary.consent = ConsentRecord(version, self._language)
+        return self._summary.consent
+
+    def _note(self, state: str, version: str) -> None:
+        fields = {"consent": state, "consent_version": version}
+        self._store.update(self._summary.call_id, fields)

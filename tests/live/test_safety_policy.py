@@ -1,0 +1,59 @@
+"""What a dialplan's words about consent and emergencies become in a call."""
+
+from collections.abc import Collection
+
+from bridge.engine.policy import ConsentPolicy
+from bridge.live.phrases import Phrases
+from bridge.live.policy import policy_of
+from bridge.live.safety_policy import consent_policy, safety_phrases
+from bridge.routing.models import Dialplan
+
+TOLD, ASK = "An AI listens.", "Press 1."
+QUEUE = {"targets": {"queue": {"to": "sip:queue@pbx.example"}}}
+
+
+def dialplan(consent: dict[str, object], **agent: object) -> Dialplan:
+    return Dialplan.model_validate(
+        {
+            "schema": "dialplan/v1",
+            "name": "test",
+            "match": [{"called": "*"}],
+            "arm": "local",
+            "agent": {"instructions": "Be brief.", "language": "en", **agent},
+            "handoff": QUEUE,
+            "consent": consent,
+        }
+    )
+
+
+def with_voice_for(plan: Dialplan, spoken: Collection[str]) -> ConsentPolicy:
+    made = consent_policy(plan, lambda text: text if text in spoken else None)
+    assert made is not None
+    return made
+
+
+def test_dialplan_without_a_disclosure_tells_nothing() -> None:
+    assert policy_of(dialplan({}), Phrases()).consent is None
+
+
+def test_text_is_said_only_if_the_question_can_be_said_too() -> None:
+    asks = dialplan({"disclosure": TOLD, "consent": "ask", "ask": ASK})
+    assert with_voice_for(asks, [TOLD, ASK]).disclosure == TOLD
+    assert with_voice_for(asks, [TOLD]).disclosure is None
+    assert with_voice_for(asks, [ASK]).disclosure is None
+    tells = dialplan({"disclosure": TOLD})
+    assert with_voice_for(tells, [TOLD]).disclosure == TOLD
+
+
+def test_all_that_may_be_said_is_rendered_before_any_call() -> None:
+    transcribed = {"transcription": {"model": "gpt-transcribe"}}
+    asks = dialplan({"disclosure": TOLD, "consent": "ask", "ask": ASK}, **transcribed)
+    phrases = list(safety_phrases(asks))
+    made = with_voice_for(asks, [text for text in phrases if text])
+    assert {made.disclosure, made.question, made.refused, made.nobody} <= set(phrases)
+    assert made.refused is not None
+    emergency = policy_of(asks, Phrases()).emergency
+    assert emergency is not None
+    assert emergency.instruction in phrases
+    assert emergency.by_model  # nothing was rendered here
+    assert list(safety_phrases(dialplan({}))) == []  # nobody could hear the words
