@@ -34,11 +34,13 @@ from bridge.live.phrases import Phrases
 from bridge.live.services import Services
 from bridge.routing.modes import Mode
 from bridge.store.calls import CallStore
+from bridge.telemetry.labels import Direction
 from bridge.telemetry.latency import LatencyWindow
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
+from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.tick import Ticker
 from bridge.tools.webhook import WebhookClient
 
@@ -100,6 +102,7 @@ class Gateway:
             settings.sip,
             on_incoming=self._take_call,
             refusal=self._refusal,
+            on_message=self._count_message,
             media_ports=settings.media.ports,
         )
         self._intake = Intake(lambda: len(self._endpoint.legs))
@@ -240,7 +243,7 @@ class Gateway:
         self._tool_secrets.update(dialplans.secrets)
         self._plans = plans
         self.phrases.keep_only(plans.dialplans)
-        self.metrics.config_loaded(self._clock.wall_ns())
+        self._publish_dialplans()
 
     def not_ready(self) -> Sequence[str]:
         """Return why this gateway should get no calls."""
@@ -261,6 +264,13 @@ class Gateway:
             )
             log.warning("call_refused", reason=closed.label)
         return closed.phrase
+
+    def _count_message(self, message: SipMessage, sent: bool) -> None:
+        direction = Direction.OUT if sent else Direction.IN
+        if message.code:
+            self.metrics.sip.response(direction, message.method, message.code)
+        else:
+            self.metrics.sip.request(direction, message.method)
 
     def _report_node(self) -> None:
         if self._store is not None:
@@ -317,9 +327,22 @@ class Gateway:
         for name, arm in self._arms.items():
             for choice in arm.choices:
                 endpoint, dialect = choice.endpoint, arm.dialect.name
-                self.metrics.set_arm(name, dialect=dialect, url=endpoint.url, model=endpoint.model)
-        self.metrics.config_loaded(self._clock.wall_ns())
+                model = self._models.find(endpoint.model)
+                self.metrics.set_arm(
+                    name,
+                    dialect=dialect,
+                    url=endpoint.url,
+                    model=endpoint.model,
+                    shutdown=None if model is None else model.shutdown,
+                )
+        self._publish_dialplans()
         self.metrics.calls.set_limit(self._intake.limit)
+
+    def _publish_dialplans(self) -> None:
+        for dialplan in self._plans.dialplans:
+            if dialplan.consent.disclosure is not None:
+                self.metrics.calls.expect_disclosures(route=dialplan.name)
+        self.metrics.config_loaded(self._clock.wall_ns())
 
 
 def _check_writable(directory: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from bridge.cli import explain
+from bridge.cli.check_session import print_converted
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.explain import call_of, read_moment
 from bridge.config.loading import load_settings
@@ -55,6 +56,13 @@ _KINDS: dict[str, Callable[[Path], object]] = {
     callback=read_moment,
     help="When, like 2026-12-24T18:00:00-05:00; default: now.",
 )
+@click.option(
+    "--convert-session",
+    "beta_session",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Print a beta session's JSON in the GA form.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @exits_cleanly
 def check(
@@ -68,6 +76,7 @@ def check(
     trunk: str,
     stir: str,
     at: datetime | None,
+    beta_session: Path | None,
     as_json: bool,
 ) -> None:
     """Check dialplans, call scripts and scenarios; errors name file and line.
@@ -82,7 +91,13 @@ def check(
     Example:
       bridge check --explain +15551234567 --caller +15550100 --header X-Vip=gold \\
         --stir A --at 2026-12-24T18:00:00-05:00
+
+    `--convert-session beta.json` reads the `session` of a beta client, or its `session.update`,
+    writes what a GA server takes to stdout, and says on stderr what moved and what was dropped.
     """
+    if beta_session is not None:
+        print_converted(beta_session, as_json=as_json)
+        return
     if show_map:
         rows = event_map()
         click.echo(to_json(rows) if as_json else to_markdown(rows), nl=as_json)

@@ -76,6 +76,9 @@ log = structlog.get_logger(__name__)
 DISK_WITHIN_S = 10.0
 """For recording and record; a disk that hangs must not keep the call, and with it the gateway."""
 
+SILENT_AFTER_S = 5.0
+"""A caller who has heard nothing for so long after the answer is in a silent call."""
+
 
 class CallRunner:
     """Runs one call. Make it within the callback that offers the leg, then start :meth:`run`.
@@ -112,6 +115,7 @@ class CallRunner:
         self._feeding = False
         self._over = asyncio.Event()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._silent: asyncio.TimerHandle | None = None
         self._answered = False
         self._captured_ns = 0
         self._appended_ms = 0.0
@@ -262,6 +266,7 @@ class CallRunner:
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
         self._recording.on_playout(event)
+        self._end_silence()
         self._feed(event)
 
     # Listener of the session
@@ -381,7 +386,18 @@ class CallRunner:
             self._answered = True
             with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
                 self.record.answered()
+                loop = asyncio.get_running_loop()
+                self._silent = loop.call_later(SILENT_AFTER_S, self._count_silent)
             self._feed(CallAnswered())
+
+    def _count_silent(self) -> None:
+        self._services.metrics.turns.silent(self._route.arm.name)
+        self.record.event("silent")
+
+    def _end_silence(self) -> None:
+        if self._silent is not None:
+            self._silent.cancel()
+            self._silent = None
 
     def _on_sound(self, event: Sound) -> None:
         if not self._answered:
@@ -403,6 +419,7 @@ class CallRunner:
         self._line = None
 
     async def _clean_up(self) -> None:
+        self._end_silence()
         for timer in list(self._timers):
             self._stop_timer(StopTimer(timer))
         if self._line is not None:

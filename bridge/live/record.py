@@ -95,7 +95,7 @@ class CallRecord:
             keep_days=route.dialplan.recording.keep_days.model_dump(),
         )
         self._recording = recording
-        self._redactor = Redactor(route.dialplan.recording.redact)
+        self._redactor = Redactor(frozenset(route.dialplan.recording.redact))
         self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
         self._asked: dict[ItemId, str] = {}
         self._leg = leg
@@ -105,6 +105,7 @@ class CallRecord:
         self._judged = route.dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
+        self._queued: tuple[str, int, int] | None = None  # for whom, since when: wall and monotonic
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -241,6 +242,7 @@ class CallRecord:
         summary.duration_ms = duration_ns // NS_PER_MS
         summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
         self._take_rtp()
+        self._leave_queue()
         if summary.answered_at_ms is not None:
             silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
             self._services.metrics.turns.longest_silence(self._arm, silence_ns)
@@ -447,6 +449,7 @@ class CallRecord:
         self.summary.handoffs.append(
             HandedOver(self._elapsed_ms(), effect.to, effect.target, effect.way)
         )
+        self._join_queue(effect.target)
         self.event(
             "handoff_started",
             {
@@ -459,6 +462,7 @@ class CallRecord:
         log.info("handoff_started", target=effect.target, way=effect.way.value)
 
     def _on_handoff_accepted(self, effect: HandoffAccepted) -> None:
+        self._leave_queue()
         self.event("handoff_accepted", {"way": effect.way})
         log.info("handoff_accepted", way=effect.way.value)
 
@@ -486,12 +490,27 @@ class CallRecord:
         log.info("handed_back", talked_ms=effect.talked_ms)
 
     def _handed_over(self, way: Way, result: str, took_ms: int) -> None:
+        self._leave_queue()
         handoff = self.summary.handoffs[-1]
         handoff.way, handoff.result = way.value, result
         failed = "" if result == "completed" else result
         self._services.metrics.calls.transferred(
             TransferKind(way.value), failed=failed, took_ns=took_ms * NS_PER_MS
         )
+
+    def _join_queue(self, target: str) -> None:
+        """Count the caller among those that wait for a person."""
+        self._leave_queue()
+        clock = self._services.clock
+        self._queued = (target, clock.wall_ns(), clock.now_ns())
+        self._services.metrics.queues.joined(target, self._queued[1])
+
+    def _leave_queue(self) -> None:
+        queued, self._queued = self._queued, None
+        if queued is not None:
+            target, joined_wall_ns, joined_ns = queued
+            waited_ns = self._services.clock.now_ns() - joined_ns
+            self._services.metrics.queues.left(target, joined_wall_ns, waited_ns)
 
 
 def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:

@@ -40,6 +40,7 @@ from bridge.realtime.events import (
     SpeechStarted,
     UnknownEvent,
 )
+from bridge.realtime.failures import classify
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionInfo
 from bridge.session.realtime import RealtimeSession
@@ -325,9 +326,10 @@ class Upstream:
             link.session = session = self._make_session(link)
             info = await session.open(self._route.config(choice))
         except UpstreamError as error:
-            self._metrics.connect_failed(arm.name, error.code)
-            if link is not None:
-                link.session = None
+            self._metrics.connect_failed(arm.name, classify(error).code)
+            if link is not None and link.session is not None:
+                session, link.session = link.session, None
+                self._count_closed(session, UpstreamPhase.SETUP)
             raise
         except asyncio.CancelledError:
             self._end(link)
@@ -433,7 +435,17 @@ class Upstream:
         """Close a link's session; apart from each other both are freed once that is over."""
         if link is not None and link.session is not None:
             session, link.session = link.session, None
-            self._keep(session.aclose(), "close-session")
+            self._keep(self._close(session), "close-session")
+
+    async def _close(self, session: RealtimeSession) -> None:
+        await session.aclose()
+        self._count_closed(session, UpstreamPhase.CLOSE)
+
+    def _count_closed(self, session: RealtimeSession, phase: UpstreamPhase) -> None:
+        """Count the end of a connection; nothing where there was none."""
+        if session.closure is not None:
+            code = session.closure.code
+            self._metrics.disconnected(self._route.arm.name, close_code=code, phase=phase)
 
     def _keep(self, work: Coroutine[object, object, None], what: str) -> None:
         task = asyncio.create_task(work, name=f"{what}-{self._name}")

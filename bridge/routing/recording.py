@@ -45,4 +45,4 @@ class Recording(Part):
 
     enabled: bool = True
     keep_days: KeepDays = KeepDays()
-    redact: frozenset[Kind] = DEFAULT_KINDS
+    redact: tuple[Kind, ...] = tuple(sorted(DEFAULT_KINDS))

@@ -80,10 +80,11 @@ class DeadAirCause(enum.StrEnum):
 class UpstreamPhase(enum.StrEnum):
     """When a Realtime connection ended."""
 
-    CONNECT = "connect"
     SETUP = "setup"
+    """Before the session was set up."""
     TALK = "talk"
     CLOSE = "close"
+    """By us, in order."""
 
 
 class TransferKind(enum.StrEnum):
@@ -114,7 +115,7 @@ class Modality(enum.StrEnum):
 
 
 class Direction(enum.StrEnum):
-    """Of RTP, seen from the bridge."""
+    """Of RTP and SIP, seen from the bridge."""
 
     IN = "in"
     OUT = "out"

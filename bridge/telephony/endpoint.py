@@ -25,6 +25,7 @@ from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.ports import RATE_HZ, JoinablePorts
+from bridge.telephony.sip_messages import SipMessage, SipMessages
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -77,6 +78,7 @@ class SipEndpoint:
         settings: where to listen, which codecs.
         on_incoming: receives each new inbound leg, in state INCOMING.
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; None lets all in.
+        on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
 
@@ -92,6 +94,7 @@ class SipEndpoint:
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
         refusal: Refusal | None = None,
+        on_message: Callable[[SipMessage, bool], None] | None = None,
         media_ports: MediaPortsKind = "auto",
     ) -> None:
         self.info = LibraryInfo("", 0)
@@ -101,6 +104,8 @@ class SipEndpoint:
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
+        self._on_message = on_message
+        self._messages: SipMessages | None = None
         self._media_ports = media_ports
         self._door: AdmissionDoor | None = None
         self._endpoint: Any = None  # SWIG objects without types, here and below
@@ -140,6 +145,8 @@ class SipEndpoint:
             )
             if self._refusal is not None:
                 self._door = AdmissionDoor(symbols, self._refusal, self._settings.retry_after_s)
+            if self._on_message is not None:
+                self._messages = SipMessages(symbols, self._on_message)
             self._open_transports()
             self._endpoint.libStart()
             self._choose_codecs()
