@@ -19,6 +19,8 @@ MORE_CONNECTIONS = 3
 """The store's tasks (writes, heartbeat, sweep) each keep one from when they first met."""
 
 _HURT_BY_LOAD_MS = 20.0
+_NO_SESSION = "session_unavailable,"
+"""The Realtime server was away for all of `limits.session_ready_s`: such a call is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,9 @@ def _of_calls(result: SoakResult) -> Iterator[Verdict]:
     yield _none("requests without an answer", len(stuck))
     refused = Counter(call["status"] for call in calls if call["how"] == "refused")
     refused.pop(487, 0)  # of a CANCEL
-    yield _none("calls refused", sum(refused.values()))
+    no_session = sum(n for name, n in result.outcomes.items() if name.startswith(_NO_SESSION))
+    unexplained = max(0, sum(refused.values()) - no_session)
+    yield _none("calls refused, but for want of a session", unexplained)
     silences = silences_of(result.crowd)
     longest_s = silences[-1][0] / 1000 if silences else 0.0
     yield Verdict(
