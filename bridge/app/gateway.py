@@ -29,11 +29,13 @@ from bridge.config.models import load_models
 from bridge.config.settings import Settings
 from bridge.console.http import HttpServer
 from bridge.errors import Fault, InfrastructureError, Outcome
-from bridge.live.call import CallRunner
+from bridge.live.call import DISK_WITHIN_S, CallRunner
+from bridge.live.lost import write_lost
 from bridge.live.phrases import Phrases
 from bridge.live.services import Services
 from bridge.routing.modes import Mode
 from bridge.store.calls import CallStore
+from bridge.store.reader import History
 from bridge.telemetry.labels import Direction
 from bridge.telemetry.latency import LatencyWindow
 from bridge.telemetry.metrics import Metrics
@@ -105,6 +107,9 @@ class Gateway:
             on_message=self._count_message,
             media_ports=settings.media.ports,
         )
+        self.metrics.media.watch(
+            lambda: self._endpoint.rows_in_use, lambda: self._endpoint.conference_ports
+        )
         self._intake = Intake(lambda: len(self._endpoint.legs))
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
         self._store: CallStore | None = None
@@ -136,7 +141,9 @@ class Gateway:
         self._intake.limit = min(most, self._endpoint.info.call_limit)
         log.debug("calls_limited", limit=self._intake.limit, wanted=wanted, most=most)
         node = settings.node or _node_name(self._endpoint.port)
-        store = CallStore(settings.redis, self._redis_url, node, clock=self._clock)
+        store = CallStore(
+            settings.redis, self._redis_url, node, clock=self._clock, on_lost=self._keep_lost
+        )
         await store.open()
         self._store = store
         warn_of_dropped_fields(self._plans.routes)
@@ -275,6 +282,15 @@ class Gateway:
     def _report_node(self) -> None:
         if self._store is not None:
             self._store.report_node(capacity=self._intake.limit, draining=self._intake.draining)
+
+    async def _keep_lost(self, lost: History) -> None:
+        """Write the record of a call that a dead node has left."""
+        directory = self._settings.media.recordings_dir
+        try:
+            async with asyncio.timeout(DISK_WITHIN_S):
+                await asyncio.to_thread(write_lost, lost, directory)
+        except OSError as error:  # TimeoutError is one
+            log.error("record_not_written", directory=str(directory), error=str(error))
 
     def _counts(self, pump: Pump, store: CallStore) -> Counts:
         ping_interval_s = self._settings.session.ping_interval_s

@@ -81,7 +81,7 @@ SILENT_AFTER_S = 5.0
 
 
 class CallRunner:
-    """Runs one call. Make it within the callback that offers the leg, then start :meth:`run`.
+    """Runs one call. Make it within the callback that offers the leg, and start :meth:`run` there.
 
     Args:
         leg: an inbound leg in state INCOMING.
@@ -179,6 +179,8 @@ class CallRunner:
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
+        # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
+        self._context.run(self.record.begin)
 
     @property
     def route(self) -> Route:
@@ -193,8 +195,8 @@ class CallRunner:
     async def run(self) -> CallSummary:
         """Run the call to its end and to the end of all that it holds."""
         bind_call(self._leg.call_id)
-        self.record.begin()
-        self._feed(CallOffered())
+        if not self._over.is_set():
+            self._feed(CallOffered())
         try:
             await self._over.wait()
         except asyncio.CancelledError:
@@ -411,12 +413,12 @@ class CallRunner:
         self._services.metrics.media.added_latency(self._route.arm.name, Path.DOWNLINK, added_ns)
 
     def _let_line_go(self, row: int) -> None:
+        # First: the last of the caller's audio may still be worth an answer, which has no way out.
+        line, self._line = self._line, None
         self._services.pump.remove(row)
         self._recording.follow(None)
-        if self._line is not None and self._line.underruns:
-            for _ in range(self._line.underruns):
-                self._services.metrics.media.underrun(self._route.arm.name)
-        self._line = None
+        for _ in range(0 if line is None else line.underruns):
+            self._services.metrics.media.underrun(self._route.arm.name)
 
     async def _clean_up(self) -> None:
         self._end_silence()

@@ -610,7 +610,17 @@ class MediaMetrics:
         self._recording_stopped = make.counter(
             "recording_stopped_total", "Recordings that the disk refused in a call.", "reason"
         )
+        self._rows = make.gauge("ring_rows_in_use", "Rows of the rings that calls have.")
+        self._ports = make.gauge(
+            "conference_ports",
+            "Ports in PJSIP's conference; without calls as many as the most calls at once made.",
+        )
         self._added_by = functools.cache(self._added.labels)
+
+    def watch(self, rows: Callable[[], int], ports: Callable[[], int]) -> None:
+        """Count ring rows and conference ports at each scrape: what a call leaves is a leak."""
+        self._rows.set_function(rows)
+        self._ports.set_function(ports)
 
     def rtp_ended(self, summary: RtpSummary) -> None:
         """Record one direction of a call's RTP when the call ends."""

@@ -108,6 +108,7 @@ class SipEndpoint:
         self._messages: SipMessages | None = None
         self._media_ports = media_ports
         self._door: AdmissionDoor | None = None
+        self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
         self._log_writer = _LogWriter()
@@ -119,6 +120,19 @@ class SipEndpoint:
     def refused(self) -> int:
         """INVITEs refused at the door."""
         return self._door.refused if self._door else 0
+
+    @property
+    def rows_in_use(self) -> int:
+        """Rows of the rings that calls have now."""
+        if self._endpoint is None:
+            return 0
+        arena = self.ports.arena
+        return arena.rows - arena.free_rows
+
+    @property
+    def conference_ports(self) -> int:
+        """Ports in PJSIP's conference: two or three a row that was ever used, and one a call."""
+        return int(self._symbols.pjsua_conf_get_active_ports()) if self._endpoint is not None else 0
 
     def start(self) -> None:
         """Bring PJSIP up.
@@ -132,7 +146,7 @@ class SipEndpoint:
             raise TelephonyError(
                 "PJSIP already runs in this process", remedy="stop the other endpoint first"
             )
-        symbols = load_symbols()
+        symbols = self._symbols
         symbols.pj_log_set_level(0)  # until libInit, PJSIP would print to standard output
         self._endpoint = pj.Endpoint()
         SipEndpoint._running = True

@@ -6,6 +6,7 @@ the poll. Listener methods are called from within the poll, too, and must return
 """
 
 import asyncio
+import contextlib
 import enum
 import secrets
 from collections.abc import Callable, Mapping
@@ -267,12 +268,14 @@ class Leg:
         if self.state is LegState.DISCONNECTED:
             return
         self.state, self.last_code = state, code
-        if state is LegState.DISCONNECTED:
+        if state is not LegState.DISCONNECTED:
+            self.listener.on_state(state)
+            return
+        with contextlib.ExitStack() as stack:  # whatever fails: nobody may wait for this call's end
+            stack.callback(self.tell_nobody)
+            stack.callback(self.listener.on_state, state)
+            stack.callback(self._release, self)
             self.close_media()
-            self._release(self)
-        self.listener.on_state(state)
-        if state is LegState.DISCONNECTED:
-            self.tell_nobody()
 
     def on_pj_media(self, audio: Any, codec: str, telephone_event: bool = False) -> None:
         """Take the call's conference port after an offer/answer; None when there is no audio."""
@@ -318,8 +321,10 @@ class Leg:
         """Give the row back; the listener has let go of it at DISCONNECTED at the latest."""
         row, self.row = self.row, None
         if row is not None:
-            self._closing_row(row)
-            self._ports.close_row(row)
+            try:
+                self._closing_row(row)
+            finally:
+                self._ports.close_row(row)
 
     def before_row_closes(self, closing: Callable[[int], None]) -> None:
         """Have ``closing`` called with the row just before it goes away."""

@@ -11,12 +11,12 @@ def test_by_default_all_is_recorded_and_kept() -> None:
     recording = Recording()
     assert recording.enabled
     assert recording.keep_days == KeepDays(audio=None, transcript=None, events=None)
-    assert recording.redact == DEFAULT_KINDS
+    assert set(recording.redact) == DEFAULT_KINDS
 
 
 def test_kinds_are_named() -> None:
-    assert Recording.model_validate({"redact": []}).redact == frozenset()
-    assert Recording.model_validate({"redact": ["cards"]}).redact == {Kind.CARDS}
+    assert Recording.model_validate({"redact": []}).redact == ()
+    assert Recording.model_validate({"redact": ["cards"]}).redact == (Kind.CARDS,)
     with pytest.raises(ValidationError):
         Recording.model_validate({"redact": ["names"]})
 

@@ -94,6 +94,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_recording_stopped_total": ("reason", ""),
     "bridge_caller_audio_overruns_total": ("", ""),
     "bridge_loop_tasks": ("", ""),
+    "bridge_ring_rows_in_use": ("", ""),
+    "bridge_conference_ports": ("", ""),
     "bridge_playout_late_blocks_total": ("", ""),
     "bridge_store_pending_writes": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
