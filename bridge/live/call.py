@@ -415,8 +415,8 @@ class CallRunner:
     def _let_line_go(self, row: int) -> None:
         # First: the last of the caller's audio may still be worth an answer, which has no way out.
         line, self._line = self._line, None
-        self._services.pump.remove(row)
         self._recording.follow(None)
+        self._services.pump.remove(row)
         for _ in range(0 if line is None else line.underruns):
             self._services.metrics.media.underrun(self._route.arm.name)
 
