@@ -41,7 +41,7 @@ class Counts:
         self._calls = calls
         self._rounds_a_ping = max(1, round(ping_interval_s / _EVERY_S))
         self._round = 0
-        self._overruns = self._late_blocks = self._dropped = self._swept = 0
+        self._overruns = self._late_blocks = self._stalls = self._dropped = self._swept = 0
 
     async def keep_publishing(self) -> None:
         """Publish for ever; cancel to end."""
@@ -60,6 +60,10 @@ class Counts:
         self._metrics.media.overrun(stats.overruns - self._overruns)
         self._metrics.media.late_blocks(stats.late_blocks - self._late_blocks)
         self._overruns, self._late_blocks = stats.overruns, stats.late_blocks
+        if stats.clock_stalls > self._stalls:
+            log.warning("audio_clock_stalled", stalls=stats.clock_stalls - self._stalls)
+        self._metrics.media.clock_stalls(stats.clock_stalls - self._stalls)
+        self._stalls = stats.clock_stalls
 
     def _publish_store(self) -> None:
         stats = self._store.stats
@@ -72,6 +76,4 @@ class Counts:
         for call in self._calls:
             round_trip_ms = call.round_trip_ms
             if round_trip_ms is not None:
-                self._metrics.upstream.pong(
-                    call.record.summary.arm, round(round_trip_ms * NS_PER_MS)
-                )
+                self._metrics.upstream.pong(call.arm, round(round_trip_ms * NS_PER_MS))

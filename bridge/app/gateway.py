@@ -10,7 +10,6 @@ import dataclasses
 import re
 import socket
 import tempfile
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,27 +20,31 @@ from bridge.app.arms import make_arms, today_of, warn_of_dropped_fields
 from bridge.app.capacity import measure_max_calls
 from bridge.app.counting import Counts
 from bridge.app.garbage import collect_garbage_in_loop
-from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
+from bridge.app.intake import DRAINING, LINE_FULL, NO_ROUTE, SHUTTING_DOWN, Intake, Refused
+from bridge.app.plans import Dialplans, Plans, describe
 from bridge.app.preflight import check_arms_answer
+from bridge.app.retention import keep_sweeping
 from bridge.app.rollout_node import RolloutNode
 from bridge.app.rollouts import Rollouts
-from bridge.app.routes import Routes
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
 from bridge.console.http import HttpServer
 from bridge.errors import Fault, InfrastructureError, Outcome
-from bridge.live.call import CallRunner
+from bridge.live.call import DISK_WITHIN_S, CallRunner
+from bridge.live.lost import write_lost
 from bridge.live.phrases import Phrases
 from bridge.live.services import Services
-from bridge.routing.matching import match
-from bridge.routing.models import Dialplan
+from bridge.routing.modes import Mode
 from bridge.store.calls import CallStore
+from bridge.store.reader import History
+from bridge.telemetry.labels import Direction
 from bridge.telemetry.latency import LatencyWindow
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
+from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.tick import Ticker
 from bridge.tools.webhook import WebhookClient
 
@@ -65,11 +68,10 @@ class Gateway:
 
     Args:
         settings: all of them.
-        dialplans: in matching order; their arms are in the settings.
+        dialplans: those to begin with; their arms are in the settings.
         keys: of the arms, by name (:func:`bridge.app.arms.resolve_keys`).
-        tool_secrets: environment variables of the tools (:func:`resolve_tool_secrets` there).
         redis_url: where call state goes.
-        rollout_secret: of the rollouts (:func:`bridge.app.rollouts.read_secret`), if there are any.
+        rollout_secret: of the rollouts (:mod:`bridge.app.rollout_secret`), if there are any.
 
     Raises:
         ConfigError: an arm's model, voice or key can't be used.
@@ -78,9 +80,8 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
-        dialplans: Sequence[Dialplan],
+        dialplans: Dialplans,
         keys: Mapping[str, str | None],
-        tool_secrets: Mapping[str, str],
         redis_url: str,
         clock: Clock,
         *,
@@ -93,19 +94,26 @@ class Gateway:
         self.phrases = Phrases()
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
-        self._dialplans = dialplans
-        self._models = table = load_models()
-        self._arms = make_arms(settings.arms, keys, table, clock, self.metrics.upstream.rotated)
-        self._routes = Routes(settings, dialplans, self._arms, table, today_of(clock), tool_secrets)
-        self._rollout_secret = rollout_secret
-        self._webhooks = WebhookClient(clock, tool_secrets)
-        self._redis_url = redis_url
+        self._models = load_models()
+        self._arms = make_arms(
+            settings.arms, keys, self._models, clock, self.metrics.upstream.rotated
+        )
         self._clock = clock
+        self._plans = self._make_plans(dialplans)
+        self._rollout_secret = rollout_secret
+        # Secrets of dialplans that were replaced stay: calls go on that use them.
+        self._tool_secrets = dict(dialplans.secrets)
+        self._webhooks = WebhookClient(clock, self._tool_secrets)
+        self._redis_url = redis_url
         self._endpoint = SipEndpoint(
             settings.sip,
             on_incoming=self._take_call,
             refusal=self._refusal,
+            on_message=self._count_message,
             media_ports=settings.media.ports,
+        )
+        self.metrics.media.watch(
+            lambda: self._endpoint.rows_in_use, lambda: self._endpoint.conference_ports
         )
         self._intake = Intake(lambda: len(self._endpoint.legs))
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
@@ -144,7 +152,9 @@ class Gateway:
         self._intake.limit = min(most, self._endpoint.info.call_limit)
         log.debug("calls_limited", limit=self._intake.limit, wanted=wanted, most=most)
         node = settings.node or _node_name(self._endpoint.port)
-        store = CallStore(settings.redis, self._redis_url, node, clock=self._clock)
+        store = CallStore(
+            settings.redis, self._redis_url, node, clock=self._clock, on_lost=self._keep_lost
+        )
         await store.open()
         self._store = store
         if settings.rollouts:
@@ -152,13 +162,13 @@ class Gateway:
                 settings, self._redis_url, self._rollout_secret, node, self._clock, self.metrics
             )
             await self._rollouts.open()
-        warn_of_dropped_fields(self._routes.all)
+        warn_of_dropped_fields(self._plans.routes)
         for arm in self._arms.values():
             for choice in arm.choices:
                 await choice.credentials.open()
         if preflight:
             await check_arms_answer(self._arms, settings, self._clock)
-        await self.phrases.render(self._dialplans)
+        await self.phrases.render(self._plans.dialplans)
         pump = Pump(
             self._endpoint.ports,
             self._clock,
@@ -193,6 +203,12 @@ class Gateway:
         self._background = [
             asyncio.create_task(collect_garbage_in_loop(), name="garbage"),
             asyncio.create_task(self._counts(pump, store).keep_publishing(), name="counts"),
+            asyncio.create_task(
+                keep_sweeping(
+                    settings.media.recordings_dir, self._redis_url, settings.redis.prefix
+                ),
+                name="retention",
+            ),
         ]
         self._ticker.start()
         return Addresses(
@@ -241,6 +257,20 @@ class Gateway:
         await asyncio.gather(*background, return_exceptions=True)
         self._endpoint.stop()
 
+    async def take_dialplans(self, dialplans: Dialplans) -> None:
+        """Put other dialplans in force for new calls, once their phrases are rendered.
+
+        Raises:
+            ConfigError: an arm's model lacks a dialplan's voice; those in force stay.
+        """
+        plans = self._make_plans(dialplans)
+        await self.phrases.render(plans.dialplans)
+        warn_of_dropped_fields(plans.routes)
+        self._tool_secrets.update(dialplans.secrets)
+        self._plans = plans
+        self.phrases.keep_only(plans.dialplans)
+        self._publish_dialplans()
+
     def not_ready(self) -> Sequence[str]:
         """Return why this gateway should get no calls."""
         closed = self._intake.closed()
@@ -261,29 +291,56 @@ class Gateway:
             log.warning("call_refused", reason=closed.label)
         return closed.phrase
 
+    def _count_message(self, message: SipMessage, sent: bool) -> None:
+        direction = Direction.OUT if sent else Direction.IN
+        if message.code:
+            self.metrics.sip.response(direction, message.method, message.code)
+        else:
+            self.metrics.sip.request(direction, message.method)
+
     def _report_node(self) -> None:
         if self._store is not None:
             self._store.report_node(capacity=self._intake.limit, draining=self._intake.draining)
+
+    async def _keep_lost(self, lost: History) -> None:
+        """Write the record of a call that a dead node has left."""
+        directory = self._settings.media.recordings_dir
+        try:
+            async with asyncio.timeout(DISK_WITHIN_S):
+                await asyncio.to_thread(write_lost, lost, directory)
+        except OSError as error:  # TimeoutError is one
+            log.error("record_not_written", directory=str(directory), error=str(error))
 
     def _counts(self, pump: Pump, store: CallStore) -> Counts:
         ping_interval_s = self._settings.session.ping_interval_s
         return Counts(self.metrics, pump, store, self.calls.keys(), ping_interval_s=ping_interval_s)
 
     def _take_call(self, leg: Leg) -> None:
-        dialplan = match(self._dialplans, leg.called)
-        if dialplan is None or self._services is None:
-            self.metrics.calls.refused(
-                outcome=Outcome.REJECTED_NO_ROUTE, reason="no_route", fault=Fault.CONFIG
-            )
-            log.warning("call_refused", reason="no_route")
-            leg.reject(404, "No Dialplan")
+        call = describe(leg, self._settings, self._clock)
+        services = self._services
+        route = None if services is None else self._plans.route(call, self.calls, self.rollouts)
+        if route is None or services is None:
+            self._refuse(leg, NO_ROUTE)
             return
-        active = Counter(runner.arm for runner in self.calls)
-        route = self._routes.choose(dialplan, leg, self.rollouts, active)
-        runner = CallRunner(leg, route, self._services)
+        limits = route.dialplan.limits
+        if route.mode is Mode.FULL and limits.busy is None:
+            self._refuse(leg, LINE_FULL, {"Retry-After": str(limits.retry_after_s)})
+            return
+        runner = CallRunner(leg, route, services)
         task = asyncio.get_running_loop().create_task(runner.run(), name=f"call-{leg.call_id}")
         self.calls[runner] = task
         task.add_done_callback(lambda done: self._call_over(runner, done))
+
+    def _refuse(self, leg: Leg, refusal: Refused, headers: Mapping[str, str] | None = None) -> None:
+        self.metrics.calls.refused(
+            outcome=refusal.outcome, reason=refusal.reason, fault=refusal.fault
+        )
+        log.warning("call_refused", reason=refusal.reason)
+        leg.reject(refusal.sip_code, refusal.phrase, headers)
+
+    def _make_plans(self, dialplans: Dialplans) -> Plans:
+        today = today_of(self._clock)
+        return Plans(dialplans, self._arms, self._settings, self._models, today)
 
     def _call_over(self, runner: CallRunner, task: asyncio.Task[object]) -> None:
         del self.calls[runner]
@@ -306,9 +363,22 @@ class Gateway:
         for name, arm in self._arms.items():
             for choice in arm.choices:
                 endpoint, dialect = choice.endpoint, arm.dialect.name
-                self.metrics.set_arm(name, dialect=dialect, url=endpoint.url, model=endpoint.model)
-        self.metrics.config_loaded(self._clock.wall_ns())
+                model = self._models.find(endpoint.model)
+                self.metrics.set_arm(
+                    name,
+                    dialect=dialect,
+                    url=endpoint.url,
+                    model=endpoint.model,
+                    shutdown=None if model is None else model.shutdown,
+                )
+        self._publish_dialplans()
         self.metrics.calls.set_limit(self._intake.limit)
+
+    def _publish_dialplans(self) -> None:
+        for dialplan in self._plans.dialplans:
+            if dialplan.consent.disclosure is not None:
+                self.metrics.calls.expect_disclosures(route=dialplan.name)
+        self.metrics.config_loaded(self._clock.wall_ns())
 
 
 def _check_writable(directory: Path) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bridge.errors import Fault, Outcome
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:
@@ -22,6 +24,21 @@ class Closed:
 AT_CAPACITY = Closed("at_capacity", "at capacity", "At Capacity")
 DRAINING = Closed("draining", "draining", "Draining")
 SHUTTING_DOWN = Closed("shutdown", "shutting down", "Shutting Down")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why an INVITE that came in at the door is refused by its route, or for want of one."""
+
+    sip_code: int
+    phrase: str
+    outcome: Outcome
+    reason: str
+    fault: Fault
+
+
+NO_ROUTE = Refused(404, "No Dialplan", Outcome.REJECTED_NO_ROUTE, "no_route", Fault.CONFIG)
+LINE_FULL = Refused(503, "Line Full", Outcome.REJECTED_BUSY, "line_full", Fault.NONE)
 
 
 class Intake:

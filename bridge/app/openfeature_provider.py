@@ -19,11 +19,10 @@ from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
 from openfeature.provider import AbstractProvider, Metadata
 
-from bridge.app.rollout_caller import Caller
 from bridge.app.rollout_files import RolloutFiles
 from bridge.app.rollouts import PROVIDER
 from bridge.config.settings import Settings
-from bridge.routing.numbers import normalise_called
+from bridge.routing.numbers import normalise_called, shown_number
 from bridge.routing.rollout.decision import CallFacts, decide
 from bridge.routing.rollout.draw import targeting_key
 from bridge.routing.rollout.flag import Flag
@@ -76,7 +75,7 @@ class RolloutProvider(AbstractProvider):
         given = evaluation_context or EvaluationContext()
         if not given.targeting_key:
             return _failed(default_value, ErrorCode.TARGETING_KEY_MISSING, "who calls?")
-        number = Caller(given.targeting_key, "", "").number
+        number = shown_number(given.targeting_key)
         words = {name: str(given.attributes.get(name, "")) for name in ("called", "route", "trunk")}
         decision = decide(
             flag,

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from bridge.app.rollout_caller import Caller
 from bridge.app.rollout_files import RolloutFiles
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.config.rollouts import RolloutSettings
 from bridge.errors import BridgeError
-from bridge.routing.numbers import normalise_called
+from bridge.routing.numbers import shown_number
 from bridge.routing.rollout.changes import follow
 from bridge.routing.rollout.decision import CallFacts, Decision, Reason, decide
 from bridge.routing.rollout.draw import targeting_key
@@ -27,6 +26,7 @@ from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.signed_arm import HEADER, checked_arm
 from bridge.routing.rollout.state import RolloutState, flag_of, stop_here
 from bridge.routing.rollout.verdict import Action, Judgement
+from bridge.routing.rules import IncomingCall
 from bridge.store.client import RedisUnavailableError
 from bridge.store.rollouts import RolloutStore, Signature
 from bridge.telemetry.metrics import Metrics
@@ -128,18 +128,20 @@ class Rollouts:
         return self._here[name].plan
 
     def decide(
-        self, name: str, caller: Caller, route: str, active: Mapping[str, int]
+        self, name: str, call: IncomingCall, route: str, active: Mapping[str, int]
     ) -> tuple[Decision, str]:
         """Decide about a call; never raises.
 
         Args:
+            call: at its INVITE.
+            route: the dialplan that takes it.
             active: calls of each arm on this node.
 
         Returns:
             The decision, and the key that the caller is drawn by, empty for a withheld number.
         """
         try:
-            decision, key = self._decide(name, caller, route, active)
+            decision, key = self._decide(name, call, route, active)
         except Exception:  # a call must get an arm, whatever is wrong here
             log.exception("rollout_broken", flag=name)
             here = self._here[name]
@@ -163,19 +165,19 @@ class Rollouts:
         return decision, key
 
     def _decide(
-        self, name: str, caller: Caller, route: str, active: Mapping[str, int]
+        self, name: str, call: IncomingCall, route: str, active: Mapping[str, int]
     ) -> tuple[Decision, str]:
         here = self._here[name]
-        number = caller.number
-        key = targeting_key(self._secret, number, caller.sip_call_id)
-        asked = next(iter(caller.headers.get(HEADER.lower(), ())), None)
+        number = shown_number(call.caller)
+        key = targeting_key(self._secret, number, call.sip_call_id)
+        asked = next(iter(call.headers.get(HEADER.lower(), ())), None)
         now_s = self._clock.wall_ns() / NS_PER_S
         facts = CallFacts(
             key=key,
             caller=number,
-            called=normalise_called(caller.called),
+            called=call.called,
             route=route,
-            trunk=caller.trunk,
+            trunk=call.trunk,
             test_arm=None if asked is None else checked_arm(self._secret, name, asked, now_s),
             active=active,
         )

@@ -4,6 +4,7 @@ Everything here blocks on the disk: on the gateway's loop it belongs in a worker
 (n, channels) int16; channel 0 is left.
 """
 
+import contextlib
 import os
 import struct
 from dataclasses import dataclass
@@ -146,13 +147,18 @@ class WavWriter:
         self._frames_in_header = 0
         try:
             self._file = self.path.open("wb")
+            try:
+                self._file.write(_encode_header(channels, rate_hz))
+                self._file.flush()
+            except OSError:
+                with contextlib.suppress(OSError):  # what is buffered finds no room again
+                    self._file.close()
+                raise
         except OSError as error:
             raise InfrastructureError(
                 f"can't write the WAV file {self.path}: {error.strerror}",
-                remedy="check the folder and its permissions",
+                remedy="check the folder, its permissions and the room on its disk",
             ) from error
-        self._file.write(_encode_header(channels, rate_hz))
-        self._file.flush()
 
     def append(self, samples: NDArray[np.int16]) -> None:
         """Add (n, channels) int16 frames.

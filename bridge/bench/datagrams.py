@@ -9,6 +9,7 @@ import ctypes
 import os
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,6 +125,11 @@ class Datagrams:
                 continue
             sent += taken
         return sent
+
+    def send_one(self, data: bytes, port: int) -> None:
+        """Send a datagram of any size to a port of 127.0.0.1; lost if the kernel won't take it."""
+        with suppress(OSError):
+            self._socket.sendto(data, ("127.0.0.1", port))
 
     def receive(self) -> Arrivals:
         """Take what has come, up to 1024 datagrams; never blocks.

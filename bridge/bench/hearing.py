@@ -53,9 +53,16 @@ class Heard:
 
 
 class Hearing:
-    """The ears of up to ``rows`` calls."""
+    """The ears of up to ``rows`` calls.
+
+    Attributes:
+        loud_ns: (rows,) when each call's last loud packet came, on the clock of the stamps.
+        gap_ends_ns: of pauses of more than 60 ms between two packets, the ends, on that clock.
+    """
 
     def __init__(self, rows: int) -> None:
+        self.loud_ns: Int64s = np.zeros(rows, dtype=np.int64)
+        self.gap_ends_ns: list[int] = []
         self._expected: Int64s = np.full(rows, -1, dtype=np.int64)
         self._arrived_ns: Int64s = np.zeros(rows, dtype=np.int64)
         self._fastest_ns: Int64s = np.zeros(rows, dtype=np.int64)
@@ -73,6 +80,7 @@ class Hearing:
         packets, lost, late, gaps, dropouts = (int(each) for each in self._totals)
         heard = Heard(packets, lost, late, gaps, self._longest_ns / NS_PER_MS, dropouts)
         self._totals[:] = 0
+        self.gap_ends_ns = []
         self._longest_ns = 0
         return heard
 
@@ -127,6 +135,7 @@ class Hearing:
         silent = self._silent[rows]
         dropped = loud & (silent > 0) & (silent <= DROPOUT_FRAMES)
         self._silent[rows] = np.where(loud, 0, silent + 1)
+        self.loud_ns[rows[loud]] = stamps_ns[loud]
         self._expected[rows] = (sequences + 1) % _WRAP
         self._arrived_ns[rows] = stamps_ns
         self._totals += (
@@ -136,4 +145,5 @@ class Hearing:
             int((pauses_ns > _LATE_NS).sum()),
             int(dropped.sum()),
         )
+        self.gap_ends_ns += stamps_ns[pauses_ns > _LATE_NS].tolist()
         self._longest_ns = max(self._longest_ns, int(pauses_ns.max()))

@@ -5,7 +5,7 @@ They are stopped by the stack that they are put on, in the reverse order.
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from bridge.telemetry.scrape import Scrape
 KEY = "sk-sim-bench"
 CALLED = "bench"
 _ARM = "light"
-_KEY_VARIABLE = "BENCH_REALTIME_KEY"
+KEY_VARIABLE = "BENCH_REALTIME_KEY"
 _READY_WITHIN_S = 30.0
 _WITHOUT_END = 1_000_000
 _ANSWER_WITHIN_S = 60.0
@@ -155,61 +155,93 @@ class Parts:
 
     async def floor(self) -> Target:
         """Start the floor."""
-        child = await self._start("the floor", "bench", "floor")
+        child = await self.start("the floor", "bench", "floor")
         return _target("floor", child, await child.report(_READY_WITHIN_S))
 
     async def plain(self, peer: Peer, dialect: str) -> Target:
         """Start the plain way."""
-        child = await self._start(
+        child = await self.start(
             "the plain way", "bench", "plain", "--url", peer.url, "--dialect", dialect
         )
         return _target("plain", child, await child.report(_READY_WITHIN_S))
 
     async def peer(self) -> Peer:
         """Start the light Realtime server."""
-        child = await self._start("the light Realtime server", "bench", "peer")
+        child = await self.start("the light Realtime server", "bench", "peer")
         return Peer(child, str((await child.report(_READY_WITHIN_S))["url"]))
 
     async def bridge(self, peer: Peer, dialect: str) -> Target:
         """Start the gateway, with a Redis of its own and a dialplan that records nothing."""
-        place = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-bench-")))
+        arm = {"dialect": dialect, "url": peer.url, "api_key_env": KEY_VARIABLE}
+        return await self.gateway(self.directory(), [_DIALPLAN], {_ARM: arm})
+
+    def directory(self) -> Path:
+        """Make a directory that goes with the processes."""
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-bench-")))
+
+    async def gateway(
+        self,
+        place: Path,
+        dialplans: Sequence[Mapping[str, object]],
+        arms: Mapping[str, object],
+        settings: Mapping[str, str] | None = None,
+        *,
+        log_path: Path | None = None,
+    ) -> Target:
+        """Start the gateway; its records go to ``place/recordings``.
+
+        Args:
+            place: a directory of its own.
+            dialplans: as their files would have them.
+            arms: as the settings would; their key is in ``KEY_VARIABLE``.
+            settings: more of them, without ``BRIDGE_``.
+            log_path: where its log is kept.
+        """
         (place / "dialplans").mkdir()
-        dialplan = place / "dialplans" / "bench.yaml"
-        dialplan.write_text(yaml.safe_dump(dict(_DIALPLAN), sort_keys=False), encoding="utf-8")
-        arm = {"dialect": dialect, "url": peer.url, "api_key_env": _KEY_VARIABLE}
-        settings = {
+        for dialplan in dialplans:
+            path = place / "dialplans" / f"{dialplan['name']}.yaml"
+            path.write_text(yaml.safe_dump(dict(dialplan), sort_keys=False), encoding="utf-8")
+        chosen = {
             "DIALPLANS_DIR": str(place / "dialplans"),
-            "ARMS": json.dumps({_ARM: arm}),
+            "ARMS": json.dumps(arms),
             "SIP_HOST": "127.0.0.1",
             "SIP_PORT": "0",
             "SIP_MAX_CALLS": "1024",
             "HTTP_PORT": "0",
             "MEDIA_RECORDINGS_DIR": str(place / "recordings"),
             "TELEMETRY_LOG_FORMAT": "json",
+            **(settings or {}),
         }
-        child = await self._start(
+        child = await self.start(
             "the gateway",
             *("serve", "--json"),
-            variables={_KEY_VARIABLE: KEY, **{PREFIX + k: v for k, v in settings.items()}},
+            variables={KEY_VARIABLE: KEY, **{PREFIX + k: v for k, v in chosen.items()}},
+            log_path=log_path,
         )
         return _target("bridge", child, await child.report(_READY_WITHIN_S))
 
     async def callers(self, target: Target) -> Callers:
         """Start callers for one target."""
-        child = await self._start(
+        child = await self.start(
             "the callers", "bench", "callers", target.server, takes_orders=True
         )
         return Callers(child)
 
-    async def _start(
+    async def start(
         self,
         name: str,
         *arguments: str,
         variables: Mapping[str, str] | None = None,
         takes_orders: bool = False,
+        log_path: Path | None = None,
     ) -> Child:
+        """Start a command; see :func:`bridge.processes.child.start_child`."""
         child = await start_child(
-            name, arguments, {**self._environ, **(variables or {})}, takes_orders=takes_orders
+            name,
+            arguments,
+            {**self._environ, **(variables or {})},
+            takes_orders=takes_orders,
+            log_path=log_path,
         )
         return await self._stack.enter_async_context(child)
 

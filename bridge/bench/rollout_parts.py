@@ -16,7 +16,7 @@ from bridge.config.loading import PREFIX
 from bridge.config.models import load_models
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child, start_child
-from bridge.processes.http import request
+from bridge.processes.http import ask
 
 OLD, NEW = "old", "new"
 _DIALECTS = {OLD: "beta", NEW: "ga"}
@@ -44,16 +44,16 @@ class ArmServer:
 
     async def fail(self, faults: Faults) -> None:
         """Let everything go wrong that ``faults`` says (`bridge/simulator/faults.py`)."""
-        await self._ask("POST", json.dumps(list(faults)))
+        await self._ask("POST", json.dumps(list(faults)).encode())
 
     async def recover(self) -> None:
         """Let nothing go wrong any more."""
         await self._ask("DELETE")
 
-    async def _ask(self, method: str, body: str = "") -> None:
+    async def _ask(self, method: str, body: bytes = b"") -> None:
         url = f"http://{urlsplit(self.url).netloc}/admin/faults"
         try:
-            await request(method, url, body, {"X-Simulator-Admin": self.secret})
+            await ask(method, url, {"X-Simulator-Admin": self.secret}, body)
         except (OSError, TimeoutError) as error:
             raise InfrastructureError("a Realtime server takes no faults") from error
 

@@ -1,19 +1,36 @@
-"""Many calls on one UDP socket: INVITE, ACK, BYE (RFC 3261), without authentication. No clock.
+"""Many calls on one UDP socket: INVITE, ACK, CANCEL, BYE (RFC 3261), hold. No authentication.
 
 A call is a slot: a small number that is used again when its call is over. Requests that stay
 without an answer are repeated by :meth:`SipCalls.repeat` (section 17.1: after 500 ms, doubling).
+No clock in here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Literal
 
-from bridge.bench.sip_message import Message, audio_sdp
+from bridge.bench.sip_message import Direction, Message, audio_sdp
 from bridge.clock import NS_PER_MS
 
 _T1_NS = 500 * NS_PER_MS
 _GIVE_UP_NS = 32_000 * NS_PER_MS
 """64 * T1: timers B and F."""
+
+_FIRST_INVITE = "1 INVITE"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a call ended.
+
+    Attributes:
+        how: we hung up; the far end did; it refused the INVITE; it answered nothing.
+        status: of the refusal, else 0.
+    """
+
+    how: Literal["hung up", "dropped", "refused", "no answer"]
+    status: int = 0
 
 
 @dataclass(slots=True)
@@ -27,15 +44,23 @@ class _Request:
     wait_ns: int = _T1_NS
     provisional: bool = False
 
+    @property
+    def is_change(self) -> bool:
+        """Whether it is a re-INVITE."""
+        return self.message.method == "INVITE" and self.message.header("CSeq") != _FIRST_INVITE
+
 
 @dataclass(slots=True)
 class _Dialog:
     call_id: str
     target: str
     remote: str
-    caller: str
+    local: str
+    acknowledges: bool
+    sequence: int = 1
     ack: bytes = b""
     up: bool = False
+    cancelled: bool = False
 
 
 @dataclass(slots=True)
@@ -46,11 +71,13 @@ class Outcomes:
         setup_ns: of each call that was answered, INVITE to 200.
         refused: final statuses of those that were not; 0: no answer at all.
         dropped: calls that the far end ended.
+        changes_refused: final statuses of re-INVITEs that failed; 0: no answer at all.
     """
 
     setup_ns: list[int] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     dropped: int = 0
+    changes_refused: list[int] = field(default_factory=list)
 
 
 class SipCalls:
@@ -60,10 +87,10 @@ class SipCalls:
         server: host and port that are called.
         port: of our socket.
         user: who is called.
-        caller: gives who calls, by the call's number.
         transmit: sends a datagram to the server.
         on_up: receives slot and the far end's RTP port.
         on_over: receives the slot of a call that has ended, or has never begun.
+        on_changed: receives slot and the far end's RTP port after a re-INVITE.
     """
 
     def __init__(
@@ -74,16 +101,17 @@ class SipCalls:
         transmit: Callable[[bytes], object],
         *,
         on_up: Callable[[int, int], None],
-        on_over: Callable[[int], None],
-        caller: Callable[[int], str] = lambda number: "bench",
+        on_over: Callable[[int, Ended], None],
+        on_changed: Callable[[int, int], None] = lambda slot, port: None,
     ) -> None:
-        self._caller = caller
         self.outcomes = Outcomes()
-        self._uri = f"sip:{user}@{server[0]}:{server[1]}"
+        self._server = server
+        self._user = user
         self._port = port
         self._transmit = transmit
         self._on_up = on_up
         self._on_over = on_over
+        self._on_changed = on_changed
         self._numbers = count(1)
         self._dialogs: dict[int, _Dialog] = {}
         self._slots: dict[str, int] = {}
@@ -99,21 +127,67 @@ class SipCalls:
         """Calls that are not over."""
         return len(self._dialogs)
 
-    def invite(self, slot: int, rtp_port: int, now_ns: int) -> None:
-        """Place a call."""
-        number = next(self._numbers)
-        call_id = f"bench-{number}-{self._port}@127.0.0.1"
-        caller = self._caller(number)
-        self._dialogs[slot] = _Dialog(call_id, self._uri, f"<{self._uri}>", caller)
+    def invite(
+        self,
+        slot: int,
+        rtp_port: int,
+        now_ns: int,
+        *,
+        user: str | None = None,
+        caller: str = "bench",
+        acknowledges: bool = True,
+    ) -> None:
+        """Place a call.
+
+        Args:
+            slot: a free one; rtp_port: where its RTP is awaited.
+            now_ns: monotonic.
+            user: who is called, if not whom all call.
+            caller: the user of From.
+            acknowledges: an answer; else the caller is gone by then, and it is never heard of.
+        """
+        call_id = f"bench-{next(self._numbers)}-{self._port}@127.0.0.1"
+        uri = f"sip:{user or self._user}@{self._server[0]}:{self._server[1]}"
+        local = f"<sip:{caller}@127.0.0.1:{self._port}>;tag={call_id.partition('@')[0]}"
+        self._dialogs[slot] = _Dialog(call_id, uri, f"<{uri}>", local, acknowledges)
         self._slots[call_id] = slot
-        self._request(slot, "INVITE", 1, now_ns, audio_sdp(rtp_port, (0,)))
+        self._request(slot, "INVITE", now_ns, audio_sdp(rtp_port, (0,)))
+
+    def cancel(self, slot: int, now_ns: int) -> None:
+        """Take an INVITE back; one that is answered all the same is acknowledged and ended."""
+        dialog = self._dialogs.get(slot)
+        if dialog is None or dialog.up or dialog.cancelled:
+            return
+        dialog.cancelled = True
+        for request in self._of(slot):
+            if request.provisional:  # not before (section 9.1)
+                self._send_cancel(request, now_ns)
+
+    def change(self, slot: int, rtp_port: int, direction: Direction, now_ns: int) -> bool:
+        """Send a re-INVITE; False if one is under way, or the call isn't up."""
+        dialog = self._dialogs.get(slot)
+        if dialog is None or not dialog.up or self._of(slot):
+            return False
+        dialog.sequence += 1
+        sdp = audio_sdp(rtp_port, (0,), direction=direction, version=dialog.sequence)
+        self._request(slot, "INVITE", now_ns, sdp)
+        return True
+
+    def is_changing(self, slot: int) -> bool:
+        """Whether a re-INVITE waits for its answer."""
+        return bool(self._of(slot))
 
     def bye(self, slot: int, now_ns: int) -> None:
         """End a call that is up."""
         dialog = self._dialogs.get(slot)
         if dialog is not None and dialog.up:
             dialog.up = False
-            self._request(slot, "BYE", 2, now_ns)
+            dialog.sequence += 1
+            self._request(slot, "BYE", now_ns)
+
+    def abandon(self, slot: int) -> None:
+        """Forget a call without a word to the far end."""
+        self._over(slot, Ended("no answer"))
 
     def receive(self, data: bytes, now_ns: int) -> None:
         """Take a datagram."""
@@ -127,7 +201,7 @@ class SipCalls:
         """Send again what is due; give up what has waited for too long."""
         for key, request in list(self._waiting.items()):
             if now_ns - request.sent_ns > _GIVE_UP_NS:
-                del self._waiting[key]
+                self._waiting.pop(key, None)
                 self._failed(request, 0)
                 continue
             if now_ns < request.due_ns or request.provisional:
@@ -136,20 +210,32 @@ class SipCalls:
             request.due_ns = now_ns + request.wait_ns
             self._transmit(request.message.encode())
 
-    def _request(self, slot: int, method: str, number: int, now_ns: int, body: str = "") -> None:
-        message = self._message(self._dialogs[slot], method, number, body)
-        self._waiting[message.branch, method] = _Request(slot, message, now_ns, now_ns + _T1_NS)
+    def _of(self, slot: int) -> list[_Request]:
+        """Return the INVITEs of a call that wait."""
+        return [
+            each
+            for each in self._waiting.values()
+            if each.slot == slot and each.message.method == "INVITE"
+        ]
+
+    def _request(self, slot: int, method: str, now_ns: int, body: str = "") -> None:
+        dialog = self._dialogs[slot]
+        self._send(slot, self._message(dialog, method, dialog.sequence, body), now_ns)
+
+    def _send(self, slot: int, message: Message, now_ns: int) -> None:
+        key = (message.branch, message.method)
+        self._waiting[key] = _Request(slot, message, now_ns, now_ns + _T1_NS)
         self._transmit(message.encode())
+
+    def _send_cancel(self, request: _Request, now_ns: int) -> None:
+        self._send(request.slot, _like(request.message, "CANCEL"), now_ns)
 
     def _message(self, dialog: _Dialog, method: str, number: int, body: str = "") -> Message:
         branch = f"z9hG4bK-{self._port}-{next(self._numbers)}"
         headers = (
             ("Via", f"SIP/2.0/UDP 127.0.0.1:{self._port};branch={branch}"),
             ("Max-Forwards", "70"),
-            (
-                "From",
-                f"<sip:{dialog.caller}@127.0.0.1:{self._port}>;tag={dialog.call_id.split('@')[0]}",
-            ),
+            ("From", dialog.local),
             ("To", dialog.remote),
             ("Call-ID", dialog.call_id),
             ("CSeq", f"{number} {method}"),
@@ -164,26 +250,42 @@ class SipCalls:
             self._acknowledge_again(response)
             return
         if response.status < 200:
-            request.provisional = True
+            self._on_provisional(request, now_ns)
             return
         del self._waiting[key]
+        if response.method == "CANCEL":
+            return
         if response.method == "BYE":
-            self._over(request.slot)
+            self._over(request.slot, Ended("hung up"))
         elif response.status < 300:
             self._answered(request, response, now_ns)
         else:
             self._acknowledge_refusal(request, response)
             self._failed(request, response.status)
 
+    def _on_provisional(self, request: _Request, now_ns: int) -> None:
+        first, request.provisional = not request.provisional, True
+        if first and request.message.method == "INVITE" and self._dialogs[request.slot].cancelled:
+            self._send_cancel(request, now_ns)
+
     def _answered(self, request: _Request, response: Message, now_ns: int) -> None:
-        dialog = self._dialogs[request.slot]
+        slot, dialog = request.slot, self._dialogs[request.slot]
         dialog.remote = response.header("To")
         dialog.target = response.header("Contact").split("<")[-1].split(">")[0]
-        dialog.ack = self._message(dialog, "ACK", 1).encode()
-        dialog.up = True
+        if not dialog.acknowledges:
+            return
+        number = int(response.header("CSeq").split(" ")[0])
+        dialog.ack = self._message(dialog, "ACK", number).encode()
         self._transmit(dialog.ack)
+        if request.is_change:
+            self._on_changed(slot, response.media_port)
+            return
+        dialog.up = True
         self.outcomes.setup_ns.append(now_ns - request.sent_ns)
-        self._on_up(request.slot, response.media_port)
+        if dialog.cancelled:
+            self.bye(slot, now_ns)
+        else:
+            self._on_up(slot, response.media_port)
 
     def _acknowledge_again(self, response: Message) -> None:
         """Send the ACK for a 200 that came again: the first one was lost."""
@@ -193,15 +295,21 @@ class SipCalls:
 
     def _acknowledge_refusal(self, request: _Request, response: Message) -> None:
         # Of the INVITE's own transaction (section 17.1.1.3).
-        changed = {"CSeq": "1 ACK", "To": response.header("To")}
-        headers = tuple((name, changed.get(name, text)) for name, text in request.message.headers)
-        start = request.message.start.replace("INVITE", "ACK", 1)
-        self._transmit(replace(request.message, start=start, headers=headers, body="").encode())
+        message = _like(request.message, "ACK")
+        headers = tuple(
+            (name, response.header("To") if name == "To" else text)
+            for name, text in message.headers
+        )
+        self._transmit(replace(message, headers=headers).encode())
 
     def _failed(self, request: _Request, status: int) -> None:
+        if request.is_change:
+            self.outcomes.changes_refused.append(status)
+            return
         if request.message.method == "INVITE":
             self.outcomes.refused.append(status)
-        self._over(request.slot)
+        if request.message.method != "CANCEL":
+            self._over(request.slot, Ended("refused", status) if status else Ended("no answer"))
 
     def _on_request(self, request: Message) -> None:
         kept = [(name, text) for name, text in request.headers if name.lower() == "via"]
@@ -213,12 +321,24 @@ class SipCalls:
         self._transmit(
             Message("SIP/2.0 200 OK" if known else "SIP/2.0 501 No", tuple(kept)).encode()
         )
-        if known and slot is not None and self._dialogs[slot].up:
-            self.outcomes.dropped += 1
-            self._over(slot)
+        if known and slot is not None:
+            dialog = self._dialogs[slot]
+            if dialog.up or not dialog.acknowledges:
+                self.outcomes.dropped += 1
+                self._over(slot, Ended("dropped"))
 
-    def _over(self, slot: int) -> None:
+    def _over(self, slot: int, ended: Ended) -> None:
         dialog = self._dialogs.pop(slot, None)
         if dialog is not None:
             del self._slots[dialog.call_id]
-            self._on_over(slot)
+            self._waiting = {key: each for key, each in self._waiting.items() if each.slot != slot}
+            self._on_over(slot, ended)
+
+
+def _like(invite: Message, method: str) -> Message:
+    """Return the ACK or CANCEL that belongs to an INVITE's own transaction."""
+    number = invite.header("CSeq").split(" ")[0]
+    headers = tuple(
+        (name, f"{number} {method}" if name == "CSeq" else text) for name, text in invite.headers
+    )
+    return Message(invite.start.replace("INVITE", method, 1), headers)

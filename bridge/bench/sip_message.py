@@ -19,8 +19,9 @@ def audio_sdp(
     direction: Direction = "sendrecv",
     address: str = "127.0.0.1",
     version: int = 1,
+    telephone_event: bool = True,
 ) -> str:
-    """Return a description of one audio stream (RFC 4566), telephone-event included.
+    """Return a description of one audio stream (RFC 4566).
 
     Args:
         port: where RTP is awaited.
@@ -28,18 +29,19 @@ def audio_sdp(
         direction: ``sendonly`` or ``inactive`` is hold (RFC 3264 section 8.4).
         address: ``0.0.0.0`` is hold as RFC 2543 did it.
         version: of the session; each new offer needs a higher one (RFC 3264 section 8).
+        telephone_event: keys may be sent as events (RFC 4733).
     """
-    formats = " ".join(str(number) for number in payload_types)
+    formats = " ".join(str(number) for number in (*payload_types, *[101] * telephone_event))
+    events = ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16"] if telephone_event else []
     lines = [
         "v=0",
         f"o=- 1 {version} IN IP4 127.0.0.1",
         "s=-",
         f"c=IN IP4 {address}",
         "t=0 0",
-        f"m=audio {port} RTP/AVP {formats} 101",
+        f"m=audio {port} RTP/AVP {formats}",
         *(f"a=rtpmap:{number} {_CODECS[number]}/8000" for number in payload_types),
-        "a=rtpmap:101 telephone-event/8000",
-        "a=fmtp:101 0-16",
+        *events,
         "a=ptime:20",
         f"a={direction}",
     ]
@@ -101,7 +103,7 @@ class Message:
     def encode(self) -> bytes:
         """Write a datagram; Content-Length is added."""
         lines = [self.start, *(f"{name}: {value}" for name, value in self.headers)]
-        if self.body:
+        if self.body and not self.header("Content-Type"):
             lines.append("Content-Type: application/sdp")
         lines += [f"Content-Length: {len(self.body)}", "", self.body]
         return "\r\n".join(lines).encode()

@@ -1,5 +1,6 @@
 """The benchmark on the screen: what is being done, what was found, the tables at the end."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -7,7 +8,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from bridge.bench.figures import BenchResult, Inside, Setup, Way, Window
+from bridge.bench.figures import BenchResult, Inside, Setup, Verdict, Way, Window
 
 _MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("not judged", "dim")}
 
@@ -60,12 +61,18 @@ def print_result(result: BenchResult) -> None:
             f"{_mib(soak.rss_before_bytes)} after a warm-up of {soak.warm_up_calls} calls, "
             f"{_mib(soak.rss_after_bytes)} at the end ({soak.growth_percent:+.1f}%)"
         )
+    print_verdicts(result.verdicts, result.doubts)
+
+
+def print_verdicts(verdicts: Sequence[Verdict], doubts: Sequence[str]) -> None:
+    """Print what was found of what should be, and why that may be doubted."""
+    console = Console(highlight=False)
     table = Table("figure", "measured", "wanted", "")
-    for verdict in result.verdicts:
+    for verdict in verdicts:
         mark, style = _MARKS[verdict.ok]
         table.add_row(verdict.figure, verdict.value, verdict.wanted, Text(mark, style=style))
     console.print(table)
-    for doubt in result.doubts:
+    for doubt in doubts:
         console.print(Text(f"doubtful: {doubt}", style="yellow"))
 
 

@@ -1,6 +1,5 @@
 """`bridge bench`: how many calls, at what cost, beside PJSIP's floor and the plain way."""
 
-import asyncio
 import json
 import os
 import signal
@@ -9,15 +8,16 @@ from pathlib import Path
 
 import click
 
-from bridge.bench.callers import MOST_CALLS, run_callers
+from bridge.bench.callers import run_callers
 from bridge.bench.figures import BenchResult
+from bridge.bench.lanes import MOST_CALLS
 from bridge.bench.parts import CALLED, KEY
 from bridge.bench.plot import check_can_plot, plot
 from bridge.bench.ready import Ready
 from bridge.bench.run import BenchPlan, run_bench
 from bridge.bench.view import Screen, print_result
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import run, until_told_to_stop
+from bridge.cli.running import make_directory, run, until_done_or_told, until_told_to_stop
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
 from bridge.realtime.dialects import DIALECTS
@@ -111,10 +111,10 @@ def bench(
     configure(TelemetrySettings(log_level="warning"))
     if png is not None:
         check_can_plot()
-    _make_directory(report)
+    make_directory(report)
     plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0)
     with Screen() as screen:
-        result = run(_until_done_or_told(plan, screen))
+        result = run(until_done_or_told(run_bench(plan, os.environ, screen), "bench"))
     if isinstance(result, str):
         click.echo(f"stopped by {result}; nothing is left running", err=True)
         raise SystemExit(128 + signal.Signals[result])
@@ -146,32 +146,6 @@ def _can_plot() -> bool:
         click.echo(f"no plot: {error}", err=True)
         return False
     return True
-
-
-def _make_directory(path: Path | None) -> None:
-    try:
-        if path is not None:
-            path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"the report's directory can't be made: {error.strerror}",
-            path=str(path),
-            remedy="name another with --report",
-        ) from error
-
-
-async def _until_done_or_told(plan: BenchPlan, screen: Screen) -> BenchResult | str:
-    """Run it; at a signal end it in order and return the signal's name."""
-    work = asyncio.create_task(run_bench(plan, os.environ, screen), name="bench")
-    told = asyncio.create_task(until_told_to_stop(), name="signals")
-    await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
-    if told.done() and not work.done():
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        return told.result()
-    told.cancel()
-    await asyncio.gather(told, return_exceptions=True)
-    return work.result()
 
 
 # The parts, each a process of its own. They say where they listen in one JSON line.

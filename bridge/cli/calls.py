@@ -133,12 +133,8 @@ def _reader(config: Path | None, url: str | None) -> CallReader:
 
 async def _story(reader: CallReader, call_id: str) -> CallStory:
     async with reader:
-        full_id = await _find(reader, call_id)
-        fields = await reader.call(full_id)
-        events: list[tuple[str, dict[str, str]]] = []
-        while more := await reader.events(full_id, events[-1][0] if events else "0"):
-            events += more
-    return CallStory(fields or {}, tuple(events))
+        found = await reader.history(await _find(reader, call_id))
+    return CallStory(found.fields, found.events)
 
 
 async def _find(reader: CallReader, beginning: str) -> str:

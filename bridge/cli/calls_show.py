@@ -1,30 +1,18 @@
 """One call's story: what was said, where each turn's time went, what happened when."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from bridge.cli.waterfall import print_waterfall
-from bridge.telemetry.labels import Stage
+from bridge.store.reader import History
 from bridge.telemetry.turn_latency import TurnLatency, latency_report
 
 _SHOWN_APART = frozenset({"turn", "measured"})
 
 
-@dataclass(frozen=True, slots=True)
-class CallStory:
-    """A call as Redis has it.
-
-    Attributes:
-        fields: of its hash.
-        events: (id, fields), in order; an id begins with ms since the Unix epoch.
-    """
-
-    fields: Mapping[str, str]
-    events: tuple[tuple[str, Mapping[str, str]], ...]
+class CallStory(History):
+    """A call as Redis has it, and as it is shown."""
 
     def as_json(self) -> dict[str, object]:
         """Return all of it as JSON values."""
@@ -36,34 +24,13 @@ class CallStory:
             "latency": latency_report(self.latency()),
         }
 
-    def at_ms(self, event_id: str) -> int:
-        """Return an event's time, ms since the call began."""
-        started_ms = int(self.fields.get("started_at", 0))
-        return int(event_id.split("-", maxsplit=1)[0]) - started_ms
-
-    def turns(self) -> list[Mapping[str, str]]:
-        """Return the conversation; the last word on each item counts."""
-        turns: dict[str, Mapping[str, str]] = {}
-        for event_id, fields in self.events:
-            if fields.get("kind") == "turn":
-                turns[fields.get("item_id", event_id)] = fields
-        return list(turns.values())
-
     def latency(self) -> list[TurnLatency]:
         """Return the turns that were measured."""
         return [
-            _measured(self.at_ms(event_id), fields)
+            TurnLatency.of(self.at_ms(event_id), fields)
             for event_id, fields in self.events
             if fields.get("kind") == "measured"
         ]
-
-
-def _measured(at_ms: int, fields: Mapping[str, str]) -> TurnLatency:
-    stages_ms = {
-        stage.value: float(fields[f"{stage}_ms"]) for stage in Stage if f"{stage}_ms" in fields
-    }
-    response = fields.get("response_ms")
-    return TurnLatency(at_ms, None if response is None else float(response), stages_ms)
 
 
 def print_story(story: CallStory, console: Console) -> None:

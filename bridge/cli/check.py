@@ -2,19 +2,31 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from bridge.cli import explain
+from bridge.cli.check_session import print_converted
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.explain import call_of, read_moment
 from bridge.config.loading import load_settings
 from bridge.config.yaml_source import load_yaml
 from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
 from bridge.replay.script import load_script
-from bridge.routing.matching import check_arms, load_dialplans
+from bridge.routing.matching import (
+    check_arms,
+    check_together,
+    check_trunks,
+    load_dialplans,
+)
 from bridge.routing.models import Dialplan
+from bridge.routing.rules import IncomingCall
+from bridge.routing.schema import dialplan_schema
+from bridge.routing.verstat import Verstat
 from bridge.simulator.scenario import load_scenario
 
 _KINDS: dict[str, Callable[[Path], object]] = {
@@ -27,17 +39,75 @@ _KINDS: dict[str, Callable[[Path], object]] = {
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--config", type=click.Path(path_type=Path), help="YAML settings to check against.")
 @click.option("--event-map", "show_map", is_flag=True, help="Print every event in each dialect.")
+@click.option("--schema", "show_schema", is_flag=True, help="Print the JSON Schema of dialplans.")
+@click.option("--explain", "called", metavar="NUMBER", help="Say what a call to NUMBER would get.")
+@click.option("--caller", default="", help="With --explain: who calls.")
+@click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A SIP header.")
+@click.option("--trunk", default="", help="The trunk that it comes from.")
+@click.option(
+    "--stir",
+    type=click.Choice([level.value for level in Verstat]),
+    default="none",
+    help="Its STIR level.",
+)
+@click.option(
+    "--at",
+    metavar="MOMENT",
+    callback=read_moment,
+    help="When, like 2026-12-24T18:00:00-05:00; default: now.",
+)
+@click.option(
+    "--convert-session",
+    "beta_session",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Print a beta session's JSON in the GA form.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @exits_cleanly
-def check(paths: tuple[Path, ...], config: Path | None, show_map: bool, as_json: bool) -> None:
+def check(
+    paths: tuple[Path, ...],
+    config: Path | None,
+    show_map: bool,
+    show_schema: bool,
+    called: str | None,
+    caller: str,
+    headers: tuple[str, ...],
+    trunk: str,
+    stir: str,
+    at: datetime | None,
+    beta_session: Path | None,
+    as_json: bool,
+) -> None:
     """Check dialplans, call scripts and scenarios; errors name file and line.
 
     PATHS are files, or directories that hold them. Without any, the settings and the dialplans
     that `bridge serve` would use are checked.
+
+    With --explain it says which rule of which dialplan a call would meet, on which arm, and why the
+    rules before did not take it (1: none does). PATHS is then the dialplans' directory.
+
+    \b
+    Example:
+      bridge check --explain +15551234567 --caller +15550100 --header X-Vip=gold \\
+        --stir A --at 2026-12-24T18:00:00-05:00
+
+    `--convert-session beta.json` reads the `session` of a beta client, or its `session.update`,
+    writes what a GA server takes to stdout, and says on stderr what moved and what was dropped.
     """
+    if beta_session is not None:
+        print_converted(beta_session, as_json=as_json)
+        return
     if show_map:
         rows = event_map()
         click.echo(to_json(rows) if as_json else to_markdown(rows), nl=as_json)
+        return
+    if show_schema:
+        click.echo(json.dumps(dialplan_schema(), indent=2))
+        return
+    if called is not None:
+        call = call_of(called, caller, headers, trunk, Verstat(stir), at or datetime.now(UTC))
+        _explain(_dialplans(paths, config), call, as_json=as_json)
         return
     errors = [str(error) for error in (_problems(paths) if paths else _serve_problems(config))]
     if as_json:
@@ -51,10 +121,26 @@ def check(paths: tuple[Path, ...], config: Path | None, show_map: bool, as_json:
         raise SystemExit(2)
 
 
+def _dialplans(paths: tuple[Path, ...], config: Path | None) -> Sequence[Dialplan]:
+    if len(paths) > 1:
+        raise ConfigError("--explain takes one directory", remedy="name the dialplans' directory")
+    return load_dialplans(paths[0] if paths else load_settings(config, os.environ).dialplans_dir)
+
+
+def _explain(dialplans: Sequence[Dialplan], call: IncomingCall, *, as_json: bool) -> None:
+    told = explain.explain(dialplans, call)
+    for line in [explain.to_json(told)] if as_json else explain.show(told):
+        click.echo(line)
+    if told.taken is None:
+        raise SystemExit(1)
+
+
 def _serve_problems(config: Path | None) -> Iterator[ConfigError]:
     try:
         settings = load_settings(config, os.environ)
-        check_arms(load_dialplans(settings.dialplans_dir), settings.arms, settings.rollouts)
+        dialplans = load_dialplans(settings.dialplans_dir)
+        check_arms(dialplans, settings.arms, settings.rollouts)
+        check_trunks(dialplans, settings.sip.trunks)
     except ConfigError as error:
         yield error
 
@@ -64,14 +150,22 @@ def _problems(paths: tuple[Path, ...]) -> Iterator[ConfigError]:
         files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not files:
             yield ConfigError("no .yaml file in this directory", path=str(path))
+        dialplans = []
         for file in files:
             try:
-                _check_file(file)
+                checked = _check_file(file)
             except ConfigError as error:
                 yield error
+            else:
+                if isinstance(checked, Dialplan):
+                    dialplans.append(checked)
+        try:
+            check_together(dialplans)
+        except ConfigError as error:
+            yield error
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path) -> object:
     data = load_yaml(path).data
     schema = data.get("schema") if isinstance(data, dict) else None
-    _KINDS.get(str(schema), load_scenario)(path)
+    return _KINDS.get(str(schema), load_scenario)(path)

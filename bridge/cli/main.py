@@ -15,8 +15,10 @@ _COMMANDS = {
     "simulate": ("bridge.cli.simulate", "simulate", "Run the local Realtime server alone."),
     "call": ("bridge.cli.call", "call", "Dial, speak, listen and record: a softphone."),
     "bench": ("bridge.cli.bench", "bench", "Measure the gateway under many calls."),
+    "soak": ("bridge.cli.soak", "soak", "Let callers and everything around it wear the gateway."),
     "calls": ("bridge.cli.calls", "calls", "List, show and follow calls."),
     "rollout": ("bridge.cli.rollout", "rollout", "Move calls to a new arm, and back."),
+    "recordings": ("bridge.cli.recordings", "recordings", "Keep, hold and delete recordings."),
     "check": ("bridge.cli.check", "check", "Validate settings, dialplans, scenarios, scripts."),
     "pjsip": ("bridge.cli.pjsip", "pjsip", "Say what the loaded PJSIP can do."),
 }

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from bridge.app.rollout_caller import Caller, read_secret
+from bridge.app.rollout_secret import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.rollout_show import print_history, print_status
 from bridge.cli.running import run
@@ -19,7 +19,7 @@ from bridge.config.loading import load_settings
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import Settings
 from bridge.errors import ConfigError
-from bridge.routing.numbers import normalise_called
+from bridge.routing.numbers import normalise_called, shown_number
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.decision import CallFacts, decide
 from bridge.routing.rollout.draw import targeting_key
@@ -221,7 +221,7 @@ def history(flag: str, limit: int, config: Path | None, url: str | None, as_json
 @click.option("--from", "caller", default="", help="Who calls; without: a withheld number.")
 @click.option("--to", "called", default="", help="Who is called.")
 @click.option("--route", default="", help="The dialplan.")
-@click.option("--trunk", default="", help="Host that the INVITE comes from.")
+@click.option("--trunk", default="", help="Name of the trunk (sip.trunks).")
 @click.option("--call-id", default="", help="SIP Call-ID, for a withheld number.")
 @_reads
 @exits_cleanly
@@ -241,7 +241,7 @@ def explain(
     plan = _plan(settings, flag)
     secret = read_secret(settings.rollout_key_env, os.environ)
     states = _with_store(settings, url, lambda store: store.read([flag]))
-    number = Caller(caller, called, call_id).number
+    number = shown_number(caller)
     facts = CallFacts(
         key=targeting_key(secret, number, call_id),
         caller=number,

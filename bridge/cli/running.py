@@ -3,9 +3,12 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
+
+from bridge.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -31,6 +34,37 @@ async def until_told_to_stop() -> str:
     return await told
 
 
+async def until_done_or_told(work: Coroutine[Any, Any, T], name: str) -> T | str:
+    """Do some work; at a signal end it in order and return the signal's name."""
+    doing = asyncio.create_task(work, name=name)
+    told = asyncio.create_task(until_told_to_stop(), name="signals")
+    await asyncio.wait({doing, told}, return_when=asyncio.FIRST_COMPLETED)
+    if told.done() and not doing.done():
+        doing.cancel()
+        await asyncio.gather(doing, return_exceptions=True)
+        return told.result()
+    told.cancel()
+    await asyncio.gather(told, return_exceptions=True)
+    return doing.result()
+
+
+def make_directory(path: Path | None) -> None:
+    """Make the directory of a report, if one is wanted.
+
+    Raises:
+        ConfigError: it can't be made.
+    """
+    try:
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the report's directory can't be made: {error.strerror}",
+            path=str(path),
+            remedy="name another with --report",
+        ) from error
+
+
 class StopSignals:
     """What a process that drains is told, from its making on.
 
@@ -50,6 +84,11 @@ class StopSignals:
             self.at_once.set()
             _let_signals_end_us()
         self.told.set()
+
+
+def on_hangup(take: Callable[[], None]) -> None:
+    """Call ``take`` at each SIGHUP, which would else end the process."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take)
 
 
 def _on_signals(take: Callable[[signal.Signals], None]) -> None:

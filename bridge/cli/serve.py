@@ -10,14 +10,15 @@ from pathlib import Path
 
 import click
 
-from bridge.app.arms import resolve_keys, resolve_tool_secrets
+from bridge.app.arms import resolve_keys
 from bridge.app.gateway import Addresses, Gateway
-from bridge.app.rollout_caller import read_secret
+from bridge.app.plans import read_dialplans
+from bridge.app.reload import DialplanReloader
+from bridge.app.rollout_secret import read_secret
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import StopSignals, run
+from bridge.cli.running import StopSignals, on_hangup, run
 from bridge.clock import SystemClock
 from bridge.config.loading import load_settings
-from bridge.routing.matching import check_arms, load_dialplans
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
 
@@ -37,6 +38,9 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
     SIGTERM drains it: no new calls, and the end comes with the last call or after `drain_s`.
     SIGINT (Ctrl-C), or a second SIGTERM, ends the calls in order now; one more ends the process.
 
+    Dialplans are read anew on SIGHUP and when a file changes; calls that go on keep theirs, and bad
+    files change nothing.
+
     Settings come from a YAML file and from BRIDGE_* variables: BRIDGE_SIP_PORT,
     BRIDGE_DIALPLANS_DIR, BRIDGE_REDIS_URL, ... Without a Redis URL it starts a private one.
 
@@ -49,10 +53,9 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
     """
     settings = load_settings(config, os.environ)
     configure(settings.telemetry)
-    dialplans = load_dialplans(settings.dialplans_dir)
-    check_arms(dialplans, settings.arms, settings.rollouts)
+    reloader = DialplanReloader(settings, os.environ)
+    dialplans = read_dialplans(settings, os.environ)
     keys = resolve_keys(settings.arms, os.environ)
-    tool_secrets = resolve_tool_secrets(dialplans, os.environ)
     secret = read_secret(settings.rollout_key_env, os.environ) if settings.rollouts else b""
     with contextlib.ExitStack() as stack:
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
@@ -60,30 +63,35 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
             settings,
             dialplans,
             keys,
-            tool_secrets,
             redis_url,
             SystemClock(),
             version=version("telephony-bridge"),
             rollout_secret=secret,
         )
-        run(_serve(gateway, preflight=not no_preflight, as_json=as_json))
+        run(_serve(gateway, reloader, preflight=not no_preflight, as_json=as_json))
 
 
-async def _serve(gateway: Gateway, *, preflight: bool, as_json: bool) -> None:
+async def _serve(
+    gateway: Gateway, reloader: DialplanReloader, *, preflight: bool, as_json: bool
+) -> None:
     signals = StopSignals()
+    on_hangup(reloader.tell)
     told = asyncio.create_task(signals.told.wait(), name="signals")
     starting = asyncio.create_task(gateway.start(preflight=preflight), name="start")
+    reloading: asyncio.Task[None] | None = None
     try:
         await asyncio.wait({told, starting}, return_when=asyncio.FIRST_COMPLETED)
         if told.done():
             return
         _announce(await starting, as_json=as_json)
+        reloading = asyncio.create_task(reloader.keep(gateway), name="dialplans")
         await told
         await _drain(gateway, signals)
     finally:
-        told.cancel()
-        starting.cancel()  # a start that is cut short takes down what had come up
-        await asyncio.gather(told, starting, return_exceptions=True)
+        tasks = [told, starting] if reloading is None else [told, starting, reloading]
+        for task in tasks:  # a start that is cut short takes down what had come up
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await gateway.stop()
 
 

@@ -25,7 +25,7 @@ class OverrideSettings(_Part):
 
     Attributes:
         by: what is looked at.
-        patterns: numbers or names, ``*`` at an end for any ending.
+        patterns: numbers or names, ``*`` at an end for any ending; trunks by their names.
         arm: None for the old arm.
     """
 

@@ -4,11 +4,12 @@ Units end the names (`_ms`, `_s`, `_hz`). Secrets are never in here: an arm name
 variable or the file that holds its key.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
@@ -27,6 +28,7 @@ class SipSettings(_Settings):
             Never more than the loaded PJSIP has slots.
         rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
         retry_after_s: what a refused INVITE is told to wait.
+        trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
     """
 
     host: str = "0.0.0.0"
@@ -37,6 +39,16 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
+    trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict)
+
+    def trunk_of(self, host: str) -> str:
+        """Return the name of the first trunk that an address belongs to, "" for none."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return ""
+        found = (name for name, nets in self.trunks.items() if any(address in net for net in nets))
+        return next(found, "")
 
 
 class MediaSettings(_Settings):

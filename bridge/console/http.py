@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bridge.config.settings import HttpSettings
 from bridge.errors import InfrastructureError
-from bridge.telemetry.metrics import CONTENT_TYPE, Metrics
+from bridge.telemetry.metrics import Format, Metrics
 
 NotReady = Callable[[], Sequence[str]]
 """Returns why this process should get no calls; empty means that it should."""
@@ -66,13 +66,14 @@ class HttpServer:
         if runner is not None:
             await runner.cleanup()
 
-    async def _get_metrics(self, _request: web.Request) -> web.Response:
+    async def _get_metrics(self, request: web.Request) -> web.Response:
+        form = Format.wanted(request.headers.get("Accept", ""))
         parts = []
-        for part in self._metrics.render_parts():
+        for part in self._metrics.render_parts(form):
             parts.append(part)
             # Let the tick run in between.
             await asyncio.sleep(0)
-        return web.Response(body=b"".join(parts), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=b"".join(parts), headers={"Content-Type": form.value})
 
     async def _get_health(self, _request: web.Request) -> web.Response:
         # That this answer comes says it all: the loop runs.

@@ -36,12 +36,11 @@ import math
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import DuckPlayout, InterruptionJudged, Judgement, RestorePlayout
 from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
-from bridge.engine.interruption import give_floor
+from bridge.engine.interruption import give_floor, is_protected, may_cut
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.turn_taking import TOLD_LATE_NS, OverAgent
-from bridge.engine.turns import TRANSITIONS, Trigger
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
 from bridge.routing.wording import words_in
@@ -82,7 +81,7 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
     clock = call.session.input_clock
     call.session.turn_began_ns = now_ns if clock is None else clock.at(event.audio_start_ms)
     yield from call.stop_timer(Timer.FALSE_STOP)
-    if _is_protected(call):
+    if is_protected(call):
         return
     if call.policy.barge_in is None or not call.agent_has_floor:
         yield from give_floor(call, now_ns)
@@ -172,19 +171,8 @@ def _lower_db(policy: BargeInPolicy, lasted_ms: int) -> float:
 
 
 def _can_be_cut(call: CallState) -> bool:
-    return (
-        call.stage is Stage.TALKING
-        and not call.lost
-        and call.agent_has_floor
-        and not _is_protected(call)
-        and ((call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS)
-    )
-
-
-def _is_protected(call: CallState) -> bool:
-    """Whether what is heard, or about to be, is heard to its end."""
-    active = call.session.responses.active
-    return bool(call.speech.protected) or (active is not None and active.protected)
+    heard = not call.lost and not call.keypad.in_secret  # or no turn would come of it
+    return call.stage is Stage.TALKING and heard and may_cut(call)
 
 
 def _restore(call: CallState) -> Effects:

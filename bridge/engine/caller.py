@@ -1,4 +1,4 @@
-"""The caller's side of the conversation: speech ends, words, keys, hold."""
+"""The caller's side of the conversation: speech ends, words, hold."""
 
 from bridge.engine.barge_in import (
     is_ignored,
@@ -7,17 +7,13 @@ from bridge.engine.barge_in import (
     take_turn_over_agent,
 )
 from bridge.engine.caller_silence import caller_heard, caller_understood
-from bridge.engine.consent import take_answer
-from bridge.engine.dead_air import take_offer, takes_offer
 from bridge.engine.effects import Speaker, TurnSpoken
-from bridge.engine.inputs import AudioAppended, DigitReceived, HoldChanged, LastSoundSent
+from bridge.engine.inputs import AudioAppended, HoldChanged, LastSoundSent
 from bridge.engine.latency import InputClock, TurnClock
-from bridge.engine.person import on_caller_digit
 from bridge.engine.requests import expect_response, pay_owed, request_response
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
 from bridge.engine.words import on_caller_words
-from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import (
     InputCleared,
     InputCommitted,
@@ -25,7 +21,6 @@ from bridge.realtime.events import (
     SpeechStopped,
 )
 from bridge.realtime.ids import ItemId
-from bridge.realtime.items import Message, Part, PartKind, Role
 
 
 def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Effects:
@@ -97,23 +92,6 @@ def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns
         yield from caller_understood(call)
     yield from judge_words(call, event, now_ns)
     yield from on_caller_words(call, text, now_ns)
-
-
-def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
-    """Tell the model, or the person who talks to the caller, which key was pressed."""
-    if call.handing_over:
-        yield from on_caller_digit(call, event.digit)
-        return
-    yield from caller_understood(call)
-    answer = take_answer(call, event.digit, now_ns)
-    if answer is not None:
-        yield from answer
-    elif takes_offer(call, event.digit):
-        yield from take_offer(call, now_ns)
-    elif call.policy.digits_to_model:
-        text = f"The caller pressed {event.digit} on the keypad."
-        yield from call.send(CreateItem(Message(Role.USER, (Part(PartKind.INPUT_TEXT, text),))))
-        yield from request_response(call)
 
 
 def on_hold_changed(call: CallState, event: HoldChanged, now_ns: int) -> Effects:

@@ -122,6 +122,7 @@ def _is_callers_turn(call: CallState) -> bool:
         or call.lost
         or call.handoff is not None
         or call.ending is not None
+        or call.keypad.awaits_key
         or call.awaits_consent
     )
 

@@ -16,6 +16,8 @@ SESSION_TIMEOUT = Ending(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "timeout")
 AI_OFF = Ending(Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR, "ai_off")
 CANCELLED = Ending(Outcome.CANCELLED, Fault.CALLER, "cancelled")
 CALLER_HUNG_UP = Ending(Outcome.COMPLETED, Fault.NONE, "caller_hung_up")
+LINE_CLOSED = Ending(Outcome.COMPLETED, Fault.NONE, "closed")
+LINE_FULL = Ending(Outcome.REJECTED_BUSY, Fault.NONE, "line_full")
 HUNG_UP_HERE = Ending(Outcome.COMPLETED, Fault.NONE, "hung_up_here")
 
 

@@ -15,7 +15,7 @@ everywhere, so it refuses.
 
 from dataclasses import replace
 
-from bridge.engine.consent_steps import Signal, Step
+from bridge.engine.consent_steps import ConsentState, Signal, Step
 from bridge.engine.effects import (
     ConsentSettled,
     DisclosureSpoken,
@@ -111,13 +111,19 @@ def _follow_telling(call: CallState, policy: ConsentPolicy, event: Input, now_ns
     consent = call.consent
     if call.speech.sounds(policy.disclosure):
         consent.sounding = True
-        if not consent.greeted and consent.since_ns is not None:
+        if isinstance(event, PlayoutStarted) and not consent.greeted:
             consent.greeted = True
-            yield TurnMeasured(greeting_ns=now_ns - consent.since_ns)
+            yield TurnMeasured(greeting_ns=_delay_ns(consent, event, now_ns))
     elif consent.sounding and isinstance(event, PlayoutStarted | PlayoutDrained):
         yield from _told(call, policy)
     elif not call.speech.says(policy.disclosure):
         consent.take(Signal.CUT)
+
+
+def _delay_ns(consent: ConsentState, started: PlayoutStarted, now_ns: int) -> int:
+    """Return how long the caller waited for the disclosure, by PJSIP's clock where it is told."""
+    heard_ns = now_ns if started.taken_ns is None else started.taken_ns
+    return max(heard_ns - (consent.since_ns or heard_ns), 0)
 
 
 def _tell(call: CallState, policy: ConsentPolicy, now_ns: int) -> Effects:

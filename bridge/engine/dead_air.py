@@ -9,19 +9,14 @@ plays it. A silent outage has its own rules (:mod:`bridge.engine.recovery`), but
 """
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.consult import Handoff
 from bridge.engine.effects import SilenceMeasured
-from bridge.engine.filler import stop_filler
-from bridge.engine.handoff import want_handoff
 from bridge.engine.inputs import Input, Timer
-from bridge.engine.interruption import cut
-from bridge.engine.requests import request_response
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.errors import Fault, Outcome
 
 OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
-OFFER_DIGIT = "0"
+"""Of a caller who took the offer (:mod:`bridge.engine.asking`)."""
 
 
 def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
@@ -45,30 +40,9 @@ def on_offer_due(call: CallState, now_ns: int) -> Effects:
         yield from say(call, policy.offer)
 
 
-def takes_offer(call: CallState, digit: str) -> bool:
-    """Whether a key takes the offer of a person."""
-    return call.dead_air.offered and digit == OFFER_DIGIT and not call.lost and call.handoff is None
-
-
-def take_offer(call: CallState, now_ns: int) -> Effects:
-    """Hand the call over, as the caller asked."""
-    person = call.policy.person
-    if person is None:
-        return
-    yield from stop_filler(call, cut_phrase=True)
-    if call.agent_has_floor:
-        yield from cut(call, now_ns)
-    yield from want_handoff(call, Handoff(now_ns, person, OFFER_TAKEN, _go_on))
-
-
 def silence_at_close(call: CallState, now_ns: int) -> Effects:
     """Measure the silence in which a call ended."""
     yield from _end_hush(call, now_ns)
-
-
-def _go_on(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
-    """Have the agent go on: nobody could be reached."""
-    yield from request_response(call)
 
 
 def _watch_wait(call: CallState, now_ns: int) -> Effects:

@@ -307,8 +307,13 @@ class CancelTool:
 
 @dataclass(frozen=True, slots=True)
 class SendDigits:
-    """Press keys towards the far end (RFC 4733)."""
+    """Press keys towards the far end; feed ToolFinished with how that went.
 
+    Attributes:
+        digits: ``0-9 * # A-D``; ``w`` for half a second.
+    """
+
+    call_id: ToolCallId
     digits: str
 
 
@@ -440,6 +445,44 @@ class SilencePrompted:
     """
 
     step: str
+
+
+@dataclass(frozen=True, slots=True)
+class MenuChosen:
+    """The caller pressed a key of a menu, or, while a choice was awaited, one that it lacks."""
+
+    menu: str
+    key: str
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsCollected:
+    """The caller's digits are in, or will not come.
+
+    Attributes:
+        name: what they are, by the dialplan.
+        ended_by: ``terminator``, ``length`` or ``pause``; or why there are none: ``too_few`` or
+            ``abandoned``.
+    """
+
+    name: str
+    count: int
+    sensitive: bool
+    ended_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class HumanAsked:
+    """The caller asked for a person.
+
+    Attributes:
+        by: ``key``, ``words`` or ``menu``.
+        granted: there is one, who is called now.
+    """
+
+    by: str
+    granted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -630,6 +673,9 @@ Effect = (
     | InterruptionJudged
     | SilenceMeasured
     | SilencePrompted
+    | MenuChosen
+    | DigitsCollected
+    | HumanAsked
     | DisclosureSpoken
     | ConsentSettled
     | EmergencyHeard

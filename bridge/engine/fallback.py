@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bridge.engine.closing import close, reason_of
+from bridge.engine.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close, reason_of
 from bridge.engine.consult import Handoff
 from bridge.engine.effects import AnswerCall, CloseSession, GaveUp, PlayFiller
 from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import Timer
-from bridge.engine.policy import FallbackPolicy
+from bridge.engine.policy import FallbackPolicy, NoAgent
 from bridge.engine.speech import say
 from bridge.engine.state import (
     CallState,
@@ -38,6 +38,9 @@ AGENT_GRACE_MS = 15_000
 
 PHRASE_GRACE_MS = 45_000
 """How long a phrase may take; the longest, 400 characters, lasts 31 s at 13 characters a second."""
+
+_WITHOUT_AGENT = {NoAgent.CLOSED: LINE_CLOSED, NoAgent.FULL: LINE_FULL, NoAgent.AI_OFF: AI_OFF}
+"""How a call ends that never had a session."""
 
 _SESSION_TIMERS = (Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED)
 
@@ -100,20 +103,30 @@ def unavailable(error: BridgeError) -> Ending:
 
 
 def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> Effects:
-    """Refuse the INVITE, so that the carrier may try another route, or answer for the fallback.
-
-    Where the AI is switched off a fallback that can be heard is taken in any case: the carrier
-    would try the next node, which has it switched off, too.
-    """
+    """Refuse the INVITE, so that the carrier may try another route, or answer for the fallback."""
     fallback = call.policy.fallback
-    answers = fallback.answers or reason is GiveUpReason.AI_OFF
-    if not (answers and fallback.heard):
+    if not (fallback.answers and fallback.heard):
         yield from close(call, ending)
         return
     yield GaveUp(reason, call.policy.recovery.fallback)
     _begin(call, ending, fallback)
     yield CloseSession()
     yield from call.stop_timer(Timer.SESSION_READY)
+    call.stage = Stage.ANSWERING
+    yield AnswerCall()
+
+
+def answer_without_agent(call: CallState, why: NoAgent) -> Effects:
+    """Answer a call that gets the fallback and no agent.
+
+    Where the AI is off it is refused if it would hear nothing. It is answered else, whatever the
+    fallback says of that: the carrier would try the next node, whose AI is off, too.
+    """
+    ending, fallback = _WITHOUT_AGENT[why], call.policy.fallback
+    if why is NoAgent.AI_OFF and not fallback.heard:
+        yield from close(call, ending)
+        return
+    _begin(call, ending, fallback)
     call.stage = Stage.ANSWERING
     yield AnswerCall()
 

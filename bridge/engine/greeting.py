@@ -1,7 +1,14 @@
-"""The greeting: the agent's first words."""
+"""The greeting: the agent's, or, where that is late, the bridge's own rendering of it.
 
+A model that is slow to begin would leave the caller in silence (`needs.md` (e): greeting within
+1 s of the 200, the cached one after 800 ms). Then the agent's is not wanted any more: it is
+cancelled, at once or as soon as it exists, and the model is told what was said.
+"""
+
+from bridge.engine.inputs import Timer
 from bridge.engine.latency import TurnClock
-from bridge.engine.requests import request_response
+from bridge.engine.requests import drop_request, request_response
+from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects
 from bridge.realtime.session_config import ResponseConfig
 
@@ -12,5 +19,25 @@ def greet(call: CallState, now_ns: int) -> Effects:
     if not policy.greet:
         return
     call.session.turn_clock = TurnClock(answered_ns=now_ns)
-    call.speech.protects_next = policy.barge_in is not None and policy.barge_in.protects_greeting
+    call.speech.protects_next = _is_protected(call)
+    if policy.cached_greeting is not None:
+        yield from call.start_timer(Timer.GREETING, policy.cached_greeting_after_ms)
     yield from request_response(call, ResponseConfig(instructions=policy.greeting_instructions))
+
+
+def on_greeting_late(call: CallState, now_ns: int) -> Effects:
+    """Greet in the agent's place, unless it speaks or the caller did."""
+    greeting, clock = call.policy.cached_greeting, call.session.turn_clock
+    waits = call.lost or (clock is not None and clock.answered_ns is not None)
+    if greeting is None or not waits or call.audible or call.caller_has_floor:
+        return
+    if call.fallback is not None or call.handing_over or call.ending is not None:
+        return
+    yield from drop_request(call)
+    call.speech.greets = True
+    yield from say(call, greeting, protected=_is_protected(call))
+
+
+def _is_protected(call: CallState) -> bool:
+    barge_in = call.policy.barge_in
+    return barge_in is not None and barge_in.protects_greeting

@@ -1,12 +1,11 @@
-"""Who asks for a person, and what they are told where none was reached.
+"""The person who is asked for, and what is done where they were not reached.
 
-The model asks by its tool (:mod:`bridge.engine.toolcalls`); the bridge itself does for the caller,
-for a key or a word: :func:`ask_for_human`.
+The model asks by its tool (:mod:`bridge.engine.toolcalls`), the caller by key or in words
+(:mod:`bridge.engine.asking`).
 """
 
 from bridge.engine.consult import Handoff
 from bridge.engine.fallback import go_on_with_fallback
-from bridge.engine.handoff import want_handoff
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Ending
 from bridge.errors import Fault, Outcome
@@ -34,7 +33,7 @@ def human_wanted(
         call: the call.
         now_ns: monotonic.
         reason: of the call's end if it succeeds; a metric label.
-        target: by name; None for the first.
+        target: by name; None for the first, or the fallback's.
         summary: for the person.
         call_id: the model's tool call, if it was one.
 
@@ -42,26 +41,13 @@ def human_wanted(
         NoHumanError: there is nobody of that name, or the call is being handed over already.
     """
     people = call.policy.handoff
-    found = people.get(target) if target else next(iter(people.values()), None)
+    found = people.get(target) if target else call.policy.person
     if found is None:
         raise NoHumanError(f"no target {target}; there are: {', '.join(people) or 'none'}")
     if call.handoff is not None:
         raise NoHumanError("under way already")
     ending = Ending(Outcome.TRANSFERRED, Fault.NONE, reason)
     return Handoff(now_ns, found, ending, _not_reached, summary, call_id)
-
-
-def ask_for_human(call: CallState, now_ns: int, *, reason: str, summary: str = "") -> Effects:
-    """Hand the call to the dialplan's first person, because the caller wants it so.
-
-    Begins once the agent was heard to its end. Where there is nobody, or the call is on its way
-    already, nothing happens.
-    """
-    try:
-        handoff = human_wanted(call, now_ns, reason=reason, summary=summary)
-    except NoHumanError:
-        return
-    yield from want_handoff(call, handoff)
 
 
 def _not_reached(call: CallState, handoff: Handoff, now_ns: int) -> Effects:

@@ -31,18 +31,15 @@ class Timer(enum.StrEnum):
     CALLER_CAP = "caller_cap"
     MAX_WARNING = "max_warning"
     RESCUE = "rescue"
+    KEYPAD = "keypad"
+    LAST_TONE = "last_tone"
+    GREETING = "greeting"
     CONSENT = "consent"
 
 
 @dataclass(frozen=True, slots=True)
 class CallOffered:
-    """An INVITE came and a dialplan matched.
-
-    Attributes:
-        without_ai: no arm may take it: the fallback does.
-    """
-
-    without_ai: bool = False
+    """An INVITE came and a dialplan matched."""
 
 
 @dataclass(frozen=True, slots=True)

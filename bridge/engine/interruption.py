@@ -15,7 +15,7 @@ from bridge.engine.inputs import PlayoutFlushed, Timer
 from bridge.engine.requests import cancel_response
 from bridge.engine.state import CallState, Cut, Effects
 from bridge.engine.toolcalls import keep_call
-from bridge.engine.turns import Trigger
+from bridge.engine.turns import TRANSITIONS, Trigger
 from bridge.realtime.commands import TruncateItem
 from bridge.realtime.ids import ItemId
 
@@ -34,6 +34,28 @@ def give_floor(call: CallState, now_ns: int) -> Effects:
         return
     yield from call.stop_timer(Timer.RESPONSE)
     yield from call.move(Trigger.SPEECH_STARTED)
+
+
+def hush(call: CallState, now_ns: int) -> Effects:
+    """Cut whatever is heard, for a key or because something else is to be heard at once."""
+    yield from stop_filler(call, cut_phrase=not call.playing)
+    if may_cut(call):
+        yield from cut(call, now_ns)
+
+
+def may_cut(call: CallState) -> bool:
+    """Whether there is something to cut, and nothing protects it."""
+    return (
+        call.agent_has_floor
+        and not is_protected(call)
+        and (call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS
+    )
+
+
+def is_protected(call: CallState) -> bool:
+    """Whether what is heard, or about to be, is heard to its end."""
+    active = call.session.responses.active
+    return bool(call.speech.protected) or (active is not None and active.protected)
 
 
 def cut(call: CallState, now_ns: int) -> Effects:

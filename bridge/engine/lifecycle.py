@@ -15,7 +15,6 @@ from bridge.engine.caller_silence import (
     on_caller_silent,
 )
 from bridge.engine.closing import (
-    AI_OFF,
     CALLER_HUNG_UP,
     CANCELLED,
     END_CALL,
@@ -24,6 +23,7 @@ from bridge.engine.closing import (
     SHUTDOWN,
     close,
 )
+from bridge.engine.collecting import on_last_tone_over
 from bridge.engine.consent import hold_back, on_answer_overdue
 from bridge.engine.dead_air import on_apology_due, on_offer_due
 from bridge.engine.duration import on_max_duration, on_max_warning, watch_duration
@@ -34,9 +34,9 @@ from bridge.engine.effects import (
     RingCall,
     TransitionRefused,
 )
-from bridge.engine.fallback import go_on_with_fallback, refuse_or_answer
+from bridge.engine.fallback import answer_without_agent, go_on_with_fallback, refuse_or_answer
 from bridge.engine.filler import on_silence_too_long, want_filler
-from bridge.engine.greeting import greet
+from bridge.engine.greeting import greet, on_greeting_late
 from bridge.engine.handoff import on_caller_left, on_transfer_overdue
 from bridge.engine.inputs import (
     CallAnswered,
@@ -47,6 +47,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
+from bridge.engine.keypad import on_no_key, open_first_menu
 from bridge.engine.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.rescue import on_rescue_due, watch_arm
 from bridge.engine.responses import on_response_overdue, on_stalled
@@ -62,14 +63,14 @@ _FIRST_FAILURE_CODE = 300
 
 
 def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects:
-    """Ring, and open the session meanwhile."""
+    """Ring, and open the session meanwhile; a call that gets no agent is answered at once."""
     if call.stage is not Stage.NEW:
         return
     call.stage = Stage.RINGING
     yield from hold_back(call)
     yield RingCall()
-    if event.without_ai:
-        yield from refuse_or_answer(call, AI_OFF, GiveUpReason.AI_OFF)
+    if call.policy.no_agent is not None:
+        yield from answer_without_agent(call, call.policy.no_agent)
         return
     yield OpenSession()
     yield from call.start_timer(Timer.SESSION_READY, call.policy.session_ready_ms)
@@ -101,6 +102,7 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
     yield from call.move(Trigger.ANSWERED)
     yield from watch_duration(call)
     yield from caller_understood(call)
+    yield from open_first_menu(call)
     if call.lost:
         yield from call.move(Trigger.SESSION_LOST)
         if call.fallback is not None:
@@ -178,6 +180,8 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.SESSION_READY: _on_session_late,
         Timer.RESPONSE: on_response_overdue,
         Timer.MAX_DURATION: on_max_duration,
+        Timer.KEYPAD: on_no_key,
+        Timer.LAST_TONE: on_last_tone_over,
         Timer.MAX_WARNING: on_max_warning,
         Timer.CLOSING: _on_closing_late,
         Timer.FILLER: _on_filler_due,
@@ -191,6 +195,7 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.CALLER_SILENT: on_caller_silent,
         Timer.CALLER_CAP: on_caller_cap,
         Timer.RESCUE: on_rescue_due,
+        Timer.GREETING: on_greeting_late,
         Timer.CONSENT: on_answer_overdue,
     }
 )

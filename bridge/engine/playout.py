@@ -15,6 +15,12 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
     """Enter SPEAKING, and measure the turn at its first audible sample."""
     call.speech.hears(event.item_id)
     if event.item_id in call.speech.pending:
+        clock = call.session.turn_clock
+        if call.speech.greets and clock is not None and clock.answered_ns is not None:
+            call.session.turn_clock = None
+            if measured := clock.measure(event, now_ns):
+                yield measured
+        call.speech.greets = False
         if not call.lost and not call.handing_over:
             yield from call.move(Trigger.PLAYOUT_STARTED)
         return

@@ -1,8 +1,10 @@
 """What a dialplan decides about one call's core. Fixed for the call; times in milliseconds."""
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bridge.engine.keypad_policy import KeypadPolicy
 from bridge.realtime.recovery import RecoveryPolicy
 from bridge.routing.wording import NO_WORDS, WordList
 
@@ -153,6 +155,17 @@ class CallerSilencePolicy:
     cap_ms: int = 120_000
 
 
+class NoAgent(enum.Enum):
+    """Why a call gets the fallback alone, and no session is opened for it."""
+
+    CLOSED = enum.auto()
+    """The line is closed."""
+    FULL = enum.auto()
+    """The line has all the calls it may have."""
+    AI_OFF = enum.auto()
+    """No arm may take a call."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentPolicy:
     """What the caller is told first, and whether they are asked.
@@ -215,6 +228,7 @@ class CallPolicy:
     """How a call is run.
 
     Attributes:
+        no_agent: the call is answered for its fallback; None: for the agent.
         session_ready_ms: how long the caller may ring while the session opens; then 503.
         rescue_after_ms: without a session for so long, another arm is tried; None: there is none.
         max_duration_ms: from the answer; None for no limit.
@@ -224,6 +238,8 @@ class CallPolicy:
         greet: the agent speaks first.
         greeting_instructions: instructions of the greeting's response alone; None for the
             session's own.
+        cached_greeting: said by the bridge if nothing of the agent's is heard for
+            ``cached_greeting_after_ms`` from our answer; None leaves the greeting to the agent.
         response_timeout_ms: how long an answer may owe its first audio before one retry.
         tools: by name; others are refused towards the model. ``end_call`` need not be listed.
         mcp_approved: names of tools of MCP servers that may run where the server asks.
@@ -242,9 +258,11 @@ class CallPolicy:
         fallback: what becomes of the call where that fails.
         transfer_timeout_ms: how long the far end may try to reach a transfer's target.
         handoff: whom the agent may hand the call to, by name; the first is the default.
+        keypad: what keys lead to, and asking for a person.
         consent: None tells the caller nothing; ``emergency``: None listens for none.
     """
 
+    no_agent: NoAgent | None = None
     session_ready_ms: int = 5_000
     rescue_after_ms: int | None = None
     max_duration_ms: int | None = None
@@ -255,6 +273,8 @@ class CallPolicy:
     caller_silence: CallerSilencePolicy | None = None
     greet: bool = True
     greeting_instructions: str | None = None
+    cached_greeting: str | None = None
+    cached_greeting_after_ms: int = 800
     response_timeout_ms: int = 10_000
     tools: Mapping[str, ToolPolicy] = field(default_factory=dict)
     mcp_approved: frozenset[str] = frozenset()
@@ -268,6 +288,7 @@ class CallPolicy:
     fallback: FallbackPolicy = FallbackPolicy()
     transfer_timeout_ms: int = TRANSFER_TIMEOUT_MS
     handoff: Mapping[str, HandoffTarget] = field(default_factory=dict)
+    keypad: KeypadPolicy = field(default_factory=KeypadPolicy)
     consent: ConsentPolicy | None = None
     emergency: EmergencyPolicy | None = None
 

@@ -33,6 +33,9 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
     if call.handing_over:
         responses.owed = True
         return
+    if call.keypad.collection is not None:
+        responses.owed = True  # the caller presses keys, and is not talked to
+        return
     if responses.running is not None or responses.awaited or call.caller_has_floor:
         responses.owed = True
         return
@@ -64,6 +67,15 @@ def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
     call.note(response_id="")
     if tell_server:
         yield from call.send(CancelResponse(response.response_id))
+
+
+def drop_request(call: CallState) -> Effects:
+    """Want the response no more that was asked for: it is cancelled now, or once it exists."""
+    responses = call.session.responses
+    responses.owed = False
+    responses.unwanted = responses.requested is not None
+    call.speech.protects_next = False
+    yield from cancel_response(call, tell_server=True)
 
 
 def drop_tools(call: CallState, response_id: ResponseId) -> Effects:

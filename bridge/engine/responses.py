@@ -49,9 +49,13 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
         yield from on_response_over(call, running.response_id, answer=not running.cancelled)
         responses.finish()
     asked, responses.requested = responses.requested, None
+    unwanted, responses.unwanted = responses.unwanted, False
     protected, call.speech.protects_next = call.speech.protects_next, False
     responses.running = Response(event.response_id, protected=protected and asked is not None)
     yield from call.stop_timer(Timer.RESPONSE)
+    if unwanted:
+        yield from cancel_response(call, tell_server=True)
+        return
     if asked is not None and call.session.caller_speaking and call.policy.barge_in is None:
         # Turn detection could not cancel it: it did not exist when the caller began.
         yield from cancel_response(call, tell_server=True)
@@ -128,6 +132,10 @@ def on_response_overdue(call: CallState, now_ns: int) -> Effects:
     """Ask once more for an answer that never began; a session that owes it twice is no good."""
     responses = call.session.responses
     yield UpstreamErrorSeen(RESPONSE_TIMEOUT)
+    if responses.unwanted:
+        responses.requested, responses.unwanted = None, False
+        yield from pay_owed(call)
+        return
     if responses.retried or may_rescue(call):
         yield from leave_stalled(call, now_ns)
         return

@@ -24,6 +24,7 @@ from bridge.engine.effects import (
     TransitionRefused,
 )
 from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
+from bridge.engine.keypad_state import Keypad
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.engine.transcript import AgentTranscript
@@ -74,6 +75,7 @@ class ResponseBook:
         running: from response.created to response.done, cancelled or not.
         finished: ids that must not come back to life by a repeated event.
         requested: what we asked for and the server has not begun yet.
+        unwanted: that one is cancelled as soon as it exists.
         expected: the server owes one by itself (turn detection ended the caller's turn).
         owed: we want one as soon as the server may take the request.
         retried: the overdue one was asked for again.
@@ -83,6 +85,7 @@ class ResponseBook:
     running: Response | None = None
     finished: deque[ResponseId] = field(default_factory=lambda: deque(maxlen=16))
     requested: ResponseConfig | None = None
+    unwanted: bool = False
     expected: bool = False
     owed: bool = False
     retried: bool = False
@@ -275,6 +278,7 @@ class CallState:
     speech: OwnSpeech = field(default_factory=OwnSpeech)
     dead_air: DeadAir = field(default_factory=DeadAir)
     caller_silence: CallerSilence = field(default_factory=CallerSilence)
+    keypad: Keypad = field(default_factory=Keypad)
     consent: ConsentState = field(default_factory=ConsentState)
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)

@@ -10,12 +10,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bridge.engine.effects import CallbackWanted, RunTool, SendDigits, ToolRefused
+from bridge.engine.collecting import begin_collection
+from bridge.engine.effects import (
+    CallbackWanted,
+    PauseRecording,
+    RecordingHold,
+    ResumeRecording,
+    RunTool,
+    SendDigits,
+    ToolRefused,
+)
 from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
 from bridge.engine.inputs import Timer, ToolFinished
 from bridge.engine.policy import CLOSING_GRACE_MS, ToolPolicy
 from bridge.engine.requests import drop_tools, request_response
+from bridge.engine.secret_digits import conceal, reveal
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, ToolRound
 from bridge.engine.tool_arguments import BadArgumentsError, parse_arguments
@@ -81,13 +91,13 @@ def on_tool_finished(call: CallState, event: ToolFinished, now_ns: int) -> Effec
     """Give a tool's output to the model; with the last one of its response, ask it to go on."""
     if event.call_id in call.background:
         call.background.remove(event.call_id)
-        yield from call.send(_output(event.call_id, event.output))
+        yield from call.send(_output(event.call_id, conceal(call.keypad, event.output)))
         yield from request_response(call)
         return
     for response_id, tools in call.tool_rounds.items():
         if event.call_id in tools.pending:
             tools.pending.remove(event.call_id)
-            yield from call.send(_output(event.call_id, event.output))
+            yield from call.send(_output(event.call_id, conceal(call.keypad, event.output)))
             yield from _go_on(call, response_id)
             return
 
@@ -134,7 +144,7 @@ def _run(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
     else:
         call.tool_rounds[wanted.response_id].pending.add(wanted.call_id)
         call.tool_filler = policy.filler
-    yield RunTool(wanted.call_id, wanted.name, wanted.arguments)
+    yield RunTool(wanted.call_id, wanted.name, reveal(call.keypad, wanted.arguments))
 
 
 def _end_call(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
@@ -145,8 +155,13 @@ def _end_call(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
 
 
 def _send_dtmf(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
-    yield SendDigits(wanted.text("digits") or "")
-    yield from call.answer_tool(wanted.call_id, {"sent": True})
+    """Press the keys; the output tells if the far end takes them."""
+    call.tool_rounds[wanted.response_id].pending.add(wanted.call_id)
+    yield SendDigits(wanted.call_id, wanted.text("digits") or "")
+
+
+def _collect_digits(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    yield from begin_collection(call, wanted.call_id, wanted.arguments)
 
 
 def _transfer_to_human(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
@@ -173,11 +188,24 @@ def _schedule_callback(call: CallState, wanted: ToolCall, now_ns: int) -> Effect
     yield from call.answer_tool(wanted.call_id, {"noted": True})
 
 
+def _pause_recording(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    yield PauseRecording(RecordingHold.AGENT)
+    yield from call.answer_tool(wanted.call_id, {"recording": "paused"})
+
+
+def _resume_recording(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
+    yield ResumeRecording(RecordingHold.AGENT)
+    yield from call.answer_tool(wanted.call_id, {"recording": "as before"})
+
+
 BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
     {
         END_CALL_TOOL: _end_call,
         "transfer_to_human": _transfer_to_human,
         "send_dtmf": _send_dtmf,
+        "pause_recording": _pause_recording,
+        "resume_recording": _resume_recording,
+        "collect_digits": _collect_digits,
         "schedule_callback": _schedule_callback,
     }
 )

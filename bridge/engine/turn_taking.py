@@ -103,6 +103,7 @@ class OwnSpeech:
         pending: phrases in the playout that were not heard to their end, by item.
         protected: items that the caller does not cut, the agent's among them.
         protects_next: the next response is protected (the greeting).
+        greets: the greeting was said in the agent's place, and not heard yet.
         sounding: the item that is being heard.
     """
 
@@ -111,6 +112,7 @@ class OwnSpeech:
     pending: dict[ItemId, str] = field(default_factory=dict)
     protected: set[ItemId] = field(default_factory=set)
     protects_next: bool = False
+    greets: bool = False
     sounding: ItemId | None = None
 
     @property

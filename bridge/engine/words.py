@@ -5,6 +5,7 @@ Subjects are asked in the order of their weight, and the first whose words they 
 
 from collections.abc import Callable
 
+from bridge.engine.asking import hear_human
 from bridge.engine.consent import hear_answer
 from bridge.engine.emergency import hear_emergency
 from bridge.engine.state import CallState, Effects
@@ -15,6 +16,7 @@ Subject = Callable[[CallState, str, int], Effects | None]
 SUBJECTS: tuple[Subject, ...] = (
     hear_emergency,
     hear_answer,
+    hear_human,
 )
 
 

@@ -20,7 +20,7 @@ class ArmWatch:
 
     Args:
         dealt: what the flag decided; None where there is none, and nothing is told.
-        greets: the agent speaks first.
+        greets: the agent speaks first, with nothing before it.
         wall_ns: wall time.
     """
 

@@ -26,11 +26,8 @@ from bridge.engine.effects import (
     HangUp,
     OpenSession,
     OpenSpare,
-    PauseRecording,
     PlayAudio,
-    RecordingHold,
     RejectCall,
-    ResumeRecording,
     RingCall,
     Send,
     SendKeptAudio,
@@ -62,6 +59,7 @@ from bridge.errors import BridgeError, UpstreamError
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
+from bridge.live.recording import CallRecording
 from bridge.live.safety_record import SafetyRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
@@ -69,21 +67,24 @@ from bridge.live.tools import CallTools
 from bridge.live.uplink import UplinkGate
 from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
-from bridge.realtime.events import ResponseDone, ServerEvent
-from bridge.telemetry.labels import DtmfMethod, DtmfResult, Path
+from bridge.realtime.events import ServerEvent
+from bridge.telemetry.labels import Path
 from bridge.telemetry.logs import bind_call, call_context
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line, Sound, Sounds
-from bridge.telephony.recorder import Recorder
 
 log = structlog.get_logger(__name__)
 
 DISK_WITHIN_S = 10.0
 """For recording and record; a disk that hangs must not keep the call, and with it the gateway."""
 
+SILENT_AFTER_S = 5.0
+"""A caller who has heard nothing for so long after the answer is in a silent call."""
+
 
 class CallRunner:
-    """Runs one call. Make it within the callback that offers the leg, then start :meth:`run`.
+    """Runs one call. Make it within the callback that offers the leg, and start :meth:`run` there.
 
     Args:
         leg: an inbound leg in state INCOMING.
@@ -92,21 +93,34 @@ class CallRunner:
     """
 
     def __init__(self, leg: Leg, route: Route, services: Services) -> None:
-        self.record = CallRecord(leg, route, services)
+        self._recording = CallRecording(
+            services.recording_of(leg.call_id, route.dialplan),
+            {
+                "call_id": leg.call_id,
+                "route": route.dialplan.name,
+                "caller": leg.from_uri,
+                "called": leg.called,
+                "keep_days": route.dialplan.recording.keep_days.model_dump(),
+            },
+            services.pump,
+            services.clock,
+            services.metrics.media,
+            lambda kind, fields: self.record.event(kind, fields),
+        )
+        self.record = CallRecord(leg, route, services, self._recording)
         self._leg = leg
         self._route = route
         self._services = services
-        policy = policy_of(route.dialplan, services.phrases)
+        policy = policy_of(route.dialplan, services.phrases, route.mode)
         if route.rescuer is not None and route.dealt is not None:
             policy = replace(policy, rescue_after_ms=round(route.dealt.plan.rescue_after_s * 1000))
         self._core = CallCore(policy, random.random)
         self._line: Line | None = None
-        self._recorder: Recorder | None = None
-        self._recording_holds: set[RecordingHold] = set()
         self._pending: deque[Input] = deque()
         self._feeding = False
         self._over = asyncio.Event()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._silent: asyncio.TimerHandle | None = None
         self._answered = False
         self._captured_ns = 0
         self._appended_ms = 0.0
@@ -161,17 +175,23 @@ class CallRunner:
             StartTimer: self._start_timer,
             StopTimer: self._stop_timer,
             CallClosed: self._close,
-            PauseRecording: self._pause_recording,
-            ResumeRecording: self._resume_recording,
             **self._gate.effects,
             **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
+            **self._recording.effects,
             **self.record.effects,
             **SafetyRecord(self.record, services, route.dialplan.agent.language).effects,
         }
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
+        # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
+        self._context.run(self.record.begin)
+
+    @property
+    def route(self) -> Route:
+        """What was decided about it."""
+        return self._route
 
     @property
     def arm(self) -> str:
@@ -186,8 +206,8 @@ class CallRunner:
     async def run(self) -> CallSummary:
         """Run the call to its end and to the end of all that it holds."""
         bind_call(self._leg.call_id)
-        self.record.begin()
-        self._feed(CallOffered(without_ai=not self._route.choices))
+        if not self._over.is_set():
+            self._feed(CallOffered())
         try:
             await self._over.wait()
         except asyncio.CancelledError:
@@ -230,11 +250,10 @@ class CallRunner:
         self._line.playout.paused = not flowing
         self._feed(HoldChanged(not flowing))
 
-    def on_digit(self, digit: str) -> None:
-        """Take a digit."""
-        self._services.metrics.media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
-        self.record.event("digit")
-        self._feed(DigitReceived(digit))
+    def on_digit(self, press: KeyPress) -> None:
+        """Take a key, unless it was told before."""
+        if self.record.key(press):
+            self._feed(DigitReceived(press.digit))
 
     def on_transfer(self, progress: TransferProgress) -> None:
         """Take how far a transfer is."""
@@ -259,14 +278,16 @@ class CallRunner:
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
+        self._recording.on_playout(event)
+        self._end_silence()
         self._feed(event)
 
     # Listener of the session
 
     def on_server_event(self, event: ServerEvent, received_ns: int) -> None:
         """Take an event of the session; it happened when the socket had it."""
-        if isinstance(event, ResponseDone) and event.usage is not None:
-            self.record.usage(event.usage)
+        self.record.on_server_event(event)
+        self._recording.on_server_event(event)
         self._feed(event, received_ns)
 
     def on_session(self, news: SessionNews) -> None:
@@ -346,6 +367,7 @@ class CallRunner:
 
     def _flush(self, effect: FlushPlayout) -> None:
         parts = () if self._line is None else self._services.pump.flush(self._line.row)
+        self._recording.on_agent_silent()
         self._pending.appendleft(PlayoutFlushed(parts))
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
@@ -373,31 +395,14 @@ class CallRunner:
     def _take_up_audio(self) -> None:
         if self._leg.row is None:
             return
-        if self._route.dialplan.recording.enabled:
-            path = self._services.recordings_dir / f"{self._leg.call_id}.wav"
-            self._recorder = Recorder(path)
-            self._recorder.paused = bool(self._recording_holds)
-            self.record.summary.recording = str(path)
         self._line = self._services.pump.add(
             self._leg.row,
             self,
-            self._recorder,
+            self._recording.open(),
             on_downlink=self._on_downlink,
             sounds=Sounds(self._route.dialplan.agent.barge_in.sounds, self._on_sound),
         )
-
-    def _pause_recording(self, effect: PauseRecording) -> None:
-        self._recording_holds.add(effect.reason)
-        self._hold_recording()
-
-    def _resume_recording(self, effect: ResumeRecording) -> None:
-        self._recording_holds.discard(effect.reason)
-        self._hold_recording()
-
-    def _hold_recording(self) -> None:
-        if self._line is not None:
-            paused = bool(self._recording_holds)
-            self._services.pump.pause_recording(self._line.row, paused=paused)
+        self._recording.follow(self._leg.row)
 
     def _confirm(self) -> None:
         """Begin the conversation when our answer is confirmed and media flows, whatever is last."""
@@ -405,11 +410,23 @@ class CallRunner:
             self._answered = True
             with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
                 self.record.answered()
+                loop = asyncio.get_running_loop()
+                self._silent = loop.call_later(SILENT_AFTER_S, self._count_silent)
             self._feed(CallAnswered())
+
+    def _count_silent(self) -> None:
+        self._services.metrics.turns.silent(self._route.arm.name)
+        self.record.event("silent")
+
+    def _end_silence(self) -> None:
+        if self._silent is not None:
+            self._silent.cancel()
+            self._silent = None
 
     def _on_sound(self, event: Sound) -> None:
         if not self._answered:
             return
+        self._recording.on_sound(event)
         self._feed(event)
         if isinstance(event, SoundStopped):
             self._upstream.sound_ended(event.at_ns)
@@ -418,13 +435,15 @@ class CallRunner:
         self._services.metrics.media.added_latency(self._route.arm.name, Path.DOWNLINK, added_ns)
 
     def _let_line_go(self, row: int) -> None:
+        # First: the last of the caller's audio may still be worth an answer, which has no way out.
+        line, self._line = self._line, None
+        self._recording.follow(None)
         self._services.pump.remove(row)
-        if self._line is not None and self._line.underruns:
-            for _ in range(self._line.underruns):
-                self._services.metrics.media.underrun(self._route.arm.name)
-        self._line = None
+        for _ in range(0 if line is None else line.underruns):
+            self._services.metrics.media.underrun(self._route.arm.name)
 
     async def _clean_up(self) -> None:
+        self._end_silence()
         for timer in list(self._timers):
             self._stop_timer(StopTimer(timer))
         if self._line is not None:
@@ -444,7 +463,5 @@ class CallRunner:
 
     async def _write(self, directory: FilePath) -> None:
         """Put recording and record on the disk; what hangs there is left to its thread."""
-        if self._recorder is not None:
-            await asyncio.to_thread(self._recorder.close)
-            self._services.metrics.media.recorder_dropped(self._recorder.dropped_blocks)
+        await self._recording.aclose()
         await asyncio.to_thread(self.record.write, directory)

@@ -21,6 +21,7 @@ from bridge.engine.inputs import (
     PlayoutStarted,
 )
 from bridge.realtime.ids import ItemId
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
 from bridge.telephony.ports import JoinablePorts
@@ -107,9 +108,10 @@ class Person:
         elif self._line is not None:
             self._line.playout.paused = not flowing
 
-    def on_digit(self, digit: str) -> None:
+    def on_digit(self, press: KeyPress) -> None:
         """Take a key."""
-        self._feed(PersonPressed(digit))
+        if not press.repeated:
+            self._feed(PersonPressed(press.digit))
 
     def on_transfer(self, progress: TransferProgress) -> None:
         """Nobody transfers the person."""

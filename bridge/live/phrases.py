@@ -1,9 +1,9 @@
 """The phrases that the bridge itself says, rendered before any call where they are known then.
 
 Without a Realtime session there is no voice, and a speech engine may not hold the loop in a call,
-so everything that a dialplan has to say is rendered once, in a worker thread, when the gateway
-starts; what is only known in a call (a summary, say) is rendered there then. 24 kHz 16-bit mono
-PCM, by language and text.
+so everything that a dialplan has to say is rendered once, in a worker thread, before any call is
+taken on it; what is only known in a call (a summary, say) is rendered there then. 24 kHz 16-bit
+mono PCM, by language and text.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from bridge.errors import BridgeError
 from bridge.live.safety_policy import safety_phrases
 from bridge.live.turn_policy import turn_phrases
 from bridge.routing.models import Dialplan
+from bridge.routing.modes import Mode, during
+from bridge.routing.session import cached_greeting
 from bridge.routing.tools import fillers
 from bridge.speech.synthesis import Synthesizer, voice_of
 
@@ -31,15 +33,21 @@ class Phrases:
         self._audio: dict[_Key, bytes] = {}
 
     async def render(self, dialplans: Iterable[Dialplan]) -> None:
-        """Render what these dialplans have to say; what can't be is warned of once.
+        """Render what these dialplans have to say and is not there; what can't be is warned of.
 
         A phrase that is missing is no reason to take no calls: its callers hear a tone.
         """
-        wanted = {key: None for dialplan in dialplans for key in _keys(dialplan)}
-        missing = await asyncio.to_thread(self._render, list(wanted)) if wanted else {}
+        keys = {key: None for dialplan in dialplans for key in _keys(dialplan)}
+        wanted = [key for key in keys if key not in self._audio]
+        missing = await asyncio.to_thread(self._render, wanted) if wanted else {}
         if missing:
             errors = "; ".join(sorted(set(missing.values())))
             log.warning("phrases_not_rendered", count=len(missing), error=errors, instead="a tone")
+
+    def keep_only(self, dialplans: Iterable[Dialplan]) -> None:
+        """Forget what none of these dialplans says; a call that still needs it renders it anew."""
+        kept = {key for dialplan in dialplans for key in _keys(dialplan)}
+        self._audio = {key: audio for key, audio in self._audio.items() if key in kept}
 
     def audio(self, language: str | None, text: str) -> bytes | None:
         """Return a phrase's audio; None where it was not rendered."""
@@ -89,15 +97,17 @@ def _speak(language: str | None, text: str) -> bytes:
 
 
 def _keys(dialplan: Dialplan) -> Iterable[_Key]:
+    """Yield what a dialplan has to say, however its calls are treated."""
     language = dialplan.agent.language
-    spoken = (
-        dialplan.recovery.phrase,
-        *dialplan.fallback.phrases,
-        *fillers(dialplan.agent.tools),
-        *turn_phrases(dialplan),
-        *safety_phrases(dialplan),
-        *dialplan.handoff.phrases,
-    )
-    for text in spoken:
-        if text is not None:
-            yield language, text
+    for each in (during(dialplan, mode) for mode in Mode):
+        spoken = (
+            each.recovery.phrase,
+            cached_greeting(each),
+            *each.fallback.phrases,
+            *fillers(each.agent.tools),
+            *turn_phrases(each),
+            *safety_phrases(each),
+            *each.handoff.phrases,
+            *each.keypad.phrases(language),
+        )
+        yield from ((language, text) for text in spoken if text is not None)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, ToolPolicy
+from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, NoAgent, ToolPolicy
+from bridge.live.keypad_policy import keypad_policy
 from bridge.live.phrases import Phrases
 from bridge.live.safety_policy import consent_policy, emergency_policy
 from bridge.live.turn_policy import (
@@ -14,15 +15,32 @@ from bridge.live.turn_policy import (
 from bridge.routing.fallback import recovery_policy
 from bridge.routing.handoff import Handoff
 from bridge.routing.models import Dialplan
-from bridge.routing.session import greeting_instructions, trailing_silence_ms
+from bridge.routing.modes import Mode, has_agent
+from bridge.routing.session import (
+    cached_greeting,
+    greeting_instructions,
+    trailing_silence_ms,
+)
 
 _FILLER_AFTER_MS = 1_500
 """From the caller's last sound on. Two seconds of silence are dead air (`needs.md` (e)); what is
 left of them is for the jitter buffers on both ways, and a busy machine."""
 
 
-def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
-    """Return the core's policy for calls on a dialplan; what could not be rendered is not said."""
+_NO_AGENT = {
+    Mode.CLOSED: NoAgent.CLOSED,
+    Mode.FULL: NoAgent.FULL,
+    Mode.AI_OFF: NoAgent.AI_OFF,
+}
+
+
+def policy_of(dialplan: Dialplan, phrases: Phrases, mode: Mode = Mode.OPEN) -> CallPolicy:
+    """Return the core's policy for calls on a dialplan; what could not be rendered is not said.
+
+    Args:
+        dialplan: as it is for calls that are treated so (:func:`bridge.routing.modes.during`).
+        mode: how they are treated.
+    """
     limits, fallback = dialplan.limits, dialplan.fallback
     language = dialplan.agent.language
 
@@ -30,6 +48,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
         return phrases.at_hand(language, text)
 
     return CallPolicy(
+        no_agent=None if has_agent(dialplan, mode) else _NO_AGENT[mode],
         session_ready_ms=limits.session_ready_ms,
         max_duration_ms=limits.max_call_ms,
         max_duration_warning=at_hand(warning_of(dialplan)),
@@ -39,6 +58,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
         caller_silence=caller_silence_policy(dialplan, at_hand),
         greet=dialplan.agent.greeting is not None,
         greeting_instructions=greeting_instructions(dialplan),
+        cached_greeting=at_hand(cached_greeting(dialplan)),
         response_timeout_ms=limits.response_timeout_ms,
         filler_after_ms=_FILLER_AFTER_MS,
         stalled_after_ms=limits.response_timeout_ms,
@@ -50,6 +70,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases) -> CallPolicy:
         consent=consent_policy(dialplan, at_hand),
         emergency=emergency_policy(dialplan, at_hand),
         handoff=_targets(dialplan.handoff, at_hand),
+        keypad=keypad_policy(dialplan, at_hand),
         mcp_approved=frozenset(
             name for server in dialplan.agent.mcp_servers for name in server.approve
         ),

@@ -16,6 +16,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import (
     CallbackWanted,
     CallClosed,
+    DigitsCollected,
     Effect,
     GaveUp,
     HandedBack,
@@ -23,8 +24,10 @@ from bridge.engine.effects import (
     HandoffCompleted,
     HandoffFailed,
     HandoffStarted,
+    HumanAsked,
     Interrupted,
     InterruptionJudged,
+    MenuChosen,
     PhaseChanged,
     SessionLost,
     SessionRestored,
@@ -39,6 +42,7 @@ from bridge.engine.effects import (
 )
 from bridge.live.arm_watch import ArmWatch
 from bridge.live.caller_waits import CallerWaits
+from bridge.live.recording import NOT_RECORDED, CallRecording
 from bridge.live.services import Route, Services
 from bridge.live.summary import (
     CallSummary,
@@ -48,17 +52,20 @@ from bridge.live.summary import (
     Turn,
     write_files,
 )
-from bridge.realtime.events import Usage
+from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
 from bridge.realtime.ids import ItemId
+from bridge.redaction.turns import Redactor
 from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import (
     By,
     Direction,
+    DtmfResult,
     InterruptionKind,
     TransferKind,
 )
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg
 from bridge.telephony.rtp_stats import RtpDirection
 from bridge.tools.webhook import ToolResult
@@ -71,18 +78,23 @@ class CallRecord:
 
     Args:
         leg: the call; services: where it is told; route: what was decided about it.
+        recording: gets a marker for each event, and knows what must not be written.
     """
 
-    def __init__(self, leg: Leg, route: Route, services: Services) -> None:
+    def __init__(
+        self, leg: Leg, route: Route, services: Services, recording: CallRecording
+    ) -> None:
+        dialplan = route.dialplan
         self.summary = CallSummary(
             call_id=leg.call_id,
-            route=route.dialplan.name,
+            route=dialplan.name,
             arm=route.arm.name,
             dialect=route.arm.dialect.name,
             called=leg.called,
             model=route.model,
             caller=leg.from_uri,
             verstat=route.verstat.value,
+            keep_days=dialplan.recording.keep_days.model_dump(),
         )
         if route.dealt is not None:
             decision = route.dealt.decision
@@ -92,17 +104,22 @@ class CallRecord:
         self.watch = ArmWatch(
             route.dealt,
             leg.call_id,
-            greets=route.dialplan.agent.greeting is not None,
+            greets=dialplan.agent.greeting is not None and dialplan.consent.disclosure is None,
             wall_ns=services.clock.wall_ns,
         )
+        self._recording = recording
+        self._redactor = Redactor(frozenset(dialplan.recording.redact))
+        self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
+        self._asked: dict[ItemId, str] = {}
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.model
         self._services = services
-        self._judged = route.dialplan.agent.barge_in.is_ours
+        self._judged = dialplan.agent.barge_in.is_ours
         self._begun_ns = services.clock.now_ns()
         self._answered_ns: int | None = None
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
+        self._queued: tuple[str, int, int] | None = None  # for whom, since when: wall and monotonic
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -118,6 +135,9 @@ class CallRecord:
                 Interrupted: self._on_interrupted,
                 InterruptionJudged: self._on_judged,
                 SilencePrompted: self._on_prompted,
+                MenuChosen: self._on_menu_chosen,
+                DigitsCollected: self._on_digits_collected,
+                HumanAsked: self._on_human_asked,
                 UpstreamErrorSeen: self._on_error,
                 SessionLost: self._on_session_lost,
                 SessionRestored: self._on_session_restored,
@@ -164,6 +184,10 @@ class CallRecord:
         self.summary.codec = self._leg.codec
         self.summary.answered_at_ms = self._services.now_wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
+        if not self._leg.telephone_event:
+            self._services.metrics.media.no_telephone_event()
+            self.event("no_telephone_event")
+            log.warning("no_telephone_event", heard="keys that are told by SIP INFO alone")
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
 
     def rescued(self, route: Route, code: str) -> None:
@@ -185,7 +209,18 @@ class CallRecord:
             },
         )
 
-    def usage(self, usage: Usage) -> None:
+    def on_server_event(self, event: ServerEvent) -> None:
+        """Take what is only to be counted or kept of the session's events."""
+        match event:
+            case ResponseDone(usage=Usage() as usage):
+                self._count(usage)
+            case InputCommitted():
+                # Its words may come after the answer's: what it answers itself is known now.
+                self._asked[event.item_id] = self._last_said(by_caller=False)
+            case _:
+                pass
+
+    def _count(self, usage: Usage) -> None:
         """Count what a response was billed."""
         tokens = tokens_of(usage)
         self.summary.tokens.update(tokens)
@@ -210,9 +245,24 @@ class CallRecord:
         self.event("tool_ended", {"tool": name, "result": result.code, "took_ms": took_ms})
         log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
 
+    def key(self, press: KeyPress) -> bool:
+        """Count a key; return whether it is a new one. Which key it is stands nowhere."""
+        result = DtmfResult.IGNORED if press.repeated else DtmfResult.ACCEPTED
+        self._services.metrics.media.digit(press.method, result)
+        if not press.repeated:
+            self.event("digit", {"method": press.method})
+        return not press.repeated
+
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
-        """Add to the call's event stream and to the timeline of its record."""
+        """Add to the call's event stream, its record's timeline and its recording's markers.
+
+        What somebody said stands in the field ``text``, and is redacted here.
+        """
+        text = (fields or {}).get("text")
+        if isinstance(text, str):
+            fields = {**(fields or {}), "text": self._redactor.redact(text)}
         self._services.store.event(self._leg.call_id, kind, fields)
+        self._recording.mark(kind, fields)
         self.summary.events_ms.append((self._elapsed_ms(), kind))
 
     def closed(self, effect: CallClosed) -> None:
@@ -221,11 +271,14 @@ class CallRecord:
         self.watch.tell(self.summary, talk_ms=self._talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
+        if self._recording.begun:
+            summary.recording = str(self._recording.path)
         summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
         summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
         self._take_rtp()
+        self._leave_queue()
         if summary.answered_at_ms is not None:
             silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
             self._services.metrics.turns.longest_silence(self._arm, silence_ns)
@@ -255,6 +308,7 @@ class CallRecord:
         Raises:
             OSError: one could not be written.
         """
+        self.summary.recording_stopped = self._recording.stopped
         write_files(self.summary, directory)
 
     def _take_rtp(self) -> None:
@@ -306,11 +360,12 @@ class CallRecord:
 
     def _on_turn(self, effect: TurnSpoken) -> None:
         turn = self._turns.get((effect.speaker, effect.item_id))
+        text = self._may_be_written(effect, turn)
         if turn is None:
-            turn = Turn(effect.speaker, effect.text)
+            turn = Turn(effect.speaker, text)
             self._turns[effect.speaker, effect.item_id] = turn
             self.summary.turns.append(turn)
-        turn.text = effect.text
+        turn.text = text
         turn.latency_ms = effect.latency_ms
         turn.heard_ms = effect.heard_ms
         turn.interrupted = effect.interrupted
@@ -319,12 +374,27 @@ class CallRecord:
             {
                 "speaker": effect.speaker.value,
                 "item_id": effect.item_id,
-                "text": effect.text,
+                "text": text,
                 "latency_ms": effect.latency_ms,
                 "heard_ms": effect.heard_ms,
                 "interrupted": int(effect.interrupted),
             },
         )
+
+    def _may_be_written(self, effect: TurnSpoken, known: Turn | None) -> str:
+        """Return a turn's text as it may be written; ``known`` is what is written of it by now."""
+        by_caller = effect.speaker is Speaker.CALLER
+        before, self._said[by_caller] = self._said.get(by_caller), (effect.item_id, effect.text)
+        if effect.speaker is not Speaker.BRIDGE and self._recording.withholds(effect.item_id):
+            return NOT_RECORDED
+        if known is not None and self._said[by_caller] == before:
+            return known.text
+        asked = self._asked.get(effect.item_id) or self._last_said(by_caller=not by_caller)
+        return self._redactor.redact(effect.text, asked)
+
+    def _last_said(self, *, by_caller: bool) -> str:
+        _, text = self._said.get(by_caller, (None, ""))
+        return text
 
     def _on_interrupted(self, effect: Interrupted) -> None:
         if effect.item_id is None:
@@ -340,11 +410,30 @@ class CallRecord:
     def _on_judged(self, effect: InterruptionJudged) -> None:
         kind = InterruptionKind(effect.kind.value)
         self._services.metrics.turns.interrupted(self._arm, by=By.CALLER, kind=kind)
-        self.event("interruption_judged", {"kind": kind.value})
+        self.event("interruption_judged", {"judged_as": kind.value})
 
     def _on_prompted(self, effect: SilencePrompted) -> None:
         self.event("caller_silent", {"step": effect.step})
         log.info("caller_silent", step=effect.step)
+
+    def _on_menu_chosen(self, effect: MenuChosen) -> None:
+        self.event("menu_chosen", {"menu": effect.menu, "key": effect.key if effect.known else ""})
+        log.info("menu_chosen", menu=effect.menu, known=effect.known)
+
+    def _on_digits_collected(self, effect: DigitsCollected) -> None:
+        told: dict[str, str | int | None] = {
+            "name": effect.name,
+            "count": effect.count,
+            "sensitive": int(effect.sensitive),
+            "ended_by": effect.ended_by,
+        }
+        self.event("digits_collected", told)
+        log.info("digits_collected", **told)
+
+    def _on_human_asked(self, effect: HumanAsked) -> None:
+        self._services.metrics.calls.human_asked(effect.by, granted=effect.granted)
+        self.event("human_asked", {"by": effect.by, "granted": int(effect.granted)})
+        log.info("human_asked", by=effect.by, granted=effect.granted)
 
     def _on_tool_refused(self, effect: ToolRefused) -> None:
         self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))
@@ -355,7 +444,8 @@ class CallRecord:
     def _on_callback_wanted(self, effect: CallbackWanted) -> None:
         wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
         self.event("callback_wanted", wanted)
-        self.summary.callbacks.append(asdict(effect))
+        reason = effect.reason and self._redactor.redact(effect.reason)
+        self.summary.callbacks.append({**asdict(effect), "reason": reason})
         log.info("callback_wanted")
 
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
@@ -412,6 +502,7 @@ class CallRecord:
         self.summary.handoffs.append(
             HandedOver(self._elapsed_ms(), effect.to, effect.target, effect.way)
         )
+        self._join_queue(effect.target)
         self.event(
             "handoff_started",
             {
@@ -424,6 +515,7 @@ class CallRecord:
         log.info("handoff_started", target=effect.target, way=effect.way.value)
 
     def _on_handoff_accepted(self, effect: HandoffAccepted) -> None:
+        self._leave_queue()
         self.event("handoff_accepted", {"way": effect.way})
         log.info("handoff_accepted", way=effect.way.value)
 
@@ -453,12 +545,27 @@ class CallRecord:
         log.info("handed_back", talked_ms=effect.talked_ms)
 
     def _handed_over(self, way: Way, result: str, took_ms: int) -> None:
+        self._leave_queue()
         handoff = self.summary.handoffs[-1]
         handoff.way, handoff.result = way.value, result
         failed = "" if result == "completed" else result
         self._services.metrics.calls.transferred(
             TransferKind(way.value), failed=failed, took_ns=took_ms * NS_PER_MS
         )
+
+    def _join_queue(self, target: str) -> None:
+        """Count the caller among those that wait for a person."""
+        self._leave_queue()
+        clock = self._services.clock
+        self._queued = (target, clock.wall_ns(), clock.now_ns())
+        self._services.metrics.queues.joined(target, self._queued[1])
+
+    def _leave_queue(self) -> None:
+        queued, self._queued = self._queued, None
+        if queued is not None:
+            target, joined_wall_ns, joined_ns = queued
+            waited_ns = self._services.clock.now_ns() - joined_ns
+            self._services.metrics.queues.left(target, joined_wall_ns, waited_ns)
 
 
 def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:

@@ -11,7 +11,9 @@ from bridge.config.settings import SessionSettings
 from bridge.live.phrases import Phrases
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
+from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
+from bridge.routing.modes import Mode, during, has_agent
 from bridge.routing.rollout.decision import Decision
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.session import session_config
@@ -23,6 +25,9 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.pump import Pump
 from bridge.tools.webhook import WebhookClient
+
+NO_ARM = "none"
+"""The arm, in records and metrics, of a call that no agent takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Arm:
     """One way to a Realtime service.
 
     Attributes:
-        choices: models in the order in which they are tried; never empty.
+        choices: models in the order in which they are tried; empty only for :data:`NO_ARM`.
     """
 
     name: str
@@ -74,11 +79,12 @@ class Route:
     """What was decided about a call; frozen for its life.
 
     Attributes:
-        choices: the arm's, with the voice of this dialplan; none where no AI takes the call.
-        dealt: what a flag decided; None where the dialplan names its arm.
-        rescuer: what takes over if this arm fails before the greeting; None: nothing does.
+        dialplan: as it is for calls that are treated so (``mode``).
+        choices: the arm's, with the voice of this dialplan; none where no agent takes the call.
         secrets: environment variables that the dialplan's tools name, and their values.
         verstat: what the carrier says of the caller's number.
+        dealt: what a flag decided; None where the dialplan names its arm, or none was asked for.
+        rescuer: what takes over if this arm fails before the greeting; None: nothing does.
     """
 
     dialplan: Dialplan
@@ -86,13 +92,26 @@ class Route:
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     verstat: Verstat = Verstat.NONE
-    dealt: "Dealt | None" = None
+    dealt: Dealt | None = None
     rescuer: "Route | None" = None
+    mode: Mode = Mode.OPEN
 
     @property
     def model(self) -> str:
-        """The first model that is tried; empty where no AI takes the call."""
+        """The first model that is tried; empty where no agent takes the call."""
         return self.choices[0].endpoint.model if self.choices else ""
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether the call gets the AI; else the dialplan's fallback is all it gets."""
+        return has_agent(self.dialplan, self.mode)
+
+    def during(self, mode: Mode) -> "Route":
+        """Return the route of calls that are treated so."""
+        route = replace(self, dialplan=during(self.dialplan, mode), mode=mode)
+        if route.has_agent:
+            return route
+        return replace(route, arm=Arm(NO_ARM, self.arm.dialect, ()), choices=())
 
     def config(self, choice: Choice) -> SessionConfig:
         """Return the session settings with which a choice is opened."""
@@ -122,3 +141,7 @@ class Services:
     now_wall_ms: Callable[[], int]
     models: ModelTable
     webhooks: WebhookClient
+
+    def recording_of(self, call_id: str, dialplan: Dialplan) -> Path | None:
+        """Return where a call is recorded; None where its dialplan has it not recorded."""
+        return CallFiles(self.recordings_dir, call_id).audio if dialplan.recording.enabled else None

@@ -4,20 +4,17 @@ Beside the recording lie ``<call_id>.json``, everything; ``metrics/session_<call
 figures that a report wants; and ``calls.jsonl``, one line a call (the call detail record).
 """
 
-import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.engine.effects import Speaker
+from bridge.recordings.files import CDR_FILE, CallFiles
+from bridge.recordings.writing import append_line, write_json
 from bridge.routing.verstat import Verstat
 from bridge.telemetry.labels import Modality, TokenKind
 from bridge.telemetry.turn_latency import TurnLatency, latency_report, percentiles
-
-CDR_FILE = "calls.jsonl"
-METRICS_DIR = "metrics"
 
 
 @dataclass(slots=True)
@@ -102,6 +99,8 @@ class CallSummary:
         consent: None where the caller was to be told nothing.
         emergencies: phrases of an emergency that the caller said.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
+        recording_stopped: why it ended before the call did.
+        keep_days: how long audio, transcript and events are kept; None for ever.
         callbacks: wishes to be called back, in the caller's words.
         longest_silence_ms: of all that the caller hears while the agent owes them something; None
             where there was none. ``longest_silence_cause``: what they waited for.
@@ -136,6 +135,8 @@ class CallSummary:
     recording: str | None = None
     consent: ConsentRecord | None = None
     emergencies: list[str] = field(default_factory=list)
+    recording_stopped: str | None = None
+    keep_days: dict[str, int | None] = field(default_factory=dict)
     failures: list[LostSession] = field(default_factory=list)
     handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
@@ -252,38 +253,17 @@ def write_files(summary: CallSummary, directory: Path) -> None:
         OSError: one could not be written; the others were tried.
     """
     record = {**asdict(summary), "tokens": _tokens(summary)}
-    files = {
-        directory / f"{summary.call_id}.json": record,
-        directory / METRICS_DIR / f"session_{summary.call_id}.json": session_metrics(summary),
-    }
+    files = CallFiles(directory, summary.call_id)
+    contents = {files.record: record, files.figures: session_metrics(summary)}
     failure: OSError | None = None
-    for path, content in files.items():
+    for path, content in contents.items():
         try:
-            _write(path, content)
+            write_json(path, content)
         except OSError as error:
             failure = error
-    _append(directory / CDR_FILE, call_detail_record(summary))
+    append_line(directory / CDR_FILE, call_detail_record(summary))
     if failure is not None:
         raise failure
-
-
-def _write(path: Path, content: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".json.part")
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(path)
-
-
-def _append(path: Path, content: dict[str, object]) -> None:
-    """Add a line in one write, so that calls that end together don't mix theirs."""
-    line = json.dumps(content, ensure_ascii=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-    try:
-        os.write(file, line.encode())
-    finally:
-        os.close(file)
 
 
 def _tokens(summary: CallSummary) -> dict[str, dict[str, int]]:

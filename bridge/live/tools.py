@@ -2,17 +2,23 @@
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any
+
+import structlog
 
 from bridge.clock import Clock
 from bridge.engine.effects import CancelTool, Effect, RunTool, SendDigits
 from bridge.engine.inputs import ToolFinished
+from bridge.errors import TelephonyError
 from bridge.realtime.ids import ToolCallId
-from bridge.routing.tools import ToolDeclaration
+from bridge.routing.tools import SEND_DTMF_TOOL, ToolDeclaration
 from bridge.telephony.leg import Leg
 from bridge.tools.webhook import ToolRequest, ToolResult, WebhookClient, failed
+
+log = structlog.get_logger(__name__)
 
 Finished = Callable[[str, ToolResult, int], None]
 """Hears of a tool's end: name, result, nanoseconds."""
@@ -59,7 +65,7 @@ class CallTools:
             {
                 RunTool: self._run,
                 CancelTool: self._cancel,
-                SendDigits: lambda effect: self._leg.send_digits(effect.digits),
+                SendDigits: self._press,
             }
         )
 
@@ -71,13 +77,19 @@ class CallTools:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _run(self, effect: RunTool) -> None:
+        self._begin(effect.call_id, effect.name, self._result(effect))
+
+    def _press(self, effect: SendDigits) -> None:
+        self._begin(effect.call_id, SEND_DTMF_TOOL, self._pressed(effect.digits))
+
+    def _begin(
+        self, call_id: ToolCallId, name: str, work: Coroutine[object, object, ToolResult]
+    ) -> None:
         begun_ns = self._clock.now_ns()
-        self._told_of(effect.name)
-        task = asyncio.get_running_loop().create_task(
-            self._result(effect), name=f"tool-{effect.name}-{self._leg.call_id}"
-        )
-        self._running[effect.call_id] = task
-        task.add_done_callback(functools.partial(self._over, effect, begun_ns))
+        self._told_of(name)
+        task = asyncio.get_running_loop().create_task(work, name=f"tool-{name}-{self._leg.call_id}")
+        self._running[call_id] = task
+        task.add_done_callback(functools.partial(self._over, call_id, name, begun_ns))
 
     async def _result(self, effect: RunTool) -> ToolResult:
         declaration = self._declared.get(effect.name)
@@ -90,17 +102,27 @@ class CallTools:
             declaration.webhook, request, deadline_s=declaration.deadline_s
         )
 
-    def _over(self, effect: RunTool, begun_ns: int, task: asyncio.Task[ToolResult]) -> None:
-        del self._running[effect.call_id]
+    async def _pressed(self, digits: str) -> ToolResult:
+        try:
+            await self._leg.press(digits)
+        except TelephonyError as error:
+            log.warning("digits_not_sent", error=error.what)
+            return failed("not_taken", "the keys were not sent: the other end takes none")
+        return ToolResult(json.dumps({"sent": True}))
+
+    def _over(
+        self, call_id: ToolCallId, name: str, begun_ns: int, task: asyncio.Task[ToolResult]
+    ) -> None:
+        del self._running[call_id]
         if task.cancelled():
             result = failed("cancelled", "nobody waits for it any more")
         elif task.exception() is not None:
             result = failed("internal", "the tool failed")
         else:
             result = task.result()
-        self._told(effect.name, result, self._clock.now_ns() - begun_ns)
+        self._told(name, result, self._clock.now_ns() - begun_ns)
         if not task.cancelled():
-            self._feed(ToolFinished(effect.call_id, result.output))
+            self._feed(ToolFinished(call_id, result.output))
 
     def _cancel(self, effect: CancelTool) -> None:
         task = self._running.get(effect.call_id)

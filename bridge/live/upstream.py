@@ -40,6 +40,7 @@ from bridge.realtime.events import (
     SpeechStarted,
     UnknownEvent,
 )
+from bridge.realtime.failures import classify
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionInfo
 from bridge.session.realtime import RealtimeSession
@@ -81,8 +82,9 @@ class UpstreamListener(Protocol):
 
 @dataclass(slots=True)
 class _Link:
-    """One connection."""
+    """One connection, with the arm that it is counted for; the call may have left that since."""
 
+    arm: str
     choice: Choice
     credential: Credential
     key_is_fresh: bool
@@ -329,13 +331,14 @@ class Upstream:
             self._credential = credential
             self._key_is_fresh = new_token or credential.is_long_lived
             appends = Appends(self._listener.on_last_sound_sent)
-            link = _Link(choice, credential, self._key_is_fresh, appends)
+            link = _Link(arm.name, choice, credential, self._key_is_fresh, appends)
             link.session = session = self._make_session(link)
             info = await session.open(self._route.config(choice))
         except UpstreamError as error:
-            self._metrics.connect_failed(arm.name, error.code)
-            if link is not None:
-                link.session = None
+            self._metrics.connect_failed(arm.name, classify(error).code)
+            if link is not None and link.session is not None:
+                session, link.session = link.session, None
+                self._count_closed(link.arm, session, UpstreamPhase.SETUP)
             raise
         except asyncio.CancelledError:
             self._end(link)
@@ -356,9 +359,9 @@ class Upstream:
         )
 
     def _on_event(self, link: _Link, event: ServerEvent, received_ns: int) -> None:
-        self._metrics.event(self._route.arm.name, type(event).__name__)
+        self._metrics.event(link.arm, type(event).__name__)
         if isinstance(event, UnknownEvent):
-            self._metrics.unknown_event(self._route.arm.name)
+            self._metrics.unknown_event(link.arm)
             self._tell_oddity(link, "unknown_event")
         if link is self._link:
             if not isinstance(event, AudioDelta):  # nearly all that comes, and no turn of theirs
@@ -372,9 +375,7 @@ class Upstream:
         if error is None:
             return
         link.lost = error
-        self._metrics.disconnected(
-            self._route.arm.name, close_code=error.close_code, phase=UpstreamPhase.TALK
-        )
+        self._metrics.disconnected(link.arm, close_code=error.close_code, phase=UpstreamPhase.TALK)
         if link is self._link:
             self._link = None
             self._listener.on_session(link.failed(error))
@@ -383,7 +384,7 @@ class Upstream:
             self._spare_failed(error)
 
     def _on_malformed(self, link: _Link, error: ProtocolError) -> None:
-        self._metrics.malformed_event(self._route.arm.name)
+        self._metrics.malformed_event(link.arm)
         self._tell_oddity(link, "malformed_event")
         log.debug("malformed_event", error=error.what)
 
@@ -441,7 +442,17 @@ class Upstream:
         """Close a link's session; apart from each other both are freed once that is over."""
         if link is not None and link.session is not None:
             session, link.session = link.session, None
-            self._keep(session.aclose(), "close-session")
+            self._keep(self._close(link.arm, session), "close-session")
+
+    async def _close(self, arm: str, session: RealtimeSession) -> None:
+        await session.aclose()
+        self._count_closed(arm, session, UpstreamPhase.CLOSE)
+
+    def _count_closed(self, arm: str, session: RealtimeSession, phase: UpstreamPhase) -> None:
+        """Count the end of a connection; nothing where there was none."""
+        if session.closure is not None:
+            code = session.closure.code
+            self._metrics.disconnected(arm, close_code=code, phase=phase)
 
     def _keep(self, work: Coroutine[object, object, None], what: str) -> None:
         task = asyncio.create_task(work, name=f"{what}-{self._name}")

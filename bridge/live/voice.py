@@ -98,6 +98,7 @@ class BridgeVoice:
         if line is not None:
             self._pump.duck(line.row, by_db)
         if math.isinf(by_db):
+            self._tell("agent_yielded")
             log.info("agent_yielded")
 
     def _play(self, item_id: ItemId, audio: bytes) -> None:

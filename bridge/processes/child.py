@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from bridge.children import tied_to_parent
@@ -42,8 +43,10 @@ class Child:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self.stop()
-        self._log.close()
+        try:
+            await self.stop()
+        finally:  # we may be cancelled while it ends
+            self._log.close()
 
     async def tell(self, order: Mapping[str, object]) -> None:
         """Write one JSON line to its stdin; it was started with ``takes_orders``.
@@ -141,6 +144,7 @@ async def start_child(
     environ: Mapping[str, str],
     *,
     takes_orders: bool = False,
+    log_path: Path | None = None,
 ) -> Child:
     """Start `bridge` with arguments.
 
@@ -149,12 +153,13 @@ async def start_child(
         arguments: subcommand first.
         environ: the whole environment.
         takes_orders: its stdin is ours to write to (:meth:`Child.tell`).
+        log_path: where its stderr is kept; None: until it has ended.
 
     Raises:
         InfrastructureError: it can't be started.
     """
-    # Unnamed, so it vanishes with the last process that holds it; the Child closes ours.
-    log = tempfile.TemporaryFile()  # noqa: SIM115
+    # Unnamed, it vanishes with the last process that holds it; the Child closes ours.
+    log = log_path.open("w+b") if log_path else tempfile.TemporaryFile()  # noqa: SIM115
     try:
         process = await asyncio.create_subprocess_exec(
             *tied_to_parent([sys.executable, "-m", "bridge", *arguments]),

@@ -16,14 +16,15 @@ async def get(url: str, timeout_s: float = _TIMEOUT_S) -> str:
     Raises:
         OSError, TimeoutError: nobody answers, or not in time.
     """
-    return await request("GET", url, timeout_s=timeout_s)
+    return await ask("GET", url, timeout_s=timeout_s)
 
 
-async def request(
+async def ask(
     method: str,
     url: str,
-    body: str = "",
     headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    *,
     timeout_s: float = _TIMEOUT_S,
 ) -> str:
     """Send a request; return the answer's body, whatever the status.
@@ -32,17 +33,14 @@ async def request(
         OSError, TimeoutError: nobody answers, or not in time.
     """
     address = urlsplit(url)
-    content = body.encode()
+    fields = {**(headers or {}), **({"Content-Length": str(len(body))} if body else {})}
     lines = [f"{method} {address.path or '/'} HTTP/1.0"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    if content:
-        lines.append(f"Content-Length: {len(content)}")
-    head = "\r\n".join(lines) + "\r\n\r\n"
+    lines += [f"{name}: {value}" for name, value in fields.items()]
     async with asyncio.timeout(timeout_s):
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         try:
-            writer.write(head.encode() + content)
-            _, _, answer = (await reader.read()).partition(b"\r\n\r\n")
-            return answer.decode(errors="replace")
+            writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+            _, _, told = (await reader.read()).partition(b"\r\n\r\n")
+            return told.decode(errors="replace")
         finally:
             writer.close()

@@ -42,3 +42,49 @@ def usage_of(pid: int) -> Usage:
         ) from error
     user, system = (int(stat[field - 1 - _AFTER_NAME]) for field in (14, 15))
     return Usage((user + system) / _TICKS_PER_S, pages * _PAGE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """What a process holds of the system's at one moment.
+
+    Attributes:
+        files: file descriptors that are no sockets.
+        sockets: but for those of Unix; ``unix_sockets``: those.
+        threads: its first one included.
+    """
+
+    files: int
+    sockets: int
+    unix_sockets: int
+    threads: int
+
+
+def handles_of(pid: int) -> Handles:
+    """Count what a process holds.
+
+    Raises:
+        InfrastructureError: it is gone, or there is no proc(5) here.
+    """
+    place = Path("/proc") / str(pid)
+    unix = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
+    files = sockets = unix_sockets = 0
+    try:
+        for descriptor in list((place / "fd").iterdir()):
+            try:
+                target = os.readlink(descriptor)
+            except FileNotFoundError:  # closed meanwhile
+                continue
+            if not target.startswith("socket:["):
+                files += 1
+            elif target.removeprefix("socket:[").rstrip("]") in unix:
+                unix_sockets += 1
+            else:
+                sockets += 1
+        threads = len(list((place / "task").iterdir()))
+    except OSError as error:
+        raise InfrastructureError(
+            f"process {pid} cannot be looked at: {error.strerror}",
+            remedy="figures need Linux, and a process that lives",
+        ) from error
+    return Handles(files, sockets, unix_sockets, threads)

@@ -100,7 +100,6 @@ class GiveUpReason(enum.StrEnum):
 
     REFUSED = "refused"
     """The same again would fail the same way."""
-    AI_OFF = "ai_off"
     """No arm may take calls: nothing was tried."""
     TOO_MANY = "too_many"
     TOO_LONG = "too_long"

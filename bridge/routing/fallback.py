@@ -17,6 +17,7 @@ class Fallback(Part):
 
     Attributes:
         say: what the caller is told first; None: a tone.
+        then: what comes after it.
         to: where the call is sent (`then: transfer`).
         say_if_failed: what the caller is told when the transfer failed; None: a tone.
         before_answer: what a call that still rings gets: 503, so that the carrier may try another

@@ -1,15 +1,17 @@
-"""The choice of a dialplan for a called number: first matching rule, files by name."""
+"""The choice of a dialplan for a call: first matching rule, files by name."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.config.complaints import suggest
 from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
 from bridge.routing.models import Dialplan
-from bridge.routing.numbers import covers, normalise_called, pattern_matches
+from bridge.routing.rules import Check, IncomingCall
 
-_SUFFIXES = frozenset({".yaml", ".yml"})
+SUFFIXES = (".yaml", ".yml")
+"""Of the files that are dialplans."""
 
 
 def load_dialplans(directory: Path) -> tuple[Dialplan, ...]:
@@ -23,7 +25,7 @@ def load_dialplans(directory: Path) -> tuple[Dialplan, ...]:
             file hides, no dialplans at all.
     """
     try:
-        paths = sorted(path for path in directory.iterdir() if path.suffix in _SUFFIXES)
+        paths = sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES)
     except OSError as error:
         raise ConfigError(
             f"the dialplans cannot be read: {error.strerror}",
@@ -37,29 +39,57 @@ def load_dialplans(directory: Path) -> tuple[Dialplan, ...]:
             remedy="put at least one .yaml file in it; dialplans/README.md teaches the format",
         )
     dialplans = _read_all(paths)
-    _check_names(dialplans)
-    _check_order(dialplans)
+    check_together(dialplans)
     return dialplans
 
 
-def match(dialplans: Sequence[Dialplan], called: str) -> Dialplan | None:
-    """Return the first dialplan with a rule for ``called``.
+def check_together(dialplans: Sequence[Dialplan]) -> None:
+    """Check what only several dialplans can get wrong.
 
-    Args:
-        called: a SIP or tel URI, or its user part, in any spelling.
-
-    Returns:
-        None if no rule matches.
+    Raises:
+        ConfigError: a name used twice, or a rule that an earlier one hides.
     """
-    number = normalise_called(called)
+    _check_names(dialplans)
+    _check_order(dialplans)
+
+
+def match(dialplans: Sequence[Dialplan], call: IncomingCall) -> Dialplan | None:
+    """Return the first dialplan with a rule that takes the call; None if no rule does."""
     return next(
-        (
-            dialplan
-            for dialplan in dialplans
-            if any(pattern_matches(rule.called, number) for rule in dialplan.match)
-        ),
+        (dialplan for dialplan in dialplans if any(rule.takes(call) for rule in dialplan.match)),
         None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule says about a call.
+
+    Attributes:
+        place: ``file:line`` of the rule.
+        checks: its conditions against the call; it takes the call if all hold.
+    """
+
+    dialplan: Dialplan
+    place: str
+    checks: tuple[Check, ...]
+
+    @property
+    def takes(self) -> bool:
+        """Whether the call would be taken here."""
+        return all(check.holds for check in self.checks)
+
+
+def explain_match(dialplans: Sequence[Dialplan], call: IncomingCall) -> tuple[Verdict, ...]:
+    """Return what the rules say about a call, in order, up to the first that takes it."""
+    verdicts = []
+    for dialplan in dialplans:
+        for index, rule in enumerate(dialplan.match):
+            place = dialplan.place(("match", index))
+            verdicts.append(Verdict(dialplan, place, tuple(rule.checks(call))))
+            if verdicts[-1].takes:
+                return tuple(verdicts)
+    return tuple(verdicts)
 
 
 def check_arms(
@@ -92,6 +122,29 @@ def _check_known(dialplan: Dialplan, key: str, name: str, known: Collection[str]
     )
 
 
+def check_trunks(dialplans: Sequence[Dialplan], trunks: Collection[str]) -> None:
+    """Check that every trunk of a rule exists.
+
+    Args:
+        trunks: the names of `sip.trunks` in the settings.
+
+    Raises:
+        ConfigError: naming the trunk, the rule's line and the trunks that exist.
+    """
+    for dialplan in dialplans:
+        for index, rule in enumerate(dialplan.match):
+            for name in rule.trunk:
+                if name in trunks:
+                    continue
+                hint = suggest(name, trunks)
+                known = f"known trunks: {', '.join(sorted(trunks))}" if trunks else "there is none"
+                raise dialplan.complain(
+                    f"trunk '{name}' is not in the settings ({known})",
+                    ("match", index, "trunk"),
+                    remedy=hint or f"add sip.trunks.{name} to the settings",
+                )
+
+
 def _read_all(paths: Sequence[Path]) -> tuple[Dialplan, ...]:
     dialplans: list[Dialplan] = []
     errors: list[ConfigError] = []
@@ -122,15 +175,15 @@ def _check_names(dialplans: Sequence[Dialplan]) -> None:
 
 
 def _check_order(dialplans: Sequence[Dialplan]) -> None:
-    """Refuse a rule that can never be reached, because one before it takes its numbers."""
+    """Refuse a rule that can never be reached, because one before it takes its calls."""
     before: list[tuple[Dialplan, int]] = []
     for dialplan in dialplans:
         for index, rule in enumerate(dialplan.match):
             for earlier, position in before:
-                hiding = earlier.match[position].called
-                if covers(hiding, rule.called):
+                hiding = earlier.match[position]
+                if hiding.covers(rule):
                     raise dialplan.complain(
-                        f"'{rule.called}' is never reached: '{hiding}' stands before it, at"
+                        f"{rule} is never reached: {hiding} stands before it, at"
                         f" {earlier.place(('match', position, 'called'))}",
                         ("match", index, "called"),
                         remedy="the first matching rule wins, files in the order of their names",

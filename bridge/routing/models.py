@@ -19,24 +19,12 @@ from bridge.routing.consent import Consent
 from bridge.routing.emergency import Emergency
 from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
-from bridge.routing.numbers import normalise_pattern
-from bridge.routing.parts import Language, Part, Phrase, Text
+from bridge.routing.hours import Hours
+from bridge.routing.keypad import Keypad
+from bridge.routing.parts import MAX_PHRASE_CHARS, Language, Part, Phrase, Text
+from bridge.routing.recording import Recording
+from bridge.routing.rules import Rule
 from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration
-
-
-class Rule(Part):
-    """One condition; a call that meets any rule of a dialplan takes it.
-
-    Attributes:
-        called: the number or name dialled, normalised: exact, ``prefix*``, or ``*`` for all.
-    """
-
-    called: Text
-
-    @field_validator("called")
-    @classmethod
-    def _normalise(cls, called: str) -> str:
-        return normalise_pattern(called)
 
 
 class ServerVadTurns(Part):
@@ -82,13 +70,22 @@ class Agent(Part):
     """What the agent is told, how it sounds and what it can do.
 
     Attributes:
+        instructions: what the agent is told to be and do.
+        language: BCP 47, like ``en`` or ``pt-BR``; of the bridge's own voice, too.
+        transcription: writes down the caller's words; None: off.
+        tools: what the agent may do.
+        mcp_servers: tool servers that the Realtime service calls by itself (GA arms).
+        max_output_tokens: longest answer; None for no limit.
         greeting: spoken first, word for word; None waits for the caller.
+        greeting_by: ``model``: the model speaks it, however long that takes; ``cached``: if nothing
+            of it is heard 800 ms after our answer, the bridge speaks it instead, by its own voice.
         voice: None leaves the server's default.
         turn_detection: None leaves the server's default.
     """
 
     instructions: Text
     greeting: Text | None = None
+    greeting_by: Literal["model", "cached"] = "model"
     voice: Text | None = None
     language: Language | None = None
     turn_detection: TurnDetection | None = None
@@ -97,6 +94,15 @@ class Agent(Part):
     mcp_servers: tuple[McpServer, ...] = ()
     barge_in: BargeIn = BargeIn()
     max_output_tokens: int | None = Field(None, ge=1, le=32_768)
+
+    @model_validator(mode="after")
+    def _cached_greeting_is_short(self) -> Self:
+        if self.greeting_by == "cached" and not 0 < len(self.greeting or "") <= MAX_PHRASE_CHARS:
+            raise ValueError(
+                "should have with 'greeting_by: cached' a 'greeting' of at most"
+                f" {MAX_PHRASE_CHARS} characters"
+            )
+        return self
 
     @field_validator("tools")
     @classmethod
@@ -131,12 +137,17 @@ def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
 
 
 class Limits(Part):
-    """How long things may take.
+    """How long things may take, and how many calls there may be.
 
     Attributes:
+        max_calls: calls on this dialplan at once, on this node; None: as many as the node takes.
+        busy: what a caller beyond that is told before we hang up; None: 503 with Retry-After, so
+            that the carrier may try another route.
+        retry_after_s: what that one is told to wait.
         session_ready_s: INVITE to a session that can talk; after it the call is refused with 503.
         max_call_s: longest call.
         max_call_warning: said ``warn_before_s`` before that; None for the bridge's own words.
+        warn_before_s: how long before the end of the longest call that is said.
         response_timeout_s: end of the caller's turn to the agent's first audio.
     """
 
@@ -145,6 +156,15 @@ class Limits(Part):
     max_call_warning: Phrase | None = None
     warn_before_s: float = Field(30.0, ge=0, le=600)
     response_timeout_s: float = Field(10.0, gt=0, le=120)
+    max_calls: int | None = Field(None, ge=1, le=1024)
+    busy: Phrase | None = None
+    retry_after_s: int = Field(10, ge=1, le=3600)
+
+    @model_validator(mode="after")
+    def _busy_has_a_limit(self) -> Self:
+        if self.busy is not None and self.max_calls is None:
+            raise ValueError("should have 'max_calls' with 'busy'")
+        return self
 
     @property
     def session_ready_ms(self) -> int:
@@ -162,20 +182,16 @@ class Limits(Part):
         return round(self.response_timeout_s * 1000)
 
 
-class Recording(Part):
-    """Whether the call is recorded (stereo: caller left, agent as heard right)."""
-
-    enabled: bool = True
-
-
 class Dialplan(Part):
     """One dialplan.
 
     Attributes:
         name: its name in logs, metrics (label `route`) and the call's record.
         match: any of these rules takes the call.
-        arm: the arm that answers, a key of `Settings.arms`.
-        rollout: the flag that chooses the arm, a key of `Settings.rollouts`; in the place of `arm`.
+        arm: the arm that answers, a key of `arms` in the settings.
+        rollout: the flag that chooses the arm, a key of `rollouts` there; in the place of `arm`.
+        agent: what the agent is told, how it sounds and what it can do.
+        hours: when the line is open; None: always.
     """
 
     # `schema` is a (deprecated) method of pydantic's models, hence the alias.
@@ -185,10 +201,12 @@ class Dialplan(Part):
     arm: Name | None = None
     rollout: Name | None = Field(None, validate_default=True)
     agent: Agent
+    hours: Hours | None = None
     limits: Limits = Limits()
     recovery: Recovery = Recovery()
     fallback: Fallback = Fallback()
     handoff: Handoff = Handoff()
+    keypad: Keypad = Keypad()
     dead_air: DeadAir = DeadAir()
     caller_silence: CallerSilence = CallerSilence()
     recording: Recording = Recording()
@@ -218,6 +236,23 @@ class Dialplan(Part):
         wanted = any(tool.name == TRANSFER_TOOL for tool in self.agent.tools)
         if wanted and not self.handoff.targets:
             raise ValueError(f"the tool '{TRANSFER_TOOL}' needs 'handoff.targets': to whom?")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_lead_to_somebody(self) -> Self:
+        missing = sorted(self.keypad.targets - self.handoff.targets.keys())
+        if missing:
+            raise ValueError(f"'keypad' transfers to {', '.join(missing)}: no 'handoff.targets'")
+        return self
+
+    @model_validator(mode="after")
+    def _closed_greeting_is_short(self) -> Self:
+        greeting = self.hours.closed.greeting if self.hours is not None else None
+        if self.agent.greeting_by == "cached" and len(greeting or "") > MAX_PHRASE_CHARS:
+            raise ValueError(
+                "should have with 'greeting_by: cached' a 'hours.closed.greeting' of at most"
+                f" {MAX_PHRASE_CHARS} characters"
+            )
         return self
 
     @model_validator(mode="after")

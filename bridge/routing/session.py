@@ -42,7 +42,10 @@ def session_config(dialplan: Dialplan, secrets: Mapping[str, str] = NO_SECRETS) 
         transcription=_transcription(agent),
         turn_detection=_turn_detection(agent),
         tools=(
-            *(function_tool(tool, tuple(dialplan.handoff.targets)) for tool in agent.tools),
+            *(
+                function_tool(tool, tuple(dialplan.handoff.targets), tuple(dialplan.keypad.digits))
+                for tool in agent.tools
+            ),
             *(
                 mcp_tool(server, secrets.get(server.authorization_env or ""))
                 for server in agent.mcp_servers
@@ -61,6 +64,12 @@ def greeting_instructions(dialplan: Dialplan) -> str | None:
     """
     greeting = dialplan.agent.greeting
     return None if greeting is None else f'Say exactly: "{greeting}"'
+
+
+def cached_greeting(dialplan: Dialplan) -> str | None:
+    """Return the greeting that the bridge may have to speak itself."""
+    agent = dialplan.agent
+    return agent.greeting if agent.greeting_by == "cached" else None
 
 
 def trailing_silence_ms(dialplan: Dialplan) -> int:

@@ -6,7 +6,7 @@ when the model calls. Arguments are checked against the schema before anything r
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
@@ -22,6 +22,8 @@ _ANY: dict[str, object] = {"type": "object", "properties": {}}
 """Models add arguments that nobody asked for; a tool that takes none can leave them unread."""
 
 TRANSFER_TOOL = "transfer_to_human"
+COLLECT_TOOL = "collect_digits"
+SEND_DTMF_TOOL = "send_dtmf"
 
 BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
     "end_call": (
@@ -53,7 +55,7 @@ BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
             "additionalProperties": False,
         },
     ),
-    "send_dtmf": (
+    SEND_DTMF_TOOL: (
         "Press keys on the line, for a machine at the other end.",
         {
             "type": "object",
@@ -62,19 +64,33 @@ BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
             "additionalProperties": False,
         },
     ),
-    "collect_digits": (
-        "Have the caller key in digits. Ask for them first. Sensitive digits are never shown to"
-        " you: you are told only how many came.",
+    COLLECT_TOOL: (
+        "Have the caller key in digits; the output comes when they have. Sensitive digits are never"
+        " shown to you: you get a reference, which you pass to another tool in their place.",
         {
             "type": "object",
             "properties": {
+                "what": {
+                    "type": "string",
+                    "description": "which digits; the caller is asked for them by the phone system"
+                    " itself, so do not ask before",
+                },
                 "purpose": {"type": "string", "maxLength": 200},
                 "max_digits": {"type": "integer", "minimum": 1, "maximum": 32},
+                "min_digits": {"type": "integer", "minimum": 1, "maximum": 32},
                 "sensitive": {"type": "boolean"},
             },
-            "required": ["purpose", "max_digits"],
             "additionalProperties": False,
         },
+    ),
+    "pause_recording": (
+        "Pause the recording of this call. Call it before the caller says what must not be kept,"
+        " such as a card number.",
+        _ANY,
+    ),
+    "resume_recording": (
+        "Let the recording go on. Call it as soon as the sensitive part is over.",
+        _ANY,
     ),
     "schedule_callback": (
         "Note that the caller wants to be called back.",
@@ -202,17 +218,25 @@ class McpServer(Part):
     authorization_env: Text | None = None
 
 
-def function_tool(declaration: ToolDeclaration, targets: Sequence[str] = ()) -> FunctionTool:
+def function_tool(
+    declaration: ToolDeclaration, targets: Sequence[str] = (), digits: Sequence[str] = ()
+) -> FunctionTool:
     """Return what the model is told about a tool.
 
     Args:
         declaration: the tool.
         targets: to whom calls may be handed; the tool for that names them.
+        digits: what may be collected; the tool for that names it, and then describes nothing else.
     """
-    schema = declaration.schema_of_arguments
-    if declaration.name == TRANSFER_TOOL and declaration.parameters is None:
-        schema = copy.deepcopy(schema)
-        schema["properties"]["target"]["enum"] = list(targets)  # type: ignore[index]  # ours, above
+    schema: dict[str, Any] = copy.deepcopy(declaration.schema_of_arguments)  # of any depth
+    properties = schema["properties"] if declaration.parameters is None else {}
+    if "target" in properties:
+        properties["target"]["enum"] = list(targets)
+    if "what" in properties:
+        properties["what"]["enum"] = list(digits)
+        told = ["what"] if digits else ["max_digits", "min_digits", "purpose", "sensitive"]
+        schema["properties"] = {name: properties[name] for name in told}
+        schema["required"] = ["what"] if digits else ["max_digits", "purpose"]
     return FunctionTool(declaration.name, declaration.told_description, schema)
 
 

@@ -20,6 +20,7 @@ from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.softphone.ear import Ear, Utterance
 from bridge.softphone.events import CallProgress, Held, KeysPressed, PhoneListener, Spoke
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
 from bridge.telephony.pump import Pump
@@ -200,7 +201,7 @@ class PhoneCall:
             self._on_event(Held(not flowing, self.elapsed_ms))
         self._changed.set()
 
-    def on_digit(self, digit: str) -> None:
+    def on_digit(self, press: KeyPress) -> None:
         """Digits from the agent's side are of no use to a caller."""
 
     def on_transfer(self, progress: TransferProgress) -> None:

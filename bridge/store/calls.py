@@ -7,7 +7,8 @@ and slower, and catches up when it returns. Everything runs in the loop's thread
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -17,11 +18,14 @@ from bridge.store.buffer import FieldValue, WriteBuffer
 from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.nodes import NodeRegistry, NodeReport
-from bridge.store.redaction import redact
+from bridge.store.reader import CallReader, History
 from bridge.store.writer import StateWriter
 
 _MAX_BACKOFF_MS = 2_000
 _CLOSE_WITHIN_S = 2.0
+_TOUCH_EVERY_S = 1.0
+"""What is known of a call whose node dies is at most so old."""
+
 _MAX_TEXT_CHARS = 2_000
 
 _log = logging.getLogger(__name__)
@@ -52,6 +56,13 @@ class StoreStats:
     swept: int
 
 
+OnLost = Callable[[History], Awaitable[None]]
+
+
+async def _nobody(lost: History) -> None:
+    """Keep no record."""
+
+
 class CallStore:
     """Writes the state of this node's calls.
 
@@ -60,6 +71,7 @@ class CallStore:
         url: the Redis to use.
         node_id: this node's name, the same after a restart.
         clock: wall time for records.
+        on_lost: receives each call that was ended here in a dead node's place, once.
 
     Raises:
         ConfigError: ``url`` can't be read.
@@ -72,8 +84,12 @@ class CallStore:
         node_id: str,
         *,
         clock: Clock,
+        on_lost: OnLost = _nobody,
     ) -> None:
         self._settings = settings
+        self._url = url
+        self._on_lost = on_lost
+        self._untold: deque[str] = deque()
         self._node_id = node_id
         self._clock = clock
         self._heartbeat_s = settings.heartbeat_ms / 1000
@@ -116,6 +132,7 @@ class CallStore:
             await self._writer.load_script()
             await self._end_former_life()
             await self._nodes.beat(self._report)
+            await self._tell_lost()
             self._connected = True
         except RedisUnavailableError as error:
             if self._settings.required:
@@ -129,6 +146,7 @@ class CallStore:
             asyncio.create_task(self._keep_flushing(), name="store-flush"),
             asyncio.create_task(self._keep_beating(), name="store-heartbeat"),
             asyncio.create_task(self._keep_sweeping(), name="store-sweep"),
+            asyncio.create_task(self._keep_touching(), name="store-touch"),
         ]
         for task in self._tasks:
             task.add_done_callback(_report_death)
@@ -177,8 +195,8 @@ class CallStore:
         Args:
             call_id: a call that has begun.
             kind: goes into the field `kind`.
-            summary: more fields; None values are left out, `text` is redacted and cut to 2000
-                characters. It must be a whole turn, or a number split over two goes unseen.
+            summary: more fields; None values are left out, `text` is cut to 2000 characters. What
+                was said comes redacted.
         """
         self._buffer.event(call_id, _pairs(kind, summary or {}), self._now_ms())
         self._work.set()
@@ -275,6 +293,7 @@ class CallStore:
             await asyncio.sleep(self._heartbeat_s)
             with suppress(RedisUnavailableError):  # the heartbeat tells of it
                 self._count_swept(await self._nodes.sweep())
+            await self._tell_lost()
 
     async def _end_former_life(self) -> None:
         """End what this node's former life left behind, if that was not done yet."""
@@ -282,10 +301,29 @@ class CallStore:
             self._count_swept(await self._nodes.end_former_life(lambda: self._buffer.live))
             self._has_former_life = False
 
-    def _count_swept(self, calls: int) -> None:
-        self._swept += calls
-        if calls:
-            _log.warning("ended %d calls that lost nodes had left active", calls)
+    async def _keep_touching(self) -> None:
+        """Say that live calls go on: should this node die, their end is known to the second."""
+        while True:
+            await asyncio.sleep(_TOUCH_EVERY_S)
+            for call_id in self._buffer.live:
+                self._buffer.update(call_id, {}, self._now_ms())
+                self._work.set()
+
+    def _count_swept(self, call_ids: Sequence[str]) -> None:
+        self._swept += len(call_ids)
+        self._untold.extend(call_ids)
+        if call_ids:
+            _log.warning("ended %d calls that lost nodes had left active", len(call_ids))
+
+    async def _tell_lost(self) -> None:
+        """Tell of calls that were swept; those that Redis doesn't give now are told of later."""
+        if not self._untold:
+            return
+        with suppress(RedisUnavailableError):
+            async with CallReader(self._settings, self._url) as reader:
+                while self._untold:
+                    await self._on_lost(await reader.history(self._untold[0]))
+                    self._untold.popleft()
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS
@@ -295,7 +333,7 @@ def _pairs(kind: str, summary: Mapping[str, FieldValue | None]) -> tuple[str, ..
     """Return the words of a stream's entry."""
     given = {name: str(value) for name, value in summary.items() if value is not None}
     if "text" in given:
-        given["text"] = redact(given["text"])[:_MAX_TEXT_CHARS]
+        given["text"] = given["text"][:_MAX_TEXT_CHARS]
     return ("kind", kind, *(word for pair in given.items() for word in pair))
 
 

@@ -4,7 +4,7 @@
 for two beats more is dead, and whichever node looks next ends its calls.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 
@@ -90,35 +90,35 @@ class NodeRegistry:
             ]
         )
 
-    async def end_former_life(self, live: Callable[[], Collection[str]]) -> int:
+    async def end_former_life(self, live: Callable[[], Collection[str]]) -> Sequence[str]:
         """End the calls of this very node as `node_lost`: before it takes its first.
 
         Args:
             live: gives the calls of its present life, where it could not be done before those.
 
         Returns:
-            How many calls were ended.
+            The calls that were ended.
 
         Raises:
             RedisUnavailableError: some may not have been; run it again.
         """
         return await self._end_calls(lambda node: node == self._node_id, "restarted", live)
 
-    async def sweep(self) -> int:
+    async def sweep(self) -> Sequence[str]:
         """End the active calls of dead nodes as `node_lost`, if no other node does so just now.
 
         A living node's calls are never touched: whether its heartbeat is there is asked again in
         the step that ends a call. Safe to repeat.
 
         Returns:
-            How many calls were ended.
+            The calls that were ended.
 
         Raises:
             RedisUnavailableError: some may not have been; run it again.
         """
         dead = await self._find_dead()
         if not dead:
-            return 0
+            return ()
         # A call whose hash is gone has no node and is nobody's; it is only forgotten.
         swept = await self._end_calls(lambda node: node is None or node in dead, "heartbeat_lost")
         await self._link.ask(["ZREM", self._keys.nodes, *dead])
@@ -136,16 +136,19 @@ class NodeRegistry:
         is_lost: Callable[[str | None], bool],
         reason: str,
         live: Callable[[], Collection[str]] = frozenset,
-    ) -> int:
+    ) -> Sequence[str]:
         lost = [
-            self._ending(call_id, node, reason)
+            (call_id, self._ending(call_id, node, reason))
             async for call_id, node in self._active_calls()
             if is_lost(node) and call_id not in live()
         ]
-        ended = 0
+        ended: list[str] = []
         for first in range(0, len(lost), _PAGE_CALLS):
-            replies = await self._link.ask_all(lost[first : first + _PAGE_CALLS])
-            ended += sum(reply == 1 for reply in replies)
+            page = lost[first : first + _PAGE_CALLS]
+            replies = await self._link.ask_all([command for _, command in page])
+            ended += [
+                call_id for (call_id, _), reply in zip(page, replies, strict=True) if reply == 1
+            ]
         return ended
 
     async def _active_calls(self) -> AsyncIterator[tuple[str, str | None]]:

@@ -1,7 +1,8 @@
 """Call state as a reader sees it: the live view, the console, tests. Own connections, no writes."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from bridge.config.settings import RedisSettings
 from bridge.store.client import RedisLink, Refused, Reply
@@ -10,6 +11,36 @@ from bridge.store.keys import Keys
 MAX_BLOCK_MS = 5_000
 _MAX_EVENTS = 500
 _POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A call as Redis has it.
+
+    Attributes:
+        fields: of its hash.
+        events: (id, fields), in order; an id begins with ms since the Unix epoch.
+    """
+
+    fields: Mapping[str, str]
+    events: tuple[tuple[str, Mapping[str, str]], ...]
+
+    @property
+    def started_ms(self) -> int:
+        """When the call began, ms since the Unix epoch; 0 if that isn't known."""
+        return int(self.fields.get("started_at", 0))
+
+    def at_ms(self, event_id: str) -> int:
+        """Return an event's time, ms since the call began."""
+        return int(event_id.split("-", maxsplit=1)[0]) - self.started_ms
+
+    def turns(self) -> list[Mapping[str, str]]:
+        """Return the conversation; the last word on each item counts."""
+        turns: dict[str, Mapping[str, str]] = {}
+        for event_id, fields in self.events:
+            if fields.get("kind") == "turn":
+                turns[fields.get("item_id", event_id)] = fields
+        return list(turns.values())
 
 
 class CallReader:
@@ -101,6 +132,13 @@ class CallReader:
         )
         entries = _list(_list(_list(reply)[0])[1]) if reply else []
         return [(str(entry_id), _pairs(fields)) for entry_id, fields in map(_list, entries)]
+
+    async def history(self, call_id: str) -> "History":
+        """Return all that Redis has of a call; empty if it has none such."""
+        events: list[tuple[str, dict[str, str]]] = []
+        while more := await self.events(call_id, events[-1][0] if events else "0"):
+            events += more
+        return History(await self.call(call_id) or {}, tuple(events))
 
     async def last_events(self, call_ids: Collection[str]) -> dict[str, dict[str, str]]:
         """Return the latest event of each call in one round trip; without those that have none."""

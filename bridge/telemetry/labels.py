@@ -44,6 +44,13 @@ class Path(enum.StrEnum):
     DOWNLINK = "downlink"
 
 
+class ReloadResult(enum.StrEnum):
+    """What came of reading the dialplans again."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+
 class By(enum.StrEnum):
     """Who interrupted."""
 
@@ -73,10 +80,11 @@ class DeadAirCause(enum.StrEnum):
 class UpstreamPhase(enum.StrEnum):
     """When a Realtime connection ended."""
 
-    CONNECT = "connect"
     SETUP = "setup"
+    """Before the session was set up."""
     TALK = "talk"
     CLOSE = "close"
+    """By us, in order."""
 
 
 class TransferKind(enum.StrEnum):
@@ -107,7 +115,7 @@ class Modality(enum.StrEnum):
 
 
 class Direction(enum.StrEnum):
-    """Of RTP, seen from the bridge."""
+    """Of RTP and SIP, seen from the bridge."""
 
     IN = "in"
     OUT = "out"

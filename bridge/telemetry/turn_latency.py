@@ -4,8 +4,9 @@ Written into a call's record at its end, and read back out of Redis by `bridge c
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from bridge.clock import NS_PER_MS
 from bridge.telemetry.labels import INFERENCE, Stage
@@ -32,6 +33,15 @@ class TurnLatency:
     at_ms: int
     response_ms: float | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, at_ms: int, event: Mapping[str, str]) -> Self:
+        """Read a `measured` event of a call's stream."""
+        stages_ms = {
+            stage.value: float(event[f"{stage}_ms"]) for stage in Stage if f"{stage}_ms" in event
+        }
+        response = event.get("response_ms")
+        return cls(at_ms, None if response is None else float(response), stages_ms)
 
     @property
     def inference_ms(self) -> float | None:

@@ -11,54 +11,23 @@ priority sees every request outside a dialog first. Runs in the loop's thread, i
 
 import ctypes
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
-from bridge.errors import TelephonyError
 from bridge.telephony.library import PjString
+from bridge.telephony.sip_messages import SipMessage
+from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 
 log = structlog.get_logger(__name__)
 
 _BEFORE_APPLICATION = 63
 """PJSIP_MOD_PRIORITY_APPLICATION is 64; the dialog layer (32) has taken its requests by then."""
 
-_RxRequest = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
-_HANDLED, _PASS = 1, 0
 _ASKING = frozenset({"INVITE", "OPTIONS"})
 """Methods that are told when no call would be taken."""
 
 Refusal = Callable[[str], str | None]
 """Given the method, returns the reason phrase of a 503, or None to let the request through."""
-
-
-class Symbols(Protocol):
-    """The C functions that the door needs (a :class:`ctypes.CDLL` has them)."""
-
-    def __getattr__(self, name: str) -> Callable[..., int]:
-        """Return the C function called ``name``."""
-        ...
-
-
-class _Module(ctypes.Structure):
-    """`pjsip_module` (pjsip/sip_module.h)."""
-
-    _fields_ = (
-        ("prev", ctypes.c_void_p),
-        ("next", ctypes.c_void_p),
-        ("name", PjString),
-        ("id", ctypes.c_int),
-        ("priority", ctypes.c_int),
-        ("load", ctypes.c_void_p),
-        ("start", ctypes.c_void_p),
-        ("stop", ctypes.c_void_p),
-        ("unload", ctypes.c_void_p),
-        ("on_rx_request", _RxRequest),
-        ("on_rx_response", ctypes.c_void_p),
-        ("on_tx_request", ctypes.c_void_p),
-        ("on_tx_response", ctypes.c_void_p),
-        ("on_tsx_state", ctypes.c_void_p),
-    )
 
 
 class AdmissionDoor:
@@ -81,14 +50,9 @@ class AdmissionDoor:
         self._phrases: dict[str, PjString] = {}
         self._endpoint = lib.pjsua_get_pjsip_endpt()
         self._headers = self._header_list(b"Retry-After", str(retry_after_s).encode())
-        self._callback = _RxRequest(self._on_rx_request)
-        self._module = _Module(
-            name=self._string(b"mod-admission"), id=-1, priority=_BEFORE_APPLICATION
+        self._module = SipModule(
+            lib, b"mod-admission", _BEFORE_APPLICATION, {"on_rx_request": self._on_rx_request}
         )
-        self._module.on_rx_request = self._callback
-        status = lib.pjsip_endpt_register_module(self._endpoint, ctypes.addressof(self._module))
-        if status != 0:
-            raise TelephonyError(f"PJSIP refused the admission module (status {status})")
 
     def _string(self, text: bytes) -> PjString:
         buffer = ctypes.create_string_buffer(text)
@@ -110,18 +74,18 @@ class AdmissionDoor:
 
     def _on_rx_request(self, rdata: int) -> int:
         try:
-            method = _method_of(self._lib.pjsip_rx_data_get_info(rdata))
-            if method not in _ASKING:
-                return _PASS
-            reason = self._refusal(method)
+            message = SipMessage.parse(self._lib.pjsip_rx_data_get_info(rdata))
+            if message is None or message.method not in _ASKING:
+                return PASS
+            reason = self._refusal(message.method)
             if reason is None:
-                return _PASS
-            self.refused += method == "INVITE"
+                return PASS
+            self.refused += message.method == "INVITE"
             self._refuse(rdata, reason)
         except Exception:
             log.exception("admission_failed")
-            return _PASS
-        return _HANDLED
+            return PASS
+        return HANDLED
 
     def _refuse(self, rdata: int, reason: str) -> None:
         if reason not in self._phrases:  # there are a few reasons, and many INVITEs
@@ -130,10 +94,3 @@ class AdmissionDoor:
         self._lib.pjsip_endpt_respond(
             self._endpoint, None, rdata, 503, phrase, self._headers, None, None
         )
-
-
-def _method_of(info: object) -> str:
-    """Return the method in `pjsip_rx_data_get_info`'s text: ``Request msg INVITE/cseq=1 (...)``."""
-    if not isinstance(info, bytes) or not info.startswith(b"Request msg "):
-        return ""
-    return info.split(b" ", 3)[2].partition(b"/")[0].decode()

@@ -20,10 +20,12 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.headers import read_headers
-from bridge.telephony.leg import Leg, LegState, PjCall, add_headers
+from bridge.telephony.leg import Leg, LegState, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
+from bridge.telephony.pj_call import PjCall
 from bridge.telephony.ports import RATE_HZ, JoinablePorts
+from bridge.telephony.sip_messages import SipMessage, SipMessages
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -61,9 +63,9 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
     def onIncomingCall(self, prm: Any) -> None:
         """Make a leg of a new INVITE."""
         try:
-            rdata = prm.rdata
+            received = prm.rdata
             self._endpoint.take_invite(
-                int(prm.callId), str(rdata.wholeMsg), str(rdata.srcAddress).rpartition(":")[0]
+                int(prm.callId), str(received.wholeMsg), str(received.srcAddress)
             )
         except Exception:
             log.exception("incoming_call_failed")
@@ -76,6 +78,7 @@ class SipEndpoint:
         settings: where to listen, which codecs.
         on_incoming: receives each new inbound leg, in state INCOMING.
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; None lets all in.
+        on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
 
@@ -91,6 +94,7 @@ class SipEndpoint:
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
         refusal: Refusal | None = None,
+        on_message: Callable[[SipMessage, bool], None] | None = None,
         media_ports: MediaPortsKind = "auto",
     ) -> None:
         self.info = LibraryInfo("", 0)
@@ -100,8 +104,11 @@ class SipEndpoint:
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
+        self._on_message = on_message
+        self._messages: SipMessages | None = None
         self._media_ports = media_ports
         self._door: AdmissionDoor | None = None
+        self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
         self._log_writer = _LogWriter()
@@ -113,6 +120,19 @@ class SipEndpoint:
     def refused(self) -> int:
         """INVITEs refused at the door."""
         return self._door.refused if self._door else 0
+
+    @property
+    def rows_in_use(self) -> int:
+        """Rows of the rings that calls have now."""
+        if self._endpoint is None:
+            return 0
+        arena = self.ports.arena
+        return arena.rows - arena.free_rows
+
+    @property
+    def conference_ports(self) -> int:
+        """Ports in PJSIP's conference: two or three a row that was ever used, and one a call."""
+        return int(self._symbols.pjsua_conf_get_active_ports()) if self._endpoint is not None else 0
 
     def start(self) -> None:
         """Bring PJSIP up.
@@ -126,7 +146,7 @@ class SipEndpoint:
             raise TelephonyError(
                 "PJSIP already runs in this process", remedy="stop the other endpoint first"
             )
-        symbols = load_symbols()
+        symbols = self._symbols
         symbols.pj_log_set_level(0)  # until libInit, PJSIP would print to standard output
         self._endpoint = pj.Endpoint()
         SipEndpoint._running = True
@@ -139,6 +159,8 @@ class SipEndpoint:
             )
             if self._refusal is not None:
                 self._door = AdmissionDoor(symbols, self._refusal, self._settings.retry_after_s)
+            if self._on_message is not None:
+                self._messages = SipMessages(symbols, self._on_message)
             self._open_transports()
             self._endpoint.libStart()
             self._choose_codecs()
@@ -221,7 +243,7 @@ class SipEndpoint:
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
         return leg
 
-    def take_invite(self, pj_call_id: int, message: str, source: str = "") -> None:
+    def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE (called by PJSUA's account)."""
         request_uri = message.split(" ", 2)[1]
         leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
@@ -231,7 +253,8 @@ class SipEndpoint:
         info = call.getInfo()
         leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
         leg.sip_call_id = info.callIdString
-        leg.headers, leg.source = read_headers(message), source
+        leg.headers = read_headers(message)
+        leg.source = source.rpartition(":")[0].strip("[]")
         try:
             self._on_incoming(leg)
         except Exception:

@@ -5,6 +5,7 @@ dropped outside its own callbacks: an ended leg hands it to the endpoint, which 
 the poll. Listener methods are called from within the poll, too, and must return quickly.
 """
 
+import asyncio
 import contextlib
 import enum
 import secrets
@@ -14,10 +15,13 @@ from typing import Any, NewType, Protocol
 
 import structlog
 
+from bridge.clock import SystemClock
 from bridge.errors import TelephonyError
+from bridge.telephony.info import Info
+from bridge.telephony.keys import KeyFilter, KeyPress
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import MediaPorts
-from bridge.telephony.rtp_stats import RtpStats, add, read_rtp
+from bridge.telephony.rtp_stats import RtpStats
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -26,6 +30,9 @@ CallId = NewType("CallId", str)
 
 _FIRST_FINAL_CODE = 200
 """SIP statuses from here on are final (RFC 3261 section 7.2), whatever the subscription does."""
+
+_PAUSE_S = 0.5
+_INFO_ANSWER_S = 5.0
 
 
 def new_call_id() -> CallId:
@@ -73,8 +80,8 @@ class LegListener(Protocol):
         """Learn that media flows, or that the far end put the call on hold."""
         ...
 
-    def on_digit(self, digit: str) -> None:
-        """Learn of an RFC 4733 digit: ``0-9 * # A-D``."""
+    def on_digit(self, press: KeyPress) -> None:
+        """Learn of a key, or that one was told again by another method."""
         ...
 
     def on_transfer(self, progress: TransferProgress) -> None:
@@ -89,7 +96,7 @@ class _Deaf:
 
     def on_media(self, flowing: bool) -> None: ...
 
-    def on_digit(self, digit: str) -> None: ...
+    def on_digit(self, press: KeyPress) -> None: ...
 
     def on_transfer(self, progress: TransferProgress) -> None: ...
 
@@ -102,7 +109,9 @@ class Leg:
         source: host that the INVITE came from (inbound).
         rtp: figures of its RTP up to the end of its last stream; None where there was none.
         headers: of an inbound INVITE, values by lower-case name.
+        source: host that the INVITE came from; "" where we called.
         row: its row in the rings, from the first media until it ends; None before and after.
+        telephone_event: keys go as RFC 4733 events, as both sides offered them.
         last_code: last SIP status of the INVITE.
         ended_by_far_end: who sent BYE or CANCEL, or refused.
     """
@@ -119,12 +128,15 @@ class Leg:
         self.state = LegState.INCOMING
         self.held = False
         self.row: int | None = None
+        self.telephone_event = False
         self.rtp: RtpStats | None = None
         self.last_code = 0
         self.ended_by_far_end = True
         self.listener: LegListener = _Deaf()
         self._ports = ports
         self._transferring = False
+        self._keys = KeyFilter(SystemClock())
+        self._info_answered: asyncio.Future[int] | None = None
         self._pj_call: Any = None  # SWIG object without types
         self._release: Callable[[Leg], None] = lambda leg: None
         self._closing_row: Callable[[int], None] = _no_row
@@ -167,8 +179,50 @@ class Leg:
         self.reject(0, "")
 
     def send_digits(self, digits: str) -> None:
-        """Send RFC 4733 telephone-events."""
-        self._do("dialDtmf", lambda: self._pj_call.dialDtmf(digits))
+        """Press keys: as telephone-events, else by SIP INFO, whose answers nobody waits for.
+
+        Args:
+            digits: ``0-9 * # A-D``.
+
+        Raises:
+            TelephonyError: the far end takes neither.
+        """
+        if self.telephone_event:
+            self._do("dialDtmf", lambda: self._pj_call.dialDtmf(digits))
+            return
+        allows = pj.PJSIP_H_ALLOW, "", "INFO"
+        # Where there is no Allow header nothing is known (RFC 3261 section 20.5), and it is tried.
+        unsupported = pj.PJSIP_DIALOG_CAP_UNSUPPORTED
+        if self._pj_call is not None and self._pj_call.remoteHasCap(*allows) == unsupported:
+            raise TelephonyError("the far end takes neither telephone-events nor INFO")
+        parameters = pj.CallSendDtmfParam()
+        parameters.method, parameters.digits = pj.PJSUA_DTMF_METHOD_SIP_INFO, digits
+        self._do("sendDtmf", lambda: self._pj_call.sendDtmf(parameters))
+
+    async def press(self, digits: str) -> None:
+        """Press keys one after another, and see that each is taken; ``w`` waits half a second.
+
+        Raises:
+            TelephonyError: the far end takes none, or refused one.
+        """
+        for digit in digits:
+            if digit == "w":
+                await asyncio.sleep(_PAUSE_S)
+            elif self.telephone_event:
+                self.send_digits(digit)
+            else:
+                await self._press_by_info(digit)
+
+    async def _press_by_info(self, digit: str) -> None:
+        self._info_answered = asyncio.get_running_loop().create_future()
+        self.send_digits(digit)
+        try:
+            # PJSIP answers 408 itself where nobody does (RFC 3261 section 17.1.2.2, timer F: 32 s).
+            code = await asyncio.wait_for(self._info_answered, _INFO_ANSWER_S)
+        except TimeoutError:
+            raise TelephonyError("the far end did not answer the INFO for a key") from None
+        if not 200 <= code < 300:
+            raise TelephonyError(f"the far end refused the INFO for a key with {code}")
 
     def hold(self) -> None:
         """Put the far end on hold by re-INVITE."""
@@ -215,14 +269,16 @@ class Leg:
         if self.state is LegState.DISCONNECTED:
             return
         self.state, self.last_code = state, code
-        if state is LegState.DISCONNECTED:
+        if state is not LegState.DISCONNECTED:
+            self.listener.on_state(state)
+            return
+        with contextlib.ExitStack() as stack:  # whatever fails: nobody may wait for this call's end
+            stack.callback(self.tell_nobody)
+            stack.callback(self.listener.on_state, state)
+            stack.callback(self._release, self)
             self.close_media()
-            self._release(self)
-        self.listener.on_state(state)
-        if state is LegState.DISCONNECTED:
-            self.tell_nobody()
 
-    def on_pj_media(self, audio: Any, codec: str) -> None:
+    def on_pj_media(self, audio: Any, codec: str, telephone_event: bool = False) -> None:
         """Take the call's conference port after an offer/answer; None when there is no audio."""
         if self.state is LegState.DISCONNECTED:
             return
@@ -232,9 +288,27 @@ class Leg:
             self._ports.disconnect(self.row)
         self.held = audio is None
         if audio is not None:
-            self.codec = codec
+            self.codec, self.telephone_event = codec, telephone_event
             self._ports.connect(self.row, audio)
         self.listener.on_media(audio is not None)
+
+    def on_pj_event(self, digit: str, timestamp_ms: int, duration_ms: int, ended: bool) -> None:
+        """Take a packet of an RFC 4733 event."""
+        self._tell(self._keys.on_event(digit, timestamp_ms, duration_ms, ended))
+
+    def on_pj_info(self, info: Info) -> None:
+        """Take an INFO request of the far end's."""
+        if info.digit is not None:
+            self._tell(self._keys.on_info(info.digit))
+
+    def on_pj_info_answered(self, code: int) -> None:
+        """Take the final answer to an INFO of ours."""
+        if self._info_answered is not None and not self._info_answered.done():
+            self._info_answered.set_result(code)
+
+    def _tell(self, press: KeyPress | None) -> None:
+        if press is not None and self.state is not LegState.DISCONNECTED:
+            self.listener.on_digit(press)
 
     def on_pj_transfer(self, sip_code: int, final: bool) -> None:
         """Take what PJSUA was told of a transfer; after its end, or without one, nothing."""
@@ -248,8 +322,10 @@ class Leg:
         """Give the row back; the listener has let go of it at DISCONNECTED at the latest."""
         row, self.row = self.row, None
         if row is not None:
-            self._closing_row(row)
-            self._ports.close_row(row)
+            try:
+                self._closing_row(row)
+            finally:
+                self._ports.close_row(row)
 
     def before_row_closes(self, closing: Callable[[int], None]) -> None:
         """Have ``closing`` called with the row just before it goes away."""
@@ -271,74 +347,3 @@ def add_headers(parameters: Any, headers: Mapping[str, str]) -> None:
         header = pj.SipHeader()
         header.hName, header.hValue = name, value
         parameters.txOption.headers.append(header)
-
-
-class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
-    """PJSUA's call, passing its callbacks on to the leg. No exception may leave a callback."""
-
-    def __init__(self, account: Any, leg: Leg, pj_call_id: int = pj.PJSUA_INVALID_ID) -> None:
-        super().__init__(account, pj_call_id)
-        self._leg = leg
-
-    def onCallState(self, prm: Any) -> None:
-        """Pass the INVITE session's state on."""
-        try:
-            info = self.getInfo()
-            state = _STATES.get(info.state)
-            self._leg.sip_call_id = info.callIdString
-            if state is not None:
-                self._leg.on_pj_state(state, int(info.lastStatusCode))
-        except Exception:
-            log.exception("call_state_failed", call_id=self._leg.call_id)
-
-    def onCallMediaState(self, prm: Any) -> None:
-        """Pass the call's audio on."""
-        try:
-            index = self._active_audio()
-            if index is None:
-                self._leg.on_pj_media(None, "")
-                return
-            codec = self.getStreamInfo(index).codecName
-            self._leg.on_pj_media(self.getAudioMedia(index), codec)
-        except Exception:
-            log.exception("call_media_failed", call_id=self._leg.call_id)
-            with contextlib.suppress(TelephonyError):
-                self._leg.reject(500, "Media Failed")  # rather than dead air
-
-    def onStreamDestroyed(self, prm: Any) -> None:
-        """Keep the figures of a stream's RTP; a re-INVITE may bring another stream."""
-        try:
-            with contextlib.suppress(pj.Error):  # a stream that never ran has none
-                self._leg.rtp = add(self._leg.rtp, read_rtp(self, int(prm.streamIdx)))
-        except Exception:
-            log.exception("rtp_figures_failed", call_id=self._leg.call_id)
-
-    def onDtmfDigit(self, prm: Any) -> None:
-        """Pass a digit on."""
-        try:
-            self._leg.listener.on_digit(str(prm.digit))
-        except Exception:
-            log.exception("digit_failed", call_id=self._leg.call_id)
-
-    def onCallTransferStatus(self, prm: Any) -> None:
-        """Pass the end of a transfer on, and what comes before it."""
-        try:
-            self._leg.on_pj_transfer(int(prm.statusCode), bool(prm.finalNotify))
-        except Exception:
-            log.exception("transfer_status_failed", call_id=self._leg.call_id)
-
-    def _active_audio(self) -> int | None:
-        info = self.getInfo()  # owns the list below: a temporary would free it under the loop
-        for media in info.media:
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
-                return int(media.index)
-        return None
-
-
-_STATES = {
-    pj.PJSIP_INV_STATE_CALLING: LegState.CALLING,
-    pj.PJSIP_INV_STATE_INCOMING: LegState.INCOMING,
-    pj.PJSIP_INV_STATE_EARLY: LegState.EARLY,
-    pj.PJSIP_INV_STATE_CONFIRMED: LegState.CONFIRMED,
-    pj.PJSIP_INV_STATE_DISCONNECTED: LegState.DISCONNECTED,
-}

@@ -71,6 +71,8 @@ def load_symbols() -> ctypes.CDLL:
     lib.pjsua_pool_create.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t]
     lib.pjsip_rx_data_get_info.restype = ctypes.c_char_p
     lib.pjsip_rx_data_get_info.argtypes = [pointer]
+    lib.pjsip_tx_data_get_info.restype = ctypes.c_char_p
+    lib.pjsip_tx_data_get_info.argtypes = [pointer]
     lib.pjsip_generic_string_hdr_create.restype = pointer
     lib.pjsip_generic_string_hdr_create.argtypes = [pointer, text, text]
     lib.pj_list_insert_before.restype = None

@@ -60,11 +60,13 @@ class PumpStats:
         overruns: caller audio was lost because the loop stood still for almost a whole ring.
         underruns: an item's audio had a gap, because more of it wasn't there in time.
         late_blocks: PJSIP had passed a block's place by the time that it was laid.
+        clock_stalls: PJSIP's audio clock stood still for :data:`bridge.telephony.pump.STALL_NS`.
     """
 
     overruns: int = 0
     underruns: int = 0
     late_blocks: int = 0
+    clock_stalls: int = 0
     blocks_up: int = 0
     blocks_down: int = 0
 

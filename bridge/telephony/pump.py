@@ -6,7 +6,7 @@ Three ways, each for all calls at once: up (:mod:`bridge.telephony.uplink`), dow
 
 from collections.abc import Callable
 
-from bridge.clock import Clock
+from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.inputs import PlayedItem
 from bridge.realtime.ids import ItemId
 from bridge.telephony.downlink import Downlink
@@ -23,6 +23,31 @@ from bridge.telephony.recorder import Recorder
 from bridge.telephony.taps import Levels, Taps
 from bridge.telephony.uplink import Uplink
 
+STALL_NS = 60 * NS_PER_MS
+"""Three frames: a gap that a jitter buffer of 40 to 80 ms may let one hear (`needs.md` (e))."""
+
+
+class ClockWatch:
+    """Says when PJSIP's audio clock stands still, by a position that steps with it."""
+
+    def __init__(self) -> None:
+        self._position = -1
+        self._moved_ns = 0
+        self._stalled = False
+
+    def forget(self) -> None:
+        """Begin anew: another row's position comes next."""
+        self._position = -1
+
+    def feed(self, position: int, now_ns: int) -> bool:
+        """Return whether a stall was noticed just now; each is told once."""
+        if position != self._position:
+            self._position, self._moved_ns, self._stalled = position, now_ns, False
+            return False
+        begins = not self._stalled and now_ns - self._moved_ns >= STALL_NS
+        self._stalled |= begins
+        return begins
+
 
 class Pump:
     """Moves audio between the rings and the calls' listeners.
@@ -37,6 +62,8 @@ class Pump:
     def __init__(self, ports: MediaPorts, clock: Clock, *, append_ms: int, ahead_ms: int) -> None:
         self.stats = PumpStats()
         self._ports = ports
+        self._clock = clock
+        self._watch = ClockWatch()
         self._up = Uplink(ports, self.stats, append_ms)
         self._down = Downlink(ports, clock, self.stats, ahead_ms)
         self._taps = Taps(ports)
@@ -78,7 +105,7 @@ class Pump:
         self._down.begin(line)
         self._taps.begin(line)
         self._lines[row] = line
-        self._set = LineSet(tuple(self._lines.values()))
+        self._line_up()
         return line
 
     def remove(self, row: int) -> None:
@@ -86,7 +113,7 @@ class Pump:
         line = self._lines.pop(row, None)
         if line is None:
             return
-        self._set = LineSet(tuple(self._lines.values()))
+        self._line_up()
         self._ports.refresh()
         self._taps.move(LineSet((line,)))
 
@@ -112,13 +139,23 @@ class Pump:
         self._taps.move(LineSet((line,)))
         line.recorder.paused = paused
 
+    def recorded_ms(self, row: int, at_ns: int) -> int:
+        """Return where a moment (monotonic ns) lies in a call's recording."""
+        return self._taps.recorded_ms(self._lines[row], at_ns)
+
     def tick(self) -> None:
         """Move everything that is due."""
         lines = self._set
         if not lines:
             return
         self._ports.refresh()
+        position = int(self._ports.tx_positions[lines.lines[0].row])  # all rows step together
+        self.stats.clock_stalls += self._watch.feed(position, self._clock.now_ns())
         self._down.report(lines)
         self._up.move(lines)
         self._down.move(lines.lines)
         self._taps.move(lines)
+
+    def _line_up(self) -> None:
+        self._set = LineSet(tuple(self._lines.values()))
+        self._watch.forget()

@@ -2,13 +2,15 @@
 
 The tick hands over one batch for all calls and goes on. What is queued is bounded; when the disk
 can't keep up, batches are dropped and counted, and silence of the same length keeps the two
-channels on the clock. A file is written about once a second.
+channels on the clock. A file is written about once a second, a marker beside it at once.
 """
 
 import contextlib
+import enum
+import errno
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from bridge.audio.markers import SUFFIX, MarkerWriter
 from bridge.audio.wav import WavWriter
 from bridge.errors import InfrastructureError
 from bridge.telephony.ports import RATE_HZ
@@ -29,6 +32,16 @@ _WRITTEN_SAMPLES = RATE_HZ
 """What is written to a file at once: 200 calls make 200 writes a second, not 10,000."""
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class StopReason(enum.StrEnum):
+    """Why a recording ended before its call; a metric label."""
+
+    DISK_FULL = "disk_full"
+    DISK_ERROR = "disk_error"
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """Silent frames that each recorder is owed (None: nobody is), then a block of each."""
@@ -38,6 +51,14 @@ class _Batch:
     stereo: npt.NDArray[np.int16]
 
 
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """A line for a recorder's file of markers."""
+
+    recorder: "Recorder"
+    line: bytes
+
+
 class RecordingDesk:
     """The writing thread; it runs while a recorder is open.
 
@@ -45,7 +66,7 @@ class RecordingDesk:
     """
 
     def __init__(self) -> None:
-        self._entries: queue.SimpleQueue[_Batch | Recorder] = queue.SimpleQueue()
+        self._entries: queue.SimpleQueue[_Batch | _Note | Recorder] = queue.SimpleQueue()
         self._put_bytes = 0  # written by the loop's thread alone
         self._taken_bytes = 0  # written by ours alone
         self._owing = False
@@ -84,6 +105,12 @@ class RecordingDesk:
         for recorder in recorders:
             recorder.samples += count
 
+    def note(self, recorder: "Recorder", line: bytes) -> None:
+        """Queue a marker's line behind the audio that came before it."""
+        if self.queued_bytes + len(line) <= _QUEUED_BYTES:
+            self._put_bytes += len(line)
+            self._entries.put(_Note(recorder, line))
+
     def note_owed(self) -> None:
         """Learn that a recorder is owed silence."""
         self._owing = True
@@ -101,6 +128,10 @@ class RecordingDesk:
                     owed = 0 if entry.owed_samples is None else entry.owed_samples[number]
                     recorder.take(owed, entry.stereo[number])
                 continue
+            if isinstance(entry, _Note):
+                self._taken_bytes += len(entry.line)
+                entry.recorder.take_note(entry.line)
+                continue
             with self._lock:
                 self._open -= 1
                 last = self._open == 0
@@ -117,10 +148,11 @@ SHARED_DESK = RecordingDesk()
 
 
 class Recorder:
-    """Writes one call's audio to a 16-bit stereo WAV file at 8 kHz.
+    """Writes one call's audio to a 16-bit stereo WAV file at 8 kHz, and markers beside it.
 
     Args:
         outgoing_first: what we sent is the left channel (a softphone is the caller itself).
+        on_stopped: hears, in the writing thread, that the disk refused.
 
     Attributes:
         dropped_blocks: blocks that were replaced with silence.
@@ -130,7 +162,12 @@ class Recorder:
     """
 
     def __init__(
-        self, path: Path, *, outgoing_first: bool = False, desk: RecordingDesk = SHARED_DESK
+        self,
+        path: Path,
+        *,
+        outgoing_first: bool = False,
+        desk: RecordingDesk = SHARED_DESK,
+        on_stopped: Callable[[StopReason], None] = lambda reason: None,
     ) -> None:
         self.path = path
         self.desk = desk
@@ -138,6 +175,7 @@ class Recorder:
         self.samples = 0
         self.paused = False
         self.failed = False
+        self._on_stopped = on_stopped
         self._step = -1 if outgoing_first else 1
         self._owed_samples = 0
         self._closed = False
@@ -145,6 +183,7 @@ class Recorder:
         self._ending: threading.Thread | None = None
         # The desk's thread alone:
         self._wav: WavWriter | None = None
+        self._markers: MarkerWriter | None = None
         self._waiting: list[npt.NDArray[np.int16]] = []
         self._waiting_samples = 0
         desk.open()
@@ -163,6 +202,11 @@ class Recorder:
         """Count a block that found no room; silence takes its place."""
         self.dropped_blocks += 1
         self.owe(samples)
+
+    def mark(self, line: bytes) -> None:
+        """Queue a line for the markers (:mod:`bridge.audio.markers`); never blocks."""
+        if not self._closed:
+            self.desk.note(self, line)
 
     def take_owed(self) -> int:
         """Return the silence that is owed, and owe it no longer."""
@@ -195,8 +239,18 @@ class Recorder:
         except (OSError, InfrastructureError) as error:
             self._fail(error)
 
+    def take_note(self, line: bytes) -> None:
+        """Write a marker, also where the audio's disk is full: a line may find room."""
+        try:
+            if self._markers is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._markers = MarkerWriter(self.path.with_suffix(SUFFIX))
+            self._markers.append(line)
+        except OSError as error:
+            self._fail(error)
+
     def end(self, ending: threading.Thread | None) -> None:
-        """Write what is left and close the file. ``ending``: the thread that ends with it."""
+        """Write what is left and close the files. ``ending``: the thread that ends with it."""
         self._ending = ending
         try:
             if not self.failed:
@@ -206,6 +260,8 @@ class Recorder:
         except (OSError, InfrastructureError) as error:
             self._fail(error)
         finally:
+            if self._markers is not None:
+                self._markers.close()
             self._ended.set()
 
     def _file(self) -> WavWriter:
@@ -225,9 +281,20 @@ class Recorder:
             self._file().append(np.zeros((min(RATE_HZ, samples - start), 2), np.int16))
 
     def _fail(self, error: Exception) -> None:
+        """Give the recording up, and tell of it once."""
+        if self.failed:
+            return
         self.failed = True
         self._waiting = []
-        log.error("recording_failed", path=str(self.path), error=str(error))
+        reason = _reason(error)
+        log.error("recording_stopped", path=str(self.path), reason=reason, error=str(error))
         if self._wav is not None:
             with contextlib.suppress(OSError):
                 self._wav.close()
+        self._on_stopped(reason)
+
+
+def _reason(error: Exception) -> StopReason:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    full = isinstance(cause, OSError) and cause.errno in _FULL
+    return StopReason.DISK_FULL if full else StopReason.DISK_ERROR

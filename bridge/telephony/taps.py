@@ -17,6 +17,8 @@ from bridge.telephony.lines import Line, LineSet, Sound, SoundListener
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 from bridge.telephony.recorder import Recorder
 
+_FRAME_NS = FRAME_SAMPLES * NS_PER_S // RATE_HZ
+
 CALLER, AGENT = 0, 1
 """First index of :class:`Levels`; the recordings' channels, too."""
 
@@ -61,6 +63,19 @@ class Taps:
         self.levels.forget(row)
         if line.sounds is not None:
             self._sounds.begin(row, line.sounds.settings)
+
+    def recorded_ms(self, line: Line, at_ns: int) -> int:
+        """Return where a moment (monotonic) lies in a line's recording.
+
+        Good to a frame: PJSIP's clock steps by frames, and is read at ticks.
+        """
+        recorder, row = line.recorder, line.row
+        if recorder is None:
+            return 0
+        untaken = int(self._ports.rx_positions[row] - self._seen[row])
+        ago_ns = int(self._ports.stamps_ns[row]) - at_ns
+        since_ms = max(ago_ns, -_FRAME_NS) // NS_PER_MS
+        return max((recorder.samples + untaken) * 1000 // RATE_HZ - since_ms, 0)
 
     def move(self, lines: LineSet) -> None:
         """Take what is new of every line."""

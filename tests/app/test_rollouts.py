@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from bridge.app.rollout_caller import Caller
 from bridge.app.rollout_files import RolloutFiles
 from bridge.app.rollouts import Rollouts
 from bridge.clock import SystemClock
@@ -21,6 +21,7 @@ from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.signed_arm import HEADER, sign_arm
 from bridge.routing.rollout.state import Halt, RolloutState
 from bridge.routing.rollout.verdict import Badness
+from bridge.routing.rules import IncomingCall, incoming_call
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.rollouts import RolloutStore, Signature
@@ -76,9 +77,8 @@ class Node:
         await self.link.aclose()
 
     def decide(self, number: str = "+15550100", **more: object) -> Decision:
-        caller = Caller(f"<sip:{number}@x>", "+15550000", "call-id")
-        caller = replace(caller, **more)  # type: ignore[arg-type]  # fields of several types
-        return self.flags.decide("f", caller, "support", {})[0]
+        call = replace(call_of(number), **more)  # type: ignore[arg-type]  # fields of several types
+        return self.flags.decide("f", call, "support", {})[0]
 
     async def change(self, change: Callable[[RolloutState], RolloutState]) -> None:
         await self.store.change("f", change, ME, 5)
@@ -88,6 +88,11 @@ class Node:
         begun_s = time.monotonic()
         await wait_until(lambda: condition(self.flags.state("f")), 10.0, "the state did not come")
         return time.monotonic() - begun_s
+
+
+def call_of(number: str) -> IncomingCall:
+    now = datetime.now(UTC)
+    return incoming_call("+15550000", now, caller=f"<sip:{number}@x>", sip_call_id="call-id")
 
 
 def at(percent: float) -> Callable[[RolloutState], RolloutState]:
@@ -194,7 +199,7 @@ async def test_overrides_caps_and_signed_headers_stand_above_the_draw(
         signed = a.decide(headers={HEADER.lower(): (header,)})
         assert (signed.arm, signed.reason) == ("new", Reason.TARGETING_MATCH)
         assert a.decide(headers={HEADER.lower(): (header[:-1],)}).arm == "old"
-        full = a.flags.decide("f", Caller("sip:+15550199@x", "", ""), "", {"new": 2})[0]
+        full = a.flags.decide("f", call_of("+15550199"), "", {"new": 2})[0]
         assert full.arm == "old"
 
 
@@ -226,8 +231,3 @@ async def test_a_spoilt_state_or_file_changes_nothing(redis: LocalRedis, tmp_pat
         await wait_until(
             lambda: a.flags.state("g").share == 1000, 5.0, "the other flag is not heard of"
         )
-
-
-def test_a_withheld_number_is_none() -> None:
-    assert Caller("<sip:anonymous@anonymous.invalid>", "", "").number == ""
-    assert Caller('"A" <sip:+1-555-0100@x>;tag=1', "", "").number == "+15550100"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bridge.bench.sip_calls import SipCalls
+from bridge.bench.sip_calls import Ended, SipCalls
 from bridge.bench.sip_message import Message, audio_sdp
 from bridge.clock import NS_PER_MS
 
@@ -16,6 +16,8 @@ class Wire:
     sent: list[Message] = field(default_factory=list)
     up: list[tuple[int, int]] = field(default_factory=list)
     over: list[int] = field(default_factory=list)
+    ends: list[Ended] = field(default_factory=list)
+    changed: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.calls = SipCalls(
@@ -24,8 +26,13 @@ class Wire:
             "bench",
             lambda data: self.sent.append(Message.parse(data)),
             on_up=lambda slot, port: self.up.append((slot, port)),
-            on_over=self.over.append,
+            on_over=self.end,
+            on_changed=lambda slot, port: self.changed.append((slot, port)),
         )
+
+    def end(self, slot: int, ended: Ended) -> None:
+        self.over.append(slot)
+        self.ends.append(ended)
 
     @property
     def methods(self) -> list[str]:
@@ -34,11 +41,21 @@ class Wire:
     def answer(self, status: int, at_ms: int = 0, *, sdp: str = "") -> None:
         """Answer the last request that is no ACK."""
         request = next(each for each in reversed(self.sent) if not each.start.startswith("ACK"))
+        self.respond_to(request, status, at_ms, sdp=sdp)
+
+    def respond_to(self, request: Message, status: int, at_ms: int = 0, *, sdp: str = "") -> None:
         kept = [(name, request.header(name)) for name in ("Via", "From", "Call-ID", "CSeq")]
         to = ("To", f"{request.header('To')};tag=far")
         contact = ("Contact", "<sip:127.0.0.1:5060;transport=udp>")
         response = Message(f"SIP/2.0 {status} Test", (*kept, to, contact), sdp)
         self.calls.receive(response.encode(), at_ms * NS_PER_MS)
+
+    def far_end_says_bye(self, invite: Message) -> None:
+        headers = (
+            *((name, invite.header(name)) for name in ("Via", "From", "To", "Call-ID")),
+            ("CSeq", "1 BYE"),
+        )
+        self.calls.receive(Message("BYE sip:bench@127.0.0.1 SIP/2.0", headers).encode(), 0)
 
     def bring_up(self) -> None:
         self.calls.invite(0, RTP_PORT, 0)
@@ -86,12 +103,7 @@ def test_bye_of_the_far_end_is_a_dropped_call() -> None:
     wire = Wire()
     wire.bring_up()
     invite = wire.sent[0]
-    headers = (
-        *((name, invite.header(name)) for name in ("Via", "From", "To", "Call-ID")),
-        ("CSeq", "1 BYE"),
-    )
-
-    wire.calls.receive(Message("BYE sip:bench@127.0.0.1 SIP/2.0", headers).encode(), 0)
+    wire.far_end_says_bye(invite)
 
     assert wire.sent[-1].status == 200
     assert wire.calls.outcomes.dropped == 1
@@ -125,3 +137,68 @@ def test_second_200_is_acknowledged_again() -> None:
 
     assert wire.methods == ["INVITE", "ACK", "ACK"]
     assert len(wire.calls.outcomes.setup_ns) == 1
+
+
+def test_cancel_waits_for_a_provisional_answer_and_belongs_to_the_invite() -> None:
+    wire = Wire()
+    wire.calls.invite(0, RTP_PORT, 0)
+    wire.calls.cancel(0, 0)
+    assert wire.methods == ["INVITE"]
+
+    wire.answer(180)
+    assert wire.methods == ["INVITE", "CANCEL"]
+    assert wire.sent[1].branch == wire.sent[0].branch
+    assert wire.sent[1].header("CSeq") == "1 CANCEL"
+    wire.answer(200)
+    wire.respond_to(wire.sent[0], 487)
+
+    assert wire.methods == ["INVITE", "CANCEL", "ACK"]
+    assert wire.ends == [Ended("refused", 487)]
+
+
+def test_cancel_that_crosses_the_answer_ends_the_call() -> None:
+    wire = Wire()
+    wire.calls.invite(0, RTP_PORT, 0)
+    wire.calls.cancel(0, 0)
+    wire.answer(200, sdp=audio_sdp(6000))
+
+    assert wire.methods == ["INVITE", "ACK", "BYE"]
+    assert wire.up == []
+    wire.answer(200)
+    assert wire.ends == [Ended("hung up")]
+
+
+def test_hold_is_a_new_offer_in_the_dialog() -> None:
+    wire = Wire()
+    wire.bring_up()
+    assert wire.calls.change(0, RTP_PORT, "sendonly", 0)
+    assert not wire.calls.change(0, RTP_PORT, "sendrecv", 0), "two offers at once"
+    wire.answer(200, sdp=audio_sdp(6000, direction="recvonly"))
+
+    assert wire.methods == ["INVITE", "ACK", "INVITE", "ACK"]
+    assert [each.header("CSeq") for each in wire.sent[2:]] == ["2 INVITE", "2 ACK"]
+    assert wire.sent[2].direction == "sendonly"
+    assert wire.changed == [(0, 6000)]
+    assert len(wire.calls.outcomes.setup_ns) == 1
+
+
+def test_refused_hold_leaves_the_call_up() -> None:
+    wire = Wire()
+    wire.bring_up()
+    wire.calls.change(0, RTP_PORT, "sendonly", 0)
+    wire.answer(491)
+
+    assert wire.sent[-1].header("CSeq") == "2 ACK"
+    assert wire.calls.outcomes.changes_refused == [491]
+    assert wire.over == []
+
+
+def test_caller_who_is_gone_acknowledges_nothing_and_is_ended_by_the_far_end() -> None:
+    wire = Wire()
+    wire.calls.invite(0, RTP_PORT, 0, acknowledges=False)
+    wire.answer(200, sdp=audio_sdp(6000))
+    assert wire.methods == ["INVITE"]
+    assert wire.up == []
+
+    wire.far_end_says_bye(wire.sent[0])
+    assert wire.ends == [Ended("dropped")]

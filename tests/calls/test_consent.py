@@ -214,6 +214,7 @@ async def test_nothing_of_the_caller_leaves_before_they_have_heard_the_disclosur
     first_ns = min(each.arrived_ns for each in caller.heard if each.loud)
     print(f"audible {(first_ns - talk.answered_ns) / 1e6:.0f} ms after our answer")
     assert (first_ns - talk.answered_ns) / 1e6 < AUDIBLE_WITHIN_MS
+    assert 0 < talk.record["greeting_ms"] < AUDIBLE_WITHIN_MS
     left_ns = talk.relay.appended[0].arrived_ns
     assert recognised(talk.heard_until(left_ns), TOLD) == TOLD
     asked_ns = caller.spoken_ns[HUM_PACKETS]

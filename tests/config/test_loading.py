@@ -165,3 +165,10 @@ def test_two_places_for_a_key_are_refused(tmp_path: Path) -> None:
     assert error_text({}, path) == (
         f"{path}:2: arms.a names both api_key_env and api_key_file: keep one"
     )
+
+
+def test_trunk_is_known_by_its_address() -> None:
+    trunks = "{a: [192.0.2.7, 2001:db8::/32], b: [192.0.2.0/24]}"
+    sip = load_settings(None, {"BRIDGE_SIP_TRUNKS": trunks, "BRIDGE_NODE": "n"}).sip
+    known = ("192.0.2.7", "192.0.2.8", "2001:db8::1", "198.51.100.1", "", "gw.example")
+    assert [sip.trunk_of(host) for host in known] == ["a", "b", "a", "", "", ""]

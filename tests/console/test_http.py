@@ -18,12 +18,16 @@ def reasons() -> list[str]:
 
 
 @pytest.fixture
-async def get(reasons: list[str]) -> AsyncIterator[Get]:
+async def port(reasons: list[str]) -> AsyncIterator[int]:
     server = HttpServer(HttpSettings(port=0), Metrics("1.2.3"), lambda: reasons)
-    port = await server.start()
+    yield await server.start()
+    await server.aclose()
+
+
+@pytest.fixture
+async def get(port: int) -> AsyncIterator[Get]:
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
         yield client.get
-    await server.aclose()
 
 
 async def test_metrics_are_in_the_text_format(get: Get) -> None:
@@ -31,6 +35,17 @@ async def test_metrics_are_in_the_text_format(get: Get) -> None:
         assert response.status == 200
         assert response.headers["Content-Type"].startswith("text/plain; version=")
         assert 'bridge_build_info{version="1.2.3"} 1.0' in await response.text()
+
+
+async def test_prometheus_gets_openmetrics(port: int) -> None:
+    url, headers = f"http://127.0.0.1:{port}/metrics", {"Accept": "application/openmetrics-text"}
+    async with aiohttp.ClientSession() as client, client.get(url, headers=headers) as response:
+        assert response.headers["Content-Type"].startswith(
+            "application/openmetrics-text; version=1"
+        )
+        text = await response.text()
+    assert text.endswith("# EOF\n")
+    assert text.count("# EOF") == 1
 
 
 async def test_health_is_good_while_the_loop_runs(get: Get, reasons: list[str]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.engine.asking import ask_for_human
 from bridge.engine.consult import STEPS, Handoff, Signal, Step, diagram
 from bridge.engine.effects import (
     BridgePerson,
@@ -34,7 +35,6 @@ from bridge.engine.effects import (
     Way,
 )
 from bridge.engine.handoff import start_handoff
-from bridge.engine.human import ask_for_human
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -199,20 +199,18 @@ def test_second_wish_is_an_output() -> None:
 def test_bridge_itself_can_ask_for_the_first_person() -> None:
     call = answered(policy(WARM))
     state, now_ns = call.core._call, call.clock.now_ns()
-    list(ask_for_human(state, now_ns, reason="key_0"))
-    list(ask_for_human(state, now_ns, reason="key_0"))  # once is enough
+    list(ask_for_human(state, now_ns, by="key"))
+    list(ask_for_human(state, now_ns, by="key"))  # once is enough
     assert len(of(DialPerson, call.feed(HoldChanged(False)))) == 1
     effects = call.feed(PersonLeft(486))
     assert "sip_486" in str(effects)
     assert asked_to_go_on(effects)
     call.feed(ResponseCreated(R2), done(R2))
-    list(ask_for_human(state, now_ns, reason="key_0"))
+    list(ask_for_human(state, now_ns, by="key"))
     call.feed(HoldChanged(False), PersonAnswered(), PersonPressed("1"))
-    assert call.feed(PersonLeft(200))[-1] == CallClosed(Outcome.TRANSFERRED, Fault.NONE, "key_0")
-
-
-def test_nobody_to_ask_for_changes_nothing() -> None:
-    assert list(ask_for_human(answered().core._call, 0, reason="key_0")) == []
+    assert call.feed(PersonLeft(200))[-1] == CallClosed(
+        Outcome.TRANSFERRED, Fault.NONE, "asked_by_key"
+    )
 
 
 # Nobody listens meanwhile

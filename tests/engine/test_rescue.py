@@ -7,7 +7,6 @@ import pytest
 from bridge.engine.effects import (
     AnswerCall,
     CallClosed,
-    GaveUp,
     OpenSession,
     PlayPhrase,
     RejectCall,
@@ -24,7 +23,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
-from bridge.engine.policy import CallPolicy, FallbackPolicy
+from bridge.engine.policy import CallPolicy, FallbackPolicy, NoAgent
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.events import ResponseCreated
 from tests.engine.calls import A1, R1, Call, audio, done, of
@@ -103,16 +102,15 @@ def test_an_answered_call_whose_caller_speaks_first_stays_on_its_arm() -> None:
 
 
 def test_without_ai_the_fallback_is_heard_although_it_would_refuse() -> None:
-    call = Call(CallPolicy(fallback=FallbackPolicy(say="Nobody is here.")))
-    effects = call.feed(CallOffered(without_ai=True))
+    call = Call(CallPolicy(no_agent=NoAgent.AI_OFF, fallback=FallbackPolicy(say="Sorry.")))
+    effects = call.feed(CallOffered())
     assert of(AnswerCall, effects)
     assert not of(OpenSession, effects)
-    assert [gave_up.reason for gave_up in of(GaveUp, effects)] == ["ai_off"]
     assert of(PlayPhrase, call.feed(CallAnswered()))
 
 
 def test_without_ai_and_without_a_fallback_the_call_is_refused() -> None:
-    effects = Call(CallPolicy()).feed(CallOffered(without_ai=True))
+    effects = Call(CallPolicy(no_agent=NoAgent.AI_OFF)).feed(CallOffered())
     assert of(RejectCall, effects)
     [closed] = of(CallClosed, effects)
     assert (closed.outcome, closed.fault) == (Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR)

@@ -23,6 +23,8 @@ from bridge.engine.inputs import (
     PlayoutStarted,
     Timer,
     TimerFired,
+    TransferCompleted,
+    TransferProgressed,
 )
 from bridge.engine.policy import (
     BargeInPolicy,
@@ -31,6 +33,7 @@ from bridge.engine.policy import (
     HandoffTarget,
 )
 from bridge.engine.turns import State
+from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import InputTranscriptCompleted, ResponseCreated
 from bridge.realtime.ids import ItemId
@@ -120,8 +123,12 @@ def test_offer_is_cut_by_the_key_that_takes_it() -> None:
     assert call.core.state is State.HANDOFF
 
 
-def test_zero_that_nobody_offered_goes_to_the_model() -> None:
-    assert of(TransferCall, thinking(WAITS).feed(DigitReceived("0"))) == []
+def test_who_takes_the_offer_has_waited_for_the_provider() -> None:
+    call = thinking(WAITS)
+    fire(call, Timer.OFFER, 10_000)
+    call.feed(DigitReceived("0"), flushed())
+    closed = call.feed(TransferProgressed(100), TransferCompleted(200))[-1]
+    assert closed == CallClosed(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
 
 
 def test_nobody_is_offered_where_there_is_nobody() -> None:

@@ -9,7 +9,10 @@ from bridge.engine.effects import (
     CancelTool,
     CloseSession,
     HangUp,
+    PauseRecording,
     PlayPhrase,
+    RecordingHold,
+    ResumeRecording,
     RunTool,
     Send,
     SendDigits,
@@ -137,8 +140,8 @@ def test_built_in_tools_are_done_at_once_and_answered() -> None:
     call = thinking(CallPolicy(greet=False, tools={name: ToolPolicy() for name in BUILT_IN}))
     item = FunctionCall(T1, "send_dtmf", '{"digits": "1#"}', status=ItemStatus.COMPLETED)
     effects = call.feed(OutputItemDone(R1, 0, item))
-    assert of(SendDigits, effects) == [SendDigits("1#")]
-    assert output('{"sent": true}') in effects
+    assert of(SendDigits, effects) == [SendDigits(T1, "1#")]
+    assert output('{"sent": true}') in call.feed(ToolFinished(T1, '{"sent": true}'))
     arguments = '{"when": "tomorrow", "reason": "the invoice"}'
     item = FunctionCall(T2, "schedule_callback", arguments, status=ItemStatus.COMPLETED)
     effects = call.feed(OutputItemDone(R1, 1, item))
@@ -279,3 +282,14 @@ def test_message_item_runs_nothing() -> None:
     call = thinking(TOOLS)
     item = FunctionCallOutput(T1, "x")
     assert call.feed(OutputItemDone(R1, 0, item)) == []
+
+
+def test_the_agent_pauses_the_recording_and_lets_it_go_on() -> None:
+    call = thinking(CallPolicy(greet=False, tools={"pause_recording": ToolPolicy()}))
+    pause = FunctionCall(T1, "pause_recording", "{}", status=ItemStatus.COMPLETED)
+    effects = call.feed(OutputItemDone(response_id=R1, output_index=0, item=pause))
+    assert effects == [PauseRecording(RecordingHold.AGENT), output('{"recording": "paused"}')]
+    call = thinking(CallPolicy(greet=False, tools={"resume_recording": ToolPolicy()}))
+    resume = FunctionCall(T1, "resume_recording", "{}", status=ItemStatus.COMPLETED)
+    effects = call.feed(OutputItemDone(response_id=R1, output_index=0, item=resume))
+    assert effects == [ResumeRecording(RecordingHold.AGENT), output('{"recording": "as before"}')]

@@ -9,6 +9,7 @@ import pytest
 
 from bridge.app.arms import resolve_keys, resolve_tool_secrets
 from bridge.app.gateway import Gateway
+from bridge.app.plans import Dialplans
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
 from bridge.routing.models import Dialplan
@@ -68,9 +69,8 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
             )
             gateway = Gateway(
                 settings,
-                [plan],
+                Dialplans((plan,), resolve_tool_secrets([plan], environ or {})),
                 resolve_keys(settings.arms, environ or {}),
-                resolve_tool_secrets([plan], environ or {}),
                 redis.url,
                 SystemClock(),
                 version="test",

@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from bridge.app.gateway import Gateway
+from bridge.app.plans import Dialplans
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
 from bridge.routing.models import Dialplan
@@ -22,6 +23,7 @@ from bridge.routing.rollout.verdict import Badness
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis
 from bridge.store.rollouts import RolloutStore, Signature
+from bridge.telemetry.scrape import Scrape
 from tests.session.peer import accept
 from tests.support.gateways import Record
 from tests.support.rtp_caller import RtpCaller
@@ -31,14 +33,17 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
 
 @asynccontextmanager
-async def arm(*, dead: bool = False, dies_after_setup: bool = False) -> AsyncIterator[str]:
+async def arm(
+    *, dead: bool = False, hangs: bool = False, dies_after_setup: bool = False
+) -> AsyncIterator[str]:
     """A Realtime server that takes sessions and says nothing; or none, or leaves at once."""
 
     def look(peer: ServerConnection, request: Request) -> Response | None:
         return peer.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no\n") if dead else None
 
     async def talk(peer: ServerConnection) -> None:
-        await accept(peer)
+        if not hangs:
+            await accept(peer)
         if dies_after_setup:
             await asyncio.sleep(0.3)
             await peer.close(1011)
@@ -101,6 +106,19 @@ class Site:
         return found
 
 
+def plan_of(**parts: object) -> Dialplan:
+    return Dialplan.model_validate(
+        {
+            "schema": "dialplan/v1",
+            "name": "test",
+            "match": [{"called": "*"}],
+            "rollout": "f",
+            "agent": {"instructions": "Be a test.", "greeting": "Hello."},
+            **parts,
+        }
+    )
+
+
 @asynccontextmanager
 async def site(
     redis: LocalRedis, directory: Path, old: str, new: str, **dialplan: object
@@ -119,21 +137,10 @@ async def site(
                 "media": {"recordings_dir": directory},
             }
         )
-        plan = Dialplan.model_validate(
-            {
-                "schema": "dialplan/v1",
-                "name": "test",
-                "match": [{"called": "*"}],
-                "rollout": "f",
-                "agent": {"instructions": "Be a test.", "greeting": "Hello."},
-                **dialplan,
-            }
-        )
         gateway = Gateway(
             settings,
-            [plan],
+            Dialplans((plan_of(**dialplan),), {}),
             {"old": None, "new": None},
-            {},
             redis.url,
             SystemClock(),
             version="test",
@@ -171,6 +178,44 @@ async def test_a_call_goes_on_with_the_other_arm_and_the_first_one_is_answerable
         assert f'bridge_rescues_total{{arm="new",reason="{code}",to="old"}} 1.0' in text
         assert 'bridge_calls_active{arm="new"} 0.0' in text
         assert 'bridge_flag_evaluations_total{arm="new",reason="SPLIT"} 1.0' in text
+
+
+async def test_what_the_hung_arm_cost_is_counted_for_it_and_not_for_the_rescuer(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    async with (
+        arm() as old,
+        arm(hangs=True) as new,
+        site(redis, tmp_path, old, new) as here,
+    ):
+        await here.change(lambda state: set_share(state, 100, now_ms()))
+        status, record = await here.call()
+        assert (status, record["arm"], record["rescued_by"]) == (200, "new", "old")
+        scrape = Scrape.parse(here.gateway.metrics.render()[0].decode())
+        assert scrape.value("bridge_rescues_total", arm="new", to="old", reason="timeout") == 1
+        ended = "bridge_upstream_disconnects_total"
+        assert scrape.value(ended, arm="new", phase="close") == 1
+        assert scrape.value(ended, arm="old", phase="close") == 1
+
+
+async def test_new_dialplans_and_the_flag_in_force_decide_together(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    in_three_days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[
+        (time.gmtime().tm_wday + 3) % 7
+    ]
+    closed = {"say": "We are closed."}
+    hours = {"time_zone": "UTC", "open": [{"days": in_three_days}], "closed": closed}
+    async with arm() as old, arm() as new, site(redis, tmp_path, old, new) as here:
+        await here.change(lambda state: set_share(state, 100, now_ms()))
+        assert (await here.call())[1]["arm"] == "new"
+        await here.gateway.take_dialplans(Dialplans((plan_of(hours=hours),), {}))
+        record = (await here.call())[1]
+        assert (record["arm"], record["rollout"], record["reason"]) == ("none", "", "closed")
+        await here.gateway.take_dialplans(Dialplans((plan_of(rollout=None, arm="old"),), {}))
+        assert (await here.call())[1]["arm"] == "old"
+        await here.gateway.take_dialplans(Dialplans((plan_of(),), {}))
+        assert (await here.call())[1]["arm"] == "new"
 
 
 async def test_a_good_call_says_so_and_the_hash_has_the_decision(

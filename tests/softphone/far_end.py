@@ -15,6 +15,7 @@ from bridge.config.settings import SipSettings
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import SipEndpoint
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
 from bridge.telephony.pump import Pump
@@ -89,8 +90,8 @@ class FarCall:
         if self._line is None and self.leg.row is not None:
             self._line = self._pump.add(self.leg.row, self)
 
-    def on_digit(self, digit: str) -> None:
-        self.digits.append(digit)
+    def on_digit(self, press: KeyPress) -> None:
+        self.digits.append(press.digit)
 
     def on_transfer(self, progress: TransferProgress) -> None:
         raise AssertionError("the far end transfers nobody")

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.clock import SystemClock
 from bridge.config.settings import RedisSettings
-from bridge.store.calls import CallStore
+from bridge.store.calls import CallStore, OnLost
 from bridge.store.client import RedisLink, Reply
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.reader import CallReader
@@ -60,8 +60,10 @@ async def make_store(server: LocalRedis, redis: Raw) -> AsyncIterator[OpenStore]
     """Make stores that are closed with the test; open them yourself."""
     stores: list[CallStore] = []
 
-    def make(node_id: str = "node-a", settings: RedisSettings = SETTINGS) -> CallStore:
-        stores.append(CallStore(settings, server.url, node_id, clock=SystemClock()))
+    def make(
+        node_id: str = "node-a", settings: RedisSettings = SETTINGS, **more: OnLost
+    ) -> CallStore:
+        stores.append(CallStore(settings, server.url, node_id, clock=SystemClock(), **more))
         return stores[-1]
 
     yield make

@@ -13,7 +13,7 @@ from bridge.store.client import Command, RedisLink, Reply
 from bridge.store.keys import Keys
 from bridge.store.local import LocalRedis
 from bridge.store.nodes import NodeRegistry
-from bridge.store.reader import CallReader
+from bridge.store.reader import CallReader, History
 from tests.store.conftest import OpenStore, Raw
 from tests.support.waiting import wait_until
 
@@ -121,8 +121,16 @@ async def test_restarted_node_ends_the_calls_of_its_former_life(
     doomed: asyncio.subprocess.Process, make_store: OpenStore, reader: CallReader
 ) -> None:
     await kill(doomed)
-    store = make_store("doomed")
+    told: list[History] = []
+
+    async def tell(lost: History) -> None:
+        told.append(lost)
+
+    store = make_store("doomed", on_lost=tell)
     await store.open()  # at once: the old heartbeat may still be there
+    assert {each.fields["call_id"] for each in told} == {f"lost-{n}" for n in range(LOST_CALLS)}
+    assert len(told) == LOST_CALLS
+    assert [event["kind"] for _, event in told[0].events] == ["answered", "ended"]
     call = await reader.call("lost-0")
     assert call is not None
     assert call["outcome"] == "node_lost"
@@ -190,7 +198,7 @@ async def test_a_node_that_returns_while_it_is_swept_keeps_its_calls(
 
     link = Slow(server.url, timeout_s=2)
     sweeper = NodeRegistry(link, Keys("bridge:"), "node-b", clock=SystemClock(), settings=FAST)
-    assert await sweeper.sweep() == 0
+    assert not await sweeper.sweep()
     await link.aclose()
     assert await reader.active() == ["c1"]
 

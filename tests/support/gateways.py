@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,17 @@ class CallsInRedis:
 
         await wait_until(begun, 10.0, "no call became active")
         return found[0]
+
+    async def until_another(self, known: Collection[str]) -> str:
+        """Wait for a call that is active and not among the known ones; return its id."""
+        found: set[str] = set()
+
+        async def begun() -> bool:
+            found.update(set(await self.reader.active()) - set(known))
+            return bool(found)
+
+        await wait_until(begun, 10.0, "no other call became active")
+        return found.pop()
 
     async def until_ended(self, call_id: str) -> dict[str, str]:
         """Wait until a call has ended; return its hash."""

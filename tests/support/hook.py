@@ -26,14 +26,15 @@ class Hook:
 
 
 @asynccontextmanager
-async def hook(answer: Answer) -> AsyncIterator[Hook]:
+async def hook(answer: Answer, port: int = 0) -> AsyncIterator[Hook]:
+    """Serve an endpoint, at a free port unless told which."""
     found = Hook(answer)
     app = web.Application()
     app.router.add_post("/invoices", found.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/invoices"
         yield found
     finally:

@@ -203,6 +203,12 @@ class RtpCaller:
         for digit in digits:
             self._keys += [*key_press(digit), pause]
 
+    def press_by_info(self, digits: str) -> None:
+        """Press keys by SIP INFO."""
+        for digit in digits:
+            body = f"Signal={digit}\r\nDuration=160\r\n"
+            self._send_request("INFO", body, "application/dtmf-relay")
+
     @property
     def speaking(self) -> bool:
         """Whether something is left to say."""

@@ -12,6 +12,8 @@ from itertools import count
 
 from bridge.bench.sip_message import Message
 
+Headers = tuple[tuple[str, str], ...]
+
 _numbers = count(1)
 _TIMEOUT_S = 5.0
 
@@ -67,9 +69,9 @@ class Dialog:
     def provisional(self) -> list[int]:
         return self._invite.provisional if self._invite else []
 
-    def invite(self) -> None:
+    def invite(self, more: Headers = ()) -> None:
         """Send the INVITE."""
-        self._invite = self._request("INVITE", self.sdp)
+        self._invite = self._request("INVITE", self.sdp, more)
 
     def repeat_invite(self) -> None:
         """Send the INVITE again, as a caller over UDP does who has heard nothing."""
@@ -99,6 +101,16 @@ class Dialog:
         """Ask within the call; return the response."""
         return await self._await_final(self._request("OPTIONS"))
 
+    async def info(self, body: str = "", content_type: str = "application/dtmf-relay") -> Message:
+        """Send INFO; return the response."""
+        more = (("Content-Type", content_type),) if body else ()
+        return await self._await_final(self._request("INFO", body, more))
+
+    async def press_by_info(self, digits: str) -> None:
+        """Press keys by INFO (application/dtmf-relay)."""
+        for digit in digits:
+            assert (await self.info(f"Signal={digit}\r\nDuration=160\r\n")).status == 200
+
     async def bye(self) -> Message:
         """End the call; return the response to the BYE."""
         return await self._await_final(self._request("BYE"))
@@ -111,11 +123,11 @@ class Dialog:
         number = int(response.header("CSeq").split(" ")[0])
         self._peer.transmit(self._message("ACK", number))
 
-    def _request(self, method: str, body: str = "") -> _Transaction:
+    def _request(self, method: str, body: str = "", more: Headers = ()) -> _Transaction:
         self._sequence += 1
-        return self._peer.send(self._message(method, self._sequence, body))
+        return self._peer.send(self._message(method, self._sequence, body, more))
 
-    def _message(self, method: str, sequence: int, body: str = "") -> Message:
+    def _message(self, method: str, sequence: int, body: str = "", more: Headers = ()) -> Message:
         headers = (
             ("Via", self._peer.new_via()),
             ("Max-Forwards", "70"),
@@ -124,6 +136,7 @@ class Dialog:
             ("Call-ID", self.call_id),
             ("CSeq", f"{sequence} {method}"),
             ("Contact", f"<sip:test@127.0.0.1:{self._peer.port}>"),
+            *more,
         )
         return Message(f"{method} {self._target} SIP/2.0", headers, body)
 
@@ -138,6 +151,7 @@ class SipPeer(asyncio.DatagramProtocol):
     Attributes:
         port: its own.
         calls_in: calls that the server placed to us.
+        infos: INFO requests as they came; each is answered with ``info_status``.
         on_call: given each new inbound call's INVITE, returns the status and SDP of the answer.
     """
 
@@ -145,6 +159,8 @@ class SipPeer(asyncio.DatagramProtocol):
         self.server_port = server_port
         self.port = port
         self.calls_in: list[Dialog] = []
+        self.infos: list[Message] = []
+        self.info_status = 200
         self.on_call: Callable[[Message], tuple[int, str]] = lambda invite: (480, "")
         self._dialogs: dict[str, Dialog] = {}
         self._sent: dict[tuple[str, str], _Transaction] = {}
@@ -161,11 +177,11 @@ class SipPeer(asyncio.DatagramProtocol):
     async def __aexit__(self, *exc: object) -> None:
         self._transport.close()
 
-    def call(self, called: str, sdp: str) -> Dialog:
-        """Send an INVITE."""
+    def call(self, called: str, sdp: str, more: Headers = ()) -> Dialog:
+        """Send an INVITE, with more headers."""
         dialog = Dialog(self, called, sdp)
         self._dialogs[dialog.call_id] = dialog
-        dialog.invite()
+        dialog.invite(more)
         return dialog
 
     async def options(self, timeout_s: float = _TIMEOUT_S) -> Message:
@@ -249,6 +265,9 @@ class SipPeer(asyncio.DatagramProtocol):
                     dialog.ended.set()
             case "REFER":
                 self._respond(request, 603)
+            case "INFO":
+                self.infos.append(request)
+                self._respond(request, self.info_status)
             case _:
                 self._respond(request, 481)
 

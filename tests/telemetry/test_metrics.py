@@ -1,4 +1,8 @@
+from datetime import date
+
 import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.clock import NS_PER_MS, NS_PER_S
@@ -18,7 +22,8 @@ from bridge.telemetry.labels import (
     TransferKind,
     UpstreamPhase,
 )
-from bridge.telemetry.metrics import Metrics, RtpSummary
+from bridge.telemetry.logs import call_context
+from bridge.telemetry.metrics import ARM_STOPPING, Format, Metrics, RtpSummary
 
 TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
 STAGE = ".005 .01 .02 .03 .04 .06 .08 .1 .15 .2 .3 .5 .8 1.5 3 5 8"
@@ -29,9 +34,12 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_build_info": ("version", ""),
     "bridge_arm_info": ("arm dialect endpoint model", ""),
     "bridge_config_last_reload_timestamp_seconds": ("", ""),
+    "bridge_dialplan_reloads_total": ("result", ""),
     "bridge_calls_offered_total": ("route arm", ""),
     "bridge_calls_answered_total": ("route arm", ""),
     "bridge_calls_ended_total": ("route arm outcome reason fault", ""),
+    "bridge_calls_bad_total": ("arm", ""),
+    "bridge_arm_shutdown_timestamp_seconds": ("arm model", ""),
     "bridge_calls_active": ("arm", ""),
     "bridge_calls_limit": ("", ""),
     "bridge_call_duration_seconds": ("arm", "5 10 30 60 120 180 300 600 900 1800 3600"),
@@ -67,15 +75,27 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_call_mos": ("direction", "1 2 2.5 3 3.1 3.6 4 4.3 4.5"),
     "bridge_one_way_audio_calls_total": ("arm", ""),
     "bridge_playout_underruns_total": ("arm", ""),
+    "bridge_human_requests_total": ("by result", ""),
     "bridge_dtmf_digits_total": ("method result", ""),
+    "bridge_calls_without_telephone_event_total": ("", ""),
+    "bridge_audio_thread_overruns_total": ("", ""),
+    "bridge_silent_calls_total": ("arm", ""),
+    "bridge_sip_requests_total": ("method direction", ""),
+    "bridge_sip_responses_total": ("method code direction", ""),
+    "bridge_queue_waiting": ("queue", ""),
+    "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
+    "bridge_queue_wait_seconds": ("queue", "1 2 5 10 20 30 60 90 120 180 300 600 1800"),
     "bridge_loop_lag_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
     "bridge_added_latency_seconds": (
         "arm path",
         ".005 .01 .02 .03 .04 .05 .06 .08 .1 .15 .2 .5",
     ),
     "bridge_recorder_dropped_blocks_total": ("", ""),
+    "bridge_recording_stopped_total": ("reason", ""),
     "bridge_caller_audio_overruns_total": ("", ""),
     "bridge_loop_tasks": ("", ""),
+    "bridge_ring_rows_in_use": ("", ""),
+    "bridge_conference_ports": ("", ""),
     "bridge_playout_late_blocks_total": ("", ""),
     "bridge_store_pending_writes": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
@@ -98,6 +118,10 @@ def samples(metrics: Metrics) -> Samples:
     }
 
 
+def read_openmetrics(text: str) -> list[Metric]:
+    return list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # untyped
+
+
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return samples(metrics).get((name, frozenset(labels.items())))
 
@@ -110,7 +134,13 @@ def metrics() -> Metrics:
 @pytest.fixture
 def used(metrics: Metrics) -> Metrics:
     """Metrics in which everything was recorded once."""
-    metrics.set_arm("a", dialect="ga", url="wss://u:pw@h:1/v1/realtime?k=secret", model="m")
+    metrics.set_arm(
+        "a",
+        dialect="ga",
+        url="wss://u:pw@h:1/v1/realtime?k=secret",
+        model="m",
+        shutdown=date(2027, 1, 20),
+    )
     metrics.config_loaded(NS_PER_S)
     metrics.loop_lag(1)
     metrics.ticked(1, 10)
@@ -127,6 +157,7 @@ def used(metrics: Metrics) -> Metrics:
         fault=Fault.NONE,
         duration_ns=1,
     )
+    calls.human_asked("key", granted=True)
     calls.transferred(TransferKind.BLIND, failed="sip_603", took_ns=1)
     calls.disclosed(route="r")
     calls.consent(route="r", given=True, how="key")
@@ -152,14 +183,21 @@ def used(metrics: Metrics) -> Metrics:
     upstream.malformed_event("a")
     upstream.error("a", "invalid_value")
     upstream.tokens("a", TokenKind.IN, Modality.AUDIO, 7)
+    metrics.sip.request(Direction.IN, "INVITE")
+    metrics.sip.response(Direction.OUT, "INVITE", "200")
+    metrics.queues.joined("billing", NS_PER_S)
+    metrics.queues.left("billing", NS_PER_S, 1)
+    turns.silent("a")
     media = metrics.media
     media.rtp_ended(RtpSummary(Direction.IN, 99, 1, 0, 2 * NS_PER_MS, 4.2))
     media.one_way_audio("a")
     media.underrun("a")
     media.overrun()
+    media.clock_stalls()
     media.digit(DtmfMethod.RFC4733, DtmfResult.ACCEPTED)
     media.added_latency("a", Path.UPLINK, 25 * NS_PER_MS)
     media.recorder_dropped()
+    media.recording_stopped("disk_full")
     metrics.store.set_pending(3)
     metrics.store.dropped(2)
     return metrics
@@ -245,6 +283,102 @@ def test_parts_together_are_the_whole(used: Metrics) -> None:
     parts = list(used.render_parts())
     assert len(parts) > len(EXPECTED)
     assert all(part.count(b"# TYPE ") == 1 for part in parts)
+
+
+def test_openmetrics_carries_the_call_as_an_exemplar_and_never_as_a_label(
+    metrics: Metrics,
+) -> None:
+    with call_context("c_1"):
+        metrics.turns.responded("a", 3 * NS_PER_S)
+        metrics.upstream.connect_failed("a", "http_401")
+    metrics.turns.responded("a", 4 * NS_PER_S)  # outside of every call
+    body, content_type = metrics.render(Format.OPEN_METRICS)
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    exemplars = {
+        (sample.name, sample.labels.get("le")): sample.exemplar.labels
+        for family in read_openmetrics(body.decode())
+        for sample in family.samples
+        if sample.exemplar
+    }
+    assert exemplars == {
+        ("bridge_turn_response_seconds_bucket", "3.0"): {"call_id": "c_1"},
+        ("bridge_upstream_connect_failures_total", None): {"call_id": "c_1"},
+    }
+    assert "c_1" not in metrics.render()[0].decode()
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"
+            "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",  # Prometheus 2.42
+            Format.OPEN_METRICS,
+        ),
+        ("application/openmetrics-text;version=junk", Format.OPEN_METRICS),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", Format.TEXT),
+        ("", Format.TEXT),
+    ],
+)
+def test_format_is_what_the_reader_asks_for(accept: str, form: Format) -> None:
+    assert Format.wanted(accept) is form
+
+
+def test_oldest_of_a_queue_is_the_one_who_waits_longest_now(metrics: Metrics) -> None:
+    def oldest_s() -> float | None:
+        return value(metrics, "bridge_queue_oldest_timestamp_seconds", queue="billing")
+
+    metrics.queues.joined("billing", 100 * NS_PER_S)
+    metrics.queues.joined("billing", 130 * NS_PER_S)
+    assert (value(metrics, "bridge_queue_waiting", queue="billing"), oldest_s()) == (2, 100)
+    metrics.queues.left("billing", 100 * NS_PER_S, 45 * NS_PER_S)
+    assert (value(metrics, "bridge_queue_waiting", queue="billing"), oldest_s()) == (1, 130)
+    metrics.queues.left("billing", 130 * NS_PER_S, 15 * NS_PER_S)
+    assert (value(metrics, "bridge_queue_waiting", queue="billing"), oldest_s()) == (0, 0)
+    assert value(metrics, "bridge_queue_wait_seconds_sum", queue="billing") == 60
+
+
+def test_arm_has_its_series_before_its_first_call(metrics: Metrics) -> None:
+    metrics.set_arm("a", dialect="ga", url="wss://h/v1/realtime", model="m")
+    for name in ("calls_bad", "silent_calls", "one_way_audio_calls", "upstream_connect_attempts"):
+        assert value(metrics, f"bridge_{name}_total", arm="a") == 0
+    for reason in ARM_STOPPING:
+        name = "bridge_upstream_connect_failures_total"
+        assert value(metrics, name, arm="a", reason=reason) == 0
+
+
+def test_shutdown_of_a_model_is_midnight_utc(used: Metrics) -> None:
+    name = "bridge_arm_shutdown_timestamp_seconds"
+    assert value(used, name, arm="a", model="m") == 1_800_403_200  # 2027-01-20T00:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("fault", "bad"),
+    [
+        *((fault, 1) for fault in (Fault.BRIDGE, Fault.PROVIDER, Fault.TOOL, Fault.CONFIG)),
+        *((fault, 0) for fault in (Fault.NONE, Fault.CALLER, Fault.CARRIER, Fault.SUPERVISOR)),
+    ],
+)
+def test_bad_call_is_one_that_neither_caller_nor_carrier_spoilt(
+    metrics: Metrics, fault: Fault, bad: int
+) -> None:
+    metrics.set_arm("a", dialect="ga", url="wss://h/v1/realtime", model="m")
+    metrics.calls.ended(
+        route="r", arm="a", outcome=Outcome.COMPLETED, reason="x", fault=fault, duration_ns=1
+    )
+    assert value(metrics, "bridge_calls_bad_total", arm="a") == bad
+
+
+def test_refusal_is_bad_unless_the_node_leaves(metrics: Metrics) -> None:
+    for reason in ("draining", "shutdown", "at_capacity"):
+        metrics.calls.refused(outcome=Outcome.REJECTED_BUSY, reason=reason, fault=Fault.BRIDGE)
+    assert value(metrics, "bridge_calls_bad_total", arm="none") == 1
+
+
+def test_labels_of_each_series_are_known_by_its_full_name(used: Metrics) -> None:
+    for name, labels in samples(used):
+        if name.startswith("bridge_"):
+            assert set(used.labels[name]) == {key for key, _ in labels}
 
 
 def test_two_registries_do_not_share_anything(used: Metrics) -> None:

@@ -12,6 +12,7 @@ from bridge.config.settings import SipSettings
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
+from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.library import load_symbols
 from bridge.telephony.lines import Line
@@ -42,7 +43,7 @@ class Call:
         self.leg = leg
         self.states: list[LegState] = []
         self.media: list[bool] = []
-        self.digits = ""
+        self.presses: list[KeyPress] = []
         self.transfers: list[TransferProgress] = []
         self.pieces: list[Sound] = []
         self.playout: list[PlayoutStarted | PlayoutDrained] = []
@@ -50,6 +51,11 @@ class Call:
         self._line: Line | None = None
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
+
+    @property
+    def digits(self) -> str:
+        """The keys that were pressed, each once."""
+        return "".join(press.digit for press in self.presses if not press.repeated)
 
     @property
     def ended(self) -> bool:
@@ -89,8 +95,8 @@ class Call:
         else:
             self._line.playout.paused = not flowing
 
-    def on_digit(self, digit: str) -> None:
-        self.digits += digit
+    def on_digit(self, press: KeyPress) -> None:
+        self.presses.append(press)
 
     def on_transfer(self, progress: TransferProgress) -> None:
         self.transfers.append(progress)

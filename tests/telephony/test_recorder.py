@@ -1,5 +1,9 @@
 """The recorder: exact content, a clock that dropped blocks don't move, and a disk that may fail."""
 
+import resource
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +18,7 @@ from bridge.realtime.ids import ItemId
 from bridge.telephony import recorder as recorder_module
 from bridge.telephony.ports import RATE_HZ
 from bridge.telephony.pump import Pump
-from bridge.telephony.recorder import Recorder
+from bridge.telephony.recorder import Recorder, StopReason
 from tests.audio.signals import noise, tone
 from tests.telephony.fake_ports import AGENT_HZ, Ear, FakePorts, Sound
 
@@ -147,7 +151,116 @@ def test_a_disk_that_fills_up_fails_the_recording_alone(
     assert recorder.failed
 
 
+def test_a_disk_that_is_full_from_the_start_fails_the_recording_alone(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    path.symlink_to("/dev/full")  # the kernel's: opens, and has no room for a byte
+    stopped: list[StopReason] = []
+    recorder = Recorder(path, on_stopped=stopped.append)
+    recorder.mark(b"{}\n")
+    for seed in range(3):
+        recorder.append(stereo(RATE_HZ, seed))
+    close(recorder)
+    assert stopped == [StopReason.DISK_FULL]
+    assert (tmp_path / "call.markers.jsonl").read_bytes() == b"{}\n"
+
+
+@pytest.fixture
+def room_for() -> Iterator[Callable[[int], None]]:
+    """Give a function that lets no file of this process grow past so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_fills_up_leaves_what_was_recorded_and_takes_markers(
+    tmp_path: Path, room_for: Callable[[int], None]
+) -> None:
+    stopped: list[StopReason] = []
+    recorder = Recorder(tmp_path / "call.wav", on_stopped=stopped.append)
+    blocks = [stereo(RATE_HZ, seed) for seed in range(4)]
+    room_for(100_000)  # three seconds and a bit
+    for block in blocks:
+        recorder.append(block)
+    recorder.mark(b"after\n")
+    recorder.append(blocks[0])
+    close(recorder)
+    assert stopped == [StopReason.DISK_FULL]
+    samples, _ = read_wav(recorder.path)
+    assert len(samples) >= 3 * RATE_HZ
+    np.testing.assert_array_equal(samples[: 3 * RATE_HZ], np.concatenate(blocks[:3]))
+    assert (tmp_path / "call.markers.jsonl").read_bytes() == b"after\n"
+
+
+RECORDED_THEN_KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from bridge.telephony.recorder import Recorder
+recorder = Recorder(Path(sys.argv[1]))
+recorder.append(np.ones((24_000, 2), dtype=np.int16))
+recorder.mark(b"marked\\n")
+recorder.mark(b"last\\n")
+markers = Path(sys.argv[1]).with_suffix(".markers.jsonl")
+while not (markers.exists() and markers.read_bytes().endswith(b"last\\n")):
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_killed_leaves_recording_and_markers(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    done = subprocess.run([sys.executable, "-c", RECORDED_THEN_KILLED, str(path)], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert path.with_suffix(".markers.jsonl").read_bytes() == b"marked\nlast\n"
+    samples, _ = read_wav(path)
+    assert samples.shape == (24_000, 2)
+    assert samples.all()
+
+
 # With the pump: both channels on one clock
+
+
+def test_a_pause_is_silence_of_its_length_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    clock = ManualClock()
+    ports = FakePorts(clock, first_position=16_000)
+    pump = Pump(ports, clock, append_ms=20, ahead_ms=200)
+    row = ports.open_row()
+    recorder = Recorder(tmp_path / "call.wav")
+    pump.add(row, Ear(), recorder)
+    said = noise(FRAME_SAMPLES * 100, seed=9)
+    ports.say(row, said)
+    ports.step(20, then=pump.tick)
+    ports.step(3)  # three frames that no tick took: they came before the pause
+    pump.pause_recording(row, paused=True)
+    assert pump.recorded_ms(row, clock.now_ns()) == 23 * 20
+    ports.step(30, then=pump.tick)
+    ports.step(4)  # and four that came before its end
+    pump.pause_recording(row, paused=False)
+    ports.step(20, then=pump.tick)
+    assert pump.recorded_ms(row, clock.now_ns() - 100_000_000) == 77 * 20 - 100
+    pump.remove(row)
+    close(recorder)
+    left = read_wav(recorder.path)[0][:, 0]
+    kept = said[: 77 * FRAME_SAMPLES].copy()
+    kept[23 * FRAME_SAMPLES : 57 * FRAME_SAMPLES] = 0
+    np.testing.assert_array_equal(left, kept)
+
+
+def test_a_recording_that_begins_paused_and_ends_so_is_silent(tmp_path: Path) -> None:
+    clock = ManualClock()
+    ports = FakePorts(clock)
+    pump = Pump(ports, clock, append_ms=20, ahead_ms=200)
+    row = ports.open_row()
+    recorder = Recorder(tmp_path / "call.wav")
+    recorder.paused = True
+    pump.add(row, Ear(), recorder)
+    ports.say(row, noise(FRAME_SAMPLES * 50, seed=9))
+    ports.step(50, then=pump.tick)
+    pump.remove(row)
+    close(recorder)
+    samples, _ = read_wav(recorder.path)
+    assert len(samples) == 50 * FRAME_SAMPLES
+    assert not samples.any()
 
 
 def test_both_channels_lie_where_they_were_heard(tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""What would become of a call, in words: `bridge check --explain`."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import click
+
+from bridge.errors import ConfigError
+from bridge.routing.matching import Verdict, explain_match
+from bridge.routing.models import Dialplan
+from bridge.routing.modes import Mode, has_agent, mode_of
+from bridge.routing.rules import Check, IncomingCall, incoming_call
+from bridge.routing.verstat import Verstat
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the dialplans say about a call.
+
+    Attributes:
+        rules: those that were asked, in order.
+        taken: by the last of them; None where no rule takes the call.
+        mode: how it would be treated, if no other call is there.
+        hours: why the line is open or closed then; "" for a line without hours.
+    """
+
+    call: IncomingCall
+    rules: Sequence[Verdict]
+    taken: Dialplan | None
+    mode: Mode = Mode.OPEN
+    hours: str = ""
+
+
+def call_of(
+    called: str, caller: str, headers: Sequence[str], trunk: str, stir: Verstat, at: datetime
+) -> IncomingCall:
+    """Make the call that the command line describes.
+
+    Args:
+        headers: each as ``Name=value``.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    given: dict[str, tuple[str, ...]] = {}
+    for header in headers:
+        name, equals, value = header.partition("=")
+        if not (name and equals):
+            raise ConfigError(f"--header {header} has no value", remedy="write --header Name=value")
+        given[name] = (*given.get(name, ()), value)
+    return incoming_call(called, at, caller=caller, headers=given, trunk=trunk, stir=stir)
+
+
+def explain(dialplans: Sequence[Dialplan], call: IncomingCall) -> Explanation:
+    """Ask the dialplans about a call."""
+    rules = explain_match(dialplans, call)
+    if not rules or not rules[-1].takes:
+        return Explanation(call, rules, None)
+    taken = rules[-1].dialplan
+    hours = "" if taken.hours is None else taken.hours.moment(call.at).why
+    return Explanation(call, rules, taken, mode_of(taken, call.at, calls=0), hours)
+
+
+def to_json(told: Explanation) -> str:
+    """Return an explanation as one JSON object."""
+    taken = told.taken
+    return json.dumps(
+        {
+            "called": told.call.called,
+            "at": told.call.at.isoformat(),
+            "dialplan": taken.name if taken else None,
+            "place": told.rules[-1].place if taken else None,
+            "arm": taken.arm if taken and has_agent(taken, told.mode) else None,
+            "rollout": taken.rollout if taken and has_agent(taken, told.mode) else None,
+            "mode": told.mode if taken else None,
+            "hours": told.hours or None,
+            "rules": [
+                {
+                    "place": verdict.place,
+                    "dialplan": verdict.dialplan.name,
+                    "takes": verdict.takes,
+                    "checks": [_check(check) for check in verdict.checks],
+                }
+                for verdict in told.rules
+            ],
+        }
+    )
+
+
+def show(told: Explanation) -> Iterator[str]:
+    """Yield the lines for a person."""
+    yield f"a call to {told.call.called or 'nobody'} at {told.call.at.isoformat()}"
+    for verdict in told.rules:
+        wrong = [str(check) for check in verdict.checks if not check.holds]
+        holding = "; ".join(str(check) for check in verdict.checks)
+        says = f"no: {'; '.join(wrong)}" if wrong else f"yes: {holding}"
+        yield f"  {verdict.place} {verdict.dialplan.name}: {says}"
+    if told.taken is None:
+        yield "no rule takes it: the call is refused with 404"
+        return
+    yield f"dialplan {told.taken.name}, {_treatment(told.taken, told.mode)}"
+    if told.hours:
+        yield f"hours: {told.mode}; {told.hours}"
+
+
+def _treatment(dialplan: Dialplan, mode: Mode) -> str:
+    if mode is not Mode.CLOSED or dialplan.hours is None:
+        return _agent(dialplan)
+    closed = dialplan.hours.closed
+    if has_agent(dialplan, mode):
+        return f"{_agent(dialplan)}, as the line is closed: {closed.then}"
+    to = f" to {closed.to}" if closed.to else ""
+    return f"no arm, as the line is closed: {closed.then}{to}"
+
+
+def _agent(dialplan: Dialplan) -> str:
+    if dialplan.rollout is not None:
+        return f"an arm by rollout {dialplan.rollout} (bridge rollout explain says which)"
+    return f"arm {dialplan.arm}"
+
+
+def _check(check: Check) -> dict[str, object]:
+    return {
+        "condition": check.name,
+        "wanted": check.wanted,
+        "got": check.got,
+        "holds": check.holds,
+    }
+
+
+def read_moment(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> datetime | None:
+    """Read an ISO 8601 moment with its offset from UTC."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"'{value}' is no moment like 2026-12-24T18:00:00-05:00", context, parameter
+        ) from None
+    if moment.tzinfo is None:
+        raise click.BadParameter(
+            f"'{value}' lacks its offset from UTC, like -05:00 or Z", context, parameter
+        )
+    return moment

@@ -1,0 +1,208 @@
+"""`bridge recordings`: keep, hold and delete what is kept of calls that are over."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from bridge.audio.markers import HEADER_SCHEMA, MARKER_SCHEMA
+from bridge.cli.errors import exits_cleanly
+from bridge.config.loading import load_settings
+from bridge.config.settings import Settings
+from bridge.errors import ConfigError, InfrastructureError
+from bridge.recordings.deletion import Deletion, audit, delete_of_caller, hold, release, sweep
+from bridge.recordings.files import DELETIONS_FILE, find_call
+from bridge.recordings.retention import is_of
+from bridge.store.erasing import CallEraser
+
+_LEFT = 1
+"""Exit code where something that was to go is still there."""
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _in_directory(command: F) -> F:
+    """Add the options that say which files are meant."""
+    command = click.option(
+        "--directory",
+        type=click.Path(path_type=Path),
+        help="The calls' files; else media.recordings_dir of the settings.",
+    )(command)
+    return click.option(
+        "--config", type=click.Path(path_type=Path), help="YAML settings; BRIDGE_CONFIG too."
+    )(command)
+
+
+def _deleting(command: F) -> F:
+    """Add the options of what deletes."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    command = click.option("--redis", "url", help="Redis URL; else that of the settings.")(command)
+    command = click.option("--dry-run", is_flag=True, help="Only say what would go.")(command)
+    return _in_directory(command)
+
+
+@click.group()
+def recordings() -> None:
+    """Keep, hold and delete recordings, transcripts and records of calls that are over.
+
+    \b
+    bridge recordings sweep                     delete what is over its time
+    bridge recordings delete --caller +1555...  delete all that is kept of a caller
+    bridge recordings hold CALL_ID              keep a call whatever comes (legal hold)
+    bridge recordings release CALL_ID           end that
+    bridge recordings schema                    print the JSON Schemas of the markers
+
+    How long a call is kept is the dialplan's to say (`recording.keep_days`), and fixed when the
+    call begins. `bridge serve` sweeps at its start and every hour. What was deleted, when, why and
+    by whom is added to deletions.jsonl beside the recordings.
+    """
+
+
+@recordings.command("sweep")
+@_deleting
+@exits_cleanly
+def sweep_recordings(
+    dry_run: bool, config: Path | None, directory: Path | None, url: str | None, as_json: bool
+) -> None:
+    """Delete what is over its time: audio, transcripts, and calls as a whole.
+
+    Held calls and those that go on are left. Exit code 0.
+    """
+    settings = load_settings(config, os.environ)
+    done = _on_disk(lambda where: sweep(where, _now_ms(), dry_run=dry_run), settings, directory)
+    address = url or settings.redis.url
+    if address is not None and not dry_run:
+        asyncio.run(_erase(done, settings, address))
+    _finish(done, as_json=as_json)
+
+
+@recordings.command("delete")
+@click.option("--caller", required=True, metavar="NUMBER", help="As your trunk sends it.")
+@_deleting
+@exits_cleanly
+def delete_recordings(
+    caller: str,
+    dry_run: bool,
+    config: Path | None,
+    directory: Path | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Delete all that is kept of a caller: audio, markers, transcripts, records, state in Redis.
+
+    It deletes in this directory: run it wherever gateways record to one of their own. Exit code 1:
+    calls are left, held ones or such as go on (run it again when those are over).
+
+    \b
+    Example:
+      bridge recordings delete --caller "+1 555 0100" --dry-run
+    """
+    if not is_of(caller, caller):
+        raise ConfigError(f"'{caller}' is no number", remedy="give it as your trunk sends it")
+    settings = load_settings(config, os.environ)
+    done = _on_disk(
+        lambda where: delete_of_caller(where, caller, dry_run=dry_run), settings, directory
+    )
+    address = url or settings.redis.url
+    if address is not None:
+        asyncio.run(_erase(done, settings, address, caller))
+    else:
+        click.echo("no Redis is named (--redis, BRIDGE_REDIS_URL): none was looked at", err=True)
+    _finish(done, as_json=as_json)
+    if done.left:
+        raise SystemExit(_LEFT)
+
+
+@recordings.command("hold")
+@click.argument("call_id")
+@click.option("--reason", default="", help="Why; it is kept with the hold.")
+@_in_directory
+@exits_cleanly
+def hold_recording(call_id: str, reason: str, config: Path | None, directory: Path | None) -> None:
+    """Keep a call from being deleted, by sweeps and by `delete`. The id's beginning will do."""
+    call = find_call(_where(load_settings(config, os.environ), directory), call_id)
+    hold(call, reason)
+    click.echo(f"{call.files.call_id} is held")
+
+
+@recordings.command("release")
+@click.argument("call_id")
+@_in_directory
+@exits_cleanly
+def release_recording(call_id: str, config: Path | None, directory: Path | None) -> None:
+    """End a hold: the call may be deleted again."""
+    call = find_call(_where(load_settings(config, os.environ), directory), call_id)
+    release(call)
+    click.echo(f"{call.files.call_id} is not held")
+
+
+@recordings.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schemas of a markers file: of its first line, and of every other one."""
+    click.echo(json.dumps({"header": HEADER_SCHEMA, "marker": MARKER_SCHEMA}, indent=2))
+
+
+def _where(settings: Settings, directory: Path | None) -> Path:
+    where = directory or settings.media.recordings_dir
+    if not where.is_dir():
+        raise ConfigError(f"{where} is no directory", remedy="pass --directory")
+    return where
+
+
+def _on_disk(
+    delete: Callable[[Path], Deletion], settings: Settings, directory: Path | None
+) -> Deletion:
+    where = _where(settings, directory)
+    try:
+        return delete(where)
+    except OSError as error:
+        raise InfrastructureError(
+            f"{error.filename or where} can't be deleted: {error.strerror}",
+            remedy="mend that and run it again; what is gone is gone",
+        ) from error
+
+
+async def _erase(done: Deletion, settings: Settings, url: str, caller: str | None = None) -> None:
+    """Erase in Redis what is gone from the disk, and what a caller has there alone."""
+    eraser = CallEraser(settings.redis, url)
+    try:
+        gone = {*done.events, *done.transcripts}
+        if caller is not None:
+            kept = {*done.held, *done.going_on}
+            done.going_on += sorted({*await eraser.active_of(lambda c: is_of(c, caller))} - kept)
+            gone |= {*await eraser.ended_of(lambda c: is_of(c, caller))} - kept
+        found = sorted(gone)
+        done.redis += found if done.dry_run else await eraser.erase(found)
+    finally:
+        await eraser.aclose()
+
+
+def _finish(done: Deletion, *, as_json: bool) -> None:
+    try:
+        audit(done)
+    except OSError as error:
+        raise InfrastructureError(
+            f"the deletion can't be put down in {done.directory / DELETIONS_FILE}:"
+            f" {error.strerror}",
+            remedy="make room there; what was deleted is: " + json.dumps(done.as_json()),
+        ) from error
+    if as_json:
+        click.echo(json.dumps(done.as_json()))
+        return
+    would = "would be " if done.dry_run else ""
+    click.echo(
+        f"{would}deleted: {len(done.events)} calls whole, {len(done.audio)} recordings and"
+        f" {len(done.transcripts)} transcripts of others, {len(done.redis)} calls in Redis"
+    )
+    for why, calls in (("held", done.held), ("still going on", done.going_on)):
+        if calls:
+            click.echo(f"left, {why}: {', '.join(calls)}")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

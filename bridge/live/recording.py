@@ -1,0 +1,213 @@
+"""The recording of one call: its files, its pauses, and what was said while it paused.
+
+A pause is silence of the same length in the file, so positions stay true; the words of whoever
+spoke in it are not written anywhere. The bridge's own phrases are: they are the operator's.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from bridge.audio.markers import Header, encode_header, encode_marker
+from bridge.clock import NS_PER_MS, Clock
+from bridge.engine.effects import Effect, PauseRecording, RecordingHold, ResumeRecording
+from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
+from bridge.live.filler import FILLER_ITEM
+from bridge.realtime.events import (
+    AudioDelta,
+    ServerEvent,
+    SpeechStarted,
+    SpeechStopped,
+    TranscriptDelta,
+)
+from bridge.realtime.ids import ItemId
+from bridge.telemetry.logs import call_context
+from bridge.telemetry.metrics import MediaMetrics
+from bridge.telephony.lines import Sound
+from bridge.telephony.ports import RATE_HZ
+from bridge.telephony.pump import Pump
+from bridge.telephony.recorder import Recorder, StopReason
+
+log = structlog.get_logger(__name__)
+
+NOT_RECORDED = "[not recorded]"
+"""Stands for what was said while the recording paused."""
+
+_SOUNDS = {SoundStarted: "caller_started", SoundStopped: "caller_stopped"}
+
+Fields = Mapping[str, str | int | None]
+
+
+def _untold(kind: str, fields: Fields) -> None:
+    """Nobody is there any more."""
+
+
+class CallRecording:
+    """Records one call.
+
+    Args:
+        path: of the recording; None records nothing.
+        about: what its markers say of the call (`markers.HEADER_SCHEMA`), but for its begin.
+        pump: moves the call's audio.
+        clock: of the pump.
+        media: counts what went wrong.
+        tell: puts an event into the call's record, which marks it here.
+
+    Attributes:
+        stopped: why it ended before the call.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        about: Header,
+        pump: Pump,
+        clock: Clock,
+        media: MediaMetrics,
+        tell: Callable[[str, Fields], None],
+    ) -> None:
+        self.path = path
+        self.stopped: StopReason | None = None
+        self._about = about
+        self._pump = pump
+        self._clock = clock
+        self._media = media
+        self._tell = tell
+        self._recorder: Recorder | None = None
+        self._row: int | None = None
+        self._holds: set[RecordingHold] = set()
+        self._agent_heard = False
+        self._speaking: ItemId | None = None
+        self._withheld: set[ItemId] = set()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a recording."""
+        return self._recorder is not None
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are carried out here."""
+        return MappingProxyType({PauseRecording: self._pause, ResumeRecording: self._resume})
+
+    def open(self) -> Recorder | None:
+        """Begin the recording, if there is to be one, in silence if it is paused."""
+        if self.path is None:
+            return None
+        loop = asyncio.get_running_loop()
+
+        def on_stopped(reason: StopReason) -> None:
+            with suppress(RuntimeError):  # a disk that hung until the loop was gone
+                loop.call_soon_threadsafe(self._stop, reason)
+
+        self._recorder = Recorder(self.path, on_stopped=on_stopped)
+        self._recorder.paused = bool(self._holds)
+        started_at_ms = self._clock.wall_ns() // NS_PER_MS
+        self._recorder.mark(encode_header({**self._about, "started_at_ms": started_at_ms}))
+        return self._recorder
+
+    def follow(self, row: int | None) -> None:
+        """Learn in which row the call's audio is; None once it is gone."""
+        self._row = row
+        if row is not None and self._holds:
+            self.mark("recording_paused", {"reason": min(self._holds)})
+
+    async def aclose(self) -> None:
+        """End the files and tell nobody any more; a disk that hangs is left to its thread."""
+        try:
+            if self._recorder is not None:
+                await asyncio.to_thread(self._recorder.close)
+                self._media.recorder_dropped(self._recorder.dropped_blocks)
+        finally:
+            self._tell = _untold
+
+    def mark(self, kind: str, fields: Fields | None = None, at_ns: int | None = None) -> None:
+        """Mark what happened at a moment (monotonic ns); None for now."""
+        if self._recorder is None:
+            return
+        given = {name: each for name, each in (fields or {}).items() if each is not None}
+        now_ns = self._clock.now_ns() if at_ns is None else at_ns
+        if self._row is None:
+            at_ms = self._recorder.samples * 1000 // RATE_HZ
+        else:
+            at_ms = self._pump.recorded_ms(self._row, now_ns)
+        self._recorder.mark(encode_marker(at_ms, kind, given))
+
+    def withholds(self, item_id: ItemId) -> bool:
+        """Tell whether an item was spoken, in part at least, while the recording paused."""
+        return item_id in self._withheld
+
+    def on_sound(self, event: Sound) -> None:
+        """Mark where the caller's sound begins and ends."""
+        kind = _SOUNDS.get(type(event))
+        if kind is not None:
+            self.mark(kind, at_ns=event.at_ns)
+
+    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
+        """Mark where the agent is heard; a filler is none of its speech."""
+        if isinstance(event, PlayoutStarted):
+            if event.item_id == FILLER_ITEM:
+                return
+            self._agent_heard = True
+            self.mark("agent_started", {"item_id": event.item_id})
+        else:
+            self.on_agent_silent()
+
+    def on_agent_silent(self) -> None:
+        """Mark that nothing of the agent's is left to be heard."""
+        if self._agent_heard:
+            self._agent_heard = False
+            self.mark("agent_stopped")
+
+    def on_server_event(self, event: ServerEvent) -> None:
+        """Note who speaks while the recording pauses."""
+        match event:
+            case SpeechStarted():
+                self._speaking = event.item_id
+            case SpeechStopped():
+                self._speaking = None
+            case AudioDelta() | TranscriptDelta():
+                pass
+            case _:
+                return
+        if self._holds:
+            self._withheld.add(event.item_id)
+
+    def _pause(self, effect: PauseRecording) -> None:
+        if effect.reason in self._holds:
+            return
+        self._holds.add(effect.reason)
+        if len(self._holds) == 1:
+            if self._speaking is not None:
+                self._withheld.add(self._speaking)
+            self._set_paused(paused=True)
+            self._told("recording_paused", effect.reason)
+
+    def _resume(self, effect: ResumeRecording) -> None:
+        if effect.reason not in self._holds:
+            return
+        self._holds.remove(effect.reason)
+        if not self._holds:
+            self._set_paused(paused=False)
+            self._told("recording_resumed", effect.reason)
+
+    def _set_paused(self, *, paused: bool) -> None:
+        if self._row is not None:
+            self._pump.pause_recording(self._row, paused=paused)
+        elif self._recorder is not None:
+            self._recorder.paused = paused
+
+    def _told(self, kind: str, reason: RecordingHold) -> None:
+        self._tell(kind, {"reason": reason.value})
+        log.info(kind, reason=reason.value)
+
+    def _stop(self, reason: StopReason) -> None:
+        self.stopped = reason
+        self._media.recording_stopped(reason)
+        with call_context(str(self._about["call_id"])):
+            self._tell("recording_stopped", {"reason": reason.value})

@@ -1,0 +1,155 @@
+"""The files of calls in one directory: their names, and whose they are.
+
+    <call_id>.wav                      the recording
+    <call_id>.markers.jsonl            what happened where in it (`bridge.audio.markers`)
+    <call_id>.json                     the call's record
+    <call_id>.hold                     a legal hold: nothing of the call is deleted
+    metrics/session_<call_id>.json     its figures
+    calls.jsonl                        one line a call (the call detail record)
+    deletions.jsonl                    what was deleted, by whom and why
+
+A call that a kill cut off has no record; its markers say whose it is. Everything here blocks.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bridge.audio.markers import SUFFIX as MARKERS_SUFFIX
+from bridge.audio.markers import decode
+from bridge.errors import ConfigError
+from bridge.routing.recording import KeepDays
+
+CDR_FILE = "calls.jsonl"
+DELETIONS_FILE = "deletions.jsonl"
+METRICS_DIR = "metrics"
+
+_SUFFIXES = (".wav", MARKERS_SUFFIX, ".json")
+_HOLD_SUFFIX = ".hold"
+_QUIET_S = 60.0
+"""A file without a record that was written to within this time is of a call that goes on: a
+recording is written to once a second, and an ended call's record within seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFiles:
+    """Where the files of a call are, or would be."""
+
+    directory: Path
+    call_id: str
+
+    @property
+    def audio(self) -> Path:
+        """The recording."""
+        return self.directory / f"{self.call_id}.wav"
+
+    @property
+    def markers(self) -> Path:
+        """What happened where in it."""
+        return self.directory / f"{self.call_id}{MARKERS_SUFFIX}"
+
+    @property
+    def record(self) -> Path:
+        """The call's record."""
+        return self.directory / f"{self.call_id}.json"
+
+    @property
+    def figures(self) -> Path:
+        """The call's figures."""
+        return self.directory / METRICS_DIR / f"session_{self.call_id}.json"
+
+    @property
+    def hold(self) -> Path:
+        """The legal hold."""
+        return self.directory / f"{self.call_id}{_HOLD_SUFFIX}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """A call of which there are files.
+
+    Attributes:
+        caller: as SIP named them; empty where nothing says who.
+        started_at_ms: wall time, ms since the Unix epoch.
+        keep_days: as its dialplan had it then.
+        held: nothing of it may be deleted.
+        going_on: its files are still being written.
+    """
+
+    files: CallFiles
+    caller: str
+    started_at_ms: int
+    keep_days: KeepDays
+    held: bool
+    going_on: bool
+
+
+def stored_calls(directory: Path) -> Iterator[StoredCall]:
+    """Yield every call of which there are files, in the order of their ids."""
+    names = {
+        path.name.removesuffix(suffix)
+        for suffix in _SUFFIXES
+        for path in directory.glob(f"c_*{suffix}")
+    }
+    for call_id in sorted(names):
+        yield read_call(CallFiles(directory, call_id))
+
+
+def find_call(directory: Path, beginning: str) -> StoredCall:
+    """Return the one call whose id begins so.
+
+    Raises:
+        ConfigError: there is none, or several.
+    """
+    found = [each for each in stored_calls(directory) if each.files.call_id.startswith(beginning)]
+    if len(found) != 1:
+        raise ConfigError(
+            f"{len(found) or 'no'} call{'s' if found else ''} in {directory} known by"
+            f" '{beginning}'",
+            remedy="give more of its id; the files are called after it",
+        )
+    return found[0]
+
+
+def read_call(files: CallFiles) -> StoredCall:
+    """Read whose a call's files are."""
+    about = _record(files.record)
+    if about is None:
+        about = decode(_content(files.markers)).header
+    started = about.get("started_at_ms")
+    present = [path for path in (files.audio, files.markers, files.record) if path.exists()]
+    written_s = max((path.stat().st_mtime for path in present), default=0.0)
+    return StoredCall(
+        files=files,
+        caller=str(about.get("caller", "")),
+        started_at_ms=started if isinstance(started, int) else round(written_s * 1000),
+        keep_days=_keep_days(about),
+        held=files.hold.exists(),
+        going_on=not files.record.exists() and time.time() - written_s < _QUIET_S,
+    )
+
+
+def _record(path: Path) -> Mapping[str, object] | None:
+    try:
+        found = json.loads(_content(path))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _keep_days(about: Mapping[str, object]) -> KeepDays:
+    try:
+        return KeepDays.model_validate(about.get("keep_days") or {})
+    except ValidationError:  # what can't be read is kept
+        return KeepDays()

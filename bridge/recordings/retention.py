@@ -1,0 +1,49 @@
+"""What of a call is over its time, and what of it a deletion takes. Pure."""
+
+import enum
+
+from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.recordings.files import StoredCall
+from bridge.routing.numbers import normalise_called
+
+_DAY_MS = 24 * 3600 * NS_PER_S // NS_PER_MS
+
+
+class Part(enum.StrEnum):
+    """A part of a call that is kept for a time of its own."""
+
+    AUDIO = "audio"
+    TRANSCRIPT = "transcript"
+    EVENTS = "events"
+
+
+EVERYTHING = frozenset(Part)
+
+
+def overdue(call: StoredCall, now_ms: int) -> frozenset[Part]:
+    """Return the parts whose time is over; the events take everything with them.
+
+    Args:
+        call: a call; one that is held, or goes on, has none.
+        now_ms: wall time, ms since the Unix epoch.
+    """
+    if call.held or call.going_on:
+        return frozenset()
+    days = {
+        Part.AUDIO: call.keep_days.audio,
+        Part.TRANSCRIPT: call.keep_days.transcript,
+        Part.EVENTS: call.keep_days.events,
+    }
+    age_ms = now_ms - call.started_at_ms
+    over = frozenset(p for p, kept in days.items() if kept is not None and age_ms > kept * _DAY_MS)
+    return EVERYTHING if Part.EVENTS in over else over
+
+
+def is_of(caller: str, number: str) -> bool:
+    """Tell whether a call's caller, as SIP named them, has this number.
+
+    A leading ``+`` is no difference here: deleting the calls of a number must not miss those of a
+    trunk that leaves it out.
+    """
+    wanted = normalise_called(number).removeprefix("+")
+    return bool(wanted) and normalise_called(caller).removeprefix("+") == wanted

@@ -1,0 +1,1 @@
+"""Redaction of what was said, before it is written anywhere."""

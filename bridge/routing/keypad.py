@@ -1,0 +1,165 @@
+"""What keys do in a dialplan's calls: menus, digits that are collected, and the way to a person."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from bridge.routing.handoff import Key, TargetName
+from bridge.routing.parts import Part, Phrase, Text
+
+MenuName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
+MenuKey = Annotated[str, StringConstraints(pattern=r"^[1-9*#]$")]
+"""``0`` always leads to a person, so no menu has it."""
+
+
+class OwnWords(NamedTuple):
+    """What the bridge says where the dialplan gives no words of its own."""
+
+    nobody: str
+    invalid: str
+    wrong: str
+
+
+_BUILT_IN: Mapping[str, OwnWords] = MappingProxyType(
+    {
+        "en": OwnWords(
+            nobody="I am sorry, nobody can take your call in person. I will help you if I can.",
+            invalid="That is none of the choices.",
+            wrong="That was not complete.",
+        )
+    }
+)
+
+
+def own_words(language: str | None) -> OwnWords | None:
+    """Return the bridge's own words in a language (BCP 47); English where none is given."""
+    return _BUILT_IN.get((language or "en").split("-")[0])
+
+
+class Choice(Part):
+    """What a key does; it may say something and then do something else.
+
+    Attributes:
+        say: what the caller is told by the bridge.
+        tell: what the model is told, as the caller's own words; it answers.
+        transfer: to whom the call is handed, a key of `handoff.targets`.
+        menu: which menu follows.
+        repeat: the prompt is said again.
+    """
+
+    say: Phrase | None = None
+    tell: Text | None = None
+    transfer: TargetName | None = None
+    menu: MenuName | None = None
+    repeat: bool = False
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> Self:
+        done = [self.tell, self.transfer, self.menu, self.repeat or None]
+        count = sum(each is not None for each in done)
+        if count > 1:
+            raise ValueError("should have one of 'tell', 'transfer', 'menu' and 'repeat'")
+        if not count and self.say is None:
+            raise ValueError("does nothing: give it 'say', 'tell', 'transfer', 'menu' or 'repeat'")
+        return self
+
+
+class Menu(Part):
+    """Keys and what they do.
+
+    Attributes:
+        prompt: what the caller is told of them; None: they are good all the same.
+        invalid: said about another key, while a choice is awaited; None for the bridge's own.
+        timeout_s: without a key or a word, from the prompt's end.
+        prompts: how often the prompt is said in all.
+        no_choice: who makes none then is the agent's, or gets a person.
+    """
+
+    prompt: Phrase | None = None
+    keys: dict[MenuKey, Choice] = Field(min_length=1)
+    invalid: Phrase | None = None
+    timeout_s: float = Field(6.0, ge=1, le=60)
+    prompts: int = Field(2, ge=1, le=5)
+    no_choice: Literal["agent", "person"] = "agent"
+
+
+class Digits(Part):
+    """Digits that the tool `collect_digits` has the caller key in.
+
+    Attributes:
+        prompt: what the caller is told; None where the agent asks for them.
+        wrong: said before the prompt is said again; None for the bridge's own.
+        terminator: ends them; None where only their number does, or a pause.
+        first_s: for the first, from the prompt's end; ``between_s``: for each after it.
+        prompts: how often the prompt is said in all.
+        sensitive: no model, recording, log or record gets them.
+        last_told: so many of the last ones the model is told, of sensitive ones.
+    """
+
+    prompt: Phrase | None = None
+    wrong: Phrase | None = None
+    min_digits: int = Field(1, ge=1, le=32)
+    max_digits: int = Field(32, ge=1, le=32)
+    terminator: Key | None = "#"
+    first_s: float = Field(10.0, ge=2, le=120)
+    between_s: float = Field(4.0, ge=1, le=30)
+    prompts: int = Field(2, ge=1, le=5)
+    sensitive: bool = False
+    last_told: int = Field(0, ge=0, le=4)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.min_digits > self.max_digits:
+            raise ValueError("should have 'min_digits' up to 'max_digits'")
+        if self.last_told and not self.sensitive:
+            raise ValueError("should have 'last_told' with 'sensitive: true'; else all are told")
+        if self.last_told and self.last_told * 2 > self.min_digits:
+            raise ValueError("should have 'last_told' up to half of 'min_digits'")
+        return self
+
+
+class Keypad(Part):
+    """Keys.
+
+    Attributes:
+        menus: by name.
+        start: the one whose keys are good from the answer on.
+        digits: what may be collected, by the name that the model uses.
+        human_words: phrases that ask for a person, beside the bridge's own in the language.
+        nobody: what who asks for a person is told where there is none; None for the bridge's own.
+    """
+
+    menus: dict[MenuName, Menu] = Field(default_factory=dict)
+    start: MenuName | None = None
+    digits: dict[MenuName, Digits] = Field(default_factory=dict)
+    human_words: tuple[Text, ...] = ()
+    nobody: Phrase | None = None
+
+    @model_validator(mode="after")
+    def _menus_are_there(self) -> Self:
+        wanted = [choice.menu for menu in self.menus.values() for choice in menu.keys.values()]
+        missing = sorted({name for name in (*wanted, self.start) if name} - self.menus.keys())
+        if missing:
+            raise ValueError(f"there is no menu {', '.join(missing)}")
+        return self
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """To whom its keys lead."""
+        choices = (choice for menu in self.menus.values() for choice in menu.keys.values())
+        return frozenset(choice.transfer for choice in choices if choice.transfer is not None)
+
+    def phrases(self, language: str | None) -> Iterator[str | None]:
+        """Yield what the bridge itself has to say, known before any call."""
+        words = own_words(language)
+        yield self.nobody or (words.nobody if words else None)
+        for menu in self.menus.values():
+            yield menu.prompt
+            yield menu.invalid or (words.invalid if words else None)
+            yield from (choice.say for choice in menu.keys.values())
+        for digits in self.digits.values():
+            if digits.prompt is not None:
+                yield digits.prompt
+                yield digits.wrong or (words.wrong if words else None)

@@ -1,0 +1,67 @@
+"""Erasing what Redis holds of calls that have ended."""
+
+from collections.abc import Callable, Sequence
+
+from bridge.config.settings import RedisSettings
+from bridge.store.client import RedisLink
+from bridge.store.keys import Keys
+
+_PAGE_CALLS = 500
+
+
+class CallEraser:
+    """Finds and erases ended calls. Calls that go on are left: their node writes them anew.
+
+    Every method raises RedisUnavailableError (an InfrastructureError) while Redis is away.
+
+    Args:
+        settings: prefix and timeout.
+        url: the Redis.
+
+    Raises:
+        ConfigError: ``url`` can't be read.
+    """
+
+    def __init__(self, settings: RedisSettings, url: str) -> None:
+        self._keys = Keys(settings.prefix)
+        self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        await self._link.aclose()
+
+    async def ended_of(self, is_of: Callable[[str], bool]) -> list[str]:
+        """Return the ended calls whose caller, as SIP named them, meets ``is_of``."""
+        return await self._of(self._keys.ended, is_of)
+
+    async def active_of(self, is_of: Callable[[str], bool]) -> list[str]:
+        """Return the calls that go on whose caller meets ``is_of``."""
+        return await self._of(self._keys.active, is_of)
+
+    async def erase(self, call_ids: Sequence[str]) -> list[str]:
+        """Erase ended calls; return those of which there was something."""
+        erased: list[str] = []
+        for first in range(0, len(call_ids), _PAGE_CALLS):
+            page = call_ids[first : first + _PAGE_CALLS]
+            deleted = await self._link.ask_all(
+                [("DEL", self._keys.call(each), self._keys.events(each)) for each in page]
+            )
+            await self._link.ask(("ZREM", self._keys.ended, *page))
+            erased += [each for each, count in zip(page, deleted, strict=True) if count != 0]
+        return erased
+
+    async def _of(self, where: str, is_of: Callable[[str], bool]) -> list[str]:
+        listed = await self._link.ask(("ZRANGE", where, 0, -1))
+        known = [str(each) for each in listed] if isinstance(listed, list) else []
+        found: list[str] = []
+        for first in range(0, len(known), _PAGE_CALLS):
+            page = known[first : first + _PAGE_CALLS]
+            callers = await self._link.ask_all(
+                [("HGET", self._keys.call(each), "from") for each in page]
+            )
+            found += [
+                each
+                for each, caller in zip(page, callers, strict=True)
+                if isinstance(caller, str) and is_of(caller)
+            ]
+        return found

@@ -1,0 +1,147 @@
+"""`bridge check`: what it says about a call, and the schema that it prints."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bridge.cli.main import main
+
+SHIPPED = Path(__file__).parents[2] / "dialplans"
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["check", *arguments])
+
+
+def explained(*arguments: str) -> dict[str, Any]:
+    """Return what --json says."""
+    result = check(str(SHIPPED), "--json", "--explain", *arguments)
+    told: dict[str, Any] = json.loads(result.stdout)
+    assert result.exit_code == (0 if told["dialplan"] else 1)
+    return told
+
+
+def test_shipped_dialplans_are_good() -> None:
+    result = check(str(SHIPPED))
+    assert (result.exit_code, result.stdout) == (0, "all good\n")
+
+
+def test_schema_is_printed() -> None:
+    printed = json.loads(check("--schema").stdout)
+    assert printed == json.loads((SHIPPED / "dialplan.schema.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "dialplan"),
+    [
+        (["+1 555 0100"], "support"),
+        (["+1 555 0100", "--caller", "+15550171"], "support"),
+        (["+1 555 0100", "--caller", "+15550171", "--stir", "A"], "vip"),
+        (["+1 555 0100", "--caller", "+15550185", "--stir", "B"], "vip"),
+        (["+1 555 0100", "--header", "X-Account-Tier=gold-plus"], "vip"),
+        (["+1 555 0100", "--stir", "failed"], "screened"),
+        (["+1 555 0142", "--caller", "sip:anonymous@anonymous.invalid"], "screened"),
+        (["+1 555 0142"], "bank"),
+        (["+1 555 0153"], "clinic"),
+        (["+1 555 0156"], "support"),
+        (["+49 30 5550 101"], "laden"),
+        (["+49 30 5550 200", "--at", "2026-11-28T12:00:00+01:00"], "laden"),
+        (["+49 30 5550 200", "--at", "2026-11-27T12:00:00+01:00"], "support"),
+    ],
+)
+def test_shipped_dialplans_take_their_calls(arguments: list[str], dialplan: str) -> None:
+    assert explained(*arguments)["dialplan"] == dialplan
+
+
+@pytest.mark.parametrize(
+    ("called", "at", "mode", "arm", "why"),
+    [
+        ("+15550142", "2026-11-18T12:00:00-05:00", "open", "local", "within mon-fri 08:00-20:00"),
+        ("+15550142", "2026-12-25T12:00:00-05:00", "closed", "local", "Christmas Day"),
+        ("+15550150", "2026-10-12T10:00:00-04:00", "open", "local", "mon tue thu"),
+        ("+15550150", "2026-12-24T10:00:00-05:00", "closed", "local", "the dialplan's list"),
+        ("+4930555010", "2026-10-03T12:00:00+02:00", "closed", None, "German Unity Day"),
+        ("+4930555010", "2026-10-02T17:00:00Z", "closed", None, "19:00 in Europe/Berlin"),
+    ],
+)
+def test_explanation_knows_hours_and_holidays(
+    called: str, at: str, mode: str, arm: str | None, why: str
+) -> None:
+    told = explained(called, "--at", at)
+    assert (told["mode"], told["arm"]) == (mode, arm)
+    assert why in told["hours"]
+
+
+def test_explanation_says_why_earlier_rules_did_not_take_the_call() -> None:
+    result = check(
+        *(str(SHIPPED), "--explain", "+1 555 0142", "--caller", "+15550171"),
+        *("--at", "2026-12-24T21:00:00-05:00"),
+    )
+    assert result.stdout.replace(f"{SHIPPED}/", "").splitlines() == [
+        "a call to +15550142 at 2026-12-24T21:00:00-05:00",
+        "  10-screened.yaml:9 screened: no: stir is none, not failed",
+        "  10-screened.yaml:11 screened: no: caller is +15550171, not anonymous",
+        "  20-vip.yaml:8 vip: no: called is +15550142, not +15550100; stir is none, not A or B",
+        "  20-vip.yaml:12 vip: no: called is +15550142, not +15550100; header X-Account-Tier is"
+        " nothing, not gold*",
+        "  30-bank.yaml:8 bank: yes: called +15550142 meets +15550142",
+        "dialplan bank, arm local, as the line is closed: agent",
+        "hours: closed; thu 2026-12-24 21:00 in America/New_York is outside mon-fri 08:00-20:00,"
+        " sat 09:00-13:00",
+    ]
+
+
+def test_call_that_no_rule_takes_is_explained_too(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "schema: dialplan/v1\nname: a\narm: x\nagent: {instructions: i}\n"
+        "match:\n  - called: '+1*'\n    trunk: carrier-a\n"
+    )
+    result = check(str(tmp_path), "--explain", "+15550100", "--trunk", "carrier-b")
+    assert result.exit_code == 1
+    assert "trunk is carrier-b, not carrier-a" in result.stdout
+    assert result.stdout.splitlines()[-1] == "no rule takes it: the call is refused with 404"
+
+
+def test_unreachable_rule_is_an_error(tmp_path: Path) -> None:
+    head = "schema: dialplan/v1\nname: {}\narm: x\nagent: {{instructions: i}}\nmatch:\n"
+    (tmp_path / "a.yaml").write_text(head.format("a") + "  - called: '+1*'\n")
+    (tmp_path / "b.yaml").write_text(head.format("b") + "  - {called: '+15550100', stir: A}\n")
+    result = check(str(tmp_path))
+    assert result.exit_code == 2
+    assert f"{tmp_path}/b.yaml:6: '+15550100' and stir A is never reached" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--at", "tomorrow"], "is no moment like 2026-12-24T18:00:00-05:00"),
+        (["--at", "2026-12-24T18:00:00"], "lacks its offset from UTC"),
+        (["--stir", "D"], "'D' is not one of"),
+        (["--header", "X-Vip"], "write --header Name=value"),
+    ],
+)
+def test_bad_descriptions_of_a_call_are_told(arguments: list[str], message: str) -> None:
+    result = check(str(SHIPPED), "--explain", "1", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_serve_settings_are_checked_for_trunks(tmp_path: Path) -> None:
+    dialplans = tmp_path / "dialplans"
+    dialplans.mkdir()
+    (dialplans / "a.yaml").write_text(
+        "schema: dialplan/v1\nname: a\narm: x\nagent: {instructions: i}\n"
+        "match:\n  - trunk: carier\n"
+    )
+    settings = tmp_path / "bridge.yaml"
+    settings.write_text(
+        f"dialplans_dir: {dialplans}\narms: {{x: {{url: 'ws://x'}}}}\n"
+        "sip: {trunks: {carrier: [192.0.2.0/24, '2001:db8::/32']}}\n"
+    )
+    result = check("--config", str(settings))
+    assert result.exit_code == 2
+    assert "a.yaml:6: trunk 'carier' is not in the settings" in result.output
+    assert "did you mean 'carrier'?" in result.output

@@ -1,0 +1,60 @@
+"""Every alert is checked and tried by Prometheus' own tool, and leads to a page that helps."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bridge.telemetry.metrics import ARM_STOPPING
+from tests.deploy.rules import (
+    DEPLOY,
+    RULE_FILES,
+    alert_tests,
+    read_alerts,
+    read_cases,
+    write_promtool_files,
+)
+from tests.support.programs import need_program
+
+ALERTS, CASES = read_alerts(), read_cases()
+
+
+def promtool(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [need_program("promtool", "prometheus"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_rules_are_valid() -> None:
+    done = promtool("check", "rules", *map(str, RULE_FILES))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_fires_and_keeps_quiet(tmp_path: Path) -> None:
+    tests = [
+        test for alert, rule in ALERTS.items() for test in alert_tests(alert, rule, CASES[alert])
+    ]
+    done = promtool("test", "rules", *write_promtool_files(tests, tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_alert_is_without_a_firing_and_a_quiet_case() -> None:
+    assert CASES.keys() == ALERTS.keys()
+    assert [alert for alert, case in CASES.items() if not (case["fires"] and case["quiet"])] == []
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_alert_leads_to_its_page_in_the_runbook(alert: str) -> None:
+    rule = ALERTS[alert]
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    path, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert anchor == alert.lower()
+    runbook = (DEPLOY.parent / path).read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", runbook, re.MULTILINE)
+    assert anchor in [heading.lower() for heading in headings]
+
+
+def test_an_arm_is_dead_for_every_reason_that_only_a_person_can_mend() -> None:
+    reasons = re.search(r'reason=~"([^"]+)"', ALERTS["ArmDead"]["expr"])
+    assert reasons is not None
+    assert sorted(reasons[1].split("|")) == list(ARM_STOPPING)

@@ -1,0 +1,178 @@
+"""The greeting by the bridge's own voice where the agent's is late; and calls without an agent."""
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.engine.core import CallPolicy
+from bridge.engine.effects import (
+    AnswerCall,
+    CallClosed,
+    DialPerson,
+    Effect,
+    FlushPlayout,
+    GaveUp,
+    HangUp,
+    OpenSession,
+    PlayAudio,
+    PlayPhrase,
+    Send,
+    StartTimer,
+    TransferCall,
+    TurnMeasured,
+)
+from bridge.engine.inputs import (
+    CallAnswered,
+    CallEnded,
+    CallOffered,
+    PlayoutDrained,
+    PlayoutStarted,
+    SessionReady,
+    SoundLasted,
+    SoundStarted,
+    Timer,
+    TimerFired,
+    TransferFailed,
+)
+from bridge.engine.policy import BargeInPolicy, FallbackPolicy, HandoffTarget, NoAgent
+from bridge.engine.turns import State
+from bridge.errors import Fault, Outcome
+from bridge.realtime.commands import CancelResponse, CreateResponse
+from bridge.realtime.events import ResponseCreated, ResponseStatus
+from tests.engine.calls import A1, R1, R2, Call, audio, done, of, started
+
+HELLO = "Hello, this is Northwind."
+CACHED = CallPolicy(greeting_instructions=f'Say exactly: "{HELLO}"', cached_greeting=HELLO)
+LATE = TimerFired(Timer.GREETING)
+SORRY = "We are closed."
+TO_QUEUE = HandoffTarget("fallback", "sip:queue@127.0.0.1:5070", refer_to_headers=False)
+
+
+def commands(effects: list[Effect]) -> list[object]:
+    return [effect.command for effect in of(Send, effects)]
+
+
+def answered(policy: CallPolicy = CACHED) -> Call:
+    call = Call(policy)
+    effects = call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
+    assert (StartTimer(Timer.GREETING, 800) in effects) == (policy.cached_greeting is not None)
+    return call
+
+
+def phrase(effects: list[Effect]) -> PlayPhrase:
+    (found,) = of(PlayPhrase, effects)
+    return found
+
+
+def test_greeting_is_left_to_the_agent_by_default() -> None:
+    call = answered(replace(CACHED, cached_greeting=None))
+    assert call.feed(LATE, after_ms=800) == []
+
+
+def test_late_greeting_is_spoken_by_the_bridge_and_its_delay_is_the_greetings() -> None:
+    call = answered()
+    spoken = phrase(call.feed(LATE, after_ms=800))
+    assert spoken.text == HELLO
+    [measured] = of(TurnMeasured, call.feed(PlayoutStarted(spoken.item_id, 0), after_ms=30))
+    assert measured.greeting_ns == 830_000_000
+    assert call.core.state is State.SPEAKING
+
+
+def test_greeting_of_the_agent_that_comes_after_all_is_cancelled_and_not_heard() -> None:
+    call = answered()
+    spoken = phrase(call.feed(LATE, after_ms=800))
+    call.feed(PlayoutStarted(spoken.item_id, 0))
+    effects = call.feed(ResponseCreated(R1), audio(A1, R1), after_ms=100)
+    assert CancelResponse(R1) in commands(effects)
+    assert of(PlayAudio, effects) == []
+    call.feed(done(R1, ResponseStatus.CANCELLED), PlayoutDrained())
+    assert call.core.state is State.LISTENING
+    # The next answer is heard.
+    effects = call.feed(started(), ResponseCreated(R2), audio(A1, R2))
+    assert len(of(PlayAudio, effects)) == 1
+
+
+def test_running_response_without_audio_is_cancelled() -> None:
+    call = answered()
+    call.feed(ResponseCreated(R1))
+    effects = call.feed(LATE, after_ms=800)
+    assert CancelResponse(R1) in commands(effects)
+    assert phrase(effects).text == HELLO
+    assert of(PlayAudio, call.feed(audio(A1, R1))) == []
+
+
+def test_greeting_that_is_on_its_way_is_not_spoken_twice() -> None:
+    call = answered()
+    call.feed(ResponseCreated(R1), audio(A1, R1))
+    assert call.feed(LATE, after_ms=800) == []
+    call.feed(PlayoutStarted(A1, 0))
+    assert call.feed(LATE) == []
+
+
+def test_caller_who_speaks_first_is_not_greeted_over() -> None:
+    call = answered()
+    call.feed(started(), after_ms=300)
+    assert of(PlayPhrase, call.feed(LATE, after_ms=500)) == []
+
+
+def test_greeting_that_never_comes_is_not_asked_for_again() -> None:
+    call = answered()
+    call.feed(LATE, after_ms=800)
+    effects = call.feed(TimerFired(Timer.RESPONSE), after_ms=9_200)
+    assert not any(isinstance(each, CreateResponse) for each in commands(effects))
+
+
+@pytest.mark.parametrize("protects", [True, False])
+def test_cached_greeting_is_protected_like_the_agents(protects: bool) -> None:
+    barge_in = BargeInPolicy(protects_greeting=protects)
+    call = answered(replace(CACHED, barge_in=barge_in))
+    spoken = phrase(call.feed(LATE, after_ms=800))
+    call.feed(PlayoutStarted(spoken.item_id, 0), SoundStarted(call.clock.now_ns()))
+    call.clock.advance_ms(barge_in.min_speech_ms)
+    effects = call.feed(SoundLasted(call.clock.now_ns(), barge_in.min_speech_ms))
+    assert (FlushPlayout() not in effects) == protects
+
+
+def without_agent(why: NoAgent, fallback: FallbackPolicy) -> Call:
+    call = Call(CallPolicy(no_agent=why, fallback=fallback))
+    effects = call.feed(CallOffered())
+    assert AnswerCall() in effects
+    assert of(OpenSession, effects) == []
+    assert of(GaveUp, effects) == []
+    return call
+
+
+@pytest.mark.parametrize(
+    ("why", "closed"),
+    [
+        (NoAgent.CLOSED, CallClosed(Outcome.COMPLETED, Fault.NONE, "closed")),
+        (NoAgent.FULL, CallClosed(Outcome.REJECTED_BUSY, Fault.NONE, "line_full")),
+    ],
+)
+def test_caller_without_an_agent_is_told_so_and_the_call_ends(
+    why: NoAgent, closed: CallClosed
+) -> None:
+    call = without_agent(why, FallbackPolicy(say=SORRY))
+    spoken = phrase(call.feed(CallAnswered()))
+    assert spoken.text == SORRY
+    call.feed(PlayoutStarted(spoken.item_id, 0))
+    effects = call.feed(PlayoutDrained())
+    assert HangUp() in effects
+    assert effects[-1] == closed
+
+
+def test_closed_line_may_send_its_callers_on() -> None:
+    fallback = FallbackPolicy(say=SORRY, transfer_to=TO_QUEUE, say_if_failed="Nobody is there.")
+    call = without_agent(NoAgent.CLOSED, fallback)
+    call.feed(PlayoutStarted(phrase(call.feed(CallAnswered())).item_id, 0))
+    [transfer] = of(TransferCall, call.feed(PlayoutDrained()))
+    assert transfer.to == TO_QUEUE.to
+    assert of(DialPerson, call.feed(TransferFailed(486))) != []  # as the fallback does
+
+
+def test_caller_who_hangs_up_on_a_closed_line_ends_it_as_closed() -> None:
+    call = without_agent(NoAgent.CLOSED, FallbackPolicy(say=SORRY))
+    call.feed(CallAnswered())
+    assert call.feed(CallEnded(by_caller=True, sip_code=200))[-1] == CallClosed(
+        Outcome.COMPLETED, Fault.NONE, "closed"
+    )

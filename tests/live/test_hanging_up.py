@@ -1,0 +1,63 @@
+"""Callers who hang up at the worst moment: in the middle of a word, and before it rings."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridge.config.settings import RedisSettings
+from bridge.store.local import LocalRedis
+from bridge.store.reader import CallReader
+from tests.live.conftest import StartGateway
+from tests.live.service import tone_service
+from tests.live.talk import talking
+from tests.support.rtp_caller import FRAME_SAMPLES, RtpCaller
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.sip, pytest.mark.redis]
+
+WORD_PACKETS = 25
+
+
+async def test_word_that_the_hanging_up_cuts_off_does_not_keep_the_call(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pump has not looked at yet is looked at when the line goes: it ducks the agent."""
+    noise = np.random.default_rng(1).normal(0, 8000, WORD_PACKETS * FRAME_SAMPLES)
+    async with talking(start_gateway, greeting_ms=8_000) as talk:
+        await talk.heard_loud(25)
+        services = talk.runner._services
+        monkeypatch.setattr(services.pump, "tick", lambda: None)
+        talk.caller.speak(noise.astype(np.int16))
+        await talk.caller.until(lambda: not talk.caller.speaking)
+        await talk.caller.hang_up()
+        async with asyncio.timeout(10):
+            summary = await talk.over()
+        assert (summary.outcome, summary.reason) == ("completed", "caller_hung_up")
+        assert services.endpoint.rows_in_use == 0
+
+
+async def test_invite_that_is_cancelled_in_the_same_poll_is_begun_and_ended(
+    start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path
+) -> None:
+    """Its end must not be told before its beginning: Redis would have it active for ever."""
+    async with tone_service() as (service, url):
+        _, port = await start_gateway(url)
+        async with RtpCaller(port) as caller:
+            caller.invite()
+            caller.cancel()
+            assert await caller.answered() == 487
+        records = tmp_path / "calls.jsonl"
+        await wait_until(records.exists, 5.0, "the call has no record")
+        line = json.loads(records.read_text())
+        assert (line["outcome"], line["answered_at"]) == ("cancelled", None)
+        async with CallReader(RedisSettings(), redis.url) as reader:
+
+            async def ended() -> bool:
+                return "ended_at" in (await reader.call(line["call_id"]) or {})
+
+            await wait_until(ended, 5.0, "Redis knows of no end of the call")
+            assert line["call_id"] not in await reader.active()
+        assert service.sessions == []
