@@ -13,6 +13,9 @@ from bridge.realtime.commands import CancelResponse, CreateResponse
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig
 
+CANCELLED_ENDS_WITHIN_MS = 1_000
+"""A response that was cancelled is over within a round trip, where its end isn't lost."""
+
 
 def request_response(call: CallState, config: ResponseConfig | None = None) -> Effects:
     """Ask for a response now, or remember that one is owed.
@@ -38,6 +41,8 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
         return
     if responses.running is not None or responses.awaited or call.caller_has_floor:
         responses.owed = True
+        if responses.blocked and not call.caller_has_floor:
+            yield from call.start_timer(Timer.RESPONSE, CANCELLED_ENDS_WITHIN_MS)
         return
     responses.retried = False
     yield from send_request(call, config or ResponseConfig())

@@ -131,6 +131,11 @@ def on_mcp_call_changed(call: CallState, event: McpCallChanged, now_ns: int) -> 
 def on_response_overdue(call: CallState, now_ns: int) -> Effects:
     """Ask once more for an answer that never began; a session that owes it twice is no good."""
     responses = call.session.responses
+    if responses.blocked:
+        yield UpstreamErrorSeen(END_LOST)
+        responses.finish()
+        yield from pay_owed(call)
+        return
     yield UpstreamErrorSeen(RESPONSE_TIMEOUT)
     if responses.unwanted:
         responses.requested, responses.unwanted = None, False

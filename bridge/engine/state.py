@@ -101,6 +101,12 @@ class ResponseBook:
         """Whether the server has yet to begin a response."""
         return self.expected or self.requested is not None or self.retry_due
 
+    @property
+    def blocked(self) -> bool:
+        """Whether a response is owed, and only the end of a cancelled one stands against it."""
+        cancelled = self.running is not None and self.running.cancelled
+        return self.owed and cancelled and not self.awaited
+
     def active_is(self, response_id: ResponseId) -> bool:
         """Whether ``response_id`` is the active response."""
         return self.active is not None and self.active.response_id == response_id
@@ -317,6 +323,7 @@ class CallState:
         return (
             self.session.responses.active is not None
             or self.session.responses.awaited
+            or self.session.responses.blocked
             or self.waits_for_tool
         )
 

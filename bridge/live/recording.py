@@ -43,6 +43,11 @@ _SOUNDS = {SoundStarted: "caller_started", SoundStopped: "caller_stopped"}
 Fields = Mapping[str, str | int | None]
 
 
+_HOLDS_ON_THE_AGENT = frozenset({RecordingHold.AGENT, RecordingHold.SUPERVISOR})
+"""Pauses in which the agent's words are not written, either: it may repeat what is to be kept from
+the record. Secret digits it never knows, and before the consent only it has spoken."""
+
+
 def _untold(kind: str, fields: Fields) -> None:
     """Nobody is there any more."""
 
@@ -172,7 +177,8 @@ class CallRecording:
             case SpeechStopped():
                 self._speaking = None
             case AudioDelta() | TranscriptDelta():
-                pass
+                if self._holds.isdisjoint(_HOLDS_ON_THE_AGENT):
+                    return
             case _:
                 return
         if self._holds:

@@ -37,7 +37,7 @@ FRAME_MS = 20
 
 SPEEDUP = 2.0
 """The long answer (about 25 s) is made in 12 s, the one of medium length (about 5 s) in 2.5 s."""
-EARLY_MS, LATE_MS = 2_500, 4_000
+EARLY_MS, LATE_MS = 2_500, 3_200
 """What the caller hears of the long answer, and of the other, before he speaks over it."""
 
 HEARD_TOLERANCE_MS = 300

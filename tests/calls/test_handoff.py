@@ -1,6 +1,6 @@
 """Calls that are handed to a person, over real SIP, in both dialects.
 
-The caller says "I want to speak to a human"; the simulated agent calls ``transfer_to_human``. The
+The caller says that an order is wrong; the simulated agent calls ``transfer_to_human``. The
 person is a phone of its own. Who hears whom is told by tones (FFT).
 """
 
@@ -37,7 +37,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
-WANTS = "I want to speak to a human."
+WANTS = "My order has the wrong size."
 ASKS = "Where is my order?"
 SAYS = "One moment."
 SORRY = "Nobody is free."
@@ -200,8 +200,8 @@ class Talk:
 
 
 @asynccontextmanager
-async def asking_for_a_human(office: Office, called: str) -> AsyncIterator[Talk]:
-    """Place a call whose caller asks for a human."""
+async def complaining(office: Office, called: str) -> AsyncIterator[Talk]:
+    """Place a call whose caller has a reason to be put through."""
     async with (
         CallsInRedis(office.redis_url) as calls,
         RtpCaller(office.gateway.sip_port) as caller,
@@ -221,7 +221,7 @@ async def joined(talk: Talk, person: Person) -> None:
 
 
 async def test_carrier_moves_the_caller(office: Office) -> None:
-    async with asking_for_a_human(office, "blind") as talk:
+    async with complaining(office, "blind") as talk:
         caller = talk.caller
         caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
         await caller.until(lambda: bool(caller.refers), 20)
@@ -243,7 +243,7 @@ async def test_carrier_moves_the_caller(office: Office) -> None:
 
 
 async def test_refused_refer_is_bridged_and_the_caller_hangs_up(office: Office) -> None:
-    async with office.person() as person, asking_for_a_human(office, "blind") as talk:
+    async with office.person() as person, complaining(office, "blind") as talk:
         invite = await person.called()
         await joined(talk, person)
         assert (await talk.told("handoff_started"))["text"] == SUMMARY
@@ -267,7 +267,7 @@ async def test_refused_refer_is_bridged_and_the_caller_hangs_up(office: Office) 
 
 
 async def test_warm_call_is_taken_by_key_and_the_person_hangs_up(office: Office) -> None:
-    async with office.person() as person, asking_for_a_human(office, "warm") as talk:
+    async with office.person() as person, complaining(office, "warm") as talk:
         await person.called()
         await person.hears_speech()
         assert not hears(person.heard, CALLER_HZ)
@@ -282,7 +282,7 @@ async def test_warm_call_is_taken_by_key_and_the_person_hangs_up(office: Office)
 
 
 async def test_warm_call_is_taken_by_speaking(office: Office) -> None:
-    async with office.person() as person, asking_for_a_human(office, "warm") as talk:
+    async with office.person() as person, complaining(office, "warm") as talk:
         await person.called()
         await person.hears_speech()
         await person.silence()
@@ -294,7 +294,7 @@ async def test_warm_call_is_taken_by_speaking(office: Office) -> None:
 
 
 async def test_person_refuses_and_the_agent_says_so(office: Office) -> None:
-    async with office.person() as person, asking_for_a_human(office, "warm") as talk:
+    async with office.person() as person, complaining(office, "warm") as talk:
         await person.called()
         await person.hears_speech()
         person.rtp.press("2")
@@ -309,7 +309,7 @@ async def test_person_refuses_and_the_agent_says_so(office: Office) -> None:
 
 
 async def test_person_who_does_not_answer_is_let_go(office: Office) -> None:
-    async with office.person(180) as person, asking_for_a_human(office, "warm") as talk:
+    async with office.person(180) as person, complaining(office, "warm") as talk:
         await person.called()
         await asyncio.wait_for(person.call.ended.wait(), 8)  # CANCEL
         assert (await talk.told("handoff_failed"))["reason"] == "no_answer"
@@ -319,7 +319,7 @@ async def test_person_who_does_not_answer_is_let_go(office: Office) -> None:
 
 
 async def test_caller_who_hangs_up_while_it_rings_ends_it(office: Office) -> None:
-    async with office.person(180) as person, asking_for_a_human(office, "warm") as talk:
+    async with office.person(180) as person, complaining(office, "warm") as talk:
         await person.called()
         await talk.caller.hang_up()
         await asyncio.wait_for(person.call.ended.wait(), 5)
@@ -328,7 +328,7 @@ async def test_caller_who_hangs_up_while_it_rings_ends_it(office: Office) -> Non
 
 
 async def test_caller_comes_back_to_the_agent(office: Office) -> None:
-    async with office.person() as person, asking_for_a_human(office, "back") as talk:
+    async with office.person() as person, complaining(office, "back") as talk:
         await person.called()
         await person.hears_speech()
         person.rtp.press("1")

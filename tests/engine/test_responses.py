@@ -14,7 +14,19 @@ from bridge.engine.effects import (
     TransitionRefused,
     UpstreamErrorSeen,
 )
-from bridge.engine.inputs import AudioAppended, PlayoutDrained, PlayoutStarted, Timer, TimerFired
+from bridge.engine.inputs import (
+    AudioAppended,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutStarted,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
+    Timer,
+    TimerFired,
+)
+from bridge.engine.policy import BargeInPolicy
+from bridge.engine.requests import CANCELLED_ENDS_WITHIN_MS
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateResponse
 from bridge.realtime.events import (
@@ -33,6 +45,7 @@ from tests.engine.calls import (
     R1,
     R2,
     U1,
+    U2,
     answered,
     audio,
     done,
@@ -49,6 +62,18 @@ RETRY = [
     Send(CreateResponse()),
     StartTimer(Timer.RESPONSE, 10_000),
 ]
+
+
+def test_answer_does_not_wait_for_the_lost_end_of_a_cancelled_response() -> None:
+    call = speaking(CallPolicy(greet=False, barge_in=BargeInPolicy()))
+    call.feed(SoundStarted(0), SoundLasted(0, 500), started(), PlayoutFlushed(()))
+    call.feed(SoundStopped(0))
+    wanted = call.feed(stopped(), InputCommitted(U2, None))
+    assert StartTimer(Timer.RESPONSE, CANCELLED_ENDS_WITHIN_MS) in wanted
+    assert not of(Send, wanted)
+    asked = call.feed(TimerFired(Timer.RESPONSE), after_ms=CANCELLED_ENDS_WITHIN_MS)
+    assert asked[:2] == [UpstreamErrorSeen("response_end_lost"), Send(CreateResponse())]
+    assert call.feed(done(R1)) == []  # late, and of nobody
 
 
 def test_speech_stopped_waits_for_the_answer() -> None:

@@ -506,7 +506,14 @@ def lane(
                     **({"credentials": "token", "token_ttl_s": 60} if tokens else {}),
                 }
                 limits = {"response_timeout_s": RESPONSE_TIMEOUT_S}
-                write_dialplan(dialplans, name=name, called=name, arm=name, limits=limits)
+                write_dialplan(
+                    dialplans,
+                    name=name,
+                    called=name,
+                    arm=name,
+                    limits=limits,
+                    caller_silence={"enabled": False},  # callers who only wait for the fault
+                )
         with serving(
             directory, simulator.url, dialplans, redis_url=redis_url, arms=arms
         ) as gateway:
