@@ -10,6 +10,7 @@ from bridge.engine.effects import (
     OpenSession,
     PlayPhrase,
     RejectCall,
+    Send,
     SessionLost,
     SwitchArm,
 )
@@ -25,6 +26,7 @@ from bridge.engine.inputs import (
 )
 from bridge.engine.policy import CallPolicy, FallbackPolicy, NoAgent
 from bridge.errors import Fault, Outcome, UpstreamError
+from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import ResponseCreated
 from tests.engine.calls import A1, R1, Call, audio, done, of
 
@@ -114,3 +116,17 @@ def test_without_ai_and_without_a_fallback_the_call_is_refused() -> None:
     assert of(RejectCall, effects)
     [closed] = of(CallClosed, effects)
     assert (closed.outcome, closed.fault) == (Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR)
+
+
+def test_the_rescuer_of_a_call_that_the_bridge_has_greeted_is_told_so() -> None:
+    call = Call(replace(WITH_ARM, cached_greeting="Hello, this is Northwind."))
+    call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
+    [greeting] = of(PlayPhrase, call.feed(TimerFired(Timer.GREETING), after_ms=800))
+    call.feed(PlayoutStarted(greeting.item_id, 0), PlayoutDrained())
+    assert of(SwitchArm, call.feed(REFUSED)), "what was heard was not the agent"
+    effects = call.feed(SessionReady("sess_2"))
+    assert not of(PlayPhrase, effects)
+    items = [
+        sent.command.item for sent in of(Send, effects) if isinstance(sent.command, CreateItem)
+    ]
+    assert any(greeting.text in str(item) for item in items)
