@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -21,3 +22,32 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.config.getoption("markexpr") == "capacity":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+TABLE = pytest.StashKey[list[str]]()
+"""Lines for the end of the run, whether it failed or not: the faults in live calls."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give the table to the process that reports, where this is a worker of pytest-xdist."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["table"] = session.config.stash.get(TABLE, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # Any: a class of pytest-xdist's
+    """Take a worker's table."""
+    rows = getattr(node, "workeroutput", {}).get("table", [])
+    node.config.stash.setdefault(TABLE, []).extend(rows)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Show the table of faults."""
+    rows = config.stash.get(TABLE, [])
+    if rows:
+        terminalreporter.section("faults in live calls: outcome, longest silence, what Redis says")
+        for row in rows:
+            terminalreporter.write_line(row)

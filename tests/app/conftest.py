@@ -26,18 +26,3 @@ def redis() -> Iterator[LocalRedis]:
 def shipped_dialplans() -> Path:
     """The dialplans that come with the repository."""
     return Path(__file__).parent.parent.parent / "dialplans"
-
-
-TABLE = pytest.StashKey[list[str]]()
-"""Lines that are shown at the end of the run, whether it failed or not."""
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Show the table of faults."""
-    rows = config.stash.get(TABLE, [])
-    if rows:
-        terminalreporter.section("faults in live calls: outcome, longest silence, what Redis says")
-        for row in rows:
-            terminalreporter.write_line(row)

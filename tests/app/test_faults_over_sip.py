@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bridge.store.local import LocalRedis
-from tests.app.conftest import TABLE
+from tests.conftest import TABLE
 from tests.support.faulty_calls import (
     ANSWERS,
     SECOND,
