@@ -28,7 +28,6 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
     if item is None:
         # A tick's report of an item that was cut in the same tick.
         return
-    call.agent_heard = True
     call.note(item_id=event.item_id)
     if not item.audible and call.session.turn_clock is not None:
         measured = call.session.turn_clock.measure(event, now_ns)

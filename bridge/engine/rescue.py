@@ -16,7 +16,9 @@ from bridge.realtime.failures import classify
 
 def may_rescue(call: CallState) -> bool:
     """Say whether another arm may still take the call over."""
-    if call.policy.rescue_after_ms is None or call.rescued or call.agent_heard or call.playing:
+    if call.policy.rescue_after_ms is None or call.rescued:
+        return False
+    if call.playing or call.transcript.heard_any:
         return False
     if call.answered and not call.policy.greet:
         return False  # the caller speaks first: what was said since is this arm's

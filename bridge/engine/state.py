@@ -242,7 +242,6 @@ class CallState:
         jitter: draws a number in [0, 1).
         unready: how the call ends if no session comes in time: as the last attempt failed.
         rescued: another arm has taken the call over.
-        agent_heard: the caller has heard something of the agent.
         playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         lost: there is no session, and one is being had.
@@ -269,7 +268,6 @@ class CallState:
     transcript: AgentTranscript = field(default_factory=AgentTranscript)
     held: bool = False
     rescued: bool = False
-    agent_heard: bool = False
     playing: bool = False
     ending: ToolCallId | None = None
     lost: bool = False

@@ -26,26 +26,3 @@ def redis() -> Iterator[LocalRedis]:
 def shipped_dialplans() -> Path:
     """The dialplans that come with the repository."""
     return Path(__file__).parent.parent.parent / "dialplans"
-
-
-TABLE = pytest.StashKey[list[str]]()
-"""Lines that are shown at the end of the run, whether it failed or not."""
-
-ROLLOUTS = pytest.StashKey[list[str]]()
-"""Likewise, of the rollouts."""
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Show the tables of faults and of rollouts."""
-    rows = config.stash.get(TABLE, [])
-    if rows:
-        terminalreporter.section("faults in live calls: outcome, longest silence, what Redis says")
-        for row in rows:
-            terminalreporter.write_line(row)
-    rollouts = config.stash.get(ROLLOUTS, [])
-    if rollouts:
-        terminalreporter.section("rollouts: verdict, action, seconds and calls until it, callers")
-        for row in rollouts:
-            terminalreporter.write_line(row)

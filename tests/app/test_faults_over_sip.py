@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bridge.store.local import LocalRedis
-from tests.app.conftest import TABLE
+from tests.conftest import show
 from tests.support.faulty_calls import (
     ANSWERS,
     SECOND,
@@ -227,7 +227,8 @@ def outcomes(
     ]
     done = asyncio.run(place_all(chosen, tmp_path_factory.mktemp("faults"), redis.url))
     rows = [done[case].row() for case in chosen]
-    request.config.stash.setdefault(TABLE, []).extend(rows)
+    title = "faults in live calls: outcome, longest silence, what Redis says"
+    show(request.config, title, rows)
     return done
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.conftest import ROLLOUTS
+from tests.conftest import show
 from tests.support.processes import run_to_end
 
 pytestmark = [
@@ -27,7 +27,8 @@ def test_each_rollout_ends_as_it_should(tmp_path: Path, request: pytest.FixtureR
         f"{story['rescued']} rescued, {story['all_calls']} calls: {story['why']}"
         for story in result["stories"]
     ]
-    request.config.stash.setdefault(ROLLOUTS, []).extend(rows)
+    title = "rollouts: verdict, action, seconds and calls until it, callers"
+    show(request.config, title, rows)
     assert ended.code == 0, rows
     assert ended.left == []
     assert (told["healthy"]["verdict"], told["healthy"]["harmed"]) == ("healthy", 0)

@@ -24,7 +24,12 @@ MOST_CALLS = 4
 """What the pip wheel of PJSIP holds (`pjsip.md`)."""
 
 # SIPp sends the agent's voice back: nobody may take that for a caller who talks.
-DEAF_AGENT = {**PLAIN_AGENT, "greeting": GREETING, "turn_detection": {"type": "none"}}
+DEAF_AGENT = {
+    **PLAIN_AGENT,
+    "greeting": GREETING,
+    "turn_detection": {"type": "none"},
+    "barge_in": {"decided_by": "service"},
+}
 
 
 def channels_of(record: Record) -> tuple[str | None, str | None, int]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -12,6 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from bridge.app import garbage
 from bridge.app.gateway import Gateway
 from bridge.app.plans import Dialplans
 from bridge.clock import SystemClock
@@ -196,6 +198,28 @@ async def test_what_the_hung_arm_cost_is_counted_for_it_and_not_for_the_rescuer(
         ended = "bridge_upstream_disconnects_total"
         assert scrape.value(ended, arm="new", phase="close") == 1
         assert scrape.value(ended, arm="old", phase="close") == 1
+
+
+async def test_a_rescued_call_is_freed_without_the_collector(
+    redis: LocalRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(garbage, "_YOUNG_EVERY_S", 3600.0)
+    async with (
+        arm() as old,
+        arm(hangs=True) as new,
+        site(redis, tmp_path, old, new) as here,
+    ):
+        await here.change(lambda state: set_share(state, 100, now_ms()))
+        async with RtpCaller(here.port) as caller:
+            assert await caller.call() == 200
+            [runner] = here.gateway.calls
+            assert runner.arm == "old"
+            parts = [weakref.ref(getattr(runner, part)) for part in ("_core", "_upstream")]
+            del runner
+            await caller.hang_up()
+        await wait_until(
+            lambda: all(part() is None for part in parts), 5.0, "the call is kept by something"
+        )
 
 
 async def test_new_dialplans_and_the_flag_in_force_decide_together(
