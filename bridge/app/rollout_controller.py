@@ -84,6 +84,7 @@ class RolloutController:
         """Let another node lead; best effort."""
         if self._leads:
             self._leads = False
+            self._metrics.follow()
             try:
                 await self._store.resign(self._node)
             except BridgeError as error:
@@ -100,6 +101,7 @@ class RolloutController:
             log.info("controller_leads" if leads else "controller_follows", node=self._node)
             self._leads = leads
             self._books.clear()
+            self._metrics.follow()
         if not leads:
             return
         for flag, plan in self._plans.items():

@@ -736,6 +736,11 @@ class RolloutMetrics:
             self._verdict.labels(arm, each).set(float(each == verdict))
         self._evidence.labels(arm, "bad_calls").set(e_value)
 
+    def follow(self) -> None:
+        """Hold nothing of any arm: another node decides."""
+        self._verdict.clear()
+        self._evidence.clear()
+
     def rescued(self, arm: str, to: str, reason: str) -> None:
         """Count a call whose arm failed, and which goes on with another one."""
         self._rescues.labels(arm, to, self._reason(reason)).inc()

@@ -12,11 +12,12 @@ from bridge.config.settings import RedisSettings
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import Halt, RolloutState
-from bridge.routing.rollout.verdict import Badness
+from bridge.routing.rollout.verdict import Badness, Verdict
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.rollouts import RolloutStore, Signature
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.scrape import Scrape
 
 pytestmark = pytest.mark.redis
 
@@ -49,6 +50,12 @@ class Bench:
     @property
     def now_s(self) -> float:
         return self.clock.wall_ns() / NS_PER_S
+
+    def verdicts(self) -> set[str]:
+        """Return what /metrics says is held of the new arm."""
+        scrape = Scrape.parse(self.metrics.render()[0].decode())
+        name = "bridge_rollout_verdict"
+        return {v.value for v in Verdict if scrape.value(name, arm="new", verdict=v.value)}
 
     async def state(self) -> RolloutState:
         return (await self.store.read(["f"]))["f"]
@@ -115,9 +122,16 @@ async def test_a_worse_arm_is_rolled_back_with_its_evidence(bench: Bench) -> Non
     _, change = (await bench.store.history("f", 1))[0]
     assert (change["action"], change["author"]) == ("rollback", "controller")
     assert '"e_value"' in change["evidence"]
+    await bench.controller.decide()
     verdict = await bench.store.verdict("f")
     assert verdict is not None
     assert verdict["verdict"] == "failed"
+    assert bench.verdicts() == {"failed"}, "the alert looks every 15 s: it stays"
+    other = bench.make("b")
+    await bench.controller.resign()
+    assert bench.verdicts() == set(), "only the node that decides says what is held"
+    await other.decide()
+    assert bench.verdicts() == {"failed"}
 
 
 async def test_both_arms_failing_holds_and_rolls_nothing_back(bench: Bench) -> None:
