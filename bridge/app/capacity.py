@@ -109,7 +109,10 @@ class _Bench:
         self._dialect: Dialect = GaDialect()
         self._ports = _Ports(_CALLS)
         self._pump = Pump(
-            self._ports, SystemClock(), append_ms=media.append_ms, ahead_ms=media.ahead_ms
+            self._ports,
+            SystemClock(),
+            append_ms=media.append_ms_for(_CALLS),
+            ahead_ms=media.ahead_ms,
         )
         self._rows = [self._ports.open_row() for _ in range(_CALLS)]
         for row in self._rows:

@@ -169,10 +169,11 @@ class Gateway:
         if preflight:
             await check_arms_answer(self._arms, settings, self._clock)
         await self.phrases.render(self._plans.dialplans)
+        append_ms = settings.media.append_ms_for(self._intake.limit)
         pump = Pump(
             self._endpoint.ports,
             self._clock,
-            append_ms=settings.media.append_ms,
+            append_ms=append_ms,
             ahead_ms=settings.media.ahead_ms,
         )
         self._services = Services(
@@ -183,7 +184,7 @@ class Gateway:
             phrases=self.phrases,
             metrics=self.metrics,
             session=settings.session,
-            append_ms=settings.media.append_ms,
+            append_ms=append_ms,
             recordings_dir=settings.media.recordings_dir,
             now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
             models=self._models,

@@ -51,25 +51,38 @@ class SipSettings(_Settings):
         return next(found, "")
 
 
+FEW_CALLS = 100
+"""So many calls leave half a core free with appends of 40 ms."""
+
+
 class MediaSettings(_Settings):
     """The tick, the rings and the recorder.
 
     Attributes:
         ports: how the rings are filled: by PJSIP's memory ports, which the capacity build has, or
             by callbacks; `auto` takes memory ports where it can.
-        append_ms: caller audio in one append event. Its first frame waits 0, 20 or 40 ms for its
-            last, before up to 10 ms for the tick, where 60 ms (p95) are allowed in all. 20, 40, 60
-            ms cost 62, 53, 51 us for 20 ms of a call among 200 (`tests/bench/bench_tick.py`, one
-            run each on a shared machine).
+        append_ms: caller audio in one append event; see :meth:`append_ms_for`.
         ahead_ms: agent audio that is written ahead of PJSIP's read position.
         recordings_dir: where stereo WAV files and call records go.
     """
 
     ports: Literal["auto", "memory", "callback"] = "auto"
     tick_ms: int = Field(10, ge=5, le=20)
-    append_ms: Literal[20, 40, 60] = 40
+    append_ms: Literal["auto", 20, 40, 60] = "auto"
     ahead_ms: int = Field(200, ge=40, le=1000)
     recordings_dir: Path = Path("recordings")
+
+    def append_ms_for(self, calls: int) -> int:
+        """Return the caller audio in one append event of a process that may hold so many calls.
+
+        The first frame waits 0, 20 or 40 ms for the last, before up to 10 ms for the tick, where
+        60 ms (p95) are allowed in all; and each event is a write to a socket. 200 calls take 62.8%
+        of a core with 40 ms, 3.2 times what PJSIP alone does, and 57.1% with 60 ms, 2.9 times
+        (`bridge bench`, `tests/bench/RESULTS.md`). So who holds few calls gets the shorter wait.
+        """
+        if self.append_ms != "auto":
+            return self.append_ms
+        return 40 if calls <= FEW_CALLS else 60
 
 
 class SessionSettings(_Settings):

@@ -76,7 +76,7 @@ async def test_a_conversation_is_told_everywhere(
     times_ms = [int(after[name]) for name in ("started_at", "answered_at", "ended_at")]
     assert begun_ms <= times_ms[0] <= times_ms[1] <= times_ms[2] <= ended_ms
     talked_ms = times_ms[2] - times_ms[1]
-    append_ms = MediaSettings().append_ms
+    append_ms = MediaSettings().append_ms_for(4)
     assert abs(int(after["last_user_audio_seq"]) * append_ms - talked_ms) < 200
     assert int(after["last_agent_audio_seq"]) > 10
     assert int(after["last_user_audio_seq"]) >= int(during["last_user_audio_seq"])

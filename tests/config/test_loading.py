@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config.loading import load_settings, resolve_key, variable_names
-from bridge.config.settings import ArmSettings, Settings
+from bridge.config.settings import ArmSettings, MediaSettings, Settings
 from bridge.errors import ConfigError
 
 
@@ -172,3 +172,12 @@ def test_trunk_is_known_by_its_address() -> None:
     sip = load_settings(None, {"BRIDGE_SIP_TRUNKS": trunks, "BRIDGE_NODE": "n"}).sip
     known = ("192.0.2.7", "192.0.2.8", "2001:db8::1", "198.51.100.1", "", "gw.example")
     assert [sip.trunk_of(host) for host in known] == ["a", "b", "a", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("calls", "wanted", "append_ms"),
+    [(4, "auto", 40), (100, "auto", 40), (101, "auto", 60), (4, 60, 60)],
+)
+def test_many_calls_share_fewer_longer_appends(calls: int, wanted: object, append_ms: int) -> None:
+    settings = MediaSettings.model_validate({"append_ms": wanted})
+    assert settings.append_ms_for(calls) == append_ms

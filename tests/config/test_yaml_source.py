@@ -78,7 +78,7 @@ def test_every_mistake_is_told_in_the_order_of_lines() -> None:
         "f.yaml:8: arms.Bad Name.url is missing",
         "f.yaml:11: media.ports should be one of auto, memory, callback, not 'memry';"
         " did you mean 'memory'?",
-        "f.yaml:12: media.append_ms should be one of 20, 40, 60, not 30",
+        "f.yaml:12: media.append_ms should be one of auto, 20, 40, 60, not 30",
         "f.yaml:13: http should be a mapping (key: value)",
         "f.yaml:15: redis.url should be text, and YAML reads it as a number: put it in quotes",
     ]
