@@ -30,6 +30,8 @@ NEVER_TOLD = {"conversation_id"}
 
 # Of dialplans that tell their callers something first.
 OF_CONSENT = {"consent", "consent_version"}
+OF_ROLLOUTS = {"rollout", "rollout_reason", "rollout_version", "rescued_by"}
+"""Fields of calls whose arm a flag deals."""
 
 
 @asynccontextmanager
@@ -66,7 +68,7 @@ async def test_a_conversation_is_told_everywhere(
 
     # Redis: every field of `design.md` section 5, the sequences of appends and deltas.
     assert during is not None
-    assert after.keys() == CALL_FIELDS - NEVER_TOLD - OF_CONSENT
+    assert after.keys() == CALL_FIELDS - NEVER_TOLD - OF_CONSENT - OF_ROLLOUTS
     assert (after["call_id"], after["node"], after["arm"]) == (call_id, gateway.node, "local")
     assert (after["dialplan"], after["dialect"]) == ("test", "ga")
     assert (during["phase"], after["phase"]) == ("listening", "ended")
