@@ -1,7 +1,9 @@
 """The run: each way in turn serves the same calls, on the same machine, one after the other.
 
     floor    N calls: ramp, settle, measure
-    bridge   1 call, then N: ramp, settle, measure, hang up; then as many as it can hold
+    bridge   1 call, then N: ramp, settle, measure, hang up
+    floor    again: a shared machine's speed drifts, so its CPU is the mean of before and after
+    bridge   as many as it can hold
     plain    as many as it can hold, measured at the most
 
 A climb adds calls step by step until the callers would complain, and takes the last good step.
@@ -83,8 +85,9 @@ class _Run:
         if self._plan.soak:
             soak = await self._soak(int(str(pjsip["call_limit"])))
         else:
-            ways = {"floor": floor} if floor is not None else {}
-            ways["bridge"] = await self._bridge()
+            ways["bridge"], after = await self._bridge()
+            if floor is not None and after is not None:
+                ways = {"floor": between(floor, after), **ways}
             ways["plain"] = await self._plain()
         plan = {**asdict(self._plan), "calls": self._calls}
         result = BenchResult(machine(), pjsip, plan, ways, soak, ratios_of(ways))
@@ -99,17 +102,23 @@ class _Run:
             limit = target.max_calls
             pjsip: dict[str, object] = {"version": target.pjsip, "call_limit": limit}
             pjsip["ports"] = target.ports
-            self._view.step("PJSIP", f"{target.pjsip}, holds {limit} calls, {target.ports} ports")
-            self._calls = choose_calls(self._plan.calls, limit)
-            if self._calls == limit:
-                self._view.step("calls", f"{limit}: the loaded PJSIP holds no more")
+            if not self._calls:
+                self._tell(target)
+                self._calls = choose_calls(self._plan.calls, limit)
             if self._plan.soak:
                 return None, pjsip
             trial = _Trial(self._plan, self._view, target, await parts.callers(target), None)
             way = await trial.at(self._calls)
         return way, pjsip
 
-    async def _bridge(self) -> Way:
+    def _tell(self, target: Target) -> None:
+        limit = target.max_calls
+        self._view.step("PJSIP", f"{target.pjsip}, holds {limit} calls, {target.ports} ports")
+        if choose_calls(self._plan.calls, limit) == limit:
+            self._view.step("calls", f"{limit}: the loaded PJSIP holds no more")
+
+    async def _bridge(self) -> tuple[Way, Way | None]:
+        """Measure the bridge, and the floor once more before the climb."""
         async with AsyncExitStack() as stack:
             parts = Parts(self._environ, stack)
             self._view.doing("starting the gateway and the light Realtime server")
@@ -120,12 +129,13 @@ class _Run:
             way = await trial.at(self._calls)
             way = replace(way, curve=tuple(sampler.curve))
             sampler.stop()
+            floor, _ = await self._floor()
             if self._plan.climb:
                 step = max(1, self._calls // _CLIMB_STEPS)
                 served = not complaint(way.window, way.setup, way.spent.uplink_share)
                 climb, _ = await trial.climb(self._calls if served else step, step)
                 way = replace(way, climb=climb)
-            return way
+            return way, floor
 
     async def _plain(self) -> Way:
         """Find out how many calls the plain way holds; without a climb measure one call."""
@@ -162,6 +172,12 @@ class _Run:
         setup = Setup.of(report)
         sizes = (each.rss_bytes for each in (idle, before, after))
         return Soak(plan.soak, warm_up, plan.rate, setup, *sizes)
+
+
+def between(before: Way, after: Way) -> Way:
+    """Return a way that was measured twice, with the mean of its CPU."""
+    cpu_percent = (before.spent.cpu_percent + after.spent.cpu_percent) / 2
+    return replace(before, spent=replace(before.spent, cpu_percent=cpu_percent))
 
 
 def choose_calls(wanted: int | None, limit: int) -> int:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.bench.figures import BenchResult, Climb, Inside, Setup, Soak, Spent, Way, Window
-from bridge.bench.run import choose_calls
+from bridge.bench.run import between, choose_calls
 from bridge.bench.verdicts import complaint, doubts_about, ratios_of, verdicts_on
 from bridge.errors import ConfigError
 
@@ -48,6 +48,13 @@ def test_cpu_is_judged_by_itself_and_beside_the_floor() -> None:
     dear = replace(BRIDGE, spent=replace(BRIDGE.spent, cpu_percent=90.0))
 
     assert failures(bridge=dear, floor=FLOOR) == ["CPU per call", "CPU, times the floor's"]
+
+
+def test_floor_is_the_mean_of_before_and_after() -> None:
+    faster = replace(FLOOR, spent=replace(FLOOR.spent, cpu_percent=15.0))
+    ways = {"bridge": BRIDGE, "floor": between(FLOOR, faster)}
+
+    assert ratios_of(ways) == {"bridge_cpu_to_floor_cpu": 3.0}
 
 
 def test_few_calls_are_not_judged_by_what_a_call_costs() -> None:
