@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from bridge.engine.collecting import abandon_collection
 from bridge.engine.dead_air import OFFER_TAKEN
-from bridge.engine.effects import HumanAsked
 from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
 from bridge.engine.inputs import Timer
 from bridge.engine.interruption import hush
+from bridge.engine.news import HumanAsked
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects

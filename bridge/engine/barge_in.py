@@ -34,9 +34,10 @@ and the service keeps ``prefix_padding_ms`` of it from before the onset.
 import math
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.effects import DuckPlayout, InterruptionJudged, Judgement, RestorePlayout
+from bridge.engine.effects import DuckPlayout, RestorePlayout
 from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
 from bridge.engine.interruption import give_floor, is_protected, may_cut
+from bridge.engine.news import InterruptionJudged, Judgement
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Stage

@@ -7,9 +7,9 @@ from bridge.engine.barge_in import (
     take_turn_over_agent,
 )
 from bridge.engine.caller_silence import caller_heard, caller_understood
-from bridge.engine.effects import Speaker, TurnSpoken
 from bridge.engine.inputs import AudioAppended, HoldChanged, LastSoundSent
 from bridge.engine.latency import InputClock, TurnClock
+from bridge.engine.news import Speaker, TurnSpoken
 from bridge.engine.requests import expect_response, pay_owed, request_response
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger

@@ -11,8 +11,8 @@ caller's last words (their last turn, where words are not transcribed) or key.
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.closing import close
-from bridge.engine.effects import SilencePrompted
 from bridge.engine.inputs import Input, Timer
+from bridge.engine.news import SilencePrompted
 from bridge.engine.policy import CLOSING_GRACE_MS, CallerSilencePolicy
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say

@@ -1,6 +1,7 @@
 """How a call ends: one door, whatever the cause, so that each call closes exactly once."""
 
-from bridge.engine.effects import CallClosed, CloseSession, HangUp, LetPersonGo, RejectCall
+from bridge.engine.effects import CloseSession, HangUp, LetPersonGo, RejectCall
+from bridge.engine.news import CallClosed
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
 from bridge.errors import BridgeError, ConfigError, Fault, Outcome, ProtocolError, UpstreamError

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bridge.engine.effects import (
-    DigitsCollected,
     PauseRecording,
     PauseUplink,
     RecordingHold,
@@ -22,6 +21,7 @@ from bridge.engine.effects import (
 from bridge.engine.inputs import Timer
 from bridge.engine.keypad_policy import Digits
 from bridge.engine.keypad_state import Collection
+from bridge.engine.news import DigitsCollected
 from bridge.engine.requests import request_response
 from bridge.engine.secret_digits import keep_secret
 from bridge.engine.speech import say

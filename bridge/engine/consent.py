@@ -17,20 +17,18 @@ from dataclasses import replace
 
 from bridge.engine.consent_steps import ConsentState, Signal, Step
 from bridge.engine.effects import (
-    ConsentSettled,
-    DisclosureSpoken,
     PauseRecording,
     PauseUplink,
     RecordingHold,
     ResumeRecording,
     ResumeUplink,
-    TurnMeasured,
     UplinkHold,
 )
 from bridge.engine.fallback import leave_agent
 from bridge.engine.greeting import greet
 from bridge.engine.inputs import Input, PlayoutDrained, PlayoutStarted, Timer
 from bridge.engine.interruption import cut
+from bridge.engine.news import ConsentSettled, DisclosureSpoken, TurnMeasured
 from bridge.engine.policy import ConsentPolicy, FallbackPolicy
 from bridge.engine.requests import pay_owed
 from bridge.engine.speech import say

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bridge.engine.effects import Way
+from bridge.engine.news import Way
 from bridge.engine.policy import HandoffTarget
 from bridge.realtime.ids import ToolCallId
 

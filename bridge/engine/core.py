@@ -30,7 +30,7 @@ from bridge.engine.barge_in import watch_barge_in
 from bridge.engine.caller_silence import watch_caller
 from bridge.engine.consent import watch_consent
 from bridge.engine.dead_air import silence_at_close, watch_dead_air
-from bridge.engine.effects import Effect, TransitionRefused
+from bridge.engine.effects import Effect
 from bridge.engine.inputs import (
     AudioAppended,
     CallAnswered,
@@ -63,6 +63,7 @@ from bridge.engine.inputs import (
     TransferFailed,
     TransferProgressed,
 )
+from bridge.engine.news import TransitionRefused
 from bridge.engine.policy import CallPolicy
 from bridge.engine.speech import watch_speech
 from bridge.engine.state import CallState, Effects, Stage

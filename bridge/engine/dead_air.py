@@ -9,8 +9,8 @@ plays it. A silent outage has its own rules (:mod:`bridge.engine.recovery`), but
 """
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.effects import SilenceMeasured
 from bridge.engine.inputs import Input, Timer
+from bridge.engine.news import SilenceMeasured
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.errors import Fault, Outcome

@@ -5,9 +5,9 @@ send any. Then the agent goes on, knowing what the caller was told, or a person 
 """
 
 from bridge.engine.consult import Handoff
-from bridge.engine.effects import EmergencyHeard
 from bridge.engine.handoff import want_handoff
 from bridge.engine.interruption import cut
+from bridge.engine.news import EmergencyHeard
 from bridge.engine.policy import EmergencyPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say

@@ -13,9 +13,10 @@ from types import MappingProxyType
 
 from bridge.engine.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close, reason_of
 from bridge.engine.consult import Handoff
-from bridge.engine.effects import AnswerCall, CloseSession, GaveUp, PlayFiller
+from bridge.engine.effects import AnswerCall, CloseSession, PlayFiller
 from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import Timer
+from bridge.engine.news import GaveUp
 from bridge.engine.policy import FallbackPolicy, NoAgent
 from bridge.engine.speech import say
 from bridge.engine.state import (

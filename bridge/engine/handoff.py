@@ -20,20 +20,13 @@ from bridge.engine.effects import (
     BridgePerson,
     CloseSession,
     DialPerson,
-    HandedBack,
-    HandoffAccepted,
-    HandoffCompleted,
-    HandoffFailed,
-    HandoffStarted,
     LetPersonGo,
     OpenSession,
     PauseUplink,
     ResumeUplink,
     TellPerson,
     TransferCall,
-    TransitionRefused,
     UplinkHold,
-    Way,
 )
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import (
@@ -42,6 +35,15 @@ from bridge.engine.inputs import (
     TransferCompleted,
     TransferFailed,
     TransferProgressed,
+)
+from bridge.engine.news import (
+    HandedBack,
+    HandoffAccepted,
+    HandoffCompleted,
+    HandoffFailed,
+    HandoffStarted,
+    TransitionRefused,
+    Way,
 )
 from bridge.engine.requests import cancel_response, request_response
 from bridge.engine.speech import say

@@ -9,9 +9,10 @@ position (PlayedItem), never from bytes received: deltas run seconds ahead of wh
 """
 
 from bridge.engine.caller_silence import keep_caller
-from bridge.engine.effects import FlushPlayout, Interrupted
+from bridge.engine.effects import FlushPlayout
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import PlayoutFlushed, Timer
+from bridge.engine.news import Interrupted
 from bridge.engine.requests import cancel_response
 from bridge.engine.state import CallState, Cut, Effects
 from bridge.engine.toolcalls import keep_call

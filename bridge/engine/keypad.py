@@ -15,12 +15,12 @@ from bridge.engine.asking import ask_for_human, leave_keypad, press_for_human
 from bridge.engine.caller_silence import caller_understood
 from bridge.engine.collecting import abandon_collection, on_no_digit, take_digit
 from bridge.engine.consent import take_answer
-from bridge.engine.effects import MenuChosen
 from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
 from bridge.engine.inputs import DigitReceived, Input, Timer
 from bridge.engine.interruption import hush
 from bridge.engine.keypad_policy import Choice, Menu
+from bridge.engine.news import MenuChosen
 from bridge.engine.person import on_caller_digit
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say

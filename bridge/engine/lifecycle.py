@@ -27,13 +27,7 @@ from bridge.engine.collecting import on_last_tone_over
 from bridge.engine.consent import hold_back, on_answer_overdue
 from bridge.engine.dead_air import on_apology_due, on_offer_due
 from bridge.engine.duration import on_max_duration, on_max_warning, watch_duration
-from bridge.engine.effects import (
-    AnswerCall,
-    FlushPlayout,
-    OpenSession,
-    RingCall,
-    TransitionRefused,
-)
+from bridge.engine.effects import AnswerCall, FlushPlayout, OpenSession, RingCall
 from bridge.engine.fallback import answer_without_agent, go_on_with_fallback, refuse_or_answer
 from bridge.engine.filler import on_silence_too_long, want_filler
 from bridge.engine.greeting import greet, on_greeting_late
@@ -48,6 +42,7 @@ from bridge.engine.inputs import (
     TimerFired,
 )
 from bridge.engine.keypad import on_no_key, open_first_menu
+from bridge.engine.news import TransitionRefused
 from bridge.engine.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.rescue import on_rescue_due, watch_arm
 from bridge.engine.responses import on_response_overdue, on_stalled

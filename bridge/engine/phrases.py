@@ -1,6 +1,7 @@
 """A phrase of the bridge's own voice, put into the playout."""
 
-from bridge.engine.effects import PlayPhrase, Speaker, TurnSpoken
+from bridge.engine.effects import PlayPhrase
+from bridge.engine.news import Speaker, TurnSpoken
 from bridge.engine.state import CallState, Effects
 from bridge.realtime.ids import ItemId
 

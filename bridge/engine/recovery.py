@@ -10,17 +10,11 @@ of the old session goes with its :class:`SessionState`. Source: `design.md` sect
 from typing import assert_never
 
 from bridge.engine.closing import END_CALL, close
-from bridge.engine.effects import (
-    OpenSession,
-    Send,
-    SendKeptAudio,
-    SessionLost,
-    SessionRestored,
-    TakeSpare,
-)
+from bridge.engine.effects import OpenSession, Send, SendKeptAudio, TakeSpare
 from bridge.engine.fallback import lose_session, refuse_or_answer, take_fallback, unavailable
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import SessionFailed, SessionReady, SpareReady, Timer
+from bridge.engine.news import SessionLost, SessionRestored
 from bridge.engine.requests import expect_response, request_response
 from bridge.engine.rescue import may_rescue, rescue
 from bridge.engine.rollover import (

@@ -7,8 +7,9 @@ failure is the first arm's all the same (`needs.md` (d) "Rescue before rollback"
 
 from dataclasses import replace
 
-from bridge.engine.effects import OpenSession, SessionLost, SwitchArm
+from bridge.engine.effects import OpenSession, SwitchArm
 from bridge.engine.inputs import Timer
+from bridge.engine.news import SessionLost
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.errors import UpstreamError
 from bridge.realtime.failures import classify

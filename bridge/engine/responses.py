@@ -1,9 +1,10 @@
 """A response from its creation to its end: only the active one is played, transcribed, answered."""
 
-from bridge.engine.effects import PlayAudio, UpstreamErrorSeen
+from bridge.engine.effects import PlayAudio
 from bridge.engine.fallback import lose_session
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import Timer
+from bridge.engine.news import UpstreamErrorSeen
 from bridge.engine.playout import settle
 from bridge.engine.recovery import answer_failed, leave_stalled, recover
 from bridge.engine.requests import cancel_response, pay_owed, send_request

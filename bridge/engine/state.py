@@ -14,18 +14,11 @@ from dataclasses import dataclass, field
 from bridge.engine.consent_steps import ConsentState
 from bridge.engine.consent_steps import Step as ConsentStep
 from bridge.engine.consult import Handoff, Step
-from bridge.engine.effects import (
-    Effect,
-    PhaseChanged,
-    Send,
-    StartTimer,
-    StateChanged,
-    StopTimer,
-    TransitionRefused,
-)
+from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
 from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
 from bridge.engine.keypad_state import Keypad
 from bridge.engine.latency import InputClock, TurnClock
+from bridge.engine.news import PhaseChanged, StateChanged, TransitionRefused
 from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.engine.transcript import AgentTranscript
 from bridge.engine.turn_taking import CallerSilence, CallerSound, DeadAir, OwnSpeech

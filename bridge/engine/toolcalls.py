@@ -12,17 +12,16 @@ from types import MappingProxyType
 
 from bridge.engine.collecting import begin_collection
 from bridge.engine.effects import (
-    CallbackWanted,
     PauseRecording,
     RecordingHold,
     ResumeRecording,
     RunTool,
     SendDigits,
-    ToolRefused,
 )
 from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
 from bridge.engine.inputs import Timer, ToolFinished
+from bridge.engine.news import CallbackWanted, ToolRefused
 from bridge.engine.policy import CLOSING_GRACE_MS, ToolPolicy
 from bridge.engine.requests import drop_tools, request_response
 from bridge.engine.secret_digits import conceal, reveal

@@ -9,8 +9,8 @@ same but for one that an earlier session used before.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bridge.engine.effects import Speaker, TurnSpoken
 from bridge.engine.ledger import REMEMBERED_PARTS
+from bridge.engine.news import Speaker, TurnSpoken
 from bridge.realtime.ids import ItemId, ResponseId
 
 PLAYOUT_BYTES_PER_MS = 48

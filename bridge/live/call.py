@@ -19,7 +19,6 @@ import structlog
 from bridge.engine.core import CallCore
 from bridge.engine.effects import (
     AnswerCall,
-    CallClosed,
     CloseSession,
     Effect,
     FlushPlayout,
@@ -55,6 +54,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
+from bridge.engine.news import CallClosed
 from bridge.errors import BridgeError, UpstreamError
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of

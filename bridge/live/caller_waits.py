@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import structlog
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.effects import Effect, SilenceMeasured, TurnMeasured
+from bridge.engine.effects import Effect
+from bridge.engine.news import SilenceMeasured, TurnMeasured
 from bridge.live.summary import CallSummary
 from bridge.telemetry.labels import INFERENCE, DeadAirCause, Stage
 from bridge.telemetry.metrics import TurnMetrics

@@ -7,7 +7,7 @@ knew is missing: the figures of its RTP, and what the call was billed.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bridge.engine.effects import Speaker
+from bridge.engine.news import Speaker
 from bridge.live.summary import CallSummary, LostSession, ToolRun, Turn, write_files
 from bridge.store.reader import History
 from bridge.telemetry.turn_latency import TurnLatency

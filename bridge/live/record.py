@@ -13,11 +13,11 @@ from typing import Any
 import structlog
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.effects import (
+from bridge.engine.effects import Effect
+from bridge.engine.news import (
     CallbackWanted,
     CallClosed,
     DigitsCollected,
-    Effect,
     GaveUp,
     HandedBack,
     HandoffAccepted,

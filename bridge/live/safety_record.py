@@ -6,7 +6,8 @@ from typing import Any
 
 import structlog
 
-from bridge.engine.effects import ConsentSettled, DisclosureSpoken, Effect, EmergencyHeard
+from bridge.engine.effects import Effect
+from bridge.engine.news import ConsentSettled, DisclosureSpoken, EmergencyHeard
 from bridge.live.record import CallRecord
 from bridge.live.services import Services
 from bridge.live.summary import ConsentRecord

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.engine.effects import Speaker
+from bridge.engine.news import Speaker
 from bridge.recordings.files import CDR_FILE, CallFiles
 from bridge.recordings.writing import append_line, write_json
 from bridge.routing.verstat import Verstat
@@ -74,7 +74,7 @@ class ConsentRecord:
         version: of the text; ``language``: BCP 47.
         disclosed_at_ms: when it had been heard to its end, wall time; None where it was not.
         given: None where they were not asked, or have not answered.
-        how: see :class:`bridge.engine.effects.ConsentSettled`.
+        how: see :class:`bridge.engine.news.ConsentSettled`.
         settled_at_ms: when they answered, wall time.
     """
 

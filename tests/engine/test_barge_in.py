@@ -5,17 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.engine.effects import (
-    DuckPlayout,
-    Effect,
-    FlushPlayout,
-    InterruptionJudged,
-    Judgement,
-    PhaseChanged,
-    PlayAudio,
-    RestorePlayout,
-    Send,
-)
+from bridge.engine.effects import DuckPlayout, Effect, FlushPlayout, PlayAudio, RestorePlayout, Send
 from bridge.engine.inputs import (
     PlayoutDrained,
     PlayoutStarted,
@@ -25,6 +15,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
+from bridge.engine.news import InterruptionJudged, Judgement, PhaseChanged
 from bridge.engine.policy import BargeInPolicy, CallPolicy
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, CreateResponse, TruncateItem

@@ -4,14 +4,9 @@ import pytest
 
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
-    CallClosed,
     CloseSession,
-    ConsentSettled,
-    DisclosureSpoken,
     Effect,
-    EmergencyHeard,
     FlushPlayout,
-    HandoffStarted,
     HangUp,
     PauseRecording,
     PauseUplink,
@@ -23,7 +18,6 @@ from bridge.engine.effects import (
     Send,
     StartTimer,
     StopTimer,
-    TurnMeasured,
     UplinkHold,
 )
 from bridge.engine.inputs import (
@@ -43,6 +37,14 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
     TransferFailed,
+)
+from bridge.engine.news import (
+    CallClosed,
+    ConsentSettled,
+    DisclosureSpoken,
+    EmergencyHeard,
+    HandoffStarted,
+    TurnMeasured,
 )
 from bridge.engine.policy import (
     BargeInPolicy,

@@ -9,9 +9,6 @@ from hypothesis import strategies as st
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,
-    CallClosed,
-    ConsentSettled,
-    DisclosureSpoken,
     Effect,
     FlushPlayout,
     PlayAudio,
@@ -19,9 +16,7 @@ from bridge.engine.effects import (
     ResumeUplink,
     RunTool,
     Send,
-    SessionLost,
     StartTimer,
-    StateChanged,
     StopTimer,
     TakeSpare,
     UplinkHold,
@@ -48,6 +43,13 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
     ToolFinished,
+)
+from bridge.engine.news import (
+    CallClosed,
+    ConsentSettled,
+    DisclosureSpoken,
+    SessionLost,
+    StateChanged,
 )
 from bridge.engine.policy import (
     BargeInPolicy,

@@ -6,14 +6,9 @@ import pytest
 
 from bridge.engine.effects import (
     AnswerCall,
-    CallClosed,
     CloseSession,
     DialPerson,
     Effect,
-    GaveUp,
-    HandoffCompleted,
-    HandoffFailed,
-    HandoffStarted,
     HangUp,
     OpenSession,
     PlayAudio,
@@ -21,11 +16,8 @@ from bridge.engine.effects import (
     PlayPhrase,
     RejectCall,
     Send,
-    Speaker,
     StopFiller,
     TransferCall,
-    TurnSpoken,
-    Way,
 )
 from bridge.engine.inputs import (
     CallAnswered,
@@ -42,6 +34,16 @@ from bridge.engine.inputs import (
     TransferCompleted,
     TransferFailed,
     TransferProgressed,
+)
+from bridge.engine.news import (
+    CallClosed,
+    GaveUp,
+    HandoffCompleted,
+    HandoffFailed,
+    HandoffStarted,
+    Speaker,
+    TurnSpoken,
+    Way,
 )
 from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget
 from bridge.engine.turns import State

@@ -7,11 +7,9 @@ import pytest
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     AnswerCall,
-    CallClosed,
     DialPerson,
     Effect,
     FlushPlayout,
-    GaveUp,
     HangUp,
     OpenSession,
     PlayAudio,
@@ -19,7 +17,6 @@ from bridge.engine.effects import (
     Send,
     StartTimer,
     TransferCall,
-    TurnMeasured,
 )
 from bridge.engine.inputs import (
     CallAnswered,
@@ -34,6 +31,7 @@ from bridge.engine.inputs import (
     TimerFired,
     TransferFailed,
 )
+from bridge.engine.news import CallClosed, GaveUp, TurnMeasured
 from bridge.engine.policy import BargeInPolicy, FallbackPolicy, HandoffTarget, NoAgent
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome

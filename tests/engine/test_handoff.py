@@ -9,15 +9,9 @@ from bridge.engine.asking import ask_for_human
 from bridge.engine.consult import STEPS, Handoff, Signal, Step, diagram
 from bridge.engine.effects import (
     BridgePerson,
-    CallClosed,
     CloseSession,
     DialPerson,
     Effect,
-    HandedBack,
-    HandoffAccepted,
-    HandoffCompleted,
-    HandoffFailed,
-    HandoffStarted,
     HangUp,
     LetPersonGo,
     OpenSession,
@@ -30,9 +24,7 @@ from bridge.engine.effects import (
     StopFiller,
     TellPerson,
     TransferCall,
-    TransitionRefused,
     UplinkHold,
-    Way,
 )
 from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import (
@@ -55,6 +47,16 @@ from bridge.engine.inputs import (
     TransferCompleted,
     TransferFailed,
     TransferProgressed,
+)
+from bridge.engine.news import (
+    CallClosed,
+    HandedBack,
+    HandoffAccepted,
+    HandoffCompleted,
+    HandoffFailed,
+    HandoffStarted,
+    TransitionRefused,
+    Way,
 )
 from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, ToolPolicy
 from bridge.engine.state import CallState, Effects, Ending

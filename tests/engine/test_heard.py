@@ -5,9 +5,10 @@
 
 import pytest
 
-from bridge.engine.effects import Effect, FlushPlayout, Interrupted, PlayAudio, Send, TurnSpoken
+from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, Send
 from bridge.engine.inputs import Input, PlayoutFlushed, SessionFailed, SessionReady
 from bridge.engine.ledger import PlayoutLedger
+from bridge.engine.news import Interrupted, TurnSpoken
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import TruncateItem

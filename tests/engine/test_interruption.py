@@ -3,22 +3,17 @@
 import pytest
 
 from bridge.engine.core import CallPolicy
-from bridge.engine.effects import (
-    Effect,
-    FlushPlayout,
+from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, Send, StartTimer, StopTimer
+from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer
+from bridge.engine.news import (
     Interrupted,
     PhaseChanged,
-    PlayAudio,
-    Send,
     Speaker,
-    StartTimer,
     StateChanged,
-    StopTimer,
     TransitionRefused,
     TurnSpoken,
     UpstreamErrorSeen,
 )
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, TruncateItem
 from bridge.realtime.events import (

@@ -9,12 +9,8 @@ from bridge.engine.asking import ask_for_human
 from bridge.engine.collecting import LAST_TONE_MS
 from bridge.engine.effects import (
     DialPerson,
-    DigitsCollected,
     Effect,
     FlushPlayout,
-    HandoffStarted,
-    HumanAsked,
-    MenuChosen,
     PassDigits,
     PauseRecording,
     PauseUplink,
@@ -24,10 +20,8 @@ from bridge.engine.effects import (
     ResumeUplink,
     RunTool,
     Send,
-    SilencePrompted,
     StartTimer,
     TransferCall,
-    TransitionRefused,
     UplinkHold,
 )
 from bridge.engine.inputs import (
@@ -45,6 +39,14 @@ from bridge.engine.inputs import (
     TransferFailed,
 )
 from bridge.engine.keypad_policy import Choice, Digits, KeypadPolicy, Menu
+from bridge.engine.news import (
+    DigitsCollected,
+    HandoffStarted,
+    HumanAsked,
+    MenuChosen,
+    SilencePrompted,
+    TransitionRefused,
+)
 from bridge.engine.policy import (
     BargeInPolicy,
     CallerSilencePolicy,

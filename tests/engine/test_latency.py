@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.engine.core import CallPolicy
-from bridge.engine.effects import TurnMeasured, TurnSpoken
 from bridge.engine.inputs import (
     AudioAppended,
     LastSoundSent,
@@ -16,6 +15,7 @@ from bridge.engine.inputs import (
     ToolFinished,
 )
 from bridge.engine.latency import InputClock, TurnClock
+from bridge.engine.news import TurnMeasured, TurnSpoken
 from bridge.engine.policy import ToolPolicy
 from bridge.realtime.events import InputCommitted, ResponseCreated
 from bridge.telemetry.labels import Stage

@@ -5,20 +5,16 @@ import pytest
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     AnswerCall,
-    CallClosed,
     CloseSession,
     Effect,
     FlushPlayout,
     HangUp,
     OpenSession,
-    PhaseChanged,
     RejectCall,
     RingCall,
     Send,
     StartTimer,
-    StateChanged,
     StopTimer,
-    TransitionRefused,
 )
 from bridge.engine.inputs import (
     CallAnswered,
@@ -31,6 +27,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
+from bridge.engine.news import CallClosed, PhaseChanged, StateChanged, TransitionRefused
 from bridge.engine.turns import State
 from bridge.errors import (
     BridgeError,

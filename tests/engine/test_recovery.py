@@ -4,9 +4,7 @@ import pytest
 
 from bridge.engine.effects import (
     AnswerCall,
-    CallClosed,
     Effect,
-    GaveUp,
     HangUp,
     OpenSession,
     OpenSpare,
@@ -15,13 +13,10 @@ from bridge.engine.effects import (
     RejectCall,
     Send,
     SendKeptAudio,
-    SessionLost,
-    SessionRestored,
     StartTimer,
     StopFiller,
     StopTimer,
     TakeSpare,
-    UpstreamErrorSeen,
 )
 from bridge.engine.inputs import (
     AudioAppended,
@@ -38,6 +33,7 @@ from bridge.engine.inputs import (
     TimerFired,
     ToolFinished,
 )
+from bridge.engine.news import CallClosed, GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
 from bridge.engine.policy import CallPolicy, ToolPolicy
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, TelephonyError, UpstreamError

@@ -4,16 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.engine.effects import (
-    AnswerCall,
-    CallClosed,
-    OpenSession,
-    PlayPhrase,
-    RejectCall,
-    Send,
-    SessionLost,
-    SwitchArm,
-)
+from bridge.engine.effects import AnswerCall, OpenSession, PlayPhrase, RejectCall, Send, SwitchArm
 from bridge.engine.inputs import (
     CallAnswered,
     CallOffered,
@@ -24,6 +15,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
+from bridge.engine.news import CallClosed, SessionLost
 from bridge.engine.policy import CallPolicy, FallbackPolicy, NoAgent
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem

@@ -3,17 +3,7 @@
 import pytest
 
 from bridge.engine.core import CallPolicy
-from bridge.engine.effects import (
-    PhaseChanged,
-    PlayAudio,
-    Send,
-    SessionLost,
-    StartTimer,
-    StateChanged,
-    StopTimer,
-    TransitionRefused,
-    UpstreamErrorSeen,
-)
+from bridge.engine.effects import PlayAudio, Send, StartTimer, StopTimer
 from bridge.engine.inputs import (
     AudioAppended,
     PlayoutDrained,
@@ -24,6 +14,13 @@ from bridge.engine.inputs import (
     SoundStopped,
     Timer,
     TimerFired,
+)
+from bridge.engine.news import (
+    PhaseChanged,
+    SessionLost,
+    StateChanged,
+    TransitionRefused,
+    UpstreamErrorSeen,
 )
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import CANCELLED_ENDS_WITHIN_MS

@@ -2,15 +2,11 @@
 
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
-    CallClosed,
     Effect,
     FlushPlayout,
-    HandoffStarted,
     HangUp,
     PlayPhrase,
     Send,
-    SilenceMeasured,
-    SilencePrompted,
     StartTimer,
     StopTimer,
     TransferCall,
@@ -26,6 +22,7 @@ from bridge.engine.inputs import (
     TransferCompleted,
     TransferProgressed,
 )
+from bridge.engine.news import CallClosed, HandoffStarted, SilenceMeasured, SilencePrompted
 from bridge.engine.policy import (
     BargeInPolicy,
     CallerSilencePolicy,

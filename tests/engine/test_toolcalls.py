@@ -4,8 +4,6 @@ import pytest
 
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
-    CallbackWanted,
-    CallClosed,
     CancelTool,
     CloseSession,
     HangUp,
@@ -18,9 +16,9 @@ from bridge.engine.effects import (
     SendDigits,
     StartTimer,
     StopTimer,
-    ToolRefused,
 )
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer, TimerFired, ToolFinished
+from bridge.engine.news import CallbackWanted, CallClosed, ToolRefused
 from bridge.engine.policy import ToolPolicy
 from bridge.engine.toolcalls import BUILT_IN
 from bridge.engine.turns import State

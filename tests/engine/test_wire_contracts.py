@@ -13,17 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.engine.core import CallCore, CallPolicy
-from bridge.engine.effects import (
-    CallClosed,
-    Effect,
-    FlushPlayout,
-    Interrupted,
-    PhaseChanged,
-    PlayAudio,
-    RunTool,
-    Send,
-    TurnSpoken,
-)
+from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, RunTool, Send
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -34,6 +24,7 @@ from bridge.engine.inputs import (
     ToolFinished,
 )
 from bridge.engine.ledger import SAMPLES_PER_MS, PlayoutLedger
+from bridge.engine.news import CallClosed, Interrupted, PhaseChanged, TurnSpoken
 from bridge.engine.policy import ToolPolicy
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import CancelResponse, CreateItem, CreateResponse, TruncateItem

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.clock import NS_PER_MS as MS
-from bridge.engine.effects import SilenceMeasured, TurnMeasured
+from bridge.engine.news import SilenceMeasured, TurnMeasured
 from bridge.live.caller_waits import DEAD_AIR_MS, CallerWaits
 from bridge.live.summary import CallSummary, call_detail_record, session_metrics
 from bridge.telemetry.metrics import Metrics

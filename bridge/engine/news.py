@@ -1,0 +1,362 @@
+"""What a call's core has to tell: past tense, and only to be recorded (but :class:`CallClosed`,
+which ends the call's runner, too). Frozen, a closed union (:data:`News`).
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bridge.errors import Fault, Outcome
+from bridge.realtime.failures import Failure
+from bridge.realtime.ids import ItemId
+
+
+class Speaker(enum.StrEnum):
+    """Whose turn a transcript line is."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+    BRIDGE = "bridge"
+    """The bridge itself, with a phrase that was rendered before the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackWanted:
+    """The caller is to be called back; values are the caller's words."""
+
+    when: str
+    number: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRefused:
+    """A tool call was answered without running anything: unknown, or bad arguments."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """Fields of the call's Redis hash that changed (names fixed in `design.md` section 5)."""
+
+    fields: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChanged:
+    """The turn machine moved (one door for the log line, metric and record)."""
+
+    old: str
+    new: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionRefused:
+    """The turn machine had no row for this; counted, state unchanged."""
+
+    state: str
+    trigger: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSpoken:
+    """A turn's text is known or changed (same ``item_id`` replaces).
+
+    Attributes:
+        latency_ms: agent: caller's last sound to first audible sample; None on the greeting's and
+            the caller's own turns.
+        heard_ms: agent audio of this item that the caller heard.
+        interrupted: the caller cut it.
+    """
+
+    speaker: Speaker
+    item_id: ItemId
+    text: str
+    latency_ms: int | None = None
+    heard_ms: int | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMeasured:
+    """Latency stages of one agent turn, for `bridge_turn_stage_seconds` (`needs.md` (c)).
+
+    Attributes:
+        stages_ns: stage name -> duration.
+        total_ns: caller's last sound to first audible sample; None for the greeting.
+        greeting_ns: answer to first audible sample; None for other turns.
+    """
+
+    stages_ns: Mapping[str, int] = field(default_factory=dict)
+    total_ns: int | None = None
+    greeting_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The caller cut the agent off.
+
+    Attributes:
+        stop_ns: from the input that caused it to the flush done.
+    """
+
+    item_id: ItemId | None
+    played_ms: int
+    stop_ns: int
+
+
+class Judgement(enum.StrEnum):
+    """What a caller's speech over the agent turned out to be; a metric label."""
+
+    TRUE = "true"
+    FALSE = "false"
+    """The agent was stopped for a sound that was no turn."""
+    BACKCHANNEL = "backchannel"
+    """The agent went on over a word that was none of the caller's turn."""
+    MISSED = "missed"
+    """The agent went on over a turn, and was stopped late or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptionJudged:
+    """It is known what the caller's speech over the agent was."""
+
+    kind: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceMeasured:
+    """The caller waited for the agent and heard nothing.
+
+    Attributes:
+        cause: what they waited for: ``greeting``, ``model``, ``tool`` or ``upstream``.
+    """
+
+    silence_ms: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class SilencePrompted:
+    """A silent caller was asked for, or given up.
+
+    Attributes:
+        step: ``reprompt``, ``close`` or ``cap``.
+    """
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class MenuChosen:
+    """The caller pressed a key of a menu, or, while a choice was awaited, one that it lacks."""
+
+    menu: str
+    key: str
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsCollected:
+    """The caller's digits are in, or will not come.
+
+    Attributes:
+        name: what they are, by the dialplan.
+        ended_by: ``terminator``, ``length`` or ``pause``; or why there are none: ``too_few`` or
+            ``abandoned``.
+    """
+
+    name: str
+    count: int
+    sensitive: bool
+    ended_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class HumanAsked:
+    """The caller asked for a person.
+
+    Attributes:
+        by: ``key``, ``words`` or ``menu``.
+        granted: there is one, who is called now.
+    """
+
+    by: str
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosureSpoken:
+    """The caller has heard the disclosure to its end; ``version`` is its text's."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentSettled:
+    """The caller agrees, or does not.
+
+    Attributes:
+        how: ``notice`` (they were told and stayed), ``key``, ``words``, ``silence``, or
+            ``not_spoken``: the disclosure could not be said.
+        version: of what they were told.
+    """
+
+    given: bool
+    how: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyHeard:
+    """The caller's words say that somebody is in danger; ``phrase`` is the one of the list."""
+
+    phrase: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamErrorSeen:
+    """The server reported an error that does not end the session."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLost:
+    """The session is gone, or an attempt to get it back failed.
+
+    Attributes:
+        attempt: failures in a row, this one included.
+    """
+
+    failure: Failure
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRestored:
+    """A new session carries the talk on.
+
+    Attributes:
+        outage_ms: how long there was none; 0 where the old one was replaced in time.
+    """
+
+    outage_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The dialplan's fallback is taken; ``reason`` is a :class:`GiveUpReason`."""
+
+    reason: str
+    fallback: str
+
+
+class Way(enum.StrEnum):
+    """How a call is handed over."""
+
+    BLIND = "blind"
+    """The far end is sent there (REFER)."""
+    BRIDGED = "bridged"
+    """The bridge dials and joins the two calls."""
+    WARM = "warm"
+    """The same, and the person is asked first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffStarted:
+    """The call is being handed over to ``to``, a SIP or tel URI.
+
+    Attributes:
+        target: its name; ``fallback`` for the dialplan's fallback.
+        summary: what the model wrote for the person.
+    """
+
+    target: str
+    to: str
+    way: Way
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffAccepted:
+    """The person has taken the call; caller and person hear each other."""
+
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffCompleted:
+    """The caller has somebody else to talk to.
+
+    Attributes:
+        took_ms: since it was asked for.
+    """
+
+    way: Way
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffFailed:
+    """The call stays here.
+
+    Attributes:
+        reason: ``sip_<status>``, ``timeout``, ``no_answer``, ``not_accepted``, ``declined`` or
+            ``caller_left``.
+        took_ms: since it was asked for.
+    """
+
+    way: Way
+    reason: str
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """The caller is the agent's again, after talking to the person for ``talked_ms``."""
+
+    talked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallClosed:
+    """The last effect of every call: how it ended, whose doing it was."""
+
+    outcome: Outcome
+    fault: Fault
+    reason: str
+
+
+News = (
+    CallbackWanted
+    | ToolRefused
+    | StateChanged
+    | PhaseChanged
+    | TransitionRefused
+    | TurnSpoken
+    | TurnMeasured
+    | Interrupted
+    | InterruptionJudged
+    | SilenceMeasured
+    | SilencePrompted
+    | MenuChosen
+    | DigitsCollected
+    | HumanAsked
+    | DisclosureSpoken
+    | ConsentSettled
+    | EmergencyHeard
+    | UpstreamErrorSeen
+    | SessionLost
+    | SessionRestored
+    | GaveUp
+    | HandoffStarted
+    | HandoffAccepted
+    | HandoffCompleted
+    | HandoffFailed
+    | HandedBack
+    | CallClosed
+)

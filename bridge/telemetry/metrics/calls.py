@@ -1,0 +1,144 @@
+"""Metrics: calls."""
+
+from bridge.clock import NS_PER_S
+from bridge.errors import Fault, Outcome
+from bridge.telemetry.labels import (
+    LabelGuard,
+    TransferKind,
+)
+from bridge.telemetry.metrics.families import (
+    BAD,
+    DURATION_S,
+    LEAVING,
+    SETUP_S,
+    Families,
+    current_call,
+)
+
+
+class CallMetrics:
+    """Calls: offered, answered, ended, and how long each part took.
+
+    `route` is the dialplan's name.
+    """
+
+    def __init__(self, make: Families) -> None:
+        self._offered = make.counter("calls_offered_total", "INVITEs taken in.", "route", "arm")
+        self._answered = make.counter("calls_answered_total", "Calls answered.", "route", "arm")
+        self._ended = make.counter(
+            "calls_ended_total", "Calls over.", "route", "arm", "outcome", "reason", "fault"
+        )
+        self._bad = make.counter(
+            "calls_bad_total", "Calls that failed, not by the caller's or carrier's doing.", "arm"
+        )
+        self._active = make.gauge("calls_active", "Calls now.", "arm")
+        self._limit = make.gauge("calls_limit", "Calls that may be at once.")
+        self._duration = make.histogram(
+            "call_duration_seconds", "Answer to end.", DURATION_S, "arm"
+        )
+        self._setup = make.histogram(
+            "call_setup_duration_seconds", "INVITE to 200.", SETUP_S, "arm"
+        )
+        self._transfers = make.counter(
+            "transfers_total", "Calls handed over, or not.", "kind", "result", "reason"
+        )
+        self._transfer = make.histogram(
+            "transfer_duration_seconds",
+            "A transfer, from wish to end.",
+            SETUP_S,
+            "kind",
+            "result",
+        )
+        self._human_asked = make.counter(
+            "human_requests_total", "Callers who asked for a person.", "by", "result"
+        )
+        self._disclosures = make.counter(
+            "disclosures_total", "Disclosures that callers heard to their end.", "route"
+        )
+        self._consents = make.counter(
+            "consents_total", "Callers who agreed, or did not.", "route", "result", "how"
+        )
+        self._emergencies = make.counter(
+            "emergencies_total", "Words of an emergency that were heard.", "route"
+        )
+        self._route = LabelGuard(50)
+        self._reason = LabelGuard(40)
+
+    def expect(self, arm: str) -> None:
+        """Publish an arm's series before its first call."""
+        for family in (self._bad, self._active, self._duration, self._setup):
+            family.labels(arm)
+
+    def offered(self, *, route: str, arm: str) -> None:
+        """Count an INVITE that a dialplan took; the call is active from here."""
+        self._offered.labels(self._route(route), arm).inc(exemplar=current_call())
+        self._active.labels(arm).inc()
+
+    def answered(self, *, route: str, arm: str, setup_ns: int) -> None:
+        """Count an answer. ``setup_ns``: INVITE to 200 OK."""
+        self._answered.labels(self._route(route), arm).inc(exemplar=current_call())
+        self._setup.labels(arm).observe(setup_ns / NS_PER_S, exemplar=current_call())
+
+    def ended(
+        self,
+        *,
+        route: str,
+        arm: str,
+        outcome: Outcome,
+        reason: str,
+        fault: Fault,
+        duration_ns: int | None,
+    ) -> None:
+        """Count the end of an offered call.
+
+        Args:
+            reason: one of few words; beyond 40 different ones it reads ``other``.
+            duration_ns: answer to end; None for a call that was never answered.
+        """
+        self._ended.labels(self._route(route), arm, outcome, self._reason(reason), fault).inc(
+            exemplar=current_call()
+        )
+        self._active.labels(arm).dec()
+        if fault in BAD:
+            self._bad.labels(arm).inc(exemplar=current_call())
+        if duration_ns is not None:
+            self._duration.labels(arm).observe(duration_ns / NS_PER_S, exemplar=current_call())
+
+    def human_asked(self, by: str, *, granted: bool) -> None:
+        """Count a caller who asked for a person; ``by`` is of a fixed set (key, words, menu)."""
+        self._human_asked.labels(by, "granted" if granted else "nobody").inc()
+
+    def transferred(self, kind: TransferKind, *, failed: str, took_ns: int) -> None:
+        """Count a handing over that is over. ``failed``: why, "" where it succeeded."""
+        result = "failed" if failed else "ok"
+        reason = self._reason(failed) if failed else "none"
+        self._transfers.labels(kind, result, reason).inc(exemplar=current_call())
+        self._transfer.labels(kind, result).observe(took_ns / NS_PER_S, exemplar=current_call())
+
+    def refused(self, *, outcome: Outcome, reason: str, fault: Fault) -> None:
+        """Count an INVITE that was refused before an arm was chosen: busy, or no dialplan."""
+        self._offered.labels("none", "none").inc()
+        self._ended.labels("none", "none", outcome, self._reason(reason), fault).inc()
+        if fault in BAD and reason not in LEAVING:
+            self._bad.labels("none").inc()
+
+    def expect_disclosures(self, *, route: str) -> None:
+        """Publish the series of a route whose callers are told something first."""
+        self._disclosures.labels(self._route(route))
+
+    def disclosed(self, *, route: str) -> None:
+        """Count a disclosure that was heard to its end."""
+        self._disclosures.labels(self._route(route)).inc(exemplar=current_call())
+
+    def consent(self, *, route: str, given: bool, how: str) -> None:
+        """Count an answer. ``how``: of :class:`bridge.engine.news.ConsentSettled`."""
+        result = "given" if given else "refused"
+        self._consents.labels(self._route(route), result, self._reason(how)).inc()
+
+    def emergency(self, *, route: str) -> None:
+        """Count words of an emergency."""
+        self._emergencies.labels(self._route(route)).inc()
+
+    def set_limit(self, calls: int) -> None:
+        """Say how many calls may be at once."""
+        self._limit.set(calls)

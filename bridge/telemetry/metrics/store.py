@@ -1,0 +1,26 @@
+"""Metrics: store."""
+
+from bridge.telemetry.metrics.families import Families
+
+
+class StoreMetrics:
+    """Writes on their way to Redis."""
+
+    def __init__(self, make: Families) -> None:
+        self._pending = make.gauge("store_pending_writes", "Writes waiting for Redis.")
+        self._dropped = make.counter("store_dropped_writes_total", "Writes given up.")
+        self._swept = make.counter(
+            "store_swept_calls_total", "Calls of dead nodes that were ended as node_lost."
+        )
+
+    def set_pending(self, writes: int) -> None:
+        """Say how many writes wait."""
+        self._pending.set(writes)
+
+    def dropped(self, writes: int = 1) -> None:
+        """Count writes that were given up."""
+        self._dropped.inc(writes)
+
+    def swept(self, calls: int = 1) -> None:
+        """Count calls that this node ended in a dead one's place."""
+        self._swept.inc(calls)
