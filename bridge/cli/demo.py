@@ -1,9 +1,9 @@
 """`bridge demo`: a phone call from end to end, with everything local."""
 
-import asyncio
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from bridge.app.demo_view import View, make_view
 from bridge.bench.rollout_demo import RolloutPlan
 from bridge.cli.demo_rollout import show_rollouts
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import run, until_told_to_stop
+from bridge.cli.running import STOPPING, run, until_done_or_told
 from bridge.errors import BridgeError, ConfigError
 from bridge.realtime.dialects import DIALECTS
 from bridge.replay.script import CallScript, Utterance, load_script
@@ -152,18 +152,8 @@ def _run(plan: DemoPlan, view: View) -> DemoResult | str:
 
 
 async def _until_done_or_told(plan: DemoPlan, redis_url: str, view: View) -> DemoResult | str:
-    """Run the demo; at a signal end it in order and return the signal's name."""
-    work = asyncio.create_task(run_demo(plan, redis_url, os.environ, view), name="demo")
-    told = asyncio.create_task(until_told_to_stop(), name="signals")
-    await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
-    if told.done() and not work.done():
-        view.doing("stopping everything, in order")
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        return told.result()
-    told.cancel()
-    await asyncio.gather(told, return_exceptions=True)
-    return work.result()
+    work = run_demo(plan, redis_url, os.environ, view)
+    return await until_done_or_told(work, "demo", partial(view.doing, STOPPING))
 
 
 def _plan(

@@ -12,6 +12,8 @@ from bridge.errors import ConfigError
 
 T = TypeVar("T")
 
+STOPPING = "stopping everything, in order"
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -34,12 +36,15 @@ async def until_told_to_stop() -> str:
     return await told
 
 
-async def until_done_or_told(work: Coroutine[Any, Any, T], name: str) -> T | str:
-    """Do some work; at a signal end it in order and return the signal's name."""
+async def until_done_or_told(
+    work: Coroutine[Any, Any, T], name: str, on_told: Callable[[], None] = lambda: None
+) -> T | str:
+    """Do some work; at a signal say so, end it in order, and return the signal's name."""
     doing = asyncio.create_task(work, name=name)
     told = asyncio.create_task(until_told_to_stop(), name="signals")
     await asyncio.wait({doing, told}, return_when=asyncio.FIRST_COMPLETED)
     if told.done() and not doing.done():
+        on_told()
         doing.cancel()
         await asyncio.gather(doing, return_exceptions=True)
         return told.result()

@@ -93,20 +93,7 @@ class CallRunner:
     """
 
     def __init__(self, leg: Leg, route: Route, services: Services) -> None:
-        self._recording = CallRecording(
-            services.recording_of(leg.call_id, route.dialplan),
-            {
-                "call_id": leg.call_id,
-                "route": route.dialplan.name,
-                "caller": leg.from_uri,
-                "called": leg.called,
-                "keep_days": route.dialplan.recording.keep_days.model_dump(),
-            },
-            services.pump,
-            services.clock,
-            services.metrics.media,
-            lambda kind, fields: self.record.event(kind, fields),
-        )
+        self._recording = self._make_recording(leg, route, services)
         self.record = CallRecord(leg, route, services, self._recording)
         self._leg = leg
         self._route = route
@@ -157,8 +144,32 @@ class CallRunner:
             clock=services.clock,
             facts=self.record.facts,
         )
-        # The key is the handler's argument type, which a mapping's type cannot say.
-        self._carry_out: dict[type[Effect], Callable[[Any], None]] = {
+        self._carry_out = self._handlers()
+        leg.listener = self
+        leg.before_row_closes(self._let_line_go)
+        # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
+        self._context.run(self.record.begin)
+
+    def _make_recording(self, leg: Leg, route: Route, services: Services) -> CallRecording:
+        return CallRecording(
+            services.recording_of(leg.call_id, route.dialplan),
+            {
+                "call_id": leg.call_id,
+                "route": route.dialplan.name,
+                "caller": leg.from_uri,
+                "called": leg.called,
+                "keep_days": route.dialplan.recording.keep_days.model_dump(),
+            },
+            services.pump,
+            services.clock,
+            services.metrics.media,
+            lambda kind, fields: self.record.event(kind, fields),
+        )
+
+    # The key is the handler's argument type, which a mapping's type cannot say.
+    def _handlers(self) -> dict[type[Effect], Callable[[Any], None]]:
+        safety = SafetyRecord(self.record, self._services, self._route.dialplan.agent.language)
+        return {
             RingCall: lambda _: self._leg.ring(),
             AnswerCall: lambda _: self._leg.answer(),
             RejectCall: lambda effect: self._leg.reject(effect.sip_code, effect.reason),
@@ -181,12 +192,8 @@ class CallRunner:
             **self._handoffs.effects,
             **self._recording.effects,
             **self.record.effects,
-            **SafetyRecord(self.record, services, route.dialplan.agent.language).effects,
+            **safety.effects,
         }
-        leg.listener = self
-        leg.before_row_closes(self._let_line_go)
-        # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
-        self._context.run(self.record.begin)
 
     @property
     def route(self) -> Route:

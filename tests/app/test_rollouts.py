@@ -140,7 +140,9 @@ async def test_without_redis_each_node_decides_from_what_it_knew_also_after_a_re
             await node.until(lambda state: state.share == 1000)
         redis.stop()
         assert (a.decide().arm, b.decide().arm) == ("new", "new")
-        await asyncio.sleep(1.2)  # two rounds that fail
+        await wait_until(
+            lambda: not (a.flags._connected or b.flags._connected), 10.0, "no outage is noticed"
+        )
         assert (a.decide().arm, b.decide().arm) == ("new", "new")
     async with Node(redis.url, "b", tmp_path) as again:
         assert again.decide().arm == "new"
@@ -223,7 +225,7 @@ async def test_a_spoilt_state_or_file_changes_nothing(redis: LocalRedis, tmp_pat
     async with Node(redis.url, "a", tmp_path) as a:
         assert a.decide().arm == "old"
         await a.link.ask(("HSET", "bridge:rollout:f", "share", '"many"', "version", "9"))
-        await asyncio.sleep(0.7)
+        await wait_until(lambda: a.flags._here["f"].spoilt, 10.0, "the spoilt state is not read")
         assert a.decide().arm == "old"
         with suppress(FileNotFoundError):
             assert "share" not in (tmp_path / "a" / "rollout-f.json").read_text()

@@ -25,7 +25,6 @@ from tests.support.person import LOUD_DB, a_person, free_udp_port
 from tests.support.processes import simulating, write_yaml
 from tests.support.relay import Relay, relaying
 from tests.support.rtp_caller import RtpCaller
-from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
@@ -136,16 +135,7 @@ class Talk:
 
     async def told(self, kind: str) -> dict[str, str]:
         """Wait for an event in Redis."""
-        found: dict[str, str] = {}
-
-        async def there() -> bool:
-            for _, fields in await self.calls.reader.events(self.call_id):
-                if fields["kind"] == kind:
-                    found.update(fields)
-            return bool(found)
-
-        await wait_until(there, 20.0, f"{kind} was not told")
-        return found
+        return (await self.calls.until_told(self.call_id, kind))[-1]
 
     @property
     def left(self) -> Sound:

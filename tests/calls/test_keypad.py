@@ -183,12 +183,7 @@ class Talk:
 
     async def told(self, kind: str, times: int = 1) -> list[dict[str, str]]:
         """Wait for events in Redis."""
-
-        async def there() -> bool:
-            return len(await self.events(kind)) >= times
-
-        await wait_until(there, 20.0, f"{kind} was not told")
-        return await self.events(kind)
+        return await self.calls.until_told(self.call_id, kind, times)
 
     async def over(self) -> Record:
         """Hang up; return the call's record."""

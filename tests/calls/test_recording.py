@@ -28,7 +28,6 @@ from tests.support.gateways import (
 )
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp_caller import RtpCaller
-from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
@@ -131,13 +130,6 @@ def gateway(
         yield started
 
 
-async def until_kind(calls: CallsInRedis, call_id: str, kind: str) -> None:
-    async def told() -> bool:
-        return any(e["kind"] == kind for _, e in await calls.reader.events(call_id))
-
-    await wait_until(told, 20.0, f"no {kind} in the call's events")
-
-
 async def place(gateway: Gateway, redis: LocalRedis) -> str:
     """Place the call: an account number, an interruption, a pause, a secret, and on; return it."""
     async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
@@ -148,10 +140,10 @@ async def place(gateway: Gateway, redis: LocalRedis) -> str:
         heard = len(caller.heard)
         await caller.until(lambda: sum(each.loud for each in caller.heard[heard:]) > 50, 20)
         caller.speak(speech(INTERRUPTION))
-        await until_kind(calls, call_id, "recording_paused")
+        await calls.until_told(call_id, "recording_paused")
         assert await calls.until_spoken(call_id, "agent", 3) == NOT_RECORDED
         caller.speak(speech(SECRET))
-        await until_kind(calls, call_id, "recording_resumed")
+        await calls.until_told(call_id, "recording_resumed")
         assert await calls.until_spoken(call_id, "agent", 4) == UNDERSTOOD
         await caller.hang_up()
         await calls.until_ended(call_id)
@@ -255,7 +247,7 @@ async def test_a_full_disk_ends_the_recording_and_not_the_call(
         call_id = await calls.until_active(gateway.node)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (60_000, hard))  # two seconds of audio
         try:
-            await until_kind(calls, call_id, "recording_stopped")
+            await calls.until_told(call_id, "recording_stopped")
             caller.speak(speech(SECRET))  # the talk goes on
             assert await calls.until_spoken(call_id, "agent", 2) == UNDERSTOOD
             await caller.hang_up()

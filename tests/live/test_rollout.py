@@ -85,7 +85,8 @@ class Site:
         async with RtpCaller(self.port) as caller:
             status = await caller.call()
             if status == 200:
-                await asyncio.sleep(for_s)
+                packets = len(caller.heard) + round(for_s * 50)
+                await caller.until(lambda: len(caller.heard) >= packets)
                 await caller.hang_up()
         await wait_until(
             lambda: len(self._records()) > before, 10.0, "the call's record was not written"

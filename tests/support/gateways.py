@@ -210,6 +210,18 @@ class CallsInRedis:
         await wait_until(ended, 10.0, "the call did not end in Redis")
         return state
 
+    async def until_told(self, call_id: str, kind: str, times: int = 1) -> list[dict[str, str]]:
+        """Wait for so many events of a kind in a call's stream; return all that there are."""
+        found: list[dict[str, str]] = []
+
+        async def there() -> bool:
+            events = await self.reader.events(call_id)
+            found[:] = [fields for _, fields in events if fields["kind"] == kind]
+            return len(found) >= times
+
+        await wait_until(there, 20.0, f"{kind} was not told")
+        return found
+
     async def until_spoken(self, call_id: str, speaker: str, nth: int = 1) -> str:
         """Wait until somebody's turn is over, the agent's as the caller heard it; return its text.
 

@@ -1,4 +1,4 @@
-"""Metrics: calls."""
+"""Calls: offered, answered, refused, ended, and what they asked for."""
 
 from bridge.clock import NS_PER_S
 from bridge.errors import Fault, Outcome

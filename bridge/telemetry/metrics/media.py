@@ -1,4 +1,4 @@
-"""Metrics: media."""
+"""Audio and RTP: what is lost, late or added, recordings, keys."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Metrics: queues."""
+"""Callers who wait for a person."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""Metrics: rollouts."""
+"""Flags, and what is held of new arms."""
 
 from collections.abc import Collection
 

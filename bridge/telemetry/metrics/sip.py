@@ -1,4 +1,4 @@
-"""Metrics: sip."""
+"""SIP messages, both ways."""
 
 from bridge.telemetry.labels import (
     Direction,

@@ -1,4 +1,4 @@
-"""Metrics: store."""
+"""Writes on their way to Redis, and calls of dead nodes."""
 
 from bridge.telemetry.metrics.families import Families
 

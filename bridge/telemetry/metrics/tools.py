@@ -1,4 +1,4 @@
-"""Metrics: tools."""
+"""Tools that the model calls."""
 
 from bridge.clock import NS_PER_S
 from bridge.telemetry.labels import (

@@ -1,4 +1,4 @@
-"""Metrics: turns."""
+"""Turns as the caller feels them."""
 
 from bridge.clock import NS_PER_S
 from bridge.telemetry.labels import (

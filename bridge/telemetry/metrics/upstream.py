@@ -1,4 +1,4 @@
-"""Metrics: upstream."""
+"""The Realtime sessions of each arm."""
 
 import functools
 
