@@ -73,6 +73,12 @@ FAULTS = [
         tells=("filler",),
     ),
     Fault(
+        "stall at the end of speech",
+        ({"at": "speech_end", "kind": "stall", "ms": 60_000},),
+        lost=("stalled",),
+        tells=("filler",),
+    ),
+    Fault(
         "stall mid-audio, for ever",
         ({**MID_AUDIO, "kind": "stall", "ms": 60_000},),
         cuts_off=True,
