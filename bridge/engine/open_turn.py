@@ -47,7 +47,7 @@ def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.OPEN_TURN, COMMITS_WITHIN_MS)
     if not call.agent_has_floor:
         # What it means for an agent who has the floor is decided when it is committed.
-        yield from end_turn(call, call.sound.ended_ns, now_ns)
+        yield from end_turn(call, call.sound.silent_since_ns, now_ns)
 
 
 def _is_over_here(call: CallState) -> bool:
