@@ -65,6 +65,7 @@ class Downlink:
         length = (self._ahead // FRAME_SAMPLES + _DRY_FRAMES) * FRAME_SAMPLES
         self._dry: Samples = np.zeros((rows, length), dtype=np.int16)
         self._quiet_until: Positions = np.full(rows, NEVER, dtype=np.int64)
+        self._fresh: dict[int, Line] = {}
 
     @property
     def delay_ms(self) -> float:
@@ -77,6 +78,10 @@ class Downlink:
         self._history[line.row] = 0
         line.gain = UNDUCKED
         self._quiet_until[line.row] = NEVER
+
+    def end(self, line: Line) -> None:
+        """Lay no more of a line."""
+        self._fresh.pop(line.row, None)
 
     def flush(self, line: Line) -> tuple[PlayedItem, ...]:
         """Silence a line from the next frame on; return what was heard of it.
@@ -124,6 +129,13 @@ class Downlink:
         silent = playout.written <= self._ports.tx_positions[line.row]
         if silent and playout.waiting_samples >= _BLOCK_SAMPLES:
             self.move((line,))
+        else:
+            self._fresh[line.row] = line
+
+    def move_fresh(self) -> None:
+        """Lay what was queued since the last look, where there is room for it."""
+        fresh, self._fresh = self._fresh, {}
+        self.move(tuple(fresh.values()))
 
     def move(self, lines: Sequence[Line]) -> None:
         """Lay every block that is due."""

@@ -120,6 +120,7 @@ class Pump:
         if line is None:
             return
         self._line_up()
+        self._down.end(line)
         self._ports.refresh()
         self._taps.move(LineSet((line,)))
 
@@ -150,7 +151,7 @@ class Pump:
         return self._taps.recorded_ms(self._lines[row], at_ns)
 
     def tick(self) -> None:
-        """Move everything that is due: nothing, unless PJSIP's clock has stepped."""
+        """Move everything that is due; mostly nothing where PJSIP's clock has not stepped."""
         lines = self._set
         if not lines:
             return
@@ -159,6 +160,7 @@ class Pump:
         stepped = self._watch.feed(position, self._clock.now_ns())
         self.stats.clock_stalls = self._watch.stalls
         if not stepped:
+            self._down.move_fresh()
             return
         self._down.report(lines)
         self._up.move(lines)
