@@ -12,6 +12,7 @@ import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
@@ -26,6 +27,7 @@ from bridge.app.preflight import check_arms_answer
 from bridge.app.retention import keep_sweeping
 from bridge.app.rollout_node import RolloutNode
 from bridge.app.rollouts import Rollouts
+from bridge.app.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
@@ -51,6 +53,8 @@ from bridge.tools.webhook import WebhookClient
 log = structlog.get_logger(__name__)
 
 _BYE_TIMEOUT_S = 2.0
+_ADDRESSES_KEPT = 1024
+"""Far ends whose trunk is remembered: a message is counted in 5 us then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Gateway:
         self.metrics.media.watch(
             lambda: self._endpoint.rows_in_use, lambda: self._endpoint.conference_ports
         )
+        self._trunk_of = lru_cache(_ADDRESSES_KEPT)(settings.sip.trunk_of)
         self._intake = Intake(lambda: len(self._endpoint.legs))
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
         self._store: CallStore | None = None
@@ -211,6 +216,10 @@ class Gateway:
                 name="retention",
             ),
         ]
+        if settings.sip.trunk_probes:
+            self.metrics.sip.expect_probes(settings.sip.trunk_probes)
+            probing = keep_probing(self._endpoint, settings.sip, self.metrics.sip.probed)
+            self._background.append(asyncio.create_task(probing, name="trunk-probes"))
         self._ticker.start()
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
@@ -294,10 +303,11 @@ class Gateway:
 
     def _count_message(self, message: SipMessage, sent: bool) -> None:
         direction = Direction.OUT if sent else Direction.IN
+        trunk = self._trunk_of(message.far_end)
         if message.code:
-            self.metrics.sip.response(direction, message.method, message.code)
+            self.metrics.sip.response(direction, message.method, message.code, trunk=trunk)
         else:
-            self.metrics.sip.request(direction, message.method)
+            self.metrics.sip.request(direction, message.method, trunk=trunk)
 
     def _report_node(self) -> None:
         if self._store is not None:

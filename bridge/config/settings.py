@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints, model_validator
 
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
@@ -17,6 +17,9 @@ from bridge.config.rollouts import RolloutSettings
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
 
 
 class SipSettings(_Settings):
@@ -29,6 +32,8 @@ class SipSettings(_Settings):
         rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
         retry_after_s: what a refused INVITE is told to wait.
         trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
+        trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
+            trunk can be reached; its answers must come from the trunk's addresses.
     """
 
     host: str = "0.0.0.0"
@@ -39,7 +44,15 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
-    trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict)
+    trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
+    trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
+    probe_every_s: float = Field(30.0, ge=1, le=60)
+
+    @model_validator(mode="after")
+    def _probes_trunks(self) -> Self:
+        if unknown := sorted(self.trunk_probes.keys() - self.trunks.keys()):
+            raise ValueError(f"has trunk_probes of trunks that it does not have: {unknown[0]}")
+        return self
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""

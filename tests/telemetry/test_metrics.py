@@ -80,8 +80,9 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_calls_without_telephone_event_total": ("", ""),
     "bridge_audio_thread_overruns_total": ("", ""),
     "bridge_silent_calls_total": ("arm", ""),
-    "bridge_sip_requests_total": ("method direction", ""),
-    "bridge_sip_responses_total": ("method code direction", ""),
+    "bridge_sip_requests_total": ("method trunk direction", ""),
+    "bridge_sip_responses_total": ("method code trunk direction", ""),
+    "bridge_trunk_probes_total": ("trunk", ""),
     "bridge_queue_waiting": ("queue", ""),
     "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
     "bridge_queue_wait_seconds": ("queue", "1 2 5 10 20 30 60 90 120 180 300 600 1800"),
@@ -183,8 +184,9 @@ def used(metrics: Metrics) -> Metrics:
     upstream.malformed_event("a")
     upstream.error("a", "invalid_value")
     upstream.tokens("a", TokenKind.IN, Modality.AUDIO, 7)
-    metrics.sip.request(Direction.IN, "INVITE")
-    metrics.sip.response(Direction.OUT, "INVITE", "200")
+    metrics.sip.request(Direction.IN, "INVITE", trunk="carrier-a")
+    metrics.sip.response(Direction.OUT, "INVITE", "200", trunk="")
+    metrics.sip.probed("carrier-a")
     metrics.queues.joined("billing", NS_PER_S)
     metrics.queues.left("billing", NS_PER_S, 1)
     turns.silent("a")
