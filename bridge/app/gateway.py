@@ -388,7 +388,7 @@ class Gateway:
     def _publish_dialplans(self) -> None:
         for dialplan in self._plans.dialplans:
             if dialplan.consent.disclosure is not None:
-                self.metrics.calls.expect_disclosures(route=dialplan.name)
+                self.metrics.calls.expect_prompts(route=dialplan.name)
         self.metrics.config_loaded(self._clock.wall_ns())
 
 

@@ -356,6 +356,13 @@ TURNS = [
         dict([list(quantiles("bridge_turn_stage_seconds", "stage").items())[1]]),
     ),
     Panel("Reply", "s", quantiles("bridge_turn_response_seconds"), limit=1.5),
+    Panel(
+        "Reply, by the age of the call",
+        "s",
+        quantiles("bridge_turn_response_by_age_seconds", "age"),
+        "Replies that grow with the call: the context is too long.",
+        1.5,
+    ),
     Panel("The service's part of a reply", "s", quantiles("bridge_turn_inference_seconds")),
     Panel("Greeting", "s", quantiles("bridge_greeting_delay_seconds"), limit=1.0),
     Panel(
@@ -384,6 +391,11 @@ TOOLS = [
         "Tools, by result",
         "reqps",
         {"{{tool}} {{result}}": rate("bridge_tool_calls_total", "tool, result")},
+    ),
+    Panel(
+        "Told about the AI and the recording",
+        "reqps",
+        {"{{route}} {{result}}": rate("bridge_consent_prompts_total", "route, result")},
     ),
     Panel("Tools, how long", "s", quantiles("bridge_tool_duration_seconds", "tool", "")),
     Panel(

@@ -17,6 +17,7 @@ from bridge.telemetry.labels import (
     LabelGuard,
     Modality,
     Path,
+    PromptResult,
     Stage,
     TokenKind,
     TransferKind,
@@ -45,12 +46,12 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_call_duration_seconds": ("arm", "5 10 30 60 120 180 300 600 900 1800 3600"),
     "bridge_call_setup_duration_seconds": ("arm", SETUP),
     "bridge_transfers_total": ("kind result reason", ""),
-    "bridge_disclosures_total": ("route", ""),
-    "bridge_consents_total": ("route result how", ""),
+    "bridge_consent_prompts_total": ("route result", ""),
     "bridge_emergencies_total": ("route", ""),
     "bridge_transfer_duration_seconds": ("kind result", SETUP),
     "bridge_greeting_delay_seconds": ("arm", TURN),
     "bridge_turn_response_seconds": ("arm", TURN),
+    "bridge_turn_response_by_age_seconds": ("arm age", TURN),
     "bridge_turn_stage_seconds": ("arm stage", STAGE),
     "bridge_turn_inference_seconds": ("arm", TURN),
     "bridge_barge_in_stop_seconds": ("arm", ".02 .04 .06 .08 .1 .15 .2 .25 .3 .4 .5 .75 1 2"),
@@ -160,12 +161,11 @@ def used(metrics: Metrics) -> Metrics:
     )
     calls.human_asked("key", granted=True)
     calls.transferred(TransferKind.BLIND, failed="sip_603", took_ns=1)
-    calls.disclosed(route="r")
-    calls.consent(route="r", given=True, how="key")
+    calls.prompted(route="r", result=PromptResult.HEARD)
     calls.emergency(route="r")
     turns = metrics.turns
     turns.greeted("a", 1)
-    turns.responded("a", 1)
+    turns.responded("a", 1, age_ns=1)
     turns.stage("a", Stage.MODEL, 1)
     turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE)
     turns.stopped("a", 1)
@@ -263,6 +263,16 @@ def test_loss_is_a_ratio_of_what_was_expected(used: Metrics) -> None:
     assert value(used, "bridge_rtp_loss_ratio_sum", direction="in") == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(
+    ("age_s", "age"),
+    [(0, "under_2m"), (119, "under_2m"), (120, "2m_to_5m"), (300, "5m_to_9m"), (540, "over_9m")],
+)
+def test_a_reply_is_counted_by_the_age_of_its_call(metrics: Metrics, age_s: int, age: str) -> None:
+    metrics.turns.responded("a", NS_PER_S, age_ns=age_s * NS_PER_S)
+    name = "bridge_turn_response_by_age_seconds_count"
+    assert value(metrics, name, arm="a", age=age) == 1
+
+
 def test_arm_info_shows_no_credentials(used: Metrics) -> None:
     text = used.render()[0].decode()
     assert 'endpoint="wss://h:1/v1/realtime"' in text
@@ -291,9 +301,9 @@ def test_openmetrics_carries_the_call_as_an_exemplar_and_never_as_a_label(
     metrics: Metrics,
 ) -> None:
     with call_context("c_1"):
-        metrics.turns.responded("a", 3 * NS_PER_S)
+        metrics.turns.responded("a", 3 * NS_PER_S, age_ns=9 * 60 * NS_PER_S)
         metrics.upstream.connect_failed("a", "http_401")
-    metrics.turns.responded("a", 4 * NS_PER_S)  # outside of every call
+    metrics.turns.responded("a", 4 * NS_PER_S, age_ns=0)  # outside of every call
     body, content_type = metrics.render(Format.OPEN_METRICS)
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     exemplars = {
@@ -304,6 +314,7 @@ def test_openmetrics_carries_the_call_as_an_exemplar_and_never_as_a_label(
     }
     assert exemplars == {
         ("bridge_turn_response_seconds_bucket", "3.0"): {"call_id": "c_1"},
+        ("bridge_turn_response_by_age_seconds_bucket", "3.0"): {"call_id": "c_1"},
         ("bridge_upstream_connect_failures_total", None): {"call_id": "c_1"},
     }
     assert "c_1" not in metrics.render()[0].decode()
