@@ -40,6 +40,7 @@ _REPORTS_KEPT = 5_000
 
 _REPORTS_AT_ONCE = 200
 _DISK_WITHIN_S = 2.0
+_ACTIONS = tuple(action.value for action in Action if action is not Action.NONE)
 _AT_ONCE = frozenset({Action.STOP, Action.PAUSE})
 """What one node does alone (`needs.md` (d) 1, the hard gate)."""
 
@@ -105,7 +106,8 @@ class Rollouts:
             if known is not None:
                 self._take(name, known)
         await self._synchronise()
-        for name in self._here:
+        for name, here in self._here.items():
+            self._metrics.expect_actions(here.plan.treatment, _ACTIONS)
             self._publish(name)
         self._task = asyncio.create_task(self._keep_synchronised(), name="rollouts")
 
@@ -275,6 +277,7 @@ class Rollouts:
         here.pending = None
         here.stopped = frozenset()
         if changed is not None:
+            self._metrics.acted(here.plan.treatment, judgement.action.value)
             await self._adopt(name, changed[1])
         else:
             self._publish(name)

@@ -26,6 +26,7 @@ from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.rollouts import RolloutStore, Signature
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.scrape import Scrape
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
@@ -79,6 +80,13 @@ class Node:
     def decide(self, number: str = "+15550100", **more: object) -> Decision:
         call = replace(call_of(number), **more)  # type: ignore[arg-type]  # fields of several types
         return self.flags.decide("f", call, "support", {})[0]
+
+    def text(self) -> str:
+        return self.metrics.render()[0].decode()
+
+    def actions(self, action: str) -> float:
+        """Return how often this node did something about the new arm."""
+        return Scrape.parse(self.text()).value("bridge_rollout_actions_total", action=action)
 
     async def change(self, change: Callable[[RolloutState], RolloutState]) -> None:
         await self.store.change("f", change, ME, 5)
@@ -174,6 +182,8 @@ async def test_an_arm_that_refuses_for_good_is_stopped_here_at_once_and_everywhe
         history = await a.store.history("f", 1)
         assert history[0][1]["author"] == "node a"
         assert "http_503" in history[0][1]["evidence"]
+        assert (a.actions("stop"), b.actions("stop")) == (1, 0)
+        assert 'bridge_rollout_actions_total{action="stop",arm="new"} 0.0' in b.text()
         assert len(await a.store.calls("f", "0")) == 1
 
 
