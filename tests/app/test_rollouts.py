@@ -115,7 +115,7 @@ def failed(number: int, arm: str = "new", *, permanent: bool = False) -> CallEnt
         1,
         time.time(),
         frozenset({Badness.CONNECTION}),
-        set_up=False,
+        connected=False,
         permanent=permanent,
         code="http_503",
     )

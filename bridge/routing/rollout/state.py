@@ -25,7 +25,7 @@ class Halt(enum.StrEnum):
     STOPPED = "stopped"
     """It refuses calls for good: `rearm`."""
     CLOSED = "closed"
-    """Several calls in a row could not be set up: `resume` goes on at the same share."""
+    """Several calls in a row were left without a session: `resume` goes on at the same share."""
     ROLLED_BACK = "rolled_back"
     """It harmed calls: `rearm`, after the cool-down."""
 
