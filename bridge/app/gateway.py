@@ -10,6 +10,7 @@ import dataclasses
 import re
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -164,7 +165,13 @@ class Gateway:
         self._store = store
         if settings.rollouts:
             self._rollouts = RolloutNode(
-                settings, self._redis_url, self._rollout_secret, node, self._clock, self.metrics
+                settings,
+                self._redis_url,
+                self._rollout_secret,
+                node,
+                self._clock,
+                self.metrics,
+                lambda: Counter(runner.arm for runner in self.calls),
             )
             await self._rollouts.open()
         warn_of_dropped_fields(self._plans.routes)

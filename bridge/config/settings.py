@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints, model_validator
 
+from bridge.config.complaints import suggest
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
 
@@ -50,8 +51,9 @@ class SipSettings(_Settings):
 
     @model_validator(mode="after")
     def _probes_trunks(self) -> Self:
-        if unknown := sorted(self.trunk_probes.keys() - self.trunks.keys()):
-            raise ValueError(f"has trunk_probes of trunks that it does not have: {unknown[0]}")
+        for trunk in sorted(self.trunk_probes.keys() - self.trunks.keys()):
+            hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
+            raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
         return self
 
     def trunk_of(self, host: str) -> str:
@@ -244,7 +246,7 @@ class Settings(_Settings):
     @model_validator(mode="after")
     def _know_the_arms(self) -> Self:
         for name, rollout in self.rollouts.items():
-            unknown = sorted(set(rollout.arms) - self.arms.keys())
-            if unknown:
-                raise ValueError(f"has a rollout {name} with unknown arms: {', '.join(unknown)}")
+            for arm in sorted(set(rollout.arms) - self.arms.keys()):
+                hint = suggest(arm, self.arms) or f"add arms.{arm}"
+                raise ValueError(f"has a rollout {name} with an unknown arm: {arm} ({hint})")
         return self

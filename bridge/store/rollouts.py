@@ -4,6 +4,7 @@
     bridge:rollout:{flag}:history    stream of changes: author, reason, evidence
     bridge:rollout:{flag}:calls      stream of ended calls, capped
     bridge:rollout:{flag}:verdict    what the leading node holds of the new arm now
+    bridge:rollouts:active           hash: node to its calls of each arm, and when it said so
     bridge:rollouts:leader           the node that decides, a lock that runs out
     bridge:audit                     every change, chained by hashes
 
@@ -11,6 +12,7 @@ A change is one script: it is made from a version, and refused where another is 
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha1
@@ -32,9 +34,13 @@ HISTORY_KEPT = 10_000
 LEAD_MS = 3_000
 """A leader that says nothing for so long is none."""
 
+ACTIVE_MS = 5_000
+"""Calls of a node that says nothing for so long are not counted: it is dead, and so are they."""
+
 _ATTEMPTS = 20
 _PAGE = 200
 _SCRIPT = files("bridge.store").joinpath("rollout_change.lua").read_text("utf-8")
+_ACTIVE = files("bridge.store").joinpath("rollout_active.lua").read_text("utf-8")
 _SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _LEAD = """
 local leader = redis.call('GET', KEYS[1])
@@ -177,6 +183,21 @@ class RolloutStore:
         """Return the node that decides."""
         reply = await self._link.ask(("GET", self._keys.rollouts_leader))
         return reply if isinstance(reply, str) else None
+
+    async def share_active(self, node: str, calls: Mapping[str, int]) -> Counter[str]:
+        """Say how many calls a node has on each arm; return how many all others have."""
+        told = json.dumps(dict(calls))
+        reply = await self._link.ask(
+            ("EVAL", _ACTIVE, 1, self._keys.rollouts_active, node, told, ACTIVE_MS)
+        )
+        others: Counter[str] = Counter()
+        for text in reply if isinstance(reply, list) else []:
+            try:
+                counts = json.loads(str(text))
+                others.update({str(arm): int(count) for arm, count in counts.items()})
+            except (AttributeError, TypeError, ValueError):  # another's writing: no node's calls
+                continue
+        return others
 
     async def audit(self, most: int) -> list[tuple[str, dict[str, str]]]:
         """Return the latest entries of the audit, (id, fields), the newest first."""
