@@ -1,8 +1,10 @@
 from datetime import date
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_text
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.clock import NS_PER_MS, NS_PER_S
@@ -122,6 +124,11 @@ def samples(metrics: Metrics) -> Samples:
 
 def read_openmetrics(text: str) -> list[Metric]:
     return list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # untyped
+
+
+def of_bridge(exposition: bytes) -> list[bytes]:
+    """Return the lines, but for the process's own figures, which change all the time."""
+    return [line for line in exposition.splitlines() if b"process_" not in line]
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -291,10 +298,20 @@ def test_guard_lets_only_so_many_words_through() -> None:
     assert [guard(word) for word in ("a", "b", "c", "a", "b")] == ["a", "b", "other", "a", "b"]
 
 
-def test_parts_together_are_the_whole(used: Metrics) -> None:
-    parts = list(used.render_parts())
-    assert len(parts) > len(EXPECTED)
-    assert all(part.count(b"# TYPE ") == 1 for part in parts)
+@pytest.mark.parametrize("form", Format)
+def test_pieces_are_small_and_together_the_whole(used: Metrics, form: Format) -> None:
+    for arm in ("b", "c", "d"):
+        for stage in Stage:
+            with call_context("c_1"):
+                used.turns.stage(arm, stage, 1)
+    pieces = list(used.render_parts(form))
+    assert len(pieces) > len(EXPECTED)
+    assert max(piece.count(b"\n") for piece in pieces) <= 63  # with HELP, TYPE and UNIT
+    if form is Format.TEXT:
+        whole = generate_latest(used._registry)
+    else:
+        whole = openmetrics_text(used._registry)  # type: ignore[no-untyped-call]  # untyped
+    assert of_bridge(b"".join(pieces)) == of_bridge(whole)
 
 
 def test_openmetrics_carries_the_call_as_an_exemplar_and_never_as_a_label(
