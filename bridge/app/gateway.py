@@ -28,6 +28,7 @@ from bridge.app.preflight import check_arms_answer
 from bridge.app.retention import keep_sweeping
 from bridge.app.rollout_node import RolloutNode
 from bridge.app.rollouts import Rollouts
+from bridge.app.sunsets import Sunsets
 from bridge.app.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
@@ -104,6 +105,9 @@ class Gateway:
             settings.arms, keys, self._models, clock, self.metrics.upstream.rotated
         )
         self._clock = clock
+        self._sunsets = Sunsets(
+            self._arms, settings.arms, keys, self._models, clock, self.metrics.set_shutdown
+        )
         self._plans = self._make_plans(dialplans)
         self._rollout_secret = rollout_secret
         # Secrets of dialplans that were replaced stay: calls go on that use them.
@@ -222,6 +226,7 @@ class Gateway:
                 ),
                 name="retention",
             ),
+            asyncio.create_task(self._sunsets.keep_asking(), name="sunsets"),
         ]
         if settings.sip.trunk_probes:
             self.metrics.sip.expect_probes(settings.sip.trunk_probes)

@@ -212,6 +212,21 @@ class ArmSettings(_Settings):
         path = parts.path.rstrip("/") + _TOKEN_PATHS[self.dialect]
         return urlunsplit((parts.scheme.replace("ws", "http"), parts.netloc, path, parts.query, ""))
 
+    @property
+    def models_endpoint(self) -> str | None:
+        """Where the service lists its models, beside the Realtime API.
+
+        None where nobody knows, or where the long-lived key is given to a token service alone.
+        """
+        parts = urlsplit(self.url)
+        base, found, rest = parts.path.rpartition("/realtime")
+        host = parts.netloc.rpartition("@")[2]  # the key says who asks
+        trusted = self.credentials == "direct" or urlsplit(self.token_endpoint).netloc == host
+        if not found or rest.strip("/") or not trusted:
+            return None
+        scheme = parts.scheme.replace("ws", "http")
+        return urlunsplit((scheme, host, f"{base}/models", parts.query, ""))
+
 
 _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 

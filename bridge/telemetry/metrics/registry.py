@@ -118,13 +118,17 @@ class Metrics:
             shutdown: first day without the model.
         """
         if shutdown is not None:
-            midnight = datetime.combine(shutdown, time(), UTC)
-            self._shutdown.labels(arm, model).set(midnight.timestamp())
+            self.set_shutdown(arm, model, shutdown)
         for each in (self.calls, self.turns, self.upstream, self.media):
             each.expect(arm)
         parts = urlsplit(url)
         endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._arm_info.labels(arm, dialect, endpoint, model).set(1)
+
+    def set_shutdown(self, arm: str, model: str, day: date) -> None:
+        """Say the first day without an arm's model."""
+        midnight = datetime.combine(day, time(), UTC)
+        self._shutdown.labels(arm, model).set(midnight.timestamp())
 
     def config_loaded(self, wall_ns: int) -> None:
         """Say when the configuration was last read."""
