@@ -22,7 +22,7 @@ from bridge.errors import BridgeError
 from bridge.routing.numbers import shown_number
 from bridge.routing.rollout.changes import follow
 from bridge.routing.rollout.decision import CallFacts, Decision, Reason, decide
-from bridge.routing.rollout.draw import targeting_key
+from bridge.routing.rollout.draw import logged_caller, targeting_key
 from bridge.routing.rollout.ledger import Ledger
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.signed_arm import HEADER, checked_arm
@@ -188,7 +188,7 @@ class Rollouts:
         decision = decide(flag, facts)
         if decision.arm in flag.caps:
             self._soon.set()  # the other nodes are to know of it
-        return decision, key[:16] if number else ""
+        return decision, logged_caller(key) if number else ""
 
     def rescuer(self, name: str, arm: str) -> str | None:
         """Return the arm that may take over a call whose arm fails; None where none may.
