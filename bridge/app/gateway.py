@@ -10,8 +10,10 @@ import dataclasses
 import re
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
@@ -26,6 +28,8 @@ from bridge.app.preflight import check_arms_answer
 from bridge.app.retention import keep_sweeping
 from bridge.app.rollout_node import RolloutNode
 from bridge.app.rollouts import Rollouts
+from bridge.app.sunsets import Sunsets
+from bridge.app.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
@@ -51,6 +55,8 @@ from bridge.tools.webhook import WebhookClient
 log = structlog.get_logger(__name__)
 
 _BYE_TIMEOUT_S = 2.0
+_ADDRESSES_KEPT = 1024
+"""Far ends whose trunk is remembered: a message is counted in 5 us then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,9 @@ class Gateway:
             settings.arms, keys, self._models, clock, self.metrics.upstream.rotated
         )
         self._clock = clock
+        self._sunsets = Sunsets(
+            self._arms, settings.arms, keys, self._models, clock, self.metrics.set_shutdown
+        )
         self._plans = self._make_plans(dialplans)
         self._rollout_secret = rollout_secret
         # Secrets of dialplans that were replaced stay: calls go on that use them.
@@ -115,6 +124,7 @@ class Gateway:
         self.metrics.media.watch(
             lambda: self._endpoint.rows_in_use, lambda: self._endpoint.conference_ports
         )
+        self._trunk_of = lru_cache(_ADDRESSES_KEPT)(settings.sip.trunk_of)
         self._intake = Intake(lambda: len(self._endpoint.legs))
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
         self._store: CallStore | None = None
@@ -159,7 +169,13 @@ class Gateway:
         self._store = store
         if settings.rollouts:
             self._rollouts = RolloutNode(
-                settings, self._redis_url, self._rollout_secret, node, self._clock, self.metrics
+                settings,
+                self._redis_url,
+                self._rollout_secret,
+                node,
+                self._clock,
+                self.metrics,
+                lambda: Counter(runner.arm for runner in self.calls),
             )
             await self._rollouts.open()
         warn_of_dropped_fields(self._plans.routes)
@@ -210,7 +226,12 @@ class Gateway:
                 ),
                 name="retention",
             ),
+            asyncio.create_task(self._sunsets.keep_asking(), name="sunsets"),
         ]
+        if settings.sip.trunk_probes:
+            self.metrics.sip.expect_probes(settings.sip.trunk_probes)
+            probing = keep_probing(self._endpoint, settings.sip, self.metrics.sip.probed)
+            self._background.append(asyncio.create_task(probing, name="trunk-probes"))
         self._ticker.start()
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
@@ -294,10 +315,11 @@ class Gateway:
 
     def _count_message(self, message: SipMessage, sent: bool) -> None:
         direction = Direction.OUT if sent else Direction.IN
+        trunk = self._trunk_of(message.far_end)
         if message.code:
-            self.metrics.sip.response(direction, message.method, message.code)
+            self.metrics.sip.response(direction, message.method, message.code, trunk=trunk)
         else:
-            self.metrics.sip.request(direction, message.method)
+            self.metrics.sip.request(direction, message.method, trunk=trunk)
 
     def _report_node(self) -> None:
         if self._store is not None:
@@ -378,7 +400,7 @@ class Gateway:
     def _publish_dialplans(self) -> None:
         for dialplan in self._plans.dialplans:
             if dialplan.consent.disclosure is not None:
-                self.metrics.calls.expect_disclosures(route=dialplan.name)
+                self.metrics.calls.expect_prompts(route=dialplan.name)
         self.metrics.config_loaded(self._clock.wall_ns())
 
 

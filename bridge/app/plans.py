@@ -3,7 +3,6 @@
 A call keeps the route that it got at its INVITE, whatever is put in force after.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -19,6 +18,7 @@ from bridge.live.services import Arm, Dealt, Route
 from bridge.routing.matching import check_arms, check_trunks, load_dialplans, match
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, has_agent, mode_of
+from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.rules import IncomingCall, incoming_call
 from bridge.routing.verstat import read_verstat
 from bridge.telephony.leg import Leg
@@ -42,11 +42,12 @@ def read_dialplans(settings: Settings, environ: Mapping[str, str]) -> Dialplans:
 
     Raises:
         ConfigError: a bad file, or one that names an arm, a flag, a trunk or a secret that is not
-            there.
+            there; an override of a rollout that names a dialplan or a trunk that is not.
     """
     plans = load_dialplans(settings.dialplans_dir)
     check_arms(plans, settings.arms, settings.rollouts)
     check_trunks(plans, settings.sip.trunks)
+    check_overrides(settings.rollouts, settings.sip.trunks, plans)
     return Dialplans(plans, resolve_tool_secrets(plans, environ))
 
 
@@ -113,22 +114,15 @@ class Plans:
         elif rollouts is None:
             raise AssertionError("a dialplan's flag is in the settings")
         else:
-            active = Counter(runner.arm for runner in running)
-            route = self._deal(dialplan, dialplan.rollout, mode, call, rollouts, active)
+            route = self._deal(dialplan, dialplan.rollout, mode, call, rollouts)
         return replace(route, verstat=call.stir)
 
     def _deal(
-        self,
-        dialplan: Dialplan,
-        flag: str,
-        mode: Mode,
-        call: IncomingCall,
-        rollouts: Rollouts,
-        active: Mapping[str, int],
+        self, dialplan: Dialplan, flag: str, mode: Mode, call: IncomingCall, rollouts: Rollouts
     ) -> Route:
         """Let a flag choose the arm, for the call's whole life."""
         name, plan = dialplan.name, rollouts.plan(flag)
-        decision, caller = rollouts.decide(flag, call, name, active)
+        decision, caller = rollouts.decide(flag, call, name)
         dealt = Dealt(decision, caller, plan, partial(rollouts.ended, flag))
         if decision.arm is None:
             return replace(self._routes[name, plan.control, Mode.AI_OFF], dealt=dealt)

@@ -155,6 +155,7 @@ class RolloutController:
         changed = await self._store.change(flag, change, signature, now_ms)
         if changed is not None:
             before, after = changed
+            self._metrics.acted(plan.treatment, judgement.action.value)
             log.warning(
                 "rollout_decided",
                 flag=flag,

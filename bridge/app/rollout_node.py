@@ -1,6 +1,7 @@
 """Everything of rollouts that one gateway runs: flags, controller, the connection to Redis."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 
 from bridge.app.rollout_controller import RolloutController
 from bridge.app.rollout_files import RolloutFiles
@@ -15,6 +16,9 @@ from bridge.telemetry.metrics import Metrics
 class RolloutNode:
     """One gateway's part in the rollouts.
 
+    Args:
+        active: gives the calls of each arm on this gateway.
+
     Attributes:
         flags: decides about calls.
     """
@@ -27,11 +31,12 @@ class RolloutNode:
         node: str,
         clock: Clock,
         metrics: Metrics,
+        active: Callable[[], Mapping[str, int]],
     ) -> None:
         self._link = RedisLink(redis_url, timeout_s=settings.redis.connect_timeout_s)
         store = RolloutStore(self._link, settings.redis)
         files = RolloutFiles(settings.state_dir)
-        self.flags = Rollouts(settings.rollouts, secret, store, files, node, clock, metrics)
+        self.flags = Rollouts(settings.rollouts, secret, store, files, node, clock, metrics, active)
         self._controller = RolloutController(settings.rollouts, store, node, clock, metrics)
         self._deciding: asyncio.Task[None] | None = None
 

@@ -3,12 +3,14 @@
 Redis is asked twice a second, so a kill switch works on every node well within two seconds. While
 Redis is away, and at a start without it, the last state that was known is in force. What a node
 sees by itself that needs no statistics (an arm that refuses for good, failures in a row) is in
-force on it at once, and in Redis as soon as that takes it. Runs in the loop's thread.
+force on it at once, and in Redis as soon as that takes it. Caps count the calls of all nodes, as
+each said them last: within half a second, nodes that don't know of each other's new calls may
+together pass one by as many. Runs in the loop's thread.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -20,7 +22,7 @@ from bridge.errors import BridgeError
 from bridge.routing.numbers import shown_number
 from bridge.routing.rollout.changes import follow
 from bridge.routing.rollout.decision import CallFacts, Decision, Reason, decide
-from bridge.routing.rollout.draw import targeting_key
+from bridge.routing.rollout.draw import logged_caller, targeting_key
 from bridge.routing.rollout.ledger import Ledger
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.signed_arm import HEADER, checked_arm
@@ -40,6 +42,7 @@ _REPORTS_KEPT = 5_000
 
 _REPORTS_AT_ONCE = 200
 _DISK_WITHIN_S = 2.0
+_ACTIONS = tuple(action.value for action in Action if action is not Action.NONE)
 _AT_ONCE = frozenset({Action.STOP, Action.PAUSE})
 """What one node does alone (`needs.md` (d) 1, the hard gate)."""
 
@@ -72,6 +75,7 @@ class Rollouts:
         plans: of the settings, by name.
         secret: draws callers and checks test headers.
         store: Redis; ``files``: this node's disk.
+        active: gives the calls of each arm on this node.
     """
 
     def __init__(
@@ -83,7 +87,10 @@ class Rollouts:
         node: str,
         clock: Clock,
         metrics: Metrics,
+        active: Callable[[], Mapping[str, int]],
     ) -> None:
+        self._active = active
+        self._elsewhere: Mapping[str, int] = {}  # calls of each arm on other nodes, when last heard
         self._secret = secret
         self._store = store
         self._files = files
@@ -105,7 +112,8 @@ class Rollouts:
             if known is not None:
                 self._take(name, known)
         await self._synchronise()
-        for name in self._here:
+        for name, here in self._here.items():
+            self._metrics.expect_actions(here.plan.treatment, _ACTIONS)
             self._publish(name)
         self._task = asyncio.create_task(self._keep_synchronised(), name="rollouts")
 
@@ -127,21 +135,18 @@ class Rollouts:
         """Return what the settings say of a flag."""
         return self._here[name].plan
 
-    def decide(
-        self, name: str, call: IncomingCall, route: str, active: Mapping[str, int]
-    ) -> tuple[Decision, str]:
+    def decide(self, name: str, call: IncomingCall, route: str) -> tuple[Decision, str]:
         """Decide about a call; never raises.
 
         Args:
             call: at its INVITE.
             route: the dialplan that takes it.
-            active: calls of each arm on this node.
 
         Returns:
             The decision, and the key that the caller is drawn by, empty for a withheld number.
         """
         try:
-            decision, key = self._decide(name, call, route, active)
+            decision, key = self._decide(name, call, route)
         except Exception:  # a call must get an arm, whatever is wrong here
             log.exception("rollout_broken", flag=name)
             here = self._here[name]
@@ -164,9 +169,7 @@ class Rollouts:
         )
         return decision, key
 
-    def _decide(
-        self, name: str, call: IncomingCall, route: str, active: Mapping[str, int]
-    ) -> tuple[Decision, str]:
+    def _decide(self, name: str, call: IncomingCall, route: str) -> tuple[Decision, str]:
         here = self._here[name]
         number = shown_number(call.caller)
         key = targeting_key(self._secret, number, call.sip_call_id)
@@ -179,10 +182,13 @@ class Rollouts:
             route=route,
             trunk=call.trunk,
             test_arm=None if asked is None else checked_arm(self._secret, name, asked, now_s),
-            active=active,
+            active=Counter(self._active()) + Counter(self._elsewhere),
         )
         flag = flag_of(name, here.plan, self.state(name))
-        return decide(flag, facts), key[:16] if number else ""
+        decision = decide(flag, facts)
+        if decision.arm in flag.caps:
+            self._soon.set()  # the other nodes are to know of it
+        return decision, logged_caller(key) if number else ""
 
     def rescuer(self, name: str, arm: str) -> str | None:
         """Return the arm that may take over a call whose arm fails; None where none may.
@@ -232,6 +238,7 @@ class Rollouts:
         try:
             for name, here in self._here.items():
                 await self._synchronise_one(name, here)
+            self._elsewhere = await self._store.share_active(self._node, self._active())
         except RedisUnavailableError as error:
             if self._connected:
                 log.error("rollouts_from_last_known", error=str(error))
@@ -275,6 +282,7 @@ class Rollouts:
         here.pending = None
         here.stopped = frozenset()
         if changed is not None:
+            self._metrics.acted(here.plan.treatment, judgement.action.value)
             await self._adopt(name, changed[1])
         else:
             self._publish(name)

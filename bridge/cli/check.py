@@ -24,6 +24,7 @@ from bridge.routing.matching import (
     load_dialplans,
 )
 from bridge.routing.models import Dialplan
+from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.rules import IncomingCall
 from bridge.routing.schema import dialplan_schema
 from bridge.routing.verstat import Verstat
@@ -141,6 +142,7 @@ def _serve_problems(config: Path | None) -> Iterator[ConfigError]:
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)
+        check_overrides(settings.rollouts, settings.sip.trunks, dialplans)
     except ConfigError as error:
         yield error
 

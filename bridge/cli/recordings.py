@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import click
 
+from bridge.app.rollout_secret import read_secret
 from bridge.audio.markers import HEADER_SCHEMA, MARKER_SCHEMA
 from bridge.cli.errors import exits_cleanly
 from bridge.config.loading import load_settings
@@ -18,7 +19,11 @@ from bridge.errors import ConfigError, InfrastructureError
 from bridge.recordings.deletion import Deletion, audit, delete_of_caller, hold, release, sweep
 from bridge.recordings.files import DELETIONS_FILE, find_call
 from bridge.recordings.retention import is_of
+from bridge.routing.numbers import shown_number
+from bridge.routing.rollout.draw import logged_caller, targeting_key
+from bridge.store.client import RedisLink
 from bridge.store.erasing import CallEraser
+from bridge.store.rollouts import RolloutStore
 
 _LEFT = 1
 """Exit code where something that was to go is still there."""
@@ -95,6 +100,9 @@ def delete_recordings(
 ) -> None:
     """Delete all that is kept of a caller: audio, markers, transcripts, records, state in Redis.
 
+    Their calls in the logs that rollouts are judged by go, too: those are found by the key that
+    callers are drawn with (ROLLOUT_KEY).
+
     It deletes in this directory: run it wherever gateways record to one of their own. Exit code 1:
     calls are left, held ones or such as go on (run it again when those are over).
 
@@ -111,6 +119,7 @@ def delete_recordings(
     address = url or settings.redis.url
     if address is not None:
         asyncio.run(_erase(done, settings, address, caller))
+        asyncio.run(_erase_logged(done, settings, address, caller))
     else:
         click.echo("no Redis is named (--redis, BRIDGE_REDIS_URL): none was looked at", err=True)
     _finish(done, as_json=as_json)
@@ -182,6 +191,35 @@ async def _erase(done: Deletion, settings: Settings, url: str, caller: str | Non
         await eraser.aclose()
 
 
+async def _erase_logged(done: Deletion, settings: Settings, url: str, caller: str) -> None:
+    """Erase a caller's calls from the logs that rollouts are judged by.
+
+    They hold no number but the key that callers are drawn by, so that is asked for; calls that are
+    deleted here are found by their ids, too.
+    """
+    keys: set[str] = set()
+    try:
+        secret = read_secret(settings.rollout_key_env, os.environ)
+        number = shown_number(caller)
+        spelt = {number, number.removeprefix("+"), f"+{number.removeprefix('+')}"}
+        keys = {logged_caller(targeting_key(secret, each, "")) for each in spelt}
+    except ConfigError as error:
+        if settings.rollouts:
+            click.echo(f"in the logs of rollouts only these calls are found: {error}", err=True)
+    gone, kept = {*done.events, *done.redis}, {*done.held, *done.going_on}
+    link = RedisLink(url, timeout_s=settings.redis.connect_timeout_s)
+    try:
+        store = RolloutStore(link, settings.redis)
+        found = await store.logged(
+            lambda call: call.call_id not in kept and (call.call_id in gone or call.caller in keys)
+        )
+        if not done.dry_run:
+            await store.erase_logged(found)
+        done.rollout_log = sum(map(len, found.values()))
+    finally:
+        await link.aclose()
+
+
 def _finish(done: Deletion, *, as_json: bool) -> None:
     try:
         audit(done)
@@ -197,7 +235,8 @@ def _finish(done: Deletion, *, as_json: bool) -> None:
     would = "would be " if done.dry_run else ""
     click.echo(
         f"{would}deleted: {len(done.events)} calls whole, {len(done.audio)} recordings and"
-        f" {len(done.transcripts)} transcripts of others, {len(done.redis)} calls in Redis"
+        f" {len(done.transcripts)} transcripts of others, {len(done.redis)} calls in Redis,"
+        f" {done.rollout_log} in the logs of rollouts"
     )
     for why, calls in (("held", done.held), ("still going on", done.going_on)):
         if calls:

@@ -14,6 +14,7 @@ import click
 from bridge.app.rollout_secret import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.rollout_show import print_history, print_status
+from bridge.cli.rollout_words import read_cap, read_override, read_switch
 from bridge.cli.running import run
 from bridge.config.loading import load_settings
 from bridge.config.rollouts import RolloutSettings
@@ -24,7 +25,7 @@ from bridge.routing.rollout import changes
 from bridge.routing.rollout.decision import CallFacts, decide
 from bridge.routing.rollout.draw import targeting_key
 from bridge.routing.rollout.signed_arm import HEADER, sign_arm
-from bridge.routing.rollout.state import RolloutState, flag_of
+from bridge.routing.rollout.state import RolloutState, caps_of, flag_of, overrides_of
 from bridge.store.client import RedisLink
 from bridge.store.reader import CallReader
 from bridge.store.rollouts import RolloutStore, Signature
@@ -70,6 +71,7 @@ def rollout() -> None:
     bridge rollout set new-model --percent 1          begin; steps follow by themselves
     bridge rollout set new-model --arm new=off        kill switch of an arm
     bridge rollout set new-model --ai off             kill switch of the AI: people, voicemail
+    bridge rollout set new-model --cap new=20         calls at once; --override: no draw
     bridge rollout rollback new-model --reason "..."  new calls to the old arm; calls go on
     bridge rollout rearm new-model                    after a rollback, once it is repaired
     bridge rollout explain new-model --from +1555...  which arm a caller gets, and why
@@ -97,6 +99,21 @@ def status(flag: str | None, config: Path | None, url: str | None, as_json: bool
 @click.option("--percent", type=float, help="The new arm's share, in steps of 0.1.")
 @_ARM
 @click.option("--ai", type=click.Choice(["on", "off"]), help="The AI as a whole.")
+@click.option(
+    "--cap",
+    "caps",
+    multiple=True,
+    metavar="NAME=CALLS|none|settings",
+    help="An arm's calls at once, on all nodes; `settings`: what those say.",
+)
+@click.option(
+    "--override",
+    "overrides",
+    multiple=True,
+    metavar="BY:PATTERN=NAME|none|settings",
+    help="Calls that get an arm without a draw, by caller, route, called or trunk; `none`: they "
+    "are drawn.",
+)
 @_changes
 @exits_cleanly
 def set_(
@@ -104,23 +121,36 @@ def set_(
     percent: float | None,
     arms: tuple[str, ...],
     ai: str | None,
+    caps: tuple[str, ...],
+    overrides: tuple[str, ...],
     author: str,
     reason: str,
     config: Path | None,
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Set the new arm's share, or use a kill switch.
+    """Set the new arm's share, caps and overrides, or use a kill switch.
 
     A share of more than 0 begins the rollout: further steps are taken by themselves.
+
+    \b
+    bridge rollout set new-model --cap new=20 --reason "their limit"
+    bridge rollout set new-model --override caller:+15550199=new
+    bridge rollout set new-model --override trunk:north=settings   # as the settings say, again
     """
-    if percent is None and not arms and ai is None:
-        raise ConfigError("nothing to set", remedy="give --percent, --arm or --ai")
-    switches = [_switch(text) for text in arms]
+    wanted = [
+        *(read_switch(text) for text in arms),
+        *(read_cap(text) for text in caps),
+        *(read_override(text, load_settings(config, os.environ)) for text in overrides),
+    ]
+    if percent is None and not wanted and ai is None:
+        raise ConfigError(
+            "nothing to set", remedy="give --percent, --arm, --ai, --cap or --override"
+        )
 
     def change(state: RolloutState, plan: RolloutSettings, now_ms: int) -> RolloutState:
-        for arm, on in switches:
-            state = changes.switch_arm(state, plan, arm, on=on)
+        for each in wanted:
+            state = each(state, plan)
         if ai is not None:
             state = changes.switch_ai(state, on=ai == "on")
         return state if percent is None else changes.set_share(state, percent, now_ms)
@@ -290,6 +320,10 @@ async def _status(
             {
                 "flag": flag,
                 "arms": _arms(plan, state, calls),
+                "overrides": [
+                    {"calls": each.words, "arm": each.arm or plan.control}
+                    for each in overrides_of(plan, state)
+                ],
                 "version": state.version,
                 "ai_off": state.ai_off,
                 "paused": state.paused,
@@ -316,6 +350,7 @@ def _arms(
             "role": role,
             "percent": state.percent if role == "treatment" else 100 - state.percent,
             "stopped": arm in state.stopped,
+            "cap": caps_of(plan, state).get(arm),
             "calls_now": calls.get(arm, 0),
         }
         for arm, role in roles.items()
@@ -394,13 +429,6 @@ def _plan(settings: Settings, flag: str) -> RolloutSettings:
             remedy="name the settings with --config or BRIDGE_CONFIG",
         )
     return settings.rollouts[flag]
-
-
-def _switch(text: str) -> tuple[str, bool]:
-    arm, _, word = text.partition("=")
-    if word not in ("on", "off"):
-        raise ConfigError(f"--arm {text}", remedy="write --arm NAME=on or --arm NAME=off")
-    return arm, word == "on"
 
 
 def _load(fields: Mapping[str, str], name: str) -> object:

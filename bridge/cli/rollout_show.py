@@ -21,7 +21,7 @@ def print_status(flags: Sequence[Shown]) -> None:
     for flag in flags:
         console.print(f"[bold]{flag['flag']}[/bold]  version {flag['version']}")
         table = Table(box=None, header_style="bold")
-        for column in ("arm", "", "share", "calls now", "bad / calls", "state"):
+        for column in ("arm", "", "share", "calls now", "at most", "bad / calls", "state"):
             table.add_column(column, no_wrap=True)
         verdict = flag["verdict"] or {}
         for arm, told in flag["arms"].items():
@@ -31,6 +31,7 @@ def print_status(flags: Sequence[Shown]) -> None:
                 told["role"],
                 f"{told['percent']:g}%",
                 str(told["calls_now"]),
+                "-" if told["cap"] is None else str(told["cap"]),
                 f"{rate['bad']} / {rate['calls']}" if rate else "-",
                 "OFF" if told["stopped"] else "",
             )
@@ -61,6 +62,9 @@ def _notes(flag: Shown, verdict: Shown) -> list[str]:
     notes = []
     if flag["ai_off"]:
         notes.append("THE AI IS OFF: calls get the fallback")
+    if flag["overrides"]:
+        told = ", ".join(f"{each['calls']} {each['arm']}" for each in flag["overrides"])
+        notes.append(f"not drawn: {told}")
     if verdict:
         notes.append(
             f"verdict: {verdict['verdict']}, E = {verdict['e_value']:g} (100 rolls back);"

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from bridge.config.complaints import suggest
 from bridge.config.names import Name
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.1)]
@@ -74,7 +75,7 @@ class RolloutSettings(_Part):
         cool_down_s: after a rollback, before a person may arm the treatment again.
         slow_greeting_s, slow_turn_s, dead_air_s: what makes a call a bad one.
         hours: when steps may be taken; None: always.
-        caps: arm to calls at once on one node.
+        caps: arm to calls at once, on all nodes together.
         rescue_after_s: without a session for so long, a ringing call tries the other arm.
     """
 
@@ -111,8 +112,9 @@ class RolloutSettings(_Part):
             raise ValueError("has gates that are no steps")
         arms = {self.control, self.treatment}
         named = {*self.caps, *(each.arm for each in self.overrides if each.arm is not None)}
-        if not named <= arms:
-            raise ValueError(f"names arms that it does not have: {', '.join(sorted(named - arms))}")
+        for arm in sorted(named - arms):
+            hint = suggest(arm, arms) or f"the arms are {self.control} and {self.treatment}"
+            raise ValueError(f"names an arm that it does not have: {arm} ({hint})")
         return self
 
     @property

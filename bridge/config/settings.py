@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints, model_validator
 
+from bridge.config.complaints import suggest
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
 
 
 class SipSettings(_Settings):
@@ -29,6 +33,8 @@ class SipSettings(_Settings):
         rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
         retry_after_s: what a refused INVITE is told to wait.
         trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
+        trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
+            trunk can be reached; its answers must come from the trunk's addresses.
     """
 
     host: str = "0.0.0.0"
@@ -39,7 +45,16 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
-    trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict)
+    trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
+    trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
+    probe_every_s: float = Field(30.0, ge=1, le=60)
+
+    @model_validator(mode="after")
+    def _probes_trunks(self) -> Self:
+        for trunk in sorted(self.trunk_probes.keys() - self.trunks.keys()):
+            hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
+            raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
+        return self
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
@@ -197,6 +212,21 @@ class ArmSettings(_Settings):
         path = parts.path.rstrip("/") + _TOKEN_PATHS[self.dialect]
         return urlunsplit((parts.scheme.replace("ws", "http"), parts.netloc, path, parts.query, ""))
 
+    @property
+    def models_endpoint(self) -> str | None:
+        """Where the service lists its models, beside the Realtime API.
+
+        None where nobody knows, or where the long-lived key is given to a token service alone.
+        """
+        parts = urlsplit(self.url)
+        base, found, rest = parts.path.rpartition("/realtime")
+        host = parts.netloc.rpartition("@")[2]  # the key says who asks
+        trusted = self.credentials == "direct" or urlsplit(self.token_endpoint).netloc == host
+        if not found or rest.strip("/") or not trusted:
+            return None
+        scheme = parts.scheme.replace("ws", "http")
+        return urlunsplit((scheme, host, f"{base}/models", parts.query, ""))
+
 
 _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
@@ -231,7 +261,7 @@ class Settings(_Settings):
     @model_validator(mode="after")
     def _know_the_arms(self) -> Self:
         for name, rollout in self.rollouts.items():
-            unknown = sorted(set(rollout.arms) - self.arms.keys())
-            if unknown:
-                raise ValueError(f"has a rollout {name} with unknown arms: {', '.join(unknown)}")
+            for arm in sorted(set(rollout.arms) - self.arms.keys()):
+                hint = suggest(arm, self.arms) or f"add arms.{arm}"
+                raise ValueError(f"has a rollout {name} with an unknown arm: {arm} ({hint})")
         return self

@@ -108,6 +108,11 @@ class Interrupted:
     stop_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class AgentInterrupted:
+    """The agent began to be heard while the caller spoke."""
+
+
 class Judgement(enum.StrEnum):
     """What a caller's speech over the agent turned out to be; a metric label."""
 
@@ -340,6 +345,7 @@ News = (
     | TurnSpoken
     | TurnMeasured
     | Interrupted
+    | AgentInterrupted
     | InterruptionJudged
     | SilenceMeasured
     | SilencePrompted

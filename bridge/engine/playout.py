@@ -7,8 +7,10 @@ from bridge.engine.fallback import go_on_with_fallback
 from bridge.engine.filler import on_filler_over, want_filler
 from bridge.engine.handoff import on_told
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.engine.news import AgentInterrupted
 from bridge.engine.state import CallState, Effects
-from bridge.engine.turns import Trigger
+from bridge.engine.transcript import AgentItem
+from bridge.engine.turns import State, Trigger
 
 
 def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> Effects:
@@ -29,20 +31,33 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
         # A tick's report of an item that was cut in the same tick.
         return
     call.note(item_id=event.item_id)
-    if not item.audible and call.session.turn_clock is not None:
-        measured = call.session.turn_clock.measure(event, now_ns)
-        call.session.turn_clock = None
-        if measured is not None:
-            yield measured
-            if measured.total_ns is not None:
-                item.latency_ms = round(measured.total_ns / NS_PER_MS)
-                if item.spoken:
-                    yield item.turn()
+    if not item.audible:
+        yield from _measure(call, item, event, now_ns)
+        if call.turns.state is not State.SPEAKING and _caller_speaks(call):
+            yield AgentInterrupted()
     item.audible = True
     call.session.waiting_since_ns = None
     if call.lost:
         return  # what was queued goes on playing; the state says that there is no session
     yield from call.move(Trigger.PLAYOUT_STARTED)
+
+
+def _measure(call: CallState, item: AgentItem, event: PlayoutStarted, now_ns: int) -> Effects:
+    clock, call.session.turn_clock = call.session.turn_clock, None
+    measured = None if clock is None else clock.measure(event, now_ns)
+    if measured is None:
+        return
+    yield measured
+    if measured.total_ns is not None:
+        item.latency_ms = round(measured.total_ns / NS_PER_MS)
+        if item.spoken:
+            yield item.turn()
+
+
+def _caller_speaks(call: CallState) -> bool:
+    """Whether the service hears the caller speak; and we do, where the bridge listens itself."""
+    ours = call.policy.barge_in is None or call.sound.heard
+    return call.session.caller_speaking and ours
 
 
 def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:

@@ -32,14 +32,17 @@ class ArmWatch:
         self._greets = greets
         self._wall_ns = wall_ns
         self._losses: list[Loss] = []
-        self._set_up = self._odd = self._handoff_failed = self._told = False
+        self._set_up = self._connected = False
+        self._odd = self._handoff_failed = self._told = False
 
     def session_ready(self) -> None:
-        """Note that the arm gave a session."""
+        """Note that the arm gave a session, the first one or one that makes good for a lost one."""
         self._set_up = self._set_up or not self._told
+        self._connected = True
 
     def lost(self, failure: Failure) -> None:
         """Note that a session was lost, or not to be had."""
+        self._connected = False
         self._losses.append(
             Loss(failure.code, failure.layer.value, failure.fault.value, failure.permanent)
         )
@@ -69,6 +72,7 @@ class ArmWatch:
         seen = Observed(
             losses=tuple(self._losses),
             set_up=self._set_up,
+            connected=self._connected,
             answered=talk_ms is not None,
             silent=self._greets and not heard and (talk_ms or 0) >= _SILENT_AFTER_MS,
             odd=self._odd,
@@ -90,7 +94,7 @@ class ArmWatch:
             version=decision.version,
             at_s=self._wall_ns() / NS_PER_S,
             bad=seen.badness(dealt.plan),
-            set_up=seen.set_up,
+            connected=seen.connected,
             permanent=seen.permanent,
             turns_ms=seen.turns_ms,
             caller=dealt.caller,

@@ -70,7 +70,8 @@ class CallerWaits:
         if inference_ns:
             self._metrics.inference(self._arm(), sum(inference_ns))
         if effect.total_ns is not None:
-            self._metrics.responded(self._arm(), effect.total_ns)
+            age_ns = self._elapsed_ms() * NS_PER_MS
+            self._metrics.responded(self._arm(), effect.total_ns, age_ns=age_ns)
         turn = TurnLatency(
             self._elapsed_ms(),
             None if effect.total_ns is None else _ms(effect.total_ns),

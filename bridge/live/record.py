@@ -15,6 +15,7 @@ import structlog
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import Effect
 from bridge.engine.news import (
+    AgentInterrupted,
     CallbackWanted,
     CallClosed,
     DigitsCollected,
@@ -133,6 +134,7 @@ class CallRecord:
                 TransitionRefused: self._on_refused,
                 TurnSpoken: self._on_turn,
                 Interrupted: self._on_interrupted,
+                AgentInterrupted: self._on_agent_interrupted,
                 InterruptionJudged: self._on_judged,
                 SilencePrompted: self._on_prompted,
                 MenuChosen: self._on_menu_chosen,
@@ -406,6 +408,11 @@ class CallRecord:
             turns.interrupted(self._arm, by=By.CALLER, kind=InterruptionKind.TRUE)
         self.event("interrupted", {"played_ms": effect.played_ms})
         log.info("interrupted", played_ms=effect.played_ms, stop_us=effect.stop_ns // 1000)
+
+    def _on_agent_interrupted(self, effect: AgentInterrupted) -> None:
+        turns = self._services.metrics.turns
+        turns.interrupted(self._arm, by=By.AGENT, kind=InterruptionKind.TRUE)
+        self.event("agent_interrupted")
 
     def _on_judged(self, effect: InterruptionJudged) -> None:
         kind = InterruptionKind(effect.kind.value)

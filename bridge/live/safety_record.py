@@ -11,6 +11,7 @@ from bridge.engine.news import ConsentSettled, DisclosureSpoken, EmergencyHeard
 from bridge.live.record import CallRecord
 from bridge.live.services import Services
 from bridge.live.summary import ConsentRecord
+from bridge.telemetry.labels import PromptResult
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class SafetyRecord:
         consent = self._consent(effect.version)
         consent.disclosed_at_ms = self._now_wall_ms()
         self._note("told", effect.version)
-        self._metrics.disclosed(route=self._summary.route)
+        self._metrics.prompted(route=self._summary.route, result=PromptResult.HEARD)
         told = {"version": effect.version, "language": consent.language}
         self._record.event("disclosure_spoken", told)
         log.info("disclosure_spoken", version=effect.version)
@@ -57,7 +58,7 @@ class SafetyRecord:
         consent.settled_at_ms = self._now_wall_ms()
         result = "given" if effect.given else "refused"
         self._note(result, effect.version)
-        self._metrics.consent(route=self._summary.route, given=effect.given, how=effect.how)
+        self._metrics.prompted(route=self._summary.route, result=_result(effect))
         kind = f"consent_{result}"
         self._record.event(kind, {"how": effect.how, "version": effect.version})
         log.info(kind, how=effect.how, version=effect.version)
@@ -80,3 +81,9 @@ class SafetyRecord:
     def _note(self, state: str, version: str) -> None:
         fields = {"consent": state, "consent_version": version}
         self._store.update(self._summary.call_id, fields)
+
+
+def _result(effect: ConsentSettled) -> PromptResult:
+    if effect.given:
+        return PromptResult.AGREED
+    return PromptResult.NOT_SPOKEN if effect.how == "not_spoken" else PromptResult.REFUSED

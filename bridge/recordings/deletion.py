@@ -38,6 +38,7 @@ class Deletion:
         events: calls that lost everything.
         held, going_on: calls that were left, and why.
         redis: calls whose state in Redis went.
+        rollout_log: how many calls went from the logs that rollouts are judged by.
     """
 
     directory: Path
@@ -49,17 +50,19 @@ class Deletion:
     held: list[str] = field(default_factory=list)
     going_on: list[str] = field(default_factory=list)
     redis: list[str] = field(default_factory=list)
+    rollout_log: int = 0
 
     def as_json(self) -> dict[str, object]:
         """Return it for people and programs: what happened to which calls, and to how many."""
         calls = {name: getattr(self, name) for name in _CALLS}
         counts = {name: len(each) for name, each in calls.items()}
+        counts["rollout_log"] = self.rollout_log
         return {"why": self.why, "dry_run": self.dry_run, "counts": counts, **calls}
 
     @property
     def deleted(self) -> bool:
         """Whether anything was."""
-        return bool(self.audio or self.transcripts or self.events or self.redis)
+        return bool(self.audio or self.transcripts or self.events or self.redis or self.rollout_log)
 
     @property
     def left(self) -> bool:

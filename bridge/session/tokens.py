@@ -19,8 +19,7 @@ import structlog
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.errors import ConfigError, UpstreamError
 from bridge.realtime.backoff import Backoff
-from bridge.session.connection import tls_context
-from bridge.session.proxy import may_use_proxy
+from bridge.session.http import http_session, read_body
 from bridge.session.token_wire import TOKEN_WIRES, decode_grant, is_header_safe, lifetime_s
 
 log = structlog.get_logger(__name__)
@@ -230,14 +229,7 @@ class TokenProvider:
 
     async def _run(self) -> None:
         reason = "first"
-        parts = urlsplit(self._request.url)
-        tls = tls_context() if parts.scheme == "https" else True
-        async with aiohttp.ClientSession(
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(ssl=tls, limit=1, force_close=True),
-            trust_env=may_use_proxy(parts.hostname),
-        ) as http:
+        async with http_session(self._request.url, self._timeout) as http:
             while True:
                 wait_ms = self._settle(await self._attempt(http), reason)
                 # A failure's wait stands against all who want a token: no stampede on a service
@@ -332,12 +324,8 @@ class TokenProvider:
             # The key must not follow to where somebody else points.
             allow_redirects=False,
         ) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    break
-            return response.status, response.headers.get("Date"), bytes(body)
+            body = await read_body(response, MAX_BODY_BYTES)
+            return response.status, response.headers.get("Date"), body
 
     def _refusal(self, status: int) -> UpstreamError:
         what = f"HTTP {status}"

@@ -30,6 +30,35 @@ _BETA_MODEL = "gpt-4o-realtime-preview"
 _SPECS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 
 
+class ModelList:
+    """``GET /v1/models`` (developers.openai.com, "List models"): what there is, when it ends."""
+
+    def __init__(self, doorkeeper: Doorkeeper) -> None:
+        self._doorkeeper = doorkeeper
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what to add to the application."""
+        return [web.get("/v1/models", self._list)]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        key = key_of(request)
+        if key is None:
+            return no_key()
+        if not self._doorkeeper.knows(key):
+            return http_error(401, refuse("invalid_api_key", "Incorrect API key provided.").error)
+        listed = [
+            {
+                "id": name,
+                "object": "model",
+                "created": 0,
+                "owned_by": "system",
+                "shutdown_date": None if day is None else day.isoformat(),
+            }
+            for name, day in self._doorkeeper.models.shutdown_dates.items()
+        ]
+        return web.json_response({"object": "list", "data": listed})
+
+
 class TokenEndpoints:
     """``/v1/realtime/client_secrets`` (GA) and ``/v1/realtime/sessions`` (beta).
 

@@ -4,6 +4,7 @@ A caller's sentence is matched as the recogniser heard it, never as it was meant
 """
 
 from collections.abc import Iterator
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -94,10 +95,17 @@ class Pacing(_Model):
 
 
 class Models(_Model):
-    """The models that each dialect has, as patterns with ``*``."""
+    """The models that each dialect has, as patterns with ``*``.
+
+    Attributes:
+        shutdown_dates: what ``GET /v1/models`` lists: models, and the first day without them.
+    """
 
     beta: tuple[str, ...] = ("gpt-4o-realtime-preview*", "gpt-4o-mini-realtime-preview*", _GA)
     ga: tuple[str, ...] = (_GA,)
+    shutdown_dates: dict[str, date | None] = Field(
+        default_factory=lambda: {"gpt-realtime-2.1": None, "gpt-realtime": date(2027, 1, 20)}
+    )
 
 
 class SessionLimit(_Model):

@@ -14,7 +14,7 @@ from bridge.errors import InfrastructureError
 from bridge.simulator.agent import Agent
 from bridge.simulator.connection import Connection, Lifetime, wire_for
 from bridge.simulator.door import Doorkeeper, Objection, dialect_of, key_of, meet, no_key
-from bridge.simulator.endpoints import AdminEndpoint, TokenEndpoints
+from bridge.simulator.endpoints import AdminEndpoint, ModelList, TokenEndpoints
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment, strike_now
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.scenario import BetaSwitch, Scenario
@@ -113,6 +113,7 @@ class SimulatorServer:
         app = web.Application()
         app.router.add_get(PATH, self._serve)
         app.add_routes(TokenEndpoints(self._doorkeeper, self._tokens, self._faults).routes())
+        app.add_routes(ModelList(self._doorkeeper).routes())
         if self._admin_secret is not None:
             admin = AdminEndpoint(self._admin_secret, self._faults, self._strike_now)
             app.add_routes(admin.routes())

@@ -87,6 +87,11 @@ class Keys:
         return f"{self.prefix}rollout:{flag}:verdict"
 
     @property
+    def rollouts_active(self) -> str:
+        """The hash of how many calls each node has on each arm now."""
+        return f"{self.prefix}rollouts:active"
+
+    @property
     def rollouts_leader(self) -> str:
         """The lock of the node that decides about rollouts."""
         return f"{self.prefix}rollouts:leader"

@@ -4,6 +4,7 @@
     bridge:rollout:{flag}:history    stream of changes: author, reason, evidence
     bridge:rollout:{flag}:calls      stream of ended calls, capped
     bridge:rollout:{flag}:verdict    what the leading node holds of the new arm now
+    bridge:rollouts:active           hash: node to its calls of each arm, and when it said so
     bridge:rollouts:leader           the node that decides, a lock that runs out
     bridge:audit                     every change, chained by hashes
 
@@ -11,7 +12,8 @@ A change is one script: it is made from a version, and refused where another is 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha1
 from importlib.resources import files
@@ -32,9 +34,14 @@ HISTORY_KEPT = 10_000
 LEAD_MS = 3_000
 """A leader that says nothing for so long is none."""
 
+ACTIVE_MS = 5_000
+"""Calls of a node that says nothing for so long are not counted: it is dead, and so are they."""
+
 _ATTEMPTS = 20
 _PAGE = 200
+_KEYS_A_SCAN = 1_000
 _SCRIPT = files("bridge.store").joinpath("rollout_change.lua").read_text("utf-8")
+_ACTIVE = files("bridge.store").joinpath("rollout_active.lua").read_text("utf-8")
 _SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _LEAD = """
 local leader = redis.call('GET', KEYS[1])
@@ -43,6 +50,10 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 _RESIGN = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1"
+
+
+LoggedCalls = Mapping[str, Sequence[str]]
+"""Keys of logs, to ids of their entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +156,27 @@ class RolloutStore:
         reply = await self._link.ask(
             ("XRANGE", self._keys.rollout_calls(flag), f"({after}", "+", "COUNT", _PAGE)
         )
-        found = []
-        for entry_id, fields in _entries(reply):
-            try:
-                found.append((entry_id, CallEntry.from_fields(fields)))
-            except (KeyError, ValueError):  # another's writing: it says nothing of a call
-                continue
-        return found
+        return _calls_of(_entries(reply))
+
+    async def logged(self, is_meant: Callable[[CallEntry], bool]) -> LoggedCalls:
+        """Find calls in the logs of all flags, also of such as the settings have no more."""
+        found: dict[str, list[str]] = {}
+        for key in await self._keys_like(self._keys.rollout_calls("*")):
+            after = "-"
+            while page := _entries(
+                await self._link.ask(("XRANGE", key, after, "+", "COUNT", _PAGE))
+            ):
+                found.setdefault(key, []).extend(
+                    entry_id for entry_id, entry in _calls_of(page) if is_meant(entry)
+                )
+                after = f"({page[-1][0]}"
+        return {key: ids for key, ids in found.items() if ids}
+
+    async def erase_logged(self, found: LoggedCalls) -> None:
+        """Erase such calls from the logs; what was decided by them stays decided."""
+        for key, ids in found.items():
+            for first in range(0, len(ids), _PAGE):
+                await self._link.ask(("XDEL", key, *ids[first : first + _PAGE]))
 
     async def put_verdict(self, flag: str, verdict: Mapping[str, object]) -> None:
         """Say what is held of the new arm now."""
@@ -177,6 +202,21 @@ class RolloutStore:
         """Return the node that decides."""
         reply = await self._link.ask(("GET", self._keys.rollouts_leader))
         return reply if isinstance(reply, str) else None
+
+    async def share_active(self, node: str, calls: Mapping[str, int]) -> Counter[str]:
+        """Say how many calls a node has on each arm; return how many all others have."""
+        told = json.dumps(dict(calls))
+        reply = await self._link.ask(
+            ("EVAL", _ACTIVE, 1, self._keys.rollouts_active, node, told, ACTIVE_MS)
+        )
+        others: Counter[str] = Counter()
+        for text in reply if isinstance(reply, list) else []:
+            try:
+                counts = json.loads(str(text))
+                others.update({str(arm): int(count) for arm, count in counts.items()})
+            except (AttributeError, TypeError, ValueError):  # another's writing: no node's calls
+                continue
+        return others
 
     async def audit(self, most: int) -> list[tuple[str, dict[str, str]]]:
         """Return the latest entries of the audit, (id, fields), the newest first."""
@@ -225,6 +265,17 @@ class RolloutStore:
                 return reply == 1
         raise InfrastructureError("the audit is written by others all the time")
 
+    async def _keys_like(self, pattern: str) -> list[str]:
+        found: set[str] = set()
+        cursor = "0"
+        while True:
+            reply = await self._link.ask(("SCAN", cursor, "MATCH", pattern, "COUNT", _KEYS_A_SCAN))
+            following, keys = reply if isinstance(reply, list) else ("0", [])
+            found |= set(map(str, keys)) if isinstance(keys, list) else set()
+            cursor = str(following)
+            if cursor == "0":
+                return sorted(found)
+
     async def _eval(
         self, keys: Sequence[str], numbers: Sequence[str | int], words: Sequence[str]
     ) -> Reply:
@@ -235,6 +286,16 @@ class RolloutStore:
         if isinstance(reply, Refused):
             raise RedisUnavailableError(self._link.place, f"refused the change ({reply.code})")
         return reply
+
+
+def _calls_of(entries: Sequence[tuple[str, dict[str, str]]]) -> list[tuple[str, CallEntry]]:
+    found = []
+    for entry_id, fields in entries:
+        try:
+            found.append((entry_id, CallEntry.from_fields(fields)))
+        except (KeyError, ValueError):  # another's writing: it says nothing of a call
+            continue
+    return found
 
 
 def _words(fields: Mapping[str, str]) -> list[str]:

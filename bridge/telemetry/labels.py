@@ -37,6 +37,25 @@ INFERENCE = (Stage.ENDPOINT, Stage.MODEL, Stage.TOOL, Stage.FIRST_DELTA)
 """The service's part, the network to it and back included."""
 
 
+class CallAge(enum.StrEnum):
+    """How long a call has lasted at one of its turns.
+
+    Replies that take 1 to 2 s at first were seen to take 6 to 8 s after some 9 minutes (`needs.md`
+    (e) "Long calls").
+    """
+
+    UNDER_2_MIN = "under_2m"
+    UNDER_5_MIN = "2m_to_5m"
+    UNDER_9_MIN = "5m_to_9m"
+    LONGER = "over_9m"
+
+    @classmethod
+    def of(cls, age_s: float) -> "CallAge":
+        """Return the class of an age."""
+        edges = ((120, cls.UNDER_2_MIN), (300, cls.UNDER_5_MIN), (540, cls.UNDER_9_MIN))
+        return next((age for edge_s, age in edges if age_s < edge_s), cls.LONGER)
+
+
 class Path(enum.StrEnum):
     """Where the bridge adds latency: RTP in to append sent, or delta received to RTP out."""
 
@@ -49,6 +68,18 @@ class ReloadResult(enum.StrEnum):
 
     OK = "ok"
     FAILED = "failed"
+
+
+class PromptResult(enum.StrEnum):
+    """What came of telling a caller about the AI and the recording."""
+
+    HEARD = "heard"
+    """To its end."""
+    AGREED = "agreed"
+    """After they were asked, or by staying on the line."""
+    REFUSED = "refused"
+    NOT_SPOKEN = "not_spoken"
+    """It could not be said, which is as good as refused."""
 
 
 class By(enum.StrEnum):

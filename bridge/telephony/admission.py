@@ -74,7 +74,8 @@ class AdmissionDoor:
 
     def _on_rx_request(self, rdata: int) -> int:
         try:
-            message = SipMessage.parse(self._lib.pjsip_rx_data_get_info(rdata))
+            info: bytes = self._lib.pjsip_rx_data_get_info(rdata)
+            message = SipMessage.parse(info.decode(errors="replace"))
             if message is None or message.method not in _ASKING:
                 return PASS
             reason = self._refusal(message.method)

@@ -25,7 +25,7 @@ from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.ports import RATE_HZ, JoinablePorts
-from bridge.telephony.sip_messages import SipMessage, SipMessages
+from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -243,6 +243,20 @@ class SipEndpoint:
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
         return leg
 
+    def ask_options(self, uri: str) -> None:
+        """Send an OPTIONS outside of a dialog (RFC 3261 section 11); its answer passes the wire.
+
+        Raises:
+            TelephonyError: the URI is no SIP URI, or PJSIP can't send to it.
+        """
+        parameters = pj.SendRequestParam()
+        parameters.method = "OPTIONS"
+        parameters.txOption.targetUri = uri
+        try:
+            self._account.sendRequest(parameters)
+        except pj.Error as error:
+            raise TelephonyError(f"cannot ask {uri}: {error.reason}") from error
+
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE (called by PJSUA's account)."""
         request_uri = message.split(" ", 2)[1]
@@ -254,7 +268,7 @@ class SipEndpoint:
         leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
         leg.sip_call_id = info.callIdString
         leg.headers = read_headers(message)
-        leg.source = source.rpartition(":")[0].strip("[]")
+        leg.source = host_of(source)
         try:
             self._on_incoming(leg)
         except Exception:

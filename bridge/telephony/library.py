@@ -1,7 +1,8 @@
 """The loaded PJSIP: which build it is, and its C functions that pjsua2 doesn't wrap.
 
 The extension module exports PJSIP's own symbols; they are called with opaque pointers and integers
-only, so no struct of PJSIP's is mirrored here but the documented `pjsip_module`.
+only, so no struct of PJSIP's is mirrored here but the documented `pjsip_module`. The same goes for
+two methods of pjsua2's C++ classes that SWIG leaves out, by their names in the Itanium C++ ABI.
 """
 
 import ctypes
@@ -51,6 +52,13 @@ def import_pjsua2() -> Any:
     return pjsua2
 
 
+READ_RECEIVED = "_ZN2pj9SipRxData6fromPjER13pjsip_rx_data"
+"""`pj::SipRxData::fromPj(pjsip_rx_data &)`: fills the object that is its first argument."""
+
+READ_SENT = "_ZN2pj9SipTxData6fromPjER13pjsip_tx_data"
+"""`pj::SipTxData::fromPj(pjsip_tx_data &)`: likewise."""
+
+
 class PjString(ctypes.Structure):
     """`pj_str_t` (pjlib, pj/types.h): pointer and length, not terminated."""
 
@@ -71,8 +79,9 @@ def load_symbols() -> ctypes.CDLL:
     lib.pjsua_pool_create.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t]
     lib.pjsip_rx_data_get_info.restype = ctypes.c_char_p
     lib.pjsip_rx_data_get_info.argtypes = [pointer]
-    lib.pjsip_tx_data_get_info.restype = ctypes.c_char_p
-    lib.pjsip_tx_data_get_info.argtypes = [pointer]
+    for method in (READ_RECEIVED, READ_SENT):
+        getattr(lib, method).restype = None
+        getattr(lib, method).argtypes = [pointer, pointer]
     lib.pjsip_generic_string_hdr_create.restype = pointer
     lib.pjsip_generic_string_hdr_create.argtypes = [pointer, text, text]
     lib.pj_list_insert_before.restype = None

@@ -8,18 +8,20 @@ import ctypes
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
-from bridge.telephony.sip_module import PASS, SipModule, Symbols
+from bridge.telephony.library import READ_RECEIVED, READ_SENT, import_pjsua2
+from bridge.telephony.sip_module import PASS, SipModule
 
+pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BELOW_TRANSACTIONS = 12
 """Between PJSIP_MOD_PRIORITY_TRANSPORT_LAYER (8) and PJSIP_MOD_PRIORITY_TSX_LAYER (16)."""
 
-_INFO = re.compile(rb"(?:Request msg |Response msg (?P<code>[0-9]+)/)(?P<method>[^/ ]+)/cseq=")
+_INFO = re.compile(r"(?:Request msg |Response msg (?P<code>[0-9]+)/)(?P<method>[^/ ]+)/cseq=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +31,31 @@ class SipMessage:
     Attributes:
         method: of the request, or of the one that is answered.
         code: the response's status; "" for a request.
+        far_end: address that it came from or goes to, without the port.
     """
 
     method: str
     code: str = ""
+    far_end: str = ""
 
     @classmethod
-    def parse(cls, info: object) -> Self | None:
-        """Read PJSIP's `pjsip_rx_data_get_info` or `pjsip_tx_data_get_info`; None for another text.
+    def parse(cls, info: str, address: str = "") -> Self | None:
+        """Read what PJSIP says of a message (`pjsip_rx_data_get_info`); None for another text.
 
         They say ``Request msg INVITE/cseq=1 (rdata0x...)``, ``Response msg 200/BYE/cseq=2 (...)``.
+
+        Args:
+            address: of the far end, with its port.
         """
-        found = _INFO.match(info) if isinstance(info, bytes) else None
+        found = _INFO.match(info)
         if found is None:
             return None
-        return cls(found["method"].decode(), (found["code"] or b"").decode())
+        return cls(found["method"], found["code"] or "", host_of(address))
+
+
+def host_of(address: str) -> str:
+    """Return the host of PJSIP's ``host:port`` or ``[host]:port``."""
+    return address.rpartition(":")[0].strip("[]")
 
 
 class SipMessages:
@@ -55,9 +67,9 @@ class SipMessages:
     """
 
     def __init__(self, lib: ctypes.CDLL, on_message: Callable[[SipMessage, bool], None]) -> None:
-        symbols: Symbols = lib
-        self._received_info = symbols.pjsip_rx_data_get_info
-        self._sent_info = symbols.pjsip_tx_data_get_info
+        self._read_received, self._read_sent = getattr(lib, READ_RECEIVED), getattr(lib, READ_SENT)
+        # Filled anew with each message.
+        self._received, self._sent = pj.SipRxData(), pj.SipTxData()
         self._on_message = on_message
         self._module = SipModule(
             lib,
@@ -72,14 +84,16 @@ class SipMessages:
         )
 
     def _on_received(self, data: int) -> int:
-        return self._tell(self._received_info(data), sent=False)
+        self._read_received(int(self._received.this), data)
+        return self._tell(self._received.info, self._received.srcAddress, sent=False)
 
     def _on_sent(self, data: int) -> int:
-        return self._tell(self._sent_info(data), sent=True)
+        self._read_sent(int(self._sent.this), data)
+        return self._tell(self._sent.info, self._sent.dstAddress, sent=True)
 
-    def _tell(self, info: object, *, sent: bool) -> int:
+    def _tell(self, info: str, address: str, *, sent: bool) -> int:
         try:
-            message = SipMessage.parse(info)
+            message = SipMessage.parse(info, address)
             if message is not None:
                 self._on_message(message, sent)
         except Exception:

@@ -5,7 +5,7 @@ All in the loop's thread, inside the endpoint's poll or within a call into PJSIP
 
 import ctypes
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.errors import TelephonyError
 from bridge.telephony.library import PjString
@@ -22,7 +22,7 @@ MessageCallback = Callable[[int], int]
 class Symbols(Protocol):
     """The C functions that modules need (a :class:`ctypes.CDLL` has them)."""
 
-    def __getattr__(self, name: str) -> Callable[..., int]:
+    def __getattr__(self, name: str) -> Callable[..., Any]:  # its restype says what it returns
         """Return the C function called ``name``."""
         ...
 

@@ -217,14 +217,18 @@ SIP = [
     Panel(
         "Requests that come in",
         "reqps",
-        {"{{method}}": rate("bridge_sip_requests_total", "method", '{direction="in"}')},
+        {
+            "{{trunk}} {{method}}": rate(
+                "bridge_sip_requests_total", "trunk, method", '{direction="in"}'
+            )
+        },
     ),
     Panel(
         "Our answers to INVITE",
         "reqps",
         {
-            "{{code}}": rate(
-                "bridge_sip_responses_total", "code", '{direction="out",method="INVITE"}'
+            "{{trunk}} {{code}}": rate(
+                "bridge_sip_responses_total", "trunk, code", '{direction="out",method="INVITE"}'
             )
         },
     ),
@@ -232,38 +236,43 @@ SIP = [
         "What we are answered",
         "reqps",
         {
-            "{{method}} {{code}}": rate(
-                "bridge_sip_responses_total", "method, code", '{direction="in"}'
+            "{{trunk}} {{method}} {{code}}": rate(
+                "bridge_sip_responses_total", "trunk, method, code", '{direction="in"}'
             )
         },
     ),
     Panel(
         "Requests that we send",
         "reqps",
-        {"{{method}}": rate("bridge_sip_requests_total", "method", '{direction="out"}')},
+        {
+            "{{trunk}} {{method}}": rate(
+                "bridge_sip_requests_total", "trunk, method", '{direction="out"}'
+            ),
+            "{{trunk}} probes": rate("bridge_trunk_probes_total", "trunk"),
+        },
     ),
     Panel(
         "Session establishment ratio (SER, RFC 6076)",
         "percentunit",
         {
-            "now": "bridge:sip_ser:ratio_rate5m",
-            "a week ago": "bridge:sip_ser:ratio_rate5m offset 1w",
+            "{{trunk}}": "trunk:bridge_sip_ser:ratio_rate5m",
+            "{{trunk}} a week ago": "trunk:bridge_sip_ser:ratio_rate5m offset 1w",
         },
     ),
     Panel(
         "Session establishment effectiveness (SEER, RFC 6076)",
         "percentunit",
         {
-            "now": "bridge:sip_seer:ratio_rate5m",
-            "a week ago": "bridge:sip_seer:ratio_rate5m offset 1w",
+            "{{trunk}}": "trunk:bridge_sip_seer:ratio_rate5m",
+            "{{trunk}} a week ago": "trunk:bridge_sip_seer:ratio_rate5m offset 1w",
         },
     ),
     Panel(
         "Ineffective attempts (ISA, RFC 6076)",
         "percentunit",
         {
-            "now": "bridge:sip_isa:ratio_rate5m",
-            "a week ago": "bridge:sip_isa:ratio_rate5m offset 1w",
+            "{{trunk}}": "trunk:bridge_sip_isa:ratio_rate5m",
+            "{{trunk}} a week ago": "trunk:bridge_sip_isa:ratio_rate5m offset 1w",
         },
         limit=0.05,
     ),
@@ -347,6 +356,13 @@ TURNS = [
         dict([list(quantiles("bridge_turn_stage_seconds", "stage").items())[1]]),
     ),
     Panel("Reply", "s", quantiles("bridge_turn_response_seconds"), limit=1.5),
+    Panel(
+        "Reply, by the age of the call",
+        "s",
+        quantiles("bridge_turn_response_by_age_seconds", "age"),
+        "Replies that grow with the call: the context is too long.",
+        1.5,
+    ),
     Panel("The service's part of a reply", "s", quantiles("bridge_turn_inference_seconds")),
     Panel("Greeting", "s", quantiles("bridge_greeting_delay_seconds"), limit=1.0),
     Panel(
@@ -375,6 +391,11 @@ TOOLS = [
         "Tools, by result",
         "reqps",
         {"{{tool}} {{result}}": rate("bridge_tool_calls_total", "tool, result")},
+    ),
+    Panel(
+        "Told about the AI and the recording",
+        "reqps",
+        {"{{route}} {{result}}": rate("bridge_consent_prompts_total", "route, result")},
     ),
     Panel("Tools, how long", "s", quantiles("bridge_tool_duration_seconds", "tool", "")),
     Panel(

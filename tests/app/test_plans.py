@@ -1,5 +1,6 @@
 """What a call gets: its dialplan, how it is treated, and the arm that its flag deals."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -55,9 +56,11 @@ def dialplan(**parts: object) -> Dialplan:
 class Line:
     """One dialplan, and the flag that it may name."""
 
-    def __init__(self, plans: Plans, flags: Rollouts, metrics: Metrics) -> None:
+    def __init__(
+        self, plans: Plans, flags: Rollouts, metrics: Metrics, running: list[Running]
+    ) -> None:
         self._plans, self._flags, self._metrics = plans, flags, metrics
-        self.running: list[Running] = []
+        self.running = running
 
     def call(self, caller: str = "+15550100", trunk: str = "") -> Route:
         """Place a call that goes on."""
@@ -103,14 +106,24 @@ async def line(
     files.write("f", state or RolloutState(version=1, share=0))
     link = RedisLink("redis://127.0.0.1:1", timeout_s=0.5)
     store = RolloutStore(link, RedisSettings())
-    flags = Rollouts(settings.rollouts, b"a secret", store, files, "node", clock, metrics)
+    running: list[Running] = []
+    flags = Rollouts(
+        settings.rollouts,
+        b"a secret",
+        store,
+        files,
+        "node",
+        clock,
+        metrics,
+        lambda: Counter(each.arm for each in running),
+    )
     table = load_models()
     arms = make_arms(settings.arms, dict.fromkeys(settings.arms), table, clock, lambda *told: None)
     dialplans = Dialplans((dialplan(**parts),), {})
     plans = Plans(dialplans, arms, settings, table, date(2026, 6, 1))
     await flags.open()
     try:
-        yield Line(plans, flags, metrics)
+        yield Line(plans, flags, metrics, running)
     finally:
         await flags.aclose()
         await link.aclose()

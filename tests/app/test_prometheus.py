@@ -93,7 +93,11 @@ async def prometheus(directory: Path, target: str) -> AsyncIterator[Prometheus]:
 @pytest.fixture
 def gateway(simulator: str, redis: LocalRedis, tmp_path: Path) -> Iterator[Gateway]:
     dialplans = write_dialplan(tmp_path / "dialplans")
-    with serving(tmp_path, simulator, dialplans, redis_url=redis.url) as gateway:
+    sip = {
+        "trunks": {"loopback": ["127.0.0.0/8"]},
+        "trunk_probes": {"loopback": "sip:127.0.0.1:9"},  # which nobody answers
+    }
+    with serving(tmp_path, simulator, dialplans, redis_url=redis.url, sip=sip) as gateway:
         yield gateway
 
 
@@ -118,11 +122,13 @@ async def test_prometheus_sees_a_call_and_leads_to_its_id(
 
         await wait_until(ended, 20.0, "the call's end did not come to Prometheus")
         assert await prom.value('bridge_calls_answered_total{route="test",arm="local"}') == 1
-        assert await prom.value('bridge_sip_requests_total{method="INVITE",direction="in"}') == 1
-        answered = 'bridge_sip_responses_total{method="INVITE",code="200",direction="out"}'
-        assert await prom.value(answered) == 1
-        goodbye = 'bridge_sip_requests_total{method="BYE",direction="in"}'
-        assert await prom.value(goodbye) == 1
+        for series in (
+            'bridge_sip_requests_total{method="INVITE",direction="in",trunk="loopback"}',
+            'bridge_sip_responses_total{method="INVITE",code="200",direction="out",trunk="loopback"}',
+            'bridge_sip_requests_total{method="BYE",direction="in",trunk="loopback"}',
+        ):
+            assert await prom.value(series) == 1
+        assert (await prom.value('bridge_trunk_probes_total{trunk="loopback"}') or 0) >= 1
         assert await prom.value("count(bridge_upstream_disconnects_total{phase='close'})") == 1
         exemplars = await prom.get(
             "query_exemplars", query="bridge_calls_ended_total", start="0", end="9999999999"

@@ -12,7 +12,7 @@ from bridge.config.settings import RedisSettings
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import Halt, RolloutState
-from bridge.routing.rollout.verdict import Badness, Verdict
+from bridge.routing.rollout.verdict import Action, Badness, Verdict
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.rollouts import RolloutStore, Signature
@@ -64,8 +64,25 @@ class Bench:
         now_ms = round(self.now_s * 1000)
         await self.store.change("f", lambda s: changes.set_share(s, percent, now_ms), ME, now_ms)
 
-    async def calls(self, count: int, *, bad: dict[str, float] | None = None) -> None:
-        """Let so many calls be dealt and end; ``bad``: chance of each arm."""
+    def actions(self) -> dict[str, float]:
+        """Return what /metrics says was done about the new arm."""
+        scrape = Scrape.parse(self.metrics.render()[0].decode())
+        name = "bridge_rollout_actions_total"
+        counted = {each.value: scrape.value(name, arm="new", action=each.value) for each in Action}
+        return {action: count for action, count in counted.items() if count}
+
+    async def calls(
+        self,
+        count: int,
+        *,
+        bad: dict[str, float] | None = None,
+        turn_ms: dict[str, int] | None = None,
+    ) -> None:
+        """Let so many calls be dealt and end.
+
+        Args:
+            bad: chance of each arm; ``turn_ms``: about how long its answers take.
+        """
         state = await self.state()
         entries = []
         for _ in range(count):
@@ -81,6 +98,10 @@ class Bench:
                     state.version,
                     self.now_s,
                     frozenset({Badness.TIMING} if failed else ()),
+                    turns_ms=tuple(
+                        round((turn_ms or {}).get(arm, 800) * self._rng.uniform(0.8, 1.2))
+                        for _ in range(4)
+                    ),
                     caller=f"caller{self._number}",
                 )
             )
@@ -132,6 +153,21 @@ async def test_a_worse_arm_is_rolled_back_with_its_evidence(bench: Bench) -> Non
     assert bench.verdicts() == set(), "only the node that decides says what is held"
     await other.decide()
     assert bench.verdicts() == {"failed"}
+
+
+async def test_an_arm_that_is_rolled_back_for_its_latency_alone_leaves_a_trace(
+    bench: Bench,
+) -> None:
+    await bench.set(50)
+    for _ in range(20):
+        await bench.calls(30, turn_ms={"old": 800, "new": 1_800})
+        await bench.controller.decide()
+        if (await bench.state()).halt is not Halt.NONE:
+            break
+    assert (await bench.state()).halt is Halt.ROLLED_BACK
+    await bench.controller.decide()
+    assert bench.verdicts() == {"no_data"}, "nothing is held against it in its new step"
+    assert bench.actions() == {"roll_back": 1}
 
 
 async def test_both_arms_failing_holds_and_rolls_nothing_back(bench: Bench) -> None:

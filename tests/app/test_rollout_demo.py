@@ -38,6 +38,8 @@ def test_each_rollout_ends_as_it_should(tmp_path: Path, request: pytest.FixtureR
     assert told["slow"]["rescued"] == 0
     assert told["both"]["verdict"] == "degraded"
     assert told["both"]["to_fallback"] > 0
+    # Three that are left without a session; others may end in the moment that the third does.
+    assert told["dying"]["new_arm_calls"] <= 5
     for name in ("dying", "slow"):
         assert 0 < told[name]["new_arm_calls"] <= 25, name
         assert told[name]["harmed"] <= told[name]["new_arm_calls"] + 10, name

@@ -22,10 +22,12 @@ from bridge.routing.rollout.signed_arm import HEADER, sign_arm
 from bridge.routing.rollout.state import Halt, RolloutState
 from bridge.routing.rollout.verdict import Badness
 from bridge.routing.rules import IncomingCall, incoming_call
+from bridge.store import rollouts as rollouts_store
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.rollouts import RolloutStore, Signature
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.scrape import Scrape
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
@@ -58,6 +60,7 @@ class Node:
         self.link = RedisLink(url, timeout_s=0.5)
         self.store = RolloutStore(self.link, RedisSettings())
         self.metrics = Metrics("test")
+        self.active: dict[str, int] = {}
         self.flags = Rollouts(
             {"f": PLAN, "g": PLAN},
             SECRET,
@@ -66,6 +69,7 @@ class Node:
             name,
             SystemClock(),
             self.metrics,
+            lambda: self.active,
         )
 
     async def __aenter__(self) -> "Node":
@@ -78,7 +82,14 @@ class Node:
 
     def decide(self, number: str = "+15550100", **more: object) -> Decision:
         call = replace(call_of(number), **more)  # type: ignore[arg-type]  # fields of several types
-        return self.flags.decide("f", call, "support", {})[0]
+        return self.flags.decide("f", call, "support")[0]
+
+    def text(self) -> str:
+        return self.metrics.render()[0].decode()
+
+    def actions(self, action: str) -> float:
+        """Return how often this node did something about the new arm."""
+        return Scrape.parse(self.text()).value("bridge_rollout_actions_total", action=action)
 
     async def change(self, change: Callable[[RolloutState], RolloutState]) -> None:
         await self.store.change("f", change, ME, 5)
@@ -107,7 +118,7 @@ def failed(number: int, arm: str = "new", *, permanent: bool = False) -> CallEnt
         1,
         time.time(),
         frozenset({Badness.CONNECTION}),
-        set_up=False,
+        connected=False,
         permanent=permanent,
         code="http_503",
     )
@@ -174,6 +185,8 @@ async def test_an_arm_that_refuses_for_good_is_stopped_here_at_once_and_everywhe
         history = await a.store.history("f", 1)
         assert history[0][1]["author"] == "node a"
         assert "http_503" in history[0][1]["evidence"]
+        assert (a.actions("stop"), b.actions("stop")) == (1, 0)
+        assert 'bridge_rollout_actions_total{action="stop",arm="new"} 0.0' in b.text()
         assert len(await a.store.calls("f", "0")) == 1
 
 
@@ -201,8 +214,38 @@ async def test_overrides_caps_and_signed_headers_stand_above_the_draw(
         signed = a.decide(headers={HEADER.lower(): (header,)})
         assert (signed.arm, signed.reason) == ("new", Reason.TARGETING_MATCH)
         assert a.decide(headers={HEADER.lower(): (header[:-1],)}).arm == "old"
-        full = a.flags.decide("f", call_of("+15550199"), "", {"new": 2})[0]
-        assert full.arm == "old"
+        a.active = {"new": 2}
+        assert a.decide("+15550199").arm == "old"
+
+
+async def test_a_cap_counts_the_calls_of_all_nodes_and_without_redis_those_last_known(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    def is_full(node: Node) -> bool:
+        return node.decide("+15550199").arm == "old"
+
+    async with Node(redis.url, "a", tmp_path) as a, Node(redis.url, "b", tmp_path) as b:
+        a.active, b.active = {"new": 1}, {"new": 1, "old": 5}
+        await wait_until(lambda: is_full(a) and is_full(b), 5.0, "the nodes know nothing")
+        b.active = {"new": 0}
+        await wait_until(lambda: not is_full(a), 5.0, "the call on the other node has not ended")
+        b.active = {"new": 1}
+        await wait_until(lambda: is_full(a), 5.0, "the other node's call is not known")
+        redis.stop()
+        await wait_until(lambda: not a.flags._connected, 10.0, "no outage is noticed")
+        assert is_full(a)
+        a.active = {"new": 0}
+        assert not is_full(a)
+
+
+async def test_the_calls_of_a_node_that_died_are_not_counted_for_ever(
+    redis: LocalRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollouts_store, "ACTIVE_MS", 1_500)
+    async with Node(redis.url, "a", tmp_path) as a:
+        assert await a.store.share_active("dead", {"new": 2}) == {}
+        await wait_until(lambda: a.decide("+15550199").arm == "old", 5.0, "its calls don't count")
+        await wait_until(lambda: a.decide("+15550199").arm == "new", 5.0, "its calls still count")
 
 
 async def test_a_call_is_rescued_only_by_an_arm_that_may_take_it(

@@ -252,8 +252,8 @@ async def test_who_refuses_by_key_gets_a_person_and_the_agent_hears_nothing(
     recording, _ = read_wav(Path(talk.record["recording"]))
     assert not recording.any()
     metrics = await office.gateway.metrics()
-    refused = {"route": "asked", "result": "refused", "how": "key"}
-    assert metrics.value("bridge_consents_total", **refused) == 1
+    refused = {"route": "asked", "result": "refused"}
+    assert metrics.value("bridge_consent_prompts_total", **refused) == 1
 
 
 async def test_words_of_an_emergency_bring_the_instruction_and_alert_the_supervisors(

@@ -129,6 +129,34 @@ def test_bad_descriptions_of_a_call_are_told(arguments: list[str], message: str)
     assert message in result.output
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("{by: trunk, patterns: [carier], arm: new}", "did you mean 'carrier'?"),
+        ("{by: route, patterns: ['sup*', suport], arm: new}", "did you mean 'support'?"),
+        ("{by: called, patterns: ['*'], arm: nev}", "did you mean 'new'?"),
+    ],
+)
+def test_serve_settings_are_checked_for_what_overrides_name(
+    tmp_path: Path, override: str, said: str
+) -> None:
+    (tmp_path / "dialplans").mkdir()
+    (tmp_path / "dialplans" / "a.yaml").write_text(
+        "schema: dialplan/v1\nname: support\nrollout: f\nmatch:\n  - called: '*'\n"
+        "agent: {instructions: x}\n"
+    )
+    config = tmp_path / "bridge.yaml"
+    config.write_text(
+        f"dialplans_dir: {tmp_path}/dialplans\n"
+        "arms: {old: {url: 'ws://a'}, new: {url: 'ws://b'}}\n"
+        "sip: {trunks: {carrier: [192.0.2.0/24]}}\n"
+        f"rollouts: {{f: {{control: old, treatment: new, overrides: [{override}]}}}}\n"
+    )
+    result = check("--config", str(config))
+    assert result.exit_code == 2
+    assert said in result.output
+
+
 def test_serve_settings_are_checked_for_trunks(tmp_path: Path) -> None:
     dialplans = tmp_path / "dialplans"
     dialplans.mkdir()

@@ -11,9 +11,13 @@ from click.testing import CliRunner, Result
 from bridge.cli.recordings import recordings
 from bridge.clock import SystemClock
 from bridge.config.settings import RedisSettings
+from bridge.routing.rollout.draw import logged_caller, targeting_key
+from bridge.routing.rollout.observed import CallEntry
 from bridge.store.calls import CallStore
+from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.reader import CallReader
+from bridge.store.rollouts import RolloutStore
 from tests.recordings.test_deletion import ALICE, BOB, left, store
 
 pytestmark = pytest.mark.redis
@@ -67,6 +71,43 @@ def test_all_of_a_caller_is_deleted_on_disk_and_in_redis(tmp_path: Path, redis: 
     assert not any("c_1" in name for name in left(tmp_path))
     (line,) = (tmp_path / "deletions.jsonl").read_text().splitlines()
     assert json.loads(line)["redis"] == ["c_1", "c_elsewhere"]
+
+
+async def log_calls(url: str, calls: dict[str, str]) -> None:
+    link = RedisLink(url, timeout_s=2)
+    entries = [CallEntry(each, "new", 0.5, 1, 0.0, caller=key) for each, key in calls.items()]
+    await RolloutStore(link, RedisSettings()).report("dropped-flag", entries)
+    await link.aclose()
+
+
+async def logged(url: str) -> list[str]:
+    link = RedisLink(url, timeout_s=2)
+    calls = await RolloutStore(link, RedisSettings()).calls("dropped-flag", "0")
+    await link.aclose()
+    return [entry.call_id for _, entry in calls]
+
+
+def test_a_callers_calls_go_from_the_logs_that_rollouts_are_judged_by(
+    tmp_path: Path, redis: LocalRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "a secret for tests"
+    monkeypatch.setenv("ROLLOUT_KEY", secret)
+    alice, bob = (
+        logged_caller(targeting_key(secret.encode(), number, ""))
+        for number in ("+15550100", "+15550199")
+    )
+    store(tmp_path, "c_1")
+    store(tmp_path, "c_held")
+    run(tmp_path, "hold", "c_held")
+    calls = {"c_1": "", "c_long_ago": alice, "c_held": alice, "c_bob": bob, "c_withheld": ""}
+    asyncio.run(log_calls(redis.url, calls))
+    delete = ("delete", "--caller", "1 555 0100", "--redis", redis.url, "--json")
+    planned = json.loads(run(tmp_path, *delete, "--dry-run").stdout)
+    assert planned["counts"]["rollout_log"] == 2
+    assert asyncio.run(logged(redis.url)) == list(calls)
+    done = json.loads(run(tmp_path, *delete).stdout)
+    assert done["counts"]["rollout_log"] == 2
+    assert asyncio.run(logged(redis.url)) == ["c_held", "c_bob", "c_withheld"]
 
 
 def test_a_sweep_takes_words_out_of_redis_too(tmp_path: Path, redis: LocalRedis) -> None:

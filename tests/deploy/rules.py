@@ -43,9 +43,10 @@ class AlertTest:
     case: Yaml
     series: dict[str, str]
     fires: bool
+    labels: Yaml
 
     def to_promtool(self) -> Yaml:
-        labels = {**self.case["labels"], **self.rule["labels"]}
+        labels = {**self.labels, **self.rule["labels"]}
         expected = {
             "exp_labels": labels,
             "exp_annotations": {
@@ -69,11 +70,21 @@ class AlertTest:
 
 
 def alert_tests(alert: str, rule: Yaml, case: Yaml) -> list[AlertTest]:
-    """Return the tests of one alert."""
+    """Return the tests of one alert; what fires with other labels says so beside its series."""
     firing = [case["fires"], *case.get("also_fires", [])]
     return [
-        *(AlertTest(alert, rule, case, series, True) for series in firing),
-        *(AlertTest(alert, rule, case, series, False) for series in case["quiet"]),
+        *(
+            AlertTest(
+                alert,
+                rule,
+                case,
+                {name: values for name, values in series.items() if name != "labels"},
+                True,
+                series.get("labels", case["labels"]),
+            )
+            for series in firing
+        ),
+        *(AlertTest(alert, rule, case, series, False, {}) for series in case["quiet"]),
     ]
 
 

@@ -15,7 +15,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
-from bridge.engine.news import InterruptionJudged, Judgement, PhaseChanged
+from bridge.engine.news import AgentInterrupted, InterruptionJudged, Judgement, PhaseChanged
 from bridge.engine.policy import BargeInPolicy, CallPolicy
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, CreateResponse, TruncateItem
@@ -274,3 +274,31 @@ def test_cut_moves_through_cancelling_to_listening(policy: CallPolicy) -> None:
         (State.SPEAKING, State.CANCELLING),
         (State.CANCELLING, State.LISTENING),
     ]
+
+
+def interrupted_by_agent(effects: list[Effect]) -> int:
+    return len(of(AgentInterrupted, effects))
+
+
+def test_an_answer_that_begins_over_the_caller_is_an_interruption_by_the_agent() -> None:
+    call = answered(OURS)
+    call.feed(*turn(), ResponseCreated(R1), audio(A1, R1, 2_000))
+    sound(call, 20)  # they go on before the answer is heard
+    call.feed(started(U2))
+    assert interrupted_by_agent(call.feed(PlayoutStarted(A1, 0))) == 1
+    assert interrupted_by_agent(call.feed(PlayoutStarted(A1, 1))) == 0
+
+
+def test_an_answer_that_begins_in_silence_interrupts_nobody() -> None:
+    call = answered(OURS)
+    call.feed(*turn(), ResponseCreated(R1), audio(A1, R1, 2_000))
+    assert interrupted_by_agent(call.feed(PlayoutStarted(A1, 0))) == 0
+    sound(call, 20)  # a cough, while the agent is heard
+    call.feed(started(U2), audio(A2, R1, 2_000))
+    assert interrupted_by_agent(call.feed(PlayoutStarted(A2, 0))) == 0
+
+
+def test_a_service_that_hears_what_we_do_not_makes_no_interruption_by_the_agent() -> None:
+    call = answered(OURS)
+    call.feed(*turn(), ResponseCreated(R1), audio(A1, R1, 2_000), started(U2))
+    assert interrupted_by_agent(call.feed(PlayoutStarted(A1, 0))) == 0

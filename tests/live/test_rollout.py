@@ -174,7 +174,7 @@ async def test_a_call_goes_on_with_the_other_arm_and_the_first_one_is_answerable
         assert (record["arm"], record["rescued_by"]) == ("new", "old")
         assert (record["rollout"], record["rollout_reason"]) == ("f", "SPLIT")
         [entry] = await here.entries(1)
-        assert (entry.arm, entry.rescued_by, entry.set_up) == ("new", "old", dies_after_setup)
+        assert (entry.arm, entry.rescued_by, entry.connected) == ("new", "old", False)
         assert entry.bad == {Badness.CONNECTION}
         text = here.gateway.metrics.render()[0].decode()
         code = "close_1011" if dies_after_setup else "http_503"

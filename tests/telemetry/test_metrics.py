@@ -1,8 +1,10 @@
 from datetime import date
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_text
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.clock import NS_PER_MS, NS_PER_S
@@ -17,6 +19,7 @@ from bridge.telemetry.labels import (
     LabelGuard,
     Modality,
     Path,
+    PromptResult,
     Stage,
     TokenKind,
     TransferKind,
@@ -45,12 +48,12 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_call_duration_seconds": ("arm", "5 10 30 60 120 180 300 600 900 1800 3600"),
     "bridge_call_setup_duration_seconds": ("arm", SETUP),
     "bridge_transfers_total": ("kind result reason", ""),
-    "bridge_disclosures_total": ("route", ""),
-    "bridge_consents_total": ("route result how", ""),
+    "bridge_consent_prompts_total": ("route result", ""),
     "bridge_emergencies_total": ("route", ""),
     "bridge_transfer_duration_seconds": ("kind result", SETUP),
     "bridge_greeting_delay_seconds": ("arm", TURN),
     "bridge_turn_response_seconds": ("arm", TURN),
+    "bridge_turn_response_by_age_seconds": ("arm age", TURN),
     "bridge_turn_stage_seconds": ("arm stage", STAGE),
     "bridge_turn_inference_seconds": ("arm", TURN),
     "bridge_barge_in_stop_seconds": ("arm", ".02 .04 .06 .08 .1 .15 .2 .25 .3 .4 .5 .75 1 2"),
@@ -80,8 +83,9 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_calls_without_telephone_event_total": ("", ""),
     "bridge_audio_thread_overruns_total": ("", ""),
     "bridge_silent_calls_total": ("arm", ""),
-    "bridge_sip_requests_total": ("method direction", ""),
-    "bridge_sip_responses_total": ("method code direction", ""),
+    "bridge_sip_requests_total": ("method trunk direction", ""),
+    "bridge_sip_responses_total": ("method code trunk direction", ""),
+    "bridge_trunk_probes_total": ("trunk", ""),
     "bridge_queue_waiting": ("queue", ""),
     "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
     "bridge_queue_wait_seconds": ("queue", "1 2 5 10 20 30 60 90 120 180 300 600 1800"),
@@ -122,6 +126,11 @@ def read_openmetrics(text: str) -> list[Metric]:
     return list(openmetrics.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # untyped
 
 
+def of_bridge(exposition: bytes) -> list[bytes]:
+    """Return the lines, but for the process's own figures, which change all the time."""
+    return [line for line in exposition.splitlines() if b"process_" not in line]
+
+
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return samples(metrics).get((name, frozenset(labels.items())))
 
@@ -159,12 +168,11 @@ def used(metrics: Metrics) -> Metrics:
     )
     calls.human_asked("key", granted=True)
     calls.transferred(TransferKind.BLIND, failed="sip_603", took_ns=1)
-    calls.disclosed(route="r")
-    calls.consent(route="r", given=True, how="key")
+    calls.prompted(route="r", result=PromptResult.HEARD)
     calls.emergency(route="r")
     turns = metrics.turns
     turns.greeted("a", 1)
-    turns.responded("a", 1)
+    turns.responded("a", 1, age_ns=1)
     turns.stage("a", Stage.MODEL, 1)
     turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE)
     turns.stopped("a", 1)
@@ -183,8 +191,9 @@ def used(metrics: Metrics) -> Metrics:
     upstream.malformed_event("a")
     upstream.error("a", "invalid_value")
     upstream.tokens("a", TokenKind.IN, Modality.AUDIO, 7)
-    metrics.sip.request(Direction.IN, "INVITE")
-    metrics.sip.response(Direction.OUT, "INVITE", "200")
+    metrics.sip.request(Direction.IN, "INVITE", trunk="carrier-a")
+    metrics.sip.response(Direction.OUT, "INVITE", "200", trunk="")
+    metrics.sip.probed("carrier-a")
     metrics.queues.joined("billing", NS_PER_S)
     metrics.queues.left("billing", NS_PER_S, 1)
     turns.silent("a")
@@ -261,6 +270,16 @@ def test_loss_is_a_ratio_of_what_was_expected(used: Metrics) -> None:
     assert value(used, "bridge_rtp_loss_ratio_sum", direction="in") == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(
+    ("age_s", "age"),
+    [(0, "under_2m"), (119, "under_2m"), (120, "2m_to_5m"), (300, "5m_to_9m"), (540, "over_9m")],
+)
+def test_a_reply_is_counted_by_the_age_of_its_call(metrics: Metrics, age_s: int, age: str) -> None:
+    metrics.turns.responded("a", NS_PER_S, age_ns=age_s * NS_PER_S)
+    name = "bridge_turn_response_by_age_seconds_count"
+    assert value(metrics, name, arm="a", age=age) == 1
+
+
 def test_arm_info_shows_no_credentials(used: Metrics) -> None:
     text = used.render()[0].decode()
     assert 'endpoint="wss://h:1/v1/realtime"' in text
@@ -279,19 +298,29 @@ def test_guard_lets_only_so_many_words_through() -> None:
     assert [guard(word) for word in ("a", "b", "c", "a", "b")] == ["a", "b", "other", "a", "b"]
 
 
-def test_parts_together_are_the_whole(used: Metrics) -> None:
-    parts = list(used.render_parts())
-    assert len(parts) > len(EXPECTED)
-    assert all(part.count(b"# TYPE ") == 1 for part in parts)
+@pytest.mark.parametrize("form", Format)
+def test_pieces_are_small_and_together_the_whole(used: Metrics, form: Format) -> None:
+    for arm in ("b", "c", "d"):
+        for stage in Stage:
+            with call_context("c_1"):
+                used.turns.stage(arm, stage, 1)
+    pieces = list(used.render_parts(form))
+    assert len(pieces) > len(EXPECTED)
+    assert max(piece.count(b"\n") for piece in pieces) <= 63  # with HELP, TYPE and UNIT
+    if form is Format.TEXT:
+        whole = generate_latest(used._registry)
+    else:
+        whole = openmetrics_text(used._registry)  # type: ignore[no-untyped-call]  # untyped
+    assert of_bridge(b"".join(pieces)) == of_bridge(whole)
 
 
 def test_openmetrics_carries_the_call_as_an_exemplar_and_never_as_a_label(
     metrics: Metrics,
 ) -> None:
     with call_context("c_1"):
-        metrics.turns.responded("a", 3 * NS_PER_S)
+        metrics.turns.responded("a", 3 * NS_PER_S, age_ns=9 * 60 * NS_PER_S)
         metrics.upstream.connect_failed("a", "http_401")
-    metrics.turns.responded("a", 4 * NS_PER_S)  # outside of every call
+    metrics.turns.responded("a", 4 * NS_PER_S, age_ns=0)  # outside of every call
     body, content_type = metrics.render(Format.OPEN_METRICS)
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     exemplars = {
@@ -302,6 +331,7 @@ def test_openmetrics_carries_the_call_as_an_exemplar_and_never_as_a_label(
     }
     assert exemplars == {
         ("bridge_turn_response_seconds_bucket", "3.0"): {"call_id": "c_1"},
+        ("bridge_turn_response_by_age_seconds_bucket", "3.0"): {"call_id": "c_1"},
         ("bridge_upstream_connect_failures_total", None): {"call_id": "c_1"},
     }
     assert "c_1" not in metrics.render()[0].decode()

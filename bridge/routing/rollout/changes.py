@@ -9,9 +9,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from bridge.config.complaints import suggest
 from bridge.config.rollouts import HoursSettings, RolloutSettings
 from bridge.errors import ConfigError
 from bridge.routing.rollout.evidence import Evidence
+from bridge.routing.rollout.flag import Override
 from bridge.routing.rollout.state import Halt, RolloutState
 from bridge.routing.rollout.verdict import Action, Judgement
 
@@ -108,8 +110,7 @@ def switch_arm(state: RolloutState, plan: RolloutSettings, arm: str, *, on: bool
     Raises:
         ConfigError: there is no such arm, or the machine halted it.
     """
-    if arm not in plan.arms:
-        raise ConfigError(f"no arm '{arm}'", remedy=f"the arms are {' and '.join(plan.arms)}")
+    _know_arm(plan, arm)
     if on and arm == plan.treatment and state.halt is not Halt.NONE:
         raise ConfigError(
             f"arm '{arm}' was {state.halt.replace('_', ' ')}", remedy=_WAY_OUT[state.halt]
@@ -121,6 +122,58 @@ def switch_arm(state: RolloutState, plan: RolloutSettings, arm: str, *, on: bool
 def switch_ai(state: RolloutState, *, on: bool) -> RolloutState:
     """Use the kill switch of the AI as a whole."""
     return replace(state, ai_off=not on, action=f"ai {'on' if on else 'off'}")
+
+
+def set_cap(state: RolloutState, plan: RolloutSettings, arm: str, cap: int | None) -> RolloutState:
+    """Let an arm have so many calls at once; None: as many as come.
+
+    Raises:
+        ConfigError: there is no such arm, or the cap is negative.
+    """
+    _know_arm(plan, arm)
+    if cap is not None and cap < 0:
+        raise ConfigError(f"a cap of {cap}", remedy="0 or more calls")
+    return replace(state, caps={**state.caps, arm: cap}, action=f"cap {arm}")
+
+
+def reset_cap(state: RolloutState, plan: RolloutSettings, arm: str) -> RolloutState:
+    """Let an arm have the settings' cap again.
+
+    Raises:
+        ConfigError: there is no such arm.
+    """
+    _know_arm(plan, arm)
+    caps = {name: cap for name, cap in state.caps.items() if name != arm}
+    return replace(state, caps=caps, action=f"cap {arm}")
+
+
+def set_override(
+    state: RolloutState, plan: RolloutSettings, what: Override, arm: str | None
+) -> RolloutState:
+    """Give calls an arm without a draw; None: draw them, whatever the settings say.
+
+    Raises:
+        ConfigError: there is no such arm.
+    """
+    if arm is not None:
+        _know_arm(plan, arm)
+    # The latest stands first: it is looked at before the others.
+    others = {words: each for words, each in state.overrides.items() if words != what.words}
+    return replace(state, overrides={what.words: arm, **others}, action=f"override by {what.by}")
+
+
+def reset_override(state: RolloutState, what: Override) -> RolloutState:
+    """Leave calls to the settings again."""
+    others = {words: each for words, each in state.overrides.items() if words != what.words}
+    return replace(state, overrides=others, action=f"override by {what.by}")
+
+
+def _know_arm(plan: RolloutSettings, arm: str) -> None:
+    if arm not in plan.arms:
+        raise ConfigError(
+            f"no arm '{arm}'",
+            remedy=suggest(arm, plan.arms) or f"the arms are {' and '.join(plan.arms)}",
+        )
 
 
 def follow(

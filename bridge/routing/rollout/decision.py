@@ -33,7 +33,7 @@ class CallFacts:
     Attributes:
         key: :func:`bridge.routing.rollout.draw.targeting_key`.
         test_arm: what a test header asks for, whose signature was checked.
-        active: calls of each arm now.
+        active: calls of each arm now, on all nodes.
     """
 
     key: str

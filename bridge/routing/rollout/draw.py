@@ -15,6 +15,9 @@ _BYTES = 7
 """56 bits: a float's 53 are filled, and a draw of exactly 0 or 1 is kept out by half a step."""
 
 
+_LOGGED_CHARS = 16
+
+
 def targeting_key(secret: bytes, caller: str, call_id: str) -> str:
     """Return the key that a call is drawn by, which tells nobody the caller's number.
 
@@ -25,6 +28,11 @@ def targeting_key(secret: bytes, caller: str, call_id: str) -> str:
     """
     subject = f"caller:{caller}" if caller else f"call:{call_id}"
     return hmac.new(secret, subject.encode(), hashlib.sha256).hexdigest()
+
+
+def logged_caller(key: str) -> str:
+    """Return as much of a caller's key as the log of calls has: enough to tell callers apart."""
+    return key[:_LOGGED_CHARS]
 
 
 def draw(key: str, flag: str, salt: str, arm: str) -> float:

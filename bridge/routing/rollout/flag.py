@@ -41,6 +41,11 @@ class Override:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pattern", normalise_pattern(self.pattern))
 
+    @property
+    def words(self) -> str:
+        """What it looks at, as `bridge rollout set --override` takes it: ``caller:+1555*``."""
+        return f"{self.by}:{self.pattern}"
+
     def matches(self, value: str) -> bool:
         """Say whether a caller, route, number or trunk is meant."""
         return bool(value) and pattern_matches(self.pattern, value)

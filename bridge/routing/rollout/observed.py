@@ -39,6 +39,7 @@ class Observed:
     Attributes:
         losses: of that arm alone.
         set_up: a session was had.
+        connected: there was one at the end.
         answered: our 200 was out.
         silent: the agent should have spoken, and was never heard.
         odd: the service sent what is no event of its dialect.
@@ -50,6 +51,7 @@ class Observed:
 
     losses: tuple[Loss, ...] = ()
     set_up: bool = True
+    connected: bool = True
     answered: bool = True
     silent: bool = False
     odd: bool = False
@@ -97,6 +99,7 @@ class CallEntry:
         share: the treatment's when it was dealt, 0 to 1; None for a call that was not drawn.
         version: of the flag that dealt it.
         caller: who called, as the draw knows them; empty for a withheld number.
+        connected: see :class:`~bridge.routing.rollout.verdict.CallResult`.
         code: the first failure's; empty without one.
         rescued_by: the other arm, where it took the call over.
     """
@@ -107,7 +110,7 @@ class CallEntry:
     version: int
     at_s: float
     bad: frozenset[Badness] = frozenset()
-    set_up: bool = True
+    connected: bool = True
     permanent: bool = False
     turns_ms: tuple[int, ...] = ()
     caller: str = ""
@@ -124,7 +127,7 @@ class CallEntry:
             "version": str(self.version),
             "at_s": repr(self.at_s),
             "bad": " ".join(sorted(self.bad)),
-            "set_up": str(int(self.set_up)),
+            "connected": str(int(self.connected)),
             "permanent": str(int(self.permanent)),
             "turns_ms": json.dumps(self.turns_ms),
             "caller": self.caller,
@@ -147,7 +150,7 @@ class CallEntry:
             version=int(fields["version"]),
             at_s=float(fields["at_s"]),
             bad=frozenset(Badness(word) for word in fields["bad"].split()),
-            set_up=fields["set_up"] == "1",
+            connected=fields["connected"] == "1",
             permanent=fields["permanent"] == "1",
             turns_ms=tuple(int(ms) for ms in json.loads(fields["turns_ms"])),
             caller=fields["caller"],
@@ -162,7 +165,7 @@ class CallEntry:
             in_treatment=self.arm == treatment,
             share=self.share,
             bad=self.bad,
-            set_up=self.set_up,
+            connected=self.connected,
             permanent=self.permanent,
             at_s=self.at_s,
         )

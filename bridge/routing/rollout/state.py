@@ -6,7 +6,7 @@ where it stands. It only ever changes to a greater version (:mod:`~bridge.routin
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
@@ -25,7 +25,7 @@ class Halt(enum.StrEnum):
     STOPPED = "stopped"
     """It refuses calls for good: `rearm`."""
     CLOSED = "closed"
-    """Several calls in a row could not be set up: `resume` goes on at the same share."""
+    """Several calls in a row were left without a session: `resume` goes on at the same share."""
     ROLLED_BACK = "rolled_back"
     """It harmed calls: `rearm`, after the cool-down."""
 
@@ -40,6 +40,8 @@ class RolloutState:
         stopped: arms with their kill switch on.
         ai_off: no call gets an arm.
         paused: no step is taken by itself.
+        caps: arm to calls at once, over the settings' ones; None: none.
+        overrides: ``by:pattern`` to arm, over the settings' ones; None: those calls are drawn.
         halted_ms: since when; wall time, as all times here, ms since the Unix epoch.
         trial: the version at which the evidence begins.
         step_ms: when the present share was set.
@@ -52,6 +54,8 @@ class RolloutState:
     stopped: frozenset[str] = frozenset()
     ai_off: bool = False
     paused: bool = False
+    caps: Mapping[str, int | None] = field(default_factory=dict)
+    overrides: Mapping[str, str | None] = field(default_factory=dict)
     halt: Halt = Halt.NONE
     halted_ms: int = 0
     trial: int = 0
@@ -77,6 +81,8 @@ class RolloutState:
             "stopped": sorted(self.stopped),
             "ai_off": self.ai_off,
             "paused": self.paused,
+            "caps": dict(self.caps),
+            "overrides": dict(self.overrides),
             "halt": self.halt,
             "halted_ms": self.halted_ms,
             "trial": self.trial,
@@ -107,6 +113,8 @@ class RolloutState:
                 ratios, treatment, control = values["evidence"]
                 values["evidence"] = Evidence(tuple(map(float, ratios)), treatment, control)
             state = _READER.validate_python(values)
+            for words in state.overrides:
+                MatchBy(words.partition(":")[0])
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"the state of a rollout can't be read: {error}",
@@ -129,16 +137,31 @@ def flag_of(name: str, plan: RolloutSettings, state: RolloutState) -> Flag:
         control=plan.control,
         version=state.version,
         salt=plan.salt,
-        overrides=tuple(
-            Override(MatchBy(each.by), pattern, each.arm)
-            for each in plan.overrides
-            for pattern in each.patterns
-        ),
-        caps=plan.caps,
+        overrides=tuple(overrides_of(plan, state)),
+        caps=caps_of(plan, state),
         # An arm that the settings dropped may still be named in Redis.
         stopped=state.stopped & set(plan.arms),
         ai_off=state.ai_off,
     )
+
+
+def caps_of(plan: RolloutSettings, state: RolloutState) -> dict[str, int]:
+    """Return the caps in force: the settings', but for those that were set or lifted since."""
+    caps = {**plan.caps, **{arm: cap for arm, cap in state.caps.items() if arm in plan.arms}}
+    return {arm: cap for arm, cap in caps.items() if cap is not None}
+
+
+def overrides_of(plan: RolloutSettings, state: RolloutState) -> Iterator[Override]:
+    """Yield the overrides in force: those that were set since, then the rest of the settings'."""
+    for words, arm in state.overrides.items():
+        by, _, pattern = words.partition(":")
+        if arm in plan.arms:
+            yield Override(MatchBy(by), pattern, arm)
+    for each in plan.overrides:
+        for pattern in each.patterns:
+            override = Override(MatchBy(each.by), pattern, each.arm)
+            if override.words not in state.overrides:
+                yield override
 
 
 def guards_of(plan: RolloutSettings) -> Guards:

@@ -56,14 +56,15 @@ class CallResult:
         in_treatment: the arm that it was dealt to, also where the other one rescued it.
         share: the treatment's share among the two when it was dealt; None for calls that were not
             drawn (overrides, tests): the hard gate alone looks at them.
-        set_up: a session was had.
+        connected: it had its session when it left the arm; a call that lost it in the talk and got
+            none again has failed as one that never had any.
         permanent: the arm refused for good (a row of the failure table says so).
     """
 
     in_treatment: bool
     share: float | None
     bad: frozenset[Badness] = frozenset()
-    set_up: bool = True
+    connected: bool = True
     permanent: bool = False
     at_s: float = 0.0
 
@@ -73,7 +74,7 @@ class Guards:
     """The limits of a rollout step.
 
     Attributes:
-        setup_failures: in a row, that pause the arm.
+        setup_failures: calls in a row without a session, that pause the arm.
         max_bad_rate: promotion wants the upper bound of the treatment's bad rate below it.
         max_worse_by: and that of the difference below this.
         min_calls: of the treatment, before a promotion.
@@ -152,7 +153,7 @@ class Trial:
         if call.in_treatment:
             changes["last_s"] = call.at_s
             changes["permanent"] = self.permanent or call.permanent
-            changes["failures_in_row"] = 0 if call.set_up else self.failures_in_row + 1
+            changes["failures_in_row"] = 0 if call.connected else self.failures_in_row + 1
         if call.share is not None:
             arm = "_treatment" if call.in_treatment else "_control"
             changes[arm] = getattr(self, arm).after(call, self.guards)
@@ -214,7 +215,7 @@ def _hard_gate(trial: Trial, latency: LatencyDifference | None, metrics: int) ->
     if trial.permanent:
         return Verdict.FAILED, Action.STOP, ("the arm refuses calls for good",)
     if trial.failures_in_row >= trial.guards.setup_failures:
-        why = f"{trial.failures_in_row} calls in a row could not be set up"
+        why = f"{trial.failures_in_row} calls in a row were left without a session"
         return Verdict.FAILED, Action.PAUSE, (why,)
     return None
 

@@ -4,6 +4,7 @@ from bridge.clock import NS_PER_S
 from bridge.errors import Fault, Outcome
 from bridge.telemetry.labels import (
     LabelGuard,
+    PromptResult,
     TransferKind,
 )
 from bridge.telemetry.metrics.families import (
@@ -52,11 +53,11 @@ class CallMetrics:
         self._human_asked = make.counter(
             "human_requests_total", "Callers who asked for a person.", "by", "result"
         )
-        self._disclosures = make.counter(
-            "disclosures_total", "Disclosures that callers heard to their end.", "route"
-        )
-        self._consents = make.counter(
-            "consents_total", "Callers who agreed, or did not.", "route", "result", "how"
+        self._prompts = make.counter(
+            "consent_prompts_total",
+            "Disclosures that were heard to their end, and what callers said to them.",
+            "route",
+            "result",
         )
         self._emergencies = make.counter(
             "emergencies_total", "Words of an emergency that were heard.", "route"
@@ -122,18 +123,14 @@ class CallMetrics:
         if fault in BAD and reason not in LEAVING:
             self._bad.labels("none").inc()
 
-    def expect_disclosures(self, *, route: str) -> None:
+    def expect_prompts(self, *, route: str) -> None:
         """Publish the series of a route whose callers are told something first."""
-        self._disclosures.labels(self._route(route))
+        for result in PromptResult:
+            self._prompts.labels(self._route(route), result)
 
-    def disclosed(self, *, route: str) -> None:
-        """Count a disclosure that was heard to its end."""
-        self._disclosures.labels(self._route(route)).inc(exemplar=current_call())
-
-    def consent(self, *, route: str, given: bool, how: str) -> None:
-        """Count an answer. ``how``: of :class:`bridge.engine.news.ConsentSettled`."""
-        result = "given" if given else "refused"
-        self._consents.labels(self._route(route), result, self._reason(how)).inc()
+    def prompted(self, *, route: str, result: PromptResult) -> None:
+        """Count what came of a disclosure; one that asks may have two results."""
+        self._prompts.labels(self._route(route), result).inc(exemplar=current_call())
 
     def emergency(self, *, route: str) -> None:
         """Count words of an emergency."""

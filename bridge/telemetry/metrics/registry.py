@@ -1,7 +1,9 @@
 """All metrics of one process, and how they are written."""
 
 import enum
+import re
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from datetime import UTC, date, datetime, time
 from urllib.parse import urlsplit
 
@@ -50,6 +52,9 @@ class Format(enum.Enum):
 
 
 _OPEN_METRICS_END = b"# EOF\n"
+_HEADER = re.compile(rb"\A(?:# .*\n)+")
+_SAMPLES_A_PIECE = 60
+"""With exemplars 0.7 ms; the stages of two arms' turns have 304."""
 
 
 class Metrics:
@@ -113,13 +118,17 @@ class Metrics:
             shutdown: first day without the model.
         """
         if shutdown is not None:
-            midnight = datetime.combine(shutdown, time(), UTC)
-            self._shutdown.labels(arm, model).set(midnight.timestamp())
+            self.set_shutdown(arm, model, shutdown)
         for each in (self.calls, self.turns, self.upstream, self.media):
             each.expect(arm)
         parts = urlsplit(url)
         endpoint = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._arm_info.labels(arm, dialect, endpoint, model).set(1)
+
+    def set_shutdown(self, arm: str, model: str, day: date) -> None:
+        """Say the first day without an arm's model."""
+        midnight = datetime.combine(day, time(), UTC)
+        self._shutdown.labels(arm, model).set(midnight.timestamp())
 
     def config_loaded(self, wall_ns: int) -> None:
         """Say when the configuration was last read."""
@@ -144,26 +153,34 @@ class Metrics:
         self._tasks.set_function(count)
 
     def render_parts(self, form: Format = Format.TEXT) -> Iterator[bytes]:
-        """Yield an exposition, family by family.
+        """Yield an exposition, piece by piece; some are empty.
 
-        All of it takes 5 ms for two arms (70 kB), 8 ms with exemplars, too long for the loop in one
-        piece; a family takes 2 ms at most. A worker thread is no way out: it could start the
+        All of it takes 7 ms for two arms (90 kB), 12 ms with exemplars, too long for the loop at
+        once; a piece takes 0.8 ms. A worker thread is no way out: it could start the
         garbage collector outside the loop's thread (`design.md` section 2).
         """
         for family in self._registry.collect():
-            if form is Format.TEXT:
-                yield generate_latest(_OneFamily(family))
-            else:
-                one: bytes = openmetrics.generate_latest(  # type: ignore[no-untyped-call]  # as above
-                    _OneFamily(family)
-                )
-                yield one.removesuffix(_OPEN_METRICS_END)
+            yield b""  # collecting takes as long as writing
+            for begin in range(0, max(len(family.samples), 1), _SAMPLES_A_PIECE):
+                piece = copy(family)
+                piece.samples = family.samples[begin : begin + _SAMPLES_A_PIECE]
+                text = _write(piece, form)
+                yield text if begin == 0 else _HEADER.sub(b"", text)
         if form is Format.OPEN_METRICS:
             yield _OPEN_METRICS_END
 
     def render(self, form: Format = Format.TEXT) -> tuple[bytes, str]:
         """Return an exposition in one piece and its content type."""
         return b"".join(self.render_parts(form)), form.value
+
+
+def _write(family: Metric, form: Format) -> bytes:
+    if form is Format.TEXT:
+        return generate_latest(_OneFamily(family))
+    text: bytes = openmetrics.generate_latest(  # type: ignore[no-untyped-call]  # as above
+        _OneFamily(family)
+    )
+    return text.removesuffix(_OPEN_METRICS_END)
 
 
 class _OneFamily(Collector):

@@ -1,6 +1,6 @@
 """Flags, and what is held of new arms."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from bridge.telemetry.labels import (
     LabelGuard,
@@ -22,6 +22,9 @@ class RolloutMetrics:
         self._evidence = make.gauge(
             "rollout_evidence", "E-value against the new arm.", "arm", "metric"
         )
+        self._actions = make.counter(
+            "rollout_actions_total", "What nodes did about the new arm.", "arm", "action"
+        )
         self._rescues = make.counter(
             "rescues_total", "Calls that another arm took over.", "arm", "to", "reason"
         )
@@ -40,6 +43,18 @@ class RolloutMetrics:
         for each in verdicts:
             self._verdict.labels(arm, each).set(float(each == verdict))
         self._evidence.labels(arm, "bad_calls").set(e_value)
+
+    def expect_actions(self, arm: str, actions: Iterable[str]) -> None:
+        """Publish a new arm's series: one that first appears as 1 has no increase to alert on."""
+        for action in actions:
+            self._actions.labels(arm, action)
+
+    def acted(self, arm: str, action: str) -> None:
+        """Count what this node did. ``action``: of :class:`bridge.routing.rollout.verdict.Action`.
+
+        Beside the verdict, which is that of the present step: after a rollback it may be better.
+        """
+        self._actions.labels(arm, action).inc()
 
     def follow(self) -> None:
         """Hold nothing of any arm: another node decides."""

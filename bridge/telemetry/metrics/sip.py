@@ -1,27 +1,51 @@
 """SIP messages, both ways."""
 
+from collections.abc import Iterable
+
 from bridge.telemetry.labels import (
     Direction,
     LabelGuard,
 )
 from bridge.telemetry.metrics.families import Families
 
+UNKNOWN_TRUNK = "unknown"
+"""The trunk, in metrics, of whoever has an address that the settings give to none."""
+
 
 class SipMetrics:
-    """SIP messages as they pass the wire, retransmissions among them."""
+    """SIP messages as they pass the wire, retransmissions among them.
+
+    `trunk` is a name of the settings; they have 20 at most.
+    """
 
     def __init__(self, make: Families) -> None:
-        self._requests = make.counter("sip_requests_total", "SIP requests.", "method", "direction")
+        self._requests = make.counter(
+            "sip_requests_total", "SIP requests.", "method", "trunk", "direction"
+        )
         self._responses = make.counter(
-            "sip_responses_total", "SIP responses.", "method", "code", "direction"
+            "sip_responses_total", "SIP responses.", "method", "code", "trunk", "direction"
+        )
+        self._probes = make.counter(
+            "trunk_probes_total", "OPTIONS that asked whether a trunk can be reached.", "trunk"
         )
         self._method = LabelGuard(20)
         self._code = LabelGuard(80)
 
-    def request(self, direction: Direction, method: str) -> None:
-        """Count a request."""
-        self._requests.labels(self._method(method), direction).inc()
+    def expect_probes(self, trunks: Iterable[str]) -> None:
+        """Publish the series of trunks that are to be asked."""
+        for trunk in trunks:
+            self._probes.labels(trunk)
 
-    def response(self, direction: Direction, method: str, code: str) -> None:
+    def probed(self, trunk: str) -> None:
+        """Count a probe; its answer is a response like any other."""
+        self._probes.labels(trunk).inc()
+
+    def request(self, direction: Direction, method: str, *, trunk: str) -> None:
+        """Count a request. ``trunk``: of the far end, empty for none of them."""
+        self._requests.labels(self._method(method), trunk or UNKNOWN_TRUNK, direction).inc()
+
+    def response(self, direction: Direction, method: str, code: str, *, trunk: str) -> None:
         """Count a response to a request with this method."""
-        self._responses.labels(self._method(method), self._code(code), direction).inc()
+        self._responses.labels(
+            self._method(method), self._code(code), trunk or UNKNOWN_TRUNK, direction
+        ).inc()

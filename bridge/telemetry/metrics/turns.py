@@ -3,6 +3,7 @@
 from bridge.clock import NS_PER_S
 from bridge.telemetry.labels import (
     By,
+    CallAge,
     DeadAirCause,
     InterruptionKind,
     LabelGuard,
@@ -27,6 +28,13 @@ class TurnMetrics:
         )
         self._response = make.histogram(
             "turn_response_seconds", "Caller stops to first audible reply.", TURN_S, "arm"
+        )
+        self._by_age = make.histogram(
+            "turn_response_by_age_seconds",
+            "The same, by the age of the call at the reply.",
+            TURN_S,
+            "arm",
+            "age",
         )
         self._stage = make.histogram(
             "turn_stage_seconds", "Parts of a turn's latency.", STAGE_S, "arm", "stage"
@@ -80,9 +88,16 @@ class TurnMetrics:
         """Count a call that was answered 5 s ago, and whose caller has heard nothing yet."""
         self._silent.labels(arm).inc(exemplar=current_call())
 
-    def responded(self, arm: str, delay_ns: int) -> None:
-        """Observe the caller's last sound to the first audible sample of the reply."""
-        self._response.labels(arm).observe(delay_ns / NS_PER_S, exemplar=current_call())
+    def responded(self, arm: str, delay_ns: int, *, age_ns: int) -> None:
+        """Observe the caller's last sound to the first audible sample of the reply.
+
+        Args:
+            age_ns: of the call.
+        """
+        delay_s = delay_ns / NS_PER_S
+        self._response.labels(arm).observe(delay_s, exemplar=current_call())
+        age = CallAge.of(age_ns / NS_PER_S)
+        self._by_age.labels(arm, age).observe(delay_s, exemplar=current_call())
 
     def stage(self, arm: str, stage: Stage, took_ns: int) -> None:
         """Observe one stage of a turn."""

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bridge.config.rollouts import HoursSettings, RolloutSettings
+from bridge.config.rollouts import HoursSettings, OverrideSettings, RolloutSettings
 from bridge.errors import ConfigError
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.bounds import Rate
+from bridge.routing.rollout.decision import CallFacts, decide
 from bridge.routing.rollout.evidence import Evidence
+from bridge.routing.rollout.flag import MatchBy, Override
 from bridge.routing.rollout.state import Halt, RolloutState, flag_of
 from bridge.routing.rollout.verdict import Action, Judgement, Verdict
 
@@ -36,7 +38,15 @@ def followed(action: Action, state: RolloutState = AT_5) -> RolloutState:
 
 
 def test_a_state_is_read_as_it_was_written() -> None:
-    state = replace(AT_5, stopped=frozenset({"new"}), halt=Halt.CLOSED, evidence=HURT, ai_off=True)
+    state = replace(
+        AT_5,
+        stopped=frozenset({"new"}),
+        halt=Halt.CLOSED,
+        evidence=HURT,
+        ai_off=True,
+        caps={"new": 3, "old": None},
+        overrides={"caller:+1555*": "new", "trunk:north": None},
+    )
     assert RolloutState.from_fields(state.to_fields()) == state
 
 
@@ -146,3 +156,52 @@ def test_the_flag_has_both_arms_weights_and_switches() -> None:
     assert flag.stopped == {"new"}
     with pytest.raises(ConfigError, match="no arm"):
         changes.switch_arm(AT_5, PLAN, "other", on=False)
+
+
+CAPPED = PLAN.model_copy(
+    update={
+        "caps": {"new": 10, "old": 50},
+        "overrides": (
+            OverrideSettings(by="caller", patterns=("+1 555 01*",), arm="new"),
+            OverrideSettings(by="trunk", patterns=("north",), arm="new"),
+        ),
+    }
+)
+TESTERS = Override(MatchBy.CALLER, "+1-555-01*", None)
+
+
+def test_caps_are_set_and_lifted_over_the_settings_and_given_back_to_them() -> None:
+    state = changes.set_cap(AT_5, CAPPED, "new", 20)
+    assert flag_of("f", CAPPED, state).caps == {"new": 20, "old": 50}
+    state = changes.set_cap(state, CAPPED, "old", None)
+    assert flag_of("f", CAPPED, state).caps == {"new": 20}
+    for arm in CAPPED.arms:
+        state = changes.reset_cap(state, CAPPED, arm)
+    assert flag_of("f", CAPPED, state).caps == CAPPED.caps
+    assert flag_of("f", CAPPED, replace(state, caps={"dropped": 1})).caps == CAPPED.caps
+
+
+def test_overrides_are_set_and_lifted_over_the_settings_and_given_back_to_them() -> None:
+    def arm_of(state: RolloutState) -> str | None:
+        return decide(
+            flag_of("f", CAPPED, state), CallFacts(key="k", caller="+15550199", trunk="north")
+        ).arm
+
+    held = changes.set_override(AT_5, CAPPED, TESTERS, "old")
+    assert arm_of(held) == "old"
+    lifted = changes.set_override(held, CAPPED, TESTERS, None)
+    assert arm_of(lifted) == "new", "by its trunk"
+    north = Override(MatchBy.TRUNK, "north", None)
+    assert arm_of(changes.set_override(lifted, CAPPED, north, None)) == "old", "drawn"
+    assert arm_of(changes.reset_override(held, TESTERS)) == "new", "by the settings"
+    one = Override(MatchBy.CALLER, "+15550199", None)
+    assert arm_of(changes.set_override(held, CAPPED, one, "new")) == "new", "the latest first"
+
+
+def test_a_misspelt_arm_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'new'"):
+        changes.set_cap(AT_5, CAPPED, "nev", 1)
+    with pytest.raises(ConfigError, match="did you mean 'new'"):
+        changes.set_override(AT_5, CAPPED, TESTERS, "nev")
+    with pytest.raises(ConfigError, match="cap of -1"):
+        changes.set_cap(AT_5, CAPPED, "new", -1)

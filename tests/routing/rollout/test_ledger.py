@@ -24,7 +24,7 @@ def entry(number: int, arm: str, *, good: bool = True, **more: object) -> CallEn
         "version": 3,
         "at_s": float(number),
         "bad": frozenset() if good else CONNECTION,
-        "set_up": good,
+        "connected": good,
         "caller": f"caller{number}",
         "code": "" if good else "http_503",
         **more,

@@ -36,24 +36,24 @@ def good(*, treatment: bool, count: int = 1) -> tuple[CallResult, ...]:
 
 
 def test_a_permanent_refusal_stops_the_arm_after_one_call() -> None:
-    judgement = judge(fed(CallResult(True, 0.01, BAD, set_up=False, permanent=True)), 10)
+    judgement = judge(fed(CallResult(True, 0.01, BAD, connected=False, permanent=True)), 10)
     assert (judgement.verdict, judgement.action) == (Verdict.FAILED, Action.STOP)
 
 
 def test_a_test_call_that_is_refused_for_good_stops_the_arm_too() -> None:
-    call = CallResult(True, None, BAD, set_up=False, permanent=True)
+    call = CallResult(True, None, BAD, connected=False, permanent=True)
     assert judge(fed(call), 10).action is Action.STOP
 
 
 def test_three_setup_failures_in_a_row_pause_and_two_do_not() -> None:
-    failed = CallResult(True, None, BAD, set_up=False)
+    failed = CallResult(True, None, BAD, connected=False)
     assert judge(fed(failed, failed), 10).action is Action.NONE
     assert judge(fed(failed, failed, *good(treatment=True), failed), 10).action is Action.NONE
     assert judge(fed(failed, failed, failed), 10).action is Action.PAUSE
 
 
 def test_both_arms_down_is_an_incident_and_no_rollback() -> None:
-    pairs = [CallResult(arm, 0.5, BAD, set_up=False) for _ in range(20) for arm in (False, True)]
+    pairs = [CallResult(arm, 0.5, BAD, connected=False) for _ in range(20) for arm in (False, True)]
     judgement = judge(fed(*pairs), 10)
     assert judgement.action is Action.RAISE_INCIDENT
 
@@ -111,9 +111,10 @@ def rollout(
         if in_treatment:
             rate = 1.0 if dead else min(rate * ratio, 1.0)
         failed = bool(luck < rate)
-        # Half of the bad calls never had a session.
-        set_up = not failed or (not dead and luck < rate / 2)
-        trial = trial.after(CallResult(in_treatment, share, BAD if failed else frozenset(), set_up))
+        # Half of the bad calls are left without a session.
+        connected = not failed or (not dead and luck < rate / 2)
+        bad = BAD if failed else frozenset()
+        trial = trial.after(CallResult(in_treatment, share, bad, connected))
         if failed:
             judgement = judge(trial, 0.0)
             if judgement.action in (Action.ROLL_BACK, Action.PAUSE, Action.STOP):
