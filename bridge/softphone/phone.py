@@ -4,6 +4,7 @@ It calls from one address and one port, and PJSIP is there while the phone is sw
 """
 
 import gc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -70,15 +71,15 @@ class Softphone:
         self._endpoint.stop()
         self._let_collect()
 
-    def call(self, uri: str) -> PhoneCall:
-        """Send an INVITE.
+    def call(self, uri: str, headers: Mapping[str, str] | None = None) -> PhoneCall:
+        """Send an INVITE, with headers beside the usual ones.
 
         Raises:
             TelephonyError: the URI can't be called.
         """
         if self._pump is None:
             raise TelephonyError("the phone is not switched on")
-        leg = self._endpoint.dial(uri)
+        leg = self._endpoint.dial(uri, headers)
         return PhoneCall(leg, self._pump, self._clock, self._on_event, self._recording)
 
     def _tick(self) -> None:
