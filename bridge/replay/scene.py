@@ -68,6 +68,10 @@ class Scene(Protocol):
         """Return what a script's caller dials."""
         ...
 
+    def check_alive(self) -> None:
+        """Make sure that its processes live."""
+        ...
+
     async def set_faults(self) -> None:
         """Set the script's Realtime faults, as at the begin of each call."""
         ...
@@ -78,7 +82,7 @@ class Scene(Protocol):
 
 
 class OwnScene:
-    """A scene of our own. Use :func:`open_scene`."""
+    """A scene of our own; :meth:`Stagehands.open_scene` makes it."""
 
     def __init__(
         self,
@@ -86,8 +90,10 @@ class OwnScene:
         traces: GatewayTraces,
         faults: SimulatorFaults | None,
         specs: Sequence[Mapping[str, object]],
+        parts: Sequence[Child],
     ) -> None:
         self.traces = traces
+        self._parts = parts
         self._sip = sip
         self._faults = faults
         self._specs = specs
@@ -96,6 +102,16 @@ class OwnScene:
         """Return what a script's caller dials."""
         user = quote("".join(script.called.split()), safe="+*")
         return f"sip:{user}@{self._sip.removeprefix('sip:')}"
+
+    def check_alive(self) -> None:
+        """Make sure that its processes live.
+
+        Raises:
+            BridgeError: one has ended.
+        """
+        for part in self._parts:
+            if part.has_ended:
+                raise part.failure()
 
     async def set_faults(self) -> None:
         """Set the script's Realtime faults, as at the begin of each call.
@@ -143,6 +159,9 @@ class Target:
         user = quote("".join(script.called.split()), safe="+*")
         return f"sip:{user}@{rest}"
 
+    def check_alive(self) -> None:
+        """Nothing of it is ours."""
+
     async def set_faults(self) -> None:
         """Nothing of the Realtime service is ours here."""
 
@@ -189,9 +208,11 @@ class Stagehands:
         faults: SimulatorFaults | None = None
         specs: list[dict[str, object]] = []
         url: str | None = None
+        parts: list[Child] = []
         if arm.is_emulated:
             specs = _faults_of(file)
-            url, faults = await self._start_simulator(file, place, stack)
+            simulator, url, faults = await self._start_simulator(file, place, stack)
+            parts.append(simulator)
         node = f"replay-{secrets.token_hex(3)}"
         traces = GatewayTraces(
             self.place / node / "recordings", self.place / node / "wire", self.redis_url
@@ -206,7 +227,7 @@ class Stagehands:
             stack,
         )
         sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
-        return OwnScene(sip, traces, faults, specs)
+        return OwnScene(sip, traces, faults, specs, [*parts, gateway])
 
     async def start_caller(self, stack: AsyncExitStack) -> Child:
         """Start a caller's process (:mod:`bridge.replay.calling`); the stack stops it."""
@@ -231,7 +252,7 @@ class Stagehands:
 
     async def _start_simulator(
         self, file: ScriptFile, place: Path, stack: AsyncExitStack
-    ) -> tuple[str, SimulatorFaults]:
+    ) -> tuple[Child, str, SimulatorFaults]:
         scenario = file.script.realtime.build(file.path.parent)
         path = place / "scenario.yaml"
         without_faults = scenario.model_dump(mode="json", exclude={"faults"})
@@ -244,7 +265,7 @@ class Stagehands:
             stack,
         )
         url = str((await simulator.report(_READY_WITHIN_S))["url"])
-        return url, SimulatorFaults(url, secret)
+        return simulator, url, SimulatorFaults(url, secret)
 
     def _settings(
         self,
