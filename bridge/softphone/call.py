@@ -57,6 +57,7 @@ class PhoneCall:
     Attributes:
         ear: what was heard.
         answered_after_ms: from the INVITE to the answer; None while there is none.
+        answered_wall_ns: when the call's clock was at 0, by the wall clock; None before.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class PhoneCall:
         self.leg = leg
         self.ear = Ear()
         self.answered_after_ms: int | None = None
+        self.answered_wall_ns: int | None = None
         self._pump = pump
         self._clock = clock
         self._on_event = on_event
@@ -300,6 +302,7 @@ class PhoneCall:
         if self.answered_after_ms is not None or not confirmed or self.leg.row is None:
             return
         self.answered_after_ms = (self._clock.now_ns() - self._dialled_ns) // NS_PER_MS
+        self.answered_wall_ns = self._clock.wall_ns()
         if self._recording is not None:
             self._recorder = Recorder(self._recording, outgoing_first=True)
         self._line = self._pump.add(self.leg.row, self, self._recorder)
