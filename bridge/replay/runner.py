@@ -6,6 +6,7 @@ it, in a worker thread, when PJSIP is gone.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ
 from bridge.softphone.events import PhoneListener
 from bridge.softphone.phone import Softphone
+from bridge.softphone.sip_relay import SipRelay
 from bridge.speech.recognition import HeardPiece
 from bridge.telephony.rtp_stats import RtpStats
 
@@ -92,11 +94,23 @@ class Replay:
             InfrastructureError: PJSIP can't start, or the recording can't be written.
             TelephonyError: the URI can't be called, or the far end takes no digits.
         """
-        phone = Softphone(
-            self._clock, self._on_event, recording=self._line.recording, host=self._line.host
-        )
-        async with phone:
-            self._call = call = phone.call(self._line.uri, self._line.headers)
+        script, line = self._prepared.script, self._line
+        async with AsyncExitStack() as stack:
+            uri = line.uri
+            if script.network is not None:
+                relay = SipRelay(script.network, uri, self._clock)
+                uri = (await stack.enter_async_context(relay)).uri
+            phone = Softphone(
+                self._clock,
+                self._on_event,
+                recording=line.recording,
+                host=line.host,
+                media=script.media,
+                noise=self._prepared.noise,
+            )
+            await stack.enter_async_context(phone)
+            headers = {**script.setup.headers, **line.headers}
+            self._call = call = phone.call(uri, headers, caller=script.setup.from_)
             caller = ScriptedCaller(call, self._prepared)
             try:
                 answered = not self._stopped and await self._is_answered(call)
@@ -115,6 +129,11 @@ class Replay:
         return await asyncio.to_thread(self._judge, call, caller)
 
     async def _is_answered(self, call: PhoneCall) -> bool:
+        gives_up_ms = self._prepared.script.gives_up_after_ms
+        if gives_up_ms is not None:
+            answered = await call.answered(gives_up_ms / 1000)
+            self._stopped = not answered
+            return answered
         if not await call.ringing(_REACTION_S):
             return False
         return await call.answered(_ANSWER_S)
