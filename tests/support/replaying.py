@@ -9,7 +9,7 @@ from typing import Any
 from bridge.config.models import load_models
 from bridge.replay.agenda import Job
 from bridge.replay.arms import ReplayArm, choose_arms
-from bridge.replay.results import Results, RunFiles, RunInfo, read_run
+from bridge.replay.results import Results, RunFiles, RunInfo, read_run, write_results
 from bridge.replay.running import ReplayPlan, ReplayRun
 from bridge.replay.scene import ScriptFile, Stagehands
 from bridge.replay.script import load_script
@@ -113,4 +113,6 @@ async def play(
         hands = Stagehands(variables, redis_url, directory / "gateways", mocks)
         replayed = ReplayRun(plan, load_models(), hands, Silent())
         await replayed.play()
-    return Played(replayed.conclude(), results, replayed)
+    found = replayed.conclude()
+    write_results(results, found)
+    return Played(found, results, replayed)
