@@ -34,7 +34,6 @@ from bridge.engine.news import (
     SilencePrompted,
     Speaker,
     StateChanged,
-    ToolRefused,
     TransitionRefused,
     TurnSpoken,
     UpstreamErrorSeen,
@@ -52,6 +51,7 @@ from bridge.live.summary import (
     Turn,
     write_files,
 )
+from bridge.live.tool_record import ToolRecord
 from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
@@ -126,6 +126,9 @@ class CallRecord:
         """The effects that are only told."""
         turns = self._services.metrics.turns
         waits = CallerWaits(lambda: self._arm, self.summary, turns, self.event, self._elapsed_ms)
+        tools = ToolRecord(
+            self.event, self.summary.tools, self._recording, self._services.metrics.tools
+        )
         return MappingProxyType(
             {
                 StateChanged: self._on_state,
@@ -142,7 +145,6 @@ class CallRecord:
                 SessionLost: self._on_session_lost,
                 SessionRestored: self._on_session_restored,
                 GaveUp: self._on_gave_up,
-                ToolRefused: self._on_tool_refused,
                 CallbackWanted: self._on_callback_wanted,
                 HandoffStarted: self._on_handoff_started,
                 HandoffAccepted: self._on_handoff_accepted,
@@ -150,6 +152,7 @@ class CallRecord:
                 HandoffFailed: self._on_handoff_failed,
                 HandedBack: self._on_handed_back,
                 **waits.effects,
+                **tools.effects,
             }
         )
 
@@ -434,12 +437,6 @@ class CallRecord:
         self._services.metrics.calls.human_asked(effect.by, granted=effect.granted)
         self.event("human_asked", {"by": effect.by, "granted": int(effect.granted)})
         log.info("human_asked", by=effect.by, granted=effect.granted)
-
-    def _on_tool_refused(self, effect: ToolRefused) -> None:
-        self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))
-        self._services.metrics.tools.refused(effect.name, effect.reason)
-        self.event("tool_refused", {"tool": effect.name, "reason": effect.reason})
-        log.warning("tool_refused", tool=effect.name, reason=effect.reason)
 
     def _on_callback_wanted(self, effect: CallbackWanted) -> None:
         wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
