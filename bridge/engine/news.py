@@ -39,7 +39,7 @@ class ToolRefused:
 
 @dataclass(frozen=True, slots=True)
 class ToolAsked:
-    """A tool that runs outside was called; ``arguments`` as the model wrote them, so with the
+    """A tool was called, with good arguments; they stand as the model wrote them, so with the
     references of secret digits, never with the digits."""
 
     call_id: ToolCallId
@@ -49,7 +49,7 @@ class ToolAsked:
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswered:
-    """A tool that ran outside gave its output, as the model reads it."""
+    """A tool that ran outside of the core gave its output, as the model reads it."""
 
     call_id: ToolCallId
     output: str

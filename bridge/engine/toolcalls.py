@@ -83,6 +83,7 @@ def on_output_item_done(call: CallState, event: OutputItemDone, now_ns: int) -> 
         yield from _refuse(call, item, str(error), "bad_arguments")
         return
     wanted = ToolCall(item.call_id, event.response_id, item.name, arguments)
+    yield ToolAsked(wanted.call_id, wanted.name, wanted.arguments)
     yield from BUILT_IN.get(item.name, _run)(call, wanted, now_ns)
 
 
@@ -143,7 +144,6 @@ def _run(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
     else:
         call.tool_rounds[wanted.response_id].pending.add(wanted.call_id)
         call.tool_filler = policy.filler
-    yield ToolAsked(wanted.call_id, wanted.name, wanted.arguments)
     yield RunTool(wanted.call_id, wanted.name, reveal(call.keypad, wanted.arguments))
 
 

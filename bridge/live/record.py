@@ -111,6 +111,7 @@ class CallRecord:
         self._redactor = Redactor(frozenset(dialplan.recording.redact))
         self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
         self._asked: dict[ItemId, str] = {}
+        self._held = False
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.model
@@ -255,6 +256,12 @@ class CallRecord:
         if not press.repeated:
             self.event("digit", {"method": press.method})
         return not press.repeated
+
+    def held(self, *, held: bool) -> None:
+        """Note that the caller put the call on hold, or took it back."""
+        if held is not self._held:
+            self._held = held
+            self.event("caller_held" if held else "caller_resumed")
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream, its record's timeline and its recording's markers.
