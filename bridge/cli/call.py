@@ -19,7 +19,7 @@ from bridge.errors import ConfigError, InfrastructureError
 from bridge.replay.preparation import PreparedScript, prepare
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.runner import Line, Replay
-from bridge.replay.script import CallScript, Ending, KeyPresses, Step, Utterance, load_script
+from bridge.replay.script import CallScript, Ending, KeyPresses, Saying, Step, load_script
 from bridge.softphone.events import PhoneEvent, PhoneListener
 from bridge.telemetry.logs import configure
 
@@ -161,8 +161,8 @@ def _steps(
 ) -> tuple[Step, ...]:
     """Make steps of the options, in the order in which they were given."""
     made = {
-        "say": iter([Step(say=Utterance(text=text)) for text in say if _check_text(text)]),
-        "play": iter([Step(say=Utterance(text=f"[{path.name}]", audio=path)) for path in play]),
+        "say": iter([Step(say=Saying(text=text)) for text in say if _check_text(text)]),
+        "play": iter([Step(say=Saying(text=f"[{path.name}]", audio=path)) for path in play]),
         "dtmf": iter([Step(dtmf=KeyPresses(digits=_check_digits(digits))) for digits in dtmf]),
     }
     return tuple(next(made[name]) for name in order if name in made)

@@ -9,8 +9,8 @@ from bridge.replay.script import (
     HangUp,
     Interruption,
     KeyPresses,
+    Saying,
     Silence,
-    Utterance,
     load_script,
 )
 
@@ -48,8 +48,8 @@ def test_every_action_is_understood(path: Path) -> None:
     script = load_script(path)
 
     assert [step.action for step in script.caller] == [
-        Utterance(text="Where is my order?"),
-        Utterance(text="Hello", audio=Path("hello.wav")),
+        Saying(text="Where is my order?"),
+        Saying(text="Hello", audio=Path("hello.wav")),
         Interruption(text="Wait, please."),
         Interruption.model_validate({"text": "Stop.", "after": {"delay_ms": 2500}}),
         KeyPresses(digits="12#"),
@@ -64,9 +64,9 @@ def test_every_action_is_understood(path: Path) -> None:
     ("steps", "line", "what"),
     [
         ("  - {say: one, hangup: true}", 5, "a step does one thing"),
-        ("  - hangup: false", 5, "a step says, interrupts"),
+        ("  - hangup: false", 5, "should be True"),
         ("  - say: one\n    expect: {}", 6, "expects nothing"),
-        ("  - say: one\n    expect: {agent_silent_within_ms: 5}", 5, "a step that interrupts"),
+        ("  - say: one\n    expect: {agent_silent_within_ms: 5}", 5, "a step with interrupt"),
         ("  - hangup: true\n    expect: {within_ms: 5}", 5, "nothing can be expected"),
         ("  - hangup: true\n  - say: one", 1, "no step can follow hangup"),
         ("  - dtmf: {digits: 12x}", 5, "digits"),
@@ -83,4 +83,4 @@ def test_a_mistake_is_told_with_its_line(path: Path, steps: str, line: int, what
 def test_words_cannot_be_expected_of_a_caller_who_hears_nothing(path: Path) -> None:
     text = HEAD.replace("hears: [Hello.]\n", "") + "  - expect: {text_contains: hello}"
 
-    assert "text_contains needs hears" in complaint(path, text)
+    assert "without hears" in complaint(path, text)
