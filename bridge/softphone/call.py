@@ -61,6 +61,8 @@ class PhoneCall:
         clock: Clock,
         on_event: PhoneListener,
         recording: Path | None,
+        *,
+        keys_by_info: bool = False,
     ) -> None:
         self.leg = leg
         self.ear = Ear()
@@ -69,6 +71,7 @@ class PhoneCall:
         self._clock = clock
         self._on_event = on_event
         self._recording = recording
+        self._keys_by_info = keys_by_info
         self._recorder: Recorder | None = None
         self._line: Line | None = None
         self._dialled_ns = clock.now_ns()
@@ -135,12 +138,15 @@ class PhoneCall:
 
     # Doing
 
-    async def say(self, text: str, samples: npt.NDArray[np.int16]) -> Span | None:
+    async def say(
+        self, text: str, samples: npt.NDArray[np.int16], *, cut_after_ms: int | None = None
+    ) -> Span | None:
         """Send speech and wait until it is out; what is being said is not cut.
 
         Args:
             text: what it is called in events.
             samples: (n,) int16 at 24 kHz.
+            cut_after_ms: wait only until so much of it is out (to hang up in its middle).
 
         Returns:
             When it was out, up to the call's end at most; None if nothing of it was.
@@ -150,22 +156,54 @@ class PhoneCall:
         saying = _Saying(ItemId(f"say-{next(self._numbers)}"), text)
         self._saying.append(saying)
         audio = samples.astype("<i2").tobytes()
+
+        def cut() -> bool:
+            if cut_after_ms is None or saying.start_ms is None:
+                return False
+            return self.elapsed_ms >= saying.start_ms + cut_after_ms
+
         self._pump.play(self._line.row, saying.item_id, 0, audio)
-        await self._until(lambda: saying.end_ms is not None or self.over)
+        await self._until(lambda: saying.end_ms is not None or self.over or cut())
         if saying.start_ms is None:
             return None
         return Span(saying.start_ms, saying.end_ms or self.elapsed_ms)
 
-    async def press(self, digits: str) -> Span:
-        """Send RFC 4733 digits and wait until they are out.
+    async def press(self, digits: str, gap_ms: int = 0) -> Span:
+        """Press keys and wait until they are out.
+
+        Args:
+            digits: ``0-9 * # A-D``.
+            gap_ms: between two keys, beyond the pause that PJSIP makes.
 
         Raises:
             TelephonyError: the far end takes none.
         """
         start_ms = self.elapsed_ms
-        self.leg.send_digits(digits)
         self._on_event(KeysPressed(digits, start_ms))
-        await self.until_ms(start_ms + _DIGIT_MS * len(digits))
+        groups = list(digits) if gap_ms else [digits]
+        for number, group in enumerate(groups):
+            if number:
+                await self.until_ms(self.elapsed_ms + gap_ms)
+            self.leg.send_digits(group, by_info=self._keys_by_info)
+            await self.until_ms(self.elapsed_ms + _DIGIT_MS * len(group))
+        return Span(start_ms, self.elapsed_ms)
+
+    async def hold(self, ms: int, timeout_s: float = 5.0) -> Span | None:
+        """Put the far end on hold for a while, and take it back.
+
+        Returns:
+            From when it was on hold to when it was back; None where it was not put on hold.
+
+        Raises:
+            TelephonyError: PJSIP refused a re-INVITE.
+        """
+        self.leg.hold()
+        if not await self._until(lambda: self.leg.held or self.over, timeout_s) or self.over:
+            return None
+        start_ms = self.elapsed_ms
+        await self.until_ms(start_ms + ms)
+        self.leg.resume()
+        await self._until(lambda: not self.leg.held or self.over, timeout_s)
         return Span(start_ms, self.elapsed_ms)
 
     def hang_up(self) -> None:

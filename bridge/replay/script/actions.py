@@ -109,7 +109,7 @@ class Wait(After):
     @model_validator(mode="after")
     def _comes_in_the_call(self) -> Self:
         if self.event in ("dialled", "caller_speech_started"):
-            raise ValueError(f"wait can't be for '{self.event}': only hangup")
+            raise ValueError(f"can't be for '{self.event}': only hangup")
         return self
 
 
