@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bridge.audio.markers import decode
+from bridge.audio.markers import Markers, decode
 from bridge.audio.wav import read_wav
 from bridge.errors import ConfigError
 from bridge.recordings.files import StoredCall
@@ -50,13 +50,13 @@ def read_gateway_call(call: StoredCall, now_ms: int, events: History | None = No
             f"{sound.shape[1]} channels: the caller can't be told from the agent",
             path=str(call.files.audio),
         )
-    header, markers = decode(call.files.markers.read_bytes())
+    header, markers = _read_markers(call)
     began_ms = _number(header, "started_at_ms") or int(record["started_at_ms"])
     told = Told(markers or markers_of(events, began_ms))
     caller, agent = sound[:, 0], sound[:, 1]
     agent_spans = spans_of(agent, rate_hz)
     utterances = utterances_of(caller, rate_hz, agent_spans)
-    acts: list[CallerAct] = [*told.speeches(utterances), *told.keys(), *told.holds()]
+    acts: list[CallerAct] = [*told.speeches(utterances, agent_spans), *told.keys(), *told.holds()]
     bridge_left = record["reason"] != "caller_hung_up"
     return RecordedCall(
         name=call.files.call_id,
@@ -141,3 +141,10 @@ def _keep_until(call: StoredCall) -> str | None:
 def _number(fields: Mapping[str, object], name: str) -> int | None:
     value = fields.get(name)
     return value if isinstance(value, int) else None
+
+
+def _read_markers(call: StoredCall) -> Markers:
+    try:
+        return decode(call.files.markers.read_bytes())
+    except FileNotFoundError:
+        return Markers({}, ())

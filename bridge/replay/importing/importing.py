@@ -4,6 +4,7 @@ Blocks on the disk, and loads the recogniser's dictionary.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from bridge.errors import ConfigError, InfrastructureError
 from bridge.replay.importing.document import audio_name, write_document
 from bridge.replay.importing.expecting import expect
 from bridge.replay.importing.hiding import Hider
-from bridge.replay.importing.recorded import RecordedCall, Sound
+from bridge.replay.importing.recorded import RecordedCall, Sound, Speech
 from bridge.replay.importing.simulated import rules_of
 from bridge.replay.importing.steps import Cut, Drafter, DraftStep, Fields
 from bridge.replay.importing.tools import mocks_of
@@ -60,10 +61,7 @@ def import_call(
         ConfigError: the caller did nothing in it, or the file's name is no id.
         InfrastructureError: it can't be written.
     """
-    if not call.acts:
-        raise ConfigError(
-            f"nothing was said and no key was pressed in {call.name}", remedy="use another call"
-        )
+    _check_something_is_known(call)
     hider = Hider(names)
     drafted = list(Drafter(call, hider, revoice=revoice).steps())
     for step, stretch in drafted:
@@ -82,10 +80,23 @@ def import_call(
     return Imported(out, load_script(out), audio, tuple(_notes(call, steps)))
 
 
+def _check_something_is_known(call: RecordedCall) -> None:
+    if not call.acts:
+        raise ConfigError(
+            f"nothing was said and no key was pressed in {call.name}", remedy="use another call"
+        )
+    spoken = [act for act in call.acts if isinstance(act, Speech)]
+    if spoken and all(act.text is None for act in spoken):
+        raise ConfigError(
+            f"no words of the caller's are known in {call.name}, so nothing could be taken out",
+            remedy="have the dialplan transcribe (agent.transcription), and use a later call",
+        )
+
+
 def _head(call: RecordedCall, out: Path, hider: Hider) -> Fields:
     head: Fields = {
         "schema": "callscript/v1",
-        "id": out.stem.lower().replace(" ", "-"),
+        "id": re.sub(r"[^a-z0-9_-]+", "-", out.stem.lower()).strip("-") or "imported",
         "source": {
             "kind": "recorded",
             "call": call.name,
@@ -164,6 +175,11 @@ def _cut(call: RecordedCall, cut: Cut) -> Sound:
 def _notes(call: RecordedCall, steps: Sequence[DraftStep]) -> Iterator[str]:
     for number, step in enumerate(steps, 1):
         yield from (f"step {number}: {note}" for note in step.notes)
+    drafted = {step.at_ms for step in steps}
+    for act in call.acts:
+        if act.start_ms not in drafted:
+            seconds = (act.end_ms - act.start_ms) / 1000
+            yield f"left out: {seconds:.1f} s of sound without words at {act.start_ms / 1000:.1f} s"
     if call.keep_until is not None and any(step.cut for step in steps):
         yield (
             f"the caller's voice may be kept until {call.keep_until}: delete the script's audio"

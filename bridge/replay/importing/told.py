@@ -13,6 +13,8 @@ from bridge.redaction.kinds import PLACEHOLDER
 from bridge.replay.importing.recorded import AgentWords, Held, Keys, Speech, ToolUse
 from bridge.store.reader import History
 
+Span = tuple[int, int]
+
 _ONE_ENTRY_MS = 2_000
 """Keys that follow each other faster are one entry."""
 _TOGETHER_MS = 20
@@ -39,14 +41,14 @@ class Told:
         """Return the markers of a kind."""
         return self._by_kind.get(kind, [])
 
-    def speeches(self, utterances: list[tuple[int, int]]) -> Iterator[Speech]:
+    def speeches(self, utterances: Sequence[Span], agent_spans: Sequence[Span]) -> Iterator[Speech]:
         """Give each utterance its words: those that were told first after it."""
         turns = [
             (int(each[0]["at_ms"]), str(each[-1]["text"]))
             for each in self._items("caller").values()
         ]
         kinds = [(int(m["at_ms"]), m["judged_as"]) for m in self.of_kind("interruption_judged")]
-        parts = _give_words(utterances, turns)
+        parts = _give_words(utterances, turns, agent_spans)
         for number, (start_ms, end_ms, text) in enumerate(parts):
             until_ms = parts[number + 1][1] if number + 1 < len(parts) else _FOR_EVER_MS
             judged = [kind for at_ms, kind in kinds if start_ms <= at_ms < until_ms]
@@ -140,20 +142,29 @@ class Told:
 
 
 def _give_words(
-    utterances: Sequence[tuple[int, int]], turns: Sequence[tuple[int, str]]
+    utterances: Sequence[Span], turns: Sequence[tuple[int, str]], agent_spans: Sequence[Span]
 ) -> list[tuple[int, int, str | None]]:
     """Give utterances (start, end) the texts of turns (when it was told, text)."""
     if len(turns) == len(utterances):
         return [(*each, text) for each, (_, text) in zip(utterances, turns, strict=True)]
-    parts: list[tuple[int, int, str | None]] = [(*each, None) for each in utterances]
-    free = 0
+    parts: list[tuple[int, int, str | None]] = []
+    rest = list(utterances)
     for at_ms, text in turns:
-        ended = [n for n in range(free, len(parts)) if parts[n][1] <= at_ms + _LATE_MS]
-        if ended:
-            # More than one: the service took what was said with a pause for one turn.
-            parts[free : ended[-1] + 1] = [(parts[free][0], parts[ended[-1]][1], text)]
-            free += 1
-    return parts
+        ended = [each for each in rest if each[1] <= at_ms + _LATE_MS]
+        if not ended:
+            continue
+        del rest[: len(ended)]
+        first = len(ended) - 1
+        # With a pause in it that the agent left alone, it was one turn all the same.
+        while first and not _answered(ended[first - 1], ended[first], agent_spans):
+            first -= 1
+        parts += [(*each, None) for each in ended[:first]]
+        parts.append((ended[first][0], ended[-1][1], text))
+    return [*parts, *((*each, None) for each in rest)]
+
+
+def _answered(before: Span, after: Span, agent_spans: Sequence[Span]) -> bool:
+    return any(before[1] <= start < after[0] for start, _ in agent_spans)
 
 
 def markers_of(events: History | None, began_ms: int) -> tuple[Marker, ...]:
