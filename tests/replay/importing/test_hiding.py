@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from bridge.replay.importing.hiding import STAND_INS, WRITTEN, Hider
 from bridge.speech.pronunciation import guess_pronunciations
@@ -29,7 +30,7 @@ def test_names_go_as_words_whatever_their_case() -> None:
 
 
 def test_a_field_of_json_is_known_by_its_name() -> None:
-    value = {"account_number": 99887766, "amount": 42, "paid": True, "lines": ["[card]"]}
+    value: JsonValue = {"account_number": 99887766, "amount": 42, "paid": True, "lines": ["[card]"]}
     assert Hider().hide_json(value) == {
         "account_number": WRITTEN["[account]"],
         "amount": 42,
