@@ -18,8 +18,9 @@ import numpy.typing as npt
 from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
-from bridge.softphone.ear import Ear, Utterance
+from bridge.softphone.ear import EAR_HZ, PIECE_MS, Ear, Utterance
 from bridge.softphone.events import CallProgress, Held, KeysPressed, PhoneListener, Spoke
+from bridge.softphone.noise import Noise
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
@@ -28,6 +29,10 @@ from bridge.telephony.recorder import Recorder
 
 _DIGIT_MS = 260
 """What PJSIP takes for one RFC 4733 digit: 200 ms of tone and its three end packets."""
+
+
+_NOISE = ItemId("noise")
+_NOISE_SAMPLES = EAR_HZ * PIECE_MS // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class PhoneCall:
     Attributes:
         ear: what was heard.
         answered_after_ms: from the INVITE to the answer; None while there is none.
+        answered_wall_ns: when the call's clock was at 0, by the wall clock; None before.
     """
 
     def __init__(
@@ -63,15 +69,18 @@ class PhoneCall:
         recording: Path | None,
         *,
         keys_by_info: bool = False,
+        noise: npt.NDArray[np.int16] | None = None,
     ) -> None:
         self.leg = leg
         self.ear = Ear()
         self.answered_after_ms: int | None = None
+        self.answered_wall_ns: int | None = None
         self._pump = pump
         self._clock = clock
         self._on_event = on_event
         self._recording = recording
         self._keys_by_info = keys_by_info
+        self._noise = Noise(noise) if noise is not None else None
         self._recorder: Recorder | None = None
         self._line: Line | None = None
         self._dialled_ns = clock.now_ns()
@@ -155,7 +164,8 @@ class PhoneCall:
             return None
         saying = _Saying(ItemId(f"say-{next(self._numbers)}"), text)
         self._saying.append(saying)
-        audio = samples.astype("<i2").tobytes()
+        mixed = samples if self._noise is None else self._noise.under(samples)
+        audio = mixed.astype("<i2").tobytes()
 
         def cut() -> bool:
             if cut_after_ms is None or saying.start_ms is None:
@@ -246,15 +256,21 @@ class PhoneCall:
         """A caller transfers nobody."""
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
-        """Listen to what came in."""
+        """Listen to what came in; go on making noise."""
         change = self.ear.feed(np.frombuffer(audio, dtype="<i2"))
         if change is not None:
             self._on_event(change)
+        self._make_noise()
         self._changed.set()
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Learn that our own words go out, or are out."""
         begun = event.item_id if isinstance(event, PlayoutStarted) else None
+        if begun == _NOISE:  # it comes after words that were said, and before those that wait
+            if self._saying and self._saying[0].start_ms is not None:
+                self._end_saying()
+            self._changed.set()
+            return
         while self._saying and self._saying[0].item_id != begun:
             self._end_saying()
         if self._saying and self._saying[0].start_ms is None:
@@ -262,6 +278,15 @@ class PhoneCall:
             saying.start_ms = self.elapsed_ms
             self._on_event(Spoke(saying.text, True, saying.start_ms))
         self._changed.set()
+
+    def _make_noise(self) -> None:
+        """Queue as much noise as audio has come in, unless words are queued."""
+        line = self._line
+        if self._noise is None or line is None or line.playout.paused:
+            return
+        if line.playout.waiting_samples < _NOISE_SAMPLES:
+            noise = self._noise.next(_NOISE_SAMPLES)
+            self._pump.play(line.row, _NOISE, 0, noise.astype("<i2").tobytes())
 
     def _end_saying(self) -> None:
         saying = self._saying.popleft()
@@ -277,6 +302,7 @@ class PhoneCall:
         if self.answered_after_ms is not None or not confirmed or self.leg.row is None:
             return
         self.answered_after_ms = (self._clock.now_ns() - self._dialled_ns) // NS_PER_MS
+        self.answered_wall_ns = self._clock.wall_ns()
         if self._recording is not None:
             self._recorder = Recorder(self._recording, outgoing_first=True)
         self._line = self._pump.add(self.leg.row, self, self._recorder)

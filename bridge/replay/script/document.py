@@ -105,9 +105,11 @@ class CallScript(Part):
         return self
 
     @property
-    def gives_up_unanswered(self) -> bool:
-        """Whether the caller hangs up before there is an answer."""
-        return any(event == "dialled" for _, event in self._hangup_anchors())
+    def gives_up_after_ms(self) -> int | None:
+        """From the INVITE to the caller's hanging up unanswered; None for a caller who waits."""
+        action = self.caller[0].action if self.caller else None
+        after = action.after if isinstance(action, HangUp) else None
+        return after.delay_ms if after is not None and after.event == "dialled" else None
 
 
 def load_script(path: Path) -> CallScript:
