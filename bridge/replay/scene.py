@@ -7,6 +7,7 @@ started.
 
 import json
 import secrets
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -278,14 +279,15 @@ class Stagehands:
     ) -> dict[str, str]:
         """Return the gateway's settings, without their prefix."""
         mocks_url = self.mocks.add(file.script.id, file.script.tools)
-        directory, trunks = self._stage_dialplans(file, place, mocks_url)
+        port = _free_port()
+        directory, trunks = self._stage_dialplans(file, place, mocks_url, f"{_HOST}:{port}")
         now = file.script.setup.now
         return {
             "NODE": node,
             "DIALPLANS_DIR": str(directory),
             "ARMS": json.dumps({ARM: arm.settings_at(url)}),
             "SIP_HOST": _HOST,
-            "SIP_PORT": "0",
+            "SIP_PORT": str(port),
             "SIP_MAX_CALLS": "1024",
             "SIP_TRUNKS": json.dumps({trunk: [_HOST] for trunk in trunks}),
             "HTTP_PORT": "0",
@@ -298,7 +300,7 @@ class Stagehands:
         }
 
     def _stage_dialplans(
-        self, file: ScriptFile, place: Path, mocks_url: str
+        self, file: ScriptFile, place: Path, mocks_url: str, sip: str
     ) -> tuple[Path, list[str]]:
         """Write the dialplans for the gateway; return where, and the trunks that they name."""
         staged = place / "dialplans"
@@ -312,7 +314,7 @@ class Stagehands:
         for path in found:
             document = _read_yaml(path)
             trunks.update(trunks_of(document))
-            content = yaml.safe_dump(stage(document, mocks_url), sort_keys=False)
+            content = yaml.safe_dump(stage(document, mocks_url, sip), sort_keys=False)
             (staged / path.name).write_text(content, encoding="utf-8")
         return staged, sorted(trunks)
 
@@ -333,6 +335,14 @@ def _project_dialplans() -> Path:
         if (place / "dialplans").is_dir():
             return place / "dialplans"
     raise ConfigError("there are no dialplans for the replay's gateway", remedy=_REMEDY)
+
+
+def _free_port() -> int:
+    """Find a port that the gateway can have: dialplans that lead back to it must name it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip:
+        sip.bind((_HOST, 0))
+        port: int = sip.getsockname()[1]
+        return port
 
 
 def _read_yaml(path: Path) -> dict[str, object]:
