@@ -29,8 +29,6 @@ from bridge.replay.tool_mocks import ToolMocks
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_S = 60.0
-_CALLS_AT_ONCE = 4
-"""What the pip wheel of PJSIP holds; the capacity build holds more, and this is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +168,6 @@ class Target:
         """Nothing is known of the Realtime service here."""
 
 
-def room_of(file: ScriptFile, arm: ReplayArm) -> int:
-    """Return how many calls of a script a scene holds at once."""
-    if arm.is_emulated and _faults_of(file):
-        return 1
-    return _CALLS_AT_ONCE
-
-
 def _faults_of(file: ScriptFile) -> list[dict[str, object]]:
     scenario = file.script.realtime.build(file.path.parent)
     return [fault.model_dump(mode="json") for fault in scenario.faults]
@@ -230,12 +221,11 @@ class Stagehands:
         sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
         return OwnScene(sip, traces, faults, specs, [*parts, gateway])
 
-    async def start_caller(self, stack: AsyncExitStack) -> Child:
-        """Start a caller's process (:mod:`bridge.replay.calling`); the stack stops it."""
-        child = await start_child(
+    async def start_caller(self) -> Child:
+        """Start a caller's process (:mod:`bridge.replay.calling`)."""
+        return await start_child(
             "a caller", ["replay", "caller"], self._clean_environ, takes_orders=True
         )
-        return await stack.enter_async_context(child)
 
     @property
     def _clean_environ(self) -> dict[str, str]:

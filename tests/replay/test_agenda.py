@@ -1,47 +1,35 @@
-"""The agenda: every call once, in order, and no more at once than a scene holds."""
+"""The agenda: every call once; seats stay with their scenes, and share what is left."""
 
 from bridge.replay.agenda import Agenda, Job
 
 _A, _B = ("a", "ga"), ("b", "ga")
+_A1, _A2, _A3, _B1, _B2 = Job(*_A, 1), Job(*_A, 2), Job(*_A, 3), Job(*_B, 1), Job(*_B, 2)
 
 
-def _jobs(*scenes: tuple[str, str]) -> list[Job]:
-    counted: dict[tuple[str, str], int] = {}
-    jobs = []
-    for scene in scenes:
-        counted[scene] = counted.get(scene, 0) + 1
-        jobs.append(Job(*scene, counted[scene]))
-    return jobs
-
-
-def test_jobs_are_taken_in_order_and_once() -> None:
-    jobs = _jobs(_A, _A, _B)
-    agenda = Agenda(jobs, {_A: 4, _B: 4})
-    assert [agenda.take() for _ in range(4)] == [*jobs, None]
-    assert agenda.left == 0
-
-
-def test_a_full_scene_lets_the_next_one_begin() -> None:
-    first, second, other = _jobs(_A, _A, _B)
-    agenda = Agenda([first, second, other], {_A: 1, _B: 1})
-    assert agenda.take() == first
-    assert agenda.take() == other
+def test_every_job_is_taken_once() -> None:
+    agenda = Agenda([_A1, _A2, _B1])
+    assert {agenda.take() for _ in range(3)} == {_A1, _A2, _B1}
     assert agenda.take() is None
-    assert agenda.left == 1
-    agenda.done(first)
-    assert agenda.take() == second
 
 
-def test_a_scene_is_over_with_its_last_job() -> None:
-    first, second, other = _jobs(_A, _A, _B)
-    agenda = Agenda([first, second, other], {_A: 2, _B: 1})
-    for job in (first, second):
-        assert agenda.take() == job
-    assert not agenda.done(first)
-    assert agenda.done(second)
-    assert agenda.take() == other
-    assert agenda.done(other)
+def test_a_seat_stays_with_its_scene() -> None:
+    agenda = Agenda([_A1, _B1, _A2])
+    assert agenda.take() == _A1
+    agenda.done(_A1)
+    assert agenda.take(_A) == _A2
+
+
+def test_another_seat_takes_a_scene_that_nobody_plays() -> None:
+    agenda = Agenda([_A1, _A2, _B1])
+    assert agenda.take() == _A1
+    assert agenda.take() == _B1
+
+
+def test_a_seat_without_work_helps_where_the_fewest_are() -> None:
+    agenda = Agenda([_A1, _A2, _A3, _B1, _B2])
+    assert [agenda.take(), agenda.take(), agenda.take()] == [_A1, _B1, _A2]
+    assert agenda.take() == _B2
 
 
 def test_a_run_is_named_by_script_arm_and_number() -> None:
-    assert Job("a", "ga", 2).run == "a.ga.2"
+    assert _A2.run == "a.ga.2"
