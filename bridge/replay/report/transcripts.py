@@ -83,9 +83,7 @@ class TurnRow:
     differences: tuple[str, ...] = field(default=())
 
 
-def align(
-    first: Sequence[TranscriptTurn], second: Sequence[TranscriptTurn]
-) -> tuple[TurnRow, ...]:
+def align(first: Sequence[TranscriptTurn], second: Sequence[TranscriptTurn]) -> tuple[TurnRow, ...]:
     """Lay two transcripts beside each other."""
     rows = []
     for ours, theirs in zip_longest(_rungs(first), _rungs(second), fillvalue=()):
@@ -249,9 +247,7 @@ def _differing_tokens(tokens: Sequence[tuple[str, ...]], other: Sequence[str]) -
     return differs
 
 
-def _word(
-    token: re.Match[str], differs: bool, facts: Sequence[Fact], lone: Sequence[Fact]
-) -> Word:
+def _word(token: re.Match[str], differs: bool, facts: Sequence[Fact], lone: Sequence[Fact]) -> Word:
     start, end = token.span()
     fact = next((each for each in facts if each.start < end and start < each.end), None)
     if fact is None:
