@@ -252,4 +252,5 @@ def _word(token: re.Match[str], differs: bool, facts: Sequence[Fact], lone: Sequ
     fact = next((each for each in facts if each.start < end and start < each.end), None)
     if fact is None:
         return Word(token.group(), differs)
-    return Word(token.group(), differs, fact.kind, fact in lone)
+    # A number that moved, or is written otherwise, is no difference.
+    return Word(token.group(), differs and fact in lone, fact.kind, fact in lone)
