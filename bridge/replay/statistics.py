@@ -44,22 +44,7 @@ def mcnemar_exact(worse: int, better: int) -> float:
     """
     flips = worse + better
     tail = sum(math.comb(flips, k) for k in range(min(worse, better) + 1))
-    return min(1.0, 2 * tail / 2**flips)
-
-
-def wilson_interval(passes: int, runs: int) -> tuple[float, float]:
-    """Return the 95% interval of a pass rate, which also holds for few runs (Wilson 1927).
-
-    Raises:
-        ValueError: no runs.
-    """
-    if runs < 1:
-        raise ValueError("a pass rate of no runs")
-    z = 1.959964
-    rate, spread = passes / runs, z * z / runs
-    middle = (rate + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / runs + spread / (4 * runs))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return float(min(1.0, 2 * tail / 2**flips))
 
 
 def percentile(values: Sequence[float], percent: int) -> float | None:
@@ -154,4 +139,5 @@ class _Weighted:
         np.add.at(times, (np.arange(len(drawn))[:, np.newaxis], drawn), 1)
         reached = np.cumsum(times[:, self._call_of], axis=1)
         wanted = reached[:, -1:] * (percent / 100)
-        return self._values[np.argmax(reached >= np.maximum(wanted, 1), axis=1)]
+        ranks: NDArray[np.intp] = np.argmax(reached >= np.maximum(wanted, 1), axis=1)
+        return self._values.take(ranks)

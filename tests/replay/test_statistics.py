@@ -12,7 +12,6 @@ from bridge.replay.statistics import (
     mcnemar_exact,
     paired_bootstrap,
     percentile,
-    wilson_interval,
 )
 
 
@@ -44,22 +43,6 @@ def test_mcnemar_is_a_chance_and_has_no_side(worse: int, better: int) -> None:
     p_value = mcnemar_exact(worse, better)
     assert 0 < p_value <= 1
     assert p_value == mcnemar_exact(better, worse)
-
-
-@pytest.mark.parametrize(
-    ("passes", "runs", "low", "high"),
-    # Newcombe 1998, table I, method 3 (Wilson without continuity correction).
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)],
-)
-def test_wilson_interval_agrees_with_newcombe(
-    passes: int, runs: int, low: float, high: float
-) -> None:
-    assert wilson_interval(passes, runs) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_pass_rate_of_no_runs_is_refused() -> None:
-    with pytest.raises(ValueError, match="no runs"):
-        wilson_interval(0, 0)
 
 
 def test_percentile_is_told_only_where_a_value_lies_beyond_it() -> None:

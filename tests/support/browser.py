@@ -19,13 +19,13 @@ from tests.support.programs import need_program
 ARTEFACTS_DIR = "BRIDGE_ARTEFACTS_DIR"
 """Names the folder that keeps screenshots; without it they go where the test says."""
 
-WIDTHS = (360, 1280, 1920)
-"""A phone's, a laptop's, a wall's, in CSS pixels."""
+PHONE, LAPTOP, WALL = WIDTHS = (360, 1280, 1920)
+"""In CSS pixels."""
 
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
-_HEIGHTS = {360: 740, 1280: 800, 1920: 1080}
+_HEIGHTS = {PHONE: 740, LAPTOP: 800, WALL: 1080}
 _WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 _UNSAFE_IN_A_NAME = re.compile(r"[^\w.-]+")
 
@@ -59,7 +59,7 @@ async def open_page(
     browser: Browser,
     url: str,
     *,
-    width: int = 1280,
+    width: int = LAPTOP,
     scheme: Scheme = "light",
     expected_errors: Sequence[str] = (),
 ) -> AsyncIterator[Page]:

@@ -150,4 +150,5 @@ def _decided(row: TableRow) -> bool:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.0f}".replace("-", "−")
+    rounded = round(value)
+    return f"{rounded:+d}".replace("-", "−") if rounded else "0"

@@ -1,7 +1,7 @@
-"""Two arms' Realtime events beside each other, by their canonical names. Pure.
+"""Two arms' Realtime events beside each other, by one set of names (GA's). Pure.
 
-How many audio deltas an answer comes in says nothing, so events of one kind that follow each other
-are one row. What must not differ is judged elsewhere (:mod:`bridge.replay.protocol`).
+How many audio deltas an answer comes in says nothing, so those that follow each other are one row.
+What must not differ is judged elsewhere (:mod:`bridge.replay.protocol`).
 """
 
 import json
@@ -11,9 +11,10 @@ from difflib import SequenceMatcher
 from itertools import groupby
 
 from bridge.replay.evidence import WireEvent
+from bridge.replay.protocol import common_name
 
 _LONGEST_RAW = 4000
-_STREAMED = ("Delta", "Append")
+_STREAMED = (".delta", ".append")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class EventRun:
     """Events of one kind that followed each other.
 
     Attributes:
-        name: canonical; the wire's where the dialect knows none.
+        name: GA's, where dialects differ.
+        known: to the arm's dialect.
         types: as they stand on the wire.
         raw: the first one, as JSON text.
     """
@@ -83,19 +85,15 @@ def _when(row: EventRow) -> float:
 def _gather_one_way(events: Sequence[WireEvent]) -> Iterator[EventRun]:
     for (name, known), group in groupby(events, key=_name_of):
         found = list(group)
-        if not _is_streamed(name):
+        if name.endswith(_STREAMED):
+            yield _run(name, known, found)
+        else:
             # Two equal events in a row are two rows: a duplicate has to be seen.
             yield from (_run(name, known, [event]) for event in found)
-        else:
-            yield _run(name, known, found)
 
 
 def _name_of(event: WireEvent) -> tuple[str, bool]:
-    return (event.type, False) if event.canonical is None else (event.canonical, True)
-
-
-def _is_streamed(name: str) -> bool:
-    return any(word in name for word in _STREAMED) or name.endswith((".delta", ".append"))
+    return common_name(event.type), event.canonical is not None
 
 
 def _run(name: str, known: bool, events: Sequence[WireEvent]) -> EventRun:

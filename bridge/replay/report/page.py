@@ -1,10 +1,12 @@
 """The whole report as the template takes it: what broke first, everything else in order after."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.replay.history import Point, Trend
+from bridge.replay.protocol import Difference, Side, compare
 from bridge.replay.report.cards import ArmCall, Card, make_card
 from bridge.replay.report.comparison import (
     Change,
@@ -13,6 +15,7 @@ from bridge.replay.report.comparison import (
     compare_latency,
     compare_verdicts,
 )
+from bridge.replay.report.protocols import ProtocolTally, tally
 from bridge.replay.report.reading import Material
 from bridge.replay.report.sound import Budget
 from bridge.replay.report.timing import Spread, heard_answers, spreads, spreads_by_age
@@ -92,8 +95,13 @@ class Page:
     verdicts: tuple[Verdict, ...]
     shifts: tuple[Shift, ...]
     figures: tuple[ArmFigures, ...]
-    protocols: tuple[object, ...]
+    protocols: tuple[ProtocolTally, ...]
     sounds_left_out: int
+
+    @property
+    def blocking(self) -> int:
+        """Protocol differences that block a release."""
+        return sum(tally_of_arm.blocking for tally_of_arm in self.protocols)
 
     @property
     def spread_rows(self) -> list[SpreadRow]:
@@ -130,7 +138,7 @@ def make_page(material: Material, audio_bytes: int) -> Page:
         ),
         shifts=tuple(shift for arm in others for shift in _shifts(material, first, arm)),
         figures=tuple(_figures(material, arm) for arm in material.arms),
-        protocols=(),
+        protocols=tuple(_protocol(material, cards, first, arm) for arm in others),
         sounds_left_out=budget.left_out,
     )
 
@@ -179,17 +187,23 @@ def _headline(cards: Sequence[Card], arms: Sequence[str]) -> str:
     for arm in arms[1:]:
         worse = sum(_change_of(card, arm) is Change.NEWLY_FAILING for card in cards)
         if worse:
-            verb = "breaks" if len(arms) > 1 else "fails"
-            return f"{arm} {verb} {worse} of {total} that {arms[0]} passes"
-    count = {verdict: sum(card.verdict is verdict for card in cards) for verdict in RunVerdict}
-    if count[RunVerdict.FAIL]:
-        where = f" on {arms[0]}" if len(arms) == 1 else " on some arm"
-        return f"{count[RunVerdict.FAIL]} of {total} fail{where}"
+            return f"{arm} breaks {worse} of {total} that {arms[0]} passes"
+    count = Counter(card.verdict for card in cards)
+    if failing := count[RunVerdict.FAIL]:
+        where = [
+            arm
+            for arm in arms
+            if any(
+                c.arm == arm and c.row.verdict is RunVerdict.FAIL for k in cards for c in k.calls
+            )
+        ]
+        verb = "fails" if failing == 1 else "fail"
+        return f"{failing} of {total} {verb} on {' and '.join(where)}"
     if count[RunVerdict.INFRASTRUCTURE]:
         return f"{count[RunVerdict.INFRASTRUCTURE]} of {total} could not be played"
     if count[RunVerdict.INCONCLUSIVE]:
-        return f"No script fails; {count[RunVerdict.INCONCLUSIVE]} of {total} could not be judged"
-    return f"All {total} pass on {' and '.join(arms)}" if cards else "Nothing was played"
+        return f"Nothing fails; {count[RunVerdict.INCONCLUSIVE]} of {total} could not be judged"
+    return f"Everything passes: {total} on {' and '.join(arms)}" if cards else "Nothing was played"
 
 
 def _scripts(count: int) -> str:
@@ -240,6 +254,34 @@ def _shifts(material: Material, first: str, second: str) -> tuple[Shift, ...]:
     return tuple(
         compare_latency(first, second, pairs, percent, "Wait for an answer") for percent in (50, 95)
     )
+
+
+def _protocol(material: Material, cards: Sequence[Card], first: str, second: str) -> ProtocolTally:
+    by_script = {
+        (card.info.id, card.anchor): _differences(material, card.info.id, first, second)
+        for card in cards
+    }
+    return tally(first, second, by_script)
+
+
+def _differences(
+    material: Material, script: str, first: str, second: str
+) -> Sequence[Difference] | None:
+    """Compare the wire logs of all calls of a script; None where an arm has none."""
+    dialects = {arm.name: arm.dialect for arm in material.results.arms}
+    sides = [
+        Side(
+            arm,
+            dialects[arm],
+            [
+                run.files.wire
+                for run in material.runs.get((script, arm), ())
+                if run.files is not None and run.files.wire
+            ],
+        )
+        for arm in (first, second)
+    ]
+    return compare(*sides) if all(side.wires for side in sides) else None
 
 
 def _pairs(material: Material, first: str, second: str) -> list[CallPair]:

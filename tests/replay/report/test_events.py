@@ -10,50 +10,55 @@ from bridge.replay.report.events import align_events, gather
 
 def _event(
     at_ms: float,
-    name: str | None,
-    kind: str = "x",
+    kind: str,
+    *,
+    known: bool = True,
     direction: Literal["sent", "received"] = "received",
     **raw: JsonValue,
 ) -> WireEvent:
-    return WireEvent(0, at_ms, direction, kind, name, {"type": kind, **raw})
+    return WireEvent(0, at_ms, direction, kind, "X" if known else None, {"type": kind, **raw})
 
 
 def test_a_stream_of_deltas_is_one_row_whatever_is_sent_between() -> None:
     wire = [
-        _event(1, "AudioDelta", "response.audio.delta"),
-        _event(2, "AppendAudio", direction="sent"),
-        _event(3, "AudioDelta", "response.audio.delta"),
-        _event(4, "AppendAudio", direction="sent"),
-        _event(5, "ResponseDone"),
+        _event(1, "response.audio.delta"),
+        _event(2, "input_audio_buffer.append", direction="sent"),
+        _event(3, "response.audio.delta"),
+        _event(4, "input_audio_buffer.append", direction="sent"),
+        _event(5, "response.done"),
     ]
     assert [(run.name, run.count) for run in gather(wire)] == [
-        ("AudioDelta", 2),
-        ("AppendAudio", 2),
-        ("ResponseDone", 1),
+        ("response.output_audio.delta", 2),
+        ("input_audio_buffer.append", 2),
+        ("response.done", 1),
     ]
 
 
 def test_a_duplicate_is_seen() -> None:
-    runs = gather([_event(1, "ResponseDone"), _event(2, "ResponseDone")])
+    runs = gather([_event(1, "response.done"), _event(2, "response.done")])
     assert [run.count for run in runs] == [1, 1]
 
 
 def test_other_names_on_the_wire_are_the_same_event() -> None:
-    first = gather([_event(1, "AudioDelta", "response.audio.delta"), _event(2, "ResponseDone")])
+    first = gather([_event(1, "response.audio.delta"), _event(2, "response.done")])
     second = gather(
         [
-            _event(1, "AudioDelta", "response.output_audio.delta"),
-            _event(2, "AudioDelta", "response.output_audio.delta"),
-            _event(3, "ResponseDone"),
+            _event(1, "response.output_audio.delta"),
+            _event(2, "response.output_audio.delta"),
+            _event(3, "response.done"),
         ]
     )
     assert all(row.same for row in align_events(first, second))
 
 
 def test_an_event_of_one_arm_stands_alone() -> None:
-    first = gather([_event(1, "SessionCreated"), _event(3, "ResponseDone")])
+    first = gather([_event(1, "session.created"), _event(3, "response.done")])
     second = gather(
-        [_event(1, "SessionCreated"), _event(2, None, "new.kind"), _event(3, "ResponseDone")]
+        [
+            _event(1, "session.created"),
+            _event(2, "new.kind", known=False),
+            _event(3, "response.done"),
+        ]
     )
     rows = align_events(first, second)
     assert [row.same for row in rows] == [True, False, True]
@@ -63,6 +68,6 @@ def test_an_event_of_one_arm_stands_alone() -> None:
 
 
 def test_a_long_event_is_cut_and_says_so() -> None:
-    (run,) = gather([_event(1, "SessionCreated", instructions="x" * 9000)])
+    (run,) = gather([_event(1, "session.created", instructions="x" * 9000)])
     assert len(run.raw) < 4100
     assert "more characters in wire.jsonl" in run.raw

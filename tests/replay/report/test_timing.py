@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import JsonValue
+
 from bridge.replay.report.timing import (
     heard_answers,
     longest_turn_ms,
@@ -62,5 +64,7 @@ def test_a_waterfall_is_drawn_to_the_scale_of_the_longest_turn() -> None:
 
 
 def test_stop_times_are_those_of_interruptions_that_stopped_something() -> None:
-    call = {"interruptions": [{"stop_ms": 180}, {"stop_ms": None}, {"stop_ms": 240.0}]}
+    call: dict[str, JsonValue] = {
+        "interruptions": [{"stop_ms": 180}, {"stop_ms": None}, {"stop_ms": 240.0}]
+    }
     assert stop_times([RunDetail(call=call), RunDetail(call={})]) == (180.0, 240.0)
