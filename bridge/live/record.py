@@ -93,6 +93,7 @@ class CallRecord:
             called=leg.called,
             model=route.model,
             caller=leg.from_uri,
+            sip_call_id=leg.sip_call_id,
             verstat=route.verstat.value,
             keep_days=dialplan.recording.keep_days.model_dump(),
         )

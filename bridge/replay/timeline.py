@@ -24,8 +24,11 @@ class Doing(enum.StrEnum):
 
     SAY = "say"
     INTERRUPT = "interrupt"
+    BACKCHANNEL = "backchannel"
     DTMF = "dtmf"
     SILENCE = "silence"
+    WAIT = "wait"
+    HOLD = "hold"
     HANGUP = "hangup"
     LISTEN = "listen"
 

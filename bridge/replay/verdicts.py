@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bridge.replay.script import (
+    Backchannel,
     CallScript,
     Ending,
     HangUp,
+    Hold,
     Interruption,
     KeyPresses,
+    Saying,
     Silence,
     Step,
-    Utterance,
+    Wait,
 )
 from bridge.replay.timeline import CallLog, Deed, make_interruptions, text_of
 from bridge.speech.recognition import HeardPiece
@@ -190,12 +193,18 @@ def describe(step: Step) -> str:
     match step.action:
         case Interruption(text=text):
             return f'the caller to interrupt with "{text}"'
-        case Utterance(text=text):
+        case Saying(text=text):
             return f'the caller to say "{text}"'
         case KeyPresses(digits=digits):
             return f"the caller to press {digits}"
         case Silence(ms=ms):
             return f"the caller to be silent for {ms} ms"
+        case Backchannel(text=text):
+            return f'the caller to murmur "{text}"'
+        case Wait(event=event, delay_ms=delay_ms):
+            return f"the caller to wait for {event} and {delay_ms} ms more"
+        case Hold(ms=ms):
+            return f"the caller to put the call on hold for {ms} ms"
         case HangUp():
             return "the caller to hang up"
         case None:

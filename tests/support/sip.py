@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from bridge.bench.sip_message import Message
+from bridge.softphone.sip_message import Message
 
 Headers = tuple[tuple[str, str], ...]
 
