@@ -27,20 +27,14 @@ def sparkline(values: Sequence[float | None], *, top: float | None = None) -> st
     )
 
 
-def print_trends(trends: Sequence[Trend], console: Console) -> None:
-    """Print a table of trends, and a line for each that got worse."""
-    if not trends:
-        console.print("No runs are kept yet: `bridge replay` keeps each one.")
-        return
+def print_trends(trends: Sequence[Trend], console: Console | None = None) -> None:
+    """Print a table of trends, the oldest run first in each line of bars."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("script", "arm", "passed", "", "p95, ms", "", "stop, ms", ""):
         table.add_column(column, no_wrap=True)
     for trend in trends:
         table.add_row(*_cells(trend))
-    console.print(table)
-    for trend in trends:
-        if trend.regression is not None:
-            console.print(Text(f"worse: {trend.regression}", style="red"), soft_wrap=True)
+    (console or Console(highlight=False)).print(table)
 
 
 def _cells(trend: Trend) -> tuple[Text, ...]:

@@ -117,8 +117,8 @@ class Pairing:
 
     @property
     def events_differ(self) -> int:
-        """Rows that only one arm has."""
-        return sum(not row.same for row in self.events)
+        """Events that only one arm has, though both could."""
+        return sum(row.differs for row in self.events)
 
 
 @dataclass(frozen=True, slots=True)

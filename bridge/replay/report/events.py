@@ -1,17 +1,18 @@
 """Two arms' Realtime events beside each other, by one set of names (GA's). Pure.
 
-How many audio deltas an answer comes in says nothing, so those that follow each other are one row.
-What must not differ is judged elsewhere (:mod:`bridge.replay.protocol`).
+How many audio deltas an answer comes in says nothing, so those of one response are one row. What
+must not differ is judged elsewhere (:mod:`bridge.replay.protocol`).
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import groupby
+
+from pydantic import JsonValue
 
 from bridge.replay.evidence import WireEvent
-from bridge.replay.protocol import common_name
+from bridge.replay.protocol import GA_ALONE, common_name
 
 _LONGEST_RAW = 4000
 _STREAMED = (".delta", ".append")
@@ -19,19 +20,20 @@ _STREAMED = (".delta", ".append")
 
 @dataclass(frozen=True, slots=True)
 class EventRun:
-    """Events of one kind that followed each other.
+    """An event, or those of one stream.
 
     Attributes:
         name: GA's, where dialects differ.
+        type: as it stands on the wire.
         known: to the arm's dialect.
-        types: as they stand on the wire.
+        at_ms: of the first.
         raw: the first one, as JSON text.
     """
 
     name: str
+    type: str
     known: bool
     direction: str
-    types: tuple[str, ...]
     at_ms: float
     count: int
     raw: str
@@ -49,19 +51,24 @@ class EventRow:
         """Both arms have it."""
         return self.first is not None and self.second is not None
 
+    @property
+    def differs(self) -> bool:
+        """Only one arm has it, and not because the other's dialect has no such event."""
+        return not self.same and _run_of(self).name not in GA_ALONE
+
 
 def gather(wire: Sequence[WireEvent]) -> tuple[EventRun, ...]:
-    """Put events of one kind together where they follow each other.
+    """Put what is streamed together: audio and words of one response, all audio of the caller.
 
-    What is streamed on both ways at once (audio up and audio down) lies between each other by
-    chance: each way is gathered by itself.
+    Everything else is a row of its own: a duplicate has to be seen.
     """
-    runs = [
-        run
-        for direction in ("sent", "received")
-        for run in _gather_one_way([event for event in wire if event.direction == direction])
-    ]
-    return tuple(sorted(runs, key=lambda run: run.at_ms))
+    streams: dict[tuple[str, JsonValue], list[WireEvent]] = {}
+    for number, event in enumerate(wire):
+        name = common_name(event.type)
+        streamed = name.endswith(_STREAMED)
+        which = event.raw.get("response_id") if streamed else number
+        streams.setdefault((name, which), []).append(event)
+    return tuple(_run(name, events) for (name, _), events in streams.items())
 
 
 def align_events(first: Sequence[EventRun], second: Sequence[EventRun]) -> tuple[EventRow, ...]:
@@ -74,35 +81,22 @@ def align_events(first: Sequence[EventRun], second: Sequence[EventRun]) -> tuple
             [run for run in second if run.direction == direction],
         )
     ]
-    return tuple(sorted(rows, key=_when))
+    return tuple(sorted(rows, key=lambda row: _run_of(row).at_ms))
 
 
-def _when(row: EventRow) -> float:
+def _run_of(row: EventRow) -> EventRun:
     run = row.first or row.second
-    return 0.0 if run is None else run.at_ms
+    assert run is not None, "a row without an event"
+    return run
 
 
-def _gather_one_way(events: Sequence[WireEvent]) -> Iterator[EventRun]:
-    for (name, known), group in groupby(events, key=_name_of):
-        found = list(group)
-        if name.endswith(_STREAMED):
-            yield _run(name, known, found)
-        else:
-            # Two equal events in a row are two rows: a duplicate has to be seen.
-            yield from (_run(name, known, [event]) for event in found)
-
-
-def _name_of(event: WireEvent) -> tuple[str, bool]:
-    return common_name(event.type), event.canonical is not None
-
-
-def _run(name: str, known: bool, events: Sequence[WireEvent]) -> EventRun:
+def _run(name: str, events: Sequence[WireEvent]) -> EventRun:
     first = events[0]
     raw = json.dumps(first.raw, indent=2, ensure_ascii=False)
     if len(raw) > _LONGEST_RAW:
         raw = f"{raw[:_LONGEST_RAW]}\n… {len(raw) - _LONGEST_RAW} more characters in wire.jsonl"
-    types = tuple(dict.fromkeys(event.type for event in events))
-    return EventRun(name, known, first.direction, types, first.at_ms, len(events), raw)
+    known = all(event.canonical is not None for event in events)
+    return EventRun(name, first.type, known, first.direction, first.at_ms, len(events), raw)
 
 
 def _align_one_way(first: Sequence[EventRun], second: Sequence[EventRun]) -> Iterator[EventRow]:

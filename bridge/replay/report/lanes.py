@@ -91,15 +91,20 @@ class Scale:
         """Where seconds are written, and how."""
         step_s = next((s for s in _STEPS_S if s * self.px_per_s >= _TICK_PX), _STEPS_S[-1])
         count = int(self.length_ms / 1000 / step_s) + 1
-        return [(self.px(1000 * step_s * n), clock_text(1000 * step_s * n)) for n in range(count)]
+        return [(self.px(1000 * step_s * n), _tick_text(step_s * n)) for n in range(count)]
 
 
 def clock_text(at_ms: float) -> str:
-    """Return a moment of a call as ``8.4 s`` or ``2:05``."""
-    if at_ms < 60_000:
-        return f"{at_ms / 1000:.0f} s" if at_ms % 1000 == 0 else f"{at_ms / 1000:.1f} s"
+    """Return a moment of a call as ``8.4 s`` or ``2:05``; before the answer it is negative."""
+    tenths = round(at_ms / 100)
+    if tenths < 600:
+        return f"{tenths / 10:.1f} s".replace("-", "−")
     minutes, seconds = divmod(at_ms / 1000, 60)
     return f"{minutes:.0f}:{int(seconds):02d}"
+
+
+def _tick_text(at_s: int) -> str:
+    return f"{at_s} s" if at_s < 60 else f"{at_s // 60}:{at_s % 60:02d}"
 
 
 def place_flags(markers: Iterable[Marker], scale: Scale) -> tuple[Flag, ...]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bridge.replay.history import Point, Trend
-from bridge.replay.protocol import Difference, Side, compare
 from bridge.replay.report.cards import ArmCall, Card, make_card
 from bridge.replay.report.comparison import (
     Change,
@@ -257,31 +256,16 @@ def _shifts(material: Material, first: str, second: str) -> tuple[Shift, ...]:
 
 
 def _protocol(material: Material, cards: Sequence[Card], first: str, second: str) -> ProtocolTally:
-    by_script = {
-        (card.info.id, card.anchor): _differences(material, card.info.id, first, second)
-        for card in cards
-    }
-    return tally(first, second, by_script)
-
-
-def _differences(
-    material: Material, script: str, first: str, second: str
-) -> Sequence[Difference] | None:
-    """Compare the wire logs of all calls of a script; None where an arm has none."""
-    dialects = {arm.name: arm.dialect for arm in material.results.arms}
-    sides = [
-        Side(
-            arm,
-            dialects[arm],
-            [
-                run.files.wire
-                for run in material.runs.get((script, arm), ())
-                if run.files is not None and run.files.wire
-            ],
-        )
-        for arm in (first, second)
-    ]
-    return compare(*sides) if all(side.wires for side in sides) else None
+    return tally(
+        first,
+        second,
+        material.results.protocol,
+        {
+            card.info.id: all(material.has_wire(card.info.id, arm) for arm in (first, second))
+            for card in cards
+        },
+        {card.info.id: card.anchor for card in cards},
+    )
 
 
 def _pairs(material: Material, first: str, second: str) -> list[CallPair]:

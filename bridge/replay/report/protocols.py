@@ -1,9 +1,10 @@
 """Protocol differences over all scripts: the same one in twenty scripts is one finding. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bridge.replay.protocol import Difference, DifferenceKind
+from bridge.replay.protocol import DifferenceKind
+from bridge.replay.results import ProtocolFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +62,30 @@ class ProtocolTally:
 def tally(
     first: str,
     second: str,
-    by_script: Mapping[tuple[str, str], Sequence[Difference] | None],
+    findings: Iterable[ProtocolFinding],
+    compared: Mapping[str, bool],
+    anchors: Mapping[str, str],
 ) -> ProtocolTally:
     """Gather the differences of all scripts.
 
     Args:
         first: the arm that the other is compared with.
         second: the other.
-        by_script: differences by script and the anchor of its card; None where they could not be
-            compared.
+        findings: of the whole run.
+        compared: for each script whether both arms have wire logs of it.
+        anchors: of the scripts' cards.
 
     Returns:
         Those that block first, and of those the ones that most scripts show.
     """
     places: dict[tuple[DifferenceKind, str, str, str, bool], list[Place]] = {}
-    for (script, anchor), differences in by_script.items():
-        for each in differences or ():
-            key = (each.kind, each.direction, each.event, each.detail, each.blocks)
-            places.setdefault(key, []).append(Place(script, anchor, each.at_ms))
-    findings = [Finding(second, *key, tuple(found)) for key, found in places.items()]
-    findings.sort(key=lambda finding: (not finding.blocks, -len(finding.places), finding.event))
-    left_out = sum(differences is None for differences in by_script.values())
-    return ProtocolTally(first, second, tuple(findings), len(by_script) - left_out, left_out)
+    for each in findings:
+        if (each.reference, each.arm) == (first, second):
+            found = each.difference
+            key = (found.kind, found.direction, found.event, found.detail, found.blocks)
+            place = Place(each.script, anchors[each.script], found.at_ms)
+            places.setdefault(key, []).append(place)
+    sums = [Finding(second, *key, tuple(at)) for key, at in places.items()]
+    sums.sort(key=lambda finding: (not finding.blocks, -len(finding.places), finding.event))
+    known = sum(compared.values())
+    return ProtocolTally(first, second, tuple(sums), known, len(compared) - known)

@@ -57,6 +57,11 @@ class Material:
         """The table by script and arm."""
         return {(row.script, row.arm): row for row in self.results.table}
 
+    def has_wire(self, script: str, arm: str) -> bool:
+        """Return whether a script's wire log on an arm is known."""
+        runs = self.runs.get((script, arm), ())
+        return any(run.files is not None and run.files.wire for run in runs)
+
     def details(self, arm: str) -> list[RunDetail]:
         """Return what is known of all calls of an arm."""
         return [

@@ -57,6 +57,7 @@ class Said:
         words: what was heard on the line; empty where nobody wrote it down.
         other: the other record of the same words: what the session understood of the caller, or
             what it says the agent said; None where it is the same, or missing.
+        heard: the caller's recogniser wrote the words down; else the session says so.
         error_rate: of ``other`` against the words for the caller, 0.0 to 1.0 and beyond.
     """
 
@@ -66,6 +67,7 @@ class Said:
     other: tuple[Word, ...] | None = None
     error_rate: float | None = None
     off_script: bool = False
+    heard: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +189,14 @@ def _said(turn: TranscriptTurn, text: str | None, other: str | None) -> Said:
         return Said(turn.start_ms, turn.end_ms, (), off_script=turn.off_script)
     told = turn.reference
     differs = told is not None and words_of(told) != words_of(text)
+    heard = turn.text is not None and text == turn.text
     return Said(
         turn.start_ms,
         turn.end_ms,
         plain_words(text) if other is None else compare_words(text, other),
         compare_words(told, text) if differs and told is not None else None,
         off_script=turn.off_script,
+        heard=heard,
     )
 
 
@@ -228,7 +232,8 @@ def _agent_text(turn: TranscriptTurn | None) -> str | None:
     """What the caller heard; where nobody recognised it, what the session says was said."""
     if turn is None:
         return None
-    return turn.text if turn.text is not None else turn.reference
+    # A recogniser that made nothing of it leaves a mark, and no words.
+    return turn.text if turn.text and words_of(turn.text) else turn.reference
 
 
 def _reference(turn: TranscriptTurn) -> str:

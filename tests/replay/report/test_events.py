@@ -34,6 +34,25 @@ def test_a_stream_of_deltas_is_one_row_whatever_is_sent_between() -> None:
     ]
 
 
+def test_words_and_audio_of_a_response_do_not_cut_each_other_up() -> None:
+    wire = [
+        _event(1, "response.audio.delta", response_id="r1"),
+        _event(2, "response.audio_transcript.delta", response_id="r1"),
+        _event(3, "response.audio.delta", response_id="r1"),
+        _event(4, "response.audio.delta", response_id="r2"),
+    ]
+    assert [(run.name, run.type, run.count) for run in gather(wire)] == [
+        ("response.output_audio.delta", "response.audio.delta", 2),
+        ("response.output_audio_transcript.delta", "response.audio_transcript.delta", 1),
+        ("response.output_audio.delta", "response.audio.delta", 1),
+    ]
+
+
+def test_what_a_dialect_has_no_event_for_is_no_difference() -> None:
+    (row,) = align_events([], gather([_event(1, "conversation.item.done")]))
+    assert (row.same, row.differs) == (False, False)
+
+
 def test_a_duplicate_is_seen() -> None:
     runs = gather([_event(1, "response.done"), _event(2, "response.done")])
     assert [run.count for run in runs] == [1, 1]

@@ -56,8 +56,10 @@ def test_words_end_where_the_speakers_next_ones_begin() -> None:
 
 
 def test_moments_read_as_people_say_them() -> None:
-    assert [clock_text(at_ms) for at_ms in (0, 8400, 59_900, 125_000)] == [
-        "0 s",
+    assert [clock_text(at_ms) for at_ms in (-23, -480, 8000, 8400, 59_900, 125_000)] == [
+        "0.0 s",
+        "−0.5 s",
+        "8.0 s",
         "8.4 s",
         "59.9 s",
         "2:05",

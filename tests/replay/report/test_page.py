@@ -10,11 +10,18 @@ import pytest
 from bridge.errors import ConfigError
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.history import Timing, keep, make_summary
+from bridge.replay.protocol import Difference, DifferenceKind
 from bridge.replay.report import write_report
 from bridge.replay.report.page import make_page
 from bridge.replay.report.reading import read_material
 from bridge.replay.report.writing import AUDIO_BYTES
-from bridge.replay.results import RunVerdict, read_run, write_run
+from bridge.replay.results import (
+    ProtocolFinding,
+    RunVerdict,
+    read_run,
+    write_results,
+    write_run,
+)
 from tests.support.replay_results import EXAMPLE, Plan, write_example
 
 _EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -92,10 +99,14 @@ def test_what_passed_in_the_run_before_is_told(tmp_path: Path) -> None:
 
 
 def test_protocol_differences_block_and_stand_apart(tmp_path: Path) -> None:
-    write_example(tmp_path)
+    results = write_example(tmp_path)
+    unknown = Difference(
+        DifferenceKind.UNKNOWN, "received", "response.novelty", "unknown", 10.0, blocks=True
+    )
+    finding = ProtocolFinding("slow_answers", "ga", "beta", unknown)
+    write_results(tmp_path, replace(results, protocol=(finding,)))
     (found,) = make_page(read_material(tmp_path), 0).protocols
-    told = [(each.kind.value, each.event, each.blocks) for each in found.findings]
-    assert ("unknown", "response.novelty", True) in told
+    assert [(each.what, each.blocks) for each in found.findings] == [("unknown", True)]
     assert (found.compared, found.left_out) == (3, 2)
     assert "blocks the release" in _written(tmp_path)
 

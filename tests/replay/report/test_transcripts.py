@@ -102,6 +102,16 @@ def test_speech_that_nobody_wrote_down_is_not_compared() -> None:
     assert row.likeness is Likeness.UNKNOWN
 
 
+def test_what_the_recogniser_made_nothing_of_is_told_by_the_session() -> None:
+    garbled = _turn("agent", "[?]", 0, reference="It costs 42 dollars.")
+    clear = _turn("agent", "It costs 52 dollars.", 0, reference="It costs 52 dollars.")
+    row = align([garbled], [clear])[0]
+    assert row.likeness is Likeness.CONTENT
+    assert row.first is not None
+    assert not row.first.heard
+    assert row.first.other is None
+
+
 def test_the_error_rate_of_a_call_weighs_words_and_not_turns() -> None:
     long = _turn(
         "caller", "one two three four five six", 0, recognised="one two three four five six"
