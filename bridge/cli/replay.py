@@ -17,7 +17,8 @@ from pathlib import Path
 import click
 
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.replay_view import ReplayScreen, print_results, print_trends
+from bridge.cli.replay_trend import print_trends
+from bridge.cli.replay_view import ReplayScreen, print_results
 from bridge.cli.running import make_directory, run, until_done_or_told
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
@@ -26,6 +27,7 @@ from bridge.replay.arms import choose_arms
 from bridge.replay.calling import take_orders
 from bridge.replay.history import keep, make_summary, read_history, trends
 from bridge.replay.junit import make_junit
+from bridge.replay.report import write_report
 from bridge.replay.results import Results, RunVerdict, overall, read_run, write_results
 from bridge.replay.running import ReplayPlan, ReplayRun
 from bridge.replay.scene import GatewayTraces, ScriptFile, Stagehands, Target
@@ -185,7 +187,7 @@ def play(
         else:
             print_results(results)
             if report is not None:
-                click.echo(f"results: {report}")
+                click.echo(f"report: {write_report(report, history)}")
         raise SystemExit(told or _EXIT_CODES[overall(results)])
 
 

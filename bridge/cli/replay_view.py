@@ -1,6 +1,5 @@
 """How `bridge replay` shows how it goes, and what came of it."""
 
-from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -15,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.replay.agenda import Job
-from bridge.replay.history import Trend
 from bridge.replay.results import Results, RunInfo, RunVerdict
 
 _STYLES = {
@@ -107,27 +105,3 @@ def _print_protocol(console: Console, results: Results) -> None:
         console.print(f"  {finding.script}, {finding.arm}: {finding.difference}", soft_wrap=True)
     if len(blocking) > _MOST_SHOWN:
         console.print(f"  and {len(blocking) - _MOST_SHOWN} more")
-
-
-def print_trends(found: Sequence[Trend]) -> None:
-    """Print how scripts did over the last runs."""
-    console = Console(highlight=False)
-    table = Table("script", "arm", "runs", "passed", "p50", "p95", "")
-    for trend in found:
-        newest = trend.points[-1].summary
-        timing = newest.timing
-        rate = newest.pass_rate
-        table.add_row(
-            trend.script,
-            trend.arm,
-            str(len(trend.points)),
-            "-" if rate is None else f"{rate:.0%}",
-            _ms(timing.p50_ms),
-            _ms(timing.p95_ms),
-            Text("worse", style="bold red") if trend.regression else Text("ok", style="green"),
-        )
-    console.print(table)
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} ms"

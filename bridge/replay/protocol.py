@@ -35,7 +35,7 @@ _RENAMED: Mapping[str, str] = {
 }
 """The beta's names, and GA's."""
 
-_GA_ALONE = frozenset({"conversation.item.done"})
+GA_ALONE = frozenset({"conversation.item.done"})
 """Core events that the beta lacks."""
 
 _CORE = frozenset(
@@ -197,7 +197,7 @@ def _unblocked(found: Difference) -> Difference:
 
 def _presence(reference: Side, other: Side) -> Iterator[Difference]:
     """Find events that one arm has in each of its calls, and the other in none."""
-    alone = _GA_ALONE if reference.dialect != other.dialect else frozenset()
+    alone = GA_ALONE if reference.dialect != other.dialect else frozenset()
     for present, absent, kind in (
         (reference, other, DifferenceKind.MISSING),
         (other, reference, DifferenceKind.EXTRA),
