@@ -72,6 +72,11 @@ class Played:
         (info,) = (r for r in self.results.runs if (r.arm, r.number) == (arm, number))
         return info, read_run(self.directory / info.folder)
 
+    def run_of(self, script: str) -> tuple[RunInfo, RunFiles]:
+        """Return a script's first run."""
+        info = next(run for run in self.results.runs if run.script == script)
+        return info, read_run(self.directory / info.folder)
+
 
 class Silent:
     """Shows nothing."""
