@@ -145,7 +145,7 @@ def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:
     """Say what dialplans may look at in a leg's INVITE."""
     return incoming_call(
         leg.called,
-        datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, UTC),
+        settings.now or datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, UTC),
         caller=leg.from_uri,
         headers=leg.headers,
         trunk=settings.sip.trunk_of(leg.source),

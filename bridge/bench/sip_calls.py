@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Literal
 
-from bridge.bench.sip_message import Direction, Message, audio_sdp
 from bridge.clock import NS_PER_MS
+from bridge.softphone.sip_message import Direction, Message, audio_sdp
 
 _T1_NS = 500 * NS_PER_MS
 _GIVE_UP_NS = 32_000 * NS_PER_MS

@@ -13,10 +13,12 @@ from bridge.cli.check_session import print_converted
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.explain import call_of, read_moment
 from bridge.config.loading import load_settings
+from bridge.config.parts import Part
+from bridge.config.schema import document_schema
 from bridge.config.yaml_source import load_yaml
 from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
-from bridge.replay.script import load_script
+from bridge.replay.script import CallScript, load_script
 from bridge.routing.matching import (
     check_arms,
     check_together,
@@ -26,7 +28,6 @@ from bridge.routing.matching import (
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.rules import IncomingCall
-from bridge.routing.schema import dialplan_schema
 from bridge.routing.verstat import Verstat
 from bridge.simulator.scenario import load_scenario
 
@@ -35,12 +36,21 @@ _KINDS: dict[str, Callable[[Path], object]] = {
     "dialplan/v1": lambda path: Dialplan.from_source(load_yaml(path)),
 }
 
+_SCHEMAS: dict[str, type[Part]] = {"dialplan": Dialplan, "callscript": CallScript}
+
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--config", type=click.Path(path_type=Path), help="YAML settings to check against.")
 @click.option("--event-map", "show_map", is_flag=True, help="Print every event in each dialect.")
-@click.option("--schema", "show_schema", is_flag=True, help="Print the JSON Schema of dialplans.")
+@click.option(
+    "--schema",
+    "schema_of",
+    type=click.Choice(sorted(_SCHEMAS)),
+    is_flag=False,
+    flag_value="dialplan",
+    help="Print a JSON Schema: of dialplans, or of call scripts.",
+)
 @click.option("--explain", "called", metavar="NUMBER", help="Say what a call to NUMBER would get.")
 @click.option("--caller", default="", help="With --explain: who calls.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="A SIP header.")
@@ -70,7 +80,7 @@ def check(
     paths: tuple[Path, ...],
     config: Path | None,
     show_map: bool,
-    show_schema: bool,
+    schema_of: str | None,
     called: str | None,
     caller: str,
     headers: tuple[str, ...],
@@ -103,8 +113,8 @@ def check(
         rows = event_map()
         click.echo(to_json(rows) if as_json else to_markdown(rows), nl=as_json)
         return
-    if show_schema:
-        click.echo(json.dumps(dialplan_schema(), indent=2))
+    if schema_of is not None:
+        click.echo(json.dumps(document_schema(_SCHEMAS[schema_of], schema_of), indent=2))
         return
     if called is not None:
         call = call_of(called, caller, headers, trunk, Verstat(stir), at or datetime.now(UTC))

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    StringConstraints,
+    model_validator,
+)
 
 from bridge.config.complaints import suggest
 from bridge.config.names import Name
@@ -101,7 +109,12 @@ class MediaSettings(_Settings):
 
 
 class SessionSettings(_Settings):
-    """One WebSocket connection to a Realtime endpoint."""
+    """One WebSocket connection to a Realtime endpoint.
+
+    Attributes:
+        wire_log_dir: where each call's Realtime events are written (`bridge/session/wire_log.py`);
+            None writes none. They hold what was said, and nothing deletes them.
+    """
 
     open_timeout_s: float = Field(5.0, gt=0, le=60)
     close_timeout_s: float = Field(2.0, gt=0, le=30)
@@ -109,6 +122,7 @@ class SessionSettings(_Settings):
     ping_timeout_s: float = Field(10.0, gt=0, le=120)
     write_queue_events: int = Field(500, ge=10, le=100_000)
     max_frame_bytes: int = Field(4 * 1024 * 1024, ge=64 * 1024)
+    wire_log_dir: Path | None = None
 
 
 class RedisSettings(_Settings):
@@ -239,6 +253,8 @@ class Settings(_Settings):
         rollout_key_env: environment variable with the secret that callers are drawn with and test
             headers are signed with; the same on every node.
         state_dir: where a node keeps what it must know when Redis is away.
+        now: what dialplans' hours take for the present, for replays of calls at other times; None
+            takes the time that it is.
         drain_s: how long calls may go on after SIGTERM, before they are ended.
         shutdown_grace_s: how long calls that are ended may take to do so.
     """
@@ -249,6 +265,7 @@ class Settings(_Settings):
     rollouts: dict[Name, RolloutSettings] = Field(default_factory=dict)
     rollout_key_env: str = Field("ROLLOUT_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     state_dir: Path = Path("state")
+    now: AwareDatetime | None = None
     drain_s: float = Field(300.0, ge=0, le=24 * 3600)
     shutdown_grace_s: float = Field(5.0, ge=0, le=3600)
     sip: SipSettings = SipSettings()

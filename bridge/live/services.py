@@ -20,6 +20,7 @@ from bridge.routing.session import session_config
 from bridge.routing.verstat import Verstat
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource
+from bridge.session.wire_log import WireLog
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
@@ -141,6 +142,11 @@ class Services:
     now_wall_ms: Callable[[], int]
     models: ModelTable
     webhooks: WebhookClient
+
+    def wire_log_of(self, call_id: str) -> WireLog | None:
+        """Return a call's wire log, to be closed at its end; None where none is wanted."""
+        directory = self.session.wire_log_dir
+        return None if directory is None else WireLog(directory / f"{call_id}.jsonl", self.clock)
 
     def recording_of(self, call_id: str, dialplan: Dialplan) -> Path | None:
         """Return where a call is recorded; None where its dialplan has it not recorded."""

@@ -95,6 +95,7 @@ class CallSummary:
         rollout: the flag that chose it, why, and at which version; empty without one.
         rescued_by: the arm that took over before the greeting; empty where none had to.
         called, caller: as SIP named them.
+        sip_call_id: the Call-ID of the INVITE, which the other end knows, too.
         verstat: what the carrier says of the caller's number.
         consent: None where the caller was to be told nothing.
         emergencies: phrases of an emergency that the caller said.
@@ -121,6 +122,7 @@ class CallSummary:
     rollout_version: int = 0
     rescued_by: str = ""
     caller: str = ""
+    sip_call_id: str = ""
     verstat: str = Verstat.NONE.value
     codec: str = ""
     outcome: str = ""
@@ -190,6 +192,7 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
     latency_ms = summary.average_latency_ms
     return {
         "call_id": summary.call_id,
+        "sip_call_id": summary.sip_call_id,
         "arm": summary.arm,
         "dialect": summary.dialect,
         "model": summary.model,
@@ -216,6 +219,7 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
     """Return the call's line of ``calls.jsonl``; times are ISO 8601 in UTC."""
     return {
         "call_id": summary.call_id,
+        "sip_call_id": summary.sip_call_id,
         "route": summary.route,
         "arm": summary.arm,
         "dialect": summary.dialect,

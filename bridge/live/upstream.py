@@ -136,6 +136,7 @@ class Upstream:
         self._opening: asyncio.Task[None] | None = None
         self._spare_opening: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._wire_log = services.wire_log_of(name)
 
     @property
     def round_trip_ms(self) -> float | None:
@@ -243,6 +244,8 @@ class Upstream:
         self._drop_present()
         while self._ending:
             await asyncio.wait(self._ending)
+        if self._wire_log is not None:
+            await asyncio.to_thread(self._wire_log.close)
 
     async def _open(self, order: OpenSession) -> None:
         try:
@@ -356,6 +359,7 @@ class Upstream:
             on_closed=lambda error: self._on_closed(link, error),
             on_protocol_error=lambda error: self._on_malformed(link, error),
             on_audio_sent=lambda sequence, sent_ns: self._on_audio_sent(link, sequence, sent_ns),
+            wire=None if self._wire_log is None else self._wire_log.tap(),
         )
 
     def _on_event(self, link: _Link, event: ServerEvent, received_ns: int) -> None:

@@ -1,6 +1,6 @@
-"""HTTP to a process of ours on this machine: one request, one answer.
+"""HTTP to and from a process of ours on this machine: one request, one answer.
 
-A few lines of HTTP/1.0 instead of a client: only the simulator and the console may import aiohttp.
+A few lines instead of a client and a server: only the simulator and the console may import aiohttp.
 """
 
 import asyncio
@@ -44,3 +44,25 @@ async def ask(
             return told.decode(errors="replace")
         finally:
             writer.close()
+
+
+async def read_request(reader: asyncio.StreamReader) -> tuple[str, bytes]:
+    """Read a request; return its path and its body.
+
+    Raises:
+        OSError, asyncio.IncompleteReadError: the client has gone.
+        ValueError: it is no HTTP.
+    """
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    path = head.split(" ", 2)[1:2]
+    if not path:
+        raise ValueError("a request without a path")
+    length = int(head.lower().partition("content-length:")[2].partition("\r\n")[0] or 0)
+    return path[0], await reader.readexactly(length)
+
+
+async def write_answer(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:
+    """Write an answer, after which the connection is to be closed."""
+    fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
+    writer.write(f"HTTP/1.1 {status} X\r\n{fields}\r\nConnection: close\r\n\r\n".encode() + body)
+    await writer.drain()

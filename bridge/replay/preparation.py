@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bridge.audio.levels import find_speech
 from bridge.audio.wav import read_speech
 from bridge.errors import ConfigError
+from bridge.replay.noise import make_noise
 from bridge.replay.script import CallScript, Utterance
 from bridge.softphone.ear import EAR_HZ
 from bridge.speech.recognition import Recognizer
@@ -43,11 +44,13 @@ class PreparedScript:
     Attributes:
         speeches: by the step's index, from 0.
         recognizer: None where the script hears nothing.
+        noise: (n,) int16 at 24 kHz, under everything that the caller sends; None for none.
     """
 
     script: CallScript
     speeches: dict[int, Speech]
     recognizer: Recognizer | None
+    noise: npt.NDArray[np.int16] | None = None
 
 
 def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
@@ -68,7 +71,11 @@ def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
     }
     sentences = [sentence for text in script.hears for sentence in sentences_of(text)]
     recognizer = Recognizer(sentences, script.pronunciations) if script.hears else None
-    return PreparedScript(script, speeches, recognizer)
+    noise = None
+    if script.noise is not None:
+        said = [speech.samples for speech in speeches.values()]
+        noise = make_noise(script.noise, said, folder)
+    return PreparedScript(script, speeches, recognizer, noise)
 
 
 def _render(utterance: Utterance, synthesizer: Synthesizer, folder: Path) -> Speech:

@@ -5,12 +5,16 @@ it, in a worker thread, when PJSIP is gone.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.clock import Clock
+from bridge.clock import NS_PER_MS, Clock
 from bridge.errors import InfrastructureError
 from bridge.replay.caller import ScriptedCaller
+from bridge.replay.checks import Check
+from bridge.replay.evidence import CallerSide, Evidence
 from bridge.replay.preparation import PreparedScript
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.timeline import (
@@ -19,12 +23,14 @@ from bridge.replay.timeline import (
     make_interruptions,
     make_turns,
 )
-from bridge.replay.verdicts import check
+from bridge.replay.verdicts import judge
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ
 from bridge.softphone.events import PhoneListener
 from bridge.softphone.phone import Softphone
+from bridge.softphone.sip_relay import SipRelay
 from bridge.speech.recognition import HeardPiece
+from bridge.telephony.rtp_stats import RtpStats
 
 _REACTION_S = 15.0
 """RFC 3261 wants ringing at once; INVITEs sent again after 0.5, 1, 2 and 4 s fit in."""
@@ -39,11 +45,13 @@ class Line:
         uri: SIP URI to dial.
         host: our own address, see :class:`bridge.softphone.phone.Softphone`.
         recording: where the stereo recording goes; None records nothing.
+        headers: of the INVITE, beside the usual ones.
     """
 
     uri: str
     host: str = "127.0.0.1"
     recording: Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Replay:
@@ -54,6 +62,9 @@ class Replay:
         line: where to call.
         clock: stamps audio.
         on_event: hears what happens, in the loop's thread.
+
+    Attributes:
+        caller_side: what the caller knows of the call; None before its end.
     """
 
     def __init__(
@@ -69,6 +80,7 @@ class Replay:
         self._on_event = on_event
         self._call: PhoneCall | None = None
         self._stopped = False
+        self.caller_side: CallerSide | None = None
 
     def stop(self) -> None:
         """Hang up; :meth:`run` goes on to judge what there was."""
@@ -83,11 +95,23 @@ class Replay:
             InfrastructureError: PJSIP can't start, or the recording can't be written.
             TelephonyError: the URI can't be called, or the far end takes no digits.
         """
-        phone = Softphone(
-            self._clock, self._on_event, recording=self._line.recording, host=self._line.host
-        )
-        async with phone:
-            self._call = call = phone.call(self._line.uri)
+        script, line = self._prepared.script, self._line
+        async with AsyncExitStack() as stack:
+            uri = line.uri
+            if script.network is not None:
+                relay = SipRelay(script.network, uri, self._clock)
+                uri = (await stack.enter_async_context(relay)).uri
+            phone = Softphone(
+                self._clock,
+                self._on_event,
+                recording=line.recording,
+                host=line.host,
+                media=script.media,
+                noise=self._prepared.noise,
+            )
+            await stack.enter_async_context(phone)
+            headers = {**script.setup.headers, **line.headers}
+            self._call = call = phone.call(uri, headers, caller=script.setup.from_)
             caller = ScriptedCaller(call, self._prepared)
             try:
                 answered = not self._stopped and await self._is_answered(call)
@@ -106,6 +130,11 @@ class Replay:
         return await asyncio.to_thread(self._judge, call, caller)
 
     async def _is_answered(self, call: PhoneCall) -> bool:
+        gives_up_ms = self._prepared.script.gives_up_after_ms
+        if gives_up_ms is not None:
+            answered = await call.answered(gives_up_ms / 1000)
+            self._stopped = not answered
+            return answered
         if not await call.ringing(_REACTION_S):
             return False
         return await call.answered(_ANSWER_S)
@@ -117,8 +146,8 @@ class Replay:
             outcome = CallOutcome.REFUSED
         else:
             outcome = CallOutcome.NO_ANSWER if rang else CallOutcome.FAILED
-        verdicts = check(self._prepared.script, None)
-        return CallResult(outcome, call.leg.last_code, verdicts=verdicts)
+        self.caller_side = side = self._side(call, outcome, None)
+        return CallResult(outcome, call.leg.last_code, checks=self._checks(side))
 
     def _judge(self, call: PhoneCall, caller: ScriptedCaller) -> CallResult:
         recognizer = self._prepared.recognizer
@@ -138,6 +167,7 @@ class Replay:
             ended_by_far_end=call.leg.ended_by_far_end,
             cut_off=caller.cut_off,
         )
+        self.caller_side = side = self._side(call, CallOutcome.ANSWERED, log)
         return CallResult(
             outcome=CallOutcome.ANSWERED,
             sip_code=call.leg.last_code,
@@ -147,6 +177,35 @@ class Replay:
             turns=make_turns(log),
             agent_heard_ms=agent_heard_ms(utterances),
             interruptions=make_interruptions(log),
-            verdicts=check(self._prepared.script, log),
+            checks=self._checks(side),
             recording=self._line.recording,
         )
+
+    def _checks(self, side: CallerSide) -> tuple[Check, ...]:
+        """Judge by what the caller alone knows."""
+        return judge(self._prepared.script, Evidence("", "", "", side))
+
+    def _side(self, call: PhoneCall, outcome: CallOutcome, log: CallLog | None) -> CallerSide:
+        return CallerSide(
+            outcome=outcome,
+            sip_code=call.leg.last_code,
+            sip_call_id=call.leg.sip_call_id,
+            answered_wall_ns=call.answered_wall_ns,
+            answered_after_ms=call.answered_after_ms,
+            log=log,
+            recording=None if log is None else self._line.recording,
+            rtp=_rtp_figures(call.leg.rtp),
+        )
+
+
+def _rtp_figures(rtp: RtpStats | None) -> dict[str, float | None]:
+    """Return what the phone counted of what it received."""
+    if rtp is None:
+        return {}
+    received = rtp.received
+    return {
+        "packets": received.packets,
+        "lost": received.lost,
+        "late": received.late,
+        "jitter_ms": received.jitter_ns / NS_PER_MS,
+    }

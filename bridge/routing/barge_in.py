@@ -8,7 +8,8 @@ from pydantic import Field
 
 from bridge.audio.levels import DEFAULT_THRESHOLD_DBFS
 from bridge.audio.sounds import SoundSettings
-from bridge.routing.parts import Part, Phrase, Text
+from bridge.config.parts import Part, Text
+from bridge.routing.parts import Phrase
 
 BACKCHANNELS = frozenset(
     {"mm", "mmm", "mhm", "hm", "hmm", "huh", "uh", "um", "ah", "aha", "oh"}

@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from bridge.config.parts import Part, Text
 from bridge.routing.handoff import Key
-from bridge.routing.parts import Part, Phrase, Text
+from bridge.routing.parts import Phrase
 from bridge.routing.wording import WordList
 
 HUMAN_KEY = "0"

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-from bridge.routing.parts import Part, Phrase, Text
+from bridge.config.parts import Part, Text
+from bridge.routing.parts import Phrase
 from bridge.routing.wording import WordList
 
 

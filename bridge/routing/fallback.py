@@ -5,8 +5,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from bridge.config.parts import Part
 from bridge.realtime.recovery import RecoveryPolicy
-from bridge.routing.parts import Part, Phrase, TransferTarget
+from bridge.routing.parts import Phrase, TransferTarget
 
 TONE = "tone"
 """The filler that is no phrase."""

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from bridge.routing.parts import Part, Phrase, TransferTarget
+from bridge.config.parts import Part
+from bridge.routing.parts import Phrase, TransferTarget
 
 TargetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]

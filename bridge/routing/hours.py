@@ -5,7 +5,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from bridge.routing.parts import Part, Phrase, Text, TransferTarget
+from bridge.config.parts import Part, Text
+from bridge.routing.parts import Phrase, TransferTarget
 from bridge.routing.times import Times
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from bridge.config.parts import Part, Text
 from bridge.routing.handoff import Key, TargetName
-from bridge.routing.parts import Part, Phrase, Text
+from bridge.routing.parts import Phrase
 
 MenuName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 MenuKey = Annotated[str, StringConstraints(pattern=r"^[1-9*#]$")]

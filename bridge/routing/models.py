@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 
 from bridge.config.complaints import Location
 from bridge.config.names import Name
+from bridge.config.parts import Part, Text
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
 from bridge.routing.barge_in import BargeIn, CallerSilence, DeadAir
@@ -21,7 +22,7 @@ from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
 from bridge.routing.hours import Hours
 from bridge.routing.keypad import Keypad
-from bridge.routing.parts import MAX_PHRASE_CHARS, Language, Part, Phrase, Text
+from bridge.routing.parts import MAX_PHRASE_CHARS, Language, Phrase
 from bridge.routing.recording import Recording
 from bridge.routing.rules import Rule
 from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration

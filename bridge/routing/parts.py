@@ -1,24 +1,9 @@
 """What the parts of a dialplan have in common."""
 
-import inspect
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    GetJsonSchemaHandler,
-    StringConstraints,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
-
-T = TypeVar("T")
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+from pydantic import AfterValidator, StringConstraints
 
 MAX_PHRASE_CHARS = 400
 Phrase = Annotated[
@@ -40,60 +25,3 @@ def _is_target(uri: str) -> str:
 
 TransferTarget = Annotated[str, AfterValidator(_is_target)]
 """Where a call may be sent (RFC 3515 section 2.1): a SIP or tel URI without display name."""
-
-
-def _as_list(value: object) -> object:
-    return value if isinstance(value, list | tuple) else (value,)
-
-
-class _OrOne:
-    """Has the JSON Schema allow what :func:`_as_list` does."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        listed = handler(core_schema)
-        return {"anyOf": [listed["items"], listed]}
-
-
-OneOrMore = Annotated[tuple[T, ...], BeforeValidator(_as_list), _OrOne()]
-"""A list that may be written without brackets where it has one entry."""
-
-
-class Part(BaseModel):
-    """A mapping in a dialplan: unknown keys are errors, and nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Describe the fields, too, by the docstrings that describe them to us."""
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        documented = [inspect.getdoc(each) or "" for each in cls.__mro__ if issubclass(each, Part)]
-        schema["description"] = _plain(documented[0].partition("\n\n")[0])
-        described: dict[str, str] = {}
-        for text in documented:
-            for name, what in _attributes(text):
-                described.setdefault(name, what)
-        properties: dict[str, dict[str, Any]] = schema.get("properties", {})
-        for name, field in cls.model_fields.items():
-            if name in described:
-                properties[field.alias or name]["description"] = described[name]
-        return schema
-
-
-_ATTRIBUTE = re.compile(r"^    (\S[^:]*): (.*(?:\n {8}.*)*)", re.MULTILINE)
-
-
-def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
-    """Yield the fields of a docstring's ``Attributes:`` and what is said of each."""
-    _, _, listed = docstring.partition("Attributes:\n")
-    for names, what in _ATTRIBUTE.findall(listed):
-        for name in names.split(", "):
-            yield name, _plain(what)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace("``", "`").split())

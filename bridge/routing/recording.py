@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from bridge.config.parts import Part
 from bridge.redaction.kinds import DEFAULT_KINDS, Kind
-from bridge.routing.parts import Part
 
 
 class KeepDays(Part):

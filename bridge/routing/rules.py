@@ -12,13 +12,13 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bridge.config.names import Name
+from bridge.config.parts import OneOrMore, Part, Text
 from bridge.routing.numbers import (
     covers,
     normalise_called,
     normalise_pattern,
     pattern_matches,
 )
-from bridge.routing.parts import OneOrMore, Part, Text
 from bridge.routing.times import Times, TimesState
 from bridge.routing.verstat import Verstat
 

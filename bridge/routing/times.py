@@ -18,7 +18,7 @@ import holidays as public_holidays
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from bridge.config.complaints import suggest
-from bridge.routing.parts import OneOrMore, Part, Text
+from bridge.config.parts import OneOrMore, Part, Text
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

@@ -13,8 +13,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from bridge.config.parts import Part, Text
 from bridge.realtime.session_config import FunctionTool, McpTool
-from bridge.routing.parts import Part, Phrase, Text
+from bridge.routing.parts import Phrase
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

@@ -32,6 +32,7 @@ from bridge.realtime.events import (
 from bridge.realtime.session_config import AudioFormat, SessionConfig, SessionInfo
 from bridge.session import failures
 from bridge.session.connection import Closure, Connection, SessionStats
+from bridge.session.wire_log import Tap
 from bridge.session.write_queue import QueueFull
 
 log = structlog.get_logger(__name__)
@@ -108,6 +109,7 @@ class RealtimeSession:
         on_protocol_error: called where the peer sent what makes no sense; the session goes on.
         on_audio_sent: called when the socket has taken an audio append, with its sequence (the nth
             AppendAudio given to :meth:`send`, from 1; dropped ones never come) and monotonic ns.
+        wire: takes every frame both ways; None where nobody does.
     """
 
     def __init__(
@@ -121,7 +123,9 @@ class RealtimeSession:
         on_closed: Callable[[UpstreamError | None], None],
         on_protocol_error: Callable[[ProtocolError], None] | None = None,
         on_audio_sent: Callable[[int, int], None] | None = None,
+        wire: Tap | None = None,
     ) -> None:
+        self._wire = wire
         self._host = endpoint.host
         self._dialect = dialect
         self._append_frames = AppendFrames(dialect.encode)
@@ -210,7 +214,10 @@ class RealtimeSession:
             raise failures.not_open(self._host)
         self._commands += 1
         event_id = f"cmd_{self._commands}"
-        self._connection.send_audio(self._append_frames.encode(audio, event_id))
+        frame = self._append_frames.encode(audio, event_id)
+        if self._wire is not None:
+            self._wire("sent", frame, AppendAudio(audio))
+        self._connection.send_audio(frame)
         return event_id
 
     async def aclose(self) -> None:
@@ -240,6 +247,8 @@ class RealtimeSession:
             self._connection.send_control(text)
         except QueueFull:
             raise failures.stuck(self._host, self.queued) from None
+        if self._wire is not None:
+            self._wire("sent", text, command)
         return event_id
 
     async def _establish(self, config: SessionConfig) -> SessionInfo:
@@ -304,9 +313,13 @@ class RealtimeSession:
                 raise ProtocolError("an audio delta ends within a 16-bit sample")
         except ProtocolError as error:
             self.stats.protocol_errors += 1
+            if self._wire is not None:
+                self._wire("received", frame, None)
             if self._on_protocol_error is not None:
                 self._on_protocol_error(error)
             return
+        if self._wire is not None:
+            self._wire("received", frame, event)
         if isinstance(event, UnknownEvent):
             self.stats.unknown_events += 1
         elif self._state is _State.OPENING and isinstance(

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
-from bridge.softphone.ear import Ear, Utterance
+from bridge.softphone.ear import EAR_HZ, PIECE_MS, Ear, Utterance
 from bridge.softphone.events import CallProgress, Held, KeysPressed, PhoneListener, Spoke
+from bridge.softphone.noise import Noise
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
@@ -28,6 +29,10 @@ from bridge.telephony.recorder import Recorder
 
 _DIGIT_MS = 260
 """What PJSIP takes for one RFC 4733 digit: 200 ms of tone and its three end packets."""
+
+
+_NOISE = ItemId("noise")
+_NOISE_SAMPLES = EAR_HZ * PIECE_MS // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class PhoneCall:
     Attributes:
         ear: what was heard.
         answered_after_ms: from the INVITE to the answer; None while there is none.
+        answered_wall_ns: when the call's clock was at 0, by the wall clock; None before.
     """
 
     def __init__(
@@ -61,14 +67,20 @@ class PhoneCall:
         clock: Clock,
         on_event: PhoneListener,
         recording: Path | None,
+        *,
+        keys_by_info: bool = False,
+        noise: npt.NDArray[np.int16] | None = None,
     ) -> None:
         self.leg = leg
         self.ear = Ear()
         self.answered_after_ms: int | None = None
+        self.answered_wall_ns: int | None = None
         self._pump = pump
         self._clock = clock
         self._on_event = on_event
         self._recording = recording
+        self._keys_by_info = keys_by_info
+        self._noise = Noise(noise) if noise is not None else None
         self._recorder: Recorder | None = None
         self._line: Line | None = None
         self._dialled_ns = clock.now_ns()
@@ -135,12 +147,15 @@ class PhoneCall:
 
     # Doing
 
-    async def say(self, text: str, samples: npt.NDArray[np.int16]) -> Span | None:
+    async def say(
+        self, text: str, samples: npt.NDArray[np.int16], *, cut_after_ms: int | None = None
+    ) -> Span | None:
         """Send speech and wait until it is out; what is being said is not cut.
 
         Args:
             text: what it is called in events.
             samples: (n,) int16 at 24 kHz.
+            cut_after_ms: wait only until so much of it is out (to hang up in its middle).
 
         Returns:
             When it was out, up to the call's end at most; None if nothing of it was.
@@ -149,23 +164,56 @@ class PhoneCall:
             return None
         saying = _Saying(ItemId(f"say-{next(self._numbers)}"), text)
         self._saying.append(saying)
-        audio = samples.astype("<i2").tobytes()
+        mixed = samples if self._noise is None else self._noise.under(samples)
+        audio = mixed.astype("<i2").tobytes()
+
+        def cut() -> bool:
+            if cut_after_ms is None or saying.start_ms is None:
+                return False
+            return self.elapsed_ms >= saying.start_ms + cut_after_ms
+
         self._pump.play(self._line.row, saying.item_id, 0, audio)
-        await self._until(lambda: saying.end_ms is not None or self.over)
+        await self._until(lambda: saying.end_ms is not None or self.over or cut())
         if saying.start_ms is None:
             return None
         return Span(saying.start_ms, saying.end_ms or self.elapsed_ms)
 
-    async def press(self, digits: str) -> Span:
-        """Send RFC 4733 digits and wait until they are out.
+    async def press(self, digits: str, gap_ms: int = 0) -> Span:
+        """Press keys and wait until they are out.
+
+        Args:
+            digits: ``0-9 * # A-D``.
+            gap_ms: between two keys, beyond the pause that PJSIP makes.
 
         Raises:
             TelephonyError: the far end takes none.
         """
         start_ms = self.elapsed_ms
-        self.leg.send_digits(digits)
         self._on_event(KeysPressed(digits, start_ms))
-        await self.until_ms(start_ms + _DIGIT_MS * len(digits))
+        groups = list(digits) if gap_ms else [digits]
+        for number, group in enumerate(groups):
+            if number:
+                await self.until_ms(self.elapsed_ms + gap_ms)
+            self.leg.send_digits(group, by_info=self._keys_by_info)
+            await self.until_ms(self.elapsed_ms + _DIGIT_MS * len(group))
+        return Span(start_ms, self.elapsed_ms)
+
+    async def hold(self, ms: int, timeout_s: float = 5.0) -> Span | None:
+        """Put the far end on hold for a while, and take it back.
+
+        Returns:
+            From when it was on hold to when it was back; None where it was not put on hold.
+
+        Raises:
+            TelephonyError: PJSIP refused a re-INVITE.
+        """
+        self.leg.hold()
+        if not await self._until(lambda: self.leg.held or self.over, timeout_s) or self.over:
+            return None
+        start_ms = self.elapsed_ms
+        await self.until_ms(start_ms + ms)
+        self.leg.resume()
+        await self._until(lambda: not self.leg.held or self.over, timeout_s)
         return Span(start_ms, self.elapsed_ms)
 
     def hang_up(self) -> None:
@@ -208,15 +256,21 @@ class PhoneCall:
         """A caller transfers nobody."""
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
-        """Listen to what came in."""
+        """Listen to what came in; go on making noise."""
         change = self.ear.feed(np.frombuffer(audio, dtype="<i2"))
         if change is not None:
             self._on_event(change)
+        self._make_noise()
         self._changed.set()
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Learn that our own words go out, or are out."""
         begun = event.item_id if isinstance(event, PlayoutStarted) else None
+        if begun == _NOISE:  # it comes after words that were said, and before those that wait
+            if self._saying and self._saying[0].start_ms is not None:
+                self._end_saying()
+            self._changed.set()
+            return
         while self._saying and self._saying[0].item_id != begun:
             self._end_saying()
         if self._saying and self._saying[0].start_ms is None:
@@ -224,6 +278,15 @@ class PhoneCall:
             saying.start_ms = self.elapsed_ms
             self._on_event(Spoke(saying.text, True, saying.start_ms))
         self._changed.set()
+
+    def _make_noise(self) -> None:
+        """Queue as much noise as audio has come in, unless words are queued."""
+        line = self._line
+        if self._noise is None or line is None or line.playout.paused:
+            return
+        if line.playout.waiting_samples < _NOISE_SAMPLES:
+            noise = self._noise.next(_NOISE_SAMPLES)
+            self._pump.play(line.row, _NOISE, 0, noise.astype("<i2").tobytes())
 
     def _end_saying(self) -> None:
         saying = self._saying.popleft()
@@ -239,6 +302,7 @@ class PhoneCall:
         if self.answered_after_ms is not None or not confirmed or self.leg.row is None:
             return
         self.answered_after_ms = (self._clock.now_ns() - self._dialled_ns) // NS_PER_MS
+        self.answered_wall_ns = self._clock.wall_ns()
         if self._recording is not None:
             self._recorder = Recorder(self._recording, outgoing_first=True)
         self._line = self._pump.add(self.leg.row, self, self._recorder)

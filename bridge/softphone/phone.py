@@ -4,8 +4,12 @@ It calls from one address and one port, and PJSIP is there while the phone is sw
 """
 
 import gc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
+
+import numpy as np
+import numpy.typing as npt
 
 from bridge.clock import Clock
 from bridge.config.settings import SipSettings
@@ -13,6 +17,7 @@ from bridge.errors import TelephonyError
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import PIECE_MS
 from bridge.softphone.events import PhoneListener
+from bridge.softphone.settings import Media
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
@@ -32,6 +37,8 @@ class Softphone:
         on_event: hears what happens.
         recording: stereo WAV of the call, caller left, agent right; None records nothing.
         host: address to speak from; ``0.0.0.0`` lets the route to the far end decide.
+        media: codec, packet time, and how keys go.
+        noise: (n,) int16 at 24 kHz, under all that the phone sends, again and again; None for none.
     """
 
     def __init__(
@@ -41,11 +48,18 @@ class Softphone:
         *,
         recording: Path | None = None,
         host: str = "127.0.0.1",
+        media: Media | None = None,
+        noise: npt.NDArray[np.int16] | None = None,
     ) -> None:
         self._clock = clock
         self._on_event = on_event
         self._recording = recording
-        self._endpoint = SipEndpoint(SipSettings(host=host, port=0))
+        self._media = media or Media()
+        self._noise = noise
+        self._endpoint = SipEndpoint(
+            SipSettings(host=host, port=0, codecs=(self._media.codec,)),
+            ptime_ms=self._media.ptime_ms,
+        )
         self._pump: Pump | None = None
         self._ticker = Ticker(self._tick, period_ms=10, clock=clock, on_lag=lambda ns: None)
         self._collecting = True
@@ -70,16 +84,31 @@ class Softphone:
         self._endpoint.stop()
         self._let_collect()
 
-    def call(self, uri: str) -> PhoneCall:
+    def call(
+        self, uri: str, headers: Mapping[str, str] | None = None, *, caller: str | None = None
+    ) -> PhoneCall:
         """Send an INVITE.
+
+        Args:
+            uri: whom to call.
+            headers: of the INVITE, beside the usual ones.
+            caller: number or name in its From header; None for the phone's own.
 
         Raises:
             TelephonyError: the URI can't be called.
         """
         if self._pump is None:
             raise TelephonyError("the phone is not switched on")
-        leg = self._endpoint.dial(uri)
-        return PhoneCall(leg, self._pump, self._clock, self._on_event, self._recording)
+        leg = self._endpoint.dial(uri, headers, caller=caller)
+        return PhoneCall(
+            leg,
+            self._pump,
+            self._clock,
+            self._on_event,
+            self._recording,
+            keys_by_info=self._media.dtmf == "info",
+            noise=self._noise,
+        )
 
     def _tick(self) -> None:
         self._endpoint.poll()

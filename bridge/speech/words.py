@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 _TOKEN = re.compile(r"\d+|[a-z]+(?:'[a-z]+)*")
 _THOUSANDS_COMMA = re.compile(r"(?<=\d),(?=\d{3}\b)")
+_CLAUSE_END = re.compile(r"[.;:!?]|,(?!\d{3}\b)")
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
 # fmt: off
 _ONES = [
@@ -18,6 +19,8 @@ _ONES = [
 ]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 # fmt: on
+_DIGITS = frozenset(_ONES[:10])
+_MULTIPLIERS = frozenset({"hundred", "thousand"})
 _LARGEST_SPELLED = 999_999
 
 
@@ -49,6 +52,69 @@ def word_error_rate(reference: str, heard: str) -> float:
     """
     said, got = words_of(reference), words_of(heard)
     return _edits(said, got) / max(1, len(said))
+
+
+def numbers_in(text: str) -> tuple[str, ...]:
+    """Return the numbers that are said in a text, each as its digits, in order.
+
+    ``"forty two dollars"`` and ``"$42"`` give ``("42",)``. Digits that are said one after another,
+    as an account's are, make one number: ``"one two three four"`` gives ``("1234",)``. A fraction
+    is a number of its own: ``"$42.50"`` gives ``("42", "50")``.
+    """
+    found: list[str] = []
+    for clause in _CLAUSE_END.split(text):
+        words, at = words_of(clause), 0
+        while at < len(words):
+            digits, end = _read_number(words, at)
+            if digits:
+                found.append(digits)
+            at = max(end, at + 1)
+    return tuple(found)
+
+
+def _read_number(words: Sequence[str], at: int) -> tuple[str, int]:
+    """Read the number that begins at a word: its digits ("" for none), and where it ends."""
+    end = at
+    while end < len(words) and words[end] in _DIGITS:
+        end += 1
+    if end < len(words) and words[end] in _MULTIPLIERS:
+        end -= 1  # the last digit belongs to the quantity that follows
+    if end - at >= 2:
+        return "".join(str(_ONES.index(word)) for word in words[at:end]), end
+    value, end = _read_quantity(words, at)
+    return (str(value), end) if end > at else ("", at)
+
+
+def _read_quantity(words: Sequence[str], at: int) -> tuple[int, int]:
+    """Read up to 999,999 as a quantity; it ends where it begins where there is none."""
+    value, end = _read_below_thousand(words, at)
+    if value and words[end : end + 1] == ("thousand",):
+        rest, rest_end = _read_below_thousand(words, _after_and(words, end + 1))
+        return (value * 1000 + rest, rest_end) if rest else (value * 1000, end + 1)
+    return value, end
+
+
+def _read_below_thousand(words: Sequence[str], at: int) -> tuple[int, int]:
+    value, end = _read_below_hundred(words, at)
+    if value and words[end : end + 1] == ("hundred",):
+        rest, rest_end = _read_below_hundred(words, _after_and(words, end + 1))
+        return (value * 100 + rest, rest_end) if rest else (value * 100, end + 1)
+    return value, end
+
+
+def _read_below_hundred(words: Sequence[str], at: int) -> tuple[int, int]:
+    word = words[at] if at < len(words) else ""
+    if word in _ONES:
+        return _ONES.index(word), at + 1
+    if word not in _TENS:
+        return 0, at
+    tens = 20 + 10 * _TENS.index(word)
+    ones = words[at + 1] if at + 1 < len(words) else ""
+    return (tens + _ONES.index(ones), at + 2) if ones in _DIGITS - {"zero"} else (tens, at + 1)
+
+
+def _after_and(words: Sequence[str], at: int) -> int:
+    return at + 1 if words[at : at + 1] == ("and",) else at
 
 
 def _spell(digits: str) -> tuple[str, ...]:

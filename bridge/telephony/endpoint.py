@@ -44,6 +44,10 @@ _LOG_METHODS = {1: log.error, 2: log.warning, 3: log.info}
 _SCHEMES = frozenset({"sip", "sips", "tel"})
 
 _CODEC_PRIORITIES = (255, 254)
+_CODEC_FRAME_MS = 10
+"""PJSIP's frame of G.711 (pjmedia-codec/g711.c)."""
+
+_ACCOUNT = "bridge"
 
 
 class _LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
@@ -81,6 +85,7 @@ class SipEndpoint:
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
+        ptime_ms: audio in one packet of ours, a multiple of 10; None for PJSIP's 20.
 
     Attributes:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
@@ -96,6 +101,7 @@ class SipEndpoint:
         refusal: Refusal | None = None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         media_ports: MediaPortsKind = "auto",
+        ptime_ms: int | None = None,
     ) -> None:
         self.info = LibraryInfo("", 0)
         self.port = 0
@@ -107,6 +113,7 @@ class SipEndpoint:
         self._on_message = on_message
         self._messages: SipMessages | None = None
         self._media_ports = media_ports
+        self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
@@ -218,17 +225,21 @@ class SipEndpoint:
             return False
         return True
 
-    def dial(self, uri: str, headers: Mapping[str, str] | None = None) -> Leg:
+    def dial(
+        self, uri: str, headers: Mapping[str, str] | None = None, *, caller: str | None = None
+    ) -> Leg:
         """Place a call.
 
         Args:
             uri: whom to call.
             headers: of the INVITE, beside the usual ones.
+            caller: user part of the From header; None for the account's own.
 
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
-        leg = Leg(self.ports, called=user_of(uri), from_uri=self._identity(), to_uri=uri)
+        identity = self._identity(caller or _ACCOUNT)
+        leg = Leg(self.ports, called=user_of(uri), from_uri=identity, to_uri=uri)
         leg.state = LegState.CALLING
         call = PjCall(self._account, leg)
         leg.bind(call, self._forget)
@@ -236,6 +247,8 @@ class SipEndpoint:
         parameters = pj.CallOpParam(True)
         parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
         add_headers(parameters, headers or {})
+        if caller is not None:
+            parameters.txOption.localUri = identity
         try:
             call.makeCall(uri, parameters)
         except pj.Error as error:
@@ -285,9 +298,9 @@ class SipEndpoint:
         if not self.legs:
             self._no_legs.set()
 
-    def _identity(self) -> str:
+    def _identity(self, user: str = _ACCOUNT) -> str:
         host = self._settings.public_address or self._bound_address() or "127.0.0.1"
-        return f"sip:bridge@{host}:{self.port}"
+        return f"sip:{user}@{host}:{self.port}"
 
     def _configuration(self) -> Any:
         config = pj.EpConfig()
@@ -340,7 +353,12 @@ class SipEndpoint:
         for codec in self._endpoint.codecEnum2():
             self._endpoint.codecSetPriority(codec.codecId, 0)
         for name, priority in zip(self._settings.codecs, _CODEC_PRIORITIES, strict=False):
-            self._endpoint.codecSetPriority(f"{name}/8000/1", priority)
+            codec = f"{name}/8000/1"
+            self._endpoint.codecSetPriority(codec, priority)
+            if self._ptime_ms is not None:
+                parameters = self._endpoint.codecGetParam(codec)
+                parameters.setting.frmPerPkt = self._ptime_ms // _CODEC_FRAME_MS
+                self._endpoint.codecSetParam(codec, parameters)
 
     def _create_ports(self) -> None:
         problem = None if self._media_ports == "callback" else memory_ports_problem()

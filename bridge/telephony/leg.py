@@ -178,16 +178,17 @@ class Leg:
         """Send BYE (CANCEL before the answer); ending twice is no error."""
         self.reject(0, "")
 
-    def send_digits(self, digits: str) -> None:
+    def send_digits(self, digits: str, *, by_info: bool = False) -> None:
         """Press keys: as telephone-events, else by SIP INFO, whose answers nobody waits for.
 
         Args:
             digits: ``0-9 * # A-D``.
+            by_info: even if the far end takes telephone-events.
 
         Raises:
             TelephonyError: the far end takes neither.
         """
-        if self.telephone_event:
+        if self.telephone_event and not by_info:
             self._do("dialDtmf", lambda: self._pj_call.dialDtmf(digits))
             return
         allows = pj.PJSIP_H_ALLOW, "", "INFO"

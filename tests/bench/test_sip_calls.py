@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from bridge.bench.sip_calls import Ended, SipCalls
-from bridge.bench.sip_message import Message, audio_sdp
 from bridge.clock import NS_PER_MS
+from bridge.softphone.sip_message import Message, audio_sdp
 
 RTP_PORT = 4000
 

@@ -17,7 +17,7 @@ import pytest
 
 from bridge.audio.resample import downsample_whole
 from bridge.audio.wav import read_wav
-from bridge.bench.sip_message import audio_sdp
+from bridge.softphone.sip_message import audio_sdp
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from tests.audio.signals import level_at_db, tone

@@ -37,6 +37,7 @@ class _Leg(Leg):
         ports = cast(MediaPorts, None)  # nothing here has media
         super().__init__(ports, called="support", from_uri="", to_uri="")
         self.sent_digits: list[str] = []
+        self.sent_by_info = False
         self._answers_bye = answers_bye
         self.state = LegState.CALLING
         self.row = 0
@@ -46,8 +47,9 @@ class _Leg(Leg):
         if self._answers_bye:
             self.end()
 
-    def send_digits(self, digits: str) -> None:
+    def send_digits(self, digits: str, *, by_info: bool = False) -> None:
         self.sent_digits.append(digits)
+        self.sent_by_info = by_info
 
     def end(self) -> None:
         if self.state is not LegState.DISCONNECTED:

@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bridge.speech.words import sentences_of, word_error_rate, words_of
+from bridge.speech.words import numbers_in, sentences_of, word_error_rate, words_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,31 @@ def test_word_error_rate(reference: str, heard: str, rate: float) -> None:
 def test_sentences_of_splits_where_a_speaker_pauses() -> None:
     text = "Thank you, Sir. How are you?  Fine! It is 4.5 miles"
     assert sentences_of(text) == ("Thank you, Sir.", "How are you?", "Fine!", "It is 4.5 miles")
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("forty two dollars", ("42",)),
+        ("It's $42.50.", ("42", "50")),
+        ("20.5 percent", ("20", "5")),
+        ("one two three four", ("1234",)),
+        ("order 0042, line 7", ("0042", "7")),
+        ("10,500 of them", ("10500",)),
+        ("two hundred and five", ("205",)),
+        ("one two hundred", ("1", "200")),
+        ("fifteen or fifty", ("15", "50")),
+        ("Number seven. Eight is free.", ("7", "8")),
+        ("a thousand thanks, and hundred more", ()),
+        ("twenty zero", ("20", "0")),
+        ("", ()),
+    ],
+)
+def test_numbers_in(text: str, numbers: tuple[str, ...]) -> None:
+    assert numbers_in(text) == numbers
+
+
+@given(st.integers(min_value=0, max_value=10**12))
+def test_a_number_is_found_however_it_is_spelled(number: int) -> None:
+    assert numbers_in(str(number)) == (str(number),)
+    assert numbers_in(" ".join(words_of(str(number)))) == (str(number),)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bridge.bench.sip_message import Direction, Message, audio_sdp
+from bridge.softphone.sip_message import Direction, Message, audio_sdp
 from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.rtp import FRAME_SAMPLES, TELEPHONE_EVENT, RtpPeer
 from tests.support.sip import Dialog, SipPeer

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from bridge.bench.sip_message import Message
+from bridge.softphone.sip_message import Message
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -110,6 +110,10 @@ class Dialog:
         """Press keys by INFO (application/dtmf-relay)."""
         for digit in digits:
             assert (await self.info(f"Signal={digit}\r\nDuration=160\r\n")).status == 200
+
+    async def refer(self, to: str) -> Message:
+        """Ask to be let go to somebody else; return the response."""
+        return await self._await_final(self._request("REFER", more=(("Refer-To", f"<{to}>"),)))
 
     async def bye(self) -> Message:
         """End the call; return the response to the BYE."""

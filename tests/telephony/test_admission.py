@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.bench.sip_message import audio_sdp
+from bridge.softphone.sip_message import audio_sdp
 from tests.support.sip import Dialog, SipPeer
 from tests.telephony.rig import Rig
 

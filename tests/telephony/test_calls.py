@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from bridge.audio.rings import RESTING_ROWS
-from bridge.bench.sip_message import audio_sdp
 from bridge.errors import TelephonyError
+from bridge.softphone.sip_message import audio_sdp
 from bridge.telephony.leg import LegState
 from tests.support.rtp import RtpPeer
 from tests.support.sip import SipPeer

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridge.bench.sip_message import audio_sdp
 from bridge.errors import TelephonyError
+from bridge.softphone.sip_message import audio_sdp
 from bridge.telemetry.labels import DtmfMethod
 from bridge.telephony.info import Info
 from bridge.telephony.keys import KeyPress

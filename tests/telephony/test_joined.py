@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bridge.audio.wav import read_wav
-from bridge.bench.sip_message import Direction, audio_sdp
+from bridge.softphone.sip_message import Direction, audio_sdp
 from bridge.telephony.leg import LegState
 from bridge.telephony.recorder import Recorder
 from tests.audio.signals import level_at_db, tone

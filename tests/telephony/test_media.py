@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bridge.bench.sip_message import audio_sdp
+from bridge.softphone.sip_message import audio_sdp
 from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.rtp import RtpPeer
 from tests.support.sip import Dialog, SipPeer

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bridge.audio.rings import FRAME_SAMPLES, RESTING_ROWS, write
-from bridge.bench.sip_message import audio_sdp
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
+from bridge.softphone.sip_message import audio_sdp
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
 from bridge.telephony.library import load_symbols
 from bridge.telephony.memory_ports import (

@@ -11,8 +11,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bridge.bench.sip_calls import Ended
-from bridge.bench.sip_message import Direction
 from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.softphone.sip_message import Direction
 
 if TYPE_CHECKING:
     from bridge.bench.soak.crowd import Crowd

@@ -27,11 +27,12 @@ from bridge.bench.soak.figures import (
     verdicts_on,
 )
 from bridge.bench.soak.scene import arm_of, dialplan_of, write_scenario
-from bridge.bench.soak.troubles import TroubledRedis, TroubledUpstream, Troubles
+from bridge.bench.soak.troubles import TroubledRedis, Troubles
 from bridge.bench.soak.webhook import Webhook
 from bridge.bench.view import View
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
+from bridge.processes.faults import SimulatorFaults
 from bridge.processes.usage import handles_of
 from bridge.recordings.files import CDR_FILE
 
@@ -113,7 +114,7 @@ class _Soak:
         )
         url = str((await self._simulator.report(_READY_WITHIN_S))["url"])
         self._troubles = Troubles(
-            self._redis, TroubledUpstream(url, _SECRET), Random(self._random.random())
+            self._redis, SimulatorFaults(url, _SECRET), Random(self._random.random())
         )
         self._log_path = (self._report or place) / "gateway.log"
         self._gateway = await parts.gateway(

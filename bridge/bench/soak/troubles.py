@@ -1,7 +1,6 @@
 """What goes wrong around the gateway, by a seed: Redis and the Realtime server."""
 
 import asyncio
-import json
 import os
 import signal
 import time
@@ -12,11 +11,9 @@ from random import Random
 
 from bridge.bench.soak.figures import Happened
 from bridge.errors import InfrastructureError
-from bridge.processes.http import ask
+from bridge.processes.faults import SimulatorFaults, Spec
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
-
-Spec = Mapping[str, object]
 
 _REDIS_EVERY_S = (2.0, 20.0)
 _UPSTREAM_EVERY_S = (2.0, 9.0)
@@ -92,29 +89,6 @@ class TroubledRedis:
             await link.aclose()
 
 
-class TroubledUpstream:
-    """The simulator, and its faults.
-
-    Args:
-        url: of its WebSocket; secret: of its admin endpoint.
-    """
-
-    def __init__(self, url: str, secret: str) -> None:
-        self._url = url.replace("ws://", "http://").replace("/v1/realtime", "/admin/faults")
-        self._headers = {"X-Simulator-Admin": secret, "Content-Type": "application/json"}
-
-    async def set(self, specs: Sequence[Spec]) -> None:
-        """Set faults in the place of those that have not struck yet."""
-        await self.clear()
-        await ask(
-            "POST", self._url, self._headers, json.dumps(specs).encode(), timeout_s=_TIMEOUT_S
-        )
-
-    async def clear(self) -> None:
-        """Have nothing go wrong any more."""
-        await ask("DELETE", self._url, self._headers, timeout_s=_TIMEOUT_S)
-
-
 class Troubles:
     """Makes trouble until it is cancelled, and then puts everything right.
 
@@ -125,7 +99,7 @@ class Troubles:
         happened: all of it.
     """
 
-    def __init__(self, redis: TroubledRedis, upstream: TroubledUpstream, random: Random) -> None:
+    def __init__(self, redis: TroubledRedis, upstream: SimulatorFaults, random: Random) -> None:
         self.happened: list[Happened] = []
         self._redis = redis
         self._upstream = upstream

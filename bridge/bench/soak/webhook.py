@@ -1,7 +1,4 @@
-"""An operator's HTTP endpoint that fails as such endpoints do. HTTP/1.1, one request a connection.
-
-A few lines instead of a server: only the simulator and the console may import aiohttp.
-"""
+"""An operator's HTTP endpoint that fails as such endpoints do: one request a connection."""
 
 import asyncio
 import json
@@ -9,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from random import Random
+
+from bridge.processes.http import read_request, write_answer
 
 _GOOD = json.dumps({"amount": "forty two", "due": "Friday"}).encode()
 _LARGE_BYTES = 4 * 1024 * 1024
@@ -58,9 +57,7 @@ class Webhook:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.partition("content-length:")[2].partition("\r\n")[0] or 0)
-        await reader.readexactly(length)
+        await read_request(reader)
         (how,) = self._random.choices(list(_WAYS), [weight for weight, _ in _WAYS.values()])
         self.answers[how] += 1
         answer = _WAYS[how][1]
@@ -74,11 +71,7 @@ class Webhook:
         status, body = answer()
         if how == "slow":
             await asyncio.sleep(self._random.uniform(0.5, 3.0))
-        fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
-        writer.write(
-            f"HTTP/1.1 {status} X\r\n{fields}\r\nConnection: close\r\n\r\n".encode() + body
-        )
-        await writer.drain()
+        await write_answer(writer, status, body)
 
 
 _WAYS: Mapping[str, tuple[float, Callable[[], tuple[int, bytes]] | None]] = {

@@ -1,7 +1,7 @@
-"""SIP messages and the one session description that load and tests need (RFC 3261, RFC 4566). Pure.
+"""SIP messages and session descriptions without PJSIP (RFC 3261, RFC 4566). Pure.
 
 PJSIP speaks SIP in the product. What is here writes and reads the few messages of a caller that has
-to be cheap, exact, or wrong on purpose.
+to be cheap, exact, or wrong on purpose, and what a relay between two phones changes in them.
 """
 
 import re
@@ -10,6 +10,12 @@ from typing import Literal
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 _CODECS = {0: "PCMU", 8: "PCMA"}
+_FOLDED = re.compile(r"\r\n[ \t]+")
+_COMPACT = {"v": "Via", "f": "From", "t": "To", "i": "Call-ID", "m": "Contact"} | {
+    "l": "Content-Length",
+    "c": "Content-Type",
+}
+"""RFC 3261 section 7.3.3."""
 
 
 def audio_sdp(
@@ -59,10 +65,11 @@ class Message:
     @classmethod
     def parse(cls, data: bytes) -> "Message":
         """Read a datagram."""
-        head, _, body = data.decode().partition("\r\n\r\n")
-        start, *lines = head.split("\r\n")
+        head, _, body = data.decode(errors="surrogateescape").partition("\r\n\r\n")
+        start, *lines = _FOLDED.sub(" ", head).split("\r\n")
         pairs = (line.partition(":") for line in lines)
-        return cls(start, tuple((name.strip(), value.strip()) for name, _, value in pairs), body)
+        headers = ((_full_name(name), value.strip()) for name, _, value in pairs)
+        return cls(start, tuple(headers), body)
 
     @property
     def status(self) -> int:
@@ -77,7 +84,7 @@ class Message:
     @property
     def branch(self) -> str:
         """Of the topmost Via, by which a response finds its request."""
-        return _parameter(self.header("Via"), "branch")
+        return parameter(self.header("Via"), "branch")
 
     @property
     def media_port(self) -> int:
@@ -101,12 +108,14 @@ class Message:
         return next((value for key, value in self.headers if key.lower() == wanted), "")
 
     def encode(self) -> bytes:
-        """Write a datagram; Content-Length is added."""
-        lines = [self.start, *(f"{name}: {value}" for name, value in self.headers)]
+        """Write a datagram; Content-Length is ours."""
+        body = self.body.encode(errors="surrogateescape")
+        kept = (pair for pair in self.headers if pair[0].lower() != "content-length")
+        lines = [self.start, *(f"{name}: {value}" for name, value in kept)]
         if self.body and not self.header("Content-Type"):
             lines.append("Content-Type: application/sdp")
-        lines += [f"Content-Length: {len(self.body)}", "", self.body]
-        return "\r\n".join(lines).encode()
+        lines += [f"Content-Length: {len(body)}", "", ""]
+        return "\r\n".join(lines).encode(errors="surrogateescape") + body
 
     def _in_body(self, pattern: str) -> str:
         found = re.search(pattern, self.body, re.M)
@@ -115,6 +124,11 @@ class Message:
         return found.group(1)
 
 
-def _parameter(header: str, name: str) -> str:
+def parameter(header: str, name: str) -> str:
+    """Return a parameter of a header's value, or the empty string."""
     found = re.search(rf";\s*{name}=([^;,\s]+)", header)
     return found.group(1) if found else ""
+
+
+def _full_name(name: str) -> str:
+    return _COMPACT.get(name.strip().lower(), name.strip())

@@ -1,0 +1,44 @@
+"""The faults of a simulator that runs as a process: set, cleared and looked at over HTTP."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from bridge.processes.http import ask
+
+Spec = Mapping[str, object]
+
+_TIMEOUT_S = 10.0
+
+
+class SimulatorFaults:
+    """The faults of one `bridge simulate` (`bridge/simulator/faults.py`).
+
+    Every method raises OSError or TimeoutError where it does not answer.
+
+    Args:
+        url: of its WebSocket; secret: of its admin endpoint.
+    """
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._url = url.replace("ws://", "http://").replace("/v1/realtime", "/admin/faults")
+        self._headers = {"X-Simulator-Admin": secret, "Content-Type": "application/json"}
+
+    async def set(self, specs: Sequence[Spec]) -> None:
+        """Set faults in the place of those that there are."""
+        await self.clear()
+        await ask(
+            "POST", self._url, self._headers, json.dumps(specs).encode(), timeout_s=_TIMEOUT_S
+        )
+
+    async def clear(self) -> None:
+        """Have nothing go wrong any more."""
+        await ask("DELETE", self._url, self._headers, timeout_s=_TIMEOUT_S)
+
+    async def struck(self) -> Counter[str]:
+        """Return how often each of the faults that are set has struck, by ``kind at moment``."""
+        report = json.loads(await ask("GET", self._url, self._headers, timeout_s=_TIMEOUT_S))
+        found: Counter[str] = Counter()
+        for fault in report["faults"]:
+            found[f"{fault['kind']} at {fault['at']}"] += fault["struck"]
+        return found

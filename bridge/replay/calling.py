@@ -1,0 +1,99 @@
+"""A caller's process: places one call after the other, as it is told.
+
+Orders are JSON lines on stdin (:class:`CallOrder`), each answered by one JSON line on stdout
+(:class:`CallAnswer`). Speech is rendered, and the recogniser taught, here: once for each script.
+"""
+
+import ipaddress
+import json
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue, TypeAdapter
+
+from bridge.clock import SystemClock
+from bridge.errors import BridgeError
+from bridge.replay.evidence import CallerSide
+from bridge.replay.preparation import PreparedScript, prepare
+from bridge.replay.runner import Line, Replay
+from bridge.replay.script import load_script
+
+RUN_HEADER = "X-Bridge-Replay"
+"""Header of the INVITE that names the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOrder:
+    """One call to be placed.
+
+    Attributes:
+        script: the script's file.
+        uri: to dial.
+        headers: of the INVITE.
+        recording: where the call is recorded.
+    """
+
+    script: Path
+    uri: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    recording: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """What came of it.
+
+    Attributes:
+        caller: None where the call could not be tried.
+        call: :meth:`bridge.replay.result.CallResult.as_json`.
+        error: why it could not be tried.
+    """
+
+    caller: CallerSide | None
+    call: Mapping[str, JsonValue] = field(default_factory=dict)
+    error: str | None = None
+
+
+ORDERS = TypeAdapter(CallOrder)
+ANSWERS = TypeAdapter(CallAnswer)
+
+Run = Callable[[Coroutine[Any, Any, CallAnswer]], CallAnswer]  # Any: as asyncio's own
+
+
+def own_address(uri: str) -> str:
+    """Return the address to call a SIP URI from: the loopback's for a place there."""
+    host = uri.rpartition("@")[2].removeprefix("sip:").partition(";")[0].partition(":")[0]
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host.lower() == "localhost"
+    return "127.0.0.1" if here else "0.0.0.0"
+
+
+def take_orders(run: Run) -> None:
+    """Place the calls that stdin orders, until it ends.
+
+    Args:
+        run: runs a call in a fresh event loop.
+    """
+    prepared: dict[Path, PreparedScript] = {}
+    for line in sys.stdin:
+        order = ORDERS.validate_json(line)
+        try:
+            if order.script not in prepared:
+                prepared[order.script] = prepare(load_script(order.script), order.script.parent)
+            answer = run(_place(order, prepared[order.script]))
+        except BridgeError as error:
+            answer = CallAnswer(None, error=str(error))
+        sys.stdout.write(ANSWERS.dump_json(answer).decode() + "\n")
+        sys.stdout.flush()
+
+
+async def _place(order: CallOrder, prepared: PreparedScript) -> CallAnswer:
+    line = Line(order.uri, own_address(order.uri), order.recording, headers=order.headers)
+    replay = Replay(prepared, line, SystemClock())
+    result = await replay.run()
+    return CallAnswer(replay.caller_side, json.loads(json.dumps(result.as_json())))

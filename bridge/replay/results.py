@@ -1,0 +1,386 @@
+"""Results on disk, schema ``replayresults/v1``: what a run of `bridge replay` leaves.
+
+    DIR/results.json                  everything in short
+    DIR/runs/<script>/<arm>/<n>/      one call: result.json, call.wav, markers.json, wire.jsonl,
+                                      record.json
+
+Files are written whole or not at all. Times ``at_ms`` are ms since the answer on the caller's
+clock. Everything that touches the disk blocks.
+"""
+
+import enum
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from bridge.errors import ConfigError
+from bridge.recordings.writing import replace, write_json
+from bridge.replay.checks import Check
+from bridge.replay.evidence import WireEvent
+from bridge.replay.protocol import Difference
+
+RESULTS_FILE = "results.json"
+REPORT_FILE = "index.html"
+
+T = TypeVar("T")
+
+ArmKind = Literal["live", "emulated", "recorded"]
+
+
+class RunVerdict(enum.StrEnum):
+    """What came of a run."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    """Evidence is missing: never a pass."""
+    INFRASTRUCTURE = "infrastructure"
+    """The run itself could not be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmInfo:
+    """An arm, as it was played; ``kind``: a pass of an emulated one is never a live pass."""
+
+    name: str
+    dialect: str
+    url: str
+    model: str
+    voice: str | None
+    kind: ArmKind
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptInfo:
+    """A script, as it was played."""
+
+    id: str
+    path: str
+    sha256: str
+    tags: tuple[str, ...] = ()
+    pass_rate: float = 1.0
+    repeat: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """One call.
+
+    Attributes:
+        number: of the script on this arm, from 1.
+        reason: of everything but a pass, in one line: the first broken expectation.
+        at_ms: where that was; None where nowhere.
+        folder: relative to the results.
+        seconds: that it took, preparation included.
+    """
+
+    script: str
+    arm: str
+    number: int
+    verdict: RunVerdict
+    reason: str
+    at_ms: int | None
+    folder: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A script on an arm, over all runs."""
+
+    script: str
+    arm: str
+    passes: int
+    fails: int
+    inconclusive: int
+    infrastructure: int
+    verdict: RunVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of live arms; estimated from usage events and the table of prices."""
+
+    spent_usd: float
+    cap_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolFinding:
+    """How an arm's Realtime events differ from those of the run's first arm, in one script."""
+
+    script: str
+    arm: str
+    reference: str
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything in short.
+
+    Attributes:
+        started_at: ISO 8601, UTC.
+        commit: of the working copy; None where there is none.
+        version: of the package.
+        stopped: why not everything was played; None if it was.
+        protocol: of all scripts that more arms than one played.
+    """
+
+    started_at: str
+    seconds: float
+    commit: str | None
+    version: str
+    command: str
+    arms: tuple[ArmInfo, ...]
+    scripts: tuple[ScriptInfo, ...]
+    runs: tuple[RunInfo, ...]
+    table: tuple[TableRow, ...]
+    cost: Cost | None = None
+    stopped: str | None = None
+    protocol: tuple[ProtocolFinding, ...] = ()
+    schema: Literal["replayresults/v1"] = "replayresults/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptTurn:
+    """What one side said at a stretch.
+
+    Attributes:
+        text: the caller's as scripted, the agent's as the caller's recogniser heard it; None where
+            it had none.
+        reference: the caller's: the script's words; the agent's: what the gateway says it said.
+        recognised: the caller's: the session's input transcript.
+        off_script: the talk had left the script by then.
+    """
+
+    speaker: Literal["caller", "agent"]
+    text: str | None
+    reference: str | None
+    recognised: str | None
+    start_ms: int
+    end_ms: int
+    off_script: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStages:
+    """Where the time of an agent's turn went (:class:`bridge.telemetry.labels.Stage`)."""
+
+    number: int
+    stages: Mapping[str, float]
+    total_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """One call of a tool, as the session saw it."""
+
+    name: str
+    arguments: Mapping[str, JsonValue]
+    output: str | None
+    start_ms: float
+    end_ms: float | None
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys that the caller pressed."""
+
+    at_ms: float
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A handing over."""
+
+    at_ms: float
+    to: str
+    way: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """``result.json``: one call.
+
+    Attributes:
+        call: :meth:`bridge.replay.result.CallResult.as_json`.
+        rtp: figures of the caller's stream and of the gateway's.
+        off_script_from: from when on the talk had left the script; None if it hadn't.
+        why: the reason of the verdict, in one line; "" for a pass.
+    """
+
+    call: Mapping[str, JsonValue]
+    checks: tuple[Check, ...] = ()
+    transcript: tuple[TranscriptTurn, ...] = ()
+    turns: tuple[TurnStages, ...] = ()
+    tools: tuple[ToolUse, ...] = ()
+    dtmf: tuple[Keys, ...] = ()
+    transfer: Transfer | None = None
+    rtp: Mapping[str, JsonValue] = field(default_factory=dict)
+    off_script_from: int | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Something that happened at a moment."""
+
+    at_ms: float
+    lane: Literal["caller", "agent", "bridge"]
+    kind: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """One call's folder.
+
+    Attributes:
+        wire, record: None where they are missing.
+        audio: None where there is no file.
+    """
+
+    detail: RunDetail
+    markers: tuple[Marker, ...] = ()
+    wire: tuple[WireEvent, ...] | None = None
+    record: Mapping[str, JsonValue] | None = None
+    audio: Path | None = None
+
+
+def folder_of(script: str, arm: str, number: int) -> str:
+    """Return where a run's files go, relative to the results."""
+    return f"runs/{script}/{arm}/{number}"
+
+
+def make_table(runs: Iterable[RunInfo], scripts: Iterable[ScriptInfo]) -> tuple[TableRow, ...]:
+    """Sum runs up: script by script, its arms in the order of their first run."""
+    runs = tuple(runs)
+    pass_rates = {script.id: script.pass_rate for script in scripts}
+    places = dict.fromkeys((script, run.arm) for script in pass_rates for run in runs)
+    rows = []
+    for script, arm in places:
+        of = Counter(run.verdict for run in runs if (run.script, run.arm) == (script, arm))
+        if of:
+            rows.append(_row(script, arm, of, pass_rates[script]))
+    return tuple(rows)
+
+
+def _row(script: str, arm: str, of: Counter[RunVerdict], pass_rate: float) -> TableRow:
+    passes, fails = of[RunVerdict.PASS], of[RunVerdict.FAIL]
+    decided = passes + fails
+    if decided and passes / decided < pass_rate:
+        verdict = RunVerdict.FAIL
+    elif of[RunVerdict.INFRASTRUCTURE]:
+        verdict = RunVerdict.INFRASTRUCTURE
+    else:
+        verdict = RunVerdict.PASS if decided else RunVerdict.INCONCLUSIVE
+    return TableRow(
+        script,
+        arm,
+        passes,
+        fails,
+        of[RunVerdict.INCONCLUSIVE],
+        of[RunVerdict.INFRASTRUCTURE],
+        verdict,
+    )
+
+
+def overall(results: Results) -> RunVerdict:
+    """Return the worst of it all: fail, then infrastructure, then inconclusive.
+
+    What was proven broken stays so, whatever else could not be tried. A protocol difference that
+    blocks is broken; what was stopped is inconclusive.
+    """
+    found = {row.verdict for row in results.table}
+    if any(finding.difference.blocks for finding in results.protocol):
+        found.add(RunVerdict.FAIL)
+    if results.stopped is not None:
+        found.add(RunVerdict.INCONCLUSIVE)
+    order = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE, RunVerdict.PASS)
+    return next((verdict for verdict in order if verdict in found), RunVerdict.INCONCLUSIVE)
+
+
+def write_results(directory: Path, results: Results) -> None:
+    """Write ``results.json``.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    write_json(directory / RESULTS_FILE, asdict(results))
+
+
+def read_results(directory: Path) -> Results:
+    """Read ``results.json``.
+
+    Raises:
+        ConfigError: it is not there, or none of this schema.
+    """
+    return _read(directory / RESULTS_FILE, Results)
+
+
+def write_run(folder: Path, files: RunFiles) -> None:
+    """Write one call's files, but for the audio, which lies there already.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    write_json(folder / "result.json", asdict(files.detail))
+    write_json(folder / "markers.json", [asdict(marker) for marker in files.markers])
+    if files.wire is not None:
+        lines = (json.dumps(asdict(event), ensure_ascii=False) + "\n" for event in files.wire)
+        replace(folder / "wire.jsonl", "".join(lines).encode())
+    if files.record is not None:
+        write_json(folder / "record.json", files.record)
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Read one call's files.
+
+    Raises:
+        ConfigError: ``result.json`` or ``markers.json`` is missing, or a file is damaged.
+    """
+    wire, record, audio = folder / "wire.jsonl", folder / "record.json", folder / "call.wav"
+    return RunFiles(
+        detail=_read(folder / "result.json", RunDetail),
+        markers=_read(folder / "markers.json", tuple[Marker, ...]),
+        wire=_read_lines(wire) if wire.exists() else None,
+        record=_read(record, dict[str, JsonValue]) if record.exists() else None,
+        audio=audio if audio.exists() else None,
+    )
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror}", path=str(path)) from error
+    except ValidationError as error:
+        raise _damaged(path, error) from None
+
+
+def _read_lines(path: Path) -> tuple[WireEvent, ...]:
+    adapter = TypeAdapter(WireEvent)
+    try:
+        return tuple(adapter.validate_json(line) for line in path.read_bytes().splitlines())
+    except ValidationError as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: ValidationError) -> ConfigError:
+    # Its own text repeats what was said.
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return ConfigError(
+        f"is no part of results that this version reads: {place}: {first['msg']}",
+        path=str(path),
+        remedy="run bridge replay again",
+    )

@@ -1,0 +1,51 @@
+"""Call scripts: what a caller says and does, and what has to come back.
+
+One YAML file is one call; `call_scripts/README.md` teaches the format.
+"""
+
+from bridge.replay.script.actions import (
+    Action,
+    After,
+    Backchannel,
+    HangUp,
+    Hold,
+    Interruption,
+    KeyPresses,
+    Saying,
+    Silence,
+    Utterance,
+    Wait,
+)
+from bridge.replay.script.circumstances import Noise, Setup, Source, Target, ToolMock
+from bridge.replay.script.document import CallScript, load_script
+from bridge.replay.script.ending import Ending
+from bridge.replay.script.expectations import Expectation, ExpectedTool, ExpectedTransfer
+from bridge.replay.script.simulated import Simulated
+from bridge.replay.script.steps import Step
+
+__all__ = [
+    "Action",
+    "After",
+    "Backchannel",
+    "CallScript",
+    "Ending",
+    "Expectation",
+    "ExpectedTool",
+    "ExpectedTransfer",
+    "HangUp",
+    "Hold",
+    "Interruption",
+    "KeyPresses",
+    "Noise",
+    "Saying",
+    "Setup",
+    "Silence",
+    "Simulated",
+    "Source",
+    "Step",
+    "Target",
+    "ToolMock",
+    "Utterance",
+    "Wait",
+    "load_script",
+]

@@ -1,0 +1,121 @@
+"""A whole call script."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from bridge.config.names import Name
+from bridge.config.parts import OneOrMore, Part, Text
+from bridge.config.yaml_source import load_yaml_model
+from bridge.replay.script.actions import HangUp, Utterance
+from bridge.replay.script.circumstances import Noise, Setup, Source, Target, ToolMock
+from bridge.replay.script.ending import Ending
+from bridge.replay.script.simulated import Simulated
+from bridge.replay.script.steps import Step
+from bridge.replay.script.variables import fill_in
+from bridge.softphone.settings import Media, Network
+
+
+class CallScript(Part):
+    """One scripted call.
+
+    Attributes:
+        schema: the version of this format.
+        id: stable; results are kept under it.
+        source: where it comes from.
+        tags: for choosing among many.
+        target: what is called, and how often.
+        setup: what is set up before the call.
+        media: codec, packet time and keys of the caller's phone.
+        network: what becomes of packets on their way; without it nothing does.
+        noise: in the caller's audio.
+        realtime: the simulated Realtime service of this call.
+        tools: what tools answer in this call.
+        called: number or name to dial.
+        voice: an espeak-ng voice.
+        hears: the sentences that the agent may speak. The caller's recogniser finds which of them
+            were really spoken; sentences that must not come belong here as well. Without any, only
+            times are known.
+        pronunciations: ARPABET for words that the recogniser's dictionary lacks.
+        caller: the steps.
+        end: how it has to end.
+    """
+
+    schema_: Literal["callscript/v1"] = Field(alias="schema")
+    id: Name
+    source: Source = Source()
+    tags: OneOrMore[Name] = ()
+    target: Target = Target()
+    setup: Setup = Setup()
+    media: Media = Media()
+    network: Network | None = None
+    noise: Noise | None = None
+    realtime: Simulated = Simulated()
+    tools: OneOrMore[ToolMock] = ()
+    called: Text = "support"
+    voice: Text = "en-us"
+    hears: OneOrMore[Text] = ()
+    pronunciations: dict[str, str] = Field(default_factory=dict)
+    caller: tuple[Step, ...]
+    end: Ending = Ending()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, document: object) -> object:
+        return fill_in(document)
+
+    @model_validator(mode="after")
+    def _can_hear_what_it_expects(self) -> Self:
+        expects_words = any(step.expect and step.expect.of_words for step in self.caller)
+        if (expects_words or self.end.must_say) and not self.hears:
+            raise ValueError(
+                "words can't be expected (text_contains, numbers, must_say) without hears: "
+                "the sentences that the agent may speak"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _comes_in_order(self) -> Self:
+        if any(step.hangup for step in self.caller[:-1]):
+            raise ValueError("no step can follow hangup")
+        for step in self.caller[1:]:
+            if step.expect is not None and step.expect.greeting_within_ms is not None:
+                raise ValueError("greeting_within_ms is for the first step")
+        for number, event in self._hangup_anchors():
+            if event == "dialled" and number > 0:
+                raise ValueError("hangup after 'dialled' is the only step: nobody has answered")
+            speaks = number > 0 and isinstance(self.caller[number - 1].action, Utterance)
+            if event == "caller_speech_started" and not speaks:
+                raise ValueError("hangup after 'caller_speech_started' needs words before it")
+        return self
+
+    def _hangup_anchors(self) -> Iterator[tuple[int, str]]:
+        for number, step in enumerate(self.caller):
+            if isinstance(step.action, HangUp) and step.action.after is not None:
+                yield number, step.action.after.event
+
+    @model_validator(mode="after")
+    def _names_each_tool_once(self) -> Self:
+        names = [tool.name for tool in self.tools]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"tools has '{twice}' twice")
+        return self
+
+    @property
+    def gives_up_after_ms(self) -> int | None:
+        """From the INVITE to the caller's hanging up unanswered; None for a caller who waits."""
+        action = self.caller[0].action if self.caller else None
+        after = action.after if isinstance(action, HangUp) else None
+        return after.delay_ms if after is not None and after.event == "dialled" else None
+
+
+def load_script(path: Path) -> CallScript:
+    """Read a call script.
+
+    Raises:
+        ConfigError: every mistake with file and line.
+    """
+    return load_yaml_model(path, CallScript)

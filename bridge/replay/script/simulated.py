@@ -1,0 +1,76 @@
+"""What the simulated Realtime service says and does wrong in a call."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from bridge.config.names import Name
+from bridge.config.parts import OneOrMore, Part
+from bridge.simulator.faults import FaultSpec
+from bridge.simulator.scenario import (
+    BetaSwitch,
+    Models,
+    Pacing,
+    Rule,
+    Scenario,
+    Sentence,
+    SessionLimit,
+    default_scenario,
+    load_scenario,
+)
+
+_SUPPORT = "support"
+
+
+class Simulated(Part):
+    """The simulated service of this call; nothing of it holds for a live one.
+
+    Attributes:
+        scenario: `support`, which comes with the package, or a scenario's file.
+        rules: answered before those of the scenario.
+        greeting: in place of the scenario's, as all that follow.
+        fallback: said when nothing was understood.
+        idle: said to a silent caller.
+        pronunciations: added to the scenario's.
+        pacing: how fast it answers.
+        session: how long a session lasts.
+        beta: whether the beta dialect is there.
+        models: that each dialect has.
+        faults: what goes wrong (`bridge/simulator/README.md`), after the scenario's own.
+    """
+
+    scenario: Name | Path = _SUPPORT
+    rules: OneOrMore[Rule] = ()
+    greeting: Sentence | None = None
+    fallback: Sentence | None = None
+    idle: Sentence | None = None
+    pronunciations: dict[str, str] = Field(default_factory=dict)
+    pacing: Pacing | None = None
+    session: SessionLimit | None = None
+    beta: BetaSwitch | None = None
+    models: Models | None = None
+    faults: OneOrMore[FaultSpec] = ()
+
+    def build(self, folder: Path) -> Scenario:
+        """Make the scenario. Reads its file, if it has one.
+
+        Args:
+            folder: where a relative path begins.
+
+        Raises:
+            ConfigError: the scenario's file is no good.
+        """
+        named = str(self.scenario)
+        base = default_scenario() if named == _SUPPORT else load_scenario(folder / named)
+        own = self.model_dump(
+            include={"greeting", "fallback", "idle", "pacing", "session", "beta", "models"},
+            exclude_none=True,
+        )
+        merged = {
+            **base.model_dump(),
+            **own,
+            "rules": [*self.rules, *base.rules],
+            "pronunciations": {**base.pronunciations, **self.pronunciations},
+            "faults": [*base.faults, *self.faults],
+        }
+        return Scenario.model_validate(merged)

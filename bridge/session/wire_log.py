@@ -1,0 +1,144 @@
+"""The wire log of a call: every Realtime event both ways, one JSON line each, in their order.
+
+    {"at_ns": wall time, "direction": "sent" | "received", "session": 1, "type": as on the wire,
+     "canonical": class of the canonical event or command, null where the dialect knows none,
+     "fields": paths of its fields that hold something, "raw": the event without its audio}
+
+In the place of audio stands ``{"bytes": n, "ms": m}``; the ms are those of 24 kHz PCM, which our
+sessions are set to. A frame that is not JSON has the type ``""`` and no ``raw``. It is off unless
+``session.wire_log_dir`` is set, for it holds what was said.
+
+Noting a frame appends to a list; a thread of the log's own parses and writes. A disk that refuses
+ends the log, never the call.
+"""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from bridge.clock import Clock
+from bridge.realtime.commands import Command
+from bridge.realtime.events import ServerEvent, UnknownEvent
+
+log = structlog.get_logger(__name__)
+
+Direction = Literal["sent", "received"]
+Canonical = ServerEvent | Command | None
+Tap = Callable[[Direction, str | bytes, Canonical], None]
+"""Takes a frame, and what the dialect made of it or made it from; None where it could not."""
+
+_NOTES_AT_ONCE = 50
+_BYTES_PER_MS = 48
+"""16 bit at 24 kHz."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Note:
+    at_ns: int
+    session: int
+    direction: Direction
+    frame: str | bytes
+    canonical: Canonical
+
+
+class WireLog:
+    """The wire log of one call. In the loop's thread; :meth:`aclose` it at the end.
+
+    Args:
+        path: its file.
+        clock: stamps.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._notes: list[_Note] = []
+        self._sessions = itertools.count(1)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="wire-log")
+
+    def tap(self) -> Tap:
+        """Return what takes the frames of the call's next connection."""
+        session = next(self._sessions)
+
+        def note(direction: Direction, frame: str | bytes, canonical: Canonical) -> None:
+            self._notes.append(_Note(self._clock.wall_ns(), session, direction, frame, canonical))
+            if len(self._notes) >= _NOTES_AT_ONCE:
+                self._hand_over()
+
+        return note
+
+    def close(self) -> None:
+        """Write what is left and end the thread. Blocks: call it in a worker thread.
+
+        A call without any session has an empty log.
+        """
+        self._hand_over()
+        self._writer.submit(self._write, [])
+        self._writer.shutdown()
+
+    def _hand_over(self) -> None:
+        notes, self._notes = self._notes, []
+        if notes:
+            self._writer.submit(self._write, notes)
+
+    def _write(self, notes: list[_Note]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.writelines(_line(note) for note in notes)
+        except OSError as error:
+            log.warning("wire_log_not_written", error=error.strerror)
+
+
+def _line(note: _Note) -> str:
+    raw: object = None
+    with suppress(ValueError, RecursionError):
+        raw = json.loads(note.frame)
+    known = None if isinstance(note.canonical, UnknownEvent) else note.canonical
+    fields: dict[str, object] = {
+        "at_ns": note.at_ns,
+        "direction": note.direction,
+        "session": note.session,
+        "type": str(raw.get("type", "")) if isinstance(raw, dict) else "",
+        "canonical": None if known is None else type(known).__name__,
+        "fields": [] if known is None else sorted(set(_held("", known))),
+        "raw": without_audio(raw) if isinstance(raw, dict) else {},
+    }
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def without_audio(event: dict[str, object]) -> dict[str, object]:
+    """Return an event with its base64 audio replaced by ``{"bytes": n, "ms": m}``."""
+    keys = {"audio", "delta"} if "audio.delta" in str(event.get("type")) else {"audio"}
+    return {name: _without(value, name in keys, keys) for name, value in event.items()}
+
+
+def _without(value: object, is_audio: bool, keys: set[str]) -> object:
+    if isinstance(value, str) and is_audio:
+        size = len(value) * 3 // 4 - value[-2:].count("=")
+        return {"bytes": size, "ms": size / _BYTES_PER_MS}
+    if isinstance(value, dict):
+        return {name: _without(each, name in keys, keys) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without(each, False, keys) for each in value]
+    return value
+
+
+def _held(path: str, value: object) -> Iterator[str]:
+    """Yield the paths of what holds something: neither None nor empty."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            joint = "." if path else ""
+            yield from _held(f"{path}{joint}{field.name}", getattr(value, field.name))
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from _held(f"{path}[]", each)
+    elif value is not None and value != "" and value != {} and value != b"":
+        yield path

@@ -1,0 +1,75 @@
+"""How a softphone's audio and keys go out, and what the network between does to them.
+
+Part of a call script (`media:` and `network:`), and used without one, too.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from bridge.config.parts import OneOrMore, Part
+
+Codec = Literal["PCMU", "PCMA"]
+DtmfWay = Literal["rfc4733", "info"]
+NetworkDirection = Literal["both", "to_bridge", "to_caller"]
+
+
+class Media(Part):
+    """What the caller's phone offers.
+
+    Attributes:
+        codec: the only one that it offers: G.711 u-law or A-law (RFC 3551 section 4.5.14).
+        ptime_ms: audio in one RTP packet of the caller's.
+        dtmf: how keys go: as RTP events (RFC 4733), or by SIP INFO.
+    """
+
+    codec: Codec = "PCMU"
+    ptime_ms: Literal[10, 20, 30, 40, 60] = 20
+    dtmf: DtmfWay = "rfc4733"
+
+
+class Outage(Part):
+    """A stretch in which nothing comes through.
+
+    Attributes:
+        at_ms: when it begins, ms since the answer.
+        ms: how long it lasts.
+    """
+
+    at_ms: int = Field(ge=0, le=3_600_000)
+    ms: int = Field(ge=1, le=600_000)
+
+
+class Network(Part):
+    """What becomes of RTP and RTCP packets on their way. SIP is left alone.
+
+    Attributes:
+        seed: the same seed gives each packet the same fate.
+        direction: which way it happens; `to_bridge` is the caller's audio.
+        loss_pct: share of packets that are lost.
+        burst: mean length of a run of lost packets (Gilbert-Elliott); 1 loses each by itself.
+        delay_ms: that all packets take, one way.
+        jitter_ms: up to so much more for some; their order stays.
+        reorder_pct: share of packets that are overtaken by the next two or three.
+        outage: a stretch, or several, in which nothing comes through.
+    """
+
+    seed: int = Field(1, ge=0, le=2**32 - 1)
+    direction: NetworkDirection = "both"
+    loss_pct: float = Field(0.0, ge=0, le=100)
+    burst: float = Field(1.0, ge=1, le=100)
+    delay_ms: int = Field(0, ge=0, le=5_000)
+    jitter_ms: int = Field(0, ge=0, le=2_000)
+    reorder_pct: float = Field(0.0, ge=0, le=100)
+    outage: OneOrMore[Outage] = ()
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        harms = (self.loss_pct, self.delay_ms, self.jitter_ms, self.reorder_pct, self.outage)
+        if not any(harms):
+            raise ValueError(
+                "does nothing: give loss_pct, delay_ms, jitter_ms, reorder_pct or outage"
+            )
+        if self.burst > 1 and not self.loss_pct:
+            raise ValueError("burst says how losses come together: it needs loss_pct")
+        return self
