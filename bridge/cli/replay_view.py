@@ -1,6 +1,5 @@
 """How `bridge replay` shows how it goes, and what came of it."""
 
-
 from rich.console import Console
 from rich.progress import (
     BarColumn,
