@@ -29,7 +29,7 @@ class Broken:
 
     Attributes:
         new: it passed on the first arm; ``since_last``: and in the run before this one.
-        also: others that could not be decided for the very same reason.
+        also: others that the same thing broke.
     """
 
     card: Card
@@ -146,11 +146,15 @@ def _find_broken(
 
 
 def _with_one_reason(found: Sequence[Broken]) -> Iterator[Broken]:
-    """Put those together that nothing but one cause kept from being decided; failures stay."""
+    """Put those together that one thing broke: a check of a script, on whatever arm; a cause that
+    kept many scripts from being decided."""
     groups: dict[object, list[Broken]] = {}
-    for number, each in enumerate(found):
-        failed = each.call.row.verdict is RunVerdict.FAIL or each.call.mishap is None
-        reason = number if failed else (each.call.row.verdict, each.call.info.reason)
+    for each in found:
+        verdict, mishap = each.call.row.verdict, each.call.mishap
+        if verdict is RunVerdict.FAIL and mishap is not None:
+            reason: object = (each.card.anchor, each.new, mishap.step, mishap.kind, mishap.expected)
+        else:
+            reason = (verdict, each.call.info.reason)
         groups.setdefault(reason, []).append(each)
     for first, *others in groups.values():
         yield replace(first, also=tuple((other.card, other.call) for other in others))
