@@ -103,7 +103,7 @@ def call(
     Exit codes:
       0  answered, and every expectation of the script was met
       1  refused or not answered, or an expectation was broken
-      2  bad input
+      2  bad input, or an expectation that the caller's side alone can't decide
       3  nothing answers SIP there, or this machine can't (ports, disk)
       130, 143  ended by Ctrl-C, SIGTERM (what was heard until then is told)
     """
@@ -235,4 +235,6 @@ def _check_writable(path: Path) -> None:
 def _exit_code(result: CallResult, told: signal.Signals | None) -> int:
     if told is not None:
         return 128 + told
-    return 0 if result.ok else 1
+    if result.broken:
+        return 1
+    return 2 if result.undecided else 0

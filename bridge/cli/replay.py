@@ -11,12 +11,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.replay_import import import_recorded
 from bridge.cli.replay_trend import print_trends
 from bridge.cli.replay_view import ReplayScreen, print_results
 from bridge.cli.running import make_directory, run, until_done_or_told
@@ -32,6 +34,7 @@ from bridge.replay.results import REPORT_FILE, Results, RunVerdict, overall, rea
 from bridge.replay.running import ReplayPlan, ReplayRun
 from bridge.replay.scene import GatewayTraces, ScriptFile, Stagehands, Target
 from bridge.replay.script import load_script
+from bridge.replay.shadowing import shadow_calls, yesterday_of
 from bridge.replay.tool_mocks import ToolMocks
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
@@ -107,6 +110,17 @@ def replay() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="For our own gateways.  [default: dialplans/ beside the scripts, or the project's]",
 )
+@click.option(
+    "--shadow",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="RECORDINGS",
+    help="Play the calls that a gateway recorded yesterday, in the place of scripts.",
+)
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="With --shadow: another day than yesterday (UTC).",
+)
 @click.option("--cost-cap", type=click.FloatRange(0), metavar="USD", help="For live arms.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="JUnit XML.")
 @click.option(
@@ -130,6 +144,8 @@ def play(
     target_recordings: Path | None,
     target_wire_log: Path | None,
     dialplans: Path | None,
+    shadow: Path | None,
+    day: datetime | None,
     cost_cap: float | None,
     junit: Path | None,
     history: Path,
@@ -143,12 +159,16 @@ def play(
     no event is unknown, the service refuses nothing, the bridge adds little, and an interrupted
     answer is cut where it was heard to. What can't be known is inconclusive, never a pass.
 
+    --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
+    whose time is not over. The others are named, and not played.
+
     \b
     Examples:
       bridge replay call_scripts
       bridge replay call_scripts/support_demo.yaml --arm beta --arm ga --repeat 5 --report out
       bridge replay call_scripts --config bridge.yaml --arm ga --arm new --cost-cap 2
       bridge replay call_scripts --target sip:192.0.2.7:5060
+      bridge replay --shadow recordings --dialplans dialplans --arm ga --config new.yaml
       bridge replay trend support_demo
 
     \b
@@ -164,6 +184,8 @@ def play(
     models = load_models()
     with ExitStack() as stack:
         results_dir = report or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if shadow is not None:
+            scripts = (*scripts, *_shadow(shadow, day, stack))
         plan = ReplayPlan(
             files=find_scripts(scripts, tags),
             arms=choose_arms(arms, config, os.environ, models),
@@ -238,6 +260,26 @@ def find_scripts(paths: Sequence[Path], tags: Sequence[str]) -> tuple[ScriptFile
             remedy="name files or directories: bridge replay call_scripts",
         )
     return tuple(found.values())
+
+
+def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Path, ...]:
+    """Make scripts of a day's recorded calls, which are gone with the stack; tell who is left out.
+
+    Raises:
+        ConfigError: none of them may be played.
+    """
+    now = datetime.now(UTC)
+    out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-shadow-")))
+    wanted = yesterday_of(now) if day is None else day.date()
+    found = shadow_calls(directory, wanted, now, out)
+    for why in found.left_out:
+        click.echo(f"not played: {why}", err=True)
+    if not found.scripts:
+        raise ConfigError(
+            f"none of the {len(found.left_out)} calls of {wanted} may be played",
+            path=str(directory),
+        )
+    return found.scripts
 
 
 def _target(
@@ -348,3 +390,6 @@ def caller() -> None:
     """Be a caller, as told on stdin."""
     configure(TelemetrySettings(log_level="warning"))
     take_orders(run)
+
+
+replay.add_command(import_recorded)

@@ -287,11 +287,22 @@ def _fields(reference: Side, other: Side) -> Iterator[Difference]:
             (theirs, ours, reference.arm, DifferenceKind.FIELD_EXTRA),
         ):
             always, ever = here[key].always, there[key].ever
-            for path in sorted(always - ever):
+            for path in sorted({_highest(path, ever) for path in always - ever}):
                 apart_here = reference.dialect != other.dialect and (key, path) == _NAMED_IN_GA
                 if path not in apart and not _is_below(path, apart) and not apart_here:
                     detail = f"{path} is never there on {lacks}"
                     yield Difference(kind, *key, detail, None, blocks=True)
+
+
+def _highest(path: str, others: set[str]) -> str:
+    """Return the outermost part of a path that holds none of the others."""
+    parts = path.split(".")
+    wholes = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return next(
+        whole
+        for whole in wholes
+        if whole not in others and not any(_is_below(other, [whole]) for other in others)
+    )
 
 
 def _is_below(path: str, parents: Iterable[str]) -> bool:

@@ -13,12 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from bridge.config.models import ModelTable
 from bridge.errors import BridgeError, InfrastructureError
 from bridge.processes.child import Child
-from bridge.replay.agenda import Agenda, Job
+from bridge.replay.agenda import Agenda, Job, SceneKey
 from bridge.replay.arms import ReplayArm
 from bridge.replay.calling import ANSWERS, ORDERS, RUN_HEADER, CallAnswer, CallOrder
 from bridge.replay.costs import CostMeter
@@ -41,7 +39,7 @@ from bridge.replay.results import (
     write_run,
 )
 from bridge.replay.retelling import retell
-from bridge.replay.scene import OwnScene, ScriptFile, Stagehands, Target, room_of
+from bridge.replay.scene import OwnScene, Scene, ScriptFile, Stagehands, Target
 from bridge.replay.timeline import make_interruptions, make_turns
 
 _PREPARED_WITHIN_S = 90.0
@@ -126,36 +124,24 @@ class ReplayRun:
         self._view = view
         self._files = {file.script.id: file for file in plan.files}
         self._arms = {arm.name: arm for arm in plan.arms}
-        jobs = plan.play_list()
-        rooms = {
-            (file.script.id, arm.name): room_of(file, arm)
-            for file in plan.files
-            for arm in plan.arms
-        }
-        self._agenda = Agenda(jobs, rooms)
+        self._agenda = Agenda(plan.play_list())
         self._meter = CostMeter(plan.cap_usd)
-        self._changed = asyncio.Condition()
-        self._scenes: dict[tuple[str, str], tuple[AsyncExitStack, asyncio.Task[OwnScene]]] = {}
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
         self._latencies: dict[tuple[str, str], list[float]] = {}
         self._stops: dict[tuple[str, str], list[float]] = {}
         self._began = datetime.now(UTC)
         self._began_s = time.monotonic()
-        self._seats = min(plan.jobs, len(jobs))
         self._stopped: str | None = None
 
     async def play(self) -> None:
         """Place all calls. Cancel to stop; what was judged by then stays."""
         try:
             async with asyncio.TaskGroup() as group:
-                for number in range(self._seats):
+                for number in range(min(self._plan.jobs, len(self._plan.play_list()))):
                     group.create_task(self._take_seat(), name=f"replay-seat-{number}")
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        finally:
-            for key in list(self._scenes):
-                await self._close_scene(key)
 
     def conclude(self, stopped: str | None = None) -> Results:
         """Sum up what was played.
@@ -222,40 +208,29 @@ class ReplayRun:
         return found
 
     async def _take_seat(self) -> None:
-        """Place one call after the other with a caller of our own."""
-        async with AsyncExitStack() as stack:
-            caller: Child | None = None
-            while (job := await self._next_job()) is not None:
+        """Place one call after the other."""
+        async with _Seat(self._stagehands, self._plan.target) as seat:
+            while (job := self._next_job(seat.scene_key)) is not None:
                 self._view.begun(job)
                 begun_s = time.monotonic()
-                if caller is None or caller.has_ended:
-                    caller = await self._stagehands.start_caller(stack)
                 try:
-                    judgement = await self._play(job, caller)
+                    judgement = await self._play(job, seat)
                 except BridgeError as error:
                     judgement = Judgement(RunVerdict.INFRASTRUCTURE, reason=str(error))
+                    await seat.close_scene()
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
                 self._note(job, judgement, time.monotonic() - begun_s)
-                await self._end(job)
+                self._agenda.done(job)
 
-    async def _next_job(self) -> Job | None:
-        async with self._changed:
-            while self._stopped is None:
-                job = self._agenda.take()
-                if job is not None:
-                    if self._may_cost(job):
-                        return job
-                    spent, cap = self._meter.spent_usd, self._plan.cap_usd
-                    self._stopped = (
-                        f"the cost cap: {spent:.4f} USD of {cap:.4f} are spent, and {job.run} might"
-                        " pass it"
-                    )
-                elif not self._agenda.left:
-                    break
-                else:
-                    await self._changed.wait()
-            self._changed.notify_all()
-            return None
+    def _next_job(self, own: SceneKey | None) -> Job | None:
+        job = None if self._stopped is not None else self._agenda.take(own)
+        if job is None or self._may_cost(job):
+            return job
+        spent, cap = self._meter.spent_usd, self._plan.cap_usd
+        self._stopped = (
+            f"the cost cap: {spent:.4f} USD of {cap:.4f} are spent, and {job.run} might pass it"
+        )
+        return None
 
     def _may_cost(self, job: Job) -> bool:
         arm = self._arms[job.arm]
@@ -266,20 +241,14 @@ class ReplayRun:
         longest_s = end.after_s or end.max_duration_s
         return self._meter.begin(job.run, longest_s, arm.settings.model, model)
 
-    async def _end(self, job: Job) -> None:
-        if self._agenda.done(job):
-            await self._close_scene(job.scene)
-        async with self._changed:
-            self._changed.notify_all()
-
-    async def _play(self, job: Job, caller: Child) -> Judgement:
+    async def _play(self, job: Job, seat: "_Seat") -> Judgement:
         """Place a call, gather what is known of it, judge it and write it down.
 
         Raises:
             BridgeError: it could not be done.
         """
         file, arm = self._files[job.script], self._arms[job.arm]
-        scene = self._plan.target or await self._scene(job)
+        scene = await seat.scene(file, arm)
         await scene.set_faults()
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)
         folder.mkdir(parents=True, exist_ok=True)
@@ -289,7 +258,7 @@ class ReplayRun:
             {RUN_HEADER: job.run},
             folder / "call.wav",
         )
-        answer = await self._order(caller, order, file)
+        answer = await seat.call(order, file)
         if answer.error is not None:
             raise InfrastructureError(answer.error)
         scene.check_alive()
@@ -300,33 +269,6 @@ class ReplayRun:
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
         self._keep(job, evidence)
         return judgement
-
-    async def _order(self, caller: Child, order: CallOrder, file: ScriptFile) -> CallAnswer:
-        end = file.script.end
-        await caller.tell(ORDERS.dump_python(order, mode="json"))
-        try:
-            told = await caller.report((end.after_s or end.max_duration_s) + _PREPARED_WITHIN_S)
-            return ANSWERS.validate_python(told)
-        except (InfrastructureError, ValidationError):
-            await caller.stop()  # whatever it says later is no answer to another order
-            raise
-
-    async def _scene(self, job: Job) -> OwnScene:
-        if job.scene not in self._scenes:
-            stack = AsyncExitStack()
-            opening = asyncio.create_task(
-                self._stagehands.open_scene(self._files[job.script], self._arms[job.arm], stack),
-                name=f"scene-{job.script}-{job.arm}",
-            )
-            self._scenes[job.scene] = stack, opening
-        return await asyncio.shield(self._scenes[job.scene][1])
-
-    async def _close_scene(self, key: tuple[str, str]) -> None:
-        if key in self._scenes:
-            stack, opening = self._scenes.pop(key)
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
-            await stack.aclose()
 
     async def _write(self, job: Job, files: RunFiles) -> None:
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)
@@ -368,3 +310,69 @@ class ReplayRun:
         )
         self._runs.append(info)
         self._view.done(job, info)
+
+
+class _Seat:
+    """A caller's process, and the scene that answers its calls. Use ``async with``.
+
+    Args:
+        target: another's gateway; None: scenes are opened.
+
+    Attributes:
+        scene_key: the scene that is open; None while there is none.
+    """
+
+    def __init__(self, stagehands: Stagehands, target: Target | None) -> None:
+        self.scene_key: SceneKey | None = None
+        self._stagehands = stagehands
+        self._target = target
+        self._scene: OwnScene | None = None
+        self._stack = AsyncExitStack()
+        self._caller: Child | None = None
+
+    async def __aenter__(self) -> "_Seat":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._stack.aclose()
+        finally:
+            if self._caller is not None:
+                await self._caller.__aexit__()
+
+    async def scene(self, file: ScriptFile, arm: ReplayArm) -> Scene:
+        """Return what answers a script's calls on an arm; another scene is closed before.
+
+        Raises:
+            BridgeError: it could not be opened.
+        """
+        if self._target is not None:
+            return self._target
+        key = file.script.id, arm.name
+        if self._scene is None or self.scene_key != key:
+            await self.close_scene()
+            self._scene = await self._stagehands.open_scene(file, arm, self._stack)
+            self.scene_key = key
+        return self._scene
+
+    async def close_scene(self) -> None:
+        """End what is open; the next call has another."""
+        self.scene_key = self._scene = None
+        await self._stack.aclose()
+
+    async def call(self, order: CallOrder, file: ScriptFile) -> CallAnswer:
+        """Have a call placed, and wait for its end.
+
+        Raises:
+            BridgeError: the caller's process can't be had, ended, or took too long.
+        """
+        if self._caller is None or self._caller.has_ended:
+            self._caller = await self._stagehands.start_caller()
+        end = file.script.end
+        longest_s = (end.after_s or end.max_duration_s) + _PREPARED_WITHIN_S
+        await self._caller.tell(ORDERS.dump_python(order, mode="json"))
+        try:
+            return ANSWERS.validate_python(await self._caller.report(longest_s))
+        except BridgeError:
+            await self._caller.stop()  # what it says later would answer another order
+            raise

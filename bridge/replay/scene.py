@@ -7,6 +7,7 @@ started.
 
 import json
 import secrets
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -28,8 +29,6 @@ from bridge.replay.tool_mocks import ToolMocks
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_S = 60.0
-_CALLS_AT_ONCE = 4
-"""What the pip wheel of PJSIP holds; the capacity build holds more, and this is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +168,6 @@ class Target:
         """Nothing is known of the Realtime service here."""
 
 
-def room_of(file: ScriptFile, arm: ReplayArm) -> int:
-    """Return how many calls of a script a scene holds at once."""
-    if arm.is_emulated and _faults_of(file):
-        return 1
-    return _CALLS_AT_ONCE
-
-
 def _faults_of(file: ScriptFile) -> list[dict[str, object]]:
     scenario = file.script.realtime.build(file.path.parent)
     return [fault.model_dump(mode="json") for fault in scenario.faults]
@@ -229,12 +221,11 @@ class Stagehands:
         sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
         return OwnScene(sip, traces, faults, specs, [*parts, gateway])
 
-    async def start_caller(self, stack: AsyncExitStack) -> Child:
-        """Start a caller's process (:mod:`bridge.replay.calling`); the stack stops it."""
-        child = await start_child(
+    async def start_caller(self) -> Child:
+        """Start a caller's process (:mod:`bridge.replay.calling`)."""
+        return await start_child(
             "a caller", ["replay", "caller"], self._clean_environ, takes_orders=True
         )
-        return await stack.enter_async_context(child)
 
     @property
     def _clean_environ(self) -> dict[str, str]:
@@ -278,14 +269,15 @@ class Stagehands:
     ) -> dict[str, str]:
         """Return the gateway's settings, without their prefix."""
         mocks_url = self.mocks.add(file.script.id, file.script.tools)
-        directory, trunks = self._stage_dialplans(file, place, mocks_url)
+        port = _free_port()
+        directory, trunks = self._stage_dialplans(file, place, mocks_url, f"{_HOST}:{port}")
         now = file.script.setup.now
         return {
             "NODE": node,
             "DIALPLANS_DIR": str(directory),
             "ARMS": json.dumps({ARM: arm.settings_at(url)}),
             "SIP_HOST": _HOST,
-            "SIP_PORT": "0",
+            "SIP_PORT": str(port),
             "SIP_MAX_CALLS": "1024",
             "SIP_TRUNKS": json.dumps({trunk: [_HOST] for trunk in trunks}),
             "HTTP_PORT": "0",
@@ -298,7 +290,7 @@ class Stagehands:
         }
 
     def _stage_dialplans(
-        self, file: ScriptFile, place: Path, mocks_url: str
+        self, file: ScriptFile, place: Path, mocks_url: str, sip: str
     ) -> tuple[Path, list[str]]:
         """Write the dialplans for the gateway; return where, and the trunks that they name."""
         staged = place / "dialplans"
@@ -312,7 +304,7 @@ class Stagehands:
         for path in found:
             document = _read_yaml(path)
             trunks.update(trunks_of(document))
-            content = yaml.safe_dump(stage(document, mocks_url), sort_keys=False)
+            content = yaml.safe_dump(stage(document, mocks_url, sip), sort_keys=False)
             (staged / path.name).write_text(content, encoding="utf-8")
         return staged, sorted(trunks)
 
@@ -333,6 +325,14 @@ def _project_dialplans() -> Path:
         if (place / "dialplans").is_dir():
             return place / "dialplans"
     raise ConfigError("there are no dialplans for the replay's gateway", remedy=_REMEDY)
+
+
+def _free_port() -> int:
+    """Find a port that the gateway can have: dialplans that lead back to it must name it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip:
+        sip.bind((_HOST, 0))
+        port: int = sip.getsockname()[1]
+        return port
 
 
 def _read_yaml(path: Path) -> dict[str, object]:

@@ -157,6 +157,8 @@ async def test_an_impaired_network_is_on_the_way_of_media_and_survives_re_invite
         agent.play(tone(AGENT_HZ, 500))
         await wait_until(lambda: len(agent.caller_speech) == 2, 15, "the caller did not speak")
         await wait_until(lambda: agent.media == [True, False, True], 5, "the caller did not hold")
+        resumed_ms = agent.position_ms  # its re-INVITE has to be acknowledged before ours
+        await wait_until(lambda: agent.position_ms > resumed_ms + 400)
         agent.leg.hold()
         await wait_until(lambda: agent.media.count(False) == 2, 5, "no hold")
         agent.leg.resume()
