@@ -8,8 +8,10 @@ from starlette.requests import HTTPConnection
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import RedisSettings
+from bridge.console.access.tokens import CallTokens
 from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
+from bridge.store.once import OnceStore
 from bridge.store.sessions import SessionStore
 from bridge.store.users import UserStore
 
@@ -23,12 +25,14 @@ class Services:
         clock: wall time of records and ends.
         users: who may sign in.
         sessions: who has.
+        tokens: for audio and control.
     """
 
     settings: ConsoleSettings
     clock: Clock
     users: UserStore
     sessions: SessionStore
+    tokens: CallTokens
     link: RedisLink = field(repr=False)
 
     @property
@@ -57,6 +61,7 @@ def open_services(
         sessions=SessionStore(
             link, keys, idle_s=settings.session_idle_s, max_s=settings.session_max_s
         ),
+        tokens=CallTokens(OnceStore(link, keys), clock),
         link=link,
     )
 

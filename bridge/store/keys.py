@@ -97,6 +97,15 @@ class Keys:
         return f"{self.prefix}audit"
 
     @property
+    def console_secret(self) -> str:
+        """What the nodes' consoles sign short-lived tokens with, the same on all of them."""
+        return f"{self.prefix}console:secret"
+
+    def used(self, token_id: str) -> str:
+        """Return the mark of a token that was used."""
+        return f"{self.prefix}used:{token_id}"
+
+    @property
     def users(self) -> str:
         """The hash of the console's users, by name."""
         return f"{self.prefix}users"

@@ -11,14 +11,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from bridge.store.client import RedisLink, Refused
+from bridge.store.client import RedisLink, Refused, Script
 from bridge.store.keys import Keys
 
-_REPLACE = """
+_REPLACE = Script("""
 if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class UserStore:
         """Put a user in the place of what was read; False where somebody was faster."""
         known = "" if before is None else before.to_json()
         words = (after.name, known, after.to_json())
-        return await self._link.ask(("EVAL", _REPLACE, 1, self._keys.users, *words)) == 1
+        return await self._link.run(_REPLACE, [self._keys.users], words) == 1
 
     async def invite(self, token: str, purpose: Mapping[str, str], ttl_s: int) -> None:
         """Make a token good for something, once."""
