@@ -311,7 +311,13 @@ class Gateway:
         settings = self._settings
         if not settings.console.enabled:
             return None
-        return open_services(settings.console, settings.redis, self._redis_url, self._clock)
+        return open_services(
+            settings.console,
+            settings.redis,
+            self._redis_url,
+            self._clock,
+            count_audit_failure=self.metrics.store.audit_failed,
+        )
 
     def _report_node(self) -> None:
         if self._store is not None:

@@ -12,9 +12,10 @@ from fastapi import FastAPI
 from bridge.clock import ManualClock
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings, RedisSettings
+from bridge.console.access.secrets import new_token
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
-from bridge.console.services import Services, new_token, open_services
+from bridge.console.services import Services, open_services
 from bridge.console.streams import Streams
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
@@ -94,9 +95,9 @@ class Console:
         return Browser(self.url)
 
     async def add_user(self, name: str, *roles: str, **more: Any) -> User:  # Any: fields of User
-        """Make a user without a password."""
+        """Make or change a user by the back door."""
         user = User(name, roles, made_ms=self.services.now_ms, **more)
-        assert await self.services.users.replace(await self.services.users.get(name), user)
+        await self.services.link.ask_all(self.services.users.put(user))
         return user
 
     async def sign_in(self, browser: Browser, name: str) -> str:
@@ -121,8 +122,14 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
     async def make(extend: Callable[[FastAPI], None] | None = None, **settings: Any) -> Console:
         console = ConsoleSettings(**settings)
         clock = ManualClock()
-        services = open_services(console, RedisSettings(), redis_server.url, clock)
         metrics = Metrics("1")
+        services = open_services(
+            console,
+            RedisSettings(),
+            redis_server.url,
+            clock,
+            count_audit_failure=metrics.store.audit_failed,
+        )
         app = make_app(services, metrics, list)
         if extend is not None:
             extend(app)
