@@ -1,7 +1,7 @@
 """Call state as a reader sees it: the live view, the console, tests. Own connections, no writes."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.config.settings import RedisSettings
@@ -11,6 +11,8 @@ from bridge.store.keys import Keys
 MAX_BLOCK_MS = 5_000
 _MAX_EVENTS = 500
 _POLL_S = 0.05
+_PAGE = 20
+"""Calls in one round trip of a long list: more would hold the loop for over 2 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,25 @@ class CallReader:
         )
         found = (_pairs(reply) for reply in replies if not isinstance(reply, Refused))
         return [fields for fields in found if fields]
+
+    async def pages(
+        self, call_ids: Sequence[str], fields: Sequence[str]
+    ) -> AsyncIterator[list[dict[str, str]]]:
+        """Yield some fields of many calls, some calls at a time; without those that are gone.
+
+        The loop runs on in between, so a list may be long.
+        """
+        for first in range(0, len(call_ids), _PAGE):
+            asked = call_ids[first : first + _PAGE]
+            replies = await self._link.ask_all(
+                [["HMGET", self._keys.call(call_id), *fields] for call_id in asked]
+            )
+            rows = [
+                {n: str(v) for n, v in zip(fields, _list(reply), strict=True) if v is not None}
+                for reply in replies
+                if not isinstance(reply, Refused)
+            ]
+            yield [row for row in rows if row]
 
     async def call(self, call_id: str) -> dict[str, str] | None:
         """Return the fields of a call (`keys.CALL_FIELDS`), None if Redis has none such."""
