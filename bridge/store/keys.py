@@ -99,3 +99,20 @@ class Keys:
     def audit(self) -> str:
         """The stream of everything that people and the bridge itself decided."""
         return f"{self.prefix}audit"
+
+    @property
+    def users(self) -> str:
+        """The hash of the console's users, by name."""
+        return f"{self.prefix}users"
+
+    def invite(self, digest: str) -> str:
+        """Return what an invitation is good for, by its token's SHA-256."""
+        return f"{self.prefix}invite:{digest}"
+
+    def session(self, session_id: str) -> str:
+        """Return a sign-in of the console."""
+        return f"{self.prefix}session:{session_id}"
+
+    def user_sessions(self, name: str) -> str:
+        """Return the set of a user's sign-ins."""
+        return f"{self.prefix}user:{name}:sessions"
