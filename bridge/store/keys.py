@@ -48,6 +48,11 @@ class Keys:
         return f"{self.prefix}alerts"
 
     @property
+    def alerts_acknowledged(self) -> str:
+        """The hash of who has seen to which of them."""
+        return f"{self.prefix}alerts:acknowledged"
+
+    @property
     def active(self) -> str:
         """The sorted set of calls that have not ended, by start time."""
         return f"{self.prefix}calls:active"

@@ -124,9 +124,9 @@ class CallReader:
         return _pairs(await self._link.ask(["HGETALL", self._keys.node(node_id)])) or None
 
     async def events(
-        self, call_id: str, after: str = "0", block_ms: int = 0
+        self, call_id: str, after: str = "0", block_ms: int = 0, most: int = _MAX_EVENTS
     ) -> list[tuple[str, dict[str, str]]]:
-        """Return the next event summaries of a call, at most 500.
+        """Return the next event summaries of a call, at most ``most``.
 
         Args:
             call_id: the call.
@@ -136,20 +136,20 @@ class CallReader:
         Returns:
             (id, fields) in order. An id begins with the event's time in ms since the Unix epoch.
         """
-        return await self._entries(self._keys.events(call_id), after, block_ms)
+        return await self._entries(self._keys.events(call_id), after, block_ms, most)
 
     async def alerts(self, after: str = "0", block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
-        """Return the next alerts of all calls; arguments and result as :meth:`events`."""
-        return await self._entries(self._keys.alerts, after, block_ms)
+        """Return the next alerts of all calls, at most 500; result as of :meth:`events`."""
+        return await self._entries(self._keys.alerts, after, block_ms, _MAX_EVENTS)
 
     async def _entries(
-        self, stream: str, after: str, block_ms: int
+        self, stream: str, after: str, block_ms: int, most: int
     ) -> list[tuple[str, dict[str, str]]]:
         wait_ms = min(block_ms, MAX_BLOCK_MS)
         block = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
         streams = ("STREAMS", stream, after)
         reply = await self._link.ask(
-            ("XREAD", "COUNT", _MAX_EVENTS, *block, *streams), patience_s=wait_ms / 1000
+            ("XREAD", "COUNT", most, *block, *streams), patience_s=wait_ms / 1000
         )
         entries = _list(_list(_list(reply)[0])[1]) if reply else []
         return [(str(entry_id), _pairs(fields)) for entry_id, fields in map(_list, entries)]
