@@ -52,6 +52,7 @@ from bridge.live.summary import (
     Turn,
     write_files,
 )
+from bridge.live.vitals import Vitals
 from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
@@ -106,6 +107,11 @@ class CallRecord:
             leg.call_id,
             greets=dialplan.agent.greeting is not None and dialplan.consent.disclosure is None,
             wall_ns=services.clock.wall_ns,
+        )
+        self.vitals = Vitals(
+            lambda fields: services.store.update(leg.call_id, fields),
+            services.now_wall_ms,
+            greets=dialplan.agent.greeting is not None,
         )
         self._recording = recording
         self._redactor = Redactor(frozenset(dialplan.recording.redact))
@@ -171,6 +177,7 @@ class CallRecord:
                 "from": leg.from_uri,
                 "to": leg.to_uri,
                 "verstat": summary.verstat,
+                **self.vitals.begin(),
             },
         )
         log.info("call_offered", route=summary.route, arm=self._arm)
@@ -263,6 +270,7 @@ class CallRecord:
             fields = {**(fields or {}), "text": self._redactor.redact(text)}
         self._services.store.event(self._leg.call_id, kind, fields)
         self._recording.mark(kind, fields)
+        self.vitals.take(kind, fields or {})
         self.summary.events_ms.append((self._elapsed_ms(), kind))
 
     def closed(self, effect: CallClosed) -> None:

@@ -13,6 +13,10 @@ CALL_FIELDS = frozenset(
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
     | {"verstat", "consent", "consent_version"}
+    | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
+    | {"interruptions_caller", "interruptions_agent", "tool_failures"}
+    | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}
+    | {"watchers", "held_by", "flagged"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
 
@@ -42,6 +46,11 @@ class Keys:
     def alerts(self) -> str:
         """The stream of what supervisors have to know at once, of all calls."""
         return f"{self.prefix}alerts"
+
+    @property
+    def alerts_acknowledged(self) -> str:
+        """The hash of who has seen to which of them."""
+        return f"{self.prefix}alerts:acknowledged"
 
     @property
     def active(self) -> str:
