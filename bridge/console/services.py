@@ -13,6 +13,7 @@ from bridge.console.access.audit import AuditFile, Auditor
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
+from bridge.errors import InfrastructureError
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
@@ -72,14 +73,23 @@ def open_services(
     clock: Clock,
     *,
     count_audit_failure: Callable[[], None],
+    passwords: Passwords | None = None,
 ) -> Services:
     """Make what the console needs; nothing is connected before it is used.
+
+    Args:
+        settings: of the console.
+        redis: prefix and timeout.
+        redis_url: where people, sessions and the audit are kept.
+        clock: wall time.
+        count_audit_failure: told of each entry that could not be written.
+        passwords: checks them otherwise, for tests.
 
     Raises:
         ConfigError: the URL of Redis can't be read.
     """
     link, keys = RedisLink(redis_url, timeout_s=redis.connect_timeout_s), Keys(redis.prefix)
-    users, passwords = UserStore(link, keys), Passwords()
+    users, passwords = UserStore(link, keys), passwords or Passwords()
     sessions = SessionStore(
         link, keys, idle_s=settings.session_idle_s, max_s=settings.session_max_s
     )
@@ -98,6 +108,15 @@ def open_services(
         passwords=passwords,
         link=link,
     )
+
+
+async def first_admin_link(services: Services, base_url: str) -> str | None:
+    """Return a link that makes the first admin; None where there is one, or nobody can say."""
+    try:
+        token = await services.accounts.first_admin_token()
+    except InfrastructureError:
+        return None  # without Redis nobody signs in; the next start says it
+    return None if token is None else f"{base_url.rstrip('/')}/welcome#{token}"
 
 
 def services_of(connection: HTTPConnection) -> Services:

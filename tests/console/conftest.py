@@ -7,11 +7,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from bridge.clock import ManualClock
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings, RedisSettings
+from bridge.console.access.passwords import Passwords
 from bridge.console.access.secrets import new_token
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
@@ -21,6 +23,9 @@ from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.users import User
 from bridge.telemetry.metrics import Metrics
+
+QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+"""Argon2 in a millisecond."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ class Browser:
         ) as response:
             text = await response.text()
             is_json = response.headers.get("Content-Type", "").startswith("application/json")
-            return response.status, json.loads(text) if is_json else text
+            return response.status, json.loads(text) if is_json and text else text
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any]:
         return await self.ask("GET", path, **headers)
@@ -129,6 +134,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
             redis_server.url,
             clock,
             count_audit_failure=metrics.store.audit_failed,
+            passwords=Passwords(QUICK),
         )
         app = make_app(services, metrics, list)
         if extend is not None:
