@@ -10,7 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
-from bridge.clock import ManualClock
+from bridge.clock import ManualClock, SystemClock
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings, RedisSettings
 from bridge.console.access.passwords import Passwords
@@ -89,7 +89,7 @@ class Console:
     app: FastAPI
     services: Services
     streams: Streams
-    clock: ManualClock
+    clock: ManualClock | SystemClock
     metrics: Metrics
     server: HttpServer
 
@@ -124,9 +124,15 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
     """Start consoles that end with the test."""
     servers: list[tuple[HttpServer, Services]] = []
 
-    async def make(extend: Callable[[FastAPI], None] | None = None, **settings: Any) -> Console:
+    async def make(
+        extend: Callable[[FastAPI], None] | None = None,
+        *,
+        port: int = 0,
+        clock: ManualClock | SystemClock | None = None,
+        **settings: Any,
+    ) -> Console:
         console = ConsoleSettings(**settings)
-        clock = ManualClock()
+        clock = clock or ManualClock()
         metrics = Metrics("1")
         services = open_services(
             console,
@@ -139,7 +145,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
         app = make_app(services, metrics, list)
         if extend is not None:
             extend(app)
-        server = HttpServer(HttpSettings(port=0), console, app)
+        server = HttpServer(HttpSettings(port=port), console, app)
         servers.append((server, services))
         port = await server.start()
         scheme = "https" if console.tls else "http"
