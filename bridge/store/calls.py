@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.settings import RedisSettings
-from bridge.store.buffer import FieldValue, WriteBuffer
+from bridge.store.buffer import FieldValue, Stream, WriteBuffer
 from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.nodes import NodeRegistry, NodeReport
@@ -208,9 +208,17 @@ class CallStore:
             call_id: the call; goes into the field `call_id`, beside `node` and `at_ms`.
             kind: as for :meth:`event`; summary: likewise.
         """
-        now_ms = self._now_ms()
-        where = {"call_id": call_id, "node": self._node_id, "at_ms": str(now_ms)}
-        self._buffer.alert(_pairs(kind, {**where, **summary}))
+        self._notice(Stream.ALERTS, call_id, kind, summary)
+
+    def flag(self, call_id: str, summary: Mapping[str, FieldValue | None]) -> None:
+        """Put a call on the list of those to be looked at; arguments as for :meth:`alert`."""
+        self._notice(Stream.FLAGS, call_id, "flagged", summary)
+
+    def _notice(
+        self, to: Stream, call_id: str, kind: str, summary: Mapping[str, FieldValue | None]
+    ) -> None:
+        where = {"call_id": call_id, "node": self._node_id, "at_ms": str(self._now_ms())}
+        self._buffer.notice(to, _pairs(kind, {**where, **summary}))
         self._work.set()
 
     def end(self, call_id: str, fields: Mapping[str, FieldValue]) -> None:

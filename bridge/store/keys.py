@@ -13,6 +13,7 @@ CALL_FIELDS = frozenset(
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
     | {"verstat", "consent", "consent_version"}
+    | {"held_by", "watchers", "flagged"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
 
@@ -42,6 +43,19 @@ class Keys:
     def alerts(self) -> str:
         """The stream of what supervisors have to know at once, of all calls."""
         return f"{self.prefix}alerts"
+
+    @property
+    def flags(self) -> str:
+        """The stream of calls that supervisors have marked to be looked at."""
+        return f"{self.prefix}flags"
+
+    def control(self, node_id: str) -> str:
+        """Return the stream of commands to a node."""
+        return f"{self.prefix}control:{node_id}"
+
+    def control_reply(self, command_id: str) -> str:
+        """Return the list with the one answer to a command."""
+        return f"{self.prefix}control:reply:{command_id}"
 
     @property
     def active(self) -> str:

@@ -121,6 +121,10 @@ class CallReader:
         """Return the next alerts of all calls; arguments and result as :meth:`events`."""
         return await self._entries(self._keys.alerts, after, block_ms)
 
+    async def flags(self, after: str = "0", block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
+        """Return the next flags of all calls; arguments and result as :meth:`events`."""
+        return await self._entries(self._keys.flags, after, block_ms)
+
     async def _entries(
         self, stream: str, after: str, block_ms: int
     ) -> list[tuple[str, dict[str, str]]]:
