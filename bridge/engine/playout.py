@@ -13,6 +13,8 @@ from bridge.engine.turns import Trigger
 
 def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> Effects:
     """Enter SPEAKING, and measure the turn at its first audible sample."""
+    if call.supervised.talking:
+        return  # it is the supervisor who is heard
     call.speech.hears(event.item_id)
     if event.item_id in call.speech.pending:
         clock = call.session.turn_clock
@@ -47,6 +49,8 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
 
 def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:
     """Give the turn to the caller, unless the agent has more to come."""
+    if call.supervised.talking:
+        return
     call.speech.over()
     if call.leaving is not None and not call.speech.waiting:
         yield from leave(call)
