@@ -26,6 +26,7 @@ from bridge.app.preflight import check_arms_answer
 from bridge.app.retention import keep_sweeping
 from bridge.app.rollout_node import RolloutNode
 from bridge.app.rollouts import Rollouts
+from bridge.app.supervisors import SupervisorDesk
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
@@ -37,6 +38,7 @@ from bridge.live.phrases import Phrases
 from bridge.live.services import Services
 from bridge.routing.modes import Mode
 from bridge.store.calls import CallStore
+from bridge.store.control import ControlInbox
 from bridge.store.reader import History
 from bridge.telemetry.labels import Direction
 from bridge.telemetry.latency import LatencyWindow
@@ -119,6 +121,8 @@ class Gateway:
         self._http = HttpServer(settings.http, self.metrics, self.not_ready)
         self._store: CallStore | None = None
         self._services: Services | None = None
+        self._supervisors = SupervisorDesk(self.calls.keys)
+        self._control: ControlInbox | None = None
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -190,6 +194,10 @@ class Gateway:
             models=self._models,
             webhooks=self._webhooks,
         )
+        self._control = ControlInbox(
+            settings.redis, self._redis_url, node, self._supervisors, clock=self._clock
+        )
+        await self._control.open()
         self._publish()
         self._report_node()
         period_ns = settings.media.tick_ms * NS_PER_MS
@@ -245,6 +253,9 @@ class Gateway:
             for choice in arm.choices:
                 await choice.credentials.aclose()
         await self._webhooks.aclose()
+        control, self._control = self._control, None
+        if control is not None:
+            await control.aclose()
         await self._http.aclose()
         rollouts, self._rollouts = self._rollouts, None
         if rollouts is not None:
