@@ -15,7 +15,8 @@ from tests.audio.signals import tone
 from tests.support.rtp_caller import FRAME_SAMPLES, Heard
 
 RATE_HZ = 8_000
-VOICE_HZ = 1600.0
+VOICE_HZ = 1630.0
+"""No whole number of waves in 20 ms, so that a frame's edge is anywhere on the wave."""
 AMPLITUDE = 8_000
 
 _numbers = count(1)
@@ -106,14 +107,19 @@ def gaps_ms(packets: list[Heard]) -> list[float]:
     ]
 
 
-def steepest_step(sound: npt.NDArray[np.int16]) -> int:
-    """Return the largest jump from one sample to the next."""
-    return int(np.abs(np.diff(sound.astype(np.int32))).max())
+def loudest_click(sound: npt.NDArray[np.int16]) -> float:
+    """Return the peak of what a sound holds between 2.5 and 3.9 kHz.
 
-
-def steepest_of_tone(hz: float, amplitude: float = AMPLITUDE) -> float:
-    """Return the largest step that a tone has by itself."""
-    return float(amplitude * 2 * np.pi * hz / RATE_HZ)
+    A tone below has nothing there but the codec's noise; one that is cut from its crest, or begins
+    there, has a third of its amplitude. The ends of the sound don't count.
+    """
+    edge = RATE_HZ // 20
+    ends = np.ones(len(sound))
+    ends[:edge], ends[-edge:] = np.linspace(0, 1, edge), np.linspace(1, 0, edge)
+    spectrum = np.fft.rfft(sound * ends)
+    hz = np.fft.rfftfreq(len(sound), 1 / RATE_HZ)
+    spectrum[(hz < 2_500) | (hz > 3_900)] = 0
+    return float(np.abs(np.fft.irfft(spectrum, len(sound))).max())
 
 
 def has_tone(
