@@ -30,7 +30,10 @@ from bridge.app.supervisors import SupervisorDesk
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
-from bridge.console.http import HttpServer
+from bridge.console.app import make_app
+from bridge.console.server import HttpServer
+from bridge.console.services import Services as ConsoleServices
+from bridge.console.services import open_services
 from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import DISK_WITHIN_S, CallRunner
 from bridge.live.lost import write_lost
@@ -118,7 +121,9 @@ class Gateway:
             lambda: self._endpoint.rows_in_use, lambda: self._endpoint.conference_ports
         )
         self._intake = Intake(lambda: len(self._endpoint.legs))
-        self._http = HttpServer(settings.http, self.metrics, self.not_ready)
+        self._console = self._open_console()
+        app = make_app(self._console, self.metrics, self.not_ready)
+        self._http = HttpServer(settings.http, settings.console, app)
         self._store: CallStore | None = None
         self._services: Services | None = None
         self._supervisors = SupervisorDesk(self.calls.keys)
@@ -220,9 +225,10 @@ class Gateway:
             ),
         ]
         self._ticker.start()
+        scheme = "https" if settings.console.tls else "http"
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
-            http=f"http://{settings.http.host}:{http_port}",
+            http=f"{scheme}://{settings.http.host}:{http_port}",
             node=node,
             max_calls=self._intake.limit,
         )
@@ -257,6 +263,8 @@ class Gateway:
         if control is not None:
             await control.aclose()
         await self._http.aclose()
+        if self._console is not None:
+            await self._console.aclose()
         rollouts, self._rollouts = self._rollouts, None
         if rollouts is not None:
             await rollouts.aclose()
@@ -309,6 +317,18 @@ class Gateway:
             self.metrics.sip.response(direction, message.method, message.code)
         else:
             self.metrics.sip.request(direction, message.method)
+
+    def _open_console(self) -> ConsoleServices | None:
+        settings = self._settings
+        if not settings.console.enabled:
+            return None
+        return open_services(
+            settings.console,
+            settings.redis,
+            self._redis_url,
+            self._clock,
+            count_audit_failure=self.metrics.store.audit_failed,
+        )
 
     def _report_node(self) -> None:
         if self._store is not None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
+from bridge.config.console import ConsoleSettings
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
 
@@ -118,7 +119,7 @@ class RedisSettings(_Settings):
 
 
 class HttpSettings(_Settings):
-    """The one HTTP port: `/metrics`, `/healthz`, `/readyz`; 0 takes a free one."""
+    """The one HTTP port: the console, `/metrics`, `/healthz`, `/readyz`; 0 takes a free one."""
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
@@ -226,6 +227,7 @@ class Settings(_Settings):
     session: SessionSettings = SessionSettings()
     redis: RedisSettings = RedisSettings()
     http: HttpSettings = HttpSettings()
+    console: ConsoleSettings = ConsoleSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
     @model_validator(mode="after")

@@ -306,6 +306,7 @@ class CallRunner:
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
         self._recording.on_playout(event)
+        self.record.vitals.on_playout(event)
         self._end_silence()
         self._feed(event)
 
@@ -395,6 +396,7 @@ class CallRunner:
     def _flush(self, effect: FlushPlayout) -> None:
         parts = () if self._line is None else self._services.pump.flush(self._line.row)
         self._recording.on_agent_silent()
+        self.record.vitals.on_agent_silent()
         self._pending.appendleft(PlayoutFlushed(parts))
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
@@ -454,6 +456,7 @@ class CallRunner:
         if not self._answered:
             return
         self._recording.on_sound(event)
+        self.record.vitals.on_sound(event)
         self._feed(event)
         if isinstance(event, SoundStopped):
             self._upstream.sound_ended(event.at_ns)

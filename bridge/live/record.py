@@ -54,6 +54,7 @@ from bridge.live.summary import (
     Turn,
     write_files,
 )
+from bridge.live.vitals import Vitals
 from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
@@ -108,6 +109,11 @@ class CallRecord:
             leg.call_id,
             greets=dialplan.agent.greeting is not None and dialplan.consent.disclosure is None,
             wall_ns=services.clock.wall_ns,
+        )
+        self.vitals = Vitals(
+            lambda fields: services.store.update(leg.call_id, fields),
+            services.now_wall_ms,
+            greets=dialplan.agent.greeting is not None,
         )
         self._recording = recording
         self._redactor = Redactor(frozenset(dialplan.recording.redact))
@@ -173,6 +179,7 @@ class CallRecord:
                 "from": leg.from_uri,
                 "to": leg.to_uri,
                 "verstat": summary.verstat,
+                **self.vitals.begin(),
             },
         )
         log.info("call_offered", route=summary.route, arm=self._arm)
@@ -265,6 +272,7 @@ class CallRecord:
             fields = {**(fields or {}), "text": self._redactor.redact(text)}
         self._services.store.event(self._leg.call_id, kind, fields)
         self._recording.mark(kind, fields)
+        self.vitals.take(kind, fields or {})
         self.summary.events_ms.append((self._elapsed_ms(), kind))
 
     def flag(self, by: str, note: str, at_ms: int | None) -> None:

@@ -13,7 +13,10 @@ CALL_FIELDS = frozenset(
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
     | {"verstat", "consent", "consent_version"}
-    | {"held_by", "watchers", "flagged"}
+    | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
+    | {"interruptions_caller", "interruptions_agent", "tool_failures"}
+    | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}
+    | {"watchers", "held_by", "flagged"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
 
@@ -56,6 +59,11 @@ class Keys:
     def control_reply(self, command_id: str) -> str:
         """Return the list with the one answer to a command."""
         return f"{self.prefix}control:reply:{command_id}"
+
+    @property
+    def alerts_acknowledged(self) -> str:
+        """The hash of who has seen to which of them."""
+        return f"{self.prefix}alerts:acknowledged"
 
     @property
     def active(self) -> str:
@@ -109,3 +117,38 @@ class Keys:
     def audit(self) -> str:
         """The stream of everything that people and the bridge itself decided."""
         return f"{self.prefix}audit"
+
+    @property
+    def console_secret(self) -> str:
+        """What the nodes' consoles sign short-lived tokens with, the same on all of them."""
+        return f"{self.prefix}console:secret"
+
+    def used(self, token_id: str) -> str:
+        """Return the mark of a token that was used."""
+        return f"{self.prefix}used:{token_id}"
+
+    def tries(self, name: str) -> tuple[str, str]:
+        """Return the counter and the lock of what is tried."""
+        return f"{self.prefix}tries:{name}", f"{self.prefix}tries:{name}:locked"
+
+    @property
+    def users_version(self) -> str:
+        """The hash whose ``version`` grows with every change of a user."""
+        return f"{self.prefix}users:version"
+
+    @property
+    def users(self) -> str:
+        """The hash of the console's users, by name."""
+        return f"{self.prefix}users"
+
+    def invite(self, digest: str) -> str:
+        """Return what an invitation is good for, by its token's SHA-256."""
+        return f"{self.prefix}invite:{digest}"
+
+    def session(self, session_id: str) -> str:
+        """Return a sign-in of the console."""
+        return f"{self.prefix}session:{session_id}"
+
+    def user_sessions(self, name: str) -> str:
+        """Return the set of a user's sign-ins."""
+        return f"{self.prefix}user:{name}:sessions"

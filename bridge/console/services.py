@@ -1,0 +1,106 @@
+"""What the console's routes work with; one of each a process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from starlette.requests import HTTPConnection
+
+from bridge.clock import NS_PER_MS, Clock
+from bridge.config.console import ConsoleSettings
+from bridge.config.settings import RedisSettings
+from bridge.console.access.accounts import Accounts
+from bridge.console.access.audit import AuditFile, Auditor
+from bridge.console.access.passwords import Passwords
+from bridge.console.access.signin import SignIn
+from bridge.console.access.tokens import CallTokens
+from bridge.store.audit_log import AuditLog
+from bridge.store.client import RedisLink
+from bridge.store.keys import Keys
+from bridge.store.limits import LimitStore
+from bridge.store.once import OnceStore
+from bridge.store.reader import CallReader
+from bridge.store.sessions import SessionStore
+from bridge.store.users import UserStore
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What routes work with.
+
+    Attributes:
+        settings: of the console.
+        clock: wall time of records and ends.
+        users: who may sign in.
+        sessions: who has.
+        accounts: changes users.
+        sign_in: opens sessions.
+        auditor: puts down what people do.
+        tokens: for audio and control.
+        calls: the state of every node's calls.
+        passwords: checked in a thread that is closed with the rest.
+        link: to Redis.
+    """
+
+    settings: ConsoleSettings
+    clock: Clock
+    users: UserStore
+    sessions: SessionStore
+    accounts: Accounts
+    sign_in: SignIn
+    auditor: Auditor
+    tokens: CallTokens
+    calls: CallReader
+    passwords: Passwords = field(repr=False)
+    link: RedisLink = field(repr=False)
+
+    @property
+    def now_ms(self) -> int:
+        """The time, ms since the Unix epoch."""
+        return self.clock.wall_ns() // NS_PER_MS
+
+    async def aclose(self) -> None:
+        """Disconnect from Redis, and end the thread for passwords."""
+        self.passwords.close()
+        await self.calls.aclose()
+        await self.link.aclose()
+
+
+def open_services(
+    settings: ConsoleSettings,
+    redis: RedisSettings,
+    redis_url: str,
+    clock: Clock,
+    *,
+    count_audit_failure: Callable[[], None],
+) -> Services:
+    """Make what the console needs; nothing is connected before it is used.
+
+    Raises:
+        ConfigError: the URL of Redis can't be read.
+    """
+    link, keys = RedisLink(redis_url, timeout_s=redis.connect_timeout_s), Keys(redis.prefix)
+    users, passwords = UserStore(link, keys), Passwords()
+    sessions = SessionStore(
+        link, keys, idle_s=settings.session_idle_s, max_s=settings.session_max_s
+    )
+    copy = AuditFile(settings.audit_file, count_audit_failure).copy
+    auditor = Auditor(AuditLog(link, keys, copy), clock, count_audit_failure)
+    return Services(
+        settings=settings,
+        clock=clock,
+        users=users,
+        sessions=sessions,
+        accounts=Accounts(users, sessions, passwords, auditor, clock),
+        sign_in=SignIn(users, sessions, passwords, LimitStore(link, keys), auditor, clock),
+        auditor=auditor,
+        tokens=CallTokens(OnceStore(link, keys), clock),
+        calls=CallReader(redis, redis_url),
+        passwords=passwords,
+        link=link,
+    )
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """Return what the app of a request works with (a FastAPI dependency)."""
+    services: Services = connection.app.state.services
+    return services
