@@ -121,12 +121,13 @@ class Gateway:
             lambda: self._endpoint.rows_in_use, lambda: self._endpoint.conference_ports
         )
         self._intake = Intake(lambda: len(self._endpoint.legs))
+        self._supervisors = SupervisorDesk(self.calls.keys)
         self._console = self._open_console()
         app = make_app(self._console, self.metrics, self.not_ready)
         self._http = HttpServer(settings.http, settings.console, app)
+        self._http_url = ""
         self._store: CallStore | None = None
         self._services: Services | None = None
-        self._supervisors = SupervisorDesk(self.calls.keys)
         self._control: ControlInbox | None = None
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
@@ -213,7 +214,8 @@ class Gateway:
             on_lag=self._on_lag,
             on_work=lambda took_ns: self.metrics.ticked(took_ns, period_ns),
         )
-        http_port = await self._http.start()
+        self._http_url = _url_of(settings, await self._http.start())
+        self._report_node()
         self._background = [
             asyncio.create_task(collect_garbage_in_loop(), name="garbage"),
             asyncio.create_task(self._counts(pump, store).keep_publishing(), name="counts"),
@@ -225,10 +227,9 @@ class Gateway:
             ),
         ]
         self._ticker.start()
-        scheme = "https" if settings.console.tls else "http"
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
-            http=f"{scheme}://{settings.http.host}:{http_port}",
+            http=self._http_url,
             node=node,
             max_calls=self._intake.limit,
         )
@@ -328,11 +329,16 @@ class Gateway:
             self._redis_url,
             self._clock,
             count_audit_failure=self.metrics.store.audit_failed,
+            local=self._supervisors,
         )
 
     def _report_node(self) -> None:
         if self._store is not None:
-            self._store.report_node(capacity=self._intake.limit, draining=self._intake.draining)
+            self._store.report_node(
+                capacity=self._intake.limit,
+                draining=self._intake.draining,
+                http=self._settings.http.node_url or self._http_url,
+            )
 
     async def _keep_lost(self, lost: History) -> None:
         """Write the record of a call that a dead node has left."""
@@ -424,6 +430,11 @@ def _check_writable(directory: Path) -> None:
             f"recordings cannot be written to {directory}: {error.strerror}",
             remedy="set BRIDGE_MEDIA_RECORDINGS_DIR (media.recordings_dir) to a directory that can",
         ) from error
+
+
+def _url_of(settings: Settings, port: int) -> str:
+    scheme = "https" if settings.console.tls else "http"
+    return f"{scheme}://{settings.http.host}:{port}"
 
 
 def _node_name(sip_port: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from bridge.live.call import CallRunner
+from bridge.live.supervision import Supervision
 from bridge.store.control import Answer, Command
 
 
@@ -19,6 +20,11 @@ class SupervisorDesk:
     def find(self, call_id: str) -> CallRunner | None:
         """Return a call that goes on here."""
         return next((each for each in self._calls() if each.call_id == call_id), None)
+
+    def audio_of(self, call_id: str) -> Supervision | None:
+        """Return a call's audio, as the console knows it."""
+        call = self.find(call_id)
+        return None if call is None else call.supervision
 
     async def __call__(self, command: Command) -> Answer:
         """Carry a command out, or refuse it."""

@@ -13,8 +13,10 @@ from bridge.console.access.audit import AuditFile, Auditor
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
+from bridge.console.call_audio import LocalCalls, NoCalls
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
+from bridge.store.control import ControlSender
 from bridge.store.keys import Keys
 from bridge.store.limits import LimitStore
 from bridge.store.once import OnceStore
@@ -37,6 +39,8 @@ class Services:
         auditor: puts down what people do.
         tokens: for audio and control.
         calls: the state of every node's calls.
+        control: sends commands to the nodes that have them.
+        local: this node's own calls.
         passwords: checked in a thread that is closed with the rest.
         link: to Redis.
     """
@@ -50,6 +54,8 @@ class Services:
     auditor: Auditor
     tokens: CallTokens
     calls: CallReader
+    control: ControlSender
+    local: LocalCalls
     passwords: Passwords = field(repr=False)
     link: RedisLink = field(repr=False)
 
@@ -62,6 +68,7 @@ class Services:
         """Disconnect from Redis, and end the thread for passwords."""
         self.passwords.close()
         await self.calls.aclose()
+        await self.control.aclose()
         await self.link.aclose()
 
 
@@ -72,6 +79,7 @@ def open_services(
     clock: Clock,
     *,
     count_audit_failure: Callable[[], None],
+    local: LocalCalls | None = None,
 ) -> Services:
     """Make what the console needs; nothing is connected before it is used.
 
@@ -95,6 +103,8 @@ def open_services(
         auditor=auditor,
         tokens=CallTokens(OnceStore(link, keys), clock),
         calls=CallReader(redis, redis_url),
+        control=ControlSender(redis, redis_url, clock=clock),
+        local=NoCalls() if local is None else local,
         passwords=passwords,
         link=link,
     )

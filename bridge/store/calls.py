@@ -226,14 +226,15 @@ class CallStore:
         self._buffer.end(call_id, self._known(fields), self._now_ms())
         self._beat_soon()
 
-    def report_node(self, *, capacity: int, draining: bool) -> None:
+    def report_node(self, *, capacity: int, draining: bool, http: str = "") -> None:
         """Change what the heartbeat says, and say it now.
 
         Args:
             capacity: calls that this node can hold at once.
             draining: it takes no new calls.
+            http: where other nodes reach its HTTP port; empty while that is down.
         """
-        self._report = NodeReport(capacity=capacity, draining=draining)
+        self._report = NodeReport(capacity=capacity, draining=draining, http=http)
         self._beat_now.set()
 
     def _known(self, fields: Mapping[str, FieldValue]) -> Mapping[str, FieldValue]:

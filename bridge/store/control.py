@@ -109,6 +109,8 @@ class ControlSender:
     ) -> Answer | None:
         """Send a command and wait for its answer; None where none came in time.
 
+        One that is sent again within a minute is not carried out again, and has the same answer.
+
         Raises:
             RedisUnavailableError: it may have been sent.
         """
@@ -125,12 +127,14 @@ class ControlSender:
         words = [word for pair in fields.items() for word in pair]
         await self._link.ask(("XADD", self._keys.control(node), "MAXLEN", "~", _KEPT, "*", *words))
         within_s = within_ms / 1000
+        # The answer stays where it is, for who sends the same command again.
+        key = self._keys.control_reply(command_id)
         reply = await self._link.ask(
-            ("BLPOP", self._keys.control_reply(command_id), str(within_s)), patience_s=within_s
+            ("BLMOVE", key, key, "LEFT", "LEFT", str(within_s)), patience_s=within_s
         )
-        if not isinstance(reply, list) or len(reply) != 2:
+        if reply is None:
             return None
-        told = json.loads(str(reply[1]))
+        told = json.loads(str(reply))
         return Answer(bool(told["accepted"]), told["reason"], told["result"])
 
 

@@ -9,11 +9,12 @@ import aiohttp
 import pytest
 from fastapi import FastAPI
 
-from bridge.clock import ManualClock
+from bridge.clock import Clock, ManualClock
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings, RedisSettings
 from bridge.console.access.secrets import new_token
 from bridge.console.app import make_app
+from bridge.console.call_audio import LocalCalls
 from bridge.console.server import HttpServer
 from bridge.console.services import Services, open_services
 from bridge.console.streams import Streams
@@ -84,7 +85,7 @@ class Console:
     app: FastAPI
     services: Services
     streams: Streams
-    clock: ManualClock
+    clock: Any  # a ManualClock, unless the test gave another
     metrics: Metrics
     server: HttpServer
 
@@ -119,9 +120,14 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
     """Start consoles that end with the test."""
     servers: list[tuple[HttpServer, Services]] = []
 
-    async def make(extend: Callable[[FastAPI], None] | None = None, **settings: Any) -> Console:
+    async def make(
+        extend: Callable[[FastAPI], None] | None = None,
+        local: LocalCalls | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> Console:
         console = ConsoleSettings(**settings)
-        clock = ManualClock()
+        clock = clock or ManualClock()
         metrics = Metrics("1")
         services = open_services(
             console,
@@ -129,6 +135,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
             redis_server.url,
             clock,
             count_audit_failure=metrics.store.audit_failed,
+            local=local,
         )
         app = make_app(services, metrics, list)
         if extend is not None:
