@@ -14,9 +14,11 @@ from bridge.console.access.oidc import OidcProvider, open_provider
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
+from bridge.console.call_audio import LocalCalls, NoCalls
 from bridge.errors import InfrastructureError
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
+from bridge.store.control import ControlSender
 from bridge.store.keys import Keys
 from bridge.store.limits import LimitStore
 from bridge.store.once import OnceStore
@@ -41,6 +43,8 @@ class Services:
         oidc: the identity provider, if there is one.
         tokens: for audio and control.
         calls: the state of every node's calls.
+        control: sends commands to the nodes that have them.
+        local: this node's own calls.
         passwords: checked in a thread that is closed with the rest.
         link: to Redis.
     """
@@ -55,6 +59,8 @@ class Services:
     oidc: OidcProvider | None
     tokens: CallTokens
     calls: CallReader
+    control: ControlSender
+    local: LocalCalls
     passwords: Passwords = field(repr=False)
     link: RedisLink = field(repr=False)
 
@@ -67,6 +73,7 @@ class Services:
         """Disconnect from Redis, and end the thread for passwords."""
         self.passwords.close()
         await self.calls.aclose()
+        await self.control.aclose()
         await self.link.aclose()
 
 
@@ -78,6 +85,7 @@ def open_services(
     *,
     count_audit_failure: Callable[[], None],
     passwords: Passwords | None = None,
+    local: LocalCalls | None = None,
 ) -> Services:
     """Make what the console needs; nothing is connected before it is used.
 
@@ -112,6 +120,8 @@ def open_services(
         oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
         tokens=CallTokens(OnceStore(link, keys), clock),
         calls=CallReader(redis, redis_url),
+        control=ControlSender(redis, redis_url, clock=clock),
+        local=NoCalls() if local is None else local,
         passwords=passwords,
         link=link,
     )

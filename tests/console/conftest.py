@@ -10,12 +10,13 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
-from bridge.clock import ManualClock, SystemClock
+from bridge.clock import Clock, ManualClock
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings, RedisSettings
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.secrets import new_token
 from bridge.console.app import make_app
+from bridge.console.call_audio import LocalCalls
 from bridge.console.server import HttpServer
 from bridge.console.services import Services, open_services
 from bridge.console.streams import Streams
@@ -89,7 +90,7 @@ class Console:
     app: FastAPI
     services: Services
     streams: Streams
-    clock: ManualClock | SystemClock
+    clock: Any  # a ManualClock, unless the test gave another
     metrics: Metrics
     server: HttpServer
 
@@ -128,7 +129,8 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
         extend: Callable[[FastAPI], None] | None = None,
         *,
         port: int = 0,
-        clock: ManualClock | SystemClock | None = None,
+        local: LocalCalls | None = None,
+        clock: Clock | None = None,
         **settings: Any,
     ) -> Console:
         console = ConsoleSettings(**settings)
@@ -141,6 +143,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
             clock,
             count_audit_failure=metrics.store.audit_failed,
             passwords=Passwords(QUICK),
+            local=local,
         )
         app = make_app(services, metrics, list)
         if extend is not None:
