@@ -22,6 +22,7 @@ class ConsoleSettings(_Part):
         public_url: what browsers call the console, where a proxy has another name than we hear.
         tls_cert_file: PEM, chain included; with it the whole port speaks HTTPS.
         tls_key_file: PEM.
+        replays_dir: where `bridge replay --report` writes, a directory each.
         trusted_proxies: addresses and networks whose `X-Forwarded-For` and `-Proto` are believed.
     """
 
@@ -32,6 +33,7 @@ class ConsoleSettings(_Part):
     public_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
+    replays_dir: Path = Path(".bridge/replay")
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
 
     @model_validator(mode="after")
