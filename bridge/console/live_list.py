@@ -102,9 +102,13 @@ class Watcher:
         try:
             self.queue.put_nowait(text)
         except asyncio.QueueFull:
-            while not self.queue.empty():
-                self.queue.get_nowait()
+            self.forget()
             self.queue.put_nowait(None)
+
+    def forget(self) -> None:
+        """Leave untold what is yet to be told: a whole list says it all."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
 
 
 class LiveList:
@@ -137,6 +141,7 @@ class LiveList:
     async def aclose(self) -> None:
         """Stop reading, and end every watch."""
         for watcher in list(self._watchers):
+            watcher.forget()
             watcher.tell("")
         await self._stop()
 
@@ -233,6 +238,7 @@ class LiveList:
             watcher.tell(self._message([self._known[each].text for each in seen], left))
 
     def _snapshot(self, watcher: Watcher) -> tuple[str, str]:
+        watcher.forget()
         if self.away is not None:
             return "away", json.dumps({"reason": self.away})
         shown = {i: each.text for i, each in self._known.items() if watcher.may_see(each.route)}

@@ -9,12 +9,13 @@ import aiohttp
 import pytest
 from fastapi import FastAPI
 
-from bridge.clock import ManualClock
+from bridge.clock import Clock, ManualClock
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings, RedisSettings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
 from bridge.console.services import Services, new_token, open_services
+from bridge.console.sources import Sources
 from bridge.console.streams import Streams
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
@@ -83,7 +84,7 @@ class Console:
     app: FastAPI
     services: Services
     streams: Streams
-    clock: ManualClock
+    clock: Any  # ManualClock, unless the test gave another
     metrics: Metrics
     server: HttpServer
 
@@ -118,10 +119,16 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
     """Start consoles that end with the test."""
     servers: list[tuple[HttpServer, Services]] = []
 
-    async def make(extend: Callable[[FastAPI], None] | None = None, **settings: Any) -> Console:
+    async def make(
+        extend: Callable[[FastAPI], None] | None = None,
+        *,
+        sources: Sources | None = None,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> Console:
         console = ConsoleSettings(**settings)
-        clock = ManualClock()
-        services = open_services(console, RedisSettings(), redis_server.url, clock)
+        clock = clock or ManualClock()
+        services = open_services(console, RedisSettings(), redis_server.url, clock, sources)
         metrics = Metrics("1")
         app = make_app(services, metrics, list)
         if extend is not None:

@@ -3,26 +3,26 @@
 import { attempt, get } from "./api.js";
 import { outcomeBadge } from "./badges.js";
 import { $, empty, fill, h } from "./dom.js";
-import { clock, percent, span, when, words } from "./format.js";
+import { clock, percent, shortly, span, words } from "./format.js";
 import { key } from "./keys.js";
 import { Table } from "./table.js";
 
 const columns = [
-  { id: "start", label: "Began", value: (r) => r.started_at, cell: (r) => h("a", { href: `/history/${r.call_id}`, tabindex: -1, text: when(r.started_at) }) },
+  { id: "start", label: "Began", value: (r) => r.started_at, cell: (r) => h("a", { href: `/history/${r.call_id}`, tabindex: -1, class: "nowrap", text: shortly(r.started_at) }) },
   { id: "from", label: "From", value: (r) => r.from, cell: (r) => r.from ?? "" },
   { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => r.to ?? "" },
   { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => r.dialplan ?? "" },
   { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => r.arm ?? "" },
   { id: "length", label: "Length", number: true, value: (r) => r.duration_ms, cell: (r) => clock(r.duration_ms) },
-  { id: "outcome", label: "End", value: (r) => r.outcome, wide: true, cell: (r) => h("span", {}, outcomeBadge(r.outcome ?? "unknown"), h("span", { class: "why", text: words(r.reason) })) },
-  { id: "fault", label: "Fault owner", value: (r) => r.fault, cell: (r) => (r.fault && r.fault !== "none" ? r.fault : "") },
+  { id: "outcome", label: "End", value: (r) => r.outcome, wide: true, cell: (r) => h("span", {}, outcomeBadge(r.outcome ?? "unknown"), h("span", { class: "why", text: [words(r.reason), r.fault && r.fault !== "none" && `fault: ${r.fault}`].filter(Boolean).join(", ") })) },
+  { id: "fault", label: "Fault owner", value: (r) => r.fault, cell: (r) => (r.fault && r.fault !== "none" ? r.fault : ""), off: true },
   { id: "turns", label: "Turns", number: true, value: (r) => r.turns, cell: (r) => String(r.turns ?? "") },
-  { id: "average", label: "Answer, mean", number: true, value: (r) => r.average_response_ms, cell: (r) => span(r.average_response_ms) },
-  { id: "p95", label: "Answer, p95", number: true, value: (r) => r.response_p95_ms, cell: (r) => span(r.response_p95_ms), mark: (r) => (r.response_p95_ms > 2500 ? "over-bad" : r.response_p95_ms > 1500 ? "over-warn" : "") },
-  { id: "silence", label: "Longest silence", number: true, value: (r) => r.longest_silence_ms, cell: (r) => span(r.longest_silence_ms) },
+  { id: "average", label: "Answers: mean", number: true, value: (r) => r.average_response_ms, cell: (r) => span(r.average_response_ms) },
+  { id: "p95", label: "p95", number: true, value: (r) => r.response_p95_ms, cell: (r) => span(r.response_p95_ms), mark: (r) => (r.response_p95_ms > 2500 ? "over-bad" : r.response_p95_ms > 1500 ? "over-warn" : "") },
+  { id: "silence", label: "Longest silence", number: true, value: (r) => r.longest_silence_ms, cell: (r) => span(r.longest_silence_ms), off: true },
   { id: "cuts", label: "Barge-ins", number: true, value: (r) => r.interruptions, cell: (r) => String(r.interruptions ?? "") },
   { id: "transfer", label: "Transferred to", value: (r) => r.handoff_target, cell: (r) => (r.handoff_target ? `${r.handoff_target} (${words(r.handoff_result)})` : "") },
-  { id: "recording", label: "Recording", value: (r) => (r.recording ? "yes" : "no"), cell: (r) => (r.recording ? "yes" : "") },
+  { id: "recording", label: "Kept", value: (r) => (r.recording ? "recording" : ""), cell: (r) => (r.recording ? "recording" : "") },
   { id: "consent", label: "Consent", value: (r) => r.consent, cell: (r) => r.consent ?? "" },
   { id: "node", label: "Node", value: (r) => r.node, cell: (r) => r.node ?? "", off: true },
   { id: "id", label: "Call id", value: (r) => r.call_id, cell: (r) => r.call_id, off: true },
