@@ -2,23 +2,19 @@
 
 from pathlib import Path
 
-import structlog
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from bridge.console.access.door import SignInNeeded, still_allowed
+from bridge.console.access.door import still_allowed
+from bridge.console.access_pages import router as access_pages
 from bridge.console.api import ROUTERS, openapi
+from bridge.console.faults import add_handlers
 from bridge.console.headers import SecureHeaders, TransportGuard
 from bridge.console.pages import router as pages
 from bridge.console.probes import NotReady, make_probes
 from bridge.console.services import Services
 from bridge.console.streams import Streams, StreamsMiddleware
-from bridge.errors import InfrastructureError
 from bridge.telemetry.metrics import Metrics
-
-log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 STATIC = Path(__file__).parent / "static"
@@ -54,34 +50,11 @@ def _add_console(app: FastAPI, services: Services) -> None:
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
     app.include_router(openapi.router)
+    app.include_router(access_pages)
     app.include_router(pages)
     app.mount("/static", StaticFiles(directory=STATIC))
-    app.add_exception_handler(SignInNeeded, _to_login)
-    app.add_exception_handler(InfrastructureError, _unavailable)
-    app.add_exception_handler(RequestValidationError, _bad_request)
+    add_handlers(app)
     # The last one added is the first to see a request.
     app.add_middleware(StreamsMiddleware, streams=app.state.streams)
     app.add_middleware(TransportGuard, settings=services.settings)
     app.add_middleware(SecureHeaders)
-
-
-async def _to_login(request: Request, _error: Exception) -> Response:
-    wanted = request.url.path
-    query = "" if wanted == "/" else f"?next={wanted}"
-    return RedirectResponse(f"/login{query}", status_code=303)
-
-
-async def _unavailable(_request: Request, error: Exception) -> Response:
-    log.warning("console_unavailable", error=str(error))
-    return JSONResponse(
-        {"detail": "the bridge's memory (Redis) is away: try again"},
-        status_code=503,
-        headers={"Retry-After": "2"},
-    )
-
-
-async def _bad_request(_request: Request, error: Exception) -> Response:
-    # Without what was sent: FastAPI's own answer repeats it, passwords included.
-    assert isinstance(error, RequestValidationError)
-    said = [{"where": [str(each) for each in e["loc"]], "what": e["msg"]} for e in error.errors()]
-    return JSONResponse({"detail": said}, status_code=422)

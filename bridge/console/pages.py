@@ -14,12 +14,6 @@ from bridge.console.templating import render
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/login")
-async def get_login(request: Request) -> HTMLResponse:
-    """Show where to sign in."""
-    return render(request, "login.html")
-
-
 @router.get("/")
 async def get_home(
     request: Request, principal: Annotated[Principal, Depends(PageAllowed(None))]

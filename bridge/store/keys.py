@@ -106,6 +106,24 @@ class Keys:
         return f"{self.prefix}audit"
 
     @property
+    def console_secret(self) -> str:
+        """What the nodes' consoles sign short-lived tokens with, the same on all of them."""
+        return f"{self.prefix}console:secret"
+
+    def used(self, token_id: str) -> str:
+        """Return the mark of a token that was used."""
+        return f"{self.prefix}used:{token_id}"
+
+    def tries(self, name: str) -> tuple[str, str]:
+        """Return the counter and the lock of what is tried."""
+        return f"{self.prefix}tries:{name}", f"{self.prefix}tries:{name}:locked"
+
+    @property
+    def users_version(self) -> str:
+        """The hash whose ``version`` grows with every change of a user."""
+        return f"{self.prefix}users:version"
+
+    @property
     def users(self) -> str:
         """The hash of the console's users, by name."""
         return f"{self.prefix}users"

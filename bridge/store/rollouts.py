@@ -13,16 +13,14 @@ A change is one script: it is made from a version, and refused where another is 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha1
-from importlib.resources import files
 
 from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.routing.rollout.changes import Change
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import RolloutState
-from bridge.store.audit import FIRST, chained
-from bridge.store.client import Command, RedisLink, RedisUnavailableError, Refused, Reply
+from bridge.store.audit_log import AuditLog, Guard
+from bridge.store.client import Command, RedisLink, Refused, Reply
 from bridge.store.keys import Keys
 
 CALLS_KEPT = 20_000
@@ -34,8 +32,6 @@ LEAD_MS = 3_000
 
 _ATTEMPTS = 20
 _PAGE = 200
-_SCRIPT = files("bridge.store").joinpath("rollout_change.lua").read_text("utf-8")
-_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _LEAD = """
 local leader = redis.call('GET', KEYS[1])
 if leader and leader ~= ARGV[1] then return 0 end
@@ -64,11 +60,15 @@ class RolloutStore:
     Args:
         link: to Redis; closed by whoever made it.
         settings: the prefix of the keys.
+        audit: where changes are put down; None makes one.
     """
 
-    def __init__(self, link: RedisLink, settings: RedisSettings) -> None:
+    def __init__(
+        self, link: RedisLink, settings: RedisSettings, audit: AuditLog | None = None
+    ) -> None:
         self._link = link
         self._keys = Keys(settings.prefix)
+        self._audit = audit or AuditLog(link, self._keys)
 
     async def read(self, flags: Sequence[str]) -> dict[str, RolloutState]:
         """Return what is in force; flags that nobody ever changed are missing.
@@ -180,9 +180,7 @@ class RolloutStore:
 
     async def audit(self, most: int) -> list[tuple[str, dict[str, str]]]:
         """Return the latest entries of the audit, (id, fields), the newest first."""
-        return _entries(
-            await self._link.ask(("XREVRANGE", self._keys.audit, "+", "-", "COUNT", most))
-        )
+        return await self._audit.latest(most)
 
     async def _put(
         self,
@@ -212,29 +210,15 @@ class RolloutStore:
             "target": flag,
             "detail": json.dumps({"reason": after.reason, "diff": changed}, ensure_ascii=False),
         }
-        for _ in range(_ATTEMPTS):
-            newest = await self.audit(1)
-            last_id, previous = (newest[0][0], newest[0][1]["hash"]) if newest else ("", FIRST)
-            parts = [_words(fields), _words(told), _words(chained(audited, previous))]
-            reply = await self._eval(
-                (self._keys.rollout(flag), self._keys.rollout_history(flag), self._keys.audit),
-                (before.version, after.version, HISTORY_KEPT, last_id, *map(len, parts)),
-                [word for part in parts for word in part],
-            )
-            if reply != -1:
-                return reply == 1
-        raise InfrastructureError("the audit is written by others all the time")
-
-    async def _eval(
-        self, keys: Sequence[str], numbers: Sequence[str | int], words: Sequence[str]
-    ) -> Reply:
-        replies = await self._link.ask_all([("EVALSHA", _SHA, len(keys), *keys, *numbers, *words)])
-        [reply] = replies
-        if isinstance(reply, Refused) and reply.code == "NOSCRIPT":
-            return await self._link.ask(("EVAL", _SCRIPT, len(keys), *keys, *numbers, *words))
-        if isinstance(reply, Refused):
-            raise RedisUnavailableError(self._link.place, f"refused the change ({reply.code})")
-        return reply
+        kept = ("MAXLEN", "~", HISTORY_KEPT)
+        return await self._audit.append(
+            audited,
+            guard=Guard(self._keys.rollout(flag), "version", str(before.version or "")),
+            commands=[
+                ("HSET", self._keys.rollout(flag), *_words(fields)),
+                ("XADD", self._keys.rollout_history(flag), *kept, "*", *_words(told)),
+            ],
+        )
 
 
 def _words(fields: Mapping[str, str]) -> list[str]:

@@ -1,6 +1,7 @@
 """The console's users and the invitations that make them, in Redis.
 
     bridge:users                  hash: name -> the user as JSON
+    bridge:users:version          hash: what a change was made from
     bridge:invite:{hash}          string that expires: what the invitation's token is good for
 
 A token itself is nowhere in Redis, only its SHA-256.
@@ -8,17 +9,12 @@ A token itself is nowhere in Redis, only its SHA-256.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from bridge.store.client import RedisLink, Refused
+from bridge.store.audit_log import Guard
+from bridge.store.client import Command, RedisLink, Refused
 from bridge.store.keys import Keys
-
-_REPLACE = """
-if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-return 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +50,28 @@ class User:
         return cls(**{**found, "roles": tuple(found["roles"]), "routes": tuple(found["routes"])})
 
 
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """All users at one time.
+
+    Attributes:
+        version: grows with every change of one of them.
+        users: by name.
+    """
+
+    version: str
+    users: Mapping[str, User]
+
+
 def digest(token: str) -> str:
     """Return what stands for a secret token in Redis."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 class UserStore:
-    """Reads and changes users. Every method raises RedisUnavailableError while Redis is away.
+    """Reads users, and says how they are changed: :mod:`bridge.store.audit_log` does it.
+
+    Every method raises RedisUnavailableError while Redis is away.
 
     Args:
         link: to Redis; closed by whoever made it.
@@ -76,22 +87,27 @@ class UserStore:
         reply = await self._link.ask(("HGET", self._keys.users, name))
         return User.from_json(reply) if isinstance(reply, str) else None
 
-    async def all(self) -> list[User]:
-        """Return every user, by name."""
-        reply = await self._link.ask(("HVALS", self._keys.users))
-        texts = reply if isinstance(reply, list) else []
-        return sorted((User.from_json(str(each)) for each in texts), key=lambda user: user.name)
+    async def roster(self) -> "Roster":
+        """Return all users, as of one version."""
+        # A change between the two replies makes the version too old, and the change is refused.
+        version, found = await self._link.ask_all(
+            [("HGET", self._keys.users_version, "version"), ("HVALS", self._keys.users)]
+        )
+        texts = found if isinstance(found, list) else []
+        users = (User.from_json(str(each)) for each in texts)
+        return Roster(str(version or ""), {user.name: user for user in users})
 
-    async def count(self) -> int:
-        """Return how many there are."""
-        reply = await self._link.ask(("HLEN", self._keys.users))
-        return reply if isinstance(reply, int) else 0
+    def guard(self, roster: "Roster") -> Guard:
+        """Return what refuses a change that was made from a roster that is outdated."""
+        return Guard(self._keys.users_version, "version", roster.version)
 
-    async def replace(self, before: User | None, after: User) -> bool:
-        """Put a user in the place of what was read; False where somebody was faster."""
-        known = "" if before is None else before.to_json()
-        words = (after.name, known, after.to_json())
-        return await self._link.ask(("EVAL", _REPLACE, 1, self._keys.users, *words)) == 1
+    def put(self, *users: User) -> list[Command]:
+        """Return what puts users in the place of those of the same names."""
+        pairs = [word for user in users for word in (user.name, user.to_json())]
+        return [
+            ("HSET", self._keys.users, *pairs),
+            ("HINCRBY", self._keys.users_version, "version", 1),
+        ]
 
     async def invite(self, token: str, purpose: Mapping[str, str], ttl_s: int) -> None:
         """Make a token good for something, once."""
@@ -105,8 +121,7 @@ class UserStore:
     async def redeem(self, token: str) -> dict[str, str] | None:
         """Return what a token was good for, and make an end of it: of two who try, one gets it."""
         key = self._keys.invite(digest(token))
-        replies: Sequence[object] = await self._link.ask_all([("GET", key), ("DEL", key)])
-        found, gone = replies
+        found, gone = await self._link.ask_all([("GET", key), ("DEL", key)])
         return None if gone != 1 or isinstance(found, Refused) else _purpose(found)
 
 

@@ -2,6 +2,7 @@
 a rollout with its history, results of a replay.
 """
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -359,12 +360,8 @@ class Floor:
         store = RolloutStore(link, RedisSettings())
         now_ms = self._now_ms
         for percent, reason in ((1, "first callers"), (5, "healthy for a day")):
-            await store.change(
-                "new-model",
-                lambda state, p=percent: changes.set_share(state, p, now_ms),
-                Signature("ada", reason),
-                now_ms,
-            )
+            change = functools.partial(changes.set_share, percent=percent, now_ms=now_ms)
+            await store.change("new-model", change, Signature("ada", reason), now_ms)
         await store.put_verdict(
             "new-model",
             {

@@ -189,7 +189,7 @@ async def test_two_hundred_calls_hold_the_loop_for_less_than_a_tick(
     """Update within 1 s, under 10% of a core, the loop never held for long (issue 8)."""
     store = CallStore(RedisSettings(flush_ms=10), redis_server.url, "node-a", clock=SystemClock())
     await store.open()
-    fields = {"dialplan": "support", "arm": "ga", "state": "speaking", "health": 100}
+    fields: dict[str, str | int] = {"dialplan": "support", "state": "speaking", "health": 100}
     for number in range(200):
         store.begin(f"c_{number}", {**fields, "from": f"sip:+155501{number:05}@x"})
     await wait_until(lambda: store.stats.pending == 0, message="the calls are not in Redis")
@@ -214,11 +214,14 @@ async def test_two_hundred_calls_hold_the_loop_for_less_than_a_tick(
 
 
 async def _longest_holds(for_s: float) -> list[float]:
-    """Return by how many ms wake-ups were late, the latest tenth of them, in order."""
-    late = []
+    """Return what the loop computed between two wake-ups, ms; the longest tenth, in order.
+
+    The thread's own time: what other programs take of the machine is not in it.
+    """
+    held = []
     end = time.monotonic() + for_s
     while time.monotonic() < end:
-        began = time.monotonic()
+        began = time.thread_time()
         await asyncio.sleep(0.001)
-        late.append((time.monotonic() - began - 0.001) * 1000)
-    return sorted(late)[-max(len(late) // 10, 1) :]
+        held.append((time.thread_time() - began) * 1000)
+    return sorted(held)[-max(len(held) // 10, 1) :]

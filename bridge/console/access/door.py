@@ -13,18 +13,17 @@ from fastapi import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from bridge.console.access.accounts import known_roles
 from bridge.console.access.cookies import session_token
 from bridge.console.access.origin import is_foreign, is_from_our_page
 from bridge.console.access.principal import Principal
-from bridge.console.access.roles import Permission, Role
+from bridge.console.access.roles import Permission
 from bridge.console.services import Services, services_of
 from bridge.store.sessions import Session
-from bridge.store.users import User
 
 CSRF_HEADER = "X-CSRF-Token"
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_KNOWN_ROLES = frozenset(Role)
 
 
 class SignInNeeded(Exception):
@@ -114,14 +113,9 @@ async def _principal(services: Services, session: Session, address: str) -> Prin
         return None
     return Principal(
         user=user.name,
-        roles=roles_of(user),
+        roles=known_roles(user.roles),
         routes=user.routes,
         session_id=session.session_id,
         csrf_token=session.csrf_token,
         address=address,
     )
-
-
-def roles_of(user: User) -> frozenset[Role]:
-    """Return a stored user's roles; a name that is no role (any more) gives nothing."""
-    return frozenset(Role(name) for name in user.roles if name in _KNOWN_ROLES)

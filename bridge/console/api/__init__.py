@@ -2,6 +2,7 @@
 
 from bridge.console.api import (
     alerts,
+    audit,
     calls,
     history,
     queue,
@@ -10,17 +11,22 @@ from bridge.console.api import (
     rollouts,
     routes,
     session,
+    unmask,
+    users,
 )
 
 ROUTERS = (
     session.router,
     calls.router,
     recordings.router,
+    unmask.router,
     history.router,
     queue.router,
     alerts.router,
     rollouts.router,
     replays.router,
     routes.router,
+    users.router,
+    audit.router,
 )
 """All of them, under `/api/v1`."""
