@@ -26,6 +26,7 @@ from bridge.app.preflight import check_arms_answer
 from bridge.app.retention import keep_sweeping
 from bridge.app.rollout_node import RolloutNode
 from bridge.app.rollouts import Rollouts
+from bridge.app.supervisors import SupervisorDesk
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
@@ -41,6 +42,7 @@ from bridge.live.phrases import Phrases
 from bridge.live.services import Services
 from bridge.routing.modes import Mode
 from bridge.store.calls import CallStore
+from bridge.store.control import ControlInbox
 from bridge.store.reader import History
 from bridge.telemetry.labels import Direction
 from bridge.telemetry.latency import LatencyWindow
@@ -122,11 +124,14 @@ class Gateway:
             lambda: self._endpoint.rows_in_use, lambda: self._endpoint.conference_ports
         )
         self._intake = Intake(lambda: len(self._endpoint.legs))
+        self._supervisors = SupervisorDesk(self.calls.keys)
         self._console = self._open_console()
         app = make_app(self._console, self.metrics, self.not_ready)
         self._http = HttpServer(settings.http, settings.console, app)
+        self._http_url = ""
         self._store: CallStore | None = None
         self._services: Services | None = None
+        self._control: ControlInbox | None = None
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -198,6 +203,10 @@ class Gateway:
             models=self._models,
             webhooks=self._webhooks,
         )
+        self._control = ControlInbox(
+            settings.redis, self._redis_url, node, self._supervisors, clock=self._clock
+        )
+        await self._control.open()
         self._publish()
         self._report_node()
         period_ns = settings.media.tick_ms * NS_PER_MS
@@ -208,7 +217,8 @@ class Gateway:
             on_lag=self._on_lag,
             on_work=lambda took_ns: self.metrics.ticked(took_ns, period_ns),
         )
-        http_port = await self._http.start()
+        self._http_url = _url_of(settings, await self._http.start())
+        self._report_node()
         self._background = [
             asyncio.create_task(collect_garbage_in_loop(), name="garbage"),
             asyncio.create_task(self._counts(pump, store).keep_publishing(), name="counts"),
@@ -220,14 +230,12 @@ class Gateway:
             ),
         ]
         self._ticker.start()
-        scheme = "https" if settings.console.tls else "http"
-        http = f"{scheme}://{settings.http.host}:{http_port}"
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
-            http=http,
+            http=self._http_url,
             node=node,
             max_calls=self._intake.limit,
-            admin_link=await self._invite_admin(http),
+            admin_link=await self._invite_admin(self._http_url),
         )
 
     async def _invite_admin(self, http: str) -> str | None:
@@ -267,6 +275,9 @@ class Gateway:
             for choice in arm.choices:
                 await choice.credentials.aclose()
         await self._webhooks.aclose()
+        control, self._control = self._control, None
+        if control is not None:
+            await control.aclose()
         await self._http.aclose()
         if self._console is not None:
             await self._console.aclose()
@@ -340,11 +351,16 @@ class Gateway:
             self._clock,
             sources,
             count_audit_failure=self.metrics.store.audit_failed,
+            local=self._supervisors,
         )
 
     def _report_node(self) -> None:
         if self._store is not None:
-            self._store.report_node(capacity=self._intake.limit, draining=self._intake.draining)
+            self._store.report_node(
+                capacity=self._intake.limit,
+                draining=self._intake.draining,
+                http=self._settings.http.node_url or self._http_url,
+            )
 
     async def _keep_lost(self, lost: History) -> None:
         """Write the record of a call that a dead node has left."""
@@ -436,6 +452,11 @@ def _check_writable(directory: Path) -> None:
             f"recordings cannot be written to {directory}: {error.strerror}",
             remedy="set BRIDGE_MEDIA_RECORDINGS_DIR (media.recordings_dir) to a directory that can",
         ) from error
+
+
+def _url_of(settings: Settings, port: int) -> str:
+    scheme = "https" if settings.console.tls else "http"
+    return f"{scheme}://{settings.http.host}:{port}"
 
 
 def _node_name(sip_port: int) -> str:

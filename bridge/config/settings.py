@@ -119,10 +119,16 @@ class RedisSettings(_Settings):
 
 
 class HttpSettings(_Settings):
-    """The one HTTP port: the console, `/metrics`, `/healthz`, `/readyz`; 0 takes a free one."""
+    """The one HTTP port: the console, `/metrics`, `/healthz`, `/readyz`; 0 takes a free one.
+
+    Attributes:
+        node_url: where the other nodes reach this one, for the audio of its calls; None for host
+            and port.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    node_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
 
 
 class TelemetrySettings(_Settings):

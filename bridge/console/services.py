@@ -13,6 +13,7 @@ from bridge.console.access.audit import AuditFile, Auditor
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
+from bridge.console.call_audio import LocalCalls, NoCalls
 from bridge.console.history import CallHistory
 from bridge.console.live_list import LiveList
 from bridge.console.sources import Sources
@@ -20,6 +21,7 @@ from bridge.errors import InfrastructureError
 from bridge.store.alerts import AlertStore
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
+from bridge.store.control import ControlSender
 from bridge.store.keys import Keys
 from bridge.store.limits import LimitStore
 from bridge.store.once import OnceStore
@@ -48,6 +50,8 @@ class Services:
         auditor: puts down what people do.
         tokens: for audio and control.
         calls: the state of every node's calls.
+        control: sends commands to the nodes that have them.
+        local: this node's own calls.
         passwords: checked in a thread that is closed with the rest.
         link: to Redis.
     """
@@ -66,6 +70,8 @@ class Services:
     auditor: Auditor
     tokens: CallTokens
     calls: CallReader
+    control: ControlSender
+    local: LocalCalls
     passwords: Passwords = field(repr=False)
     link: RedisLink = field(repr=False)
 
@@ -79,6 +85,7 @@ class Services:
         await self.live.aclose()
         self.passwords.close()
         await self.calls.aclose()
+        await self.control.aclose()
         await self.link.aclose()
 
 
@@ -90,6 +97,7 @@ def open_services(
     sources: Sources | None = None,
     *,
     count_audit_failure: Callable[[], None],
+    local: LocalCalls | None = None,
     passwords: Passwords | None = None,
 ) -> Services:
     """Make what the console needs; nothing is connected before it is used.
@@ -129,6 +137,8 @@ def open_services(
         history=CallHistory(calls, sources.recordings_dir),
         alerts=AlertStore(link, keys),
         rollouts=RolloutStore(link, redis),
+        control=ControlSender(redis, redis_url, clock=clock),
+        local=NoCalls() if local is None else local,
         passwords=passwords,
         link=link,
     )

@@ -63,6 +63,8 @@ from bridge.live.recording import CallRecording
 from bridge.live.safety_record import SafetyRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
+from bridge.live.supervision import Supervision
+from bridge.live.supervisor_actions import SupervisorActions
 from bridge.live.tools import CallTools
 from bridge.live.uplink import UplinkGate
 from bridge.live.upstream import SessionNews, Upstream
@@ -144,6 +146,18 @@ class CallRunner:
             clock=services.clock,
             facts=self.record.facts,
         )
+        self.supervision = Supervision(
+            SupervisorActions(
+                dict(policy.handoff),
+                route.dialplan.handoff,
+                lambda text: services.phrases.at_hand(route.dialplan.agent.language, text),
+            ),
+            self._feed,
+            self.record,
+            services.pump,
+            lambda: self._line,
+            services.metrics.supervision,
+        )
         self._carry_out = self._handlers()
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
@@ -190,6 +204,7 @@ class CallRunner:
             **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
+            **self.supervision.effects,
             **self._recording.effects,
             **self.record.effects,
             **safety.effects,
@@ -199,6 +214,11 @@ class CallRunner:
     def route(self) -> Route:
         """What was decided about it."""
         return self._route
+
+    @property
+    def call_id(self) -> str:
+        """Its id."""
+        return self.record.summary.call_id
 
     @property
     def arm(self) -> str:
@@ -446,6 +466,7 @@ class CallRunner:
 
     def _let_line_go(self, row: int) -> None:
         # First: the last of the caller's audio may still be worth an answer, which has no way out.
+        self.supervision.on_line_gone()
         line, self._line = self._line, None
         self._recording.follow(None)
         self._services.pump.remove(row)
@@ -458,6 +479,7 @@ class CallRunner:
             self._stop_timer(StopTimer(timer))
         if self._line is not None:
             self._let_line_go(self._line.row)
+        self.supervision.close()
         await self._tools.aclose()
         await self._voice.aclose()
         await self._handoffs.aclose()

@@ -48,6 +48,19 @@ class Keys:
         return f"{self.prefix}alerts"
 
     @property
+    def flags(self) -> str:
+        """The stream of calls that supervisors have marked to be looked at."""
+        return f"{self.prefix}flags"
+
+    def control(self, node_id: str) -> str:
+        """Return the stream of commands to a node."""
+        return f"{self.prefix}control:{node_id}"
+
+    def control_reply(self, command_id: str) -> str:
+        """Return the list with the one answer to a command."""
+        return f"{self.prefix}control:reply:{command_id}"
+
+    @property
     def alerts_acknowledged(self) -> str:
         """The hash of who has seen to which of them."""
         return f"{self.prefix}alerts:acknowledged"

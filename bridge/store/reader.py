@@ -142,6 +142,10 @@ class CallReader:
         """Return the next alerts of all calls, at most 500; result as of :meth:`events`."""
         return await self._entries(self._keys.alerts, after, block_ms, _MAX_EVENTS)
 
+    async def flags(self, after: str = "0", block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
+        """Return the next flags of all calls, at most 500; result as of :meth:`events`."""
+        return await self._entries(self._keys.flags, after, block_ms, _MAX_EVENTS)
+
     async def _entries(
         self, stream: str, after: str, block_ms: int, most: int
     ) -> list[tuple[str, dict[str, str]]]:

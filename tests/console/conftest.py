@@ -16,6 +16,7 @@ from bridge.config.settings import HttpSettings, RedisSettings
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.secrets import new_token
 from bridge.console.app import make_app
+from bridge.console.call_audio import LocalCalls
 from bridge.console.server import HttpServer
 from bridge.console.services import Services, open_services
 from bridge.console.sources import Sources
@@ -90,7 +91,7 @@ class Console:
     app: FastAPI
     services: Services
     streams: Streams
-    clock: Any  # ManualClock, unless the test gave another
+    clock: Any  # a ManualClock, unless the test gave another
     metrics: Metrics
     server: HttpServer
 
@@ -127,6 +128,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
 
     async def make(
         extend: Callable[[FastAPI], None] | None = None,
+        local: LocalCalls | None = None,
         *,
         sources: Sources | None = None,
         clock: Clock | None = None,
@@ -143,6 +145,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
             sources,
             count_audit_failure=metrics.store.audit_failed,
             passwords=Passwords(QUICK),
+            local=local,
         )
         app = make_app(services, metrics, list)
         if extend is not None:

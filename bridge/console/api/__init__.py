@@ -1,7 +1,9 @@
 """The JSON API, a module a resource; the pages use nothing else."""
 
 from bridge.console.api import (
+    actions,
     alerts,
+    audio,
     audit,
     calls,
     history,
@@ -18,6 +20,8 @@ from bridge.console.api import (
 ROUTERS = (
     session.router,
     calls.router,
+    actions.router,
+    audio.router,
     recordings.router,
     unmask.router,
     history.router,
