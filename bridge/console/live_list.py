@@ -27,11 +27,18 @@ _LOST_AFTER_MS = 5_000
 _QUEUE = 8
 _TEXTS = (
     *("call_id", "node", "dialplan", "arm", "dialect", "model", "state", "verstat", "consent"),
-    *("watchers", "held_by", "flagged", "handoff_target", "handoff_summary", "handoff_result"),
+    *("held_by", "handoff_target", "handoff_summary", "handoff_result"),
 )
 _NUMBERS = (
     *("started_at", "answered_at", "state_since_at", "silent_since_at", "waiting_since_at"),
-    *("last_turn_ms", "interruptions_caller", "interruptions_agent", "tool_failures"),
+    *(
+        "watchers",
+        "flagged",
+        "last_turn_ms",
+        "interruptions_caller",
+        "interruptions_agent",
+        "tool_failures",
+    ),
 )
 FIELDS = (*_TEXTS, *_NUMBERS, "from", "to", "health", "health_reasons", "updated_at", "ended_at")
 """What is read of each call."""

@@ -61,7 +61,7 @@ _LIVE: tuple[Mapping[str, Any], ...] = (
         "arm": "ga",
         "dialplan": "billing",
         "held_by": "sam",
-        "watchers": "sam, ada",
+        "watchers": 2,
     },
     {"state": "listening", "health": 100, "arm": "ga-next", "dialplan": "vip", "last_turn_ms": 640},
     {"state": "tool", "health": 88, "health_reasons": "a tool failed", "arm": "ga", "flagged": "1"},
@@ -198,8 +198,13 @@ class Floor:
         tell(call_id, "interrupted", {"played_ms": 1900})
         tell(
             call_id,
-            "turn",
-            {"speaker": "supervisor", "item_id": "i4", "text": "Offer the refund, it is approved."},
+            "supervisor_acted",
+            {
+                "by": "sam",
+                "action": "whisper",
+                "when": "now",
+                "text": "Offer the refund, it is approved.",
+            },
         )
         tell(
             call_id,
