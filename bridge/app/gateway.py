@@ -34,6 +34,7 @@ from bridge.console.app import make_app
 from bridge.console.server import HttpServer
 from bridge.console.services import Services as ConsoleServices
 from bridge.console.services import first_admin_link, open_services
+from bridge.console.sources import Sources
 from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import DISK_WITHIN_S, CallRunner
 from bridge.live.lost import write_lost
@@ -337,11 +338,18 @@ class Gateway:
         settings = self._settings
         if not settings.console.enabled:
             return None
+        sources = Sources(
+            recordings_dir=settings.media.recordings_dir,
+            replays_dir=settings.console.replays_dir,
+            rollouts=settings.rollouts,
+            dialplans=lambda: self._plans.dialplans,
+        )
         return open_services(
             settings.console,
             settings.redis,
             self._redis_url,
             self._clock,
+            sources,
             count_audit_failure=self.metrics.store.audit_failed,
             local=self._supervisors,
         )

@@ -68,6 +68,7 @@ class ConsoleSettings(_Part):
         public_url: what browsers call the console, where a proxy has another name than we hear.
         tls_cert_file: PEM, chain included; with it the whole port speaks HTTPS.
         tls_key_file: PEM.
+        replays_dir: where `bridge replay --report` writes, a directory each.
         audit_file: a copy of the audit, a JSON line for each entry that this node writes.
         oidc: another way to sign in.
         trusted_proxies: addresses and networks whose `X-Forwarded-For` and `-Proto` are believed.
@@ -80,6 +81,7 @@ class ConsoleSettings(_Part):
     public_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
+    replays_dir: Path = Path(".bridge/replay")
     audit_file: Path | None = None
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
 

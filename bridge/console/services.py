@@ -15,7 +15,11 @@ from bridge.console.access.passwords import Passwords
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
 from bridge.console.call_audio import LocalCalls, NoCalls
+from bridge.console.history import CallHistory
+from bridge.console.live_list import LiveList
+from bridge.console.sources import Sources
 from bridge.errors import InfrastructureError
+from bridge.store.alerts import AlertStore
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
 from bridge.store.control import ControlSender
@@ -24,6 +28,7 @@ from bridge.store.limits import LimitStore
 from bridge.store.once import OnceStore
 from bridge.store.pending import PendingStore
 from bridge.store.reader import CallReader
+from bridge.store.rollouts import RolloutStore
 from bridge.store.sessions import SessionStore
 from bridge.store.users import UserStore
 
@@ -37,6 +42,11 @@ class Services:
         clock: wall time of records and ends.
         users: who may sign in.
         sessions: who has.
+        sources: where to look beside Redis.
+        live: the list of those that go on, for all who watch.
+        history: those that are over.
+        alerts: what supervisors have to know at once.
+        rollouts: states and changes.
         accounts: changes users.
         sign_in: opens sessions.
         auditor: puts down what people do.
@@ -53,6 +63,11 @@ class Services:
     clock: Clock
     users: UserStore
     sessions: SessionStore
+    sources: Sources
+    live: LiveList
+    history: CallHistory
+    alerts: AlertStore
+    rollouts: RolloutStore
     accounts: Accounts
     sign_in: SignIn
     auditor: Auditor
@@ -70,7 +85,8 @@ class Services:
         return self.clock.wall_ns() // NS_PER_MS
 
     async def aclose(self) -> None:
-        """Disconnect from Redis, and end the thread for passwords."""
+        """Stop reading, disconnect from Redis, and end the thread for passwords."""
+        await self.live.aclose()
         self.passwords.close()
         await self.calls.aclose()
         await self.control.aclose()
@@ -82,10 +98,11 @@ def open_services(
     redis: RedisSettings,
     redis_url: str,
     clock: Clock,
+    sources: Sources | None = None,
     *,
     count_audit_failure: Callable[[], None],
-    passwords: Passwords | None = None,
     local: LocalCalls | None = None,
+    passwords: Passwords | None = None,
 ) -> Services:
     """Make what the console needs; nothing is connected before it is used.
 
@@ -94,6 +111,7 @@ def open_services(
         redis: prefix and timeout.
         redis_url: where people, sessions and the audit are kept.
         clock: wall time.
+        sources: where to look beside Redis.
         count_audit_failure: told of each entry that could not be written.
         passwords: checks them otherwise, for tests.
 
@@ -105,6 +123,7 @@ def open_services(
     sessions = SessionStore(
         link, keys, idle_s=settings.session_idle_s, max_s=settings.session_max_s
     )
+    sources, calls = sources or Sources(), CallReader(redis, redis_url)
     copy = AuditFile(settings.audit_file, count_audit_failure).copy
     auditor = Auditor(AuditLog(link, keys, copy), clock, count_audit_failure)
     return Services(
@@ -119,7 +138,12 @@ def open_services(
         auditor=auditor,
         oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
         tokens=CallTokens(OnceStore(link, keys), clock),
-        calls=CallReader(redis, redis_url),
+        sources=sources,
+        calls=calls,
+        live=LiveList(calls, clock),
+        history=CallHistory(calls, sources.recordings_dir),
+        alerts=AlertStore(link, keys),
+        rollouts=RolloutStore(link, redis, auditor.audit),
         control=ControlSender(redis, redis_url, clock=clock),
         local=NoCalls() if local is None else local,
         passwords=passwords,

@@ -19,6 +19,7 @@ from bridge.console.app import make_app
 from bridge.console.call_audio import LocalCalls
 from bridge.console.server import HttpServer
 from bridge.console.services import Services, open_services
+from bridge.console.sources import Sources
 from bridge.console.streams import Streams
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
@@ -127,9 +128,10 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
 
     async def make(
         extend: Callable[[FastAPI], None] | None = None,
+        local: LocalCalls | None = None,
         *,
         port: int = 0,
-        local: LocalCalls | None = None,
+        sources: Sources | None = None,
         clock: Clock | None = None,
         **settings: Any,
     ) -> Console:
@@ -141,6 +143,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
             RedisSettings(),
             redis_server.url,
             clock,
+            sources,
             count_audit_failure=metrics.store.audit_failed,
             passwords=Passwords(QUICK),
             local=local,

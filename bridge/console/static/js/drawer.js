@@ -130,7 +130,7 @@ export class Drawer {
       h("span", { class: "muted", text: `age ${age(row.started_at)}` }), row.arm ? h("span", { class: "muted", text: `arm ${row.arm}` }) : null,
       row.last_turn_ms ? h("span", { class: "muted", text: `last answer ${span(row.last_turn_ms)}` }) : null,
       row.held_by ? badge("bad", row.held_by === user ? "you have the caller" : `held by ${row.held_by}`, "phone") : null,
-      row.watchers ? badge("info", `watching: ${row.watchers}`, "eye") : null,
+      row.watchers ? badge("info", `${row.watchers} listening`, "eye") : null,
       row.flagged ? badge("warn", "flagged", "flag") : null);
   }
 
