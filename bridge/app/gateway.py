@@ -29,11 +29,16 @@ from bridge.app.retention import keep_sweeping
 from bridge.app.rollout_node import RolloutNode
 from bridge.app.rollouts import Rollouts
 from bridge.app.sunsets import Sunsets
+from bridge.app.supervisors import SupervisorDesk
 from bridge.app.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
-from bridge.console.http import HttpServer
+from bridge.console.app import make_app
+from bridge.console.server import HttpServer
+from bridge.console.services import Services as ConsoleServices
+from bridge.console.services import first_admin_link, open_services
+from bridge.console.sources import Sources
 from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import DISK_WITHIN_S, CallRunner
 from bridge.live.lost import write_lost
@@ -41,6 +46,7 @@ from bridge.live.phrases import Phrases
 from bridge.live.services import Services
 from bridge.routing.modes import Mode
 from bridge.store.calls import CallStore
+from bridge.store.control import ControlInbox
 from bridge.store.reader import History
 from bridge.telemetry.labels import Direction
 from bridge.telemetry.latency import LatencyWindow
@@ -67,6 +73,8 @@ class Addresses:
     http: str
     node: str
     max_calls: int
+    admin_link: str | None = None
+    """Makes the console's first admin, once, within the hour; None where there is one."""
 
 
 class Gateway:
@@ -126,9 +134,14 @@ class Gateway:
         )
         self._trunk_of = lru_cache(_ADDRESSES_KEPT)(settings.sip.trunk_of)
         self._intake = Intake(lambda: len(self._endpoint.legs))
-        self._http = HttpServer(settings.http, self.metrics, self.not_ready)
+        self._supervisors = SupervisorDesk(self.calls.keys)
+        self._console = self._open_console()
+        app = make_app(self._console, self.metrics, self.not_ready)
+        self._http = HttpServer(settings.http, settings.console, app)
+        self._http_url = ""
         self._store: CallStore | None = None
         self._services: Services | None = None
+        self._control: ControlInbox | None = None
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -206,6 +219,10 @@ class Gateway:
             models=self._models,
             webhooks=self._webhooks,
         )
+        self._control = ControlInbox(
+            settings.redis, self._redis_url, node, self._supervisors, clock=self._clock
+        )
+        await self._control.open()
         self._publish()
         self._report_node()
         period_ns = settings.media.tick_ms * NS_PER_MS
@@ -216,7 +233,8 @@ class Gateway:
             on_lag=self._on_lag,
             on_work=lambda took_ns: self.metrics.ticked(took_ns, period_ns),
         )
-        http_port = await self._http.start()
+        self._http_url = _url_of(settings, await self._http.start())
+        self._report_node()
         self._background = [
             asyncio.create_task(collect_garbage_in_loop(), name="garbage"),
             asyncio.create_task(self._counts(pump, store).keep_publishing(), name="counts"),
@@ -235,10 +253,22 @@ class Gateway:
         self._ticker.start()
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
-            http=f"http://{settings.http.host}:{http_port}",
+            http=self._http_url,
             node=node,
             max_calls=self._intake.limit,
+            admin_link=await self._invite_admin(self._http_url),
         )
+
+    async def _invite_admin(self, http: str) -> str | None:
+        """Return the link for the console's first admin, and log it; None where there is one."""
+        if self._console is None:
+            return None
+        # 0.0.0.0 is where we hear, not what a browser asks for.
+        base = self._settings.console.public_url or http.replace("//0.0.0.0:", "//127.0.0.1:")
+        link = await first_admin_link(self._console, base)
+        if link is not None:
+            log.warning("console_has_no_admin", open_once_within_the_hour=link)
+        return link
 
     async def drain(self) -> None:
         """Take no new calls, and wait until the last one has ended or `drain_s` has passed."""
@@ -266,7 +296,12 @@ class Gateway:
             for choice in arm.choices:
                 await choice.credentials.aclose()
         await self._webhooks.aclose()
+        control, self._control = self._control, None
+        if control is not None:
+            await control.aclose()
         await self._http.aclose()
+        if self._console is not None:
+            await self._console.aclose()
         rollouts, self._rollouts = self._rollouts, None
         if rollouts is not None:
             await rollouts.aclose()
@@ -321,9 +356,33 @@ class Gateway:
         else:
             self.metrics.sip.request(direction, message.method, trunk=trunk)
 
+    def _open_console(self) -> ConsoleServices | None:
+        settings = self._settings
+        if not settings.console.enabled:
+            return None
+        sources = Sources(
+            recordings_dir=settings.media.recordings_dir,
+            replays_dir=settings.console.replays_dir,
+            rollouts=settings.rollouts,
+            dialplans=lambda: self._plans.dialplans,
+        )
+        return open_services(
+            settings.console,
+            settings.redis,
+            self._redis_url,
+            self._clock,
+            sources,
+            count_audit_failure=self.metrics.store.audit_failed,
+            local=self._supervisors,
+        )
+
     def _report_node(self) -> None:
         if self._store is not None:
-            self._store.report_node(capacity=self._intake.limit, draining=self._intake.draining)
+            self._store.report_node(
+                capacity=self._intake.limit,
+                draining=self._intake.draining,
+                http=self._settings.http.node_url or self._http_url,
+            )
 
     async def _keep_lost(self, lost: History) -> None:
         """Write the record of a call that a dead node has left."""
@@ -415,6 +474,11 @@ def _check_writable(directory: Path) -> None:
             f"recordings cannot be written to {directory}: {error.strerror}",
             remedy="set BRIDGE_MEDIA_RECORDINGS_DIR (media.recordings_dir) to a directory that can",
         ) from error
+
+
+def _url_of(settings: Settings, port: int) -> str:
+    scheme = "https" if settings.console.tls else "http"
+    return f"{scheme}://{settings.http.host}:{port}"
 
 
 def _node_name(sip_port: int) -> str:

@@ -25,16 +25,15 @@ from bridge.routing.rollout import changes
 from bridge.routing.rollout.decision import CallFacts, decide
 from bridge.routing.rollout.draw import targeting_key
 from bridge.routing.rollout.signed_arm import HEADER, sign_arm
-from bridge.routing.rollout.state import RolloutState, caps_of, flag_of, overrides_of
+from bridge.routing.rollout.state import RolloutState, flag_of
 from bridge.store.client import RedisLink
 from bridge.store.reader import CallReader
+from bridge.store.rollout_status import change_of, rollout_status
 from bridge.store.rollouts import RolloutStore, Signature
 
 F = TypeVar("F", bound=Callable[..., object])
 T = TypeVar("T")
 
-_CHANGES_SHOWN = 5
-_SHOWN_OF_A_CHANGE = ("version", "action", "share", "was", "author", "reason", "at_ms")
 _ARM = click.option(
     "--arm",
     "arms",
@@ -236,10 +235,7 @@ def history(flag: str, limit: int, config: Path | None, url: str | None, as_json
     settings = load_settings(config, os.environ)
     _plan(settings, flag)
     entries = _with_store(settings, url, lambda store: store.history(flag, limit))
-    rows = [
-        {**fields, "state": _load(fields, "state"), "evidence": _load(fields, "evidence")}
-        for _, fields in entries
-    ]
+    rows = [change_of(fields) for _, fields in entries]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -309,52 +305,8 @@ async def _status(
     store: RolloutStore, settings: Settings, flags: list[str], url: str | None
 ) -> list[dict[str, object]]:
     plans = {flag: _plan(settings, flag) for flag in flags}
-    states = await store.read(flags)
-    leader = await store.leader()
     calls = await _calls_now(settings, url)
-    now_ms = time.time_ns() // 1_000_000
-    found = []
-    for flag, plan in plans.items():
-        state = states.get(flag, RolloutState())
-        found.append(
-            {
-                "flag": flag,
-                "arms": _arms(plan, state, calls),
-                "overrides": [
-                    {"calls": each.words, "arm": each.arm or plan.control}
-                    for each in overrides_of(plan, state)
-                ],
-                "version": state.version,
-                "ai_off": state.ai_off,
-                "paused": state.paused,
-                "halt": state.halt.value,
-                "next_step": changes.next_step(state, plan),
-                "held": changes.why_held(state, plan, now_ms),
-                "leader": leader,
-                "verdict": await store.verdict(flag),
-                "changes": [
-                    {name: fields.get(name, "") for name in _SHOWN_OF_A_CHANGE}
-                    for _, fields in await store.history(flag, _CHANGES_SHOWN)
-                ],
-            }
-        )
-    return found
-
-
-def _arms(
-    plan: RolloutSettings, state: RolloutState, calls: Mapping[str, int]
-) -> dict[str, object]:
-    roles = {plan.control: "control", plan.treatment: "treatment"}
-    return {
-        arm: {
-            "role": role,
-            "percent": state.percent if role == "treatment" else 100 - state.percent,
-            "stopped": arm in state.stopped,
-            "cap": caps_of(plan, state).get(arm),
-            "calls_now": calls.get(arm, 0),
-        }
-        for arm, role in roles.items()
-    }
+    return await rollout_status(store, plans, calls, time.time_ns() // 1_000_000)
 
 
 async def _calls_now(settings: Settings, url: str | None) -> Mapping[str, int]:
@@ -431,8 +383,8 @@ def _plan(settings: Settings, flag: str) -> RolloutSettings:
     return settings.rollouts[flag]
 
 
-def _load(fields: Mapping[str, str], name: str) -> object:
-    try:
-        return json.loads(fields.get(name, "null"))
-    except ValueError:
-        return None
+def _switch(text: str) -> tuple[str, bool]:
+    arm, _, word = text.partition("=")
+    if word not in ("on", "off"):
+        raise ConfigError(f"--arm {text}", remedy="write --arm NAME=on or --arm NAME=off")
+    return arm, word == "on"

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from bridge.config.complaints import suggest
+from bridge.config.console import ConsoleSettings
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
 
@@ -147,10 +148,16 @@ class RedisSettings(_Settings):
 
 
 class HttpSettings(_Settings):
-    """The one HTTP port: `/metrics`, `/healthz`, `/readyz`; 0 takes a free one."""
+    """The one HTTP port: the console, `/metrics`, `/healthz`, `/readyz`; 0 takes a free one.
+
+    Attributes:
+        node_url: where the other nodes reach this one, for the audio of its calls; None for host
+            and port.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    node_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
 
 
 class TelemetrySettings(_Settings):
@@ -273,6 +280,7 @@ class Settings(_Settings):
     session: SessionSettings = SessionSettings()
     redis: RedisSettings = RedisSettings()
     http: HttpSettings = HttpSettings()
+    console: ConsoleSettings = ConsoleSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
     @model_validator(mode="after")

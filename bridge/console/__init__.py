@@ -1,1 +1,1 @@
-"""The HTTP port."""
+"""The HTTP port: the supervisors' console and its API, metrics, liveness and readiness."""

@@ -53,8 +53,8 @@ def ask_for_human(call: CallState, now_ns: int, *, by: str, summary: str = "") -
     try:
         handoff = human_wanted(call, now_ns, reason=f"asked_by_{by}", summary=summary)
     except NoHumanError:
-        yield HumanAsked(by, call.handoff is not None)
-        if call.handoff is None:
+        yield HumanAsked(by, call.elsewhere)
+        if not call.elsewhere:
             yield from _tell_nobody(call, now_ns)
         return
     yield HumanAsked(by, True)

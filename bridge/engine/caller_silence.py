@@ -11,9 +11,10 @@ caller's last words (their last turn, where words are not transcribed) or key.
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.closing import close
+from bridge.engine.goodbye import say_goodbye
 from bridge.engine.inputs import Input, Timer
 from bridge.engine.news import SilencePrompted
-from bridge.engine.policy import CLOSING_GRACE_MS, CallerSilencePolicy
+from bridge.engine.policy import CallerSilencePolicy
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
@@ -24,7 +25,6 @@ CALLER_SILENT = Ending(Outcome.COMPLETED, Fault.CALLER, "caller_silent")
 LOOK_AGAIN_MS = 5_000
 """A call in which the agent speaks is not ended just now."""
 
-GOODBYE_GRACE_MS = 30_000 + CLOSING_GRACE_MS
 _SHORTEST_WAIT_MS = 1_000
 _ASK = "The caller has said nothing for a while. Ask in one short sentence if they are still there."
 
@@ -32,7 +32,7 @@ _ASK = "The caller has said nothing for a while. Ask in one short sentence if th
 def watch_caller(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the caller's silence; looked at after every input."""
     policy, silence = call.policy.caller_silence, call.caller_silence
-    if policy is None or silence.leaving or call.stage is not Stage.TALKING:
+    if policy is None or call.leaving is not None or call.stage is not Stage.TALKING:
         return
     if not _is_callers_turn(call):
         yield from call.stop_timer(Timer.CALLER_SILENT)
@@ -62,9 +62,9 @@ def on_caller_silent(call: CallState, now_ns: int) -> Effects:
 def on_caller_cap(call: CallState, now_ns: int) -> Effects:
     """End a call whose caller has said nothing that could be understood."""
     policy = call.policy.caller_silence
-    if policy is None or call.caller_silence.leaving:
+    if policy is None or call.leaving is not None:
         return
-    if call.held or call.handoff is not None or call.fallback is not None:
+    if call.held or call.elsewhere or call.fallback is not None:
         yield from call.start_timer(Timer.CALLER_CAP, policy.cap_ms)  # they may come back
         return
     if call.audible:
@@ -84,21 +84,16 @@ def caller_understood(call: CallState) -> Effects:
     """Note that there is a caller: words, a key, or the call's begin."""
     yield from caller_heard(call)
     policy = call.policy.caller_silence
-    if policy is not None and not call.caller_silence.leaving:
+    if policy is not None and call.leaving is None:
         yield from call.start_timer(Timer.CALLER_CAP, policy.cap_ms)
 
 
 def keep_caller(call: CallState) -> Effects:
     """Take the goodbye back: the caller spoke over it."""
-    if call.caller_silence.leaving:
-        call.caller_silence.leaving = False
+    if call.leaving is not None:
+        call.leaving = None
         yield from call.stop_timer(Timer.CLOSING)
         yield from caller_understood(call)
-
-
-def leave_silent_caller(call: CallState) -> Effects:
-    """End the call: its goodbye was heard."""
-    yield from close(call, CALLER_SILENT)
 
 
 def _leave(call: CallState, policy: CallerSilencePolicy, step: str) -> Effects:
@@ -106,10 +101,7 @@ def _leave(call: CallState, policy: CallerSilencePolicy, step: str) -> Effects:
     if policy.goodbye is None:
         yield from close(call, CALLER_SILENT)
         return
-    call.caller_silence.leaving = True
-    yield from call.stop_timer(Timer.CALLER_CAP)
-    yield from call.start_timer(Timer.CLOSING, GOODBYE_GRACE_MS)
-    yield from say(call, policy.goodbye)
+    yield from say_goodbye(call, CALLER_SILENT, policy.goodbye)
 
 
 def _is_callers_turn(call: CallState) -> bool:
@@ -120,7 +112,8 @@ def _is_callers_turn(call: CallState) -> bool:
         or call.caller_has_floor
         or call.held
         or call.lost
-        or call.handoff is not None
+        or call.elsewhere
+        or call.supervised.secret
         or call.ending is not None
         or call.keypad.awaits_key
         or call.awaits_consent

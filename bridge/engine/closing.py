@@ -1,7 +1,7 @@
 """How a call ends: one door, whatever the cause, so that each call closes exactly once."""
 
-from bridge.engine.effects import CloseSession, HangUp, LetPersonGo, RejectCall
-from bridge.engine.news import CallClosed
+from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo, RejectCall
+from bridge.engine.news import CallClosed, SupervisorLeft
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
 from bridge.errors import BridgeError, ConfigError, Fault, Outcome, ProtocolError, UpstreamError
@@ -43,6 +43,9 @@ def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effe
         ending: why.
         dialog_over: the SIP dialog is gone already, so neither BYE nor a refusal is due.
     """
+    if call.supervised.talking:
+        yield CloseVoice()
+        yield SupervisorLeft(call.supervised.holder, lost=False)
     if call.handoff is not None and call.handoff.has_person:
         yield LetPersonGo()
     if not dialog_over:

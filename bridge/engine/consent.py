@@ -60,7 +60,7 @@ def watch_consent(call: CallState, event: Input, now_ns: int) -> Effects:
         yield from _follow_telling(call, policy, event, now_ns)
     if call.handing_over and consent.take(Signal.CUT):
         yield from call.stop_timer(Timer.CONSENT)
-    if consent.step is Step.DUE and call.handoff is None:
+    if consent.step is Step.DUE and not call.elsewhere:
         yield from _tell(call, policy, now_ns)
     elif consent.step is Step.ASKING and Timer.CONSENT not in call.timers:
         yield from _await_answer(call, policy)

@@ -24,6 +24,7 @@ from bridge.engine import (
     recovery,
     responses,
     rollover,
+    supervision,
     toolcalls,
 )
 from bridge.engine.barge_in import watch_barge_in
@@ -57,6 +58,9 @@ from bridge.engine.inputs import (
     SoundStopped,
     SpareFailed,
     SpareReady,
+    SupervisorActed,
+    SupervisorHeard,
+    SupervisorLost,
     TimerFired,
     ToolFinished,
     TransferCompleted,
@@ -92,6 +96,9 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         events.ConversationCreated: lifecycle.on_conversation_created,
         events.ErrorReported: responses.on_error_reported,
         HoldChanged: caller.on_hold_changed,
+        SupervisorActed: supervision.on_acted,
+        SupervisorHeard: supervision.on_heard,
+        SupervisorLost: supervision.on_lost,
     }
 )
 """Inputs that mean something at any time."""
@@ -139,6 +146,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     watch_barge_in,
     watch_consent,
     handoff.watch_handoff,
+    supervision.watch_supervision,
     keypad.watch_keypad,
     watch_speech,
     watch_open_turn,

@@ -54,7 +54,7 @@ def _watch_wait(call: CallState, now_ns: int) -> Effects:
         and not call.caller_has_floor
         and not call.lost
         and not call.held
-        and call.handoff is None
+        and not call.elsewhere
     )
     if waits and wait.since_ns is None and policy is not None:
         wait.since_ns = now_ns

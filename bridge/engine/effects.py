@@ -161,6 +161,10 @@ class UplinkHold(enum.StrEnum):
     """They say or press what no model may hear."""
     HANDOFF = "handoff"
     """They talk to a person, or soon will."""
+    SUPERVISOR = "supervisor"
+    """They talk to a supervisor, or wait for one."""
+    SECRET = "secret"
+    """A supervisor said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,18 @@ class ResumeRecording:
     """Take one hold back; the recording goes on with the last of them."""
 
     reason: RecordingHold
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVoice:
+    """Have the caller hear a supervisor's microphone."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseVoice:
+    """Have the caller hear no supervisor any more; what was not heard yet is not heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +343,8 @@ Effect = (
     | ResumeUplink
     | PauseRecording
     | ResumeRecording
+    | OpenVoice
+    | CloseVoice
     | AnswerCall
     | RejectCall
     | HangUp

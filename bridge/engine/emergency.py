@@ -36,7 +36,7 @@ def _act(call: CallState, policy: EmergencyPolicy, heard: EmergencyHeard, now_ns
         yield from cut(call, now_ns)
     yield from say(call, policy.instruction, protected=True, by_model=policy.by_model)
     person = call.policy.person
-    if policy.transfers and person is not None and call.handoff is None:
+    if policy.transfers and person is not None and not call.elsewhere:
         yield from want_handoff(call, Handoff(now_ns, person, EMERGENCY, _go_on))
     elif interrupts and not policy.by_model:
         yield from request_response(call)  # the answer that was cut, in the light of it

@@ -84,7 +84,7 @@ def _go_on_without_session(call: CallState, now_ns: int) -> Effects:
     for timer in _SESSION_TIMERS:
         yield from call.stop_timer(timer)
     yield from call.start_timer(Timer.CLOSING, AGENT_GRACE_MS)
-    if not call.audible and not call.filling and call.handoff is None:
+    if not call.audible and not call.filling and not call.elsewhere:
         yield from go_on_with_fallback(call, now_ns)
 
 

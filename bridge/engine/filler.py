@@ -14,6 +14,8 @@ from bridge.engine.state import CallState, Effects, Filler, Stage
 
 def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
     """Have the caller hear a filler once they have heard nothing for ``after_ms``."""
+    if call.supervised.talking:
+        return
     call.filler_wanted = True
     if call.audible or call.filling or Timer.FILLER in call.timers:
         return

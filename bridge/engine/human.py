@@ -44,7 +44,7 @@ def human_wanted(
     found = people.get(target) if target else call.policy.person
     if found is None:
         raise NoHumanError(f"no target {target}; there are: {', '.join(people) or 'none'}")
-    if call.handoff is not None:
+    if call.elsewhere:
         raise NoHumanError("under way already")
     ending = Ending(Outcome.TRANSFERRED, Fault.NONE, reason)
     return Handoff(now_ns, found, ending, _not_reached, summary, call_id)

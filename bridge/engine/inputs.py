@@ -7,6 +7,7 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 import enum
 from dataclasses import dataclass, field
 
+from bridge.engine.actions import Action
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ItemId, ToolCallId
@@ -36,6 +37,7 @@ class Timer(enum.StrEnum):
     LAST_TONE = "last_tone"
     GREETING = "greeting"
     CONSENT = "consent"
+    SUPERVISOR = "supervisor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +310,34 @@ class PersonLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class SupervisorActed:
+    """A supervisor wants something done; ActionAnswered tells what came of it.
+
+    Attributes:
+        action_id: of the answer.
+        by: the supervisor's name.
+    """
+
+    action_id: str
+    by: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorHeard:
+    """A supervisor's microphone was connected; it is heard once they have taken over."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorLost:
+    """A supervisor's microphone is gone."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """The gateway is going down and wants the call to end."""
 
@@ -342,5 +372,8 @@ Input = (
     | PersonPressed
     | PersonHeld
     | PersonLeft
+    | SupervisorActed
+    | SupervisorHeard
+    | SupervisorLost
     | ShutdownRequested
 )

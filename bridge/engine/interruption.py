@@ -59,15 +59,24 @@ def is_protected(call: CallState) -> bool:
     return bool(call.speech.protected) or (active is not None and active.protected)
 
 
-def cut(call: CallState, now_ns: int) -> Effects:
-    """Cut off an agent who is heard, about to be heard, or making an answer."""
+def cut(call: CallState, now_ns: int, *, tell_server: bool | None = None) -> Effects:
+    """Cut off an agent who is heard, about to be heard, or making an answer.
+
+    Args:
+        call: the call.
+        now_ns: monotonic.
+        tell_server: that its response is cancelled; None where the caller's speech is the cause,
+            which the server may have heard itself.
+    """
+    if tell_server is None:
+        tell_server = not call.policy.server_cancels
     active = call.session.responses.active
     call.filling = None
     call.speech.waiting.clear()
     call.speech.over()
     yield from keep_caller(call)
     yield FlushPlayout()
-    yield from cancel_response(call, tell_server=not call.policy.server_cancels)
+    yield from cancel_response(call, tell_server=tell_server)
     yield from call.stop_timer(Timer.RESPONSE)
     yield from keep_call(call, answer=active is None)
     call.playing = False

@@ -40,6 +40,8 @@ def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
     if call.handing_over:
         yield from on_caller_digit(call, event.digit)
         return
+    if call.supervised.secret:
+        return
     yield from caller_understood(call)
     call.session.waiting_since_ns = now_ns  # until the key is answered
     for take in TAKERS:
@@ -203,7 +205,7 @@ def _caller_may_choose(call: CallState) -> bool:
         or call.held
         or call.lost
         or call.consent.open
-        or call.handoff is not None
+        or call.elsewhere
         or call.ending is not None
     )
 

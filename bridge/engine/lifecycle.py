@@ -10,7 +10,6 @@ from types import MappingProxyType
 from bridge.engine.barge_in import on_false_stop
 from bridge.engine.caller_silence import (
     caller_understood,
-    leave_silent_caller,
     on_caller_cap,
     on_caller_silent,
 )
@@ -30,6 +29,7 @@ from bridge.engine.duration import on_max_duration, on_max_warning, watch_durati
 from bridge.engine.effects import AnswerCall, FlushPlayout, OpenSession, RingCall
 from bridge.engine.fallback import answer_without_agent, go_on_with_fallback, refuse_or_answer
 from bridge.engine.filler import on_silence_too_long, want_filler
+from bridge.engine.goodbye import leave
 from bridge.engine.greeting import greet, on_greeting_late
 from bridge.engine.handoff import on_caller_left, on_transfer_overdue
 from bridge.engine.inputs import (
@@ -49,6 +49,7 @@ from bridge.engine.rescue import on_rescue_due, watch_arm
 from bridge.engine.responses import on_response_overdue, on_stalled
 from bridge.engine.rollover import watch_life
 from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.supervision import on_supervisor_overdue
 from bridge.engine.turns import Trigger
 from bridge.errors import Fault, Outcome
 from bridge.realtime.events import ConversationCreated
@@ -157,8 +158,8 @@ def _on_session_late(call: CallState, now_ns: int) -> Effects:
 def _on_closing_late(call: CallState, now_ns: int) -> Effects:
     if call.fallback is not None:
         yield from go_on_with_fallback(call, now_ns)
-    elif call.caller_silence.leaving:
-        yield from leave_silent_caller(call)
+    elif call.leaving is not None:
+        yield from leave(call)
     else:
         yield from close(call, END_CALL)
 
@@ -194,6 +195,7 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.RESCUE: on_rescue_due,
         Timer.GREETING: on_greeting_late,
         Timer.CONSENT: on_answer_overdue,
+        Timer.SUPERVISOR: on_supervisor_overdue,
     }
 )
 """What each timer leads to."""

@@ -18,6 +18,8 @@ class Speaker(enum.StrEnum):
     AGENT = "agent"
     BRIDGE = "bridge"
     """The bridge itself, with a phrase that was rendered before the call."""
+    SUPERVISOR = "supervisor"
+    """A supervisor, to the agent alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +348,54 @@ class HandedBack:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionAnswered:
+    """What came of a supervisor's action.
+
+    Attributes:
+        name: of the action, snake case.
+        refused: why nothing was done (:class:`bridge.engine.supervision.Refusal`); empty if it
+            was.
+        held_by: who has the call, where that is why.
+    """
+
+    action_id: str
+    by: str
+    name: str
+    refused: str = ""
+    held_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorJoined:
+    """The caller hears a supervisor."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorLeft:
+    """The caller hears the supervisor no more; ``lost``: the microphone went, not the person."""
+
+    by: str
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResumed:
+    """The agent has the caller again.
+
+    Attributes:
+        by: who had it.
+        away_ms: how long the agent was kept out.
+        cause: ``handed_back``, ``resumed``, ``timeout`` (a pause was over) or ``voice_lost``.
+    """
+
+    by: str
+    away_ms: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallClosed:
     """The last effect of every call: how it ended, whose doing it was."""
 
@@ -384,5 +434,9 @@ News = (
     | HandoffCompleted
     | HandoffFailed
     | HandedBack
+    | ActionAnswered
+    | SupervisorJoined
+    | SupervisorLeft
+    | AgentResumed
     | CallClosed
 )

@@ -1,10 +1,10 @@
 """What the caller hears of the agent, as PJSIP reports it, and whose turn follows from it."""
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.caller_silence import leave_silent_caller
 from bridge.engine.closing import END_CALL, close
 from bridge.engine.fallback import go_on_with_fallback
 from bridge.engine.filler import on_filler_over, want_filler
+from bridge.engine.goodbye import leave
 from bridge.engine.handoff import on_told
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import AgentInterrupted
@@ -15,6 +15,8 @@ from bridge.engine.turns import State, Trigger
 
 def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> Effects:
     """Enter SPEAKING, and measure the turn at its first audible sample."""
+    if call.supervised.talking:
+        return  # it is the supervisor who is heard
     call.speech.hears(event.item_id)
     if event.item_id in call.speech.pending:
         clock = call.session.turn_clock
@@ -62,9 +64,11 @@ def _caller_speaks(call: CallState) -> bool:
 
 def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:
     """Give the turn to the caller, unless the agent has more to come."""
+    if call.supervised.talking:
+        return
     call.speech.over()
-    if call.caller_silence.leaving and not call.speech.waiting:
-        yield from leave_silent_caller(call)
+    if call.leaving is not None and not call.speech.waiting:
+        yield from leave(call)
         return
     if call.filling is not None and not call.playing:
         yield from on_filler_over(call)
@@ -74,7 +78,7 @@ def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> E
     call.playing = False
     if call.handing_over:
         yield from on_told(call, now_ns)
-    if call.fallback is not None and call.handoff is None:
+    if call.fallback is not None and not call.elsewhere:
         yield from go_on_with_fallback(call, now_ns)
         return
     call.session.waiting_since_ns = now_ns

@@ -260,6 +260,7 @@ class CallPolicy:
         fallback: what becomes of the call where that fails.
         transfer_timeout_ms: how long the far end may try to reach a transfer's target.
         handoff: whom the agent may hand the call to, by name; the first is the default.
+        goodbye: said to the caller before a supervisor ends the call; None ends it without.
         keypad: what keys lead to, and asking for a person.
         consent: None tells the caller nothing; ``emergency``: None listens for none.
     """
@@ -291,6 +292,7 @@ class CallPolicy:
     fallback: FallbackPolicy = FallbackPolicy()
     transfer_timeout_ms: int = TRANSFER_TIMEOUT_MS
     handoff: Mapping[str, HandoffTarget] = field(default_factory=dict)
+    goodbye: str | None = None
     keypad: KeypadPolicy = field(default_factory=KeypadPolicy)
     consent: ConsentPolicy | None = None
     emergency: EmergencyPolicy | None = None

@@ -20,6 +20,7 @@ from bridge.engine.keypad_state import Keypad
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.news import PhaseChanged, StateChanged, TransitionRefused
 from bridge.engine.policy import CallPolicy, FallbackPolicy
+from bridge.engine.supervision_steps import Hold, Supervised
 from bridge.engine.transcript import AgentTranscript
 from bridge.engine.turn_taking import CallerSilence, CallerSound, DeadAir, OwnSpeech
 from bridge.engine.turns import Trigger, TurnMachine
@@ -239,6 +240,7 @@ class CallState:
         rescued: another arm has taken the call over.
         playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
+        leaving: how the call ends once the bridge's own goodbye was heard.
         lost: there is no session, and one is being had.
         background: tools that run while the talk goes on.
         tool_filler: said in the place of the next tone.
@@ -247,6 +249,7 @@ class CallState:
         explained_ns: the outage, by its beginning, in which a phrase was the filler.
         fallback: taken, as no session could be had any more.
         handoff: the call is being handed over, or soon will be, or was: to a person here.
+        supervised: what supervisors do to it.
         budget: spent on getting the session back.
         answers: spent on failed responses.
     """
@@ -265,6 +268,7 @@ class CallState:
     rescued: bool = False
     playing: bool = False
     ending: ToolCallId | None = None
+    leaving: Ending | None = None
     lost: bool = False
     background: set[ToolCallId] = field(default_factory=set)
     tool_filler: str | None = None
@@ -273,6 +277,7 @@ class CallState:
     explained_ns: int | None = None
     fallback: Fallback | None = None
     handoff: Handoff | None = None
+    supervised: Supervised = field(default_factory=Supervised)
     sound: CallerSound = field(default_factory=CallerSound)
     speech: OwnSpeech = field(default_factory=OwnSpeech)
     dead_air: DeadAir = field(default_factory=DeadAir)
@@ -342,13 +347,19 @@ class CallState:
 
     @property
     def handing_over(self) -> bool:
-        """Whether the agent has left the talk, for a person or for good."""
-        return self.handoff is not None and self.handoff.begun
+        """Whether the agent is out of the talk: for a person, for a supervisor, or for good."""
+        return self.supervised.held or (self.handoff is not None and self.handoff.begun)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the caller is with somebody else than the agent, or soon will be."""
+        return self.handoff is not None or self.supervised.held
 
     @property
     def with_person(self) -> bool:
-        """Whether the caller talks to a person."""
-        return self.handoff is not None and self.handoff.step is Step.BRIDGED
+        """Whether the caller talks to a person, or waits for one by a supervisor's wish."""
+        bridged = self.handoff is not None and self.handoff.step is Step.BRIDGED
+        return bridged or self.supervised.held
 
     def move(self, trigger: Trigger) -> Generator[Effect, None, bool]:
         """Step the turn machine; the one door for phases.
@@ -394,8 +405,13 @@ class CallState:
 
     def note_phase(self) -> None:
         """Put the phase down: the turn machine's state, but for what tells more than that."""
-        human = self.handoff is not None and self.handoff.step is Step.BRIDGED
-        phase = "held" if self.held else "human" if human else self.turns.state
+        phase: str = self.turns.state
+        if self.supervised.hold is Hold.PAUSED:
+            phase = "paused"
+        elif self.with_person:
+            phase = "human"
+        if self.held:
+            phase = "held"
         self.note(phase=phase)
 
     def note_counters(self) -> None:

@@ -169,9 +169,7 @@ class CallerSilence:
     Attributes:
         since_ns: begin of it; None while they speak or were just heard.
         prompts: how often they were asked.
-        leaving: the goodbye to a silent caller is said.
     """
 
     since_ns: int | None = None
     prompts: int = 0
-    leaving: bool = False

@@ -51,6 +51,9 @@ class Trigger(enum.StrEnum):
     """The call is ours again."""
     HANDED_BACK = "handed_back"
     """The person has given the caller back; the session is yet to be had."""
+    TAKEN_OVER = "taken_over"
+    """A supervisor keeps the agent out of the talk; the session stays."""
+    GIVEN_BACK = "given_back"
     CLOSED = "closed"
 
 
@@ -82,6 +85,7 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.PLAYOUT_STARTED: State.SPEAKING,
         Trigger.SESSION_LOST: State.RECOVERING,
         Trigger.HANDOFF_STARTED: State.HANDOFF,
+        Trigger.TAKEN_OVER: State.HANDOFF,
     },
     State.THINKING: {
         # The caller goes on before a response exists.
@@ -97,6 +101,7 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.PLAYOUT_DRAINED: State.LISTENING,
         Trigger.SESSION_LOST: State.RECOVERING,
         Trigger.HANDOFF_STARTED: State.HANDOFF,
+        Trigger.TAKEN_OVER: State.HANDOFF,
     },
     State.SPEAKING: {
         Trigger.INTERRUPTED: State.CANCELLING,
@@ -109,6 +114,7 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.PLAYOUT_DRAINED: State.LISTENING,
         Trigger.SESSION_LOST: State.RECOVERING,
         Trigger.HANDOFF_STARTED: State.HANDOFF,
+        Trigger.TAKEN_OVER: State.HANDOFF,
     },
     State.CANCELLING: {
         Trigger.PLAYOUT_FLUSHED: State.LISTENING,
@@ -122,6 +128,7 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         # Only an item of a later response gets here: the caller hears it.
         Trigger.PLAYOUT_STARTED: State.SPEAKING,
         Trigger.SESSION_LOST: State.RECOVERING,
+        Trigger.TAKEN_OVER: State.HANDOFF,
     },
     State.RECOVERING: {
         Trigger.SESSION_RESTORED: State.LISTENING,
@@ -129,8 +136,13 @@ _ROWS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.INTERRUPTED: State.RECOVERING,
         Trigger.PLAYOUT_FLUSHED: State.RECOVERING,
         Trigger.HANDOFF_STARTED: State.HANDOFF,
+        Trigger.TAKEN_OVER: State.HANDOFF,
     },
     State.HANDOFF: {
+        # A paused agent's call is taken over; a supervisor who has one sends it on.
+        Trigger.TAKEN_OVER: State.HANDOFF,
+        Trigger.HANDOFF_STARTED: State.HANDOFF,
+        Trigger.GIVEN_BACK: State.LISTENING,
         Trigger.HANDOFF_FAILED: State.LISTENING,
         # The key that asked for it cut what was queued of an agent that was lost.
         Trigger.PLAYOUT_FLUSHED: State.HANDOFF,

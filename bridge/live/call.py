@@ -63,6 +63,8 @@ from bridge.live.recording import CallRecording
 from bridge.live.safety_record import SafetyRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
+from bridge.live.supervision import Supervision
+from bridge.live.supervisor_actions import SupervisorActions
 from bridge.live.tools import CallTools
 from bridge.live.uplink import UplinkGate
 from bridge.live.upstream import SessionNews, Upstream
@@ -144,6 +146,18 @@ class CallRunner:
             clock=services.clock,
             facts=self.record.facts,
         )
+        self.supervision = Supervision(
+            SupervisorActions(
+                dict(policy.handoff),
+                route.dialplan.handoff,
+                lambda text: services.phrases.at_hand(route.dialplan.agent.language, text),
+            ),
+            self._feed,
+            self.record,
+            services.pump,
+            lambda: self._line,
+            services.metrics.supervision,
+        )
         self._carry_out = self._handlers()
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
@@ -190,6 +204,7 @@ class CallRunner:
             **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
+            **self.supervision.effects,
             **self._recording.effects,
             **self.record.effects,
             **safety.effects,
@@ -199,6 +214,11 @@ class CallRunner:
     def route(self) -> Route:
         """What was decided about it."""
         return self._route
+
+    @property
+    def call_id(self) -> str:
+        """Its id."""
+        return self.record.summary.call_id
 
     @property
     def arm(self) -> str:
@@ -287,6 +307,7 @@ class CallRunner:
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
         self._recording.on_playout(event)
+        self.record.vitals.on_playout(event)
         self._end_silence()
         self._feed(event)
 
@@ -376,6 +397,7 @@ class CallRunner:
     def _flush(self, effect: FlushPlayout) -> None:
         parts = () if self._line is None else self._services.pump.flush(self._line.row)
         self._recording.on_agent_silent()
+        self.record.vitals.on_agent_silent()
         self._pending.appendleft(PlayoutFlushed(parts))
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
@@ -435,6 +457,7 @@ class CallRunner:
         if not self._answered:
             return
         self._recording.on_sound(event)
+        self.record.vitals.on_sound(event)
         self._feed(event)
         if isinstance(event, SoundStopped):
             self._upstream.sound_ended(event.at_ns)
@@ -444,6 +467,7 @@ class CallRunner:
 
     def _let_line_go(self, row: int) -> None:
         # First: the last of the caller's audio may still be worth an answer, which has no way out.
+        self.supervision.on_line_gone()
         line, self._line = self._line, None
         self._recording.follow(None)
         self._services.pump.remove(row)
@@ -456,6 +480,7 @@ class CallRunner:
             self._stop_timer(StopTimer(timer))
         if self._line is not None:
             self._let_line_go(self._line.row)
+        self.supervision.close()
         await self._tools.aclose()
         await self._voice.aclose()
         await self._handoffs.aclose()

@@ -10,10 +10,11 @@ from bridge.live.turn_policy import (
     barge_in_policy,
     caller_silence_policy,
     dead_air_policy,
+    goodbye_of,
     warning_of,
 )
 from bridge.routing.fallback import recovery_policy
-from bridge.routing.handoff import Handoff
+from bridge.routing.handoff import Handoff, Target
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, has_agent
 from bridge.routing.session import (
@@ -72,6 +73,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases, mode: Mode = Mode.OPEN) -> C
         consent=consent_policy(dialplan, at_hand),
         emergency=emergency_policy(dialplan, at_hand),
         handoff=_targets(dialplan.handoff, at_hand),
+        goodbye=at_hand(goodbye_of(dialplan)),
         keypad=keypad_policy(dialplan, at_hand),
         mcp_approved=frozenset(
             name for server in dialplan.agent.mcp_servers for name in server.approve
@@ -95,26 +97,39 @@ def _targets(
     handoff: Handoff, at_hand: Callable[[str | None], str | None]
 ) -> dict[str, HandoffTarget]:
     """Return the people of a dialplan; what can't be said to the caller is left out."""
-    accept = handoff.accept
     return {
-        name: HandoffTarget(
-            name,
-            target.to,
-            warm=target.mode == "warm",
-            refer=target.refer,
-            refer_to_headers=target.refer_to_headers,
-            ring_ms=round(target.ring_s * 1000),
-            decide_ms=round(accept.within_s * 1000),
-            before=at_hand(handoff.before),
-            on_failure=at_hand(handoff.on_failure),
-            on_hand_back=at_hand(handoff.on_hand_back),
-            announce=handoff.announce,
-            ask=handoff.ask or accept.question,
-            accept_key=None if accept.by == "speech" else accept.key,
-            refuse_key=accept.refuse,
-            accept_speech=accept.by != "key",
-            hand_back=target.when_person_leaves == "hand_back",
-            hand_back_key=handoff.hand_back_key,
-        )
-        for name, target in handoff.targets.items()
+        name: _target(name, target, handoff, at_hand) for name, target in handoff.targets.items()
     }
+
+
+def target_at(
+    to: str, handoff: Handoff, at_hand: Callable[[str | None], str | None], *, warm: bool
+) -> HandoffTarget:
+    """Return somebody whom the dialplan does not name, with what it says about its people."""
+    target = Target(to=to, mode="warm" if warm else "blind")
+    return _target("other", target, handoff, at_hand)
+
+
+def _target(
+    name: str, target: Target, handoff: Handoff, at_hand: Callable[[str | None], str | None]
+) -> HandoffTarget:
+    accept = handoff.accept
+    return HandoffTarget(
+        name,
+        target.to,
+        warm=target.mode == "warm",
+        refer=target.refer,
+        refer_to_headers=target.refer_to_headers,
+        ring_ms=round(target.ring_s * 1000),
+        decide_ms=round(accept.within_s * 1000),
+        before=at_hand(handoff.before),
+        on_failure=at_hand(handoff.on_failure),
+        on_hand_back=at_hand(handoff.on_hand_back),
+        announce=handoff.announce,
+        ask=handoff.ask or accept.question,
+        accept_key=None if accept.by == "speech" else accept.key,
+        refuse_key=accept.refuse,
+        accept_speech=accept.by != "key",
+        hand_back=target.when_person_leaves == "hand_back",
+        hand_back_key=handoff.hand_back_key,
+    )

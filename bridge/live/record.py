@@ -46,13 +46,16 @@ from bridge.live.recording import NOT_RECORDED, CallRecording
 from bridge.live.services import Route, Services
 from bridge.live.summary import (
     CallSummary,
+    Flag,
     HandedOver,
     LostSession,
+    Supervised,
     ToolRun,
     Turn,
     write_files,
 )
 from bridge.live.tool_record import ToolRecord
+from bridge.live.vitals import Vitals
 from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
@@ -108,6 +111,11 @@ class CallRecord:
             leg.call_id,
             greets=dialplan.agent.greeting is not None and dialplan.consent.disclosure is None,
             wall_ns=services.clock.wall_ns,
+        )
+        self.vitals = Vitals(
+            lambda fields: services.store.update(leg.call_id, fields),
+            services.now_wall_ms,
+            greets=dialplan.agent.greeting is not None,
         )
         self._recording = recording
         self._redactor = Redactor(frozenset(dialplan.recording.redact))
@@ -178,6 +186,7 @@ class CallRecord:
                 "from": leg.from_uri,
                 "to": leg.to_uri,
                 "verstat": summary.verstat,
+                **self.vitals.begin(),
             },
         )
         log.info("call_offered", route=summary.route, arm=self._arm)
@@ -201,7 +210,7 @@ class CallRecord:
         """Note that another arm has taken the call over; the first one is answerable for why."""
         summary = self.summary
         self._services.metrics.rollouts.rescued(self._arm, route.arm.name, code)
-        self.watch.tell(summary, talk_ms=self._talk_ms(), rescued_by=route.arm.name)
+        self.watch.tell(summary, talk_ms=self.talk_ms(), rescued_by=route.arm.name)
         log.warning("call_rescued", arm=self._arm, by=route.arm.name, code=code)
         self.event("rescued", {"arm": self._arm, "by": route.arm.name, "code": code})
         self._arm, self._model = route.arm.name, route.model
@@ -276,12 +285,37 @@ class CallRecord:
             fields = {**(fields or {}), "text": self._redactor.redact(text)}
         self._services.store.event(self._leg.call_id, kind, fields)
         self._recording.mark(kind, fields)
+        self.vitals.take(kind, fields or {})
         self.summary.events_ms.append((self._elapsed_ms(), kind))
+
+    def flag(self, by: str, note: str, at_ms: int | None) -> None:
+        """Mark the call to be looked at, at a moment since its begin; None for now."""
+        if at_ms is None:
+            at_ms = self._elapsed_ms()
+        note = self._redactor.redact(note)
+        self.summary.flags.append(Flag(at_ms, by, note))
+        told: dict[str, str | int | None] = {"by": by, "marked_ms": at_ms, "text": note or None}
+        self.event("flagged", told)
+        self._services.store.update(self._leg.call_id, {"flagged": len(self.summary.flags)})
+        self._services.store.flag(self._leg.call_id, {**told, "route": self.summary.route})
+
+    def supervised(
+        self, by: str, action: str, text: str, details: Mapping[str, str | int | None]
+    ) -> None:
+        """Note what a supervisor did; ``text`` are the words of it."""
+        text = self._redactor.redact(text)
+        self.summary.supervised.append(Supervised(self._elapsed_ms(), by, action, text))
+        told = {**details, "by": by, "action": action, "text": text or None}
+        self.event("supervisor_acted", told)
+
+    def watched(self, watchers: int) -> None:
+        """Note how many listen."""
+        self._services.store.update(self._leg.call_id, {"watchers": watchers})
 
     def closed(self, effect: CallClosed) -> None:
         """Note how the call ended."""
         summary = self.summary
-        self.watch.tell(self.summary, talk_ms=self._talk_ms())
+        self.watch.tell(self.summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
         if self._recording.begun:
@@ -352,7 +386,8 @@ class CallRecord:
             "rollout_version": summary.rollout_version,
         }
 
-    def _talk_ms(self) -> int | None:
+    def talk_ms(self) -> int | None:
+        """Return how long ago the call was answered; None before."""
         if self._answered_ns is None:
             return None
         return (self._services.clock.now_ns() - self._answered_ns) // NS_PER_MS
@@ -505,7 +540,7 @@ class CallRecord:
         log.info("session_restored", outage_ms=effect.outage_ms)
 
     def _on_gave_up(self, effect: GaveUp) -> None:
-        self.watch.tell(self.summary, talk_ms=self._talk_ms())
+        self.watch.tell(self.summary, talk_ms=self.talk_ms())
         self._services.metrics.upstream.gave_up(self._arm, effect.reason)
         self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)

@@ -29,6 +29,7 @@ from bridge.realtime.ids import ItemId
 from bridge.telemetry.logs import call_context
 from bridge.telemetry.metrics import MediaMetrics
 from bridge.telephony.lines import Sound
+from bridge.telephony.microphone import SUPERVISOR_ITEM
 from bridge.telephony.ports import RATE_HZ
 from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder, StopReason
@@ -159,9 +160,9 @@ class CallRecording:
             self.mark(kind, at_ns=event.at_ns)
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
-        """Mark where the agent is heard; a filler is none of its speech."""
+        """Mark where the agent is heard; fillers and supervisors are none of its speech."""
         if isinstance(event, PlayoutStarted):
-            if event.item_id == FILLER_ITEM:
+            if event.item_id == FILLER_ITEM or event.item_id.startswith(SUPERVISOR_ITEM):
                 return
             self._agent_heard = True
             self.mark("agent_started", {"item_id": event.item_id})

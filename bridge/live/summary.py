@@ -66,6 +66,25 @@ class HandedOver:
     talked_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """What a supervisor did, and the words of it."""
+
+    at_ms: int
+    by: str
+    action: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A moment that a supervisor wants to be looked at."""
+
+    at_ms: int
+    by: str
+    note: str
+
+
 @dataclass(slots=True)
 class ConsentRecord:
     """What a caller was told of the AI and the recording, and what they said to it.
@@ -142,6 +161,8 @@ class CallSummary:
     failures: list[LostSession] = field(default_factory=list)
     handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
+    supervised: list[Supervised] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
     callbacks: list[dict[str, str | None]] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None

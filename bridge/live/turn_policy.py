@@ -64,6 +64,12 @@ def warning_of(dialplan: Dialplan) -> str | None:
     return dialplan.limits.max_call_warning or (words.warning if words else None)
 
 
+def goodbye_of(dialplan: Dialplan) -> str | None:
+    """Return what is said before a supervisor ends the call."""
+    words = own_words(dialplan.agent.language)
+    return words.farewell if words else None
+
+
 def turn_phrases(dialplan: Dialplan) -> Iterator[str | None]:
     """Yield what these rules may say, for rendering before any call."""
     language = dialplan.agent.language
@@ -75,6 +81,7 @@ def turn_phrases(dialplan: Dialplan) -> Iterator[str | None]:
     if dialplan.caller_silence.enabled:
         yield from _silence_phrases(dialplan.caller_silence, language)
     yield warning_of(dialplan)
+    yield goodbye_of(dialplan)
 
 
 def _waiting_phrases(dead_air: DeadAir, language: str | None) -> tuple[str | None, str | None]:

@@ -98,6 +98,7 @@ class OwnWords(NamedTuple):
     reprompt: str
     goodbye: str
     warning: str
+    farewell: str
 
 
 _ENGLISH = OwnWords(
@@ -106,6 +107,7 @@ _ENGLISH = OwnWords(
     reprompt="Are you still there?",
     goodbye="I cannot hear you, so I am ending this call. Please call again. Goodbye.",
     warning="Just so you know, this call has to end in a moment.",
+    farewell="I have to end this call now. Thank you for calling. Goodbye.",
 )
 _BUILT_IN: Mapping[str, OwnWords] = MappingProxyType({"en": _ENGLISH})
 

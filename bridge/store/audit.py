@@ -1,7 +1,8 @@
 """The audit's chain: each entry's hash covers the one before, so that none can be changed alone.
 
 The stream `bridge:audit` is append-only. An entry has ``at_ms actor action target detail previous
-hash``; ``hash`` is SHA-256 over ``previous`` and the other fields, as JSON with sorted names.
+hash``, and what people did in the console ``roles address call_id result``, too; ``detail`` is
+JSON. ``hash`` is SHA-256 over ``previous`` and the other fields, as JSON with sorted names.
 """
 
 import hashlib
@@ -17,22 +18,34 @@ def chained(entry: Mapping[str, str], previous: str) -> dict[str, str]:
     return {**entry, "previous": previous, "hash": _digest(entry, previous)}
 
 
+class ChainCheck:
+    """Reads a chain, the oldest entry first, and says where it breaks.
+
+    Args:
+        previous: the hash before the first entry; None believes the first entry's word for it.
+    """
+
+    def __init__(self, previous: str | None = None) -> None:
+        self._expected = previous
+
+    def holds(self, entry: Mapping[str, str]) -> bool:
+        """Return whether an entry is as it was written, and continues the one before."""
+        fields = {name: entry[name] for name in entry.keys() - {"previous", "hash"}}
+        previous = entry.get("previous", "")
+        if self._expected is not None and previous != self._expected:
+            return False
+        self._expected = entry.get("hash", "")
+        return self._expected == _digest(fields, previous)
+
+
 def first_break(entries: Iterable[Mapping[str, str]]) -> int | None:
     """Return the index of the first entry that does not continue the one before; None if all do.
 
     Args:
         entries: oldest first; the first one is believed as to its ``previous``.
     """
-    expected: str | None = None
-    for index, entry in enumerate(entries):
-        fields = {name: entry[name] for name in entry.keys() - {"previous", "hash"}}
-        previous = entry.get("previous", "")
-        if expected is not None and previous != expected:
-            return index
-        if entry.get("hash") != _digest(fields, previous):
-            return index
-        expected = entry.get("hash")
-    return None
+    check = ChainCheck()
+    return next((index for index, each in enumerate(entries) if not check.holds(each)), None)
 
 
 def _digest(entry: Mapping[str, str], previous: str) -> str:

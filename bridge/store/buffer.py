@@ -8,6 +8,7 @@ the oldest events go first, then the oldest ended calls. State of live calls is 
 Used in the loop's thread. Times are milliseconds since the Unix epoch.
 """
 
+import enum
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from bridge.store.keys import ENDING_FIELDS, GROWING_FIELDS
 
 FieldValue = str | int
 
-_MAX_ALERTS = 1_000
+_MAX_NOTICES = 1_000
 _BY_REDIS = "*"
 """Id of an entry in a stream that many nodes write to; one that is sent again stands there twice,
 which is better than not at all."""
@@ -76,17 +77,28 @@ class StateWrite:
     ending: bool
 
 
+class Stream(enum.Enum):
+    """Where an event goes."""
+
+    CALL = enum.auto()
+    """To its call's own."""
+    ALERTS = enum.auto()
+    FLAGS = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class EventWrite:
     """One event summary on its way to Redis; ``pairs`` as above.
 
     Attributes:
-        call_id: whose stream it goes to; None for the alerts of all calls.
+        to: the stream it goes to.
+        call_id: whose it is, if it goes to a call's own.
     """
 
     call_id: str | None
     event_id: str
     pairs: tuple[str, ...]
+    to: Stream = Stream.CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +130,12 @@ class WriteBuffer:
         self._calls: dict[str, CallRecord] = {}
         self._dirty: dict[str, CallRecord] = {}
         self._events: deque[EventWrite] = deque()
-        self._alerts: deque[EventWrite] = deque(maxlen=_MAX_ALERTS)
+        self._notices: deque[EventWrite] = deque(maxlen=_MAX_NOTICES)
 
     @property
     def pending(self) -> int:
         """Writes that wait."""
-        return len(self._alerts) + len(self._events) + len(self._dirty)
+        return len(self._notices) + len(self._events) + len(self._dirty)
 
     @property
     def live(self) -> frozenset[str]:
@@ -156,9 +168,9 @@ class WriteBuffer:
         self._events.append(EventWrite(call_id, record.next_event_id(now_ms), pairs))
         self._write(record, {}, now_ms)
 
-    def alert(self, pairs: tuple[str, ...]) -> None:
-        """Take an alert; it goes out first, and only a later alert can push it out."""
-        self._alerts.append(EventWrite(None, _BY_REDIS, pairs))
+    def notice(self, to: Stream, pairs: tuple[str, ...]) -> None:
+        """Take what goes to a stream of all calls: out first, pushed out by later ones alone."""
+        self._notices.append(EventWrite(None, _BY_REDIS, pairs, to))
 
     def end(self, call_id: str, fields: Mapping[str, FieldValue], now_ms: int) -> None:
         """Take the end of a call; a second one changes nothing."""
@@ -171,9 +183,9 @@ class WriteBuffer:
 
     def take(self, most: int) -> Batch:
         """Take the oldest writes out, at most ``most``; give them to `put_back` or `confirm`."""
-        alerts = [self._alerts.popleft() for _ in range(min(most, len(self._alerts)))]
-        room = min(most - len(alerts), len(self._events))
-        events = (*alerts, *(self._events.popleft() for _ in range(room)))
+        notices = [self._notices.popleft() for _ in range(min(most, len(self._notices)))]
+        room = min(most - len(notices), len(self._events))
+        events = (*notices, *(self._events.popleft() for _ in range(room)))
         room = min(most - len(events), len(self._dirty))
         records = [self._dirty.pop(next(iter(self._dirty))) for _ in range(room)]
         return Batch(events, tuple(self._state_of(record) for record in records))
@@ -181,7 +193,7 @@ class WriteBuffer:
     def put_back(self, batch: Batch) -> None:
         """Return writes that did not reach Redis; values set meanwhile are newer and stay."""
         for event in reversed(batch.events):
-            (self._alerts if event.call_id is None else self._events).appendleft(event)
+            (self._notices if event.call_id is None else self._events).appendleft(event)
         for state in batch.states:
             state.record.dirty |= state.names
         self._mark_dirty(state.record for state in batch.states)

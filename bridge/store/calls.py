@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.settings import RedisSettings
-from bridge.store.buffer import FieldValue, WriteBuffer
+from bridge.store.buffer import FieldValue, Stream, WriteBuffer
 from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.nodes import NodeRegistry, NodeReport
@@ -208,9 +208,17 @@ class CallStore:
             call_id: the call; goes into the field `call_id`, beside `node` and `at_ms`.
             kind: as for :meth:`event`; summary: likewise.
         """
-        now_ms = self._now_ms()
-        where = {"call_id": call_id, "node": self._node_id, "at_ms": str(now_ms)}
-        self._buffer.alert(_pairs(kind, {**where, **summary}))
+        self._notice(Stream.ALERTS, call_id, kind, summary)
+
+    def flag(self, call_id: str, summary: Mapping[str, FieldValue | None]) -> None:
+        """Put a call on the list of those to be looked at; arguments as for :meth:`alert`."""
+        self._notice(Stream.FLAGS, call_id, "flagged", summary)
+
+    def _notice(
+        self, to: Stream, call_id: str, kind: str, summary: Mapping[str, FieldValue | None]
+    ) -> None:
+        where = {"call_id": call_id, "node": self._node_id, "at_ms": str(self._now_ms())}
+        self._buffer.notice(to, _pairs(kind, {**where, **summary}))
         self._work.set()
 
     def end(self, call_id: str, fields: Mapping[str, FieldValue]) -> None:
@@ -218,14 +226,15 @@ class CallStore:
         self._buffer.end(call_id, self._known(fields), self._now_ms())
         self._beat_soon()
 
-    def report_node(self, *, capacity: int, draining: bool) -> None:
+    def report_node(self, *, capacity: int, draining: bool, http: str = "") -> None:
         """Change what the heartbeat says, and say it now.
 
         Args:
             capacity: calls that this node can hold at once.
             draining: it takes no new calls.
+            http: where other nodes reach its HTTP port; empty while that is down.
         """
-        self._report = NodeReport(capacity=capacity, draining=draining)
+        self._report = NodeReport(capacity=capacity, draining=draining, http=http)
         self._beat_now.set()
 
     def _known(self, fields: Mapping[str, FieldValue]) -> Mapping[str, FieldValue]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha1
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
@@ -60,6 +61,18 @@ class Refused:
 
     code: str
     duplicate: bool
+
+
+class Script:
+    """A Lua script, known to Redis by its SHA-1 once it has seen the text.
+
+    Args:
+        text: of the script.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisLink:
@@ -119,6 +132,22 @@ class RedisLink:
                 pipeline.execute_command(*command)
             replies = await pipeline.execute(raise_on_error=False)
             return [_settle(reply) for reply in replies]
+
+    async def run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[str | int]
+    ) -> Reply:
+        """Run a script, which changes all that it changes or nothing; return its reply.
+
+        Raises:
+            RedisUnavailableError: there was no reply, or it was an error.
+        """
+        words = (len(keys), *keys, *arguments)
+        [reply] = await self.ask_all([("EVALSHA", script.sha, *words)])
+        if not isinstance(reply, Refused):
+            return reply
+        if reply.code == "NOSCRIPT":
+            return await self.ask(("EVAL", script.text, *words))
+        raise RedisUnavailableError(self.place, f"refused a script ({reply.code})")
 
     async def aclose(self) -> None:
         """Close the connections."""

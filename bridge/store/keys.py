@@ -13,6 +13,10 @@ CALL_FIELDS = frozenset(
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
     | {"verstat", "consent", "consent_version"}
+    | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
+    | {"interruptions_caller", "interruptions_agent", "tool_failures"}
+    | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}
+    | {"watchers", "held_by", "flagged"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
 
@@ -42,6 +46,24 @@ class Keys:
     def alerts(self) -> str:
         """The stream of what supervisors have to know at once, of all calls."""
         return f"{self.prefix}alerts"
+
+    @property
+    def flags(self) -> str:
+        """The stream of calls that supervisors have marked to be looked at."""
+        return f"{self.prefix}flags"
+
+    def control(self, node_id: str) -> str:
+        """Return the stream of commands to a node."""
+        return f"{self.prefix}control:{node_id}"
+
+    def control_reply(self, command_id: str) -> str:
+        """Return the list with the one answer to a command."""
+        return f"{self.prefix}control:reply:{command_id}"
+
+    @property
+    def alerts_acknowledged(self) -> str:
+        """The hash of who has seen to which of them."""
+        return f"{self.prefix}alerts:acknowledged"
 
     @property
     def active(self) -> str:
@@ -100,3 +122,38 @@ class Keys:
     def audit(self) -> str:
         """The stream of everything that people and the bridge itself decided."""
         return f"{self.prefix}audit"
+
+    @property
+    def console_secret(self) -> str:
+        """What the nodes' consoles sign short-lived tokens with, the same on all of them."""
+        return f"{self.prefix}console:secret"
+
+    def used(self, token_id: str) -> str:
+        """Return the mark of a token that was used."""
+        return f"{self.prefix}used:{token_id}"
+
+    def tries(self, name: str) -> tuple[str, str]:
+        """Return the counter and the lock of what is tried."""
+        return f"{self.prefix}tries:{name}", f"{self.prefix}tries:{name}:locked"
+
+    @property
+    def users_version(self) -> str:
+        """The hash whose ``version`` grows with every change of a user."""
+        return f"{self.prefix}users:version"
+
+    @property
+    def users(self) -> str:
+        """The hash of the console's users, by name."""
+        return f"{self.prefix}users"
+
+    def pending(self, kind: str, digest: str) -> str:
+        """Return what a token of some kind is good for, by its SHA-256."""
+        return f"{self.prefix}pending:{kind}:{digest}"
+
+    def session(self, session_id: str) -> str:
+        """Return a sign-in of the console."""
+        return f"{self.prefix}session:{session_id}"
+
+    def user_sessions(self, name: str) -> str:
+        """Return the set of a user's sign-ins."""
+        return f"{self.prefix}user:{name}:sessions"

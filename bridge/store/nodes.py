@@ -32,11 +32,13 @@ class NodeReport:
         capacity: calls that it can hold at once.
         active: calls that it holds.
         draining: it takes no new calls.
+        http: where other nodes reach its HTTP port; empty while that is down.
     """
 
     capacity: int = 0
     active: int = 0
     draining: bool = False
+    http: str = ""
 
 
 class NodeRegistry:
@@ -67,7 +69,7 @@ class NodeRegistry:
         """
         key = self._keys.node(self._node_id)
         fields = {**asdict(report), "updated_at": self._now_ms()}
-        pairs = [word for name, value in fields.items() for word in (name, int(value))]
+        pairs = [word for name, value in fields.items() for word in (name, _word(value))]
         ttl_ms = self._settings.heartbeat_ms * BEATS_TO_LIVE
         await self._link.ask_all(
             [
@@ -184,3 +186,7 @@ class NodeRegistry:
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS
+
+
+def _word(value: str | int) -> str | int:
+    return value if isinstance(value, str) else int(value)

@@ -1,7 +1,7 @@
 """Call state as a reader sees it: the live view, the console, tests. Own connections, no writes."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.config.settings import RedisSettings
@@ -11,6 +11,8 @@ from bridge.store.keys import Keys
 MAX_BLOCK_MS = 5_000
 _MAX_EVENTS = 500
 _POLL_S = 0.05
+_PAGE = 20
+"""Calls in one round trip of a long list: more would hold the loop for over 2 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,25 @@ class CallReader:
         found = (_pairs(reply) for reply in replies if not isinstance(reply, Refused))
         return [fields for fields in found if fields]
 
+    async def pages(
+        self, call_ids: Sequence[str], fields: Sequence[str]
+    ) -> AsyncIterator[list[dict[str, str]]]:
+        """Yield some fields of many calls, some calls at a time; without those that are gone.
+
+        The loop runs on in between, so a list may be long.
+        """
+        for first in range(0, len(call_ids), _PAGE):
+            asked = call_ids[first : first + _PAGE]
+            replies = await self._link.ask_all(
+                [["HMGET", self._keys.call(call_id), *fields] for call_id in asked]
+            )
+            rows = [
+                {n: str(v) for n, v in zip(fields, _list(reply), strict=True) if v is not None}
+                for reply in replies
+                if not isinstance(reply, Refused)
+            ]
+            yield [row for row in rows if row]
+
     async def call(self, call_id: str) -> dict[str, str] | None:
         """Return the fields of a call (`keys.CALL_FIELDS`), None if Redis has none such."""
         return _pairs(await self._link.ask(["HGETALL", self._keys.call(call_id)])) or None
@@ -103,9 +124,9 @@ class CallReader:
         return _pairs(await self._link.ask(["HGETALL", self._keys.node(node_id)])) or None
 
     async def events(
-        self, call_id: str, after: str = "0", block_ms: int = 0
+        self, call_id: str, after: str = "0", block_ms: int = 0, most: int = _MAX_EVENTS
     ) -> list[tuple[str, dict[str, str]]]:
-        """Return the next event summaries of a call, at most 500.
+        """Return the next event summaries of a call, at most ``most``.
 
         Args:
             call_id: the call.
@@ -115,20 +136,24 @@ class CallReader:
         Returns:
             (id, fields) in order. An id begins with the event's time in ms since the Unix epoch.
         """
-        return await self._entries(self._keys.events(call_id), after, block_ms)
+        return await self._entries(self._keys.events(call_id), after, block_ms, most)
 
     async def alerts(self, after: str = "0", block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
-        """Return the next alerts of all calls; arguments and result as :meth:`events`."""
-        return await self._entries(self._keys.alerts, after, block_ms)
+        """Return the next alerts of all calls, at most 500; result as of :meth:`events`."""
+        return await self._entries(self._keys.alerts, after, block_ms, _MAX_EVENTS)
+
+    async def flags(self, after: str = "0", block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
+        """Return the next flags of all calls, at most 500; result as of :meth:`events`."""
+        return await self._entries(self._keys.flags, after, block_ms, _MAX_EVENTS)
 
     async def _entries(
-        self, stream: str, after: str, block_ms: int
+        self, stream: str, after: str, block_ms: int, most: int
     ) -> list[tuple[str, dict[str, str]]]:
         wait_ms = min(block_ms, MAX_BLOCK_MS)
         block = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
         streams = ("STREAMS", stream, after)
         reply = await self._link.ask(
-            ("XREAD", "COUNT", _MAX_EVENTS, *block, *streams), patience_s=wait_ms / 1000
+            ("XREAD", "COUNT", most, *block, *streams), patience_s=wait_ms / 1000
         )
         entries = _list(_list(_list(reply)[0])[1]) if reply else []
         return [(str(entry_id), _pairs(fields)) for entry_id, fields in map(_list, entries)]

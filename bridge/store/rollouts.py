@@ -15,7 +15,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha1
 from importlib.resources import files
 
 from bridge.config.settings import RedisSettings
@@ -23,8 +22,8 @@ from bridge.errors import ConfigError, InfrastructureError
 from bridge.routing.rollout.changes import Change
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import RolloutState
-from bridge.store.audit import FIRST, chained
-from bridge.store.client import Command, RedisLink, RedisUnavailableError, Refused, Reply
+from bridge.store.audit_log import AuditLog, Guard
+from bridge.store.client import Command, RedisLink, Refused, Reply
 from bridge.store.keys import Keys
 
 CALLS_KEPT = 20_000
@@ -40,9 +39,7 @@ ACTIVE_MS = 5_000
 _ATTEMPTS = 20
 _PAGE = 200
 _KEYS_A_SCAN = 1_000
-_SCRIPT = files("bridge.store").joinpath("rollout_change.lua").read_text("utf-8")
 _ACTIVE = files("bridge.store").joinpath("rollout_active.lua").read_text("utf-8")
-_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _LEAD = """
 local leader = redis.call('GET', KEYS[1])
 if leader and leader ~= ARGV[1] then return 0 end
@@ -75,11 +72,15 @@ class RolloutStore:
     Args:
         link: to Redis; closed by whoever made it.
         settings: the prefix of the keys.
+        audit: where changes are put down; None makes one.
     """
 
-    def __init__(self, link: RedisLink, settings: RedisSettings) -> None:
+    def __init__(
+        self, link: RedisLink, settings: RedisSettings, audit: AuditLog | None = None
+    ) -> None:
         self._link = link
         self._keys = Keys(settings.prefix)
+        self._audit = audit or AuditLog(link, self._keys)
 
     async def read(self, flags: Sequence[str]) -> dict[str, RolloutState]:
         """Return what is in force; flags that nobody ever changed are missing.
@@ -220,9 +221,7 @@ class RolloutStore:
 
     async def audit(self, most: int) -> list[tuple[str, dict[str, str]]]:
         """Return the latest entries of the audit, (id, fields), the newest first."""
-        return _entries(
-            await self._link.ask(("XREVRANGE", self._keys.audit, "+", "-", "COUNT", most))
-        )
+        return await self._audit.latest(most)
 
     async def _put(
         self,
@@ -252,18 +251,15 @@ class RolloutStore:
             "target": flag,
             "detail": json.dumps({"reason": after.reason, "diff": changed}, ensure_ascii=False),
         }
-        for _ in range(_ATTEMPTS):
-            newest = await self.audit(1)
-            last_id, previous = (newest[0][0], newest[0][1]["hash"]) if newest else ("", FIRST)
-            parts = [_words(fields), _words(told), _words(chained(audited, previous))]
-            reply = await self._eval(
-                (self._keys.rollout(flag), self._keys.rollout_history(flag), self._keys.audit),
-                (before.version, after.version, HISTORY_KEPT, last_id, *map(len, parts)),
-                [word for part in parts for word in part],
-            )
-            if reply != -1:
-                return reply == 1
-        raise InfrastructureError("the audit is written by others all the time")
+        kept = ("MAXLEN", "~", HISTORY_KEPT)
+        return await self._audit.append(
+            audited,
+            guard=Guard(self._keys.rollout(flag), "version", str(before.version or "")),
+            commands=[
+                ("HSET", self._keys.rollout(flag), *_words(fields)),
+                ("XADD", self._keys.rollout_history(flag), *kept, "*", *_words(told)),
+            ],
+        )
 
     async def _keys_like(self, pattern: str) -> list[str]:
         found: set[str] = set()
@@ -275,17 +271,6 @@ class RolloutStore:
             cursor = str(following)
             if cursor == "0":
                 return sorted(found)
-
-    async def _eval(
-        self, keys: Sequence[str], numbers: Sequence[str | int], words: Sequence[str]
-    ) -> Reply:
-        replies = await self._link.ask_all([("EVALSHA", _SHA, len(keys), *keys, *numbers, *words)])
-        [reply] = replies
-        if isinstance(reply, Refused) and reply.code == "NOSCRIPT":
-            return await self._link.ask(("EVAL", _SCRIPT, len(keys), *keys, *numbers, *words))
-        if isinstance(reply, Refused):
-            raise RedisUnavailableError(self._link.place, f"refused the change ({reply.code})")
-        return reply
 
 
 def _calls_of(entries: Sequence[tuple[str, dict[str, str]]]) -> list[tuple[str, CallEntry]]:

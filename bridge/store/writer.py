@@ -9,7 +9,7 @@ from hashlib import sha1
 from importlib.resources import files
 
 from bridge.config.settings import RedisSettings
-from bridge.store.buffer import Batch, EventWrite, StateWrite, WriteBuffer
+from bridge.store.buffer import Batch, EventWrite, StateWrite, Stream, WriteBuffer
 from bridge.store.client import Command, RedisLink, Refused, Reply
 from bridge.store.keys import Keys
 
@@ -112,8 +112,8 @@ class StateWriter:
 
     def _event_command(self, event: EventWrite) -> Command:
         kept = ("MAXLEN", "~", self._settings.events_kept)
-        call_id = event.call_id
-        stream = self._keys.alerts if call_id is None else self._keys.events(call_id)
+        shared = {Stream.ALERTS: self._keys.alerts, Stream.FLAGS: self._keys.flags}
+        stream = shared.get(event.to) or self._keys.events(event.call_id or "")
         return ("XADD", stream, *kept, event.event_id, *event.pairs)
 
     def _state_command(self, state: StateWrite) -> Command:

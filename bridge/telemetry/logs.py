@@ -21,6 +21,8 @@ _LEAST_LEVELS = {
     "websockets": logging.INFO,
     # One line a scrape and probe tells nobody anything.
     "aiohttp.access": logging.WARNING,
+    # That it starts and stops is said by us.
+    "uvicorn.error": logging.WARNING,
 }
 
 

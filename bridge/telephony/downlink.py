@@ -37,6 +37,9 @@ _FADE_SAMPLES = FRAME_SAMPLES
 """A gain changes over 20 ms, as a step would click. Two changes, to low and to silent, make up the
 40 ms and more that `needs.md` (e) asks for; a longer fade would cost the bridge its 60 ms."""
 
+_CUT_SAMPLES = RATE_HZ * 5 // 1000
+"""What is cut short fades over 5 ms, which nobody hears as sound."""
+
 _DRY_FRAMES = 8
 """Kept beyond what is laid ahead: a block, the safety, and a position that is a few frames old."""
 
@@ -86,20 +89,38 @@ class Downlink:
     def flush(self, line: Line) -> tuple[PlayedItem, ...]:
         """Silence a line from the next frame on; return what was heard of it.
 
-        The position is read after the ring is silenced: a frame that PJSIP took meanwhile was
-        heard, and counts as heard.
+        It ends in a fade of 5 ms: from a loud sample to silence is a click. The position is read
+        after the ring is silenced: a frame that PJSIP took meanwhile was heard, and counts as
+        heard.
         """
         row = line.row
         self._ports.refresh()
         before = int(self._ports.tx_positions[row])
         if line.playout.written > before:
-            clear(self._ports.arena.tx, row, before, line.playout.written - before)
+            self._fade_out(row, before, line.playout.written - before)
         self._history[row] = 0
         line.gain = UNDUCKED
         line.burst_queued_ns = None
         self._quiet_until[row] = NEVER
         self._ports.refresh()
         return line.playout.flush(int(self._ports.tx_positions[row]))
+
+    def _fade_out(self, row: int, start: int, count: int) -> None:
+        tx, fade = self._ports.arena.tx, min(count, _CUT_SAMPLES)
+        laid = gather(tx, np.array([row]), np.array([start]), fade)[0]
+        clear(tx, row, start, count)
+        write(tx, row, start, _scaled(laid, np.linspace(1, 0, fade, endpoint=False)))
+        self._ports.refresh()
+        late = int(self._ports.tx_positions[row]) - start
+        if late > 0:  # PJSIP took the frame meanwhile: the fade would be heard a whole ring later
+            clear(tx, row, start, min(late, fade))
+
+    def queued_ms(self, line: Line) -> float:
+        """Return how much of a line's audio PJSIP has yet to take, laid or waiting."""
+        self._ports.refresh()
+        laid = line.playout.written - int(self._ports.tx_positions[line.row])
+        waiting = line.playout.waiting_samples / UPSAMPLING
+        return (max(laid, 0) + waiting) * 1000 / RATE_HZ
 
     def set_gain(self, line: Line, gain: float) -> None:
         """Change the gain of a line's audio, what lies ahead of PJSIP included.

@@ -20,7 +20,7 @@ from bridge.telephony.lines import (
 )
 from bridge.telephony.ports import MediaPorts
 from bridge.telephony.recorder import Recorder
-from bridge.telephony.taps import Levels, Taps
+from bridge.telephony.taps import Audience, Levels, Taps
 from bridge.telephony.uplink import Uplink
 
 STALL_NS = 60 * NS_PER_MS
@@ -131,6 +131,18 @@ class Pump:
     def play(self, row: int, item_id: ItemId, content_index: int, audio: bytes) -> None:
         """Queue agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick."""
         self._down.play(self._lines[row], item_id, content_index, audio)
+
+    def queued_ms(self, row: int) -> float:
+        """Return how much of a call's agent audio PJSIP has yet to take, laid or waiting."""
+        return self._down.queued_ms(self._lines[row])
+
+    def admit(self, row: int, audience: Audience) -> None:
+        """Have somebody hear both sides of a call from now on."""
+        self._taps.admit(row, audience)
+
+    def dismiss(self, row: int, audience: Audience) -> None:
+        """Have them hear it no more."""
+        self._taps.dismiss(row, audience)
 
     def duck(self, row: int, by_db: float) -> None:
         """Lower a call's agent audio from the next frame on; 0 dB brings it back."""

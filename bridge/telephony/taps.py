@@ -1,9 +1,10 @@
-"""The taps: levels, recordings and sounds of what both rings have stepped over, for all calls.
+"""The taps: levels, recordings, listeners and sounds of what both rings have stepped over.
 
 Caller and agent are read at the same positions, the agent as PJSIP took it, so the two channels of
 a recording and the two levels of a frame belong together, and an echo can be told from the caller.
 """
 
+from collections.abc import Callable
 from typing import assert_never
 
 import numpy as np
@@ -16,6 +17,9 @@ from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped
 from bridge.telephony.lines import Line, LineSet, Sound, SoundListener
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 from bridge.telephony.recorder import Recorder
+
+Audience = Callable[[Samples], None]
+"""Takes what is said from now on, shape (n, 2) int16: caller, agent as heard."""
 
 _FRAME_NS = FRAME_SAMPLES * NS_PER_S // RATE_HZ
 
@@ -54,6 +58,7 @@ class Taps:
         self._ports = ports
         self._sounds = CallerSounds(ports.arena.rows)
         self._seen: Positions = np.zeros(ports.arena.rows, dtype=np.int64)
+        self._audiences: dict[int, list[Audience]] = {}
         self._kept = ports.arena.length_samples - 2 * FRAME_SAMPLES  # PJSIP steps on meanwhile
 
     def begin(self, line: Line) -> None:
@@ -63,6 +68,16 @@ class Taps:
         self.levels.forget(row)
         if line.sounds is not None:
             self._sounds.begin(row, line.sounds.settings)
+
+    def admit(self, row: int, audience: Audience) -> None:
+        """Have somebody hear a row from now on."""
+        self._audiences.setdefault(row, []).append(audience)
+
+    def dismiss(self, row: int, audience: Audience) -> None:
+        """Have them hear it no more; somebody who does not is no error."""
+        heard = [each for each in self._audiences.pop(row, ()) if each is not audience]
+        if heard:
+            self._audiences[row] = heard
 
     def recorded_ms(self, line: Line, at_ns: int) -> int:
         """Return where a moment (monotonic) lies in a line's recording.
@@ -116,7 +131,16 @@ class Taps:
             stereo[:, :, CALLER] = caller[recorded]
             stereo[:, :, AGENT] = agent[recorded]
             recorders[0].desk.append(recorders, stereo)
+        if self._audiences:
+            self._tell_audiences(rows, caller, agent)
         return self._listen(lines, places, caller, agent)
+
+    def _tell_audiences(self, rows: Positions, caller: Samples, agent: Samples) -> None:
+        for row, audience in self._audiences.items():
+            for place in np.flatnonzero(rows == row).tolist():
+                stereo = np.stack([caller[place], agent[place]], axis=1)
+                for each in audience:
+                    each(stereo)
 
     def _listen(
         self, lines: LineSet, places: Positions, caller: Samples, agent: Samples

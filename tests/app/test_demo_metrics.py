@@ -6,8 +6,10 @@ import pytest
 
 from bridge.app.demo_metrics import Figures, fetch_figures
 from bridge.clock import NS_PER_MS
+from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings
-from bridge.console.http import HttpServer
+from bridge.console.app import make_app
+from bridge.console.server import HttpServer
 from bridge.telemetry.labels import Path
 from bridge.telemetry.metrics import Metrics
 
@@ -22,7 +24,7 @@ def metrics() -> Metrics:
 
 
 async def test_figures_are_fetched_over_http(metrics: Metrics) -> None:
-    server = HttpServer(HttpSettings(port=0), metrics, list)
+    server = HttpServer(HttpSettings(port=0), ConsoleSettings(), make_app(None, metrics, list))
     port = await server.start()
     try:
         figures = await fetch_figures(f"http://127.0.0.1:{port}")

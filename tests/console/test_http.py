@@ -1,15 +1,23 @@
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import aiohttp
 import pytest
 
+from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings
-from bridge.console.http import HttpServer
+from bridge.console.app import make_app
+from bridge.console.server import HttpServer
 from bridge.errors import InfrastructureError
 from bridge.telemetry.metrics import Metrics
 
 Get = Callable[[str], "aiohttp.client._RequestContextManager"]
+
+
+def server_of(settings: HttpSettings, reasons: Sequence[str] = ()) -> HttpServer:
+    return HttpServer(
+        settings, ConsoleSettings(), make_app(None, Metrics("1.2.3"), lambda: reasons)
+    )
 
 
 @pytest.fixture
@@ -19,7 +27,7 @@ def reasons() -> list[str]:
 
 @pytest.fixture
 async def port(reasons: list[str]) -> AsyncIterator[int]:
-    server = HttpServer(HttpSettings(port=0), Metrics("1.2.3"), lambda: reasons)
+    server = server_of(HttpSettings(port=0), reasons)
     yield await server.start()
     await server.aclose()
 
@@ -74,7 +82,7 @@ async def test_anything_else_is_not_found(get: Get, path: str) -> None:
 async def test_port_in_use_is_named_with_the_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        server = HttpServer(HttpSettings(port=port), Metrics("1"), list)
+        server = server_of(HttpSettings(port=port))
         with pytest.raises(InfrastructureError) as raised:
             await server.start()
         await server.aclose()
@@ -85,13 +93,13 @@ async def test_port_in_use_is_named_with_the_remedy() -> None:
 
 async def test_foreign_address_is_named_with_the_remedy() -> None:
     # 192.0.2.0/24 is kept for documentation (RFC 5737): no machine has it.
-    server = HttpServer(HttpSettings(host="192.0.2.1", port=0), Metrics("1"), list)
+    server = server_of(HttpSettings(host="192.0.2.1", port=0))
     with pytest.raises(InfrastructureError, match=r"192\.0\.2\.1 cannot .*BRIDGE_HTTP_HOST"):
         await server.start()
 
 
 async def test_port_is_free_again_after_closing() -> None:
-    server = HttpServer(HttpSettings(port=0), Metrics("1"), list)
+    server = server_of(HttpSettings(port=0))
     port = await server.start()
     async with (
         aiohttp.ClientSession() as client,
@@ -101,6 +109,6 @@ async def test_port_is_free_again_after_closing() -> None:
         # The client still holds its connection: closing must not wait for it.
         await server.aclose()
     await server.aclose()
-    again = HttpServer(HttpSettings(port=port), Metrics("1"), list)
+    again = server_of(HttpSettings(port=port))
     assert await again.start() == port
     await again.aclose()

@@ -26,9 +26,7 @@ OTHERS = {
 }
 """Exported by others."""
 
-AWAITED = {
-    "bridge_audit_write_failures_total": "the audit stream",
-}
+AWAITED: dict[str, str] = {}
 """Not exported yet; who will. A test fails when one of them is, so that this list only shrinks."""
 
 TARGET_LABELS = frozenset({"instance", "job"})

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.engine import actions
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,
@@ -40,6 +41,9 @@ from bridge.engine.inputs import (
     SoundStopped,
     SpareFailed,
     SpareReady,
+    SupervisorActed,
+    SupervisorHeard,
+    SupervisorLost,
     Timer,
     TimerFired,
     ToolFinished,
@@ -57,6 +61,7 @@ from bridge.engine.policy import (
     ConsentPolicy,
     DeadAirPolicy,
     EmergencyPolicy,
+    HandoffTarget,
     ToolPolicy,
 )
 from bridge.engine.turns import State
@@ -119,7 +124,28 @@ tools = st.sampled_from([T1, T2])
 ms = st.integers(0, 3_000)
 SETUP = [CallOffered(), SessionReady("sess_1"), CallAnswered()]
 
+supervisors = st.sampled_from(["ann", "bob"])
+orders = st.sampled_from(
+    [
+        actions.Whisper("Be kind."),
+        actions.Whisper("Be kind.", now=True),
+        actions.Say("Hold on."),
+        actions.TakeOver(),
+        actions.HandBack("Settled."),
+        actions.Pause(5_000),
+        actions.Resume(),
+        actions.KeepSecret(on=True),
+        actions.KeepSecret(on=False),
+        actions.HoldRecording(on=True),
+        actions.HoldRecording(on=False),
+        actions.Transfer(HandoffTarget("ann", "sip:ann@x")),
+    ]
+)
+
 conversation = st.one_of(
+    st.builds(SupervisorActed, st.just("1"), supervisors, orders),
+    st.builds(SupervisorHeard, supervisors),
+    st.builds(SupervisorLost, supervisors),
     st.just(started(U1)),
     st.builds(stopped, ms),
     st.just(InputCommitted(U1)),

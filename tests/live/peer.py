@@ -29,6 +29,7 @@ class TonePeer:
         self.appended_ms = 0.0
         self.loud_ms = 0.0
         self.tone_ms = 8_000
+        self.tone_hz: float = TONE_HZ
         self.prefix = ""
         """Of the ids, which are a session's own."""
         self.life_s: float | None = None
@@ -131,7 +132,7 @@ class TonePeer:
         )
         at = {"response_id": response_id, "item_id": item_id, "output_index": 0}
         time_s = np.arange(RATE_HZ * self.tone_ms // 1000) / RATE_HZ
-        tone = (8000 * np.sin(2 * np.pi * TONE_HZ * time_s)).astype("<i2")
+        tone = (8000 * np.sin(2 * np.pi * self.tone_hz * time_s)).astype("<i2")
         step = RATE_HZ * DELTA_MS // 1000
         for start in range(0, len(tone), step):
             delta = base64.b64encode(tone[start : start + step].tobytes()).decode()

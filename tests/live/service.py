@@ -9,7 +9,7 @@ from http import HTTPStatus
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from tests.live.peer import TonePeer
+from tests.live.peer import TONE_HZ, TonePeer
 
 Refusal = HTTPStatus | float
 """How the door treats a connection: an HTTP status, or seconds to let it wait."""
@@ -19,7 +19,7 @@ class Service:
     """Sessions in the order of their connections.
 
     Attributes:
-        tone_ms: what an answer of the next sessions holds.
+        tone_ms: what an answer of the next sessions holds; ``tone_hz``: at which pitch.
         life_s: of the next session; None tells no end.
         refusals: for the next connections, first to last.
         refuse_all: for all connections from here on.
@@ -28,6 +28,7 @@ class Service:
 
     def __init__(self) -> None:
         self.tone_ms = 8_000
+        self.tone_hz: float = TONE_HZ
         self.life_s: float | None = None
         self.refusals: deque[Refusal] = deque()
         self.refuse_all: HTTPStatus | None = None
@@ -60,6 +61,7 @@ class Service:
         """Play one session."""
         peer = TonePeer()
         peer.prefix, peer.tone_ms = f"s{len(self.sessions) + 1}_", self.tone_ms
+        peer.tone_hz = self.tone_hz
         peer.life_s, self.life_s = self.life_s, None
         self.sessions.append(peer)
         self._changed.set()

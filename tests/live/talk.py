@@ -13,7 +13,7 @@ from bridge.live.summary import CallSummary
 from bridge.store.local import LocalRedis
 from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway
-from tests.live.peer import TonePeer
+from tests.live.peer import TONE_HZ, TonePeer
 from tests.live.service import Service, tone_service
 from tests.support.rtp_caller import RtpCaller
 
@@ -64,6 +64,7 @@ async def talking(
     start_gateway: StartGateway,
     *,
     greeting_ms: int,
+    tone_hz: float = TONE_HZ,
     life_s: float | None = None,
     environ: dict[str, str] | None = None,
     dialplan: Mapping[str, object] | None = None,
@@ -71,7 +72,7 @@ async def talking(
 ) -> AsyncIterator[Talk]:
     """Place a call and let the agent greet; at the end nothing may be left of it."""
     async with tone_service() as (service, url):
-        service.tone_ms, service.life_s = greeting_ms, life_s
+        service.tone_ms, service.tone_hz, service.life_s = greeting_ms, tone_hz, life_s
         gateway, port = await start_gateway(url, environ=environ, dialplan=dialplan, **arm)
         idle = set(asyncio.all_tasks())
         async with RtpCaller(port) as caller:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.store.buffer import WriteBuffer
+from bridge.store.buffer import Stream, WriteBuffer
 
 
 def test_take_gives_each_dirty_call_once_with_its_last_values() -> None:
@@ -43,7 +43,7 @@ def test_alert_goes_out_first_and_is_not_pushed_out_by_events() -> None:
     buffer = WriteBuffer(3)
     buffer.begin("c1", {}, 1)
     buffer.event("c1", ("kind", "turn"), 1)
-    buffer.alert(("kind", "emergency_heard"))
+    buffer.notice(Stream.ALERTS, ("kind", "emergency_heard"))
     for _ in range(5):
         buffer.event("c1", ("kind", "turn"), 1)
     batch = buffer.take(10)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.audio.resample import Downsampler, downsample_whole
-from bridge.audio.rings import FRAME_SAMPLES, clear
+from bridge.audio.rings import FRAME_SAMPLES, clear, write
 from bridge.clock import NS_PER_MS, ManualClock
 from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
@@ -222,13 +222,31 @@ def test_calls_hear_each_its_own_agent() -> None:
 # The interruption
 
 
-def test_flush_silences_from_the_next_frame(desk: Desk) -> None:
+@pytest.mark.parametrize("frames", [20, 21, 22, 23, 24])
+def test_flush_fades_to_silence_within_5_ms_of_the_next_frame(desk: Desk, frames: int) -> None:
     desk.play(tone(500, AGENT_HZ, AGENT_HZ * 2))
-    desk.step(20)
+    desk.step(frames)
     before = len(desk.ports.taken(desk.row))
     desk.pump.flush(desk.row)
     desk.step(250)
-    assert not desk.ports.taken(desk.row)[before:].any()
+    taken = desk.ports.taken(desk.row)
+    assert not taken[before + 40 :].any()
+    steps = np.abs(np.diff(taken.astype(np.int64)))
+    assert steps[before - 2 :].max() <= 1.2 * steps[before - 80 : before - 1].max()  # no click
+    assert desk.ring_sum() == 0
+
+
+def test_fade_that_pjsip_has_passed_is_not_heard_a_ring_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_late(ring: Sound, row: int, start: int, samples: Sound) -> None:
+        desk.ports.step()
+        write(ring, row, start, samples)
+
+    desk.play(tone(500, AGENT_HZ, AGENT_HZ * 2))
+    desk.step(21)
+    monkeypatch.setattr(downlink_module, "write", write_late)
+    desk.pump.flush(desk.row)
     assert desk.ring_sum() == 0
 
 
@@ -280,7 +298,7 @@ def test_after_a_flush_the_next_item_is_heard_whole(desk: Desk) -> None:
     desk.play(tone(500, AGENT_HZ, AGENT_HZ * 2))
     desk.step(20)
     desk.pump.flush(desk.row)
-    silent_from = len(desk.ports.taken(desk.row))
+    silent_from = len(desk.ports.taken(desk.row)) + FRAME_SAMPLES  # behind the fade
     answer = noise(BLOCK * 20, seed=14, peak=9000)
     desk.play(answer, SECOND)
     desk.step(40)

@@ -9,6 +9,7 @@ from bridge.audio.sounds import SoundSettings
 from bridge.clock import NS_PER_MS, ManualClock
 from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped
 from bridge.realtime.ids import ItemId
+from bridge.telephony.audience import Listener
 from bridge.telephony.lines import Sound, Sounds
 from bridge.telephony.pump import Pump
 from bridge.telephony.taps import AGENT, CALLER
@@ -44,7 +45,7 @@ def test_the_agents_level_is_of_what_was_heard_not_of_what_is_laid() -> None:
     ports.step(10, then=pump.tick)
     assert pump.levels.rms_dbfs[AGENT, row] > -20
     pump.flush(row)
-    ports.step(then=pump.tick)
+    ports.step(2, then=pump.tick)
     assert pump.levels.rms_dbfs[AGENT, row] == FLOOR_DBFS
 
 
@@ -124,3 +125,44 @@ def test_listener_may_end_its_call_while_it_is_told() -> None:
     hall.ports.say(row, noise(FRAME_SAMPLES * 20, seed=1))
     hall.ports.step(20, then=hall.pump.tick)
     assert len(hall.told) == 1
+
+
+def test_an_audience_hears_both_sides_of_its_row_alone_from_now_on() -> None:
+    ports = FakePorts(ManualClock())
+    pump = Pump(ports, ManualClock(), append_ms=20, ahead_ms=200)
+    rows = [ports.open_row() for _ in range(3)]
+    for row in rows:
+        pump.add(row, Ear())
+    said = {row: noise(FRAME_SAMPLES * 6, seed=row + 1) for row in rows}
+    for row in rows:
+        ports.say(row, said[row])
+    pump.play(rows[1], ItemId("item"), 0, tone(900, AGENT_HZ, AGENT_HZ).astype("<i2").tobytes())
+    ports.step(2, then=pump.tick)
+    heard: list[np.ndarray[tuple[int, ...], np.dtype[np.int16]]] = []
+    pump.admit(rows[1], heard.append)
+    ports.step(2, then=pump.tick)
+    ports.step(2)
+    pump.tick()  # a late one
+    pump.dismiss(rows[1], heard.append)
+    both = np.concatenate(heard)
+    span = slice(2 * FRAME_SAMPLES, 6 * FRAME_SAMPLES)
+    assert np.array_equal(both[:, CALLER], said[rows[1]][span])
+    assert np.array_equal(both[:, AGENT], ports.taken(rows[1])[span])
+    assert np.abs(both[:, AGENT]).max() > 1000
+
+
+def test_an_audience_that_left_hears_nothing_and_others_go_on() -> None:
+    ports = FakePorts(ManualClock())
+    pump = Pump(ports, ManualClock(), append_ms=20, ahead_ms=200)
+    row = ports.open_row()
+    pump.add(row, Ear())
+    stays, leaves = Listener(0), Listener(0)
+    takers = stays.take, leaves.take
+    for take in takers:
+        pump.admit(row, take)
+    ports.step(then=pump.tick)
+    pump.dismiss(row, takers[1])
+    pump.dismiss(row, takers[1])
+    ports.step(3, then=pump.tick)
+    assert stays.lost_frames == leaves.lost_frames == 0
+    assert (stays.queued_frames, leaves.queued_frames) == (4, 1)

@@ -11,6 +11,15 @@ an exemplar: never a label, and shown to who asks for OpenMetrics alone.
 from bridge.telemetry.metrics.families import ARM_STOPPING
 from bridge.telemetry.metrics.media import MediaMetrics, RtpSummary
 from bridge.telemetry.metrics.registry import Format, Metrics
+from bridge.telemetry.metrics.supervision import SupervisionMetrics
 from bridge.telemetry.metrics.turns import TurnMetrics
 
-__all__ = ["ARM_STOPPING", "Format", "MediaMetrics", "Metrics", "RtpSummary", "TurnMetrics"]
+__all__ = [
+    "ARM_STOPPING",
+    "Format",
+    "MediaMetrics",
+    "Metrics",
+    "RtpSummary",
+    "SupervisionMetrics",
+    "TurnMetrics",
+]

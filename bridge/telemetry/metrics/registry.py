@@ -32,6 +32,7 @@ from bridge.telemetry.metrics.queues import QueueMetrics
 from bridge.telemetry.metrics.rollouts import RolloutMetrics
 from bridge.telemetry.metrics.sip import SipMetrics
 from bridge.telemetry.metrics.store import StoreMetrics
+from bridge.telemetry.metrics.supervision import SupervisionMetrics
 from bridge.telemetry.metrics.tools import ToolMetrics
 from bridge.telemetry.metrics.turns import TurnMetrics
 from bridge.telemetry.metrics.upstream import UpstreamMetrics
@@ -100,6 +101,7 @@ class Metrics:
         self.upstream = UpstreamMetrics(make)
         self.media = MediaMetrics(make)
         self.tools = ToolMetrics(make)
+        self.supervision = SupervisionMetrics(make)
         self.rollouts = RolloutMetrics(make)
         self.store = StoreMetrics(make)
 

@@ -12,6 +12,13 @@ class StoreMetrics:
         self._swept = make.counter(
             "store_swept_calls_total", "Calls of dead nodes that were ended as node_lost."
         )
+        self._audit_failed = make.counter(
+            "audit_write_failures_total", "Entries of the audit, or their copies, not written."
+        )
+
+    def audit_failed(self) -> None:
+        """Count an entry of the audit that could not be written."""
+        self._audit_failed.inc()
 
     def set_pending(self, writes: int) -> None:
         """Say how many writes wait."""

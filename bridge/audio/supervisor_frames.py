@@ -1,0 +1,82 @@
+"""Audio between a supervisor's browser and the bridge: binary WebSocket messages, little-endian.
+
+    listen, to the browser:   uint32 sequence, uint32 ms since the answer,
+                              int16 PCM, 8 kHz, stereo (caller, agent as heard), 20 ms
+    talk, from the browser:   uint32 sequence, uint32 ms, int16 PCM, 24 kHz, mono, 20 to 100 ms
+
+Sequences grow by one a message, the lost ones counted, so a gap tells how much is missing.
+"""
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+LISTEN_HZ = 8_000
+TALK_HZ = 24_000
+FRAME_MS = 20
+LISTEN_SAMPLES = LISTEN_HZ * FRAME_MS // 1000
+TALK_BYTES = TALK_HZ * FRAME_MS // 1000 * 2
+
+_HEADER = struct.Struct("<II")
+_WRAP = 2**32
+_MOST_TALK_FRAMES = 5
+MAX_TALK_MESSAGE_BYTES = _HEADER.size + _MOST_TALK_FRAMES * TALK_BYTES
+
+
+class TalkFrame(NamedTuple):
+    """What one message from the browser holds; ``audio`` is 24 kHz 16-bit mono PCM."""
+
+    sequence: int
+    at_ms: int
+    audio: bytes
+
+
+class ListenFrame(NamedTuple):
+    """What one message to the browser holds; ``stereo`` is (n, 2) int16 at 8 kHz."""
+
+    sequence: int
+    at_ms: int
+    stereo: npt.NDArray[np.int16]
+
+
+def encode_listen(frame: ListenFrame) -> bytes:
+    """Write a message to the browser."""
+    header = _HEADER.pack(frame.sequence % _WRAP, frame.at_ms % _WRAP)
+    return header + frame.stereo.astype("<i2").tobytes()
+
+
+def decode_listen(message: bytes) -> ListenFrame:
+    """Read a message as the browser does.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(message) < _HEADER.size or (len(message) - _HEADER.size) % 4:
+        raise ValueError(f"a message of {len(message)} bytes is no frame of stereo audio")
+    sequence, at_ms = _HEADER.unpack_from(message)
+    samples = np.frombuffer(message, dtype="<i2", offset=_HEADER.size)
+    return ListenFrame(sequence, at_ms, samples.reshape(-1, 2).astype(np.int16))
+
+
+def encode_talk(frame: TalkFrame) -> bytes:
+    """Write a message as the browser does."""
+    return _HEADER.pack(frame.sequence % _WRAP, frame.at_ms % _WRAP) + frame.audio
+
+
+def decode_talk(message: bytes) -> TalkFrame:
+    """Read a message from the browser.
+
+    Raises:
+        ValueError: it is none.
+    """
+    audio_bytes = len(message) - _HEADER.size
+    frames, rest = divmod(audio_bytes, TALK_BYTES)
+    if rest or not 1 <= frames <= _MOST_TALK_FRAMES:
+        raise ValueError(
+            f"a message of {len(message)} bytes: {_HEADER.size} and 1 to {_MOST_TALK_FRAMES} times"
+            f" {TALK_BYTES} expected"
+        )
+    sequence, at_ms = _HEADER.unpack_from(message)
+    return TalkFrame(sequence, at_ms, message[_HEADER.size :])

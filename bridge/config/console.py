@@ -1,0 +1,99 @@
+"""What the settings say of the console: who may reach it, and how long a sign-in lasts."""
+
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OidcSettings(_Part):
+    """An identity provider that users sign in with (OpenID Connect Core 1.0, code flow with PKCE).
+
+    Attributes:
+        issuer: its URL; what it says of itself is read from `/.well-known/openid-configuration`.
+        client_id: what it knows the console by.
+        client_secret_file: holds the client's secret; None for a public client.
+        name: what the button is called.
+        scopes: asked for beside `openid`.
+        user_claim: whose value becomes the user's name.
+        roles_claim: whose values `roles` gives roles for; dots lead inside, ``realm_access.roles``.
+        roles: value of the claim -> role. Who gets none may not sign in.
+        routes: patterns of dialplans for users who come so; an admin may change a user's.
+    """
+
+    issuer: str | None = Field(None, pattern=r"^https?://")
+    client_id: str = ""
+    client_secret_file: Path | None = None
+    name: str = "single sign-on"
+    scopes: tuple[str, ...] = ("profile", "email")
+    user_claim: str = "preferred_username"
+    roles_claim: str = "groups"
+    roles: dict[str, str] = Field(default_factory=dict)
+    routes: tuple[str, ...] = ("*",)
+
+    @model_validator(mode="after")
+    def _be_whole(self) -> Self:
+        if self.issuer is not None and not (self.client_id and self.roles):
+            raise ValueError("names an issuer, but no client_id or no roles: say both")
+        if self.issuer is not None and not _is_private(self.issuer):
+            raise ValueError("has an issuer without TLS: use https://")
+        return self
+
+    @property
+    def name_shown(self) -> str | None:
+        """What the button is called; None where there is none."""
+        return None if self.issuer is None else self.name
+
+
+def _is_private(url: str) -> bool:
+    """Return whether nobody on the way can read or change what this URL answers."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
+
+
+class ConsoleSettings(_Part):
+    """The supervisors' console, on the HTTP port.
+
+    Without TLS, its own or a trusted proxy's, only this machine's browsers may use it.
+
+    Attributes:
+        session_idle_s: a sign-in that is not used for so long is over.
+        session_max_s: a sign-in is over then, whatever happens.
+        insecure_remote: let other machines in without TLS; for closed networks alone.
+        public_url: what browsers call the console, where a proxy has another name than we hear.
+        tls_cert_file: PEM, chain included; with it the whole port speaks HTTPS.
+        tls_key_file: PEM.
+        replays_dir: where `bridge replay --report` writes, a directory each.
+        audit_file: a copy of the audit, a JSON line for each entry that this node writes.
+        oidc: another way to sign in.
+        trusted_proxies: addresses and networks whose `X-Forwarded-For` and `-Proto` are believed.
+    """
+
+    enabled: bool = True
+    session_idle_s: int = Field(3600, ge=60, le=7 * 24 * 3600)
+    session_max_s: int = Field(12 * 3600, ge=60, le=30 * 24 * 3600)
+    insecure_remote: bool = False
+    public_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    replays_dir: Path = Path(".bridge/replay")
+    audit_file: Path | None = None
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+
+    oidc: OidcSettings = OidcSettings()
+
+    @model_validator(mode="after")
+    def _have_both_halves(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("names one of tls_cert_file and tls_key_file: name both or none")
+        return self
+
+    @property
+    def tls(self) -> bool:
+        """Whether the port speaks HTTPS itself."""
+        return self.tls_cert_file is not None

@@ -1,0 +1,8 @@
+"""Secrets that nobody guesses."""
+
+import secrets
+
+
+def new_token() -> str:
+    """Return 256 random bits, fit for a URL and a cookie."""
+    return secrets.token_urlsafe(32)

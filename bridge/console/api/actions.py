@@ -1,0 +1,131 @@
+"""`/api/v1/calls/{call_id}/actions/{action}`: what supervisors do to live calls.
+
+An action goes to the node that has the call, and is carried out or refused there: the answer says
+which, and why. It is written into the audit before it is asked for, and again with its outcome.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Header, HTTPException
+from pydantic import BaseModel
+
+from bridge.console.access.door import Allowed
+from bridge.console.access.principal import Principal
+from bridge.console.access.roles import Permission
+from bridge.console.api.live_call import CallId, find_live_call
+from bridge.console.services import Services, services_of
+from bridge.routing.supervisor_orders import ORDERS, Order
+from bridge.store.control import Answer
+
+router = APIRouter(prefix="/calls", tags=["actions"])
+
+PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
+    {
+        "whisper": Permission.COACH,
+        "say": Permission.COACH,
+        "take_over": Permission.BARGE,
+        "hand_back": Permission.BARGE,
+        "pause": Permission.COACH,
+        "resume": Permission.COACH,
+        "transfer": Permission.TRANSFER,
+        "end": Permission.END,
+        "sensitive": Permission.COACH,
+        "pause_recording": Permission.COACH,
+        "flag": Permission.FLAG,
+    }
+)
+
+_LETS_GO = frozenset({"hand_back", "resume"})
+"""Done even where they can't be audited: a caller must not wait for Redis."""
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=128,
+        description="The same key within a minute is the same action: it is carried out once.",
+    ),
+]
+
+
+class ActionResult(BaseModel):
+    """What came of an action.
+
+    Attributes:
+        reason: why it was refused, as a code: ``held_by``, ``already``, ``agent_away``...
+        result: more about that; ``held_by`` names who holds the call.
+    """
+
+    accepted: bool
+    reason: str | None = None
+    result: dict[str, Any] = {}  # Any: JSON
+
+
+async def _act(
+    services: Services, principal: Principal, call_id: str, action: str, order: Order, key: str
+) -> ActionResult:
+    call = await find_live_call(services, principal, call_id)
+    params = order.model_dump(mode="json")
+
+    async def send() -> Answer | None:
+        return await services.control.send(
+            call.get("node", ""), call_id, action, params, by=principal.user, command_id=key
+        )
+
+    answer = await services.auditor.act(
+        principal,
+        action,
+        send,
+        result_of=_outcome,
+        fail_open=action in _LETS_GO,
+        call_id=call_id,
+        params=params,
+    )
+    if answer is None:
+        raise HTTPException(504, "the node that has the call did not answer; it may still act")
+    return ActionResult(accepted=answer.accepted, reason=answer.reason, result=dict(answer.result))
+
+
+def _outcome(answer: Answer | None) -> str:
+    if answer is None:
+        return "no answer"
+    return "done" if answer.accepted else f"refused: {answer.reason}"
+
+
+def _command_id(principal: Principal, call_id: str, action: str, key: str | None) -> str:
+    """Return the command's id: of a given key it is the same each time, for this session alone."""
+    if key is None:
+        return secrets.token_hex(16)
+    words = "\0".join((principal.session_id, call_id, action, key))
+    return hashlib.sha256(words.encode()).hexdigest()[:32]
+
+
+def _route_for(action: str, kind: type[Order]) -> Callable[..., Awaitable[ActionResult]]:
+    async def act(
+        call_id: CallId,
+        principal: Annotated[Principal, Depends(Allowed(PERMISSIONS[action]))],
+        services: Annotated[Services, Depends(services_of)],
+        order: Annotated[Any, Body()],  # Any: of `kind`, which is set below
+        idempotency_key: IdempotencyKey = None,
+    ) -> ActionResult:
+        key = _command_id(principal, call_id, action, idempotency_key)
+        return await _act(services, principal, call_id, action, order, key)
+
+    act.__annotations__["order"] = kind
+    act.__doc__ = kind.__doc__
+    return act
+
+
+for _action in PERMISSIONS:
+    router.add_api_route(
+        f"/{{call_id}}/actions/{_action}",
+        _route_for(_action, ORDERS[_action]),
+        methods=["POST"],
+        name=_action,
+        operation_id=f"act_{_action}",
+        summary=_action.replace("_", " ").capitalize(),
+        response_model=ActionResult,
+    )

@@ -1,0 +1,166 @@
+"""`/api/v1/calls/{call_id}/audio`: a supervisor hears a live call, or is heard in it.
+
+    POST audio-token {kind}   -> a token: 30 s, one use, for this user, call and kind
+    WebSocket audio?kind&token   binary frames (:mod:`bridge.audio.supervisor_frames`)
+
+Where the call is on another node the WebSocket is passed on to that node (:mod:`.relay`).
+"""
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated
+from urllib.parse import urlencode
+
+import structlog
+from fastapi import APIRouter, Depends, HTTPException, WebSocket
+from pydantic import BaseModel
+from starlette.requests import HTTPConnection
+
+from bridge.console.access.door import Allowed
+from bridge.console.access.principal import Principal
+from bridge.console.access.roles import Permission
+from bridge.console.access.tokens import TokenKind, TokenRefused
+from bridge.console.api.live_call import CallId, find_live_call
+from bridge.console.call_audio import CALL_OVER_CODE, CallAudio, serve_listener, serve_talker
+from bridge.console.relay import UNREACHABLE_CODE, relay
+from bridge.console.services import Services, services_of
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter(tags=["audio"])
+
+REFUSED_CODE = 4403
+"""WebSocket close code: the token is not good, or the call is none of the asker's."""
+
+
+class Kind(enum.StrEnum):
+    """What a supervisor does with a call's audio."""
+
+    LISTEN = "listen"
+    TALK = "talk"
+
+
+PERMISSIONS: Mapping[Kind, Permission] = MappingProxyType(
+    {Kind.LISTEN: Permission.MONITOR, Kind.TALK: Permission.BARGE}
+)
+_RELAYED: Mapping[Kind, TokenKind] = MappingProxyType(
+    {Kind.LISTEN: TokenKind.RELAY_LISTEN, Kind.TALK: TokenKind.RELAY_TALK}
+)
+
+
+class TokenWish(BaseModel):
+    """What a token is to be good for."""
+
+    kind: Kind
+
+
+class AudioToken(BaseModel):
+    """A token, and the WebSocket's address with it; ``expires_at`` in ms since the Unix epoch."""
+
+    token: str
+    url: str
+    expires_at: int
+
+
+async def allowed_kind(connection: HTTPConnection, kind: Kind) -> Principal:
+    """Return who asks, if he may do that (a FastAPI dependency).
+
+    Raises:
+        HTTPException: 401 or 403.
+    """
+    return await Allowed(PERMISSIONS[kind])(connection)
+
+
+@router.post("/calls/{call_id}/audio-token")
+async def make_audio_token(
+    call_id: CallId,
+    wish: TokenWish,
+    principal: Annotated[Principal, Depends(Allowed(Permission.MONITOR))],
+    services: Annotated[Services, Depends(services_of)],
+) -> AudioToken:
+    """Make a token for the WebSocket: it is good once, for 30 s."""
+    if not principal.may(PERMISSIONS[wish.kind]):
+        raise HTTPException(403, f"your roles don't allow this: it needs {PERMISSIONS[wish.kind]}")
+    await find_live_call(services, principal, call_id)
+    token, claims = await services.tokens.issue(principal.user, call_id, wish.kind.value)
+    query = urlencode({"kind": wish.kind.value, "token": token})
+    url = f"/api/v1/calls/{call_id}/audio?{query}"
+    return AudioToken(token=token, url=url, expires_at=claims.expires_ms)
+
+
+@router.websocket("/calls/{call_id}/audio")
+async def open_audio(
+    socket: WebSocket,
+    call_id: CallId,
+    kind: Kind,
+    token: str,
+    principal: Annotated[Principal, Depends(allowed_kind)],
+    services: Annotated[Services, Depends(services_of)],
+) -> None:
+    """Hear a call, or be heard in it, until one side goes; both are audited."""
+    try:
+        await services.tokens.redeem(token, call_id, kind.value, user=principal.user)
+        call = await find_live_call(services, principal, call_id)
+    except (TokenRefused, HTTPException) as error:
+        log.warning("audio_refused", kind=kind.value, reason=str(error))
+        await socket.close(REFUSED_CODE)
+        return
+    await services.auditor.act(
+        principal,
+        kind.value,
+        lambda: _serve(services, socket, call, call_id, kind, principal.user),
+        result_of=lambda frames: f"over, {frames} frames",
+        call_id=call_id,
+    )
+
+
+@router.websocket("/relay/calls/{call_id}/audio")
+async def open_relayed_audio(
+    socket: WebSocket,
+    call_id: CallId,
+    kind: Kind,
+    token: str,
+    services: Annotated[Services, Depends(services_of)],
+) -> None:
+    """Serve another node, which has checked who asks, and audits it."""
+    try:
+        claims = await services.tokens.redeem(token, call_id, _RELAYED[kind])
+    except TokenRefused as error:
+        log.warning("relay_refused", kind=kind.value, reason=str(error))
+        await socket.close(REFUSED_CODE)
+        return
+    audio = services.local.audio_of(call_id)
+    await socket.accept()
+    await _serve_here(socket, audio, kind, claims.user)
+
+
+async def _serve(
+    services: Services,
+    socket: WebSocket,
+    call: Mapping[str, str],
+    call_id: str,
+    kind: Kind,
+    user: str,
+) -> int:
+    audio = services.local.audio_of(call_id)
+    await socket.accept()
+    if audio is not None:
+        return await _serve_here(socket, audio, kind, user)
+    node = await services.calls.node(call.get("node", "")) or {}
+    if not node.get("http"):
+        await socket.close(UNREACHABLE_CODE)
+        return 0
+    token, _ = await services.tokens.issue(user, call_id, _RELAYED[kind])
+    return await relay(socket, node["http"], call_id, kind.value, token)
+
+
+async def _serve_here(socket: WebSocket, audio: CallAudio | None, kind: Kind, user: str) -> int:
+    if audio is None:
+        await socket.close(CALL_OVER_CODE)
+        return 0
+    serve: Mapping[Kind, Callable[[], Awaitable[int]]] = {
+        Kind.LISTEN: lambda: serve_listener(socket, audio),
+        Kind.TALK: lambda: serve_talker(socket, audio, user),
+    }
+    return await serve[kind]()

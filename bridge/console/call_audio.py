@@ -1,0 +1,129 @@
+"""A live call's audio and a supervisor's WebSocket, on the node that has the call.
+
+The calls themselves are not the console's: it knows them by :class:`LocalCalls`, which the gateway
+gives it.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Protocol
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bridge.audio.supervisor_frames import TalkFrame, decode_talk, encode_listen
+from bridge.telephony.audience import Listener
+
+log = structlog.get_logger(__name__)
+
+CALL_OVER_CODE = 4410
+"""WebSocket close code: the call has ended, or never had audio here."""
+
+BAD_FRAME_CODE = 1007
+
+
+class CallAudio(Protocol):
+    """One live call's audio."""
+
+    def listen(self) -> Listener | None:
+        """Have somebody hear it from now on; None where there is nothing to hear."""
+        ...
+
+    def stop_listening(self, listener: Listener) -> None:
+        """Have them hear it no more."""
+        ...
+
+    def connect(self, by: str) -> None:
+        """Note that a supervisor's microphone is there."""
+        ...
+
+    def disconnect(self, by: str) -> None:
+        """Note that it is gone."""
+        ...
+
+    def push(self, by: str, frame: TalkFrame) -> None:
+        """Take what a supervisor says."""
+        ...
+
+
+class LocalCalls(Protocol):
+    """The calls of this node."""
+
+    def audio_of(self, call_id: str) -> CallAudio | None:
+        """Return a call's audio; None for a call that is not here."""
+        ...
+
+
+class NoCalls:
+    """A console without calls of its own."""
+
+    def audio_of(self, call_id: str) -> CallAudio | None:
+        """Return None."""
+        return None
+
+
+async def serve_listener(socket: WebSocket, audio: CallAudio) -> int:
+    """Send what is said until one of both sides goes; return how many frames were lost.
+
+    Args:
+        socket: accepted.
+        audio: of the call.
+    """
+    listener = audio.listen()
+    if listener is None:
+        await socket.close(CALL_OVER_CODE)
+        return 0
+    try:
+        await _first_done(_send_frames(socket, listener), _until_gone(socket))
+    finally:
+        audio.stop_listening(listener)
+    return listener.lost_frames
+
+
+async def serve_talker(socket: WebSocket, audio: CallAudio, by: str) -> int:
+    """Take what a supervisor says until the connection goes; return how many frames came.
+
+    Args:
+        socket: accepted.
+        audio: of the call.
+        by: the supervisor.
+    """
+    frames = 0
+    audio.connect(by)
+    try:
+        while True:
+            audio.push(by, decode_talk(await socket.receive_bytes()))
+            frames += 1
+    except WebSocketDisconnect:
+        pass
+    except (ValueError, KeyError) as error:  # KeyError: text where audio is expected
+        log.warning("talk_frame_unreadable", error=str(error))
+        await socket.close(BAD_FRAME_CODE)
+    finally:
+        audio.disconnect(by)
+    return frames
+
+
+async def _send_frames(socket: WebSocket, listener: Listener) -> None:
+    while (frame := await listener.get()) is not None:
+        await socket.send_bytes(encode_listen(frame))
+    await socket.close(CALL_OVER_CODE)
+
+
+async def _until_gone(socket: WebSocket) -> None:
+    """Wait for the other side to close; whatever else it says is left alone."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _first_done(*steps: Coroutine[None, None, None]) -> None:
+    """Run steps until the first one ends; a connection that breaks ends them, too."""
+    tasks = [asyncio.create_task(step) for step in steps]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for error in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
+                log.debug("listener_gone", error=str(error))

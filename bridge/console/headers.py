@@ -1,0 +1,111 @@
+"""What every answer of the console carries, and who may reach it without TLS."""
+
+from ipaddress import ip_address
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.config.console import ConsoleSettings
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "font-src 'self'",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    ]
+)
+"""Nothing inline, nothing from elsewhere, no frames; a string never becomes markup (W3C CSP 3)."""
+
+_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=(), usb=()",
+}
+_TRANSPORT_SECURITY = "max-age=31536000"
+
+PROBES = frozenset({"/metrics", "/healthz", "/readyz"})
+"""For machines, wherever they are."""
+
+REFUSED = (
+    "the console is not shown to other machines without TLS: set console.tls_cert_file and"
+    " tls_key_file, or put a proxy with TLS in front and name it in console.trusted_proxies, or"
+    " set console.insecure_remote in a closed network"
+)
+
+
+class SecureHeaders:
+    """Adds the headers; only what is under `/static` may be kept by caches."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, with the headers."""
+        if scope["type"] != "http" or scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+            return
+
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                kept = scope["path"].startswith("/static/")
+                headers.setdefault("Cache-Control", "no-cache" if kept else "no-store")
+                if scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", _TRANSPORT_SECURITY)
+            await send(message)
+
+        await self._app(scope, receive, add)
+
+
+class TransportGuard:
+    """Keeps passwords and calls off networks that anybody can read.
+
+    A proxy that is trusted says by ``X-Forwarded-Proto`` whether a browser came by TLS; uvicorn has
+    put that into the scope.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if self._may_pass(scope):
+            await self._app(scope, receive, send)
+        else:
+            await JSONResponse({"detail": REFUSED}, status_code=403)(scope, receive, send)
+
+    def _may_pass(self, scope: Scope) -> bool:
+        if scope["type"] == "lifespan" or self._settings.insecure_remote:
+            return True
+        return scope["path"] in PROBES or is_secure(scope) or is_loopback(scope)
+
+
+def is_secure(scope: Scope) -> bool:
+    """Return whether the browser came by TLS."""
+    return bool(scope["scheme"] in ("https", "wss"))
+
+
+def is_loopback(scope: Scope) -> bool:
+    """Return whether it came from this machine."""
+    client = scope.get("client")
+    try:
+        return client is not None and ip_address(client[0]).is_loopback
+    except ValueError:  # a proxy's word that is no address
+        return False

@@ -1,0 +1,119 @@
+// What may be done to a live call: who, when, and what is asked first.
+
+import { attempt, post } from "./api.js";
+import { ask } from "./dialogs.js";
+import { toast } from "./dom.js";
+import { words } from "./format.js";
+
+/** Send an action to the node that has the call; return its result, or null if it was refused. */
+export async function perform(callId, action, params = {}) {
+  const found = await attempt(post(`/calls/${callId}/actions/${action}`, params, { "Idempotency-Key": crypto.randomUUID() }));
+  if (!found) return null;
+  if (!found.accepted) { toast(`${SAID[action] ?? words(action)}: ${words(found.reason ?? "refused")}`, "bad"); return null; }
+  toast(`${SAID[action] ?? words(action)}: done`, "good");
+  return found.result ?? {};
+}
+
+const SAID = {
+  whisper: "Whisper", say: "Say exactly", take_over: "Take over", hand_back: "Hand back", pause: "Pause the AI", resume: "Resume the AI",
+  transfer: "Transfer", end: "End the call", sensitive: "Sensitive mode", pause_recording: "Pause recording", flag: "Flag",
+};
+
+const talks = (row) => !["ringing", "ended"].includes(row.state);
+const mine = (row, user) => row.held_by === user;
+
+export const ACTIONS = [
+  { id: "listen", label: "Listen", key: "m", permission: "monitor", shown: talks },
+  { id: "whisper", label: "Whisper", key: "w", permission: "coach", shown: talks },
+  {
+    id: "take_over", label: "Take over", key: "Shift+T", permission: "barge", danger: true, shown: (row, user) => talks(row) && !mine(row, user),
+    run: async (callId, row) => {
+      const microphone = await checkMicrophone(row);
+      if (!microphone) return null;
+      const done = await perform(callId, "take_over");
+      if (!done) microphone.getTracks().forEach((track) => track.stop());
+      return done && { microphone };
+    },
+  },
+  {
+    id: "hand_back", label: "Hand back", permission: "barge", shown: mine,
+    run: async (callId) => {
+      const given = await ask({ title: "Hand the caller back to the AI", fields: [{ name: "summary", label: "What did you agree on? The AI reads this.", kind: "textarea", maxlength: 1000 }], button: "Hand back" });
+      return given && perform(callId, "hand_back", given);
+    },
+  },
+  {
+    id: "pause", label: "Pause AI", permission: "coach", shown: (row) => talks(row) && !row.held_by,
+    run: async (callId) => {
+      const given = await ask({ title: "Pause the AI", text: "The caller hears that they wait.", fields: [{ name: "auto_resume_s", label: "Go on by itself after, seconds", kind: "number", value: "60", min: 5, max: 600 }], button: "Pause" });
+      return given && perform(callId, "pause", given);
+    },
+  },
+  { id: "resume", label: "Resume AI", permission: "coach", shown: (row, user) => mine(row, user), run: (callId) => perform(callId, "resume") },
+  {
+    id: "transfer", label: "Transfer", permission: "transfer", shown: talks,
+    run: async (callId) => {
+      const given = await ask({
+        title: "Transfer the call", text: "If it fails, the caller is back with the AI.",
+        fields: [{ name: "target", label: "To: a target of the route, a number or a SIP address", required: true }, { name: "kind", label: "How", kind: "select", options: [["blind", "Cold: send the caller there"], ["warm", "Warm: ask the person first"]] }], button: "Transfer",
+      });
+      return given && perform(callId, "transfer", given);
+    },
+  },
+  { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.") },
+  { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording nor the AI hears the caller until you end it.") },
+  {
+    id: "flag", label: "Flag", key: "f", permission: "flag", shown: () => true,
+    run: async (callId) => {
+      const given = await ask({ title: "Flag this moment", fields: [{ name: "note", label: "Note for QA", kind: "textarea", maxlength: 500 }], button: "Flag" });
+      return given && perform(callId, "flag", given);
+    },
+  },
+  {
+    id: "end", label: "End call", key: "Shift+E", permission: "end", danger: true, shown: () => true,
+    run: async (callId, row) => {
+      const given = await ask({
+        title: `End the call of ${row.from}?`, danger: true, button: "End the call",
+        fields: [{ name: "how", label: "How", kind: "select", options: [["politely", "Politely: the AI says goodbye"], ["now", "At once"]] }, { name: "reason", label: "Reason, for the audit", required: true, maxlength: 200 }],
+      });
+      return given && perform(callId, "end", given);
+    },
+  },
+];
+
+async function onOff(callId, action, what, text) {
+  const given = await ask({ title: what, text, fields: [{ name: "on", label: "Now", kind: "select", options: [["pause", "Begin"], ["resume", "End"]] }], button: "OK" });
+  return given && perform(callId, action, { on: given.on === "pause" });
+}
+
+/** Ask for the microphone, show that it hears something, and only then let somebody take over. */
+async function checkMicrophone(row) {
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true } });
+  } catch {
+    toast("No microphone: allow it for this page, then try again.", "bad");
+    return null;
+  }
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  const asked = ask({
+    title: `Take the caller ${row.from} over?`, danger: true, button: "Take over",
+    text: "The AI stops at once and the caller hears you. Say something: the bar below should move.",
+  });
+  const meter = document.createElement("meter");
+  Object.assign(meter, { min: 0, max: 1, low: 0.02, value: 0 });
+  meter.setAttribute("aria-label", "Your microphone's level");
+  document.querySelector("dialog[open] p")?.after(meter);
+  const timer = setInterval(() => {
+    analyser.getFloatTimeDomainData(samples);
+    meter.value = Math.min(1, 4 * Math.max(...samples.map(Math.abs)));
+  }, 100);
+  const given = await asked;
+  clearInterval(timer);
+  await context.close();
+  if (!given) stream.getTracks().forEach((track) => track.stop());
+  return given ? stream : null;
+}

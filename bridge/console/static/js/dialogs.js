@@ -1,0 +1,49 @@
+// Questions before something consequential, and forms.
+
+import { h } from "./dom.js";
+
+/**
+ * Ask in a dialog.
+ * @param {object} about title, text, fields, button, danger
+ * @returns {Promise<object|null>} the form's values, null if it was left
+ */
+export function ask({ title, text = "", fields = [], button = "OK", danger = false }) {
+  return new Promise((done) => {
+    const made = fields.map(field);
+    const form = h(
+      "form",
+      { method: "dialog" },
+      h("h2", { text: title, id: "dialog-title" }),
+      text ? h("p", { text }) : null,
+      ...made.map(({ element }) => element),
+      h(
+        "div",
+        { class: "buttons" },
+        h("button", { type: "button", text: "Cancel", onclick: () => dialog.close("") }),
+        h("button", { type: "submit", class: danger ? "danger solid" : "primary", value: "yes", text: button }),
+      ),
+    );
+    const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
+    dialog.addEventListener("close", () => {
+      const values = Object.fromEntries(made.map(({ name, read }) => [name, read()]));
+      dialog.remove();
+      done(dialog.returnValue === "yes" ? values : null);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    (form.querySelector("[autofocus]") ?? form.querySelector("input, textarea, select") ?? form.querySelector(".buttons button:last-child")).focus();
+  });
+}
+
+function field({ name, label, kind = "text", value = "", options = [], required = false, hint = "", ...more }) {
+  let input;
+  if (kind === "textarea") input = h("textarea", { name, required, value, ...more });
+  else if (kind === "select") {
+    input = h("select", { name, ...more }, options.map(([key, text]) => h("option", { value: key, selected: key === value, text })));
+  } else if (kind === "check") {
+    input = h("input", { type: "checkbox", name, checked: Boolean(value), ...more });
+    return { name, read: () => input.checked, element: h("label", { class: "check" }, input, label) };
+  } else input = h("input", { type: kind, name, required, value, ...more });
+  const element = h("label", { class: "field" }, h("span", { text: label }), input, hint ? h("span", { class: "small muted", text: hint }) : null);
+  return { name, element, read: () => (kind === "number" ? Number(input.value) : input.value.trim()) };
+}

@@ -1,0 +1,227 @@
+// One live call: its conversation as it streams, its latency, and what may be done about it.
+
+import { ACTIONS, perform } from "./actions.js";
+import { Listening } from "./audio.js";
+import { may, user } from "./api.js";
+import { $, badge, fill, h } from "./dom.js";
+import { age, span, when } from "./format.js";
+import { healthMark, stateBadge } from "./health.js";
+import { follow } from "./stream.js";
+import { Transcript } from "./transcript.js";
+import { Waterfall } from "./waterfall.js";
+
+const TABS = [["transcript", "Transcript"], ["latency", "Latency"], ["details", "Details"]];
+
+export class Drawer {
+  constructor(element, { onClose } = {}) {
+    this.element = element;
+    this.onClose = onClose;
+    this.callId = null;
+    this.row = null;
+    this.stop = null;
+    this.listening = null;
+  }
+
+  /** Show a call. `row`: what the list knows of it. */
+  open(callId, row) {
+    if (this.callId === callId) { this.element.querySelector("h2").focus(); return; }
+    this.#leave();
+    this.callId = callId;
+    this.row = row;
+    this.over = false;
+    this.transcript = new Transcript();
+    this.waterfall = new Waterfall();
+    this.#draw();
+    this.element.hidden = false;
+    this.update(row);
+    this.element.querySelector("h2").focus();
+    if (may("transcript.view")) {
+      this.stop = follow(`/calls/${callId}/stream`, {
+        event: (event) => this.#take(event),
+        ended: () => this.ended(),
+      });
+    } else {
+      fill(this.scroll, h("p", { class: "muted", text: "Your role does not show transcripts." }));
+    }
+  }
+
+  close() {
+    if (!this.callId) return false;
+    this.#leave();
+    this.element.hidden = true;
+    this.onClose?.();
+    return true;
+  }
+
+  #leave() {
+    this.stop?.();
+    this.stop = null;
+    this.listening?.close();
+    this.listening = null;
+    this.callId = null;
+  }
+
+  #draw() {
+    this.head = h("div", { class: "facts-line" });
+    this.why = h("p", { class: "small" });
+    this.actions = h("div", { class: "actions", role: "toolbar", "aria-label": "Actions on this call" });
+    this.audio = h("div", { class: "listening", hidden: true });
+    this.scroll = h("div", { class: "scroll" }, this.transcript.element);
+    this.pill = h("button", { type: "button", class: "pill", hidden: true, text: "New messages", onclick: () => this.#toEnd() });
+    this.scroll.addEventListener("scroll", () => { if (this.#atEnd()) this.pill.hidden = true; });
+    const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "About this call" }, TABS.map(([id, text], at) =>
+      h("button", { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": "drawer-panel", "aria-selected": String(at === 0), tabindex: at ? -1 : 0, text, onclick: () => this.#tab(id) })));
+    tabs.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const at = TABS.findIndex(([id]) => id === this.tab);
+      this.#tab(TABS[(at + step + TABS.length) % TABS.length][0]);
+      $(`#tab-${this.tab}`).focus();
+    });
+    this.tab = "transcript";
+    this.panel = h("div", { class: "panel", id: "drawer-panel", role: "tabpanel", "aria-labelledby": "tab-transcript" }, this.scroll, this.pill);
+    this.title = h("h2", { tabindex: -1 });
+    fill(
+      this.element,
+      h("header", {}, h("div", { class: "spread" }, this.title, h("button", { type: "button", class: "quiet", "aria-label": "Close the call", onclick: () => this.close() }, "Close ", h("kbd", { text: "Esc" }))), this.head, this.why),
+      this.actions, this.audio, tabs, this.panel, this.#composer(),
+    );
+  }
+
+  #composer() {
+    if (!may("coach")) return null;
+    this.text = h("textarea", { "aria-label": "To the AI, or for the AI to say", placeholder: "Whisper to the AI: only it will know…", maxlength: 1000 });
+    const now = h("input", { type: "checkbox" });
+    this.whisperNow = now;
+    const send = async (action) => {
+      const text = this.text.value.trim();
+      if (!text) { this.text.focus(); return; }
+      const params = action === "whisper" ? { text, when: now.checked ? "now" : "next_turn" } : { text };
+      if (await perform(this.callId, action, params)) this.text.value = "";
+    };
+    this.text.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); send("whisper"); }
+    });
+    this.composer = h("div", { class: "composer" }, this.text,
+      h("div", { class: "spread" }, h("label", { class: "check" }, now, "Apply now (else with its next turn)"),
+        h("div", { class: "toolbar" }, h("button", { type: "button", text: "Say exactly", title: "The caller hears these words, now", onclick: () => send("say") }), h("button", { type: "button", class: "primary", onclick: () => send("whisper") }, "Whisper"))));
+    return this.composer;
+  }
+
+  /** Take what the list says of the call. */
+  update(row) {
+    this.row = row;
+    this.title.textContent = `${row.from} on ${row.dialplan ?? "no route"}`;
+    this.tick();
+    fill(this.why, row.health_reasons?.length ? [h("b", { text: "Why: " }), row.health_reasons.join(", ")] : h("span", { class: "muted", text: "Nothing is wrong with this call." }));
+    const drawn = JSON.stringify([row.state, row.held_by, row.flagged, Boolean(this.listening), this.over]);
+    if (drawn !== this.drawnActions) {
+      this.drawnActions = drawn;
+      this.#drawActions();
+    }
+    if (this.tab === "details") this.#drawDetails();
+  }
+
+  tick() {
+    if (!this.callId) return;
+    const row = this.row;
+    fill(this.head,
+      healthMark(row.health), stateBadge(this.over ? "ended" : row.state), h("span", { text: `for ${age(row.state_since_at)}` }),
+      h("span", { class: "muted", text: `age ${age(row.started_at)}` }), row.arm ? h("span", { class: "muted", text: `arm ${row.arm}` }) : null,
+      row.last_turn_ms ? h("span", { class: "muted", text: `last answer ${span(row.last_turn_ms)}` }) : null,
+      row.held_by ? badge("bad", row.held_by === user ? "you have the caller" : `held by ${row.held_by}`, "phone") : null,
+      row.watchers ? badge("info", `${row.watchers} listening`, "eye") : null,
+      row.flagged ? badge("warn", "flagged", "flag") : null);
+  }
+
+  /** The call is over; what was said stays. */
+  ended() {
+    if (this.over || !this.callId) return;
+    this.over = true;
+    this.stop?.();
+    this.listening?.close();
+    this.listening = null;
+    this.audio.hidden = true;
+    this.#drawActions();
+    if (this.composer) this.composer.hidden = true;
+    this.tick();
+  }
+
+  #drawActions() {
+    if (this.over) {
+      fill(this.actions, h("span", { class: "grow", text: "This call is over." }), may("history.view") ? h("a", { class: "button", href: `/history/${this.callId}`, text: "Open its history" }) : null);
+      return;
+    }
+    const focused = document.activeElement?.dataset?.action;
+    fill(this.actions, ACTIONS.filter((action) => may(action.permission) && action.shown(this.row, user)).map((action) => {
+      const pressed = action.id === "listen" && this.listening !== null;
+      return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": action.id === "listen" ? String(pressed) : null, "aria-keyshortcuts": action.key ?? null, onclick: () => this.act(action.id) },
+        action.id === "listen" && pressed ? "Stop listening" : action.label, action.key ? [" ", h("kbd", { text: action.key })] : null);
+    }));
+    if (focused) this.actions.querySelector(`[data-action="${focused}"]`)?.focus();
+  }
+
+  /** Do what a key or a button says. */
+  async act(id) {
+    const action = ACTIONS.find((each) => each.id === id);
+    if (!this.callId || this.over || !action || !may(action.permission) || !action.shown(this.row, user)) return false;
+    if (id === "listen") { await this.#listen(); return true; }
+    if (id === "whisper") { this.text?.focus(); return true; }
+    const callId = this.callId;
+    const done = await action.run(callId, this.row);
+    if (done && id === "take_over") await this.#talk(done.microphone);
+    if (done && id === "hand_back") this.listening?.mute();
+    return true;
+  }
+
+  async #listen() {
+    if (this.listening) { this.listening.close(); this.listening = null; this.audio.hidden = true; } else {
+      this.listening = new Listening(this.callId, this.audio, () => { this.listening = null; this.audio.hidden = true; this.#drawActions(); });
+      this.audio.hidden = false;
+      await this.listening.listen();
+    }
+    this.#drawActions();
+  }
+
+  async #talk(microphone) {
+    if (!this.listening) await this.#listen();
+    await this.listening?.talk(microphone);
+  }
+
+  #take(event) {
+    const atEnd = this.#atEnd();
+    if (event.kind === "measured") this.waterfall.addEvent(event);
+    if (this.transcript.add(event) && this.tab === "transcript") {
+      if (atEnd) this.#toEnd(); else this.pill.hidden = false;
+    }
+  }
+
+  #atEnd() { return this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < 40; }
+  #toEnd() { this.scroll.scrollTop = this.scroll.scrollHeight; this.pill.hidden = true; }
+
+  #tab(id) {
+    this.tab = id;
+    for (const tab of this.element.querySelectorAll('[role="tab"]')) {
+      const chosen = tab.id === `tab-${id}`;
+      tab.setAttribute("aria-selected", String(chosen));
+      tab.tabIndex = chosen ? 0 : -1;
+    }
+    this.panel.setAttribute("aria-labelledby", `tab-${id}`);
+    this.pill.hidden = true;
+    if (id === "transcript") { fill(this.scroll, this.transcript.element); this.#toEnd(); }
+    if (id === "latency") fill(this.scroll, this.waterfall.turns.length ? this.waterfall.element : h("p", { class: "muted", text: "No answer was measured yet." }));
+    if (id === "details") this.#drawDetails();
+  }
+
+  #drawDetails() {
+    const row = this.row;
+    const facts = [
+      ["Call", row.call_id], ["Node", row.node], ["Dialled", row.to], ["Route", row.dialplan], ["Arm", row.arm], ["Dialect and model", [row.dialect, row.model].filter(Boolean).join(", ")],
+      ["Began", when(row.started_at)], ["Answered", when(row.answered_at)], ["Caller ID check", row.verstat], ["Consent", row.consent],
+      ["Cut by the caller", row.interruptions_caller ?? 0], ["Cut in by the agent", row.interruptions_agent ?? 0], ["Tool failures", row.tool_failures ?? 0],
+      ["Transfer", row.handoff_target && `${row.handoff_target}: ${row.handoff_result}`], ["Summary for the person", row.handoff_summary],
+    ];
+    fill(this.scroll, h("dl", { class: "facts" }, facts.filter(([, value]) => value !== undefined && value !== "" && value !== null).map(([name, value]) => [h("dt", { text: name }), h("dd", { text: String(value) })])));
+  }
+}
+

@@ -1,0 +1,196 @@
+// The list of live calls: worst health first, then longest. Rows don't jump under the cursor.
+
+import { $, badge, empty, fill, h, icon } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { age, clock, learnClock, now, span } from "./format.js";
+import { band, healthMark, stateBadge } from "./health.js";
+import { key } from "./keys.js";
+import { keep, kept } from "./prefs.js";
+import { follow, showState } from "./stream.js";
+import { Table } from "./table.js";
+
+const calls = new Map();
+const filters = kept("live.filters", { text: "", route: "", arm: "", state: "", health: "" });
+const silence = (row) => (row.silent_since_at && !["ringing", "transferring", "human"].includes(row.state) ? now() - row.silent_since_at : null);
+
+const columns = [
+  { id: "health", label: "Health", wide: true, value: (r) => r.health, cell: (r) => h("span", {}, healthMark(r.health), r.health_reasons.length ? h("span", { class: "why", text: r.health_reasons.join(", ") }) : null) },
+  { id: "from", label: "Caller", value: (r) => r.from, cell: (r) => h("span", {}, h("span", { class: "nowrap", text: r.from }), r.flagged ? h("span", { title: "flagged" }, " ", flag()) : null) },
+  { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => r.dialplan ?? "" },
+  { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => r.to, off: true },
+  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => r.arm ?? "" },
+  { id: "model", label: "Model", value: (r) => r.model, cell: (r) => r.model ?? "", off: true },
+  { id: "state", label: "State", value: (r) => r.state, cell: (r) => h("span", {}, stateBadge(r.state), r.lost ? " no word from its node" : null) },
+  { id: "in_state", label: "In state", number: true, value: (r) => r.state_since_at && now() - r.state_since_at, cell: (r) => age(r.state_since_at) },
+  { id: "age", label: "Age", number: true, value: (r) => r.started_at && now() - r.started_at, cell: (r) => age(r.started_at) },
+  { id: "last_turn", label: "Last answer", number: true, value: (r) => r.last_turn_ms, cell: (r) => span(r.last_turn_ms), mark: (r) => over(r.last_turn_ms, 1500, 2500) },
+  { id: "silence", label: "Silence", number: true, value: silence, cell: (r) => (silence(r) === null ? "" : clock(silence(r))), mark: (r) => over(silence(r), 4000, 8000) },
+  { id: "cuts", label: "Cut by caller / AI", number: true, value: (r) => r.interruptions_caller ?? 0, cell: (r) => `${r.interruptions_caller ?? 0} / ${r.interruptions_agent ?? 0}` },
+  { id: "tools", label: "Tool failures", number: true, value: (r) => r.tool_failures ?? 0, cell: (r) => String(r.tool_failures ?? 0), off: true },
+  { id: "watchers", label: "Watching", value: (r) => r.watchers ?? "", cell: (r) => watching(r) },
+  { id: "verstat", label: "Caller ID check", value: (r) => r.verstat, cell: (r) => r.verstat ?? "", off: true },
+  { id: "node", label: "Node", value: (r) => r.node, cell: (r) => r.node ?? "", off: true },
+];
+
+function flag() { const svg = icon("flag"); svg.classList.add("icon"); return svg; }
+function over(value, warn, bad) { return value === null || value === undefined ? "" : value > bad ? "over-bad" : value > warn ? "over-warn" : ""; }
+function watching(row) {
+  const parts = [];
+  if (row.held_by) parts.push(badge("bad", `held by ${row.held_by}`, "phone"));
+  if (row.watchers) parts.push(badge("info", `${row.watchers} listening`, "eye"));
+  return parts.length ? h("span", {}, parts) : "";
+}
+
+const box = $("#live-table");
+const drawer = new Drawer($("#drawer"), { onClose: () => { table.select(null); layout(false); table.rows.get(table.focused)?.element.focus(); } });
+const table = new Table({ name: "live-calls", columns, key: (row) => row.call_id, caption: "Live calls", onOpen: open });
+table.onSort = () => arrange();
+box.append(table.element);
+$("#live-tools").append(table.chooser(), h("button", { type: "button", text: "CSV", onclick: () => table.save() }));
+
+function open(row) {
+  table.select(row.call_id);
+  layout(true);
+  drawer.open(row.call_id, calls.get(row.call_id) ?? row);
+  history.replaceState(null, "", `#${row.call_id}`);
+}
+function layout(isOpen) {
+  $(".with-drawer").classList.toggle("open", isOpen);
+  if (!isOpen) history.replaceState(null, "", location.pathname);
+}
+
+// Which rows, in which order
+
+const worst = (a, b) => a.health - b.health || a.started_at - b.started_at;
+
+function wanted(row) {
+  const text = filters.text.toLowerCase();
+  return (!text || [row.call_id, row.from, row.to, row.dialplan, row.arm, row.node, row.state, row.model, ...row.health_reasons].join(" ").toLowerCase().includes(text))
+    && (!filters.route || row.dialplan === filters.route)
+    && (!filters.arm || row.arm === filters.arm)
+    && (!filters.state || row.state === filters.state)
+    && (!filters.health || band(row.health) !== "good");
+}
+
+let waiting = 0;
+let paused = false;
+const pointed = () => box.matches(":hover") || box.contains(document.activeElement);
+
+/** Put the rows in order now. */
+function arrange() {
+  waiting = 0;
+  table.show(table.sorted([...calls.values()].filter(wanted), worst));
+  tell();
+}
+
+/** Take changes: in place at once; order and new rows wait while somebody is in the table. */
+function take(rows, gone) {
+  for (const id of gone) calls.delete(id);
+  for (const row of rows) calls.set(row.call_id, row);
+  if (paused) return;
+  const order = table.sorted([...calls.values()].filter(wanted), worst).map(table.key);
+  if (pointed()) {
+    const before = new Set(table.order);
+    for (const row of rows) if (table.rows.has(row.call_id)) table.put(row);
+    for (const id of gone) markGone(id);
+    const moved = order.filter((id, at) => table.order[at] !== id).length;
+    waiting = moved ? Math.max(order.filter((id) => !before.has(id)).length + gone.filter((id) => before.has(id)).length, 1) : 0;
+    tell();
+  } else arrange();
+  for (const row of rows) if (row.call_id === drawer.callId) drawer.update(row);
+  if (gone.includes(drawer.callId)) drawer.ended();
+}
+
+function markGone(id) {
+  const known = table.rows.get(id);
+  if (known) { known.element.classList.add("lost"); table.put({ ...known.row, state: "ended", lost: true }); }
+}
+
+function tell() {
+  const shown = table.order.length;
+  fill($("#live-empty"), shown ? null : calls.size ? empty("No call matches", "Clear the filters to see all calls.") : empty("No live calls", "All is quiet. A call appears here within a second of its ringing."));
+  box.hidden = !shown;
+  const button = $("#changes");
+  button.hidden = !waiting;
+  button.textContent = `${waiting} ${waiting === 1 ? "change" : "changes"}, press r`;
+  summary();
+}
+
+function summary() {
+  const all = [...calls.values()];
+  const of = (test) => all.filter(test).length;
+  $("#sum-live").textContent = String(all.length);
+  $("#sum-bad").textContent = String(of((r) => band(r.health) !== "good"));
+  $("#sum-waiting").textContent = String(of((r) => r.state === "transferring"));
+  $("#sum-human").textContent = String(of((r) => r.state === "human"));
+  $("#tile-bad").className = `tile ${of((r) => band(r.health) === "bad") ? "bad" : of((r) => band(r.health) === "warn") ? "warn" : "good"}`;
+  $("#tile-waiting").className = `tile ${of((r) => r.state === "transferring") > 2 ? "warn" : ""}`;
+  options("#filter-route", "dialplan", "All routes");
+  options("#filter-arm", "arm", "All arms");
+  options("#filter-state", "state", "All states");
+}
+
+function options(selector, name, all) {
+  const select = $(selector);
+  const chosen = filters[selector.slice(8)];
+  const values = [...new Set([...calls.values()].map((row) => row[name]).concat(chosen).filter(Boolean))].sort();
+  const drawn = [...select.options].map((option) => option.value).join("|");
+  if (drawn === ["", ...values].join("|")) return;
+  fill(select, h("option", { value: "", text: all }), values.map((value) => h("option", { value, text: value, selected: value === chosen })));
+}
+
+// Filters
+
+for (const [name, selector] of [["route", "#filter-route"], ["arm", "#filter-arm"], ["state", "#filter-state"]]) {
+  $(selector).addEventListener("change", (event) => refilter(name, event.target.value));
+}
+$("#search").value = filters.text;
+$("#search").addEventListener("input", (event) => refilter("text", event.target.value));
+const unwell = $("#filter-health");
+unwell.setAttribute("aria-pressed", String(Boolean(filters.health)));
+unwell.addEventListener("click", () => { refilter("health", filters.health ? "" : "unwell"); unwell.setAttribute("aria-pressed", String(Boolean(filters.health))); });
+$("#tile-bad").addEventListener("click", () => unwell.click());
+function refilter(name, value) { filters[name] = value; keep("live.filters", filters); arrange(); }
+
+$("#changes").addEventListener("click", arrange);
+$("#pause").addEventListener("click", (event) => {
+  paused = !paused;
+  event.currentTarget.setAttribute("aria-pressed", String(paused));
+  event.currentTarget.textContent = paused ? "Resume updates" : "Pause updates";
+  $("#live-badge").dataset.paused = String(paused);
+  if (paused) { $("#live-badge b").textContent = "PAUSED"; $("#live-badge").dataset.state = "stale"; } else arrange();
+});
+
+// Keys
+
+key("j", "Next call", () => table.move(1));
+key("k", "Call before", () => table.move(-1));
+key("ArrowDown", "Next call", (event) => (event.target.closest("#live-table") ? table.move(1) : false), { shown: false });
+key("ArrowUp", "Call before", (event) => (event.target.closest("#live-table") ? table.move(-1) : false), { shown: false });
+key("Enter", "Open the call", (event) => (event.target.closest("#live-table tbody") ? table.open() : false));
+key("Escape", "Close the call", () => (drawer.callId ? drawer.close() : document.activeElement.blur()));
+key("/", "Search", () => $("#search").focus());
+key("r", "Show changes", arrange);
+for (const [name, what, action] of [["m", "Listen", "listen"], ["w", "Whisper to the AI", "whisper"], ["f", "Flag with a note", "flag"], ["Shift+T", "Take over (asks first)", "take_over"], ["Shift+E", "End the call (asks first)", "end"]]) {
+  key(name, what, () => {
+    if (!drawer.callId && table.focused && table.element.contains(document.activeElement)) table.open();
+    return drawer.callId ? drawer.act(action) : false;
+  });
+}
+
+// Data
+
+follow("/calls/stream", {
+  snapshot: ({ at_ms, rows }) => {
+    learnClock(at_ms);
+    const before = [...calls.keys()];
+    calls.clear();
+    take(rows, before.filter((id) => !rows.some((row) => row.call_id === id)));
+    const asked = location.hash.slice(1);
+    if (asked && !drawer.callId && calls.has(asked)) open(calls.get(asked));
+  },
+  diff: ({ at_ms, rows, gone }) => { learnClock(at_ms); take(rows, gone); },
+}, showState);
+
+setInterval(() => { if (!paused) table.refresh(["in_state", "age", "silence"]); drawer.tick(); }, 1000);
+tell();

@@ -1,0 +1,55 @@
+// Server-sent events that say how old their data is; they come back by themselves.
+
+import { $ } from "./dom.js";
+
+const STALE_MS = 5000;
+
+/**
+ * Follow a stream.
+ * @param {string} path below /api/v1
+ * @param {Object<string, function(object): void>} handlers by event name
+ * @param {function(string, number): void} onState gets live, stale or away, and the age in ms
+ * @returns {function(): void} ends it
+ */
+export function follow(path, handlers, onState = () => {}) {
+  let source = null;
+  let heard = 0;
+  let away = "";
+  let over = false;
+  let again = 0;
+  const open = () => {
+    source = new EventSource(`/api/v1${path}`);
+    for (const [name, handler] of Object.entries(handlers)) {
+      source.addEventListener(name, (event) => {
+        heard = performance.now();
+        away = "";
+        handler(JSON.parse(event.data));
+      });
+    }
+    source.addEventListener("away", (event) => { away = JSON.parse(event.data).reason; });
+    // The browser itself comes back, unless the server refused: then we ask again, slowly.
+    source.onerror = () => {
+      if (!over && source.readyState === EventSource.CLOSED) again = setTimeout(open, 3000);
+    };
+  };
+  const tell = () => {
+    const old = heard ? performance.now() - heard : Infinity;
+    onState(away ? "away" : old > STALE_MS ? "stale" : "live", old, away);
+  };
+  open();
+  const timer = setInterval(tell, 500);
+  return () => { over = true; clearInterval(timer); clearTimeout(again); source.close(); };
+}
+
+/** Show a stream's state in the page's LIVE badge; what is under `.live-data` goes grey when old. */
+export function showState(state, old_ms, why = "") {
+  const badge = $("#live-badge");
+  if (!badge || badge.dataset.paused === "true") return;
+  badge.hidden = false;
+  const said = old_ms === Infinity ? "CONNECTING" : state === "live" ? "LIVE" : state === "away" ? "NO DATA" : "STALE";
+  badge.dataset.state = old_ms === Infinity ? "stale" : state;
+  badge.querySelector("b").textContent = said;
+  badge.querySelector(".age").textContent = old_ms === Infinity ? "" : `${Math.floor(old_ms / 1000)} s old`;
+  badge.title = why;
+  for (const each of document.querySelectorAll(".live-data")) each.classList.toggle("is-stale", state !== "live" && old_ms !== Infinity);
+}

@@ -1,0 +1,137 @@
+"""Answers that don't end by themselves: Server-Sent Events and WebSockets.
+
+They end when the server closes, and within :data:`CHECK_S` of the end of the sign-in that they were
+opened with, or of the role that allowed them. A page that holds a stream uses its session.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.errors import InfrastructureError
+
+log = structlog.get_logger(__name__)
+
+CHECK_S = 2.0
+SIGNED_OUT_CODE = 4401
+"""WebSocket close code: the session is over (4000-4999 are for applications, RFC 6455 7.4.2)."""
+
+GOING_AWAY_CODE = 1001
+
+StillAllowed = Callable[[Scope], Awaitable[bool]]
+"""Returns whether the request of this scope would be let in now."""
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    scope: Scope
+    task: asyncio.Task[object]
+    close_code: int | None = None
+
+    def cut(self, close_code: int) -> None:
+        if self.close_code is None:
+            self.close_code = close_code
+            self.task.cancel()
+
+
+class Streams:
+    """All streams of one server.
+
+    Args:
+        still_allowed: asked about each of them from time to time.
+    """
+
+    def __init__(self, still_allowed: StillAllowed) -> None:
+        self._still_allowed = still_allowed
+        self._streams: set[_Stream] = set()
+        self._checking: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def open(self) -> None:
+        """Begin to look after them."""
+        self._checking = asyncio.create_task(self._keep_checking(), name="streams")
+
+    async def aclose(self) -> None:
+        """End them all; safe to call twice, or before :meth:`open`."""
+        self._closed = True
+        checking, self._checking = self._checking, None
+        if checking is not None:
+            checking.cancel()
+            await asyncio.gather(checking, return_exceptions=True)
+        for stream in list(self._streams):
+            stream.cut(GOING_AWAY_CODE)
+
+    async def check(self) -> None:
+        """End those that are not allowed any more."""
+        for stream in list(self._streams):
+            try:
+                allowed = await self._still_allowed(stream.scope)
+            except InfrastructureError:
+                return  # Redis is away: nobody can say, so what goes on goes on
+            if not allowed:
+                stream.cut(SIGNED_OUT_CODE)
+
+    async def _keep_checking(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_S)
+            try:
+                await self.check()
+            except Exception:
+                log.exception("streams_not_checked")
+
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run a request, and keep it in mind from the moment that it streams."""
+        task = asyncio.current_task()
+        assert task is not None  # a request is a task of uvicorn's
+        stream = _Stream(scope, task)
+
+        async def note(message: Message) -> None:
+            await send(message)
+            if _opens_stream(message):
+                self._streams.add(stream)
+                if self._closed:
+                    stream.cut(GOING_AWAY_CODE)
+
+        try:
+            await app(scope, receive, note)
+        except asyncio.CancelledError:
+            if stream.close_code is None:
+                raise
+            task.uncancel()
+            await _say_the_end(scope, send, stream.close_code)
+        finally:
+            self._streams.discard(stream)
+
+
+class StreamsMiddleware:
+    """Lets :class:`Streams` know of every request."""
+
+    def __init__(self, app: ASGIApp, streams: Streams) -> None:
+        self._app = app
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._streams.run(self._app, scope, receive, send)
+
+
+def _opens_stream(message: Message) -> bool:
+    if message["type"] == "websocket.accept":
+        return True
+    return message["type"] == "http.response.start" and any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in message["headers"]
+    )
+
+
+async def _say_the_end(scope: Scope, send: Send, close_code: int) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": close_code})
+    else:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,107 @@
+"""What a supervisor may do to a live call. Frozen, a closed union (:data:`Action`).
+
+In the imperative; values are checked before they come here. How each is carried out, and when it
+is refused, is in :mod:`bridge.engine.supervision`.
+"""
+
+from dataclasses import dataclass
+
+from bridge.engine.policy import HandoffTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """Tell the agent something that the caller does not hear.
+
+    Attributes:
+        now: the agent acts on it at once; else in its next turn.
+    """
+
+    text: str
+    now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Have the caller hear exactly this, now."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Silence the agent and talk to the caller oneself."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """Give the caller back to the agent.
+
+    Attributes:
+        summary: of the talk that the agent did not hear.
+    """
+
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Silence the agent; the caller waits and hears that they do.
+
+    Attributes:
+        resume_after_ms: then the agent goes on by itself.
+    """
+
+    resume_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Have a paused agent go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Hand the call to somebody else."""
+
+    target: HandoffTarget
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the call.
+
+    Attributes:
+        politely: with a goodbye; else at once.
+    """
+
+    politely: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSecret:
+    """Keep the caller from the recording and from the model, or not any more."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRecording:
+    """Pause the recording, or go on with it."""
+
+    on: bool
+
+
+Action = (
+    Whisper
+    | Say
+    | TakeOver
+    | HandBack
+    | Pause
+    | Resume
+    | Transfer
+    | End
+    | KeepSecret
+    | HoldRecording
+)

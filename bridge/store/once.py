@@ -1,0 +1,33 @@
+"""Things that may happen once, wherever a request comes in: the nodes' secret, a token's use."""
+
+from bridge.store.client import RedisLink
+from bridge.store.keys import Keys
+
+
+class OnceStore:
+    """Every method raises RedisUnavailableError while Redis is away.
+
+    Args:
+        link: to Redis; closed by whoever made it.
+        keys: names.
+    """
+
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def secret(self, proposed: str) -> str:
+        """Return the secret that all nodes share: the one proposed, if there was none."""
+        key = self._keys.console_secret
+        await self._link.ask(("SET", key, proposed, "NX"))
+        return str(await self._link.ask(("GET", key)))
+
+    async def first_use(self, token_id: str, ttl_ms: int) -> bool:
+        """Return whether nobody has used this before; it counts as used from now on.
+
+        Args:
+            token_id: what is used.
+            ttl_ms: after which it is good for nothing anyway.
+        """
+        reply = await self._link.ask(("SET", self._keys.used(token_id), "1", "NX", "PX", ttl_ms))
+        return reply == "OK"

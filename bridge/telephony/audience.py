@@ -1,0 +1,65 @@
+"""Who listens to a live call: stereo frames in a bounded queue, the oldest lost to a slow listener.
+
+The call never waits: the pump puts frames in, and what finds no room pushes out what came first.
+Loop's thread.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+from bridge.audio.supervisor_frames import LISTEN_HZ, LISTEN_SAMPLES, ListenFrame
+from bridge.telephony.ports import Samples
+
+_QUEUED_FRAMES = 50
+"""A second: a browser that is later than that would rather hear what is said now."""
+
+
+class Listener:
+    """One listener of one call.
+
+    Args:
+        at_ms: since the call's answer, of the first frame.
+
+    Attributes:
+        lost_frames: that a slow listener did not take in time.
+    """
+
+    def __init__(self, at_ms: int) -> None:
+        self.lost_frames = 0
+        self._at_ms = at_ms
+        self._sequence = 0
+        self._frames: deque[ListenFrame] = deque()
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    @property
+    def queued_frames(self) -> int:
+        """Frames that wait to be taken."""
+        return len(self._frames)
+
+    def take(self, stereo: Samples) -> None:
+        """Queue audio, shape (n, 2) int16 at 8 kHz, n a multiple of 160; never blocks."""
+        for start in range(0, len(stereo), LISTEN_SAMPLES):
+            at_ms = self._at_ms + self._sequence * LISTEN_SAMPLES * 1000 // LISTEN_HZ
+            frame = ListenFrame(self._sequence, at_ms, stereo[start : start + LISTEN_SAMPLES])
+            self._sequence += 1
+            self._frames.append(frame)
+            if len(self._frames) > _QUEUED_FRAMES:
+                self._frames.popleft()
+                self.lost_frames += 1
+        self._changed.set()
+
+    def close(self) -> None:
+        """Have :meth:`get` end, once what is queued was taken."""
+        self._closed = True
+        self._changed.set()
+
+    async def get(self, within_s: float | None = None) -> ListenFrame | None:
+        """Wait for the next frame; None after :meth:`close`, or if there is none in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not self._frames and not self._closed:
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self._frames.popleft() if self._frames else None

@@ -1,0 +1,229 @@
+"""A live call's audio over WebSockets: tokens, both ways, on this node and through another."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame, decode_listen, encode_talk
+from bridge.clock import SystemClock
+from bridge.console.api.audio import REFUSED_CODE
+from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE
+from bridge.console.relay import UNREACHABLE_CODE
+from bridge.store.client import RedisLink
+from tests.console.conftest import Browser, Console, MakeConsole
+from tests.console.live import KEYS, Room, Rooms, begin_call
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def rooms() -> Rooms:
+    return Rooms()
+
+
+@pytest.fixture
+async def console(make_console: MakeConsole, rooms: Rooms) -> Console:
+    made: Console = await make_console(clock=SystemClock(), local=rooms)
+    return made
+
+
+@pytest.fixture
+async def eve(console: Console, browser: Browser, redis: RedisLink, rooms: Rooms) -> Browser:
+    """A supervisor's browser; there is a call with audio."""
+    await console.add_user("eve", "supervisor", routes=("support",))
+    await console.sign_in(browser, "eve")
+    await begin_call(redis, "c_1")
+    rooms.rooms["c_1"] = Room()
+    return browser
+
+
+async def token_url(browser: Browser, kind: str = "listen", call_id: str = "c_1") -> str:
+    status, told = await browser.post(f"/api/v1/calls/{call_id}/audio-token", {"kind": kind})
+    assert status == 200
+    url: str = told["url"]
+    return url
+
+
+def opened(browser: Browser, url: str, origin: str = "") -> Any:  # aiohttp's context manager
+    return browser.http.ws_connect(url, headers={"Origin": origin or browser.url})
+
+
+async def closed_with(browser: Browser, url: str) -> int | None:
+    """Return the code with which a WebSocket is closed, or the status that refuses it."""
+    try:
+        async with opened(browser, url) as socket:
+            await socket.receive(timeout=5)
+            code: int | None = socket.close_code
+            return code
+    except aiohttp.WSServerHandshakeError as error:
+        return error.status
+
+
+async def test_listener_hears_both_sides(eve: Browser, rooms: Rooms, console: Console) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve)) as socket:
+        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        room.say(3)
+        frames = [decode_listen((await socket.receive(timeout=5)).data) for _ in range(3)]
+        assert [each.sequence for each in frames] == [0, 1, 2]
+        assert (frames[0].stereo == 7).all()
+        assert len(console.streams) == 1
+    await wait_until(lambda: not room.listeners, 5.0, "the listener was left")
+
+
+async def test_slow_browser_loses_frames_and_nobody_waits(eve: Browser, rooms: Rooms) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve)):
+        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        (listener,) = room.listeners
+        for _ in range(100):  # 40 s of audio, and nothing of it is read
+            room.say(20)
+            await asyncio.sleep(0)
+        assert listener.queued_frames <= 50
+
+
+async def test_talker_is_heard_under_their_own_name(eve: Browser, rooms: Rooms) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve, "talk")) as socket:
+        await wait_until(lambda: room.voices == ["eve"], 5.0, "no microphone")
+        frame = TalkFrame(1, 20, bytes(TALK_BYTES))
+        await socket.send_bytes(encode_talk(frame))
+        await wait_until(lambda: room.heard == [("eve", frame)], 5.0, "nothing was said")
+    await wait_until(lambda: not room.voices, 5.0, "the microphone was left")
+
+
+async def test_bad_frame_ends_the_talk(eve: Browser, rooms: Rooms) -> None:
+    for message in (b"short", bytes(9_000), "text"):
+        async with opened(eve, await token_url(eve, "talk")) as socket:
+            if isinstance(message, bytes):
+                await socket.send_bytes(message)
+            else:
+                await socket.send_str(message)
+            await socket.receive(timeout=5)
+            assert socket.close_code == BAD_FRAME_CODE
+    assert rooms.rooms["c_1"].heard == []
+    assert rooms.rooms["c_1"].voices == []
+
+
+async def test_call_that_ends_closes_the_socket(eve: Browser, rooms: Rooms) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve)) as socket:
+        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        room.listeners[0].close()
+        await socket.receive(timeout=5)
+        assert socket.close_code == CALL_OVER_CODE
+
+
+async def test_listening_is_audited_from_its_begin_to_its_end(
+    eve: Browser, console: Console, rooms: Rooms
+) -> None:
+    async with opened(eve, await token_url(eve)):
+        await wait_until(lambda: rooms.rooms["c_1"].listeners, 5.0, "nobody listens")
+        assert await results(console) == ["asked"]
+
+    async def over() -> bool:
+        return len(await results(console)) == 2
+
+    await wait_until(over, 5.0, "its end was not audited")
+
+
+async def results(console: Console) -> list[str]:
+    reply = await console.services.link.ask(["XRANGE", "bridge:audit", "-", "+"])
+    assert isinstance(reply, list)
+    texts = [[str(word) for word in entry[1]] for entry in reply]  # type: ignore[index,union-attr]
+    entries = [dict(zip(each[::2], each[1::2], strict=True)) for each in texts]
+    return [each["result"] for each in entries if each["action"] == "listen"]
+
+
+async def test_token_is_good_once_for_one_kind_and_one_call(
+    eve: Browser, redis: RedisLink, rooms: Rooms
+) -> None:
+    await begin_call(redis, "c_2")
+    rooms.rooms["c_2"] = Room()
+    used = await token_url(eve)
+    async with opened(eve, used):
+        await wait_until(lambda: rooms.rooms["c_1"].listeners, 5.0, "nobody listens")
+    refused = {403, REFUSED_CODE}
+    assert await closed_with(eve, used) in refused
+    assert (
+        await closed_with(eve, (await token_url(eve)).replace("kind=listen", "kind=talk"))
+        in refused
+    )
+    assert await closed_with(eve, (await token_url(eve)).replace("c_1", "c_2")) in refused
+    assert await closed_with(eve, "/api/v1/calls/c_1/audio?kind=listen&token=forged") in refused
+    assert not rooms.rooms["c_2"].listeners
+
+
+async def test_token_of_another_user_is_not_good(
+    eve: Browser, console: Console, rooms: Rooms
+) -> None:
+    url = await token_url(eve)
+    await console.add_user("bob", "supervisor")
+    async with console.browser() as bob:
+        await console.sign_in(bob, "bob")
+        assert await closed_with(bob, url) in {403, REFUSED_CODE}
+
+
+async def test_another_sites_page_hears_nothing(eve: Browser, rooms: Rooms) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with opened(eve, await token_url(eve), "https://evil.example"):
+            pass
+    assert refused.value.status == 403
+
+
+async def test_role_decides_about_tokens(
+    console: Console, browser: Browser, redis: RedisLink
+) -> None:
+    await begin_call(redis, "c_1")
+    for role, status in (("viewer", 403), ("operator", 403), ("qa", 403), ("supervisor", 200)):
+        await console.add_user(role, role)
+        await console.sign_in(browser, role)
+        for kind in ("listen", "talk"):
+            path = "/api/v1/calls/c_1/audio-token"
+            assert (await browser.post(path, {"kind": kind}))[0] == status, (role, kind)
+
+
+async def test_call_of_another_route_has_no_token(eve: Browser, redis: RedisLink) -> None:
+    await begin_call(redis, "c_2", route="billing")
+    assert (await eve.post("/api/v1/calls/c_2/audio-token", {"kind": "listen"}))[0] == 404
+
+
+async def test_call_on_another_node_is_heard_through_it(
+    eve: Browser, make_console: MakeConsole, redis: RedisLink, rooms: Rooms
+) -> None:
+    far_rooms = Rooms()
+    far_rooms.rooms["c_9"] = far = Room()
+    other: Console = await make_console(clock=SystemClock(), local=far_rooms)
+    await begin_call(redis, "c_9")
+    await redis.ask(["HSET", KEYS.node("node-a"), "http", other.url])
+    async with opened(eve, await token_url(eve, "listen", "c_9")) as socket:
+        await wait_until(lambda: far.listeners, 5.0, "nobody listens")
+        far.say(2)
+        frames = [decode_listen((await socket.receive(timeout=5)).data) for _ in range(2)]
+        assert [each.sequence for each in frames] == [0, 1]
+    await wait_until(lambda: not far.listeners, 5.0, "the listener was left")
+    async with opened(eve, await token_url(eve, "talk", "c_9")) as socket:
+        await wait_until(lambda: far.voices == ["eve"], 5.0, "no microphone")
+        frame = TalkFrame(1, 20, bytes(TALK_BYTES))
+        await socket.send_bytes(encode_talk(frame))
+        await wait_until(lambda: far.heard == [("eve", frame)], 5.0, "nothing was said")
+    await wait_until(lambda: not far.voices, 5.0, "the microphone was left")
+
+
+async def test_node_that_is_gone_closes_the_socket(eve: Browser, redis: RedisLink) -> None:
+    await begin_call(redis, "c_9")
+    url = await token_url(eve, "listen", "c_9")
+    assert await closed_with(eve, url) == UNREACHABLE_CODE
+    await redis.ask(["HSET", KEYS.node("node-a"), "http", "http://127.0.0.1:9"])
+    assert await closed_with(eve, await token_url(eve, "listen", "c_9")) == UNREACHABLE_CODE
+
+
+async def test_relay_wants_a_nodes_token(eve: Browser, rooms: Rooms) -> None:
+    token = (await token_url(eve)).partition("token=")[2]
+    for each in (token, "forged"):
+        url = f"/api/v1/relay/calls/c_1/audio?kind=listen&token={each}"
+        assert await closed_with(eve, url) in {403, REFUSED_CODE}
+    assert not rooms.rooms["c_1"].listeners

@@ -1,0 +1,276 @@
+"""A supervisor in a live call, measured on the caller's side: who is heard, when, and how clean.
+
+Agent and microphone are tones of which no whole number of waves fits into a frame.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridge.audio.wav import read_wav
+from bridge.config.settings import RedisSettings
+from bridge.store.control import Answer
+from bridge.store.local import LocalRedis
+from bridge.store.reader import CallReader
+from bridge.telephony.taps import AGENT, CALLER
+from tests.audio.signals import level_at_db, tone
+from tests.live.conftest import StartGateway
+from tests.live.talk import Talk, redis_call, redis_events, talking
+from tests.support.supervisor import (
+    RATE_HZ,
+    VOICE_HZ,
+    Supervisor,
+    gaps_ms,
+    has_tone,
+    heard_by,
+    loudest_click,
+)
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.sip, pytest.mark.redis]
+
+AGENT_HZ = 1010.0
+NO_CLICK = 600
+"""Of two tones of amplitude 8000; measured: 150 to 300, and 2000 with a hard cut."""
+
+
+@asynccontextmanager
+async def supervised(
+    start_gateway: StartGateway, greeting_ms: int = 20_000
+) -> AsyncIterator[tuple[Talk, Supervisor]]:
+    async with talking(start_gateway, greeting_ms=greeting_ms, tone_hz=AGENT_HZ) as talk:
+        yield talk, Supervisor(talk.runner)
+
+
+def sound_of(talk: Talk, since: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    return heard_by(talk.caller.heard[since:])
+
+
+async def hear(talk: Talk, ms: int) -> None:
+    """Let the caller hear so much more."""
+    packets = len(talk.caller.heard) + ms // 20
+    await talk.caller.until(lambda: len(talk.caller.heard) >= packets)
+
+
+async def test_taken_over_and_handed_back_without_a_click(
+    start_gateway: StartGateway, tmp_path: Path, redis: LocalRedis
+) -> None:
+    async with supervised(start_gateway) as (talk, eve), eve.at_the_microphone():
+        await hear(talk, 600)
+        taken_ns = time.monotonic_ns()
+        assert eve.orders("take_over") == Answer(True)
+        cancel = await talk.first.until_sent("response.cancel")
+        await talk.first.until_sent("conversation.item.truncate")
+        await hear(talk, 1_000)
+        uploaded_ms = talk.first.appended_ms
+        talk.caller.speak(tone(440, RATE_HZ, RATE_HZ, amplitude=8_000))
+        await talk.caller.until(lambda: not talk.caller.speaking)
+        assert talk.first.appended_ms == uploaded_ms  # the model hears nothing
+        talk.first.tone_ms = 3_000
+        back_ns = time.monotonic_ns()
+        assert eve.orders("hand_back", summary="They get {10} %.") == Answer(True)
+        await hear(talk, 1_000)
+        await talk.caller.hang_up()
+        summary = await talk.over()
+    heard = talk.caller.heard
+    sound = heard_by(heard)
+    arrived_ns = np.array([each.arrived_ns for each in heard])
+    agent, voice = has_tone(sound, AGENT_HZ), has_tone(sound, VOICE_HZ)
+    frames = min(len(agent), len(heard))
+    agent, voice, arrived_ns = agent[:frames], voice[:frames], arrived_ns[:frames]
+    during = (arrived_ns > taken_ns) & (arrived_ns < back_ns)
+    silent_ms = (arrived_ns[agent & during].max(initial=taken_ns) - taken_ns) / 1e6 + 20
+    talks_after_ms = (arrived_ns[voice].min() - taken_ns) / 1e6
+    again_ms = (arrived_ns[agent & (arrived_ns > back_ns)].min() - back_ns) / 1e6
+    print(
+        f"agent silent {silent_ms:.0f} ms after take_over, supervisor heard after"
+        f" {talks_after_ms:.0f} ms, agent again {again_ms:.0f} ms after hand_back; loudest click"
+        f" {loudest_click(sound):.0f}"
+    )
+    assert silent_ms < 300
+    assert talks_after_ms < 400
+    assert not (voice & (arrived_ns > back_ns + 100e6)).any()
+    assert max(gaps_ms(heard)) <= 20
+    spoken = np.flatnonzero(voice)
+    assert voice[spoken[0] : spoken[-1] + 1].mean() > 0.97
+    assert loudest_click(sound) < NO_CLICK
+    assert cancel["type"] == "response.cancel"
+    note = [each for each in talk.first.sent if each["type"] == "conversation.item.create"][-1]
+    assert "They get {10} %." in note["item"]["content"][0]["text"]
+    assert note["item"]["role"] == "system"
+    recorded, _ = read_wav(tmp_path / f"{summary.call_id}.wav")
+    assert has_tone(recorded[:, AGENT], VOICE_HZ).sum() > 40
+    assert [each.action for each in summary.supervised] == ["take_over", "hand_back"]
+    kinds = [each["kind"] for each in await redis_events(redis, summary)]
+    order = ["supervisor_acted", "supervisor_joined", "supervisor_left", "agent_resumed"]
+    assert [kind for kind in kinds if kind in order][:2] == order[:2]
+    assert set(order) <= set(kinds)
+
+
+async def test_listening_changes_nothing_for_the_caller(start_gateway: StartGateway) -> None:
+    async with supervised(start_gateway) as (talk, eve):
+        # Too soft to be taken for speech over the agent.
+        talk.caller.speak(tone(440, RATE_HZ, 4 * RATE_HZ, amplitude=150))
+        await hear(talk, 1_000)
+        begun, begun_s = len(talk.caller.heard), time.monotonic()
+        first, *_ = await eve.hears(1)
+        starts_ms = (time.monotonic() - begun_s) * 1000
+        frames = await eve.hears(50)
+        ended = len(talk.caller.heard)
+        await hear(talk, 1_000)
+        sounds = [sound_of(talk)[: begun * 160], sound_of(talk)[begun * 160 : ended * 160]]
+        sounds.append(sound_of(talk)[ended * 160 :])
+    before, during, after = (level_at_db(each[-6_400:], AGENT_HZ, RATE_HZ) for each in sounds)
+    stereo = np.concatenate([each.stereo for each in frames])
+    print(f"first frame after {starts_ms:.0f} ms; levels {before:.2f} {during:.2f} {after:.2f} dB")
+    assert starts_ms < 1_000
+    assert during == pytest.approx(before, abs=0.5)
+    assert after == pytest.approx(before, abs=0.5)
+    assert max(gaps_ms(talk.caller.heard)) <= 0
+    assert loudest_click(sound_of(talk)) < NO_CLICK
+    assert level_at_db(stereo[:, CALLER], 440, RATE_HZ) > 40
+    assert level_at_db(stereo[:, AGENT], AGENT_HZ, RATE_HZ) > 70
+    assert level_at_db(stereo[:, CALLER], AGENT_HZ, RATE_HZ) < 20
+    assert [each.sequence for each in frames] == list(range(50))
+    assert first.at_ms > 900
+
+
+async def test_lost_microphone_is_a_tone_and_then_the_agent(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.engine.supervision.VOICE_GRACE_MS", 1_500)
+    async with supervised(start_gateway) as (talk, eve):
+        eve.connects()
+        eve.orders("take_over")
+        await hear(talk, 600)
+        await eve.disconnects()
+        lost_at = len(talk.caller.heard)
+        await talk.first.until(
+            lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 2
+        )
+        await talk.heard_loud(10)
+        events = [kind for _, kind in talk.runner.record.summary.events_ms]
+        hold = has_tone(sound_of(talk, lost_at), 440, 800)
+        assert hold.any(), "the caller waited in silence"
+        assert "agent_resumed" in events
+        note = [each for each in talk.first.sent if each["type"] == "conversation.item.create"][-1]
+        assert "was cut off" in note["item"]["content"][0]["text"]
+
+
+async def test_second_supervisor_is_told_who_holds_it(
+    start_gateway: StartGateway, redis: LocalRedis
+) -> None:
+    async with supervised(start_gateway) as (talk, eve):
+        bob = Supervisor(talk.runner, "bob")
+        eve.orders("take_over")
+        assert bob.orders("take_over") == Answer.refused("held_by", held_by="eve")
+        assert bob.orders("whisper", text="Be kind.") == Answer(True)
+        await hear(talk, 300)
+        state = await redis_call_now(redis, talk)
+        assert (state["phase"], state["held_by"]) == ("human", "eve")
+        eve.orders("hand_back")
+        await talk.heard_loud(5)
+
+
+async def redis_call_now(redis: LocalRedis, talk: Talk) -> dict[str, str]:
+    async with CallReader(RedisSettings(), redis.url) as reader:
+        state: dict[str, str] = {}
+
+        async def there() -> bool:
+            state.update(await reader.call(talk.runner.call_id) or {})
+            return "held_by" in state
+
+        await wait_until(there, 5.0, "nobody holds the call in Redis")
+        return state
+
+
+async def test_paused_agent_hears_nothing_and_the_caller_a_tone(
+    start_gateway: StartGateway,
+) -> None:
+    async with supervised(start_gateway) as (talk, eve):
+        assert eve.orders("pause", auto_resume_s=1.5) == Answer(True)
+        paused_at = len(talk.caller.heard)
+        await talk.first.until(
+            lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 2
+        )
+        assert has_tone(sound_of(talk, paused_at), 440, 800).any()
+
+
+async def test_secret_audio_is_neither_recorded_nor_sent(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    async with supervised(start_gateway, greeting_ms=500) as (talk, eve):
+        await talk.silent()
+        assert eve.orders("sensitive", on=True) == Answer(True)
+        loud_ms = talk.first.loud_ms
+        talk.caller.speak(tone(700, RATE_HZ, RATE_HZ, amplitude=8_000))
+        await talk.caller.until(lambda: not talk.caller.speaking)
+        await hear(talk, 200)
+        assert talk.first.loud_ms == loud_ms
+        assert eve.orders("sensitive", on=False) == Answer(True)
+        talk.caller.speak(tone(900, RATE_HZ, RATE_HZ, amplitude=8_000))
+        await talk.first.until(lambda: talk.first.loud_ms > loud_ms + 500)
+        await talk.caller.until(lambda: not talk.caller.speaking)
+        await hear(talk, 200)
+        await talk.caller.hang_up()
+        summary = await talk.over()
+    recorded, _ = read_wav(tmp_path / f"{summary.call_id}.wav")
+    assert not has_tone(recorded[:, CALLER], 700).any()
+    assert has_tone(recorded[:, CALLER], 900).any()
+
+
+async def test_flag_is_in_the_record_in_redis_and_among_all_flags(
+    start_gateway: StartGateway, redis: LocalRedis
+) -> None:
+    async with supervised(start_gateway) as (talk, eve):
+        assert eve.orders("flag", note="Ask for card 4111 1111 1111 1111.") == Answer(True)
+        await talk.caller.hang_up()
+        summary = await talk.over()
+    (flag,) = summary.flags
+    assert flag.by == "eve"
+    assert "4111" not in flag.note
+    assert (await redis_call(redis, summary))["flagged"] == "1"
+    async with CallReader(RedisSettings(), redis.url) as reader:
+        flags = [fields for _, fields in await reader.flags()]
+    (told,) = [each for each in flags if each["call_id"] == summary.call_id]
+    assert (told["by"], told["text"]) == ("eve", flag.note)
+
+
+BAD_ORDERS: list[tuple[str, dict[str, object], str]] = [
+    ("shout", {}, "unknown_action"),
+    ("whisper", {}, "bad_params"),
+    ("whisper", {"text": "x", "loud": True}, "bad_params"),
+    ("say", {"text": "x" * 401}, "bad_params"),
+    ("transfer", {"target": "nobody"}, "unknown_target"),
+    ("transfer", {"target": "sip:a@b>\r\nX: 1"}, "bad_params"),
+    ("end", {"how": "now"}, "bad_params"),
+]
+
+
+async def test_bad_orders_are_refused(start_gateway: StartGateway) -> None:
+    async with supervised(start_gateway) as (_, eve):
+        for action, params, reason in BAD_ORDERS:
+            assert eve.orders(action, **params).reason == reason
+
+
+async def test_ended_call_lets_listeners_and_microphones_go(start_gateway: StartGateway) -> None:
+    async with supervised(start_gateway) as (talk, eve):
+        listener = talk.runner.supervision.listen()
+        assert listener is not None
+        async with eve.at_the_microphone():
+            eve.orders("take_over")
+            assert eve.orders("end", reason="Abuse", how="now") == Answer(True)
+            async with asyncio.timeout(5):
+                while await listener.get() is not None:
+                    pass
+                await talk.caller.ended.wait()
+            summary = await talk.over()
+        assert summary.reason == "ended_by_supervisor"
+        assert summary.supervised[-1].text == "Abuse"
+        kinds = [kind for _, kind in summary.events_ms]
+        assert "supervisor_left" in kinds

@@ -1,0 +1,61 @@
+"""What trouble costs a call, and what a supervisor reads of it."""
+
+from dataclasses import fields
+
+import pytest
+
+from bridge.telemetry.health import (
+    BAD_BELOW,
+    LONG_SILENCE_MS,
+    WARN_BELOW,
+    Troubles,
+    health_of,
+    while_silent,
+)
+
+
+def test_call_without_trouble_is_well_and_needs_no_reason() -> None:
+    health = health_of(Troubles())
+    assert (health.score, health.reasons) == (100, ())
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Troubles)])
+def test_every_trouble_costs_points_and_names_itself(name: str) -> None:
+    health = health_of(Troubles(**{name: 9}))
+    assert health.score < 100
+    assert len(health.reasons) == 1
+
+
+def test_more_of_a_trouble_is_never_healthier() -> None:
+    scores = [health_of(Troubles(silences=count)).score for count in range(10)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[1] < scores[0]
+
+
+def test_one_kind_alone_is_bounded_so_that_a_chatty_caller_is_no_disaster() -> None:
+    assert health_of(Troubles(interruptions=500)).score >= WARN_BELOW
+
+
+def test_normal_interruptions_cost_nothing() -> None:
+    assert health_of(Troubles(interruptions=3, agent_interrupted=1)).score == 100
+
+
+def test_emergency_alone_is_for_now() -> None:
+    assert health_of(Troubles(emergencies=1)).score < BAD_BELOW
+
+
+def test_reasons_count_and_the_dearest_comes_first() -> None:
+    health = health_of(Troubles(silences=2, humans_asked=1))
+    assert health.reasons == ("2 long silences", "caller asked for a person")
+    assert health.score == 60
+
+
+def test_score_never_falls_below_nought() -> None:
+    assert health_of(Troubles(**{field.name: 99 for field in fields(Troubles)})).score == 0
+
+
+def test_silence_that_goes_on_counts_before_it_has_ended() -> None:
+    well = health_of(Troubles())
+    assert while_silent(well, LONG_SILENCE_MS - 1) == well
+    silent = while_silent(well, LONG_SILENCE_MS)
+    assert (silent.score, silent.reasons) == (80, ("silent for over 8 s",))
