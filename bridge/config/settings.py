@@ -4,6 +4,7 @@ Units end the names (`_ms`, `_s`, `_hz`). Secrets are never in here: an arm name
 variable or the file that holds its key.
 """
 
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -41,6 +42,8 @@ class SipSettings(_Settings):
             Never more than the loaded PJSIP has slots.
         rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
         retry_after_s: what a refused INVITE is told to wait.
+        supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
+            have the bridge call to listen; empty for none: each call costs money somewhere.
         trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
         trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
             trunk can be reached; its answers must come from the trunk's addresses.
@@ -54,6 +57,7 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
+    supervisor_phones: tuple[str, ...] = ()
     trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
@@ -64,6 +68,10 @@ class SipSettings(_Settings):
             hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
             raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
         return self
+
+    def may_call(self, phone: str) -> bool:
+        """Return whether a supervisor's phone is one of those that may be called."""
+        return any(fnmatchcase(phone, pattern) for pattern in self.supervisor_phones)
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""

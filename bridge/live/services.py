@@ -126,6 +126,7 @@ class Services:
     Attributes:
         endpoint: places calls to people.
         append_ms: caller audio in one append.
+        may_call: whether a supervisor's phone may be called.
         recordings_dir: where recordings and call records go.
         models: for the prices.
     """
@@ -142,6 +143,7 @@ class Services:
     now_wall_ms: Callable[[], int]
     models: ModelTable
     webhooks: WebhookClient
+    may_call: Callable[[str], bool] = lambda phone: False
 
     def wire_log_of(self, call_id: str) -> WireLog | None:
         """Return a call's wire log, to be closed at its end; None where none is wanted."""
