@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
@@ -39,12 +40,20 @@ class OidcSettings(_Part):
     def _be_whole(self) -> Self:
         if self.issuer is not None and not (self.client_id and self.roles):
             raise ValueError("names an issuer, but no client_id or no roles: say both")
+        if self.issuer is not None and not _is_private(self.issuer):
+            raise ValueError("has an issuer without TLS: use https://")
         return self
 
     @property
     def name_shown(self) -> str | None:
         """What the button is called; None where there is none."""
         return None if self.issuer is None else self.name
+
+
+def _is_private(url: str) -> bool:
+    """Return whether nobody on the way can read or change what this URL answers."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "::1", "localhost")
 
 
 class ConsoleSettings(_Part):

@@ -10,6 +10,7 @@ from bridge.config.console import ConsoleSettings
 from bridge.config.settings import RedisSettings
 from bridge.console.access.accounts import Accounts
 from bridge.console.access.audit import AuditFile, Auditor
+from bridge.console.access.oidc import OidcProvider, open_provider
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
@@ -25,6 +26,7 @@ from bridge.store.control import ControlSender
 from bridge.store.keys import Keys
 from bridge.store.limits import LimitStore
 from bridge.store.once import OnceStore
+from bridge.store.pending import PendingStore
 from bridge.store.reader import CallReader
 from bridge.store.rollouts import RolloutStore
 from bridge.store.sessions import SessionStore
@@ -48,6 +50,7 @@ class Services:
         accounts: changes users.
         sign_in: opens sessions.
         auditor: puts down what people do.
+        oidc: the identity provider, if there is one.
         tokens: for audio and control.
         calls: the state of every node's calls.
         control: sends commands to the nodes that have them.
@@ -68,6 +71,7 @@ class Services:
     accounts: Accounts
     sign_in: SignIn
     auditor: Auditor
+    oidc: OidcProvider | None
     tokens: CallTokens
     calls: CallReader
     control: ControlSender
@@ -127,16 +131,19 @@ def open_services(
         clock=clock,
         users=users,
         sessions=sessions,
-        accounts=Accounts(users, sessions, passwords, auditor, clock),
+        accounts=Accounts(
+            users, PendingStore(link, keys, "invite"), sessions, passwords, auditor, clock
+        ),
         sign_in=SignIn(users, sessions, passwords, LimitStore(link, keys), auditor, clock),
         auditor=auditor,
+        oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
         tokens=CallTokens(OnceStore(link, keys), clock),
         sources=sources,
         calls=calls,
         live=LiveList(calls, clock),
         history=CallHistory(calls, sources.recordings_dir),
         alerts=AlertStore(link, keys),
-        rollouts=RolloutStore(link, redis),
+        rollouts=RolloutStore(link, redis, auditor.audit),
         control=ControlSender(redis, redis_url, clock=clock),
         local=NoCalls() if local is None else local,
         passwords=passwords,

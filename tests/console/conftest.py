@@ -130,6 +130,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
         extend: Callable[[FastAPI], None] | None = None,
         local: LocalCalls | None = None,
         *,
+        port: int = 0,
         sources: Sources | None = None,
         clock: Clock | None = None,
         **settings: Any,
@@ -150,7 +151,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
         app = make_app(services, metrics, list)
         if extend is not None:
             extend(app)
-        server = HttpServer(HttpSettings(port=0), console, app)
+        server = HttpServer(HttpSettings(port=port), console, app)
         servers.append((server, services))
         port = await server.start()
         scheme = "https" if console.tls else "http"

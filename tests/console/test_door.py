@@ -10,6 +10,7 @@ import pytest
 from fastapi import Depends, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 
+from bridge.clock import ManualClock
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from tests.console.conftest import Browser, Console, MakeConsole
@@ -78,6 +79,7 @@ async def test_the_session_id_opens_nothing(console: Console, browser: Browser) 
 
 
 async def test_a_session_ends_after_its_longest_life(console: Console, browser: Browser) -> None:
+    assert isinstance(console.clock, ManualClock)
     await console.sign_in(browser, "sue")
     console.clock.advance_ms((12 * 3600 - 1) * 1000)
     assert (await browser.get("/api/v1/session"))[0] == 200

@@ -1,0 +1,102 @@
+"""A user of a gateway's console: signed in by the back door, then over HTTP like any browser."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import aiohttp
+
+from bridge.audio.supervisor_frames import (
+    FRAME_MS,
+    TALK_BYTES,
+    TALK_HZ,
+    ListenFrame,
+    TalkFrame,
+    decode_listen,
+    encode_talk,
+)
+from bridge.clock import NS_PER_MS, SystemClock
+from bridge.config.settings import RedisSettings
+from bridge.console.access.secrets import new_token
+from bridge.store.client import RedisLink
+from bridge.store.keys import Keys
+from bridge.store.sessions import SessionStore
+from bridge.store.users import User, UserStore
+from tests.audio.signals import tone
+from tests.support.supervisor import AMPLITUDE, VOICE_HZ
+
+_KEYS = Keys(RedisSettings().prefix)
+
+
+class ConsoleUser:
+    """Somebody who is signed in."""
+
+    def __init__(self, name: str, http: aiohttp.ClientSession, headers: dict[str, str]) -> None:
+        self.name = name
+        self._http = http
+        self._headers = headers
+
+    async def post(self, path: str, content: object) -> dict[str, Any]:  # Any: JSON
+        """Return the answer to what is allowed."""
+        async with self._http.post(path, json=content, headers=self._headers) as response:
+            assert response.status == 200, await response.text()
+            told: dict[str, Any] = await response.json()
+            return told
+
+    async def does(self, call_id: str, action: str, **params: object) -> dict[str, Any]:
+        """Do something to a call; return what came of it."""
+        return await self.post(f"/api/v1/calls/{call_id}/actions/{action}", params)
+
+    async def listens(self, call_id: str, frames: int) -> list[ListenFrame]:
+        """Hear so many frames of a call."""
+        async with await self._audio(call_id, "listen") as socket:
+            heard = []
+            for _ in range(frames):
+                heard.append(decode_listen((await socket.receive(timeout=5)).data))
+            return heard
+
+    @asynccontextmanager
+    async def at_the_microphone(self, call_id: str) -> AsyncIterator[None]:
+        """Hum into a call, a frame each 20 ms, while the block runs."""
+        async with await self._audio(call_id, "talk") as socket:
+            humming = asyncio.create_task(_keep_humming(socket), name="microphone")
+            try:
+                yield
+            finally:
+                humming.cancel()
+                await asyncio.gather(humming, return_exceptions=True)
+
+    async def _audio(self, call_id: str, kind: str) -> Any:  # aiohttp's context manager
+        told = await self.post(f"/api/v1/calls/{call_id}/audio-token", {"kind": kind})
+        return self._http.ws_connect(told["url"], headers={"Origin": self._headers["Origin"]})
+
+
+@asynccontextmanager
+async def console_user(
+    http_url: str, redis_url: str, name: str, role: str = "supervisor"
+) -> AsyncIterator[ConsoleUser]:
+    """Make a user who is signed in."""
+    link = RedisLink(redis_url, timeout_s=2)
+    now_ms = SystemClock().wall_ns() // NS_PER_MS
+    await link.ask_all(UserStore(link, _KEYS).put(User(name, (role,), made_ms=now_ms)))
+    sessions, token = SessionStore(link, _KEYS, idle_s=3_600, max_s=3_600), new_token()
+    session = await sessions.open(token, new_token(), name, now_ms, via="test", address="127.0.0.1")
+    await link.aclose()
+    jar = aiohttp.CookieJar(unsafe=True)
+    jar.update_cookies({"bridge_session": token})
+    headers = {"Origin": http_url, "X-CSRF-Token": session.csrf_token}
+    async with aiohttp.ClientSession(http_url, cookie_jar=jar) as http:
+        yield ConsoleUser(name, http, headers)
+
+
+async def _keep_humming(socket: aiohttp.ClientWebSocketResponse) -> None:
+    voice = tone(VOICE_HZ, TALK_HZ, TALK_HZ, amplitude=AMPLITUDE).astype("<i2").tobytes()
+    loop = asyncio.get_running_loop()
+    start_s = loop.time()
+    for number in count():
+        place = number * TALK_BYTES % len(voice)
+        frame = TalkFrame(number, number * FRAME_MS, voice[place : place + TALK_BYTES])
+        await socket.send_bytes(encode_talk(frame))
+        await asyncio.sleep(max(0.0, start_s + (number + 1) * FRAME_MS / 1000 - loop.time()))
