@@ -18,7 +18,7 @@ from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.live_call import CallId, find_live_call
 from bridge.console.services import Services, services_of
-from bridge.routing.supervisor_orders import ORDERS, Order
+from bridge.routing.supervisor_orders import ORDERS, Order, PhoneOrder
 from bridge.store.control import Answer
 
 router = APIRouter(prefix="/calls", tags=["actions"])
@@ -36,6 +36,7 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "sensitive": Permission.COACH,
         "pause_recording": Permission.COACH,
         "flag": Permission.FLAG,
+        "listen": Permission.MONITOR,
     }
 )
 
@@ -76,6 +77,9 @@ async def act(
         HTTPException: 404, 409: the call; 504: its node did not answer.
     """
     call = await find_live_call(services, principal, call_id)
+    if isinstance(order, PhoneOrder):  # who may not take over here may not by phone, either
+        barges = order.may_take_over and principal.may(Permission.BARGE)
+        order = order.model_copy(update={"may_take_over": barges})
     params = order.model_dump(mode="json")
 
     async def send() -> Answer | None:
