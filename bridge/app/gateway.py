@@ -364,6 +364,7 @@ class Gateway:
         sources = Sources(
             recordings_dir=settings.media.recordings_dir,
             replays_dir=settings.console.replays_dir,
+            scripts_dir=settings.console.scripts_dir,
             rollouts=settings.rollouts,
             dialplans=lambda: self._plans.dialplans,
         )
