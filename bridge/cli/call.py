@@ -1,7 +1,6 @@
 """`bridge call`: a softphone that dials, speaks, listens, records and tells what it heard."""
 
 import asyncio
-import ipaddress
 import json
 import re
 import signal
@@ -16,6 +15,7 @@ from bridge.cli.running import run, until_told_to_stop
 from bridge.clock import SystemClock
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError, InfrastructureError
+from bridge.replay.calling import own_address
 from bridge.replay.preparation import PreparedScript, prepare
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.runner import Line, Replay
@@ -213,14 +213,7 @@ def _line(uri: str, script: CallScript, recording: Path | None) -> Line:
     if recording is not None:
         _check_writable(recording)
     full = uri if found["user"] else f"sip:{script.called}@{uri[len('sip:') :]}"
-    return Line(full, "127.0.0.1" if _is_here(found["host"]) else "0.0.0.0", recording)
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    return Line(full, own_address(full), recording)
 
 
 def _check_writable(path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bridge.errors import Fault, Outcome
 from bridge.realtime.failures import Failure
-from bridge.realtime.ids import ItemId
+from bridge.realtime.ids import ItemId, ToolCallId
 
 
 class Speaker(enum.StrEnum):
@@ -35,6 +35,24 @@ class ToolRefused:
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAsked:
+    """A tool was called, with good arguments; they stand as the model wrote them, so with the
+    references of secret digits, never with the digits."""
+
+    call_id: ToolCallId
+    name: str
+    arguments: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """A tool that ran outside of the core gave its output, as the model reads it."""
+
+    call_id: ToolCallId
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +352,8 @@ class CallClosed:
 News = (
     CallbackWanted
     | ToolRefused
+    | ToolAsked
+    | ToolAnswered
     | StateChanged
     | PhaseChanged
     | TransitionRefused

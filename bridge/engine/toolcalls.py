@@ -21,7 +21,7 @@ from bridge.engine.effects import (
 from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
 from bridge.engine.inputs import Timer, ToolFinished
-from bridge.engine.news import CallbackWanted, ToolRefused
+from bridge.engine.news import CallbackWanted, ToolAnswered, ToolAsked, ToolRefused
 from bridge.engine.policy import CLOSING_GRACE_MS, ToolPolicy
 from bridge.engine.requests import drop_tools, request_response
 from bridge.engine.secret_digits import conceal, reveal
@@ -83,6 +83,7 @@ def on_output_item_done(call: CallState, event: OutputItemDone, now_ns: int) -> 
         yield from _refuse(call, item, str(error), "bad_arguments")
         return
     wanted = ToolCall(item.call_id, event.response_id, item.name, arguments)
+    yield ToolAsked(wanted.call_id, wanted.name, wanted.arguments)
     yield from BUILT_IN.get(item.name, _run)(call, wanted, now_ns)
 
 
@@ -90,13 +91,13 @@ def on_tool_finished(call: CallState, event: ToolFinished, now_ns: int) -> Effec
     """Give a tool's output to the model; with the last one of its response, ask it to go on."""
     if event.call_id in call.background:
         call.background.remove(event.call_id)
-        yield from call.send(_output(event.call_id, conceal(call.keypad, event.output)))
+        yield from _answer(call, event)
         yield from request_response(call)
         return
     for response_id, tools in call.tool_rounds.items():
         if event.call_id in tools.pending:
             tools.pending.remove(event.call_id)
-            yield from call.send(_output(event.call_id, conceal(call.keypad, event.output)))
+            yield from _answer(call, event)
             yield from _go_on(call, response_id)
             return
 
@@ -228,6 +229,12 @@ def _approve(call: CallState, response_id: ResponseId, request: ApprovalRequest)
 def _refuse(call: CallState, item: FunctionCall, why: str, reason: str) -> Effects:
     yield ToolRefused(item.name, reason)
     yield from call.send(_output(item.call_id, _error(why)))
+
+
+def _answer(call: CallState, event: ToolFinished) -> Effects:
+    output = conceal(call.keypad, event.output)
+    yield ToolAnswered(event.call_id, output)
+    yield from call.send(_output(event.call_id, output))
 
 
 def _go_on(call: CallState, response_id: ResponseId) -> Effects:

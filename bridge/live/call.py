@@ -255,6 +255,7 @@ class CallRunner:
             self._confirm()
             return
         self._line.playout.paused = not flowing
+        self.record.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 
     def on_digit(self, press: KeyPress) -> None:

@@ -34,7 +34,6 @@ from bridge.engine.news import (
     SilencePrompted,
     Speaker,
     StateChanged,
-    ToolRefused,
     TransitionRefused,
     TurnSpoken,
     UpstreamErrorSeen,
@@ -52,6 +51,7 @@ from bridge.live.summary import (
     Turn,
     write_files,
 )
+from bridge.live.tool_record import ToolRecord
 from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
@@ -112,6 +112,7 @@ class CallRecord:
         self._redactor = Redactor(frozenset(dialplan.recording.redact))
         self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
         self._asked: dict[ItemId, str] = {}
+        self._held = False
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.model
@@ -127,6 +128,9 @@ class CallRecord:
         """The effects that are only told."""
         turns = self._services.metrics.turns
         waits = CallerWaits(lambda: self._arm, self.summary, turns, self.event, self._elapsed_ms)
+        tools = ToolRecord(
+            self.event, self.summary.tools, self._recording, self._services.metrics.tools
+        )
         return MappingProxyType(
             {
                 StateChanged: self._on_state,
@@ -143,7 +147,6 @@ class CallRecord:
                 SessionLost: self._on_session_lost,
                 SessionRestored: self._on_session_restored,
                 GaveUp: self._on_gave_up,
-                ToolRefused: self._on_tool_refused,
                 CallbackWanted: self._on_callback_wanted,
                 HandoffStarted: self._on_handoff_started,
                 HandoffAccepted: self._on_handoff_accepted,
@@ -151,6 +154,7 @@ class CallRecord:
                 HandoffFailed: self._on_handoff_failed,
                 HandedBack: self._on_handed_back,
                 **waits.effects,
+                **tools.effects,
             }
         )
 
@@ -253,6 +257,12 @@ class CallRecord:
         if not press.repeated:
             self.event("digit", {"method": press.method})
         return not press.repeated
+
+    def held(self, *, held: bool) -> None:
+        """Note that the caller put the call on hold, or took it back."""
+        if held is not self._held:
+            self._held = held
+            self.event("caller_held" if held else "caller_resumed")
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add to the call's event stream, its record's timeline and its recording's markers.
@@ -435,12 +445,6 @@ class CallRecord:
         self._services.metrics.calls.human_asked(effect.by, granted=effect.granted)
         self.event("human_asked", {"by": effect.by, "granted": int(effect.granted)})
         log.info("human_asked", by=effect.by, granted=effect.granted)
-
-    def _on_tool_refused(self, effect: ToolRefused) -> None:
-        self.summary.tools.append(ToolRun(effect.name, ok=False, took_ms=0))
-        self._services.metrics.tools.refused(effect.name, effect.reason)
-        self.event("tool_refused", {"tool": effect.name, "reason": effect.reason})
-        log.warning("tool_refused", tool=effect.name, reason=effect.reason)
 
     def _on_callback_wanted(self, effect: CallbackWanted) -> None:
         wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}

@@ -96,6 +96,11 @@ class CallRecording:
         return self._recorder is not None
 
     @property
+    def paused(self) -> bool:
+        """Whether what happens now is not to be written."""
+        return bool(self._holds)
+
+    @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are carried out here."""
         return MappingProxyType({PauseRecording: self._pause, ResumeRecording: self._resume})

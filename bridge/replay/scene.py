@@ -7,6 +7,7 @@ started.
 
 import json
 import secrets
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -28,8 +29,6 @@ from bridge.replay.tool_mocks import ToolMocks
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_S = 60.0
-_CALLS_AT_ONCE = 4
-"""What the pip wheel of PJSIP holds; the capacity build holds more, and this is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,10 @@ class Scene(Protocol):
         """Return what a script's caller dials."""
         ...
 
+    def check_alive(self) -> None:
+        """Make sure that its processes live."""
+        ...
+
     async def set_faults(self) -> None:
         """Set the script's Realtime faults, as at the begin of each call."""
         ...
@@ -78,7 +81,7 @@ class Scene(Protocol):
 
 
 class OwnScene:
-    """A scene of our own. Use :func:`open_scene`."""
+    """A scene of our own; :meth:`Stagehands.open_scene` makes it."""
 
     def __init__(
         self,
@@ -86,8 +89,10 @@ class OwnScene:
         traces: GatewayTraces,
         faults: SimulatorFaults | None,
         specs: Sequence[Mapping[str, object]],
+        parts: Sequence[Child],
     ) -> None:
         self.traces = traces
+        self._parts = parts
         self._sip = sip
         self._faults = faults
         self._specs = specs
@@ -96,6 +101,16 @@ class OwnScene:
         """Return what a script's caller dials."""
         user = quote("".join(script.called.split()), safe="+*")
         return f"sip:{user}@{self._sip.removeprefix('sip:')}"
+
+    def check_alive(self) -> None:
+        """Make sure that its processes live.
+
+        Raises:
+            BridgeError: one has ended.
+        """
+        for part in self._parts:
+            if part.has_ended:
+                raise part.failure()
 
     async def set_faults(self) -> None:
         """Set the script's Realtime faults, as at the begin of each call.
@@ -143,18 +158,14 @@ class Target:
         user = quote("".join(script.called.split()), safe="+*")
         return f"sip:{user}@{rest}"
 
+    def check_alive(self) -> None:
+        """Nothing of it is ours."""
+
     async def set_faults(self) -> None:
         """Nothing of the Realtime service is ours here."""
 
     async def faults_struck(self) -> None:
         """Nothing is known of the Realtime service here."""
-
-
-def room_of(file: ScriptFile, arm: ReplayArm) -> int:
-    """Return how many calls of a script a scene holds at once."""
-    if arm.is_emulated and _faults_of(file):
-        return 1
-    return _CALLS_AT_ONCE
 
 
 def _faults_of(file: ScriptFile) -> list[dict[str, object]]:
@@ -189,9 +200,11 @@ class Stagehands:
         faults: SimulatorFaults | None = None
         specs: list[dict[str, object]] = []
         url: str | None = None
+        parts: list[Child] = []
         if arm.is_emulated:
             specs = _faults_of(file)
-            url, faults = await self._start_simulator(file, place, stack)
+            simulator, url, faults = await self._start_simulator(file, place, stack)
+            parts.append(simulator)
         node = f"replay-{secrets.token_hex(3)}"
         traces = GatewayTraces(
             self.place / node / "recordings", self.place / node / "wire", self.redis_url
@@ -206,14 +219,13 @@ class Stagehands:
             stack,
         )
         sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
-        return OwnScene(sip, traces, faults, specs)
+        return OwnScene(sip, traces, faults, specs, [*parts, gateway])
 
-    async def start_caller(self, stack: AsyncExitStack) -> Child:
-        """Start a caller's process (:mod:`bridge.replay.calling`); the stack stops it."""
-        child = await start_child(
+    async def start_caller(self) -> Child:
+        """Start a caller's process (:mod:`bridge.replay.calling`)."""
+        return await start_child(
             "a caller", ["replay", "caller"], self._clean_environ, takes_orders=True
         )
-        return await stack.enter_async_context(child)
 
     @property
     def _clean_environ(self) -> dict[str, str]:
@@ -231,7 +243,7 @@ class Stagehands:
 
     async def _start_simulator(
         self, file: ScriptFile, place: Path, stack: AsyncExitStack
-    ) -> tuple[str, SimulatorFaults]:
+    ) -> tuple[Child, str, SimulatorFaults]:
         scenario = file.script.realtime.build(file.path.parent)
         path = place / "scenario.yaml"
         without_faults = scenario.model_dump(mode="json", exclude={"faults"})
@@ -244,7 +256,7 @@ class Stagehands:
             stack,
         )
         url = str((await simulator.report(_READY_WITHIN_S))["url"])
-        return url, SimulatorFaults(url, secret)
+        return simulator, url, SimulatorFaults(url, secret)
 
     def _settings(
         self,
@@ -257,14 +269,15 @@ class Stagehands:
     ) -> dict[str, str]:
         """Return the gateway's settings, without their prefix."""
         mocks_url = self.mocks.add(file.script.id, file.script.tools)
-        directory, trunks = self._stage_dialplans(file, place, mocks_url)
+        port = _free_port()
+        directory, trunks = self._stage_dialplans(file, place, mocks_url, f"{_HOST}:{port}")
         now = file.script.setup.now
         return {
             "NODE": node,
             "DIALPLANS_DIR": str(directory),
             "ARMS": json.dumps({ARM: arm.settings_at(url)}),
             "SIP_HOST": _HOST,
-            "SIP_PORT": "0",
+            "SIP_PORT": str(port),
             "SIP_MAX_CALLS": "1024",
             "SIP_TRUNKS": json.dumps({trunk: [_HOST] for trunk in trunks}),
             "HTTP_PORT": "0",
@@ -277,7 +290,7 @@ class Stagehands:
         }
 
     def _stage_dialplans(
-        self, file: ScriptFile, place: Path, mocks_url: str
+        self, file: ScriptFile, place: Path, mocks_url: str, sip: str
     ) -> tuple[Path, list[str]]:
         """Write the dialplans for the gateway; return where, and the trunks that they name."""
         staged = place / "dialplans"
@@ -291,7 +304,7 @@ class Stagehands:
         for path in found:
             document = _read_yaml(path)
             trunks.update(trunks_of(document))
-            content = yaml.safe_dump(stage(document, mocks_url), sort_keys=False)
+            content = yaml.safe_dump(stage(document, mocks_url, sip), sort_keys=False)
             (staged / path.name).write_text(content, encoding="utf-8")
         return staged, sorted(trunks)
 
@@ -312,6 +325,14 @@ def _project_dialplans() -> Path:
         if (place / "dialplans").is_dir():
             return place / "dialplans"
     raise ConfigError("there are no dialplans for the replay's gateway", remedy=_REMEDY)
+
+
+def _free_port() -> int:
+    """Find a port that the gateway can have: dialplans that lead back to it must name it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip:
+        sip.bind((_HOST, 0))
+        port: int = sip.getsockname()[1]
+        return port
 
 
 def _read_yaml(path: Path) -> dict[str, object]:

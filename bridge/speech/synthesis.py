@@ -29,6 +29,7 @@ _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _RATE_PARAMETER = 1
 _VOLUME_PARAMETER = 2
 _CHARS_UTF8 = 1
+_PHONEMES_IPA = 2
 _POS_CHARACTER = 1
 _EE_OK = 0
 
@@ -91,6 +92,16 @@ class Synthesizer:
         return resample_rational(speech, engine.rate_hz, SAMPLE_RATE_HZ)
 
 
+def phonemes(word: str, voice: str = DEFAULT_VOICE) -> str:
+    """Return how a word is pronounced, in IPA.
+
+    Raises:
+        ConfigError: no such voice.
+        InfrastructureError: espeak-ng could not be started.
+    """
+    return _engine().phonemes(word, voice)
+
+
 class _Engine:
     """The process's espeak-ng."""
 
@@ -134,6 +145,16 @@ class _Engine:
             pieces, self._pieces = self._pieces, []
         return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
 
+    def phonemes(self, text: str, voice: str) -> str:
+        """Return how a text is pronounced, in IPA."""
+        pointer = ctypes.c_char_p(text.encode())
+        with self._lock:
+            self._set_voice(voice)
+            found = self._library.espeak_TextToPhonemes(
+                ctypes.byref(pointer), _CHARS_UTF8, _PHONEMES_IPA
+            )
+        return bytes(found or b"").decode()
+
     def _set_voice(self, voice: str) -> None:
         _, _, variant = voice.partition("+")
         # espeak-ng takes an unknown variant in silence and speaks without it.
@@ -153,6 +174,12 @@ class _Engine:
 
     def _declare(self) -> None:
         library = self._library
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        library.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_char_p),
+            ctypes.c_int,
+            ctypes.c_int,
+        ]
         library.espeak_Initialize.argtypes = [
             ctypes.c_int,
             ctypes.c_int,

@@ -91,7 +91,7 @@ async def test_a_tools_answer_is_spoken_and_everything_about_it_is_recorded(
     simulator: str, redis: LocalRedis, dialect: str, tmp_path: Path
 ) -> None:
     async def answer() -> web.StreamResponse:
-        return web.json_response({"amount": "forty two", "due": "Monday"})
+        return web.json_response({"amount": "forty two", "due": "Monday", "account": "12345678"})
 
     async with (
         hook(answer) as endpoint,
@@ -109,6 +109,11 @@ async def test_a_tools_answer_is_spoken_and_everything_about_it_is_recorded(
     assert [(each["name"], each["ok"]) for each in record["tools"]] == [("lookup_invoice", True)]
     kinds = [each["kind"] for each in events]
     assert kinds.index("tool_called") < kinds.index("tool_ended")
+    told = {each["kind"]: json.loads(each["text"]) for each in events if "tool_call" in each}
+    assert told == {
+        "tool_arguments": {"which": "latest"},
+        "tool_output": {"amount": "forty two", "due": "Monday", "account": "[account]"},
+    }
     assert metrics.value("bridge_tool_calls_total", tool="lookup_invoice", result="ok") == 1
     figures = json.loads(
         (gateway.recordings / "metrics" / f"session_{record['call_id']}.json").read_text()

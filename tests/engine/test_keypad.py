@@ -45,6 +45,8 @@ from bridge.engine.news import (
     HumanAsked,
     MenuChosen,
     SilencePrompted,
+    ToolAnswered,
+    ToolAsked,
     TransitionRefused,
 )
 from bridge.engine.policy import (
@@ -507,8 +509,10 @@ def test_webhook_gets_the_digits_for_the_reference_and_the_model_never() -> None
     effects = call.feed(OutputItemDone(R2, 0, FunctionCall(T2, "pay", arguments)), done(R2))
     [run] = of(RunTool, effects)
     assert run.arguments == {"card": {"number": "411122"}, "note": ["secret_digits_2"]}
+    assert "411122" not in repr(of(ToolAsked, effects))
     effects = call.feed(ToolFinished(T2, '{"paid_with": "411122"}'))
     assert outputs(effects) == [{"paid_with": "secret_digits_1"}]
+    assert of(ToolAnswered, effects) == [ToolAnswered(T2, '{"paid_with": "secret_digits_1"}')]
 
 
 def test_second_sensitive_collection_is_held_back_from_the_first_ones_end_on() -> None:

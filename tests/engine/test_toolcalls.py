@@ -18,7 +18,13 @@ from bridge.engine.effects import (
     StopTimer,
 )
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer, TimerFired, ToolFinished
-from bridge.engine.news import CallbackWanted, CallClosed, ToolRefused
+from bridge.engine.news import (
+    CallbackWanted,
+    CallClosed,
+    ToolAnswered,
+    ToolAsked,
+    ToolRefused,
+)
 from bridge.engine.policy import ToolPolicy
 from bridge.engine.toolcalls import BUILT_IN
 from bridge.engine.turns import State
@@ -66,8 +72,15 @@ def output(text: str, call_id: str = T1) -> Send:
     return Send(CreateItem(FunctionCallOutput(T1 if call_id == T1 else T2, text)))
 
 
+def answered(text: str, call_id: str = T1) -> ToolAnswered:
+    return ToolAnswered(T1 if call_id == T1 else T2, text)
+
+
 def test_function_call_runs_its_tool() -> None:
-    assert thinking(TOOLS).feed(wants_tool()) == [RunTool(T1, "lookup", {})]
+    assert thinking(TOOLS).feed(wants_tool()) == [
+        ToolAsked(T1, "lookup", {}),
+        RunTool(T1, "lookup", {}),
+    ]
 
 
 def test_function_call_announced_in_three_places_runs_once() -> None:
@@ -123,7 +136,7 @@ def test_a_background_tool_does_not_hold_the_talk_and_is_told_when_it_ends() -> 
     effects = call.feed(wants_tool())
     assert [each.text for each in of(PlayPhrase, effects)] == ["I will look."]
     assert ASK not in call.feed(done(R1))
-    assert call.feed(ToolFinished(T1, "42"))[:2] == [output("42"), ASK]
+    assert call.feed(ToolFinished(T1, "42"))[:3] == [answered("42"), output("42"), ASK]
 
 
 def test_a_background_tool_outlives_the_response_that_called_it() -> None:
@@ -165,7 +178,7 @@ def test_an_mcp_server_is_answered_once_by_the_dialplans_policy(
 def test_output_before_response_done_waits_with_the_next_response() -> None:
     call = thinking(TOOLS)
     call.feed(wants_tool())
-    assert call.feed(ToolFinished(T1, "42")) == [output("42")]
+    assert call.feed(ToolFinished(T1, "42")) == [answered("42"), output("42")]
     assert ASK in call.feed(done(R1))
 
 
@@ -174,14 +187,14 @@ def test_output_after_response_done_asks_to_go_on() -> None:
     call.feed(wants_tool(), done(R1))
     assert call.core.state is State.THINKING
     effects = call.feed(ToolFinished(T1, "42"))
-    assert effects == [output("42"), ASK, StartTimer(Timer.RESPONSE, 10_000)]
+    assert effects == [answered("42"), output("42"), ASK, StartTimer(Timer.RESPONSE, 10_000)]
 
 
 def test_several_calls_of_one_response_are_answered_together() -> None:
     call = thinking(TOOLS)
     call.feed(wants_tool(T1), wants_tool(T2), done(R1))
-    assert call.feed(ToolFinished(T2, "b")) == [output("b", T2)]
-    assert call.feed(ToolFinished(T1, "a"))[:2] == [output("a", T1), ASK]
+    assert call.feed(ToolFinished(T2, "b")) == [answered("b", T2), output("b", T2)]
+    assert call.feed(ToolFinished(T1, "a"))[:3] == [answered("a"), output("a", T1), ASK]
 
 
 def test_tool_that_finishes_twice_is_answered_once() -> None:
@@ -206,7 +219,7 @@ def test_result_for_a_response_that_the_server_gave_up_is_not_sent(status: Respo
 def test_result_while_the_caller_speaks_waits_for_the_callers_turn() -> None:
     call = thinking(TOOLS)
     call.feed(wants_tool(), done(R1), started(U2))
-    assert call.feed(ToolFinished(T1, "42")) == [output("42")]
+    assert call.feed(ToolFinished(T1, "42")) == [answered("42"), output("42")]
     effects = call.feed(stopped(item_id=U2), ResponseCreated(R2), done(R2))
     assert of(Send, effects) == []
 
@@ -214,7 +227,7 @@ def test_result_while_the_caller_speaks_waits_for_the_callers_turn() -> None:
 def test_result_while_another_response_runs_asks_after_it() -> None:
     call = thinking(TOOLS)
     call.feed(wants_tool(), done(R1), started(U2), stopped(item_id=U2), ResponseCreated(R2))
-    assert call.feed(ToolFinished(T1, "42")) == [output("42")]
+    assert call.feed(ToolFinished(T1, "42")) == [answered("42"), output("42")]
     assert ASK in call.feed(done(R2))
 
 
@@ -226,7 +239,10 @@ def test_filler_that_ends_before_the_tool_leaves_the_turn_with_the_agent() -> No
 
 def test_end_call_waits_for_the_goodbye() -> None:
     call = speaking(audio_ms=1_500)
-    assert call.feed(wants_tool(name="end_call")) == [StartTimer(Timer.CLOSING, 6_500)]
+    assert call.feed(wants_tool(name="end_call")) == [
+        ToolAsked(T1, "end_call", {}),
+        StartTimer(Timer.CLOSING, 6_500),
+    ]
     assert of(HangUp, call.feed(done(R1))) == []
     effects = call.feed(PlayoutDrained())
     assert effects[1:4] == [HangUp(), CloseSession(), StopTimer(Timer.CLOSING)]
@@ -286,8 +302,11 @@ def test_the_agent_pauses_the_recording_and_lets_it_go_on() -> None:
     call = thinking(CallPolicy(greet=False, tools={"pause_recording": ToolPolicy()}))
     pause = FunctionCall(T1, "pause_recording", "{}", status=ItemStatus.COMPLETED)
     effects = call.feed(OutputItemDone(response_id=R1, output_index=0, item=pause))
-    assert effects == [PauseRecording(RecordingHold.AGENT), output('{"recording": "paused"}')]
+    assert effects[1:] == [PauseRecording(RecordingHold.AGENT), output('{"recording": "paused"}')]
     call = thinking(CallPolicy(greet=False, tools={"resume_recording": ToolPolicy()}))
     resume = FunctionCall(T1, "resume_recording", "{}", status=ItemStatus.COMPLETED)
     effects = call.feed(OutputItemDone(response_id=R1, output_index=0, item=resume))
-    assert effects == [ResumeRecording(RecordingHold.AGENT), output('{"recording": "as before"}')]
+    assert effects[1:] == [
+        ResumeRecording(RecordingHold.AGENT),
+        output('{"recording": "as before"}'),
+    ]

@@ -1,0 +1,147 @@
+"""`bridge replay import`: makes a call script of a recorded call."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bridge.cli.errors import exits_cleanly
+from bridge.config.loading import load_settings
+from bridge.config.settings import Settings
+from bridge.errors import ConfigError
+from bridge.recordings.files import StoredCall, find_call
+from bridge.replay.importing.caller_call import read_caller_call
+from bridge.replay.importing.gateway_call import read_gateway_call
+from bridge.replay.importing.importing import Imported, import_call
+from bridge.replay.importing.recorded import RecordedCall
+from bridge.store.reader import CallReader, History
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("import")
+@click.argument("call", metavar="CALL_ID|RECORDING.wav")
+@click.argument("events", required=False, type=_FILE, metavar="[EVENTS.jsonl]")
+@click.option("--out", required=True, type=_FILE, help="The script; its audio lies beside it.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="WORD",
+    help="A name to take out, too. Repeatable: nothing recognises names by itself.",
+)
+@click.option("--revoice", is_flag=True, help="Keep none of the caller's own voice.")
+@click.option("--replace", is_flag=True, help="Write over a script that is there.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The gateway's recordings; else media.recordings_dir of the settings.",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="YAML settings; BRIDGE_CONFIG too.")
+@click.option("--redis", "url", help="Redis URL; else that of the settings.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@exits_cleanly
+def import_recorded(
+    call: str,
+    events: Path | None,
+    out: Path,
+    names: Sequence[str],
+    revoice: bool,
+    replace: bool,
+    directory: Path | None,
+    config: Path | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Make a call script of a recorded call, for you to edit.
+
+    CALL_ID is a call that the gateway recorded (the id's beginning will do; `bridge calls list`
+    tells them). Its caller must have agreed, by what the call's record says, and it must not be
+    over its time (recording.keep_days): otherwise nothing is written, and no option changes that.
+
+    RECORDING.wav and EVENTS.jsonl are a call of your own: record it with
+
+    \b
+      bridge call URI --say "Where is my order?" --record c.wav --events --json > c.jsonl
+
+    The caller's words become WAV files beside the script, with the gaps that they had; what was
+    said over the agent is anchored to the agent's begin. What tools answered becomes mocks.
+    Card and account numbers, dates of birth, phone numbers and addresses are taken out: a turn that
+    held one is spoken anew by a voice, with a stand-in. Read what you publish all the same.
+
+    \b
+    Examples:
+      bridge replay import c_8f2 --out call_scripts/refund.yaml --name Miller
+      bridge replay import c.wav c.jsonl --out call_scripts/mine.yaml
+
+    \b
+    Exit codes:
+      0  written
+      2  it may not be used, or can't be
+      3  the disk or Redis refused
+    """
+    if out.exists() and not replace:
+        raise ConfigError(
+            "is there already", path=str(out), remedy="pass --replace to write over it"
+        )
+    recorded = _read(call, events, directory, config, url)
+    imported = import_call(recorded, out, names=names, revoice=revoice)
+    if as_json:
+        click.echo(json.dumps(_fields(imported)))
+        return
+    steps, files = len(imported.script.caller), len(imported.audio)
+    click.echo(f"{imported.path}: {steps} steps, {files} of them with the caller's own voice")
+    for note in imported.notes:
+        click.echo(f"  {note}")
+    click.echo(f"edit it, then: bridge check {out} && bridge replay {out}")
+
+
+def _read(
+    call: str, events: Path | None, directory: Path | None, config: Path | None, url: str | None
+) -> RecordedCall:
+    if call.endswith(".wav"):
+        if events is None:
+            raise ConfigError(
+                "a recording alone does not tell who did what",
+                path=call,
+                remedy="give the events, too: bridge replay import call.wav call.jsonl --out ...",
+            )
+        return read_caller_call(Path(call), events)
+    if events is not None:
+        raise ConfigError(
+            f"'{call}' is no recording (.wav), and events go with one",
+            remedy="leave them out: the gateway keeps its own",
+        )
+    settings = load_settings(config, os.environ)
+    where = directory or settings.media.recordings_dir
+    if not where.is_dir():
+        raise ConfigError(f"{where} is no directory", remedy="pass --directory")
+    stored = find_call(where, call)
+    return read_gateway_call(stored, time.time_ns() // 1_000_000, _history(stored, settings, url))
+
+
+def _history(stored: StoredCall, settings: Settings, url: str | None) -> History | None:
+    """Read a call's events in Redis, where its markers have none."""
+    address = url or settings.redis.url
+    if address is None or stored.files.markers.exists():
+        return None
+
+    async def read() -> History:
+        async with CallReader(settings.redis, address) as reader:
+            return await reader.history(stored.files.call_id)
+
+    return asyncio.run(read())
+
+
+def _fields(imported: Imported) -> dict[str, object]:
+    return {
+        "script": str(imported.path),
+        "id": imported.script.id,
+        "steps": len(imported.script.caller),
+        "audio": [str(path) for path in imported.audio],
+        "notes": list(imported.notes),
+    }

@@ -1,0 +1,79 @@
+"""What is told of a call's tools: what they were asked and answered, so that a replay mocks them.
+
+The model's own arguments and the outputs that it reads: references in the place of secret digits.
+They are kept as what was said is: redacted, not while the recording pauses, and deleted with the
+transcript (field ``text``).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from bridge.engine.effects import Effect
+from bridge.engine.news import ToolAnswered, ToolAsked, ToolRefused
+from bridge.live.recording import NOT_RECORDED, CallRecording, Fields
+from bridge.live.summary import ToolRun
+from bridge.realtime.ids import ToolCallId
+from bridge.telemetry.metrics.tools import ToolMetrics
+
+log = structlog.get_logger(__name__)
+
+_LONGEST_TEXT = 8192
+"""Characters of arguments or output; more would not be an event's summary."""
+
+
+class ToolRecord:
+    """Tells of one call's tools.
+
+    Args:
+        tell: puts an event into the call's record.
+        runs: the record's list of them.
+        recording: knows when nothing is to be written.
+        metrics: counts refusals.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str, Fields], None],
+        runs: list[ToolRun],
+        recording: CallRecording,
+        metrics: ToolMetrics,
+    ) -> None:
+        self._tell = tell
+        self._runs = runs
+        self._recording = recording
+        self._metrics = metrics
+        self._names: dict[ToolCallId, str] = {}
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are only told, here."""
+        return MappingProxyType(
+            {
+                ToolAsked: self._on_asked,
+                ToolAnswered: self._on_answered,
+                ToolRefused: self._on_refused,
+            }
+        )
+
+    def _on_asked(self, effect: ToolAsked) -> None:
+        self._names[effect.call_id] = effect.name
+        self._tell_text("tool_arguments", effect.call_id, json.dumps(dict(effect.arguments)))
+
+    def _on_answered(self, effect: ToolAnswered) -> None:
+        if effect.call_id in self._names:
+            self._tell_text("tool_output", effect.call_id, effect.output)
+
+    def _tell_text(self, kind: str, call_id: ToolCallId, text: str) -> None:
+        if self._recording.paused or len(text) > _LONGEST_TEXT:
+            text = NOT_RECORDED
+        self._tell(kind, {"tool": self._names[call_id], "tool_call": call_id, "text": text})
+
+    def _on_refused(self, effect: ToolRefused) -> None:
+        self._runs.append(ToolRun(effect.name, ok=False, took_ms=0))
+        self._metrics.refused(effect.name, effect.reason)
+        self._tell("tool_refused", {"tool": effect.name, "reason": effect.reason})
+        log.warning("tool_refused", tool=effect.name, reason=effect.reason)

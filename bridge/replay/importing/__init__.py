@@ -1,0 +1,1 @@
+"""Recorded calls made into call scripts."""
