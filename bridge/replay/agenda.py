@@ -59,6 +59,11 @@ class Agenda:
         self._going_on[job.scene] += 1
         return job
 
+    def give_back(self, job: Job) -> None:
+        """Put a job that was taken, and can't begin now, back to the front."""
+        self._waiting.insert(0, job)
+        self.done(job)
+
     def done(self, job: Job) -> None:
         """End a job."""
         self._going_on[job.scene] -= 1

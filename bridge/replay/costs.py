@@ -30,6 +30,11 @@ class CostMeter:
         self._reserved: dict[str, float] = {}
         self._dearest_usd: float | None = None
 
+    @property
+    def going_on(self) -> bool:
+        """Whether a call holds a share of the cap."""
+        return bool(self._reserved)
+
     def begin(self, run: str, longest_s: float, model_name: str, model: Model | None) -> bool:
         """Reserve what a call may cost; False if that would pass the cap.
 

@@ -9,7 +9,12 @@ from bridge.replay.evidence import Evidence
 from bridge.replay.result import CallOutcome
 from bridge.replay.results import RunVerdict
 from bridge.replay.script import CallScript
-from bridge.replay.verdicts import check
+from bridge.replay.verdicts import judge, off_script_from
+
+_WORST_FIRST = (
+    (CheckStatus.FAIL, RunVerdict.FAIL),
+    (CheckStatus.INCONCLUSIVE, RunVerdict.INCONCLUSIVE),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +24,15 @@ class Judgement:
     Attributes:
         reason: of everything but a pass: the first thing that is not as it should be.
         at_ms: where that was.
+        off_script_ms: from when on the agent said what the script did not expect; None if it
+            didn't.
     """
 
     verdict: RunVerdict
     checks: tuple[Check, ...] = ()
     reason: str = ""
     at_ms: int | None = None
+    off_script_ms: int | None = None
 
 
 def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
@@ -35,28 +43,17 @@ def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
     if caller.outcome is CallOutcome.FAILED:
         return Judgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
     faulty = bool(script.realtime.faults)
-    checks = (*_expected(script, evidence), *default_checks(evidence, faulty=faulty))
-    broken = _first(checks, CheckStatus.FAIL)
-    if broken is not None:
-        return Judgement(RunVerdict.FAIL, checks, str(broken), broken.at_ms)
-    unsure = _first(checks, CheckStatus.INCONCLUSIVE)
-    if unsure is not None:
-        return Judgement(RunVerdict.INCONCLUSIVE, checks, str(unsure), unsure.at_ms)
+    checks = (*judge(script, evidence), *default_checks(evidence, faulty=faulty))
+    off_script_ms = _off_script_ms(checks)
+    for status, verdict in _WORST_FIRST:
+        first = next((check for check in checks if check.status is status), None)
+        if first is not None:
+            return Judgement(verdict, checks, str(first), first.at_ms, off_script_ms)
     return Judgement(RunVerdict.PASS, checks)
 
 
-def _first(checks: Sequence[Check], status: CheckStatus) -> Check | None:
-    return next((check for check in checks if check.status is status), None)
-
-
-def _expected(script: CallScript, evidence: Evidence) -> tuple[Check, ...]:
-    return tuple(
-        Check(
-            verdict.step,
-            "expect",
-            verdict.expected,
-            verdict.found,
-            CheckStatus.PASS if verdict.ok else CheckStatus.FAIL,
-        )
-        for verdict in check(script, evidence.log)
-    )
+def _off_script_ms(checks: Sequence[Check]) -> int | None:
+    """Return when the agent gave the answer that none was expected of."""
+    step = off_script_from(checks)
+    told = (check.at_ms for check in checks if check.step == step and check.at_ms is not None)
+    return None if step is None else min(told, default=None)

@@ -41,7 +41,7 @@ def retell(
     detail = RunDetail(
         call=call,
         checks=judgement.checks,
-        transcript=() if log is None else tuple(_transcript(log, wire)),
+        transcript=() if log is None else tuple(_transcript(log, wire, judgement.off_script_ms)),
         turns=tuple(
             TurnStages(number, stages, total_ms)
             for number, (_, total_ms, stages) in enumerate(
@@ -52,6 +52,7 @@ def retell(
         dtmf=() if log is None else tuple(_keys(log)),
         transfer=_transfer(record, zero_ms),
         rtp=_rtp(evidence),
+        off_script_from=judgement.off_script_ms,
         why=judgement.reason,
     )
     markers = [*_bridge_markers(wire), *_tool_markers(tools), *_first_rtp(evidence, zero_ms)]
@@ -71,7 +72,9 @@ def _call_began_ms(evidence: Evidence) -> float | None:
     return began_ms - caller.answered_wall_ns / 1e6
 
 
-def _transcript(log: CallLog, wire: Sequence[WireEvent]) -> Iterator[TranscriptTurn]:
+def _transcript(
+    log: CallLog, wire: Sequence[WireEvent], off_script_ms: int | None
+) -> Iterator[TranscriptTurn]:
     turns = make_turns(log)
     callers = [turn for turn in turns if turn.speaker == "caller"]
     recognised: dict[int, list[str]] = {}
@@ -81,6 +84,7 @@ def _transcript(log: CallLog, wire: Sequence[WireEvent]) -> Iterator[TranscriptT
             recognised.setdefault(callers[place].start_ms, []).append(text)
     said = list(_answers(wire))
     for turn in turns:
+        off_script = off_script_ms is not None and turn.start_ms > off_script_ms
         if turn.speaker == "caller":
             heard = recognised.get(turn.start_ms)
             yield TranscriptTurn(
@@ -90,11 +94,14 @@ def _transcript(log: CallLog, wire: Sequence[WireEvent]) -> Iterator[TranscriptT
                 None if heard is None else " ".join(heard),
                 turn.start_ms,
                 turn.end_ms,
+                off_script,
             )
         else:
             before = [text for at_ms, text in said if at_ms <= turn.start_ms]
             reference = before[-1] if before else None
-            yield TranscriptTurn("agent", turn.text, reference, None, turn.start_ms, turn.end_ms)
+            yield TranscriptTurn(
+                "agent", turn.text, reference, None, turn.start_ms, turn.end_ms, off_script
+            )
 
 
 def _input_transcripts(wire: Sequence[WireEvent]) -> Iterator[tuple[float, str]]:

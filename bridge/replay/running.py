@@ -133,6 +133,7 @@ class ReplayRun:
         self._began = datetime.now(UTC)
         self._began_s = time.monotonic()
         self._stopped: str | None = None
+        self._over = asyncio.Event()
 
     async def play(self) -> None:
         """Place all calls. Cancel to stop; what was judged by then stays."""
@@ -210,7 +211,7 @@ class ReplayRun:
     async def _take_seat(self) -> None:
         """Place one call after the other."""
         async with _Seat(self._stagehands, self._plan.target) as seat:
-            while (job := self._next_job(seat.scene_key)) is not None:
+            while (job := await self._next_job(seat.scene_key)) is not None:
                 self._view.begun(job)
                 begun_s = time.monotonic()
                 try:
@@ -221,15 +222,23 @@ class ReplayRun:
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
                 self._note(job, judgement, time.monotonic() - begun_s)
                 self._agenda.done(job)
+                self._over.set()
 
-    def _next_job(self, own: SceneKey | None) -> Job | None:
-        job = None if self._stopped is not None else self._agenda.take(own)
-        if job is None or self._may_cost(job):
-            return job
-        spent, cap = self._meter.spent_usd, self._plan.cap_usd
-        self._stopped = (
-            f"the cost cap: {spent:.4f} USD of {cap:.4f} are spent, and {job.run} might pass it"
-        )
+    async def _next_job(self, own: SceneKey | None) -> Job | None:
+        while self._stopped is None and (job := self._agenda.take(own)) is not None:
+            if self._may_cost(job):
+                return job
+            if not self._meter.going_on:
+                spent, cap = self._meter.spent_usd, self._plan.cap_usd
+                self._stopped = (
+                    f"the cost cap: {spent:.4f} USD of {cap:.4f} are spent, and {job.run} might"
+                    " pass it"
+                )
+                break
+            # What those that go on really cost may leave enough.
+            self._agenda.give_back(job)
+            self._over.clear()
+            await self._over.wait()
         return None
 
     def _may_cost(self, job: Job) -> bool:

@@ -10,7 +10,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +29,7 @@ from bridge.replay.tool_mocks import ToolMocks
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_S = 60.0
+_PORTS, _PORTS_TRIED = range(20_000, 32_000), 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,11 +329,22 @@ def _project_dialplans() -> Path:
 
 
 def _free_port() -> int:
-    """Find a port that the gateway can have: dialplans that lead back to it must name it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip:
-        sip.bind((_HOST, 0))
-        port: int = sip.getsockname()[1]
-        return port
+    """Find a port that the gateway can have: dialplans that lead back to it must name it.
+
+    It is none of those that systems give away by themselves (from 32768 on), or another process
+    could get it before the gateway does.
+    """
+    for _ in range(_PORTS_TRIED):
+        port = secrets.choice(_PORTS)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            suppress(OSError),
+        ):
+            udp.bind((_HOST, port))
+            tcp.bind((_HOST, port))
+            return port
+    raise InfrastructureError(f"no port between {_PORTS.start} and {_PORTS.stop} is free")
 
 
 def _read_yaml(path: Path) -> dict[str, object]:

@@ -31,5 +31,12 @@ def test_a_seat_without_work_helps_where_the_fewest_are() -> None:
     assert agenda.take() == _B2
 
 
+def test_a_job_that_was_given_back_is_the_next() -> None:
+    agenda = Agenda([_A1, _B1])
+    agenda.take()
+    agenda.give_back(_A1)
+    assert [agenda.take(), agenda.take()] == [_A1, _B1]
+
+
 def test_a_run_is_named_by_script_arm_and_number() -> None:
     assert _A2.run == "a.ga.2"

@@ -3,7 +3,6 @@ done is told; live calls stop before their cap.
 """
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from tests.support.processes import SIMULATOR_KEY, simulating, write_yaml
 from tests.support.replaying import (
     ANSWER,
     ASKS,
-    QUESTION,
     Document,
     Played,
     arms_of,
@@ -83,6 +81,7 @@ class _Played:
 
     own: Played
     live: Played
+    broke: Played
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +92,16 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> _Played:
 
 
 async def _play(place: Path, redis_url: str, url: str) -> _Played:
-    own, live = await asyncio.gather(
-        _play_own(place / "own", redis_url), _play_live(place / "live", redis_url, url)
+    own, live, broke = await asyncio.gather(
+        _play_own(place / "own", redis_url),
+        _play_live(place / "live", redis_url, url, _ENOUGH_FOR_ONE_USD),
+        _play_live(place / "broke", redis_url, url, 0.01),
     )
-    return _Played(own, live)
+    return _Played(own, live, broke)
 
 
 async def _play_own(place: Path, redis_url: str) -> Played:
-    agent = {"instructions": "Be brief.", "language": "en", "tools": [_TOOL]}
+    agent: Document = {"instructions": "Be brief.", "language": "en", "tools": [_TOOL]}
     agent |= {"turn_detection": {"type": "server_vad", "silence_duration_ms": 500}}
     small: Document = {
         "schema": "dialplan/v1",
@@ -115,8 +116,8 @@ async def _play_own(place: Path, redis_url: str) -> Played:
     return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=4)
 
 
-async def _play_live(place: Path, redis_url: str, url: str) -> Played:
-    """Play two calls on a simulator that passes for a live service, with money for one."""
+async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> Played:
+    """Play two calls on a simulator that passes for a live service."""
     arm = {"url": url, "model": "gpt-realtime", "api_key_env": "SIM_KEY"}
     config = write_yaml(place / "bridge.yaml", {"arms": {"new": arm}})
     script = {**ASKS, "caller": [{"say": "When are you open?"}], "hears": []}
@@ -127,14 +128,16 @@ async def _play_live(place: Path, redis_url: str, url: str) -> Played:
         choose_arms(["new"], config, {}, load_models()),
         redis_url,
         repeat=2,
-        jobs=1,
+        jobs=2,
         environ={"SIM_KEY": SIMULATOR_KEY},
-        cap_usd=_ENOUGH_FOR_ONE_USD,
+        cap_usd=cap_usd,
     )
 
 
 _ENOUGH_FOR_ONE_USD = 0.06
-"""30 s of audio both ways are 0.048 USD by the table; the call itself is far cheaper."""
+"""30 s of audio both ways are 0.048 USD by the table, so that the second call has to wait for what
+the first one really costs.
+"""
 
 
 def test_every_script_has_its_verdict(played: _Played) -> None:
@@ -193,11 +196,22 @@ def test_a_live_arm_says_that_it_is_live(played: _Played) -> None:
     assert (arm.name, arm.kind, arm.model) == ("new", "live", "gpt-realtime")
 
 
-def test_live_calls_stop_before_the_cap_and_say_what_they_cost(played: _Played) -> None:
+def test_live_calls_wait_for_one_another_under_a_cap_and_say_what_they_cost(
+    played: _Played,
+) -> None:
     results = played.live.results
-    assert Counter(run.verdict for run in results.runs)[RunVerdict.PASS] == len(results.runs)
+    assert [run.verdict for run in results.runs] == [RunVerdict.PASS, RunVerdict.PASS]
+    records = [played.live.run("new", number)[1].record or {} for number in (1, 2)]
+    first, second = sorted(records, key=lambda record: int(str(record["started_at_ms"])))
+    assert int(str(first["ended_at_ms"])) < int(str(second["started_at_ms"]))
+    costs = [float(str(record["cost_usd"])) for record in records]
+    assert min(costs) > 0
     assert results.cost is not None
-    assert results.cost.cap_usd == _ENOUGH_FOR_ONE_USD
-    _, files = played.live.run_of("asks")
-    assert files.record is not None
-    assert files.record["cost_usd"] == pytest.approx(results.cost.spent_usd, abs=1e-5)
+    assert results.cost.spent_usd == pytest.approx(sum(costs), abs=1e-5)
+    assert results.stopped is None
+
+
+def test_nothing_is_called_that_might_pass_the_cap(played: _Played) -> None:
+    assert played.broke.results.runs == ()
+    assert "the cost cap: 0.0000 USD of 0.0100 are spent" in (played.broke.results.stopped or "")
+    assert overall(played.broke.results) is RunVerdict.INCONCLUSIVE
