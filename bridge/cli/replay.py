@@ -30,7 +30,7 @@ from bridge.replay.calling import take_orders
 from bridge.replay.history import keep, make_summary, read_history, trends
 from bridge.replay.junit import make_junit
 from bridge.replay.report import write_report
-from bridge.replay.results import Results, RunVerdict, overall, read_run, write_results
+from bridge.replay.results import REPORT_FILE, Results, RunVerdict, overall, read_run, write_results
 from bridge.replay.running import ReplayPlan, ReplayRun
 from bridge.replay.scene import GatewayTraces, ScriptFile, Stagehands, Target
 from bridge.replay.script import load_script
@@ -203,13 +203,13 @@ def play(
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
         results, replayed, told = play_plan(plan, redis_url, os.environ)
-        _write(results, replayed, results_dir, junit, history)
+        _write(results, replayed, results_dir, junit, history, with_report=report is not None)
         if as_json:
             click.echo(json.dumps(asdict(results), ensure_ascii=False))
         else:
             print_results(results)
             if report is not None:
-                click.echo(f"report: {write_report(report, history)}")
+                click.echo(f"report: {report / REPORT_FILE}")
         raise SystemExit(told or _EXIT_CODES[overall(results)])
 
 
@@ -309,7 +309,13 @@ def _commit() -> str | None:
 
 
 def _write(
-    results: Results, replayed: ReplayRun, directory: Path, junit: Path | None, history: Path
+    results: Results,
+    replayed: ReplayRun,
+    directory: Path,
+    junit: Path | None,
+    history: Path,
+    *,
+    with_report: bool,
 ) -> None:
     """Write what there is of a run.
 
@@ -324,6 +330,8 @@ def _write(
             junit.write_bytes(make_junit(results, _properties(results, directory), timings))
         if results.stopped is None:
             keep(history, make_summary(results, timings))
+        if with_report:
+            write_report(directory, history)
     except OSError as error:
         raise InfrastructureError(
             f"the results can't be written: {error}", remedy="name another place"
