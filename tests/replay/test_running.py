@@ -68,8 +68,8 @@ _NIGHT: Document = {
     "end": {"by": "bridge", "max_duration_s": 20},
 }
 _HOURS: Document = {
-    "timezone": "UTC",
-    "open": {"mon-fri": "09:00-17:00"},
+    "time_zone": "UTC",
+    "open": [{"days": "mon-fri", "from": "09:00", "to": "17:00"}],
     "closed": {"say": "We are closed."},
 }
 _NO_DIALPLAN: Document = {**ASKS, "id": "no_dialplan"}
@@ -174,8 +174,8 @@ def test_what_happened_is_laid_on_the_callers_clock(played: _Played) -> None:
     times = [first[kind] for kind in order]
     assert times == sorted(times)
     speech = [m.at_ms for m in files.markers if (m.lane, m.kind) == ("agent", "speech_started")]
-    # What leaves the gateway is heard within the network's and the jitter buffer's time.
-    assert 0 <= speech[0] - first["first_rtp"] < 400
+    # Heard within the jitter buffer's time of leaving; the ear and both clocks are 20 ms coarse.
+    assert -60 < speech[0] - first["first_rtp"] < 400
 
 
 def test_both_sides_words_are_told(played: _Played) -> None:
