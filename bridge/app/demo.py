@@ -231,10 +231,10 @@ def _judge(
 ) -> DemoResult:
     if watcher.call_id is None:
         fault = f"the gateway took no call: for the caller it ended as {report.outcome}"
-        return DemoResult(None, [*report.broken, fault], figures)
+        return DemoResult(None, [*report.unmet, fault], figures)
     return conclude(
         parts.recordings / f"{watcher.call_id}.json",
-        CallerSide(plan.said, report.heard, report.agent_heard_ms, report.broken),
+        CallerSide(plan.said, report.heard, report.agent_heard_ms, report.unmet),
         greeting_latency_ms=watcher.call.greeting_latency_ms,
         caller_recording=parts.caller_recording,
         figures=figures,

@@ -1,7 +1,6 @@
 """`bridge call`: a softphone that dials, speaks, listens, records and tells what it heard."""
 
 import asyncio
-import ipaddress
 import json
 import re
 import signal
@@ -16,6 +15,7 @@ from bridge.cli.running import run, until_told_to_stop
 from bridge.clock import SystemClock
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError, InfrastructureError
+from bridge.replay.calling import own_address
 from bridge.replay.preparation import PreparedScript, prepare
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.runner import Line, Replay
@@ -103,7 +103,7 @@ def call(
     Exit codes:
       0  answered, and every expectation of the script was met
       1  refused or not answered, or an expectation was broken
-      2  bad input
+      2  bad input, or an expectation that the caller's side alone can't decide
       3  nothing answers SIP there, or this machine can't (ports, disk)
       130, 143  ended by Ctrl-C, SIGTERM (what was heard until then is told)
     """
@@ -213,14 +213,7 @@ def _line(uri: str, script: CallScript, recording: Path | None) -> Line:
     if recording is not None:
         _check_writable(recording)
     full = uri if found["user"] else f"sip:{script.called}@{uri[len('sip:') :]}"
-    return Line(full, "127.0.0.1" if _is_here(found["host"]) else "0.0.0.0", recording)
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    return Line(full, own_address(full), recording)
 
 
 def _check_writable(path: Path) -> None:
@@ -242,4 +235,6 @@ def _check_writable(path: Path) -> None:
 def _exit_code(result: CallResult, told: signal.Signals | None) -> int:
     if told is not None:
         return 128 + told
-    return 0 if result.ok else 1
+    if result.broken:
+        return 1
+    return 2 if result.undecided else 0

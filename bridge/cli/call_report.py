@@ -69,11 +69,13 @@ def print_result(result: CallResult) -> None:
     )
     if result.recording is not None:
         click.echo(f"recording: {result.recording}")
-    for verdict in result.broken:
-        click.echo(f"broken: {verdict}")
-    if result.verdicts:
-        met = len(result.verdicts) - len(result.broken)
-        click.echo(f"{met} of {len(result.verdicts)} expectations met")
+    for check in result.broken:
+        click.echo(f"broken: {check}")
+    for check in result.undecided:
+        click.echo(f"undecided: {check}")
+    if result.checks:
+        met = len(result.checks) - len(result.broken) - len(result.undecided)
+        click.echo(f"{met} of {len(result.checks)} expectations met")
 
 
 def _phrase(event: PhoneEvent) -> str:

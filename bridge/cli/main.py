@@ -14,6 +14,7 @@ _COMMANDS = {
     "serve": ("bridge.cli.serve", "serve", "Run the gateway."),
     "simulate": ("bridge.cli.simulate", "simulate", "Run the local Realtime server alone."),
     "call": ("bridge.cli.call", "call", "Dial, speak, listen and record: a softphone."),
+    "replay": ("bridge.cli.replay", "replay", "Play call scripts on every arm and compare."),
     "bench": ("bridge.cli.bench", "bench", "Measure the gateway under many calls."),
     "soak": ("bridge.cli.soak", "soak", "Let callers and everything around it wear the gateway."),
     "calls": ("bridge.cli.calls", "calls", "List, show and follow calls."),

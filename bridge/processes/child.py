@@ -102,6 +102,11 @@ class Child:
             raise InfrastructureError(f"{self.name} did not say what it was to say: {line.strip()}")
         return found
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.returncode is not None
+
     async def wait(self) -> int:
         """Wait until it has ended; return its exit code."""
         return await self._process.wait()

@@ -1,13 +1,16 @@
-"""The order in which calls are placed, and which may be placed at once. Pure.
+"""Which call is placed next, and by whom. Pure.
 
-The calls of one script on one arm share a *scene*: a gateway of their own, and for an emulated arm
-a simulator. Scenes hold so many calls at once and no more; one in which the Realtime service fails
-on demand holds one, for faults are not told apart by call.
+Every seat has a caller, and at a time one *scene*: what answers the calls of one script on one arm.
+So no two calls that go on at once can harm one another; a seat that stays with its scene saves
+opening another.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+SceneKey = tuple[str, str]
+"""Script and arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Job:
     number: int
 
     @property
-    def scene(self) -> tuple[str, str]:
+    def scene(self) -> SceneKey:
         """The scene that it needs."""
         return self.script, self.arm
 
@@ -34,30 +37,33 @@ class Agenda:
 
     Args:
         jobs: in the order of their beginning.
-        room: how many calls a scene holds at once.
     """
 
-    def __init__(self, jobs: Sequence[Job], room: Mapping[tuple[str, str], int]) -> None:
+    def __init__(self, jobs: Sequence[Job]) -> None:
         self._waiting = list(jobs)
-        self._room = room
-        self._going_on: Counter[tuple[str, str]] = Counter()
+        self._going_on: Counter[SceneKey] = Counter()
 
-    @property
-    def left(self) -> int:
-        """Jobs that nobody has taken."""
-        return len(self._waiting)
+    def take(self, own: SceneKey | None = None) -> Job | None:
+        """Take the next job: of one's own scene, else of one that nobody plays, else any.
 
-    def take(self) -> Job | None:
-        """Take the next job whose scene has room; None while there is none."""
-        for place, job in enumerate(self._waiting):
-            if self._going_on[job.scene] < self._room[job.scene]:
-                del self._waiting[place]
-                self._going_on[job.scene] += 1
-                return job
-        return None
+        Args:
+            own: the scene of the seat that asks.
 
-    def done(self, job: Job) -> bool:
-        """End a job; tell whether its scene is needed no more."""
+        Returns:
+            None if nothing is left.
+        """
+        if not self._waiting:
+            return None
+        job = min(self._waiting, key=lambda each: (each.scene != own, self._going_on[each.scene]))
+        self._waiting.remove(job)
+        self._going_on[job.scene] += 1
+        return job
+
+    def give_back(self, job: Job) -> None:
+        """Put a job that was taken, and can't begin now, back to the front."""
+        self._waiting.insert(0, job)
+        self.done(job)
+
+    def done(self, job: Job) -> None:
+        """End a job."""
         self._going_on[job.scene] -= 1
-        waits = any(each.scene == job.scene for each in self._waiting)
-        return not waits and not self._going_on[job.scene]

@@ -147,8 +147,10 @@ class ScriptedCaller:
                 await self._call.until_ms(self._ended_ms + after.delay_ms)
             case "answered":
                 await self._call.until_ms(after.delay_ms)
-            case "caller_speech_started" | "dialled":
-                pass  # the words before are cut by then; the phone gave up before the answer
+            case "dialled":  # it was answered all the same
+                await self._call.until_ms(after.delay_ms - (self._call.answered_after_ms or 0))
+            case "caller_speech_started":
+                pass  # the words before were left at that moment
             case _:
                 assert_never(after.event)
         return not self._call.over

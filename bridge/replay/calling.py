@@ -4,6 +4,8 @@ Orders are JSON lines on stdin (:class:`CallOrder`), each answered by one JSON l
 (:class:`CallAnswer`). Speech is rendered, and the recogniser taught, here: once for each script.
 """
 
+import ipaddress
+import json
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -30,14 +32,12 @@ class CallOrder:
     Attributes:
         script: the script's file.
         uri: to dial.
-        host: address to call from.
         headers: of the INVITE.
         recording: where the call is recorded.
     """
 
     script: Path
     uri: str
-    host: str
     headers: Mapping[str, str] = field(default_factory=dict)
     recording: Path | None = None
 
@@ -63,6 +63,16 @@ ANSWERS = TypeAdapter(CallAnswer)
 Run = Callable[[Coroutine[Any, Any, CallAnswer]], CallAnswer]  # Any: as asyncio's own
 
 
+def own_address(uri: str) -> str:
+    """Return the address to call a SIP URI from: the loopback's for a place there."""
+    host = uri.rpartition("@")[2].removeprefix("sip:").partition(";")[0].partition(":")[0]
+    try:
+        here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = host.lower() == "localhost"
+    return "127.0.0.1" if here else "0.0.0.0"
+
+
 def take_orders(run: Run) -> None:
     """Place the calls that stdin orders, until it ends.
 
@@ -83,8 +93,7 @@ def take_orders(run: Run) -> None:
 
 
 async def _place(order: CallOrder, prepared: PreparedScript) -> CallAnswer:
-    line = Line(order.uri, order.host, order.recording, headers=order.headers)
+    line = Line(order.uri, own_address(order.uri), order.recording, headers=order.headers)
     replay = Replay(prepared, line, SystemClock())
     result = await replay.run()
-    values = TypeAdapter(dict[str, JsonValue]).validate_python(result.as_json())
-    return CallAnswer(replay.caller_side, values)
+    return CallAnswer(replay.caller_side, json.loads(json.dumps(result.as_json())))

@@ -1,11 +1,11 @@
 """What came of a played call, for people and programs."""
 
 import enum
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.timeline import Interruption, Turn
-from bridge.replay.verdicts import Verdict
 
 
 class CallOutcome(enum.StrEnum):
@@ -42,18 +42,23 @@ class CallResult:
     turns: tuple[Turn, ...] = ()
     agent_heard_ms: int = 0
     interruptions: tuple[Interruption, ...] = ()
-    verdicts: tuple[Verdict, ...] = field(default=())
+    checks: tuple[Check, ...] = ()
     recording: Path | None = None
 
     @property
-    def broken(self) -> tuple[Verdict, ...]:
+    def broken(self) -> tuple[Check, ...]:
         """Every expectation that was not met."""
-        return tuple(verdict for verdict in self.verdicts if not verdict.ok)
+        return tuple(check for check in self.checks if check.status is CheckStatus.FAIL)
+
+    @property
+    def undecided(self) -> tuple[Check, ...]:
+        """Every expectation that can't be decided by what the caller knows."""
+        return tuple(check for check in self.checks if check.status is CheckStatus.INCONCLUSIVE)
 
     @property
     def ok(self) -> bool:
-        """Answered, and every expectation met."""
-        return self.outcome is CallOutcome.ANSWERED and not self.broken
+        """Every expectation met; an answer is one, unless the script says otherwise."""
+        return not self.broken and not self.undecided
 
     def as_json(self) -> dict[str, object]:
         """Return it as JSON values."""
@@ -63,5 +68,6 @@ class CallResult:
             **asdict(self),
             "outcome": self.outcome.value,
             "recording": recording,
-            "broken": [str(verdict) for verdict in self.broken],
+            "broken": [str(check) for check in self.broken],
+            "undecided": [str(check) for check in self.undecided],
         }

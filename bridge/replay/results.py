@@ -11,7 +11,7 @@ clock. Everything that touches the disk blocks.
 import enum
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -22,6 +22,7 @@ from bridge.errors import ConfigError
 from bridge.recordings.writing import replace, write_json
 from bridge.replay.checks import Check
 from bridge.replay.evidence import WireEvent
+from bridge.replay.protocol import Difference
 
 RESULTS_FILE = "results.json"
 REPORT_FILE = "index.html"
@@ -110,6 +111,16 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtocolFinding:
+    """How an arm's Realtime events differ from those of the run's first arm, in one script."""
+
+    script: str
+    arm: str
+    reference: str
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """Everything in short.
 
@@ -118,6 +129,7 @@ class Results:
         commit: of the working copy; None where there is none.
         version: of the package.
         stopped: why not everything was played; None if it was.
+        protocol: of all scripts that more arms than one played.
     """
 
     started_at: str
@@ -131,6 +143,7 @@ class Results:
     table: tuple[TableRow, ...]
     cost: Cost | None = None
     stopped: str | None = None
+    protocol: tuple[ProtocolFinding, ...] = ()
     schema: Literal["replayresults/v1"] = "replayresults/v1"
 
 
@@ -281,12 +294,17 @@ def _row(script: str, arm: str, of: Counter[RunVerdict], pass_rate: float) -> Ta
     )
 
 
-def overall(table: Sequence[TableRow]) -> RunVerdict:
-    """Return the worst of a table: fail, then infrastructure, then inconclusive.
+def overall(results: Results) -> RunVerdict:
+    """Return the worst of it all: fail, then infrastructure, then inconclusive.
 
-    What was proven broken stays so, whatever else could not be tried.
+    What was proven broken stays so, whatever else could not be tried. A protocol difference that
+    blocks is broken; what was stopped is inconclusive.
     """
-    found = {row.verdict for row in table}
+    found = {row.verdict for row in results.table}
+    if any(finding.difference.blocks for finding in results.protocol):
+        found.add(RunVerdict.FAIL)
+    if results.stopped is not None:
+        found.add(RunVerdict.INCONCLUSIVE)
     order = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE, RunVerdict.PASS)
     return next((verdict for verdict in order if verdict in found), RunVerdict.INCONCLUSIVE)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from bridge.clock import NS_PER_MS, Clock
 from bridge.errors import InfrastructureError
 from bridge.replay.caller import ScriptedCaller
-from bridge.replay.evidence import CallerSide
+from bridge.replay.checks import Check
+from bridge.replay.evidence import CallerSide, Evidence
 from bridge.replay.preparation import PreparedScript
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.timeline import (
@@ -22,7 +23,7 @@ from bridge.replay.timeline import (
     make_interruptions,
     make_turns,
 )
-from bridge.replay.verdicts import check
+from bridge.replay.verdicts import judge
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ
 from bridge.softphone.events import PhoneListener
@@ -145,9 +146,8 @@ class Replay:
             outcome = CallOutcome.REFUSED
         else:
             outcome = CallOutcome.NO_ANSWER if rang else CallOutcome.FAILED
-        self.caller_side = self._side(call, outcome, None)
-        verdicts = check(self._prepared.script, None)
-        return CallResult(outcome, call.leg.last_code, verdicts=verdicts)
+        self.caller_side = side = self._side(call, outcome, None)
+        return CallResult(outcome, call.leg.last_code, checks=self._checks(side))
 
     def _judge(self, call: PhoneCall, caller: ScriptedCaller) -> CallResult:
         recognizer = self._prepared.recognizer
@@ -167,7 +167,7 @@ class Replay:
             ended_by_far_end=call.leg.ended_by_far_end,
             cut_off=caller.cut_off,
         )
-        self.caller_side = self._side(call, CallOutcome.ANSWERED, log)
+        self.caller_side = side = self._side(call, CallOutcome.ANSWERED, log)
         return CallResult(
             outcome=CallOutcome.ANSWERED,
             sip_code=call.leg.last_code,
@@ -177,9 +177,13 @@ class Replay:
             turns=make_turns(log),
             agent_heard_ms=agent_heard_ms(utterances),
             interruptions=make_interruptions(log),
-            verdicts=check(self._prepared.script, log),
+            checks=self._checks(side),
             recording=self._line.recording,
         )
+
+    def _checks(self, side: CallerSide) -> tuple[Check, ...]:
+        """Judge by what the caller alone knows."""
+        return judge(self._prepared.script, Evidence("", "", "", side))
 
     def _side(self, call: PhoneCall, outcome: CallOutcome, log: CallLog | None) -> CallerSide:
         return CallerSide(

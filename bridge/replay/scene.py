@@ -10,7 +10,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,8 +29,7 @@ from bridge.replay.tool_mocks import ToolMocks
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_S = 60.0
-_CALLS_AT_ONCE = 4
-"""What the pip wheel of PJSIP holds; the capacity build holds more, and this is enough."""
+_PORTS, _PORTS_TRIED = range(20_000, 32_000), 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,10 @@ class Scene(Protocol):
         """Return what a script's caller dials."""
         ...
 
+    def check_alive(self) -> None:
+        """Make sure that its processes live."""
+        ...
+
     async def set_faults(self) -> None:
         """Set the script's Realtime faults, as at the begin of each call."""
         ...
@@ -79,7 +82,7 @@ class Scene(Protocol):
 
 
 class OwnScene:
-    """A scene of our own. Use :func:`open_scene`."""
+    """A scene of our own; :meth:`Stagehands.open_scene` makes it."""
 
     def __init__(
         self,
@@ -87,8 +90,10 @@ class OwnScene:
         traces: GatewayTraces,
         faults: SimulatorFaults | None,
         specs: Sequence[Mapping[str, object]],
+        parts: Sequence[Child],
     ) -> None:
         self.traces = traces
+        self._parts = parts
         self._sip = sip
         self._faults = faults
         self._specs = specs
@@ -97,6 +102,16 @@ class OwnScene:
         """Return what a script's caller dials."""
         user = quote("".join(script.called.split()), safe="+*")
         return f"sip:{user}@{self._sip.removeprefix('sip:')}"
+
+    def check_alive(self) -> None:
+        """Make sure that its processes live.
+
+        Raises:
+            BridgeError: one has ended.
+        """
+        for part in self._parts:
+            if part.has_ended:
+                raise part.failure()
 
     async def set_faults(self) -> None:
         """Set the script's Realtime faults, as at the begin of each call.
@@ -144,18 +159,14 @@ class Target:
         user = quote("".join(script.called.split()), safe="+*")
         return f"sip:{user}@{rest}"
 
+    def check_alive(self) -> None:
+        """Nothing of it is ours."""
+
     async def set_faults(self) -> None:
         """Nothing of the Realtime service is ours here."""
 
     async def faults_struck(self) -> None:
         """Nothing is known of the Realtime service here."""
-
-
-def room_of(file: ScriptFile, arm: ReplayArm) -> int:
-    """Return how many calls of a script a scene holds at once."""
-    if arm.is_emulated and _faults_of(file):
-        return 1
-    return _CALLS_AT_ONCE
 
 
 def _faults_of(file: ScriptFile) -> list[dict[str, object]]:
@@ -190,9 +201,11 @@ class Stagehands:
         faults: SimulatorFaults | None = None
         specs: list[dict[str, object]] = []
         url: str | None = None
+        parts: list[Child] = []
         if arm.is_emulated:
             specs = _faults_of(file)
-            url, faults = await self._start_simulator(file, place, stack)
+            simulator, url, faults = await self._start_simulator(file, place, stack)
+            parts.append(simulator)
         node = f"replay-{secrets.token_hex(3)}"
         traces = GatewayTraces(
             self.place / node / "recordings", self.place / node / "wire", self.redis_url
@@ -207,14 +220,13 @@ class Stagehands:
             stack,
         )
         sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
-        return OwnScene(sip, traces, faults, specs)
+        return OwnScene(sip, traces, faults, specs, [*parts, gateway])
 
-    async def start_caller(self, stack: AsyncExitStack) -> Child:
-        """Start a caller's process (:mod:`bridge.replay.calling`); the stack stops it."""
-        child = await start_child(
+    async def start_caller(self) -> Child:
+        """Start a caller's process (:mod:`bridge.replay.calling`)."""
+        return await start_child(
             "a caller", ["replay", "caller"], self._clean_environ, takes_orders=True
         )
-        return await stack.enter_async_context(child)
 
     @property
     def _clean_environ(self) -> dict[str, str]:
@@ -232,7 +244,7 @@ class Stagehands:
 
     async def _start_simulator(
         self, file: ScriptFile, place: Path, stack: AsyncExitStack
-    ) -> tuple[str, SimulatorFaults]:
+    ) -> tuple[Child, str, SimulatorFaults]:
         scenario = file.script.realtime.build(file.path.parent)
         path = place / "scenario.yaml"
         without_faults = scenario.model_dump(mode="json", exclude={"faults"})
@@ -245,7 +257,7 @@ class Stagehands:
             stack,
         )
         url = str((await simulator.report(_READY_WITHIN_S))["url"])
-        return url, SimulatorFaults(url, secret)
+        return simulator, url, SimulatorFaults(url, secret)
 
     def _settings(
         self,
@@ -317,11 +329,22 @@ def _project_dialplans() -> Path:
 
 
 def _free_port() -> int:
-    """Find a port that the gateway can have: dialplans that lead back to it must name it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sip:
-        sip.bind((_HOST, 0))
-        port: int = sip.getsockname()[1]
-        return port
+    """Find a port that the gateway can have: dialplans that lead back to it must name it.
+
+    It is none of those that systems give away by themselves (from 32768 on), or another process
+    could get it before the gateway does.
+    """
+    for _ in range(_PORTS_TRIED):
+        port = secrets.choice(_PORTS)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            suppress(OSError),
+        ):
+            udp.bind((_HOST, port))
+            tcp.bind((_HOST, port))
+            return port
+    raise InfrastructureError(f"no port between {_PORTS.start} and {_PORTS.stop} is free")
 
 
 def _read_yaml(path: Path) -> dict[str, object]:

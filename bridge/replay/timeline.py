@@ -34,7 +34,11 @@ class Doing(enum.StrEnum):
 
 
 _SPOKEN = frozenset({Doing.SAY, Doing.INTERRUPT})
+_HEARD = _SPOKEN | {Doing.BACKCHANNEL}
 _ANSWERABLE = _SPOKEN | {Doing.DTMF}
+_BREATH_MS = 600
+"""An agent who fell silent so shortly before it was talked over was talking: synthetic sentences
+pause for 360 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ class Deed:
         """From when on the agent's speech is an answer to this."""
         waits = self.doing in (Doing.SILENCE, Doing.LISTEN)
         return self.start_ms if waits else self.end_ms
+
+    @property
+    def closes(self) -> bool:
+        """Whether what the agent says from here on is no longer about what was before this."""
+        return self.doing not in (Doing.BACKCHANNEL, Doing.WAIT)
 
     @property
     def closes_ms(self) -> int:
@@ -128,8 +137,8 @@ def make_turns(log: CallLog) -> tuple[Turn, ...]:
     acts = [deed for deed in log.deeds if deed.doing in _ANSWERABLE]
     turns = [
         Turn("caller", deed.text, deed.start_ms, deed.end_ms)
-        for deed in acts
-        if deed.doing in _SPOKEN
+        for deed in log.deeds
+        if deed.doing in _HEARD
     ]
     answered: set[int] = set()
     for place, group in _stretches(acts, log.pieces):
@@ -180,7 +189,13 @@ def _stretches(
 
 
 def _stop_ms(deed: Deed, utterances: Sequence[Utterance]) -> int | None:
+    stop_ms = None
     for each in utterances:
-        if each.start_ms < deed.start_ms and each.goes_beyond(deed.start_ms):
-            return None if each.cut or each.end_ms is None else each.end_ms - deed.start_ms
-    return None
+        if each.start_ms >= deed.end_ms or not each.goes_beyond(deed.start_ms - _BREATH_MS):
+            continue
+        if stop_ms is None and each.start_ms >= deed.start_ms:
+            continue  # it had been silent, and speaks over the caller
+        if each.cut or each.end_ms is None:
+            return None
+        stop_ms = max(0, each.end_ms - deed.start_ms)
+    return stop_ms

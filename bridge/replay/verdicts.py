@@ -1,17 +1,20 @@
-"""Verdicts: what was expected of a call, against what was heard. Pure.
+"""Verdicts: what a script expects of a call, against the evidence. Pure.
 
-What can't be shown did not happen: missing evidence is never a pass.
+What the evidence contradicts has failed, and silence is evidence. What it does not show is
+inconclusive, never passed. Once the agent has answered something else than was expected, the call
+is off script: what comes later is judged by its timing alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.ending_checks import check_end
+from bridge.replay.evidence import Evidence
+from bridge.replay.result import CallOutcome
 from bridge.replay.script import (
     Backchannel,
     CallScript,
-    Ending,
-    HangUp,
     Hold,
     Interruption,
     KeyPresses,
@@ -20,172 +23,112 @@ from bridge.replay.script import (
     Step,
     Wait,
 )
-from bridge.replay.timeline import CallLog, Deed, make_interruptions, text_of
-from bridge.speech.recognition import HeardPiece
-from bridge.speech.words import words_of
+from bridge.replay.step_checks import TIMING, WORDS, Window, expectations
+from bridge.replay.timeline import CallLog, Deed
 
-_FOR_EVER_MS = 1 << 60
+_FIRST_REFUSAL = 300
+_NOT_ANSWERED = "the call was not answered"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One thing that was expected.
+def judge(script: CallScript, evidence: Evidence) -> tuple[Check, ...]:
+    """Judge a call by all that its script expects.
 
-    Attributes:
-        step: number of the script's step, from 1; None for the call as a whole.
-        expected: what, in words.
-        found: what there was instead, or what it was.
+    Returns:
+        One check an expectation, in the order of the steps, then those of the call as a whole.
     """
-
-    step: int | None
-    expected: str
-    ok: bool
-    found: str
-
-    def __str__(self) -> str:
-        place = "the call" if self.step is None else f"step {self.step}"
-        return f"{place}: expected {self.expected}; {self.found}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """The agent's speech after a step, up to the caller's next deed.
-
-    Attributes:
-        latency_ms: None if it was not heard; negative if it began before the caller had finished.
-        stop_ms: of an interruption.
-    """
-
-    latency_ms: int | None
-    text: str
-    stop_ms: int | None
+    if evidence.caller is None:
+        return tuple(_unknown(script, evidence.why_missing("caller")))
+    if evidence.log is None:
+        return (*_unanswered(script, evidence), *check_end(script, evidence))
+    steps = list(_check_steps(script, evidence, evidence.log))
+    ends = check_end(script, evidence)
+    if off_script_from(steps) is not None:
+        ends = tuple(_undecided_if_failed(check) for check in ends)
+    return (*steps, *ends)
 
 
-def check(script: CallScript, log: CallLog | None) -> tuple[Verdict, ...]:
-    """Judge a call.
+def off_script_from(checks: Sequence[Check]) -> int | None:
+    """Return the first step whose answer was none of what it expected; None on script."""
+    for number in sorted({check.step for check in checks if check.step is not None}):
+        words = [check for check in checks if check.step == number and check.kind in WORDS]
+        # An answer that was heard says where; no answer is no divergence.
+        diverged = any(
+            check.status is CheckStatus.FAIL and check.at_ms is not None for check in words
+        )
+        if diverged and not any(check.status is CheckStatus.PASS for check in words):
+            return number
+    return None
 
-    Args:
-        script: what was expected.
-        log: what happened; None if the call was not answered.
-    """
-    if log is None:
-        return tuple(_all_missing(script))
-    return (*_check_steps(script, log), *_check_end(script.end, log))
 
-
-def _all_missing(script: CallScript) -> Iterator[Verdict]:
-    yield Verdict(None, "an answer", False, "the call was not answered")
+def _unknown(script: CallScript, why: str) -> Iterator[Check]:
     for number, step in enumerate(script.caller, start=1):
-        yield from _expectations(number, step, None, "the call was not answered")
+        for kind, expected, _ in expectations(step, None):
+            yield Check(number, kind, expected, why, CheckStatus.INCONCLUSIVE)
+    yield Check(None, "call", "the call to be played", why, CheckStatus.INCONCLUSIVE)
 
 
-def _check_steps(script: CallScript, log: CallLog) -> Iterator[Verdict]:
-    deeds = {deed.step: deed for deed in log.deeds}
-    last_done = max(deeds, default=-1)
+def _unanswered(script: CallScript, evidence: Evidence) -> Iterator[Check]:
+    caller = evidence.caller
+    gave_up = script.gives_up_after_ms is not None
+    if gave_up and caller is not None and caller.outcome is CallOutcome.CANCELLED:
+        return
+    if (script.end.sip_code or 0) >= _FIRST_REFUSAL:
+        return
+    yield Check(None, "answer", "an answer", _NOT_ANSWERED, CheckStatus.FAIL)
+    for number, step in enumerate(script.caller, start=1):
+        for kind, expected, _ in expectations(step, None):
+            yield Check(number, kind, expected, _NOT_ANSWERED, CheckStatus.FAIL)
+
+
+def _check_steps(script: CallScript, evidence: Evidence, log: CallLog) -> Iterator[Check]:
+    diverged: int | None = None
     for index, step in enumerate(script.caller):
-        deed = deeds.get(index)
-        if deed is not None:
-            yield from _expectations(index + 1, step, _answer_to(deed, log), "")
+        checks = list(_check_step(index, step, script, evidence, log))
+        if diverged is not None:
+            yield from (_off_script(check, diverged) for check in checks)
             continue
-        why = "the call was over by then" if index > last_done else "the agent was not speaking"
-        if script.end.after_s is None or not log.cut_off:
-            yield Verdict(index + 1, describe(step), False, why)
-        yield from _expectations(index + 1, step, None, why)
+        yield from checks
+        diverged = off_script_from(checks)
 
 
-def _expectations(
-    number: int, step: Step, answer: _Answer | None, missing: str
-) -> Iterator[Verdict]:
-    expect = step.expect
-    if expect is None:
+def _check_step(
+    index: int, step: Step, script: CallScript, evidence: Evidence, log: CallLog
+) -> Iterator[Check]:
+    number = index + 1
+    deed = next((deed for deed in log.deeds if deed.step == index), None)
+    if deed is not None:
+        window = Window(deed, _ends_ms(deed, log), evidence, log)
+        for kind, expected, decide in expectations(step, window):
+            status, found, at_ms = decide()
+            yield Check(number, kind, expected, found, status, at_ms)
         return
-    judges: list[tuple[object, str, Callable[[_Answer], tuple[bool, str]]]] = [
-        (
-            expect.text_contains,
-            f'the agent to say "{expect.text_contains}"',
-            lambda found: _judge_text(expect.text_contains or "", found),
-        ),
-        (
-            expect.within_ms,
-            f"the agent within {expect.within_ms} ms",
-            lambda found: _judge_latency(expect.within_ms or 0, found),
-        ),
-        (
-            expect.agent_silent_within_ms,
-            f"the agent to fall silent within {expect.agent_silent_within_ms} ms",
-            lambda found: _judge_stop(expect.agent_silent_within_ms or 0, found),
-        ),
-    ]
-    for wanted, expected, judge in judges:
-        if wanted is not None:
-            ok, found = (False, missing) if answer is None else judge(answer)
-            yield Verdict(number, expected, ok, found)
+    last_done = max((deed.step for deed in log.deeds), default=-1)
+    why = "the call was over by then" if index > last_done else "the agent was not speaking"
+    if script.end.after_s is None or not log.cut_off:
+        yield Check(number, "step", describe(step), why, CheckStatus.FAIL)
+    for kind, expected, _ in expectations(step, None):
+        yield Check(number, kind, expected, why, CheckStatus.FAIL)
 
 
-def _judge_text(wanted: str, answer: _Answer) -> tuple[bool, str]:
-    if not answer.text:
-        return False, "it was not heard"
-    return contains_words(answer.text, wanted), f'it said "{answer.text}"'
+def _ends_ms(deed: Deed, log: CallLog) -> int:
+    """Return when a step's answer ends: with the caller's next turn, or the call."""
+    later = (each for each in log.deeds if each.step > deed.step and each.closes)
+    following = next(later, None)
+    return log.duration_ms if following is None else following.closes_ms
 
 
-def _judge_latency(limit_ms: int, answer: _Answer) -> tuple[bool, str]:
-    match answer.latency_ms:
-        case None:
-            return False, "it was not heard"
-        case early if early < 0:
-            return False, "it spoke before the caller had finished"
-        case latency_ms:
-            return latency_ms <= limit_ms, f"it took {latency_ms} ms"
+def _off_script(check: Check, since: int) -> Check:
+    if check.kind in TIMING:
+        return check
+    found = f"the call is off script since step {since}; {check.found}"
+    return replace(check, status=CheckStatus.INCONCLUSIVE, found=found)
 
 
-def _judge_stop(limit_ms: int, answer: _Answer) -> tuple[bool, str]:
-    if answer.stop_ms is None:
-        return False, "it was not speaking then, or did not stop before the call's end"
-    return answer.stop_ms <= limit_ms, f"it took {answer.stop_ms} ms"
-
-
-def _check_end(end: Ending, log: CallLog) -> Iterator[Verdict]:
-    if log.cut_off and end.after_s is None:
-        found = f"it was cut off after {log.duration_ms / 1000:.1f} s"
-        yield Verdict(None, f"its end within {end.max_duration_s:g} s", False, found)
-    if end.by == "anyone":
-        return
-    found = f"{'the bridge' if log.ended_by_far_end else 'the caller'} hung up"
-    wanted_far_end = end.by == "bridge"
-    yield Verdict(None, f"the {end.by} to hang up", log.ended_by_far_end is wanted_far_end, found)
-
-
-def _answer_to(deed: Deed, log: CallLog) -> _Answer:
-    following = {before.step: after.closes_ms for before, after in pairwise(log.deeds)}
-    begins_ms, ends_ms = deed.answers_count_from_ms, following.get(deed.step, _FOR_EVER_MS)
-    starts = [each.start_ms for each in log.utterances if deed.start_ms <= each.start_ms < ends_ms]
-    # An answer that began early is one only if nothing came at the right time.
-    in_time = [start_ms for start_ms in starts if start_ms >= begins_ms]
-    first_ms = next(iter(in_time or starts), None)
-    stops = {each.at_ms: each.stop_ms for each in make_interruptions(log)}
-    return _Answer(
-        latency_ms=None if first_ms is None else first_ms - begins_ms,
-        text=text_of(_within(log.pieces, deed.start_ms, begins_ms, ends_ms)),
-        stop_ms=stops.get(deed.start_ms),
-    )
-
-
-def _within(
-    pieces: Sequence[HeardPiece], starts_from_ms: int, ends_after_ms: int, starts_before_ms: int
-) -> list[HeardPiece]:
-    return [
-        piece
-        for piece in pieces
-        if starts_from_ms <= piece.start_ms < starts_before_ms and piece.end_ms > ends_after_ms
-    ]
-
-
-def contains_words(text: str, wanted: str) -> bool:
-    """Tell whether ``text`` holds the words of ``wanted`` one after the other."""
-    words, sought = words_of(text), words_of(wanted)
-    return bool(sought) and any(
-        words[at : at + len(sought)] == sought for at in range(len(words) - len(sought) + 1)
-    )
+def _undecided_if_failed(check: Check) -> Check:
+    if check.status is not CheckStatus.FAIL or check.kind in TIMING:
+        return check
+    found = f"the call is off script; {check.found}"
+    return replace(check, status=CheckStatus.INCONCLUSIVE, found=found)
 
 
 def describe(step: Step) -> str:
@@ -193,19 +136,19 @@ def describe(step: Step) -> str:
     match step.action:
         case Interruption(text=text):
             return f'the caller to interrupt with "{text}"'
+        case Backchannel(text=text):
+            return f'the caller to murmur "{text}"'
         case Saying(text=text):
             return f'the caller to say "{text}"'
         case KeyPresses(digits=digits):
             return f"the caller to press {digits}"
         case Silence(ms=ms):
             return f"the caller to be silent for {ms} ms"
-        case Backchannel(text=text):
-            return f'the caller to murmur "{text}"'
         case Wait(event=event, delay_ms=delay_ms):
             return f"the caller to wait for {event} and {delay_ms} ms more"
         case Hold(ms=ms):
             return f"the caller to put the call on hold for {ms} ms"
-        case HangUp():
-            return "the caller to hang up"
         case None:
             return "the caller to listen"
+        case _:
+            return "the caller to hang up"

@@ -75,8 +75,12 @@ class WireLog:
         return note
 
     def close(self) -> None:
-        """Write what is left and end the thread. Blocks: call it in a worker thread."""
+        """Write what is left and end the thread. Blocks: call it in a worker thread.
+
+        A call without any session has an empty log.
+        """
         self._hand_over()
+        self._writer.submit(self._write, [])
         self._writer.shutdown()
 
     def _hand_over(self) -> None:

@@ -98,6 +98,13 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         except Exception:
             log.exception("transfer_status_failed", call_id=self._leg.call_id)
 
+    def onCallTransferRequest(self, prm: Any) -> None:
+        """Decline to be transferred: no peer may have us place calls.
+
+        Left alone, PJSUA would make a call that no object of ours belongs to, and crash.
+        """
+        prm.statusCode = pj.PJSIP_SC_DECLINE
+
     def _active_audio(self) -> int | None:
         info = self.getInfo()  # owns the list below: a temporary would free it under the loop
         for media in info.media:

@@ -1,12 +1,15 @@
 """Results on disk: what was written is read again, and sums up as it should."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bridge.errors import ConfigError
+from bridge.replay.protocol import Difference, DifferenceKind
 from bridge.replay.results import (
+    ProtocolFinding,
     RunInfo,
     RunVerdict,
     ScriptInfo,
@@ -99,7 +102,21 @@ def test_what_was_proven_broken_stays_so() -> None:
 
 
 def test_the_whole_is_as_good_as_its_worst(tmp_path: Path) -> None:
-    assert overall(write_example(tmp_path / "a").table) is _FAIL
-    good = [Plan("a", "ga"), Plan("a", "beta", ("inconclusive",))]
-    assert overall(write_example(tmp_path / "b", good).table) is _INCONCLUSIVE
-    assert overall(()) is _INCONCLUSIVE
+    assert overall(write_example(tmp_path / "a")) is _FAIL
+    unsure = write_example(tmp_path / "b", [Plan("a", "ga"), Plan("a", "beta", ("inconclusive",))])
+    assert overall(unsure) is _INCONCLUSIVE
+    assert overall(replace(unsure, table=())) is _INCONCLUSIVE
+
+
+def test_a_protocol_difference_that_blocks_fails_the_whole(tmp_path: Path) -> None:
+    good = write_example(tmp_path, [Plan("a", "ga"), Plan("a", "beta")])
+    for blocks, wanted in ((True, _FAIL), (False, _PASS)):
+        kind = DifferenceKind.MISSING
+        found = Difference(kind, "sent", "session.update", "never on ga", None, blocks)
+        finding = ProtocolFinding("a", "ga", "beta", found)
+        assert overall(replace(good, protocol=(finding,))) is wanted
+
+
+def test_what_was_stopped_is_no_pass(tmp_path: Path) -> None:
+    good = write_example(tmp_path, [Plan("a", "ga")])
+    assert overall(replace(good, stopped="SIGINT")) is _INCONCLUSIVE

@@ -103,10 +103,27 @@ def test_an_interruption_lasts_to_the_agents_last_sound() -> None:
 
 
 def test_an_interruption_of_silence_or_of_speech_to_the_calls_end_has_no_stop() -> None:
-    for speech in (Utterance(0, 3900), Utterance(2000, 9000, cut=True), Utterance(2000)):
+    for speech in (Utterance(0, 3300), Utterance(2000, 9000, cut=True), Utterance(2000)):
         (found,) = make_interruptions(log(interrupted(4000, 5000), utterances=(speech,)))
         assert found.stop_ms is None
 
 
 def test_heard_time_is_the_sum_of_utterances() -> None:
     assert agent_heard_ms([Utterance(100, 300), Utterance(500, 600), Utterance(900)]) == 300
+
+
+def test_an_interrupted_agent_that_had_just_drawn_breath_was_speaking() -> None:
+    breath = (Utterance(0, 3700),)
+    went_on = (Utterance(0, 3700), Utterance(4060, 4300))
+    (silent,) = make_interruptions(log(interrupted(4000, 5000), utterances=breath))
+    (late,) = make_interruptions(log(interrupted(4000, 5000), utterances=went_on))
+
+    assert silent.stop_ms == 0
+    assert late.stop_ms == 300
+
+
+def test_an_answer_to_an_interruption_is_no_part_of_what_it_stopped() -> None:
+    speech = (Utterance(0, 4200), Utterance(5400, 6000))
+    (found,) = make_interruptions(log(interrupted(4000, 5000), utterances=speech))
+
+    assert found.stop_ms == 200

@@ -95,6 +95,11 @@ async def test_fields_that_hold_something_are_named(tmp_path: Path) -> None:
     assert names <= set(line["fields"])
 
 
+def test_a_call_without_a_session_has_an_empty_log(tmp_path: Path) -> None:
+    WireLog(tmp_path / "c_1.jsonl", ManualClock()).close()
+    assert (tmp_path / "c_1.jsonl").read_text() == ""
+
+
 async def test_a_disk_that_refuses_ends_the_log_and_not_the_call(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     await _talk(tmp_path / "file" / "c_1.jsonl")

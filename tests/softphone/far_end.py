@@ -38,12 +38,19 @@ def loudest_hz(samples: NDArray[np.int16], rate_hz: int) -> float:
     return float(np.argmax(np.abs(np.fft.rfft(windowed))) * rate_hz / samples.size)
 
 
+def loud_part(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """From the first to the last loud sample."""
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 1000)
+    assert loud.size, "silence"
+    return samples[loud[0] : loud[-1]]
+
+
 class FarCall:
     """One call at the far end. Times are ms since its audio began, on its own audio clock."""
 
     def __init__(self, leg: Leg, pump: Pump) -> None:
         self.leg = leg
-        self.digits: list[str] = []
+        self.presses: list[KeyPress] = []
         self.states: list[LegState] = []
         self.media: list[bool] = []
         self.playing_from_ms: list[int] = []
@@ -60,6 +67,10 @@ class FarCall:
     @property
     def heard(self) -> NDArray[np.int16]:
         return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.int16)
+
+    @property
+    def digits(self) -> list[str]:
+        return [press.digit for press in self.presses]
 
     @property
     def talking(self) -> bool:
@@ -91,7 +102,7 @@ class FarCall:
             self._line = self._pump.add(self.leg.row, self)
 
     def on_digit(self, press: KeyPress) -> None:
-        self.digits.append(press.digit)
+        self.presses.append(press)
 
     def on_transfer(self, progress: TransferProgress) -> None:
         raise AssertionError("the far end transfers nobody")

@@ -10,8 +10,7 @@ import pytest
 
 from bridge.audio.wav import read_wav, write_wav
 from tests.softphone.command import call
-from tests.softphone.far_end import RATE_HZ, loudest_hz, tone
-from tests.softphone.test_calls import loud_part
+from tests.softphone.far_end import RATE_HZ, loud_part, loudest_hz, tone
 
 pytestmark = [
     pytest.mark.sip,

@@ -111,6 +111,10 @@ class Dialog:
         for digit in digits:
             assert (await self.info(f"Signal={digit}\r\nDuration=160\r\n")).status == 200
 
+    async def refer(self, to: str) -> Message:
+        """Ask to be let go to somebody else; return the response."""
+        return await self._await_final(self._request("REFER", more=(("Refer-To", f"<{to}>"),)))
+
     async def bye(self) -> Message:
         """End the call; return the response to the BYE."""
         return await self._await_final(self._request("BYE"))

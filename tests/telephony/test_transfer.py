@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bridge.softphone.sip_message import audio_sdp
 from bridge.telephony.leg import LegState, TransferProgress
 from tests.support.rtp_caller import RtpCaller, header
+from tests.support.sip import SipPeer
 from tests.telephony.rig import Call, Rig
 
 pytestmark = pytest.mark.sip
@@ -92,3 +94,13 @@ async def test_what_is_told_after_our_bye_reaches_nobody(rig: Rig) -> None:
         await call.until(lambda: call.ended, "the end")
         assert await rig.endpoint.idle(5.0)
         assert call.transfers == [TAKEN]
+
+
+async def test_we_are_not_to_be_transferred_and_the_call_goes_on(rig: Rig) -> None:
+    async with SipPeer(rig.endpoint.port) as peer:
+        dialog = peer.call("bridge", audio_sdp(40_000))
+        call = await rig.call_in()
+        assert (await dialog.final()).status == 200
+        assert (await dialog.refer("sip:premium@127.0.0.1:5070")).status == 603
+        assert call.leg.state is LegState.CONFIRMED
+        assert (await dialog.bye()).status == 200

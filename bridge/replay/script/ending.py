@@ -15,6 +15,7 @@ class Ending(Part):
 
     Attributes:
         state: the outcome in the gateway's record.
+        sip_code: the last SIP status of the INVITE; with a refusal no answer is expected.
         by: who has to hang up; with `bridge`, the caller waits for it after the last step.
         max_duration_s: the caller hangs up then at the latest, and the call counts as broken.
         after_s: the caller stays on the line until the call is so old, and hangs up then, even in
@@ -29,6 +30,7 @@ class Ending(Part):
     """
 
     state: Outcome | None = None
+    sip_code: int | None = Field(None, ge=100, le=699)
     by: Literal["caller", "bridge", "anyone"] = "caller"
     max_duration_s: float = Field(120.0, gt=0, le=3600)
     after_s: float | None = Field(None, gt=0, le=3600)

@@ -1,0 +1,395 @@
+"""`bridge replay`: call scripts played on every arm, judged and compared."""
+
+import hashlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from bridge.cli.errors import exits_cleanly
+from bridge.cli.replay_import import import_recorded
+from bridge.cli.replay_trend import print_trends
+from bridge.cli.replay_view import ReplayScreen, print_results
+from bridge.cli.running import make_directory, run, until_done_or_told
+from bridge.config.models import load_models
+from bridge.config.settings import TelemetrySettings
+from bridge.errors import ConfigError, InfrastructureError
+from bridge.replay.arms import choose_arms
+from bridge.replay.calling import take_orders
+from bridge.replay.history import keep, make_summary, read_history, trends
+from bridge.replay.junit import make_junit
+from bridge.replay.report import write_report
+from bridge.replay.results import REPORT_FILE, Results, RunVerdict, overall, read_run, write_results
+from bridge.replay.running import ReplayPlan, ReplayRun
+from bridge.replay.scene import GatewayTraces, ScriptFile, Stagehands, Target
+from bridge.replay.script import load_script
+from bridge.replay.shadowing import shadow_calls, yesterday_of
+from bridge.replay.tool_mocks import ToolMocks
+from bridge.store.local import start_local_redis
+from bridge.telemetry.logs import configure
+
+HISTORY = Path(".bridge") / "replay"
+_JOBS = 4
+_EXIT_CODES = {
+    RunVerdict.PASS: 0,
+    RunVerdict.FAIL: 1,
+    RunVerdict.INCONCLUSIVE: 2,
+    RunVerdict.INFRASTRUCTURE: 3,
+}
+
+
+class _ScriptsOrCommand(click.Group):
+    """A group whose command `play` needs no name: what is no subcommand is a script."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `play` before scripts and options."""
+        if not args or args[0] not in self.commands:
+            args = ["play", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ScriptsOrCommand)
+def replay() -> None:
+    """Play call scripts on every arm, judge the calls and compare the arms."""
+
+
+@replay.command(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Subcommands: bridge replay trend, bridge replay import (each has --help).",
+)
+@click.argument("scripts", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--arm",
+    "arms",
+    multiple=True,
+    metavar="NAME",
+    help="An arm: beta or ga (the local simulator's), or one of --config. Repeatable."
+    "  [default: beta and ga]",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Settings file whose `arms` are live endpoints; keys come from the environment.",
+)
+@click.option(
+    "--repeat", type=click.IntRange(1, 100), help="Calls on each arm.  [default: as scripts say]"
+)
+@click.option(
+    "--jobs", type=click.IntRange(1, 32), default=_JOBS, show_default=True, help="Calls at once."
+)
+@click.option("--tag", "tags", multiple=True, help="Only scripts with this tag. Repeatable.")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory for the report, its data and the calls' recordings.",
+)
+@click.option("--target", metavar="SIP-URI", help="A running gateway to call, not our own.")
+@click.option(
+    "--target-recordings",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Its media.recordings_dir, where it is on this machine: its records are evidence.",
+)
+@click.option(
+    "--target-wire-log",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Its session.wire_log_dir, likewise. Its Redis: BRIDGE_REDIS_URL.",
+)
+@click.option(
+    "--dialplans",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="For our own gateways.  [default: dialplans/ beside the scripts, or the project's]",
+)
+@click.option(
+    "--shadow",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="RECORDINGS",
+    help="Play the calls that a gateway recorded yesterday, in the place of scripts.",
+)
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="With --shadow: another day than yesterday (UTC).",
+)
+@click.option("--cost-cap", type=click.FloatRange(0), metavar="USD", help="For live arms.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="JUnit XML.")
+@click.option(
+    "--history",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=HISTORY,
+    show_default=True,
+    help="Where a summary of each run is kept, for `bridge replay trend`.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@exits_cleanly
+def play(
+    scripts: tuple[Path, ...],
+    arms: tuple[str, ...],
+    config: Path | None,
+    repeat: int | None,
+    jobs: int,
+    tags: tuple[str, ...],
+    report: Path | None,
+    target: str | None,
+    target_recordings: Path | None,
+    target_wire_log: Path | None,
+    dialplans: Path | None,
+    shadow: Path | None,
+    day: datetime | None,
+    cost_cap: float | None,
+    junit: Path | None,
+    history: Path,
+    as_json: bool,
+) -> None:
+    """Play SCRIPTS (files or directories) on every arm: real calls, through a real gateway.
+
+    It starts what it needs, on free ports of the loopback: Redis, a gateway for each script and
+    arm, the local Realtime simulator for the arms `beta` and `ga`, callers, and mocks of the tools.
+    Everything is gone afterwards. A call is judged by its script, and by what holds for every call:
+    no event is unknown, the service refuses nothing, the bridge adds little, and an interrupted
+    answer is cut where it was heard to. What can't be known is inconclusive, never a pass.
+
+    --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
+    whose time is not over. The others are named, and not played.
+
+    \b
+    Examples:
+      bridge replay call_scripts
+      bridge replay call_scripts/support_demo.yaml --arm beta --arm ga --repeat 5 --report out
+      bridge replay call_scripts --config bridge.yaml --arm ga --arm new --cost-cap 2
+      bridge replay call_scripts --target sip:192.0.2.7:5060
+      bridge replay --shadow recordings --dialplans dialplans --arm ga --config new.yaml
+      bridge replay trend support_demo
+
+    \b
+    Exit codes:
+      0  every script passed on every arm
+      1  one failed, or the arms' protocols differ where they must not
+      2  bad input, or inconclusive, or stopped at the cost cap
+      3  something around it could not be had
+      130, 143  ended by Ctrl-C, SIGTERM; what was played is written
+    """
+    configure(TelemetrySettings(log_level="warning"))
+    make_directory(report)
+    models = load_models()
+    with ExitStack() as stack:
+        results_dir = report or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if shadow is not None:
+            scripts = (*scripts, *_shadow(shadow, day, stack))
+        plan = ReplayPlan(
+            files=find_scripts(scripts, tags),
+            arms=choose_arms(arms, config, os.environ, models),
+            repeat=repeat,
+            jobs=jobs,
+            results=results_dir.absolute(),
+            target=_target(target, target_recordings, target_wire_log, arms),
+            dialplans=dialplans,
+            cap_usd=cost_cap,
+            command=shlex.join(["bridge", *sys.argv[1:]]),
+            commit=_commit(),
+            version=version("telephony-bridge"),
+        )
+        redis_url = os.environ.get("BRIDGE_REDIS_URL")
+        if redis_url is None:
+            redis_url = stack.enter_context(start_local_redis()).url
+        results, replayed, told = play_plan(plan, redis_url, os.environ)
+        _write(results, replayed, results_dir, junit, history, with_report=report is not None)
+        if as_json:
+            click.echo(json.dumps(asdict(results), ensure_ascii=False))
+        else:
+            print_results(results)
+            if report is not None:
+                click.echo(f"report: {report / REPORT_FILE}")
+        raise SystemExit(told or _EXIT_CODES[overall(results)])
+
+
+def play_plan(
+    plan: ReplayPlan, redis_url: str, environ: Mapping[str, str]
+) -> tuple[Results, ReplayRun, int]:
+    """Play; return what came of it, and the exit code of the signal that ended it, or 0."""
+    held: list[ReplayRun] = []
+
+    async def work() -> None:
+        async with ToolMocks() as mocks:
+            hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans)
+            held.append(ReplayRun(plan, load_models(), hands, screen))
+            await held[0].play()
+
+    with (
+        ReplayScreen(len(plan.play_list())) as screen,
+        tempfile.TemporaryDirectory(prefix="bridge-replay-") as place,
+    ):
+        told = run(until_done_or_told(work(), "replay"))
+    results = held[0].conclude(told)
+    return results, held[0], 0 if told is None else 128 + signal.Signals[told]
+
+
+def find_scripts(paths: Sequence[Path], tags: Sequence[str]) -> tuple[ScriptFile, ...]:
+    """Read scripts: files, and the .yaml files of directories.
+
+    Raises:
+        ConfigError: none is left, one is no script, or two have one id.
+    """
+    found: dict[str, ScriptFile] = {}
+    for path in paths:
+        for file in sorted(path.glob("*.yaml")) if path.is_dir() else [path]:
+            script = load_script(file)
+            if tags and not set(tags) & set(script.tags):
+                continue
+            if script.id in found:
+                raise ConfigError(
+                    f"has the id '{script.id}', which {found[script.id].path} has, too",
+                    path=str(file),
+                    remedy="results are kept by it: give each script one of its own",
+                )
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            found[script.id] = ScriptFile(file.absolute(), script, content)
+    if not found:
+        raise ConfigError(
+            "there is no script to play" + (f" with a tag of {', '.join(tags)}" if tags else ""),
+            remedy="name files or directories: bridge replay call_scripts",
+        )
+    return tuple(found.values())
+
+
+def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Path, ...]:
+    """Make scripts of a day's recorded calls, which are gone with the stack; tell who is left out.
+
+    Raises:
+        ConfigError: none of them may be played.
+    """
+    now = datetime.now(UTC)
+    out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-shadow-")))
+    wanted = yesterday_of(now) if day is None else day.date()
+    found = shadow_calls(directory, wanted, now, out)
+    for why in found.left_out:
+        click.echo(f"not played: {why}", err=True)
+    if not found.scripts:
+        raise ConfigError(
+            f"none of the {len(found.left_out)} calls of {wanted} may be played",
+            path=str(directory),
+        )
+    return found.scripts
+
+
+def _target(
+    uri: str | None, recordings: Path | None, wire: Path | None, arms: Sequence[str]
+) -> Target | None:
+    if uri is None:
+        return None
+    if not uri.startswith("sip:"):
+        raise ConfigError("--target is no SIP URI", remedy="write sip:host:port")
+    if len(arms) != 1:
+        raise ConfigError(
+            "a running gateway chooses the arm itself",
+            remedy="name the one that it has with --arm: results are kept under it",
+        )
+    return Target(uri, GatewayTraces(recordings, wire, os.environ.get("BRIDGE_REDIS_URL")))
+
+
+def _commit() -> str | None:
+    """Return the commit of the working copy, None where there is none."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _write(
+    results: Results,
+    replayed: ReplayRun,
+    directory: Path,
+    junit: Path | None,
+    history: Path,
+    *,
+    with_report: bool,
+) -> None:
+    """Write what there is of a run.
+
+    Raises:
+        InfrastructureError: the disk refused.
+    """
+    timings = replayed.timings
+    try:
+        write_results(directory, results)
+        if junit is not None:
+            junit.parent.mkdir(parents=True, exist_ok=True)
+            junit.write_bytes(make_junit(results, _properties(results, directory), timings))
+        if results.stopped is None:
+            keep(history, make_summary(results, timings))
+        if with_report:
+            write_report(directory, history)
+    except OSError as error:
+        raise InfrastructureError(
+            f"the results can't be written: {error}", remedy="name another place"
+        ) from error
+
+
+def _properties(results: Results, directory: Path) -> dict[str, dict[str, str]]:
+    """Return what JUnit says of each run beside its verdict."""
+    found = {}
+    for info in results.runs:
+        record = read_run(directory / info.folder).record or {}
+        found[info.folder] = {"call_id": str(record.get("call_id", ""))}
+    return found
+
+
+@replay.command()
+@click.argument("script", required=False)
+@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option(
+    "--history",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=HISTORY,
+    show_default=True,
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@exits_cleanly
+def trend(script: str | None, last: int, history: Path, as_json: bool) -> None:
+    """Show how scripts, or SCRIPT alone, did over the last runs.
+
+    The newest run is a regression if fewer of its calls passed than before, or if its p95 is over
+    that of the last five runs (their median) by 20% and by 150 ms.
+
+    \b
+    Exit codes: 0 nothing got worse, 1 something did (and what), 2 there is no history.
+    """
+    found = trends(read_history(history), script=script, last=last)
+    if not found:
+        what = "no run" if script is None else f"no run of '{script}'"
+        raise ConfigError(
+            f"the history has {what}",
+            path=str(history),
+            remedy="bridge replay keeps each run there",
+        )
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found]))
+    else:
+        print_trends(found)
+    worse = [each.regression for each in found if each.regression is not None]
+    for why in worse:
+        click.echo(f"regression: {why}", err=True)
+    raise SystemExit(1 if worse else 0)
+
+
+@replay.command(hidden=True)
+def caller() -> None:
+    """Be a caller, as told on stdin."""
+    configure(TelemetrySettings(log_level="warning"))
+    take_orders(run)
+
+
+replay.add_command(import_recorded)

@@ -1,0 +1,106 @@
+"""How `bridge replay` shows how it goes, and what came of it."""
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from bridge.replay.agenda import Job
+from bridge.replay.results import Results, RunInfo, RunVerdict
+
+_STYLES = {
+    RunVerdict.PASS: "green",
+    RunVerdict.FAIL: "bold red",
+    RunVerdict.INCONCLUSIVE: "yellow",
+    RunVerdict.INFRASTRUCTURE: "magenta",
+}
+_MOST_SHOWN = 20
+
+
+class ReplayScreen:
+    """Progress on stderr: bars on a terminal, a line a call elsewhere. Use ``with``.
+
+    Args:
+        jobs: all calls of the run.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}", table_column=None),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._all = self._progress.add_task("calls", total=jobs)
+        self._jobs: dict[Job, TaskID] = {}
+
+    def __enter__(self) -> "ReplayScreen":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._progress.stop()
+
+    def begun(self, job: Job) -> None:
+        """Show that a call goes on."""
+        name = f"  {job.script} on {job.arm}, {job.number}"
+        self._jobs[job] = self._progress.add_task(name, total=None)
+
+    def done(self, job: Job, info: RunInfo) -> None:
+        """Show what came of a call."""
+        self._progress.remove_task(self._jobs.pop(job))
+        self._progress.advance(self._all)
+        line = Text(f"{info.verdict.value:<14}", style=_STYLES[info.verdict])
+        line.append(f" {job.script} on {job.arm}, {job.number}: {info.seconds:.1f} s", style="none")
+        if info.reason:
+            line.append(f"\n               {info.reason}", style="dim")
+        self._console.print(line, soft_wrap=True)
+
+
+def print_results(results: Results) -> None:
+    """Print the table of verdicts, and why not all is well."""
+    console = Console(highlight=False)
+    table = Table("script", "arm", "passed", "", "verdict")
+    for row in results.table:
+        counts = row.passes + row.fails + row.inconclusive + row.infrastructure
+        others = [
+            f"{count} {name}"
+            for count, name in (
+                (row.inconclusive, "inconclusive"),
+                (row.infrastructure, "infrastructure"),
+            )
+            if count
+        ]
+        verdict = Text(row.verdict.value, style=_STYLES[row.verdict])
+        table.add_row(row.script, row.arm, f"{row.passes} of {counts}", ", ".join(others), verdict)
+    console.print(table)
+    for run in results.runs:
+        if run.verdict is not RunVerdict.PASS:
+            where = f"{run.script} on {run.arm}, {run.number}"
+            console.print(Text(f"{where}: {run.reason}", style=_STYLES[run.verdict]))
+    _print_protocol(console, results)
+    if results.cost is not None:
+        cap = "" if results.cost.cap_usd is None else f" of at most {results.cost.cap_usd:g}"
+        console.print(f"cost: about {results.cost.spent_usd:.4f} USD{cap}")
+    if results.stopped is not None:
+        console.print(Text(f"stopped: {results.stopped}", style="yellow"))
+
+
+def _print_protocol(console: Console, results: Results) -> None:
+    blocking = [finding for finding in results.protocol if finding.difference.blocks]
+    if blocking:
+        console.print(Text("protocol differences that must not be:", style="bold red"))
+    for finding in blocking[:_MOST_SHOWN]:
+        console.print(f"  {finding.script}, {finding.arm}: {finding.difference}", soft_wrap=True)
+    if len(blocking) > _MOST_SHOWN:
+        console.print(f"  and {len(blocking) - _MOST_SHOWN} more")

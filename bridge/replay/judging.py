@@ -1,0 +1,59 @@
+"""The verdict of a run: what its script expects, and what every call is judged by. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.default_checks import default_checks
+from bridge.replay.evidence import Evidence
+from bridge.replay.result import CallOutcome
+from bridge.replay.results import RunVerdict
+from bridge.replay.script import CallScript
+from bridge.replay.verdicts import judge, off_script_from
+
+_WORST_FIRST = (
+    (CheckStatus.FAIL, RunVerdict.FAIL),
+    (CheckStatus.INCONCLUSIVE, RunVerdict.INCONCLUSIVE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What came of a run.
+
+    Attributes:
+        reason: of everything but a pass: the first thing that is not as it should be.
+        at_ms: where that was.
+        off_script_ms: from when on the agent said what the script did not expect; None if it
+            didn't.
+    """
+
+    verdict: RunVerdict
+    checks: tuple[Check, ...] = ()
+    reason: str = ""
+    at_ms: int | None = None
+    off_script_ms: int | None = None
+
+
+def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
+    """Judge a call that was tried."""
+    caller = evidence.caller
+    if caller is None:
+        return Judgement(RunVerdict.INFRASTRUCTURE, reason=evidence.why_missing("caller"))
+    if caller.outcome is CallOutcome.FAILED:
+        return Judgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
+    faulty = bool(script.realtime.faults)
+    checks = (*judge(script, evidence), *default_checks(evidence, faulty=faulty))
+    off_script_ms = _off_script_ms(checks)
+    for status, verdict in _WORST_FIRST:
+        first = next((check for check in checks if check.status is status), None)
+        if first is not None:
+            return Judgement(verdict, checks, str(first), first.at_ms, off_script_ms)
+    return Judgement(RunVerdict.PASS, checks)
+
+
+def _off_script_ms(checks: Sequence[Check]) -> int | None:
+    """Return when the agent gave the answer that none was expected of."""
+    step = off_script_from(checks)
+    told = (check.at_ms for check in checks if check.step == step and check.at_ms is not None)
+    return None if step is None else min(told, default=None)

@@ -1,0 +1,275 @@
+"""One script's card: its calls on all arms under one clock, and what differs between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bridge.errors import ConfigError
+from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.report.comparison import Change, Judged, judge_change
+from bridge.replay.report.events import EventRow, align_events, gather
+from bridge.replay.report.lanes import (
+    Caption,
+    Flag,
+    Scale,
+    place_captions,
+    place_flags,
+)
+from bridge.replay.report.mishaps import Mishap, find_mishap
+from bridge.replay.report.reading import Material, PlayedRun, most_telling
+from bridge.replay.report.sound import Budget, Recording, Sound, make_sound, read_recording
+from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls
+from bridge.replay.report.transcripts import TurnRow, align, input_error_rate
+from bridge.replay.results import (
+    RunDetail,
+    RunFiles,
+    RunInfo,
+    RunVerdict,
+    ScriptInfo,
+    TableRow,
+    ToolUse,
+)
+
+_ORDER = {CheckStatus.FAIL: 0, CheckStatus.INCONCLUSIVE: 1, CheckStatus.PASS: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCall:
+    """The call that is shown of a script on an arm.
+
+    Attributes:
+        row: over all runs of the script on this arm.
+        info: of the call that is shown.
+        mishap: None for a call without one.
+        flag_rows: rows that the flags take.
+    """
+
+    key: str
+    arm: str
+    row: TableRow
+    info: RunInfo
+    others: tuple[RunInfo, ...]
+    problem: str
+    mishap: Mishap | None
+    checks: tuple[Check, ...] = ()
+    sound: Sound | None = None
+    flags: tuple[Flag, ...] = ()
+    captions: tuple[Caption, ...] = ()
+    falls: tuple[Waterfall, ...] = ()
+    tools: tuple[ToolUse, ...] = ()
+    error_rate: float | None = None
+    off_script_ms: int | None = None
+    has_wire: bool = False
+
+    @property
+    def flag_rows(self) -> int:
+        """How many rows the flags take."""
+        return max((flag.row for flag in self.flags), default=-1) + 1
+
+    @property
+    def runs(self) -> int:
+        """How often the script was played on this arm."""
+        return len(self.others) + 1
+
+    @property
+    def all_runs(self) -> list[RunInfo]:
+        """In the order of their numbers."""
+        return sorted([self.info, *self.others], key=lambda run: run.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """An arm's call beside the first arm's."""
+
+    first: str
+    second: str
+    turns: tuple[TurnRow, ...]
+    events: tuple[EventRow, ...]
+
+    @property
+    def turns_differ(self) -> int:
+        """Turns whose numbers, dates or names differ."""
+        return sum(bool(turn.differences) for turn in self.turns)
+
+    @property
+    def events_differ(self) -> int:
+        """Events that only one arm has, though both could."""
+        return sum(row.differs for row in self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One script.
+
+    Attributes:
+        anchor: its id in the page.
+        changes: against the first arm, an entry for each other arm.
+        verdict: the worst of its arms.
+        alone: the turns of a single arm that has nothing to be compared with.
+    """
+
+    anchor: str
+    info: ScriptInfo
+    changes: tuple[tuple[str, Judged], ...]
+    verdict: RunVerdict
+    calls: tuple[ArmCall, ...]
+    scale: Scale
+    pairings: tuple[Pairing, ...] = field(default=())
+
+    @property
+    def is_broken(self) -> bool:
+        """Something of it needs a look."""
+        return self.verdict is not RunVerdict.PASS
+
+    @property
+    def is_changed(self) -> bool:
+        """Its verdict differs between two arms."""
+        differing = (Change.NEWLY_FAILING, Change.FIXED)
+        return any(judged.change in differing for _, judged in self.changes)
+
+    def change_on(self, arm: str) -> Change:
+        """Return what became of it from the first arm to another."""
+        return next(judged.change for other, judged in self.changes if other == arm)
+
+    @property
+    def turns(self) -> list[tuple[int, list[tuple[str, Waterfall]]]]:
+        """The waterfalls by turn, each on all arms."""
+        numbers = sorted({fall.number for call in self.calls for fall in call.falls})
+        return [
+            (
+                number,
+                [(c.arm, fall) for c in self.calls for fall in c.falls if fall.number == number],
+            )
+            for number in numbers
+        ]
+
+
+_WORST = (
+    RunVerdict.FAIL,
+    RunVerdict.INFRASTRUCTURE,
+    RunVerdict.INCONCLUSIVE,
+    RunVerdict.PASS,
+)
+
+
+def make_card(material: Material, script: ScriptInfo, number: int, budget: Budget) -> Card:
+    """Make a script's card.
+
+    Args:
+        material: of the report.
+        script: which one.
+        number: of the script in the report, from 1.
+        budget: for the audio.
+    """
+    rows = material.rows
+    played = {
+        arm: run
+        for arm in material.arms
+        if (run := most_telling(material.runs.get((script.id, arm), ()))) is not None
+    }
+    recordings = {arm: _read(run) for arm, run in played.items()}
+    scale = Scale.of(max((_length_ms(played[arm], recordings[arm]) for arm in played), default=0.0))
+    details = [run.files.detail for run in played.values() if run.files is not None]
+    longest_ms = longest_turn_ms(details)
+    calls = tuple(
+        _make_call(
+            f"{number}-{place}",
+            rows[script.id, arm],
+            run,
+            material.runs[script.id, arm],
+            None if found is None else make_sound(found, scale.px_per_s, budget),
+            scale,
+            longest_ms,
+        )
+        for place, (arm, run) in enumerate(played.items(), start=1)
+        for found in (recordings[arm],)
+    )
+    first, *others = material.arms
+    return Card(
+        f"script-{number}",
+        script,
+        tuple(
+            (arm, judge_change(rows.get((script.id, first)), rows.get((script.id, arm))))
+            for arm in others
+        ),
+        min(
+            (call.row.verdict for call in calls), key=_WORST.index, default=RunVerdict.INCONCLUSIVE
+        ),
+        calls,
+        scale,
+        tuple(_pairings(played)),
+    )
+
+
+def _make_call(
+    key: str,
+    row: TableRow,
+    run: PlayedRun,
+    runs: Sequence[PlayedRun],
+    sound: Sound | None,
+    scale: Scale,
+    longest_ms: float,
+) -> ArmCall:
+    others = tuple(other.info for other in runs if other is not run)
+    if run.files is None:
+        mishap = find_mishap(run.info, ())
+        return ArmCall(key, row.arm, row, run.info, others, run.problem, mishap)
+    detail = run.files.detail
+    return ArmCall(
+        key,
+        row.arm,
+        row,
+        run.info,
+        others,
+        run.problem,
+        find_mishap(run.info, detail.checks),
+        tuple(sorted(detail.checks, key=lambda check: _ORDER[check.status])),
+        sound,
+        place_flags(run.files.markers, scale),
+        place_captions(detail.transcript, scale),
+        waterfalls(detail.turns, longest_ms),
+        detail.tools,
+        input_error_rate(detail.transcript),
+        detail.off_script_from,
+        run.files.wire is not None,
+    )
+
+
+def _pairings(played: dict[str, PlayedRun]) -> list[Pairing]:
+    known = [(arm, run.files) for arm, run in played.items() if run.files is not None]
+    if not known:
+        return []
+    (first, ours), *others = known
+    if not others:
+        return [_pairing(first, ours, "", None)]
+    return [_pairing(first, ours, arm, files) for arm, files in others]
+
+
+def _pairing(first: str, ours: RunFiles, second: str, theirs: RunFiles | None) -> Pairing:
+    other = RunDetail(call={}) if theirs is None else theirs.detail
+    wires = [] if ours.wire is None else gather(ours.wire)
+    other_wires = [] if theirs is None or theirs.wire is None else gather(theirs.wire)
+    comparable = bool(wires) and bool(other_wires)
+    return Pairing(
+        first,
+        second,
+        align(ours.detail.transcript, other.transcript),
+        align_events(wires, other_wires) if comparable or not second else (),
+    )
+
+
+def _length_ms(run: PlayedRun, recording: Recording | None) -> float:
+    if run.files is None:
+        return 0.0
+    ends = [float(turn.end_ms) for turn in run.files.detail.transcript]
+    ends += [marker.at_ms for marker in run.files.markers]
+    return max([0.0 if recording is None else recording.length_ms, *ends])
+
+
+def _read(run: PlayedRun) -> Recording | None:
+    """Return a call's audio; a call whose file is damaged is shown without."""
+    if run.files is None or run.files.audio is None:
+        return None
+    try:
+        return read_recording(run.files.audio, f"{run.info.folder}/{run.files.audio.name}")
+    except ConfigError:
+        return None

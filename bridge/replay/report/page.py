@@ -1,0 +1,226 @@
+"""The whole report as the template takes it: what broke first, everything else in order after."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bridge.replay.history import Trend
+from bridge.replay.report.cards import ArmCall, Card, make_card
+from bridge.replay.report.comparison import (
+    Change,
+    Shift,
+    Verdict,
+    compare_latency,
+    compare_verdicts,
+)
+from bridge.replay.report.headline import SEVERITY, headline, tone
+from bridge.replay.report.protocols import ProtocolTally, tally
+from bridge.replay.report.reading import Material
+from bridge.replay.report.sound import Budget
+from bridge.replay.report.timing import Spread, heard_answers, spreads, spreads_by_age
+from bridge.replay.report.transcripts import input_error_rate
+from bridge.replay.report.trendlines import TrendLine, readable, trend_line
+from bridge.replay.results import Results, RunVerdict
+from bridge.replay.statistics import CallPair
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A script that did not pass on an arm.
+
+    Attributes:
+        new: it passed on the first arm; ``since_last``: and in the run before this one.
+        also: others that the same thing broke.
+    """
+
+    card: Card
+    call: ArmCall
+    new: bool
+    since_last: bool
+    also: tuple[tuple[Card, ArmCall], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFigures:
+    """Figures of all calls of an arm.
+
+    Attributes:
+        error_rates: of the session's input transcript, a value a call.
+    """
+
+    arm: str
+    spreads: tuple[Spread, ...]
+    ages: tuple[Spread, ...]
+    error_rates: tuple[float, ...]
+
+    @property
+    def error_rate(self) -> float | None:
+        """Mean over the calls."""
+        return sum(self.error_rates) / len(self.error_rates) if self.error_rates else None
+
+
+SpreadRow = tuple[str, list[tuple[str, Spread]]]
+"""A span's name, and what it is on each arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that the template shows."""
+
+    headline: str
+    tone: RunVerdict
+    started: str
+    results: Results
+    cards: tuple[Card, ...]
+    broken: tuple[Broken, ...]
+    trends: Mapping[tuple[str, str], TrendLine]
+    verdicts: tuple[Verdict, ...]
+    shifts: tuple[Shift, ...]
+    figures: tuple[ArmFigures, ...]
+    protocols: tuple[ProtocolTally, ...]
+    sounds_left_out: int
+
+    @property
+    def blocking(self) -> int:
+        """Protocol differences that block a release."""
+        return sum(tally_of_arm.blocking for tally_of_arm in self.protocols)
+
+    @property
+    def spread_rows(self) -> list[SpreadRow]:
+        """The spans of a turn, each on all arms."""
+        return _by_name((of.arm, of.spreads) for of in self.figures)
+
+    @property
+    def age_rows(self) -> list[SpreadRow]:
+        """The ages of a call, each on all arms."""
+        return _by_name((of.arm, of.ages) for of in self.figures)
+
+
+def make_page(material: Material, audio_bytes: int) -> Page:
+    """Lay the report out.
+
+    Args:
+        material: that it is made of.
+        audio_bytes: most of the page that audio may take; what broke goes first.
+    """
+    budget = Budget(audio_bytes)
+    cards = _make_cards(material, budget)
+    first, *others = material.arms or ("",)
+    return Page(
+        headline=headline(cards, material.arms),
+        tone=tone(cards),
+        started=readable(material.results.started_at),
+        results=material.results,
+        cards=cards,
+        broken=_find_broken(cards, material.trends),
+        trends={place: trend_line(trend) for place, trend in material.trends.items()},
+        verdicts=tuple(
+            compare_verdicts(first, arm, [card.change_on(arm) for card in cards]) for arm in others
+        ),
+        shifts=tuple(shift for arm in others for shift in _shifts(material, first, arm)),
+        figures=tuple(_figures(material, arm) for arm in material.arms),
+        protocols=tuple(_protocol(material, cards, first, arm) for arm in others),
+        sounds_left_out=budget.left_out,
+    )
+
+
+def _make_cards(material: Material, budget: Budget) -> tuple[Card, ...]:
+    """Make the cards in the scripts' order, but give the audio's room to what broke first."""
+    failed = {row.script for row in material.results.table if row.verdict is RunVerdict.FAIL}
+    numbered = list(enumerate(material.results.scripts, start=1))
+    by_need = sorted(numbered, key=lambda pair: pair[1].id not in failed)
+    made = {script.id: make_card(material, script, number, budget) for number, script in by_need}
+    return tuple(made[script.id] for script in material.results.scripts)
+
+
+def _find_broken(
+    cards: Sequence[Card], trends: Mapping[tuple[str, str], Trend]
+) -> tuple[Broken, ...]:
+    found = [
+        Broken(card, call, _is_new(card, call.arm), _passed_before(trends, card, call))
+        for card in cards
+        for call in card.calls
+        if call.row.verdict is not RunVerdict.PASS
+    ]
+    found.sort(key=lambda each: (SEVERITY.index(each.call.row.verdict), not each.new))
+    return tuple(_with_one_reason(found))
+
+
+def _with_one_reason(found: Sequence[Broken]) -> Iterator[Broken]:
+    """Put those together that one thing broke: a check of a script, on whatever arm; a cause that
+    kept many scripts from being decided."""
+    groups: dict[object, list[Broken]] = {}
+    for each in found:
+        verdict, mishap = each.call.row.verdict, each.call.mishap
+        if verdict is RunVerdict.FAIL and mishap is not None:
+            reason: object = (each.card.anchor, each.new, mishap.step, mishap.kind, mishap.expected)
+        else:
+            reason = (verdict, each.call.info.reason)
+        groups.setdefault(reason, []).append(each)
+    for first, *others in groups.values():
+        yield replace(first, also=tuple((other.card, other.call) for other in others))
+
+
+def _is_new(card: Card, arm: str) -> bool:
+    return any(other == arm and told.change is Change.NEWLY_FAILING for other, told in card.changes)
+
+
+def _passed_before(trends: Mapping[tuple[str, str], Trend], card: Card, call: ArmCall) -> bool:
+    trend = trends.get((card.info.id, call.arm))
+    if trend is None or len(trend.points) < 2:
+        return False
+    return trend.points[-2].summary.row.verdict is RunVerdict.PASS
+
+
+def _by_name(of_arms: Iterable[tuple[str, Sequence[Spread]]]) -> list[SpreadRow]:
+    rows: dict[str, list[tuple[str, Spread]]] = {}
+    for arm, spreads_of_arm in of_arms:
+        for spread in spreads_of_arm:
+            rows.setdefault(spread.name, []).append((arm, spread))
+    return list(rows.items())
+
+
+def _shifts(material: Material, first: str, second: str) -> tuple[Shift, ...]:
+    pairs = _pairs(material, first, second)
+    return tuple(
+        compare_latency(first, second, pairs, percent, "Wait for an answer") for percent in (50, 95)
+    )
+
+
+def _protocol(material: Material, cards: Sequence[Card], first: str, second: str) -> ProtocolTally:
+    return tally(
+        first,
+        second,
+        material.results.protocol,
+        {
+            card.info.id: all(material.has_wire(card.info.id, arm) for arm in (first, second))
+            for card in cards
+        },
+        {card.info.id: card.anchor for card in cards},
+    )
+
+
+def _pairs(material: Material, first: str, second: str) -> list[CallPair]:
+    """Return the waits of calls that were played on both arms: one script, one number."""
+    waits: dict[tuple[str, int], dict[str, list[float]]] = {}
+    for (script, arm), runs in material.runs.items():
+        for run in runs:
+            if run.files is not None:
+                answers = heard_answers(run.files.detail)
+                of_call = waits.setdefault((script, run.info.number), {})
+                of_call[arm] = [float(answer.wait_ms) for answer in answers]
+    return [
+        (of_call[first], of_call[second])
+        for of_call in waits.values()
+        if first in of_call and second in of_call
+    ]
+
+
+def _figures(material: Material, arm: str) -> ArmFigures:
+    details = material.details(arm)
+    rates = [input_error_rate(detail.transcript) for detail in details]
+    return ArmFigures(
+        arm,
+        spreads(details),
+        spreads_by_age(details),
+        tuple(rate for rate in rates if rate is not None),
+    )

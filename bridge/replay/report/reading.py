@@ -1,0 +1,115 @@
+"""What the report is made of, read from the disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.errors import ConfigError
+from bridge.replay.history import Trend, read_history, trends
+from bridge.replay.results import (
+    Results,
+    RunDetail,
+    RunFiles,
+    RunInfo,
+    RunVerdict,
+    TableRow,
+    read_results,
+    read_run,
+)
+
+_TREND_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedRun:
+    """One call.
+
+    Attributes:
+        files: None where its folder can't be read; ``problem`` says why.
+    """
+
+    info: RunInfo
+    files: RunFiles | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything.
+
+    Attributes:
+        runs: by script and arm, in the order of their numbers.
+        trends: by script and arm; empty without a history.
+    """
+
+    directory: Path
+    results: Results
+    runs: Mapping[tuple[str, str], tuple[PlayedRun, ...]]
+    trends: Mapping[tuple[str, str], Trend]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the arms; the first is what the others are compared with."""
+        return tuple(arm.name for arm in self.results.arms)
+
+    @property
+    def rows(self) -> dict[tuple[str, str], TableRow]:
+        """The table by script and arm."""
+        return {(row.script, row.arm): row for row in self.results.table}
+
+    def has_wire(self, script: str, arm: str) -> bool:
+        """Return whether a script's wire log on an arm is known."""
+        runs = self.runs.get((script, arm), ())
+        return any(run.files is not None and run.files.wire for run in runs)
+
+    def details(self, arm: str) -> list[RunDetail]:
+        """Return what is known of all calls of an arm."""
+        return [
+            run.files.detail
+            for (_, of_arm), runs in self.runs.items()
+            for run in runs
+            if of_arm == arm and run.files is not None
+        ]
+
+
+def read_material(directory: Path, history: Path | None = None) -> Material:
+    """Read results, their runs, and the history that goes with them.
+
+    A run whose folder is damaged is kept, with the reason: one lost file must not hide the others.
+
+    Args:
+        directory: that `bridge replay --report` was given.
+        history: that `--history` was given.
+
+    Raises:
+        ConfigError: there are no results, or the history holds something else.
+    """
+    results = read_results(directory)
+    runs: dict[tuple[str, str], list[PlayedRun]] = {}
+    for info in sorted(results.runs, key=lambda run: run.number):
+        runs.setdefault((info.script, info.arm), []).append(_read_run(directory, info))
+    past = () if history is None else read_history(history)
+    until_now = [summary for summary in past if summary.started_at <= results.started_at]
+    return Material(
+        directory,
+        results,
+        {place: tuple(found) for place, found in runs.items()},
+        {(trend.script, trend.arm): trend for trend in trends(until_now, last=_TREND_RUNS)},
+    )
+
+
+def most_telling(runs: tuple[PlayedRun, ...]) -> PlayedRun | None:
+    """Return the run that is shown: the first that failed, else one that did not pass."""
+    order = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE)
+    for verdict in order:
+        for run in runs:
+            if run.info.verdict is verdict:
+                return run
+    return runs[0] if runs else None
+
+
+def _read_run(directory: Path, info: RunInfo) -> PlayedRun:
+    try:
+        return PlayedRun(info, read_run(directory / info.folder))
+    except ConfigError as error:
+        return PlayedRun(info, None, str(error))

@@ -1,0 +1,224 @@
+"use strict";
+// One audio element plays at a time. It is made when a call is first played: a page holds many.
+const calls = new Map();
+let current = null;
+let context = null;
+
+const find = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+function call(key) {
+  if (!calls.has(key)) {
+    const data = find(`#sound-${key}`);
+    if (!data) return null;
+    calls.set(key, makeCall(key, Uint8Array.from(atob(data.textContent.trim()), (c) => c.charCodeAt(0))));
+  }
+  return calls.get(key);
+}
+
+function makeCall(key, bytes) {
+  const audio = new Audio(URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })));
+  const made = { key, audio, lanes: find(`[data-lanes="${key}"]`), pans: [], gains: [] };
+  audio.addEventListener("play", () => show(made));
+  audio.addEventListener("pause", () => show(made));
+  audio.addEventListener("timeupdate", () => show(made));
+  return made;
+}
+
+// The caller is left and the agent right; one alone is heard on both sides.
+function hear(made) {
+  context ??= new AudioContext();
+  context.resume();
+  if (!made.gains.length) {
+    const split = context.createChannelSplitter(2);
+    context.createMediaElementSource(made.audio).connect(split);
+    for (const channel of [0, 1]) {
+      const gain = context.createGain();
+      const pan = context.createStereoPanner();
+      split.connect(gain, channel).connect(pan).connect(context.destination);
+      made.gains.push(gain);
+      made.pans.push(pan);
+    }
+  }
+  const chosen = find('.hear input:checked', made.lanes.closest("[data-calls]")).value;
+  ["caller", "agent"].forEach((lane, channel) => {
+    made.gains[channel].gain.value = chosen === "both" || chosen === lane ? 1 : 0;
+    made.pans[channel].pan.value = chosen === "both" ? channel * 1.2 - 0.6 : 0;
+  });
+}
+
+function play(key, atMs = null) {
+  const made = call(key);
+  if (!made) return;
+  if (current && current !== made) current.audio.pause();
+  current = made;
+  made.lanes.closest("details").open = true;
+  hear(made);
+  if (atMs !== null) made.audio.currentTime = atMs / 1000;
+  made.audio.play().then(follow);
+}
+
+function toggle(key) {
+  const made = call(key);
+  if (made && !made.audio.paused) made.audio.pause();
+  else play(key);
+}
+
+function show(made) {
+  const { key, audio, lanes } = made;
+  const playing = !audio.paused && !audio.ended;
+  const seconds = audio.currentTime;
+  const button = find(`[data-toggle="${key}"]`);
+  const slider = find(`[data-seek="${key}"]`);
+  button.classList.toggle("on", playing);
+  button.firstElementChild.textContent = playing ? "❚❚" : "▶";
+  button.setAttribute("aria-label", `${playing ? "Pause" : "Play"} ${lanes.getAttribute("aria-label")}`);
+  slider.value = seconds * 1000;
+  slider.setAttribute("aria-valuetext", `${seconds.toFixed(1)} s`);
+  find(`[data-clock="${key}"]`).textContent = `${seconds.toFixed(1)} / ${(slider.max / 1000).toFixed(1)} s`;
+  const head = find(`[data-head="${key}"]`);
+  head.classList.add("on");
+  head.style.transform = `translateX(${seconds * lanes.dataset.px}px)`;
+}
+
+function follow() {
+  if (!current || current.audio.paused) return;
+  show(current);
+  const box = current.lanes.closest(".timeline");
+  const left = current.audio.currentTime * current.lanes.dataset.px;
+  if (left < box.scrollLeft || left > box.scrollLeft + box.clientWidth - 120) box.scrollLeft = left - 60;
+  requestAnimationFrame(follow);
+}
+
+// The other arm at the same moment of the call.
+function other() {
+  if (!current) return;
+  const keys = all("[data-toggle]", current.lanes.closest("[data-calls]")).map((each) => each.dataset.toggle);
+  const next = keys[(keys.indexOf(current.key) + 1) % keys.length];
+  if (next !== current.key) play(next, current.audio.currentTime * 1000);
+}
+
+function toggleNear() {
+  const card = document.activeElement?.closest(".card");
+  if (current && (!card || card.contains(current.lanes))) return toggle(current.key);
+  const button = find("[data-toggle]", card ?? document);
+  if (button) toggle(button.dataset.toggle);
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-at], [data-toggle], [data-show], [data-help], .lane");
+  if (!target) return;
+  if (target.dataset.toggle) toggle(target.dataset.toggle);
+  else if (target.dataset.at) play(target.dataset.call, Math.max(0, Number(target.dataset.at)));
+  else if (target.dataset.show) choose(target);
+  else if (target.matches("[data-help]")) find("#help").showModal();
+  else {
+    const lanes = target.closest("[data-lanes]");
+    const left = event.clientX - lanes.getBoundingClientRect().left;
+    if (left >= 0) play(lanes.dataset.lanes, (left / lanes.dataset.px) * 1000);
+  }
+});
+
+document.addEventListener("input", (event) => {
+  const key = event.target.dataset?.seek;
+  if (key) {
+    const made = call(key);
+    made.audio.currentTime = event.target.value / 1000;
+    show(made);
+  } else if (event.target.matches(".hear input")) {
+    if (current) hear(current);
+  } else if (event.target.id === "find") filter();
+});
+
+// Which scripts are shown.
+function choose(button) {
+  all("[data-show]").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+  filter();
+}
+
+function filter() {
+  const words = find("#find").value.trim().toLowerCase().split(/\s+/);
+  const show = find('[data-show][aria-pressed="true"]').dataset.show;
+  let found = 0;
+  for (const each of all("[data-words]")) {
+    const fits = words.every((word) => each.dataset.words.includes(word)) && (show === "all" || show in each.dataset);
+    each.hidden = !fits;
+    found += fits && each.matches(".card");
+  }
+  find("#found").textContent = `${found} ${found === 1 ? "script" : "scripts"} shown`;
+}
+find(".filter").addEventListener("submit", (event) => event.preventDefault());
+
+// Scripts by keyboard.
+function move(step, selector = ".card:not([hidden])") {
+  const cards = all(selector);
+  if (!cards.length) return;
+  const here = document.activeElement?.closest(".card");
+  const at = here ? all(".card").indexOf(here) : -1;
+  const order = all(".card");
+  const next = step > 0 ? cards.find((each) => order.indexOf(each) > at) : cards.findLast((each) => order.indexOf(each) < at);
+  const summary = find("summary", next ?? (step > 0 ? cards[0] : cards.at(-1)));
+  summary.focus({ preventScroll: true });
+  summary.scrollIntoView({ block: "start" });
+}
+
+const keys = {
+  j: () => move(1),
+  k: () => move(-1),
+  n: () => move(1, ".card[data-broken]:not([hidden])"),
+  p: toggleNear,
+  " ": toggleNear,
+  a: other,
+  ",": () => current && skip(-1),
+  ".": () => current && skip(1),
+  "/": () => find("#find").focus(),
+  "?": () => find("#help").showModal(),
+};
+
+function skip(seconds) {
+  current.audio.currentTime = Math.max(0, current.audio.currentTime + seconds);
+  show(current);
+}
+
+document.addEventListener("keydown", (event) => {
+  const on = event.target;
+  if (event.ctrlKey || event.metaKey || event.altKey || find("#help").open) return;
+  if (on.matches("input[type=search]")) {
+    if (event.key === "Escape") on.blur();
+    return;
+  }
+  if (on.matches(".card > summary") && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+    move(event.key === "ArrowDown" ? 1 : -1);
+    event.preventDefault();
+    return;
+  }
+  if (!find("#shortcuts").checked || !(event.key in keys)) return;
+  if (event.key === " " && on.matches("button, summary, a, input")) return;
+  keys[event.key]();
+  event.preventDefault();
+});
+
+// A link to a script opens it.
+function reveal() {
+  const target = document.getElementById(location.hash.slice(1));
+  if (!target?.matches(".card")) return;
+  target.open = true;
+  const summary = find("summary", target);
+  summary.focus({ preventScroll: true });
+  summary.scrollIntoView({ block: "start" });
+}
+addEventListener("hashchange", reveal);
+document.addEventListener("click", (event) => {
+  if (event.target.closest('a[href^="#script-"]')?.hash === location.hash) reveal();
+});
+reveal();
+
+// Shortcuts of one key can be turned off (WCAG 2.1.4), and stay off.
+const shortcuts = find("#shortcuts");
+try {
+  shortcuts.checked = localStorage.getItem("replay-report-shortcuts") !== "off";
+  shortcuts.addEventListener("change", () =>
+    localStorage.setItem("replay-report-shortcuts", shortcuts.checked ? "on" : "off"));
+} catch {
+  // A browser that keeps nothing for files: they are on each time.
+}

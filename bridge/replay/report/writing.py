@@ -1,0 +1,82 @@
+"""The report as one HTML file. Blocks: it reads every call of a run."""
+
+import base64
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bridge.recordings.writing import replace
+from bridge.replay.report.lanes import KINDS, MARKER_PX, clock_text
+from bridge.replay.report.page import Page, make_page
+from bridge.replay.report.reading import read_material
+from bridge.replay.report.sound import LANE_UNITS
+from bridge.replay.report.timing import STAGES
+from bridge.replay.results import REPORT_FILE
+from bridge.replay.statistics import PERCENTILES
+
+AUDIO_BYTES = 24_000_000
+"""Most that audio takes of a page: about 18 minutes of calls. A browser opens it in a moment, and
+it still goes by mail; what has no room is linked to in its folder."""
+
+_PACKAGE = "bridge.replay.report"
+
+
+def write_report(
+    directory: Path, history: Path | None = None, *, audio_bytes: int = AUDIO_BYTES
+) -> Path:
+    """Write the report of a run of `bridge replay` beside its results; return its path.
+
+    Args:
+        directory: that holds ``results.json`` and the runs.
+        history: directory of the runs before, for the trend; None without.
+        audio_bytes: most that audio may take of the page.
+
+    Raises:
+        ConfigError: there are no results, or they are damaged.
+        OSError: the disk refused.
+    """
+    page = make_page(read_material(directory, history), audio_bytes)
+    path = directory / REPORT_FILE
+    replace(path, render(page).encode())
+    return path
+
+
+def render(page: Page) -> str:
+    """Return the page's HTML, with its style and script in it."""
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"clock": clock_text, "ms": _ms, "percent": _percent}
+    script = _read("report.js")
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        style=Markup(_read("report.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        kinds=KINDS,
+        stages=STAGES,
+        percentiles=PERCENTILES,
+        marker_px=MARKER_PX,
+        lane_units=LANE_UNITS,
+    )
+
+
+def _read(name: str) -> str:
+    return (resources.files(_PACKAGE) / "templates" / name).read_text(encoding="utf-8")
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f}" if 0 < value < 10 else f"{value:.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"

@@ -1,0 +1,387 @@
+"""Runs scripts on arms: callers' processes take call after call, scenes answer them.
+
+Nothing is tried twice: what could not be done is told as infrastructure. Everything is in the
+loop's thread; files are written in worker threads.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from bridge.config.models import ModelTable
+from bridge.errors import BridgeError, InfrastructureError
+from bridge.processes.child import Child
+from bridge.replay.agenda import Agenda, Job, SceneKey
+from bridge.replay.arms import ReplayArm
+from bridge.replay.calling import ANSWERS, ORDERS, RUN_HEADER, CallAnswer, CallOrder
+from bridge.replay.costs import CostMeter
+from bridge.replay.evidence import Evidence, WireEvent
+from bridge.replay.gathering import gather
+from bridge.replay.history import Timing, make_timing
+from bridge.replay.judging import Judgement, judge_run
+from bridge.replay.protocol import Side, compare
+from bridge.replay.results import (
+    Cost,
+    ProtocolFinding,
+    Results,
+    RunDetail,
+    RunFiles,
+    RunInfo,
+    RunVerdict,
+    ScriptInfo,
+    folder_of,
+    make_table,
+    write_run,
+)
+from bridge.replay.retelling import retell
+from bridge.replay.scene import OwnScene, Scene, ScriptFile, Stagehands, Target
+from bridge.replay.timeline import make_interruptions, make_turns
+
+_PREPARED_WITHIN_S = 90.0
+"""Beyond the call's own longest duration: engines start, the answer is awaited, speech is heard."""
+
+_APPENDS_KEPT = 3
+"""Of a call's audio appends, for the comparison: each is like the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What to play.
+
+    Attributes:
+        repeat: None: as each script says.
+        jobs: calls at once.
+        results: directory for the runs' folders.
+        target: a gateway that runs already; None: our own.
+        dialplans: for our own gateways; None: beside the scripts, or the project's.
+        cap_usd: what live calls may cost in all.
+    """
+
+    files: Sequence[ScriptFile]
+    arms: Sequence[ReplayArm]
+    repeat: int | None
+    jobs: int
+    results: Path
+    target: Target | None = None
+    dialplans: Path | None = None
+    cap_usd: float | None = None
+    command: str = ""
+    commit: str | None = None
+    version: str = ""
+
+    def times(self, file: ScriptFile) -> int:
+        """Return how often a script is played on each arm."""
+        return self.repeat or file.script.target.repeat
+
+    def arms_of(self, file: ScriptFile) -> list[ReplayArm]:
+        """Return the arms that a script is for, as far as they are played."""
+        wanted = file.script.target.arms
+        return [arm for arm in self.arms if not wanted or arm.name in wanted]
+
+    def play_list(self) -> list[Job]:
+        """Return all calls, script by script."""
+        return [
+            Job(file.script.id, arm.name, number)
+            for file in self.files
+            for arm in self.arms_of(file)
+            for number in range(1, self.times(file) + 1)
+        ]
+
+
+class View(Protocol):
+    """Who shows how it goes."""
+
+    def begun(self, job: Job) -> None:
+        """A call is being prepared or goes on."""
+        ...
+
+    def done(self, job: Job, info: RunInfo) -> None:
+        """A call is judged."""
+        ...
+
+
+class ReplayRun:
+    """One run of the command.
+
+    Args:
+        plan: what to play.
+        models: for prices.
+        stagehands: open scenes and callers.
+        view: is told how it goes.
+    """
+
+    def __init__(
+        self, plan: ReplayPlan, models: ModelTable, stagehands: Stagehands, view: View
+    ) -> None:
+        self._plan = plan
+        self._models = models
+        self._stagehands = stagehands
+        self._view = view
+        self._files = {file.script.id: file for file in plan.files}
+        self._arms = {arm.name: arm for arm in plan.arms}
+        self._agenda = Agenda(plan.play_list())
+        self._meter = CostMeter(plan.cap_usd)
+        self._runs: list[RunInfo] = []
+        self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
+        self._latencies: dict[tuple[str, str], list[float]] = {}
+        self._stops: dict[tuple[str, str], list[float]] = {}
+        self._began = datetime.now(UTC)
+        self._began_s = time.monotonic()
+        self._stopped: str | None = None
+        self._over = asyncio.Event()
+
+    async def play(self) -> None:
+        """Place all calls. Cancel to stop; what was judged by then stays."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(min(self._plan.jobs, len(self._plan.play_list()))):
+                    group.create_task(self._take_seat(), name=f"replay-seat-{number}")
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    def conclude(self, stopped: str | None = None) -> Results:
+        """Sum up what was played.
+
+        Args:
+            stopped: why it was stopped from outside.
+        """
+        plan = self._plan
+        names = {arm: place for place, arm in enumerate(self._arms)}
+        scripts = tuple(
+            ScriptInfo(
+                file.script.id,
+                str(file.path),
+                file.sha256,
+                tuple(file.script.tags),
+                file.script.target.pass_rate,
+                plan.times(file),
+            )
+            for file in plan.files
+        )
+        order = {script.id: place for place, script in enumerate(scripts)}
+        runs = tuple(
+            sorted(self._runs, key=lambda run: (order[run.script], names[run.arm], run.number))
+        )
+        live = any(not arm.is_emulated for arm in plan.arms)
+        return Results(
+            started_at=self._began.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - self._began_s, 1),
+            commit=plan.commit,
+            version=plan.version,
+            command=plan.command,
+            arms=tuple(arm.info() for arm in plan.arms),
+            scripts=scripts,
+            runs=runs,
+            table=make_table(runs, scripts),
+            cost=Cost(round(self._meter.spent_usd, 6), plan.cap_usd) if live else None,
+            stopped=stopped or self._stopped,
+            protocol=tuple(self._protocol()),
+        )
+
+    @property
+    def timings(self) -> Mapping[tuple[str, str], Timing]:
+        """What was measured, by script and arm."""
+        keys = self._latencies.keys() | self._stops.keys()
+        return {
+            key: make_timing(self._latencies.get(key, ()), self._stops.get(key, ())) for key in keys
+        }
+
+    def _protocol(self) -> list[ProtocolFinding]:
+        found = []
+        for file in self._plan.files:
+            played = [
+                Side(arm.name, arm.settings.dialect, wires)
+                for arm in self._plan.arms
+                if (wires := self._wires.get((file.script.id, arm.name)))
+            ]
+            for other in played[1:]:
+                found += [
+                    ProtocolFinding(file.script.id, other.arm, played[0].arm, difference)
+                    for difference in compare(
+                        played[0], other, faulty=bool(file.script.realtime.faults)
+                    )
+                ]
+        return found
+
+    async def _take_seat(self) -> None:
+        """Place one call after the other."""
+        async with _Seat(self._stagehands, self._plan.target) as seat:
+            while (job := await self._next_job(seat.scene_key)) is not None:
+                self._view.begun(job)
+                begun_s = time.monotonic()
+                try:
+                    judgement = await self._play(job, seat)
+                except BridgeError as error:
+                    judgement = Judgement(RunVerdict.INFRASTRUCTURE, reason=str(error))
+                    await seat.close_scene()
+                    await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
+                self._note(job, judgement, time.monotonic() - begun_s)
+                self._agenda.done(job)
+                self._over.set()
+
+    async def _next_job(self, own: SceneKey | None) -> Job | None:
+        while self._stopped is None and (job := self._agenda.take(own)) is not None:
+            if self._may_cost(job):
+                return job
+            if not self._meter.going_on:
+                spent, cap = self._meter.spent_usd, self._plan.cap_usd
+                self._stopped = (
+                    f"the cost cap: {spent:.4f} USD of {cap:.4f} are spent, and {job.run} might"
+                    " pass it"
+                )
+                break
+            # What those that go on really cost may leave enough.
+            self._agenda.give_back(job)
+            self._over.clear()
+            await self._over.wait()
+        return None
+
+    def _may_cost(self, job: Job) -> bool:
+        arm = self._arms[job.arm]
+        if arm.is_emulated:
+            return True
+        end = self._files[job.script].script.end
+        model = self._models.find(arm.settings.model)
+        longest_s = end.after_s or end.max_duration_s
+        return self._meter.begin(job.run, longest_s, arm.settings.model, model)
+
+    async def _play(self, job: Job, seat: "_Seat") -> Judgement:
+        """Place a call, gather what is known of it, judge it and write it down.
+
+        Raises:
+            BridgeError: it could not be done.
+        """
+        file, arm = self._files[job.script], self._arms[job.arm]
+        scene = await seat.scene(file, arm)
+        await scene.set_faults()
+        folder = self._plan.results / folder_of(job.script, job.arm, job.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        order = CallOrder(
+            file.path,
+            scene.uri(file.script),
+            {RUN_HEADER: job.run},
+            folder / "call.wav",
+        )
+        answer = await seat.call(order, file)
+        if answer.error is not None:
+            raise InfrastructureError(answer.error)
+        scene.check_alive()
+        mocks = None if self._plan.target is not None else self._stagehands.mocks
+        evidence = await gather(job, arm.settings.dialect, answer.caller, scene, mocks)
+        judgement = judge_run(file.script, evidence)
+        detail, markers = retell(evidence, judgement, answer.call)
+        await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
+        self._keep(job, evidence)
+        return judgement
+
+    async def _write(self, job: Job, files: RunFiles) -> None:
+        folder = self._plan.results / folder_of(job.script, job.arm, job.number)
+        try:
+            await asyncio.to_thread(write_run, folder, files)
+        except OSError as error:
+            raise InfrastructureError(
+                f"the run can't be written to {folder}: {error.strerror}",
+                remedy="name another place with --report",
+            ) from error
+
+    def _keep(self, job: Job, evidence: Evidence) -> None:
+        """Keep what is summed up at the end."""
+        if evidence.wire is not None:
+            appends = [event for event in evidence.wire if event.canonical == "AppendAudio"]
+            spare = {id(event) for event in appends[_APPENDS_KEPT:]}
+            wire = [event for event in evidence.wire if id(event) not in spare]
+            self._wires.setdefault(job.scene, []).append(wire)
+        log = evidence.log
+        if log is not None:
+            latencies = self._latencies.setdefault(job.scene, [])
+            latencies += [t.latency_ms for t in make_turns(log) if t.latency_ms is not None]
+            stops = self._stops.setdefault(job.scene, [])
+            stops += [i.stop_ms for i in make_interruptions(log) if i.stop_ms is not None]
+        cost = (evidence.record or {}).get("cost_usd")
+        if not self._arms[job.arm].is_emulated:
+            self._meter.end(job.run, cost if isinstance(cost, float) else None)
+
+    def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:
+        info = RunInfo(
+            job.script,
+            job.arm,
+            job.number,
+            judgement.verdict,
+            judgement.reason,
+            judgement.at_ms,
+            folder_of(job.script, job.arm, job.number),
+            round(seconds, 1),
+        )
+        self._runs.append(info)
+        self._view.done(job, info)
+
+
+class _Seat:
+    """A caller's process, and the scene that answers its calls. Use ``async with``.
+
+    Args:
+        target: another's gateway; None: scenes are opened.
+
+    Attributes:
+        scene_key: the scene that is open; None while there is none.
+    """
+
+    def __init__(self, stagehands: Stagehands, target: Target | None) -> None:
+        self.scene_key: SceneKey | None = None
+        self._stagehands = stagehands
+        self._target = target
+        self._scene: OwnScene | None = None
+        self._stack = AsyncExitStack()
+        self._caller: Child | None = None
+
+    async def __aenter__(self) -> "_Seat":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._stack.aclose()
+        finally:
+            if self._caller is not None:
+                await self._caller.__aexit__()
+
+    async def scene(self, file: ScriptFile, arm: ReplayArm) -> Scene:
+        """Return what answers a script's calls on an arm; another scene is closed before.
+
+        Raises:
+            BridgeError: it could not be opened.
+        """
+        if self._target is not None:
+            return self._target
+        key = file.script.id, arm.name
+        if self._scene is None or self.scene_key != key:
+            await self.close_scene()
+            self._scene = await self._stagehands.open_scene(file, arm, self._stack)
+            self.scene_key = key
+        return self._scene
+
+    async def close_scene(self) -> None:
+        """End what is open; the next call has another."""
+        self.scene_key = self._scene = None
+        await self._stack.aclose()
+
+    async def call(self, order: CallOrder, file: ScriptFile) -> CallAnswer:
+        """Have a call placed, and wait for its end.
+
+        Raises:
+            BridgeError: the caller's process can't be had, ended, or took too long.
+        """
+        if self._caller is None or self._caller.has_ended:
+            self._caller = await self._stagehands.start_caller()
+        end = file.script.end
+        longest_s = (end.after_s or end.max_duration_s) + _PREPARED_WITHIN_S
+        await self._caller.tell(ORDERS.dump_python(order, mode="json"))
+        try:
+            return ANSWERS.validate_python(await self._caller.report(longest_s))
+        except BridgeError:
+            await self._caller.stop()  # what it says later would answer another order
+            raise

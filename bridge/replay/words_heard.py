@@ -1,0 +1,154 @@
+"""What the agent said, by the caller's ear and by the session's own transcript. Pure.
+
+The ear decides. Where it understood nothing of a stretch, the transcript may still show that the
+words were never said; it can't show that the caller heard them.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bridge.replay.checks import CheckStatus
+from bridge.replay.evidence import Evidence, WireEvent
+from bridge.replay.script import Expectation
+from bridge.replay.timeline import NOT_UNDERSTOOD
+from bridge.speech.words import numbers_in, words_of
+
+_AUDIO = ("response.audio.delta", "response.output_audio.delta")
+_TRANSCRIPT = ("response.audio_transcript.done", "response.output_audio_transcript.done")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the agent said in a stretch of the call.
+
+    Attributes:
+        heard: by the caller's recogniser; ``[?]`` for what it did not understand.
+        told: the session's transcripts of it; None where there is no wire log.
+    """
+
+    heard: str
+    told: tuple[str, ...] | None
+
+    @property
+    def understood(self) -> bool:
+        """Whether the recogniser understood all of it, and there was something."""
+        return bool(self.heard) and NOT_UNDERSTOOD not in self.heard
+
+
+Finds = Callable[[str], bool]
+"""Whether a text holds what is looked for."""
+
+
+def judge_said(said: Said, finds: Finds) -> tuple[CheckStatus, str]:
+    """Decide whether the agent said something.
+
+    Returns:
+        The status, and what was found.
+    """
+    if finds(said.heard):
+        return CheckStatus.PASS, f'it said "{said.heard}"'
+    if not said.heard:
+        return CheckStatus.FAIL, "it was not heard"
+    if said.understood:
+        return CheckStatus.FAIL, f'it said "{said.heard}"'
+    if not said.told:
+        return CheckStatus.INCONCLUSIVE, (
+            f'"{said.heard}" was heard, and not understood: it may be a sentence that is not in '
+            "hears, or one that the line has spoiled"
+        )
+    text = " ".join(said.told)
+    if finds(text):
+        return CheckStatus.INCONCLUSIVE, (
+            f'"{said.heard}" was heard, and not understood; by the session\'s transcript it said '
+            f'"{text}"'
+        )
+    return CheckStatus.FAIL, f'it said "{text}" by the session\'s transcript'
+
+
+def judge_unsaid(said: Said, finds: Finds) -> tuple[CheckStatus, str]:
+    """Decide whether the agent never said something."""
+    for text in (said.heard, *(said.told or ())):
+        if finds(text):
+            return CheckStatus.FAIL, f'it said "{text}"'
+    if said.told is None and said.heard and not said.understood:
+        return CheckStatus.INCONCLUSIVE, "not all that was heard was understood"
+    return CheckStatus.PASS, "it did not"
+
+
+def wanted(expect: Expectation) -> Iterator[tuple[str, str, Finds]]:
+    """Yield what an expectation wants to hear: its kind, in words, and how it is found."""
+    if expect.text_contains is not None:
+        text = expect.text_contains
+        yield "text_contains", f'the agent to say "{text}"', holds_words(text)
+    if expect.contains_any:
+        texts = expect.contains_any
+        expected = f"the agent to say {_listed(texts, 'or')}"
+        yield "contains_any", expected, lambda said: any(holds_words(text)(said) for text in texts)
+    if expect.contains_all:
+        all_texts = expect.contains_all
+        yield (
+            "contains_all",
+            f"the agent to say {_listed(all_texts, 'and')}",
+            lambda said: all(holds_words(text)(said) for text in all_texts),
+        )
+    if expect.matches is not None:
+        pattern = re.compile(expect.matches, re.IGNORECASE)
+        expected = f"the agent's words to match /{expect.matches}/"
+        yield "matches", expected, lambda said: pattern.search(said) is not None
+    for number in expect.numbers:
+        yield "numbers", f"the agent to say the number {number}", holds_number(number)
+
+
+def holds_words(wanted: str) -> Finds:
+    """Look for words one after the other."""
+    return lambda text: contains_words(text, wanted)
+
+
+def contains_words(text: str, wanted: str) -> bool:
+    """Tell whether ``text`` holds the words of ``wanted`` one after the other."""
+    words, sought = words_of(text), words_of(wanted)
+    return bool(sought) and any(
+        words[at : at + len(sought)] == sought for at in range(len(words) - len(sought) + 1)
+    )
+
+
+def holds_number(number: int | str) -> Finds:
+    """Look for a number, however it is spelled; a fraction is two, one after the other."""
+    sought = numbers_in(str(number))
+
+    def finds(text: str) -> bool:
+        found = numbers_in(text)
+        return any(
+            found[at : at + len(sought)] == sought for at in range(len(found) - len(sought) + 1)
+        )
+
+    return finds
+
+
+def transcripts(evidence: Evidence, begins_ms: float, ends_ms: float) -> tuple[str, ...] | None:
+    """Return what the session says that the agent said, of what began to come in a stretch.
+
+    Returns:
+        None where there is no wire log.
+    """
+    if evidence.wire is None:
+        return None
+    return tuple(
+        text for at_ms, text in _answers(evidence.wire) if begins_ms <= at_ms < ends_ms and text
+    )
+
+
+def _answers(wire: Sequence[WireEvent]) -> Iterator[tuple[float, str]]:
+    """Yield when an answer's first audio came, and its text."""
+    begun: dict[str, float] = {}
+    for event in wire:
+        item_id = str(event.raw.get("item_id"))
+        if event.type in _AUDIO:
+            begun.setdefault(item_id, event.at_ms)
+        elif event.type in _TRANSCRIPT:
+            yield begun.get(item_id, event.at_ms), str(event.raw.get("transcript", ""))
+
+
+def _listed(texts: Sequence[str], joint: str) -> str:
+    return f" {joint} ".join(f'"{text}"' for text in texts)

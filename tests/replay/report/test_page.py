@@ -1,0 +1,189 @@
+"""The report as it is written, without a browser."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import ConfigError
+from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.history import Timing, keep, make_summary
+from bridge.replay.protocol import Difference, DifferenceKind
+from bridge.replay.report import write_report
+from bridge.replay.report.page import make_page
+from bridge.replay.report.reading import read_material
+from bridge.replay.report.writing import AUDIO_BYTES
+from bridge.replay.results import (
+    ProtocolFinding,
+    RunVerdict,
+    read_run,
+    write_results,
+    write_run,
+)
+from tests.support.replay_results import EXAMPLE, Plan, write_example
+
+_EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
+
+
+def _written(directory: Path, audio_bytes: int = AUDIO_BYTES) -> str:
+    return write_report(directory, audio_bytes=audio_bytes).read_text(encoding="utf-8")
+
+
+def _headline(directory: Path, *plans: Plan) -> str:
+    write_example(directory, plans)
+    return make_page(read_material(directory), 0).headline
+
+
+def test_the_headline_says_what_came_of_it(tmp_path: Path) -> None:
+    good = [Plan("a", "beta"), Plan("a", "ga")]
+    assert _headline(tmp_path / "1", *good) == "Everything passes: 1 script on beta and ga"
+    both = [Plan("a", arm, ("fail",)) for arm in ("beta", "ga")]
+    assert _headline(tmp_path / "2", *both) == "1 of 1 script fails on beta and ga"
+    unknown = [Plan("a", arm, ("inconclusive",)) for arm in ("beta", "ga")]
+    assert _headline(tmp_path / "3", *unknown) == "Nothing fails; 1 of 1 script could not be judged"
+    down = [Plan("a", "ga", ("infrastructure",))]
+    assert _headline(tmp_path / "4", *down) == "1 of 1 script could not be played"
+
+
+def test_what_is_new_on_the_other_arm_comes_first(tmp_path: Path) -> None:
+    write_example(
+        tmp_path, [Plan("old", "beta", ("fail",)), Plan("old", "ga", ("fail",)), *EXAMPLE]
+    )
+    broken = make_page(read_material(tmp_path), 0).broken
+    assert [(each.card.info.id, each.call.arm, each.new) for each in broken] == [
+        ("invoice_number", "ga", True),
+        ("slow_answers", "ga", True),
+        ("old", "beta", False),
+        ("refused", "ga", False),
+        ("no_wire_log", "beta", False),
+    ]
+
+
+def test_one_cause_that_kept_many_from_being_played_is_told_once(tmp_path: Path) -> None:
+    plans = [Plan(name, "ga", ("infrastructure",)) for name in ("a", "b", "c")]
+    failed = [Plan(name, "ga", ("fail",)) for name in ("d", "e")]
+    write_example(tmp_path, [*plans, *failed])
+    broken = make_page(read_material(tmp_path), 0).broken
+    assert [each.card.info.id for each in broken] == ["d", "e", "a"]
+    assert [card.info.id for card, _ in broken[2].also] == ["b", "c"]
+
+
+def test_a_check_that_fails_on_both_arms_is_told_once(tmp_path: Path) -> None:
+    write_example(tmp_path, [Plan("a", arm, ("fail",), latency_ms=2000) for arm in ("beta", "ga")])
+    (broken,) = make_page(read_material(tmp_path), 0).broken
+    assert [(card.info.id, call.arm) for card, call in broken.also] == [("a", "ga")]
+    assert re.search(r"on</span> beta <span class=.on.>and</span> ga", _written(tmp_path))
+
+
+def test_the_run_that_is_shown_is_the_one_that_failed(tmp_path: Path) -> None:
+    write_example(tmp_path, [Plan("flaky", "ga", ("pass", "inconclusive", "fail", "pass"))])
+    (card,) = make_page(read_material(tmp_path), 0).cards
+    (call,) = card.calls
+    assert call.info.number == 3
+    assert [run.number for run in call.all_runs] == [1, 2, 3, 4]
+
+
+def test_the_reason_is_the_check_that_the_verdict_was_given_for(tmp_path: Path) -> None:
+    results = write_example(tmp_path, [Plan("slow", "ga", ("fail",), latency_ms=2350)])
+    folder = tmp_path / results.runs[0].folder
+    files = read_run(folder)
+    other = Check(3, "no_tool", "no tool", "it called pay", CheckStatus.FAIL, 9000, None)
+    write_run(
+        folder, replace(files, detail=replace(files.detail, checks=(other, *files.detail.checks)))
+    )
+    mishap = make_page(read_material(tmp_path), 0).broken[0].call.mishap
+    assert mishap is not None
+    assert (mishap.kind, mishap.more) == ("within_ms", 1)
+    assert mishap.play_from_ms == (mishap.at_ms or 0) - 1000
+
+
+def test_what_passed_in_the_run_before_is_told(tmp_path: Path) -> None:
+    results = write_example(tmp_path / "now", [Plan("a", "beta"), Plan("a", "ga", ("fail",))])
+    good = replace(results.table[1], verdict=RunVerdict.PASS, passes=1, fails=0)
+    before = replace(results, started_at="2026-11-20T08:00:00+00:00", table=(good,))
+    later = replace(before, started_at="2027-01-01T08:00:00+00:00")
+    for past in (before, results, later):
+        keep(tmp_path / "history", make_summary(past, {("a", "ga"): Timing(700.0, 900.0, 3)}))
+    page = make_page(read_material(tmp_path / "now", tmp_path / "history"), 0)
+    assert page.broken[0].since_last
+    trend = page.trends["a", "ga"]
+    assert [spark.rate for spark in trend.sparks] == [1.0, 0.0]
+    assert trend.regression == "a on ga: 0% of its runs passed, 100% before"
+
+
+def test_protocol_differences_block_and_stand_apart(tmp_path: Path) -> None:
+    results = write_example(tmp_path)
+    unknown = Difference(
+        DifferenceKind.UNKNOWN, "received", "response.novelty", "unknown", 10.0, blocks=True
+    )
+    finding = ProtocolFinding("slow_answers", "ga", "beta", unknown)
+    write_results(tmp_path, replace(results, protocol=(finding,)))
+    (found,) = make_page(read_material(tmp_path), 0).protocols
+    assert [(each.what, each.blocks) for each in found.findings] == [("unknown", True)]
+    assert (found.compared, found.left_out) == (3, 2)
+    assert "blocks the release" in _written(tmp_path)
+
+
+def test_nothing_that_was_said_becomes_part_of_the_page(tmp_path: Path) -> None:
+    results = write_example(tmp_path, [Plan("a", "beta"), Plan("a", "ga", ("fail",))])
+    folder = tmp_path / results.runs[1].folder
+    files = read_run(folder)
+    assert files.wire is not None
+    turn = replace(files.detail.transcript[1], text=_EVIL, reference=_EVIL)
+    event = replace(files.wire[0], raw={"type": _EVIL}, type=_EVIL)
+    marker = replace(files.markers[0], text=_EVIL)
+    check = replace(files.detail.checks[1], found=_EVIL)
+    detail = replace(files.detail, transcript=(turn,), checks=(check,))
+    write_run(folder, replace(files, detail=detail, wire=(event,), markers=(marker,)))
+    page = _written(tmp_path)
+    assert "<img src=x" not in page
+    assert "<script>alert" not in page
+    assert page.count("alert(&#39;x&#39;)") >= 4
+
+
+def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
+    write_example(tmp_path)
+    page = _written(tmp_path)
+    assert "default-src 'none'" in page
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
+
+
+def test_a_run_whose_files_are_damaged_hides_no_other(tmp_path: Path) -> None:
+    results = write_example(tmp_path)
+    (tmp_path / results.runs[0].folder / "result.json").write_text("{")
+    (tmp_path / results.runs[3].folder / "call.wav").write_bytes(b"RIFF")
+    slow = next(run for run in results.runs if (run.script, run.arm) == ("slow_answers", "ga"))
+    (tmp_path / slow.folder / "markers.json").unlink()
+    page = _written(tmp_path)
+    assert "The files of this call on ga can't be shown" in page
+    assert "it took 2350 ms" in page
+    assert "it said" in page
+
+
+def test_audio_beyond_the_limit_is_linked_to_and_what_broke_goes_first(tmp_path: Path) -> None:
+    write_example(tmp_path)
+    whole = _written(tmp_path)
+    page = _written(tmp_path, audio_bytes=800_000)
+    kept = re.findall(r'id="sound-(\d+)-', page)
+    assert 0 < len(kept) < len(re.findall(r'id="sound-', whole))
+    assert set(kept) <= {"2", "3"}
+    assert "had no room in this file" in page
+    assert 'href="runs/order_status/beta/1/call.wav"' in page
+
+
+def test_one_arm_alone_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
+    write_example(tmp_path, [Plan("a", "ga")])
+    path = tmp_path / "results.json"
+    document = json.loads(path.read_text())
+    document["arms"] = document["arms"][1:]
+    path.write_text(json.dumps(document))
+    page = _written(tmp_path)
+    assert "Behaviour differences" not in page
+    assert "Everything passes: 1 script on ga" in page
+
+
+def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read"):
+        write_report(tmp_path)

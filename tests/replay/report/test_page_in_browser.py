@@ -1,0 +1,204 @@
+"""The report in a real browser: read, heard, and used without a mouse."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from bridge.replay.history import Timing, keep, make_summary
+from bridge.replay.report import write_report
+from tests.support.browser import (
+    LAPTOP,
+    SCHEMES,
+    WIDTHS,
+    Scheme,
+    accessibility_faults,
+    keep_screenshot,
+    open_browser,
+    open_page,
+    too_wide,
+    wait_for,
+)
+from tests.support.replay_results import write_example
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+_OPEN_ALL = "document.querySelectorAll('details').forEach(each => each.open = true)"
+_NOTE_STARTS = """() => {
+    window.starts = [];
+    const begin = HTMLMediaElement.prototype.play;
+    HTMLMediaElement.prototype.play = function () {
+        starts.push([[...calls.values()].find(each => each.audio === this).key, this.currentTime]);
+        return begin.call(this);
+    };
+}"""
+"""Keeps which call was begun, and at which second."""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a report of a few scripts on two arms, with a history of three runs."""
+    folder = tmp_path_factory.mktemp("replay")
+    results = write_example(folder / "results")
+    for day in (19, 20, 21):
+        then = replace(results, started_at=f"2026-11-{day}T18:00:00+00:00")
+        timing = Timing(640.0, 700.0 + 10 * day, 9, 180.0)
+        keep(folder / "history", make_summary(then, {("order_status", "ga"): timing}))
+    return write_report(folder / "results", folder / "history")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One browser for all: each page has a profile of its own."""
+    async with open_browser() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, report: Path) -> AsyncIterator[Page]:
+    """Return the report on a laptop's screen."""
+    async with open_page(browser, report.as_uri()) as opened:
+        yield opened
+
+
+async def _wait_until_played(page: Page, call: str, at_s: float) -> None:
+    """Wait until a call's audio has passed a second."""
+    await wait_for(page, f"calls.get('{call}').audio.currentTime > {at_s}")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_it_looks_right_and_is_accessible_at_every_width(
+    browser: Browser, report: Path, tmp_path: Path, width: int, scheme: Scheme
+) -> None:
+    async with open_page(browser, report.as_uri(), width=width, scheme=scheme) as page:
+        await keep_screenshot(page, f"replay-report-{width}-{scheme}", tmp_path)
+        assert await too_wide(page) == 0
+        await page.evaluate(_OPEN_ALL)
+        assert await too_wide(page) == 0
+        if width == LAPTOP:
+            rules = () if scheme == "light" else ("color-contrast",)
+            assert await accessibility_faults(page, rules=rules) == []
+            await page.keyboard.press("?")
+            assert await accessibility_faults(page, within="#help") == []
+
+
+async def test_a_laptops_first_screen_says_what_broke_where_and_why(page: Page) -> None:
+    await expect(page.locator("h1")).to_have_text("✕ ga breaks 2 of 5 scripts that beta passes")
+    first = page.locator(".mishap").first
+    box = await first.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 800
+    told = " ".join((await first.inner_text()).split())
+    for part in (
+        *("invoice_number on ga", "newly failing", "2 of 3 runs", "8.1 s", "step 2"),
+        *("Expected the number 42", "Found it said", "Fault of bridge"),
+    ):
+        assert part in told
+
+
+async def test_hear_it_plays_from_a_second_before_the_fault(page: Page) -> None:
+    await page.evaluate(_NOTE_STARTS)
+    await page.locator(".mishap .play").first.click()
+    playing = page.locator("[data-toggle='2-2']")
+    await expect(playing).to_have_accessible_name("Pause ga")
+    assert await page.evaluate("starts") == [["2-2", pytest.approx(7.1, abs=0.05)]]
+    await _wait_until_played(page, "2-2", 7.3)
+    await expect(page.locator("[data-head='2-2']")).to_be_visible()
+    await playing.click()
+    await expect(playing).to_have_accessible_name("Play ga")
+
+
+async def test_a_marker_plays_from_there_and_the_other_arm_goes_on_at_that_moment(
+    page: Page,
+) -> None:
+    await page.evaluate(_NOTE_STARTS)
+    marker = page.locator("[data-lanes='2-1'] .flag").filter(has_text="⚙")
+    at_s = float(await marker.get_attribute("data-at") or "") / 1000
+    await marker.click()
+    await _wait_until_played(page, "2-1", at_s)
+    await page.keyboard.press("a")
+    (first, first_s), (second, second_s) = await page.evaluate("starts")
+    assert (first, second) == ("2-1", "2-2")
+    assert first_s == pytest.approx(at_s, abs=0.001)
+    assert second_s > at_s
+    assert await page.evaluate("calls.get('2-1').audio.paused")
+
+
+async def test_one_side_is_heard_alone(page: Page) -> None:
+    # The agent answers from 2.6 to 5.2 s.
+    loudest = """async () => {
+        play('2-1', 2700);
+        const { audio, gains } = calls.get('2-1');
+        const meter = new AnalyserNode(context, {fftSize: 2048});
+        gains[1].connect(meter);
+        const samples = new Float32Array(meter.fftSize);
+        let loudest = 0;
+        while (audio.currentTime < 3.7) {
+            await new Promise(done => setTimeout(done, 10));
+            meter.getFloatTimeDomainData(samples);
+            loudest = Math.max(loudest, ...samples);
+        }
+        return loudest;
+    }"""
+    card = page.locator("#script-2")
+    await card.get_by_role("radio", name="agent").check()
+    assert await page.evaluate(loudest) > 0.05
+    await card.get_by_role("radio", name="caller").check()
+    assert await page.evaluate(loudest) == 0
+
+
+async def test_scripts_are_walked_through_by_keyboard(page: Page) -> None:
+    focused = "document.activeElement.closest('.card')?.id"
+    for key, card in (
+        *(("j", 1), ("j", 2), ("ArrowDown", 3), ("ArrowUp", 2), ("k", 1)),
+        *(("n", 2), ("n", 3), ("n", 4)),
+    ):
+        await page.keyboard.press(key)
+        assert await page.evaluate(focused) == f"script-{card}", key
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#script-4")).to_have_attribute("open", "")
+    await page.keyboard.press("p")
+    await expect(page.locator("[data-toggle='4-1']")).to_have_accessible_name("Pause beta")
+    await page.keyboard.press(".")
+    await page.keyboard.press(".")
+    await _wait_until_played(page, "4-1", 2)
+
+
+async def test_space_plays_where_nothing_else_takes_it(page: Page) -> None:
+    await page.locator("#script-2 .timeline").focus()
+    await page.keyboard.press("Space")
+    await expect(page.locator("[data-toggle='2-1']")).to_have_accessible_name("Pause beta")
+    await page.keyboard.press("Space")
+    await expect(page.locator("[data-toggle='2-1']")).to_have_accessible_name("Play beta")
+
+
+async def test_shortcuts_are_told_and_can_be_turned_off(page: Page) -> None:
+    await page.keyboard.press("?")
+    await page.get_by_label("Shortcuts are on").uncheck()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("j")
+    assert await page.evaluate("document.activeElement.closest('.card')") is None
+    await page.reload()
+    await page.keyboard.press("?")
+    await expect(page.locator("#help")).not_to_be_visible()
+
+
+async def test_scripts_are_filtered_by_word_and_by_what_became_of_them(page: Page) -> None:
+    rows = page.locator(".verdicts tbody tr:visible")
+    await page.get_by_role("button", name="Changed 2").click()
+    await expect(rows).to_have_count(2)
+    await page.keyboard.press("/")
+    await page.keyboard.type("slow")
+    await expect(rows).to_have_count(1)
+    await expect(page.locator(".card:visible")).to_have_count(1)
+    await expect(page.locator("#found")).to_have_text("1 script shown")
+
+
+async def test_a_link_opens_the_script_that_it_leads_to(page: Page) -> None:
+    await page.get_by_role("link", name="order_status").last.click()
+    await expect(page.locator("#script-1")).to_have_attribute("open", "")
+    assert await page.evaluate("document.activeElement.closest('.card').id") == "script-1"

@@ -1,0 +1,217 @@
+"""Replays of whole calls: each script has its own service, faults, tools and time; what can't be
+done is told; live calls stop before their cap.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridge.config.models import load_models
+from bridge.replay.arms import choose_arms
+from bridge.replay.results import RunVerdict, overall
+from bridge.store.local import start_local_redis
+from tests.support.processes import SIMULATOR_KEY, simulating, write_yaml
+from tests.support.replaying import (
+    ANSWER,
+    ASKS,
+    Document,
+    Played,
+    arms_of,
+    play,
+    write_script,
+)
+
+pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.slow]
+
+_INVOICE, _AMOUNT = "What is on my invoice?", "You owe forty two dollars."
+
+_FAILS: Document = {
+    **ASKS,
+    "id": "fails",
+    "hears": [ANSWER],
+    "realtime": {
+        "scenario": "scenario.yaml",
+        "faults": [{"at": "turn", "kind": "unknown", "type": "simulator.planted"}],
+    },
+}
+_USES_TOOL: Document = {
+    **ASKS,
+    "id": "uses_tool",
+    "hears": [_AMOUNT],
+    "realtime": {
+        "scenario": "scenario.yaml",
+        "rules": [
+            {
+                "hears": [_INVOICE],
+                "tool": {"name": "lookup_invoice", "arguments": {"which": "latest"}},
+                "then": "You owe {amount} dollars.",
+            }
+        ],
+    },
+    "tools": [{"name": "lookup_invoice", "returns": {"amount": "forty two"}, "latency_ms": 300}],
+    "caller": [{"say": _INVOICE, "expect": {"text_contains": "forty two dollars"}}],
+}
+_TOOL: Document = {
+    "name": "lookup_invoice",
+    "description": "Look up the caller's invoice.",
+    "parameters": {"type": "object", "properties": {"which": {"type": "string"}}},
+    "webhook": {"url": "https://invoices.example.com/", "secret_env": "NOT_SET_HERE"},
+}
+_NIGHT: Document = {
+    **ASKS,
+    "id": "at_night",
+    "setup": {"now": "2026-11-18T23:30:00+00:00"},
+    "hears": ["We are closed."],
+    "caller": [{"expect": {"text_contains": "closed"}}],
+    "end": {"by": "bridge", "max_duration_s": 20},
+}
+_HOURS: Document = {
+    "time_zone": "UTC",
+    "open": [{"days": "mon-fri", "from": "09:00", "to": "17:00"}],
+    "closed": {"say": "We are closed."},
+}
+_NO_DIALPLAN: Document = {**ASKS, "id": "no_dialplan"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """What was played, once for all tests here."""
+
+    own: Played
+    live: Played
+    broke: Played
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> _Played:
+    place = tmp_path_factory.mktemp("replays")
+    with start_local_redis() as redis, simulating(place) as url:
+        return asyncio.run(_play(place, redis.url, url))
+
+
+async def _play(place: Path, redis_url: str, url: str) -> _Played:
+    own, live, broke = await asyncio.gather(
+        _play_own(place / "own", redis_url),
+        _play_live(place / "live", redis_url, url, _ENOUGH_FOR_ONE_USD),
+        _play_live(place / "broke", redis_url, url, 0.01),
+    )
+    return _Played(own, live, broke)
+
+
+async def _play_own(place: Path, redis_url: str) -> Played:
+    agent: Document = {"instructions": "Be brief.", "language": "en", "tools": [_TOOL]}
+    agent |= {"turn_detection": {"type": "server_vad", "silence_duration_ms": 500}}
+    small: Document = {
+        "schema": "dialplan/v1",
+        "name": "small",
+        "match": [{"called": "*"}],
+        "arm": "somewhere",
+        "agent": agent,
+    }
+    scripts = [write_script(place / "plain", script, small) for script in (_FAILS, _USES_TOOL)]
+    scripts.append(write_script(place / "night", _NIGHT, {**small, "hours": _HOURS}))
+    scripts.append(write_script(place / "broken", _NO_DIALPLAN, {"schema": "dialplan/v1"}))
+    return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=4)
+
+
+async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> Played:
+    """Play two calls on a simulator that passes for a live service."""
+    arm = {"url": url, "model": "gpt-realtime", "api_key_env": "SIM_KEY"}
+    config = write_yaml(place / "bridge.yaml", {"arms": {"new": arm}})
+    script = {**ASKS, "caller": [{"say": "When are you open?"}], "hears": []}
+    del script["realtime"]
+    return await play(
+        place,
+        [write_script(place, script)],
+        choose_arms(["new"], config, {}, load_models()),
+        redis_url,
+        repeat=2,
+        jobs=2,
+        environ={"SIM_KEY": SIMULATOR_KEY},
+        cap_usd=cap_usd,
+    )
+
+
+_ENOUGH_FOR_ONE_USD = 0.06
+"""30 s of audio both ways are 0.048 USD by the table, so that the second call has to wait for what
+the first one really costs.
+"""
+
+
+def test_every_script_has_its_verdict(played: _Played) -> None:
+    verdicts = {(run.script, run.verdict) for run in played.own.results.runs}
+    assert verdicts == {
+        ("fails", RunVerdict.PASS),
+        ("uses_tool", RunVerdict.PASS),
+        ("at_night", RunVerdict.PASS),
+        ("no_dialplan", RunVerdict.INFRASTRUCTURE),
+    }, [run.reason for run in played.own.results.runs]
+
+
+def test_faults_strike_the_script_that_asks_for_them_alone(played: _Played) -> None:
+    for name, times in (("fails", 1), ("uses_tool", 0)):
+        _, files = played.own.run_of(name)
+        assert files.wire is not None
+        planted = [event for event in files.wire if event.type == "simulator.planted"]
+        assert len(planted) == times
+
+
+def test_a_tool_is_answered_by_its_mock_and_told(played: _Played) -> None:
+    _, files = played.own.run_of("uses_tool")
+    (tool,) = files.detail.tools
+    assert (tool.name, tool.arguments, tool.ok) == ("lookup_invoice", {"which": "latest"}, True)
+    assert tool.output == '{"amount": "forty two"}'
+    assert tool.end_ms is not None
+    assert tool.end_ms - tool.start_ms >= 300
+
+
+def test_what_happened_is_laid_on_the_callers_clock(played: _Played) -> None:
+    _, files = played.own.run_of("uses_tool")
+    first = {marker.kind: marker.at_ms for marker in reversed(files.markers)}
+    order = ("committed", "response_created", "tool_started", "tool_ended", "first_delta")
+    times = [first[kind] for kind in order]
+    assert times == sorted(times)
+    speech = [m.at_ms for m in files.markers if (m.lane, m.kind) == ("agent", "speech_started")]
+    # Heard within the jitter buffer's time of leaving; the ear and both clocks are 20 ms coarse.
+    assert -60 < speech[0] - first["first_rtp"] < 400
+
+
+def test_both_sides_words_are_told(played: _Played) -> None:
+    _, files = played.own.run_of("uses_tool")
+    caller, agent = files.detail.transcript
+    assert (caller.text, caller.reference) == (_INVOICE, _INVOICE)
+    assert (agent.text, agent.reference) == (_AMOUNT, _AMOUNT)
+
+
+def test_what_cannot_be_played_says_why_and_harms_no_other(played: _Played) -> None:
+    (run,) = (r for r in played.own.results.runs if r.script == "no_dialplan")
+    assert "small.yaml" in run.reason
+    assert overall(played.own.results) is RunVerdict.INFRASTRUCTURE
+
+
+def test_a_live_arm_says_that_it_is_live(played: _Played) -> None:
+    (arm,) = played.live.results.arms
+    assert (arm.name, arm.kind, arm.model) == ("new", "live", "gpt-realtime")
+
+
+def test_live_calls_wait_for_one_another_under_a_cap_and_say_what_they_cost(
+    played: _Played,
+) -> None:
+    results = played.live.results
+    assert [run.verdict for run in results.runs] == [RunVerdict.PASS, RunVerdict.PASS]
+    records = [played.live.run("new", number)[1].record or {} for number in (1, 2)]
+    first, second = sorted(records, key=lambda record: int(str(record["started_at_ms"])))
+    assert int(str(first["ended_at_ms"])) < int(str(second["started_at_ms"]))
+    costs = [float(str(record["cost_usd"])) for record in records]
+    assert min(costs) > 0
+    assert results.cost is not None
+    assert results.cost.spent_usd == pytest.approx(sum(costs), abs=1e-5)
+    assert results.stopped is None
+
+
+def test_nothing_is_called_that_might_pass_the_cap(played: _Played) -> None:
+    assert played.broke.results.runs == ()
+    assert "the cost cap: 0.0000 USD of 0.0100 are spent" in (played.broke.results.stopped or "")
+    assert overall(played.broke.results) is RunVerdict.INCONCLUSIVE

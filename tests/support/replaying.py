@@ -1,0 +1,123 @@
+"""A replay in a test: a small agent and a short call of our own, played as `bridge replay` does."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bridge.config.models import load_models
+from bridge.replay.agenda import Job
+from bridge.replay.arms import ReplayArm, choose_arms
+from bridge.replay.results import Results, RunFiles, RunInfo, read_run, write_results
+from bridge.replay.running import ReplayPlan, ReplayRun
+from bridge.replay.scene import ScriptFile, Stagehands
+from bridge.replay.script import load_script
+from bridge.replay.tool_mocks import ToolMocks
+from tests.support.processes import write_yaml
+
+QUESTION, ANSWER = "Where is my order?", "Your order was shipped on Monday."
+LONG_QUESTION = "What is your return policy?"
+LONG_ANSWER = (
+    "You can return anything that you bought within thirty days of delivery. Please keep the"
+    " original packaging, because the warehouse needs the label on the side of the box."
+)
+INTERRUPTION, GO_AHEAD = "Sorry, let me interrupt you there.", "Sure, go ahead."
+
+Document = dict[str, Any]  # Any: YAML
+
+_SCENARIO: Document = {
+    "name": "small",
+    "greeting": "Hello.",
+    "fallback": "Would you say that again, please?",
+    "rules": [
+        {"hears": [QUESTION], "say": ANSWER},
+        {"hears": [LONG_QUESTION], "say": LONG_ANSWER},
+        {"hears": [INTERRUPTION], "say": GO_AHEAD},
+    ],
+}
+_DIALPLAN: Document = {
+    "schema": "dialplan/v1",
+    "name": "small",
+    "match": [{"called": "*"}],
+    "arm": "local",
+    "agent": {
+        "instructions": "Be brief.",
+        "language": "en",
+        "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
+        "transcription": {"model": "gpt-transcribe"},
+    },
+}
+ASKS: Document = {
+    "schema": "callscript/v1",
+    "id": "asks",
+    "hears": [ANSWER],
+    "realtime": {"scenario": "scenario.yaml"},
+    "caller": [{"say": QUESTION, "expect": {"text_contains": "shipped on Monday"}}],
+    "end": {"max_duration_s": 30},
+}
+"""The caller asks one thing, is answered, and hangs up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What came of it."""
+
+    results: Results
+    directory: Path
+    replayed: ReplayRun
+
+    def run(self, arm: str, number: int = 1) -> tuple[RunInfo, RunFiles]:
+        """Return a run of the only script."""
+        (info,) = (r for r in self.results.runs if (r.arm, r.number) == (arm, number))
+        return info, read_run(self.directory / info.folder)
+
+    def run_of(self, script: str) -> tuple[RunInfo, RunFiles]:
+        """Return a script's first run."""
+        info = next(run for run in self.results.runs if run.script == script)
+        return info, read_run(self.directory / info.folder)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def begun(self, job: Job) -> None: ...
+
+    def done(self, job: Job, info: RunInfo) -> None: ...
+
+
+def write_script(directory: Path, script: Document, dialplan: Document = _DIALPLAN) -> Path:
+    """Write a script with the agent and the dialplan that it needs."""
+    write_yaml(directory / "scenario.yaml", _SCENARIO)
+    write_yaml(directory / "dialplans" / "small.yaml", dialplan)
+    return write_yaml(directory / f"{script['id']}.yaml", script)
+
+
+def arms_of(*names: str) -> tuple[ReplayArm, ...]:
+    """Return arms of the simulator."""
+    return choose_arms(names, None, {}, load_models())
+
+
+async def play(
+    directory: Path,
+    scripts: Sequence[Path],
+    arms: Sequence[ReplayArm],
+    redis_url: str,
+    *,
+    repeat: int | None = None,
+    jobs: int = 4,
+    environ: Mapping[str, str] | None = None,
+    cap_usd: float | None = None,
+) -> Played:
+    """Play scripts on arms; ``environ``: more variables of all processes."""
+    files = [ScriptFile(path.absolute(), load_script(path), "") for path in scripts]
+    results = directory / "results"
+    plan = ReplayPlan(files, arms, repeat, jobs, results, cap_usd=cap_usd)
+    async with ToolMocks() as mocks:
+        variables = {**os.environ, **(environ or {})}
+        hands = Stagehands(variables, redis_url, directory / "gateways", mocks)
+        replayed = ReplayRun(plan, load_models(), hands, Silent())
+        await replayed.play()
+    found = replayed.conclude()
+    write_results(results, found)
+    return Played(found, results, replayed)
