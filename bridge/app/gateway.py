@@ -202,6 +202,7 @@ class Gateway:
             now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
             models=self._models,
             webhooks=self._webhooks,
+            may_call=settings.sip.may_call,
         )
         self._control = ControlInbox(
             settings.redis, self._redis_url, node, self._supervisors, clock=self._clock
@@ -341,6 +342,7 @@ class Gateway:
         sources = Sources(
             recordings_dir=settings.media.recordings_dir,
             replays_dir=settings.console.replays_dir,
+            scripts_dir=settings.console.scripts_dir,
             rollouts=settings.rollouts,
             dialplans=lambda: self._plans.dialplans,
         )

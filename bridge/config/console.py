@@ -69,6 +69,7 @@ class ConsoleSettings(_Part):
         tls_cert_file: PEM, chain included; with it the whole port speaks HTTPS.
         tls_key_file: PEM.
         replays_dir: where `bridge replay --report` writes, a directory each.
+        scripts_dir: where call scripts that are made of recorded calls go.
         audit_file: a copy of the audit, a JSON line for each entry that this node writes.
         oidc: another way to sign in.
         trusted_proxies: addresses and networks whose `X-Forwarded-For` and `-Proto` are believed.
@@ -82,6 +83,7 @@ class ConsoleSettings(_Part):
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
     replays_dir: Path = Path(".bridge/replay")
+    scripts_dir: Path = Path("call_scripts/recorded")
     audit_file: Path | None = None
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
 

@@ -4,6 +4,7 @@ Units end the names (`_ms`, `_s`, `_hz`). Secrets are never in here: an arm name
 variable or the file that holds its key.
 """
 
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -29,6 +30,8 @@ class SipSettings(_Settings):
             Never more than the loaded PJSIP has slots.
         rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
         retry_after_s: what a refused INVITE is told to wait.
+        supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
+            have the bridge call to listen; empty for none: each call costs money somewhere.
         trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
     """
 
@@ -40,7 +43,12 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
+    supervisor_phones: tuple[str, ...] = ()
     trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict)
+
+    def may_call(self, phone: str) -> bool:
+        """Return whether a supervisor's phone is one of those that may be called."""
+        return any(fnmatchcase(phone, pattern) for pattern in self.supervisor_phones)
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""

@@ -25,7 +25,7 @@ BAD_FRAME_CODE = 1007
 class CallAudio(Protocol):
     """One live call's audio."""
 
-    def listen(self) -> Listener | None:
+    def listen(self, by: str) -> Listener | None:
         """Have somebody hear it from now on; None where there is nothing to hear."""
         ...
 
@@ -62,14 +62,15 @@ class NoCalls:
         return None
 
 
-async def serve_listener(socket: WebSocket, audio: CallAudio) -> int:
+async def serve_listener(socket: WebSocket, audio: CallAudio, by: str) -> int:
     """Send what is said until one of both sides goes; return how many frames were lost.
 
     Args:
         socket: accepted.
         audio: of the call.
+        by: the supervisor.
     """
-    listener = audio.listen()
+    listener = audio.listen(by)
     if listener is None:
         await socket.close(CALL_OVER_CODE)
         return 0

@@ -154,9 +154,8 @@ class CallRunner:
             ),
             self._feed,
             self.record,
-            services.pump,
+            services,
             lambda: self._line,
-            services.metrics.supervision,
         )
         self._carry_out = self._handlers()
         leg.listener = self

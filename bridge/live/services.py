@@ -125,6 +125,7 @@ class Services:
     Attributes:
         endpoint: places calls to people.
         append_ms: caller audio in one append.
+        may_call: whether a supervisor's phone may be called.
         recordings_dir: where recordings and call records go.
         models: for the prices.
     """
@@ -141,6 +142,7 @@ class Services:
     now_wall_ms: Callable[[], int]
     models: ModelTable
     webhooks: WebhookClient
+    may_call: Callable[[str], bool] = lambda phone: False
 
     def recording_of(self, call_id: str, dialplan: Dialplan) -> Path | None:
         """Return where a call is recorded; None where its dialplan has it not recorded."""

@@ -4,6 +4,7 @@ Orders come as commands (:mod:`bridge.store.control`), audio as frames. Whoever 
 sides off the pump; whoever talks is heard by the caller once the core has let them. Loop's thread.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,23 +14,35 @@ import structlog
 from pydantic import ValidationError
 
 from bridge.audio.supervisor_frames import TalkFrame
+from bridge.engine.actions import Action, HandBack, TakeOver
 from bridge.engine.effects import CloseVoice, Effect, OpenVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
 from bridge.engine.news import ActionAnswered, AgentResumed, SupervisorJoined, SupervisorLeft
+from bridge.errors import TelephonyError
 from bridge.live.record import CallRecord
+from bridge.live.services import Services
 from bridge.live.supervisor_actions import SupervisorActions, UnknownTargetError
-from bridge.routing.supervisor_orders import ORDERS, FlagOrder, Order
+from bridge.live.supervisor_phone import SupervisorPhone, Wish
+from bridge.routing.supervisor_orders import (
+    ORDERS,
+    FlagOrder,
+    HandBackOrder,
+    Order,
+    PhoneOrder,
+    TakeOverOrder,
+)
 from bridge.store.control import Answer, Command
-from bridge.telemetry.metrics import SupervisionMetrics
 from bridge.telephony.audience import Listener
 from bridge.telephony.lines import Line
 from bridge.telephony.microphone import Microphone
-from bridge.telephony.pump import Pump
 
 log = structlog.get_logger(__name__)
 
 _TOLD = ("text", "summary", "reason", "note")
 """Parameters that are words; the record redacts them."""
+
+_RING_S = 30.0
+"""How long a supervisor's phone rings."""
 
 _DETAILS = ("when", "how", "kind", "target", "on", "auto_resume_s")
 
@@ -41,9 +54,8 @@ class Supervision:
         actions: makes the core's actions of orders.
         feed: takes what is to be fed to the core.
         record: of the call.
-        pump: moves the call's audio.
+        services: what calls share.
         line: the call's; None before there is media, and after its end.
-        metrics: counts actions.
     """
 
     def __init__(
@@ -51,19 +63,21 @@ class Supervision:
         actions: SupervisorActions,
         feed: Callable[[Input], None],
         record: CallRecord,
-        pump: Pump,
+        services: Services,
         line: Callable[[], Line | None],
-        metrics: SupervisionMetrics,
     ) -> None:
         self._actions = actions
         self._feed = feed
         self._record = record
-        self._pump = pump
+        self._pump = services.pump
+        self._services = services
         self._line = line
-        self._metrics = metrics
-        self._asked: dict[str, tuple[Command, Order]] = {}
+        self._metrics = services.metrics.supervision
+        self._phones: dict[SupervisorPhone, asyncio.TimerHandle] = {}
+        self._wishes = 0
+        self._asked: dict[str, Order] = {}
         self._answers: dict[str, Answer] = {}
-        self._listeners: dict[Listener, Callable[..., None]] = {}
+        self._listeners: set[Listener] = set()
         self._microphones: Counter[str] = Counter()
         self._speaker: str | None = None
         self._voice: Microphone | None = None
@@ -97,16 +111,23 @@ class Supervision:
             return Answer.refused("bad_params", fields=wrong)
         except UnknownTargetError:
             return Answer.refused("unknown_target")
+        if isinstance(order, PhoneOrder):
+            answer = self._call_phone(command.by, order)
+            self._metrics.acted("listen", refused=not answer.accepted)
+            return answer
         if isinstance(order, FlagOrder):
             self._record.flag(command.by, order.note, order.at_ms)
             self._metrics.acted("flag", refused=False)
             return Answer(True)
         if action is None:
             return Answer.refused("unknown_action")
-        self._asked[command.command_id] = command, order
-        self._feed(SupervisorActed(command.command_id, command.by, action))
-        self._asked.pop(command.command_id, None)
-        return self._answers.pop(command.command_id, Answer.refused("over"))
+        return self._order(command.command_id, command.by, order, action)
+
+    def _order(self, action_id: str, by: str, order: Order, action: Action) -> Answer:
+        self._asked[action_id] = order
+        self._feed(SupervisorActed(action_id, by, action))
+        self._asked.pop(action_id, None)
+        return self._answers.pop(action_id, Answer.refused("over"))
 
     def _on_answered(self, effect: ActionAnswered) -> None:
         asked = self._asked.get(effect.action_id)
@@ -118,32 +139,34 @@ class Supervision:
             return
         self._answers[effect.action_id] = Answer(True)
         if asked is not None:
-            self._record.supervised(effect.by, effect.name, *_told(asked[1]))
+            self._record.supervised(effect.by, effect.name, *_told(asked))
 
     # Listening
 
-    def listen(self) -> Listener | None:
+    def listen(self, by: str) -> Listener | None:
         """Have somebody hear the call from now on; None where there is nothing to hear."""
         line = self._line()
         if line is None:
             return None
-        listener = Listener(self._record.talk_ms() or 0)
-        self._listeners[listener] = listener.take
-        self._pump.admit(line.row, self._listeners[listener])
+        listener = Listener(self._record.talk_ms() or 0, by)
+        listener.without_agent = self._speaker == by
+        self._listeners.add(listener)
+        self._pump.admit(line.row, listener.take)
         self._tell_watchers()
         return listener
 
     def stop_listening(self, listener: Listener) -> None:
         """Have them hear it no more."""
-        take = self._listeners.pop(listener, None)
+        self._listeners.discard(listener)
         line = self._line()
-        if take is not None and line is not None:
-            self._pump.dismiss(line.row, take)
+        if line is not None:
+            self._pump.dismiss(line.row, listener.take)
             self._tell_watchers()
         listener.close()
 
     def _tell_watchers(self) -> None:
-        self._record.watched(len(self._listeners))
+        ready = sum(phone.ready for phone in self._phones)
+        self._record.watched(len(self._listeners) + ready)
 
     # Talking
 
@@ -174,21 +197,97 @@ class Supervision:
         """Let everybody go: the call's audio is over."""
         line = self._line()
         self._voice = None
-        for listener, take in list(self._listeners.items()):
+        for listener in self._listeners:
             if line is not None:
-                self._pump.dismiss(line.row, take)
+                self._pump.dismiss(line.row, listener.take)
             listener.close()
         self._listeners.clear()
+        for phone in list(self._phones):
+            if line is not None:
+                self._pump.dismiss(line.row, phone.hear)
+            phone.let_go()
 
     def _open_voice(self, effect: OpenVoice) -> None:
         line = self._line()
-        self._speaker = effect.by
+        self._let_speak(effect.by)
         self._voice = None if line is None else Microphone(self._pump, line.row)
 
     def _close_voice(self) -> None:
-        line, self._speaker, self._voice = self._line(), None, None
+        line, self._voice = self._line(), None
+        self._let_speak(None)
         if line is not None:
             self._pump.flush(line.row)
+
+    def _let_speak(self, by: str | None) -> None:
+        """Note who speaks: they don't hear themselves."""
+        self._speaker = by
+        for listener in self._listeners:
+            listener.without_agent = listener.by == by
+        for phone in self._phones:
+            phone.without_agent = phone.by == by
+
+    # Desk phones
+
+    def _call_phone(self, by: str, order: PhoneOrder) -> Answer:
+        if self._line() is None:
+            return Answer.refused("over")
+        if not self._services.may_call(order.via):
+            return Answer.refused("phone_not_allowed")
+        if any(phone.by == by for phone in self._phones):
+            return Answer.refused("already")
+        try:
+            leg = self._services.endpoint.dial(order.via)
+        except TelephonyError as error:
+            log.warning("phone_not_dialled", error=error.what)
+            return Answer.refused("not_dialled")
+        phone = SupervisorPhone(by, order.may_take_over, leg, self._pump, self)
+        loop = asyncio.get_running_loop()
+        self._phones[phone] = loop.call_later(_RING_S, phone.let_go)
+        return Answer(True)
+
+    def on_phone_ready(self, phone: SupervisorPhone) -> None:
+        """Have a phone that was answered hear the call."""
+        line = self._line()
+        self._phones[phone].cancel()
+        if line is None:
+            phone.let_go()
+            return
+        phone.without_agent = self._speaker == phone.by
+        self._pump.admit(line.row, phone.hear)
+        self._record.event("phone_joined", {"by": phone.by})
+        self._tell_watchers()
+        self.connect(phone.by)
+
+    def on_phone_wish(self, phone: SupervisorPhone, wish: Wish) -> None:
+        """Do what a phone's keys ask for."""
+        if wish is Wish.LEAVE:
+            phone.let_go()
+        elif wish is Wish.LISTEN:
+            self._wish(phone, HandBackOrder(), HandBack())
+        elif phone.may_take_over:
+            self._wish(phone, TakeOverOrder(), TakeOver())
+
+    def on_phone_audio(self, phone: SupervisorPhone, frame: TalkFrame) -> None:
+        """Take what is said into a phone."""
+        self.push(phone.by, frame)
+
+    def on_phone_gone(self, phone: SupervisorPhone) -> None:
+        """Let a phone go; who hangs up has left, and has not lost the connection."""
+        ringing = self._phones.pop(phone, None)
+        if ringing is None:
+            return
+        ringing.cancel()
+        if phone.ready:
+            line = self._line()
+            if line is not None:
+                self._pump.dismiss(line.row, phone.hear)
+                self._tell_watchers()
+            self._wish(phone, HandBackOrder(), HandBack())
+            self.disconnect(phone.by)
+
+    def _wish(self, phone: SupervisorPhone, order: Order, action: Action) -> None:
+        self._wishes += 1
+        self._order(f"phone-{self._wishes}", phone.by, order, action)
 
     # What is told
 

@@ -102,10 +102,16 @@ class FlagOrder(Order):
     at_ms: int | None = Field(None, ge=0)
 
 
-class ListenOrder(Order):
-    """Have the bridge call a supervisor's phone, on which the call is heard."""
+class PhoneOrder(Order):
+    """Have the bridge call a supervisor's phone, on which the call is heard.
+
+    Attributes:
+        via: the phone's SIP URI; the node's settings say which ones may be called.
+        may_take_over: whether ``*3`` on it takes the caller over.
+    """
 
     via: TransferTarget
+    may_take_over: bool = False
 
 
 ORDERS: Mapping[str, type[Order]] = MappingProxyType(
@@ -121,7 +127,7 @@ ORDERS: Mapping[str, type[Order]] = MappingProxyType(
         "sensitive": SensitiveOrder,
         "pause_recording": PauseRecordingOrder,
         "flag": FlagOrder,
-        "listen": ListenOrder,
+        "listen": PhoneOrder,
     }
 )
 """All actions by name."""

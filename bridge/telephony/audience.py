@@ -8,6 +8,8 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 
+import numpy as np
+
 from bridge.audio.supervisor_frames import LISTEN_HZ, LISTEN_SAMPLES, ListenFrame
 from bridge.telephony.ports import Samples
 
@@ -15,17 +17,25 @@ _QUEUED_FRAMES = 50
 """A second: a browser that is later than that would rather hear what is said now."""
 
 
+_CALLER_ALONE = np.array([1, 0], dtype=np.int16)
+
+
 class Listener:
     """One listener of one call.
 
     Args:
         at_ms: since the call's answer, of the first frame.
+        by: who it is.
 
     Attributes:
         lost_frames: that a slow listener did not take in time.
+        without_agent: they hear the caller alone. Who talks in the agent's place would hear
+            themselves else, late.
     """
 
-    def __init__(self, at_ms: int) -> None:
+    def __init__(self, at_ms: int, by: str = "") -> None:
+        self.by = by
+        self.without_agent = False
         self.lost_frames = 0
         self._at_ms = at_ms
         self._sequence = 0
@@ -40,6 +50,8 @@ class Listener:
 
     def take(self, stereo: Samples) -> None:
         """Queue audio, shape (n, 2) int16 at 8 kHz, n a multiple of 160; never blocks."""
+        if self.without_agent:
+            stereo = stereo * _CALLER_ALONE
         for start in range(0, len(stereo), LISTEN_SAMPLES):
             at_ms = self._at_ms + self._sequence * LISTEN_SAMPLES * 1000 // LISTEN_HZ
             frame = ListenFrame(self._sequence, at_ms, stereo[start : start + LISTEN_SAMPLES])

@@ -42,15 +42,17 @@ class Microphone:
     Args:
         pump: moves the call's audio.
         row: the call's.
+        prefill_ms: that a burst waits for.
 
     Attributes:
         lost_frames: that were left out.
     """
 
-    def __init__(self, pump: Pump, row: int) -> None:
+    def __init__(self, pump: Pump, row: int, *, prefill_ms: int = PREFILL_MS) -> None:
         self.lost_frames = 0
         self._pump = pump
         self._row = row
+        self._prefill_bytes = prefill_ms * _BYTES_A_MS
         self._waiting: list[bytes] = []
         self._item: ItemId | None = None
         self._last = -1
@@ -67,7 +69,7 @@ class Microphone:
                 return
             self._item = None
         self._waiting.append(frame.audio)
-        if sum(map(len, self._waiting)) >= PREFILL_MS * _BYTES_A_MS:
+        if sum(map(len, self._waiting)) >= self._prefill_bytes:
             burst, self._waiting = b"".join(self._waiting), []
             self._item = ItemId(f"{SUPERVISOR_ITEM}_{next(_bursts)}")
             self._pump.play(self._row, self._item, 0, _faded_in(burst))

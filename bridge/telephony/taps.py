@@ -75,7 +75,7 @@ class Taps:
 
     def dismiss(self, row: int, audience: Audience) -> None:
         """Have them hear it no more; somebody who does not is no error."""
-        heard = [each for each in self._audiences.pop(row, ()) if each is not audience]
+        heard = [each for each in self._audiences.pop(row, ()) if each != audience]
         if heard:
             self._audiences[row] = heard
 

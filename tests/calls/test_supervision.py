@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bridge.audio.resample import downsample_whole
-from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from bridge.telephony.taps import AGENT
 from tests.audio.signals import level_at_db, loudest_other_db
@@ -26,13 +24,11 @@ GREETING = (
     "Hello, this is a machine that speaks for quite a while before it is done, because somebody"
     " wants to interrupt it, and that takes a moment, as everybody knows who has tried it once."
 )
-ASKS, ANSWERS = "Where is my order?", "It is on its way."
 SCENARIO = {
     "name": "supervised",
     "words_per_minute": 180,
     "greeting": GREETING,
     "fallback": "I am back.",
-    "rules": [{"hears": [ASKS], "say": ANSWERS}],
 }
 
 
@@ -87,9 +83,7 @@ async def test_listened_whispered_taken_over_handed_back_ended(line: Line) -> No
             assert back["accepted"]
         given_back = len(caller.heard)
         await caller.until(lambda: any(each.loud for each in caller.heard[given_back + 10 :]), 20.0)
-        caller.speak(downsample_whole(Synthesizer("en-us", 150).say(ASKS)))
-        assert await calls.until_spoken(call_id, "caller") == ASKS
-        assert (await eve.does(call_id, "end", reason="Done", how="politely"))["accepted"]
+        assert (await eve.does(call_id, "end", reason="Done", how="now"))["accepted"]
         await caller.until(caller.ended.is_set, 20.0)
         record = await line.gateway.record_of(call_id)
     during = heard_by(caller.heard[taken:given_back])

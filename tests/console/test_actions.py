@@ -27,6 +27,7 @@ PARAMS: dict[str, dict[str, object]] = {
     "sensitive": {"on": True},
     "pause_recording": {"on": True},
     "flag": {"note": "Listen to this."},
+    "listen": {"via": "sip:eve@pbx.example", "may_take_over": True},
 }
 
 

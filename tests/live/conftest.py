@@ -25,6 +25,7 @@ class StartGateway(Protocol):
         *,
         environ: dict[str, str] | None = None,
         dialplan: Mapping[str, object] | None = None,
+        sip: Mapping[str, object] | None = None,
         **arm: object,
     ) -> Awaitable[tuple[Gateway, int]]: ...
 
@@ -37,8 +38,8 @@ def redis() -> Iterator[LocalRedis]:
 
 @pytest.fixture
 async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[StartGateway]:
-    """Give a function: Realtime URL, parts of the dialplan, settings of the arm -> started gateway,
-    its SIP port.
+    """Give a function: Realtime URL, parts of the dialplan, of the SIP settings, and of the arm ->
+    started gateway, its SIP port.
     """
     async with AsyncExitStack() as stack:
 
@@ -47,12 +48,13 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
             *,
             environ: dict[str, str] | None = None,
             dialplan: Mapping[str, object] | None = None,
+            sip: Mapping[str, object] | None = None,
             **arm: object,
         ) -> tuple[Gateway, int]:
             settings = Settings.model_validate(
                 {
                     "arms": {"peer": {"url": url, **arm}},
-                    "sip": {"host": "127.0.0.1", "port": 0},
+                    "sip": {"host": "127.0.0.1", "port": 0, **(sip or {})},
                     "http": {"port": 0},
                     "media": {"recordings_dir": tmp_path},
                 }

@@ -21,6 +21,7 @@ from bridge.telephony.taps import AGENT, CALLER
 from tests.audio.signals import level_at_db, tone
 from tests.live.conftest import StartGateway
 from tests.live.talk import Talk, redis_call, redis_events, talking
+from tests.support.person import a_person, free_udp_port
 from tests.support.supervisor import (
     RATE_HZ,
     VOICE_HZ,
@@ -66,7 +67,9 @@ async def test_taken_over_and_handed_back_without_a_click(
         assert eve.orders("take_over") == Answer(True)
         cancel = await talk.first.until_sent("response.cancel")
         await talk.first.until_sent("conversation.item.truncate")
-        await hear(talk, 1_000)
+        own = np.concatenate([each.stereo for each in await eve.hears(25)])
+        assert np.abs(own[:, AGENT]).max() == 0  # they don't hear themselves
+        await hear(talk, 500)
         uploaded_ms = talk.first.appended_ms
         talk.caller.speak(tone(440, RATE_HZ, RATE_HZ, amplitude=8_000))
         await talk.caller.until(lambda: not talk.caller.speaking)
@@ -143,7 +146,7 @@ async def test_listening_changes_nothing_for_the_caller(start_gateway: StartGate
 async def test_lost_microphone_is_a_tone_and_then_the_agent(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.engine.supervision.VOICE_GRACE_MS", 1_500)
+    monkeypatch.setattr("bridge.engine.supervision.VOICE_GRACE_MS", 700)
     async with supervised(start_gateway) as (talk, eve):
         eve.connects()
         eve.orders("take_over")
@@ -162,21 +165,6 @@ async def test_lost_microphone_is_a_tone_and_then_the_agent(
         assert "was cut off" in note["item"]["content"][0]["text"]
 
 
-async def test_second_supervisor_is_told_who_holds_it(
-    start_gateway: StartGateway, redis: LocalRedis
-) -> None:
-    async with supervised(start_gateway) as (talk, eve):
-        bob = Supervisor(talk.runner, "bob")
-        eve.orders("take_over")
-        assert bob.orders("take_over") == Answer.refused("held_by", held_by="eve")
-        assert bob.orders("whisper", text="Be kind.") == Answer(True)
-        await hear(talk, 300)
-        state = await redis_call_now(redis, talk)
-        assert (state["phase"], state["held_by"]) == ("human", "eve")
-        eve.orders("hand_back")
-        await talk.heard_loud(5)
-
-
 async def redis_call_now(redis: LocalRedis, talk: Talk) -> dict[str, str]:
     async with CallReader(RedisSettings(), redis.url) as reader:
         state: dict[str, str] = {}
@@ -187,18 +175,6 @@ async def redis_call_now(redis: LocalRedis, talk: Talk) -> dict[str, str]:
 
         await wait_until(there, 5.0, "nobody holds the call in Redis")
         return state
-
-
-async def test_paused_agent_hears_nothing_and_the_caller_a_tone(
-    start_gateway: StartGateway,
-) -> None:
-    async with supervised(start_gateway) as (talk, eve):
-        assert eve.orders("pause", auto_resume_s=1.5) == Answer(True)
-        paused_at = len(talk.caller.heard)
-        await talk.first.until(
-            lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 2
-        )
-        assert has_tone(sound_of(talk, paused_at), 440, 800).any()
 
 
 async def test_secret_audio_is_neither_recorded_nor_sent(
@@ -224,23 +200,6 @@ async def test_secret_audio_is_neither_recorded_nor_sent(
     assert has_tone(recorded[:, CALLER], 900).any()
 
 
-async def test_flag_is_in_the_record_in_redis_and_among_all_flags(
-    start_gateway: StartGateway, redis: LocalRedis
-) -> None:
-    async with supervised(start_gateway) as (talk, eve):
-        assert eve.orders("flag", note="Ask for card 4111 1111 1111 1111.") == Answer(True)
-        await talk.caller.hang_up()
-        summary = await talk.over()
-    (flag,) = summary.flags
-    assert flag.by == "eve"
-    assert "4111" not in flag.note
-    assert (await redis_call(redis, summary))["flagged"] == "1"
-    async with CallReader(RedisSettings(), redis.url) as reader:
-        flags = [fields for _, fields in await reader.flags()]
-    (told,) = [each for each in flags if each["call_id"] == summary.call_id]
-    assert (told["by"], told["text"]) == ("eve", flag.note)
-
-
 BAD_ORDERS: list[tuple[str, dict[str, object], str]] = [
     ("shout", {}, "unknown_action"),
     ("whisper", {}, "bad_params"),
@@ -252,15 +211,41 @@ BAD_ORDERS: list[tuple[str, dict[str, object], str]] = [
 ]
 
 
-async def test_bad_orders_are_refused(start_gateway: StartGateway) -> None:
-    async with supervised(start_gateway) as (_, eve):
+async def test_orders_of_two_supervisors_and_what_is_written_of_them(
+    start_gateway: StartGateway, redis: LocalRedis
+) -> None:
+    async with supervised(start_gateway) as (talk, eve):
+        bob = Supervisor(talk.runner, "bob")
         for action, params, reason in BAD_ORDERS:
             assert eve.orders(action, **params).reason == reason
+        assert eve.orders("pause", auto_resume_s=1) == Answer(True)
+        assert bob.orders("take_over") == Answer.refused("held_by", held_by="eve")
+        assert bob.orders("whisper", text="Be kind.") == Answer(True)
+        paused_at = len(talk.caller.heard)
+        state = await redis_call_now(redis, talk)
+        assert (state["phase"], state["held_by"]) == ("paused", "eve")
+        await talk.first.until(
+            lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 2
+        )
+        assert has_tone(sound_of(talk, paused_at), 440, 800).any()
+        assert eve.orders("flag", note="Ask for card 4111 1111 1111 1111.") == Answer(True)
+        await talk.heard_loud(5)
+        await talk.caller.hang_up()
+        summary = await talk.over()
+    (flag,) = summary.flags
+    assert flag.by == "eve"
+    assert "4111" not in flag.note
+    state = await redis_call(redis, summary)
+    assert (state["flagged"], state["held_by"]) == ("1", "")
+    async with CallReader(RedisSettings(), redis.url) as reader:
+        flags = [fields for _, fields in await reader.flags()]
+    (told,) = [each for each in flags if each["call_id"] == summary.call_id]
+    assert (told["by"], told["text"]) == ("eve", flag.note)
 
 
 async def test_ended_call_lets_listeners_and_microphones_go(start_gateway: StartGateway) -> None:
     async with supervised(start_gateway) as (talk, eve):
-        listener = talk.runner.supervision.listen()
+        listener = talk.runner.supervision.listen("bob")
         assert listener is not None
         async with eve.at_the_microphone():
             eve.orders("take_over")
@@ -274,3 +259,74 @@ async def test_ended_call_lets_listeners_and_microphones_go(start_gateway: Start
         assert summary.supervised[-1].text == "Abuse"
         kinds = [kind for _, kind in summary.events_ms]
         assert "supervisor_left" in kinds
+
+
+PHONE_HZ = 620.0
+
+
+async def test_desk_phone_listens_takes_over_and_gives_back(start_gateway: StartGateway) -> None:
+    port = free_udp_port()
+    phones = {"supervisor_phones": [f"sip:eve@127.0.0.1:{port}"]}
+    async with (
+        talking(start_gateway, greeting_ms=30_000, tone_hz=AGENT_HZ, sip=phones) as talk,
+        a_person(talk.caller.port, port) as phone,
+    ):
+        eve = Supervisor(talk.runner)
+        assert eve.orders("listen", via="sip:ann@elsewhere").reason == "phone_not_allowed"
+        via = f"sip:eve@127.0.0.1:{port}"
+        before = len(talk.caller.heard)
+        assert eve.orders("listen", via=via, may_take_over=True) == Answer(True)
+        assert eve.orders("listen", via=via).reason == "already"
+        await phone.called()
+        phone.hum(PHONE_HZ)
+        await phone.hears(AGENT_HZ)
+        assert not has_tone(sound_of(talk, before), PHONE_HZ).any()  # it only listens
+        assert loudest_click(sound_of(talk)) < NO_CLICK
+        phone.rtp.silence()
+        phone.rtp.press("*3")
+        await talk.first.until_sent("response.cancel")
+        phone.hum(PHONE_HZ)
+        taken = len(talk.caller.heard)
+        await talk.caller.until(lambda: has_tone(sound_of(talk, taken), PHONE_HZ).sum() > 25)
+        talk.caller.speak(tone(440, RATE_HZ, 3 * RATE_HZ, amplitude=8_000))
+        await phone.hears(440)
+        phone.rtp.silence()
+        phone.rtp.press("*1")
+        await talk.first.until(
+            lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 2
+        )
+        await phone.hears(AGENT_HZ)
+        phone.rtp.press("*3")
+        await talk.first.until(
+            lambda: sum(each["type"] == "response.cancel" for each in talk.first.sent) == 2
+        )
+        await phone.call.bye()  # who hangs up gives the caller back at once
+        phone.call.ended.set()
+        await talk.first.until(
+            lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 3
+        )
+        assert max(gaps_ms(talk.caller.heard)) <= 20
+        actions = [each.action for each in talk.runner.record.summary.supervised]
+        assert actions == ["take_over", "hand_back"] * 2
+
+
+async def test_phone_that_leaves_and_one_that_is_let_go_with_the_call(
+    start_gateway: StartGateway,
+) -> None:
+    port = free_udp_port()
+    phones = {"supervisor_phones": ["sip:*@127.0.0.1:*"]}
+    async with (
+        talking(start_gateway, greeting_ms=30_000, sip=phones) as talk,
+        a_person(talk.caller.port, port) as phone,
+    ):
+        Supervisor(talk.runner).orders("listen", via=f"sip:eve@127.0.0.1:{port}")
+        await phone.called()
+        await phone.hears(1000.0)
+        phone.rtp.press("*3")  # not theirs
+        phone.rtp.press("*0")
+        await asyncio.wait_for(phone.call.ended.wait(), 5)
+        assert not [each for each in talk.first.sent if each["type"] == "response.cancel"]
+        Supervisor(talk.runner).orders("listen", via=f"sip:eve@127.0.0.1:{port}")
+        await wait_until(lambda: len(phone.invites) == 2, 5.0, "the phone was not called again")
+        await talk.caller.hang_up()
+        await asyncio.wait_for(phone.call.ended.wait(), 5)

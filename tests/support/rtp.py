@@ -124,6 +124,10 @@ class RtpPeer(asyncio.DatagramProtocol):
             payload = g711.encode(_LAWS[self.payload_type], frame)
             self._slots.append(Due(self.payload_type, payload))
 
+    def silence(self) -> None:
+        """Say nothing of what is queued."""
+        self._slots.clear()
+
     def press(self, digits: str) -> None:
         """Queue keys as telephone-events, with a frame of silence after each."""
         for digit in digits:

@@ -63,7 +63,7 @@ class Supervisor:
 
     async def hears(self, frames: int) -> list[ListenFrame]:
         """Listen to so many frames."""
-        listener = self._supervision.listen()
+        listener = self._supervision.listen(self.name)
         assert listener is not None
         heard = []
         for _ in range(frames):

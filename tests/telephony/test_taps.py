@@ -144,7 +144,9 @@ def test_an_audience_hears_both_sides_of_its_row_alone_from_now_on() -> None:
     ports.step(2)
     pump.tick()  # a late one
     pump.dismiss(rows[1], heard.append)
+    ports.step(2, then=pump.tick)
     both = np.concatenate(heard)
+    assert len(both) == 4 * FRAME_SAMPLES
     span = slice(2 * FRAME_SAMPLES, 6 * FRAME_SAMPLES)
     assert np.array_equal(both[:, CALLER], said[rows[1]][span])
     assert np.array_equal(both[:, AGENT], ports.taken(rows[1])[span])
@@ -157,12 +159,11 @@ def test_an_audience_that_left_hears_nothing_and_others_go_on() -> None:
     row = ports.open_row()
     pump.add(row, Ear())
     stays, leaves = Listener(0), Listener(0)
-    takers = stays.take, leaves.take
-    for take in takers:
-        pump.admit(row, take)
+    for listener in (stays, leaves):
+        pump.admit(row, listener.take)
     ports.step(then=pump.tick)
-    pump.dismiss(row, takers[1])
-    pump.dismiss(row, takers[1])
+    pump.dismiss(row, leaves.take)
+    pump.dismiss(row, leaves.take)
     ports.step(3, then=pump.tick)
     assert stays.lost_frames == leaves.lost_frames == 0
     assert (stays.queued_frames, leaves.queued_frames) == (4, 1)

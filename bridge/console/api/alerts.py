@@ -39,7 +39,14 @@ async def acknowledge_alert(
     """Say that one sees to it; the first one counts."""
     if all(each.alert_id != alert_id for each in await _concerning(principal, services)):
         raise HTTPException(404, "no such alert")
-    taken = await services.alerts.acknowledge(alert_id, principal.user, note, services.now_ms)
+    taken = await services.auditor.act(
+        principal,
+        "acknowledge alert",
+        lambda: services.alerts.acknowledge(alert_id, principal.user, note, services.now_ms),
+        result_of=lambda taken: "done" if taken else "refused: seen to already",
+        target=alert_id,
+        params={"note": note},
+    )
     if not taken:
         raise HTTPException(409, "somebody else sees to it already")
     return {"acknowledged": True}

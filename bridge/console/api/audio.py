@@ -160,7 +160,7 @@ async def _serve_here(socket: WebSocket, audio: CallAudio | None, kind: Kind, us
         await socket.close(CALL_OVER_CODE)
         return 0
     serve: Mapping[Kind, Callable[[], Awaitable[int]]] = {
-        Kind.LISTEN: lambda: serve_listener(socket, audio),
+        Kind.LISTEN: lambda: serve_listener(socket, audio, user),
         Kind.TALK: lambda: serve_talker(socket, audio, user),
     }
     return await serve[kind]()

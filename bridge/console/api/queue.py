@@ -8,8 +8,11 @@ from fastapi import APIRouter, Depends
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
+from bridge.console.api.actions import ActionResult, IdempotencyKey, act, command_id
+from bridge.console.api.live_call import CallId
 from bridge.console.services import Services, services_of
 from bridge.console.wallboard import figures
+from bridge.routing.supervisor_orders import TakeOverOrder
 
 router = APIRouter(tags=["queue"])
 
@@ -44,6 +47,18 @@ async def get_wallboard(
 ) -> Json:
     """Return the figures of a wallboard: of now, and shares of the last hour (0 to 1)."""
     return {"at_ms": services.now_ms, **await _hour(principal, services)}
+
+
+@router.post("/queue/{call_id}/accept")
+async def accept_caller(
+    call_id: CallId,
+    principal: Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))],
+    services: Here,
+    idempotency_key: IdempotencyKey = None,
+) -> ActionResult:
+    """Take over a caller who waits; refused with the reason where the node refuses it."""
+    key = command_id(principal, call_id, "take_over", idempotency_key)
+    return await act(services, principal, call_id, "take_over", TakeOverOrder(), key)
 
 
 async def _hour(principal: Principal, services: Services) -> Json:

@@ -3,9 +3,10 @@
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, Header, HTTPException, Query
 from starlette.responses import FileResponse
 
+from bridge.console.access.audit import Entry
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
@@ -36,9 +37,19 @@ async def _files(call_id: str, principal: Principal, services: Services) -> Call
 
 
 @router.get("/recording")
-async def get_recording(call_id: str, principal: Player, services: Here) -> FileResponse:
-    """Return the recording: stereo WAV, left the caller, right the agent; takes Range requests."""
+async def get_recording(
+    call_id: str,
+    principal: Player,
+    services: Here,
+    wanted: Annotated[str, Header(alias="Range", max_length=100)] = "",
+) -> FileResponse:
+    """Return the recording: stereo WAV, left the caller, right the agent; takes Range requests.
+
+    Its begin is audited; what a player asks for after that is the same listening.
+    """
     files = await _files(call_id, principal, services)
+    if not wanted or wanted.startswith("bytes=0-"):
+        await services.auditor.write(Entry.by(principal, "play recording", call_id=call_id))
     return FileResponse(files.audio, media_type="audio/wav", filename=f"{call_id}.wav")
 
 

@@ -1,5 +1,6 @@
 // One call that is over: how it ended and whose doing it was, its sound, its words, its tools.
 
+import { unmask } from "./actions.js";
 import { attempt, get, may, post } from "./api.js";
 import { outcomeBadge } from "./badges.js";
 import { $, badge, empty, fill, h, toast } from "./dom.js";
@@ -36,6 +37,7 @@ async function load() {
     const made = await attempt(post(`/calls/${callId}/script`));
     if (made) toast(`Script written: ${made.path ?? made.id ?? "done"}`, "good");
   });
+  tool("Show whole numbers", "unmask", () => unmask(callId));
   wave?.load();
   if (may("transcript.view")) events(record);
 }

@@ -1,6 +1,5 @@
 // Callers who wait for a person: who waits longest first; the summary is read before accepting.
 
-import { perform } from "./actions.js";
 import { attempt, may, post } from "./api.js";
 import { ask } from "./dialogs.js";
 import { $, empty, fill, h } from "./dom.js";
@@ -48,9 +47,9 @@ function card(row) {
 async function accept(row) {
   const given = await ask({ title: `Take ${row.from} over?`, text: row.handoff_summary || "The AI has written no summary.", button: "Accept and talk" });
   if (!given) return;
-  if (may("barge")) { if (await perform(row.call_id, "take_over")) location.assign(`/calls#${row.call_id}`); return; }
   const found = await attempt(post(`/queue/${row.call_id}/accept`));
   if (found?.accepted === false) await ask({ title: "Not accepted", text: words(found.reason), button: "OK" });
+  else if (found && may("calls.view")) location.assign(`/calls#${row.call_id}`);
 }
 
 poll("/queue", 1500, draw);

@@ -7,7 +7,7 @@ import { words } from "./format.js";
 function write(value) {
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.map(write).filter(Boolean).join("; ");
-  if (typeof value === "object") return Object.entries(value).filter(([, v]) => v !== null && !(Array.isArray(v) && !v.length)).map(([k, v]) => `${words(k)}: ${write(v)}`).join(", ");
+  if (typeof value === "object") return Object.entries(value).map(([k, v]) => [words(k), write(v)]).filter(([, text]) => text).map(([k, text]) => `${k}: ${text}`).join(", ");
   return String(value);
 }
 

@@ -1,0 +1,158 @@
+"""A supervisor's desk phone, which the bridge has called: it hears a call, and may be heard in it.
+
+    *1  only listen (what was taken over goes back to the agent)
+    *3  take the caller over
+    *0  leave; hanging up does the same
+
+It is a listener and a microphone like a browser's, over another line in the pump: the caller's call
+is touched no more than by a browser, and what keys do is what the console's actions do.
+"""
+
+import enum
+from typing import Protocol
+
+import numpy as np
+
+from bridge.audio.resample import Upsampler
+from bridge.audio.supervisor_frames import TalkFrame
+from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.telephony.keys import KeyPress
+from bridge.telephony.leg import Leg, LegState, TransferProgress
+from bridge.telephony.lines import Line
+from bridge.telephony.microphone import Microphone
+from bridge.telephony.ports import Samples
+from bridge.telephony.pump import Pump
+
+_EAR_PREFILL_MS = 40
+"""Both lines step with the same clock: what comes late is late by a tick."""
+
+
+class Wish(enum.StrEnum):
+    """What a supervisor's keys ask for; the value is the keys."""
+
+    LISTEN = "*1"
+    TAKE_OVER = "*3"
+    LEAVE = "*0"
+
+
+class PhoneListener(Protocol):
+    """Who hears of a supervisor's phone."""
+
+    def on_phone_ready(self, phone: "SupervisorPhone") -> None:
+        """Learn that it was answered, and hears what :meth:`SupervisorPhone.hear` is given."""
+        ...
+
+    def on_phone_wish(self, phone: "SupervisorPhone", wish: Wish) -> None:
+        """Learn what its keys ask for."""
+        ...
+
+    def on_phone_audio(self, phone: "SupervisorPhone", frame: TalkFrame) -> None:
+        """Take what is said into it."""
+        ...
+
+    def on_phone_gone(self, phone: "SupervisorPhone") -> None:
+        """Learn that its call is over, or never came to be."""
+        ...
+
+
+class SupervisorPhone:
+    """One phone that is called, or on the call.
+
+    Args:
+        by: its supervisor.
+        may_take_over: whether ``*3`` is theirs.
+        leg: outbound, just dialled.
+        pump: moves its audio.
+        listener: hears of it.
+
+    Attributes:
+        ready: it was answered, and hears the call.
+        without_agent: as of :class:`bridge.telephony.audience.Listener`.
+    """
+
+    def __init__(
+        self, by: str, may_take_over: bool, leg: Leg, pump: Pump, listener: PhoneListener
+    ) -> None:
+        self.by = by
+        self.may_take_over = may_take_over
+        self.ready = False
+        self.without_agent = False
+        self._leg = leg
+        self._pump = pump
+        self._listener = listener
+        self._line: Line | None = None
+        self._ear: Microphone | None = None
+        self._history: Samples = np.zeros(0, dtype=np.int16)
+        self._heard = self._said = 0
+        self._keys = ""
+        leg.listener = self
+        leg.before_row_closes(self._let_line_go)
+
+    def hear(self, stereo: Samples) -> None:
+        """Have the phone hear both sides of a call, shape (n, 2) int16 at 8 kHz."""
+        if self._ear is None:
+            return
+        sides = stereo[:, :1] if self.without_agent else stereo
+        both = np.clip(sides.astype(np.int32).sum(axis=1), -32768, 32767).astype(np.int16)
+        resample = Upsampler(len(both))
+        if not self._history.size:
+            self._history = np.zeros(resample.history_samples, dtype=np.int16)
+        window = np.concatenate([self._history, both])
+        self._history = window[-resample.history_samples :]
+        audio = resample(window[np.newaxis])[0].astype("<i2").tobytes()
+        self._ear.push(TalkFrame(self._heard, 0, audio))
+        self._heard += 1
+
+    def let_go(self) -> None:
+        """End its call, from whatever state it is in."""
+        self._leg.hangup()
+
+    # Listener of the leg
+
+    def on_state(self, state: LegState) -> None:
+        """Take the call's state."""
+        if state is LegState.DISCONNECTED:
+            self._listener.on_phone_gone(self)
+        else:
+            self._confirm()
+
+    def on_media(self, flowing: bool) -> None:
+        """Take up the audio, or learn of a hold."""
+        if self._line is None and self._leg.row is not None:
+            self._line = self._pump.add(self._leg.row, self)
+            self._ear = Microphone(self._pump, self._leg.row, prefill_ms=_EAR_PREFILL_MS)
+            self._confirm()
+        elif self._line is not None:
+            self._line.playout.paused = not flowing
+
+    def on_digit(self, press: KeyPress) -> None:
+        """Take a key; two make a wish."""
+        if press.repeated:
+            return
+        self._keys = (self._keys + press.digit)[-2:]
+        if self._keys in set(Wish):
+            wish, self._keys = Wish(self._keys), ""
+            self._listener.on_phone_wish(self, wish)
+
+    def on_transfer(self, progress: TransferProgress) -> None:
+        """Nobody transfers a supervisor."""
+
+    # Listener of the line
+
+    def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
+        """Pass on what the supervisor says, 24 kHz."""
+        self._listener.on_phone_audio(self, TalkFrame(self._said, 0, audio))
+        self._said += 1
+
+    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
+        """What the phone has heard is of no interest."""
+
+    def _confirm(self) -> None:
+        if self._line is None or self._leg.state is not LegState.CONFIRMED or self.ready:
+            return
+        self.ready = True
+        self._listener.on_phone_ready(self)
+
+    def _let_line_go(self, row: int) -> None:
+        self._pump.remove(row)
+        self._line = self._ear = None
