@@ -33,7 +33,8 @@ from bridge.config.settings import Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
 from bridge.console.services import Services as ConsoleServices
-from bridge.console.services import open_services
+from bridge.console.services import first_admin_link, open_services
+from bridge.console.sources import Sources
 from bridge.errors import Fault, InfrastructureError, Outcome
 from bridge.live.call import DISK_WITHIN_S, CallRunner
 from bridge.live.lost import write_lost
@@ -66,6 +67,8 @@ class Addresses:
     http: str
     node: str
     max_calls: int
+    admin_link: str | None = None
+    """Makes the console's first admin, once, within the hour; None where there is one."""
 
 
 class Gateway:
@@ -233,7 +236,19 @@ class Gateway:
             http=self._http_url,
             node=node,
             max_calls=self._intake.limit,
+            admin_link=await self._invite_admin(self._http_url),
         )
+
+    async def _invite_admin(self, http: str) -> str | None:
+        """Return the link for the console's first admin, and log it; None where there is one."""
+        if self._console is None:
+            return None
+        # 0.0.0.0 is where we hear, not what a browser asks for.
+        base = self._settings.console.public_url or http.replace("//0.0.0.0:", "//127.0.0.1:")
+        link = await first_admin_link(self._console, base)
+        if link is not None:
+            log.warning("console_has_no_admin", open_once_within_the_hour=link)
+        return link
 
     async def drain(self) -> None:
         """Take no new calls, and wait until the last one has ended or `drain_s` has passed."""
@@ -324,11 +339,19 @@ class Gateway:
         settings = self._settings
         if not settings.console.enabled:
             return None
+        sources = Sources(
+            recordings_dir=settings.media.recordings_dir,
+            replays_dir=settings.console.replays_dir,
+            scripts_dir=settings.console.scripts_dir,
+            rollouts=settings.rollouts,
+            dialplans=lambda: self._plans.dialplans,
+        )
         return open_services(
             settings.console,
             settings.redis,
             self._redis_url,
             self._clock,
+            sources,
             count_audit_failure=self.metrics.store.audit_failed,
             local=self._supervisors,
         )

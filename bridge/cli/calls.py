@@ -10,14 +10,19 @@ from typing import TypeVar
 import click
 from rich.console import Console
 
+from bridge.cli.calls_audit import begin_of, print_entries, print_verdict
 from bridge.cli.calls_list import Wanted, clock_time, find_calls, print_calls
 from bridge.cli.calls_show import CallStory, print_story
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run
 from bridge.cli.waterfall_plot import plot_waterfall
+from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.loading import load_settings
 from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError
+from bridge.store.audit_log import AuditLog
+from bridge.store.client import RedisLink
+from bridge.store.keys import Keys
 from bridge.store.reader import CallReader
 
 _FOLLOW_MS = 1000
@@ -43,6 +48,7 @@ def calls() -> None:
     bridge calls list                  calls now, then the latest that ended
     bridge calls show CALL_ID          one call: conversation, waterfall, timeline
     bridge calls tail                  what happens, as it happens
+    bridge calls audit                 who did what; --verify: is all of it still there
 
     The Redis is --redis, BRIDGE_REDIS_URL or redis.url of --config. Transcripts are redacted.
     """
@@ -120,7 +126,48 @@ def tail_calls(call_id: str | None, config: Path | None, url: str | None, as_jso
     run(_tail(_reader(config, url), call_id, as_json=as_json))
 
 
+@calls.command("audit")
+@click.option("--verify", is_flag=True, help="Check the chain of hashes instead of printing it.")
+@click.option("--since", metavar="WHEN", help="30m, 24h, 7d, or a date or time (UTC).")
+@_from_redis
+@exits_cleanly
+def audit_calls(
+    verify: bool, since: str | None, config: Path | None, url: str | None, as_json: bool
+) -> None:
+    """Print what people and the bridge itself decided, the oldest first.
+
+    Each entry holds the hash of the one before. --verify says whether one was changed, taken out or
+    put in between; exit code 1 if so. Keep the last hash elsewhere to see later whether all of this
+    is still there. With --since the first entry from then on is believed.
+
+    \b
+    bridge calls audit --since 24h --json | jq 'select(.action == "unmask")'
+    """
+    since_ms = begin_of(since, SystemClock().wall_ns() // NS_PER_MS)
+    if not run(_audit(_place(config, url), since_ms, verify=verify, as_json=as_json)):
+        raise SystemExit(1)
+
+
+async def _audit(
+    place: tuple[RedisSettings, str], since_ms: int, *, verify: bool, as_json: bool
+) -> bool:
+    settings, address = place
+    link = RedisLink(address, timeout_s=settings.connect_timeout_s)
+    try:
+        audit = AuditLog(link, Keys(settings.prefix))
+        if verify:
+            return not (await print_verdict(audit, since_ms, as_json=as_json)).broken_at
+        await print_entries(audit, since_ms, as_json=as_json)
+        return True
+    finally:
+        await link.aclose()
+
+
 def _reader(config: Path | None, url: str | None) -> CallReader:
+    return CallReader(*_place(config, url))
+
+
+def _place(config: Path | None, url: str | None) -> tuple[RedisSettings, str]:
     settings = load_settings(config, os.environ).redis
     address = url or settings.url
     if address is None:
@@ -128,7 +175,7 @@ def _reader(config: Path | None, url: str | None) -> CallReader:
             "no Redis is named, and a gateway without one keeps its own",
             remedy="pass --redis, or set BRIDGE_REDIS_URL to the one that the gateway uses",
         )
-    return CallReader(RedisSettings(prefix=settings.prefix), address)
+    return RedisSettings(prefix=settings.prefix), address
 
 
 async def _story(reader: CallReader, call_id: str) -> CallStory:

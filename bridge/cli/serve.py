@@ -113,5 +113,11 @@ def _announce(addresses: Addresses, *, as_json: bool) -> None:
     else:
         click.echo(
             f"taking calls at {addresses.sip} (up to {addresses.max_calls}), "
-            f"metrics at {addresses.http}/metrics; stop with Ctrl-C"
+            f"console at {addresses.http}, metrics at {addresses.http}/metrics; stop with Ctrl-C"
         )
+        if addresses.admin_link is not None:
+            click.echo(
+                "the console has no admin yet; this link makes one, once, within the hour:\n"
+                f"  {addresses.admin_link}",
+                err=True,
+            )

@@ -6,9 +6,11 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from bridge.console.access.door import still_allowed
+from bridge.console.access_pages import router as access_pages
 from bridge.console.api import ROUTERS, openapi
 from bridge.console.faults import add_handlers
 from bridge.console.headers import SecureHeaders, TransportGuard
+from bridge.console.oidc_pages import router as oidc_pages
 from bridge.console.pages import router as pages
 from bridge.console.probes import NotReady, make_probes
 from bridge.console.services import Services
@@ -49,6 +51,8 @@ def _add_console(app: FastAPI, services: Services) -> None:
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
     app.include_router(openapi.router)
+    app.include_router(access_pages)
+    app.include_router(oidc_pages)
     app.include_router(pages)
     app.mount("/static", StaticFiles(directory=STATIC))
     add_handlers(app)

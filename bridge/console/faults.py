@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from bridge.console.access.accounts import AccountError
 from bridge.console.access.audit import AuditUnavailableError
 from bridge.console.access.door import SignInNeeded
+from bridge.console.access.oidc import OidcRefusedError
 from bridge.console.access.passwords import TooBusyError
 from bridge.console.access.signin import SignInRefusedError, TooManyTriesError
 from bridge.console.access.tokens import TokenRefused
@@ -29,6 +30,7 @@ def add_handlers(app: FastAPI) -> None:
         SignInNeeded: _to_login,
         SignInRefusedError: _say(401),
         AccountError: _say(409),
+        OidcRefusedError: _say(502),
         TooManyTriesError: _too_many,
         TooBusyError: _busy,
         TokenRefused: _token_refused,

@@ -27,11 +27,18 @@ _LOST_AFTER_MS = 5_000
 _QUEUE = 8
 _TEXTS = (
     *("call_id", "node", "dialplan", "arm", "dialect", "model", "state", "verstat", "consent"),
-    *("watchers", "held_by", "flagged", "handoff_target", "handoff_summary", "handoff_result"),
+    *("held_by", "handoff_target", "handoff_summary", "handoff_result"),
 )
 _NUMBERS = (
     *("started_at", "answered_at", "state_since_at", "silent_since_at", "waiting_since_at"),
-    *("last_turn_ms", "interruptions_caller", "interruptions_agent", "tool_failures"),
+    *(
+        "watchers",
+        "flagged",
+        "last_turn_ms",
+        "interruptions_caller",
+        "interruptions_agent",
+        "tool_failures",
+    ),
 )
 FIELDS = (*_TEXTS, *_NUMBERS, "from", "to", "health", "health_reasons", "updated_at", "ended_at")
 """What is read of each call."""
@@ -102,9 +109,13 @@ class Watcher:
         try:
             self.queue.put_nowait(text)
         except asyncio.QueueFull:
-            while not self.queue.empty():
-                self.queue.get_nowait()
+            self.forget()
             self.queue.put_nowait(None)
+
+    def forget(self) -> None:
+        """Leave untold what is yet to be told: a whole list says it all."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
 
 
 class LiveList:
@@ -137,6 +148,7 @@ class LiveList:
     async def aclose(self) -> None:
         """Stop reading, and end every watch."""
         for watcher in list(self._watchers):
+            watcher.forget()
             watcher.tell("")
         await self._stop()
 
@@ -233,6 +245,7 @@ class LiveList:
             watcher.tell(self._message([self._known[each].text for each in seen], left))
 
     def _snapshot(self, watcher: Watcher) -> tuple[str, str]:
+        watcher.forget()
         if self.away is not None:
             return "away", json.dumps({"reason": self.away})
         shown = {i: each.text for i, each in self._known.items() if watcher.may_see(each.route)}

@@ -10,17 +10,25 @@ from bridge.config.console import ConsoleSettings
 from bridge.config.settings import RedisSettings
 from bridge.console.access.accounts import Accounts
 from bridge.console.access.audit import AuditFile, Auditor
+from bridge.console.access.oidc import OidcProvider, open_provider
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
 from bridge.console.call_audio import LocalCalls, NoCalls
+from bridge.console.history import CallHistory
+from bridge.console.live_list import LiveList
+from bridge.console.sources import Sources
+from bridge.errors import InfrastructureError
+from bridge.store.alerts import AlertStore
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
 from bridge.store.control import ControlSender
 from bridge.store.keys import Keys
 from bridge.store.limits import LimitStore
 from bridge.store.once import OnceStore
+from bridge.store.pending import PendingStore
 from bridge.store.reader import CallReader
+from bridge.store.rollouts import RolloutStore
 from bridge.store.sessions import SessionStore
 from bridge.store.users import UserStore
 
@@ -34,9 +42,16 @@ class Services:
         clock: wall time of records and ends.
         users: who may sign in.
         sessions: who has.
+        sources: where to look beside Redis.
+        live: the list of those that go on, for all who watch.
+        history: those that are over.
+        alerts: what supervisors have to know at once.
+        rollouts: states and changes.
         accounts: changes users.
         sign_in: opens sessions.
         auditor: puts down what people do.
+        oidc: the identity provider, if there is one.
+        once: what may happen once, or is told once.
         tokens: for audio and control.
         calls: the state of every node's calls.
         control: sends commands to the nodes that have them.
@@ -49,9 +64,16 @@ class Services:
     clock: Clock
     users: UserStore
     sessions: SessionStore
+    sources: Sources
+    live: LiveList
+    history: CallHistory
+    alerts: AlertStore
+    rollouts: RolloutStore
     accounts: Accounts
     sign_in: SignIn
     auditor: Auditor
+    oidc: OidcProvider | None
+    once: OnceStore
     tokens: CallTokens
     calls: CallReader
     control: ControlSender
@@ -65,7 +87,8 @@ class Services:
         return self.clock.wall_ns() // NS_PER_MS
 
     async def aclose(self) -> None:
-        """Disconnect from Redis, and end the thread for passwords."""
+        """Stop reading, disconnect from Redis, and end the thread for passwords."""
+        await self.live.aclose()
         self.passwords.close()
         await self.calls.aclose()
         await self.control.aclose()
@@ -77,37 +100,68 @@ def open_services(
     redis: RedisSettings,
     redis_url: str,
     clock: Clock,
+    sources: Sources | None = None,
     *,
     count_audit_failure: Callable[[], None],
     local: LocalCalls | None = None,
+    passwords: Passwords | None = None,
 ) -> Services:
     """Make what the console needs; nothing is connected before it is used.
+
+    Args:
+        settings: of the console.
+        redis: prefix and timeout.
+        redis_url: where people, sessions and the audit are kept.
+        clock: wall time.
+        sources: where to look beside Redis.
+        count_audit_failure: told of each entry that could not be written.
+        passwords: checks them otherwise, for tests.
 
     Raises:
         ConfigError: the URL of Redis can't be read.
     """
     link, keys = RedisLink(redis_url, timeout_s=redis.connect_timeout_s), Keys(redis.prefix)
-    users, passwords = UserStore(link, keys), Passwords()
+    users, passwords = UserStore(link, keys), passwords or Passwords()
     sessions = SessionStore(
         link, keys, idle_s=settings.session_idle_s, max_s=settings.session_max_s
     )
+    sources, calls = sources or Sources(), CallReader(redis, redis_url)
     copy = AuditFile(settings.audit_file, count_audit_failure).copy
     auditor = Auditor(AuditLog(link, keys, copy), clock, count_audit_failure)
+    once = OnceStore(link, keys)
     return Services(
         settings=settings,
         clock=clock,
         users=users,
         sessions=sessions,
-        accounts=Accounts(users, sessions, passwords, auditor, clock),
+        accounts=Accounts(
+            users, PendingStore(link, keys, "invite"), sessions, passwords, auditor, clock
+        ),
         sign_in=SignIn(users, sessions, passwords, LimitStore(link, keys), auditor, clock),
         auditor=auditor,
-        tokens=CallTokens(OnceStore(link, keys), clock),
-        calls=CallReader(redis, redis_url),
+        oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
+        once=once,
+        tokens=CallTokens(once, clock),
+        sources=sources,
+        calls=calls,
+        live=LiveList(calls, clock),
+        history=CallHistory(calls, sources.recordings_dir),
+        alerts=AlertStore(link, keys),
+        rollouts=RolloutStore(link, redis, auditor.audit),
         control=ControlSender(redis, redis_url, clock=clock),
         local=NoCalls() if local is None else local,
         passwords=passwords,
         link=link,
     )
+
+
+async def first_admin_link(services: Services, base_url: str) -> str | None:
+    """Return a link that makes the first admin; None where there is one, or nobody can say."""
+    try:
+        token = await services.accounts.first_admin_token()
+    except InfrastructureError:
+        return None  # without Redis nobody signs in; the next start says it
+    return None if token is None else f"{base_url.rstrip('/')}/welcome#{token}"
 
 
 def services_of(connection: HTTPConnection) -> Services:

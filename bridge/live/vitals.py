@@ -41,9 +41,14 @@ _PERSON: Mapping[str, str] = MappingProxyType(
         "handoff_accepted": "human",
         "handoff_failed": "",
         "handed_back": "",
+        "supervisor_joined": "human",
+        "agent_resumed": "",
     }
 )
 """Events after which a person has the call, or is being called; empty: the agent has it again."""
+
+_HOLDS: Mapping[str, str] = MappingProxyType({"take_over": "human", "pause": "paused"})
+"""Actions with which a supervisor holds a call, and the state that it is in then."""
 
 _STATES: Mapping[str, str] = MappingProxyType({"idle": "ringing", "cancelling": "listening"})
 """What phases are called where a person reads them; the others keep their names."""
@@ -74,6 +79,7 @@ class Vitals:
         self._person = ""
         self._tools = 0
         self._waits_since_ms: int | None = None
+        self._held_by = ""
         self._caller_heard = self._agent_heard = False
         self._troubles = Troubles()
         self._written: dict[str, FieldValue] = {}
@@ -90,6 +96,7 @@ class Vitals:
             "silent_since_at": 0,
             "health": health.score,
             "health_reasons": "",
+            "held_by": "",
         }
         return dict(self._written)
 
@@ -162,6 +169,10 @@ class Vitals:
     def _count(self, kind: str, fields: Fields) -> None:
         if kind in _PERSON:
             self._person = _PERSON[kind]
+        if kind == "supervisor_acted" and (held := _HOLDS.get(str(fields["action"]))):
+            self._person, self._held_by = held, str(fields["by"])
+        if kind == "agent_resumed":
+            self._held_by = ""
         if kind in _TROUBLES:
             name = _TROUBLES[kind]
             setattr(self._troubles, name, getattr(self._troubles, name) + 1)
@@ -196,6 +207,7 @@ class Vitals:
             "tool_failures": troubles.tools_failed,
             "health": health.score,
             "health_reasons": "; ".join(health.reasons),
+            "held_by": self._held_by,
             **changed,
         }
         if state != self._written.get("state"):

@@ -141,9 +141,9 @@ class Keys:
         """The hash of the console's users, by name."""
         return f"{self.prefix}users"
 
-    def invite(self, digest: str) -> str:
-        """Return what an invitation is good for, by its token's SHA-256."""
-        return f"{self.prefix}invite:{digest}"
+    def pending(self, kind: str, digest: str) -> str:
+        """Return what a token of some kind is good for, by its SHA-256."""
+        return f"{self.prefix}pending:{kind}:{digest}"
 
     def session(self, session_id: str) -> str:
         """Return a sign-in of the console."""

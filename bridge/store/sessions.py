@@ -8,8 +8,8 @@ import json
 from dataclasses import asdict, dataclass
 
 from bridge.store.client import RedisLink
+from bridge.store.digests import digest
 from bridge.store.keys import Keys
-from bridge.store.users import digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,15 @@
-"""The console's users and the invitations that make them, in Redis.
+"""The console's users in Redis.
 
-    bridge:users                  hash: name -> the user as JSON
-    bridge:users:version          hash: what a change was made from
-    bridge:invite:{hash}          string that expires: what the invitation's token is good for
-
-A token itself is nowhere in Redis, only its SHA-256.
+bridge:users                  hash: name -> the user as JSON
+bridge:users:version          hash: what a change was made from
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from bridge.store.audit_log import Guard
-from bridge.store.client import Command, RedisLink, Refused
+from bridge.store.client import Command, RedisLink
 from bridge.store.keys import Keys
 
 
@@ -63,11 +59,6 @@ class Roster:
     users: Mapping[str, User]
 
 
-def digest(token: str) -> str:
-    """Return what stands for a secret token in Redis."""
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 class UserStore:
     """Reads users, and says how they are changed: :mod:`bridge.store.audit_log` does it.
 
@@ -108,24 +99,3 @@ class UserStore:
             ("HSET", self._keys.users, *pairs),
             ("HINCRBY", self._keys.users_version, "version", 1),
         ]
-
-    async def invite(self, token: str, purpose: Mapping[str, str], ttl_s: int) -> None:
-        """Make a token good for something, once."""
-        key = self._keys.invite(digest(token))
-        await self._link.ask(("SET", key, json.dumps(dict(purpose)), "EX", ttl_s))
-
-    async def invitation(self, token: str) -> dict[str, str] | None:
-        """Return what a token is good for, None if it isn't (any more)."""
-        return _purpose(await self._link.ask(("GET", self._keys.invite(digest(token)))))
-
-    async def redeem(self, token: str) -> dict[str, str] | None:
-        """Return what a token was good for, and make an end of it: of two who try, one gets it."""
-        key = self._keys.invite(digest(token))
-        found, gone = await self._link.ask_all([("GET", key), ("DEL", key)])
-        return None if gone != 1 or isinstance(found, Refused) else _purpose(found)
-
-
-def _purpose(reply: object) -> dict[str, str] | None:
-    if not isinstance(reply, str):
-        return None
-    return {str(name): str(value) for name, value in json.loads(reply).items()}

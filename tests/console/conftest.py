@@ -7,21 +7,27 @@ from typing import Any
 
 import aiohttp
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from bridge.clock import Clock, ManualClock
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings, RedisSettings
+from bridge.console.access.passwords import Passwords
 from bridge.console.access.secrets import new_token
 from bridge.console.app import make_app
 from bridge.console.call_audio import LocalCalls
 from bridge.console.server import HttpServer
 from bridge.console.services import Services, open_services
+from bridge.console.sources import Sources
 from bridge.console.streams import Streams
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.users import User
 from bridge.telemetry.metrics import Metrics
+
+QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+"""Argon2 in a millisecond."""
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +74,7 @@ class Browser:
         ) as response:
             text = await response.text()
             is_json = response.headers.get("Content-Type", "").startswith("application/json")
-            return response.status, json.loads(text) if is_json else text
+            return response.status, json.loads(text) if is_json and text else text
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any]:
         return await self.ask("GET", path, **headers)
@@ -123,6 +129,9 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
     async def make(
         extend: Callable[[FastAPI], None] | None = None,
         local: LocalCalls | None = None,
+        *,
+        port: int = 0,
+        sources: Sources | None = None,
         clock: Clock | None = None,
         **settings: Any,
     ) -> Console:
@@ -134,13 +143,15 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
             RedisSettings(),
             redis_server.url,
             clock,
+            sources,
             count_audit_failure=metrics.store.audit_failed,
+            passwords=Passwords(QUICK),
             local=local,
         )
         app = make_app(services, metrics, list)
         if extend is not None:
             extend(app)
-        server = HttpServer(HttpSettings(port=0), console, app)
+        server = HttpServer(HttpSettings(port=port), console, app)
         servers.append((server, services))
         port = await server.start()
         scheme = "https" if console.tls else "http"

@@ -86,6 +86,19 @@ def test_person_who_is_called_and_talks_is_shown_until_they_give_back(call: Call
     assert call.fields["state"] == "listening"
 
 
+def test_call_that_a_supervisor_holds_says_who_until_the_agent_goes_on(call: Call) -> None:
+    call.vitals.take("supervisor_acted", {"by": "sam", "action": "pause"})
+    assert (call.fields["state"], call.fields["held_by"]) == ("paused", "sam")
+    call.vitals.take("supervisor_acted", {"by": "ada", "action": "whisper"})
+    assert call.fields["held_by"] == "sam"
+    call.vitals.take("supervisor_acted", {"by": "sam", "action": "take_over"})
+    call.vitals.take("supervisor_joined", {"by": "sam"})
+    assert call.fields["state"] == "human"
+    call.vitals.take("agent_resumed", {"by": "sam", "away_ms": 9, "cause": "handed_back"})
+    call.phase("listening")
+    assert (call.fields["state"], call.fields["held_by"]) == ("listening", "")
+
+
 def test_wait_for_a_person_is_measured_to_their_taking_the_call(call: Call) -> None:
     call.vitals.take("handoff_started", {"target": "billing", "text": "wants a refund"})
     assert call.fields["handoff_result"] == "waiting"

@@ -6,7 +6,7 @@ a request that leaves for somewhere else than the page's own origin fails the te
 
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
@@ -62,6 +62,7 @@ async def open_page(
     width: int = 1280,
     scheme: Scheme = "light",
     expected_errors: Sequence[str] = (),
+    cookies: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Page]:
     """Open a page in a profile of its own, and judge it when the block ends.
 
@@ -70,6 +71,7 @@ async def open_page(
         url: http(s) or file; requests to any other origin are refused and fail the test.
         width: of the window, in CSS pixels.
         scheme: what the page's media query is told.
+        cookies: that the page's host has set before.
         expected_errors: regular expressions of console errors that belong to the test.
 
     Raises:
@@ -82,6 +84,11 @@ async def open_page(
         reduced_motion="reduce",
     )
     try:
+        for name, value in (cookies or {}).items():
+            # By its origin: a cookie's path would be that of the page.
+            await context.add_cookies(
+                [{"name": name, "value": value, "url": _origin_of(url), "sameSite": "Strict"}]
+            )
         page = await context.new_page()
         complaints = await _watch(page, url)
         await page.goto(url)

@@ -13,6 +13,7 @@ from bridge.console.access.passwords import MAX_LENGTH, MIN_LENGTH, Passwords
 from bridge.console.access.roles import Permission, Role, permissions_of
 from bridge.console.access.secrets import new_token
 from bridge.errors import BridgeError, InfrastructureError
+from bridge.store.pending import PendingStore
 from bridge.store.sessions import SessionStore
 from bridge.store.users import Roster, User, UserStore
 
@@ -37,6 +38,7 @@ class Accounts:
 
     Args:
         users: where they are kept.
+        invitations: what their links are good for.
         sessions: those of a user who is changed end.
         passwords: hashes them.
         auditor: puts every change down, in the same step.
@@ -46,12 +48,14 @@ class Accounts:
     def __init__(
         self,
         users: UserStore,
+        invitations: PendingStore,
         sessions: SessionStore,
         passwords: Passwords,
         auditor: Auditor,
         clock: Clock,
     ) -> None:
         self._users = users
+        self._invitations = invitations
         self._sessions = sessions
         self._passwords = passwords
         self._auditor = auditor
@@ -67,7 +71,7 @@ class Accounts:
         if _admins(await self._users.roster()):
             return None
         token = new_token()
-        await self._users.invite(token, {"kind": _FIRST_ADMIN}, FIRST_ADMIN_LIFE_S)
+        await self._invitations.put(token, {"kind": _FIRST_ADMIN}, FIRST_ADMIN_LIFE_S)
         return token
 
     async def invite(
@@ -152,13 +156,13 @@ class Accounts:
         Raises:
             AccountError: the invitation is not good (any more), or the password isn't.
         """
-        purpose = await self._users.invitation(token)
+        purpose = await self._invitations.look(token)
         if purpose is None:
             raise _bad_invitation()
         name = purpose.get("user", name)
         check_password(password, name)
         kept = await self._passwords.hash(password)
-        if await self._users.redeem(token) is None:
+        if await self._invitations.take(token) is None:
             raise _bad_invitation()
         if purpose["kind"] == _FIRST_ADMIN:
             return await self._make_first_admin(name, kept, address)
@@ -174,15 +178,27 @@ class Accounts:
         Raises:
             AccountError: it is not good (any more).
         """
-        purpose = await self._users.invitation(token)
+        purpose = await self._invitations.look(token)
         if purpose is None:
             raise _bad_invitation()
         return {"user": purpose.get("user", "")}
 
     async def signed_in_elsewhere(
-        self, subject: str, name: str, roles: Sequence[Role], address: str
+        self,
+        subject: str,
+        name: str,
+        roles: Sequence[Role],
+        routes: Sequence[str],
+        address: str,
     ) -> User:
         """Return the user of an identity provider's subject, made or changed to what it says now.
+
+        Args:
+            subject: who he is there.
+            name: for a new user.
+            roles: that he has now.
+            routes: for a new user.
+            address: where he comes from.
 
         Raises:
             AccountError: he is disabled, or a local user has his name.
@@ -192,7 +208,7 @@ class Accounts:
             known = [user for user in roster.users.values() if user.subject == subject]
             if not known and name in roster.users:
                 raise AccountError(f"there is a local user '{name}' already")
-            new = User(name, subject=subject, made_ms=self._now_ms())
+            new = User(name, (), tuple(routes), subject=subject, made_ms=self._now_ms())
             found = known[0] if known else new
             if found.disabled:
                 raise AccountError("this user is disabled")
@@ -212,7 +228,7 @@ class Accounts:
 
     async def _invitation(self, name: str) -> str:
         token = new_token()
-        await self._users.invite(token, {"kind": _USER, "user": name}, INVITE_LIFE_S)
+        await self._invitations.put(token, {"kind": _USER, "user": name}, INVITE_LIFE_S)
         return token
 
     async def _change(

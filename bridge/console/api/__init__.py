@@ -1,6 +1,38 @@
 """The JSON API, a module a resource; the pages use nothing else."""
 
-from bridge.console.api import actions, audio, session, users
+from bridge.console.api import (
+    actions,
+    alerts,
+    audio,
+    audit,
+    calls,
+    history,
+    queue,
+    recordings,
+    replays,
+    rollouts,
+    routes,
+    scripts,
+    session,
+    unmask,
+    users,
+)
 
-ROUTERS = (session.router, users.router, actions.router, audio.router)
+ROUTERS = (
+    session.router,
+    calls.router,
+    actions.router,
+    audio.router,
+    recordings.router,
+    scripts.router,
+    unmask.router,
+    history.router,
+    queue.router,
+    alerts.router,
+    rollouts.router,
+    replays.router,
+    routes.router,
+    users.router,
+    audit.router,
+)
 """All of them, under `/api/v1`."""

@@ -65,9 +65,17 @@ class ActionResult(BaseModel):
     result: dict[str, Any] = {}  # Any: JSON
 
 
-async def _act(
+async def act(
     services: Services, principal: Principal, call_id: str, action: str, order: Order, key: str
 ) -> ActionResult:
+    """Have an action carried out by the node that has the call, audited.
+
+    Args:
+        key: the same one is carried out once (:func:`command_id`).
+
+    Raises:
+        HTTPException: 404, 409: the call; 504: its node did not answer.
+    """
     call = await find_live_call(services, principal, call_id)
     if isinstance(order, PhoneOrder):  # who may not take over here may not by phone, either
         barges = order.may_take_over and principal.may(Permission.BARGE)
@@ -99,7 +107,7 @@ def _outcome(answer: Answer | None) -> str:
     return "done" if answer.accepted else f"refused: {answer.reason}"
 
 
-def _command_id(principal: Principal, call_id: str, action: str, key: str | None) -> str:
+def command_id(principal: Principal, call_id: str, action: str, key: str | None) -> str:
     """Return the command's id: of a given key it is the same each time, for this session alone."""
     if key is None:
         return secrets.token_hex(16)
@@ -108,19 +116,19 @@ def _command_id(principal: Principal, call_id: str, action: str, key: str | None
 
 
 def _route_for(action: str, kind: type[Order]) -> Callable[..., Awaitable[ActionResult]]:
-    async def act(
+    async def answer(
         call_id: CallId,
         principal: Annotated[Principal, Depends(Allowed(PERMISSIONS[action]))],
         services: Annotated[Services, Depends(services_of)],
         order: Annotated[Any, Body()],  # Any: of `kind`, which is set below
         idempotency_key: IdempotencyKey = None,
     ) -> ActionResult:
-        key = _command_id(principal, call_id, action, idempotency_key)
-        return await _act(services, principal, call_id, action, order, key)
+        key = command_id(principal, call_id, action, idempotency_key)
+        return await act(services, principal, call_id, action, order, key)
 
-    act.__annotations__["order"] = kind
-    act.__doc__ = kind.__doc__
-    return act
+    answer.__annotations__["order"] = kind
+    answer.__doc__ = kind.__doc__
+    return answer
 
 
 for _action in PERMISSIONS:

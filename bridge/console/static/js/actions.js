@@ -81,6 +81,13 @@ export const ACTIONS = [
   },
 ];
 
+/** Show a caller's whole number, for a reason that is put down. */
+export async function unmask(callId) {
+  const given = await ask({ title: "Show the whole numbers", text: "Who looks, and why, stands in the audit.", fields: [{ name: "reason", label: "Reason", required: true, maxlength: 500 }], button: "Show" });
+  const found = given && await attempt(post(`/calls/${callId}/unmask`, given));
+  if (found) await ask({ title: "Whole numbers", text: `Caller: ${found.caller || "withheld"}. Dialled: ${found.called}.`, button: "Close" });
+}
+
 async function onOff(callId, action, what, text) {
   const given = await ask({ title: what, text, fields: [{ name: "on", label: "Now", kind: "select", options: [["pause", "Begin"], ["resume", "End"]] }], button: "OK" });
   return given && perform(callId, action, { on: given.on === "pause" });

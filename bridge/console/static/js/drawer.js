@@ -1,6 +1,6 @@
 // One live call: its conversation as it streams, its latency, and what may be done about it.
 
-import { ACTIONS, perform } from "./actions.js";
+import { ACTIONS, perform, unmask } from "./actions.js";
 import { Listening } from "./audio.js";
 import { may, user } from "./api.js";
 import { $, badge, fill, h } from "./dom.js";
@@ -130,7 +130,7 @@ export class Drawer {
       h("span", { class: "muted", text: `age ${age(row.started_at)}` }), row.arm ? h("span", { class: "muted", text: `arm ${row.arm}` }) : null,
       row.last_turn_ms ? h("span", { class: "muted", text: `last answer ${span(row.last_turn_ms)}` }) : null,
       row.held_by ? badge("bad", row.held_by === user ? "you have the caller" : `held by ${row.held_by}`, "phone") : null,
-      row.watchers ? badge("info", `watching: ${row.watchers}`, "eye") : null,
+      row.watchers ? badge("info", `${row.watchers} listening`, "eye") : null,
       row.flagged ? badge("warn", "flagged", "flag") : null);
   }
 
@@ -221,7 +221,8 @@ export class Drawer {
       ["Cut by the caller", row.interruptions_caller ?? 0], ["Cut in by the agent", row.interruptions_agent ?? 0], ["Tool failures", row.tool_failures ?? 0],
       ["Transfer", row.handoff_target && `${row.handoff_target}: ${row.handoff_result}`], ["Summary for the person", row.handoff_summary],
     ];
-    fill(this.scroll, h("dl", { class: "facts" }, facts.filter(([, value]) => value !== undefined && value !== "" && value !== null).map(([name, value]) => [h("dt", { text: name }), h("dd", { text: String(value) })])));
+    fill(this.scroll, h("dl", { class: "facts" }, facts.filter(([, value]) => value !== undefined && value !== "" && value !== null).map(([name, value]) => [h("dt", { text: name }), h("dd", { text: String(value) })])),
+      may("unmask") ? h("p", {}, h("button", { type: "button", text: "Show whole numbers", onclick: () => unmask(this.callId) })) : null);
   }
 }
 

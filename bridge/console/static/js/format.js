@@ -26,7 +26,10 @@ export function span(ms) {
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
+const SHORT = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+export const shortly = (ms) => (ms ? SHORT.format(ms) : "");
 export const when = (ms) => (ms ? DAY.format(ms) : "");
 export const time = (ms) => (ms ? TIME.format(ms) : "");
-export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`);
+export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`);
 export const words = (name) => String(name ?? "").replaceAll("_", " ");

@@ -1,6 +1,6 @@
 // What every page has: the menu, the colours, help, open alerts in the menu.
 
-import { may, get } from "./api.js";
+import { attempt, del, get, may } from "./api.js";
 import { $ } from "./dom.js";
 import { help } from "./keys.js";
 
@@ -13,6 +13,10 @@ $("#theme-button")?.addEventListener("click", () => {
   const root = document.documentElement;
   root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
   try { localStorage.setItem("console.theme", root.dataset.theme); } catch { /* storage is off */ }
+});
+
+$("#sign-out")?.addEventListener("click", async () => {
+  if ((await attempt(del("/session"))) !== undefined) location.assign("/login");
 });
 
 async function countAlerts() {

@@ -37,7 +37,7 @@ function over(value, warn, bad) { return value === null || value === undefined ?
 function watching(row) {
   const parts = [];
   if (row.held_by) parts.push(badge("bad", `held by ${row.held_by}`, "phone"));
-  if (row.watchers) parts.push(badge("info", row.watchers, "eye"));
+  if (row.watchers) parts.push(badge("info", `${row.watchers} listening`, "eye"));
   return parts.length ? h("span", {}, parts) : "";
 }
 

@@ -31,7 +31,7 @@ export class Table {
 
   #head() {
     fill(this.headRow, this.shown.map((column) => {
-      const cell = h("th", { scope: "col", class: column.number ? "number" : "" });
+      const cell = h("th", { scope: "col", class: column.number ? "number" : null, dataset: { column: column.id } });
       if (column.value) cell.append(h("button", { type: "button", text: column.label, onclick: () => this.sortBy(column.id) }));
       else cell.append(column.label);
       if (this.sort?.id === column.id) cell.setAttribute("aria-sort", this.sort.up ? "ascending" : "descending");

@@ -39,12 +39,16 @@ const HAPPENINGS = {
   ended: (e) => ["", `Call ended: ${words(e.reason || e.outcome)}`],
 };
 
-const NOTES = {
-  whispered: "whispered to the AI", supervisor_whispered: "whispered to the AI", said: "had the AI say", supervisor_said: "had the AI say",
-  flagged: "flagged", supervisor_flagged: "flagged", taken_over: "took over", supervisor_took_over: "took over",
-  handed_back_by_supervisor: "handed back", supervisor_handed_back: "handed back", paused: "paused the AI", supervisor_paused: "paused the AI",
-  resumed: "resumed the AI", supervisor_resumed: "resumed the AI",
+const ACTIONS = {
+  whisper: "whispered to the AI", say: "had the AI say", take_over: "took the caller over", hand_back: "handed the caller back", pause: "paused the AI", resume: "had the AI go on",
+  transfer: "transfers the call", end: "ends the call", sensitive: "switched sensitive mode", pause_recording: "switched the recording",
 };
+
+/** Who did what: an event's words, or null if it is no note of a supervisor's. */
+function noteOf(event) {
+  if (event.kind === "flagged") return "flagged this";
+  return event.kind === "supervisor_acted" ? (ACTIONS[event.action] ?? words(event.action)) : null;
+}
 
 export class Transcript {
   constructor() {
@@ -56,10 +60,11 @@ export class Transcript {
 
   /** Take an event; return whether anything new is to be seen. */
   add(event) {
-    if (event.kind === "turn") return this.#turn(event);
+    // A whisper is told twice: as an item of the session, and with who gave it.
+    if (event.kind === "turn") return event.speaker === "supervisor" ? false : this.#turn(event);
     if (event.kind === "tool_called") return this.#toolCalled(event);
     if (event.kind === "tool_ended" || event.kind === "tool_refused") return this.#toolEnded(event);
-    if (NOTES[event.kind]) return this.#note(event);
+    if (noteOf(event)) return this.#note(event);
     const told = HAPPENINGS[event.kind];
     if (!told) return false;
     const [kind, text] = told(event);
@@ -113,8 +118,8 @@ export class Transcript {
     this.element.append(h(
       "div",
       { class: "turn supervisor" },
-      h("div", { class: "by" }, h("b", { text: event.by ?? "Supervisor" }), h("span", { text: NOTES[event.kind] }), h("span", { text: clock(event.at_ms) }), event.when ? h("span", { text: event.when === "now" ? "applied now" : "for the next turn" }) : null),
-      event.text || event.note || event.summary ? h("p", { text: event.text ?? event.note ?? event.summary }) : null,
+      h("div", { class: "by" }, h("b", { text: event.by ?? "Supervisor" }), h("span", { text: noteOf(event) }), h("span", { text: clock(event.at_ms) }), event.when ? h("span", { text: event.when === "now" ? "applied now" : "for its next turn" }) : null),
+      event.text ? h("p", { text: event.text }) : null,
     ));
     return true;
   }

@@ -1,0 +1,72 @@
+"""What `bridge calls audit` shows: who did what, and whether the chain of entries holds."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import click
+
+from bridge.cli.calls_list import clock_time
+from bridge.console.access.audit_search import Verdict, verify
+from bridge.errors import ConfigError
+from bridge.store.audit_log import AuditLog
+
+_SPAN = re.compile(r"(\d+)([mhd])")
+_SPAN_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_CHAIN = frozenset({"at_ms", "previous", "hash", "action", "actor"})
+
+
+def begin_of(text: str | None, now_ms: int) -> int:
+    """Return since when entries are looked at, ms since the Unix epoch; 0 for all.
+
+    Args:
+        text: ``30m``, ``24h``, ``7d``, or an ISO 8601 date or time (UTC where it names no zone).
+        now_ms: the time.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if text is None:
+        return 0
+    if span := _SPAN.fullmatch(text):
+        return max(1, now_ms - int(span[1]) * _SPAN_MS[span[2]])
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"--since {text} is no time", remedy="write 30m, 24h, 7d or 2026-11-21T08:00"
+        ) from None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+async def print_entries(audit: AuditLog, since_ms: int, *, as_json: bool) -> None:
+    """Print the entries, the oldest first."""
+    async for entry_id, fields in audit.read(since_ms):
+        if as_json:
+            click.echo(json.dumps({"id": entry_id, **fields}, ensure_ascii=False))
+        else:
+            click.echo(_line(fields))
+
+
+async def print_verdict(audit: AuditLog, since_ms: int, *, as_json: bool) -> Verdict:
+    """Print whether the chain holds."""
+    verdict = await verify(audit, since_ms)
+    if as_json:
+        holds = not verdict.broken_at
+        found = {"holds": holds, "entries": verdict.entries}
+        click.echo(json.dumps({**found, "broken_at": verdict.broken_at, "newest": verdict.newest}))
+    elif verdict.broken_at:
+        click.echo(
+            f"BROKEN at entry {verdict.broken_at}, the {verdict.entries}th: it was changed, or one"
+            " before it was taken out or put in"
+        )
+    else:
+        click.echo(f"the chain holds: {verdict.entries} entries, the last hash {verdict.newest}")
+    return verdict
+
+
+def _line(fields: Mapping[str, str]) -> str:
+    rest = "  ".join(f"{name}={text}" for name, text in fields.items() if name not in _CHAIN)
+    at = clock_time(int(fields.get("at_ms", 0)))
+    return f"{at}  {fields.get('actor') or '-':<12}{fields.get('action', ''):<16}{rest}"

@@ -1,0 +1,171 @@
+"""Looking things up in the audit: the newest first, a page at a time."""
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.store.audit import FIRST, ChainCheck
+from bridge.store.audit_log import AuditLog
+from bridge.telemetry.redaction import mask_numbers
+
+COLUMNS = (
+    *("id", "at_ms", "actor", "roles", "address", "action", "target", "call_id", "detail"),
+    *("result", "hash"),
+)
+_PAGE = 200
+_MOST_READ = 20_000
+"""Entries that one search reads; its answer says where to go on."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for a formula at a cell's begin."""
+
+Shown = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries; "" and 0 ask for nothing.
+
+    Attributes:
+        actor: a user.
+        action: what an action begins with.
+        target: a user, a flag.
+        call_id: a call.
+        since_ms: not before, ms since the Unix epoch.
+        until_ms: before.
+    """
+
+    actor: str = ""
+    action: str = ""
+    target: str = ""
+    call_id: str = ""
+    since_ms: int = 0
+    until_ms: int = 0
+
+    def takes(self, entry: Mapping[str, str]) -> bool:
+        """Return whether an entry is wanted, its time aside."""
+        exact = (("actor", self.actor), ("target", self.target), ("call_id", self.call_id))
+        return entry.get("action", "").startswith(self.action) and all(
+            not wanted or entry.get(name) == wanted for name, wanted in exact
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of entries.
+
+    Attributes:
+        entries: the newest first, numbers masked.
+        before: where to go on; "" where there is nothing more.
+    """
+
+    entries: list[Shown]
+    before: str
+
+
+async def search(audit: AuditLog, wanted: Wanted, most: int, before: str = "") -> Found:
+    """Return the latest wanted entries.
+
+    Args:
+        audit: where.
+        wanted: which.
+        most: how many.
+        before: the :attr:`Found.before` of the page before.
+    """
+    at = before or (f"{wanted.until_ms}-0" if wanted.until_ms else "+")
+    found: list[Shown] = []
+    for _ in range(_MOST_READ // _PAGE):
+        page = await audit.latest(_PAGE, at)
+        for entry_id, fields in page:
+            if int(entry_id.partition("-")[0]) < wanted.since_ms:
+                return Found(found, "")
+            at = entry_id
+            if wanted.takes(fields):
+                found.append(shown(entry_id, fields))
+                if len(found) == most:
+                    return Found(found, at)
+        if len(page) < _PAGE:
+            return Found(found, "")
+        await asyncio.sleep(0)
+    return Found(found, at)
+
+
+def shown(entry_id: str, fields: Mapping[str, str]) -> Shown:
+    """Return an entry as it is shown: whole numbers of callers are not in it."""
+    masked = {name: mask_numbers(fields[name]) for name in ("target", "result") if name in fields}
+    if "detail" in fields:
+        masked["detail"] = json.dumps(_masked(json.loads(fields["detail"])), ensure_ascii=False)
+    return {"id": entry_id, **fields, **masked}
+
+
+async def export(audit: AuditLog, wanted: Wanted, *, as_csv: bool) -> AsyncIterator[bytes]:
+    """Yield the wanted entries, the oldest first, as CSV or as JSON lines."""
+    if as_csv:
+        yield _csv_line(COLUMNS)
+    async for entry_id, fields in audit.read(wanted.since_ms):
+        if wanted.until_ms and int(entry_id.partition("-")[0]) >= wanted.until_ms:
+            return
+        if wanted.takes(fields):
+            entry = shown(entry_id, fields)
+            yield (
+                _csv_line([entry.get(name, "") for name in COLUMNS])
+                if as_csv
+                else json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the chain holds.
+
+    Attributes:
+        entries: that were read.
+        broken_at: the id of the first entry that is not as it was written, or does not continue the
+            one before it; "" where all do.
+        newest: the hash of the last one; who keeps it elsewhere sees later whether all of this is
+            still there.
+    """
+
+    entries: int
+    broken_at: str
+    newest: str
+
+
+async def verify(audit: AuditLog, since_ms: int = 0) -> Verdict:
+    """Check the chain from its first entry on, or from a time on.
+
+    Args:
+        audit: where it is.
+        since_ms: ms since the Unix epoch; the first entry from then on is believed as to what was
+            before it.
+    """
+    check, count, newest = ChainCheck(None if since_ms else FIRST), 0, ""
+    async for entry_id, fields in audit.read(since_ms):
+        count += 1
+        if not check.holds(fields):
+            return Verdict(count, entry_id, newest)
+        newest = fields["hash"]
+        if count % _PAGE == 0:
+            await asyncio.sleep(0)
+    return Verdict(count, "", newest)
+
+
+def _csv_line(cells: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+    return text.getvalue().encode()
+
+
+def _masked(value: object) -> object:
+    match value:
+        case str():
+            return mask_numbers(value)
+        case dict():
+            return {name: _masked(inner) for name, inner in value.items()}
+        case list():
+            return [_masked(inner) for inner in value]
+        case _:
+            return value

@@ -1,0 +1,138 @@
+"""`/api/v1/calls`: live calls, and all that is known of one call."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import StreamingResponse
+
+from bridge.console.access.door import Allowed
+from bridge.console.access.principal import Principal
+from bridge.console.access.roles import Permission
+from bridge.console.api import sse
+from bridge.console.api.visible import visible_call
+from bridge.console.live_list import live_row
+from bridge.console.masking import mask_caller
+from bridge.console.services import Services, services_of
+from bridge.recordings.files import CallFiles
+from bridge.telemetry.redaction import mask_numbers
+
+router = APIRouter(prefix="/calls", tags=["calls"])
+
+Json = dict[str, Any]  # Any: JSON of rows, events and records
+Viewer = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))]
+Reader = Annotated[Principal, Depends(Allowed(Permission.TRANSCRIPT_VIEW))]
+Here = Annotated[Services, Depends(services_of)]
+
+_EVENTS_AT_ONCE = 40
+_WAIT_MS = 1_000
+_AS_THEY_ARE = frozenset({"id", "at_ms", "kind", "item_id", "text"})
+"""Ids are no numbers of people, and what was said is redacted by the dialplan's rules."""
+
+
+@router.get("")
+async def list_live_calls(principal: Viewer, services: Here) -> Json:
+    """Return the calls that go on; times are ms since the Unix epoch."""
+    return {"at_ms": services.now_ms, "calls": await services.live.rows(principal.may_see)}
+
+
+@router.get("/stream")
+async def stream_live_calls(principal: Viewer, services: Here) -> StreamingResponse:
+    """Stream the calls that go on as Server-Sent Events.
+
+    ``snapshot`` and ``diff`` have ``at_ms``, ``rows`` (new, or other than before) and ``gone``
+    (call ids); ``away`` has the reason why nothing can be read now.
+    """
+    return sse.answer(services.live.watch(principal.may_see))
+
+
+@router.get("/{call_id}")
+async def get_call(call_id: str, principal: Viewer, services: Here) -> Json:
+    """Return what is known of a call, live or over; numbers are masked."""
+    call = await visible_call(call_id, principal, services)
+    found: Json = {"call_id": call_id, "live": call.live, "at_ms": services.now_ms}
+    if call.fields:
+        found["call"] = live_row(call.fields, services.now_ms) | _ending(call.fields)
+    if call.record is not None:
+        found["record"] = _shown(call.record, texts=principal.may(Permission.TRANSCRIPT_VIEW))
+    files = CallFiles(services.sources.recordings_dir, call_id)
+    found["recording"] = not call.live and files.audio.exists()
+    return found
+
+
+@router.get("/{call_id}/events")
+async def get_events(
+    call_id: str,
+    principal: Reader,
+    services: Here,
+    after: Annotated[str, Query(pattern=r"^\d{1,20}(-\d{1,20})?$")] = "0",
+) -> Json:
+    """Return the next events of a call, at most 40; ask again with the last one's id."""
+    call = await visible_call(call_id, principal, services)
+    events = await services.calls.events(call_id, after, most=_EVENTS_AT_ONCE)
+    began_ms = int(call.fields.get("started_at", 0))
+    return {"events": [_event(event_id, fields, began_ms) for event_id, fields in events]}
+
+
+@router.get("/{call_id}/stream")
+async def stream_call(call_id: str, principal: Reader, services: Here) -> StreamingResponse:
+    """Stream a call's events, from its beginning, as Server-Sent Events.
+
+    ``event`` has ``id``, ``at_ms`` (since the call began), ``kind`` and what belongs to it;
+    ``beat`` comes once a second; ``ended`` is the last one.
+    """
+    call = await visible_call(call_id, principal, services)
+    return sse.answer(_follow(call_id, int(call.fields.get("started_at", 0)), services))
+
+
+async def _follow(
+    call_id: str, began_ms: int, services: Services
+) -> AsyncIterator[tuple[str, str]]:
+    after = "0"
+    while True:
+        events = await services.calls.events(call_id, after, _WAIT_MS, _EVENTS_AT_ONCE)
+        for event_id, fields in events:
+            after = event_id
+            event = _event(event_id, fields, began_ms)
+            yield "event", json.dumps(event, ensure_ascii=False)
+            if fields.get("kind") == "ended":
+                yield "ended", "{}"
+                return
+        if not events:
+            yield "beat", "{}"
+            fields = await services.calls.call(call_id) or {"ended_at": "0"}
+            if "ended_at" in fields:  # its node died, or Redis was emptied
+                yield "ended", "{}"
+                return
+
+
+def _event(event_id: str, fields: Mapping[str, str], began_ms: int) -> Json:
+    at_ms = int(event_id.split("-", maxsplit=1)[0]) - began_ms
+    shown = {n: v if n in _AS_THEY_ARE else mask_numbers(v) for n, v in fields.items()}
+    return {**shown, "id": event_id, "at_ms": at_ms}
+
+
+def _ending(fields: Mapping[str, str]) -> Json:
+    found: Json = {n: fields[n] for n in ("outcome", "fault", "rollout") if fields.get(n)}
+    if "ended_at" in fields:
+        found["ended_at"] = int(fields["ended_at"])
+        found["state"] = "ended"
+    return found
+
+
+def _shown(record: Json, *, texts: bool) -> Json:
+    """Return a record without whole numbers; what was said only where that is for him."""
+    shown = {**record, "caller": mask_caller(str(record.get("caller", "")))}
+    shown["handoffs"] = [
+        {**each, "to": mask_caller(str(each.get("to", "")))} for each in record.get("handoffs", [])
+    ]
+    shown["callbacks"] = [
+        {**each, "number": mask_caller(str(each["number"])) if each.get("number") else None}
+        for each in record.get("callbacks", [])
+    ]
+    shown.pop("recording", None)  # a path of this machine
+    if not texts:
+        shown["turns"] = [{**turn, "text": None} for turn in record.get("turns", [])]
+        shown["callbacks"] = shown["emergencies"] = []
+    return shown

@@ -1,0 +1,70 @@
+"""`/api/v1/queue` and `/api/v1/wallboard`: who waits for a person, and the figures."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from bridge.console.access.door import Allowed
+from bridge.console.access.principal import Principal
+from bridge.console.access.roles import Permission
+from bridge.console.api.actions import ActionResult, IdempotencyKey, act, command_id
+from bridge.console.api.live_call import CallId
+from bridge.console.services import Services, services_of
+from bridge.console.wallboard import figures
+from bridge.routing.supervisor_orders import TakeOverOrder
+
+router = APIRouter(tags=["queue"])
+
+Json = dict[str, Any]  # Any: JSON of rows and figures
+Here = Annotated[Services, Depends(services_of)]
+
+_HOUR_MS = 3_600_000
+_WAITS = frozenset({"transferring", "handoff"})
+
+
+@router.get("/queue")
+async def get_queue(
+    principal: Annotated[Principal, Depends(Allowed(Permission.QUEUE_VIEW))], services: Here
+) -> Json:
+    """Return the callers who wait for a person, who waits longest first, and the queue's figures.
+
+    The summary that the model wrote is among what is told; a transcript needs its own right.
+    """
+    rows = await services.live.rows(principal.may_see)
+    waiting = [row for row in rows if row["state"] in _WAITS]
+    waiting.sort(key=lambda row: int(str(row.get("waiting_since_at", services.now_ms))))
+    return {
+        "at_ms": services.now_ms,
+        "waiting": waiting,
+        "figures": await _hour(principal, services),
+    }
+
+
+@router.get("/wallboard")
+async def get_wallboard(
+    principal: Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))], services: Here
+) -> Json:
+    """Return the figures of a wallboard: of now, and shares of the last hour (0 to 1)."""
+    return {"at_ms": services.now_ms, **await _hour(principal, services)}
+
+
+@router.post("/queue/{call_id}/accept")
+async def accept_caller(
+    call_id: CallId,
+    principal: Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))],
+    services: Here,
+    idempotency_key: IdempotencyKey = None,
+) -> ActionResult:
+    """Take over a caller who waits; refused with the reason where the node refuses it."""
+    key = command_id(principal, call_id, "take_over", idempotency_key)
+    return await act(services, principal, call_id, "take_over", TakeOverOrder(), key)
+
+
+async def _hour(principal: Principal, services: Services) -> Json:
+    now_ms = services.now_ms
+    live, ended = await asyncio.gather(
+        services.live.rows(principal.may_see),
+        services.history.ended_since(now_ms - _HOUR_MS, principal.may_see),
+    )
+    return figures(live, ended, now_ms)

@@ -1,0 +1,161 @@
+"""Calls that are over: all nodes' while Redis keeps them, this node's as long as its disk does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.console.call_files import Json, call_lines, iso_ms, says
+from bridge.console.masking import mask_caller
+from bridge.recordings.files import CallFiles
+from bridge.store.reader import CallReader
+
+_FROM_REDIS = 1_000
+_TEXTS_SEARCHED = 300
+_FIELDS = (
+    *("call_id", "node", "dialplan", "arm", "rescued_by", "from", "to", "consent", "flagged"),
+    *("started_at", "answered_at", "ended_at", "outcome", "fault", "handoff_target"),
+    *("handoff_result", "handoff_wait_ms"),
+)
+_CONSENT: Mapping[object, str] = {True: "given", False: "refused"}
+_END_TEXTS = ("reason",)
+_END_NUMBERS = (
+    *("turns", "interruptions", "average_response_ms", "response_p95_ms", "longest_silence_ms"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which calls are looked for; empty asks for nothing.
+
+    Attributes:
+        text: in what a list shows of a call, or in its transcript.
+        since_ms, before_ms: when it began, ms since the Unix epoch.
+    """
+
+    text: str = ""
+    dialplan: str = ""
+    arm: str = ""
+    outcome: str = ""
+    fault: str = ""
+    since_ms: int | None = None
+    before_ms: int | None = None
+
+    def takes(self, row: Mapping[str, object]) -> bool:
+        """Whether a call is wanted, its words aside."""
+        exact = {
+            "dialplan": self.dialplan,
+            "arm": self.arm,
+            "outcome": self.outcome,
+            "fault": self.fault,
+        }
+        started = row.get("started_at")
+        began_ms = started if isinstance(started, int) else 0
+        return (
+            all(not wanted or row.get(name) == wanted for name, wanted in exact.items())
+            and (self.since_ms is None or began_ms >= self.since_ms)
+            and (self.before_ms is None or began_ms < self.before_ms)
+        )
+
+
+class CallHistory:
+    """Finds calls that are over.
+
+    Args:
+        reader: of Redis.
+        directory: recordings and call records of this node.
+    """
+
+    def __init__(self, reader: CallReader, directory: Path) -> None:
+        self._reader = reader
+        self._directory = directory
+
+    async def find(
+        self, wanted: Wanted, most: int, may_see: Callable[[str], bool], *, words: bool
+    ) -> list[Json]:
+        """Return the latest wanted calls.
+
+        Args:
+            words: whether transcripts may be searched.
+
+        Raises:
+            RedisUnavailableError: Redis is away.
+        """
+        rows = {row["call_id"]: row for row in await asyncio.to_thread(self._stored)}
+        async for row in self._kept():
+            rows[row["call_id"]] = {**rows.get(row["call_id"], {}), **row}
+        seen = [
+            row
+            for row in rows.values()
+            if may_see(str(row.get("dialplan", ""))) and wanted.takes(row)
+        ]
+        seen.sort(key=lambda row: -int(row.get("started_at") or 0))
+        found = await self._with_text(seen, wanted.text.lower(), words=words)
+        return found[:most]
+
+    async def ended_since(self, since_ms: int, may_see: Callable[[str], bool]) -> list[Json]:
+        """Return the calls of all nodes that began since then and are over."""
+        return [
+            row
+            async for row in self._kept()
+            if row.get("started_at", 0) >= since_ms and may_see(str(row.get("dialplan", "")))
+        ]
+
+    async def _with_text(self, rows: list[Json], text: str, *, words: bool) -> list[Json]:
+        if not text:
+            return rows
+        shown = [row for row in rows if text in " ".join(map(str, row.values())).lower()]
+        if not words:
+            return shown
+        named = {row["call_id"] for row in shown}
+        others = [row["call_id"] for row in rows if row["call_id"] not in named][:_TEXTS_SEARCHED]
+        said = named | await asyncio.to_thread(says, self._directory, others, text)
+        return [row for row in rows if row["call_id"] in said]
+
+    def _stored(self) -> list[Json]:
+        found = []
+        for line in call_lines(self._directory):
+            handoffs = line.get("handoffs") or []
+            consent = line.get("consent") or {}
+            row = {
+                "call_id": line["call_id"],
+                "dialplan": line.get("route"),
+                "arm": line.get("arm"),
+                "from": mask_caller(str(line.get("from", ""))),
+                "to": mask_caller(str(line.get("to", "")), whole=True),
+                "started_at": iso_ms(line.get("started_at")),
+                "duration_ms": line.get("duration_ms"),
+                "outcome": line.get("outcome"),
+                "fault": line.get("fault"),
+                "reason": line.get("reason"),
+                "handoff_target": handoffs[-1].get("target") if handoffs else None,
+                "handoff_result": handoffs[-1].get("result") if handoffs else None,
+                "consent": _CONSENT.get(consent.get("given")),
+                "recording": line.get("recording") is not None,
+                **{name: line.get(name) for name in _END_NUMBERS},
+            }
+            found.append({name: value for name, value in row.items() if value is not None})
+            if len(found) == _FROM_REDIS:
+                break
+        return found
+
+    async def _kept(self) -> AsyncIterator[Json]:
+        ended = await self._reader.ended(_FROM_REDIS)
+        async for page in self._reader.pages(ended, _FIELDS):
+            ends = await self._reader.last_events([each["call_id"] for each in page])
+            for fields in page:
+                yield self._row(fields, ends.get(fields["call_id"], {}))
+
+    def _row(self, fields: Mapping[str, str], end: Mapping[str, str]) -> Json:
+        row: Json = {name: each for name, each in fields.items() if each}
+        for name in ("started_at", "answered_at", "ended_at", "handoff_wait_ms"):
+            if name in row:
+                row[name] = int(row[name])
+        row["from"] = mask_caller(fields.get("from", ""))
+        row["to"] = mask_caller(fields.get("to", ""), whole=True)
+        if "ended_at" in row and "started_at" in row:
+            row["duration_ms"] = row["ended_at"] - row["started_at"]
+        row.update({name: end[name] for name in _END_TEXTS if name in end})
+        row.update({name: int(float(end[name])) for name in _END_NUMBERS if end.get(name)})
+        row["recording"] = CallFiles(self._directory, row["call_id"]).audio.exists()
+        return row

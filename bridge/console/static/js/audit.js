@@ -1,0 +1,66 @@
+import { attempt, get } from "./api.js";
+import { $, fill, h } from "./dom.js";
+
+const form = $("#filter");
+const entries = $("#entries");
+let before = "";
+
+function wanted() {
+  const query = new URLSearchParams();
+  for (const name of ["actor", "action", "target", "call_id"]) {
+    const value = form.elements[name].value.trim();
+    if (value) query.set(name, value);
+  }
+  for (const name of ["since", "until"]) {
+    const value = form.elements[name].value;
+    if (value) query.set(`${name}_ms`, String(new Date(value).getTime()));
+  }
+  return query;
+}
+
+function row(entry) {
+  const time = new Date(Number(entry.at_ms));
+  const cell = (label, text, more = {}) => h("td", { "data-label": label, text: text ?? "", ...more });
+  const who = [entry.actor || "nobody known", entry.roles ? `(${entry.roles})` : "", entry.address ?? ""];
+  return h(
+    "tr", {},
+    h("td", { "data-label": "Time", class: "nowrap" }, h("time", { datetime: time.toISOString(), text: time.toLocaleString() })),
+    cell("Who", who.filter(Boolean).join(" ")),
+    cell("Action", entry.action),
+    cell("Target", entry.target),
+    cell("Call", entry.call_id),
+    cell("Result", entry.result),
+    cell("Details", entry.detail, { class: "detail wide" }),
+  );
+}
+
+async function load(more) {
+  const query = wanted();
+  for (const [id, format] of [["#as-csv", "csv"], ["#as-jsonl", "jsonl"]]) {
+    $(id).href = `/api/v1/audit/export?format=${format}&${query}`;
+  }
+  if (more) query.set("before", before);
+  const page = await attempt(get(`/audit?${query}`));
+  if (!page) return;
+  const rows = page.entries.map(row);
+  if (more) entries.append(...rows);
+  else fill(entries, rows);
+  before = page.before;
+  $("#more").hidden = !before;
+  $("#none").hidden = entries.childElementCount > 0;
+}
+
+form.addEventListener("submit", (event) => { event.preventDefault(); load(false); });
+$("#more").addEventListener("click", () => load(true));
+$("#verify").addEventListener("click", async () => {
+  const found = await attempt(get("/audit/verify"));
+  if (!found) return;
+  const verdict = $("#verdict");
+  verdict.hidden = false;
+  verdict.classList.toggle("bad", Boolean(found.broken_at));
+  verdict.textContent = found.broken_at
+    ? `The chain is broken at entry ${found.broken_at}: it was changed, or one before it was taken out or put in.`
+    : `The chain holds: ${found.entries} entries, the last hash is ${found.newest}`;
+});
+
+load(false);

@@ -1,0 +1,50 @@
+"""The figures of a wallboard, from live calls and those of the last hour. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bridge.telemetry.health import BAD_BELOW
+
+SERVICE_LEVEL_MS = 20_000
+"""A caller who is put through to a person within this counts as served in time (80/20)."""
+
+Row = Mapping[str, Any]  # Any: of JSON rows
+
+
+def figures(live: Sequence[Row], ended: Sequence[Row], now_ms: int) -> dict[str, object]:
+    """Return the figures; None where nothing was offered that a share could be of.
+
+    Args:
+        live: rows of the live list.
+        ended: rows of the history, of the last hour.
+        now_ms: wall time, ms since the Unix epoch.
+    """
+    waiting = [row for row in live if row.get("state") == "transferring"]
+    human = [row for row in live if row.get("state") == "human"]
+    offered = [row for row in [*live, *ended] if row.get("handoff_result") not in (None, "waiting")]
+    served = [row for row in offered if row["handoff_result"] in ("accepted", "completed")]
+    abandoned = [row for row in offered if row["handoff_result"] == "caller_left"]
+    in_time = [row for row in served if row.get("handoff_wait_ms", 0) <= SERVICE_LEVEL_MS]
+    waits = [row["handoff_wait_ms"] for row in served if "handoff_wait_ms" in row]
+    answered = [row for row in ended if row.get("answered_at")]
+    contained = [row for row in answered if not row.get("handoff_target")]
+    return {
+        "waiting": len(waiting),
+        "oldest_wait_ms": max(
+            (now_ms - row.get("waiting_since_at", now_ms) for row in waiting), default=0
+        ),
+        "active_ai": len(live) - len(human) - len(waiting),
+        "active_human": len(human),
+        "failing": sum(row.get("health", 100) < BAD_BELOW for row in live),
+        "abandoned": _share(abandoned, offered),
+        "service_level": _share(in_time, offered),
+        "service_level_ms": SERVICE_LEVEL_MS,
+        "average_wait_ms": round(sum(waits) / len(waits)) if waits else None,
+        "containment": _share(contained, answered),
+        "ended_last_hour": len(ended),
+        "offered_last_hour": len(offered),
+    }
+
+
+def _share(part: Sequence[Row], whole: Sequence[Row]) -> float | None:
+    return len(part) / len(whole) if whole else None

@@ -1,0 +1,195 @@
+"""What attackers try, over a real port: each is refused. The rest of the list has its own files:
+sessions, roles, origins in `test_door`, tokens in `test_tokens`, logins in `test_accounts`."""
+
+import asyncio
+import re
+import socket
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+from fastapi import FastAPI
+from starlette.routing import Mount
+
+from tests.console.conftest import Browser, Console
+
+OPEN = {
+    # For machines.
+    *("GET /metrics", "GET /healthz", "GET /readyz"),
+    # Where one signs in.
+    *("GET /login", "GET /login/oidc", "GET /login/oidc/callback", "GET /welcome"),
+    "POST /api/v1/session",
+    *("POST /api/v1/invitation", "POST /api/v1/invitation/accept"),
+}
+"""The only routes without a door."""
+
+
+def routes_of(app: FastAPI) -> list[tuple[str, str]]:
+    """Return method (`WS` for a WebSocket) and path of every route; names stand for parameters."""
+    found = []
+    for router in app.routes:
+        contexts = getattr(router, "effective_route_contexts", None)
+        for each in [router] if contexts is None else contexts():
+            path = re.sub(r"[{}]", "", getattr(each, "path", ""))
+            if isinstance(router, Mount) or not path:
+                continue
+            found += [(method, path) for method in getattr(each, "methods", None) or ["WS"]]
+    return found
+
+
+async def answered(browser: Browser, method: str, path: str) -> int:
+    """Return the status that somebody who is not signed in gets."""
+    if method != "WS":
+        return (await browser.ask(method, path))[0]
+    try:
+        async with browser.http.ws_connect(path, headers={"Origin": browser.url}):
+            return 101
+    except aiohttp.WSServerHandshakeError as refused:
+        return refused.status
+
+
+async def test_every_route_has_a_door(console: Console, browser: Browser) -> None:
+    routes = routes_of(console.app)
+    assert len(routes) > 20
+    assert {f"{method} {path}" for method, path in routes} >= OPEN
+    open_ones = set()
+    for method, path in routes:
+        status = await answered(browser, method, path)
+        if status not in (401, 403) and (method, status) != ("GET", 303):
+            open_ones.add(f"{method} {path}")
+    assert open_ones <= OPEN
+
+
+async def test_a_route_without_a_door_would_be_found(console: Console, browser: Browser) -> None:
+    @console.app.get("/api/v1/forgotten")
+    async def forgotten() -> None: ...
+
+    assert ("GET", "/api/v1/forgotten") in routes_of(console.app)
+    assert await answered(browser, "GET", "/api/v1/forgotten") == 200
+
+
+async def test_a_body_over_64_kib_is_refused(console: Console, browser: Browser) -> None:
+    given = {"user": "x" * 70_000, "password": "x"}
+    assert (await browser.post("/api/v1/session", given))[0] == 413
+
+    async def endless() -> object:
+        for _ in range(200):
+            yield b" " * 1024
+
+    # Without a length nobody knows before.
+    async with browser.http.post(
+        "/api/v1/session",
+        data=endless(),
+        headers={"Content-Type": "application/json", "Origin": browser.url},
+    ) as response:
+        assert response.status == 413
+
+
+async def test_a_body_that_is_no_json_is_refused(console: Console, browser: Browser) -> None:
+    # What a form of another site's page can send without asking first.
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        async with browser.http.post(
+            "/api/v1/session",
+            data=b'{"user": "ada", "password": "x"}',
+            headers={"Content-Type": kind, "Origin": browser.url},
+        ) as response:
+            assert response.status == 422
+
+
+async def raw(console: Console, request: bytes) -> bytes:
+    """Send bytes as no client would, and return the answer's first line."""
+    parts = urlsplit(console.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(request)
+    try:
+        return await asyncio.wait_for(reader.readline(), 5)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/app.py",
+        "/static/css/../../app.py",
+        "/static//etc/passwd",
+        "/static/%2fetc%2fpasswd",
+        "/static/..\\app.py",
+        "/static/css%00.css",
+    ],
+)
+async def test_no_path_leads_out_of_the_static_files(console: Console, path: str) -> None:
+    line = await raw(console, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert line.split()[1] in (b"404", b"400"), line
+
+
+async def test_endless_headers_are_cut_off(console: Console) -> None:
+    line = await raw(console, b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000)
+    assert line.split()[1] == b"400"
+
+
+async def test_a_slow_client_holds_up_nobody(console: Console, browser: Browser) -> None:
+    parts = urlsplit(console.url)
+    slow = [socket.create_connection((parts.hostname, parts.port or 0)) for _ in range(50)]
+    for each in slow:
+        each.sendall(b"GET / HTTP/1.1\r\n")
+    assert (await browser.get("/healthz"))[0] == 200
+    for each in slow:
+        each.close()
+
+
+SCRIPT = "<script>alert(1)</script>"
+
+
+async def test_what_users_are_called_is_text_in_every_page(
+    console: Console, browser: Browser
+) -> None:
+    # No such name can be made by the API; the pages don't rely on that.
+    await console.add_user(SCRIPT, "admin", routes=(SCRIPT, '"><img src=x onerror=alert(1)>'))
+    await console.sign_in(browser, SCRIPT)
+    pages = [
+        path
+        for method, path in routes_of(console.app)
+        if method == "GET" and not path.startswith("/api/") and f"GET {path}" not in OPEN
+    ]
+    assert {"/account", "/users", "/audit"} <= set(pages)
+    for path in pages:
+        status, page = await browser.get(path)
+        assert status in (200, 303, 404), path
+        assert SCRIPT not in page
+        assert "<img" not in page
+    assert "&lt;script&gt;" in (await browser.get("/account"))[1]
+
+
+async def test_the_login_page_does_not_lead_elsewhere(console: Console, browser: Browser) -> None:
+    line = await raw(console, b"GET //evil.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert line.split()[1] == b"404"
+    async with browser.http.get("/users", allow_redirects=False) as response:
+        assert response.headers["Location"] == "/login?next=/users"
+
+
+async def test_answers_of_the_api_are_never_kept_or_guessed_at(
+    console: Console, browser: Browser
+) -> None:
+    await console.add_user("sue", "supervisor")
+    await console.sign_in(browser, "sue")
+    async with browser.http.get("/api/v1/session") as response:
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Content-Type"] == "application/json"
+        assert "Access-Control-Allow-Origin" not in response.headers
+        assert "Server" not in response.headers
+
+
+async def test_the_api_describes_itself_to_who_is_signed_in(
+    console: Console, browser: Browser
+) -> None:
+    await console.add_user("sue", "supervisor")
+    await console.sign_in(browser, "sue")
+    status, found = await browser.get("/api/openapi.json")
+    assert status == 200
+    assert found["openapi"].startswith("3.")
+    assert {"/api/v1/session", "/api/v1/users", "/api/v1/audit"} <= set(found["paths"])
+    assert (await browser.get("/docs"))[0] == 404
