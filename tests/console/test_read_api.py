@@ -203,6 +203,7 @@ async def test_rollout_is_stepped_paused_and_stopped_with_a_reason(ada: Browser)
         "role": "treatment",
         "percent": 25,
         "stopped": True,
+        "cap": None,
         "calls_now": 2,
     }
     assert [each["author"] for each in one["changes"]] == ["ada"] * 4

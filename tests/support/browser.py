@@ -139,14 +139,13 @@ async def accessibility_faults(
     ]
 
 
-async def wait_for(page: Page, condition: str) -> None:
-    """Wait until a JavaScript expression is true.
+async def until_true(page: Page, expression: str, timeout_s: float = _PATIENCE_MS / 1000) -> None:
+    """Wait until an expression holds; a page whose policy forbids `eval` can't wait by itself."""
 
-    Playwright's own ``wait_for_function`` evaluates a string within the page, which a policy
-    without ``unsafe-eval`` forbids.
-    """
-    seconds = _PATIENCE_MS / 1000
-    await wait_until(lambda: page.evaluate(condition), seconds, f"not true: {condition}")
+    async def holds() -> bool:
+        return bool(await page.evaluate(expression))
+
+    await wait_until(holds, timeout_s, f"{expression} did not come true")
 
 
 async def too_wide(page: Page) -> int:

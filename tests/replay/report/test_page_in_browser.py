@@ -20,7 +20,7 @@ from tests.support.browser import (
     open_browser,
     open_page,
     too_wide,
-    wait_for,
+    until_true,
 )
 from tests.support.replay_results import write_example
 
@@ -66,7 +66,7 @@ async def page(browser: Browser, report: Path) -> AsyncIterator[Page]:
 
 async def _wait_until_played(page: Page, call: str, at_s: float) -> None:
     """Wait until a call's audio has passed a second."""
-    await wait_for(page, f"calls.get('{call}').audio.currentTime > {at_s}")
+    await until_true(page, f"calls.get('{call}').audio.currentTime > {at_s}")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
