@@ -81,6 +81,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_human_requests_total": ("by result", ""),
     "bridge_dtmf_digits_total": ("method result", ""),
     "bridge_calls_without_telephone_event_total": ("", ""),
+    "bridge_audit_write_failures_total": ("", ""),
     "bridge_audio_thread_overruns_total": ("", ""),
     "bridge_silent_calls_total": ("arm", ""),
     "bridge_sip_requests_total": ("method trunk direction", ""),
