@@ -199,6 +199,10 @@ def play(
             commit=_commit(),
             version=version("telephony-bridge"),
         )
+        for file in plan.files:
+            if not plan.arms_of(file):
+                wanted = ", ".join(file.script.target.arms)
+                click.echo(f"not played: {file.script.id} is for {wanted} alone", err=True)
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
