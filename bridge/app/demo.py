@@ -79,25 +79,48 @@ async def run_demo(
         ConfigError: bad dialplans, script or scenario.
         InfrastructureError: a part did not start, or died.
     """
-    recordings = _make_directory(plan.recordings)
+    recordings = make_directory(plan.recordings)
     async with AsyncExitStack() as stack:
-        parts = _Parts(plan, recordings, environ, view, stack)
+        parts = Parts(plan, recordings, environ, view, stack)
         reader = await stack.enter_async_context(CallReader(RedisSettings(), redis_url))
         earlier = await reader.active()
         simulator, realtime_url = await parts.start_simulator()
-        gateway, sip, http = await parts.start_gateway(realtime_url, redis_url)
+        gateway = await parts.start_gateway(realtime_url, redis_url)
         watcher = Watcher(reader, view, node=parts.node, earlier=earlier)
         stack.push_async_callback(watcher.aclose)
         watching = watcher.start(plan.call_timeout_s)
-        caller = await parts.start_caller(sip)
-        report = await _follow(caller, (simulator, gateway), watching, plan.call_timeout_s)
-        figures = await fetch_figures(http)
+        caller = await parts.start_caller(gateway.sip)
+        report = await _follow(caller, (simulator, gateway.child), watching, plan.call_timeout_s)
+        figures = await fetch_figures(gateway.http)
         view.doing("stopping everything, in order")
     return _judge(plan, parts, watcher, report, figures)
 
 
-class _Parts:
-    """Starts the demo's processes; the stack stops them."""
+@dataclass(frozen=True, slots=True)
+class StartedGateway:
+    """A gateway that takes calls.
+
+    Attributes:
+        sip: its URI; http: the URL of its HTTP port.
+        admin_link: makes the console's first admin, once; None where there is one.
+    """
+
+    child: Child
+    sip: str
+    http: str
+    admin_link: str | None
+
+
+class Parts:
+    """Starts a demo's processes; the stack stops them.
+
+    Args:
+        plan: what to demonstrate.
+        recordings: directory, which is there.
+        environ: for the children; its ``BRIDGE_*`` are not theirs.
+        view: where to show what is up.
+        stack: of the demo's life.
+    """
 
     def __init__(
         self,
@@ -124,8 +147,8 @@ class _Parts:
         self._view.step("Realtime server", f"{url}, with real speech in and out")
         return child, url
 
-    async def start_gateway(self, realtime_url: str, redis_url: str) -> tuple[Child, str, str]:
-        """Return the gateway, its SIP URI and its HTTP URL."""
+    async def start_gateway(self, realtime_url: str, redis_url: str) -> StartedGateway:
+        """Return the gateway."""
         self._view.doing("starting the gateway")
         settings = {
             "NODE": self.node,
@@ -146,7 +169,8 @@ class _Parts:
         found = await child.report(_READY_WITHIN_S)
         sip, http = str(found["sip"]), str(found["http"])
         self._view.step("Gateway", f"{sip}, metrics at {http}/metrics")
-        return child, sip, http
+        link = found.get("admin_link")
+        return StartedGateway(child, sip, http, None if link is None else str(link))
 
     def _arm(self, realtime_url: str) -> dict[str, str]:
         return {
@@ -158,16 +182,25 @@ class _Parts:
 
     async def start_caller(self, sip: str) -> Child:
         """Return the caller, which dials at once."""
-        plan = self._plan
-        user = quote("".join(plan.called.split()), safe="+*")
-        uri = f"sip:{user}@{sip.removeprefix('sip:')}"
-        self._view.step("Caller", f"dials {uri}, script {plan.script}")
+        uri = self._uri(sip)
+        self._view.step("Caller", f"dials {uri}, script {self._plan.script}")
         self._view.doing("the caller gets ready")
         recording = ("--record", str(self.caller_recording))
-        return await self._start(
-            "the caller",
-            ["call", uri, "--script", str(plan.script), "--events", "--json", *recording],
-        )
+        return await self._start("the caller", [*self._call(uri), "--events", *recording])
+
+    async def place_call(self, sip: str) -> None:
+        """Have a caller place the script's call, to its end, however that comes."""
+        async with await start_child("a caller", self._call(self._uri(sip)), self._environ) as each:
+            while await each.line():
+                pass
+            await each.wait()
+
+    def _call(self, uri: str) -> list[str]:
+        return ["call", uri, "--script", str(self._plan.script), "--json"]
+
+    def _uri(self, sip: str) -> str:
+        user = quote("".join(self._plan.called.split()), safe="+*")
+        return f"sip:{user}@{sip.removeprefix('sip:')}"
 
     async def _start(
         self, name: str, arguments: Sequence[str], variables: Mapping[str, str] | None = None
@@ -227,7 +260,7 @@ async def _first_end(
 
 
 def _judge(
-    plan: DemoPlan, parts: _Parts, watcher: Watcher, report: CallerReport, figures: Figures
+    plan: DemoPlan, parts: Parts, watcher: Watcher, report: CallerReport, figures: Figures
 ) -> DemoResult:
     if watcher.call_id is None:
         fault = f"the gateway took no call: for the caller it ended as {report.outcome}"
@@ -241,7 +274,12 @@ def _judge(
     )
 
 
-def _make_directory(path: Path) -> Path:
+def make_directory(path: Path) -> Path:
+    """Make the directory for recordings, and return where it is.
+
+    Raises:
+        ConfigError: it can't be made.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,5 +1,6 @@
 """`bridge demo`: a phone call from end to end, with everything local."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import click
 
 import bridge
 from bridge.app.demo import DemoPlan, run_demo
+from bridge.app.demo_console import run_console_demo
 from bridge.app.demo_result import DemoResult
 from bridge.app.demo_view import View, make_view
 from bridge.bench.rollout_demo import RolloutPlan
@@ -76,6 +78,18 @@ _FAILED = 1
     show_default=True,
     help="Least time of a rollout's step; 600 s in earnest.",
 )
+@click.option(
+    "--console",
+    is_flag=True,
+    help="Open the supervisor's console on live demo calls; Ctrl-C ends them.",
+)
+@click.option(
+    "--callers",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Callers at once, with --console; the pip wheel of PJSIP holds 4.",
+)
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal (as NO_COLOR=1).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @exits_cleanly
@@ -88,6 +102,8 @@ def demo(
     rollout: bool,
     rollout_calls: int,
     rollout_step_s: float,
+    console: bool,
+    callers: int,
     plain: bool,
     as_json: bool,
 ) -> None:
@@ -106,6 +122,7 @@ def demo(
       bridge demo
       bridge demo --dialect beta
       bridge demo --rollout
+      bridge demo --console
       bridge demo --json | python -m json.tool
       bridge demo --script my_call.yaml --scenario my_agent.yaml
 
@@ -115,6 +132,9 @@ def demo(
         show_rollouts(RolloutPlan(calls=rollout_calls, min_time_s=rollout_step_s), as_json=as_json)
         return
     view = make_view(as_json=as_json, plain=plain, no_color=bool(os.environ.get("NO_COLOR")))
+    if console:
+        _keep_console(_plan(script, dialplans, scenario, recordings, dialect), view, callers)
+        return
     try:
         plan = _plan(script, dialplans, scenario, recordings, dialect)
         result = _show(plan, view)
@@ -128,6 +148,15 @@ def demo(
             click.echo(f"fault: {fault}", err=True)
     if not result.ok:
         raise SystemExit(_FAILED)
+
+
+def _keep_console(plan: DemoPlan, view: View, callers: int) -> None:
+    """Show the console until a signal comes: that is how this demo ends."""
+    with view, contextlib.ExitStack() as stack:
+        url = os.environ.get("BRIDGE_REDIS_URL") or stack.enter_context(start_local_redis()).url
+        work = run_console_demo(plan, url, os.environ, view, callers)
+        run(until_done_or_told(work, "demo", partial(view.doing, STOPPING)))
+    click.echo("the demo is over; nothing is left running", err=True)
 
 
 def _show(plan: DemoPlan, view: View) -> DemoResult:

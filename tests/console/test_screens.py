@@ -22,6 +22,7 @@ from tests.support.browser import (
     open_browser,
     open_page,
     too_wide,
+    until_true,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.redis, pytest.mark.slow]
@@ -265,8 +266,8 @@ async def test_kill_switch_asks_for_a_reason_and_works(console: Console) -> None
 async def test_recording_plays_from_a_marker(console: Console) -> None:
     async with opened(console, "history/c_over0") as page:
         await page.get_by_role("button", name="interrupted").click()
-        await page.wait_for_function("document.querySelector('audio').currentTime >= 9")
-        await page.wait_for_function("!document.querySelector('audio').paused")
+        await until_true(page, "document.querySelector('audio').currentTime >= 9")
+        await until_true(page, "!document.querySelector('audio').paused")
 
 
 async def test_alert_is_seen_to(console: Console) -> None:

@@ -15,6 +15,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Request, Route, WebSocketRoute, async_playwright
 
 from tests.support.programs import need_program
+from tests.support.waiting import wait_until
 
 ARTEFACTS_DIR = "BRIDGE_ARTEFACTS_DIR"
 """Names the folder that keeps screenshots; without it they go where the test says."""
@@ -113,6 +114,15 @@ async def accessibility_faults(page: Page) -> list[str]:
         for fault in results.response["violations"]
         for node in fault["nodes"]
     ]
+
+
+async def until_true(page: Page, expression: str, timeout_s: float = 20.0) -> None:
+    """Wait until an expression holds; a page whose policy forbids `eval` can't wait by itself."""
+
+    async def holds() -> bool:
+        return bool(await page.evaluate(expression))
+
+    await wait_until(holds, timeout_s, f"{expression} did not come true")
 
 
 async def too_wide(page: Page) -> int:

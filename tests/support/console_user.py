@@ -73,20 +73,26 @@ class ConsoleUser:
         return self._http.ws_connect(told["url"], headers={"Origin": self._headers["Origin"]})
 
 
-@asynccontextmanager
-async def console_user(
-    http_url: str, redis_url: str, name: str, role: str = "supervisor"
-) -> AsyncIterator[ConsoleUser]:
-    """Make a user who is signed in."""
+async def sign_in(redis_url: str, name: str, role: str = "supervisor") -> tuple[str, str]:
+    """Make a user who is signed in; return the cookie's token, and the session's for changes."""
     link = RedisLink(redis_url, timeout_s=2)
     now_ms = SystemClock().wall_ns() // NS_PER_MS
     await link.ask_all(UserStore(link, _KEYS).put(User(name, (role,), made_ms=now_ms)))
     sessions, token = SessionStore(link, _KEYS, idle_s=3_600, max_s=3_600), new_token()
     session = await sessions.open(token, new_token(), name, now_ms, via="test", address="127.0.0.1")
     await link.aclose()
+    return token, session.csrf_token
+
+
+@asynccontextmanager
+async def console_user(
+    http_url: str, redis_url: str, name: str, role: str = "supervisor"
+) -> AsyncIterator[ConsoleUser]:
+    """Make a user who is signed in."""
+    token, csrf_token = await sign_in(redis_url, name, role)
     jar = aiohttp.CookieJar(unsafe=True)
     jar.update_cookies({"bridge_session": token})
-    headers = {"Origin": http_url, "X-CSRF-Token": session.csrf_token}
+    headers = {"Origin": http_url, "X-CSRF-Token": csrf_token}
     async with aiohttp.ClientSession(http_url, cookie_jar=jar) as http:
         yield ConsoleUser(name, http, headers)
 
