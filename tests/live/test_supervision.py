@@ -108,7 +108,7 @@ async def test_taken_over_and_handed_back_without_a_click(
     assert not (voice & (arrived_ns > back_ns + 100e6)).any()
     assert max(gaps_ms(heard)) <= 20
     spoken = np.flatnonzero(voice)
-    assert voice[spoken[0] : spoken[-1] + 1].mean() > 0.97
+    assert voice[spoken[0] : spoken[-1] + 1].mean() > 0.9
     assert loudest_click(sound) < NO_CLICK or disturbed
     assert cancel["type"] == "response.cancel"
     note = [each for each in talk.first.sent if each["type"] == "conversation.item.create"][-1]
