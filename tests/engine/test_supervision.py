@@ -45,6 +45,7 @@ from bridge.engine.inputs import (
     SessionReady,
     SoundLasted,
     SoundStarted,
+    SoundStopped,
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,
@@ -56,6 +57,7 @@ from bridge.engine.news import (
     AgentResumed,
     CallClosed,
     HandoffFailed,
+    SilenceMeasured,
     StateChanged,
     SupervisorJoined,
     SupervisorLeft,
@@ -80,9 +82,11 @@ from bridge.realtime.commands import (
     TruncateItem,
 )
 from bridge.realtime.events import ResponseCreated
+from bridge.realtime.ids import ItemId
 from bridge.realtime.items import Message, Role
 from tests.engine.calls import (
     A1,
+    A2,
     R1,
     R2,
     SILENT,
@@ -210,6 +214,15 @@ def test_answer_that_turn_detection_begins_later_is_cancelled_unheard() -> None:
     assert not [each for each in effects if type(each).__name__ == "PlayAudio"]
 
 
+def test_turn_that_was_being_ended_here_does_not_cost_the_session() -> None:
+    call = answered(CallPolicy(greet=False, turn_overdue_ms=3_000))
+    call.feed(SoundStarted(0), started(), SoundStopped(0), TimerFired(Timer.OPEN_TURN))
+    act(call, TakeOver())
+    effects = call.feed(TimerFired(Timer.OPEN_TURN))
+    assert effects == []
+    assert call.core.state is State.HANDOFF
+
+
 def test_phrase_that_the_caller_cannot_cut_is_cut_by_a_take_over() -> None:
     call = answered()
     act(call, Say("You must hear this."))
@@ -262,6 +275,16 @@ def test_lost_microphone_is_awaited_then_the_agent_has_the_caller_again() -> Non
 def test_microphone_of_somebody_else_changes_nothing() -> None:
     call = taken()
     assert call.feed(SupervisorHeard("bob"), SupervisorLost("bob")) == []
+
+
+def test_supervisors_voice_is_none_of_the_agents() -> None:
+    call = taken()
+    item = ItemId("bridge_supervisor_1")
+    assert call.feed(PlayoutStarted(item, 0)) == []
+    call.feed(done(R1))
+    act(call, HandBack())
+    effects = call.feed(ResponseCreated(R2), audio(A2, R2), PlayoutStarted(A2, 0), after_ms=3_000)
+    assert [each.silence_ms for each in of(SilenceMeasured, effects)] == [3_000]
 
 
 def test_barge_in_does_not_misfire_while_a_supervisor_talks() -> None:
