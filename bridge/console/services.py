@@ -51,6 +51,7 @@ class Services:
         sign_in: opens sessions.
         auditor: puts down what people do.
         oidc: the identity provider, if there is one.
+        once: what may happen once, or is told once.
         tokens: for audio and control.
         calls: the state of every node's calls.
         control: sends commands to the nodes that have them.
@@ -72,6 +73,7 @@ class Services:
     sign_in: SignIn
     auditor: Auditor
     oidc: OidcProvider | None
+    once: OnceStore
     tokens: CallTokens
     calls: CallReader
     control: ControlSender
@@ -126,6 +128,7 @@ def open_services(
     sources, calls = sources or Sources(), CallReader(redis, redis_url)
     copy = AuditFile(settings.audit_file, count_audit_failure).copy
     auditor = Auditor(AuditLog(link, keys, copy), clock, count_audit_failure)
+    once = OnceStore(link, keys)
     return Services(
         settings=settings,
         clock=clock,
@@ -137,7 +140,8 @@ def open_services(
         sign_in=SignIn(users, sessions, passwords, LimitStore(link, keys), auditor, clock),
         auditor=auditor,
         oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
-        tokens=CallTokens(OnceStore(link, keys), clock),
+        once=once,
+        tokens=CallTokens(once, clock),
         sources=sources,
         calls=calls,
         live=LiveList(calls, clock),

@@ -440,6 +440,7 @@ def _forget_input(call: CallState) -> Effects:
     """Have the session forget what it heard of a turn whose end it will not hear."""
     yield from call.send(ClearInput())
     call.session.caller_speaking = call.session.turn_open = False
+    call.session.commit_asked = False  # what comes of it is a turn of the caller's, and left alone
 
 
 def _drop_handoff(call: CallState, now_ns: int) -> Effects:

@@ -31,3 +31,7 @@ class OnceStore:
         """
         reply = await self._link.ask(("SET", self._keys.used(token_id), "1", "NX", "PX", ttl_ms))
         return reply == "OK"
+
+    async def was_used(self, token_id: str) -> bool:
+        """Return whether somebody has used this."""
+        return await self._link.ask(("EXISTS", self._keys.used(token_id))) == 1

@@ -29,6 +29,7 @@ SCENARIO = {
     "words_per_minute": 180,
     "greeting": GREETING,
     "fallback": "I am back.",
+    "rules": [{"hears": ["Where is my order?"], "say": "It is on its way."}],
 }
 
 

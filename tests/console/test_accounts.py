@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from bridge.console.access.accounts import AccountError
+from bridge.console.access.audit import Entry
 from bridge.console.access.passwords import Passwords, TooBusyError
 from bridge.console.services import first_admin_link
 from tests.console.conftest import Browser, Console
@@ -203,6 +205,19 @@ async def test_an_admin_stays(console: Console, browser: Browser) -> None:
     assert sum(not user.disabled for user in users) == 1
 
 
+async def test_changes_at_once_are_made_one_after_another(console: Console) -> None:
+    for name in ("ada", "eve"):
+        await console.add_user(name, "admin", password_hash="x")
+    accounts = console.services.accounts
+    results = await asyncio.gather(
+        *(accounts.change(Entry(name, ""), name, disabled=True) for name in ("ada", "eve")),
+        return_exceptions=True,
+    )
+    # Both have read that there is another admin.
+    assert sum(isinstance(each, AccountError) for each in results) == 1
+    assert sum(not user.disabled for user in await accounts.all()) == 1
+
+
 async def test_names_and_roles_are_checked(console: Console, browser: Browser) -> None:
     await first_admin(console, browser)
     for given in (
@@ -272,6 +287,24 @@ async def test_a_name_that_is_nobodys_takes_as_long() -> None:
     passwords.close()
     # Without argon2 it would take microseconds.
     assert 0.5 < unknown / known < 2.0
+
+
+async def test_a_password_is_checked_for_whoever_it_is(
+    console: Console, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    verify = Passwords.verify
+
+    async def count(self: Passwords, kept: str, password: str) -> bool:
+        checked.append(kept)
+        return await verify(self, kept, password)
+
+    monkeypatch.setattr(Passwords, "verify", count)
+    await console.add_user("off", "admin", disabled=True, password_hash="x")
+    await console.add_user("new", "admin")
+    for name in ("nobody", "off", "new"):
+        assert await sign_in(browser, name) == 401
+    assert checked == ["", "x", ""]
 
 
 async def test_too_many_at_once_are_sent_away() -> None:

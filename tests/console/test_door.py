@@ -1,7 +1,6 @@
 """Who is let in: sessions, roles, CSRF, origins, streams."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -178,7 +177,9 @@ async def test_every_answer_carries_the_headers(browser: Browser) -> None:
             assert response.headers["X-Frame-Options"] == "DENY"
 
 
-async def test_closing_does_not_wait_for_streams(console: Console, browser: Browser) -> None:
+async def test_closing_does_not_wait_for_streams(
+    console: Console, browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
     await console.sign_in(browser, "sue")
     async with (
         browser.http.get("/api/v1/stream") as events,
@@ -186,8 +187,7 @@ async def test_closing_does_not_wait_for_streams(console: Console, browser: Brow
     ):
         await events.content.readline()
         await socket.receive_str()
-        began = time.monotonic()
         await console.aclose()
-        took_s = time.monotonic() - began
         assert await events.content.read() == b"\n"
-    assert took_s < 1.0  # uvicorn alone would take its whole grace
+    # uvicorn alone would take its whole grace and say so.
+    assert "graceful shutdown exceeded" not in caplog.text

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.clock import SystemClock
 from bridge.console.screens import OWN
+from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.floor import EVIL, Floor
@@ -81,6 +82,27 @@ async def test_recording_is_played_from_its_middle(ada: Browser, floor: Floor) -
         assert response.status == 206
         assert (await response.read())[:4] == b"RIFF"
         assert response.headers["Content-Range"].startswith("bytes 0-43/")
+
+
+@pytest.mark.parametrize("ranges", [["bytes=1-"], ["bytes=100-200", "bytes=0-"], [""]])
+async def test_playing_a_recording_is_put_down_once_whichever_part_is_asked_for(
+    console: Console, ada: Browser, floor: Floor, ranges: list[str]
+) -> None:
+    path = f"/api/v1/calls/{floor.over}/recording"
+    for wanted in ranges:
+        async with ada.http.get(path, headers={"Range": wanted} if wanted else {}) as response:
+            assert response.status in (200, 206)
+    found = await console.services.auditor.audit.latest(10)
+    played = [each for _, each in found if each["action"] == "play recording"]
+    assert [(each["actor"], each["call_id"]) for each in played] == [("ada", floor.over)]
+
+
+async def test_a_recording_is_not_given_where_that_cannot_be_put_down(
+    ada: Browser, floor: Floor, redis: RedisLink
+) -> None:
+    await redis.ask(("SET", "bridge:audit", "in the way"))
+    for _ in range(2):
+        assert (await ada.get(f"/api/v1/calls/{floor.over}/recording"))[0] == 503
 
 
 async def test_outline_shows_who_spoke_when(ada: Browser, floor: Floor) -> None:

@@ -45,6 +45,7 @@ from bridge.engine.inputs import (
     SessionReady,
     SoundLasted,
     SoundStarted,
+    SoundStopped,
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,
@@ -208,6 +209,15 @@ def test_answer_that_turn_detection_begins_later_is_cancelled_unheard() -> None:
     assert sent(effects, CancelResponse) == [CancelResponse(R2)]
     effects = call.feed(audio(A1, R2))
     assert not [each for each in effects if type(each).__name__ == "PlayAudio"]
+
+
+def test_turn_that_was_being_ended_here_does_not_cost_the_session() -> None:
+    call = answered(CallPolicy(greet=False, turn_overdue_ms=3_000))
+    call.feed(SoundStarted(0), started(), SoundStopped(0), TimerFired(Timer.OPEN_TURN))
+    act(call, TakeOver())
+    effects = call.feed(TimerFired(Timer.OPEN_TURN))
+    assert effects == []
+    assert call.core.state is State.HANDOFF
 
 
 def test_phrase_that_the_caller_cannot_cut_is_cut_by_a_take_over() -> None:

@@ -168,7 +168,6 @@ class OidcProvider:
                 {
                     "iss": {"essential": True, "value": metadata["issuer"]},
                     "aud": {"essential": True, "value": client_id},
-                    "nonce": {"essential": True, "value": nonce},
                 },
                 {
                     "nonce": nonce,

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import FileResponse
 
 from bridge.console.access.audit import Entry
@@ -18,6 +18,8 @@ from bridge.recordings.files import CallFiles
 from bridge.telemetry.redaction import mask_numbers
 
 router = APIRouter(prefix="/calls/{call_id}", tags=["recordings"])
+
+_ONE_LISTENING_MS = 600_000
 
 Json = dict[str, Any]  # Any: JSON of markers and outlines
 Player = Annotated[Principal, Depends(Allowed(Permission.RECORDING_PLAY))]
@@ -41,15 +43,17 @@ async def get_recording(
     call_id: str,
     principal: Player,
     services: Here,
-    wanted: Annotated[str, Header(alias="Range", max_length=100)] = "",
 ) -> FileResponse:
     """Return the recording: stereo WAV, left the caller, right the agent; takes Range requests.
 
-    Its begin is audited; what a player asks for after that is the same listening.
+    A player asks for many ranges: what one sign-in plays within ten minutes is one listening, and
+    put down once, whichever range comes first.
     """
     files = await _files(call_id, principal, services)
-    if not wanted or wanted.startswith("bytes=0-"):
+    listening = f"{principal.session_id}:{call_id}"
+    if not await services.once.was_used(listening):
         await services.auditor.write(Entry.by(principal, "play recording", call_id=call_id))
+        await services.once.first_use(listening, _ONE_LISTENING_MS)
     return FileResponse(files.audio, media_type="audio/wav", filename=f"{call_id}.wav")
 
 
