@@ -57,6 +57,7 @@ from bridge.engine.news import (
     AgentResumed,
     CallClosed,
     HandoffFailed,
+    SilenceMeasured,
     StateChanged,
     SupervisorJoined,
     SupervisorLeft,
@@ -81,9 +82,11 @@ from bridge.realtime.commands import (
     TruncateItem,
 )
 from bridge.realtime.events import ResponseCreated
+from bridge.realtime.ids import ItemId
 from bridge.realtime.items import Message, Role
 from tests.engine.calls import (
     A1,
+    A2,
     R1,
     R2,
     SILENT,
@@ -272,6 +275,16 @@ def test_lost_microphone_is_awaited_then_the_agent_has_the_caller_again() -> Non
 def test_microphone_of_somebody_else_changes_nothing() -> None:
     call = taken()
     assert call.feed(SupervisorHeard("bob"), SupervisorLost("bob")) == []
+
+
+def test_supervisors_voice_is_none_of_the_agents() -> None:
+    call = taken()
+    item = ItemId("bridge_supervisor_1")
+    assert call.feed(PlayoutStarted(item, 0)) == []
+    call.feed(done(R1))
+    act(call, HandBack())
+    effects = call.feed(ResponseCreated(R2), audio(A2, R2), PlayoutStarted(A2, 0), after_ms=3_000)
+    assert [each.silence_ms for each in of(SilenceMeasured, effects)] == [3_000]
 
 
 def test_barge_in_does_not_misfire_while_a_supervisor_talks() -> None:

@@ -180,7 +180,7 @@ async def redis_call_now(redis: LocalRedis, talk: Talk) -> dict[str, str]:
 
         async def there() -> bool:
             state.update(await reader.call(talk.runner.call_id) or {})
-            return "held_by" in state
+            return bool(state.get("held_by"))
 
         await wait_until(there, 5.0, "nobody holds the call in Redis")
         return state
@@ -227,16 +227,17 @@ async def test_orders_of_two_supervisors_and_what_is_written_of_them(
         bob = Supervisor(talk.runner, "bob")
         for action, params, reason in BAD_ORDERS:
             assert eve.orders(action, **params).reason == reason
-        assert eve.orders("pause", auto_resume_s=1) == Answer(True)
+        assert eve.orders("pause", auto_resume_s=600) == Answer(True)
         assert bob.orders("take_over") == Answer.refused("held_by", held_by="eve")
         assert bob.orders("whisper", text="Be kind.") == Answer(True)
         paused_at = len(talk.caller.heard)
         state = await redis_call_now(redis, talk)
         assert (state["phase"], state["held_by"]) == ("paused", "eve")
+        await talk.caller.until(lambda: has_tone(sound_of(talk, paused_at), 440, 800).any())
+        assert eve.orders("resume") == Answer(True)
         await talk.first.until(
             lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 2
         )
-        assert has_tone(sound_of(talk, paused_at), 440, 800).any()
         assert eve.orders("flag", note="Ask for card 4111 1111 1111 1111.") == Answer(True)
         await talk.heard_loud(5)
         await talk.caller.hang_up()

@@ -104,9 +104,14 @@ async def open_page(
         await context.close()
 
 
-async def accessibility_faults(page: Page) -> list[str]:
-    """Return what axe-core finds against WCAG 2.2 AA and its best practices, a line a place."""
-    options = {"runOnly": {"type": "tag", "values": list(_WCAG)}, "resultTypes": ["violations"]}
+async def accessibility_faults(page: Page, *rules: str) -> list[str]:
+    """Return what axe-core finds against WCAG 2.2 AA and its best practices, a line a place.
+
+    Args:
+        rules: only these, such as ``color-contrast``: all that another colour scheme can change.
+    """
+    only = {"type": "rule", "values": list(rules)} if rules else {"type": "tag", "values": [*_WCAG]}
+    options = {"runOnly": only, "resultTypes": ["violations"]}
     results = await Axe().run(page, options=options)
     return [
         f"{fault['id']}: {fault['help']}: {' '.join(map(str, node['target']))}: "
