@@ -11,12 +11,19 @@ import pytest
 
 from bridge.store.local import LocalRedis
 from bridge.telephony.taps import AGENT
-from tests.audio.signals import level_at_db, loudest_other_db
+from tests.audio.signals import loudest_other_db
 from tests.support.console_user import console_user
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp_caller import RtpCaller
-from tests.support.supervisor import RATE_HZ, VOICE_HZ, gaps_ms, has_tone, heard_by
+from tests.support.supervisor import (
+    RATE_HZ,
+    VOICE_HZ,
+    amplitudes_of,
+    gaps_ms,
+    has_tone,
+    heard_by,
+)
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
@@ -89,7 +96,8 @@ async def test_listened_whispered_taken_over_handed_back_ended(line: Line) -> No
         record = await line.gateway.record_of(call_id)
     during = heard_by(caller.heard[taken:given_back])
     talk = during[300 * RATE_HZ // 1000 : 1_300 * RATE_HZ // 1000]
-    level = level_at_db(talk, VOICE_HZ, RATE_HZ)
+    # The middle one: a frame of the microphone that a busy machine sends late is silence.
+    level = float(20 * np.log10(np.median(amplitudes_of(talk, VOICE_HZ))))
     others = loudest_other_db(talk, VOICE_HZ, RATE_HZ)
     print(f"microphone at {level:.2f} dB, others {others:.1f} dB")
     assert level == pytest.approx(78.06, abs=0.5)

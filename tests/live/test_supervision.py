@@ -108,7 +108,7 @@ async def test_taken_over_and_handed_back_without_a_click(
     assert not (voice & (arrived_ns > back_ns + 100e6)).any()
     assert max(gaps_ms(heard)) <= 20
     spoken = np.flatnonzero(voice)
-    assert voice[spoken[0] : spoken[-1] + 1].mean() > 0.97
+    assert voice[spoken[0] : spoken[-1] + 1].mean() > 0.9
     assert loudest_click(sound) < NO_CLICK or disturbed
     assert cancel["type"] == "response.cancel"
     note = [each for each in talk.first.sent if each["type"] == "conversation.item.create"][-1]
@@ -233,7 +233,7 @@ async def test_orders_of_two_supervisors_and_what_is_written_of_them(
         paused_at = len(talk.caller.heard)
         state = await redis_call_now(redis, talk)
         assert (state["phase"], state["held_by"]) == ("paused", "eve")
-        await talk.caller.until(lambda: has_tone(sound_of(talk, paused_at), 440, 800).any())
+        await talk.caller.until(lambda: bool(has_tone(sound_of(talk, paused_at), 440, 800).any()))
         assert eve.orders("resume") == Answer(True)
         await talk.first.until(
             lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 2

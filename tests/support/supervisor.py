@@ -122,11 +122,17 @@ def loudest_click(sound: npt.NDArray[np.int16]) -> float:
     return float(np.abs(np.fft.irfft(spectrum, len(sound))).max())
 
 
+def amplitudes_of(sound: npt.NDArray[np.int16], hz: float) -> npt.NDArray[np.float64]:
+    """Return how loud a tone is in each 20 ms of a sound, as an amplitude."""
+    frames = sound[: len(sound) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    turns = np.exp(-2j * np.pi * hz / RATE_HZ * np.arange(FRAME_SAMPLES))
+    found: npt.NDArray[np.float64] = np.abs(frames @ turns) * 2 / FRAME_SAMPLES
+    return found
+
+
 def has_tone(
     sound: npt.NDArray[np.int16], hz: float, amplitude: float = AMPLITUDE / 4
 ) -> npt.NDArray[np.bool_]:
     """Return for each 20 ms of a sound whether a tone is in it."""
-    frames = sound[: len(sound) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    turns = np.exp(-2j * np.pi * hz / RATE_HZ * np.arange(FRAME_SAMPLES))
-    found: npt.NDArray[np.bool_] = np.abs(frames @ turns) * 2 / FRAME_SAMPLES > amplitude
+    found: npt.NDArray[np.bool_] = amplitudes_of(sound, hz) > amplitude
     return found

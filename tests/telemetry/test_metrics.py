@@ -103,6 +103,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
     "bridge_tick_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
     "bridge_long_ticks_total": ("", ""),
+    "bridge_audit_write_failures_total": ("", ""),
+    "bridge_supervisor_actions_total": ("action result", ""),
 }
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -143,6 +145,7 @@ def used(metrics: Metrics) -> Metrics:
     )
     metrics.config_loaded(NS_PER_S)
     metrics.loop_lag(1)
+    metrics.supervision.acted("whisper", refused=False)
     metrics.ticked(1, 10)
     metrics.watch_tasks(lambda: 1)
     calls = metrics.calls
