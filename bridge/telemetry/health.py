@@ -69,7 +69,7 @@ _RULES = {
         10, 25, "caller asked for a person", "caller asked {n} times for a person"
     ),
     "sessions_lost": _Rule(20, 40, "AI session lost", "AI session lost {n} times"),
-    "silences": _Rule(15, 45, "a long silence", "{n} long silences"),
+    "silences": _Rule(10, 40, "a long silence", "{n} long silences"),
     "slow_answers": _Rule(10, 30, "a slow answer", "{n} slow answers"),
     "tools_failed": _Rule(12, 36, "a tool failed", "{n} tool failures"),
     "agent_interrupted": _Rule(6, 24, "agent cut in", "agent cut in {n} times", free=1),

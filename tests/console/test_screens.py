@@ -1,20 +1,28 @@
 """The console in a real browser: every screen, its keys, its colours, its widths."""
 
 import asyncio
+import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
 
 from bridge.clock import SystemClock
-from bridge.console.access.secrets import new_token
+from bridge.config.console import ConsoleSettings
+from bridge.config.settings import HttpSettings, RedisSettings
+from bridge.console.app import make_app
+from bridge.console.server import HttpServer
+from bridge.console.services import Services, open_services
 from bridge.store.local import LocalRedis
-from tests.console.conftest import Console, MakeConsole
+from bridge.telemetry.metrics import Metrics
 from tests.console.floor import EVIL, Floor
 from tests.support.browser import (
+    ARTEFACTS_DIR,
     SCHEMES,
     WIDTHS,
     accessibility_faults,
@@ -24,8 +32,14 @@ from tests.support.browser import (
     too_wide,
     until_true,
 )
+from tests.support.console_user import sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.redis, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.redis,
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 _SCREENS = {
     "calls": "calls",
@@ -61,84 +75,109 @@ _SHOWN = {
 }
 
 
-@pytest.fixture
-async def floor(redis_server: LocalRedis, redis: object, tmp_path: Path) -> AsyncIterator[Floor]:
-    made = Floor(tmp_path, redis_server.url)
-    await made.open()
-    yield made
-    await made.aclose()
+class Desk:
+    """A supervisor's browser, the console that it shows, and the floor behind that."""
 
+    def __init__(self, floor: Floor, services: Services, url: str, browser: Browser) -> None:
+        self.floor = floor
+        self.services = services
+        self.url = url
+        self._browser = browser
 
-@pytest.fixture
-async def console(make_console: MakeConsole, floor: Floor) -> Console:
-    made: Console = await make_console(sources=floor.sources, clock=SystemClock())
-    return made
+    @asynccontextmanager
+    async def opens(
+        self,
+        path: str,
+        role: str = "admin",
+        *,
+        url: str | None = None,
+        expected_errors: Sequence[str] = (),
+    ) -> AsyncIterator[Page]:
+        """Open a page in a profile of its own, for somebody who has a role."""
+        token, _ = await sign_in(self.floor.redis_url, role, role)
+        async with open_page(
+            self._browser,
+            f"{url or self.url}/{path}",
+            cookies={"bridge_session": token},
+            expected_errors=expected_errors,
+        ) as page:
+            yield page
 
-
-async def cookie_of(console: Console, *roles: str) -> dict[str, str]:
-    """Sign somebody in by the back door; return the browser's cookie."""
-    await console.add_user("ada", *roles)
-    services, token = console.services, new_token()
-    await services.sessions.open(
-        token, new_token(), "ada", services.now_ms, via="test", address="127.0.0.1"
-    )
-    return {"bridge_session": token}
+    @asynccontextmanager
+    async def with_call(self, call_id: str, **fields: Any) -> AsyncIterator[None]:  # Any: of a hash
+        """Have one more live call while the block runs."""
+        self.floor.begin(call_id, **fields)
+        try:
+            yield
+        finally:
+            self.floor.store.end(call_id, {"outcome": "completed", "fault": "none"})
+            await self.floor.settle()
 
 
 @asynccontextmanager
-async def opened(
-    console: Console,
-    path: str,
-    *roles: str,
-    width: int = 1280,
-    expected_errors: tuple[str, ...] = (),
-) -> AsyncIterator[Page]:
-    """Open a page for somebody with these roles."""
-    cookies = await cookie_of(console, *(roles or ("supervisor", "qa", "operator", "admin")))
-    async with (
-        open_browser() as browser,
-        open_page(
-            browser,
-            f"{console.url}/{path}",
-            width=width,
-            cookies=cookies,
-            expected_errors=expected_errors,
-        ) as page,
-    ):
-        yield page
+async def serving(services: Services) -> AsyncIterator[str]:
+    """Serve a console; give its URL."""
+    app = make_app(services, Metrics("1"), list)
+    server = HttpServer(HttpSettings(port=0), services.settings, app)
+    try:
+        yield f"http://127.0.0.1:{await server.start()}"
+    finally:
+        await server.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def desk(
+    redis_server: LocalRedis, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Desk]:
+    """One browser and one floor for all that is only looked at: to start them takes seconds."""
+    floor = Floor(tmp_path_factory.mktemp("floor"), redis_server.url)
+    await floor.open()
+    services = open_services(
+        ConsoleSettings(),
+        RedisSettings(),
+        redis_server.url,
+        SystemClock(),
+        floor.sources,
+        count_audit_failure=lambda: None,
+    )
+    async with open_browser() as browser, serving(services) as url:
+        yield Desk(floor, services, url, browser)
+    await services.aclose()
+    await floor.aclose()
 
 
 async def test_every_screen_is_for_everybody_in_light_and_dark_on_every_width(
-    console: Console, tmp_path: Path
+    desk: Desk, tmp_path: Path
 ) -> None:
-    """WCAG 2.2 AA by axe-core, nothing wider than the window; screenshots of all."""
+    """WCAG 2.2 AA by axe-core, nothing wider than the window; screenshots where they are kept."""
     faults: list[str] = []
-    async with opened(console, "account") as page:
+    async with desk.opens("account") as page:
         for name, path in _SCREENS.items():
             await page.goto("about:blank")
             await page.set_viewport_size({"width": 1280, "height": 800})
-            await page.goto(f"{console.url}/{path}")
+            await page.goto(f"{desk.url}/{path}")
             await page.wait_for_selector(_SHOWN[name])
             for scheme in SCHEMES:
                 await page.emulate_media(color_scheme=scheme)
-                found = await accessibility_faults(page)
+                rules = () if scheme == "light" else ("color-contrast",)
+                found = await accessibility_faults(page, *rules)
                 faults += [f"{name}, {scheme}: {each}" for each in found]
                 for width in WIDTHS:
                     await page.set_viewport_size({"width": width, "height": 800})
                     if beyond := await too_wide(page):
                         faults.append(f"{name}, {scheme}, {width}: too wide by {beyond}")
-                    await keep_screenshot(
-                        page, f"console-{name}-{scheme}-{width}", tmp_path, whole=name != "drawer"
-                    )
+                    if ARTEFACTS_DIR in os.environ:
+                        shot = f"console-{name}-{scheme}-{width}"
+                        await keep_screenshot(page, shot, tmp_path, whole=name != "drawer")
     assert not faults, "\n".join(faults)
 
 
-async def test_live_call_is_worked_with_by_keys_alone(console: Console, floor: Floor) -> None:
-    async with opened(console, "calls") as page:
+async def test_live_call_is_worked_with_by_keys_alone(desk: Desk) -> None:
+    async with desk.opens("calls") as page:
         rows = page.locator("#live-table tbody tr")
         await expect(rows).to_have_count(7)
         # Worst health first, then longest.
-        assert await rows.first.get_attribute("data-key") == floor.live[1]
+        assert await rows.first.get_attribute("data-key") == desk.floor.live[1]
         await page.keyboard.press("j")
         await expect(rows.first).to_be_focused()
         await page.keyboard.press("j")
@@ -146,7 +185,6 @@ async def test_live_call_is_worked_with_by_keys_alone(console: Console, floor: F
         await page.keyboard.press("k")
         await page.keyboard.press("Enter")
         drawer = page.locator("#drawer")
-        await expect(drawer).to_be_visible()
         log = drawer.get_by_role("log")
         await expect(log).to_contain_text("Then pay one of them back, please.")
         await expect(log).to_contain_text("sam")  # the supervisor's note has a name
@@ -161,8 +199,8 @@ async def test_live_call_is_worked_with_by_keys_alone(console: Console, floor: F
         await expect(rows).to_have_count(2)
 
 
-async def test_consequential_keys_ask_first(console: Console) -> None:
-    async with opened(console, "calls#c_live1") as page:
+async def test_consequential_keys_ask_first(desk: Desk) -> None:
+    async with desk.opens("calls#c_live1") as page:
         await page.wait_for_selector(_SHOWN["drawer"])
         await page.keyboard.press("Shift+E")
         dialog = page.get_by_role("dialog")
@@ -173,8 +211,8 @@ async def test_consequential_keys_ask_first(console: Console) -> None:
         await expect(page.locator("#drawer")).to_be_visible()
 
 
-async def test_keys_are_told_and_can_be_turned_off(console: Console) -> None:
-    async with opened(console, "calls") as page:
+async def test_keys_are_told_and_can_be_turned_off(desk: Desk) -> None:
+    async with desk.opens("calls") as page:
         rows = page.locator("#live-table tbody tr")
         await expect(rows).to_have_count(7)
         await page.keyboard.press("?")
@@ -186,33 +224,36 @@ async def test_keys_are_told_and_can_be_turned_off(console: Console) -> None:
         await expect(rows.first).not_to_be_focused()
 
 
-async def test_rows_stay_where_they_are_under_the_cursor(console: Console, floor: Floor) -> None:
-    async with opened(console, "calls") as page:
+async def test_rows_stay_where_they_are_under_the_cursor(desk: Desk) -> None:
+    async with desk.opens("calls") as page:
         rows = page.locator("#live-table tbody tr")
         await expect(rows).to_have_count(7)
         first = await rows.first.get_attribute("data-key")
         await page.keyboard.press("j")
-        floor.begin("c_worse", health=5, health_reasons="the AI was given up")
-        changes = page.get_by_role("button", name="press r")
-        await expect(changes).to_have_text("1 change, press r")
-        assert await rows.first.get_attribute("data-key") == first
-        await page.keyboard.press("r")
-        await expect(rows).to_have_count(8)
-        assert await rows.first.get_attribute("data-key") == "c_worse"
-        await expect(changes).to_be_hidden()
+        reasons = {"health": 5, "health_reasons": "the AI was given up"}
+        async with desk.with_call("c_worse", **reasons):
+            changes = page.get_by_role("button", name="press r")
+            await expect(changes).to_have_text("1 change, press r")
+            assert await rows.first.get_attribute("data-key") == first
+            await page.keyboard.press("r")
+            await expect(rows).to_have_count(8)
+            assert await rows.first.get_attribute("data-key") == "c_worse"
+            await expect(changes).to_be_hidden()
 
 
-async def test_list_goes_grey_when_nothing_comes_any_more(console: Console) -> None:
-    async with opened(console, "calls", expected_errors=("ERR_",)) as page:
+async def test_list_goes_grey_when_nothing_comes_any_more(desk: Desk) -> None:
+    server = AsyncExitStack()
+    url = await server.enter_async_context(serving(desk.services))
+    async with desk.opens("calls", url=url, expected_errors=("ERR_",)) as page:
         badge = page.locator("#live-badge")
         await expect(badge).to_have_attribute("data-state", "live")
-        await console.server.aclose()
+        await server.aclose()
         await expect(badge).to_have_attribute("data-state", "stale", timeout=15_000)
         await expect(page.locator("#live-table")).to_have_class(re.compile("is-stale"))
 
 
-async def test_columns_are_chosen_and_kept(console: Console) -> None:
-    async with opened(console, "calls") as page:
+async def test_columns_are_chosen_and_kept(desk: Desk) -> None:
+    async with desk.opens("calls") as page:
         header = page.get_by_role("columnheader", name="Node")
         await expect(page.locator("#live-table tbody tr")).to_have_count(7)
         await expect(header).to_have_count(0)
@@ -223,9 +264,8 @@ async def test_columns_are_chosen_and_kept(console: Console) -> None:
         await expect(header).to_be_visible()
 
 
-async def test_csv_holds_no_formula(console: Console, floor: Floor) -> None:
-    floor.begin("c_formula", dialplan="=cmd()")
-    async with opened(console, "calls") as page:
+async def test_csv_holds_no_formula(desk: Desk) -> None:
+    async with desk.with_call("c_formula", dialplan="=cmd()"), desk.opens("calls") as page:
         await expect(page.locator("#live-table tbody tr")).to_have_count(8)
         async with page.expect_download() as waited:
             await page.get_by_role("button", name="CSV").click()
@@ -235,26 +275,28 @@ async def test_csv_holds_no_formula(console: Console, floor: Floor) -> None:
         assert len(text.splitlines()) == 9
 
 
-async def test_words_and_names_that_are_markup_stay_words(console: Console, floor: Floor) -> None:
-    floor.begin("c_evil", **{"from": f"sip:{EVIL}@x", "handoff_summary": EVIL})
-    async with opened(console, "calls#c_live1") as page:
+async def test_words_and_names_that_are_markup_stay_words(desk: Desk) -> None:
+    evil = {"from": f"sip:{EVIL}@x", "handoff_summary": EVIL, "state": "transferring"}
+    async with desk.with_call("c_evil", **evil), desk.opens("calls#c_live1") as page:
         said = page.locator("#drawer .turn.caller p").first
         await expect(said).to_have_text(EVIL)
         assert await page.locator("#main script, #main img").count() == 0
-        await page.goto(f"{console.url}/history/c_over0")
+        await page.goto(f"{desk.url}/queue")
+        await expect(page.locator("#list .summary", has_text="onerror")).to_have_text(EVIL)
+        await page.goto(f"{desk.url}/history/c_over0")
         await expect(page.locator(".turn.caller p").first).to_contain_text(EVIL)
 
 
-async def test_viewer_sees_calls_and_neither_words_nor_actions(console: Console) -> None:
-    async with opened(console, "calls#c_live1", "viewer") as page:
+async def test_viewer_sees_calls_and_neither_words_nor_actions(desk: Desk) -> None:
+    async with desk.opens("calls#c_live1", "viewer") as page:
         drawer = page.locator("#drawer")
         await expect(drawer).to_contain_text("Your role does not show transcripts.")
         assert await drawer.locator("[data-action]").count() == 0
         assert await page.get_by_role("link", name="Users").count() == 0
 
 
-async def test_kill_switch_asks_for_a_reason_and_works(console: Console) -> None:
-    async with opened(console, "rollouts") as page:
+async def test_kill_switch_asks_for_a_reason_and_works(desk: Desk) -> None:
+    async with desk.opens("rollouts", "operator") as page:
         await page.get_by_role("button", name="Kill switch: ga-next off").click()
         dialog = page.get_by_role("dialog")
         await dialog.get_by_label("Reason").fill("it answers in the wrong language")
@@ -263,15 +305,15 @@ async def test_kill_switch_asks_for_a_reason_and_works(console: Console) -> None
         await expect(page.locator("details")).to_contain_text("wrong language")
 
 
-async def test_recording_plays_from_a_marker(console: Console) -> None:
-    async with opened(console, "history/c_over0") as page:
+async def test_recording_plays_from_a_marker(desk: Desk) -> None:
+    async with desk.opens("history/c_over0", "supervisor") as page:
         await page.get_by_role("button", name="interrupted").click()
         await until_true(page, "document.querySelector('audio').currentTime >= 9")
         await until_true(page, "!document.querySelector('audio').paused")
 
 
-async def test_alert_is_seen_to(console: Console) -> None:
-    async with opened(console, "alerts") as page:
+async def test_alert_is_seen_to(desk: Desk) -> None:
+    async with desk.opens("alerts", "supervisor") as page:
         await page.get_by_role("button", name="I see to it").first.click()
         dialog = page.get_by_role("dialog")
         await dialog.get_by_label("Note").fill("called them")

@@ -47,7 +47,7 @@ def test_emergency_alone_is_for_now() -> None:
 def test_reasons_count_and_the_dearest_comes_first() -> None:
     health = health_of(Troubles(silences=2, humans_asked=1))
     assert health.reasons == ("2 long silences", "caller asked for a person")
-    assert health.score == 60
+    assert health.score == 70
 
 
 def test_score_never_falls_below_nought() -> None:

@@ -11,7 +11,7 @@ const list = $("#list");
 const seen = new Map();
 const tiles = h("div", { class: "tiles" });
 const items = h("div");
-list.append(h("div", { class: "stack" }, tiles, items));
+fill(list, h("div", { class: "stack" }, tiles, items));
 
 function draw({ at_ms, waiting, figures }) {
   learnClock(at_ms);

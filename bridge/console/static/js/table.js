@@ -66,7 +66,8 @@ export class Table {
       if (!wanted.has(key)) { element.remove(); this.rows.delete(key); }
     }
     rows.forEach((row, index) => {
-      const element = this.put(row);
+      const known = this.rows.get(this.key(row));
+      const element = known?.row === row ? known.element : this.put(row);
       if (this.body.children[index] !== element) this.body.insertBefore(element, this.body.children[index] ?? null);
     });
     this.order = rows.map(this.key);
