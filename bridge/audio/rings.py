@@ -152,21 +152,26 @@ def scatter(
     starts: NDArray[np.int64],
     samples: NDArray[np.int16],
 ) -> None:
-    """Copy one frame into each of several rows, each to its own position.
+    """Copy the same number of frames into each of several rows, each to its own position.
 
     Args:
         ring: (rows, length) int16, C-contiguous.
         rows: (calls,) row of each call, no row twice.
         starts: (calls,) int64 absolute position of the first sample of each call.
-        samples: (calls, :data:`FRAME_SAMPLES`) int16.
+        samples: (calls, whole frames of :data:`FRAME_SAMPLES`) int16, no more than a row holds.
 
     Raises:
         ValueError: frames of another shape or dtype.
     """
-    if samples.shape != (rows.size, FRAME_SAMPLES) or samples.dtype != np.int16:
+    if samples.ndim != 2 or samples.shape[0] != rows.size or samples.dtype != np.int16:
         raise ValueError(
             f"frames of shape {samples.shape} and dtype {samples.dtype}; "
-            f"({rows.size}, {FRAME_SAMPLES}) int16 expected"
+            f"({rows.size}, n) int16 expected"
+        )
+    count, rest = divmod(samples.shape[1], FRAME_SAMPLES)
+    if rest or not 0 < count * FRAME_SAMPLES <= ring.shape[1]:
+        raise ValueError(
+            f"whole frames that fit into a row expected, not {samples.shape[1]} samples"
         )
     first = starts % ring.shape[1]
     if (first % FRAME_SAMPLES).any():
@@ -174,7 +179,8 @@ def scatter(
             write(ring, row, start, frame)
         return
     frames = ring.reshape(ring.shape[0], -1, FRAME_SAMPLES)
-    frames[rows, first // FRAME_SAMPLES] = samples
+    places = (first[:, np.newaxis] // FRAME_SAMPLES + np.arange(count)) % frames.shape[1]
+    frames[rows[:, np.newaxis], places] = samples.reshape(rows.size, count, FRAME_SAMPLES)
 
 
 def write(ring: NDArray[np.int16], row: int, start: int, samples: NDArray[np.int16]) -> None:

@@ -69,7 +69,7 @@ class MediaSettings(_Settings):
     ports: Literal["auto", "memory", "callback"] = "auto"
     tick_ms: int = Field(10, ge=5, le=20)
     append_ms: Literal["auto", 20, 40, 60] = "auto"
-    ahead_ms: int = Field(200, ge=40, le=1000)
+    ahead_ms: int = Field(240, ge=40, le=1000)
     recordings_dir: Path = Path("recordings")
 
     def append_ms_for(self, calls: int) -> int:

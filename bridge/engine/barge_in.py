@@ -70,7 +70,7 @@ def on_sound_lasted(call: CallState, event: SoundLasted, now_ns: int) -> Effects
 def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effects:
     """Bring the agent back; where it was cut, see whether the service heard speech in that."""
     yield from _restore(call)
-    call.sound.end(now_ns)
+    call.sound.end(event.at_ns, now_ns)
     if call.sound.unexplained and not call.session.caller_speaking:
         yield from call.start_timer(Timer.FALSE_STOP, TOLD_LATE_NS // NS_PER_MS)
 

@@ -49,7 +49,20 @@ def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Eff
         return  # what it means is decided when it is committed
     if not (yield from call.move(Trigger.SPEECH_STOPPED)):
         return
-    last_sound_ns = _last_sound_ns(call, event.audio_end_ms)
+    yield from _await_answer(call, _last_sound_ns(call, event.audio_end_ms), now_ns)
+
+
+def end_turn(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
+    """Hand the turn to the agent, where the service does not say that it is over.
+
+    Args:
+        last_sound_ns: when the caller fell silent.
+    """
+    if (yield from call.move(Trigger.SPEECH_STOPPED)):
+        yield from _await_answer(call, last_sound_ns, now_ns)
+
+
+def _await_answer(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
     clock = TurnClock(call.session.turn_began_ns, last_sound_ns, stopped_ns=now_ns)
     clock.sound_sent(call.session.last_sound)
     call.session.turn_clock = clock
@@ -63,6 +76,12 @@ def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> E
     """Answer the turn where that is the bridge's to do; one without speech is an idle timeout."""
     call.session.caller_speaking = False
     turn_open, call.session.turn_open = call.session.turn_open, False
+    by_hand, call.session.commit_asked = call.session.commit_asked, False
+    if turn_open and call.policy.barge_in is None and by_hand:
+        # The service answers the turns that it has ended itself.
+        call.session.responses.expected = False
+        yield from request_response(call)
+        return
     if turn_open and call.policy.barge_in is not None:
         yield from _take_turn(call, event.item_id)
         return
@@ -78,7 +97,7 @@ def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> E
 
 def on_input_cleared(call: CallState, event: InputCleared, now_ns: int) -> Effects:
     """Take a speech_started back that led to nothing."""
-    call.session.caller_speaking = call.session.turn_open = False
+    call.session.caller_speaking = call.session.turn_open = call.session.commit_asked = False
     if call.sound.unexplained:
         yield from on_false_stop(call, now_ns)
     yield from pay_owed(call)

@@ -64,6 +64,7 @@ from bridge.engine.inputs import (
     TransferProgressed,
 )
 from bridge.engine.news import TransitionRefused
+from bridge.engine.open_turn import watch_open_turn
 from bridge.engine.policy import CallPolicy
 from bridge.engine.speech import watch_speech
 from bridge.engine.state import CallState, Effects, Stage
@@ -140,6 +141,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     handoff.watch_handoff,
     keypad.watch_keypad,
     watch_speech,
+    watch_open_turn,
     watch_waiting,
     watch_dead_air,
     watch_caller,

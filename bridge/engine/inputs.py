@@ -25,6 +25,7 @@ class Timer(enum.StrEnum):
     STALLED = "stalled"
     TRANSFER = "transfer"
     FALSE_STOP = "false_stop"
+    OPEN_TURN = "open_turn"
     APOLOGY = "apology"
     OFFER = "offer"
     CALLER_SILENT = "caller_silent"

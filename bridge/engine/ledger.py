@@ -20,6 +20,9 @@ REMEMBERED_PARTS = 64
 
 _FRAME_NS = FRAME_SAMPLES // SAMPLES_PER_MS * NS_PER_MS
 
+NEVER = 1 << 62
+"""A position that no call reaches."""
+
 _WHOLE_SAMPLE = 1.0
 """Rests under one sample (24 kHz counts that are no multiple of three) can't be heard."""
 
@@ -83,6 +86,19 @@ class PlayoutLedger:
     def pending(self) -> bool:
         """Whether anything is queued or written that was not yet taken."""
         return bool(self._parts)
+
+    @property
+    def quiet_until(self) -> int:
+        """Read position below which :meth:`advance` has nothing to tell; its counting can wait."""
+        if not self._parts:
+            return NEVER
+        end, begins = 0, NEVER
+        for part in self._parts:
+            if part.pieces:
+                end = part.pieces[-1][1]
+                if not part.sounding:
+                    begins = min(begins, part.pieces[0][0] + 1)
+        return min(begins, end)
 
     @property
     def total_heard_ms(self) -> int:

@@ -43,6 +43,7 @@ from bridge.engine.inputs import (
 )
 from bridge.engine.keypad import on_no_key, open_first_menu
 from bridge.engine.news import TransitionRefused
+from bridge.engine.open_turn import on_turn_overdue
 from bridge.engine.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.rescue import on_rescue_due, watch_arm
 from bridge.engine.responses import on_response_overdue, on_stalled
@@ -185,6 +186,7 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.ROLLOVER: on_life_timer,
         Timer.TRANSFER: on_transfer_overdue,
         Timer.FALSE_STOP: on_false_stop,
+        Timer.OPEN_TURN: on_turn_overdue,
         Timer.APOLOGY: on_apology_due,
         Timer.OFFER: on_offer_due,
         Timer.CALLER_SILENT: on_caller_silent,

@@ -248,6 +248,8 @@ class CallPolicy:
         digits_to_model: keypad digits become user text and ask for an answer.
         vad_trailing_silence_ms: silence that the server includes in ``audio_end_ms`` of
             ``speech_stopped``; taken off when the caller's last sound is put in time.
+        turn_overdue_ms: from the end of a sound of the caller's; by then the service has to tell
+            that the turn is over. None: it may take for ever.
         filler_after_ms: silence, while the agent is awaited, before the caller hears a filler; None
             for none while the session stands.
         stalled_after_ms: how long a response that was heard in part may bring nothing more before
@@ -281,6 +283,7 @@ class CallPolicy:
     server_cancels: bool = False
     digits_to_model: bool = True
     vad_trailing_silence_ms: int = 0
+    turn_overdue_ms: int | None = None
     filler_after_ms: int | None = None
     stalled_after_ms: int | None = None
     recovery: RecoveryPolicy = field(default_factory=RecoveryPolicy)

@@ -217,6 +217,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
         Timer.ROLLOVER,
         Timer.STALLED,
         Timer.FALSE_STOP,
+        Timer.OPEN_TURN,
     ):
         yield from call.stop_timer(timer)
     if call.lost:

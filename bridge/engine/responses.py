@@ -30,6 +30,7 @@ from bridge.realtime.session_config import ResponseConfig
 
 ALREADY_ACTIVE = "conversation_already_has_active_response"
 CANCEL_NOT_ACTIVE = "response_cancel_not_active"
+NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
 RESPONSE_TIMEOUT = "response_timeout"
 """Our own code among the upstream's, for an answer that never began."""
 END_LOST = "response_end_lost"
@@ -206,6 +207,8 @@ def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Eff
             yield from lose_session(call, UpstreamError("the session was refused", code=code))
         return
     yield UpstreamErrorSeen(code)
+    if code == NOTHING_TO_COMMIT:
+        call.session.commit_asked = False
     if code == ALREADY_ACTIVE and responses.active is not None:
         # Ours came second: the one that runs does not know what we wanted it to answer.
         responses.owed = True

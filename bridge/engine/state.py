@@ -146,6 +146,7 @@ class SessionState:
 
     Attributes:
         turn_open: the service heard the caller speak, and has not committed that turn.
+        commit_asked: the bridge has ended that turn, and the service has not answered to it.
         seen: events that came already: a repeated one is none.
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_began_ns: the caller's first sound of their latest turn, by the service.
@@ -157,6 +158,7 @@ class SessionState:
     responses: ResponseBook = field(default_factory=ResponseBook)
     caller_speaking: bool = False
     turn_open: bool = False
+    commit_asked: bool = False
     cut: Cut | None = None
     input_clock: InputClock | None = None
     turn_began_ns: int | None = None

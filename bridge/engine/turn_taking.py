@@ -36,6 +36,7 @@ class CallerSound:
         over_agent: the agent had the floor when it began.
         stopped_agent: it did stop the agent.
         ended_ns, ended_long: of the sound before.
+        silent_since_ns: its last loud moment; it is known to be over a while after that.
         turn_heard: a sound was heard since the service's turn began.
         turn_long: a long one was.
         unexplained: the agent was stopped, and no turn of the caller's has come of it yet.
@@ -48,6 +49,7 @@ class CallerSound:
     over_agent: bool = False
     stopped_agent: bool = False
     ended_ns: int | None = None
+    silent_since_ns: int | None = None
     ended_long: bool = False
     turn_heard: bool = False
     turn_long: bool = False
@@ -66,8 +68,9 @@ class CallerSound:
         self.long = self.stopped_agent = False
         self.turn_heard = True
 
-    def end(self, now_ns: int) -> None:
-        """Note that it is over."""
+    def end(self, at_ns: int, now_ns: int) -> None:
+        """Note that it was over at ``at_ns``, as is known now."""
+        self.silent_since_ns = at_ns
         self.ended_ns, self.ended_long = now_ns, self.long
         self.since_ns = None
         self.long = self.over_agent = self.stopped_agent = False

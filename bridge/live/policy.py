@@ -20,6 +20,7 @@ from bridge.routing.session import (
     cached_greeting,
     greeting_instructions,
     trailing_silence_ms,
+    turn_overdue_ms,
 )
 
 _FILLER_AFTER_MS = 1_500
@@ -63,6 +64,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases, mode: Mode = Mode.OPEN) -> C
         filler_after_ms=_FILLER_AFTER_MS,
         stalled_after_ms=limits.response_timeout_ms,
         vad_trailing_silence_ms=trailing_silence_ms(dialplan),
+        turn_overdue_ms=turn_overdue_ms(dialplan),
         tools={
             tool.name: ToolPolicy(tool.schema_of_arguments, at_hand(tool.filler), tool.background)
             for tool in dialplan.agent.tools

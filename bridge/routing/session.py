@@ -26,6 +26,11 @@ from bridge.routing.tools import function_tool, mcp_tool
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 _DEFAULT_SILENCE_MS = 500
+_SEMANTIC_WAIT_MS = MappingProxyType({"low": 8_000, "medium": 4_000, "auto": 4_000, "high": 2_000})
+"""The longest that semantic detection waits for more words (the service's reference)."""
+
+_TOLD_LATE_MS = 800
+"""What a service may be late with the end of a turn: the filler must begin within two seconds."""
 
 
 def session_config(dialplan: Dialplan, secrets: Mapping[str, str] = NO_SECRETS) -> SessionConfig:
@@ -84,6 +89,21 @@ def trailing_silence_ms(dialplan: Dialplan) -> int:
         return 0
     asked_ms = None if turns is None else turns.silence_duration_ms
     return _DEFAULT_SILENCE_MS if asked_ms is None else asked_ms
+
+
+def turn_overdue_ms(dialplan: Dialplan) -> int | None:
+    """Return how long a service may take to tell the end of a turn, from that of a sound.
+
+    Semantic detection waits by its eagerness (`protocol.md` section 4), the other for its silence.
+    A sound's end is known 300 ms late, which is as much as network and smoothing take. None: the
+    service tells no ends.
+    """
+    turns = dialplan.agent.turn_detection
+    if isinstance(turns, NoTurnDetection):
+        return None
+    if isinstance(turns, SemanticVadTurns):
+        return _SEMANTIC_WAIT_MS[turns.eagerness or "auto"] + _TOLD_LATE_MS
+    return trailing_silence_ms(dialplan) + _TOLD_LATE_MS
 
 
 def _transcription(agent: Agent) -> Transcription | None:

@@ -40,6 +40,7 @@ class Moment(enum.StrEnum):
     TOKEN = "token"
     CONNECT = "connect"
     SPEECH = "speech"
+    SPEECH_END = "speech_end"
     TURN = "turn"
     AUDIO = "audio"
     TOOL = "tool"
@@ -50,6 +51,7 @@ _MOMENTS = {
     "session.created": Moment.CONNECT,
     "transcription_session.created": Moment.CONNECT,
     "input_audio_buffer.speech_started": Moment.SPEECH,
+    "input_audio_buffer.speech_stopped": Moment.SPEECH_END,
     "response.created": Moment.TURN,
     "response.audio.delta": Moment.AUDIO,
     "response.output_audio.delta": Moment.AUDIO,

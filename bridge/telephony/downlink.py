@@ -13,6 +13,7 @@ from bridge.audio.resample import Downsampler
 from bridge.audio.rings import FRAME_SAMPLES, clear, gather, scatter, write
 from bridge.clock import NS_PER_S, Clock
 from bridge.engine.inputs import PlayedItem
+from bridge.engine.ledger import NEVER
 from bridge.realtime.ids import ItemId
 from bridge.telephony.lines import UNDUCKED, Line, LineSet, PumpStats
 from bridge.telephony.playout import UPSAMPLING, Block
@@ -27,6 +28,10 @@ cache miss a call, every time."""
 
 _BLOCK_SAMPLES = FRAME_SAMPLES * UPSAMPLING
 """One frame at 24 kHz."""
+
+_MOST_RUN_FRAMES = 3
+"""Laid at once where so much waits: what a block costs beside its samples is most of it. At most
+half of what is laid ahead, so that the other half bears a loop that stands still."""
 
 _FADE_SAMPLES = FRAME_SAMPLES
 """A gain changes over 20 ms, as a step would click. Two changes, to low and to silent, make up the
@@ -52,25 +57,31 @@ class Downlink:
         self._clock = clock
         self._stats = stats
         self._ahead = ahead_ms * RATE_HZ // 1000
-        self._resample = Downsampler(FRAME_SAMPLES)
-        rows, history = ports.arena.rows, self._resample.history_samples
+        self._run_frames = max(1, min(_MOST_RUN_FRAMES, self._ahead // (2 * FRAME_SAMPLES)))
+        self._resample = {n: Downsampler(n * FRAME_SAMPLES) for n in (1, self._run_frames)}
+        rows, history = ports.arena.rows, self._resample[1].history_samples
         self._history: Samples = np.zeros((rows, history), dtype=np.int16)
         # What lies ahead of PJSIP in the tx ring, before its gain: it may have to come back.
         length = (self._ahead // FRAME_SAMPLES + _DRY_FRAMES) * FRAME_SAMPLES
         self._dry: Samples = np.zeros((rows, length), dtype=np.int16)
-        self._reported: Positions = np.full(rows, -1, dtype=np.int64)
+        self._quiet_until: Positions = np.full(rows, NEVER, dtype=np.int64)
+        self._fresh: dict[int, Line] = {}
 
     @property
     def delay_ms(self) -> float:
         """The resampler's delay."""
-        return self._resample.delay_ms
+        return self._resample[1].delay_ms
 
     def begin(self, line: Line) -> None:
         """Begin a line where PJSIP is now."""
         line.playout.written = int(self._ports.tx_positions[line.row])
         self._history[line.row] = 0
         line.gain = UNDUCKED
-        self._reported[line.row] = -1
+        self._quiet_until[line.row] = NEVER
+
+    def end(self, line: Line) -> None:
+        """Lay no more of a line."""
+        self._fresh.pop(line.row, None)
 
     def flush(self, line: Line) -> tuple[PlayedItem, ...]:
         """Silence a line from the next frame on; return what was heard of it.
@@ -86,6 +97,7 @@ class Downlink:
         self._history[row] = 0
         line.gain = UNDUCKED
         line.burst_queued_ns = None
+        self._quiet_until[row] = NEVER
         self._ports.refresh()
         return line.playout.flush(int(self._ports.tx_positions[row]))
 
@@ -117,6 +129,13 @@ class Downlink:
         silent = playout.written <= self._ports.tx_positions[line.row]
         if silent and playout.waiting_samples >= _BLOCK_SAMPLES:
             self.move((line,))
+        else:
+            self._fresh[line.row] = line
+
+    def move_fresh(self) -> None:
+        """Lay what was queued since the last look, where there is room for it."""
+        fresh, self._fresh = self._fresh, {}
+        self.move(tuple(fresh.values()))
 
     def move(self, lines: Sequence[Line]) -> None:
         """Lay every block that is due."""
@@ -127,39 +146,42 @@ class Downlink:
         looked_ns = self._clock.now_ns()
         tx = self._ports.tx_positions.tolist()
         while due:
-            taken: list[Line] = []
-            blocks: list[Block] = []
-            positions: list[int] = []
+            batches = {frames: _Batch() for frames in (self._run_frames, 1)}
             for line in due:
                 read = tx[line.row]
-                if not self._wants_block(line, read):
+                frames = self._frames_due(line, read)
+                if not frames:
                     continue
                 position = self._next_position(line, read)
-                block = line.playout.take_block(FRAME_SAMPLES)
+                block = line.playout.take_block(frames * FRAME_SAMPLES)
                 if block is not None:
-                    taken.append(line)
-                    blocks.append(block)
-                    positions.append(position)
-            if not taken:
-                return
-            self._lay(taken, blocks, positions, looked_ns)
-            due = [line for line in taken if line.playout.waiting_samples]
+                    batches[frames].add(line, block, position)
+            for frames, batch in batches.items():
+                if batch.lines:
+                    self._lay(batch, frames, looked_ns)
+            due = [
+                line
+                for batch in batches.values()
+                for line in batch.lines
+                if line.playout.waiting_samples
+            ]
 
     def report(self, lines: LineSet) -> None:
-        """Tell the listeners what of their audio PJSIP has taken since the last report."""
+        """Tell the listeners what began and ended by PJSIP's positions."""
         tx = self._ports.tx_positions[lines.rows]
-        moved = np.flatnonzero(tx != self._reported[lines.rows])
-        if not moved.size:
+        due = np.flatnonzero(tx >= self._quiet_until[lines.rows])
+        if not due.size:
             return
-        self._reported[lines.rows] = tx
         now_ns = self._clock.now_ns()
-        reads, reads_ns = tx[moved].tolist(), self._taken_ns(lines.rows[moved], tx[moved])
-        for line, read, read_ns in zip(lines.at(moved), reads, reads_ns, strict=True):
+        reads, reads_ns = tx[due].tolist(), self._taken_ns(lines.rows[due], tx[due])
+        for line, read, read_ns in zip(lines.at(due), reads, reads_ns, strict=True):
             queued_ns = line.burst_queued_ns
             if queued_ns is not None and queued_ns >= 0 and read > line.burst_starts:
                 line.burst_queued_ns = None
                 line.on_downlink(now_ns - queued_ns)
-            for event in line.playout.advance(read, read_ns):
+            events = line.playout.advance(read, read_ns)
+            self._quiet_until[line.row] = _quiet_until(line)
+            for event in events:
                 line.listener.on_playout(event)
 
     def _taken_ns(self, rows: Positions, tx: Positions) -> list[int]:
@@ -172,12 +194,20 @@ class Downlink:
         taken_ns: list[int] = (self._ports.stamps_ns[rows] + ahead * NS_PER_S // RATE_HZ).tolist()
         return taken_ns
 
-    def _wants_block(self, line: Line, read: int) -> bool:
-        """Tell whether a block is due; one that would need padding waits while there is time."""
+    def _frames_due(self, line: Line, read: int) -> int:
+        """Tell how many frames are to be laid now; 0 for none.
+
+        Mostly a run of them, when there is room for it; the end of what waits goes frame by frame.
+        A block that would need padding waits while there is time.
+        """
         laid_ahead = line.playout.written - read
-        if line.playout.waiting_samples < _BLOCK_SAMPLES:
-            return laid_ahead <= _SAFETY_SAMPLES
-        return laid_ahead < self._ahead
+        waiting = line.playout.waiting_samples
+        if waiting < _BLOCK_SAMPLES:
+            return int(laid_ahead <= _SAFETY_SAMPLES)
+        if waiting < self._run_frames * _BLOCK_SAMPLES:
+            return int(laid_ahead < self._ahead)
+        room = self._ahead - laid_ahead
+        return self._run_frames if room >= self._run_frames * FRAME_SAMPLES else 0
 
     def _next_position(self, line: Line, read: int) -> int:
         """Return where the next block goes: behind what lies there, else safely ahead of PJSIP."""
@@ -192,45 +222,71 @@ class Downlink:
         self._history[line.row] = 0
         return earliest
 
-    def _lay(
-        self, lines: list[Line], blocks: list[Block], positions: list[int], looked_ns: int
-    ) -> None:
+    def _lay(self, batch: "_Batch", frames: int, looked_ns: int) -> None:
         """Resample one block of each line and write it into the ring.
 
         Args:
-            lines, blocks, positions: what goes where.
+            batch: what goes where.
+            frames: of each block.
             looked_ns: when PJSIP's positions were read.
         """
+        lines, count = batch.lines, frames * FRAME_SAMPLES
         rows = np.array([line.row for line in lines], dtype=np.int64)
-        starts = np.array(positions, dtype=np.int64)
-        history = self._resample.history_samples
-        windows = np.empty((len(lines), history + _BLOCK_SAMPLES), dtype=np.int16)
+        starts = np.array(batch.positions, dtype=np.int64)
+        resample = self._resample[frames]
+        history = resample.history_samples
+        windows = np.empty((len(lines), resample.window_samples), dtype=np.int16)
         windows[:, :history] = self._history[rows]
-        audio = np.frombuffer(b"".join([block.audio for block in blocks]), dtype="<i2")
-        windows[:, history:] = audio.reshape(len(lines), _BLOCK_SAMPLES)
-        laid = self._resample(windows)
+        audio = np.frombuffer(b"".join([block.audio for block in batch.blocks]), dtype="<i2")
+        windows[:, history:] = audio.reshape(len(lines), count * UPSAMPLING)
+        laid = resample(windows)
         scatter(self._dry, rows, starts, laid)
         if any(line.gain != UNDUCKED for line in lines):
             laid = _scaled(laid, np.array([[line.gain] for line in lines]))
         scatter(self._ports.arena.tx, rows, starts, laid)
-        self._history[rows] = windows[:, _BLOCK_SAMPLES:]
+        self._history[rows] = windows[:, -history:]
         now_ns = self._clock.now_ns()
         if now_ns - looked_ns > _IN_TIME_NS:
-            self._clear_late(rows, starts)
-        for line, block, position in zip(lines, blocks, positions, strict=True):
-            line.playout.laid(block, position, FRAME_SAMPLES, now_ns)
+            self._clear_late(rows, starts, count)
+        for line, block, position in zip(lines, batch.blocks, batch.positions, strict=True):
+            line.playout.laid(block, position, count, now_ns)
             if line.burst_queued_ns == _BURST_BEGINS:
                 line.burst_queued_ns, line.burst_starts = block.queued_ns, position
-        self._stats.blocks_down += len(lines)
+        self._quiet_until[rows] = [_quiet_until(line) for line in lines]
+        self._stats.blocks_down += frames * len(lines)
 
-    def _clear_late(self, rows: Positions, starts: Positions) -> None:
+    def _clear_late(self, rows: Positions, starts: Positions, block_samples: int) -> None:
         """Take back what PJSIP has passed meanwhile: it would be played a whole ring later."""
         self._ports.refresh()
         late = self._ports.tx_positions[rows] - starts
         for place in np.flatnonzero(late > 0).tolist():
-            count = min(int(late[place]), FRAME_SAMPLES)
+            count = min(int(late[place]), block_samples)
             clear(self._ports.arena.tx, int(rows[place]), int(starts[place]), count)
             self._stats.late_blocks += 1
+
+
+class _Batch:
+    """Blocks of one length that are laid together; the three lists belong to each other."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.blocks: list[Block] = []
+        self.positions: list[int] = []
+
+    def add(self, line: Line, block: Block, position: int) -> None:
+        """Add a line's block, and where it goes."""
+        self.lines.append(line)
+        self.blocks.append(block)
+        self.positions.append(position)
+
+
+def _quiet_until(line: Line) -> int:
+    """Return the position up to which nothing is to be told of a line."""
+    until = line.playout.quiet_until
+    queued_ns = line.burst_queued_ns
+    if queued_ns is not None and queued_ns >= 0:
+        until = min(until, line.burst_starts + 1)
+    return until
 
 
 def _scaled(samples: Samples, gains: npt.NDArray[np.float64]) -> Samples:

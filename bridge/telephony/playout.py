@@ -29,7 +29,7 @@ class _Piece:
 
 
 class Block(NamedTuple):
-    """24 kHz audio for one 20 ms frame.
+    """24 kHz audio for some 20 ms frames.
 
     Attributes:
         audio: 16-bit little-endian PCM, whole.
@@ -94,15 +94,15 @@ class Playout:
         """Tell whether what waits belongs to the item taken last, with no pause between."""
         return bool(self._pieces) and self._pieces[0].item_id == self._last_item
 
-    def take_block(self, frame_samples: int) -> Block | None:
-        """Take the audio of one frame, padded with silence at the end of what is queued.
+    def take_block(self, block_samples: int) -> Block | None:
+        """Take audio, padded with silence at the end of what is queued.
 
         Args:
-            frame_samples: 8 kHz samples in a frame.
+            block_samples: how much, in 8 kHz samples.
         """
         if not self._pieces:
             return None
-        wanted_bytes = frame_samples * UPSAMPLING * _SAMPLE_BYTES
+        wanted_bytes = block_samples * UPSAMPLING * _SAMPLE_BYTES
         piece = self._pieces[0]
         end = piece.taken_bytes + wanted_bytes
         if end > len(piece.audio):
@@ -111,10 +111,10 @@ class Playout:
         piece.taken_bytes = end
         if end == len(piece.audio):
             self._pieces.popleft()
-        self.waiting_samples -= frame_samples * UPSAMPLING
+        self.waiting_samples -= block_samples * UPSAMPLING
         self.padded = False
         self._last_item = piece.item_id
-        return Block(audio, ((piece.item_id, piece.content_index, frame_samples),), piece.queued_ns)
+        return Block(audio, ((piece.item_id, piece.content_index, block_samples),), piece.queued_ns)
 
     def _take_over_pieces(self, wanted_bytes: int) -> Block:
         """Take a block that more than one piece has a part in, or that needs padding."""
@@ -138,13 +138,18 @@ class Playout:
         return Block(b"".join(found).ljust(wanted_bytes, b"\0"), tuple(parts), queued_ns)
 
     def laid(
-        self, block: Block, position: int, frame_samples: int, now_ns: int | None = None
+        self, block: Block, position: int, block_samples: int, now_ns: int | None = None
     ) -> None:
         """Record that a block lies in the ring from ``position`` on, since ``now_ns``."""
-        self.written = position + frame_samples
+        self.written = position + block_samples
         for item_id, content_index, count in block.parts:
             self.ledger.append(item_id, content_index, position, count, now_ns)
             position += count
+
+    @property
+    def quiet_until(self) -> int:
+        """Read position below which :meth:`advance` has nothing to tell."""
+        return self.ledger.quiet_until
 
     def advance(
         self, read_position: int, read_ns: int | None = None

@@ -28,9 +28,14 @@ STALL_NS = 60 * NS_PER_MS
 
 
 class ClockWatch:
-    """Says when PJSIP's audio clock stands still, by a position that steps with it."""
+    """Watches PJSIP's audio clock, by a position that steps with it.
+
+    Attributes:
+        stalls: how often it stood still for :data:`STALL_NS`.
+    """
 
     def __init__(self) -> None:
+        self.stalls = 0
         self._position = -1
         self._moved_ns = 0
         self._stalled = False
@@ -40,13 +45,14 @@ class ClockWatch:
         self._position = -1
 
     def feed(self, position: int, now_ns: int) -> bool:
-        """Return whether a stall was noticed just now; each is told once."""
+        """Return whether the clock has stepped since it was last looked at."""
         if position != self._position:
             self._position, self._moved_ns, self._stalled = position, now_ns, False
-            return False
-        begins = not self._stalled and now_ns - self._moved_ns >= STALL_NS
-        self._stalled |= begins
-        return begins
+            return True
+        if not self._stalled and now_ns - self._moved_ns >= STALL_NS:
+            self._stalled = True
+            self.stalls += 1
+        return False
 
 
 class Pump:
@@ -114,6 +120,7 @@ class Pump:
         if line is None:
             return
         self._line_up()
+        self._down.end(line)
         self._ports.refresh()
         self._taps.move(LineSet((line,)))
 
@@ -144,13 +151,17 @@ class Pump:
         return self._taps.recorded_ms(self._lines[row], at_ns)
 
     def tick(self) -> None:
-        """Move everything that is due."""
+        """Move everything that is due; mostly nothing where PJSIP's clock has not stepped."""
         lines = self._set
         if not lines:
             return
         self._ports.refresh()
         position = int(self._ports.tx_positions[lines.lines[0].row])  # all rows step together
-        self.stats.clock_stalls += self._watch.feed(position, self._clock.now_ns())
+        stepped = self._watch.feed(position, self._clock.now_ns())
+        self.stats.clock_stalls = self._watch.stalls
+        if not stepped:
+            self._down.move_fresh()
+            return
         self._down.report(lines)
         self._up.move(lines)
         self._down.move(lines.lines)

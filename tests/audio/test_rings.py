@@ -221,12 +221,14 @@ def test_gather_copies_what_lies_there_whatever_the_alignment(
 
 
 @pytest.mark.parametrize("starts", [(0, 160, 640), (800, 1600, 2400), (5, 160, 799)])
-def test_scatter_lays_each_frame_where_gather_finds_it(starts: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_scatter_lays_frames_where_gather_finds_them(starts: tuple[int, ...], count: int) -> None:
     arena = RingArena(rows=4, length_samples=800)
     rows, at = np.array([3, 1, 0]), np.array(starts)
-    frames = np.arange(1, 481, dtype=np.int16).reshape(3, FRAME_SAMPLES)
+    samples = count * FRAME_SAMPLES
+    frames = np.arange(1, 3 * samples + 1, dtype=np.int16).reshape(3, samples)
     scatter(arena.tx, rows, at, frames)
-    np.testing.assert_array_equal(gather(arena.tx, rows, at, FRAME_SAMPLES), frames)
+    np.testing.assert_array_equal(gather(arena.tx, rows, at, samples), frames)
     assert np.count_nonzero(arena.tx) == frames.size
 
 

@@ -162,3 +162,30 @@ def test_heard_equals_the_samples_of_the_item_in_the_ring(
         if item_id in cut:
             assert cut[item_id].played_ms == heard // 8
             assert cut[item_id].queued_ms == len(owned) // 8
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([A1, A2]), st.integers(0, 400), st.integers(0, 300), st.integers(0, 400)
+        ),
+        max_size=14,
+    )
+)
+def test_nothing_is_missed_by_looking_only_when_something_is_due(
+    steps: list[tuple[ItemId, int, int, int]],
+) -> None:
+    """Against a ledger that is advanced at every step; audio is queued, and laid a while later."""
+    always, lazy = PlayoutLedger(), PlayoutLedger()
+    written = read = 0
+    for item_id, count, held_back, played in steps:
+        written = max(written, read)
+        for ledger in (always, lazy):
+            ledger.queue(item_id, 0, count + held_back)
+            ledger.append(item_id, 0, written, count)
+        written += count
+        read += played
+        told = always.advance(read)
+        assert told == (lazy.advance(read) if read >= lazy.quiet_until else [])
+    assert always.flush(read) == lazy.flush(read)
+    assert always.total_heard_ms == lazy.total_heard_ms

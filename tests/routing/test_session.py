@@ -12,7 +12,7 @@ from bridge.realtime.session_config import (
     Transcription,
 )
 from bridge.routing.models import Dialplan
-from bridge.routing.session import greeting_instructions, session_config
+from bridge.routing.session import greeting_instructions, session_config, turn_overdue_ms
 from bridge.routing.tools import BUILT_IN
 
 
@@ -122,3 +122,19 @@ def test_greeting_is_to_be_said_exactly() -> None:
     assert greeting_instructions(dialplan(greeting=' Hello "you". ')) == (
         'Say exactly: "Hello "you"."'
     )
+
+
+@pytest.mark.parametrize(
+    ("turns", "overdue_ms"),
+    [
+        (None, 1_300),
+        ({"type": "server_vad", "silence_duration_ms": 200}, 1_000),
+        ({"type": "semantic_vad"}, 4_800),
+        ({"type": "semantic_vad", "eagerness": "low"}, 8_800),
+        ({"type": "none"}, None),
+    ],
+)
+def test_turns_are_overdue_when_the_service_should_have_ended_them(
+    turns: dict[str, object] | None, overdue_ms: int | None
+) -> None:
+    assert turn_overdue_ms(dialplan(turn_detection=turns)) == overdue_ms

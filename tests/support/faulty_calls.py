@@ -97,6 +97,7 @@ class Outcome:
         silence_ms: the longest in which the agent owed something.
         problems: everything that should not be; empty if the call passed.
         last_answer: (n,) int16 at 8 kHz, what the caller heard after the second question.
+        pardons: how often the agent had not understood it, and was asked again.
     """
 
     fault: Fault
@@ -106,6 +107,7 @@ class Outcome:
     redis: str = ""
     problems: list[str] = field(default_factory=list)
     last_answer: npt.NDArray[np.int16] | None = None
+    pardons: int = 0
 
     def row(self) -> str:
         """Return a line of the table."""
@@ -242,6 +244,11 @@ class Lane:
             await talk.stream.until(lambda told: any(e["kind"] == fault.awaits for e in told))
         await talk.ask(SECOND)
         await talk.until_answered()
+        if talk.pardoned():
+            # A machine that stood still has cost the question some packets.
+            outcome.pardons += 1
+            await talk.ask(SECOND)
+            await talk.until_answered()
         connections = self.simulator.connections
         if connections != 1:
             outcome.problems.append(f"{connections} connections to the simulator in the call")
@@ -354,6 +361,11 @@ class Talk:
         """Wait for the gateway's BYE."""
         await wait_until(self.caller.ended.is_set, _PATIENCE_S, "no BYE came")
         self.owed[-1].in_vain = True
+
+    def pardoned(self) -> bool:
+        """Tell whether the agent did not understand what it was asked last."""
+        since = [each for each in self.stream.told[self._asked_at :] if whole_turn(each)]
+        return since[-1]["text"] == PARDON
 
     def last_answer(self) -> npt.NDArray[np.int16]:
         """Return what the caller has heard since the last question."""

@@ -1,0 +1,61 @@
+"""A turn of the caller's whose end the service does not tell: the bridge ends it by its own ears.
+
+A service that stalls while the caller speaks keeps its socket open and says nothing more, and one
+in whose ears a noise goes on hears no end. Either way the caller waits for an answer to what they
+have said, and nobody works on one. So:
+
+    SpeechStarted, the sound ends here, no SpeechStopped  -> after ``turn_overdue_ms`` the turn is
+                                                             committed, and the agent owes an answer
+    nothing comes back for :data:`COMMITS_WITHIN_MS`      -> the session is left
+
+A commit is answered within a round trip (`input_audio_buffer.committed`, or an error that says that
+nothing was there to commit), whatever the service makes of the sound: so it is the question, too,
+whether anybody is there.
+"""
+
+from bridge.engine.caller import end_turn
+from bridge.engine.inputs import Input, Timer
+from bridge.engine.recovery import leave_stalled
+from bridge.engine.state import CallState, Effects, Stage
+from bridge.realtime.commands import CommitInput
+
+COMMITS_WITHIN_MS = 2_500
+"""Far more than a round trip, and within what a caller bears with a tone in their ear."""
+
+
+def watch_open_turn(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Begin or end the wait for the end of a turn; looked at after every input."""
+    overdue_ms = call.policy.turn_overdue_ms
+    if call.session.commit_asked:
+        return
+    if overdue_ms is None or not _is_over_here(call):
+        yield from call.stop_timer(Timer.OPEN_TURN)
+    elif Timer.OPEN_TURN not in call.timers:
+        yield from call.start_timer(Timer.OPEN_TURN, overdue_ms)
+
+
+def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
+    """End the turn here; leave a session that does not answer to that."""
+    if call.session.commit_asked:
+        yield from leave_stalled(call, now_ns)
+        return
+    if not _is_over_here(call):
+        return
+    call.session.commit_asked = True
+    call.session.caller_speaking = False
+    yield from call.send(CommitInput())
+    yield from call.start_timer(Timer.OPEN_TURN, COMMITS_WITHIN_MS)
+    if not call.agent_has_floor:
+        # What it means for an agent who has the floor is decided when it is committed.
+        yield from end_turn(call, call.sound.silent_since_ns, now_ns)
+
+
+def _is_over_here(call: CallState) -> bool:
+    """Whether the service hears the caller speak on, and we do not."""
+    return (
+        call.stage is Stage.TALKING
+        and call.session.caller_speaking
+        and call.sound.turn_heard
+        and not call.sound.heard
+        and not (call.lost or call.held or call.handing_over or call.keypad.in_secret)
+    )
