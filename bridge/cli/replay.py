@@ -30,7 +30,7 @@ from bridge.replay.calling import take_orders
 from bridge.replay.history import keep, make_summary, read_history, trends
 from bridge.replay.junit import make_junit
 from bridge.replay.report import write_report
-from bridge.replay.results import Results, RunVerdict, overall, read_run, write_results
+from bridge.replay.results import REPORT_FILE, Results, RunVerdict, overall, read_run, write_results
 from bridge.replay.running import ReplayPlan, ReplayRun
 from bridge.replay.scene import GatewayTraces, ScriptFile, Stagehands, Target
 from bridge.replay.script import load_script
@@ -199,17 +199,21 @@ def play(
             commit=_commit(),
             version=version("telephony-bridge"),
         )
+        for file in plan.files:
+            if not plan.arms_of(file):
+                wanted = ", ".join(file.script.target.arms)
+                click.echo(f"not played: {file.script.id} is for {wanted} alone", err=True)
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
         results, replayed, told = play_plan(plan, redis_url, os.environ)
-        _write(results, replayed, results_dir, junit, history)
+        _write(results, replayed, results_dir, junit, history, with_report=report is not None)
         if as_json:
             click.echo(json.dumps(asdict(results), ensure_ascii=False))
         else:
             print_results(results)
             if report is not None:
-                click.echo(f"report: {write_report(report, history)}")
+                click.echo(f"report: {report / REPORT_FILE}")
         raise SystemExit(told or _EXIT_CODES[overall(results)])
 
 
@@ -217,21 +221,20 @@ def play_plan(
     plan: ReplayPlan, redis_url: str, environ: Mapping[str, str]
 ) -> tuple[Results, ReplayRun, int]:
     """Play; return what came of it, and the exit code of the signal that ended it, or 0."""
-    held: list[ReplayRun] = []
-
-    async def work() -> None:
-        async with ToolMocks() as mocks:
-            hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans)
-            held.append(ReplayRun(plan, load_models(), hands, screen))
-            await held[0].play()
-
+    mocks = ToolMocks()
     with (
         ReplayScreen(len(plan.play_list())) as screen,
         tempfile.TemporaryDirectory(prefix="bridge-replay-") as place,
     ):
+        hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans)
+        replayed = ReplayRun(plan, load_models(), hands, screen)
+
+        async def work() -> None:
+            async with mocks:
+                await replayed.play()
+
         told = run(until_done_or_told(work(), "replay"))
-    results = held[0].conclude(told)
-    return results, held[0], 0 if told is None else 128 + signal.Signals[told]
+    return replayed.conclude(told), replayed, 0 if told is None else 128 + signal.Signals[told]
 
 
 def find_scripts(paths: Sequence[Path], tags: Sequence[str]) -> tuple[ScriptFile, ...]:
@@ -309,7 +312,13 @@ def _commit() -> str | None:
 
 
 def _write(
-    results: Results, replayed: ReplayRun, directory: Path, junit: Path | None, history: Path
+    results: Results,
+    replayed: ReplayRun,
+    directory: Path,
+    junit: Path | None,
+    history: Path,
+    *,
+    with_report: bool,
 ) -> None:
     """Write what there is of a run.
 
@@ -324,6 +333,8 @@ def _write(
             junit.write_bytes(make_junit(results, _properties(results, directory), timings))
         if results.stopped is None:
             keep(history, make_summary(results, timings))
+        if with_report:
+            write_report(directory, history)
     except OSError as error:
         raise InfrastructureError(
             f"the results can't be written: {error}", remedy="name another place"

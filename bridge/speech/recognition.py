@@ -33,6 +33,10 @@ _SEED = 1
 # Wider than the gate's defaults: soft consonants at the ends belong to the words.
 _THRESHOLD_DBFS = -48.0
 _MARGIN_MS = 120
+_ONE, _ROW = "one", "row"
+"""Searches: for one phrase, and for one or more of them without a pause. The second one takes a
+second for a piece of three (the first a tenth of that), so it is for pieces that are no phrase, or
+too long for theirs alone: the first hears only what a longer piece begins with."""
 _SENTENCE_PAUSE_MS = 220
 """Silence that ends a sentence: espeak-ng at 165 words a minute leaves 260 ms and more between
 sentences, and 180 ms at most at a comma."""
@@ -84,8 +88,12 @@ class Recognizer:
             loglevel="FATAL",
         )
         self._teach(pronunciations or {})
-        self._decoder.add_jsgf_string("phrases", self._grammar())
-        self._decoder.activate_search("phrases")
+        choices = " | ".join(f"( {phrase} )" for phrase in self._phrases)
+        for search, rule in ((_ONE, "<one>"), (_ROW, "<one>+")):
+            grammar = (
+                f"#JSGF V1.0;\ngrammar {search};\n<one> = {choices} ;\npublic <said> = {rule} ;"
+            )
+            self._decoder.add_jsgf_string(search, grammar)
 
     def hear(self, samples: NDArray[np.int16], rate_hz: int) -> Heard | None:
         """Recognise one utterance.
@@ -97,21 +105,14 @@ class Recognizer:
         Returns:
             The phrase, or None for silence, noise and whatever is no phrase as a whole.
         """
-        stretches = find_speech(samples, rate_hz, threshold_dbfs=_THRESHOLD_DBFS)
-        if not stretches:
-            return None
-        start, end = stretches[0][0], stretches[-1][1]
-        margin = rate_hz * _MARGIN_MS // 1000
-        loud = np.concatenate([samples[a:b] for a, b in stretches])
-        speech = resample_rational(
-            samples[max(0, start - margin) : end + margin], rate_hz, _MODEL_HZ
-        )
-        words = self._decode(_prepare(speech, _rms(loud)))
-        phrase = self._phrases.get(words)
-        return Heard(phrase) if phrase is not None else None
+        phrases = self._hear(samples, rate_hz, _ONE)
+        return Heard(phrases[0]) if phrases else None
 
     def hear_all(self, samples: NDArray[np.int16], rate_hz: int) -> list[HeardPiece]:
         """Recognise every sentence of a recording, split where the speaker paused.
+
+        Sentences between which nobody paused (the end of one answer, the begin of the next) are
+        one piece.
 
         Args:
             samples: (n,) int16.
@@ -125,15 +126,41 @@ class Recognizer:
         for start, end in find_speech(
             samples, rate_hz, threshold_dbfs=_THRESHOLD_DBFS, hangover_ms=_SENTENCE_PAUSE_MS
         ):
-            heard = self.hear(samples[max(0, start - margin) : end + margin], rate_hz)
+            piece = samples[max(0, start - margin) : end + margin]
+            heard = self._hear(piece, rate_hz, _ONE)
+            if not heard or (end - start) * 1000 // rate_hz > _longest_ms(heard[0]):
+                heard = self._hear(piece, rate_hz, _ROW) or heard
             pieces.append(
                 HeardPiece(
-                    text=heard.text if heard else None,
+                    text=" ".join(heard) or None,
                     start_ms=start * 1000 // rate_hz,
                     end_ms=end * 1000 // rate_hz,
                 )
             )
         return pieces
+
+    def _hear(self, samples: NDArray[np.int16], rate_hz: int, search: str) -> list[str]:
+        """Return the phrases that were said, whole ones from the first word to the last."""
+        stretches = find_speech(samples, rate_hz, threshold_dbfs=_THRESHOLD_DBFS)
+        if not stretches:
+            return []
+        start, end = stretches[0][0], stretches[-1][1]
+        margin = rate_hz * _MARGIN_MS // 1000
+        loud = np.concatenate([samples[a:b] for a, b in stretches])
+        speech = resample_rational(
+            samples[max(0, start - margin) : end + margin], rate_hz, _MODEL_HZ
+        )
+        words = self._decode(_prepare(speech, _rms(loud)), search)
+        return [self._phrases[each] for each in self._tile(words)]
+
+    def _tile(self, words: str) -> list[str]:
+        """Part words into phrases; none where they don't end with one."""
+        if words in self._phrases:
+            return [words]
+        for phrase in self._phrases:
+            if words.startswith(phrase + " ") and (rest := self._tile(words[len(phrase) + 1 :])):
+                return [phrase, *rest]
+        return []
 
     def _teach(self, pronunciations: Mapping[str, str]) -> None:
         """Add pronunciations, then check that every word of every phrase has one."""
@@ -163,18 +190,20 @@ class Recognizer:
                 remedy="use ARPABET phones without stress digits, separated by spaces: N AO R TH",
             ) from error
 
-    def _grammar(self) -> str:
-        choices = " | ".join(f"( {phrase} )" for phrase in self._phrases)
-        return f"#JSGF V1.0;\ngrammar phrases;\npublic <phrase> = {choices} ;"
-
-    def _decode(self, prepared: bytes) -> str:
+    def _decode(self, prepared: bytes, search: str) -> str:
         """Return the words heard, perhaps only a part of a phrase."""
         with self._lock:
+            self._decoder.activate_search(search)
             self._decoder.start_utt()
             self._decoder.process_raw(prepared, no_search=False, full_utt=True)
             self._decoder.end_utt()
             hypothesis = self._decoder.hyp()
         return hypothesis.hypstr if hypothesis is not None else ""
+
+
+def _longest_ms(phrase: str) -> int:
+    """Return how long a phrase may take: slow speakers have 12 letters a second."""
+    return 300 + 85 * len(phrase)
 
 
 def _rms(samples: NDArray[np.int16]) -> float:

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bridge.audio.g711 import Law
+from bridge.audio.levels import find_speech
 from bridge.audio.resample import downsample_whole
 from bridge.errors import ConfigError
 from bridge.simulator.scenario import default_scenario
@@ -124,3 +125,17 @@ def test_second_pronunciation_is_reported_as_the_word() -> None:
 def test_no_phrases_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no phrases"):
         Recognizer(["..."])
+
+
+def test_sentences_without_a_pause_between_them_are_one_piece_with_both() -> None:
+    first, second = "One moment, please.", "Your invoice is forty two dollars."
+    recognizer = Recognizer([first, second, "Your invoice is fourteen dollars."])
+    synthesizer = Synthesizer("en-us+f3", 175)
+    spoken = [synthesizer.say(text) for text in (first, second)]
+    [piece] = recognizer.hear_all(np.concatenate([_trimmed(each) for each in spoken]), 24_000)
+    assert piece.text == f"{first} {second}"
+
+
+def _trimmed(speech: NDArray[np.int16]) -> NDArray[np.int16]:
+    [*_, (_, end)] = stretches = find_speech(speech, 24_000)
+    return speech[stretches[0][0] : end]

@@ -11,10 +11,10 @@ from bridge.replay.report.lanes import (
     Caption,
     Flag,
     Scale,
-    clock_text,
     place_captions,
     place_flags,
 )
+from bridge.replay.report.mishaps import Mishap, find_mishap
 from bridge.replay.report.reading import Material, PlayedRun, most_telling
 from bridge.replay.report.sound import Budget, Recording, Sound, make_sound, read_recording
 from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls
@@ -29,32 +29,7 @@ from bridge.replay.results import (
     ToolUse,
 )
 
-_LEAD_IN_MS = 1000
 _ORDER = {CheckStatus.FAIL: 0, CheckStatus.INCONCLUSIVE: 1, CheckStatus.PASS: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Mishap:
-    """The first thing that went wrong in a call, and where.
-
-    Attributes:
-        play_from_ms: a moment before it, so that a listener gets into it.
-        more: other checks that failed.
-    """
-
-    expected: str
-    found: str
-    kind: str
-    step: int | None
-    at_ms: int | None
-    owner: str | None
-    play_from_ms: int
-    more: int
-
-    @property
-    def when(self) -> str:
-        """Where it was in the call."""
-        return "" if self.at_ms is None else clock_text(self.at_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +126,10 @@ class Card:
         differing = (Change.NEWLY_FAILING, Change.FIXED)
         return any(judged.change in differing for _, judged in self.changes)
 
+    def change_on(self, arm: str) -> Change:
+        """Return what became of it from the first arm to another."""
+        return next(judged.change for other, judged in self.changes if other == arm)
+
     @property
     def turns(self) -> list[tuple[int, list[tuple[str, Waterfall]]]]:
         """The waterfalls by turn, each on all arms."""
@@ -232,7 +211,7 @@ def _make_call(
 ) -> ArmCall:
     others = tuple(other.info for other in runs if other is not run)
     if run.files is None:
-        mishap = _mishap(run.info, ())
+        mishap = find_mishap(run.info, ())
         return ArmCall(key, row.arm, row, run.info, others, run.problem, mishap)
     detail = run.files.detail
     return ArmCall(
@@ -242,7 +221,7 @@ def _make_call(
         run.info,
         others,
         run.problem,
-        _mishap(run.info, detail.checks),
+        find_mishap(run.info, detail.checks),
         tuple(sorted(detail.checks, key=lambda check: _ORDER[check.status])),
         sound,
         place_flags(run.files.markers, scale),
@@ -253,32 +232,6 @@ def _make_call(
         detail.off_script_from,
         run.files.wire is not None,
     )
-
-
-def _mishap(info: RunInfo, checks: Sequence[Check]) -> Mishap | None:
-    if info.verdict is RunVerdict.PASS:
-        return None
-    wanted = CheckStatus.FAIL if info.verdict is RunVerdict.FAIL else CheckStatus.INCONCLUSIVE
-    broken = [check for check in checks if check.status is wanted]
-    if not broken:
-        at_ms = info.at_ms
-        return Mishap("", info.reason, "", None, at_ms, None, _lead_in_ms(at_ms), 0)
-    # The line that the verdict was given for, where the checks have it.
-    first = next((check for check in broken if str(check) == info.reason), broken[0])
-    return Mishap(
-        first.expected,
-        first.found,
-        first.kind,
-        first.step,
-        first.at_ms,
-        first.owner,
-        _lead_in_ms(first.at_ms),
-        len(broken) - 1,
-    )
-
-
-def _lead_in_ms(at_ms: int | None) -> int:
-    return max(0, (at_ms or 0) - _LEAD_IN_MS)
 
 
 def _pairings(played: dict[str, PlayedRun]) -> list[Pairing]:

@@ -6,7 +6,7 @@ A model words an answer anew each time. "It is forty two dollars" and "That make
 
 import enum
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.redaction.dates import find_dates, find_days
@@ -136,8 +136,3 @@ def _name_spans(text: str) -> Iterator[tuple[int, int]]:
             start += space + 1
         if text[start:end].casefold() not in _NEVER_NAMES:
             yield start, end
-
-
-def kinds_of(facts: Iterable[Fact]) -> str:
-    """Name the kinds of facts in words."""
-    return ", ".join(sorted({fact.kind.value for fact in facts}))

@@ -1,11 +1,9 @@
 """The whole report as the template takes it: what broke first, everything else in order after."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from bridge.replay.history import Point, Trend
+from bridge.replay.history import Trend
 from bridge.replay.report.cards import ArmCall, Card, make_card
 from bridge.replay.report.comparison import (
     Change,
@@ -14,15 +12,15 @@ from bridge.replay.report.comparison import (
     compare_latency,
     compare_verdicts,
 )
+from bridge.replay.report.headline import SEVERITY, headline, tone
 from bridge.replay.report.protocols import ProtocolTally, tally
 from bridge.replay.report.reading import Material
 from bridge.replay.report.sound import Budget
 from bridge.replay.report.timing import Spread, heard_answers, spreads, spreads_by_age
 from bridge.replay.report.transcripts import input_error_rate
+from bridge.replay.report.trendlines import TrendLine, readable, trend_line
 from bridge.replay.results import Results, RunVerdict
 from bridge.replay.statistics import CallPair
-
-SEVERITY = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +29,14 @@ class Broken:
 
     Attributes:
         new: it passed on the first arm; ``since_last``: and in the run before this one.
+        also: others that the same thing broke.
     """
 
     card: Card
     call: ArmCall
     new: bool
     since_last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Spark:
-    """One run of a script on an arm in the past, as it is drawn; ``rate`` 0.0 to 1.0."""
-
-    rate: float | None
-    newest: bool
-    told: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrendLine:
-    """A script on an arm over the last runs, the oldest first."""
-
-    sparks: tuple[Spark, ...]
-    told: str
-    regression: str | None
+    also: tuple[tuple[Card, ArmCall], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +106,15 @@ def make_page(material: Material, audio_bytes: int) -> Page:
     cards = _make_cards(material, budget)
     first, *others = material.arms or ("",)
     return Page(
-        headline=_headline(cards, material.arms),
-        tone=_tone(cards),
-        started=_readable(material.results.started_at),
+        headline=headline(cards, material.arms),
+        tone=tone(cards),
+        started=readable(material.results.started_at),
         results=material.results,
         cards=cards,
         broken=_find_broken(cards, material.trends),
-        trends={place: _trend_line(trend) for place, trend in material.trends.items()},
+        trends={place: trend_line(trend) for place, trend in material.trends.items()},
         verdicts=tuple(
-            compare_verdicts(first, arm, [_change_of(card, arm) for card in cards])
-            for arm in others
+            compare_verdicts(first, arm, [card.change_on(arm) for card in cards]) for arm in others
         ),
         shifts=tuple(shift for arm in others for shift in _shifts(material, first, arm)),
         figures=tuple(_figures(material, arm) for arm in material.arms),
@@ -160,9 +141,23 @@ def _find_broken(
         for call in card.calls
         if call.row.verdict is not RunVerdict.PASS
     ]
-    return tuple(
-        sorted(found, key=lambda each: (SEVERITY.index(each.call.row.verdict), not each.new))
-    )
+    found.sort(key=lambda each: (SEVERITY.index(each.call.row.verdict), not each.new))
+    return tuple(_with_one_reason(found))
+
+
+def _with_one_reason(found: Sequence[Broken]) -> Iterator[Broken]:
+    """Put those together that one thing broke: a check of a script, on whatever arm; a cause that
+    kept many scripts from being decided."""
+    groups: dict[object, list[Broken]] = {}
+    for each in found:
+        verdict, mishap = each.call.row.verdict, each.call.mishap
+        if verdict is RunVerdict.FAIL and mishap is not None:
+            reason: object = (each.card.anchor, each.new, mishap.step, mishap.kind, mishap.expected)
+        else:
+            reason = (verdict, each.call.info.reason)
+        groups.setdefault(reason, []).append(each)
+    for first, *others in groups.values():
+        yield replace(first, also=tuple((other.card, other.call) for other in others))
 
 
 def _is_new(card: Card, arm: str) -> bool:
@@ -174,70 +169,6 @@ def _passed_before(trends: Mapping[tuple[str, str], Trend], card: Card, call: Ar
     if trend is None or len(trend.points) < 2:
         return False
     return trend.points[-2].summary.row.verdict is RunVerdict.PASS
-
-
-def _change_of(card: Card, arm: str) -> Change:
-    return next(told.change for other, told in card.changes if other == arm)
-
-
-def _headline(cards: Sequence[Card], arms: Sequence[str]) -> str:
-    """Say in one sentence what came of it."""
-    total = _scripts(len(cards))
-    for arm in arms[1:]:
-        worse = sum(_change_of(card, arm) is Change.NEWLY_FAILING for card in cards)
-        if worse:
-            return f"{arm} breaks {worse} of {total} that {arms[0]} passes"
-    count = Counter(card.verdict for card in cards)
-    if failing := count[RunVerdict.FAIL]:
-        where = [
-            arm
-            for arm in arms
-            if any(
-                c.arm == arm and c.row.verdict is RunVerdict.FAIL for k in cards for c in k.calls
-            )
-        ]
-        verb = "fails" if failing == 1 else "fail"
-        return f"{failing} of {total} {verb} on {' and '.join(where)}"
-    if count[RunVerdict.INFRASTRUCTURE]:
-        return f"{count[RunVerdict.INFRASTRUCTURE]} of {total} could not be played"
-    if count[RunVerdict.INCONCLUSIVE]:
-        return f"Nothing fails; {count[RunVerdict.INCONCLUSIVE]} of {total} could not be judged"
-    return f"Everything passes: {total} on {' and '.join(arms)}" if cards else "Nothing was played"
-
-
-def _scripts(count: int) -> str:
-    return f"{count} {'script' if count == 1 else 'scripts'}"
-
-
-def _tone(cards: Sequence[Card]) -> RunVerdict:
-    found = {card.verdict for card in cards}
-    return next((verdict for verdict in SEVERITY if verdict in found), RunVerdict.PASS)
-
-
-def _readable(moment: str) -> str:
-    try:
-        return f"{datetime.fromisoformat(moment):%d %B %Y, %H:%M %Z}".strip(" ,")
-    except ValueError:
-        return moment
-
-
-def _trend_line(trend: Trend) -> TrendLine:
-    last = len(trend.points) - 1
-    sparks = tuple(_spark(point, at == last) for at, point in enumerate(trend.points))
-    decided = [spark.rate for spark in sparks if spark.rate is not None]
-    whole = sum(rate == 1.0 for rate in decided)
-    told = f"{whole} of the last {len(decided)} runs passed whole" if decided else "no run decided"
-    p95_ms = trend.points[-1].summary.timing.p95_ms
-    return TrendLine(
-        sparks, told if p95_ms is None else f"{told}; p95 {p95_ms:.0f} ms", trend.regression
-    )
-
-
-def _spark(point: Point, newest: bool) -> Spark:
-    rate = point.summary.pass_rate
-    told = "undecided" if rate is None else f"{rate:.0%} passed"
-    commit = "" if point.commit is None else f", {point.commit}"
-    return Spark(rate, newest, f"{_readable(point.started_at)}{commit}: {told}")
 
 
 def _by_name(of_arms: Iterable[tuple[str, Sequence[Spread]]]) -> list[SpreadRow]:

@@ -56,10 +56,25 @@ def test_what_is_new_on_the_other_arm_comes_first(tmp_path: Path) -> None:
         ("invoice_number", "ga", True),
         ("slow_answers", "ga", True),
         ("old", "beta", False),
-        ("old", "ga", False),
         ("refused", "ga", False),
         ("no_wire_log", "beta", False),
     ]
+
+
+def test_one_cause_that_kept_many_from_being_played_is_told_once(tmp_path: Path) -> None:
+    plans = [Plan(name, "ga", ("infrastructure",)) for name in ("a", "b", "c")]
+    failed = [Plan(name, "ga", ("fail",)) for name in ("d", "e")]
+    write_example(tmp_path, [*plans, *failed])
+    broken = make_page(read_material(tmp_path), 0).broken
+    assert [each.card.info.id for each in broken] == ["d", "e", "a"]
+    assert [card.info.id for card, _ in broken[2].also] == ["b", "c"]
+
+
+def test_a_check_that_fails_on_both_arms_is_told_once(tmp_path: Path) -> None:
+    write_example(tmp_path, [Plan("a", arm, ("fail",), latency_ms=2000) for arm in ("beta", "ga")])
+    (broken,) = make_page(read_material(tmp_path), 0).broken
+    assert [(card.info.id, call.arm) for card, call in broken.also] == [("a", "ga")]
+    assert re.search(r"on</span> beta <span class=.on.>and</span> ga", _written(tmp_path))
 
 
 def test_the_run_that_is_shown_is_the_one_that_failed(tmp_path: Path) -> None:
