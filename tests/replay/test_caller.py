@@ -292,3 +292,21 @@ async def test_hangup_comes_in_the_middle_of_the_callers_own_words() -> None:
     said, hung_up = caller.deeds
     assert said.end_ms - said.start_ms == pytest.approx(300, abs=60)
     assert hung_up.start_ms - said.end_ms < 60
+
+
+async def test_a_waiting_tone_is_no_answer() -> None:
+    def agent(call: VirtualCall) -> bool:
+        return 300 < call.now_ms <= 1300 or 5000 < call.now_ms <= 5300 or 6500 < call.now_ms <= 8000
+
+    _, caller = await played(agent, prepared({"say": "one"}, {"say": "two"}))
+
+    assert caller.deeds[1].start_ms == pytest.approx(8000 + 600, abs=80)
+
+
+async def test_after_a_tone_alone_the_caller_goes_on_after_a_while() -> None:
+    def agent(call: VirtualCall) -> bool:
+        return 300 < call.now_ms <= 1300 or 5000 < call.now_ms <= 5300
+
+    _, caller = await played(agent, prepared({"say": "one"}, {"say": "two"}))
+
+    assert caller.deeds[1].start_ms == pytest.approx(5300 + 600 + 3000, abs=120)
