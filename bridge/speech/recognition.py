@@ -129,7 +129,7 @@ class Recognizer:
             piece = samples[max(0, start - margin) : end + margin]
             heard = self._hear(piece, rate_hz, _ONE)
             if not heard or (end - start) * 1000 // rate_hz > _longest_ms(heard[0]):
-                heard = self._hear(piece, rate_hz, _ROW) or heard
+                heard = self._hear(piece, rate_hz, _ROW)
             pieces.append(
                 HeardPiece(
                     text=" ".join(heard) or None,

@@ -14,6 +14,7 @@ from bridge.replay.script import (
     Noise,
     Saying,
     Silence,
+    Simulated,
     load_script,
 )
 from bridge.simulator.scenario import default_scenario
@@ -225,3 +226,14 @@ def test_a_scenario_is_made_of_the_support_line_and_what_the_script_adds(path: P
     assert scenario.rules == (*load_script(path).realtime.rules, *base.rules)
     assert [fault.kind for fault in scenario.faults] == ["stall"]
     assert (scenario.greeting, scenario.beta) == (base.greeting, base.beta)
+
+
+def test_a_scripts_own_rule_is_heard_in_the_place_of_its_scenarios() -> None:
+    rules = [{"hears": ["Where is my order?"], "say": "It is lost."}]
+    scenario = Simulated.model_validate({"rules": rules}).build(Path())
+    answer = scenario.rule_for("Where is my order?")
+    assert answer is not None
+    assert answer.say == "It is lost."
+    other = scenario.rule_for("I would like to know where my order is.")
+    assert other is not None
+    assert other.say != "It is lost."

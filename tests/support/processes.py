@@ -194,7 +194,9 @@ class Ended:
         self.left = left
 
 
-def run_to_end(*arguments: str, directory: Path, **environ: str) -> Ended:
+def run_to_end(
+    *arguments: str, directory: Path, within_s: float = _RUN_WITHIN_S, **environ: str
+) -> Ended:
     """Run a command that ends by itself. Blocks."""
     place = _make_place()
     try:
@@ -205,7 +207,7 @@ def run_to_end(*arguments: str, directory: Path, **environ: str) -> Ended:
             text=True,
             cwd=directory,
             env=_environment(place, environ),
-            timeout=_RUN_WITHIN_S,
+            timeout=within_s,
             check=False,
         )
     finally:

@@ -102,9 +102,9 @@ def _keys(told: list[Event]) -> Iterator[Keys]:
 def _holds(told: list[Event]) -> Iterator[Held]:
     begun_ms: int | None = None
     for each in told:
-        if each.get("event") == "holding":
+        if each.get("event") == "held":
             begun_ms = int(each["at_ms"])
-        elif each.get("event") == "hold_ended" and begun_ms is not None:
+        elif each.get("event") == "resumed" and begun_ms is not None:
             yield Held(begun_ms, int(each["at_ms"]))
             begun_ms = None
 

@@ -130,11 +130,21 @@ class Drafter:
         murmurs = speech.backchannel if speech.backchannel is not None else is_short and goes_on
         says["after"] = {
             "event": "agent_audio_started",
-            "delay_ms": round_to(speech.start_ms - over[0], 10),
+            "delay_ms": round_to(speech.start_ms - self._turn_began_ms(speech.start_ms), 10),
         }
         name = "backchannel" if murmurs else "interrupt"
         said = None if murmurs else hidden.text
         return DraftStep(speech.start_ms, {name: says}, cut=cut, notes=notes, said=said)
+
+    def _turn_began_ms(self, at_ms: int) -> int:
+        """Return where the agent began what it says at a moment, as an anchor finds it.
+
+        That is the first that is heard of it after the caller's words before: between two sentences
+        an agent pauses.
+        """
+        before = [act.end_ms for act in self._call.acts if act.start_ms < at_ms]
+        since_ms = before[-1] if before else self._call.answered_ms
+        return next(start for start, end in self._call.agent_spans if end > since_ms)
 
     def _said_in_turn(
         self, speech: Speech, says: Fields, cut: Cut | None, notes: list[str]
@@ -176,7 +186,10 @@ class Drafter:
             return
         over = next((each for each in call.agent_spans if each[1] > limit_ms), None)
         if over is not None:
-            after = {"event": "agent_audio_started", "delay_ms": call.ended_ms - over[0]}
+            after = {
+                "event": "agent_audio_started",
+                "delay_ms": call.ended_ms - self._turn_began_ms(over[0]),
+            }
             yield DraftStep(call.ended_ms, {"hangup": {"after": after}})
 
 

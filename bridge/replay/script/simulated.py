@@ -1,5 +1,6 @@
 """What the simulated Realtime service says and does wrong in a call."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from bridge.simulator.scenario import (
     default_scenario,
     load_scenario,
 )
+from bridge.speech.words import words_of
 
 _SUPPORT = "support"
 
@@ -69,8 +71,17 @@ class Simulated(Part):
         merged = {
             **base.model_dump(),
             **own,
-            "rules": [*self.rules, *base.rules],
+            "rules": [*self.rules, *_unheard(base.rules, self.rules)],
             "pronunciations": {**base.pronunciations, **self.pronunciations},
             "faults": [*base.faults, *self.faults],
         }
         return Scenario.model_validate(merged)
+
+
+def _unheard(base: Iterable[Rule], own: Iterable[Rule]) -> Iterator[Rule]:
+    """Yield the scenario's rules for what the script's own ones don't hear."""
+    taken = {words_of(phrase) for rule in own for phrase in rule.hears}
+    for rule in base:
+        left = tuple(phrase for phrase in rule.hears if words_of(phrase) not in taken)
+        if left:
+            yield rule.model_copy(update={"hears": left})

@@ -59,8 +59,17 @@ def test_words_over_the_agent_are_anchored_to_its_begin() -> None:
     assert step.expect == {"agent_silent_within_ms": 1_000, "within_ms": 2_500}
 
 
+def test_an_anchor_is_the_begin_of_the_answer_and_not_of_its_second_sentence() -> None:
+    call = recorded(
+        Speech(3_000, 4_000, "Tell me."),
+        Speech(7_500, 8_500, "Wait, please."),
+        agent=(GREETED, (5_000, 5_500), (5_900, 7_900)),
+    )
+    assert draft(call)[2].does["interrupt"]["after"]["delay_ms"] == 2_500
+
+
 def test_a_short_sound_that_the_agent_speaks_through_is_a_backchannel() -> None:
-    call = recorded(Speech(6_000, 6_400, "Yeah."), agent=(GREETED, (5_000, 9_000)))
+    call = recorded(Speech(1_500, 1_900, "Yeah."), agent=((500, 4_000),))
     [_, step] = draft(call)
     assert step.does["backchannel"]["after"]["delay_ms"] == 1_000
     assert step.expect == {"agent_keeps_talking": True}
