@@ -26,6 +26,8 @@ COMMITS_WITHIN_MS = 2_500
 def watch_open_turn(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the wait for the end of a turn; looked at after every input."""
     overdue_ms = call.policy.turn_overdue_ms
+    if call.handing_over:
+        call.session.commit_asked = False  # the caller's turns are left alone now
     if call.session.commit_asked:
         return
     if overdue_ms is None or not _is_over_here(call):

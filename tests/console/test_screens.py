@@ -160,7 +160,7 @@ async def test_every_screen_is_for_everybody_in_light_and_dark_on_every_width(
             for scheme in SCHEMES:
                 await page.emulate_media(color_scheme=scheme)
                 rules = () if scheme == "light" else ("color-contrast",)
-                found = await accessibility_faults(page, *rules)
+                found = await accessibility_faults(page, rules=rules)
                 faults += [f"{name}, {scheme}: {each}" for each in found]
                 for width in WIDTHS:
                     await page.set_viewport_size({"width": width, "height": 800})

@@ -108,7 +108,6 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
     "bridge_tick_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
     "bridge_long_ticks_total": ("", ""),
-    "bridge_audit_write_failures_total": ("", ""),
     "bridge_supervisor_actions_total": ("action result", ""),
 }
 
