@@ -5,10 +5,10 @@ only something to see, to hear and to step into.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
-from bridge.app.demo import DemoPlan, Parts, make_directory
+from bridge.app.demo import DemoPlan, Parts, StartedGateway, make_directory
 from bridge.app.demo_view import View
 from bridge.processes.child import Child
 
@@ -17,7 +17,12 @@ _APART_S = 6.0
 
 
 async def run_console_demo(
-    plan: DemoPlan, redis_url: str, environ: Mapping[str, str], view: View, callers: int
+    plan: DemoPlan,
+    redis_url: str,
+    environ: Mapping[str, str],
+    view: View,
+    callers: int,
+    on_open: Callable[[StartedGateway], None],
 ) -> None:
     """Keep the floor alive until cancelled; everything is stopped in order then.
 
@@ -27,6 +32,7 @@ async def run_console_demo(
         environ: for the children, which don't get its ``BRIDGE_*``.
         view: where to show it.
         callers: how many call at once.
+        on_open: told where the console is, once it is there.
 
     Raises:
         ConfigError: bad dialplans, script or scenario.
@@ -42,6 +48,7 @@ async def run_console_demo(
         else:
             view.step("Console", f"{gateway.http}/")
             view.step("Open this once", gateway.admin_link)
+        on_open(gateway)
         view.doing("calls go on; Ctrl-C ends them and everything else")
         await _keep_alive(parts, (simulator, gateway.child), gateway.sip, callers)
 

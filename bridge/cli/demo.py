@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 import bridge
-from bridge.app.demo import DemoPlan, run_demo
+from bridge.app.demo import DemoPlan, StartedGateway, run_demo
 from bridge.app.demo_console import run_console_demo
 from bridge.app.demo_result import DemoResult
 from bridge.app.demo_view import View, make_view
@@ -133,7 +133,8 @@ def demo(
         return
     view = make_view(as_json=as_json, plain=plain, no_color=bool(os.environ.get("NO_COLOR")))
     if console:
-        _keep_console(_plan(script, dialplans, scenario, recordings, dialect), view, callers)
+        plan = _plan(script, dialplans, scenario, recordings, dialect)
+        _keep_console(plan, view, callers, as_json=as_json)
         return
     try:
         plan = _plan(script, dialplans, scenario, recordings, dialect)
@@ -150,11 +151,17 @@ def demo(
         raise SystemExit(_FAILED)
 
 
-def _keep_console(plan: DemoPlan, view: View, callers: int) -> None:
+def _keep_console(plan: DemoPlan, view: View, callers: int, *, as_json: bool) -> None:
     """Show the console until a signal comes: that is how this demo ends."""
+
+    def tell(gateway: StartedGateway) -> None:
+        if as_json:
+            found = {"sip": gateway.sip, "http": gateway.http, "admin_link": gateway.admin_link}
+            click.echo(json.dumps(found))
+
     with view, contextlib.ExitStack() as stack:
         url = os.environ.get("BRIDGE_REDIS_URL") or stack.enter_context(start_local_redis()).url
-        work = run_console_demo(plan, url, os.environ, view, callers)
+        work = run_console_demo(plan, url, os.environ, view, callers, tell)
         run(until_done_or_told(work, "demo", partial(view.doing, STOPPING)))
     click.echo("the demo is over; nothing is left running", err=True)
 
