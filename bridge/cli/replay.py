@@ -199,6 +199,10 @@ def play(
             commit=_commit(),
             version=version("telephony-bridge"),
         )
+        for file in plan.files:
+            if not plan.arms_of(file):
+                wanted = ", ".join(file.script.target.arms)
+                click.echo(f"not played: {file.script.id} is for {wanted} alone", err=True)
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
@@ -217,21 +221,20 @@ def play_plan(
     plan: ReplayPlan, redis_url: str, environ: Mapping[str, str]
 ) -> tuple[Results, ReplayRun, int]:
     """Play; return what came of it, and the exit code of the signal that ended it, or 0."""
-    held: list[ReplayRun] = []
-
-    async def work() -> None:
-        async with ToolMocks() as mocks:
-            hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans)
-            held.append(ReplayRun(plan, load_models(), hands, screen))
-            await held[0].play()
-
+    mocks = ToolMocks()
     with (
         ReplayScreen(len(plan.play_list())) as screen,
         tempfile.TemporaryDirectory(prefix="bridge-replay-") as place,
     ):
+        hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans)
+        replayed = ReplayRun(plan, load_models(), hands, screen)
+
+        async def work() -> None:
+            async with mocks:
+                await replayed.play()
+
         told = run(until_done_or_told(work(), "replay"))
-    results = held[0].conclude(told)
-    return results, held[0], 0 if told is None else 128 + signal.Signals[told]
+    return replayed.conclude(told), replayed, 0 if told is None else 128 + signal.Signals[told]
 
 
 def find_scripts(paths: Sequence[Path], tags: Sequence[str]) -> tuple[ScriptFile, ...]:

@@ -29,6 +29,9 @@ _QUIET_MS = 600
 _GREETING_MS = 3_000
 """How long a caller waits for a greeting that nothing in the script asks for."""
 _REPLY_MS = 10_000
+_TONE_MS = 400
+"""No answer is shorter ("Yes." takes 430 ms); a waiting tone of the bridge's takes 300 ms."""
+_AFTER_TONE_MS = 3_000
 _UTTERANCE_MS = 60_000
 _MARGIN_MS = 1_000
 
@@ -219,8 +222,16 @@ class ScriptedCaller:
         """Let the agent answer what it was asked, and finish."""
         owed_since_ms, self._owed_since_ms = self._owed_since_ms, None
         if owed_since_ms is not None:
-            await self._call.heard_after(owed_since_ms, self._patience_ms)
+            await self._hear_answer(owed_since_ms, quiet_ms)
         await self._call.quiet(quiet_ms, _UTTERANCE_MS)
+
+    async def _hear_answer(self, since_ms: int, quiet_ms: int) -> None:
+        """Wait for an answer, and longer where there was but a tone that bids one wait."""
+        heard = await self._call.heard_after(since_ms, self._patience_ms)
+        while heard is not None and await self._call.quiet(quiet_ms, _UTTERANCE_MS):
+            if heard.end_ms is None or heard.end_ms - heard.start_ms >= _TONE_MS:
+                return
+            heard = await self._call.heard_after(heard.end_ms, _AFTER_TONE_MS)
 
     def _since_ms(self) -> int:
         owed_ms = self._owed_since_ms

@@ -85,7 +85,8 @@ def _check_steps(script: CallScript, evidence: Evidence, log: CallLog) -> Iterat
     for index, step in enumerate(script.caller):
         checks = list(_check_step(index, step, script, evidence, log))
         if diverged is not None:
-            yield from (_off_script(check, diverged) for check in checks)
+            done = any(deed.step == index for deed in log.deeds)
+            yield from (_off_script(check, diverged, done=done) for check in checks)
             continue
         yield from checks
         diverged = off_script_from(checks)
@@ -117,8 +118,8 @@ def _ends_ms(deed: Deed, log: CallLog) -> int:
     return log.duration_ms if following is None else following.closes_ms
 
 
-def _off_script(check: Check, since: int) -> Check:
-    if check.kind in TIMING:
+def _off_script(check: Check, since: int, *, done: bool) -> Check:
+    if done and check.kind in TIMING:
         return check
     found = f"the call is off script since step {since}; {check.found}"
     return replace(check, status=CheckStatus.INCONCLUSIVE, found=found)

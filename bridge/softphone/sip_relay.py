@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import re
 import socket
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -24,6 +25,8 @@ from bridge.softphone.sip_message import Message, parameter
 
 _URI = re.compile(r"<?sips?:(?:([^@\s>]+)@)?([^:;>\s]+)(?::(\d+))?([^>\s]*)>?", re.IGNORECASE)
 _SIP_PORT = 5060
+_OK = 200
+_LINGERS_S = 1.0
 _MAGIC = "z9hG4bK"
 """Begins every branch (RFC 3261 section 8.1.1.7)."""
 
@@ -56,6 +59,9 @@ class SipRelay(asyncio.DatagramProtocol):
         self._target: Address = ("", 0)
         self._here: Address = ("", 0)
         self._caller: Address | None = None
+        self._over = asyncio.Event()
+        self._over.set()
+        self._answered = False
         self._media: MediaRelay
         self._transport: asyncio.DatagramTransport
 
@@ -97,6 +103,9 @@ class SipRelay(asyncio.DatagramProtocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # The phone's last request may still wait in our socket: it is gone when it has hung up.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), _LINGERS_S)
         self._transport.close()
         self._media.close()
 
@@ -119,8 +128,11 @@ class SipRelay(asyncio.DatagramProtocol):
         via = f"SIP/2.0/UDP {self._at};rport;branch={_MAGIC}-relay-{_digest(request.branch)}"
         headers.insert(0, ("Via", via))
         if request.method == "INVITE":
+            self._over.clear()
             headers.insert(1, ("Record-Route", f"<sip:{self._at};lr>"))
         self._send(dataclasses.replace(request, start=start, headers=tuple(headers)), to)
+        if request.method == "BYE":
+            self._over.set()
 
     def _pass_response(self, response: Message) -> None:
         headers = list(response.headers)
@@ -130,9 +142,14 @@ class SipRelay(asyncio.DatagramProtocol):
         via = passed.header("Via")
         if not via:
             return
-        if response.method == "INVITE" and response.status == 200:
-            self._media.answered()
         self._send(passed, _address_of_via(via))
+        if response.method != "INVITE":
+            return
+        if response.status == _OK:
+            self._answered = True
+            self._media.answered()
+        elif response.status > _OK and not self._answered:
+            self._over.set()
 
     def _next_hop(self, start: str) -> tuple[str, Address]:
         """Say where a request goes; one that was dialled here goes to the bridge."""

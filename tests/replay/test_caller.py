@@ -188,3 +188,125 @@ async def test_the_longest_duration_cuts_the_call_off() -> None:
     assert caller.cut_off
     assert virtual.call.over
     assert not virtual.leg.ended_by_far_end
+
+
+LONG = 9000
+
+
+async def test_a_backchannel_owes_no_answer_and_the_next_words_wait_for_the_agent_to_end() -> None:
+    murmur = {"backchannel": {"text": "mm", "after": {"delay_ms": 1500}}}
+    agent = Agent(answer_ms=LONG, yields=False)
+    _, caller = await played(agent, prepared({"say": "one"}, murmur, {"say": "two"}))
+
+    first, murmured, second = caller.deeds
+    begun_ms = first.end_ms + agent.think_ms
+    assert murmured.doing is Doing.BACKCHANNEL
+    assert murmured.start_ms - begun_ms == pytest.approx(1500, abs=60)
+    assert second.start_ms >= begun_ms + LONG
+
+
+async def test_two_backchannels_come_into_one_answer() -> None:
+    def murmur(delay_ms: int) -> Mapping[str, object]:
+        return {"backchannel": {"text": "mm", "after": {"delay_ms": delay_ms}}}
+
+    agent = Agent(answer_ms=LONG, yields=False)
+    _, caller = await played(agent, prepared({"say": "one"}, murmur(500), murmur(5000)))
+
+    said, early, late = caller.deeds
+    assert early.start_ms - said.end_ms - agent.think_ms == pytest.approx(500, abs=60)
+    assert late.start_ms - said.end_ms - agent.think_ms == pytest.approx(5000, abs=60)
+
+
+async def test_words_anchored_to_the_callers_own_come_while_the_agent_thinks() -> None:
+    more = {
+        "interrupt": {"text": "wait", "after": {"event": "caller_speech_ended", "delay_ms": 300}}
+    }
+    _, caller = await played(Agent(think_ms=2000), prepared({"say": "one"}, more))
+
+    said, added = caller.deeds
+    assert added.start_ms - said.end_ms == pytest.approx(300, abs=60)
+
+
+async def test_words_anchored_to_the_agents_end_wait_for_it() -> None:
+    after = {
+        "interrupt": {"text": "so", "after": {"event": "agent_audio_stopped", "delay_ms": 2000}}
+    }
+    _, caller = await played(Agent(), prepared({"say": "one"}, after))
+
+    said, added = caller.deeds
+    assert added.start_ms - (said.end_ms + 700 + 800) == pytest.approx(2000, abs=80)
+
+
+async def test_words_anchored_to_the_answer_come_at_their_time() -> None:
+    after = {"interrupt": {"text": "hey", "after": {"event": "answered", "delay_ms": 450}}}
+    _, caller = await played(Agent(), prepared(after))
+
+    assert caller.deeds[0].start_ms == pytest.approx(450, abs=60)
+
+
+async def test_a_gap_of_the_script_stands_in_place_of_the_usual_one() -> None:
+    _, caller = await played(Agent(), prepared({"say": {"text": "one", "gap_ms": 2500}}))
+
+    assert caller.deeds[0].start_ms == pytest.approx(1300 + 2500, abs=60)
+
+
+async def test_waiting_does_nothing_until_its_anchor() -> None:
+    wait = {"wait": {"event": "answered", "delay_ms": 5000}}
+    virtual, caller = await played(Agent(), prepared(wait, {"hangup": True}))
+
+    waited, hung_up = caller.deeds
+    assert waited.doing is Doing.WAIT
+    assert hung_up.start_ms == pytest.approx(5000, abs=60)
+    assert virtual.said == []
+
+
+async def test_a_hold_lasts_as_long_as_it_says() -> None:
+    _, caller = await played(Agent(), prepared({"hold": {"ms": 2000}}, {"hangup": True}))
+
+    held, hung_up = caller.deeds
+    assert (held.doing, held.end_ms - held.start_ms) == (Doing.HOLD, 2000)
+    assert hung_up.start_ms - held.end_ms < 60
+
+
+async def test_keys_are_pressed_with_their_gap() -> None:
+    virtual, caller = await played(Agent(), prepared({"dtmf": {"digits": "12", "gap_ms": 700}}))
+
+    assert virtual.leg.sent_digits == ["1", "2"]
+    keys = caller.deeds[0]
+    assert keys.end_ms - keys.start_ms == pytest.approx(260 + 700 + 260, abs=60)
+
+
+async def test_hangup_comes_at_its_anchor_in_the_agents_words() -> None:
+    hang_up = {"hangup": {"after": {"event": "agent_audio_started", "delay_ms": 400}}}
+    step = {"say": "one", "expect": {"within_ms": 5000}}
+    _, caller = await played(Agent(answer_ms=LONG), prepared(step, hang_up))
+
+    said, hung_up = caller.deeds
+    assert hung_up.start_ms - (said.end_ms + 700) == pytest.approx(400, abs=60)
+
+
+async def test_hangup_comes_in_the_middle_of_the_callers_own_words() -> None:
+    hang_up = {"hangup": {"after": {"event": "caller_speech_started", "delay_ms": 300}}}
+    _, caller = await played(Agent(), prepared({"say": "one"}, hang_up))
+
+    said, hung_up = caller.deeds
+    assert said.end_ms - said.start_ms == pytest.approx(300, abs=60)
+    assert hung_up.start_ms - said.end_ms < 60
+
+
+async def test_a_waiting_tone_is_no_answer() -> None:
+    def agent(call: VirtualCall) -> bool:
+        return 300 < call.now_ms <= 1300 or 5000 < call.now_ms <= 5300 or 6500 < call.now_ms <= 8000
+
+    _, caller = await played(agent, prepared({"say": "one"}, {"say": "two"}))
+
+    assert caller.deeds[1].start_ms == pytest.approx(8000 + 600, abs=80)
+
+
+async def test_after_a_tone_alone_the_caller_goes_on_after_a_while() -> None:
+    def agent(call: VirtualCall) -> bool:
+        return 300 < call.now_ms <= 1300 or 5000 < call.now_ms <= 5300
+
+    _, caller = await played(agent, prepared({"say": "one"}, {"say": "two"}))
+
+    assert caller.deeds[1].start_ms == pytest.approx(5300 + 600 + 3000, abs=120)

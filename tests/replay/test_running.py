@@ -10,8 +10,11 @@ import pytest
 
 from bridge.config.models import load_models
 from bridge.replay.arms import choose_arms
+from bridge.replay.checks import CheckStatus
 from bridge.replay.results import RunVerdict, overall
+from bridge.replay.scene import GatewayTraces, Target
 from bridge.store.local import start_local_redis
+from tests.support.gateways import serving, write_dialplan
 from tests.support.processes import SIMULATOR_KEY, simulating, write_yaml
 from tests.support.replaying import (
     ANSWER,
@@ -82,22 +85,30 @@ class _Played:
     own: Played
     live: Played
     broke: Played
+    target: Played
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> _Played:
     place = tmp_path_factory.mktemp("replays")
-    with start_local_redis() as redis, simulating(place) as url:
-        return asyncio.run(_play(place, redis.url, url))
+    dialplans = write_dialplan(place / "dialplans")
+    with (
+        start_local_redis() as redis,
+        simulating(place) as url,
+        serving(place, url, dialplans, preflight=False, redis_url=redis.url) as gateway,
+    ):
+        sip = f"sip:127.0.0.1:{gateway.sip_port}"
+        return asyncio.run(_play(place, redis.url, url, sip))
 
 
-async def _play(place: Path, redis_url: str, url: str) -> _Played:
-    own, live, broke = await asyncio.gather(
+async def _play(place: Path, redis_url: str, url: str, sip: str) -> _Played:
+    own, live, broke, target = await asyncio.gather(
         _play_own(place / "own", redis_url),
         _play_live(place / "live", redis_url, url, _ENOUGH_FOR_ONE_USD),
         _play_live(place / "broke", redis_url, url, 0.01),
+        _play_target(place / "target", redis_url, sip),
     )
-    return _Played(own, live, broke)
+    return _Played(own, live, broke, target)
 
 
 async def _play_own(place: Path, redis_url: str) -> Played:
@@ -132,6 +143,17 @@ async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> P
         environ={"SIM_KEY": SIMULATOR_KEY},
         cap_usd=cap_usd,
     )
+
+
+async def _play_target(place: Path, redis_url: str, sip: str) -> Played:
+    """Call a gateway that runs already, and shows nothing of itself."""
+    script = {
+        **ASKS,
+        "caller": [{"say": "When are you open?", "expect": {"within_ms": 8000}}],
+        "end": {"by": "caller", "redis": {"outcome": "completed"}},
+    }
+    target = Target(sip, GatewayTraces(None, None, None))
+    return await play(place, [write_script(place, script)], arms_of("ga"), redis_url, target=target)
 
 
 _ENOUGH_FOR_ONE_USD = 0.06
@@ -215,3 +237,11 @@ def test_nothing_is_called_that_might_pass_the_cap(played: _Played) -> None:
     assert played.broke.results.runs == ()
     assert "the cost cap: 0.0000 USD of 0.0100 are spent" in (played.broke.results.stopped or "")
     assert overall(played.broke.results) is RunVerdict.INCONCLUSIVE
+
+
+def test_what_another_gateway_does_not_show_is_inconclusive_and_no_pass(played: _Played) -> None:
+    info, files = played.target.run("ga")
+    assert info.verdict is RunVerdict.INCONCLUSIVE
+    assert "the gateway is another's" in info.reason
+    passed = {check.kind for check in files.detail.checks if check.status is CheckStatus.PASS}
+    assert "within_ms" in passed

@@ -17,7 +17,7 @@ from bridge.replay.script import CallScript
 SHIPPED = Path(__file__).parents[2] / "call_scripts"
 PUBLISHED = SHIPPED / "callscript.schema.json"
 README = (SHIPPED / "README.md").read_text()
-FILES = sorted(SHIPPED.glob("**/*.yaml"))
+FILES = sorted(SHIPPED.glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")

@@ -502,6 +502,16 @@ def test_off_script_later_steps_are_judged_by_their_timing_alone() -> None:
     assert "off script since step 1" in verdicts[2].found
 
 
+def test_a_step_that_was_not_done_off_script_is_no_failure_of_its_own() -> None:
+    waits = {"interrupt": "wait", "expect": {"agent_silent_within_ms": 500}}
+    verdicts = check(script(STEPS[0], waits), log(DEEDS[0]))
+
+    assert [(each.kind, each.status) for each in verdicts[2:]] == [
+        ("step", INCONCLUSIVE),
+        ("agent_silent_within_ms", INCONCLUSIVE),
+    ]
+
+
 @pytest.mark.parametrize(
     ("expect", "pieces"),
     [

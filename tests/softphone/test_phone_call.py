@@ -97,3 +97,30 @@ async def test_the_clock_begins_with_the_answer() -> None:
     assert await virtual.call.answered(1)
     assert virtual.call.answered_after_ms == 0
     assert virtual.events == [CallProgress("confirmed", 0, 0)]
+
+
+async def test_noise_lies_under_the_words_and_between_them_and_takes_no_words_with_it() -> None:
+    virtual = VirtualCall(noise=tone(300, 100, 500))
+
+    async def speak() -> list[Span | None]:
+        await virtual.call.until_ms(400)
+        both = await asyncio.gather(
+            virtual.call.say("one", tone(500, 200)), virtual.call.say("two", tone(500, 200))
+        )
+        await virtual.call.until_ms(1200)
+        return list(both)
+
+    first, second = await virtual.run(speak())
+    assert first is not None
+    assert second is not None
+    assert second.end_ms - first.start_ms == pytest.approx(400, abs=60)
+    assert [text for text, _ in virtual.said] == ["one", "two"]
+    silent = [at_ms for at_ms, sent in virtual.sent if at_ms > 60 and not any(sent)]
+    assert silent == []
+
+
+async def test_keys_go_by_info_where_the_phone_is_set_to() -> None:
+    virtual = VirtualCall(keys_by_info=True)
+    await virtual.run(virtual.call.press("1"))
+
+    assert virtual.leg.sent_by_info

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.audio.levels import rms_dbfs
 from bridge.audio.wav import read_wav, write_wav
+from bridge.speech.synthesis import Synthesizer
 from bridge.telephony.endpoint import user_of
 from bridge.telephony.leg import LegState
 from tests.softphone.command import Done, Running, call, calling
@@ -137,7 +138,7 @@ async def test_noise_goes_on_between_the_words(far: FarEnd, folder: Path) -> Non
     before = levels[25:60]  # after the first half second, before the words
     # What a telephone line leaves of white noise at 24 kHz: a third of its band, 4.8 dB less.
     assert np.median(before) == pytest.approx(words_dbfs - 30 - 4.8, abs=1.5)
-    assert before.min() > words_dbfs - 30 - 12, "a gap in the noise"
+    assert np.percentile(before, 20) > words_dbfs - 30 - 12, "gaps in the noise"
     assert levels.max() == pytest.approx(words_dbfs, abs=1.5)
 
 
@@ -149,7 +150,7 @@ async def test_an_impaired_network_is_on_the_way_of_media_and_survives_re_invite
         folder,
         WORDS,
         "hold: {ms: 500}",
-        rest="network: {delay_ms: 300}\nend: {after_s: 7}",
+        rest="network: {delay_ms: 300}\nend: {by: anyone, after_s: 7}",
     )
     arguments = ("--script", script, "--json", "--events", "--record", str(recording))
     async with calling(far.uri, *arguments) as running:
@@ -176,6 +177,31 @@ async def test_an_impaired_network_is_on_the_way_of_media_and_survives_re_invite
     assert loudest_hz(loud_part(samples[:, 1]), rate_hz) == pytest.approx(AGENT_HZ, abs=10)
 
 
+ANSWERS = """
+hears:
+  - Your last invoice was forty two dollars.
+  - Your last invoice was fifty two dollars.
+  - Your last invoice was forty dollars.
+network: {loss_pct: 5, seed: 11}
+"""
+
+
+@pytest.mark.speech
+async def test_with_five_percent_of_loss_numbers_are_still_right(far: FarEnd, folder: Path) -> None:
+    script = written(folder, "expect: {numbers: 42}", rest=ANSWERS)
+    async with calling(far.uri, "--script", script, "--json") as running:
+        agent = await talking(far)
+        speech = Synthesizer().say("Your last invoice was forty two dollars.")
+        agent.play(np.concatenate([np.zeros(12_000, np.int16), speech]))
+        done = await running.done()
+
+    assert done.exit_code == 0, done.stdout
+    await wait_until(lambda: agent.leg.rtp is not None, 3, "the call has no RTP figures")
+    received = agent.leg.rtp.received if agent.leg.rtp else None
+    assert received is not None
+    assert 0.01 <= received.lost / (received.lost + received.packets) <= 0.12
+
+
 @pytest.mark.parametrize(
     ("network", "bridge_hears", "caller_hears"),
     [
@@ -186,7 +212,7 @@ async def test_an_impaired_network_is_on_the_way_of_media_and_survives_re_invite
 async def test_a_direction_can_be_lost_alone(
     far: FarEnd, folder: Path, network: str, bridge_hears: bool, caller_hears: bool
 ) -> None:
-    rest = f"network: {network}\nend: {{after_s: 5}}"
+    rest = f"network: {network}\nend: {{after_s: 4}}"
     async with calling(far.uri, "--script", written(folder, WORDS, rest=rest), "--json") as running:
         agent = await talking(far)
         agent.play(tone(AGENT_HZ, 1000))

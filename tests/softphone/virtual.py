@@ -9,6 +9,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bridge.clock import ManualClock
 from bridge.realtime.ids import ItemId
 from bridge.softphone.call import PhoneCall
@@ -51,6 +54,14 @@ class _Leg(Leg):
         self.sent_digits.append(digits)
         self.sent_by_info = by_info
 
+    def hold(self) -> None:
+        self.held = True
+        self.listener.on_media(False)
+
+    def resume(self) -> None:
+        self.held = False
+        self.listener.on_media(True)
+
     def end(self) -> None:
         if self.state is not LegState.DISCONNECTED:
             self.state = LegState.DISCONNECTED
@@ -85,7 +96,10 @@ class VirtualCall:
         *,
         answers_bye: bool = True,
         recording: Path | None = None,
+        noise: NDArray[np.int16] | None = None,
+        keys_by_info: bool = False,
     ) -> None:
+        self.sent: list[tuple[int, bytes]] = []  # 20 ms of the caller's, and when
         self.events: list[PhoneEvent] = []  # in order
         self.leg = _Leg(answers_bye=answers_bye)
         self.now_ms = 0
@@ -94,7 +108,15 @@ class VirtualCall:
         self._pump = _Pump()
         self._position = 0
         pump = cast(Pump, self._pump)  # the part of it that a phone call uses
-        self.call = PhoneCall(self.leg, pump, ManualClock(), self.events.append, recording)
+        self.call = PhoneCall(
+            self.leg,
+            pump,
+            ManualClock(),
+            self.events.append,
+            recording,
+            keys_by_info=keys_by_info,
+            noise=noise,
+        )
         self.leg.state = LegState.CONFIRMED
         self.leg.listener.on_state(self.leg.state)
 
@@ -123,6 +145,7 @@ class VirtualCall:
         self.now_ms += PIECE_MS
         self._position += _FRAME_SAMPLES
         block = None if line.playout.paused else line.playout.take_block(_FRAME_SAMPLES)
+        self.sent.append((self.now_ms, b"" if block is None else block.audio))
         self.caller_speaks = block is not None and any(block.audio)
         if block is not None:
             line.playout.laid(block, self._position, _FRAME_SAMPLES)

@@ -11,7 +11,7 @@ from bridge.replay.agenda import Job
 from bridge.replay.arms import ReplayArm, choose_arms
 from bridge.replay.results import Results, RunFiles, RunInfo, read_run, write_results
 from bridge.replay.running import ReplayPlan, ReplayRun
-from bridge.replay.scene import ScriptFile, Stagehands
+from bridge.replay.scene import ScriptFile, Stagehands, Target
 from bridge.replay.script import load_script
 from bridge.replay.tool_mocks import ToolMocks
 from tests.support.processes import write_yaml
@@ -108,11 +108,12 @@ async def play(
     jobs: int = 4,
     environ: Mapping[str, str] | None = None,
     cap_usd: float | None = None,
+    target: Target | None = None,
 ) -> Played:
     """Play scripts on arms; ``environ``: more variables of all processes."""
     files = [ScriptFile(path.absolute(), load_script(path), "") for path in scripts]
     results = directory / "results"
-    plan = ReplayPlan(files, arms, repeat, jobs, results, cap_usd=cap_usd)
+    plan = ReplayPlan(files, arms, repeat, jobs, results, target, cap_usd=cap_usd)
     async with ToolMocks() as mocks:
         variables = {**os.environ, **(environ or {})}
         hands = Stagehands(variables, redis_url, directory / "gateways", mocks)
