@@ -207,7 +207,8 @@ def play(
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
         results, replayed, told = play_plan(plan, redis_url, os.environ)
-        _write(results, replayed, results_dir, junit, history, with_report=report is not None)
+        kept = history if shadow is None else None  # tomorrow's calls are others
+        _write(plan, results, replayed, junit, kept, with_report=report is not None)
         if as_json:
             click.echo(json.dumps(asdict(results), ensure_ascii=False))
         else:
@@ -312,11 +313,11 @@ def _commit() -> str | None:
 
 
 def _write(
+    plan: ReplayPlan,
     results: Results,
     replayed: ReplayRun,
-    directory: Path,
     junit: Path | None,
-    history: Path,
+    history: Path | None,
     *,
     with_report: bool,
 ) -> None:
@@ -325,13 +326,13 @@ def _write(
     Raises:
         InfrastructureError: the disk refused.
     """
-    timings = replayed.timings
+    timings, directory = replayed.timings, plan.results
     try:
         write_results(directory, results)
         if junit is not None:
             junit.parent.mkdir(parents=True, exist_ok=True)
-            junit.write_bytes(make_junit(results, _properties(results, directory), timings))
-        if results.stopped is None:
+            junit.write_bytes(make_junit(results, _properties(plan, results), timings))
+        if results.stopped is None and history is not None:
             keep(history, make_summary(results, timings))
         if with_report:
             write_report(directory, history)
@@ -341,12 +342,16 @@ def _write(
         ) from error
 
 
-def _properties(results: Results, directory: Path) -> dict[str, dict[str, str]]:
+def _properties(plan: ReplayPlan, results: Results) -> dict[str, dict[str, str]]:
     """Return what JUnit says of each run beside its verdict."""
+    networks = {file.script.id: file.script.network for file in plan.files}
     found = {}
     for info in results.runs:
-        record = read_run(directory / info.folder).record or {}
-        found[info.folder] = {"call_id": str(record.get("call_id", ""))}
+        record = read_run(plan.results / info.folder).record or {}
+        told = {"call_id": str(record.get("call_id", ""))}
+        if (network := networks[info.script]) is not None:
+            told["seed"] = str(network.seed)
+        found[info.folder] = told
     return found
 
 

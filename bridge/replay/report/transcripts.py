@@ -194,10 +194,15 @@ def _said(turn: TranscriptTurn, text: str | None, other: str | None) -> Said:
         turn.start_ms,
         turn.end_ms,
         plain_words(text) if other is None else compare_words(text, other),
-        compare_words(told, text) if differs and told is not None else None,
+        _only_wording(compare_words(told, text)) if differs and told is not None else None,
         off_script=turn.off_script,
         heard=heard,
     )
+
+
+def _only_wording(words: Sequence[Word]) -> tuple[Word, ...]:
+    """Leave the facts out: of an answer that was cut short, most of them were never heard."""
+    return tuple(Word(word.text, word.differs) for word in words)
 
 
 def _likeness(

@@ -176,6 +176,12 @@ async def test_space_plays_where_nothing_else_takes_it(page: Page) -> None:
     await expect(page.locator("[data-toggle='2-1']")).to_have_accessible_name("Play beta")
 
 
+async def test_a_call_that_is_paused_before_it_sounds_is_no_error(page: Page) -> None:
+    await page.evaluate("() => { play('2-1'); calls.get('2-1').audio.pause(); }")
+    await page.evaluate("() => { play('2-1'); play('2-2'); }")
+    await wait_for(page, "calls.get('2-2').audio.currentTime > 0.1")
+
+
 async def test_shortcuts_are_told_and_can_be_turned_off(page: Page) -> None:
     await page.keyboard.press("?")
     await page.get_by_label("Shortcuts are on").uncheck()

@@ -55,7 +55,10 @@ function play(key, atMs = null) {
   made.lanes.closest("details").open = true;
   hear(made);
   if (atMs !== null) made.audio.currentTime = atMs / 1000;
-  made.audio.play().then(follow);
+  made.audio.play().then(follow).catch((error) => {
+    // Paused again, or another call was chosen, before the first sound.
+    if (error.name !== "AbortError") throw error;
+  });
 }
 
 function toggle(key) {
