@@ -194,9 +194,7 @@ class Ended:
         self.left = left
 
 
-def run_to_end(
-    *arguments: str, directory: Path, within_s: float = _RUN_WITHIN_S, **environ: str
-) -> Ended:
+def run_to_end(*arguments: str, directory: Path, **environ: str) -> Ended:
     """Run a command that ends by itself. Blocks."""
     place = _make_place()
     try:
@@ -207,7 +205,7 @@ def run_to_end(
             text=True,
             cwd=directory,
             env=_environment(place, environ),
-            timeout=within_s,
+            timeout=_RUN_WITHIN_S,
             check=False,
         )
     finally:
