@@ -13,10 +13,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 
 import psutil
 import yaml
@@ -48,7 +47,7 @@ def _is_setting(name: str) -> bool:
     return name.startswith("BRIDGE_")
 
 
-def _command(arguments: Sequence[str]) -> list[str]:
+def _command(arguments: tuple[str, ...]) -> list[str]:
     return [sys.executable, "-m", "bridge", *arguments]
 
 
@@ -197,16 +196,6 @@ class Ended:
 
 def run_to_end(*arguments: str, directory: Path, **environ: str) -> Ended:
     """Run a command that ends by itself. Blocks."""
-    return run_within(_RUN_WITHIN_S, arguments, directory, environ)
-
-
-def run_within(
-    within_s: float,
-    arguments: Sequence[str],
-    directory: Path,
-    environ: Mapping[str, str] = MappingProxyType({}),
-) -> Ended:
-    """Run a command that ends by itself, and soon enough. Blocks."""
     place = _make_place()
     try:
         done = subprocess.run(
@@ -216,7 +205,7 @@ def run_within(
             text=True,
             cwd=directory,
             env=_environment(place, environ),
-            timeout=within_s,
+            timeout=_RUN_WITHIN_S,
             check=False,
         )
     finally:
