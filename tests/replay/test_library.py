@@ -13,7 +13,7 @@ from bridge.replay.script.actions import HangUp
 from bridge.routing.models import Dialplan
 from bridge.speech.pronunciation import guess_pronunciations
 from bridge.speech.words import words_of
-from tests.support.processes import run_to_end
+from tests.support.processes import run_for
 
 LIBRARY = Path(__file__).parents[2] / "call_scripts"
 PATHS = sorted(LIBRARY.glob("*.yaml"))
@@ -77,10 +77,10 @@ def test_a_script_expects_what_can_be_heard_and_says_what_can_be_understood(path
 async def test_every_script_passes_on_both_dialects(tmp_path: Path) -> None:
     """It takes 5 to 10 minutes: 35 calls on each arm, four at a time."""
     done = await asyncio.to_thread(
-        run_to_end,
+        run_for,
+        1150.0,
         *("replay", str(LIBRARY), "--jobs", "4", "--report", str(tmp_path / "report"), "--json"),
         directory=tmp_path,
-        within_s=1150,
     )
     told = json.loads(done.stdout)
     broken = {(r["script"], r["arm"]): r["reason"] for r in told["runs"] if r["verdict"] != "pass"}

@@ -194,10 +194,13 @@ class Ended:
         self.left = left
 
 
-def run_to_end(
-    *arguments: str, directory: Path, within_s: float = _RUN_WITHIN_S, **environ: str
-) -> Ended:
+def run_to_end(*arguments: str, directory: Path, **environ: str) -> Ended:
     """Run a command that ends by itself. Blocks."""
+    return run_for(_RUN_WITHIN_S, *arguments, directory=directory, **environ)
+
+
+def run_for(within_s: float, *arguments: str, directory: Path, **environ: str) -> Ended:
+    """Run a command that ends by itself, and may take so long. Blocks."""
     place = _make_place()
     try:
         done = subprocess.run(
