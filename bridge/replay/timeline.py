@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bridge.softphone.call import KEY_MS
 from bridge.softphone.ear import Utterance
 from bridge.speech.recognition import HeardPiece
 
@@ -60,9 +61,15 @@ class Deed:
 
     @property
     def answers_count_from_ms(self) -> int:
-        """From when on the agent's speech is an answer to this."""
-        waits = self.doing in (Doing.SILENCE, Doing.LISTEN)
-        return self.start_ms if waits else self.end_ms
+        """From when on the agent's speech is an answer to this.
+
+        A key is known by its first packet, so it is answered while it still sounds.
+        """
+        if self.doing in (Doing.SILENCE, Doing.LISTEN):
+            return self.start_ms
+        if self.doing is Doing.DTMF:
+            return max(self.start_ms, self.end_ms - KEY_MS)
+        return self.end_ms
 
     @property
     def closes(self) -> bool:

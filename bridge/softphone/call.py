@@ -27,7 +27,7 @@ from bridge.telephony.lines import Line
 from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder
 
-_DIGIT_MS = 260
+KEY_MS = 260
 """What PJSIP takes for one RFC 4733 digit: 200 ms of tone and its three end packets."""
 
 
@@ -195,7 +195,7 @@ class PhoneCall:
             if number:
                 await self.until_ms(self.elapsed_ms + gap_ms)
             self.leg.send_digits(group, by_info=self._keys_by_info)
-            await self.until_ms(self.elapsed_ms + _DIGIT_MS * len(group))
+            await self.until_ms(self.elapsed_ms + KEY_MS * len(group))
         return Span(start_ms, self.elapsed_ms)
 
     async def hold(self, ms: int, timeout_s: float = 5.0) -> Span | None:

@@ -196,11 +196,6 @@ class Ended:
 
 def run_to_end(*arguments: str, directory: Path, **environ: str) -> Ended:
     """Run a command that ends by itself. Blocks."""
-    return run_for(_RUN_WITHIN_S, *arguments, directory=directory, **environ)
-
-
-def run_for(within_s: float, *arguments: str, directory: Path, **environ: str) -> Ended:
-    """Run a command that ends by itself, and may take so long. Blocks."""
     place = _make_place()
     try:
         done = subprocess.run(
@@ -210,7 +205,7 @@ def run_for(within_s: float, *arguments: str, directory: Path, **environ: str) -
             text=True,
             cwd=directory,
             env=_environment(place, environ),
-            timeout=within_s,
+            timeout=_RUN_WITHIN_S,
             check=False,
         )
     finally:
