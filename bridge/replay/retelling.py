@@ -97,7 +97,8 @@ def _transcript(
                 off_script,
             )
         else:
-            before = [text for at_ms, text in said if at_ms <= turn.start_ms]
+            # By its end: the phone's audio clock falls behind the wall clock on a busy machine.
+            before = [text for at_ms, text in said if at_ms < turn.end_ms]
             reference = before[-1] if before else None
             yield TranscriptTurn(
                 "agent", turn.text, reference, None, turn.start_ms, turn.end_ms, off_script
