@@ -19,11 +19,11 @@ from bridge.replay.timeline import CallLog
 
 BRIDGE_ADDS_MS = 200.0
 """Median of a call's turns, each way. A call at rest takes under 60 ms each way (`design.md`
-section 7); four calls at once on two busy cores have been seen to take 110."""
+section 7); more than three times that is no busy machine any more."""
 
 TRUNCATED_WITHIN_MS = 300.0
 """How far a truncation may be from what the caller's ear says: the ear is 20 ms coarse, the way to
-it takes about 100 ms, and synthetic speech begins with up to 100 ms of silence."""
+it takes a jitter buffer's time, and speech may begin with a silence that nobody hears."""
 
 _WAYS = {"to the service": ("capture", "uplink"), "to the caller": ("downlink", "playback")}
 _TO_EAR_MS = 80.0
