@@ -33,6 +33,10 @@ OF_CONSENT = {"consent", "consent_version"}
 OF_ROLLOUTS = {"rollout", "rollout_reason", "rollout_version", "rescued_by"}
 """Fields of calls whose arm a flag deals."""
 
+OF_HANDOFFS = frozenset(field for field in CALL_FIELDS if field.startswith("handoff_"))
+OF_PEOPLE = OF_HANDOFFS | {"waiting_since_at", "watchers", "flagged"}
+"""Fields of calls that somebody looked at, or took."""
+
 
 @asynccontextmanager
 async def talking(gateway: Gateway, redis_url: str) -> AsyncIterator[tuple[RtpCaller, str]]:
@@ -68,7 +72,7 @@ async def test_a_conversation_is_told_everywhere(
 
     # Redis: every field of `design.md` section 5, the sequences of appends and deltas.
     assert during is not None
-    assert after.keys() == CALL_FIELDS - NEVER_TOLD - OF_CONSENT - OF_ROLLOUTS
+    assert after.keys() == CALL_FIELDS - NEVER_TOLD - OF_CONSENT - OF_ROLLOUTS - OF_PEOPLE
     assert (after["call_id"], after["node"], after["arm"]) == (call_id, gateway.node, "local")
     assert (after["dialplan"], after["dialect"]) == ("test", "ga")
     assert (during["phase"], after["phase"]) == ("listening", "ended")
