@@ -40,7 +40,7 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
     }
 )
 
-_LETS_GO = frozenset({"hand_back", "resume"})
+_LETS_GO = frozenset({"end", "hand_back", "resume"})
 """Done even where they can't be audited: a caller must not wait for Redis."""
 
 IdempotencyKey = Annotated[
