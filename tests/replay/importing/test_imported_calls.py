@@ -23,7 +23,7 @@ from tests.support.hook import hook
 from tests.support.processes import run_to_end, simulating, write_yaml
 from tests.support.replaying import Played, arms_of, play
 
-pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
+pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.slow]
 
 QUESTION = "What is your account number?"
 ACCOUNT = "It is one two three four five six."
