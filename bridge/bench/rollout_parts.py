@@ -140,6 +140,7 @@ class _Starter:
             "rollout_key_env": _SECRET_VARIABLE,
             "sip": {"host": "127.0.0.1", "port": 0},
             "http": {"port": 0},
+            "console": {"enabled": False},
             "media": {"recordings_dir": str(self._place / "recordings")},
             "redis": {"url": redis_url},
             "telemetry": {"log_format": "json"},

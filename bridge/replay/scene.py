@@ -282,6 +282,7 @@ class Stagehands:
             "SIP_MAX_CALLS": "1024",
             "SIP_TRUNKS": json.dumps({trunk: [_HOST] for trunk in trunks}),
             "HTTP_PORT": "0",
+            "CONSOLE_ENABLED": "false",
             "REDIS_URL": self.redis_url,
             "MEDIA_RECORDINGS_DIR": str(traces.recordings),
             "SESSION_WIRE_LOG_DIR": str(traces.wire),

@@ -32,7 +32,7 @@ async def test_the_first_start_gives_a_link_and_the_next_one_does_not(
     def start(name: str) -> AbstractContextManager[Gateway]:
         directory = tmp_path / name
         directory.mkdir()
-        audit = {"audit_file": str(tmp_path / "audit.jsonl")}
+        audit = {"enabled": True, "audit_file": str(tmp_path / "audit.jsonl")}
         return serving(
             *(directory, NOWHERE, dialplans), preflight=False, redis_url=redis.url, console=audit
         )

@@ -141,7 +141,7 @@ async def test_readiness_turns_while_calls_end_and_new_ones_are_refused(
 ) -> None:
     async with relaying(simulator) as (relay, url):
         with serving(tmp_path, url, shipped_dialplans, preflight=False) as gateway:
-            assert await gateway.get("/healthz") == (200, '{"status": "ok"}')
+            assert await gateway.get("/healthz") == (200, '{"status":"ok"}')
             assert (await gateway.get("/readyz"))[0] == 200
             async with RtpCaller(gateway.sip_port) as caller, RtpCaller(gateway.sip_port) as late:
                 assert await caller.call() == 200

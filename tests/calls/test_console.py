@@ -59,7 +59,9 @@ def gateway(redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Iter
     scenario = write_yaml(directory / "supervised.yaml", SCENARIO)
     with (
         simulating(directory, scenario) as url,
-        serving(directory, url, dialplans, redis_url=redis.url) as made,
+        serving(
+            *(directory, url, dialplans), redis_url=redis.url, console={"enabled": True}
+        ) as made,
     ):
         yield made
 

@@ -61,7 +61,10 @@ def line(
     dialplans = write_dialplan(directory / "dialplans", {**PLAIN_AGENT, "greeting": GREETING})
     arm = {"url": simulator, "api_key_env": "SIM_KEY", "dialect": dialect}
     with serving(
-        directory, simulator, dialplans, redis_url=redis.url, arms={"local": arm}
+        *(directory, simulator, dialplans),
+        redis_url=redis.url,
+        arms={"local": arm},
+        console={"enabled": True},
     ) as gateway:
         yield Line(gateway, redis.url)
 

@@ -202,10 +202,10 @@ async def test_stall_and_slow_deltas(faulty: Faulty, dialect: DialectName) -> No
         clock = asyncio.get_running_loop().time
         begun = clock()
         await respond(client)
-        assert 0.2 <= clock() - begun < 5
+        slow_s = clock() - begun
         begun = clock()
         await respond(client)
-        assert clock() - begun < 0.2
+        assert slow_s - (clock() - begun) > 0.1  # of 0.2 s; the machine may be busy in either
 
 
 @both

@@ -53,11 +53,12 @@ def write_dialplan(
 def write_settings(
     directory: Path, url: str, dialplans: Path, *, drain_s: float = 60.0, **sections: Overrides
 ) -> Path:
-    """Write settings: loopback, free ports, one arm; ``sections`` are laid over them."""
+    """Write settings: loopback, free ports, one arm, no console; ``sections`` laid over."""
     settings: dict[str, dict[str, object]] = {
         "arms": {ARM: {"url": url, "api_key_env": "SIM_KEY"}},
         "sip": {"host": "127.0.0.1", "port": 0},
         "http": {"port": 0},
+        "console": {"enabled": False},
         "media": {"recordings_dir": str(directory / "recordings")},
         "telemetry": {"log_format": "json"},
     }
