@@ -1,7 +1,6 @@
 """What holds for every test."""
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,34 +9,6 @@ from hypothesis import settings
 # Speed is measured in tests/bench; a busy machine must not turn a test red.
 settings.register_profile("bridge", deadline=None)
 settings.load_profile("bridge")
-
-
-LONGEST_FIRST = (
-    "replay/test_library.py",
-    "app/test_faults_over_sip.py",
-    "calls/test_handoff.py",
-    "realtime/test_official.py",
-    "app/test_demo_run.py",
-    "bench/test_command.py",
-    "app/test_dialects_agree.py",
-    "calls/test_tools.py",
-    "console/test_screens.py",
-    "replay/importing/test_imported_calls.py",
-    "app/test_rollout_demo.py",
-    "softphone/test_script_calls.py",
-    "live/test_supervision.py",
-    "replay/test_running.py",
-    "replay/test_command.py",
-    "replay/test_mutations.py",
-)
-"""Files that take more than half a minute: begun last, one of them would be waited for alone."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest files first (for ``--dist loadfile --no-loadscope-reorder``)."""
-    tests = Path(__file__).parent
-    ranks = {tests / name: rank for rank, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

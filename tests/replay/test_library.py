@@ -19,6 +19,8 @@ from tests.support.replaying import arms_of, play
 LIBRARY = Path(__file__).parents[2] / "call_scripts"
 PATHS = sorted(LIBRARY.glob("*.yaml"))
 PATH_OF = {path.stem: path for path in PATHS}
+FEW = ("question", "tool", "codec-pcma", "menu")
+"""What is played with every run of the tests."""
 MOST_FAILED = 8
 """At the first time; more is no busy machine."""
 
@@ -76,7 +78,7 @@ def test_a_script_expects_what_can_be_heard_and_says_what_can_be_understood(path
 @pytest.mark.sip
 @pytest.mark.redis
 @pytest.mark.speech
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1200)
 async def test_every_script_passes_on_both_dialects(
     request: pytest.FixtureRequest, tmp_path: Path
@@ -102,3 +104,17 @@ async def test_every_script_passes_on_both_dialects(
     assert broken == {}
     assert len(failed) <= MOST_FAILED
     assert len(first.results.runs) == 2 * len(PATHS)
+
+
+@pytest.mark.sip
+@pytest.mark.redis
+@pytest.mark.speech
+@pytest.mark.slow
+async def test_a_few_of_the_scripts_pass_on_both_dialects(tmp_path: Path) -> None:
+    with start_local_redis() as redis:
+        played = await play(
+            tmp_path, [PATH_OF[name] for name in FEW], arms_of("beta", "ga"), redis.url, jobs=2
+        )
+    runs = played.results.runs
+    assert {(r.script, r.arm): r.reason for r in runs if r.verdict is not RunVerdict.PASS} == {}
+    assert len(runs) == 2 * len(FEW)
