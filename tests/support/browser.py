@@ -25,7 +25,7 @@ from playwright.async_api import (
 from tests.support.programs import need_program
 from tests.support.waiting import wait_until
 
-ARTEFACTS_DIR = "BRIDGE_ARTEFACTS_DIR"
+ARTEFACTS_DIR = "ARTEFACTS_DIR"
 """Names the folder that keeps screenshots; without it they go where the test says."""
 
 PHONE, LAPTOP, WALL = WIDTHS = (360, 1280, 1920)
@@ -161,7 +161,7 @@ async def keep_screenshot(page: Page, name: str, otherwise: Path, *, whole: bool
         page: what is shown.
         name: of the file, without its ending; other than letters, digits, `.`, `_` and `-` become
             `-`.
-        otherwise: the folder, where the environment names none (``BRIDGE_ARTEFACTS_DIR``).
+        otherwise: the folder, where the environment names none (``ARTEFACTS_DIR``).
         whole: from the page's head to its foot, not just what the window shows.
     """
     folder = Path(os.environ.get(ARTEFACTS_DIR) or otherwise)

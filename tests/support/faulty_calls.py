@@ -97,7 +97,7 @@ class Outcome:
         silence_ms: the longest in which the agent owed something.
         problems: everything that should not be; empty if the call passed.
         last_answer: (n,) int16 at 8 kHz, what the caller heard after the second question.
-        pardons: how often the agent had not understood it, and was asked again.
+        pardons: how often the agent had not understood a question, and was asked again.
     """
 
     fault: Fault
@@ -235,9 +235,16 @@ class Lane:
         outcome.problems += list(judge(fault, talk, state, struck))
 
     async def _go_on(self, talk: "Talk", outcome: Outcome) -> None:
-        """Let the talk come to rest, and ask something else."""
+        """Let the talk come to rest, and ask something else.
+
+        A machine that stood still has cost a question some packets: then it is asked once more.
+        """
         fault = outcome.fault
         await talk.until_answered()
+        if talk.pardoned() and not fault.cuts_off:
+            outcome.pardons += 1
+            await talk.ask(FIRST)
+            await talk.until_answered()
         if fault.awaits == "failed rotation":
             await wait_until(self._rotation_failed, _PATIENCE_S, "no rotation failed")
         elif fault.awaits:
@@ -245,7 +252,6 @@ class Lane:
         await talk.ask(SECOND)
         await talk.until_answered()
         if talk.pardoned():
-            # A machine that stood still has cost the question some packets.
             outcome.pardons += 1
             await talk.ask(SECOND)
             await talk.until_answered()
