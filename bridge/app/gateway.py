@@ -11,7 +11,7 @@ import re
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -180,17 +180,7 @@ class Gateway:
         )
         await store.open()
         self._store = store
-        if settings.rollouts:
-            self._rollouts = RolloutNode(
-                settings,
-                self._redis_url,
-                self._rollout_secret,
-                node,
-                self._clock,
-                self.metrics,
-                lambda: Counter(runner.arm for runner in self.calls),
-            )
-            await self._rollouts.open()
+        await self._open_rollouts(node)
         warn_of_dropped_fields(self._plans.routes)
         for arm in self._arms.values():
             for choice in arm.choices:
@@ -205,21 +195,7 @@ class Gateway:
             append_ms=append_ms,
             ahead_ms=settings.media.ahead_ms,
         )
-        self._services = Services(
-            clock=self._clock,
-            endpoint=self._endpoint,
-            pump=pump,
-            store=store,
-            phrases=self.phrases,
-            metrics=self.metrics,
-            session=settings.session,
-            append_ms=append_ms,
-            recordings_dir=settings.media.recordings_dir,
-            now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
-            models=self._models,
-            webhooks=self._webhooks,
-            may_call=settings.sip.may_call,
-        )
+        self._services = self._make_services(pump, store, append_ms)
         self._control = ControlInbox(
             settings.redis, self._redis_url, node, self._supervisors, clock=self._clock
         )
@@ -237,20 +213,8 @@ class Gateway:
         self._http_url = _url_of(settings, await self._http.start())
         self._report_node()
         self._background = [
-            asyncio.create_task(collect_garbage_in_loop(), name="garbage"),
-            asyncio.create_task(self._counts(pump, store).keep_publishing(), name="counts"),
-            asyncio.create_task(
-                keep_sweeping(
-                    settings.media.recordings_dir, self._redis_url, settings.redis.prefix
-                ),
-                name="retention",
-            ),
-            asyncio.create_task(self._sunsets.keep_asking(), name="sunsets"),
+            asyncio.create_task(work, name=name) for name, work in self._chores(pump, store).items()
         ]
-        if settings.sip.trunk_probes:
-            self.metrics.sip.expect_probes(settings.sip.trunk_probes)
-            probing = keep_probing(self._endpoint, settings.sip, self.metrics.sip.probed)
-            self._background.append(asyncio.create_task(probing, name="trunk-probes"))
         self._ticker.start()
         return Addresses(
             sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
@@ -259,6 +223,53 @@ class Gateway:
             max_calls=self._intake.limit,
             admin_link=await self._invite_admin(self._http_url),
         )
+
+    async def _open_rollouts(self, node: str) -> None:
+        if self._settings.rollouts:
+            self._rollouts = RolloutNode(
+                self._settings,
+                self._redis_url,
+                self._rollout_secret,
+                node,
+                self._clock,
+                self.metrics,
+                lambda: Counter(runner.arm for runner in self.calls),
+            )
+            await self._rollouts.open()
+
+    def _make_services(self, pump: Pump, store: CallStore, append_ms: int) -> Services:
+        settings = self._settings
+        return Services(
+            clock=self._clock,
+            endpoint=self._endpoint,
+            pump=pump,
+            store=store,
+            phrases=self.phrases,
+            metrics=self.metrics,
+            session=settings.session,
+            append_ms=append_ms,
+            recordings_dir=settings.media.recordings_dir,
+            now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
+            models=self._models,
+            webhooks=self._webhooks,
+            may_call=settings.sip.may_call,
+        )
+
+    def _chores(self, pump: Pump, store: CallStore) -> dict[str, Coroutine[object, object, None]]:
+        """Return what is done all the time beside the tick, by the task's name."""
+        settings = self._settings
+        directory, prefix = settings.media.recordings_dir, settings.redis.prefix
+        chores: dict[str, Coroutine[object, object, None]] = {
+            "garbage": collect_garbage_in_loop(),
+            "counts": self._counts(pump, store).keep_publishing(),
+            "retention": keep_sweeping(directory, self._redis_url, prefix),
+            "sunsets": self._sunsets.keep_asking(),
+        }
+        if settings.sip.trunk_probes:
+            probed = self.metrics.sip.probed
+            self.metrics.sip.expect_probes(settings.sip.trunk_probes)
+            chores["trunk-probes"] = keep_probing(self._endpoint, settings.sip, probed)
+        return chores
 
     async def _invite_admin(self, http: str) -> str | None:
         """Return the link for the console's first admin, and log it; None where there is one."""

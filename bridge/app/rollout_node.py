@@ -8,7 +8,10 @@ from bridge.app.rollout_files import RolloutFiles
 from bridge.app.rollouts import Rollouts
 from bridge.clock import Clock
 from bridge.config.settings import Settings
+from bridge.console.access.audit import AuditFile
+from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
+from bridge.store.keys import Keys
 from bridge.store.rollouts import RolloutStore
 from bridge.telemetry.metrics import Metrics
 
@@ -34,7 +37,9 @@ class RolloutNode:
         active: Callable[[], Mapping[str, int]],
     ) -> None:
         self._link = RedisLink(redis_url, timeout_s=settings.redis.connect_timeout_s)
-        store = RolloutStore(self._link, settings.redis)
+        copy = AuditFile(settings.console.audit_file, metrics.store.audit_failed).copy
+        audit = AuditLog(self._link, Keys(settings.redis.prefix), copy)
+        store = RolloutStore(self._link, settings.redis, audit)
         files = RolloutFiles(settings.state_dir)
         self.flags = Rollouts(settings.rollouts, secret, store, files, node, clock, metrics, active)
         self._controller = RolloutController(settings.rollouts, store, node, clock, metrics)

@@ -22,7 +22,6 @@ TALK_BYTES = TALK_HZ * FRAME_MS // 1000 * 2
 _HEADER = struct.Struct("<II")
 _WRAP = 2**32
 _MOST_TALK_FRAMES = 5
-MAX_TALK_MESSAGE_BYTES = _HEADER.size + _MOST_TALK_FRAMES * TALK_BYTES
 
 
 class TalkFrame(NamedTuple):

@@ -199,23 +199,31 @@ def play(
             commit=_commit(),
             version=version("telephony-bridge"),
         )
-        for file in plan.files:
-            if not plan.arms_of(file):
-                wanted = ", ".join(file.script.target.arms)
-                click.echo(f"not played: {file.script.id} is for {wanted} alone", err=True)
+        _name_unplayed(plan)
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
         results, replayed, told = play_plan(plan, redis_url, os.environ)
         kept = history if shadow is None else None  # tomorrow's calls are others
         _write(plan, results, replayed, junit, kept, with_report=report is not None)
-        if as_json:
-            click.echo(json.dumps(asdict(results), ensure_ascii=False))
-        else:
-            print_results(results)
-            if report is not None:
-                click.echo(f"report: {report / REPORT_FILE}")
+        _print(results, report, as_json=as_json)
         raise SystemExit(told or _EXIT_CODES[overall(results)])
+
+
+def _name_unplayed(plan: ReplayPlan) -> None:
+    for file in plan.files:
+        if not plan.arms_of(file):
+            wanted = ", ".join(file.script.target.arms)
+            click.echo(f"not played: {file.script.id} is for {wanted} alone", err=True)
+
+
+def _print(results: Results, report: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(results), ensure_ascii=False))
+        return
+    print_results(results)
+    if report is not None:
+        click.echo(f"report: {report / REPORT_FILE}")
 
 
 def play_plan(

@@ -142,7 +142,7 @@ class CallRunner:
             services.webhooks,
             self._feed,
             lambda name: self.record.event("tool_called", {"tool": name}),
-            self.record.tool,
+            self.record.tools.ended,
             clock=services.clock,
             facts=self.record.facts,
         )

@@ -20,11 +20,6 @@ from bridge.engine.news import (
     CallClosed,
     DigitsCollected,
     GaveUp,
-    HandedBack,
-    HandoffAccepted,
-    HandoffCompleted,
-    HandoffFailed,
-    HandoffStarted,
     HumanAsked,
     Interrupted,
     InterruptionJudged,
@@ -38,19 +33,18 @@ from bridge.engine.news import (
     TransitionRefused,
     TurnSpoken,
     UpstreamErrorSeen,
-    Way,
 )
 from bridge.live.arm_watch import ArmWatch
 from bridge.live.caller_waits import CallerWaits
+from bridge.live.events import CallEvents
+from bridge.live.handoff_record import HandoffRecord
 from bridge.live.recording import NOT_RECORDED, CallRecording
 from bridge.live.services import Route, Services
 from bridge.live.summary import (
     CallSummary,
     Flag,
-    HandedOver,
     LostSession,
     Supervised,
-    ToolRun,
     Turn,
     write_files,
 )
@@ -65,14 +59,12 @@ from bridge.telemetry.labels import (
     Direction,
     DtmfResult,
     InterruptionKind,
-    TransferKind,
 )
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.quality import estimated_mos
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg
 from bridge.telephony.rtp_stats import RtpDirection
-from bridge.tools.webhook import ToolResult
 
 log = structlog.get_logger(__name__)
 
@@ -127,18 +119,35 @@ class CallRecord:
         self._model = route.model
         self._services = services
         self._judged = dialplan.agent.barge_in.is_ours
-        self._begun_ns = services.clock.now_ns()
         self._answered_ns: int | None = None
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
-        self._queued: tuple[str, int, int] | None = None  # for whom, since when: wall and monotonic
+        self._events = CallEvents(
+            leg.call_id,
+            services.clock,
+            services.store,
+            recording,
+            self.vitals,
+            self._redactor,
+            self.summary.events_ms,
+        )
+        # They tell the events, not this record: a circle would outlive the call.
+        tell, metrics = self._events.tell, services.metrics
+        self.tools = ToolRecord(tell, self.summary.tools, recording, metrics.tools)
+        self._handoffs = HandoffRecord(
+            tell,
+            self.summary.handoffs,
+            self.watch,
+            metrics,
+            services.clock,
+            self._events.elapsed_ms,
+        )
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are only told."""
         turns = self._services.metrics.turns
-        waits = CallerWaits(lambda: self._arm, self.summary, turns, self.event, self._elapsed_ms)
-        tools = ToolRecord(
-            self.event, self.summary.tools, self._recording, self._services.metrics.tools
+        waits = CallerWaits(
+            lambda: self._arm, self.summary, turns, self.event, self._events.elapsed_ms
         )
         return MappingProxyType(
             {
@@ -158,13 +167,9 @@ class CallRecord:
                 SessionRestored: self._on_session_restored,
                 GaveUp: self._on_gave_up,
                 CallbackWanted: self._on_callback_wanted,
-                HandoffStarted: self._on_handoff_started,
-                HandoffAccepted: self._on_handoff_accepted,
-                HandoffCompleted: self._on_handoff_completed,
-                HandoffFailed: self._on_handoff_failed,
-                HandedBack: self._on_handed_back,
                 **waits.effects,
-                **tools.effects,
+                **self.tools.effects,
+                **self._handoffs.effects,
             }
         )
 
@@ -194,7 +199,7 @@ class CallRecord:
     def answered(self) -> None:
         """Note that the caller's side has our answer."""
         self._answered_ns = self._services.clock.now_ns()
-        setup_ns = self._answered_ns - self._begun_ns
+        setup_ns = self._answered_ns - self._events.begun_ns
         calls = self._services.metrics.calls
         calls.answered(route=self.summary.route, arm=self.summary.arm, setup_ns=setup_ns)
         self.summary.codec = self._leg.codec
@@ -253,14 +258,6 @@ class CallRecord:
             "to": self._leg.called,
         }
 
-    def tool(self, name: str, result: ToolResult, took_ns: int) -> None:
-        """Note how a tool ended."""
-        took_ms = took_ns // NS_PER_MS
-        self.summary.tools.append(ToolRun(name, result.ok, took_ms))
-        self._services.metrics.tools.ended(name, result.code, took_ns)
-        self.event("tool_ended", {"tool": name, "result": result.code, "took_ms": took_ms})
-        log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
-
     def key(self, press: KeyPress) -> bool:
         """Count a key; return whether it is a new one. Which key it is stands nowhere."""
         result = DtmfResult.IGNORED if press.repeated else DtmfResult.ACCEPTED
@@ -276,22 +273,13 @@ class CallRecord:
             self.event("caller_held" if held else "caller_resumed")
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
-        """Add to the call's event stream, its record's timeline and its recording's markers.
-
-        What somebody said stands in the field ``text``, and is redacted here.
-        """
-        text = (fields or {}).get("text")
-        if isinstance(text, str):
-            fields = {**(fields or {}), "text": self._redactor.redact(text)}
-        self._services.store.event(self._leg.call_id, kind, fields)
-        self._recording.mark(kind, fields)
-        self.vitals.take(kind, fields or {})
-        self.summary.events_ms.append((self._elapsed_ms(), kind))
+        """Tell an event (:meth:`bridge.live.events.CallEvents.tell`)."""
+        self._events.tell(kind, fields)
 
     def flag(self, by: str, note: str, at_ms: int | None) -> None:
         """Mark the call to be looked at, at a moment since its begin; None for now."""
         if at_ms is None:
-            at_ms = self._elapsed_ms()
+            at_ms = self._events.elapsed_ms()
         note = self._redactor.redact(note)
         self.summary.flags.append(Flag(at_ms, by, note))
         told: dict[str, str | int | None] = {"by": by, "marked_ms": at_ms, "text": note or None}
@@ -304,7 +292,7 @@ class CallRecord:
     ) -> None:
         """Note what a supervisor did; ``text`` are the words of it."""
         text = self._redactor.redact(text)
-        self.summary.supervised.append(Supervised(self._elapsed_ms(), by, action, text))
+        self.summary.supervised.append(Supervised(self._events.elapsed_ms(), by, action, text))
         told = {**details, "by": by, "action": action, "text": text or None}
         self.event("supervisor_acted", told)
 
@@ -321,11 +309,11 @@ class CallRecord:
         if self._recording.begun:
             summary.recording = str(self._recording.path)
         summary.ended_at_ms = self._services.now_wall_ms()
-        duration_ns = self._services.clock.now_ns() - self._begun_ns
+        duration_ns = self._services.clock.now_ns() - self._events.begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
         summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
         self._take_rtp()
-        self._leave_queue()
+        self._handoffs.leave_queue()
         if summary.answered_at_ms is not None:
             silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
             self._services.metrics.turns.longest_silence(self._arm, silence_ns)
@@ -391,9 +379,6 @@ class CallRecord:
         if self._answered_ns is None:
             return None
         return (self._services.clock.now_ns() - self._answered_ns) // NS_PER_MS
-
-    def _elapsed_ms(self) -> int:
-        return (self._services.clock.now_ns() - self._begun_ns) // NS_PER_MS
 
     def _on_state(self, effect: StateChanged) -> None:
         self._services.store.update(self._leg.call_id, effect.fields)
@@ -506,7 +491,7 @@ class CallRecord:
         self._services.metrics.upstream.lost(self._arm, failure)
         self.summary.failures.append(
             LostSession(
-                self._elapsed_ms(),
+                self._events.elapsed_ms(),
                 failure.code,
                 failure.layer.value,
                 failure.fault.value,
@@ -544,75 +529,6 @@ class CallRecord:
         self._services.metrics.upstream.gave_up(self._arm, effect.reason)
         self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)
-
-    def _on_handoff_started(self, effect: HandoffStarted) -> None:
-        self.summary.handoffs.append(
-            HandedOver(self._elapsed_ms(), effect.to, effect.target, effect.way)
-        )
-        self._join_queue(effect.target)
-        self.event(
-            "handoff_started",
-            {
-                "to": effect.to,
-                "target": effect.target,
-                "way": effect.way,
-                "text": effect.summary or None,
-            },
-        )
-        log.info("handoff_started", target=effect.target, way=effect.way.value)
-
-    def _on_handoff_accepted(self, effect: HandoffAccepted) -> None:
-        self._leave_queue()
-        self.event("handoff_accepted", {"way": effect.way})
-        log.info("handoff_accepted", way=effect.way.value)
-
-    def _on_handoff_completed(self, effect: HandoffCompleted) -> None:
-        self._handed_over(effect.way, "completed", effect.took_ms)
-        self.event("handoff_completed", {"way": effect.way, "took_ms": effect.took_ms})
-        log.info("handoff_completed", way=effect.way.value, took_ms=effect.took_ms)
-
-    def _on_handoff_failed(self, effect: HandoffFailed) -> None:
-        self._handed_over(effect.way, effect.reason, effect.took_ms)
-        if effect.reason != "caller_left":
-            self.watch.handoff_failed()
-        self.event(
-            "handoff_failed",
-            {"way": effect.way, "reason": effect.reason, "took_ms": effect.took_ms},
-        )
-        log.warning(
-            "handoff_failed",
-            way=effect.way.value,
-            reason=effect.reason,
-            took_ms=effect.took_ms,
-        )
-
-    def _on_handed_back(self, effect: HandedBack) -> None:
-        self.summary.handoffs[-1].talked_ms = effect.talked_ms
-        self.event("handed_back", {"talked_ms": effect.talked_ms})
-        log.info("handed_back", talked_ms=effect.talked_ms)
-
-    def _handed_over(self, way: Way, result: str, took_ms: int) -> None:
-        self._leave_queue()
-        handoff = self.summary.handoffs[-1]
-        handoff.way, handoff.result = way.value, result
-        failed = "" if result == "completed" else result
-        self._services.metrics.calls.transferred(
-            TransferKind(way.value), failed=failed, took_ns=took_ms * NS_PER_MS
-        )
-
-    def _join_queue(self, target: str) -> None:
-        """Count the caller among those that wait for a person."""
-        self._leave_queue()
-        clock = self._services.clock
-        self._queued = (target, clock.wall_ns(), clock.now_ns())
-        self._services.metrics.queues.joined(target, self._queued[1])
-
-    def _leave_queue(self) -> None:
-        queued, self._queued = self._queued, None
-        if queued is not None:
-            target, joined_wall_ns, joined_ns = queued
-            waited_ns = self._services.clock.now_ns() - joined_ns
-            self._services.metrics.queues.left(target, joined_wall_ns, waited_ns)
 
 
 def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:

@@ -12,12 +12,14 @@ from typing import Any
 
 import structlog
 
+from bridge.clock import NS_PER_MS
 from bridge.engine.effects import Effect
 from bridge.engine.news import ToolAnswered, ToolAsked, ToolRefused
 from bridge.live.recording import NOT_RECORDED, CallRecording, Fields
 from bridge.live.summary import ToolRun
 from bridge.realtime.ids import ToolCallId
 from bridge.telemetry.metrics.tools import ToolMetrics
+from bridge.tools.webhook import ToolResult
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +34,7 @@ class ToolRecord:
         tell: puts an event into the call's record.
         runs: the record's list of them.
         recording: knows when nothing is to be written.
-        metrics: counts refusals.
+        metrics: counts them.
     """
 
     def __init__(
@@ -58,6 +60,14 @@ class ToolRecord:
                 ToolRefused: self._on_refused,
             }
         )
+
+    def ended(self, name: str, result: ToolResult, took_ns: int) -> None:
+        """Note how a tool ended."""
+        took_ms = took_ns // NS_PER_MS
+        self._runs.append(ToolRun(name, result.ok, took_ms))
+        self._metrics.ended(name, result.code, took_ns)
+        self._tell("tool_ended", {"tool": name, "result": result.code, "took_ms": took_ms})
+        log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
 
     def _on_asked(self, effect: ToolAsked) -> None:
         self._names[effect.call_id] = effect.name

@@ -4,7 +4,10 @@ A few lines instead of a client and a server: only the simulator and the console
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Self
 from urllib.parse import urlsplit
 
 _TIMEOUT_S = 3.0
@@ -66,3 +69,49 @@ async def write_answer(writer: asyncio.StreamWriter, status: int, body: bytes) -
     fields = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
     writer.write(f"HTTP/1.1 {status} X\r\n{fields}\r\nConnection: close\r\n\r\n".encode() + body)
     await writer.drain()
+
+
+class OneRequestServer(ABC):
+    """Takes connections on a free port of the loopback, one request each. Use ``async with``.
+
+    Attributes:
+        address: ``http://host:port``, once it listens.
+    """
+
+    def __init__(self) -> None:
+        self.address = ""
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Task[object]] = set()
+        self._closing = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        self.address = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._closing.set()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    @abstractmethod
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read a request and write what is answered, if anything; the connection is closed then."""
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for so long, or until the server closes."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError, ValueError):
+                await self.answer(reader, writer)
+        finally:
+            self._open.discard(task)
+            writer.close()

@@ -9,13 +9,12 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from bridge.clock import NS_PER_MS
-from bridge.processes.http import read_request, write_answer
+from bridge.processes.http import OneRequestServer, read_request, write_answer
 from bridge.replay.evidence import ToolRequestSeen, at_ms
 from bridge.replay.script import ToolMock
 
@@ -35,34 +34,19 @@ class _Request:
     output: str | None = None
 
 
-class ToolMocks:
+class ToolMocks(OneRequestServer):
     """Answers tools for all calls of a replay. Use ``async with``."""
 
     def __init__(self) -> None:
-        self._url = ""
+        super().__init__()
         self._mocks: dict[str, dict[str, ToolMock]] = {}
         self._requests: list[_Request] = []
         self._asked: Counter[tuple[str, str, str]] = Counter()
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[object]] = set()
-        self._closing = asyncio.Event()
-
-    async def __aenter__(self) -> "ToolMocks":
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
-        host, port = self._server.sockets[0].getsockname()
-        self._url = f"http://{host}:{port}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._closing.set()
-        await asyncio.gather(*self._open, return_exceptions=True)
 
     def add(self, script: str, mocks: tuple[ToolMock, ...]) -> str:
         """Take a script's mocks; return the URL below which its tools are."""
         self._mocks[script] = {mock.name: mock for mock in mocks}
-        return f"{self._url}/{script}"
+        return f"{self.address}/{script}"
 
     def seen(self, call_id: str, answered_wall_ns: int) -> tuple[ToolRequestSeen, ...]:
         """Return what one call's tools were asked, in order."""
@@ -80,18 +64,8 @@ class ToolMocks:
             if each.call_id == call_id
         )
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        try:
-            with suppress(OSError, asyncio.IncompleteReadError, ValueError):
-                await self._answer(reader, writer)
-        finally:
-            self._open.discard(task)
-            writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer as the script says, and remember what was asked."""
         begun_ns = time.time_ns()
         path, body = await read_request(reader)
         script, _, name = path.strip("/").partition("/")
@@ -124,7 +98,7 @@ class ToolMocks:
         """Return status and body; no status where there is no answer."""
         if mock is None:
             return 404, b"{}"
-        await self._wait(mock.latency_ms / 1000)
+        await self.wait(mock.latency_ms / 1000)
         match mock.fails:
             case None:
                 return 200, json.dumps(mock.returns).encode()
@@ -135,9 +109,5 @@ class ToolMocks:
             case "error":
                 writer.transport.abort()
             case "timeout":
-                await self._wait(_HANGS_S)
+                await self.wait(_HANGS_S)
         return None, None
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), seconds)

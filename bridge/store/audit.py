@@ -7,7 +7,7 @@ JSON. ``hash`` is SHA-256 over ``previous`` and the other fields, as JSON with s
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 FIRST = ""
 """What the first entry has for ``previous``."""
@@ -36,16 +36,6 @@ class ChainCheck:
             return False
         self._expected = entry.get("hash", "")
         return self._expected == _digest(fields, previous)
-
-
-def first_break(entries: Iterable[Mapping[str, str]]) -> int | None:
-    """Return the index of the first entry that does not continue the one before; None if all do.
-
-    Args:
-        entries: oldest first; the first one is believed as to its ``previous``.
-    """
-    check = ChainCheck()
-    return next((index for index, each in enumerate(entries) if not check.holds(each)), None)
 
 
 def _digest(entry: Mapping[str, str], previous: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from bridge.config.settings import RedisSettings
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import RolloutState
-from bridge.store.audit import first_break
+from bridge.store.audit import ChainCheck
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis
 from bridge.store.rollouts import RolloutStore, Signature
@@ -44,16 +44,21 @@ async def test_changes_made_at_once_all_happen_one_after_another(rollouts: Rollo
     assert {fields["author"] for _, fields in history} == {"me"}
 
 
+def breaks_at(entries: list[dict[str, str]]) -> int | None:
+    check = ChainCheck()
+    return next((at for at, entry in enumerate(entries) if not check.holds(entry)), None)
+
+
 async def test_every_change_is_audited_and_the_audit_is_a_chain(
     rollouts: RolloutStore, redis: Raw
 ) -> None:
     await asyncio.gather(*(rollouts.change(flag, bumped, ME, 5) for flag in ("f", "g", "f")))
     entries = [fields for _, fields in reversed(await rollouts.audit(10))]
     assert sorted(entry["target"] for entry in entries) == ["f", "f", "g"]
-    assert first_break(entries) is None
+    assert breaks_at(entries) is None
     entries[1]["actor"] = "somebody else"
-    assert first_break(entries) == 1
-    assert first_break([entries[0], entries[2]]) == 1
+    assert breaks_at(entries) == 1
+    assert breaks_at([entries[0], entries[2]]) == 1
 
 
 async def test_no_change_writes_nothing(rollouts: RolloutStore) -> None:

@@ -75,8 +75,6 @@ ALLOWED: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     }
 )
 
-ALL_ROUTES = "*"
-
 
 def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:
     """Return what somebody with these roles may do."""

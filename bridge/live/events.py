@@ -1,0 +1,56 @@
+"""The events of one call: its stream in Redis, its record's timeline, its recording's markers."""
+
+from collections.abc import Mapping
+
+from bridge.clock import NS_PER_MS, Clock
+from bridge.live.recording import CallRecording
+from bridge.live.vitals import Vitals
+from bridge.redaction.turns import Redactor
+from bridge.store.calls import CallStore
+
+
+class CallEvents:
+    """The one door for them.
+
+    Args:
+        call_id: whose.
+        clock: their times count from now.
+        store: has the stream.
+        recording: gets a marker for each.
+        vitals: what they say of the call's health.
+        redactor: of what somebody said.
+        timeline: the record's list of (ms since the call's begin, kind).
+    """
+
+    def __init__(
+        self,
+        call_id: str,
+        clock: Clock,
+        store: CallStore,
+        recording: CallRecording,
+        vitals: Vitals,
+        redactor: Redactor,
+        timeline: list[tuple[int, str]],
+    ) -> None:
+        self._call_id = call_id
+        self._clock = clock
+        self._store = store
+        self._recording = recording
+        self._vitals = vitals
+        self._redactor = redactor
+        self._timeline = timeline
+        self.begun_ns = clock.now_ns()
+
+    def elapsed_ms(self) -> int:
+        """Return how old the call is."""
+        return (self._clock.now_ns() - self.begun_ns) // NS_PER_MS
+
+    def tell(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
+        """Add an event; what somebody said stands in the field ``text``, and is redacted here."""
+        text = (fields or {}).get("text")
+        if isinstance(text, str):
+            fields = {**(fields or {}), "text": self._redactor.redact(text)}
+        self._store.event(self._call_id, kind, fields)
+        self._recording.mark(kind, fields)
+        self._vitals.take(kind, fields or {})
+        self._timeline.append((self.elapsed_ms(), kind))
