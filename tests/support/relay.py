@@ -5,7 +5,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,12 +122,16 @@ async def silent_server() -> AsyncIterator[tuple[str, asyncio.Event]]:
     """Accept connections and never say a word; give the URL, and an event: somebody came."""
     connected = asyncio.Event()
 
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    taken: list[asyncio.StreamWriter] = []
+
+    def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.append(writer)
         connected.set()
-        while await reader.read(65536):
-            continue
-        writer.close()
 
     server = await asyncio.start_server(listen, "127.0.0.1", 0)
     async with server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime", connected
+    for writer in taken:
+        writer.close()
+        with suppress(OSError):  # the other side may have gone first
+            await writer.wait_closed()
