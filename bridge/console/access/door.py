@@ -7,7 +7,9 @@ something must carry the session's CSRF token in ``X-CSRF-Token``, and a WebSock
 page of ours.
 """
 
+import asyncio
 import hmac
+from collections.abc import Sequence
 
 from fastapi import HTTPException
 from starlette.requests import HTTPConnection
@@ -47,10 +49,14 @@ class Allowed:
             HTTPException: 401 or 403.
         """
         principal = await self._let_in(connection)
-        if self.permission is not None and not principal.may(self.permission):
+        if not await self.allows(principal, connection):
             raise HTTPException(403, f"your roles don't allow this: it needs {self.permission}")
         connection.scope["bridge.allowed"] = (self, principal)
         return principal
+
+    async def allows(self, principal: Principal, connection: HTTPConnection) -> bool:
+        """Return whether somebody may do this now; streams are asked for again and again."""
+        return self.permission is None or principal.may(self.permission)
 
     async def _let_in(self, connection: HTTPConnection) -> Principal:
         services = services_of(connection)
@@ -67,6 +73,41 @@ class Allowed:
             if not hmac.compare_digest(sent.encode(), principal.csrf_token.encode()):
                 raise HTTPException(403, f"the header {CSRF_HEADER} is missing or wrong")
         return principal
+
+
+class AllowedOrHolding(Allowed):
+    """The same for one call's audio: who has accepted its caller out of the queue has it, too.
+
+    Args:
+        permission: what the route needs of everybody else.
+        waits_s: between further looks: a hold that a node has just told of is in Redis a moment
+            later.
+    """
+
+    def __init__(self, permission: Permission | str, waits_s: Sequence[float] = ()) -> None:
+        super().__init__(permission)
+        self._waits_s = waits_s
+
+    async def allows(self, principal: Principal, connection: HTTPConnection) -> bool:
+        """Return whether a role allows it, or the call is theirs."""
+        if await super().allows(principal, connection):
+            return True
+        if not principal.may(Permission.QUEUE_ACCEPT):
+            return False
+        services, call_id = services_of(connection), str(connection.path_params["call_id"])
+        for wait_s in self._waits_s:
+            if await self._holds(services, principal, call_id):
+                return True
+            await asyncio.sleep(wait_s)
+        return await self._holds(services, principal, call_id)
+
+    async def _holds(self, services: Services, principal: Principal, call_id: str) -> bool:
+        call = await services.calls.call(call_id) or {}
+        return (
+            call.get("held_by") == principal.user
+            and "ended_at" not in call
+            and principal.may_see(call.get("dialplan", ""))
+        )
 
 
 class PageAllowed(Allowed):
@@ -99,7 +140,7 @@ async def still_allowed(scope: Scope) -> bool:
     now = None if session is None else await _principal(services, session, was.address)
     if now is None or now.routes != was.routes:
         return False
-    return allowed.permission is None or now.may(allowed.permission)
+    return await allowed.allows(now, HTTPConnection(scope))
 
 
 def address_of(connection: HTTPConnection) -> str:
