@@ -23,7 +23,7 @@ from bridge.errors import ConfigError
 from bridge.speech.words import words_of
 
 _MODEL_HZ = 16_000
-_BEAM = 1e-80
+_BEAM = 1e-60
 _PADDING_SAMPLES = 400 * _MODEL_HZ // 1000
 _NOISE_SIGMA = 60.0
 _SPEECH_RMS = 0.05 * 32768
