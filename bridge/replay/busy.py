@@ -99,9 +99,14 @@ def span_ns(evidence: Evidence) -> tuple[int, int]:
     return begun_ns - NS_PER_S, ended_ns + NS_PER_S
 
 
-def excused(judgement: Judgement, worst: Wait | None) -> Judgement:
-    """Return a judgement that is no pass as it stands, or as none if the machine was too busy."""
-    if worst is None or worst.waited_ms < TOO_LONG_MS:
+def excused(judgement: Judgement, worst: Wait | None, too_long_ms: float) -> Judgement:
+    """Return a judgement as it stands, or as none where it is no pass and somebody waited so long.
+
+    Args:
+        too_long_ms: of one second.
+    """
+    undisputed = judgement.verdict in (RunVerdict.PASS, RunVerdict.INFRASTRUCTURE)
+    if undisputed or worst is None or worst.waited_ms < too_long_ms:
         return judgement
     return replace(
         judgement,

@@ -19,7 +19,7 @@ from bridge.errors import BridgeError, InfrastructureError
 from bridge.processes.child import Child
 from bridge.replay.agenda import Agenda, Job, SceneKey, likely_s
 from bridge.replay.arms import ReplayArm
-from bridge.replay.busy import CpuWaits, excused, span_ns
+from bridge.replay.busy import TOO_LONG_MS, CpuWaits, excused, span_ns
 from bridge.replay.calling import ANSWERS, ORDERS, RUN_HEADER, CallAnswer, CallOrder
 from bridge.replay.costs import CostMeter
 from bridge.replay.evidence import Evidence, WireEvent
@@ -62,6 +62,8 @@ class ReplayPlan:
         target: a gateway that runs already; None: our own.
         dialplans: for our own gateways; None: beside the scripts, or the project's.
         cap_usd: what live calls may cost in all.
+        too_busy_ms: a part of a call that waits so long for a CPU, of one second, spoils what is no
+            pass.
     """
 
     files: Sequence[ScriptFile]
@@ -72,6 +74,7 @@ class ReplayPlan:
     target: Target | None = None
     dialplans: Path | None = None
     cap_usd: float | None = None
+    too_busy_ms: float = TOO_LONG_MS
     command: str = ""
     commit: str | None = None
     version: str = ""
@@ -299,9 +302,11 @@ class ReplayRun:
         evidence = await gather(job, arm.settings.dialect, answer.caller, scene, mocks)
         if evidence.record is None and evidence.log is not None:
             await seat.close_scene()  # it has not ended its call, and is no place for another
-        judgement = judge_run(file.script, evidence)
-        if judgement.verdict in (RunVerdict.FAIL, RunVerdict.INCONCLUSIVE):
-            judgement = excused(judgement, waits.worst(*span_ns(evidence)))
+        judgement = excused(
+            judge_run(file.script, evidence),
+            waits.worst(*span_ns(evidence)),
+            self._plan.too_busy_ms,
+        )
         detail, markers = retell(evidence, judgement, answer.call)
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
         return judgement, evidence

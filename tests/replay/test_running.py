@@ -19,6 +19,7 @@ from tests.support.processes import SIMULATOR_KEY, simulating, write_yaml
 from tests.support.replaying import (
     ANSWER,
     ASKS,
+    QUESTION,
     Document,
     Played,
     arms_of,
@@ -86,6 +87,7 @@ class _Played:
     live: Played
     broke: Played
     target: Played
+    spoiled: Played
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +104,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> _Played:
 
 
 async def _play(place: Path, redis_url: str, url: str, sip: str) -> _Played:
-    own, live, broke, target = await asyncio.gather(
+    own, live, broke, target, spoiled = await asyncio.gather(
         _play_own(place / "own", redis_url),
         _play_live(place / "live", redis_url, url, _ENOUGH_FOR_ONE_USD),
         _play_live(place / "broke", redis_url, url, 0.01),
         _play_target(place / "target", redis_url, sip),
+        _play_spoiled(place / "spoiled", redis_url),
     )
-    return _Played(own, live, broke, target)
+    return _Played(own, live, broke, target, spoiled)
 
 
 async def _play_own(place: Path, redis_url: str) -> Played:
@@ -154,6 +157,15 @@ async def _play_target(place: Path, redis_url: str, sip: str) -> Played:
     }
     target = Target(sip, GatewayTraces(None, None, None))
     return await play(place, [write_script(place, script)], arms_of("ga"), redis_url, target=target)
+
+
+async def _play_spoiled(place: Path, redis_url: str) -> Played:
+    """Play a call that fails, on a machine that is always too busy."""
+    wrong = {"say": QUESTION, "expect": {"text_contains": "shipped on Friday"}}
+    script = {**ASKS, "hears": [ANSWER, ANSWER.replace("Monday", "Friday")], "caller": [wrong]}
+    return await play(
+        place, [write_script(place, script)], arms_of("ga"), redis_url, jobs=1, too_busy_ms=0.0
+    )
 
 
 _ENOUGH_FOR_ONE_USD = 0.06
@@ -245,3 +257,15 @@ def test_what_another_gateway_does_not_show_is_inconclusive_and_no_pass(played: 
     assert "the gateway is another's" in info.reason
     passed = {check.kind for check in files.detail.checks if check.status is CheckStatus.PASS}
     assert "within_ms" in passed
+
+
+def test_what_a_busy_machine_spoiled_is_placed_once_more_and_is_no_verdict(
+    played: _Played,
+) -> None:
+    info, _ = played.spoiled.run("ga")
+    assert info.verdict is RunVerdict.INCONCLUSIVE
+    assert "the machine was too busy to tell (" in info.reason
+    assert "shipped on Friday" in info.reason
+    ((script, arm, reason),) = played.spoiled.again
+    assert (script, arm) == ("asks", "ga")
+    assert "too busy" in reason
