@@ -115,6 +115,7 @@ async def _play(place: Path, redis_url: str, url: str, sip: str) -> _Played:
 
 
 async def _play_own(place: Path, redis_url: str) -> Played:
+    """Play one call after the other: those on the same lines are answered by the same gateway."""
     agent: Document = {"instructions": "Be brief.", "language": "en", "tools": [_TOOL]}
     agent |= {"turn_detection": {"type": "server_vad", "silence_duration_ms": 500}}
     small: Document = {
@@ -127,7 +128,7 @@ async def _play_own(place: Path, redis_url: str) -> Played:
     scripts = [write_script(place / "plain", script, small) for script in (_FAILS, _USES_TOOL)]
     scripts.append(write_script(place / "night", _NIGHT, {**small, "hours": _HOURS}))
     scripts.append(write_script(place / "broken", _NO_DIALPLAN, {"schema": "dialplan/v1"}))
-    return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=4)
+    return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=1)
 
 
 async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> Played:
@@ -190,6 +191,16 @@ def test_faults_strike_the_script_that_asks_for_them_alone(played: _Played) -> N
         assert files.wire is not None
         planted = [event for event in files.wire if event.type == "simulator.planted"]
         assert len(planted) == times
+
+
+def test_scripts_on_the_same_lines_share_a_gateway_and_another_time_has_its_own(
+    played: _Played,
+) -> None:
+    fails, uses_tool, at_night = (
+        Path(str((played.own.run_of(name)[1].record or {})["recording"])).parent
+        for name in ("fails", "uses_tool", "at_night")
+    )
+    assert fails == uses_tool != at_night
 
 
 def test_a_tool_is_answered_by_its_mock_and_told(played: _Played) -> None:
