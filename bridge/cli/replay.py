@@ -40,7 +40,11 @@ from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
 
 HISTORY = Path(".bridge") / "replay"
-_JOBS = 4
+_JOBS_A_CPU = 3
+"""A call is real time and takes a quarter of a CPU; the rest is for what is started and heard."""
+_JOBS_AT_A_TARGET = 4
+"""What a gateway holds on the pip wheel of pjsua2."""
+_MOST_JOBS = 32
 _EXIT_CODES = {
     RunVerdict.PASS: 0,
     RunVerdict.FAIL: 1,
@@ -86,7 +90,10 @@ def replay() -> None:
     "--repeat", type=click.IntRange(1, 100), help="Calls on each arm.  [default: as scripts say]"
 )
 @click.option(
-    "--jobs", type=click.IntRange(1, 32), default=_JOBS, show_default=True, help="Calls at once."
+    "--jobs",
+    type=click.IntRange(1, _MOST_JOBS),
+    help="Calls at once."
+    f"  [default: {_JOBS_A_CPU} for each CPU; with --target {_JOBS_AT_A_TARGET}]",
 )
 @click.option("--tag", "tags", multiple=True, help="Only scripts with this tag. Repeatable.")
 @click.option(
@@ -137,7 +144,7 @@ def play(
     arms: tuple[str, ...],
     config: Path | None,
     repeat: int | None,
-    jobs: int,
+    jobs: int | None,
     tags: tuple[str, ...],
     report: Path | None,
     target: str | None,
@@ -153,11 +160,13 @@ def play(
 ) -> None:
     """Play SCRIPTS (files or directories) on every arm: real calls, through a real gateway.
 
-    It starts what it needs, on free ports of the loopback: Redis, a gateway for each script and
-    arm, the local Realtime simulator for the arms `beta` and `ga`, callers, and mocks of the tools.
-    Everything is gone afterwards. A call is judged by its script, and by what holds for every call:
-    no event is unknown, the service refuses nothing, the bridge adds little, and an interrupted
-    answer is cut where it was heard to. What can't be known is inconclusive, never a pass.
+    It starts what it needs, on free ports of the loopback: Redis, mocks of the tools, and for each
+    of --jobs a caller, a gateway, and for the arms `beta` and `ga` the local Realtime simulator.
+    Calls that go on at once share none of them. Everything is gone afterwards. A call is judged by
+    its script, and by what holds for every call: no event is unknown, the service refuses nothing,
+    the bridge adds little, and an interrupted answer is cut where it was heard to. What can't be
+    known is inconclusive, never a pass. A call that the machine was too busy for is placed once
+    more ("again"); if that is no better, it is inconclusive.
 
     --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
     whose time is not over. The others are named, and not played.
@@ -190,7 +199,7 @@ def play(
             files=find_scripts(scripts, tags),
             arms=choose_arms(arms, config, os.environ, models),
             repeat=repeat,
-            jobs=jobs,
+            jobs=jobs or (default_jobs() if target is None else _JOBS_AT_A_TARGET),
             results=results_dir.absolute(),
             target=_target(target, target_recordings, target_wire_log, arms),
             dialplans=dialplans,
@@ -208,6 +217,11 @@ def play(
         _write(plan, results, replayed, junit, kept, with_report=report is not None)
         _print(results, report, as_json=as_json)
         raise SystemExit(told or _EXIT_CODES[overall(results)])
+
+
+def default_jobs() -> int:
+    """Return how many calls at once this machine has CPUs for."""
+    return min(_JOBS_A_CPU * len(os.sched_getaffinity(0)), _MOST_JOBS)
 
 
 def _name_unplayed(plan: ReplayPlan) -> None:

@@ -56,6 +56,14 @@ class ReplayScreen:
         name = f"  {job.script} on {job.arm}, {job.number}"
         self._jobs[job] = self._progress.add_task(name, total=None)
 
+    def again(self, job: Job, reason: str) -> None:
+        """Show that a call said nothing, and why, and is placed again."""
+        self._progress.remove_task(self._jobs.pop(job))
+        line = Text(f"{'again':<14}", style="yellow")
+        line.append(f" {job.script} on {job.arm}, {job.number}\n               ", style="none")
+        line.append(reason, style="dim")
+        self._console.print(line, soft_wrap=True)
+
     def done(self, job: Job, info: RunInfo) -> None:
         """Show what came of a call."""
         self._progress.remove_task(self._jobs.pop(job))

@@ -37,7 +37,7 @@ def simulate(
 
     With SIMULATOR_ADMIN_SECRET in the environment, faults can be asked for while it runs: POST
     them to /admin/faults, with the secret in the header X-Simulator-Admin. The scenario's
-    `faults:` does the same from the start.
+    `faults:` does the same from the start. PUT /admin/scenario has another scenario played.
 
     \b
     Drop the connection at the third piece of audio:

@@ -1,16 +1,30 @@
 """Which call is placed next, and by whom. Pure.
 
-Every seat has a caller, and at a time one *scene*: what answers the calls of one script on one arm.
-So no two calls that go on at once can harm one another; a seat that stays with its scene saves
+Every seat has a caller, and a *scene* that answers its calls, one after the other. No two calls
+that go on at once share anything, so none can harm another; a seat that stays with its scene saves
 opening another.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-SceneKey = tuple[str, str]
-"""Script and arm."""
+from bridge.replay.script import Action, CallScript, Hold, Silence, Utterance, Wait
+
+
+@dataclass(frozen=True, slots=True)
+class SceneKey:
+    """What a scene's gateway has from its start to its end.
+
+    Attributes:
+        arm: name of the arm under test.
+        dialplans: directory of its lines.
+        now: its date and time, ISO 8601; None for the machine's.
+    """
+
+    arm: str
+    dialplans: str = ""
+    now: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +36,8 @@ class Job:
     number: int
 
     @property
-    def scene(self) -> SceneKey:
-        """The scene that it needs."""
+    def side(self) -> tuple[str, str]:
+        """The script on the arm: what its runs are summed up by."""
         return self.script, self.arm
 
     @property
@@ -36,15 +50,17 @@ class Agenda:
     """What is still to be done.
 
     Args:
-        jobs: in the order of their beginning.
+        jobs: in the order of their beginning, as far as there are scenes for it.
+        scene_of: the scene that a job needs.
     """
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], scene_of: Callable[[Job], SceneKey]) -> None:
         self._waiting = list(jobs)
+        self._scene_of = scene_of
         self._going_on: Counter[SceneKey] = Counter()
 
     def take(self, own: SceneKey | None = None) -> Job | None:
-        """Take the next job: of one's own scene, else of one that nobody plays, else any.
+        """Take the next job: for one's own scene, else for one that nobody plays, else any.
 
         Args:
             own: the scene of the seat that asks.
@@ -54,9 +70,14 @@ class Agenda:
         """
         if not self._waiting:
             return None
-        job = min(self._waiting, key=lambda each: (each.scene != own, self._going_on[each.scene]))
+
+        def rank(job: Job) -> tuple[bool, int]:
+            scene = self._scene_of(job)
+            return scene != own, self._going_on[scene]
+
+        job = min(self._waiting, key=rank)
         self._waiting.remove(job)
-        self._going_on[job.scene] += 1
+        self._going_on[self._scene_of(job)] += 1
         return job
 
     def give_back(self, job: Job) -> None:
@@ -64,6 +85,34 @@ class Agenda:
         self._waiting.insert(0, job)
         self.done(job)
 
+    def again(self, job: Job) -> None:
+        """Put a job that has ended at the end, to be done once more."""
+        self._waiting.append(job)
+
     def done(self, job: Job) -> None:
         """End a job."""
-        self._going_on[job.scene] -= 1
+        self._going_on[self._scene_of(job)] -= 1
+
+
+_CALL_S, _STEP_S = 6.0, 4.0
+_LETTERS_A_S = 12.0
+
+
+def likely_s(script: CallScript) -> float:
+    """Guess how long a script's call takes; for the order of calls alone."""
+    return min(
+        _CALL_S + sum(_STEP_S + _action_s(step.action) for step in script.caller),
+        script.end.after_s or script.end.max_duration_s,
+    )
+
+
+def _action_s(action: Action | None) -> float:
+    match action:
+        case Utterance(text=text):
+            return len(text) / _LETTERS_A_S
+        case Silence(ms=ms) | Hold(ms=ms):
+            return ms / 1000
+        case Wait(delay_ms=delay_ms):
+            return delay_ms / 1000
+        case _:
+            return 0.0

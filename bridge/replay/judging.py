@@ -24,15 +24,17 @@ class Judgement:
     Attributes:
         reason: of everything but a pass: the first thing that is not as it should be.
         at_ms: where that was.
+        spoiled: the machine was too busy for a verdict.
         off_script_ms: from when on the agent said what the script did not expect; None if it
             didn't.
     """
 
     verdict: RunVerdict
-    checks: tuple[Check, ...] = ()
     reason: str = ""
+    checks: tuple[Check, ...] = ()
     at_ms: int | None = None
     off_script_ms: int | None = None
+    spoiled: bool = False
 
 
 def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
@@ -48,8 +50,8 @@ def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
     for status, verdict in _WORST_FIRST:
         first = next((check for check in checks if check.status is status), None)
         if first is not None:
-            return Judgement(verdict, checks, str(first), first.at_ms, off_script_ms)
-    return Judgement(RunVerdict.PASS, checks)
+            return Judgement(verdict, str(first), checks, first.at_ms, off_script_ms)
+    return Judgement(RunVerdict.PASS, checks=checks)
 
 
 def _off_script_ms(checks: Sequence[Check]) -> int | None:

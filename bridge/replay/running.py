@@ -1,7 +1,8 @@
 """Runs scripts on arms: callers' processes take call after call, scenes answer them.
 
-Nothing is tried twice: what could not be done is told as infrastructure. Everything is in the
-loop's thread; files are written in worker threads.
+What could not be done is told as infrastructure, and is not tried again. What a busy machine has
+spoiled is no verdict: it is played once more, and told. Everything is in the loop's thread; files
+are written in worker threads.
 """
 
 import asyncio
@@ -16,8 +17,9 @@ from typing import Protocol
 from bridge.config.models import ModelTable
 from bridge.errors import BridgeError, InfrastructureError
 from bridge.processes.child import Child
-from bridge.replay.agenda import Agenda, Job, SceneKey
+from bridge.replay.agenda import Agenda, Job, SceneKey, likely_s
 from bridge.replay.arms import ReplayArm
+from bridge.replay.busy import TOO_LONG_MS, CpuWaits, excused, span_ns
 from bridge.replay.calling import ANSWERS, ORDERS, RUN_HEADER, CallAnswer, CallOrder
 from bridge.replay.costs import CostMeter
 from bridge.replay.evidence import Evidence, WireEvent
@@ -60,6 +62,8 @@ class ReplayPlan:
         target: a gateway that runs already; None: our own.
         dialplans: for our own gateways; None: beside the scripts, or the project's.
         cap_usd: what live calls may cost in all.
+        too_busy_ms: a part of a call that waits so long for a CPU, of one second, spoils what is no
+            pass.
     """
 
     files: Sequence[ScriptFile]
@@ -70,6 +74,7 @@ class ReplayPlan:
     target: Target | None = None
     dialplans: Path | None = None
     cap_usd: float | None = None
+    too_busy_ms: float = TOO_LONG_MS
     command: str = ""
     commit: str | None = None
     version: str = ""
@@ -84,10 +89,10 @@ class ReplayPlan:
         return [arm for arm in self.arms if not wanted or arm.name in wanted]
 
     def play_list(self) -> list[Job]:
-        """Return all calls, script by script."""
+        """Return all calls, the longest first: no long one is left when everything else is done."""
         return [
             Job(file.script.id, arm.name, number)
-            for file in self.files
+            for file in sorted(self.files, key=lambda file: -likely_s(file.script))
             for arm in self.arms_of(file)
             for number in range(1, self.times(file) + 1)
         ]
@@ -98,6 +103,10 @@ class View(Protocol):
 
     def begun(self, job: Job) -> None:
         """A call is being prepared or goes on."""
+        ...
+
+    def again(self, job: Job, reason: str) -> None:
+        """A call is over that says nothing; it is placed once more later."""
         ...
 
     def done(self, job: Job, info: RunInfo) -> None:
@@ -124,7 +133,8 @@ class ReplayRun:
         self._view = view
         self._files = {file.script.id: file for file in plan.files}
         self._arms = {arm.name: arm for arm in plan.arms}
-        self._agenda = Agenda(plan.play_list())
+        self._agenda = Agenda(plan.play_list(), self._scene_of)
+        self._repeated: set[Job] = set()
         self._meter = CostMeter(plan.cap_usd)
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
@@ -215,14 +225,31 @@ class ReplayRun:
                 self._view.begun(job)
                 begun_s = time.monotonic()
                 try:
-                    judgement = await self._play(job, seat)
+                    judgement, evidence = await self._play(job, seat)
                 except BridgeError as error:
-                    judgement = Judgement(RunVerdict.INFRASTRUCTURE, reason=str(error))
+                    judgement, evidence = Judgement(RunVerdict.INFRASTRUCTURE, str(error)), None
                     await seat.close_scene()
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
-                self._note(job, judgement, time.monotonic() - begun_s)
+                if self._may_repeat(job, judgement):
+                    self._repeated.add(job)
+                    self._agenda.again(job)
+                    self._view.again(job, judgement.reason)
+                else:
+                    if evidence is not None:
+                        self._keep(job, evidence)
+                    self._note(job, judgement, time.monotonic() - begun_s)
                 self._agenda.done(job)
                 self._over.set()
+
+    def _scene_of(self, job: Job) -> SceneKey:
+        if self._plan.target is not None:
+            return SceneKey(job.arm)
+        return self._stagehands.key_of(self._files[job.script], job.arm)
+
+    def _may_repeat(self, job: Job, judgement: Judgement) -> bool:
+        """Tell whether a call is placed again: once, and not where it costs money."""
+        emulated = self._arms[job.arm].is_emulated and self._plan.target is None
+        return judgement.spoiled and emulated and job not in self._repeated
 
     async def _next_job(self, own: SceneKey | None) -> Job | None:
         while self._stopped is None and (job := self._agenda.take(own)) is not None:
@@ -250,7 +277,7 @@ class ReplayRun:
         longest_s = end.after_s or end.max_duration_s
         return self._meter.begin(job.run, longest_s, arm.settings.model, model)
 
-    async def _play(self, job: Job, seat: "_Seat") -> Judgement:
+    async def _play(self, job: Job, seat: "_Seat") -> tuple[Judgement, Evidence]:
         """Place a call, gather what is known of it, judge it and write it down.
 
         Raises:
@@ -258,7 +285,7 @@ class ReplayRun:
         """
         file, arm = self._files[job.script], self._arms[job.arm]
         scene = await seat.scene(file, arm)
-        await scene.set_faults()
+        await scene.set_for(file)
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)
         folder.mkdir(parents=True, exist_ok=True)
         order = CallOrder(
@@ -267,17 +294,22 @@ class ReplayRun:
             {RUN_HEADER: job.run},
             folder / "call.wav",
         )
-        answer = await seat.call(order, file)
+        answer, waits = await seat.call(order, file)
         if answer.error is not None:
             raise InfrastructureError(answer.error)
         scene.check_alive()
         mocks = None if self._plan.target is not None else self._stagehands.mocks
         evidence = await gather(job, arm.settings.dialect, answer.caller, scene, mocks)
-        judgement = judge_run(file.script, evidence)
+        if evidence.record is None and evidence.log is not None:
+            await seat.close_scene()  # it has not ended its call, and is no place for another
+        judgement = excused(
+            judge_run(file.script, evidence),
+            waits.worst(*span_ns(evidence)),
+            self._plan.too_busy_ms,
+        )
         detail, markers = retell(evidence, judgement, answer.call)
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
-        self._keep(job, evidence)
-        return judgement
+        return judgement, evidence
 
     async def _write(self, job: Job, files: RunFiles) -> None:
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)
@@ -295,12 +327,12 @@ class ReplayRun:
             appends = [event for event in evidence.wire if event.canonical == "AppendAudio"]
             spare = {id(event) for event in appends[_APPENDS_KEPT:]}
             wire = [event for event in evidence.wire if id(event) not in spare]
-            self._wires.setdefault(job.scene, []).append(wire)
+            self._wires.setdefault(job.side, []).append(wire)
         log = evidence.log
         if log is not None:
-            latencies = self._latencies.setdefault(job.scene, [])
+            latencies = self._latencies.setdefault(job.side, [])
             latencies += [t.latency_ms for t in make_turns(log) if t.latency_ms is not None]
-            stops = self._stops.setdefault(job.scene, [])
+            stops = self._stops.setdefault(job.side, [])
             stops += [i.stop_ms for i in make_interruptions(log) if i.stop_ms is not None]
         cost = (evidence.record or {}).get("cost_usd")
         if not self._arms[job.arm].is_emulated:
@@ -357,7 +389,7 @@ class _Seat:
         """
         if self._target is not None:
             return self._target
-        key = file.script.id, arm.name
+        key = self._stagehands.key_of(file, arm.name)
         if self._scene is None or self.scene_key != key:
             await self.close_scene()
             self._scene = await self._stagehands.open_scene(file, arm, self._stack)
@@ -369,8 +401,11 @@ class _Seat:
         self.scene_key = self._scene = None
         await self._stack.aclose()
 
-    async def call(self, order: CallOrder, file: ScriptFile) -> CallAnswer:
+    async def call(self, order: CallOrder, file: ScriptFile) -> tuple[CallAnswer, CpuWaits]:
         """Have a call placed, and wait for its end.
+
+        Returns:
+            What came of it, and how long everybody waited for a CPU meanwhile.
 
         Raises:
             BridgeError: the caller's process can't be had, ended, or took too long.
@@ -379,9 +414,11 @@ class _Seat:
             self._caller = await self._stagehands.start_caller()
         end = file.script.end
         longest_s = (end.after_s or end.max_duration_s) + _PREPARED_WITHIN_S
+        parts = [self._caller, *(self._scene.parts if self._scene is not None else ())]
         await self._caller.tell(ORDERS.dump_python(order, mode="json"))
         try:
-            return ANSWERS.validate_python(await self._caller.report(longest_s))
+            async with CpuWaits({part.name: part.pid for part in parts}) as waits:
+                return ANSWERS.validate_python(await self._caller.report(longest_s)), waits
         except BridgeError:
             await self._caller.stop()  # what it says later would answer another order
             raise

@@ -1,17 +1,20 @@
-"""A scene: what answers the calls of one script on one arm, every part a process of its own.
+"""A scene: what answers calls on one arm, one after the other; every part a process of its own.
 
-An emulated arm has its simulator, with the script's scenario; its faults are set anew for each
-call. A live arm has only the gateway. With ``--target`` another's gateway answers, and nothing is
-started.
+Before each call it is set for the call's script: the simulator plays the script's scenario, with
+its faults and no others, and the tools have its mocks. A live arm has only the gateway. Callers who
+are put through need three of the gateway's calls (their own, and both ends of the person's), which
+is why a scene answers one call at a time: the pip wheel of pjsua2 holds four. With ``--target``
+another's gateway answers, and nothing is started.
 """
 
 import json
 import secrets
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
@@ -21,11 +24,13 @@ import yaml
 from bridge.config.loading import PREFIX
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.child import Child, start_child
-from bridge.processes.faults import SimulatorFaults
+from bridge.processes.simulator import SimulatorAdmin
+from bridge.replay.agenda import SceneKey
 from bridge.replay.arms import KEY, KEY_VARIABLE, ReplayArm
-from bridge.replay.script import CallScript
+from bridge.replay.script import CallScript, ToolMock
 from bridge.replay.staging import ARM, stage, trunks_of
 from bridge.replay.tool_mocks import ToolMocks
+from bridge.simulator.scenario import Scenario
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_S = 60.0
@@ -39,6 +44,14 @@ class ScriptFile:
     path: Path
     script: CallScript
     sha256: str
+
+    def scenario(self) -> Scenario:
+        """Return what the simulator plays in its calls.
+
+        Raises:
+            ConfigError: the scenario's file is no good.
+        """
+        return self.script.realtime.build(self.path.parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +85,35 @@ class Scene(Protocol):
         """Make sure that its processes live."""
         ...
 
-    async def set_faults(self) -> None:
-        """Set the script's Realtime faults, as at the begin of each call."""
+    async def set_for(self, file: ScriptFile) -> None:
+        """Make everything as the next call's script has it."""
         ...
 
     async def faults_struck(self) -> Mapping[str, int] | None:
-        """Return how often they have struck since; None where there is no simulator."""
+        """Return how often the script's faults have struck; None where there is no simulator."""
         ...
 
 
 class OwnScene:
-    """A scene of our own; :meth:`Stagehands.open_scene` makes it."""
+    """A scene of our own; :meth:`Stagehands.open_scene` makes it.
+
+    Attributes:
+        parts: its processes.
+    """
 
     def __init__(
         self,
         sip: str,
         traces: GatewayTraces,
-        faults: SimulatorFaults | None,
-        specs: Sequence[Mapping[str, object]],
+        simulator: SimulatorAdmin | None,
+        set_tools: Callable[[Sequence[ToolMock]], object],
         parts: Sequence[Child],
     ) -> None:
         self.traces = traces
-        self._parts = parts
+        self.parts = parts
         self._sip = sip
-        self._faults = faults
-        self._specs = specs
+        self._simulator = simulator
+        self._set_tools = set_tools
 
     def uri(self, script: CallScript) -> str:
         """Return what a script's caller dials."""
@@ -109,33 +126,35 @@ class OwnScene:
         Raises:
             BridgeError: one has ended.
         """
-        for part in self._parts:
+        for part in self.parts:
             if part.has_ended:
                 raise part.failure()
 
-    async def set_faults(self) -> None:
-        """Set the script's Realtime faults, as at the begin of each call.
+    async def set_for(self, file: ScriptFile) -> None:
+        """Make everything as the next call's script has it.
 
         Raises:
+            ConfigError: the scenario can't be played.
             InfrastructureError: the simulator does not answer.
         """
-        if self._faults is None or not self._specs:
+        self._set_tools(file.script.tools)
+        if self._simulator is None:
             return
         try:
-            await self._faults.set(self._specs)
+            await self._simulator.play(file.scenario().model_dump(mode="json"))
         except (OSError, TimeoutError) as error:
-            raise InfrastructureError(f"the simulator takes no faults: {error!r}") from error
+            raise InfrastructureError(f"the simulator takes no scenario: {error!r}") from error
 
     async def faults_struck(self) -> Mapping[str, int] | None:
-        """Return how often they have struck since; None where there is no simulator.
+        """Return how often the script's faults have struck; None where there is no simulator.
 
         Raises:
             InfrastructureError: the simulator does not answer.
         """
-        if self._faults is None:
+        if self._simulator is None:
             return None
         try:
-            return await self._faults.struck() if self._specs else {}
+            return await self._simulator.struck()
         except (OSError, TimeoutError) as error:
             raise InfrastructureError(f"the simulator tells no faults: {error!r}") from error
 
@@ -162,16 +181,11 @@ class Target:
     def check_alive(self) -> None:
         """Nothing of it is ours."""
 
-    async def set_faults(self) -> None:
-        """Nothing of the Realtime service is ours here."""
+    async def set_for(self, file: ScriptFile) -> None:
+        """Nothing of it is ours."""
 
     async def faults_struck(self) -> None:
         """Nothing is known of the Realtime service here."""
-
-
-def _faults_of(file: ScriptFile) -> list[dict[str, object]]:
-    scenario = file.script.realtime.build(file.path.parent)
-    return [fault.model_dump(mode="json") for fault in scenario.faults]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,21 +205,19 @@ class Stagehands:
     dialplans: Path | None = None
 
     async def open_scene(self, file: ScriptFile, arm: ReplayArm, stack: AsyncExitStack) -> OwnScene:
-        """Start a scene's processes; the stack stops them.
+        """Start the processes that a script's calls on an arm need; the stack stops them.
 
         Raises:
             ConfigError: dialplans or scenario are no good.
             InfrastructureError: a process did not start.
         """
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-replay-")))
-        faults: SimulatorFaults | None = None
-        specs: list[dict[str, object]] = []
+        simulator: SimulatorAdmin | None = None
         url: str | None = None
         parts: list[Child] = []
         if arm.is_emulated:
-            specs = _faults_of(file)
-            simulator, url, faults = await self._start_simulator(file, place, stack)
-            parts.append(simulator)
+            child, url, simulator = await self._start_simulator(file, place, stack)
+            parts.append(child)
         node = f"replay-{secrets.token_hex(3)}"
         traces = GatewayTraces(
             self.place / node / "recordings", self.place / node / "wire", self.redis_url
@@ -220,7 +232,13 @@ class Stagehands:
             stack,
         )
         sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
-        return OwnScene(sip, traces, faults, specs, [*parts, gateway])
+        return OwnScene(sip, traces, simulator, partial(self.mocks.set, node), [*parts, gateway])
+
+    def key_of(self, file: ScriptFile, arm: str) -> SceneKey:
+        """Return what a script's calls on an arm need of their gateway."""
+        now = file.script.setup.now
+        directory = self.dialplans or _beside(file) or ""
+        return SceneKey(arm, str(directory), None if now is None else now.isoformat())
 
     async def start_caller(self) -> Child:
         """Start a caller's process (:mod:`bridge.replay.calling`)."""
@@ -244,10 +262,9 @@ class Stagehands:
 
     async def _start_simulator(
         self, file: ScriptFile, place: Path, stack: AsyncExitStack
-    ) -> tuple[Child, str, SimulatorFaults]:
-        scenario = file.script.realtime.build(file.path.parent)
+    ) -> tuple[Child, str, SimulatorAdmin]:
         path = place / "scenario.yaml"
-        without_faults = scenario.model_dump(mode="json", exclude={"faults"})
+        without_faults = file.scenario().model_dump(mode="json", exclude={"faults"})
         path.write_text(yaml.safe_dump(without_faults, sort_keys=False), encoding="utf-8")
         secret = secrets.token_hex(8)
         simulator = await self._start(
@@ -257,7 +274,7 @@ class Stagehands:
             stack,
         )
         url = str((await simulator.report(_READY_WITHIN_S))["url"])
-        return simulator, url, SimulatorFaults(url, secret)
+        return simulator, url, SimulatorAdmin(url, secret)
 
     def _settings(
         self,
@@ -269,7 +286,7 @@ class Stagehands:
         traces: GatewayTraces,
     ) -> dict[str, str]:
         """Return the gateway's settings, without their prefix."""
-        mocks_url = self.mocks.add(file.script.id, file.script.tools)
+        mocks_url = self.mocks.url_of(node)
         port = _free_port()
         directory, trunks = self._stage_dialplans(file, place, mocks_url, f"{_HOST}:{port}")
         now = file.script.setup.now
@@ -311,13 +328,15 @@ class Stagehands:
         return staged, sorted(trunks)
 
     def _dialplans_of(self, file: ScriptFile) -> Path:
-        if self.dialplans is not None:
-            return self.dialplans
-        beside = file.path.parent / "dialplans"
-        return beside if beside.is_dir() else _project_dialplans()
+        return self.dialplans or _beside(file) or _project_dialplans()
 
 
 _REMEDY = "name a directory with --dialplans, or put one called dialplans beside the scripts"
+
+
+def _beside(file: ScriptFile) -> Path | None:
+    directory = file.path.parent / "dialplans"
+    return directory if directory.is_dir() else None
 
 
 def _project_dialplans() -> Path:

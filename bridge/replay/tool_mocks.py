@@ -1,14 +1,14 @@
 """The tools' webhooks during a replay: each call's script says what they answer.
 
-HTTP/1.1, one request a connection, below ``/<script>/<tool>``. A tool that the script does not mock
-is answered 404, so that nothing outside is ever asked.
+HTTP/1.1, one request a connection, below ``/<scene>/<tool>``; a scene plays one script at a time. A
+tool that the script does not mock is answered 404, so that nothing outside is ever asked.
 """
 
 import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -43,10 +43,13 @@ class ToolMocks(OneRequestServer):
         self._requests: list[_Request] = []
         self._asked: Counter[tuple[str, str, str]] = Counter()
 
-    def add(self, script: str, mocks: tuple[ToolMock, ...]) -> str:
-        """Take a script's mocks; return the URL below which its tools are."""
-        self._mocks[script] = {mock.name: mock for mock in mocks}
-        return f"{self.address}/{script}"
+    def url_of(self, scene: str) -> str:
+        """Return the URL below which a scene's tools are."""
+        return f"{self.address}/{scene}"
+
+    def set(self, scene: str, mocks: Sequence[ToolMock]) -> None:
+        """Have a scene's tools answer so, and no others; what is being answered stays."""
+        self._mocks[scene] = {mock.name: mock for mock in mocks}
 
     def seen(self, call_id: str, answered_wall_ns: int) -> tuple[ToolRequestSeen, ...]:
         """Return what one call's tools were asked, in order."""
@@ -68,7 +71,7 @@ class ToolMocks(OneRequestServer):
         """Answer as the script says, and remember what was asked."""
         begun_ns = time.time_ns()
         path, body = await read_request(reader)
-        script, _, name = path.strip("/").partition("/")
+        scene, _, name = path.strip("/").partition("/")
         asked = json.loads(body)
         call_id = str(asked["call"]["call_id"])
         arguments = asked["arguments"]
@@ -77,7 +80,7 @@ class ToolMocks(OneRequestServer):
         place = len(self._requests)
         request = _Request(begun_ns, call_id, name, arguments, self._asked[which])
         self._requests.append(request)
-        status, output = await self._act(self._mocks.get(script, {}).get(name), writer)
+        status, output = await self._act(self._mocks.get(scene, {}).get(name), writer)
         took_ms = (time.time_ns() - begun_ns) / NS_PER_MS
         self._requests[place] = _Request(
             begun_ns,

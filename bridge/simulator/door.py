@@ -51,9 +51,9 @@ class Objection:
     close_code: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Doorkeeper:
-    """Who decides.
+    """Who decides; what is changed here holds from the next client on.
 
     Attributes:
         keys: patterns of API keys.

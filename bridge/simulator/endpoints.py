@@ -1,4 +1,4 @@
-"""The HTTP endpoints beside the WebSocket: tokens of both generations, and the admin's faults."""
+"""The HTTP endpoints beside the WebSocket: tokens of both generations, and the admin's."""
 
 import hmac
 import json
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
+from bridge.errors import ConfigError
 from bridge.realtime.session_config import SessionKind
 from bridge.simulator import beta_shapes as beta
 from bridge.simulator import ga_shapes as ga
@@ -15,6 +16,7 @@ from bridge.simulator.connection import make_wire
 from bridge.simulator.door import Doorkeeper, beta_is_gone, http_error, key_of, meet, no_key
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment
 from bridge.simulator.refusal import Refused, refuse
+from bridge.simulator.scenario import Scenario
 from bridge.simulator.shapes import refusal_of
 from bridge.simulator.tokens import Token, TokenDesk
 from bridge.simulator.wire import DialectName, Identity, WireObject
@@ -150,16 +152,21 @@ def _session_of(token: Token) -> WireObject:
 
 @dataclass(frozen=True, slots=True)
 class AdminEndpoint:
-    """``/admin/faults``: POST sets one fault or a list, GET shows them all, DELETE clears them.
+    """Where an admin says what is played, and what goes wrong.
+
+    ``/admin/faults``: POST sets one fault or a list, GET shows them all, DELETE clears them.
+    ``/admin/scenario``: PUT has another scenario played, with its faults and no others.
 
     Attributes:
         secret: what requests bring as ``X-Simulator-Admin``; without one there is no endpoint.
         strike_now: does a fault to every open connection.
+        play: puts a scenario in force; it raises ConfigError.
     """
 
     secret: str
     faults: FaultBoard
     strike_now: Callable[[FaultSpec], None]
+    play: Callable[[Scenario], Awaitable[None]]
 
     def routes(self) -> list[web.RouteDef]:
         """Return what to add to the application."""
@@ -167,6 +174,7 @@ class AdminEndpoint:
             web.get("/admin/faults", self._guarded(self._show)),
             web.post("/admin/faults", self._guarded(self._add)),
             web.delete("/admin/faults", self._guarded(self._clear)),
+            web.put("/admin/scenario", self._guarded(self._take_scenario)),
         ]
 
     def _guarded(
@@ -187,6 +195,16 @@ class AdminEndpoint:
     async def _clear(self, _: web.Request) -> web.Response:
         self.faults.clear()
         return web.json_response({"faults": []})
+
+    async def _take_scenario(self, request: web.Request) -> web.Response:
+        try:
+            scenario = Scenario.model_validate(await _json_object(request))
+            await self.play(scenario)
+        except Refused as refused:
+            return http_error(400, refused.error)
+        except (ValidationError, ConfigError) as error:
+            return http_error(400, refuse("invalid_value", str(error)).error)
+        return web.json_response({"scenario": scenario.name})
 
     async def _add(self, request: web.Request) -> web.Response:
         try:

@@ -279,6 +279,10 @@ class FaultBoard:
         """Set no faults any more."""
         self._armed.clear()
 
+    def replace(self, specs: Sequence[FaultSpec]) -> None:
+        """Set these faults and no others; all of them count from here."""
+        self._armed[:] = [Armed(spec) for spec in specs]
+
     def report(self) -> list[WireObject]:
         """Return all faults as the admin endpoint shows them."""
         return [armed.report() for armed in self._armed]

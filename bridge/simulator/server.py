@@ -1,7 +1,7 @@
 """A local Realtime server: both dialects at ``/v1/realtime``, as strict as the real one.
 
 One asyncio loop; the speech engines run in worker threads. Beside the WebSocket there are the token
-endpoints of both generations, and, with a secret, an endpoint for faults.
+endpoints of both generations, and, with a secret, those of an admin.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ PATH = "/v1/realtime"
 # 15 MiB of audio in base64 is 20 MiB; a client that sends more is told so, within reason.
 _LARGEST_FRAME_BYTES = 32 * 1024 * 1024
 _CLOSE_GRACE_S = 2.0
+_AGENTS_KEPT = 4
+"""A scenario that was played is played again at once; each has a recogniser of 28 MB."""
 
 
 class SimulatorServer:
@@ -37,7 +39,7 @@ class SimulatorServer:
         keys: API keys that are taken, ``*`` for anything; None takes the scenario's.
         clock: for ``expires_at``, and for when tokens expire.
         beta: whether the beta dialect is still there; None takes the scenario's.
-        admin_secret: opens ``/admin/faults`` to requests that bring it as ``X-Simulator-Admin``.
+        admin_secret: opens ``/admin`` to requests that bring it as ``X-Simulator-Admin``.
     """
 
     def __init__(
@@ -56,14 +58,11 @@ class SimulatorServer:
         self._port = port
         self._tokens = TokenDesk(clock or SystemClock())
         self._faults = FaultBoard(scenario.faults)
-        self._doorkeeper = Doorkeeper(
-            scenario.keys if keys is None else tuple(keys),
-            scenario.models,
-            beta or scenario.beta,
-            self._tokens,
-        )
+        self._keys, self._beta = keys, beta
+        self._doorkeeper = Doorkeeper((), scenario.models, scenario.beta, self._tokens)
         self._admin_secret = admin_secret
         self._agent: Agent | None = None
+        self._agents: dict[str, Agent] = {}
         self._runner: web.AppRunner | None = None
         self._connections: set[Connection] = set()
 
@@ -77,7 +76,7 @@ class SimulatorServer:
             ConfigError: the scenario names a voice or a word that the speech engines don't know.
             InfrastructureError: the port is taken.
         """
-        self._agent = await asyncio.to_thread(_prepare_agent, self._scenario)
+        await self.play(self._scenario)
         runner = web.AppRunner(
             self._application(), access_log=None, shutdown_timeout=_CLOSE_GRACE_S
         )
@@ -95,6 +94,25 @@ class SimulatorServer:
         port = runner.addresses[0][1]
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"ws://{host}:{port}{PATH}"
+
+    async def play(self, scenario: Scenario) -> None:
+        """Put a scenario in force: its faults at once, the rest for the connections to come.
+
+        Raises:
+            ConfigError: it names a voice or a word that the speech engines don't know.
+        """
+        said = scenario.model_dump_json(exclude={"faults", "session"})
+        agent = self._agents.pop(said, None)
+        if agent is None:
+            agent = await asyncio.to_thread(_prepare_agent, scenario)
+        self._agents[said] = agent  # the newest is the last
+        if len(self._agents) > _AGENTS_KEPT:
+            del self._agents[next(iter(self._agents))]
+        self._scenario, self._agent = scenario, agent
+        door = self._doorkeeper
+        door.keys = scenario.keys if self._keys is None else tuple(self._keys)
+        door.models, door.beta = scenario.models, self._beta or scenario.beta
+        self._faults.replace(scenario.faults)
 
     async def aclose(self) -> None:
         """Close every session (1001, going away) and stop listening."""
@@ -115,7 +133,7 @@ class SimulatorServer:
         app.add_routes(TokenEndpoints(self._doorkeeper, self._tokens, self._faults).routes())
         app.add_routes(ModelList(self._doorkeeper).routes())
         if self._admin_secret is not None:
-            admin = AdminEndpoint(self._admin_secret, self._faults, self._strike_now)
+            admin = AdminEndpoint(self._admin_secret, self._faults, self._strike_now, self.play)
             app.add_routes(admin.routes())
         return app
 

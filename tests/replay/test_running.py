@@ -19,6 +19,7 @@ from tests.support.processes import SIMULATOR_KEY, simulating, write_yaml
 from tests.support.replaying import (
     ANSWER,
     ASKS,
+    QUESTION,
     Document,
     Played,
     arms_of,
@@ -86,6 +87,7 @@ class _Played:
     live: Played
     broke: Played
     target: Played
+    spoiled: Played
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +104,18 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> _Played:
 
 
 async def _play(place: Path, redis_url: str, url: str, sip: str) -> _Played:
-    own, live, broke, target = await asyncio.gather(
+    own, live, broke, target, spoiled = await asyncio.gather(
         _play_own(place / "own", redis_url),
         _play_live(place / "live", redis_url, url, _ENOUGH_FOR_ONE_USD),
         _play_live(place / "broke", redis_url, url, 0.01),
         _play_target(place / "target", redis_url, sip),
+        _play_spoiled(place / "spoiled", redis_url),
     )
-    return _Played(own, live, broke, target)
+    return _Played(own, live, broke, target, spoiled)
 
 
 async def _play_own(place: Path, redis_url: str) -> Played:
+    """Play one call after the other: those on the same lines are answered by the same gateway."""
     agent: Document = {"instructions": "Be brief.", "language": "en", "tools": [_TOOL]}
     agent |= {"turn_detection": {"type": "server_vad", "silence_duration_ms": 500}}
     small: Document = {
@@ -124,7 +128,7 @@ async def _play_own(place: Path, redis_url: str) -> Played:
     scripts = [write_script(place / "plain", script, small) for script in (_FAILS, _USES_TOOL)]
     scripts.append(write_script(place / "night", _NIGHT, {**small, "hours": _HOURS}))
     scripts.append(write_script(place / "broken", _NO_DIALPLAN, {"schema": "dialplan/v1"}))
-    return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=4)
+    return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=1)
 
 
 async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> Played:
@@ -156,6 +160,15 @@ async def _play_target(place: Path, redis_url: str, sip: str) -> Played:
     return await play(place, [write_script(place, script)], arms_of("ga"), redis_url, target=target)
 
 
+async def _play_spoiled(place: Path, redis_url: str) -> Played:
+    """Play a call that fails, on a machine that is always too busy."""
+    wrong = {"say": QUESTION, "expect": {"text_contains": "shipped on Friday"}}
+    script = {**ASKS, "hears": [ANSWER, ANSWER.replace("Monday", "Friday")], "caller": [wrong]}
+    return await play(
+        place, [write_script(place, script)], arms_of("ga"), redis_url, jobs=1, too_busy_ms=0.0
+    )
+
+
 _ENOUGH_FOR_ONE_USD = 0.06
 """30 s of audio both ways are 0.048 USD by the table, so that the second call has to wait for what
 the first one really costs.
@@ -178,6 +191,16 @@ def test_faults_strike_the_script_that_asks_for_them_alone(played: _Played) -> N
         assert files.wire is not None
         planted = [event for event in files.wire if event.type == "simulator.planted"]
         assert len(planted) == times
+
+
+def test_scripts_on_the_same_lines_share_a_gateway_and_another_time_has_its_own(
+    played: _Played,
+) -> None:
+    fails, uses_tool, at_night = (
+        Path(str((played.own.run_of(name)[1].record or {})["recording"])).parent
+        for name in ("fails", "uses_tool", "at_night")
+    )
+    assert fails == uses_tool != at_night
 
 
 def test_a_tool_is_answered_by_its_mock_and_told(played: _Played) -> None:
@@ -245,3 +268,15 @@ def test_what_another_gateway_does_not_show_is_inconclusive_and_no_pass(played: 
     assert "the gateway is another's" in info.reason
     passed = {check.kind for check in files.detail.checks if check.status is CheckStatus.PASS}
     assert "within_ms" in passed
+
+
+def test_what_a_busy_machine_spoiled_is_placed_once_more_and_is_no_verdict(
+    played: _Played,
+) -> None:
+    info, _ = played.spoiled.run("ga")
+    assert info.verdict is RunVerdict.INCONCLUSIVE
+    assert "the machine was too busy to tell (" in info.reason
+    assert "shipped on Friday" in info.reason
+    ((script, arm, reason),) = played.spoiled.again
+    assert (script, arm) == ("asks", "ga")
+    assert "too busy" in reason

@@ -32,8 +32,10 @@ class Faulty:
 
     url: str
 
-    async def admin(self, method: str, body: object = None, secret: str = SECRET) -> Answer:
-        where = http_url(self.url, "/admin/faults")
+    async def admin(
+        self, method: str, body: object = None, secret: str = SECRET, what: str = "faults"
+    ) -> Answer:
+        where = http_url(self.url, f"/admin/{what}")
         headers = {"X-Simulator-Admin": secret}
         return await request(where, body, method=method, headers=headers, key=None)
 
@@ -395,3 +397,37 @@ async def test_scenario_sets_faults_from_the_start() -> None:
     async with connected(url) as client:
         assert (await respond(client))["response"]["status"] == "failed"
     await server.aclose()
+
+
+async def test_another_scenario_is_played_with_its_faults_and_no_others(faulty: Faulty) -> None:
+    await faulty.set(at="turn", kind="lose")
+    fault = {"at": "turn", "kind": "fail", "code": "rate_limit_exceeded", "nth": 2}
+    other = paced().model_copy(update={"greeting": "Good evening."})
+    document = {**other.model_dump(mode="json"), "faults": [fault]}
+    try:
+        async with connected(faulty.url) as before:
+            answer = await faulty.admin("PUT", document, what="scenario")
+            assert answer.status == 200, answer.body
+            assert (await respond(before))["response"]["status"] == "completed"
+        async with connected(faulty.url) as after:
+            done = await respond(after)
+            assert done["response"]["output"][0]["content"][0]["transcript"] == "Good evening."
+            assert (await respond(after))["response"]["status"] == "failed"
+        assert await faulty.struck() == [1]
+    finally:
+        await faulty.admin("PUT", paced().model_dump(mode="json"), what="scenario")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"rules": []}, "rules is empty"), ({"voice": "xx-none"}, "no voice 'xx-none'")],
+)
+async def test_a_scenario_that_cannot_be_played_changes_nothing(
+    faulty: Faulty, changes: dict[str, object], told: str
+) -> None:
+    await faulty.set(at="done", kind="lose", nth=9)
+    document = {**paced().model_dump(mode="json"), **changes}
+    answer = await faulty.admin("PUT", document, what="scenario")
+    assert answer.status == 400
+    assert told in answer.body["error"]["message"]
+    assert await faulty.struck() == [0]

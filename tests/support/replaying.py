@@ -9,6 +9,7 @@ from typing import Any
 from bridge.config.models import load_models
 from bridge.replay.agenda import Job
 from bridge.replay.arms import ReplayArm, choose_arms
+from bridge.replay.busy import TOO_LONG_MS
 from bridge.replay.results import Results, RunFiles, RunInfo, read_run, write_results
 from bridge.replay.running import ReplayPlan, ReplayRun
 from bridge.replay.scene import ScriptFile, Stagehands, Target
@@ -61,11 +62,16 @@ ASKS: Document = {
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of it."""
+    """What came of it.
+
+    Attributes:
+        again: script, arm and reason of each call that was placed once more.
+    """
 
     results: Results
     directory: Path
     replayed: ReplayRun
+    again: tuple[tuple[str, str, str], ...] = ()
 
     def run(self, arm: str, number: int = 1) -> tuple[RunInfo, RunFiles]:
         """Return a run of the only script."""
@@ -78,10 +84,16 @@ class Played:
         return info, read_run(self.directory / info.folder)
 
 
-class Silent:
-    """Shows nothing."""
+class _Noting:
+    """Shows nothing, and notes what is played again."""
+
+    def __init__(self) -> None:
+        self.again_for: list[tuple[str, str, str]] = []
 
     def begun(self, job: Job) -> None: ...
+
+    def again(self, job: Job, reason: str) -> None:
+        self.again_for.append((job.script, job.arm, reason))
 
     def done(self, job: Job, info: RunInfo) -> None: ...
 
@@ -109,16 +121,20 @@ async def play(
     environ: Mapping[str, str] | None = None,
     cap_usd: float | None = None,
     target: Target | None = None,
+    too_busy_ms: float = TOO_LONG_MS,
 ) -> Played:
     """Play scripts on arms; ``environ``: more variables of all processes."""
     files = [ScriptFile(path.absolute(), load_script(path), "") for path in scripts]
     results = directory / "results"
-    plan = ReplayPlan(files, arms, repeat, jobs, results, target, cap_usd=cap_usd)
+    plan = ReplayPlan(
+        files, arms, repeat, jobs, results, target, cap_usd=cap_usd, too_busy_ms=too_busy_ms
+    )
     async with ToolMocks() as mocks:
         variables = {**os.environ, **(environ or {})}
         hands = Stagehands(variables, redis_url, directory / "gateways", mocks)
-        replayed = ReplayRun(plan, load_models(), hands, Silent())
+        view = _Noting()
+        replayed = ReplayRun(plan, load_models(), hands, view)
         await replayed.play()
     found = replayed.conclude()
     write_results(results, found)
-    return Played(found, results, replayed)
+    return Played(found, results, replayed, tuple(view.again_for))

@@ -32,7 +32,7 @@ from bridge.bench.soak.webhook import Webhook
 from bridge.bench.view import View
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
-from bridge.processes.faults import SimulatorFaults
+from bridge.processes.simulator import SimulatorAdmin
 from bridge.processes.usage import handles_of
 from bridge.recordings.files import CDR_FILE
 
@@ -114,7 +114,7 @@ class _Soak:
         )
         url = str((await self._simulator.report(_READY_WITHIN_S))["url"])
         self._troubles = Troubles(
-            self._redis, SimulatorFaults(url, _SECRET), Random(self._random.random())
+            self._redis, SimulatorAdmin(url, _SECRET), Random(self._random.random())
         )
         self._log_path = (self._report or place) / "gateway.log"
         self._gateway = await parts.gateway(

@@ -11,7 +11,7 @@ from random import Random
 
 from bridge.bench.soak.figures import Happened
 from bridge.errors import InfrastructureError
-from bridge.processes.faults import SimulatorFaults, Spec
+from bridge.processes.simulator import SimulatorAdmin, Spec
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 
@@ -99,7 +99,7 @@ class Troubles:
         happened: all of it.
     """
 
-    def __init__(self, redis: TroubledRedis, upstream: SimulatorFaults, random: Random) -> None:
+    def __init__(self, redis: TroubledRedis, upstream: SimulatorAdmin, random: Random) -> None:
         self.happened: list[Happened] = []
         self._redis = redis
         self._upstream = upstream
