@@ -25,7 +25,7 @@ from bridge.cli.running import make_directory, run, until_done_or_told
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError, InfrastructureError
-from bridge.replay.arms import choose_arms
+from bridge.replay.arms import check_tapes, choose_arms
 from bridge.replay.calling import take_orders
 from bridge.replay.history import keep, make_summary, read_history, trends
 from bridge.replay.junit import make_junit
@@ -73,9 +73,9 @@ def replay() -> None:
     "--arm",
     "arms",
     multiple=True,
-    metavar="NAME",
-    help="An arm: beta or ga (the local simulator's), or one of --config. Repeatable."
-    "  [default: beta and ga]",
+    metavar="NAME[=recorded:PATH]",
+    help="An arm: beta or ga (the local simulator's), one of --config, or NAME=recorded:PATH, whose"
+    " service is played from wire logs. Repeatable.  [default: beta and ga]",
 )
 @click.option(
     "--config",
@@ -159,6 +159,12 @@ def play(
     no event is unknown, the service refuses nothing, the bridge adds little, and an interrupted
     answer is cut where it was heard to. What can't be known is inconclusive, never a pass.
 
+    NAME=recorded:PATH has no service: it plays what one said in a recorded call, each event once
+    the bridge has sent what it had sent before it. PATH is a call's wire log (a run's wire.jsonl,
+    or a file of session.wire_log_dir), a directory with a SCRIPT.jsonl for each script, or a former
+    --report directory. Where the bridge sends something else than then, the call is inconclusive.
+    Such an arm tries the bridge, its decoder first; its pass is no pass of the service.
+
     --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
     whose time is not over. The others are named, and not played.
 
@@ -167,6 +173,7 @@ def play(
       bridge replay call_scripts
       bridge replay call_scripts/support_demo.yaml --arm beta --arm ga --repeat 5 --report out
       bridge replay call_scripts --config bridge.yaml --arm ga --arm new --cost-cap 2
+      bridge replay call_scripts --arm ga --arm beta=recorded:out/july
       bridge replay call_scripts --target sip:192.0.2.7:5060
       bridge replay --shadow recordings --dialplans dialplans --arm ga --config new.yaml
       bridge replay trend support_demo
@@ -199,6 +206,8 @@ def play(
             commit=_commit(),
             version=version("telephony-bridge"),
         )
+        for arm in plan.arms:
+            check_tapes(arm, [file.script.id for file in plan.files])
         _name_unplayed(plan)
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
@@ -211,8 +220,18 @@ def play(
 
 
 def _name_unplayed(plan: ReplayPlan) -> None:
+    """Name what is not played.
+
+    Raises:
+        ConfigError: nothing is.
+    """
     for file in plan.files:
-        if not plan.arms_of(file):
+        for arm in plan.arms:
+            if arm.tapes is not None and not arm.plays(file.script.id):
+                what = f"{arm.tapes.place} has no recording of it"
+                click.echo(f"not played: {file.script.id} on {arm.name}: {what}", err=True)
+        wanted_arms = file.script.target.arms
+        if wanted_arms and not any(arm.name in wanted_arms for arm in plan.arms):
             wanted = ", ".join(file.script.target.arms)
             click.echo(f"not played: {file.script.id} is for {wanted} alone", err=True)
 

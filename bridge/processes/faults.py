@@ -1,4 +1,4 @@
-"""The faults of a simulator that runs as a process: set, cleared and looked at over HTTP."""
+"""What a simulator that runs as a process is told over HTTP: its faults, or to rewind its tape."""
 
 import json
 from collections import Counter
@@ -21,8 +21,8 @@ class SimulatorFaults:
     """
 
     def __init__(self, url: str, secret: str) -> None:
-        self._url = url.replace("ws://", "http://").replace("/v1/realtime", "/admin/faults")
-        self._headers = {"X-Simulator-Admin": secret, "Content-Type": "application/json"}
+        self._url = _beside(url, "faults")
+        self._headers = _headers(secret)
 
     async def set(self, specs: Sequence[Spec]) -> None:
         """Set faults in the place of those that there are."""
@@ -42,3 +42,31 @@ class SimulatorFaults:
         for fault in report["faults"]:
             found[f"{fault['kind']} at {fault['at']}"] += fault["struck"]
         return found
+
+
+class SimulatorTape:
+    """The tape of one `bridge simulate --tape`.
+
+    Args:
+        url: of its WebSocket; secret: of its admin endpoint.
+    """
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._url = _beside(url, "rewind")
+        self._headers = _headers(secret)
+
+    async def rewind(self) -> None:
+        """Have the next connection be the first of a call.
+
+        Raises:
+            OSError, TimeoutError: it does not answer.
+        """
+        await ask("POST", self._url, self._headers, b"{}", timeout_s=_TIMEOUT_S)
+
+
+def _beside(url: str, name: str) -> str:
+    return url.replace("ws://", "http://").replace("/v1/realtime", f"/admin/{name}")
+
+
+def _headers(secret: str) -> dict[str, str]:
+    return {"X-Simulator-Admin": secret, "Content-Type": "application/json"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.default_checks import default_checks
+from bridge.replay.divergence import check_followed
 from bridge.replay.evidence import Evidence
 from bridge.replay.result import CallOutcome
 from bridge.replay.results import RunVerdict
@@ -43,7 +44,11 @@ def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
     if caller.outcome is CallOutcome.FAILED:
         return Judgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
     faulty = bool(script.realtime.faults)
-    checks = (*judge(script, evidence), *default_checks(evidence, faulty=faulty))
+    checks = (
+        *judge(script, evidence),
+        *default_checks(evidence, faulty=faulty),
+        *check_followed(evidence),
+    )
     off_script_ms = _off_script_ms(checks)
     for status, verdict in _WORST_FIRST:
         first = next((check for check in checks if check.status is status), None)

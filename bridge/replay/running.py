@@ -20,8 +20,9 @@ from bridge.replay.agenda import Agenda, Job, SceneKey
 from bridge.replay.arms import ReplayArm
 from bridge.replay.calling import ANSWERS, ORDERS, RUN_HEADER, CallAnswer, CallOrder
 from bridge.replay.costs import CostMeter
+from bridge.replay.divergence import RECORDING, compare_with_recording
 from bridge.replay.evidence import Evidence, WireEvent
-from bridge.replay.gathering import gather
+from bridge.replay.gathering import gather, with_recording
 from bridge.replay.history import Timing, make_timing
 from bridge.replay.judging import Judgement, judge_run
 from bridge.replay.protocol import Side, compare
@@ -79,9 +80,13 @@ class ReplayPlan:
         return self.repeat or file.script.target.repeat
 
     def arms_of(self, file: ScriptFile) -> list[ReplayArm]:
-        """Return the arms that a script is for, as far as they are played."""
+        """Return the arms that a script is for, as far as they are played and can play it."""
         wanted = file.script.target.arms
-        return [arm for arm in self.arms if not wanted or arm.name in wanted]
+        return [
+            arm
+            for arm in self.arms
+            if (not wanted or arm.name in wanted) and arm.plays(file.script.id)
+        ]
 
     def play_list(self) -> list[Job]:
         """Return all calls, script by script."""
@@ -128,6 +133,7 @@ class ReplayRun:
         self._meter = CostMeter(plan.cap_usd)
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
+        self._recorded: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
         self._latencies: dict[tuple[str, str], list[float]] = {}
         self._stops: dict[tuple[str, str], list[float]] = {}
         self._began = datetime.now(UTC)
@@ -167,7 +173,7 @@ class ReplayRun:
         runs = tuple(
             sorted(self._runs, key=lambda run: (order[run.script], names[run.arm], run.number))
         )
-        live = any(not arm.is_emulated for arm in plan.arms)
+        live = any(arm.is_live for arm in plan.arms)
         return Results(
             started_at=self._began.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - self._began_s, 1),
@@ -199,6 +205,7 @@ class ReplayRun:
                 for arm in self._plan.arms
                 if (wires := self._wires.get((file.script.id, arm.name)))
             ]
+            found += self._against_recordings(file.script.id)
             for other in played[1:]:
                 found += [
                     ProtocolFinding(file.script.id, other.arm, played[0].arm, difference)
@@ -207,6 +214,16 @@ class ReplayRun:
                     )
                 ]
         return found
+
+    def _against_recordings(self, script: str) -> list[ProtocolFinding]:
+        return [
+            ProtocolFinding(script, arm.name, RECORDING, difference)
+            for arm in self._plan.arms
+            if (recorded := self._recorded.get((script, arm.name)))
+            for difference in compare_with_recording(
+                arm.name, arm.settings.dialect, recorded, self._wires.get((script, arm.name), ())
+            )
+        ]
 
     async def _take_seat(self) -> None:
         """Place one call after the other."""
@@ -243,7 +260,7 @@ class ReplayRun:
 
     def _may_cost(self, job: Job) -> bool:
         arm = self._arms[job.arm]
-        if arm.is_emulated:
+        if not arm.is_live:
             return True
         end = self._files[job.script].script.end
         model = self._models.find(arm.settings.model)
@@ -273,6 +290,8 @@ class ReplayRun:
         scene.check_alive()
         mocks = None if self._plan.target is not None else self._stagehands.mocks
         evidence = await gather(job, arm.settings.dialect, answer.caller, scene, mocks)
+        if arm.tapes is not None:
+            evidence = await asyncio.to_thread(with_recording, evidence, arm.tapes, job.script)
         judgement = judge_run(file.script, evidence)
         detail, markers = retell(evidence, judgement, answer.call)
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
@@ -296,6 +315,8 @@ class ReplayRun:
             spare = {id(event) for event in appends[_APPENDS_KEPT:]}
             wire = [event for event in evidence.wire if id(event) not in spare]
             self._wires.setdefault(job.scene, []).append(wire)
+        if evidence.recorded is not None:
+            self._recorded[job.scene] = [evidence.recorded]
         log = evidence.log
         if log is not None:
             latencies = self._latencies.setdefault(job.scene, [])
@@ -303,7 +324,7 @@ class ReplayRun:
             stops = self._stops.setdefault(job.scene, [])
             stops += [i.stop_ms for i in make_interruptions(log) if i.stop_ms is not None]
         cost = (evidence.record or {}).get("cost_usd")
-        if not self._arms[job.arm].is_emulated:
+        if self._arms[job.arm].is_live:
             self._meter.end(job.run, cost if isinstance(cost, float) else None)
 
     def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:

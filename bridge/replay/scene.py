@@ -1,8 +1,8 @@
 """A scene: what answers the calls of one script on one arm, every part a process of its own.
 
 An emulated arm has its simulator, with the script's scenario; its faults are set anew for each
-call. A live arm has only the gateway. With ``--target`` another's gateway answers, and nothing is
-started.
+call. A recorded arm has a server that plays the script's wire log. A live arm has only the gateway.
+With ``--target`` another's gateway answers, and nothing is started.
 """
 
 import json
@@ -21,10 +21,11 @@ import yaml
 from bridge.config.loading import PREFIX
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.child import Child, start_child
-from bridge.processes.faults import SimulatorFaults
+from bridge.processes.faults import SimulatorFaults, SimulatorTape
 from bridge.replay.arms import KEY, KEY_VARIABLE, ReplayArm
 from bridge.replay.script import CallScript
 from bridge.replay.staging import ARM, stage, trunks_of
+from bridge.replay.tapes import Tapes
 from bridge.replay.tool_mocks import ToolMocks
 
 _HOST = "127.0.0.1"
@@ -91,12 +92,14 @@ class OwnScene:
         faults: SimulatorFaults | None,
         specs: Sequence[Mapping[str, object]],
         parts: Sequence[Child],
+        tape: SimulatorTape | None = None,
     ) -> None:
         self.traces = traces
         self._parts = parts
         self._sip = sip
         self._faults = faults
         self._specs = specs
+        self._tape = tape
 
     def uri(self, script: CallScript) -> str:
         """Return what a script's caller dials."""
@@ -114,17 +117,18 @@ class OwnScene:
                 raise part.failure()
 
     async def set_faults(self) -> None:
-        """Set the script's Realtime faults, as at the begin of each call.
+        """Set the script's Realtime faults, as at the begin of each call; rewind its tape.
 
         Raises:
             InfrastructureError: the simulator does not answer.
         """
-        if self._faults is None or not self._specs:
-            return
         try:
-            await self._faults.set(self._specs)
+            if self._tape is not None:
+                await self._tape.rewind()
+            if self._faults is not None and self._specs:
+                await self._faults.set(self._specs)
         except (OSError, TimeoutError) as error:
-            raise InfrastructureError(f"the simulator takes no faults: {error!r}") from error
+            raise InfrastructureError(f"the simulator takes no orders: {error!r}") from error
 
     async def faults_struck(self) -> Mapping[str, int] | None:
         """Return how often they have struck since; None where there is no simulator.
@@ -202,7 +206,11 @@ class Stagehands:
         specs: list[dict[str, object]] = []
         url: str | None = None
         parts: list[Child] = []
-        if arm.is_emulated:
+        tape: SimulatorTape | None = None
+        if arm.tapes is not None:
+            server, url, tape = await self._start_tape(file, arm.tapes, stack)
+            parts.append(server)
+        elif not arm.is_live:
             specs = _faults_of(file)
             simulator, url, faults = await self._start_simulator(file, place, stack)
             parts.append(simulator)
@@ -212,15 +220,15 @@ class Stagehands:
         )
         settings = self._settings(file, arm, url, node, place, traces)
         variables = {PREFIX + name: value for name, value in settings.items()}
-        preflight = ["--no-preflight"] if arm.is_emulated else []
+        preflight = [] if arm.is_live else ["--no-preflight"]
         gateway = await self._start(
             "the gateway",
             ["serve", "--json", *preflight],
-            {**variables, **({KEY_VARIABLE: KEY} if arm.is_emulated else {})},
+            {**variables, **({} if arm.is_live else {KEY_VARIABLE: KEY})},
             stack,
         )
         sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
-        return OwnScene(sip, traces, faults, specs, [*parts, gateway])
+        return OwnScene(sip, traces, faults, specs, [*parts, gateway], tape)
 
     async def start_caller(self) -> Child:
         """Start a caller's process (:mod:`bridge.replay.calling`)."""
@@ -258,6 +266,22 @@ class Stagehands:
         )
         url = str((await simulator.report(_READY_WITHIN_S))["url"])
         return simulator, url, SimulatorFaults(url, secret)
+
+    async def _start_tape(
+        self, file: ScriptFile, tapes: Tapes, stack: AsyncExitStack
+    ) -> tuple[Child, str, SimulatorTape]:
+        path = tapes.of(file.script.id)
+        if path is None:
+            raise ConfigError(f"has no recording of '{file.script.id}'", path=str(tapes.place))
+        secret = secrets.token_hex(8)
+        server = await self._start(
+            "the recorded Realtime server",
+            ["simulate", "--json", "--tape", str(path.absolute())],
+            {"SIMULATOR_ADMIN_SECRET": secret},
+            stack,
+        )
+        url = str((await server.report(_READY_WITHIN_S))["url"])
+        return server, url, SimulatorTape(url, secret)
 
     def _settings(
         self,
