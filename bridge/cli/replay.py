@@ -17,11 +17,13 @@ from pathlib import Path
 
 import click
 
+from bridge.app.rollout_secret import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.replay_import import import_recorded
 from bridge.cli.replay_trend import print_trends
 from bridge.cli.replay_view import ReplayScreen, print_results
 from bridge.cli.running import make_directory, run, until_done_or_told
+from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError, InfrastructureError
@@ -35,6 +37,7 @@ from bridge.replay.running import ReplayPlan, ReplayRun
 from bridge.replay.scene import GatewayTraces, ScriptFile, Stagehands, Target
 from bridge.replay.script import load_script
 from bridge.replay.shadowing import shadow_calls, yesterday_of
+from bridge.replay.target_arm import ArmSigner, find_flag
 from bridge.replay.tool_mocks import ToolMocks
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
@@ -96,6 +99,11 @@ def replay() -> None:
 )
 @click.option("--target", metavar="SIP-URI", help="A running gateway to call, not our own.")
 @click.option(
+    "--target-rollout",
+    metavar="FLAG",
+    help="The rollout that chooses its arm, where more than one of --config has the arms.",
+)
+@click.option(
     "--target-recordings",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Its media.recordings_dir, where it is on this machine: its records are evidence.",
@@ -141,6 +149,7 @@ def play(
     tags: tuple[str, ...],
     report: Path | None,
     target: str | None,
+    target_rollout: str | None,
     target_recordings: Path | None,
     target_wire_log: Path | None,
     dialplans: Path | None,
@@ -165,6 +174,11 @@ def play(
     --report directory. Where the bridge sends something else than then, the call is inconclusive.
     Such an arm tries the bridge, its decoder first; its pass is no pass of the service.
 
+    --target calls a gateway that runs already. On more arms than one, calls ask for theirs by the
+    signed test header: the arms are those of a rollout in --config, and its secret is in the
+    environment variable that rollout_key_env names there (ROLLOUT_KEY). That the gateway took the
+    arm is seen in its record alone, so give --target-recordings, too.
+
     --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
     whose time is not over. The others are named, and not played.
 
@@ -174,7 +188,8 @@ def play(
       bridge replay call_scripts/support_demo.yaml --arm beta --arm ga --repeat 5 --report out
       bridge replay call_scripts --config bridge.yaml --arm ga --arm new --cost-cap 2
       bridge replay call_scripts --arm ga --arm beta=recorded:out/july
-      bridge replay call_scripts --target sip:192.0.2.7:5060
+      bridge replay call_scripts --target sip:192.0.2.7:5060 --arm ga
+      bridge replay call_scripts --target sip:192.0.2.7 --config bridge.yaml --arm old --arm new
       bridge replay --shadow recordings --dialplans dialplans --arm ga --config new.yaml
       bridge replay trend support_demo
 
@@ -193,13 +208,14 @@ def play(
         results_dir = report or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if shadow is not None:
             scripts = (*scripts, *_shadow(shadow, day, stack))
+        signer = None if target is None else _signer(arms, config, target_rollout)
         plan = ReplayPlan(
             files=find_scripts(scripts, tags),
             arms=choose_arms(arms, config, os.environ, models),
             repeat=repeat,
             jobs=jobs,
             results=results_dir.absolute(),
-            target=_target(target, target_recordings, target_wire_log, arms),
+            target=_target(target, target_recordings, target_wire_log, signer),
             dialplans=dialplans,
             cap_usd=cost_cap,
             command=shlex.join(["bridge", *sys.argv[1:]]),
@@ -314,18 +330,38 @@ def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Pa
 
 
 def _target(
-    uri: str | None, recordings: Path | None, wire: Path | None, arms: Sequence[str]
+    uri: str | None, recordings: Path | None, wire: Path | None, signer: ArmSigner | None
 ) -> Target | None:
     if uri is None:
         return None
     if not uri.startswith("sip:"):
         raise ConfigError("--target is no SIP URI", remedy="write sip:host:port")
-    if len(arms) != 1:
+    traces = GatewayTraces(recordings, wire, os.environ.get("BRIDGE_REDIS_URL"))
+    return Target(uri, traces, signer)
+
+
+def _signer(arms: Sequence[str], config: Path | None, flag: str | None) -> ArmSigner | None:
+    """Return what asks a running gateway for an arm; None where it has but the one named.
+
+    Raises:
+        ConfigError: the arms can't be asked for.
+    """
+    if any("=recorded:" in arm for arm in arms):
+        raise ConfigError(
+            "a running gateway has its own Realtime service: no recording can stand in for it",
+            remedy="leave --target out for a recorded arm",
+        )
+    if len(arms) == 1 and flag is None:
+        return None
+    if not arms:
         raise ConfigError(
             "a running gateway chooses the arm itself",
-            remedy="name the one that it has with --arm: results are kept under it",
+            remedy="name the one that it has with --arm: results are kept under it; or several of"
+            " a rollout's",
         )
-    return Target(uri, GatewayTraces(recordings, wire, os.environ.get("BRIDGE_REDIS_URL")))
+    settings = load_settings(config, os.environ)
+    found = find_flag(settings.rollouts, arms, flag)
+    return ArmSigner(found, read_secret(settings.rollout_key_env, os.environ))
 
 
 def _commit() -> str | None:

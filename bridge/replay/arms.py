@@ -20,6 +20,9 @@ KEY = "sk-sim-replay"
 _NO_URL = "ws://127.0.0.1/v1/realtime"
 """Stands in the settings of an arm whose service is ours until that runs."""
 
+_TOKEN_TTL_S = 60
+"""The shortest that can be asked for; a script's simulator may give less."""
+
 _RECORDED = "=recorded:"
 
 
@@ -46,9 +49,16 @@ class ReplayArm:
         """Tell whether a script can be played on it: there may be no recording."""
         return self.tapes is None or self.tapes.of(script) is not None
 
-    def settings_at(self, url: str | None) -> dict[str, object]:
-        """Return the arm's settings as JSON values; ``url``: of the simulator, where it has one."""
+    def settings_at(self, url: str | None, credentials: str = "direct") -> dict[str, object]:
+        """Return the arm's settings as JSON values.
+
+        Args:
+            url: of the service, where it is ours.
+            credentials: what the gateway connects to the simulator with.
+        """
         chosen = self.settings.model_dump(mode="json", exclude_defaults=True)
+        if self.kind == "emulated":
+            chosen |= {"credentials": credentials, "token_ttl_s": _TOKEN_TTL_S}
         return {**chosen, "dialect": self.settings.dialect, "url": url or self.settings.url}
 
     def info(self) -> ArmInfo:

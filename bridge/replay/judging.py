@@ -10,6 +10,7 @@ from bridge.replay.evidence import Evidence
 from bridge.replay.result import CallOutcome
 from bridge.replay.results import RunVerdict
 from bridge.replay.script import CallScript
+from bridge.replay.target_arm import check_arm
 from bridge.replay.verdicts import judge, off_script_from
 
 _WORST_FIRST = (
@@ -36,8 +37,12 @@ class Judgement:
     off_script_ms: int | None = None
 
 
-def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
-    """Judge a call that was tried."""
+def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = False) -> Judgement:
+    """Judge a call that was tried.
+
+    Args:
+        asked_for_arm: of a running gateway, which may have taken the call on another.
+    """
     caller = evidence.caller
     if caller is None:
         return Judgement(RunVerdict.INFRASTRUCTURE, reason=evidence.why_missing("caller"))
@@ -48,6 +53,7 @@ def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
         *judge(script, evidence),
         *default_checks(evidence, faulty=faulty),
         *check_followed(evidence),
+        *([check_arm(evidence)] if asked_for_arm else []),
     )
     off_script_ms = _off_script_ms(checks)
     for status, verdict in _WORST_FIRST:

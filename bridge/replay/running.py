@@ -274,6 +274,7 @@ class ReplayRun:
             BridgeError: it could not be done.
         """
         file, arm = self._files[job.script], self._arms[job.arm]
+        target = self._plan.target
         scene = await seat.scene(file, arm)
         await scene.set_faults()
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)
@@ -281,21 +282,24 @@ class ReplayRun:
         order = CallOrder(
             file.path,
             scene.uri(file.script),
-            {RUN_HEADER: job.run},
+            {RUN_HEADER: job.run, **(target.headers(job.arm) if target is not None else {})},
             folder / "call.wav",
         )
         answer = await seat.call(order, file)
         if answer.error is not None:
             raise InfrastructureError(answer.error)
         scene.check_alive()
-        mocks = None if self._plan.target is not None else self._stagehands.mocks
+        mocks = None if target is not None else self._stagehands.mocks
         evidence = await gather(job, arm.settings.dialect, answer.caller, scene, mocks)
         if arm.tapes is not None:
             evidence = await asyncio.to_thread(with_recording, evidence, arm.tapes, job.script)
-        judgement = judge_run(file.script, evidence)
+        asked = target is not None and target.signer is not None
+        judgement = judge_run(file.script, evidence, asked_for_arm=asked)
         detail, markers = retell(evidence, judgement, answer.call)
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
         self._keep(job, evidence)
+        if file.script.realtime.credentials == "token":
+            await seat.close_scene()  # a gateway keeps its tokens, and their faults, between calls
         return judgement
 
     async def _write(self, job: Job, files: RunFiles) -> None:

@@ -26,6 +26,7 @@ from bridge.replay.arms import KEY, KEY_VARIABLE, ReplayArm
 from bridge.replay.script import CallScript
 from bridge.replay.staging import ARM, stage, trunks_of
 from bridge.replay.tapes import Tapes
+from bridge.replay.target_arm import ArmSigner
 from bridge.replay.tool_mocks import ToolMocks
 
 _HOST = "127.0.0.1"
@@ -146,14 +147,20 @@ class OwnScene:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Another's gateway, which runs already; it chooses the arm.
+    """Another's gateway, which runs already.
 
     Attributes:
         to: SIP URI; where it has no user, scripts say whom they call.
+        signer: asks for an arm; None: the gateway chooses it.
     """
 
     to: str
     traces: GatewayTraces
+    signer: ArmSigner | None = None
+
+    def headers(self, arm: str) -> Mapping[str, str]:
+        """Return the headers of an INVITE that is to be taken on an arm."""
+        return {} if self.signer is None else self.signer.headers(arm)
 
     def uri(self, script: CallScript) -> str:
         """Return what a script's caller dials."""
@@ -300,7 +307,7 @@ class Stagehands:
         return {
             "NODE": node,
             "DIALPLANS_DIR": str(directory),
-            "ARMS": json.dumps({ARM: arm.settings_at(url)}),
+            "ARMS": json.dumps({ARM: arm.settings_at(url, file.script.realtime.credentials)}),
             "SIP_HOST": _HOST,
             "SIP_PORT": str(port),
             "SIP_MAX_CALLS": "1024",

@@ -94,7 +94,10 @@ class SimulatorServer:
     def _application(self) -> web.Application:
         app = web.Application()
         app.router.add_get(PATH, self._serve)
-        app.add_routes(TokenEndpoints(self._doorkeeper, self._tokens, self._faults).routes())
+        tokens = TokenEndpoints(
+            self._doorkeeper, self._tokens, self._faults, self._scenario.session.token_lifetime_s
+        )
+        app.add_routes(tokens.routes())
         app.add_routes(ModelList(self._doorkeeper).routes())
         if self._admin_secret is not None:
             admin = AdminEndpoint(self._admin_secret, self._faults, self._strike_now)

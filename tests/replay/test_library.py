@@ -27,7 +27,7 @@ MOST_FAILED = 8
 CHECKLIST = frozenset(
     {"session", "audio", "transcript", "tool", "interruption", "error", "network", "recovery"}
     | {"fallback", "handoff", "dtmf", "silence", "long", "codec", "noise", "hold", "hours"}
-    | {"hangup", "limits", "consent"}
+    | {"hangup", "limits", "consent", "token"}
 )
 """What a migration has to be looked over for."""
 
