@@ -30,6 +30,8 @@ class CallerSide:
         log: what was done and heard; None for a call that was not answered.
         recording: stereo WAV, caller left, agent as heard right; None if there is none.
         rtp: figures of the phone's RTP stream; empty where they are not known.
+        loss_pct: share of packets lost on the way `to_bridge` and `to_caller`; a way is missing
+            where it is not known.
     """
 
     outcome: CallOutcome
@@ -40,6 +42,7 @@ class CallerSide:
     log: CallLog | None = None
     recording: Path | None = None
     rtp: Mapping[str, float | None] = field(default_factory=dict)
+    loss_pct: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,16 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
     for status, verdict in _WORST_FIRST:
         first = next((check for check in checks if check.status is status), None)
         if first is not None:
-            return Judgement(verdict, checks, str(first), first.at_ms, off_script_ms)
+            reason = "; ".join([str(first), *_said_of_the_way(checks, first)])
+            return Judgement(verdict, checks, reason, first.at_ms, off_script_ms)
     return Judgement(RunVerdict.PASS, checks)
+
+
+def _said_of_the_way(checks: Sequence[Check], first: Check) -> list[str]:
+    """Say what was lost on the way beside what broke: it may be why."""
+    return [
+        check.found for check in checks if check.kind == "loss_up_to_pct" and check is not first
+    ]
 
 
 def _off_script_ms(checks: Sequence[Check]) -> int | None:

@@ -195,7 +195,8 @@ def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> Transfe
 def _rtp(evidence: Evidence) -> dict[str, JsonValue]:
     caller = {} if evidence.caller is None else dict(evidence.caller.rtp)
     mos = (evidence.record or {}).get("mos")
-    return {"caller": dict(caller), "gateway_mos": mos}
+    loss_pct = {} if evidence.caller is None else dict(evidence.caller.loss_pct)
+    return {"caller": dict(caller), "loss_pct": dict(loss_pct), "gateway_mos": mos}
 
 
 def _caller_markers(log: CallLog) -> Iterator[Marker]:
