@@ -76,6 +76,14 @@ _HOURS: Document = {
     "open": [{"days": "mon-fri", "from": "09:00", "to": "17:00"}],
     "closed": {"say": "We are closed."},
 }
+_LOSSY: Document = {
+    **ASKS,
+    "id": "lossy",
+    "caller": [],
+    "hears": [],
+    "network": {"loss_pct": 20},
+    "end": {"after_s": 5},
+}
 _NO_DIALPLAN: Document = {**ASKS, "id": "no_dialplan"}
 
 
@@ -140,10 +148,12 @@ async def _play_own(place: Path, redis_url: str) -> Played:
         "arm": "somewhere",
         "agent": agent,
     }
-    scripts = [write_script(place / "plain", script, small) for script in (_FAILS, _USES_TOOL)]
+    scripts = [
+        write_script(place / "plain", script, small) for script in (_FAILS, _USES_TOOL, _LOSSY)
+    ]
     scripts.append(write_script(place / "night", _NIGHT, {**small, "hours": _HOURS}))
     scripts.append(write_script(place / "broken", _NO_DIALPLAN, {"schema": "dialplan/v1"}))
-    return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=4)
+    return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=5)
 
 
 async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> Played:
@@ -201,6 +211,7 @@ def test_every_script_has_its_verdict(played: _Played) -> None:
         ("fails", RunVerdict.PASS),
         ("uses_tool", RunVerdict.PASS),
         ("at_night", RunVerdict.PASS),
+        ("lossy", RunVerdict.INCONCLUSIVE),
         ("no_dialplan", RunVerdict.INFRASTRUCTURE),
     }, [run.reason for run in played.own.results.runs]
 
@@ -220,6 +231,15 @@ def test_a_tool_is_answered_by_its_mock_and_told(played: _Played) -> None:
     assert tool.output == '{"amount": "forty two"}'
     assert tool.end_ms is not None
     assert tool.end_ms - tool.start_ms >= 300
+
+
+def test_what_the_line_lost_is_measured_and_named(played: _Played) -> None:
+    info, files = played.own.run_of("lossy")
+    assert "were lost on the way to the" in info.reason
+    loss_pct = files.detail.rtp["loss_pct"]
+    assert isinstance(loss_pct, dict)
+    assert loss_pct.keys() == {"to_bridge", "to_caller"}
+    assert all(10 < float(str(pct)) < 35 for pct in loss_pct.values())
 
 
 def test_what_happened_is_laid_on_the_callers_clock(played: _Played) -> None:
