@@ -17,15 +17,17 @@ from pathlib import Path
 
 import click
 
+from bridge.app.rollout_secret import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.replay_import import import_recorded
 from bridge.cli.replay_trend import print_trends
 from bridge.cli.replay_view import ReplayScreen, print_results
 from bridge.cli.running import make_directory, run, until_done_or_told
+from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError, InfrastructureError
-from bridge.replay.arms import choose_arms
+from bridge.replay.arms import check_tapes, choose_arms
 from bridge.replay.calling import take_orders
 from bridge.replay.history import keep, make_summary, read_history, trends
 from bridge.replay.junit import make_junit
@@ -35,6 +37,7 @@ from bridge.replay.running import ReplayPlan, ReplayRun
 from bridge.replay.scene import GatewayTraces, ScriptFile, Stagehands, Target
 from bridge.replay.script import load_script
 from bridge.replay.shadowing import shadow_calls, yesterday_of
+from bridge.replay.target_arm import ArmSigner, find_flag
 from bridge.replay.tool_mocks import ToolMocks
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
@@ -77,9 +80,9 @@ def replay() -> None:
     "--arm",
     "arms",
     multiple=True,
-    metavar="NAME",
-    help="An arm: beta or ga (the local simulator's), or one of --config. Repeatable."
-    "  [default: beta and ga]",
+    metavar="NAME[=recorded:PATH]",
+    help="An arm: beta or ga (the local simulator's), one of --config, or NAME=recorded:PATH, whose"
+    " service is played from wire logs. Repeatable.  [default: beta and ga]",
 )
 @click.option(
     "--config",
@@ -102,6 +105,11 @@ def replay() -> None:
     help="Directory for the report, its data and the calls' recordings.",
 )
 @click.option("--target", metavar="SIP-URI", help="A running gateway to call, not our own.")
+@click.option(
+    "--target-rollout",
+    metavar="FLAG",
+    help="The rollout that chooses its arm, where more than one of --config has the arms.",
+)
 @click.option(
     "--target-recordings",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -148,6 +156,7 @@ def play(
     tags: tuple[str, ...],
     report: Path | None,
     target: str | None,
+    target_rollout: str | None,
     target_recordings: Path | None,
     target_wire_log: Path | None,
     dialplans: Path | None,
@@ -168,6 +177,17 @@ def play(
     known is inconclusive, never a pass. A call that the machine was too busy for is placed once
     more ("again"); if that is no better, it is inconclusive.
 
+    NAME=recorded:PATH has no service: it plays what one said in a recorded call, each event once
+    the bridge has sent what it had sent before it. PATH is a call's wire log (a run's wire.jsonl,
+    or a file of session.wire_log_dir), a directory with a SCRIPT.jsonl for each script, or a former
+    --report directory. Where the bridge sends something else than then, the call is inconclusive.
+    Such an arm tries the bridge, its decoder first; its pass is no pass of the service.
+
+    --target calls a gateway that runs already. On more arms than one, calls ask for theirs by the
+    signed test header: the arms are those of a rollout in --config, and its secret is in the
+    environment variable that rollout_key_env names there (ROLLOUT_KEY). That the gateway took the
+    arm is seen in its record alone, so give --target-recordings, too.
+
     --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
     whose time is not over. The others are named, and not played.
 
@@ -176,7 +196,9 @@ def play(
       bridge replay call_scripts
       bridge replay call_scripts/support_demo.yaml --arm beta --arm ga --repeat 5 --report out
       bridge replay call_scripts --config bridge.yaml --arm ga --arm new --cost-cap 2
-      bridge replay call_scripts --target sip:192.0.2.7:5060
+      bridge replay call_scripts --arm ga --arm beta=recorded:out/july
+      bridge replay call_scripts --target sip:192.0.2.7:5060 --arm ga
+      bridge replay call_scripts --target sip:192.0.2.7 --config bridge.yaml --arm old --arm new
       bridge replay --shadow recordings --dialplans dialplans --arm ga --config new.yaml
       bridge replay trend support_demo
 
@@ -195,19 +217,22 @@ def play(
         results_dir = report or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if shadow is not None:
             scripts = (*scripts, *_shadow(shadow, day, stack))
+        signer = None if target is None else _signer(arms, config, target_rollout)
         plan = ReplayPlan(
             files=find_scripts(scripts, tags),
             arms=choose_arms(arms, config, os.environ, models),
             repeat=repeat,
             jobs=jobs or (default_jobs() if target is None else _JOBS_AT_A_TARGET),
             results=results_dir.absolute(),
-            target=_target(target, target_recordings, target_wire_log, arms),
+            target=_target(target, target_recordings, target_wire_log, signer),
             dialplans=dialplans,
             cap_usd=cost_cap,
             command=shlex.join(["bridge", *sys.argv[1:]]),
             commit=_commit(),
             version=version("telephony-bridge"),
         )
+        for arm in plan.arms:
+            check_tapes(arm, [file.script.id for file in plan.files])
         _name_unplayed(plan)
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
@@ -225,8 +250,18 @@ def default_jobs() -> int:
 
 
 def _name_unplayed(plan: ReplayPlan) -> None:
+    """Name what is not played.
+
+    Raises:
+        ConfigError: nothing is.
+    """
     for file in plan.files:
-        if not plan.arms_of(file):
+        for arm in plan.arms:
+            if arm.tapes is not None and not arm.plays(file.script.id):
+                what = f"{arm.tapes.place} has no recording of it"
+                click.echo(f"not played: {file.script.id} on {arm.name}: {what}", err=True)
+        wanted_arms = file.script.target.arms
+        if wanted_arms and not any(arm.name in wanted_arms for arm in plan.arms):
             wanted = ", ".join(file.script.target.arms)
             click.echo(f"not played: {file.script.id} is for {wanted} alone", err=True)
 
@@ -309,18 +344,38 @@ def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Pa
 
 
 def _target(
-    uri: str | None, recordings: Path | None, wire: Path | None, arms: Sequence[str]
+    uri: str | None, recordings: Path | None, wire: Path | None, signer: ArmSigner | None
 ) -> Target | None:
     if uri is None:
         return None
     if not uri.startswith("sip:"):
         raise ConfigError("--target is no SIP URI", remedy="write sip:host:port")
-    if len(arms) != 1:
+    traces = GatewayTraces(recordings, wire, os.environ.get("BRIDGE_REDIS_URL"))
+    return Target(uri, traces, signer)
+
+
+def _signer(arms: Sequence[str], config: Path | None, flag: str | None) -> ArmSigner | None:
+    """Return what asks a running gateway for an arm; None where it has but the one named.
+
+    Raises:
+        ConfigError: the arms can't be asked for.
+    """
+    if any("=recorded:" in arm for arm in arms):
+        raise ConfigError(
+            "a running gateway has its own Realtime service: no recording can stand in for it",
+            remedy="leave --target out for a recorded arm",
+        )
+    if len(arms) == 1 and flag is None:
+        return None
+    if not arms:
         raise ConfigError(
             "a running gateway chooses the arm itself",
-            remedy="name the one that it has with --arm: results are kept under it",
+            remedy="name the one that it has with --arm: results are kept under it; or several of"
+            " a rollout's",
         )
-    return Target(uri, GatewayTraces(recordings, wire, os.environ.get("BRIDGE_REDIS_URL")))
+    settings = load_settings(config, os.environ)
+    found = find_flag(settings.rollouts, arms, flag)
+    return ArmSigner(found, read_secret(settings.rollout_key_env, os.environ))
 
 
 def _commit() -> str | None:

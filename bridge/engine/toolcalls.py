@@ -35,6 +35,7 @@ from bridge.realtime.items import FunctionCall, FunctionCallOutput, ItemStatus, 
 from bridge.realtime.items import McpApprovalRequest as ApprovalRequest
 
 END_CALL_TOOL = "end_call"
+TRANSFER_TOOL = "transfer_to_human"
 
 _FINISHED = (ItemStatus.COMPLETED, None)
 """A server that leaves the status out means a whole item; a cut one says so."""
@@ -201,7 +202,7 @@ def _resume_recording(call: CallState, wanted: ToolCall, now_ns: int) -> Effects
 BUILT_IN: Mapping[str, BuiltIn] = MappingProxyType(
     {
         END_CALL_TOOL: _end_call,
-        "transfer_to_human": _transfer_to_human,
+        TRANSFER_TOOL: _transfer_to_human,
         "send_dtmf": _send_dtmf,
         "pause_recording": _pause_recording,
         "resume_recording": _resume_recording,

@@ -1,4 +1,4 @@
-"""A simulator that runs as a process, told over HTTP what it plays and what goes wrong."""
+"""A simulator that runs as a process, told over HTTP what to play and what goes wrong."""
 
 import json
 from collections import Counter
@@ -24,9 +24,8 @@ class SimulatorAdmin:
     """
 
     def __init__(self, url: str, secret: str) -> None:
-        admin = url.replace("ws://", "http://").replace("/v1/realtime", "/admin")
-        self._faults_url, self._scenario_url = f"{admin}/faults", f"{admin}/scenario"
-        self._headers = {"X-Simulator-Admin": secret, "Content-Type": "application/json"}
+        self._faults_url, self._scenario_url = _beside(url, "faults"), _beside(url, "scenario")
+        self._headers = _headers(secret)
 
     async def play(self, scenario: Mapping[str, object]) -> None:
         """Have another scenario played, with its faults and no others, from now on.
@@ -58,3 +57,31 @@ class SimulatorAdmin:
         for fault in report["faults"]:
             found[f"{fault['kind']} at {fault['at']}"] += fault["struck"]
         return found
+
+
+class SimulatorTape:
+    """The tape of one `bridge simulate --tape`.
+
+    Args:
+        url: of its WebSocket; secret: of its admin endpoint.
+    """
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._url = _beside(url, "rewind")
+        self._headers = _headers(secret)
+
+    async def rewind(self) -> None:
+        """Have the next connection be the first of a call.
+
+        Raises:
+            OSError, TimeoutError: it does not answer.
+        """
+        await ask("POST", self._url, self._headers, b"{}", timeout_s=_TIMEOUT_S)
+
+
+def _beside(url: str, name: str) -> str:
+    return url.replace("ws://", "http://").replace("/v1/realtime", f"/admin/{name}")
+
+
+def _headers(secret: str) -> dict[str, str]:
+    return {"X-Simulator-Admin": secret, "Content-Type": "application/json"}

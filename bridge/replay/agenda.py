@@ -20,11 +20,15 @@ class SceneKey:
         arm: name of the arm under test.
         dialplans: directory of its lines.
         now: its date and time, ISO 8601; None for the machine's.
+        credentials: what it connects with.
+        tape: the wire log that a recorded arm plays.
     """
 
     arm: str
     dialplans: str = ""
     now: str | None = None
+    credentials: str = "direct"
+    tape: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,31 @@ PASS, FAIL, INCONCLUSIVE = CheckStatus
 def check_end(script: CallScript, evidence: Evidence) -> tuple[Check, ...]:
     """Judge a call as a whole; of one that was not answered, what holds for it, too."""
     end, log = script.end, evidence.log
-    checks = [*_check_sip(end, evidence), *_check_record(script, evidence)]
+    checks = [*check_loss(end, evidence), *_check_sip(end, evidence)]
+    checks += _check_record(script, evidence)
     if log is not None:
         checks += [*_check_hangup(end, log), *_check_words(end, evidence, log)]
         checks += _check_sounds(end, log)
     return tuple(checks)
+
+
+def check_loss(end: Ending, evidence: Evidence) -> Iterator[Check]:
+    """Tell whether so much was lost on the way that the call shows little of either side.
+
+    Nothing for a call on which no more was lost than a verdict can rest on.
+    """
+    loss_pct = {} if evidence.caller is None else evidence.caller.loss_pct
+    for way, pct in loss_pct.items():
+        if pct > end.loss_up_to_pct:
+            yield Check(
+                None,
+                "loss_up_to_pct",
+                f"at most {end.loss_up_to_pct:g}% of the packets to be lost, for a verdict to rest"
+                " on the call",
+                f"{pct:g}% were lost on the way {way.replace('_', ' the ')}",
+                INCONCLUSIVE,
+                owner="carrier",
+            )
 
 
 def _check_sip(end: Ending, evidence: Evidence) -> Iterator[Check]:

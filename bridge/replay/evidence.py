@@ -30,6 +30,8 @@ class CallerSide:
         log: what was done and heard; None for a call that was not answered.
         recording: stereo WAV, caller left, agent as heard right; None if there is none.
         rtp: figures of the phone's RTP stream; empty where they are not known.
+        loss_pct: share of packets lost on the way `to_bridge` and `to_caller`; a way is missing
+            where it is not known.
     """
 
     outcome: CallOutcome
@@ -40,6 +42,7 @@ class CallerSide:
     log: CallLog | None = None
     recording: Path | None = None
     rtp: Mapping[str, float | None] = field(default_factory=dict)
+    loss_pct: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ class Evidence:
         record: the gateway's ``<call_id>.json``; ``figures``: its ``metrics/session_*.json``.
         state: the call's hash in Redis, after its end; ``events``: its stream.
         wire: every Realtime event of the call, in the order of time.
+        recorded: those of the call that a recorded arm was answered from, on this call's clock;
+            None where the service was none of a recording.
         tools: requests to the mocks; None where no mocks could be had.
         faults_struck: how often each of the script's Realtime faults struck, by ``kind at moment``;
             None where the Realtime service is not the simulator.
@@ -117,6 +122,7 @@ class Evidence:
     state: Mapping[str, str] | None = None
     events: tuple[GatewayEvent, ...] | None = None
     wire: tuple[WireEvent, ...] | None = None
+    recorded: tuple[WireEvent, ...] | None = None
     tools: tuple[ToolRequestSeen, ...] | None = None
     faults_struck: Mapping[str, int] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)

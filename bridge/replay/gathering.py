@@ -4,16 +4,19 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from bridge.config.settings import RedisSettings
-from bridge.errors import InfrastructureError
+from bridge.errors import ConfigError, InfrastructureError
 from bridge.recordings.files import CDR_FILE, CallFiles
 from bridge.replay.agenda import Job
+from bridge.replay.divergence import on_the_clock_of
 from bridge.replay.evidence import CallerSide, Evidence, GatewayEvent, WireEvent, at_ms
 from bridge.replay.scene import GatewayTraces, Scene
+from bridge.replay.tapes import Tapes
 from bridge.replay.tool_mocks import ToolMocks
 from bridge.store.reader import CallReader
 
@@ -73,6 +76,24 @@ async def gather(
     )
 
 
+def with_recording(evidence: Evidence, tapes: Tapes, script: str) -> Evidence:
+    """Return a call's evidence with the wire log that it was answered from. Blocks.
+
+    Raises:
+        ConfigError: that can't be read any more.
+    """
+    path = tapes.of(script)
+    if path is None or evidence.wire is None:
+        return evidence
+    try:
+        recorded = read_wire(path, 0)
+    except (OSError, ValidationError) as error:
+        raise ConfigError(
+            f"is no wire log any more: {type(error).__name__}", path=str(path)
+        ) from None
+    return replace(evidence, recorded=on_the_clock_of(evidence.wire, recorded))
+
+
 async def _find_call(
     traces: GatewayTraces, caller: CallerSide, missing: dict[str, str]
 ) -> str | None:
@@ -125,15 +146,29 @@ def _read_wire(
         missing["wire"] = _NO_TRACES.format(what="wire log")
         return None
     try:
-        lines = (traces.wire / f"{call_id}.jsonl").read_text(encoding="utf-8").splitlines()
-        raw = [_JSON.validate_json(line) for line in lines]
-        return tuple(
-            _WIRE_LINE.validate_python({**line, "at_ms": at_ms(int(str(line["at_ns"])), zero_ns)})
-            for line in raw
-        )
+        return read_wire(traces.wire / f"{call_id}.jsonl", zero_ns)
     except (OSError, ValidationError) as error:
         missing["wire"] = f"the gateway left no wire log that can be read: {type(error).__name__}"
         return None
+
+
+def read_wire(path: Path, zero_ns: int) -> tuple[WireEvent, ...]:
+    """Read a wire log.
+
+    Args:
+        path: its file.
+        zero_ns: wall time of ms 0.
+
+    Raises:
+        OSError: it can't be read.
+        ValidationError: it is none.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    raw = [_JSON.validate_json(line) for line in lines]
+    return tuple(
+        _WIRE_LINE.validate_python({**line, "at_ms": at_ms(int(str(line["at_ns"])), zero_ns)})
+        for line in raw
+    )
 
 
 async def _read_redis(

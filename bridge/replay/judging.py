@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.default_checks import default_checks
+from bridge.replay.divergence import check_followed
 from bridge.replay.evidence import Evidence
 from bridge.replay.result import CallOutcome
 from bridge.replay.results import RunVerdict
 from bridge.replay.script import CallScript
+from bridge.replay.target_arm import check_arm
 from bridge.replay.verdicts import judge, off_script_from
 
 _WORST_FIRST = (
@@ -37,21 +39,38 @@ class Judgement:
     spoiled: bool = False
 
 
-def judge_run(script: CallScript, evidence: Evidence) -> Judgement:
-    """Judge a call that was tried."""
+def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = False) -> Judgement:
+    """Judge a call that was tried.
+
+    Args:
+        asked_for_arm: of a running gateway, which may have taken the call on another.
+    """
     caller = evidence.caller
     if caller is None:
         return Judgement(RunVerdict.INFRASTRUCTURE, reason=evidence.why_missing("caller"))
     if caller.outcome is CallOutcome.FAILED:
         return Judgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
     faulty = bool(script.realtime.faults)
-    checks = (*judge(script, evidence), *default_checks(evidence, faulty=faulty))
+    checks = (
+        *judge(script, evidence),
+        *default_checks(evidence, faulty=faulty),
+        *check_followed(evidence),
+        *([check_arm(evidence)] if asked_for_arm else []),
+    )
     off_script_ms = _off_script_ms(checks)
     for status, verdict in _WORST_FIRST:
         first = next((check for check in checks if check.status is status), None)
         if first is not None:
-            return Judgement(verdict, str(first), checks, first.at_ms, off_script_ms)
+            reason = "; ".join([str(first), *_said_of_the_way(checks, first)])
+            return Judgement(verdict, reason, checks, first.at_ms, off_script_ms)
     return Judgement(RunVerdict.PASS, checks=checks)
+
+
+def _said_of_the_way(checks: Sequence[Check], first: Check) -> list[str]:
+    """Say what was lost on the way beside what broke: it may be why."""
+    return [
+        check.found for check in checks if check.kind == "loss_up_to_pct" and check is not first
+    ]
 
 
 def _off_script_ms(checks: Sequence[Check]) -> int | None:

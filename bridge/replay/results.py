@@ -26,6 +26,7 @@ from bridge.replay.protocol import Difference
 
 RESULTS_FILE = "results.json"
 REPORT_FILE = "index.html"
+WIRE_FILE = "wire.jsonl"
 
 T = TypeVar("T")
 
@@ -45,7 +46,12 @@ class RunVerdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ArmInfo:
-    """An arm, as it was played; ``kind``: a pass of an emulated one is never a live pass."""
+    """An arm, as it was played.
+
+    Attributes:
+        url: of the service; of a recorded arm where its wire logs are.
+        kind: a pass of an emulated or a recorded arm is never a live pass.
+    """
 
     name: str
     dialect: str
@@ -337,7 +343,7 @@ def write_run(folder: Path, files: RunFiles) -> None:
     write_json(folder / "markers.json", [asdict(marker) for marker in files.markers])
     if files.wire is not None:
         lines = (json.dumps(asdict(event), ensure_ascii=False) + "\n" for event in files.wire)
-        replace(folder / "wire.jsonl", "".join(lines).encode())
+        replace(folder / WIRE_FILE, "".join(lines).encode())
     if files.record is not None:
         write_json(folder / "record.json", files.record)
 
@@ -348,7 +354,7 @@ def read_run(folder: Path) -> RunFiles:
     Raises:
         ConfigError: ``result.json`` or ``markers.json`` is missing, or a file is damaged.
     """
-    wire, record, audio = folder / "wire.jsonl", folder / "record.json", folder / "call.wav"
+    wire, record, audio = folder / WIRE_FILE, folder / "record.json", folder / "call.wav"
     return RunFiles(
         detail=_read(folder / "result.json", RunDetail),
         markers=_read(folder / "markers.json", tuple[Marker, ...]),

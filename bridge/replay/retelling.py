@@ -5,11 +5,14 @@ Pure.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from pydantic import JsonValue
 
+from bridge.engine.toolcalls import END_CALL_TOOL, TRANSFER_TOOL
 from bridge.replay.default_checks import turns_of
 from bridge.replay.evidence import Evidence, WireEvent
+from bridge.replay.heard_items import heard_items, references
 from bridge.replay.judging import Judgement
 from bridge.replay.protocol import common_name
 from bridge.replay.results import (
@@ -82,7 +85,9 @@ def _transcript(
         place = sum(turn.start_ms <= at_ms for turn in callers) - 1
         if place >= 0:
             recognised.setdefault(callers[place].start_ms, []).append(text)
-    said = list(_answers(wire))
+    agents = [turn for turn in turns if turn.speaker == "agent"]
+    heard_in = [(float(turn.start_ms), float(turn.end_ms)) for turn in agents]
+    said = iter(references(heard_in, heard_items(wire)))
     for turn in turns:
         off_script = off_script_ms is not None and turn.start_ms > off_script_ms
         if turn.speaker == "caller":
@@ -97,11 +102,8 @@ def _transcript(
                 off_script,
             )
         else:
-            # By its end: the phone's audio clock falls behind the wall clock on a busy machine.
-            before = [text for at_ms, text in said if at_ms < turn.end_ms]
-            reference = before[-1] if before else None
             yield TranscriptTurn(
-                "agent", turn.text, reference, None, turn.start_ms, turn.end_ms, off_script
+                "agent", turn.text, next(said), None, turn.start_ms, turn.end_ms, off_script
             )
 
 
@@ -114,17 +116,6 @@ def _input_transcripts(wire: Sequence[WireEvent]) -> Iterator[tuple[float, str]]
             committed[item_id] = event.at_ms
         elif event.type.endswith("input_audio_transcription.completed"):
             yield committed.get(item_id, event.at_ms), str(event.raw.get("transcript", "")).strip()
-
-
-def _answers(wire: Sequence[WireEvent]) -> Iterator[tuple[float, str]]:
-    """Yield what the agent said by the session's word, and when its first audio came."""
-    begun: dict[str, float] = {}
-    for event in wire:
-        name, item_id = common_name(event.type), str(event.raw.get("item_id"))
-        if name == "response.output_audio.delta":
-            begun.setdefault(item_id, event.at_ms)
-        elif name == "response.output_audio_transcript.done" and item_id in begun:
-            yield begun[item_id], str(event.raw.get("transcript", ""))
 
 
 def _keys(log: CallLog) -> Iterator[Keys]:
@@ -146,8 +137,23 @@ def _tools(wire: Sequence[WireEvent], record: Mapping[str, JsonValue]) -> Iterat
             continue
         name = str(item.get("name"))
         end_ms, output = outputs.get(str(item.get("call_id")), (None, None))
-        ok = results.get(name, []).pop(0) if results.get(name) else output is not None
+        ok = results[name].pop(0) if results.get(name) else _went_well(name, output, record)
         yield ToolUse(name, _arguments(item), output, event.at_ms, end_ms, ok)
+
+
+def _went_well(name: str, output: str | None, record: Mapping[str, JsonValue]) -> bool:
+    """Tell how a tool of the bridge's own ended; no webhook says so."""
+    if output is not None:
+        with suppress(ValueError):
+            told = json.loads(output)
+            return not (isinstance(told, dict) and "error" in told)
+        return True
+    # What ends the model's part of the call has nobody to answer to.
+    if name == END_CALL_TOOL:
+        return record.get("reason") == END_CALL_TOOL
+    handoffs = record.get("handoffs")
+    last = handoffs[-1] if isinstance(handoffs, list) and handoffs else None
+    return name == TRANSFER_TOOL and isinstance(last, dict) and last.get("result") == "completed"
 
 
 def _item(event: WireEvent) -> Mapping[str, JsonValue]:
@@ -189,7 +195,8 @@ def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> Transfe
 def _rtp(evidence: Evidence) -> dict[str, JsonValue]:
     caller = {} if evidence.caller is None else dict(evidence.caller.rtp)
     mos = (evidence.record or {}).get("mos")
-    return {"caller": dict(caller), "gateway_mos": mos}
+    loss_pct = {} if evidence.caller is None else dict(evidence.caller.loss_pct)
+    return {"caller": dict(caller), "loss_pct": dict(loss_pct), "gateway_mos": mos}
 
 
 def _caller_markers(log: CallLog) -> Iterator[Marker]:

@@ -80,6 +80,7 @@ class Replay:
         self._on_event = on_event
         self._call: PhoneCall | None = None
         self._stopped = False
+        self._relay: SipRelay | None = None
         self.caller_side: CallerSide | None = None
 
     def stop(self) -> None:
@@ -99,8 +100,8 @@ class Replay:
         async with AsyncExitStack() as stack:
             uri = line.uri
             if script.network is not None:
-                relay = SipRelay(script.network, uri, self._clock)
-                uri = (await stack.enter_async_context(relay)).uri
+                self._relay = SipRelay(script.network, uri, self._clock)
+                uri = (await stack.enter_async_context(self._relay)).uri
             phone = Softphone(
                 self._clock,
                 self._on_event,
@@ -195,7 +196,26 @@ class Replay:
             log=log,
             recording=None if log is None else self._line.recording,
             rtp=_rtp_figures(call.leg.rtp),
+            loss_pct=self._loss_pct(call.leg.rtp),
         )
+
+    def _loss_pct(self, rtp: RtpStats | None) -> dict[str, float]:
+        """Return what was lost on each way: as our network counted it, else as RTP and RTCP did."""
+        if self._relay is not None:
+            ways = {"to_bridge": self._relay.to_bridge, "to_caller": self._relay.to_caller}
+            counts = {way: (each.passed, each.lost) for way, each in ways.items()}
+        elif rtp is not None:
+            counts = {
+                "to_bridge": (rtp.sent.packets - rtp.sent.lost, rtp.sent.lost),
+                "to_caller": (rtp.received.packets, rtp.received.lost),
+            }
+        else:
+            counts = {}
+        return {
+            way: round(100 * lost / (arrived + lost), 1)
+            for way, (arrived, lost) in counts.items()
+            if arrived + lost > 0
+        }
 
 
 def _rtp_figures(rtp: RtpStats | None) -> dict[str, float | None]:

@@ -22,8 +22,9 @@ from bridge.replay.arms import ReplayArm
 from bridge.replay.busy import TOO_LONG_MS, CpuWaits, excused, span_ns
 from bridge.replay.calling import ANSWERS, ORDERS, RUN_HEADER, CallAnswer, CallOrder
 from bridge.replay.costs import CostMeter
+from bridge.replay.divergence import RECORDING, compare_with_recording
 from bridge.replay.evidence import Evidence, WireEvent
-from bridge.replay.gathering import gather
+from bridge.replay.gathering import gather, with_recording
 from bridge.replay.history import Timing, make_timing
 from bridge.replay.judging import Judgement, judge_run
 from bridge.replay.protocol import Side, compare
@@ -84,9 +85,13 @@ class ReplayPlan:
         return self.repeat or file.script.target.repeat
 
     def arms_of(self, file: ScriptFile) -> list[ReplayArm]:
-        """Return the arms that a script is for, as far as they are played."""
+        """Return the arms that a script is for, as far as they are played and can play it."""
         wanted = file.script.target.arms
-        return [arm for arm in self.arms if not wanted or arm.name in wanted]
+        return [
+            arm
+            for arm in self.arms
+            if (not wanted or arm.name in wanted) and arm.plays(file.script.id)
+        ]
 
     def play_list(self) -> list[Job]:
         """Return all calls, the longest first: no long one is left when everything else is done."""
@@ -138,6 +143,7 @@ class ReplayRun:
         self._meter = CostMeter(plan.cap_usd)
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
+        self._recorded: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
         self._latencies: dict[tuple[str, str], list[float]] = {}
         self._stops: dict[tuple[str, str], list[float]] = {}
         self._began = datetime.now(UTC)
@@ -177,7 +183,7 @@ class ReplayRun:
         runs = tuple(
             sorted(self._runs, key=lambda run: (order[run.script], names[run.arm], run.number))
         )
-        live = any(not arm.is_emulated for arm in plan.arms)
+        live = any(arm.is_live for arm in plan.arms)
         return Results(
             started_at=self._began.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - self._began_s, 1),
@@ -209,6 +215,7 @@ class ReplayRun:
                 for arm in self._plan.arms
                 if (wires := self._wires.get((file.script.id, arm.name)))
             ]
+            found += self._against_recordings(file.script.id)
             for other in played[1:]:
                 found += [
                     ProtocolFinding(file.script.id, other.arm, played[0].arm, difference)
@@ -217,6 +224,16 @@ class ReplayRun:
                     )
                 ]
         return found
+
+    def _against_recordings(self, script: str) -> list[ProtocolFinding]:
+        return [
+            ProtocolFinding(script, arm.name, RECORDING, difference)
+            for arm in self._plan.arms
+            if (recorded := self._recorded.get((script, arm.name)))
+            for difference in compare_with_recording(
+                arm.name, arm.settings.dialect, recorded, self._wires.get((script, arm.name), ())
+            )
+        ]
 
     async def _take_seat(self) -> None:
         """Place one call after the other."""
@@ -244,12 +261,12 @@ class ReplayRun:
     def _scene_of(self, job: Job) -> SceneKey:
         if self._plan.target is not None:
             return SceneKey(job.arm)
-        return self._stagehands.key_of(self._files[job.script], job.arm)
+        return self._stagehands.key_of(self._files[job.script], self._arms[job.arm])
 
     def _may_repeat(self, job: Job, judgement: Judgement) -> bool:
         """Tell whether a call is placed again: once, and not where it costs money."""
-        emulated = self._arms[job.arm].is_emulated and self._plan.target is None
-        return judgement.spoiled and emulated and job not in self._repeated
+        is_ours = not self._arms[job.arm].is_live and self._plan.target is None
+        return judgement.spoiled and is_ours and job not in self._repeated
 
     async def _next_job(self, own: SceneKey | None) -> Job | None:
         while self._stopped is None and (job := self._agenda.take(own)) is not None:
@@ -270,7 +287,7 @@ class ReplayRun:
 
     def _may_cost(self, job: Job) -> bool:
         arm = self._arms[job.arm]
-        if arm.is_emulated:
+        if not arm.is_live:
             return True
         end = self._files[job.script].script.end
         model = self._models.find(arm.settings.model)
@@ -284,6 +301,7 @@ class ReplayRun:
             BridgeError: it could not be done.
         """
         file, arm = self._files[job.script], self._arms[job.arm]
+        target = self._plan.target
         scene = await seat.scene(file, arm)
         await scene.set_for(file)
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)
@@ -291,19 +309,24 @@ class ReplayRun:
         order = CallOrder(
             file.path,
             scene.uri(file.script),
-            {RUN_HEADER: job.run},
+            {RUN_HEADER: job.run, **(target.headers(job.arm) if target is not None else {})},
             folder / "call.wav",
         )
         answer, waits = await seat.call(order, file)
         if answer.error is not None:
             raise InfrastructureError(answer.error)
         scene.check_alive()
-        mocks = None if self._plan.target is not None else self._stagehands.mocks
+        mocks = None if target is not None else self._stagehands.mocks
         evidence = await gather(job, arm.settings.dialect, answer.caller, scene, mocks)
-        if evidence.record is None and evidence.log is not None:
-            await seat.close_scene()  # it has not ended its call, and is no place for another
+        if arm.tapes is not None:
+            evidence = await asyncio.to_thread(with_recording, evidence, arm.tapes, job.script)
+        never_ended = evidence.record is None and evidence.log is not None
+        if never_ended or file.script.realtime.credentials == "token":
+            # It has a call on it, or tokens and their faults, which a gateway keeps between calls.
+            await seat.close_scene()
+        asked = target is not None and target.signer is not None
         judgement = excused(
-            judge_run(file.script, evidence),
+            judge_run(file.script, evidence, asked_for_arm=asked),
             waits.worst(*span_ns(evidence)),
             self._plan.too_busy_ms,
         )
@@ -328,6 +351,8 @@ class ReplayRun:
             spare = {id(event) for event in appends[_APPENDS_KEPT:]}
             wire = [event for event in evidence.wire if id(event) not in spare]
             self._wires.setdefault(job.side, []).append(wire)
+        if evidence.recorded is not None:
+            self._recorded[job.side] = [evidence.recorded]
         log = evidence.log
         if log is not None:
             latencies = self._latencies.setdefault(job.side, [])
@@ -335,7 +360,7 @@ class ReplayRun:
             stops = self._stops.setdefault(job.side, [])
             stops += [i.stop_ms for i in make_interruptions(log) if i.stop_ms is not None]
         cost = (evidence.record or {}).get("cost_usd")
-        if not self._arms[job.arm].is_emulated:
+        if self._arms[job.arm].is_live:
             self._meter.end(job.run, cost if isinstance(cost, float) else None)
 
     def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:
@@ -389,7 +414,7 @@ class _Seat:
         """
         if self._target is not None:
             return self._target
-        key = self._stagehands.key_of(file, arm.name)
+        key = self._stagehands.key_of(file, arm)
         if self._scene is None or self.scene_key != key:
             await self.close_scene()
             self._scene = await self._stagehands.open_scene(file, arm, self._stack)

@@ -1,10 +1,11 @@
 """A scene: what answers calls on one arm, one after the other; every part a process of its own.
 
 Before each call it is set for the call's script: the simulator plays the script's scenario, with
-its faults and no others, and the tools have its mocks. A live arm has only the gateway. Callers who
-are put through need three of the gateway's calls (their own, and both ends of the person's), which
-is why a scene answers one call at a time: the pip wheel of pjsua2 holds four. With ``--target``
-another's gateway answers, and nothing is started.
+its faults and no others, and the tools have its mocks. A recorded arm has a server that plays the
+script's wire log, and a live arm has only the gateway. Callers who are put through need three of
+the gateway's calls (their own, and both ends of the person's), which is why a scene answers one
+call at a time: the pip wheel of pjsua2 holds four. With ``--target`` another's gateway answers, and
+nothing is started.
 """
 
 import json
@@ -24,11 +25,13 @@ import yaml
 from bridge.config.loading import PREFIX
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.child import Child, start_child
-from bridge.processes.simulator import SimulatorAdmin
+from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
 from bridge.replay.agenda import SceneKey
 from bridge.replay.arms import KEY, KEY_VARIABLE, ReplayArm
 from bridge.replay.script import CallScript, ToolMock
 from bridge.replay.staging import ARM, stage, trunks_of
+from bridge.replay.tapes import Tapes
+from bridge.replay.target_arm import ArmSigner
 from bridge.replay.tool_mocks import ToolMocks
 from bridge.simulator.scenario import Scenario
 
@@ -108,12 +111,14 @@ class OwnScene:
         simulator: SimulatorAdmin | None,
         set_tools: Callable[[Sequence[ToolMock]], object],
         parts: Sequence[Child],
+        tape: SimulatorTape | None = None,
     ) -> None:
         self.traces = traces
         self.parts = parts
         self._sip = sip
         self._simulator = simulator
         self._set_tools = set_tools
+        self._tape = tape
 
     def uri(self, script: CallScript) -> str:
         """Return what a script's caller dials."""
@@ -138,12 +143,13 @@ class OwnScene:
             InfrastructureError: the simulator does not answer.
         """
         self._set_tools(file.script.tools)
-        if self._simulator is None:
-            return
         try:
-            await self._simulator.play(file.scenario().model_dump(mode="json"))
+            if self._tape is not None:
+                await self._tape.rewind()
+            if self._simulator is not None:
+                await self._simulator.play(file.scenario().model_dump(mode="json"))
         except (OSError, TimeoutError) as error:
-            raise InfrastructureError(f"the simulator takes no scenario: {error!r}") from error
+            raise InfrastructureError(f"the simulator takes no orders: {error!r}") from error
 
     async def faults_struck(self) -> Mapping[str, int] | None:
         """Return how often the script's faults have struck; None where there is no simulator.
@@ -161,14 +167,20 @@ class OwnScene:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Another's gateway, which runs already; it chooses the arm.
+    """Another's gateway, which runs already.
 
     Attributes:
         to: SIP URI; where it has no user, scripts say whom they call.
+        signer: asks for an arm; None: the gateway chooses it.
     """
 
     to: str
     traces: GatewayTraces
+    signer: ArmSigner | None = None
+
+    def headers(self, arm: str) -> Mapping[str, str]:
+        """Return the headers of an INVITE that is to be taken on an arm."""
+        return {} if self.signer is None else self.signer.headers(arm)
 
     def uri(self, script: CallScript) -> str:
         """Return what a script's caller dials."""
@@ -215,30 +227,41 @@ class Stagehands:
         simulator: SimulatorAdmin | None = None
         url: str | None = None
         parts: list[Child] = []
-        if arm.is_emulated:
-            child, url, simulator = await self._start_simulator(file, place, stack)
-            parts.append(child)
+        tape: SimulatorTape | None = None
+        if arm.tapes is not None:
+            server, url, tape = await self._start_tape(file, arm.tapes, stack)
+            parts.append(server)
+        elif not arm.is_live:
+            server, url, simulator = await self._start_simulator(file, place, stack)
+            parts.append(server)
         node = f"replay-{secrets.token_hex(3)}"
         traces = GatewayTraces(
             self.place / node / "recordings", self.place / node / "wire", self.redis_url
         )
         settings = self._settings(file, arm, url, node, place, traces)
         variables = {PREFIX + name: value for name, value in settings.items()}
-        preflight = ["--no-preflight"] if arm.is_emulated else []
+        preflight = [] if arm.is_live else ["--no-preflight"]
         gateway = await self._start(
             "the gateway",
             ["serve", "--json", *preflight],
-            {**variables, **({KEY_VARIABLE: KEY} if arm.is_emulated else {})},
+            {**variables, **({} if arm.is_live else {KEY_VARIABLE: KEY})},
             stack,
         )
         sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
-        return OwnScene(sip, traces, simulator, partial(self.mocks.set, node), [*parts, gateway])
+        set_tools = partial(self.mocks.set, node)
+        return OwnScene(sip, traces, simulator, set_tools, [*parts, gateway], tape)
 
-    def key_of(self, file: ScriptFile, arm: str) -> SceneKey:
+    def key_of(self, file: ScriptFile, arm: ReplayArm) -> SceneKey:
         """Return what a script's calls on an arm need of their gateway."""
         now = file.script.setup.now
-        directory = self.dialplans or _beside(file) or ""
-        return SceneKey(arm, str(directory), None if now is None else now.isoformat())
+        tape = None if arm.tapes is None else arm.tapes.of(file.script.id)
+        return SceneKey(
+            arm.name,
+            str(self.dialplans or _beside(file) or ""),
+            None if now is None else now.isoformat(),
+            file.script.realtime.credentials,
+            "" if tape is None else str(tape),
+        )
 
     async def start_caller(self) -> Child:
         """Start a caller's process (:mod:`bridge.replay.calling`)."""
@@ -276,6 +299,22 @@ class Stagehands:
         url = str((await simulator.report(_READY_WITHIN_S))["url"])
         return simulator, url, SimulatorAdmin(url, secret)
 
+    async def _start_tape(
+        self, file: ScriptFile, tapes: Tapes, stack: AsyncExitStack
+    ) -> tuple[Child, str, SimulatorTape]:
+        path = tapes.of(file.script.id)
+        if path is None:
+            raise ConfigError(f"has no recording of '{file.script.id}'", path=str(tapes.place))
+        secret = secrets.token_hex(8)
+        server = await self._start(
+            "the recorded Realtime server",
+            ["simulate", "--json", "--tape", str(path.absolute())],
+            {"SIMULATOR_ADMIN_SECRET": secret},
+            stack,
+        )
+        url = str((await server.report(_READY_WITHIN_S))["url"])
+        return server, url, SimulatorTape(url, secret)
+
     def _settings(
         self,
         file: ScriptFile,
@@ -293,7 +332,7 @@ class Stagehands:
         return {
             "NODE": node,
             "DIALPLANS_DIR": str(directory),
-            "ARMS": json.dumps({ARM: arm.settings_at(url)}),
+            "ARMS": json.dumps({ARM: arm.settings_at(url, file.script.realtime.credentials)}),
             "SIP_HOST": _HOST,
             "SIP_PORT": str(port),
             "SIP_MAX_CALLS": "1024",

@@ -116,9 +116,12 @@ class SessionLimit(_Model):
             GA.
         told_by: what the client gets then: an error ``session_expired``, close code 1001, or both.
             All have been seen (`protocol.md` section 1).
+        token_lifetime_s: seconds that a token is good for, however long was asked for; None for
+            what was. A session lives on after the end of its token; a new one needs another.
     """
 
     lifetime_s: float | None = Field(None, gt=0, le=86_400)
+    token_lifetime_s: int | None = Field(None, ge=1, le=7_200)
     told_by: Literal["error", "close", "both"] = "both"
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from aiohttp import WSCloseCode, web
 
 from bridge.clock import Clock, SystemClock
-from bridge.errors import InfrastructureError
 from bridge.simulator.agent import Agent
 from bridge.simulator.connection import Connection, Lifetime, wire_for
 from bridge.simulator.door import Doorkeeper, Objection, dialect_of, key_of, meet, no_key
@@ -18,13 +17,11 @@ from bridge.simulator.endpoints import AdminEndpoint, ModelList, TokenEndpoints
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment, strike_now
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.scenario import BetaSwitch, Scenario
+from bridge.simulator.site import CLOSE_GRACE_S, PATH, listen
 from bridge.simulator.tokens import TokenDesk
-
-PATH = "/v1/realtime"
 
 # 15 MiB of audio in base64 is 20 MiB; a client that sends more is told so, within reason.
 _LARGEST_FRAME_BYTES = 32 * 1024 * 1024
-_CLOSE_GRACE_S = 2.0
 _AGENTS_KEPT = 4
 """A scenario that was played is played again at once; each has a recogniser of 28 MB."""
 
@@ -77,23 +74,8 @@ class SimulatorServer:
             InfrastructureError: the port is taken.
         """
         await self.play(self._scenario)
-        runner = web.AppRunner(
-            self._application(), access_log=None, shutdown_timeout=_CLOSE_GRACE_S
-        )
-        await runner.setup()
-        site = web.TCPSite(runner, self._host, self._port)
-        try:
-            await site.start()
-        except OSError as error:
-            await runner.cleanup()
-            raise InfrastructureError(
-                f"the simulator cannot listen at {self._host}:{self._port}: {error.strerror}",
-                remedy="choose another port; 0 takes a free one",
-            ) from error
-        self._runner = runner
-        port = runner.addresses[0][1]
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"ws://{host}:{port}{PATH}"
+        self._runner, url = await listen(self._application(), self._host, self._port)
+        return url
 
     async def play(self, scenario: Scenario) -> None:
         """Put a scenario in force: its faults at once, the rest for the connections to come.
@@ -130,7 +112,10 @@ class SimulatorServer:
     def _application(self) -> web.Application:
         app = web.Application()
         app.router.add_get(PATH, self._serve)
-        app.add_routes(TokenEndpoints(self._doorkeeper, self._tokens, self._faults).routes())
+        tokens = TokenEndpoints(
+            self._doorkeeper, self._tokens, self._faults, self._scenario.session.token_lifetime_s
+        )
+        app.add_routes(tokens.routes())
         app.add_routes(ModelList(self._doorkeeper).routes())
         if self._admin_secret is not None:
             admin = AdminEndpoint(self._admin_secret, self._faults, self._strike_now, self.play)
@@ -149,7 +134,7 @@ class SimulatorServer:
             protocols=("realtime",),
             compress=False,
             max_msg_size=_LARGEST_FRAME_BYTES,
-            timeout=_CLOSE_GRACE_S,
+            timeout=CLOSE_GRACE_S,
         )
         try:
             await socket.prepare(request)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from bridge.cli.replay import replay
 from bridge.replay.history import read_history
 from bridge.replay.results import read_results
-from tests.support.processes import run_to_end, spawn
+from tests.support.processes import run_to_end, spawn, write_yaml
 from tests.support.replaying import ASKS, Document, write_script
 from tests.support.waiting import wait_until
 
@@ -19,6 +19,12 @@ _BROKEN: Document = {
     **ASKS,
     "caller": [{"say": "Where is my order?", "expect": {"text_contains": "on Tuesday"}}],
 }
+_ROLLED: Document = {
+    "arms": {name: {"url": "wss://api.example.com/v1/realtime"} for name in ("old", "new")},
+    "rollouts": {"f": {"control": "old", "treatment": "new"}},
+    "rollout_key_env": "REPLAY_TEST_KEY",
+}
+_BOTH = ("--arm", "old", "--arm", "new")
 
 
 @pytest.mark.sip
@@ -79,7 +85,28 @@ async def test_ctrl_c_writes_what_there_is_and_leaves_no_process(tmp_path: Path)
         (("asks.yaml", "--tag", "other"), "there is no script to play with a tag of other"),
         ((), "there is no script to play"),
         (("asks.yaml", "asks.yaml"), "asks.yaml has, too; results are kept by it"),
-        (("asks.yaml", "--target", "localhost"), "--target is no SIP URI"),
+        (("asks.yaml", "--target", "localhost", "--arm", "ga"), "--target is no SIP URI"),
+        (("asks.yaml", "--target", "sip:h"), "a running gateway chooses the arm itself; name the"),
+        (
+            ("asks.yaml", "--target", "sip:h", "--arm", "beta", "--arm", "ga"),
+            "no rollout of the settings chooses among the arms beta and ga; a running gateway",
+        ),
+        (
+            (*("asks.yaml", "--target", "sip:h", "--config", "rolled.yaml"), *_BOTH),
+            "the environment variable REPLAY_TEST_KEY holds no key of 16 characters or more",
+        ),
+        (
+            ("asks.yaml", "--target", "sip:h", "--arm", "old=recorded:asks.yaml"),
+            "a running gateway has its own Realtime service",
+        ),
+        (
+            ("asks.yaml", "--arm", "old=recorded:asks.yaml"),
+            "asks.yaml:1: is no line of a wire log",
+        ),
+        (
+            ("asks.yaml", "--arm", "old=recorded:nowhere"),
+            "nowhere: is not there; name a wire log, a directory with SCRIPT.jsonl in it",
+        ),
         (("trend", "--history", "nowhere"), "the history has no run"),
     ],
 )
@@ -87,6 +114,7 @@ def test_bad_input_is_named_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
 ) -> None:
     write_script(tmp_path, ASKS)
+    write_yaml(tmp_path / "rolled.yaml", _ROLLED)
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(replay, arguments)
     assert done.exit_code == 2

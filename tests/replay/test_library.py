@@ -25,7 +25,7 @@ MOST_AGAIN = 12
 CHECKLIST = frozenset(
     {"session", "audio", "transcript", "tool", "interruption", "error", "network", "recovery"}
     | {"fallback", "handoff", "dtmf", "silence", "long", "codec", "noise", "hold", "hours"}
-    | {"hangup", "limits", "consent"}
+    | {"hangup", "limits", "consent", "token"}
 )
 """What a migration has to be looked over for."""
 

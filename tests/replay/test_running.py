@@ -13,6 +13,7 @@ from bridge.replay.arms import choose_arms
 from bridge.replay.checks import CheckStatus
 from bridge.replay.results import RunVerdict, overall
 from bridge.replay.scene import GatewayTraces, Target
+from bridge.replay.target_arm import ArmSigner
 from bridge.store.local import start_local_redis
 from tests.support.gateways import serving, write_dialplan
 from tests.support.processes import SIMULATOR_KEY, simulating, write_yaml
@@ -76,6 +77,14 @@ _HOURS: Document = {
     "open": [{"days": "mon-fri", "from": "09:00", "to": "17:00"}],
     "closed": {"say": "We are closed."},
 }
+_LOSSY: Document = {
+    **ASKS,
+    "id": "lossy",
+    "caller": [],
+    "hears": [],
+    "network": {"loss_pct": 20},
+    "end": {"after_s": 5},
+}
 _NO_DIALPLAN: Document = {**ASKS, "id": "no_dialplan"}
 
 
@@ -88,30 +97,48 @@ class _Played:
     broke: Played
     target: Played
     spoiled: Played
+    rolled: Played
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> _Played:
     place = tmp_path_factory.mktemp("replays")
     dialplans = write_dialplan(place / "dialplans")
+    write_dialplan(dialplans, name="rolled", called="rolled", arm=None, rollout="f")
     with (
         start_local_redis() as redis,
         simulating(place) as url,
-        serving(place, url, dialplans, preflight=False, redis_url=redis.url) as gateway,
+        serving(
+            place,
+            url,
+            dialplans,
+            preflight=False,
+            redis_url=redis.url,
+            environ={"ROLLOUT_KEY": _SECRET.decode()},
+            arms={name: _arm_at(url, name) for name in ("beta", "ga")},
+            rollouts={"f": {"control": "beta", "treatment": "ga"}},
+            session={"wire_log_dir": str(place / "wire")},
+        ) as gateway,
     ):
         sip = f"sip:127.0.0.1:{gateway.sip_port}"
         return asyncio.run(_play(place, redis.url, url, sip))
 
 
+def _arm_at(url: str, dialect: str) -> dict[str, str]:
+    model = load_models().newest(dialect)
+    return {"dialect": dialect, "url": url, "model": model, "api_key_env": "SIM_KEY"}
+
+
 async def _play(place: Path, redis_url: str, url: str, sip: str) -> _Played:
-    own, live, broke, target, spoiled = await asyncio.gather(
+    own, live, broke, target, spoiled, rolled = await asyncio.gather(
         _play_own(place / "own", redis_url),
         _play_live(place / "live", redis_url, url, _ENOUGH_FOR_ONE_USD),
         _play_live(place / "broke", redis_url, url, 0.01),
         _play_target(place / "target", redis_url, sip),
         _play_spoiled(place / "spoiled", redis_url),
+        _play_rolled(place, redis_url, sip),
     )
-    return _Played(own, live, broke, target, spoiled)
+    return _Played(own, live, broke, target, spoiled, rolled)
 
 
 async def _play_own(place: Path, redis_url: str) -> Played:
@@ -125,7 +152,9 @@ async def _play_own(place: Path, redis_url: str) -> Played:
         "arm": "somewhere",
         "agent": agent,
     }
-    scripts = [write_script(place / "plain", script, small) for script in (_FAILS, _USES_TOOL)]
+    scripts = [
+        write_script(place / "plain", script, small) for script in (_FAILS, _USES_TOOL, _LOSSY)
+    ]
     scripts.append(write_script(place / "night", _NIGHT, {**small, "hours": _HOURS}))
     scripts.append(write_script(place / "broken", _NO_DIALPLAN, {"schema": "dialplan/v1"}))
     return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=1)
@@ -169,6 +198,20 @@ async def _play_spoiled(place: Path, redis_url: str) -> Played:
     )
 
 
+async def _play_rolled(place: Path, redis_url: str, sip: str) -> Played:
+    """Call a gateway that runs already on both arms of its rollout, and read its traces."""
+    asks = {"say": "When are you open?", "expect": {"within_ms": 8000}}
+    script = {**ASKS, "id": "rolled", "called": "rolled", "hears": [], "caller": [asks]}
+    script |= {"end": {"state": "completed", "redis": {"outcome": "completed"}}}
+    traces = GatewayTraces(place / "recordings", place / "wire", redis_url)
+    target = Target(sip, traces, ArmSigner("f", _SECRET))
+    path = write_script(place / "rolled", script)
+    arms = arms_of("beta", "ga")
+    return await play(place / "rolled", [path], arms, redis_url, target=target)
+
+
+_SECRET = b"0123456789abcdef"
+
 _ENOUGH_FOR_ONE_USD = 0.06
 """30 s of audio both ways are 0.048 USD by the table, so that the second call has to wait for what
 the first one really costs.
@@ -181,6 +224,7 @@ def test_every_script_has_its_verdict(played: _Played) -> None:
         ("fails", RunVerdict.PASS),
         ("uses_tool", RunVerdict.PASS),
         ("at_night", RunVerdict.PASS),
+        ("lossy", RunVerdict.INCONCLUSIVE),
         ("no_dialplan", RunVerdict.INFRASTRUCTURE),
     }, [run.reason for run in played.own.results.runs]
 
@@ -210,6 +254,15 @@ def test_a_tool_is_answered_by_its_mock_and_told(played: _Played) -> None:
     assert tool.output == '{"amount": "forty two"}'
     assert tool.end_ms is not None
     assert tool.end_ms - tool.start_ms >= 300
+
+
+def test_what_the_line_lost_is_measured_and_named(played: _Played) -> None:
+    info, files = played.own.run_of("lossy")
+    assert "were lost on the way to the" in info.reason
+    loss_pct = files.detail.rtp["loss_pct"]
+    assert isinstance(loss_pct, dict)
+    assert loss_pct.keys() == {"to_bridge", "to_caller"}
+    assert all(10 < float(str(pct)) < 35 for pct in loss_pct.values())
 
 
 def test_what_happened_is_laid_on_the_callers_clock(played: _Played) -> None:
@@ -280,3 +333,21 @@ def test_what_a_busy_machine_spoiled_is_placed_once_more_and_is_no_verdict(
     ((script, arm, reason),) = played.spoiled.again
     assert (script, arm) == ("asks", "ga")
     assert "too busy" in reason
+
+
+@pytest.mark.parametrize("arm", ["beta", "ga"])
+def test_a_running_gateway_takes_each_call_on_the_arm_that_is_asked_for(
+    played: _Played, arm: str
+) -> None:
+    info, files = played.rolled.run(arm)
+    assert info.verdict is RunVerdict.PASS, info.reason
+    assert (files.record or {})["arm"] == arm
+    assert (files.record or {})["rollout_reason"] == "TARGETING_MATCH"
+    assert any(check.kind == "target_arm" for check in files.detail.checks)
+
+
+def test_a_running_gateways_wire_log_is_compared_across_its_arms(played: _Played) -> None:
+    for arm, delta in (("beta", "response.audio.delta"), ("ga", "response.output_audio.delta")):
+        _, files = played.rolled.run(arm)
+        assert delta in {event.type for event in files.wire or ()}
+    assert [f for f in played.rolled.results.protocol if f.difference.blocks] == []

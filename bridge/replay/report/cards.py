@@ -1,7 +1,7 @@
 """One script's card: its calls on all arms under one clock, and what differs between them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from bridge.errors import ConfigError
 from bridge.replay.checks import Check, CheckStatus
@@ -15,7 +15,7 @@ from bridge.replay.report.lanes import (
     place_flags,
 )
 from bridge.replay.report.mishaps import Mishap, find_mishap
-from bridge.replay.report.reading import Material, PlayedRun, most_telling
+from bridge.replay.report.reading import Material, PlayedRun, most_telling_first
 from bridge.replay.report.sound import Budget, Recording, Sound, make_sound, read_recording
 from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls
 from bridge.replay.report.transcripts import TurnRow, align, input_error_rate
@@ -97,6 +97,40 @@ class Pairing:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """One call of a script on each arm, beside each other.
+
+    Attributes:
+        number: from 1; the first is the most telling one.
+        pairings: the turns of a single arm where nothing is there to compare with.
+    """
+
+    number: int
+    calls: tuple[ArmCall, ...]
+    scale: Scale
+    pairings: tuple[Pairing, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Which calls these are, and how they ended."""
+        return ", ".join(
+            f"{call.arm} run {call.info.number}: {call.info.verdict.value}" for call in self.calls
+        )
+
+    @property
+    def turns(self) -> list[tuple[int, list[tuple[str, Waterfall]]]]:
+        """The waterfalls by turn, each on all arms."""
+        numbers = sorted({fall.number for call in self.calls for fall in call.falls})
+        return [
+            (
+                number,
+                [(c.arm, fall) for c in self.calls for fall in c.falls if fall.number == number],
+            )
+            for number in numbers
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One script.
 
@@ -104,16 +138,19 @@ class Card:
         anchor: its id in the page.
         changes: against the first arm, an entry for each other arm.
         verdict: the worst of its arms.
-        alone: the turns of a single arm that has nothing to be compared with.
+        takes: its calls; those that failed come first.
     """
 
     anchor: str
     info: ScriptInfo
     changes: tuple[tuple[str, Judged], ...]
     verdict: RunVerdict
-    calls: tuple[ArmCall, ...]
-    scale: Scale
-    pairings: tuple[Pairing, ...] = field(default=())
+    takes: tuple[Take, ...]
+
+    @property
+    def calls(self) -> tuple[ArmCall, ...]:
+        """The most telling call on each arm."""
+        return self.takes[0].calls
 
     @property
     def is_broken(self) -> bool:
@@ -130,18 +167,6 @@ class Card:
         """Return what became of it from the first arm to another."""
         return next(judged.change for other, judged in self.changes if other == arm)
 
-    @property
-    def turns(self) -> list[tuple[int, list[tuple[str, Waterfall]]]]:
-        """The waterfalls by turn, each on all arms."""
-        numbers = sorted({fall.number for call in self.calls for fall in call.falls})
-        return [
-            (
-                number,
-                [(c.arm, fall) for c in self.calls for fall in c.falls if fall.number == number],
-            )
-            for number in numbers
-        ]
-
 
 _WORST = (
     RunVerdict.FAIL,
@@ -152,7 +177,7 @@ _WORST = (
 
 
 def make_card(material: Material, script: ScriptInfo, number: int, budget: Budget) -> Card:
-    """Make a script's card.
+    """Make a script's card, with its first take alone.
 
     Args:
         material: of the report.
@@ -161,28 +186,7 @@ def make_card(material: Material, script: ScriptInfo, number: int, budget: Budge
         budget: for the audio.
     """
     rows = material.rows
-    played = {
-        arm: run
-        for arm in material.arms
-        if (run := most_telling(material.runs.get((script.id, arm), ()))) is not None
-    }
-    recordings = {arm: _read(run) for arm, run in played.items()}
-    scale = Scale.of(max((_length_ms(played[arm], recordings[arm]) for arm in played), default=0.0))
-    details = [run.files.detail for run in played.values() if run.files is not None]
-    longest_ms = longest_turn_ms(details)
-    calls = tuple(
-        _make_call(
-            f"{number}-{place}",
-            rows[script.id, arm],
-            run,
-            material.runs[script.id, arm],
-            None if found is None else make_sound(found, scale.px_per_s, budget),
-            scale,
-            longest_ms,
-        )
-        for place, (arm, run) in enumerate(played.items(), start=1)
-        for found in (recordings[arm],)
-    )
+    take = _make_take(material, script, f"{number}", 1, budget)
     first, *others = material.arms
     return Card(
         f"script-{number}",
@@ -192,12 +196,59 @@ def make_card(material: Material, script: ScriptInfo, number: int, budget: Budge
             for arm in others
         ),
         min(
-            (call.row.verdict for call in calls), key=_WORST.index, default=RunVerdict.INCONCLUSIVE
+            (call.row.verdict for call in take.calls),
+            key=_WORST.index,
+            default=RunVerdict.INCONCLUSIVE,
         ),
-        calls,
-        scale,
-        tuple(_pairings(played)),
+        (take,),
     )
+
+
+def with_all_takes(card: Card, material: Material, budget: Budget) -> Card:
+    """Return a card with the calls, too, that its first take does not show."""
+    most = max(
+        (len(material.runs.get((card.info.id, arm), ())) for arm in material.arms), default=0
+    )
+    number = card.anchor.removeprefix("script-")
+    others = (
+        _make_take(material, card.info, f"{number}-{take}", take, budget)
+        for take in range(2, most + 1)
+    )
+    return replace(card, takes=(*card.takes, *others))
+
+
+def _make_take(
+    material: Material, script: ScriptInfo, key: str, number: int, budget: Budget
+) -> Take:
+    """Put the arms' calls beside each other, by how telling they are.
+
+    Args:
+        key: begins those of the calls.
+        number: of the take; an arm that was played less often has nothing in it.
+    """
+    played = {
+        arm: by_need[number - 1]
+        for arm in material.arms
+        if len(by_need := most_telling_first(material.runs.get((script.id, arm), ()))) >= number
+    }
+    recordings = {arm: _read(run) for arm, run in played.items()}
+    scale = Scale.of(max((_length_ms(played[arm], recordings[arm]) for arm in played), default=0.0))
+    details = [run.files.detail for run in played.values() if run.files is not None]
+    longest_ms = longest_turn_ms(details)
+    calls = tuple(
+        _make_call(
+            f"{key}-{place}",
+            material.rows[script.id, arm],
+            run,
+            material.runs[script.id, arm],
+            None if found is None else make_sound(found, scale.px_per_s, budget),
+            scale,
+            longest_ms,
+        )
+        for place, (arm, run) in enumerate(played.items(), start=1)
+        for found in (recordings[arm],)
+    )
+    return Take(number, calls, scale, tuple(_pairings(played)))
 
 
 def _make_call(

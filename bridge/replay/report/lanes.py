@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bridge.replay.results import Marker, TranscriptTurn
+from bridge.speech.words import words_of
 
 MARKER_PX = 24
 """Width and height of a marker: the smallest target that a finger hits (WCAG 2.2, 2.5.8)."""
@@ -127,7 +128,9 @@ def place_captions(turns: Sequence[TranscriptTurn], scale: Scale) -> tuple[Capti
         of = sorted((t for t in turns if t.speaker == speaker), key=lambda turn: turn.start_ms)
         for turn, after in zip(of, [*of[1:], None], strict=False):
             end_ms = turn.end_ms if after is None else min(turn.end_ms, after.start_ms)
-            text = turn.text or turn.reference or "(speech)"
+            # A recogniser that made nothing of it leaves marks, and no words.
+            heard = turn.text if turn.text and words_of(turn.text) else None
+            text = heard or turn.reference or turn.text or "(speech)"
             width_px = max(0.0, scale.px(end_ms) - scale.px(turn.start_ms))
             captions.append(Caption(speaker, scale.px(turn.start_ms), width_px, text))
     return tuple(captions)

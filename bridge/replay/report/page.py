@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bridge.replay.divergence import RECORDING
 from bridge.replay.history import Trend
-from bridge.replay.report.cards import ArmCall, Card, make_card
+from bridge.replay.report.cards import ArmCall, Card, make_card, with_all_takes
 from bridge.replay.report.comparison import (
     Change,
     Shift,
@@ -118,17 +119,25 @@ def make_page(material: Material, audio_bytes: int) -> Page:
         ),
         shifts=tuple(shift for arm in others for shift in _shifts(material, first, arm)),
         figures=tuple(_figures(material, arm) for arm in material.arms),
-        protocols=tuple(_protocol(material, cards, first, arm) for arm in others),
+        protocols=(
+            *(_protocol(material, cards, first, arm) for arm in others),
+            *(_protocol(material, cards, RECORDING, arm) for arm in _recorded(material)),
+        ),
         sounds_left_out=budget.left_out,
     )
 
 
 def _make_cards(material: Material, budget: Budget) -> tuple[Card, ...]:
-    """Make the cards in the scripts' order, but give the audio's room to what broke first."""
+    """Make the cards in the scripts' order, but give the audio's room to what broke first.
+
+    What has been shown of every script, its first take, goes before the others of any.
+    """
     failed = {row.script for row in material.results.table if row.verdict is RunVerdict.FAIL}
     numbered = list(enumerate(material.results.scripts, start=1))
     by_need = sorted(numbered, key=lambda pair: pair[1].id not in failed)
     made = {script.id: make_card(material, script, number, budget) for number, script in by_need}
+    for _, script in by_need:
+        made[script.id] = with_all_takes(made[script.id], material, budget)
     return tuple(made[script.id] for script in material.results.scripts)
 
 
@@ -192,11 +201,17 @@ def _protocol(material: Material, cards: Sequence[Card], first: str, second: str
         second,
         material.results.protocol,
         {
-            card.info.id: all(material.has_wire(card.info.id, arm) for arm in (first, second))
+            card.info.id: all(
+                material.has_wire(card.info.id, arm) for arm in (first, second) if arm != RECORDING
+            )
             for card in cards
         },
         {card.info.id: card.anchor for card in cards},
     )
+
+
+def _recorded(material: Material) -> list[str]:
+    return [arm.name for arm in material.results.arms if arm.kind == "recorded"]
 
 
 def _pairs(material: Material, first: str, second: str) -> list[CallPair]:

@@ -1,6 +1,6 @@
 """What the report is made of, read from the disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,14 +98,12 @@ def read_material(directory: Path, history: Path | None = None) -> Material:
     )
 
 
-def most_telling(runs: tuple[PlayedRun, ...]) -> PlayedRun | None:
-    """Return the run that is shown: the first that failed, else one that did not pass."""
-    order = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE)
-    for verdict in order:
-        for run in runs:
-            if run.info.verdict is verdict:
-                return run
-    return runs[0] if runs else None
+_NEED = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE, RunVerdict.PASS)
+
+
+def most_telling_first(runs: Sequence[PlayedRun]) -> list[PlayedRun]:
+    """Return runs in the order of who needs a look: those that failed, those that did not pass."""
+    return sorted(runs, key=lambda run: _NEED.index(run.info.verdict))
 
 
 def _read_run(directory: Path, info: RunInfo) -> PlayedRun:

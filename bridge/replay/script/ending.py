@@ -27,6 +27,8 @@ class Ending(Part):
         no_dead_air_over_ms: longest time in which nobody is heard.
         talk_over_under_ms: how long both sides may speak at once, in the whole call.
         faults_seen: error codes and losses in the gateway's record of the call.
+        loss_up_to_pct: share of packets that may be lost on one way for a verdict to rest on the
+            call. Up to 10% numbers are still understood; a script that is about more says so.
     """
 
     state: Outcome | None = None
@@ -41,3 +43,4 @@ class Ending(Part):
     no_dead_air_over_ms: int | None = Field(None, ge=100, le=120_000)
     talk_over_under_ms: int | None = Field(None, ge=1, le=600_000)
     faults_seen: OneOrMore[Text] = ()
+    loss_up_to_pct: float = Field(10.0, ge=0, le=100)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -39,6 +40,8 @@ class Simulated(Part):
         beta: whether the beta dialect is there.
         models: that each dialect has.
         faults: what goes wrong (`bridge/simulator/README.md`), after the scenario's own.
+        credentials: what the gateway connects with: its key (`direct`), or short-lived tokens that
+            it fetches with it (`token`).
     """
 
     scenario: Name | Path = _SUPPORT
@@ -52,6 +55,7 @@ class Simulated(Part):
     beta: BetaSwitch | None = None
     models: Models | None = None
     faults: OneOrMore[FaultSpec] = ()
+    credentials: Literal["direct", "token"] = "direct"
 
     def build(self, folder: Path) -> Scenario:
         """Make the scenario. Reads its file, if it has one.

@@ -55,6 +55,13 @@ def test_words_end_where_the_speakers_next_ones_begin() -> None:
     assert (second.left_px, second.width_px, second.text) == (100, 100, "Two.")
 
 
+def test_a_sentence_that_the_recogniser_does_not_know_is_told_by_the_session() -> None:
+    turn = TranscriptTurn("agent", "[?] [?]", "Thanks for calling.", None, 0, 3000)
+    unknown = TranscriptTurn("agent", "[?]", None, None, 4000, 5000)
+    captions = place_captions([turn, unknown], Scale(10_000, 50))
+    assert [each.text for each in captions] == ["Thanks for calling.", "[?]"]
+
+
 def test_moments_read_as_people_say_them() -> None:
     assert [clock_text(at_ms) for at_ms in (-23, -480, 8000, 8400, 59_900, 125_000)] == [
         "0.0 s",

@@ -1,5 +1,7 @@
 """The report as it is written, without a browser."""
 
+import base64
+import gzip
 import json
 import re
 from dataclasses import replace
@@ -9,6 +11,7 @@ import pytest
 
 from bridge.errors import ConfigError
 from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.divergence import RECORDING
 from bridge.replay.history import Timing, keep, make_summary
 from bridge.replay.protocol import Difference, DifferenceKind
 from bridge.replay.report import write_report
@@ -83,6 +86,68 @@ def test_the_run_that_is_shown_is_the_one_that_failed(tmp_path: Path) -> None:
     (call,) = card.calls
     assert call.info.number == 3
     assert [run.number for run in call.all_runs] == [1, 2, 3, 4]
+
+
+def test_every_run_can_be_chosen_and_those_that_failed_come_first(tmp_path: Path) -> None:
+    plans = [Plan("flaky", "beta", ("pass", "pass")), Plan("flaky", "ga", ("pass", "fail", "pass"))]
+    write_example(tmp_path, plans)
+    (card,) = make_page(read_material(tmp_path), AUDIO_BYTES).cards
+    assert [take.label for take in card.takes] == [
+        "beta run 1: pass, ga run 2: fail",
+        "beta run 2: pass, ga run 1: pass",
+        "ga run 3: pass",
+    ]
+    keys = [call.key for take in card.takes for call in take.calls]
+    assert len(set(keys)) == len(keys) == 5
+    page = _written(tmp_path)
+    packed = re.findall(r'<template data-take="(\d)">([^<]+)</template>', page)
+    assert [number for number, _ in packed] == ["2", "3"]
+    last = gzip.decompress(base64.b64decode(packed[-1][1])).decode()
+    assert "run 3 of 3" in last
+    assert 'data-lanes="1-3-1"' in last
+
+
+def test_a_single_run_needs_no_choice(tmp_path: Path) -> None:
+    write_example(tmp_path, [Plan("a", "beta"), Plan("a", "ga")])
+    page = _written(tmp_path)
+    assert "<select data-takes" not in page
+    assert "<template" not in page
+
+
+def test_audio_goes_to_what_is_shown_before_other_runs(tmp_path: Path) -> None:
+    write_example(tmp_path, [Plan(name, "ga", ("pass", "pass")) for name in ("a", "b")])
+    whole = make_page(read_material(tmp_path), AUDIO_BYTES).cards[0].calls[0].sound
+    assert whole is not None
+    assert whole.data is not None
+    page = make_page(read_material(tmp_path), 3 * len(whole.data))
+    kept = [
+        (card.info.id, take.number)
+        for card in page.cards
+        for take in card.takes
+        for call in take.calls
+        if call.sound is not None and call.sound.data
+    ]
+    assert kept == [("a", 1), ("a", 2), ("b", 1)]
+
+
+def test_a_recorded_arm_is_compared_with_its_recording_too(tmp_path: Path) -> None:
+    results = write_example(tmp_path, [Plan("a", "beta"), Plan("a", "ga")])
+    lost = Difference(
+        DifferenceKind.FIELD_MISSING,
+        "received",
+        "response.done",
+        "usage is gone",
+        None,
+        blocks=True,
+    )
+    arms = (replace(results.arms[0], kind="recorded", url="out/july"), results.arms[1])
+    finding = ProtocolFinding("a", "beta", RECORDING, lost)
+    write_results(tmp_path, replace(results, arms=arms, protocol=(finding,)))
+    page = _written(tmp_path)
+    assert "beta against its recording" in page
+    assert "usage is gone" in page
+    assert make_page(read_material(tmp_path), 0).blocking == 1
+    assert '<th scope="col">beta <small>recorded</small></th>' in page
 
 
 def test_the_reason_is_the_check_that_the_verdict_was_given_for(tmp_path: Path) -> None:

@@ -128,6 +128,22 @@ async def test_a_marker_plays_from_there_and_the_other_arm_goes_on_at_that_momen
     assert await page.evaluate("calls.get('2-1').audio.paused")
 
 
+async def test_another_run_is_chosen_and_heard_and_the_first_is_brought_back(page: Page) -> None:
+    card = page.locator("#script-2")
+    choice = card.get_by_label("Runs shown")
+    await expect(choice.locator("option")).to_have_count(3)
+    await expect(choice.locator("option").first).to_contain_text("ga run 1: fail")
+    await choice.select_option("3")
+    await expect(card.get_by_text("run 3 of 3").first).to_be_visible()
+    await expect(card.locator("[data-lanes='2-1']")).to_have_count(0)
+    await card.get_by_role("button", name="Play ga").click()
+    await _wait_until_played(page, "2-3-2", 0.1)
+    await page.locator("#broken").get_by_role("button", name="Hear it").first.click()
+    await expect(card.locator("[data-lanes='2-2']")).to_have_count(1)
+    await expect(choice).to_have_value("1")
+    await _wait_until_played(page, "2-2", 0.1)
+
+
 async def test_one_side_is_heard_alone(page: Page) -> None:
     # The agent answers from 2.6 to 5.2 s.
     loudest = """async () => {

@@ -47,7 +47,48 @@ function hear(made) {
   });
 }
 
+// Runs beside the first are packed until they are chosen; those that were shown are kept.
+const takes = new Map();
+
+async function chooseTake(select) {
+  const card = select.closest(".card");
+  const number = select.value;
+  const packed = find(`template[data-take="${number}"]`, card);
+  const next = takes.get(`${card.id} ${number}`) ?? (packed && (await unpack(packed)));
+  if (next && select.value === number) showTake(card, next);
+}
+
+async function unpack(packed) {
+  const bytes = Uint8Array.from(atob(packed.content.textContent.trim()), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const take = document.createElement("div");
+  take.className = "take";
+  take.dataset.take = packed.dataset.take;
+  take.dataset.calls = "";
+  take.innerHTML = await new Response(stream).text();
+  return take;
+}
+
+function showTake(card, next) {
+  const shown = find("div[data-take]", card);
+  if (shown === next) return;
+  if (current && shown.contains(current.lanes)) current.audio.pause();
+  takes.set(`${card.id} ${shown.dataset.take}`, shown);
+  shown.replaceWith(next);
+  find("[data-takes]", card).value = next.dataset.take;
+}
+
+// What is to be played may be of a run that is not shown any more.
+function bring(key) {
+  const lanes = `[data-lanes="${key}"]`;
+  if (find(lanes)) return;
+  for (const [name, take] of takes) {
+    if (find(lanes, take)) showTake(document.getElementById(name.split(" ")[0]), take);
+  }
+}
+
 function play(key, atMs = null) {
+  bring(key);
   const made = call(key);
   if (!made) return;
   if (current && current !== made) current.audio.pause();
@@ -71,15 +112,16 @@ function show(made) {
   const { key, audio, lanes } = made;
   const playing = !audio.paused && !audio.ended;
   const seconds = audio.currentTime;
-  const button = find(`[data-toggle="${key}"]`);
-  const slider = find(`[data-seek="${key}"]`);
+  const take = lanes.closest("[data-calls]"); // perhaps not shown any more
+  const button = find(`[data-toggle="${key}"]`, take);
+  const slider = find(`[data-seek="${key}"]`, take);
   button.classList.toggle("on", playing);
   button.firstElementChild.textContent = playing ? "❚❚" : "▶";
   button.setAttribute("aria-label", `${playing ? "Pause" : "Play"} ${lanes.getAttribute("aria-label")}`);
   slider.value = seconds * 1000;
   slider.setAttribute("aria-valuetext", `${seconds.toFixed(1)} s`);
-  find(`[data-clock="${key}"]`).textContent = `${seconds.toFixed(1)} / ${(slider.max / 1000).toFixed(1)} s`;
-  const head = find(`[data-head="${key}"]`);
+  find(`[data-clock="${key}"]`, take).textContent = `${seconds.toFixed(1)} / ${(slider.max / 1000).toFixed(1)} s`;
+  const head = find(`[data-head="${key}"]`, take);
   head.classList.add("on");
   head.style.transform = `translateX(${seconds * lanes.dataset.px}px)`;
 }
@@ -128,6 +170,8 @@ document.addEventListener("input", (event) => {
     const made = call(key);
     made.audio.currentTime = event.target.value / 1000;
     show(made);
+  } else if (event.target.matches("[data-takes]")) {
+    chooseTake(event.target);
   } else if (event.target.matches(".hear input")) {
     if (current) hear(current);
   } else if (event.target.id === "find") filter();

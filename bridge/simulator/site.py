@@ -1,0 +1,32 @@
+"""Where a local Realtime server listens."""
+
+from aiohttp import web
+
+from bridge.errors import InfrastructureError
+
+PATH = "/v1/realtime"
+CLOSE_GRACE_S = 2.0
+
+
+async def listen(app: web.Application, host: str, port: int) -> tuple[web.AppRunner, str]:
+    """Serve an application; 0 takes a free port.
+
+    Returns:
+        What to clean up at the end, and the URL of its WebSocket.
+
+    Raises:
+        InfrastructureError: the port is taken.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_GRACE_S)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        raise InfrastructureError(
+            f"the simulator cannot listen at {host}:{port}: {error.strerror}",
+            remedy="choose another port; 0 takes a free one",
+        ) from error
+    written = f"[{host}]" if ":" in host else host
+    return runner, f"ws://{written}:{runner.addresses[0][1]}{PATH}"
