@@ -5,6 +5,7 @@ import { attempt, post } from "./api.js";
 import { fill, h, toast } from "./dom.js";
 import { keep, kept } from "./prefs.js";
 
+const CALL_OVER = 4410;
 const LANES = [["caller", "Caller"], ["agent", "AI"]];
 
 export class Listening {
@@ -53,7 +54,7 @@ export class Listening {
       this.element.dataset.frames = String(this.frames);
       this.player.port.postMessage({ frame: data }, [data]);
     };
-    this.socket.onclose = (event) => { if (!this.over) { toast(event.reason || "The audio has ended.", event.code === 1000 ? "" : "bad"); this.close(); } };
+    this.socket.onclose = (event) => { if (!this.over) { toast(event.code === CALL_OVER ? "The call is over." : event.reason || "The audio has ended.", [1000, CALL_OVER].includes(event.code) ? "" : "bad"); this.close(event.code === CALL_OVER); } };
   }
 
   /** Send a microphone to the caller. */
@@ -91,12 +92,13 @@ export class Listening {
     this.status.textContent = "You are listening. Nobody on the call knows.";
   }
 
-  close() {
+  /** `callOver`: because there is nothing to be heard any more. */
+  close(callOver = false) {
     if (this.over) return;
     this.over = true;
     this.mute();
     this.socket?.close();
     this.context?.close();
-    this.onEnd?.();
+    this.onEnd?.(callOver);
   }
 }

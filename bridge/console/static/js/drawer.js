@@ -1,11 +1,12 @@
 // One live call: its conversation as it streams, its latency, and what may be done about it.
 
-import { ACTIONS, perform, unmask } from "./actions.js";
+import { ACTIONS, perform, say, unmask } from "./actions.js";
 import { Listening } from "./audio.js";
 import { may, user } from "./api.js";
 import { $, badge, fill, h } from "./dom.js";
 import { age, span, when } from "./format.js";
 import { healthMark, stateBadge } from "./health.js";
+import { keyOf } from "./keys.js";
 import { follow } from "./stream.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
@@ -39,7 +40,7 @@ export class Drawer {
       this.stop = follow(`/calls/${callId}/stream`, {
         event: (event) => this.#take(event),
         ended: () => this.ended(),
-      });
+      }, (state, old_ms) => this.panel.classList.toggle("is-stale", state !== "live" && old_ms !== Infinity));
     } else {
       fill(this.scroll, h("p", { class: "muted", text: "Your role does not show transcripts." }));
     }
@@ -96,8 +97,9 @@ export class Drawer {
     const send = async (action) => {
       const text = this.text.value.trim();
       if (!text) { this.text.focus(); return; }
-      const params = action === "whisper" ? { text, when: now.checked ? "now" : "next_turn" } : { text };
-      if (await perform(this.callId, action, params)) this.text.value = "";
+      const callId = this.callId;
+      const done = action === "say" ? await say(callId, text) : await perform(callId, action, { text, when: now.checked ? "now" : "next_turn" });
+      if (done) this.text.value = "";
     };
     this.text.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); send("whisper"); }
@@ -155,8 +157,8 @@ export class Drawer {
     const focused = document.activeElement?.dataset?.action;
     fill(this.actions, ACTIONS.filter((action) => may(action.permission) && action.shown(this.row, user)).map((action) => {
       const pressed = action.id === "listen" && this.listening !== null;
-      return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": action.id === "listen" ? String(pressed) : null, "aria-keyshortcuts": action.key ?? null, onclick: () => this.act(action.id) },
-        action.id === "listen" && pressed ? "Stop listening" : action.label, action.key ? [" ", h("kbd", { text: action.key })] : null);
+      return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": action.id === "listen" ? String(pressed) : null, "aria-keyshortcuts": keyOf(action.id), onclick: () => this.act(action.id) },
+        action.id === "listen" && pressed ? "Stop listening" : action.label, keyOf(action.id) ? [" ", h("kbd", { text: keyOf(action.id) })] : null);
     }));
     if (focused) this.actions.querySelector(`[data-action="${focused}"]`)?.focus();
   }
@@ -169,21 +171,26 @@ export class Drawer {
     if (id === "whisper") { this.text?.focus(); return true; }
     const callId = this.callId;
     const done = await action.run(callId, this.row);
-    if (done && id === "take_over") await this.#talk(done.microphone);
+    if (done && id === "take_over") await this.talk(done.microphone);
     if (done && id === "hand_back") this.listening?.mute();
     return true;
   }
 
   async #listen() {
     if (this.listening) { this.listening.close(); this.listening = null; this.audio.hidden = true; } else {
-      this.listening = new Listening(this.callId, this.audio, () => { this.listening = null; this.audio.hidden = true; this.#drawActions(); });
+      this.listening = new Listening(this.callId, this.audio, (callOver) => {
+        this.listening = null;
+        this.audio.hidden = true;
+        if (callOver) this.ended(); else this.#drawActions();
+      });
       this.audio.hidden = false;
       await this.listening.listen();
     }
     this.#drawActions();
   }
 
-  async #talk(microphone) {
+  /** Be heard by the caller, and hear them. */
+  async talk(microphone) {
     if (!this.listening) await this.#listen();
     await this.listening?.talk(microphone);
   }
