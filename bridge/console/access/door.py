@@ -30,15 +30,36 @@ class SignInNeeded(Exception):
     """A page is only for who is signed in."""
 
 
+class PageRefused(Exception):
+    """A page is not for one of somebody's roles.
+
+    Args:
+        principal: who asked for it.
+        permission: what it needs.
+    """
+
+    def __init__(self, principal: Principal, permission: Permission) -> None:
+        super().__init__(f"your roles don't allow this: it needs {permission}")
+        self.principal = principal
+
+
 class Allowed:
     """A dependency of a route of the API: who asks, if he may.
 
     Args:
         permission: what the route needs; None for anybody who is signed in.
+        others: each of which will do as well.
     """
 
-    def __init__(self, permission: Permission | str | None) -> None:
+    def __init__(self, permission: Permission | str | None, *others: Permission | str) -> None:
         self.permission = None if permission is None else Permission(permission)
+        self.others = tuple(map(Permission, others))
+
+    def lets_in(self, principal: Principal) -> bool:
+        """Return whether one of his roles allows this."""
+        if self.permission is None:
+            return True
+        return any(principal.may(each) for each in (self.permission, *self.others))
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """Return who asks.
@@ -47,10 +68,13 @@ class Allowed:
             HTTPException: 401 or 403.
         """
         principal = await self._let_in(connection)
-        if self.permission is not None and not principal.may(self.permission):
-            raise HTTPException(403, f"your roles don't allow this: it needs {self.permission}")
+        if self.permission is not None and not self.lets_in(principal):
+            raise self._refusal(principal, self.permission)
         connection.scope["bridge.allowed"] = (self, principal)
         return principal
+
+    def _refusal(self, principal: Principal, permission: Permission) -> Exception:
+        return HTTPException(403, f"your roles don't allow this: it needs {permission}")
 
     async def _let_in(self, connection: HTTPConnection) -> Principal:
         services = services_of(connection)
@@ -70,7 +94,10 @@ class Allowed:
 
 
 class PageAllowed(Allowed):
-    """The same for a page: who is not signed in is sent to `/login`."""
+    """The same for a page: who is not signed in is sent to `/login`, who may not is told so."""
+
+    def _refusal(self, principal: Principal, permission: Permission) -> Exception:
+        return PageRefused(principal, permission)
 
     async def _let_in(self, connection: HTTPConnection) -> Principal:
         principal = await find_principal(connection)
@@ -97,9 +124,7 @@ async def still_allowed(scope: Scope) -> bool:
     services: Services = scope["app"].state.services
     session = await services.sessions.use(was.session_id, services.now_ms)
     now = None if session is None else await _principal(services, session, was.address)
-    if now is None or now.routes != was.routes:
-        return False
-    return allowed.permission is None or now.may(allowed.permission)
+    return now is not None and now.routes == was.routes and allowed.lets_in(now)
 
 
 def address_of(connection: HTTPConnection) -> str:

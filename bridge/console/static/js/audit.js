@@ -25,7 +25,7 @@ function told(detail) {
     if (typeof value === "string") { try { return write(JSON.parse(value)); } catch { return value; } }
     return value !== null && typeof value === "object" ? list(value) : String(value);
   };
-  const list = (about) => Object.entries(about).map(([name, value]) => `${words(name)}: ${name === "diff" ? Object.entries(value).map(([what, [was, is]]) => `${words(what)} ${write(was) || "nothing"} → ${write(is) || "nothing"}`).join(", ") : Array.isArray(value) ? value.map(write).join(", ") : write(value)}`).join("; ");
+  const list = (about) => Object.entries(about).map(([name, value]) => `${words(name)}: ${name === "diff" ? Object.entries(value).filter(([what]) => !what.endsWith("_ms")).map(([what, [was, is]]) => `${words(what)} ${write(was) || "nothing"} → ${write(is) || "nothing"}`).join(", ") : Array.isArray(value) ? value.map(write).join(", ") : write(value)}`).join("; ");
   try {
     const about = JSON.parse(detail);
     return about !== null && typeof about === "object" ? list(about) : detail;

@@ -30,7 +30,7 @@ const columns = [
   { id: "age", label: "Age", number: true, value: (r) => r.started_at && now() - r.started_at, cell: (r) => age(r.started_at) },
   { id: "last_turn", label: "Last answer", number: true, value: (r) => r.last_turn_ms, cell: (r) => marked("answer_ms", r.last_turn_ms, span(r.last_turn_ms)) },
   { id: "silence", label: "Silence", number: true, value: silence, cell: (r) => (silence(r) === null ? "" : marked("silence_ms", silence(r), clock(silence(r)))) },
-  { id: "cuts", label: "Cut by caller / AI", number: true, value: (r) => r.interruptions_caller ?? 0, cell: (r) => `${r.interruptions_caller ?? 0} / ${r.interruptions_agent ?? 0}` },
+  { id: "cuts", label: "Cuts: caller / AI", number: true, value: (r) => r.interruptions_caller ?? 0, cell: (r) => `${r.interruptions_caller ?? 0} / ${r.interruptions_agent ?? 0}` },
   { id: "tools", label: "Tool failures", number: true, value: (r) => r.tool_failures ?? 0, cell: (r) => String(r.tool_failures ?? 0), off: true },
   { id: "watchers", label: "Watching", value: (r) => r.watchers ?? "", cell: (r) => watching(r) },
   { id: "verstat", label: "Caller ID check", value: (r) => r.verstat, cell: (r) => r.verstat ?? "", off: true },
