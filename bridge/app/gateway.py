@@ -23,6 +23,7 @@ from bridge.app.capacity import measure_max_calls
 from bridge.app.counting import Counts
 from bridge.app.garbage import collect_garbage_in_loop
 from bridge.app.intake import DRAINING, LINE_FULL, NO_ROUTE, SHUTTING_DOWN, Intake, Refused
+from bridge.app.phone_door import PhoneDoor
 from bridge.app.plans import Dialplans, Plans, describe
 from bridge.app.preflight import check_arms_answer
 from bridge.app.retention import keep_sweeping
@@ -136,6 +137,7 @@ class Gateway:
         self._intake = Intake(lambda: len(self._endpoint.legs))
         self._supervisors = SupervisorDesk(self.calls.keys)
         self._console = self._open_console()
+        self._phone_door = PhoneDoor(self._supervisors.find, self._console)
         app = make_app(self._console, self.metrics, self.not_ready)
         self._http = HttpServer(settings.http, settings.console, app)
         self._http_url = ""
@@ -312,6 +314,7 @@ class Gateway:
         if control is not None:
             await control.aclose()
         await self._http.aclose()
+        await self._phone_door.aclose()
         if self._console is not None:
             await self._console.aclose()
         rollouts, self._rollouts = self._rollouts, None
@@ -395,6 +398,7 @@ class Gateway:
                 capacity=self._intake.limit,
                 draining=self._intake.draining,
                 http=self._settings.http.node_url or self._http_url,
+                sip=_sip_address(self._settings, self._endpoint.port),
             )
 
     async def _keep_lost(self, lost: History) -> None:
@@ -411,6 +415,9 @@ class Gateway:
         return Counts(self.metrics, pump, store, self.calls.keys(), ping_interval_s=ping_interval_s)
 
     def _take_call(self, leg: Leg) -> None:
+        if self._phone_door.takes(leg):
+            self._phone_door.take(leg)
+            return
         call = describe(leg, self._settings, self._clock)
         services = self._services
         route = None if services is None else self._plans.route(call, self.calls, self.rollouts)
@@ -492,6 +499,12 @@ def _check_writable(directory: Path) -> None:
 def _url_of(settings: Settings, port: int) -> str:
     scheme = "https" if settings.console.tls else "http"
     return f"{scheme}://{settings.http.host}:{port}"
+
+
+def _sip_address(settings: Settings, port: int) -> str:
+    """Return where phones reach us; 0.0.0.0 is where we hear, and no address."""
+    host = settings.sip.public_address or settings.sip.host
+    return "" if host == "0.0.0.0" else f"{host}:{port}"
 
 
 def _node_name(sip_port: int) -> str:

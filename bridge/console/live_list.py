@@ -34,6 +34,7 @@ _NUMBERS = (
     *(
         "watchers",
         "flagged",
+        "sensitive",
         "last_turn_ms",
         "interruptions_caller",
         "interruptions_agent",

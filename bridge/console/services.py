@@ -12,6 +12,7 @@ from bridge.console.access.accounts import Accounts
 from bridge.console.access.audit import AuditFile, Auditor
 from bridge.console.access.oidc import OidcProvider, open_provider
 from bridge.console.access.passwords import Passwords
+from bridge.console.access.phone_tickets import PhoneTickets
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
 from bridge.console.call_audio import LocalCalls, NoCalls
@@ -53,6 +54,7 @@ class Services:
         oidc: the identity provider, if there is one.
         once: what may happen once, or is told once.
         tokens: for audio and control.
+        phone_tickets: for desk phones that call in.
         calls: the state of every node's calls.
         control: sends commands to the nodes that have them.
         local: this node's own calls.
@@ -75,6 +77,7 @@ class Services:
     oidc: OidcProvider | None
     once: OnceStore
     tokens: CallTokens
+    phone_tickets: PhoneTickets
     calls: CallReader
     control: ControlSender
     local: LocalCalls
@@ -142,6 +145,7 @@ def open_services(
         oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
         once=once,
         tokens=CallTokens(once, clock),
+        phone_tickets=PhoneTickets(PendingStore(link, keys, "phone"), clock),
         sources=sources,
         calls=calls,
         live=LiveList(calls, clock),

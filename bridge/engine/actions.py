@@ -34,6 +34,18 @@ class TakeOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Accept:
+    """Be the person that a waiting caller is handed over to.
+
+    Attributes:
+        voice_within_ms: how long the caller waits to hear them, where a phone rings first; None for
+            as long as they wait for a microphone.
+    """
+
+    voice_within_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HandBack:
     """Give the caller back to the agent.
 
@@ -97,6 +109,7 @@ Action = (
     Whisper
     | Say
     | TakeOver
+    | Accept
     | HandBack
     | Pause
     | Resume

@@ -6,9 +6,11 @@
                            DIALLING -> BRIDGED           the bridge dials, and joins the two calls
                            DIALLING -> ANNOUNCING -> ASKING -> BRIDGED      warm
     BRIDGED -> DONE | HANDED_BACK
+    any before BRIDGED but REFERRING -> CLAIMED -> JOINED   somebody accepts it from the queue
 
 Invariants as in :mod:`bridge.engine.turns`: a pair that the table lacks changes nothing and is
-reported. Nothing leads out of FAILED, DONE and HANDED_BACK: the handoff is over.
+reported. Nothing leads out of FAILED, JOINED, DONE and HANDED_BACK: the handoff is over. A
+REFER can't be taken back (RFC 3515), so nobody else can have a caller who is REFERRING.
 """
 
 import enum
@@ -39,6 +41,10 @@ class Step(enum.StrEnum):
     ASKING = "asking"
     """The person has heard it and decides."""
     BRIDGED = "bridged"
+    CLAIMED = "claimed"
+    """A supervisor has accepted it, and is not heard yet."""
+    JOINED = "joined"
+    """They are: the call is theirs by :mod:`bridge.engine.supervisor_hold`."""
     FAILED = "failed"
     DONE = "done"
     HANDED_BACK = "handed_back"
@@ -53,6 +59,8 @@ class Signal(enum.StrEnum):
     ANSWERED = "answered"
     TOLD = "told"
     ACCEPTED = "accepted"
+    CLAIMED = "claimed"
+    JOINED = "joined"
     FAILED = "failed"
     DONE = "done"
     HAND_BACK = "hand_back"
@@ -68,6 +76,7 @@ _ROWS: Mapping[Step, Mapping[Signal, Step]] = {
     Step.TELLING: {
         Signal.REFER: Step.REFERRING,
         Signal.DIAL: Step.DIALLING,
+        Signal.CLAIMED: Step.CLAIMED,
     },
     Step.REFERRING: {
         Signal.DIAL: Step.DIALLING,
@@ -78,16 +87,23 @@ _ROWS: Mapping[Step, Mapping[Signal, Step]] = {
         Signal.ANSWERED: Step.ANNOUNCING,
         # Who answers a blind call has taken it.
         Signal.ACCEPTED: Step.BRIDGED,
+        Signal.CLAIMED: Step.CLAIMED,
         Signal.FAILED: Step.FAILED,
     },
     Step.ANNOUNCING: {
         Signal.TOLD: Step.ASKING,
         # A key is good before the announcement's end; speech would be its echo.
         Signal.ACCEPTED: Step.BRIDGED,
+        Signal.CLAIMED: Step.CLAIMED,
         Signal.FAILED: Step.FAILED,
     },
     Step.ASKING: {
         Signal.ACCEPTED: Step.BRIDGED,
+        Signal.CLAIMED: Step.CLAIMED,
+        Signal.FAILED: Step.FAILED,
+    },
+    Step.CLAIMED: {
+        Signal.JOINED: Step.JOINED,
         Signal.FAILED: Step.FAILED,
     },
     Step.BRIDGED: {
@@ -99,6 +115,8 @@ _ROWS: Mapping[Step, Mapping[Signal, Step]] = {
 STEPS: Mapping[tuple[Step, Signal], Step] = MappingProxyType(
     {(old, signal): new for old, row in _ROWS.items() for signal, new in row.items()}
 )
+
+ENDS = (Step.FAILED, Step.JOINED, Step.DONE, Step.HANDED_BACK)
 
 WITH_PERSON = frozenset({Step.DIALLING, Step.ANNOUNCING, Step.ASKING, Step.BRIDGED})
 """Steps in which there is a call to the person."""
@@ -154,5 +172,5 @@ def diagram() -> str:
         arrows.setdefault((old, new), []).append(signal)
     lines = ["stateDiagram-v2", f"    [*] --> {Step.WANTED}"]
     lines += [f"    {old} --> {new}: {', '.join(why)}" for (old, new), why in arrows.items()]
-    lines += [f"    {end} --> [*]" for end in (Step.FAILED, Step.DONE, Step.HANDED_BACK)]
+    lines += [f"    {end} --> [*]" for end in ENDS]
     return "\n".join(lines) + "\n"

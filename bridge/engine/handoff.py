@@ -3,6 +3,8 @@
     want_handoff  -> WANTED; begins once the agent was heard to its end
     start_handoff -> HANDOFF; the agent hears nothing any more, the caller hears tones
     BRIDGED       -> the session is closed; caller and person talk through the bridge
+    CLAIMED       -> whoever was called is let go; a supervisor is awaited in their place
+    JOINED        -> the supervisor has the caller; the session stays
     FAILED        -> the call is ours again: whoever began it says how it goes on
     HANDED_BACK   -> RECOVERING; a new session gets the talk, and a note of what it has missed
 
@@ -260,17 +262,35 @@ def _bridge(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     for timer in _SESSION_TIMERS:
         yield from call.stop_timer(timer)
     yield BridgePerson()
-    yield HandoffAccepted(handoff.way)
-    yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
-    if handoff.call_id is not None:
-        call.background.discard(handoff.call_id)
-        yield from call.answer_tool(handoff.call_id, {"transferred": True})
+    yield from _tell_accepted(call, handoff, now_ns)
     call.lost, call.fallback, call.rollover = True, None, None
     call.session = SessionState()
     call.transcript.disown()
     call.note(response_id="")
     call.note_phase()
     yield CloseSession()
+
+
+def _claim(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    """Leave the call to the supervisor who has accepted it, and is awaited as their hold says."""
+    handoff.way = Way.CONSOLE
+    yield from call.stop_timer(Timer.TRANSFER)
+
+
+def _join(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    """Have a supervisor be the person; their own hold keeps the agent out."""
+    call.handoff = None
+    call.supervised.accepted = handoff.ending
+    yield ResumeUplink(UplinkHold.HANDOFF)
+    yield from _tell_accepted(call, handoff, now_ns)
+
+
+def _tell_accepted(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    yield HandoffAccepted(handoff.way, call.supervised.holder)
+    yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
+    if handoff.call_id is not None:
+        call.background.discard(handoff.call_id)
+        yield from call.answer_tool(handoff.call_id, {"transferred": True})
 
 
 def _take_back(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
@@ -320,6 +340,8 @@ _ENTER: Mapping[Step, Callable[[CallState, Handoff, int], Effects]] = MappingPro
         Step.ANNOUNCING: _announce,
         Step.ASKING: _ask,
         Step.BRIDGED: _bridge,
+        Step.CLAIMED: _claim,
+        Step.JOINED: _join,
         Step.FAILED: _take_back,
         Step.DONE: _leave,
         Step.HANDED_BACK: _go_on_with_agent,

@@ -16,7 +16,7 @@ from bridge.engine.news import Interrupted
 from bridge.engine.requests import cancel_response
 from bridge.engine.state import CallState, Cut, Effects
 from bridge.engine.toolcalls import keep_call
-from bridge.engine.turns import TRANSITIONS, Trigger
+from bridge.engine.turns import TRANSITIONS, State, Trigger
 from bridge.realtime.commands import TruncateItem
 from bridge.realtime.ids import ItemId
 
@@ -83,7 +83,8 @@ def cut(call: CallState, now_ns: int, *, tell_server: bool | None = None) -> Eff
     call.session.cut = call.session.cut or Cut(
         now_ns, active.response_id if active is not None else None
     )
-    yield from call.move(Trigger.INTERRUPTED)
+    if call.turns.state is not State.HANDOFF:  # out of the talk the agent has no turn to lose
+        yield from call.move(Trigger.INTERRUPTED)
 
 
 def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> Effects:

@@ -127,6 +127,8 @@ def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
 def _left_by_caller(call: CallState) -> Ending:
     if call.stage is not Stage.TALKING:
         return CANCELLED
+    if call.supervised.accepted is not None:
+        return call.supervised.accepted
     return CALLER_HUNG_UP if call.fallback is None else call.fallback.ending
 
 

@@ -289,6 +289,8 @@ class Way(enum.StrEnum):
     """The bridge dials and joins the two calls."""
     WARM = "warm"
     """The same, and the person is asked first."""
+    CONSOLE = "console"
+    """Somebody has accepted it out of the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,9 +310,14 @@ class HandoffStarted:
 
 @dataclass(frozen=True, slots=True)
 class HandoffAccepted:
-    """The person has taken the call; caller and person hear each other."""
+    """The person has taken the call; caller and person hear each other.
+
+    Attributes:
+        by: who accepted it out of the queue; empty for a person who was called.
+    """
 
     way: Way
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +337,8 @@ class HandoffFailed:
     """The call stays here.
 
     Attributes:
-        reason: ``sip_<status>``, ``timeout``, ``no_answer``, ``not_accepted``, ``declined`` or
-            ``caller_left``.
+        reason: ``sip_<status>``, ``timeout``, ``no_answer``, ``not_accepted``, ``declined``,
+            ``not_joined`` (who accepted it was never heard) or ``caller_left``.
         took_ms: since it was asked for.
     """
 
@@ -356,6 +363,8 @@ class ActionAnswered:
         refused: why nothing was done (:class:`bridge.engine.supervision.Refusal`); empty if it
             was.
         held_by: who has the call, where that is why.
+        target, summary: of the handing over that was accepted: for whom it was, and what the model
+            wrote for them.
     """
 
     action_id: str
@@ -363,6 +372,15 @@ class ActionAnswered:
     name: str
     refused: str = ""
     held_by: str = ""
+    target: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKept:
+    """From now on nobody hears the call but who talks in it; or everybody does again."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,6 +453,7 @@ News = (
     | HandoffFailed
     | HandedBack
     | ActionAnswered
+    | SecretKept
     | SupervisorJoined
     | SupervisorLeft
     | AgentResumed

@@ -11,6 +11,10 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bridge.engine.state import Ending
 
 
 class Hold(enum.StrEnum):
@@ -55,8 +59,9 @@ class Supervised:
         holder: the supervisor who took it from the agent; empty while the agent has it.
         since_ns: when that was.
         lost_voice: the holder was heard, and is not any more.
+        accepted: how the call ends while they have it, where it was handed over to them.
         voices: supervisors whose microphones are connected, by name.
-        secret: the caller is kept from recording and model.
+        secret: the call is kept from recording, model and listeners.
         recording_held: the recording pauses by a supervisor's wish, whatever ``secret`` is.
         notes: whispered so far.
     """
@@ -65,6 +70,7 @@ class Supervised:
     holder: str = ""
     since_ns: int = 0
     lost_voice: bool = False
+    accepted: "Ending | None" = None
     voices: set[str] = field(default_factory=set)
     secret: bool = False
     recording_held: bool = False

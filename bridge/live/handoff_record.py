@@ -91,7 +91,7 @@ class HandoffRecord:
 
     def _on_accepted(self, effect: HandoffAccepted) -> None:
         self.leave_queue()
-        self._tell("handoff_accepted", {"way": effect.way})
+        self._tell("handoff_accepted", {"way": effect.way, "by": effect.by or None})
         log.info("handoff_accepted", way=effect.way.value)
 
     def _on_completed(self, effect: HandoffCompleted) -> None:

@@ -276,6 +276,10 @@ class CallRecord:
         """Tell an event (:meth:`bridge.live.events.CallEvents.tell`)."""
         self._events.tell(kind, fields)
 
+    def redact(self, text: str) -> str:
+        """Return words as they may be told."""
+        return self._redactor.redact(text)
+
     def flag(self, by: str, note: str, at_ms: int | None) -> None:
         """Mark the call to be looked at, at a moment since its begin; None for now."""
         if at_ms is None:

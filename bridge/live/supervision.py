@@ -4,7 +4,6 @@ Orders come as commands (:mod:`bridge.store.control`), audio as frames. Whoever 
 sides off the pump; whoever talks is heard by the caller once the core has let them. Loop's thread.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -14,25 +13,32 @@ import structlog
 from pydantic import ValidationError
 
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.engine.actions import Action, HandBack, TakeOver
+from bridge.engine.actions import Accept, Action, HandBack
 from bridge.engine.effects import CloseVoice, Effect, OpenVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
-from bridge.engine.news import ActionAnswered, AgentResumed, SupervisorJoined, SupervisorLeft
-from bridge.errors import TelephonyError
+from bridge.engine.news import (
+    ActionAnswered,
+    AgentResumed,
+    SecretKept,
+    SupervisorJoined,
+    SupervisorLeft,
+)
 from bridge.live.record import CallRecord
 from bridge.live.services import Services
 from bridge.live.supervisor_actions import SupervisorActions, UnknownTargetError
-from bridge.live.supervisor_phone import SupervisorPhone, Wish
+from bridge.live.supervisor_phone import SupervisorPhone
+from bridge.live.supervisor_phones import RING_S, SupervisorPhones
 from bridge.routing.supervisor_orders import (
     ORDERS,
+    AcceptOrder,
     FlagOrder,
     HandBackOrder,
     Order,
     PhoneOrder,
-    TakeOverOrder,
 )
 from bridge.store.control import Answer, Command
 from bridge.telephony.audience import Listener
+from bridge.telephony.leg import Leg
 from bridge.telephony.lines import Line
 from bridge.telephony.microphone import Microphone
 
@@ -41,8 +47,8 @@ log = structlog.get_logger(__name__)
 _TOLD = ("text", "summary", "reason", "note")
 """Parameters that are words; the record redacts them."""
 
-_RING_S = 30.0
-"""How long a supervisor's phone rings."""
+_ACCEPTED_RING_S = RING_S + 2
+"""How long a caller waits for the phone of who has accepted them: until it has stopped to ring."""
 
 _DETAILS = ("when", "how", "kind", "target", "on", "auto_resume_s")
 
@@ -70,16 +76,16 @@ class Supervision:
         self._feed = feed
         self._record = record
         self._pump = services.pump
-        self._services = services
         self._line = line
         self._metrics = services.metrics.supervision
-        self._phones: dict[SupervisorPhone, asyncio.TimerHandle] = {}
+        self._phones = SupervisorPhones(self, services, lambda: self._line())
         self._wishes = 0
         self._asked: dict[str, Order] = {}
         self._answers: dict[str, Answer] = {}
         self._listeners: set[Listener] = set()
         self._microphones: Counter[str] = Counter()
         self._speaker: str | None = None
+        self._secret = False
         self._voice: Microphone | None = None
 
     @property
@@ -90,6 +96,7 @@ class Supervision:
                 ActionAnswered: self._on_answered,
                 OpenVoice: self._open_voice,
                 CloseVoice: lambda _: self._close_voice(),
+                SecretKept: self._keep_secret,
                 SupervisorJoined: self._on_joined,
                 SupervisorLeft: self._on_left,
                 AgentResumed: self._on_resumed,
@@ -115,6 +122,8 @@ class Supervision:
             answer = self._call_phone(command.by, order)
             self._metrics.acted("listen", refused=not answer.accepted)
             return answer
+        if isinstance(order, AcceptOrder) and order.via is not None:
+            return self._accept_by_phone(command, order, order.via)
         if isinstance(order, FlagOrder):
             self._record.flag(command.by, order.note, order.at_ms)
             self._metrics.acted("flag", refused=False)
@@ -134,10 +143,12 @@ class Supervision:
         self._metrics.acted(effect.name, refused=bool(effect.refused))
         log.info("supervisor_acted", action=effect.name, refused=effect.refused or None)
         if effect.refused:
-            more = {"held_by": effect.held_by} if effect.held_by else {}
-            self._answers[effect.action_id] = Answer.refused(effect.refused, **more)
+            holder = {"held_by": effect.held_by} if effect.held_by else {}
+            self._answers[effect.action_id] = Answer.refused(effect.refused, **holder)
             return
-        self._answers[effect.action_id] = Answer(True)
+        more = {"target": effect.target, "summary": self._record.redact(effect.summary)}
+        told = {name: each for name, each in more.items() if each}
+        self._answers[effect.action_id] = Answer(True, result=told)
         if asked is not None:
             self._record.supervised(effect.by, effect.name, *_told(asked))
 
@@ -149,7 +160,7 @@ class Supervision:
         if line is None:
             return None
         listener = Listener(self._record.talk_ms() or 0, by)
-        listener.without_agent = self._speaker == by
+        self._attune(listener)
         self._listeners.add(listener)
         self._pump.admit(line.row, listener.take)
         self._tell_watchers()
@@ -165,8 +176,7 @@ class Supervision:
         listener.close()
 
     def _tell_watchers(self) -> None:
-        ready = sum(phone.ready for phone in self._phones)
-        self._record.watched(len(self._listeners) + ready)
+        self._record.watched(len(self._listeners) + self._phones.ready)
 
     # Talking
 
@@ -192,6 +202,7 @@ class Supervision:
         """Have nothing to do with the call any more; its supervisors may still be here."""
         self._feed = _nobody
         self._line = lambda: None
+        self._phones.close()
 
     def on_line_gone(self) -> None:
         """Let everybody go: the call's audio is over."""
@@ -202,10 +213,7 @@ class Supervision:
                 self._pump.dismiss(line.row, listener.take)
             listener.close()
         self._listeners.clear()
-        for phone in list(self._phones):
-            if line is not None:
-                self._pump.dismiss(line.row, phone.hear)
-            phone.let_go()
+        self._phones.on_line_gone()
 
     def _open_voice(self, effect: OpenVoice) -> None:
         line = self._line()
@@ -221,73 +229,58 @@ class Supervision:
     def _let_speak(self, by: str | None) -> None:
         """Note who speaks: they don't hear themselves."""
         self._speaker = by
-        for listener in self._listeners:
-            listener.without_agent = listener.by == by
-        for phone in self._phones:
-            phone.without_agent = phone.by == by
+        self._attune_all()
+
+    def _keep_secret(self, effect: SecretKept) -> None:
+        self._secret = effect.on
+        self._attune_all()
+
+    def _attune_all(self) -> None:
+        for listener in (*self._listeners, *self._phones):
+            self._attune(listener)
+
+    def _attune(self, listener: Listener | SupervisorPhone) -> None:
+        """Have somebody hear what they may: who talks to the caller, always the caller."""
+        talks = listener.by == self._speaker
+        listener.without_agent, listener.deaf = talks, self._secret and not talks
 
     # Desk phones
 
+    def take_phone(self, by: str, leg: Leg, *, may_take_over: bool) -> SupervisorPhone | None:
+        """Answer a supervisor's phone that calls in; None where it can't be had."""
+        return self._phones.take(by, leg, may_take_over=may_take_over)
+
     def _call_phone(self, by: str, order: PhoneOrder) -> Answer:
-        if self._line() is None:
-            return Answer.refused("over")
-        if not self._services.may_call(order.via):
-            return Answer.refused("phone_not_allowed")
-        if any(phone.by == by for phone in self._phones):
-            return Answer.refused("already")
-        try:
-            leg = self._services.endpoint.dial(order.via)
-        except TelephonyError as error:
-            log.warning("phone_not_dialled", error=error.what)
-            return Answer.refused("not_dialled")
-        phone = SupervisorPhone(by, order.may_take_over, leg, self._pump, self)
-        loop = asyncio.get_running_loop()
-        self._phones[phone] = loop.call_later(_RING_S, phone.let_go)
-        return Answer(True)
+        refused = self._phones.refusal(by, order.via) or self._phones.call(
+            by, order.via, may_take_over=order.may_take_over
+        )
+        return Answer(True) if refused is None else Answer.refused(refused)
 
-    def on_phone_ready(self, phone: SupervisorPhone) -> None:
-        """Have a phone that was answered hear the call."""
-        line = self._line()
-        self._phones[phone].cancel()
-        if line is None:
-            phone.let_go()
-            return
-        phone.without_agent = self._speaker == phone.by
-        self._pump.admit(line.row, phone.hear)
-        self._record.event("phone_joined", {"by": phone.by})
+    def _accept_by_phone(self, command: Command, order: AcceptOrder, via: str) -> Answer:
+        """Accept a caller at once, so that nobody else does, and have the phone ring."""
+        refused = self._phones.refusal(command.by, via)
+        if refused is not None:
+            return Answer.refused(refused)
+        action = Accept(round(_ACCEPTED_RING_S * 1000))
+        answer = self._order(command.command_id, command.by, order, action)
+        if answer.accepted:
+            refused = self._phones.call(command.by, via, may_take_over=False, accepts=True)
+        if refused is None:
+            return answer
+        self.wish(command.by, HandBackOrder(), HandBack())
+        return Answer.refused(refused)
+
+    def on_phone_heard(self, phone: SupervisorPhone, *, joined: bool) -> None:
+        """Learn that a phone hears the call from now on, or no more."""
+        if joined:
+            self._attune(phone)
+            self._record.event("phone_joined", {"by": phone.by})
         self._tell_watchers()
-        self.connect(phone.by)
 
-    def on_phone_wish(self, phone: SupervisorPhone, wish: Wish) -> None:
+    def wish(self, by: str, order: Order, action: Action) -> None:
         """Do what a phone's keys ask for."""
-        if wish is Wish.LEAVE:
-            phone.let_go()
-        elif wish is Wish.LISTEN:
-            self._wish(phone, HandBackOrder(), HandBack())
-        elif phone.may_take_over:
-            self._wish(phone, TakeOverOrder(), TakeOver())
-
-    def on_phone_audio(self, phone: SupervisorPhone, frame: TalkFrame) -> None:
-        """Take what is said into a phone."""
-        self.push(phone.by, frame)
-
-    def on_phone_gone(self, phone: SupervisorPhone) -> None:
-        """Let a phone go; who hangs up has left, and has not lost the connection."""
-        ringing = self._phones.pop(phone, None)
-        if ringing is None:
-            return
-        ringing.cancel()
-        if phone.ready:
-            line = self._line()
-            if line is not None:
-                self._pump.dismiss(line.row, phone.hear)
-                self._tell_watchers()
-            self._wish(phone, HandBackOrder(), HandBack())
-            self.disconnect(phone.by)
-
-    def _wish(self, phone: SupervisorPhone, order: Order, action: Action) -> None:
         self._wishes += 1
-        self._order(f"phone-{self._wishes}", phone.by, order, action)
+        self._order(f"phone-{self._wishes}", by, order, action)
 
     # What is told
 
@@ -298,6 +291,7 @@ class Supervision:
         self._record.event("supervisor_left", {"by": effect.by, "lost": int(effect.lost)})
 
     def _on_resumed(self, effect: AgentResumed) -> None:
+        self._phones.let_accepting_go()
         self._record.event(
             "agent_resumed",
             {"by": effect.by, "away_ms": effect.away_ms, "cause": effect.cause},

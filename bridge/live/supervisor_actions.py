@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.engine.actions import (
+    Accept,
     Action,
     End,
     HandBack,
@@ -20,6 +21,7 @@ from bridge.engine.policy import HandoffTarget
 from bridge.live.policy import target_at
 from bridge.routing.handoff import Handoff
 from bridge.routing.supervisor_orders import (
+    AcceptOrder,
     EndOrder,
     HandBackOrder,
     Order,
@@ -67,6 +69,8 @@ class SupervisorActions:
                 return Say(order.text)
             case TakeOverOrder():
                 return TakeOver()
+            case AcceptOrder():
+                return Accept()
             case HandBackOrder():
                 return HandBack(order.summary)
             case PauseOrder():

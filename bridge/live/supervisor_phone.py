@@ -1,4 +1,4 @@
-"""A supervisor's desk phone, which the bridge has called: it hears a call, and may be heard in it.
+"""A supervisor's desk phone, called or calling in: it hears a call, and may be heard in it.
 
     *1  only listen (what was taken over goes back to the agent)
     *3  take the caller over
@@ -8,6 +8,7 @@ It is a listener and a microphone like a browser's, over another line in the pum
 is touched no more than by a browser, and what keys do is what the console's actions do.
 """
 
+import asyncio
 import enum
 from typing import Protocol
 
@@ -56,27 +57,38 @@ class PhoneListener(Protocol):
 
 
 class SupervisorPhone:
-    """One phone that is called, or on the call.
+    """One phone that rings, or is on the call.
 
     Args:
         by: its supervisor.
         may_take_over: whether ``*3`` is theirs.
-        leg: outbound, just dialled.
+        leg: outbound, just dialled; or inbound, not answered yet.
         pump: moves its audio.
         listener: hears of it.
+        accepts: it is there for a caller out of the queue.
 
     Attributes:
         ready: it was answered, and hears the call.
-        without_agent: as of :class:`bridge.telephony.audience.Listener`.
+        gone: its call is over.
+        without_agent, deaf: as of :class:`bridge.telephony.audience.Listener`.
     """
 
     def __init__(
-        self, by: str, may_take_over: bool, leg: Leg, pump: Pump, listener: PhoneListener
+        self,
+        by: str,
+        may_take_over: bool,
+        leg: Leg,
+        pump: Pump,
+        listener: PhoneListener,
+        *,
+        accepts: bool = False,
     ) -> None:
         self.by = by
         self.may_take_over = may_take_over
+        self.accepts = accepts
         self.ready = False
-        self.without_agent = False
+        self.gone = asyncio.Event()
+        self.without_agent = self.deaf = False
         self._leg = leg
         self._pump = pump
         self._listener = listener
@@ -90,7 +102,7 @@ class SupervisorPhone:
 
     def hear(self, stereo: Samples) -> None:
         """Have the phone hear both sides of a call, shape (n, 2) int16 at 8 kHz."""
-        if self._ear is None:
+        if self._ear is None or self.deaf:
             return
         sides = stereo[:, :1] if self.without_agent else stereo
         both = np.clip(sides.astype(np.int32).sum(axis=1), -32768, 32767).astype(np.int16)
@@ -112,6 +124,7 @@ class SupervisorPhone:
     def on_state(self, state: LegState) -> None:
         """Take the call's state."""
         if state is LegState.DISCONNECTED:
+            self.gone.set()
             self._listener.on_phone_gone(self)
         else:
             self._confirm()

@@ -47,7 +47,9 @@ _PERSON: Mapping[str, str] = MappingProxyType(
 )
 """Events after which a person has the call, or is being called; empty: the agent has it again."""
 
-_HOLDS: Mapping[str, str] = MappingProxyType({"take_over": "human", "pause": "paused"})
+_HOLDS: Mapping[str, str] = MappingProxyType(
+    {"take_over": "human", "accept": "human", "pause": "paused"}
+)
 """Actions with which a supervisor holds a call, and the state that it is in then."""
 
 _STATES: Mapping[str, str] = MappingProxyType({"idle": "ringing", "cancelling": "listening"})
@@ -80,6 +82,7 @@ class Vitals:
         self._tools = 0
         self._waits_since_ms: int | None = None
         self._held_by = ""
+        self._sensitive = 0
         self._caller_heard = self._agent_heard = False
         self._troubles = Troubles()
         self._written: dict[str, FieldValue] = {}
@@ -97,6 +100,7 @@ class Vitals:
             "health": health.score,
             "health_reasons": "",
             "held_by": "",
+            "sensitive": 0,
         }
         return dict(self._written)
 
@@ -173,6 +177,8 @@ class Vitals:
             self._person, self._held_by = held, str(fields["by"])
         if kind == "agent_resumed":
             self._held_by = ""
+        if kind == "supervisor_acted" and fields["action"] == "sensitive":
+            self._sensitive = int(fields["on"] or 0)
         if kind in _TROUBLES:
             name = _TROUBLES[kind]
             setattr(self._troubles, name, getattr(self._troubles, name) + 1)
@@ -208,6 +214,7 @@ class Vitals:
             "health": health.score,
             "health_reasons": "; ".join(health.reasons),
             "held_by": self._held_by,
+            "sensitive": self._sensitive,
             **changed,
         }
         if state != self._written.get("state"):

@@ -46,6 +46,16 @@ class TakeOverOrder(Order):
     """Silence the agent and talk to the caller oneself."""
 
 
+class AcceptOrder(Order):
+    """Be the person that a waiting caller is handed over to.
+
+    Attributes:
+        via: one's own phone, which the node may call; None to talk in the browser.
+    """
+
+    via: TransferTarget | None = None
+
+
 class HandBackOrder(Order):
     """Give the caller back to the agent, which is told the summary."""
 
@@ -119,6 +129,7 @@ ORDERS: Mapping[str, type[Order]] = MappingProxyType(
         "whisper": WhisperOrder,
         "say": SayOrder,
         "take_over": TakeOverOrder,
+        "accept": AcceptOrder,
         "hand_back": HandBackOrder,
         "pause": PauseOrder,
         "resume": ResumeOrder,

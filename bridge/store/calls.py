@@ -226,15 +226,16 @@ class CallStore:
         self._buffer.end(call_id, self._known(fields), self._now_ms())
         self._beat_soon()
 
-    def report_node(self, *, capacity: int, draining: bool, http: str = "") -> None:
+    def report_node(self, *, capacity: int, draining: bool, http: str = "", sip: str = "") -> None:
         """Change what the heartbeat says, and say it now.
 
         Args:
             capacity: calls that this node can hold at once.
             draining: it takes no new calls.
             http: where other nodes reach its HTTP port; empty while that is down.
+            sip: host and port where phones reach it; empty where that is not known.
         """
-        self._report = NodeReport(capacity=capacity, draining=draining, http=http)
+        self._report = NodeReport(capacity=capacity, draining=draining, http=http, sip=sip)
         self._beat_now.set()
 
     def _known(self, fields: Mapping[str, FieldValue]) -> Mapping[str, FieldValue]:

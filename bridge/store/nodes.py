@@ -33,12 +33,14 @@ class NodeReport:
         active: calls that it holds.
         draining: it takes no new calls.
         http: where other nodes reach its HTTP port; empty while that is down.
+        sip: host and port where phones reach it; empty where that is not known.
     """
 
     capacity: int = 0
     active: int = 0
     draining: bool = False
     http: str = ""
+    sip: str = ""
 
 
 class NodeRegistry:

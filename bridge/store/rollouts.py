@@ -59,11 +59,14 @@ class Signature:
 
     Attributes:
         evidence: what a verdict was made from, for the history.
+        roles, address: of a person at a console: what they were, and where.
     """
 
     author: str
     reason: str = ""
     evidence: Mapping[str, object] | None = None
+    roles: Sequence[str] = ()
+    address: str = ""
 
 
 class RolloutStore:
@@ -120,7 +123,7 @@ class RolloutStore:
                 reason=signature.reason or wanted.reason,
                 at_ms=now_ms,
             )
-            if await self._put(flag, before, after, signature.evidence):
+            if await self._put(flag, before, after, signature):
                 return before, after
         raise InfrastructureError(f"flag '{flag}' is changed by others all the time")
 
@@ -130,7 +133,8 @@ class RolloutStore:
         Args:
             found: what it has in its place, an older version.
         """
-        return await self._put(flag, found, state, {"restored": True})
+        restored = Signature(state.author, evidence={"restored": True})
+        return await self._put(flag, found, state, restored)
 
     async def history(self, flag: str, most: int) -> list[tuple[str, dict[str, str]]]:
         """Return the latest changes, (id, fields), the newest first."""
@@ -228,7 +232,7 @@ class RolloutStore:
         flag: str,
         before: RolloutState,
         after: RolloutState,
-        evidence: Mapping[str, object] | None,
+        signature: Signature,
     ) -> bool:
         """Write a state, its history and its audit entry; False where another version is there."""
         fields = after.to_fields()
@@ -241,19 +245,21 @@ class RolloutStore:
             "was": str(before.share),
             "at_ms": str(after.at_ms),
             "state": json.dumps(fields, ensure_ascii=False),
-            "evidence": json.dumps(evidence or {}, ensure_ascii=False),
+            "evidence": json.dumps(signature.evidence or {}, ensure_ascii=False),
         }
         changed = {n: [v, fields[n]] for n, v in before.to_fields().items() if fields[n] != v}
         audited = {
             "at_ms": str(after.at_ms),
             "actor": after.author,
+            "roles": " ".join(signature.roles),
+            "address": signature.address,
             "action": f"rollout {after.action}",
             "target": flag,
             "detail": json.dumps({"reason": after.reason, "diff": changed}, ensure_ascii=False),
         }
         kept = ("MAXLEN", "~", HISTORY_KEPT)
         return await self._audit.append(
-            audited,
+            {name: value for name, value in audited.items() if value},
             guard=Guard(self._keys.rollout(flag), "version", str(before.version or "")),
             commands=[
                 ("HSET", self._keys.rollout(flag), *_words(fields)),

@@ -127,6 +127,8 @@ class TransferKind(enum.StrEnum):
     """The bridge dials and joins the two calls."""
     WARM = "warm"
     """The same, and the person is asked first."""
+    CONSOLE = "console"
+    """Somebody has accepted it out of the console's queue."""
 
 
 class TokenKind(enum.StrEnum):

@@ -31,11 +31,12 @@ class Listener:
         lost_frames: that a slow listener did not take in time.
         without_agent: they hear the caller alone. Who talks in the agent's place would hear
             themselves else, late.
+        deaf: they hear nothing, while what is said is confidential.
     """
 
     def __init__(self, at_ms: int, by: str = "") -> None:
         self.by = by
-        self.without_agent = False
+        self.without_agent = self.deaf = False
         self.lost_frames = 0
         self._at_ms = at_ms
         self._sequence = 0
@@ -50,7 +51,9 @@ class Listener:
 
     def take(self, stereo: Samples) -> None:
         """Queue audio, shape (n, 2) int16 at 8 kHz, n a multiple of 160; never blocks."""
-        if self.without_agent:
+        if self.deaf:
+            stereo = np.zeros_like(stereo)
+        elif self.without_agent:
             stereo = stereo * _CALLER_ALONE
         for start in range(0, len(stereo), LISTEN_SAMPLES):
             at_ms = self._at_ms + self._sequence * LISTEN_SAMPLES * 1000 // LISTEN_HZ

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bridge.clock import SystemClock
+from bridge.console.access.phone_tickets import Ticket
 from bridge.console.api.actions import PERMISSIONS
 from bridge.routing.supervisor_orders import ORDERS
 from bridge.store.client import RedisLink
 from bridge.store.control import Answer
 from bridge.store.local import LocalRedis
 from tests.console.conftest import Browser, Console, MakeConsole
-from tests.console.live import Node, a_node, begin_call
+from tests.console.live import KEYS, Node, a_node, begin_call
 
 pytestmark = pytest.mark.redis
 
@@ -185,3 +186,24 @@ async def test_without_csrf_token_or_sign_in_nothing_is_done(
     async with console.browser() as stranger:
         assert (await stranger.post(path, {}))[0] == 401
     assert node.commands == []
+
+
+async def test_number_for_a_phone_is_a_supervisors(
+    console: Console, eve: Browser, redis: RedisLink
+) -> None:
+    path = "/api/v1/calls/c_1/phone-ticket"
+    status, told = await eve.post(path)
+    assert (status, "sip.public_address" in told["detail"]) == (409, True)
+    await redis.ask(["HSET", KEYS.node("node-a"), "sip", "203.0.113.7:5060"])
+    status, told = await eve.post(path, {"may_take_over": True})
+    assert status == 200
+    number, _, host = told["uri"].partition("@")
+    assert host == "203.0.113.7:5060"
+    assert number.startswith("sip:listen-c_1-")
+    ticket = await console.services.phone_tickets.take(number.rpartition("-")[2], "c_1")
+    assert ticket == Ticket("eve", "c_1", may_take_over=True)
+    assert await console.services.phone_tickets.take(number.rpartition("-")[2], "c_1") is None
+    for role in ("viewer", "agent", "qa", "operator", "auditor"):
+        await console.add_user(role, role)
+        await console.sign_in(eve, role)
+        assert (await eve.post(path))[0] == 403

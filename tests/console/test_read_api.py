@@ -209,6 +209,21 @@ async def test_rollout_is_stepped_paused_and_stopped_with_a_reason(ada: Browser)
     assert [each["author"] for each in one["changes"]] == ["ada"] * 4
 
 
+async def test_change_of_a_rollout_is_audited_with_role_and_address(
+    console: Console, ada: Browser
+) -> None:
+    path, given = "/api/v1/rollouts/new-model", {"reason": "it fails"}
+    assert (await ada.post(f"{path}/steps/pause", given))[0] == 200
+    assert (await ada.post(f"{path}/switches/ai", {**given, "on": False}))[0] == 200
+    found = [fields for _, fields in await console.services.rollouts.audit(2)]
+    for entry in found:
+        assert entry["action"].startswith("rollout ")
+        assert (entry["actor"], entry["roles"]) == ("ada", " ".join(sorted(EVERYTHING)))
+        assert entry["address"] == "127.0.0.1"
+    _, told = await ada.get("/api/v1/audit")
+    assert [each["roles"] for each in told["entries"][:2]] == [" ".join(sorted(EVERYTHING))] * 2
+
+
 async def test_operator_stops_what_a_supervisor_may_only_see(console: Console) -> None:
     given = {"reason": "it fails"}
     async with console.browser() as browser:

@@ -70,8 +70,9 @@ from bridge.engine.policy import (
     FallbackPolicy,
     HandoffTarget,
 )
-from bridge.engine.supervision import RULES, VOICE_GRACE_MS, Refusal
+from bridge.engine.supervision import RULES, Refusal
 from bridge.engine.supervision_steps import HOLDS, Hold, Signal
+from bridge.engine.supervisor_hold import VOICE_GRACE_MS
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import (

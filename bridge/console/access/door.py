@@ -7,7 +7,9 @@ something must carry the session's CSRF token in ``X-CSRF-Token``, and a WebSock
 page of ours.
 """
 
+import asyncio
 import hmac
+from collections.abc import Sequence
 
 from fastapi import HTTPException
 from starlette.requests import HTTPConnection
@@ -38,7 +40,7 @@ class PageRefused(Exception):
         permission: what it needs.
     """
 
-    def __init__(self, principal: Principal, permission: Permission) -> None:
+    def __init__(self, principal: Principal, permission: Permission | None) -> None:
         super().__init__(f"your roles don't allow this: it needs {permission}")
         self.principal = principal
 
@@ -55,12 +57,6 @@ class Allowed:
         self.permission = None if permission is None else Permission(permission)
         self.others = tuple(map(Permission, others))
 
-    def lets_in(self, principal: Principal) -> bool:
-        """Return whether one of his roles allows this."""
-        if self.permission is None:
-            return True
-        return any(principal.may(each) for each in (self.permission, *self.others))
-
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """Return who asks.
 
@@ -68,13 +64,19 @@ class Allowed:
             HTTPException: 401 or 403.
         """
         principal = await self._let_in(connection)
-        if self.permission is not None and not self.lets_in(principal):
-            raise self._refusal(principal, self.permission)
+        if not await self.allows(principal, connection):
+            raise self._refusal(principal)
         connection.scope["bridge.allowed"] = (self, principal)
         return principal
 
-    def _refusal(self, principal: Principal, permission: Permission) -> Exception:
-        return HTTPException(403, f"your roles don't allow this: it needs {permission}")
+    async def allows(self, principal: Principal, connection: HTTPConnection) -> bool:
+        """Return whether somebody may do this now; streams are asked for again and again."""
+        if self.permission is None:
+            return True
+        return any(principal.may(each) for each in (self.permission, *self.others))
+
+    def _refusal(self, principal: Principal) -> Exception:
+        return HTTPException(403, f"your roles don't allow this: it needs {self.permission}")
 
     async def _let_in(self, connection: HTTPConnection) -> Principal:
         services = services_of(connection)
@@ -93,11 +95,46 @@ class Allowed:
         return principal
 
 
+class AllowedOrHolding(Allowed):
+    """The same for one call's audio: who has accepted its caller out of the queue has it, too.
+
+    Args:
+        permission: what the route needs of everybody else.
+        waits_s: between further looks: a hold that a node has just told of is in Redis a moment
+            later.
+    """
+
+    def __init__(self, permission: Permission | str, waits_s: Sequence[float] = ()) -> None:
+        super().__init__(permission)
+        self._waits_s = waits_s
+
+    async def allows(self, principal: Principal, connection: HTTPConnection) -> bool:
+        """Return whether a role allows it, or the call is theirs."""
+        if await super().allows(principal, connection):
+            return True
+        if not principal.may(Permission.QUEUE_ACCEPT):
+            return False
+        services, call_id = services_of(connection), str(connection.path_params["call_id"])
+        for wait_s in self._waits_s:
+            if await self._holds(services, principal, call_id):
+                return True
+            await asyncio.sleep(wait_s)
+        return await self._holds(services, principal, call_id)
+
+    async def _holds(self, services: Services, principal: Principal, call_id: str) -> bool:
+        call = await services.calls.call(call_id) or {}
+        return (
+            call.get("held_by") == principal.user
+            and "ended_at" not in call
+            and principal.may_see(call.get("dialplan", ""))
+        )
+
+
 class PageAllowed(Allowed):
     """The same for a page: who is not signed in is sent to `/login`, who may not is told so."""
 
-    def _refusal(self, principal: Principal, permission: Permission) -> Exception:
-        return PageRefused(principal, permission)
+    def _refusal(self, principal: Principal) -> Exception:
+        return PageRefused(principal, self.permission)
 
     async def _let_in(self, connection: HTTPConnection) -> Principal:
         principal = await find_principal(connection)
@@ -113,7 +150,9 @@ async def find_principal(connection: HTTPConnection) -> Principal | None:
         return None
     services = services_of(connection)
     session = await services.sessions.find(token, services.now_ms)
-    return None if session is None else await _principal(services, session, address_of(connection))
+    if session is None:
+        return None
+    return await _principal(services, session.user, address_of(connection), session)
 
 
 async def still_allowed(scope: Scope) -> bool:
@@ -123,8 +162,12 @@ async def still_allowed(scope: Scope) -> bool:
         return True  # a stream for everybody
     services: Services = scope["app"].state.services
     session = await services.sessions.use(was.session_id, services.now_ms)
-    now = None if session is None else await _principal(services, session, was.address)
-    return now is not None and now.routes == was.routes and allowed.lets_in(now)
+    now = (
+        None if session is None else await _principal(services, session.user, was.address, session)
+    )
+    if now is None or now.routes != was.routes:
+        return False
+    return await allowed.allows(now, HTTPConnection(scope))
 
 
 def address_of(connection: HTTPConnection) -> str:
@@ -132,15 +175,22 @@ def address_of(connection: HTTPConnection) -> str:
     return "" if connection.client is None else connection.client.host
 
 
-async def _principal(services: Services, session: Session, address: str) -> Principal | None:
-    user = await services.users.get(session.user)
+async def find_caller(services: Services, user: str, address: str) -> Principal | None:
+    """Return a user who calls in by phone: with no session, so they can change nothing here."""
+    return await _principal(services, user, address)
+
+
+async def _principal(
+    services: Services, name: str, address: str, session: Session | None = None
+) -> Principal | None:
+    user = await services.users.get(name)
     if user is None or user.disabled:
         return None
     return Principal(
         user=user.name,
         roles=known_roles(user.roles),
         routes=user.routes,
-        session_id=session.session_id,
-        csrf_token=session.csrf_token,
+        session_id="" if session is None else session.session_id,
+        csrf_token="" if session is None else session.csrf_token,
         address=address,
     )

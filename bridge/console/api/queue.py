@@ -12,12 +12,13 @@ from bridge.console.api.actions import ActionResult, IdempotencyKey, act, comman
 from bridge.console.api.live_call import CallId
 from bridge.console.services import Services, services_of
 from bridge.console.wallboard import figures
-from bridge.routing.supervisor_orders import TakeOverOrder
+from bridge.routing.supervisor_orders import AcceptOrder, HandBackOrder
 
 router = APIRouter(tags=["queue"])
 
 Json = dict[str, Any]  # Any: JSON of rows and figures
 Here = Annotated[Services, Depends(services_of)]
+Accepter = Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))]
 
 _HOUR_MS = 3_600_000
 _WAITS = frozenset({"transferring", "handoff"})
@@ -52,13 +53,32 @@ async def get_wallboard(
 @router.post("/queue/{call_id}/accept")
 async def accept_caller(
     call_id: CallId,
-    principal: Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))],
+    principal: Accepter,
     services: Here,
+    order: AcceptOrder | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> ActionResult:
-    """Take over a caller who waits; refused with the reason where the node refuses it."""
-    key = command_id(principal, call_id, "take_over", idempotency_key)
-    return await act(services, principal, call_id, "take_over", TakeOverOrder(), key)
+    """Be the person that a waiting caller is handed over to; whoever was called is let go.
+
+    The answer has ``target`` and ``summary``: what the caller wants, to be read before speaking.
+    Refused: ``held_by`` (somebody was faster), ``refer_sent`` and ``refer_accepted`` (the far end
+    moves the caller, which can't be taken back), ``handed_over``, ``not_waiting``.
+    """
+    key = command_id(principal, call_id, "accept", idempotency_key)
+    return await act(services, principal, call_id, "accept", order or AcceptOrder(), key)
+
+
+@router.post("/queue/{call_id}/hand-back")
+async def hand_caller_back(
+    call_id: CallId,
+    principal: Accepter,
+    services: Here,
+    order: HandBackOrder | None = None,
+    idempotency_key: IdempotencyKey = None,
+) -> ActionResult:
+    """Give a caller whom one has accepted back to the agent; the node refuses all others."""
+    key = command_id(principal, call_id, "hand_back", idempotency_key)
+    return await act(services, principal, call_id, "hand_back", order or HandBackOrder(), key)
 
 
 async def _hour(principal: Principal, services: Services) -> Json:

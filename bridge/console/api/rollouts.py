@@ -148,7 +148,9 @@ async def _change(
             raise HTTPException(409, "it was changed meanwhile: look again")
         return make(state, plan, given, now_ms)
 
-    signature = Signature(principal.user, given.reason)
+    signature = Signature(
+        principal.user, given.reason, roles=sorted(principal.roles), address=principal.address
+    )
     try:
         changed = await services.rollouts.change(flag, change, signature, now_ms)
     except ConfigError as error:

@@ -1,0 +1,142 @@
+"""The door of supervisors' phones that call in: `sip:listen-{call id}-{ticket}@{node}`.
+
+    INVITE -> the ticket is used up -> the user may still listen -> the audit has it -> 200 OK
+
+Whatever is wrong with it is a 403: an INVITE without a ticket learns not even whether there is such
+a call. The ticket may come in the header ``X-Bridge-Ticket`` instead.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+import structlog
+
+from bridge.console.access.door import find_caller
+from bridge.console.access.principal import Principal
+from bridge.console.access.roles import Permission
+from bridge.console.services import Services
+from bridge.errors import InfrastructureError
+from bridge.live.call import CallRunner
+from bridge.live.supervisor_phone import SupervisorPhone
+from bridge.telemetry.redaction import mask_numbers
+from bridge.telephony.leg import Leg, LegState
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "listen-"
+"""What a user part begins with that is no number of a dialplan's."""
+
+TICKET_HEADER = "x-bridge-ticket"
+
+_DIALLED = re.compile(rf"{PREFIX}(?P<call>c_[0-9a-f]{{16}})(-(?P<ticket>[0-9a-f]{{24}}))?")
+_LOOK_EVERY_S = 2.0
+"""As often as at browsers that listen."""
+
+
+class PhoneDoor:
+    """Lets phones in.
+
+    Args:
+        find: finds a call of this node.
+        console: knows tickets and users, and audits; None where there is no console.
+    """
+
+    def __init__(self, find: Callable[[str], CallRunner | None], console: Services | None) -> None:
+        self._find = find
+        self._console = console
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def takes(self, leg: Leg) -> bool:
+        """Return whether an INVITE is for here, and for no dialplan."""
+        return leg.called.startswith(PREFIX)
+
+    def take(self, leg: Leg) -> None:
+        """Answer or refuse an INVITE; at once where nothing has to be asked."""
+        dialled = _DIALLED.fullmatch(leg.called)
+        given = leg.headers.get(TICKET_HEADER, ("",))[0]
+        ticket = given if dialled is None else dialled["ticket"] or given
+        if dialled is None or not ticket or self._console is None:
+            _refuse(leg, "no ticket")
+            return
+        call = self._let_in(leg, self._console, dialled["call"], ticket)
+        task = asyncio.get_running_loop().create_task(call, name=f"phone-{leg.call_id}")
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+
+    async def aclose(self) -> None:
+        """Ask for nobody's tickets any more; what goes on is cut short in the audit."""
+        calls = list(self._calls)
+        for task in calls:
+            task.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    async def _let_in(self, leg: Leg, console: Services, call_id: str, secret: str) -> None:
+        try:
+            ticket = await console.phone_tickets.take(secret, call_id)
+            if ticket is None:
+                _refuse(leg, "ticket not good")
+                return
+            principal = await _listener(console, call_id, ticket.user, leg.source)
+            if principal is None:
+                _refuse(leg, "not allowed")
+                return
+            barges = ticket.may_take_over and principal.may(Permission.BARGE)
+            await console.auditor.act(
+                principal,
+                "listen",
+                lambda: self._serve(leg, console, principal, call_id, barges=barges),
+                result_of=lambda result: result,
+                call_id=call_id,
+                params={"phone": mask_numbers(leg.from_uri), "may_take_over": barges},
+            )
+        except InfrastructureError as error:
+            log.warning("phone_not_let_in", error=error.what)
+            leg.reject(503, "Service Unavailable")
+
+    async def _serve(
+        self, leg: Leg, console: Services, principal: Principal, call_id: str, *, barges: bool
+    ) -> str:
+        """Have a phone hear a call until one of them is over; return how it came out."""
+        call = self._find(call_id)
+        if call is None or leg.state is LegState.DISCONNECTED:
+            _refuse(leg, "no such call")
+            return "refused: over"
+        phone = call.supervision.take_phone(principal.user, leg, may_take_over=barges)
+        if phone is None:
+            leg.reject(486, "Busy Here")
+            return "refused: already"
+        while not await _gone(phone):
+            if not await _still_allowed(console, call_id, principal):
+                phone.let_go()
+        return "over"
+
+
+async def _gone(phone: SupervisorPhone) -> bool:
+    try:
+        async with asyncio.timeout(_LOOK_EVERY_S):
+            await phone.gone.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _still_allowed(console: Services, call_id: str, who: Principal) -> bool:
+    try:
+        return await _listener(console, call_id, who.user, who.address) is not None
+    except InfrastructureError:
+        return True  # Redis is away: nobody can say, so what goes on goes on
+
+
+async def _listener(console: Services, call_id: str, user: str, address: str) -> Principal | None:
+    """Return who listens, if he may."""
+    principal = await find_caller(console, user, address)
+    if principal is None or not principal.may(Permission.MONITOR):
+        return None
+    call = await console.calls.call(call_id) or {}
+    return principal if principal.may_see(call.get("dialplan", "")) else None
+
+
+def _refuse(leg: Leg, reason: str) -> None:
+    log.warning("phone_refused", reason=reason, source=leg.source)
+    leg.reject(403, "Forbidden")

@@ -1,0 +1,179 @@
+"""A supervisor's hold on a call: the agent is kept out, the caller waits or talks, and comes back.
+
+    AWAITED  a supervisor has taken the caller, and is not heard (yet, or any more)
+    TALKING  the caller hears them
+    PAUSED   the agent is silent, the caller hears tones
+
+While it lasts the turn machine stands in HANDOFF, so whatever holds for a caller who is with a
+person holds here. The session stays: the agent is back at once, and knows of the talk what the
+supervisor says of it. Steps: :mod:`bridge.engine.supervision_steps`.
+"""
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.asking import leave_keypad
+from bridge.engine.consult import Signal as HandoffSignal
+from bridge.engine.consult import Step
+from bridge.engine.duration import watch_duration
+from bridge.engine.effects import CloseVoice, OpenVoice, PauseUplink, ResumeUplink, UplinkHold
+from bridge.engine.fallback import go_on_with_fallback
+from bridge.engine.filler import stop_filler, want_filler
+from bridge.engine.handoff import advance, fail
+from bridge.engine.inputs import Timer
+from bridge.engine.interruption import cut
+from bridge.engine.news import AgentResumed, HandedBack, SupervisorJoined, SupervisorLeft
+from bridge.engine.requests import drop_request, request_response
+from bridge.engine.state import CallState, Effects
+from bridge.engine.supervision_steps import Signal
+from bridge.engine.turns import Trigger
+from bridge.realtime.commands import ClearInput, CreateItem
+from bridge.realtime.items import Message, Part, PartKind, Role
+
+VOICE_GRACE_MS = 10_000
+"""How long a caller waits for a supervisor whose microphone is gone, or has not come."""
+
+HOLD_TONE_AFTER_MS = 400
+"""A microphone that is there is heard before the caller hears a tone."""
+
+
+def silence_agent(call: CallState, now_ns: int) -> Effects:
+    """Keep the agent out: whatever is heard is cut, protected or not, and nothing is awaited."""
+    yield from drop_handoff(call, now_ns)
+    yield from leave_keypad(call)
+    yield from stop_filler(call, cut_phrase=not call.playing)
+    call.speech.protects_next = False
+    if call.agent_has_floor:
+        yield from cut(call, now_ns, tell_server=True)
+    responses = call.session.responses
+    responses.expected = responses.retry_due = False
+    yield from drop_request(call)
+    if responses.unwanted:
+        yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
+    if not call.supervised.held:
+        yield PauseUplink(UplinkHold.SUPERVISOR)
+        yield from forget_input(call)
+    call.sound.unexplained = False
+    yield from call.move(Trigger.TAKEN_OVER)
+
+
+def hold(call: CallState, signal: Signal, by: str, now_ns: int) -> Effects:
+    """Have the call be held by somebody from now on."""
+    supervised = call.supervised
+    if not supervised.held:
+        supervised.since_ns = now_ns
+    supervised.step(signal)
+    supervised.holder, supervised.lost_voice = by, False
+    call.note(held_by=by)
+    call.note_phase()
+    yield from ()
+
+
+def let_talk(call: CallState, now_ns: int) -> Effects:
+    """Have the caller hear the holder, if they are awaited."""
+    supervised = call.supervised
+    if not supervised.step(Signal.VOICE):
+        return
+    yield from call.stop_timer(Timer.SUPERVISOR)
+    yield from stop_filler(call, cut_phrase=True)
+    yield OpenVoice(supervised.holder)
+    yield SupervisorJoined(supervised.holder)
+    if call.handoff is not None and call.handoff.step is Step.CLAIMED:
+        yield from advance(call, HandoffSignal.JOINED, now_ns)
+
+
+def await_voice(call: CallState, now_ns: int, within_ms: int | None = None) -> Effects:
+    """Have the caller wait for the holder's voice, with tones, but not for long."""
+    within_ms = VOICE_GRACE_MS if within_ms is None else within_ms
+    yield from call.start_timer(Timer.SUPERVISOR, within_ms)
+    call.session.waiting_since_ns = now_ns
+    yield from want_filler(call, HOLD_TONE_AFTER_MS, now_ns)
+
+
+def let_go(call: CallState) -> Effects:
+    """Have nobody hold the call any more; the turn machine stays where it is."""
+    supervised = call.supervised
+    yield from call.stop_timer(Timer.SUPERVISOR)
+    if supervised.talking:
+        yield CloseVoice()
+        yield SupervisorLeft(supervised.holder, lost=False)
+    supervised.step(Signal.RELEASE)
+    supervised.holder, supervised.accepted = "", None
+    call.note(held_by="")
+
+
+def release(call: CallState, now_ns: int, cause: str, note: str, summary: str = "") -> Effects:
+    """Give the caller back to the agent, which is told what it has missed, and goes on.
+
+    Args:
+        call: one that is held.
+        now_ns: monotonic.
+        cause: of :class:`bridge.engine.news.AgentResumed`.
+        note: for the agent; ``{seconds}`` are those that it was kept out for.
+        summary: of the talk, by whom the caller was with.
+    """
+    supervised = call.supervised
+    by, away_ms = supervised.holder, (now_ns - supervised.since_ns) // NS_PER_MS
+    accepted = supervised.accepted is not None
+    yield from let_go(call)
+    yield from stop_filler(call)
+    if accepted:
+        yield HandedBack(away_ms)
+    yield AgentResumed(by, away_ms, cause)
+    yield ResumeUplink(UplinkHold.SUPERVISOR)
+    if Timer.MAX_DURATION not in call.timers and call.fallback is None:
+        yield from watch_duration(call)
+    if call.handoff is not None:  # accepted, and who accepted it was never heard
+        yield from fail(call, "not_joined", now_ns)
+        call.note_phase()
+        return
+    yield from call.move(Trigger.GIVEN_BACK)
+    if call.lost:
+        yield from call.move(Trigger.SESSION_LOST)
+    call.note_phase()
+    if call.fallback is not None:
+        yield from go_on_with_fallback(call, now_ns)
+        return
+    told = note.format(seconds=away_ms // 1000)
+    yield from tell_agent(call, f"{told} They say of it: {summary}" if summary else told)
+    call.session.waiting_since_ns = now_ns
+    yield from request_response(call)
+    if call.lost:
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
+
+
+def forget_input(call: CallState) -> Effects:
+    """Have the session forget what it heard of a turn whose end it will not hear."""
+    yield from call.send(ClearInput())
+    call.session.caller_speaking = call.session.turn_open = False
+    call.session.commit_asked = False  # what comes of it is a turn of the caller's, and left alone
+
+
+def drop_handoff(call: CallState, now_ns: int) -> Effects:
+    """Give up a handing over that has not begun: a supervisor decides now."""
+    handoff = call.handoff
+    if handoff is None or handoff.step is not Step.WANTED:
+        return
+    call.handoff = None
+    yield from call.stop_timer(Timer.TRANSFER)
+    if handoff.call_id is not None:
+        call.background.discard(handoff.call_id)
+        output = {"transferred": False, "reason": "a supervisor stepped in"}
+        yield from call.answer_tool(handoff.call_id, output)
+
+
+def tell_agent(call: CallState, text: str) -> Effects:
+    """Have the agent know something that the caller does not hear."""
+    yield from call.send(CreateItem(Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))))
+
+
+TAKEN = (
+    "A human supervisor took the caller over for {seconds} seconds. You did not hear that talk. The"
+    " caller is with you again: go on from there, and don't repeat what was settled."
+)
+LOST = (
+    "A human supervisor took the caller over {seconds} seconds ago, and was cut off. You did not"
+    " hear that talk. Apologise for the wait, and ask the caller how you can help on."
+)
+PAUSED = (
+    "Your supervisor had the caller wait for {seconds} seconds. They heard hold tones. Thank them"
+    " for waiting, and go on."
+)
