@@ -1,41 +1,54 @@
 // What may be done to a live call: who, when, and what is asked first.
 
-import { attempt, get, may, post } from "./api.js";
+import { attempt, get, may, post, user } from "./api.js";
 import { ask } from "./dialogs.js";
 import { toast } from "./dom.js";
 import { words } from "./format.js";
 import { keep, kept } from "./prefs.js";
 
 /** Send an action to the node that has the call; return its result, or null if it was refused. */
-export async function perform(callId, action, params = {}) {
-  const found = await attempt(post(`/calls/${callId}/actions/${action}`, params, { "Idempotency-Key": crypto.randomUUID() }));
+export async function perform(callId, action, params = {}, path = `/calls/${callId}/actions/${action}`) {
+  const found = await attempt(post(path, params, { "Idempotency-Key": crypto.randomUUID() }));
   if (!found) return null;
-  if (!found.accepted) { toast(`${SAID[action] ?? words(action)}: ${words(found.reason ?? "refused")}`, "bad"); return null; }
+  if (!found.accepted) { toast(`${SAID[action] ?? words(action)}: ${whyNot(found)}`, "bad"); return null; }
   toast(`${SAID[action] ?? words(action)}: done`, "good");
   return found.result ?? {};
 }
 
+const whyNot = ({ reason, result }) => (reason === "held_by" ? `held by ${result.held_by}` : words(reason ?? "refused"));
+
 const SAID = {
-  listen: "Your phone is called",   whisper: "Whisper", say: "Say exactly", take_over: "Take over", hand_back: "Hand back", pause: "Pause the AI", resume: "Resume the AI",
+  listen: "Your phone is called", accept: "Accept",   whisper: "Whisper", say: "Say exactly", take_over: "Take over", hand_back: "Hand back", pause: "Pause the AI", resume: "Resume the AI",
   transfer: "Transfer", end: "End the call", sensitive: "Sensitive mode", pause_recording: "Pause recording", flag: "Flag",
 };
 
 const talks = (row) => !["ringing", "ended"].includes(row.state);
 const mine = (row, user) => row.held_by === user;
 
+/** Return whether an action is for whoever is signed in: by a role, or because they have this caller. */
+export const isFor = (action, row) => (may(action.permission) || (may(action.holders) && mine(row, user))) && action.shown(row, user);
+
 export const ACTIONS = [
   { id: "listen", label: "Listen", permission: "monitor", shown: talks },
   {
     id: "phone", label: "Listen by phone", permission: "monitor", shown: talks,
     run: async (callId) => {
-      const takeOver = { name: "may_take_over", kind: "check", label: "*3 on it takes the caller over" };
       const given = await ask({
         title: "Listen by your phone", text: "The bridge calls it. Pick up and you hear the call; nobody on the call knows.", button: "Call my phone",
-        fields: [{ name: "via", label: "Your phone", value: kept("phone", ""), placeholder: "sip:204@pbx.example", required: true, maxlength: 200 }, ...(may("barge") ? [takeOver] : [])],
+        fields: [phoneField(), ...takeOverField()],
       });
       if (!given) return null;
       keep("phone", given.via);
       return perform(callId, "listen", given);
+    },
+  },
+  {
+    id: "call_in", label: "Call in", permission: "monitor", shown: talks,
+    run: async (callId) => {
+      const given = await ask({ title: "Call in from your phone", text: "You get an address to dial: good once, for a minute.", fields: takeOverField(), button: "Give me an address" });
+      const found = given && await attempt(post(`/calls/${callId}/phone-ticket`, given));
+      if (found) await ask({ title: "Dial this within a minute", fields: [{ name: "uri", label: "Address", value: found.uri, readonly: true }], button: "Close" });
+      return found;
     },
   },
   { id: "whisper", label: "Whisper", permission: "coach", shown: talks },
@@ -50,10 +63,10 @@ export const ACTIONS = [
     },
   },
   {
-    id: "hand_back", label: "Hand back", permission: "barge", shown: mine,
+    id: "hand_back", label: "Hand back", permission: "barge", holders: "queue.accept", shown: mine,
     run: async (callId) => {
       const given = await ask({ title: "Hand the caller back to the AI", fields: [{ name: "summary", label: "What did you agree on? The AI reads this.", kind: "textarea", maxlength: 1000 }], button: "Hand back" });
-      return given && perform(callId, "hand_back", given);
+      return given && perform(callId, "hand_back", given, may("barge") ? undefined : `/queue/${callId}/hand-back`);
     },
   },
   {
@@ -74,8 +87,8 @@ export const ACTIONS = [
       return given && perform(callId, "transfer", given);
     },
   },
-  { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.") },
-  { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording nor the AI hears the caller until you end it.") },
+  { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.", false) },
+  { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId, row) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording, nor the AI, nor anybody who listens hears the caller until you end it.", row.sensitive) },
   {
     id: "flag", label: "Flag", permission: "flag", shown: () => true,
     run: async (callId) => {
@@ -114,8 +127,21 @@ export async function unmask(callId) {
   if (found) await ask({ title: "Whole numbers", text: `Caller: ${found.caller || "withheld"}. Dialled: ${found.called}.`, button: "Close" });
 }
 
-async function onOff(callId, action, what, text) {
-  const given = await ask({ title: what, text, fields: [{ name: "on", label: "Now", kind: "select", options: [["pause", "Begin"], ["resume", "End"]] }], button: "OK" });
+const phoneField = () => ({ name: "via", label: "Your phone", value: kept("phone", ""), placeholder: "sip:204@pbx.example", required: true, maxlength: 200 });
+const takeOverField = () => (may("barge") ? [{ name: "may_take_over", kind: "check", label: "*3 on it takes the caller over" }] : []);
+
+/** Accept a waiting caller: by the microphone that is given, or by one's own phone. */
+export async function accept(callId, microphone) {
+  const path = `/queue/${callId}/accept`;
+  if (microphone) return perform(callId, "accept", {}, path);
+  const given = await ask({ title: "Accept by your phone", text: "The bridge calls it. Pick up and you have the caller.", fields: [phoneField()], button: "Accept, call my phone" });
+  if (!given) return null;
+  keep("phone", given.via);
+  return perform(callId, "accept", given, path);
+}
+
+async function onOff(callId, action, what, text, isOn) {
+  const given = await ask({ title: what, text, fields: [{ name: "on", label: "Now", kind: "select", value: isOn ? "resume" : "pause", options: [["pause", "Begin"], ["resume", "End"]] }], button: "OK" });
   return given && perform(callId, action, { on: given.on === "pause" });
 }
 

@@ -29,6 +29,13 @@ export class Listening {
     this.player?.port.postMessage({ volumes: this.volumes });
   }
 
+  /** Say who is live, whichever of both connections came up last. */
+  #tell() {
+    const talking = this.voice?.readyState === WebSocket.OPEN;
+    this.element.classList.toggle("talking", talking);
+    this.status.textContent = talking ? "The caller hears you. The AI is silent." : "You are listening. Nobody on the call knows.";
+  }
+
   async #open(kind) {
     const token = await attempt(post(`/calls/${this.callId}/audio-token`, { kind }));
     if (!token) return null;
@@ -48,7 +55,7 @@ export class Listening {
     this.player.connect(this.context.destination);
     this.socket = await this.#open("listen");
     if (!this.socket || this.over) { this.close(); return; }
-    this.socket.onopen = () => { this.status.textContent = "You are listening. Nobody on the call knows."; };
+    this.socket.onopen = () => this.#tell();
     this.socket.onmessage = ({ data }) => {
       this.frames = (this.frames ?? 0) + 1;
       this.element.dataset.frames = String(this.frames);
@@ -76,7 +83,7 @@ export class Listening {
       seq += 1;
       this.voice.send(data);
     };
-    this.voice.onopen = () => { this.element.classList.add("talking"); this.status.textContent = "The caller hears you. The AI is silent."; };
+    this.voice.onopen = () => this.#tell();
     this.voice.onclose = () => { if (this.stream) { toast("Your microphone is not heard any more.", "bad"); this.mute(); } };
   }
 
@@ -88,8 +95,7 @@ export class Listening {
     this.voice = null;
     this.micContext?.close();
     this.micContext = null;
-    this.element.classList.remove("talking");
-    this.status.textContent = "You are listening. Nobody on the call knows.";
+    this.#tell();
   }
 
   /** `callOver`: because there is nothing to be heard any more. */

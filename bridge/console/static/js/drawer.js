@@ -1,6 +1,6 @@
 // One live call: its conversation as it streams, its latency, and what may be done about it.
 
-import { ACTIONS, perform, say, unmask } from "./actions.js";
+import { ACTIONS, isFor, perform, say, unmask } from "./actions.js";
 import { Listening } from "./audio.js";
 import { may, user } from "./api.js";
 import { $, badge, fill, h } from "./dom.js";
@@ -65,6 +65,7 @@ export class Drawer {
   #draw() {
     this.head = h("div", { class: "facts-line" });
     this.why = h("p", { class: "small" });
+    this.summary = h("p", { class: "summary", hidden: true });
     this.actions = h("div", { class: "actions", role: "toolbar", "aria-label": "Actions on this call" });
     this.audio = h("div", { class: "listening", hidden: true });
     this.scroll = h("div", { class: "scroll" }, this.transcript.element);
@@ -84,7 +85,7 @@ export class Drawer {
     this.title = h("h2", { tabindex: -1 });
     fill(
       this.element,
-      h("header", {}, h("div", { class: "spread" }, this.title, h("button", { type: "button", class: "quiet", "aria-label": "Close the call", onclick: () => this.close() }, "Close ", h("kbd", { text: "Esc" }))), this.head, this.why),
+      h("header", {}, h("div", { class: "spread" }, this.title, h("button", { type: "button", class: "quiet", "aria-label": "Close the call", onclick: () => this.close() }, "Close ", h("kbd", { text: "Esc" }))), this.head, this.why, this.summary),
       this.actions, this.audio, tabs, this.panel, this.#composer(),
     );
   }
@@ -116,7 +117,9 @@ export class Drawer {
     this.title.textContent = `${row.from} on ${row.dialplan ?? "no route"}`;
     this.tick();
     fill(this.why, row.health_reasons?.length ? [h("b", { text: "Why: " }), row.health_reasons.join(", ")] : h("span", { class: "muted", text: "Nothing is wrong with this call." }));
-    const drawn = JSON.stringify([row.state, row.held_by, row.flagged, Boolean(this.listening), this.over]);
+    this.summary.hidden = !(row.handoff_summary && row.held_by === user);
+    this.summary.textContent = row.handoff_summary ?? "";
+    const drawn = JSON.stringify([row.state, row.held_by, row.flagged, row.sensitive, Boolean(this.listening), this.over]);
     if (drawn !== this.drawnActions) {
       this.drawnActions = drawn;
       this.#drawActions();
@@ -133,6 +136,7 @@ export class Drawer {
       row.last_turn_ms ? h("span", { class: "muted", text: `last answer ${span(row.last_turn_ms)}` }) : null,
       row.held_by ? badge("bad", row.held_by === user ? "you have the caller" : `held by ${row.held_by}`, "phone") : null,
       row.watchers ? badge("info", `${row.watchers} listening`, "eye") : null,
+      row.sensitive ? badge("warn", "confidential: nobody hears the caller", "warn") : null,
       row.flagged ? badge("warn", "flagged", "flag") : null);
   }
 
@@ -155,7 +159,7 @@ export class Drawer {
       return;
     }
     const focused = document.activeElement?.dataset?.action;
-    fill(this.actions, ACTIONS.filter((action) => may(action.permission) && action.shown(this.row, user)).map((action) => {
+    fill(this.actions, ACTIONS.filter((action) => isFor(action, this.row)).map((action) => {
       const pressed = action.id === "listen" && this.listening !== null;
       return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": action.id === "listen" ? String(pressed) : null, "aria-keyshortcuts": keyOf(action.id), onclick: () => this.act(action.id) },
         action.id === "listen" && pressed ? "Stop listening" : action.label, keyOf(action.id) ? [" ", h("kbd", { text: keyOf(action.id) })] : null);
@@ -166,14 +170,19 @@ export class Drawer {
   /** Do what a key or a button says. */
   async act(id) {
     const action = ACTIONS.find((each) => each.id === id);
-    if (!this.callId || this.over || !action || !may(action.permission) || !action.shown(this.row, user)) return false;
+    if (!this.callId || this.over || !action || !isFor(action, this.row)) return false;
     if (id === "listen") { await this.#listen(); return true; }
     if (id === "whisper") { this.text?.focus(); return true; }
     const callId = this.callId;
     const done = await action.run(callId, this.row);
     if (done && id === "take_over") await this.talk(done.microphone);
-    if (done && id === "hand_back") this.listening?.mute();
+    if (done && id === "hand_back") this.#givenBack();
     return true;
+  }
+
+  #givenBack() {
+    if (may("monitor")) this.listening?.mute(); else this.listening?.close();
+    this.update({ ...this.row, held_by: "" });
   }
 
   async #listen() {

@@ -1,10 +1,10 @@
 // Callers who wait for a person: who waits longest first; the summary is read before accepting.
 
-import { checkMicrophone } from "./actions.js";
-import { attempt, may, post, user } from "./api.js";
+import { accept as take, checkMicrophone } from "./actions.js";
+import { may, user } from "./api.js";
 import { Drawer } from "./drawer.js";
-import { $, empty, fill, h, toast } from "./dom.js";
-import { age, clock, learnClock, now, percent, words } from "./format.js";
+import { $, empty, fill, h } from "./dom.js";
+import { age, clock, learnClock, now, percent } from "./format.js";
 import { healthMark } from "./health.js";
 import { key } from "./keys.js";
 import { poll } from "./poll.js";
@@ -31,7 +31,10 @@ function draw({ at_ms, waiting, figures }) {
     const known = seen.get(row.call_id);
     if (known && JSON.stringify(known.row) === JSON.stringify(row)) continue;
     const element = card(row);
+    const controls = (within) => [...within.querySelectorAll("button, a")];
+    const focused = known ? controls(known.element).indexOf(document.activeElement) : -1;
     if (known) known.element.replaceWith(element); else items.append(element);
+    controls(element)[focused]?.focus();
     seen.set(row.call_id, { element, row });
   }
 }
@@ -44,6 +47,7 @@ function card(row) {
     h("p", { class: "summary", text: row.handoff_summary || "The AI has written no summary." }),
     h("div", { class: "toolbar" },
       may("queue.accept") ? h("button", { type: "button", class: "primary", text: "Accept", onclick: () => accept(row) }) : null,
+      may("queue.accept") ? h("button", { type: "button", text: "Accept by phone", onclick: () => acceptByPhone(row) }) : null,
       may("transcript.view") && may("calls.view") ? h("a", { class: "button", href: `/calls#${row.call_id}`, text: "Read the transcript" }) : null,
       row.held_by ? h("span", { text: `held by ${row.held_by}` }) : null));
 }
@@ -52,15 +56,22 @@ function card(row) {
 async function accept(row) {
   const microphone = await checkMicrophone(row, { title: `Talk to ${row.from}?`, text: `${row.handoff_summary || "The AI has written no summary."} The caller hears you as soon as you accept.`, button: "Accept and talk" });
   if (!microphone) return;
-  const found = await attempt(post(`/queue/${row.call_id}/accept`, {}, { "Idempotency-Key": crypto.randomUUID() }));
-  if (!found?.accepted) {
-    if (found) toast(`Not accepted: ${found.result?.held_by ? `held by ${found.result.held_by}` : words(found.reason)}`, "bad");
+  if (!(await take(row.call_id, microphone))) {
     microphone.getTracks().forEach((track) => track.stop());
     return;
   }
+  show(row);
+  await drawer.talk(microphone);
+}
+
+async function acceptByPhone(row) {
+  if (await take(row.call_id, null)) show(row);
+}
+
+/** Show a caller who is ours now. */
+function show(row) {
   drawer.open(row.call_id, { ...row, state: "human", state_since_at: now(), held_by: user });
   $(".with-drawer").classList.add("open");
-  await drawer.talk(microphone);
 }
 
 key("close", () => drawer.close());

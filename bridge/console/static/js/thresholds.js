@@ -23,12 +23,14 @@ export function band(name, value) {
   return beyond(bad) ? "bad" : beyond(warn) ? "warn" : "good";
 }
 
-const SAID = { warn: "high", bad: "too high" };
+const SAID = { high: { warn: "high", bad: "too high" }, low: { warn: "low", bad: "too low" } };
 
 /** Return a figure with the sign of its band: no colour stands alone. */
 export function marked(name, value, text) {
   const kind = band(name, value);
-  return kind in SAID ? h("span", { class: `over ${kind}` }, icon(kind), text, h("span", { class: "visually-hidden", text: `, ${SAID[kind]}` })) : text;
+  if (!(kind in SAID.high)) return text;
+  const said = SAID[TABLE.find((row) => row.name === name).low ? "low" : "high"][kind];
+  return h("span", { class: `over ${kind}` }, icon(kind), text, h("span", { class: "visually-hidden", text: `, ${said}` }));
 }
 
 /** Return a button that changes some of them; `onChange` is called after that. */
