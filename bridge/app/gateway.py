@@ -140,7 +140,7 @@ class Gateway:
         self._phone_door = PhoneDoor(self._supervisors.find, self._console)
         app = make_app(self._console, self.metrics, self.not_ready)
         self._http = HttpServer(settings.http, settings.console, app)
-        self._http_url = ""
+        self._node = self._http_url = ""
         self._store: CallStore | None = None
         self._services: Services | None = None
         self._control: ControlInbox | None = None
@@ -176,7 +176,7 @@ class Gateway:
         log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
         self._intake.limit = min(most, self._endpoint.info.call_limit)
         log.debug("calls_limited", limit=self._intake.limit, wanted=wanted, most=most)
-        node = settings.node or _node_name(self._endpoint.port)
+        node = self._node = settings.node or _node_name(self._endpoint.port)
         store = CallStore(
             settings.redis, self._redis_url, node, clock=self._clock, on_lost=self._keep_lost
         )
@@ -381,6 +381,7 @@ class Gateway:
             scripts_dir=settings.console.scripts_dir,
             rollouts=settings.rollouts,
             dialplans=lambda: self._plans.dialplans,
+            node=lambda: self._node,
         )
         return open_services(
             settings.console,

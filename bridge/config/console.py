@@ -68,6 +68,8 @@ class ConsoleSettings(_Part):
         public_url: what browsers call the console, where a proxy has another name than we hear.
         tls_cert_file: PEM, chain included; with it the whole port speaks HTTPS.
         tls_key_file: PEM.
+        node_ca_file: PEM of whoever signs the certificates of the other nodes; None for whom this
+            machine trusts.
         replays_dir: where `bridge replay --report` writes, a directory each.
         scripts_dir: where call scripts that are made of recorded calls go.
         audit_file: a copy of the audit, a JSON line for each entry that this node writes.
@@ -82,6 +84,7 @@ class ConsoleSettings(_Part):
     public_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
+    node_ca_file: Path | None = None
     replays_dir: Path = Path(".bridge/replay")
     scripts_dir: Path = Path("call_scripts/recorded")
     audit_file: Path | None = None

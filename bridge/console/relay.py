@@ -5,6 +5,7 @@ own (:class:`bridge.console.access.tokens.TokenKind`), good once, for that super
 """
 
 import asyncio
+import ssl
 from urllib.parse import quote, urlencode
 
 import structlog
@@ -25,7 +26,14 @@ UNREACHABLE_CODE = 4502
 """WebSocket close code: the node that has the call can't be reached."""
 
 
-async def relay(socket: WebSocket, node_url: str, call_id: str, kind: str, token: str) -> int:
+async def relay(
+    socket: WebSocket,
+    node_url: str,
+    call_id: str,
+    kind: str,
+    token: str,
+    trust: ssl.SSLContext,
+) -> int:
     """Pass messages on, both ways, until one side goes; return how many there were.
 
     Args:
@@ -34,6 +42,7 @@ async def relay(socket: WebSocket, node_url: str, call_id: str, kind: str, token
         call_id: the call.
         kind: ``listen`` or ``talk``.
         token: for that node.
+        trust: checks its certificate, where it speaks TLS.
     """
     url = node_url.replace("http", "ws", 1).rstrip("/")
     query = urlencode({"kind": kind, "token": token})
@@ -44,6 +53,7 @@ async def relay(socket: WebSocket, node_url: str, call_id: str, kind: str, token
             max_size=_MAX_MESSAGE_BYTES,
             max_queue=_QUEUED_MESSAGES,
             compression=None,
+            ssl=trust if url.startswith("wss:") else None,
         ) as far:
             return await _pass_on(socket, far)
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError

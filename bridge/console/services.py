@@ -18,6 +18,7 @@ from bridge.console.access.tokens import CallTokens
 from bridge.console.call_audio import LocalCalls, NoCalls
 from bridge.console.history import CallHistory
 from bridge.console.live_list import LiveList
+from bridge.console.other_nodes import OtherNodes, trust_of
 from bridge.console.sources import Sources
 from bridge.errors import InfrastructureError
 from bridge.store.alerts import AlertStore
@@ -56,6 +57,7 @@ class Services:
         tokens: for audio and control.
         phone_tickets: for desk phones that call in.
         calls: the state of every node's calls.
+        nodes: what other nodes keep of their calls.
         control: sends commands to the nodes that have them.
         local: this node's own calls.
         passwords: checked in a thread that is closed with the rest.
@@ -79,6 +81,7 @@ class Services:
     tokens: CallTokens
     phone_tickets: PhoneTickets
     calls: CallReader
+    nodes: OtherNodes
     control: ControlSender
     local: LocalCalls
     passwords: Passwords = field(repr=False)
@@ -93,6 +96,7 @@ class Services:
         """Stop reading, disconnect from Redis, and end the thread for passwords."""
         await self.live.aclose()
         self.passwords.close()
+        await self.nodes.aclose()
         await self.calls.aclose()
         await self.control.aclose()
         await self.link.aclose()
@@ -121,7 +125,7 @@ def open_services(
         passwords: checks them otherwise, for tests.
 
     Raises:
-        ConfigError: the URL of Redis can't be read.
+        ConfigError: the URL of Redis, or the file of a certificate, can't be read.
     """
     link, keys = RedisLink(redis_url, timeout_s=redis.connect_timeout_s), Keys(redis.prefix)
     users, passwords = UserStore(link, keys), passwords or Passwords()
@@ -132,6 +136,8 @@ def open_services(
     copy = AuditFile(settings.audit_file, count_audit_failure).copy
     auditor = Auditor(AuditLog(link, keys, copy), clock, count_audit_failure)
     once = OnceStore(link, keys)
+    tokens = CallTokens(once, clock)
+    trust = trust_of(settings.node_ca_file)
     return Services(
         settings=settings,
         clock=clock,
@@ -144,10 +150,11 @@ def open_services(
         auditor=auditor,
         oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
         once=once,
-        tokens=CallTokens(once, clock),
+        tokens=tokens,
         phone_tickets=PhoneTickets(PendingStore(link, keys, "phone"), clock),
         sources=sources,
         calls=calls,
+        nodes=OtherNodes(calls, tokens, trust, sources.node),
         live=LiveList(calls, clock),
         history=CallHistory(calls, sources.recordings_dir),
         alerts=AlertStore(link, keys),

@@ -22,6 +22,7 @@ class Sources:
         scripts_dir: where call scripts that are made of recorded calls go.
         rollouts: of the settings.
         dialplans: gives those in force.
+        node: gives this node's name; "" before it has one.
     """
 
     recordings_dir: Path = Path("recordings")
@@ -29,3 +30,4 @@ class Sources:
     scripts_dir: Path = Path("call_scripts/recorded")
     rollouts: Mapping[str, RolloutSettings] = field(default_factory=dict)
     dialplans: Callable[[], Sequence[Dialplan]] = _none
+    node: Callable[[], str] = str

@@ -71,7 +71,8 @@ def _is_listened_for(call: CallState) -> bool:
         and call.policy.turn_overdue_ms is not None
         and call.ending is None
         and not call.session.caller_speaking
-        and not (call.lost or call.held or call.handing_over or call.keypad.in_secret)
+        and not (call.lost or call.held or call.handing_over)
+        and not (call.keypad.in_secret or call.supervised.secret)  # it gets nothing to hear
     )
 
 

@@ -10,9 +10,9 @@ from bridge.live.turn_policy import (
     barge_in_policy,
     caller_silence_policy,
     dead_air_policy,
-    goodbye_of,
     warning_of,
 )
+from bridge.routing.barge_in import farewell
 from bridge.routing.fallback import recovery_policy
 from bridge.routing.handoff import Handoff, Target
 from bridge.routing.models import Dialplan
@@ -73,7 +73,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases, mode: Mode = Mode.OPEN) -> C
         consent=consent_policy(dialplan, at_hand),
         emergency=emergency_policy(dialplan, at_hand),
         handoff=_targets(dialplan.handoff, at_hand),
-        goodbye=at_hand(goodbye_of(dialplan)),
+        goodbye=at_hand(farewell(language)),
         keypad=keypad_policy(dialplan, at_hand),
         mcp_approved=frozenset(
             name for server in dialplan.agent.mcp_servers for name in server.approve

@@ -5,7 +5,7 @@ said.
 from collections.abc import Callable, Iterator
 
 from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, DeadAirPolicy
-from bridge.routing.barge_in import CallerSilence, DeadAir, own_words
+from bridge.routing.barge_in import CallerSilence, DeadAir, farewell, own_words
 from bridge.routing.models import Agent, Dialplan
 
 AtHand = Callable[[str | None], str | None]
@@ -64,12 +64,6 @@ def warning_of(dialplan: Dialplan) -> str | None:
     return dialplan.limits.max_call_warning or (words.warning if words else None)
 
 
-def goodbye_of(dialplan: Dialplan) -> str | None:
-    """Return what is said before a supervisor ends the call."""
-    words = own_words(dialplan.agent.language)
-    return words.farewell if words else None
-
-
 def turn_phrases(dialplan: Dialplan) -> Iterator[str | None]:
     """Yield what these rules may say, for rendering before any call."""
     language = dialplan.agent.language
@@ -81,7 +75,7 @@ def turn_phrases(dialplan: Dialplan) -> Iterator[str | None]:
     if dialplan.caller_silence.enabled:
         yield from _silence_phrases(dialplan.caller_silence, language)
     yield warning_of(dialplan)
-    yield goodbye_of(dialplan)
+    yield farewell(language)
 
 
 def _waiting_phrases(dead_air: DeadAir, language: str | None) -> tuple[str | None, str | None]:

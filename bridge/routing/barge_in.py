@@ -98,7 +98,6 @@ class OwnWords(NamedTuple):
     reprompt: str
     goodbye: str
     warning: str
-    farewell: str
 
 
 _ENGLISH = OwnWords(
@@ -107,14 +106,28 @@ _ENGLISH = OwnWords(
     reprompt="Are you still there?",
     goodbye="I cannot hear you, so I am ending this call. Please call again. Goodbye.",
     warning="Just so you know, this call has to end in a moment.",
-    farewell="I have to end this call now. Thank you for calling. Goodbye.",
 )
 _BUILT_IN: Mapping[str, OwnWords] = MappingProxyType({"en": _ENGLISH})
+
+_FAREWELLS: Mapping[str, str] = MappingProxyType(
+    {
+        "en": "I have to end this call now. Thank you for calling. Goodbye.",
+        "de": "Ich muss dieses Gespräch jetzt beenden. Danke für Ihren Anruf. Auf Wiederhören.",
+        "es": "Tengo que terminar esta llamada. Gracias por llamar. Adiós.",
+        "fr": "Je dois mettre fin à cet appel. Merci de votre appel. Au revoir.",
+    }
+)
+"""The languages in which the bridge asks for consent, too."""
 
 
 def own_words(language: str | None) -> OwnWords | None:
     """Return the bridge's own words in a language (BCP 47); English where none is given."""
     return _BUILT_IN.get((language or "en").split("-")[0])
+
+
+def farewell(language: str | None) -> str | None:
+    """Return what is said before a supervisor ends a call; English where no language is given."""
+    return _FAREWELLS.get((language or "en").split("-")[0])
 
 
 class DeadAir(Part):

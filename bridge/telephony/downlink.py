@@ -15,6 +15,7 @@ from bridge.clock import NS_PER_S, Clock
 from bridge.engine.inputs import PlayedItem
 from bridge.engine.ledger import NEVER
 from bridge.realtime.ids import ItemId
+from bridge.telephony.dry_ends import DryEnds
 from bridge.telephony.lines import UNDUCKED, Line, LineSet, PumpStats
 from bridge.telephony.playout import UPSAMPLING, Block
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
@@ -53,6 +54,9 @@ class Downlink:
     Args:
         clock: stamps queued audio.
         ahead_ms: how far ahead of PJSIP audio is laid.
+
+    Attributes:
+        ends: fades those that nobody announces.
     """
 
     def __init__(self, ports: MediaPorts, clock: Clock, stats: PumpStats, ahead_ms: int) -> None:
@@ -69,6 +73,7 @@ class Downlink:
         self._dry: Samples = np.zeros((rows, length), dtype=np.int16)
         self._quiet_until: Positions = np.full(rows, NEVER, dtype=np.int64)
         self._fresh: dict[int, Line] = {}
+        self.ends = DryEnds(ports)
 
     @property
     def delay_ms(self) -> float:
@@ -85,6 +90,7 @@ class Downlink:
     def end(self, line: Line) -> None:
         """Lay no more of a line."""
         self._fresh.pop(line.row, None)
+        self.ends.forget(line.row)
 
     def flush(self, line: Line) -> tuple[PlayedItem, ...]:
         """Silence a line from the next frame on; return what was heard of it.
@@ -94,6 +100,7 @@ class Downlink:
         heard.
         """
         row = line.row
+        self.ends.forget(row)
         self._ports.refresh()
         before = int(self._ports.tx_positions[row])
         if line.playout.written > before:
@@ -238,7 +245,9 @@ class Downlink:
             self._stats.underruns += 1
             line.underruns += 1
         if not ran_dry:
+            self.ends.go_on(line.row, line.playout.written)
             return line.playout.written
+        self.ends.forget(line.row)
         line.burst_queued_ns = _BURST_BEGINS
         self._history[line.row] = 0
         return earliest

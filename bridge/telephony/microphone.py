@@ -2,8 +2,8 @@
 
 Frames come unevenly, over TCP and from another clock than PJSIP's. The first ones of a burst wait
 until ``PREFILL_MS`` are there; from then on what lies ahead in the playout evens the network out.
-If it runs dry the next frames wait again. If it grows, silent frames are left out, and in the end
-loud ones: a supervisor who hears the answers late talks into them.
+If it runs dry it fades out, and the next frames wait again. If it grows, silent frames are left
+out, and in the end loud ones: a supervisor who hears the answers late talks into them.
 
 It goes the way of the agent's audio, so a supervisor needs no row of the rings and no conference
 port, and nothing in the conference changes when they come or go: the caller hears no click and no
@@ -73,6 +73,7 @@ class Microphone:
             burst, self._waiting = b"".join(self._waiting), []
             self._item = ItemId(f"{SUPERVISOR_ITEM}_{next(_bursts)}")
             self._pump.play(self._row, self._item, 0, _faded_in(burst))
+            self._pump.fade_when_dry(self._row)
 
     def _play(self, audio: bytes, item: ItemId, ahead_ms: float) -> None:
         too_late = ahead_ms > _MOST_MS or (ahead_ms > _QUIET_MS and _is_silent(audio))

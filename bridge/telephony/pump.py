@@ -136,6 +136,10 @@ class Pump:
         """Return how much of a call's agent audio PJSIP has yet to take, laid or waiting."""
         return self._down.queued_ms(self._lines[row])
 
+    def fade_when_dry(self, row: int) -> None:
+        """Fade a call's agent audio where it runs dry, until then or until it is flushed."""
+        self._down.ends.watch(self._lines[row])
+
     def admit(self, row: int, audience: Audience) -> None:
         """Have somebody hear both sides of a call from now on."""
         self._taps.admit(row, audience)
@@ -177,6 +181,7 @@ class Pump:
         self._down.report(lines)
         self._up.move(lines)
         self._down.move(lines.lines)
+        self._down.ends.fade()
         self._taps.move(lines)
 
     def _line_up(self) -> None:

@@ -17,8 +17,11 @@ import pytest
 
 from bridge.audio.resample import downsample_whole
 from bridge.audio.wav import read_wav
+from bridge.clock import SystemClock
+from bridge.config.settings import RedisSettings
 from bridge.softphone.sip_message import audio_sdp
 from bridge.speech.synthesis import Synthesizer
+from bridge.store.control import Answer, ControlSender
 from bridge.store.local import LocalRedis
 from tests.audio.signals import level_at_db, tone
 from tests.support.gateways import (
@@ -84,12 +87,13 @@ _JOINING_MS = 6_000
 
 @dataclass
 class Office:
-    """A gateway whose dialplans are named after what they do, and where its person is."""
+    """A gateway whose dialplans are named after what they do; its person, a supervisor's phone."""
 
     gateway: Gateway
     person_port: int
     redis_url: str
     dialect: str
+    phone_port: int
 
     @asynccontextmanager
     async def person(self, status: int = 200) -> AsyncIterator[Person]:
@@ -106,6 +110,7 @@ def office(
 ) -> Iterator[Office]:
     """One gateway for all tests of a dialect: what one leaves behind, the next ones miss."""
     directory, port = tmp_path_factory.mktemp("gateway"), free_udp_port()
+    phone_port = free_udp_port()
     for name, target in HANDOFFS.items():
         agent = {**PLAIN_AGENT, "tools": [{"name": "transfer_to_human"}]}
         handoff = {
@@ -132,8 +137,9 @@ def office(
         directory / "dialplans",
         redis_url=redis.url,
         arms={"local": arm},
+        sip={"supervisor_phones": [f"sip:*@127.0.0.1:{phone_port}"]},
     ) as gateway:
-        yield Office(gateway, port, redis.url, request.param)
+        yield Office(gateway, port, redis.url, request.param, phone_port)
 
 
 def speech(text: str) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
@@ -377,3 +383,45 @@ async def test_keys_and_holds_pass_between_two_people(office: Office) -> None:
         await caller.dialog.bye()
         await asyncio.wait_for(person.call.ended.wait(), 5)
         await office.gateway.until_active(0)
+
+
+async def test_caller_is_accepted_out_of_the_queue_and_comes_back(office: Office) -> None:
+    """By phone: the commands go through Redis, as a console's do."""
+    control = ControlSender(RedisSettings(), office.redis_url, clock=SystemClock())
+
+    async def order(action: str, by: str = "eve", **params: object) -> Answer:
+        number = f"{action}-{by}-{talk.call_id}"
+        answer = await control.send(
+            office.gateway.node, talk.call_id, action, params, by=by, command_id=number
+        )
+        assert answer is not None
+        return answer
+
+    async with (
+        office.person(180) as person,
+        a_person(office.gateway.sip_port, office.phone_port) as phone,
+        complaining(office, "warm") as talk,
+    ):
+        await person.called()
+        told = await order("accept", via=f"sip:eve@127.0.0.1:{office.phone_port}")
+        assert told == Answer(True, None, {"target": "ann", "summary": SUMMARY})
+        assert await order("accept", "bob") == Answer(False, "held_by", {"held_by": "eve"})
+        await asyncio.wait_for(person.call.ended.wait(), 10)
+        phone.hum(PERSON_HZ)
+        await talk.hears(PERSON_HZ)
+        talk.caller.speak(tone(CALLER_HZ, 8000, 8 * 2_000, amplitude=8000))
+        await phone.hears(CALLER_HZ)
+        await talk.caller.until(lambda: not talk.caller.speaking)
+        assert (await talk.told("handoff_accepted"))["by"] == "eve"
+        assert await order("hand_back", summary="It is changed.") == Answer(True)
+        await asyncio.wait_for(phone.call.ended.wait(), 10)
+        await talk.told("handed_back")
+        assert await talk.agent_says(2)
+        await talk.caller.hang_up()
+        record = await talk.over()
+    await control.aclose()
+    [handoff] = record["handoffs"]
+    assert (handoff["way"], handoff["result"]) == ("console", "completed")
+    assert handoff["talked_ms"] > 0
+    assert record["outcome"] == "completed"
+    assert [each["action"] for each in record["supervised"]] == ["accept", "hand_back"]

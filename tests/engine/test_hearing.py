@@ -4,9 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.engine.actions import KeepSecret
 from bridge.engine.effects import Effect, KeepSpeech, OpenSession, Send, StartTimer, StopTimer
 from bridge.engine.hearing import ANSWERS_WITHIN_MS, ASKED_AGAIN_AFTER_MS, TOLD_WITHIN_MS
-from bridge.engine.inputs import HoldChanged, Input, SoundStarted, SoundStopped, Timer, TimerFired
+from bridge.engine.inputs import (
+    HoldChanged,
+    Input,
+    SoundStarted,
+    SoundStopped,
+    SupervisorActed,
+    Timer,
+    TimerFired,
+)
 from bridge.engine.news import SessionLost
 from bridge.realtime.commands import UpdateSession
 from bridge.realtime.events import ApiError, ErrorReported, SessionUpdated
@@ -42,6 +51,14 @@ def test_service_that_tells_no_turns_is_not_watched() -> None:
 def test_speech_that_is_told_already_is_not_watched() -> None:
     call = answered(TELLS)
     call.feed(started())
+    assert BEGUN not in heard_here(call)
+
+
+def test_service_that_a_supervisor_lets_hear_nothing_is_not_watched() -> None:
+    call = answered(TELLS)
+    heard_here(call)
+    secret = call.feed(SupervisorActed("a1", "eve", KeepSecret(on=True)))
+    assert ENDED in secret
     assert BEGUN not in heard_here(call)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.clock import ManualClock
+from bridge.realtime.ids import ItemId
 from bridge.telephony.microphone import PREFILL_MS, Microphone
 from bridge.telephony.pump import Pump
 from tests.audio.signals import level_at_db, tone
@@ -122,3 +123,42 @@ def test_a_frame_that_comes_again_is_left_alone() -> None:
     booth.said -= 3
     booth.say(3)
     assert booth.pump.queued_ms(booth.row) == queued
+
+
+def test_voice_that_runs_dry_fades_out() -> None:
+    booth = Booth()
+    booth.said = 3
+    for _ in range(25):
+        booth.say()
+        booth.hear()
+    booth.hear(10)
+    sound = booth.ports.taken(booth.row).astype(np.int64)
+    ends = int(np.flatnonzero(sound)[-1])
+    assert np.abs(sound[ends - 3 : ends + 1]).max() < 1_500
+    steps = np.abs(np.diff(sound[ends - 400 : ends + 2]))
+    assert steps.max() < 1.1 * 8_000 * 2 * np.pi * HZ / RATE_HZ
+    assert np.abs(sound[ends - 160 : ends - 50]).max() > 7_000  # and no sooner than it has to
+
+
+def test_faded_end_is_put_back_when_more_comes_in_time() -> None:
+    booth = Booth()
+    for number in range(100):
+        if number % 10 == 8:  # two late: an end is in sight, and faded
+            booth.hear(2)
+            booth.say(3)
+        else:
+            booth.say()
+        booth.hear()
+    assert booth.is_whole()
+    waves = np.abs(booth.heard.astype(np.int64))[80:-80]
+    waves = waves[: len(waves) // 16 * 16].reshape(-1, 16)  # two waves each
+    assert waves.max(axis=1).min() > 7_000
+
+
+def test_agents_audio_is_left_as_it_is() -> None:
+    booth = Booth()
+    booth.pump.play(booth.row, ItemId("item_1"), 0, booth.voice[: 10 * TALK_BYTES])
+    booth.hear(15)
+    sound = booth.ports.taken(booth.row).astype(np.int64)
+    ends = int(np.flatnonzero(sound)[-1])
+    assert np.abs(sound[ends - 8 : ends + 1]).max() > 7_000

@@ -30,6 +30,8 @@ class TokenKind(enum.StrEnum):
     RELAY_LISTEN = "relay_listen"
     """From the node that has the browser to the one that has the call."""
     RELAY_TALK = "relay_talk"
+    RELAY_RECORDING = "relay_recording"
+    """The same, for what is kept of a call that is over."""
 
 
 class TokenRefused(Exception):  # an answer, not a fault of ours

@@ -26,6 +26,7 @@ ROUTERS = (
     audio.router,
     phones.router,
     recordings.router,
+    recordings.relay_router,
     scripts.router,
     unmask.router,
     history.router,

@@ -162,7 +162,7 @@ async def _serve(
         await socket.close(UNREACHABLE_CODE)
         return 0
     token, _ = await services.tokens.issue(user, call_id, _RELAYED[kind])
-    return await relay(socket, node["http"], call_id, kind.value, token)
+    return await relay(socket, node["http"], call_id, kind.value, token, services.nodes.trust)
 
 
 async def _serve_here(socket: WebSocket, audio: CallAudio | None, kind: Kind, user: str) -> int:

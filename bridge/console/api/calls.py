@@ -60,7 +60,10 @@ async def get_call(call_id: str, principal: Anybody, services: Here) -> Json:
     if call.record is not None:
         found["record"] = _shown(call.record, texts=principal.may(Permission.TRANSCRIPT_VIEW))
     files = CallFiles(services.sources.recordings_dir, call_id)
-    found["recording"] = not call.live and files.audio.exists()
+    found["recording"] = not call.live and (
+        files.audio.exists()
+        or await services.nodes.has_recording(call.fields.get("node", ""), call_id, principal.user)
+    )
     return found
 
 

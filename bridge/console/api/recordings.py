@@ -3,13 +3,16 @@
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query
-from starlette.responses import FileResponse
+import structlog
+from fastapi import APIRouter, Depends, Header, HTTPException, Query
+from starlette.responses import FileResponse, Response
 
 from bridge.console.access.audit import Entry
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
+from bridge.console.access.tokens import TokenKind, TokenRefused
+from bridge.console.api.live_call import CallId
 from bridge.console.api.visible import visible_call
 from bridge.console.call_files import peaks, read_markers
 from bridge.console.services import Services, services_of
@@ -17,25 +20,28 @@ from bridge.errors import BridgeError
 from bridge.recordings.files import CallFiles
 from bridge.telemetry.redaction import mask_numbers
 
+log = structlog.get_logger(__name__)
+
 router = APIRouter(prefix="/calls/{call_id}", tags=["recordings"])
+relay_router = APIRouter(prefix="/relay/calls/{call_id}", include_in_schema=False)
 
 _ONE_LISTENING_MS = 600_000
 
 Json = dict[str, Any]  # Any: JSON of markers and outlines
 Player = Annotated[Principal, Depends(Allowed(Permission.RECORDING_PLAY))]
 Here = Annotated[Services, Depends(services_of)]
+Width = Annotated[int, Query(ge=50, le=4000)]
 
 
-async def _files(call_id: str, principal: Principal, services: Services) -> CallFiles:
+async def _find(
+    call_id: str, principal: Principal, services: Services
+) -> tuple[CallFiles | None, str]:
+    """Return the files of a call, None where they are not kept here, and the node that took it."""
     call = await visible_call(call_id, principal, services)
-    files = CallFiles(services.sources.recordings_dir, call_id)
     if call.live:
         raise HTTPException(409, "the call goes on: its recording is still being written")
-    if not files.audio.is_file():
-        node = call.fields.get("node")
-        where = f"; node {node} took it" if node else ""
-        raise HTTPException(404, f"no recording of this call is kept here{where}")
-    return files
+    files = CallFiles(services.sources.recordings_dir, call_id)
+    return files if files.audio.is_file() else None, call.fields.get("node", "")
 
 
 @router.get("/recording")
@@ -43,29 +49,71 @@ async def get_recording(
     call_id: str,
     principal: Player,
     services: Here,
-) -> FileResponse:
+    wanted: Annotated[str | None, Header(alias="Range")] = None,
+) -> Response:
     """Return the recording: stereo WAV, left the caller, right the agent; takes Range requests.
 
+    One that another node has comes from there; 409 says which, where that node can't be asked.
     A player asks for many ranges: what one sign-in plays within ten minutes is one listening, and
     put down once, whichever range comes first.
     """
-    files = await _files(call_id, principal, services)
+    files, node = await _find(call_id, principal, services)
     listening = f"{principal.session_id}:{call_id}"
     if not await services.once.was_used(listening):
         await services.auditor.write(Entry.by(principal, "play recording", call_id=call_id))
         await services.once.first_use(listening, _ONE_LISTENING_MS)
-    return FileResponse(files.audio, media_type="audio/wav", filename=f"{call_id}.wav")
+    if files is None:
+        return await services.nodes.recording(node, call_id, principal.user, wanted)
+    return _file(files, call_id)
 
 
 @router.get("/outline")
-async def get_outline(
-    call_id: str,
-    principal: Player,
-    services: Here,
-    width: Annotated[int, Query(ge=50, le=4000)] = 1200,
-) -> Json:
+async def get_outline(call_id: str, principal: Player, services: Here, width: Width = 1200) -> Json:
     """Return the loudest sample of each of ``width`` stretches of both lanes, and the markers."""
-    files = await _files(call_id, principal, services)
+    files, node = await _find(call_id, principal, services)
+    if files is None:
+        found = await services.nodes.outline(node, call_id, principal.user, width)
+    else:
+        found = await _outline(files, call_id, width)
+    if not principal.may(Permission.TRANSCRIPT_VIEW):
+        shown = [
+            {name: v for name, v in each.items() if name != "text"} for each in found["markers"]
+        ]
+        return {**found, "markers": shown}
+    return found
+
+
+@relay_router.api_route("/recording", methods=["GET", "HEAD"])
+async def get_relayed_recording(call_id: CallId, services: Here, token: str = "") -> Response:
+    """Serve another node, which has checked who asks, and audits it."""
+    return _file(await _kept(call_id, token, services), call_id)
+
+
+@relay_router.get("/outline")
+async def get_relayed_outline(
+    call_id: CallId, services: Here, token: str = "", width: Width = 1200
+) -> Json:
+    """The same."""
+    return await _outline(await _kept(call_id, token, services), call_id, width)
+
+
+async def _kept(call_id: str, token: str, services: Services) -> CallFiles:
+    try:
+        await services.tokens.redeem(token, call_id, TokenKind.RELAY_RECORDING)
+    except TokenRefused as error:
+        log.warning("relay_refused", kind="recording", reason=str(error))
+        raise HTTPException(403, "the token is not good") from error
+    files = CallFiles(services.sources.recordings_dir, call_id)
+    if not files.audio.is_file():
+        raise HTTPException(404, "no recording of this call is kept here")
+    return files
+
+
+def _file(files: CallFiles, call_id: str) -> FileResponse:
+    return FileResponse(files.audio, media_type="audio/wav", filename=f"{call_id}.wav")
+
+
+async def _outline(files: CallFiles, call_id: str, width: int) -> Json:
     try:
         found = await asyncio.to_thread(peaks, files.audio, width)
     except (BridgeError, OSError) as error:
@@ -75,6 +123,4 @@ async def get_outline(
         {name: mask_numbers(v) if isinstance(v, str) else v for name, v in each.items()}
         for each in markers
     ]
-    if not principal.may(Permission.TRANSCRIPT_VIEW):
-        shown = [{name: v for name, v in each.items() if name != "text"} for each in shown]
     return {**found, "markers": shown}

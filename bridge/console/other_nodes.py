@@ -1,0 +1,160 @@
+"""What other nodes keep on their disks: their recordings, passed on to the browser that asks here.
+
+The node with the browser has checked who asks, and audits it; to the node with the file it shows a
+token of its own, good once, for that user and that call (:mod:`bridge.console.access.tokens`).
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import structlog
+from fastapi import HTTPException
+from starlette.responses import StreamingResponse
+
+from bridge.console.access.tokens import CallTokens, TokenKind
+from bridge.errors import ConfigError
+from bridge.store.reader import CallReader
+
+log = structlog.get_logger(__name__)
+
+_TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
+Json = dict[str, Any]  # Any: JSON of markers and outlines
+
+_PASSED_ON = ("content-type", "content-length", "content-range", "accept-ranges", "etag")
+
+
+def trust_of(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what certificates of other nodes are checked with. Blocks for some 10 ms.
+
+    Args:
+        ca_file: who signs them; None for whom this machine trusts.
+
+    Raises:
+        ConfigError: the file can't be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"the certificate that signs the nodes' can't be used: {error.strerror or error}",
+            path=str(ca_file),
+            remedy="console.node_ca_file is a PEM file",
+        ) from error
+
+
+class OtherNodes:
+    """Asks the nodes that took calls.
+
+    Args:
+        calls: says where they are.
+        tokens: for them.
+        trust: checks their certificates.
+        own: this node's name; it is not asked.
+    """
+
+    def __init__(
+        self, calls: CallReader, tokens: CallTokens, trust: ssl.SSLContext, own: Callable[[], str]
+    ) -> None:
+        self.trust = trust
+        self._calls = calls
+        self._tokens = tokens
+        self._own = own
+        self._client: httpx2.AsyncClient | None = None
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def has_recording(self, node: str, call_id: str, user: str) -> bool:
+        """Return whether a node has a call's recording, and can be asked for it now."""
+        try:
+            answer = await self._ask("HEAD", node, call_id, user, "recording", {}, {})
+        except HTTPException:
+            return False
+        await answer.aclose()
+        return answer.status_code == httpx2.codes.OK
+
+    async def recording(
+        self, node: str, call_id: str, user: str, wanted: str | None
+    ) -> StreamingResponse:
+        """Return a recording as its node gives it.
+
+        Args:
+            node: which took the call.
+            call_id: the call.
+            user: who asks.
+            wanted: the request's Range header.
+
+        Raises:
+            HTTPException: 404: there is none; 409: its node can't be asked, with its name.
+        """
+        headers = {} if wanted is None else {"Range": wanted}
+        answer = await self._ask("GET", node, call_id, user, "recording", {}, headers)
+        passed = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
+        return StreamingResponse(_body(answer), answer.status_code, passed)
+
+    async def outline(self, node: str, call_id: str, user: str, width: int) -> Json:
+        """Return a recording's outline and markers; raises as :meth:`recording`."""
+        answer = await self._ask("GET", node, call_id, user, "outline", {"width": str(width)}, {})
+        await answer.aread()
+        found: Json = answer.json()
+        return found
+
+    async def _ask(
+        self,
+        method: str,
+        node: str,
+        call_id: str,
+        user: str,
+        what: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+    ) -> httpx2.Response:
+        if not node or node == self._own():
+            raise HTTPException(404, "no recording of this call is kept")
+        url = (await self._calls.node(node) or {}).get("http", "").rstrip("/")
+        if not url:
+            raise _away(node, call_id, "which is not running")
+        token, _ = await self._tokens.issue(user, call_id, TokenKind.RELAY_RECORDING)
+        client = self._client = self._client or httpx2.AsyncClient(
+            verify=self.trust, timeout=_TIMEOUT, trust_env=False
+        )
+        request = client.build_request(
+            method,
+            f"{url}/api/v1/relay/calls/{quote(call_id)}/{what}",
+            params={"token": token, **query},
+            headers={"Accept-Encoding": "identity", **headers},
+        )
+        try:
+            answer = await client.send(request, stream=True)
+        except httpx2.HTTPError as error:
+            log.warning("node_unreachable", node=node, error=type(error).__name__)
+            raise _away(node, call_id, f"which can't be reached at {url}") from error
+        if answer.status_code >= httpx2.codes.BAD_REQUEST:
+            await answer.aclose()
+            if answer.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
+                raise HTTPException(answer.status_code, "the recording has no such range")
+            raise HTTPException(404, f"no recording of this call is kept; node {node} took it")
+        return answer
+
+
+def _away(node: str, call_id: str, why: str) -> HTTPException:
+    return HTTPException(
+        409,
+        f"node {node} took this call and keeps its recording ({call_id}.wav in that node's"
+        f" media.recordings_dir), {why}",
+    )
+
+
+async def _body(answer: httpx2.Response) -> AsyncIterator[bytes]:
+    try:
+        async for piece in answer.aiter_raw():
+            yield piece
+    finally:
+        await answer.aclose()
