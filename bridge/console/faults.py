@@ -10,11 +10,12 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from bridge.console.access.accounts import AccountError
 from bridge.console.access.audit import AuditUnavailableError
-from bridge.console.access.door import SignInNeeded
+from bridge.console.access.door import PageRefused, SignInNeeded
 from bridge.console.access.oidc import OidcRefusedError
 from bridge.console.access.passwords import TooBusyError
 from bridge.console.access.signin import SignInRefusedError, TooManyTriesError
 from bridge.console.access.tokens import TokenRefused
+from bridge.console.templating import render
 from bridge.errors import InfrastructureError
 
 log = structlog.get_logger(__name__)
@@ -28,6 +29,7 @@ def add_handlers(app: FastAPI) -> None:
     """Say how each error is answered; the closest class counts."""
     handlers: dict[type[Exception], Handler] = {
         SignInNeeded: _to_login,
+        PageRefused: _page_refused,
         SignInRefusedError: _say(401),
         AccountError: _say(409),
         OidcRefusedError: _say(502),
@@ -53,6 +55,11 @@ async def _to_login(request: Request, _error: Exception) -> Response:
     wanted = request.url.path
     query = "" if wanted == "/" else f"?next={wanted}"
     return RedirectResponse(f"/login{query}", status_code=303)
+
+
+async def _page_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PageRefused)
+    return render(request, "not_for_you.html", error.principal, status_code=403, why=str(error))
 
 
 async def _too_many(_request: Request, error: Exception) -> Response:

@@ -4,8 +4,9 @@ The node with the browser has checked who asks, and audits it; to the node with 
 token of its own, good once, for that user and that call (:mod:`bridge.console.access.tokens`).
 """
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ import httpx2
 import structlog
 from fastapi import HTTPException
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from bridge.console.access.tokens import CallTokens, TokenKind
 from bridge.errors import ConfigError
@@ -74,11 +76,15 @@ class OtherNodes:
     async def has_recording(self, node: str, call_id: str, user: str) -> bool:
         """Return whether a node has a call's recording, and can be asked for it now."""
         try:
-            answer = await self._ask("HEAD", node, call_id, user, "recording", {}, {})
+            await self.check_recording(node, call_id, user)
         except HTTPException:
             return False
+        return True
+
+    async def check_recording(self, node: str, call_id: str, user: str) -> None:
+        """Ask for a recording without its sound; raises as :meth:`recording`."""
+        answer = await self._ask("HEAD", node, call_id, user, "recording", {}, {})
         await answer.aclose()
-        return answer.status_code == httpx2.codes.OK
 
     async def recording(
         self, node: str, call_id: str, user: str, wanted: str | None
@@ -96,8 +102,7 @@ class OtherNodes:
         """
         headers = {} if wanted is None else {"Range": wanted}
         answer = await self._ask("GET", node, call_id, user, "recording", {}, headers)
-        passed = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-        return StreamingResponse(_body(answer), answer.status_code, passed)
+        return _PassedOn(answer)
 
     async def outline(self, node: str, call_id: str, user: str, width: int) -> Json:
         """Return a recording's outline and markers; raises as :meth:`recording`."""
@@ -152,9 +157,17 @@ def _away(node: str, call_id: str, why: str) -> HTTPException:
     )
 
 
-async def _body(answer: httpx2.Response) -> AsyncIterator[bytes]:
-    try:
-        async for piece in answer.aiter_raw():
-            yield piece
-    finally:
-        await answer.aclose()
+class _PassedOn(StreamingResponse):
+    """Another node's answer, which is let go whatever becomes of the browser."""
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        passed = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
+        super().__init__(answer.aiter_raw(), answer.status_code, passed)
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await asyncio.shield(asyncio.ensure_future(self._answer.aclose()))

@@ -1,4 +1,4 @@
-"""A supervisor at the console: a real browser with a microphone, a real call over SIP and RTP.
+"""A supervisor at the console: a real browser with a microphone, real calls over SIP and RTP.
 
 What the browser hears is taken off its WebSocket, what the caller hears off the wire; tones tell
 who is who.
@@ -7,20 +7,25 @@ who is who.
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.async_api import Page, WebSocket, expect
 
+from bridge.audio.resample import downsample_whole
 from bridge.audio.supervisor_frames import LISTEN_HZ, decode_listen
 from bridge.audio.wav import write_wav
+from bridge.replay.script.document import load_script
+from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from bridge.telephony.taps import AGENT, CALLER
 from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.browser import open_browser, open_page, until_true
 from tests.support.console_user import sign_in
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
+from tests.support.person import a_person, free_udp_port, hears
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp_caller import RtpCaller
 from tests.support.supervisor import RATE_HZ, VOICE_HZ, heard_by
@@ -34,13 +39,24 @@ pytestmark = [
 ]
 
 CALLER_HZ = 440.0
+PERSON_HZ = 1000.0
 GREETING = "Hello, this is a machine that speaks for quite a while before it is done with that."
+WANTS = "My order has the wrong size."
+SUMMARY = "Order 4711, the size is wrong."
 SCENARIO = {
     "name": "supervised",
     "words_per_minute": 180,
     "greeting": GREETING,
     "fallback": "I am back.",
-    "rules": [{"hears": ["where is my parcel"], "say": "It comes tomorrow."}],
+    "rules": [
+        {"hears": ["where is my parcel"], "say": "It comes tomorrow."},
+        {
+            "hears": [WANTS],
+            "say": "One moment.",
+            "tool": {"name": "transfer_to_human", "arguments": {"summary": SUMMARY}},
+            "then": "Nobody is free.",
+        },
+    ],
 }
 _INSERTED = """
     window.seen = {};
@@ -52,29 +68,69 @@ _INSERTED = """
 """Notes when each call's row came into the page."""
 
 
-@pytest.fixture
-def gateway(redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+@dataclass
+class Office:
+    """A gateway, and the phones that it may call."""
+
+    gateway: Gateway
+    redis_url: str
+    ann_port: int
+    eves_port: int
+
+    @property
+    def eves_phone(self) -> str:
+        return f"sip:eve@127.0.0.1:{self.eves_port}"
+
+
+@pytest.fixture(scope="module")
+def office(redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    """One gateway for all tests; each of them leaves no call behind."""
     directory = tmp_path_factory.mktemp("gateway")
-    dialplans = write_dialplan(directory / "dialplans", {**PLAIN_AGENT, "greeting": GREETING})
+    ann_port, eves_port = free_udp_port(), free_udp_port()
+    agent = {**PLAIN_AGENT, "greeting": GREETING}
+    dialplans = write_dialplan(directory / "dialplans", agent, called="support")
+    write_dialplan(
+        dialplans,
+        {**agent, "tools": [{"name": "transfer_to_human"}]},
+        name="desk",
+        called="desk",
+        consent={"disclosure": "This call is recorded.", "consent": "notice"},
+        recording={"keep_days": {"audio": 30}},
+        handoff={
+            "targets": {
+                "ann": {"to": f"sip:ann@127.0.0.1:{ann_port}", "mode": "warm", "ring_s": 60}
+            },
+            "announce": "A call.",
+            "ask": "Press one.",
+            "accept": {"by": "key"},
+        },
+    )
     scenario = write_yaml(directory / "supervised.yaml", SCENARIO)
     with (
         simulating(directory, scenario) as url,
         serving(
-            *(directory, url, dialplans), redis_url=redis.url, console={"enabled": True}
-        ) as made,
+            *(directory, url, dialplans),
+            redis_url=redis.url,
+            console={"enabled": True, "scripts_dir": str(directory / "scripts")},
+            sip={"supervisor_phones": ["sip:eve@*"]},
+        ) as gateway,
     ):
-        yield made
+        yield Office(gateway, redis.url, ann_port, eves_port)
 
 
 @asynccontextmanager
-async def console_page(gateway: Gateway, redis_url: str, folder: Path) -> AsyncIterator[Page]:
-    """Open the live list in a browser whose microphone hums."""
+async def console_page(
+    office: Office, folder: Path, path: str = "calls", role: str = "supervisor"
+) -> AsyncIterator[Page]:
+    """Open a page in a browser whose microphone hums."""
     hum = tone(VOICE_HZ, 48_000, 48_000, amplitude=8_000)
     write_wav(folder / "microphone.wav", hum, 48_000)
-    token, _ = await sign_in(redis_url, "eve", "supervisor")
+    token, _ = await sign_in(office.redis_url, "eve", role)
     async with (
         open_browser(folder / "microphone.wav") as browser,
-        open_page(browser, f"{gateway.http}/calls", cookies={"bridge_session": token}) as page,
+        open_page(
+            browser, f"{office.gateway.http}/{path}", cookies={"bridge_session": token}
+        ) as page,
     ):
         await page.evaluate(_INSERTED)
         await expect(page.locator("#live-badge")).to_have_attribute("data-state", "live")
@@ -82,11 +138,12 @@ async def console_page(gateway: Gateway, redis_url: str, folder: Path) -> AsyncI
 
 
 async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
-    gateway: Gateway, redis: LocalRedis, tmp_path: Path
+    office: Office, tmp_path: Path
 ) -> None:
+    gateway = office.gateway
     async with (
-        CallsInRedis(redis.url) as calls,
-        console_page(gateway, redis.url, tmp_path) as page,
+        CallsInRedis(office.redis_url) as calls,
+        console_page(office, tmp_path) as page,
         RtpCaller(gateway.sip_port) as caller,
     ):
         assert await caller.call() == 200
@@ -179,3 +236,138 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
     record = await gateway.record_of(call_id)
     acted = [each["action"] for each in record["supervised"]]
     assert acted == ["whisper", "take_over", "hand_back", "end"]
+
+
+async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_path: Path) -> None:
+    async with (
+        CallsInRedis(office.redis_url) as calls,
+        console_page(office, tmp_path) as page,
+        RtpCaller(office.gateway.sip_port) as caller,
+        a_person(office.gateway.sip_port, office.eves_port) as eve,
+        a_person(office.gateway.sip_port, office.ann_port) as ann,
+    ):
+        assert await caller.call("desk") == 200
+        call_id = await calls.until_active(office.gateway.node)
+        await page.locator(f'tr[data-key="{call_id}"]').click()
+        drawer, dialog = page.locator("#drawer"), page.get_by_role("dialog")
+
+        # Heard on a phone of one's own: the bridge calls it.
+        await drawer.locator("[data-action=phone]").click()
+        await dialog.get_by_label("Your phone").fill(office.eves_phone)
+        await dialog.get_by_role("button", name="Call my phone").click()
+        await eve.called()
+        caller.speak(tone(CALLER_HZ, RATE_HZ, 60 * RATE_HZ, amplitude=8_000))
+        await eve.hears_speech()
+        await expect(drawer.locator("header")).to_contain_text("1 listening")
+        await eve.call.bye()
+        eve.call.ended.set()
+        await expect(drawer.locator("header")).not_to_contain_text("1 listening")
+
+        # Handed to a person, who is asked first: the caller hears meanwhile that they wait.
+        await drawer.locator("[data-action=transfer]").click()
+        await expect(dialog.locator("datalist option")).to_have_attribute("value", "ann")
+        await dialog.get_by_label("To:").fill("ann")
+        await dialog.get_by_label("How").select_option("warm")
+        await dialog.get_by_role("button", name="Transfer").click()
+        await expect(drawer.get_by_role("log")).to_contain_text("Transfer to ann begins")
+        await ann.called()
+        await ann.hears_speech()
+        waiting = len(caller.heard)
+        await caller.until(lambda: any(each.loud for each in caller.heard[waiting:]))
+        assert not hears(ann.heard, CALLER_HZ)  # nobody is put through unasked
+        ann.rtp.press("1")
+        ann.hum(PERSON_HZ)
+        await ann.hears(CALLER_HZ)
+        await caller.until(lambda: hears(heard_by(caller.heard[-25:]), PERSON_HZ))
+        await expect(drawer.get_by_role("log")).to_contain_text("A person has taken the call")
+        await expect(drawer.locator("header")).to_contain_text("with a person")
+        await caller.hang_up()
+        await expect(drawer).to_contain_text("This call is over.")
+    record = await office.gateway.record_of(call_id)
+    assert [(each["target"], each["result"]) for each in record["handoffs"]] == [
+        ("ann", "completed")
+    ]
+    assert [each["action"] for each in record["supervised"]] == ["transfer"]
+
+
+async def test_waiting_caller_is_accepted_and_their_call_becomes_a_script(
+    office: Office, tmp_path: Path
+) -> None:
+    async with (
+        CallsInRedis(office.redis_url) as calls,
+        console_page(office, tmp_path, "queue") as page,
+        RtpCaller(office.gateway.sip_port) as caller,
+        a_person(office.gateway.sip_port, office.ann_port, 180) as ann,
+    ):
+        assert await caller.call("desk") == 200
+        call_id = await calls.until_active(office.gateway.node)
+        await calls.until_told(call_id, "disclosure_spoken")
+        caller.speak(downsample_whole(Synthesizer("en-us", 150).say(WANTS)))
+        await ann.called()  # whose phone rings
+
+        # The summary is read first, the microphone is heard first.
+        await expect(page.locator("#list .summary")).to_have_text(SUMMARY)
+        await page.get_by_role("button", name="Accept", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text(SUMMARY)
+        await until_true(page, "document.querySelector('dialog meter').value > 0.1")
+        caller.speak(tone(CALLER_HZ, RATE_HZ, 60 * RATE_HZ, amplitude=8_000))
+        await dialog.get_by_role("button", name="Accept and talk").click()
+        drawer = page.locator("#drawer")
+        await expect(drawer).to_contain_text("The caller hears you.")
+        await expect(drawer.locator(".summary")).to_have_text(SUMMARY)
+        await until_true(page, "document.querySelector('.listening').dataset.frames > 5")
+        await expect(page.locator("#list")).to_contain_text("Nobody waits")
+        taken = len(caller.heard)
+        await caller.until(lambda: len(caller.heard) > taken + 125, 10.0)
+        talk = heard_by(caller.heard[taken + 50 :])
+        level = level_at_db(talk, VOICE_HZ, RATE_HZ)
+        assert level > 40  # the browser takes a steady hum for noise, and damps it
+        assert loudest_other_db(talk, VOICE_HZ, RATE_HZ) < level - 10
+
+        await drawer.get_by_role("button", name="Hand back").click()
+        await dialog.get_by_label("What did you agree on?").fill("They get another size.")
+        await dialog.get_by_role("button", name="Hand back").click()
+        await expect(drawer.get_by_role("log")).to_contain_text("The agent goes on")
+        await caller.hang_up()
+        await office.gateway.record_of(call_id)
+
+        await page.goto(f"{office.gateway.http}/history/{call_id}")
+        await page.get_by_role("button", name="Make a script").click()
+        said = page.locator("#said")
+        await expect(said).to_contain_text("Script written: ")
+        path = (await said.inner_text()).partition("Script written: ")[2]
+    script = load_script(Path(path))
+    assert (script.source.kind, script.target.route) == ("recorded", "desk")
+    record = await office.gateway.record_of(call_id)
+    assert [each["action"] for each in record["supervised"]] == ["accept", "hand_back"]
+
+
+async def test_agent_accepts_and_gives_back_and_may_do_nothing_else(
+    office: Office, tmp_path: Path
+) -> None:
+    async with (
+        CallsInRedis(office.redis_url) as calls,
+        console_page(office, tmp_path, "", "agent") as page,
+        RtpCaller(office.gateway.sip_port) as caller,
+        a_person(office.gateway.sip_port, office.ann_port, 180),
+    ):
+        assert await caller.call("desk") == 200
+        call_id = await calls.until_active(office.gateway.node)
+        await calls.until_told(call_id, "disclosure_spoken")
+        caller.speak(downsample_whole(Synthesizer("en-us", 150).say(WANTS)))
+        await page.get_by_role("button", name="Accept", exact=True).click()
+        dialog, drawer = page.get_by_role("dialog"), page.locator("#drawer")
+        await dialog.get_by_role("button", name="Accept and talk").click()
+        await expect(drawer).to_contain_text("The caller hears you.")
+        await until_true(page, "document.querySelector('.listening').dataset.frames > 5")
+        ids = await drawer.locator("[data-action]").evaluate_all(
+            "(all) => all.map((each) => each.dataset.action)"
+        )
+        assert ids == ["hand_back"]
+        await dialog.or_(drawer).get_by_role("button", name="Hand back").first.click()
+        await dialog.get_by_role("button", name="Hand back").click()
+        await expect(drawer.locator(".listening")).to_be_hidden()
+        await expect(drawer.locator("[data-action]")).to_have_count(0)
+        await caller.hang_up()
+        await office.gateway.record_of(call_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 
@@ -25,6 +26,7 @@ from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.users import User
 from bridge.telemetry.metrics import Metrics
+from tests.console.desk import Desk, open_desk
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 """Argon2 in a millisecond."""
@@ -43,6 +45,15 @@ async def redis(redis_server: LocalRedis) -> AsyncIterator[RedisLink]:
     await link.ask(["FLUSHALL"])
     yield link
     await link.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def desk(
+    redis_server: LocalRedis, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Desk]:
+    """One browser and one floor for all that is only looked at: to start them takes seconds."""
+    async with open_desk(redis_server.url, tmp_path_factory.mktemp("floor")) as opened:
+        yield opened
 
 
 class Browser:

@@ -159,6 +159,7 @@ async def test_answer_says_which_node_has_a_recording_that_cannot_be_had(
             status, told = await eve.get(f"{PATH}/{path}")
             assert (status, "node-a" in told["detail"]) == (409, True)
             assert f"{CALL}.wav" in told["detail"]
+        assert await nodes.near.services.auditor.audit.latest(10) == []  # nothing was played
         await redis.ask(["HSET", KEYS.call(CALL), "node", "node-b"])  # this very node
         assert (await eve.get(f"{PATH}/recording"))[0] == 404
 

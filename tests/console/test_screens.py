@@ -3,36 +3,23 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import expect
 
-from bridge.clock import SystemClock
-from bridge.config.console import ConsoleSettings
-from bridge.config.settings import HttpSettings, RedisSettings
-from bridge.console.app import make_app
-from bridge.console.server import HttpServer
-from bridge.console.services import Services, open_services
-from bridge.store.local import LocalRedis
-from bridge.telemetry.metrics import Metrics
-from tests.console.floor import EVIL, Floor
+from tests.console.desk import Desk, serving
+from tests.console.floor import EVIL
 from tests.support.browser import (
     ARTEFACTS_DIR,
     SCHEMES,
     WIDTHS,
     accessibility_faults,
     keep_screenshot,
-    open_browser,
-    open_page,
     too_wide,
     until_true,
 )
-from tests.support.console_user import sign_in
 
 pytestmark = [
     pytest.mark.browser,
@@ -58,6 +45,7 @@ _SCREENS = {
 }
 """Name -> path. What each one shows when it is all there: :data:`_SHOWN`."""
 
+_SCROLL = "document.querySelector('#drawer .scroll')"
 _SHOWN = {
     "calls": "#live-table tbody tr >> nth=6",
     "drawer": "#drawer .turn >> nth=4",
@@ -75,77 +63,6 @@ _SHOWN = {
 }
 
 
-class Desk:
-    """A supervisor's browser, the console that it shows, and the floor behind that."""
-
-    def __init__(self, floor: Floor, services: Services, url: str, browser: Browser) -> None:
-        self.floor = floor
-        self.services = services
-        self.url = url
-        self._browser = browser
-
-    @asynccontextmanager
-    async def opens(
-        self,
-        path: str,
-        role: str = "admin",
-        *,
-        url: str | None = None,
-        expected_errors: Sequence[str] = (),
-    ) -> AsyncIterator[Page]:
-        """Open a page in a profile of its own, for somebody who has a role."""
-        token, _ = await sign_in(self.floor.redis_url, role, role)
-        async with open_page(
-            self._browser,
-            f"{url or self.url}/{path}",
-            cookies={"bridge_session": token},
-            expected_errors=expected_errors,
-        ) as page:
-            yield page
-
-    @asynccontextmanager
-    async def with_call(self, call_id: str, **fields: Any) -> AsyncIterator[None]:  # Any: of a hash
-        """Have one more live call while the block runs."""
-        self.floor.begin(call_id, **fields)
-        try:
-            yield
-        finally:
-            self.floor.store.end(call_id, {"outcome": "completed", "fault": "none"})
-            await self.floor.settle()
-
-
-@asynccontextmanager
-async def serving(services: Services) -> AsyncIterator[str]:
-    """Serve a console; give its URL."""
-    app = make_app(services, Metrics("1"), list)
-    server = HttpServer(HttpSettings(port=0), services.settings, app)
-    try:
-        yield f"http://127.0.0.1:{await server.start()}"
-    finally:
-        await server.aclose()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def desk(
-    redis_server: LocalRedis, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Desk]:
-    """One browser and one floor for all that is only looked at: to start them takes seconds."""
-    floor = Floor(tmp_path_factory.mktemp("floor"), redis_server.url)
-    await floor.open()
-    services = open_services(
-        ConsoleSettings(),
-        RedisSettings(),
-        redis_server.url,
-        SystemClock(),
-        floor.sources,
-        count_audit_failure=lambda: None,
-    )
-    async with open_browser() as browser, serving(services) as url:
-        yield Desk(floor, services, url, browser)
-    await services.aclose()
-    await floor.aclose()
-
-
 async def test_every_screen_is_for_everybody_in_light_and_dark_on_every_width(
     desk: Desk, tmp_path: Path
 ) -> None:
@@ -159,8 +76,7 @@ async def test_every_screen_is_for_everybody_in_light_and_dark_on_every_width(
             await page.wait_for_selector(_SHOWN[name])
             for scheme in SCHEMES:
                 await page.emulate_media(color_scheme=scheme)
-                rules = () if scheme == "light" else ("color-contrast",)
-                found = await accessibility_faults(page, rules=rules)
+                found = await accessibility_faults(page)
                 faults += [f"{name}, {scheme}: {each}" for each in found]
                 for width in WIDTHS:
                     await page.set_viewport_size({"width": width, "height": 800})
@@ -319,3 +235,60 @@ async def test_alert_is_seen_to(desk: Desk) -> None:
         await dialog.get_by_label("Note").fill("called them")
         await dialog.get_by_role("button", name="I see to it").click()
         await expect(page.locator("#list")).to_contain_text("called them")
+
+
+async def test_rows_stay_where_they_are_under_the_pointer(desk: Desk) -> None:
+    async with desk.opens("calls") as page:
+        rows = page.locator("#live-table tbody tr")
+        await expect(rows).to_have_count(7)
+        first = await rows.first.get_attribute("data-key")
+        await rows.nth(2).hover()
+        async with desk.with_call("c_worse", health=5, health_reasons="the AI was given up"):
+            await expect(page.get_by_role("button", name="press r")).to_be_visible()
+            assert await rows.first.get_attribute("data-key") == first
+            await page.mouse.move(1, 1)
+            desk.floor.store.update("c_worse", {"state": "tool"})
+            await expect(rows).to_have_count(8)
+
+
+async def test_words_that_come_while_one_reads_above_wait_for_a_press(desk: Desk) -> None:
+    async with desk.with_call("c_talk"), desk.opens("calls#c_talk") as page:
+        for number in range(40):
+            said = {"speaker": "caller", "item_id": f"i{number}", "text": f"Sentence {number}."}
+            desk.floor.store.event("c_talk", "turn", said)
+        scroll = page.locator("#drawer .scroll")
+        pill = page.get_by_role("button", name="New messages")
+        await expect(scroll).to_contain_text("Sentence 39.")
+        await until_true(page, f"{_SCROLL}.scrollTop > 0")  # it follows
+        await page.evaluate(f"{_SCROLL}.scrollTop = 0")
+        desk.floor.store.event(
+            "c_talk", "turn", {"speaker": "caller", "item_id": "i40", "text": "One more."}
+        )
+        await expect(pill).to_be_visible()
+        assert await page.evaluate(f"{_SCROLL}.scrollTop") == 0
+        await pill.click()
+        await expect(pill).to_be_hidden()
+        await until_true(page, f"{_SCROLL}.scrollTop > 0")
+
+
+async def test_arrows_home_and_end_move_through_the_rows(desk: Desk) -> None:
+    async with desk.opens("calls") as page:
+        rows = page.locator("#live-table tbody tr")
+        await expect(rows).to_have_count(7)
+        await page.keyboard.press("j")
+        for key, nth in (("ArrowDown", 1), ("End", 6), ("ArrowUp", 5), ("Home", 0)):
+            await page.keyboard.press(key)
+            await expect(rows.nth(nth)).to_be_focused()
+
+
+async def test_whole_number_is_shown_for_a_reason_that_is_put_down(desk: Desk) -> None:
+    async with desk.opens("history/c_over0", "supervisor") as page:
+        await page.get_by_role("button", name="Show whole numbers").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Reason").fill("called us back")
+        await dialog.get_by_role("button", name="Show").click()
+        await expect(dialog).to_contain_text("+15550111")
+    async with desk.opens("audit") as page:
+        entry = page.locator("#entries tr", has_text="unmask").first
+        await expect(entry).to_contain_text("supervisor")
+        await expect(entry).to_contain_text("called us back")

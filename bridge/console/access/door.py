@@ -32,15 +32,30 @@ class SignInNeeded(Exception):
     """A page is only for who is signed in."""
 
 
+class PageRefused(Exception):
+    """A page is not for one of somebody's roles.
+
+    Args:
+        principal: who asked for it.
+        permission: what it needs.
+    """
+
+    def __init__(self, principal: Principal, permission: Permission | None) -> None:
+        super().__init__(f"your roles don't allow this: it needs {permission}")
+        self.principal = principal
+
+
 class Allowed:
     """A dependency of a route of the API: who asks, if he may.
 
     Args:
         permission: what the route needs; None for anybody who is signed in.
+        others: each of which will do as well.
     """
 
-    def __init__(self, permission: Permission | str | None) -> None:
+    def __init__(self, permission: Permission | str | None, *others: Permission | str) -> None:
         self.permission = None if permission is None else Permission(permission)
+        self.others = tuple(map(Permission, others))
 
     async def __call__(self, connection: HTTPConnection) -> Principal:
         """Return who asks.
@@ -50,13 +65,18 @@ class Allowed:
         """
         principal = await self._let_in(connection)
         if not await self.allows(principal, connection):
-            raise HTTPException(403, f"your roles don't allow this: it needs {self.permission}")
+            raise self._refusal(principal)
         connection.scope["bridge.allowed"] = (self, principal)
         return principal
 
     async def allows(self, principal: Principal, connection: HTTPConnection) -> bool:
         """Return whether somebody may do this now; streams are asked for again and again."""
-        return self.permission is None or principal.may(self.permission)
+        if self.permission is None:
+            return True
+        return any(principal.may(each) for each in (self.permission, *self.others))
+
+    def _refusal(self, principal: Principal) -> Exception:
+        return HTTPException(403, f"your roles don't allow this: it needs {self.permission}")
 
     async def _let_in(self, connection: HTTPConnection) -> Principal:
         services = services_of(connection)
@@ -111,7 +131,10 @@ class AllowedOrHolding(Allowed):
 
 
 class PageAllowed(Allowed):
-    """The same for a page: who is not signed in is sent to `/login`."""
+    """The same for a page: who is not signed in is sent to `/login`, who may not is told so."""
+
+    def _refusal(self, principal: Principal) -> Exception:
+        return PageRefused(principal, self.permission)
 
     async def _let_in(self, connection: HTTPConnection) -> Principal:
         principal = await find_principal(connection)

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import StreamingResponse
 
 from bridge.console.access.door import Allowed
@@ -22,6 +22,7 @@ router = APIRouter(prefix="/calls", tags=["calls"])
 
 Json = dict[str, Any]  # Any: JSON of rows, events and records
 Viewer = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))]
+Anybody = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW, Permission.HISTORY_VIEW))]
 Reader = Annotated[Principal, Depends(Allowed(Permission.TRANSCRIPT_VIEW))]
 Here = Annotated[Services, Depends(services_of)]
 
@@ -48,9 +49,11 @@ async def stream_live_calls(principal: Viewer, services: Here) -> StreamingRespo
 
 
 @router.get("/{call_id}")
-async def get_call(call_id: str, principal: Viewer, services: Here) -> Json:
+async def get_call(call_id: str, principal: Anybody, services: Here) -> Json:
     """Return what is known of a call, live or over; numbers are masked."""
     call = await visible_call(call_id, principal, services)
+    if call.live and not principal.may(Permission.CALLS_VIEW):
+        raise HTTPException(403, f"the call goes on: it needs {Permission.CALLS_VIEW}")
     found: Json = {"call_id": call_id, "live": call.live, "at_ms": services.now_ms}
     if call.fields:
         found["call"] = live_row(call.fields, services.now_ms) | _ending(call.fields)

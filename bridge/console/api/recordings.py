@@ -60,6 +60,8 @@ async def get_recording(
     files, node = await _find(call_id, principal, services)
     listening = f"{principal.session_id}:{call_id}"
     if not await services.once.was_used(listening):
+        if files is None:  # what can't be had is not played
+            await services.nodes.check_recording(node, call_id, principal.user)
         await services.auditor.write(Entry.by(principal, "play recording", call_id=call_id))
         await services.once.first_use(listening, _ONE_LISTENING_MS)
     if files is None:

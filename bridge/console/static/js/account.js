@@ -1,8 +1,10 @@
 import { Refused, post } from "./api.js";
+import { $ } from "./dom.js";
 import { onSubmit } from "./door.js";
+import { keep, kept } from "./prefs.js";
 
-const form = document.querySelector("#change");
-const done = document.querySelector("#done");
+const form = $("#change");
+const done = $("#done");
 onSubmit(form, async ({ old, new: wanted, again }) => {
   done.hidden = true;
   if (wanted !== again) return "The new passwords are not the same.";
@@ -14,4 +16,12 @@ onSubmit(form, async ({ old, new: wanted, again }) => {
   }
   form.reset();
   done.hidden = false;
+});
+
+const phone = $("#phone");
+if (phone) phone.elements.phone.value = kept("phone", "");
+phone?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  keep("phone", phone.elements.phone.value.trim());
+  $("#phone-kept").hidden = false;
 });

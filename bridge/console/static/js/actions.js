@@ -1,32 +1,59 @@
 // What may be done to a live call: who, when, and what is asked first.
 
-import { attempt, post } from "./api.js";
+import { attempt, get, may, post, user } from "./api.js";
 import { ask } from "./dialogs.js";
 import { toast } from "./dom.js";
 import { words } from "./format.js";
+import { keep, kept } from "./prefs.js";
 
 /** Send an action to the node that has the call; return its result, or null if it was refused. */
-export async function perform(callId, action, params = {}) {
-  const found = await attempt(post(`/calls/${callId}/actions/${action}`, params, { "Idempotency-Key": crypto.randomUUID() }));
+export async function perform(callId, action, params = {}, path = `/calls/${callId}/actions/${action}`) {
+  const found = await attempt(post(path, params, { "Idempotency-Key": crypto.randomUUID() }));
   if (!found) return null;
-  if (!found.accepted) { toast(`${SAID[action] ?? words(action)}: ${words(found.reason ?? "refused")}`, "bad"); return null; }
+  if (!found.accepted) { toast(`${SAID[action] ?? words(action)}: ${whyNot(found)}`, "bad"); return null; }
   toast(`${SAID[action] ?? words(action)}: done`, "good");
   return found.result ?? {};
 }
 
+const whyNot = ({ reason, result }) => (reason === "held_by" ? `held by ${result.held_by}` : words(reason ?? "refused"));
+
 const SAID = {
-  whisper: "Whisper", say: "Say exactly", take_over: "Take over", hand_back: "Hand back", pause: "Pause the AI", resume: "Resume the AI",
+  listen: "Your phone is called", accept: "Accept",   whisper: "Whisper", say: "Say exactly", take_over: "Take over", hand_back: "Hand back", pause: "Pause the AI", resume: "Resume the AI",
   transfer: "Transfer", end: "End the call", sensitive: "Sensitive mode", pause_recording: "Pause recording", flag: "Flag",
 };
 
 const talks = (row) => !["ringing", "ended"].includes(row.state);
 const mine = (row, user) => row.held_by === user;
 
+/** Return whether an action is for whoever is signed in: by a role, or because they have this caller. */
+export const isFor = (action, row) => (may(action.permission) || (may(action.holders) && mine(row, user))) && action.shown(row, user);
+
 export const ACTIONS = [
-  { id: "listen", label: "Listen", key: "m", permission: "monitor", shown: talks },
-  { id: "whisper", label: "Whisper", key: "w", permission: "coach", shown: talks },
+  { id: "listen", label: "Listen", permission: "monitor", shown: talks },
   {
-    id: "take_over", label: "Take over", key: "Shift+T", permission: "barge", danger: true, shown: (row, user) => talks(row) && !mine(row, user),
+    id: "phone", label: "Listen by phone", permission: "monitor", shown: talks,
+    run: async (callId) => {
+      const given = await ask({
+        title: "Listen by your phone", text: "The bridge calls it. Pick up and you hear the call; nobody on the call knows.", button: "Call my phone",
+        fields: [phoneField(), ...takeOverField()],
+      });
+      if (!given) return null;
+      keep("phone", given.via);
+      return perform(callId, "listen", given);
+    },
+  },
+  {
+    id: "call_in", label: "Call in", permission: "monitor", shown: talks,
+    run: async (callId) => {
+      const given = await ask({ title: "Call in from your phone", text: "You get an address to dial: good once, for a minute.", fields: takeOverField(), button: "Give me an address" });
+      const found = given && await attempt(post(`/calls/${callId}/phone-ticket`, given));
+      if (found) await ask({ title: "Dial this within a minute", fields: [{ name: "uri", label: "Address", value: found.uri, readonly: true }], button: "Close" });
+      return found;
+    },
+  },
+  { id: "whisper", label: "Whisper", permission: "coach", shown: talks },
+  {
+    id: "take_over", label: "Take over", permission: "barge", danger: true, shown: (row, user) => talks(row) && !mine(row, user),
     run: async (callId, row) => {
       const microphone = await checkMicrophone(row);
       if (!microphone) return null;
@@ -36,10 +63,10 @@ export const ACTIONS = [
     },
   },
   {
-    id: "hand_back", label: "Hand back", permission: "barge", shown: mine,
+    id: "hand_back", label: "Hand back", permission: "barge", holders: "queue.accept", shown: mine,
     run: async (callId) => {
       const given = await ask({ title: "Hand the caller back to the AI", fields: [{ name: "summary", label: "What did you agree on? The AI reads this.", kind: "textarea", maxlength: 1000 }], button: "Hand back" });
-      return given && perform(callId, "hand_back", given);
+      return given && perform(callId, "hand_back", given, may("barge") ? undefined : `/queue/${callId}/hand-back`);
     },
   },
   {
@@ -52,25 +79,25 @@ export const ACTIONS = [
   { id: "resume", label: "Resume AI", permission: "coach", shown: (row, user) => mine(row, user), run: (callId) => perform(callId, "resume") },
   {
     id: "transfer", label: "Transfer", permission: "transfer", shown: talks,
-    run: async (callId) => {
+    run: async (callId, row) => {
       const given = await ask({
         title: "Transfer the call", text: "If it fails, the caller is back with the AI.",
-        fields: [{ name: "target", label: "To: a target of the route, a number or a SIP address", required: true }, { name: "kind", label: "How", kind: "select", options: [["blind", "Cold: send the caller there"], ["warm", "Warm: ask the person first"]] }], button: "Transfer",
+        fields: [{ name: "target", label: "To: a target of the route, a number or a SIP address", choices: await targetsOf(row.dialplan), required: true, autocomplete: "off" }, { name: "kind", label: "How", kind: "select", options: [["blind", "Cold: send the caller there"], ["warm", "Warm: ask the person first"]] }], button: "Transfer",
       });
       return given && perform(callId, "transfer", given);
     },
   },
-  { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.") },
-  { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording nor the AI hears the caller until you end it.") },
+  { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.", false) },
+  { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId, row) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording, nor the AI, nor anybody who listens hears the caller until you end it.", row.sensitive) },
   {
-    id: "flag", label: "Flag", key: "f", permission: "flag", shown: () => true,
+    id: "flag", label: "Flag", permission: "flag", shown: () => true,
     run: async (callId) => {
       const given = await ask({ title: "Flag this moment", fields: [{ name: "note", label: "Note for QA", kind: "textarea", maxlength: 500 }], button: "Flag" });
       return given && perform(callId, "flag", given);
     },
   },
   {
-    id: "end", label: "End call", key: "Shift+E", permission: "end", danger: true, shown: () => true,
+    id: "end", label: "End call", permission: "end", danger: true, shown: () => true,
     run: async (callId, row) => {
       const given = await ask({
         title: `End the call of ${row.from}?`, danger: true, button: "End the call",
@@ -81,6 +108,18 @@ export const ACTIONS = [
   },
 ];
 
+/** Return the names that a route has for people to hand calls to. */
+async function targetsOf(route) {
+  const found = await get("/routes").catch(() => null);
+  return Object.keys(found?.routes.find(({ name }) => name === route)?.handoff?.targets ?? {});
+}
+
+/** Have the caller hear exactly this, once it was read again. */
+export async function say(callId, text) {
+  const sure = await ask({ title: "Say exactly this?", text: `The caller hears it now, over the AI: “${text}”`, button: "Say it" });
+  return sure && perform(callId, "say", { text });
+}
+
 /** Show a caller's whole number, for a reason that is put down. */
 export async function unmask(callId) {
   const given = await ask({ title: "Show the whole numbers", text: "Who looks, and why, stands in the audit.", fields: [{ name: "reason", label: "Reason", required: true, maxlength: 500 }], button: "Show" });
@@ -88,13 +127,26 @@ export async function unmask(callId) {
   if (found) await ask({ title: "Whole numbers", text: `Caller: ${found.caller || "withheld"}. Dialled: ${found.called}.`, button: "Close" });
 }
 
-async function onOff(callId, action, what, text) {
-  const given = await ask({ title: what, text, fields: [{ name: "on", label: "Now", kind: "select", options: [["pause", "Begin"], ["resume", "End"]] }], button: "OK" });
+const phoneField = () => ({ name: "via", label: "Your phone", value: kept("phone", ""), placeholder: "sip:204@pbx.example", required: true, maxlength: 200 });
+const takeOverField = () => (may("barge") ? [{ name: "may_take_over", kind: "check", label: "*3 on it takes the caller over" }] : []);
+
+/** Accept a waiting caller: by the microphone that is given, or by one's own phone. */
+export async function accept(callId, microphone) {
+  const path = `/queue/${callId}/accept`;
+  if (microphone) return perform(callId, "accept", {}, path);
+  const given = await ask({ title: "Accept by your phone", text: "The bridge calls it. Pick up and you have the caller.", fields: [phoneField()], button: "Accept, call my phone" });
+  if (!given) return null;
+  keep("phone", given.via);
+  return perform(callId, "accept", given, path);
+}
+
+async function onOff(callId, action, what, text, isOn) {
+  const given = await ask({ title: what, text, fields: [{ name: "on", label: "Now", kind: "select", value: isOn ? "resume" : "pause", options: [["pause", "Begin"], ["resume", "End"]] }], button: "OK" });
   return given && perform(callId, action, { on: given.on === "pause" });
 }
 
 /** Ask for the microphone, show that it hears something, and only then let somebody take over. */
-async function checkMicrophone(row) {
+export async function checkMicrophone(row, { title = `Take the caller ${row.from} over?`, text = "The AI stops at once and the caller hears you.", button = "Take over" } = {}) {
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true } });
@@ -107,8 +159,7 @@ async function checkMicrophone(row) {
   context.createMediaStreamSource(stream).connect(analyser);
   const samples = new Float32Array(analyser.fftSize);
   const asked = ask({
-    title: `Take the caller ${row.from} over?`, danger: true, button: "Take over",
-    text: "The AI stops at once and the caller hears you. Say something: the bar below should move.",
+    title, danger: true, button, text: `${text} Say something: the bar below should move.`,
   });
   const meter = document.createElement("meter");
   Object.assign(meter, { min: 0, max: 1, low: 0.02, value: 0 });

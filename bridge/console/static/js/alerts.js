@@ -15,8 +15,8 @@ function draw({ alerts, open }) {
   if (text === drawn) return;
   drawn = text;
   const rows = [...alerts].sort((a, b) => ORDER[a.state] - ORDER[b.state] || b.at_ms - a.at_ms);
-  fill($("#list"), h("p", { class: "muted", role: "status", text: open ? `${open} open` : "Nothing is open." }),
-    rows.length ? h("ul", { class: "stack" }, rows.map(item)) : empty("No alerts", "Emergencies and breaches appear here."));
+  fill($("#list"), h("div", { class: "stack" }, h("p", { class: "muted", role: "status", text: open ? `${open} open` : "Nothing is open." }),
+    rows.length ? h("ul", {}, rows.map(item)) : empty("No alerts", "Emergencies and breaches appear here.")));
 }
 
 function item(alert) {

@@ -29,7 +29,9 @@ async function ask(method, path, body, headers = {}) {
     throw new Refused(0, "The server can't be reached.");
   }
   if (response.status === 401) { location.assign(`/login?next=${encodeURIComponent(location.pathname)}`); }
-  const found = response.headers.get("Content-Type")?.startsWith("application/json") ? await response.json() : null;
+  // 204 has no body, whatever type its header names.
+  const hasJson = response.status !== 204 && response.headers.get("Content-Type")?.startsWith("application/json");
+  const found = hasJson ? await response.json() : null;
   if (!response.ok) throw new Refused(response.status, why(found, response.status));
   return found;
 }

@@ -5,6 +5,7 @@ import { attempt, post } from "./api.js";
 import { fill, h, toast } from "./dom.js";
 import { keep, kept } from "./prefs.js";
 
+const CALL_OVER = 4410;
 const LANES = [["caller", "Caller"], ["agent", "AI"]];
 
 export class Listening {
@@ -28,6 +29,13 @@ export class Listening {
     this.player?.port.postMessage({ volumes: this.volumes });
   }
 
+  /** Say who is live, whichever of both connections came up last. */
+  #tell() {
+    const talking = this.voice?.readyState === WebSocket.OPEN;
+    this.element.classList.toggle("talking", talking);
+    this.status.textContent = talking ? "The caller hears you. The AI is silent." : "You are listening. Nobody on the call knows.";
+  }
+
   async #open(kind) {
     const token = await attempt(post(`/calls/${this.callId}/audio-token`, { kind }));
     if (!token) return null;
@@ -47,13 +55,13 @@ export class Listening {
     this.player.connect(this.context.destination);
     this.socket = await this.#open("listen");
     if (!this.socket || this.over) { this.close(); return; }
-    this.socket.onopen = () => { this.status.textContent = "You are listening. Nobody on the call knows."; };
+    this.socket.onopen = () => this.#tell();
     this.socket.onmessage = ({ data }) => {
       this.frames = (this.frames ?? 0) + 1;
       this.element.dataset.frames = String(this.frames);
       this.player.port.postMessage({ frame: data }, [data]);
     };
-    this.socket.onclose = (event) => { if (!this.over) { toast(event.reason || "The audio has ended.", event.code === 1000 ? "" : "bad"); this.close(); } };
+    this.socket.onclose = (event) => { if (!this.over) { toast(event.code === CALL_OVER ? "The call is over." : event.reason || "The audio has ended.", [1000, CALL_OVER].includes(event.code) ? "" : "bad"); this.close(event.code === CALL_OVER); } };
   }
 
   /** Send a microphone to the caller. */
@@ -75,7 +83,7 @@ export class Listening {
       seq += 1;
       this.voice.send(data);
     };
-    this.voice.onopen = () => { this.element.classList.add("talking"); this.status.textContent = "The caller hears you. The AI is silent."; };
+    this.voice.onopen = () => this.#tell();
     this.voice.onclose = () => { if (this.stream) { toast("Your microphone is not heard any more.", "bad"); this.mute(); } };
   }
 
@@ -87,16 +95,16 @@ export class Listening {
     this.voice = null;
     this.micContext?.close();
     this.micContext = null;
-    this.element.classList.remove("talking");
-    this.status.textContent = "You are listening. Nobody on the call knows.";
+    this.#tell();
   }
 
-  close() {
+  /** `callOver`: because there is nothing to be heard any more. */
+  close(callOver = false) {
     if (this.over) return;
     this.over = true;
     this.mute();
     this.socket?.close();
     this.context?.close();
-    this.onEnd?.();
+    this.onEnd?.(callOver);
   }
 }

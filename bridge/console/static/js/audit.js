@@ -1,5 +1,6 @@
 import { attempt, get } from "./api.js";
 import { $, fill, h } from "./dom.js";
+import { words } from "./format.js";
 
 const form = $("#filter");
 const entries = $("#entries");
@@ -18,6 +19,19 @@ function wanted() {
   return query;
 }
 
+/** Return an entry's details in words: what was asked with, and what a change made of what. */
+function told(detail) {
+  const write = (value) => {
+    if (typeof value === "string") { try { return write(JSON.parse(value)); } catch { return value; } }
+    return value !== null && typeof value === "object" ? list(value) : String(value);
+  };
+  const list = (about) => Object.entries(about).map(([name, value]) => `${words(name)}: ${name === "diff" ? Object.entries(value).filter(([what]) => !what.endsWith("_ms")).map(([what, [was, is]]) => `${words(what)} ${write(was) || "nothing"} → ${write(is) || "nothing"}`).join(", ") : Array.isArray(value) ? value.map(write).join(", ") : write(value)}`).join("; ");
+  try {
+    const about = JSON.parse(detail);
+    return about !== null && typeof about === "object" ? list(about) : detail;
+  } catch { return detail; }
+}
+
 function row(entry) {
   const time = new Date(Number(entry.at_ms));
   const cell = (label, text, more = {}) => h("td", { "data-label": label, text: text ?? "", ...more });
@@ -30,7 +44,7 @@ function row(entry) {
     cell("Target", entry.target),
     cell("Call", entry.call_id),
     cell("Result", entry.result),
-    cell("Details", entry.detail, { class: "detail wide" }),
+    cell("Details", told(entry.detail), { class: "details wide" }),
   );
 }
 

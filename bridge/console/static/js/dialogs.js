@@ -35,7 +35,7 @@ export function ask({ title, text = "", fields = [], button = "OK", danger = fal
   });
 }
 
-function field({ name, label, kind = "text", value = "", options = [], required = false, hint = "", ...more }) {
+function field({ name, label, kind = "text", value = "", options = [], choices = [], required = false, hint = "", ...more }) {
   let input;
   if (kind === "textarea") input = h("textarea", { name, required, value, ...more });
   else if (kind === "select") {
@@ -43,7 +43,8 @@ function field({ name, label, kind = "text", value = "", options = [], required 
   } else if (kind === "check") {
     input = h("input", { type: "checkbox", name, checked: Boolean(value), ...more });
     return { name, read: () => input.checked, element: h("label", { class: "check" }, input, label) };
-  } else input = h("input", { type: kind, name, required, value, ...more });
-  const element = h("label", { class: "field" }, h("span", { text: label }), input, hint ? h("span", { class: "small muted", text: hint }) : null);
+  } else input = h("input", { type: kind, name, required, value, list: choices.length ? `${name}-choices` : null, ...more });
+  const list = choices.length ? h("datalist", { id: `${name}-choices` }, choices.map((each) => h("option", { value: each }))) : null;
+  const element = h("label", { class: "field" }, h("span", { text: label }), input, list, hint ? h("span", { class: "small muted", text: hint }) : null);
   return { name, element, read: () => (kind === "number" ? Number(input.value) : input.value.trim()) };
 }

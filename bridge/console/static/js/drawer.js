@@ -1,11 +1,12 @@
 // One live call: its conversation as it streams, its latency, and what may be done about it.
 
-import { ACTIONS, perform, unmask } from "./actions.js";
+import { ACTIONS, isFor, perform, say, unmask } from "./actions.js";
 import { Listening } from "./audio.js";
 import { may, user } from "./api.js";
 import { $, badge, fill, h } from "./dom.js";
 import { age, span, when } from "./format.js";
 import { healthMark, stateBadge } from "./health.js";
+import { keyOf } from "./keys.js";
 import { follow } from "./stream.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
@@ -39,7 +40,7 @@ export class Drawer {
       this.stop = follow(`/calls/${callId}/stream`, {
         event: (event) => this.#take(event),
         ended: () => this.ended(),
-      });
+      }, (state, old_ms) => this.panel.classList.toggle("is-stale", state !== "live" && old_ms !== Infinity));
     } else {
       fill(this.scroll, h("p", { class: "muted", text: "Your role does not show transcripts." }));
     }
@@ -64,6 +65,7 @@ export class Drawer {
   #draw() {
     this.head = h("div", { class: "facts-line" });
     this.why = h("p", { class: "small" });
+    this.summary = h("p", { class: "summary", hidden: true });
     this.actions = h("div", { class: "actions", role: "toolbar", "aria-label": "Actions on this call" });
     this.audio = h("div", { class: "listening", hidden: true });
     this.scroll = h("div", { class: "scroll" }, this.transcript.element);
@@ -83,7 +85,7 @@ export class Drawer {
     this.title = h("h2", { tabindex: -1 });
     fill(
       this.element,
-      h("header", {}, h("div", { class: "spread" }, this.title, h("button", { type: "button", class: "quiet", "aria-label": "Close the call", onclick: () => this.close() }, "Close ", h("kbd", { text: "Esc" }))), this.head, this.why),
+      h("header", {}, h("div", { class: "spread" }, this.title, h("button", { type: "button", class: "quiet", "aria-label": "Close the call", onclick: () => this.close() }, "Close ", h("kbd", { text: "Esc" }))), this.head, this.why, this.summary),
       this.actions, this.audio, tabs, this.panel, this.#composer(),
     );
   }
@@ -96,8 +98,9 @@ export class Drawer {
     const send = async (action) => {
       const text = this.text.value.trim();
       if (!text) { this.text.focus(); return; }
-      const params = action === "whisper" ? { text, when: now.checked ? "now" : "next_turn" } : { text };
-      if (await perform(this.callId, action, params)) this.text.value = "";
+      const callId = this.callId;
+      const done = action === "say" ? await say(callId, text) : await perform(callId, action, { text, when: now.checked ? "now" : "next_turn" });
+      if (done) this.text.value = "";
     };
     this.text.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); send("whisper"); }
@@ -114,7 +117,9 @@ export class Drawer {
     this.title.textContent = `${row.from} on ${row.dialplan ?? "no route"}`;
     this.tick();
     fill(this.why, row.health_reasons?.length ? [h("b", { text: "Why: " }), row.health_reasons.join(", ")] : h("span", { class: "muted", text: "Nothing is wrong with this call." }));
-    const drawn = JSON.stringify([row.state, row.held_by, row.flagged, Boolean(this.listening), this.over]);
+    this.summary.hidden = !(row.handoff_summary && row.held_by === user);
+    this.summary.textContent = row.handoff_summary ?? "";
+    const drawn = JSON.stringify([row.state, row.held_by, row.flagged, row.sensitive, Boolean(this.listening), this.over]);
     if (drawn !== this.drawnActions) {
       this.drawnActions = drawn;
       this.#drawActions();
@@ -131,6 +136,7 @@ export class Drawer {
       row.last_turn_ms ? h("span", { class: "muted", text: `last answer ${span(row.last_turn_ms)}` }) : null,
       row.held_by ? badge("bad", row.held_by === user ? "you have the caller" : `held by ${row.held_by}`, "phone") : null,
       row.watchers ? badge("info", `${row.watchers} listening`, "eye") : null,
+      row.sensitive ? badge("warn", "confidential: nobody hears the caller", "warn") : null,
       row.flagged ? badge("warn", "flagged", "flag") : null);
   }
 
@@ -153,10 +159,10 @@ export class Drawer {
       return;
     }
     const focused = document.activeElement?.dataset?.action;
-    fill(this.actions, ACTIONS.filter((action) => may(action.permission) && action.shown(this.row, user)).map((action) => {
+    fill(this.actions, ACTIONS.filter((action) => isFor(action, this.row)).map((action) => {
       const pressed = action.id === "listen" && this.listening !== null;
-      return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": action.id === "listen" ? String(pressed) : null, "aria-keyshortcuts": action.key ?? null, onclick: () => this.act(action.id) },
-        action.id === "listen" && pressed ? "Stop listening" : action.label, action.key ? [" ", h("kbd", { text: action.key })] : null);
+      return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": action.id === "listen" ? String(pressed) : null, "aria-keyshortcuts": keyOf(action.id), onclick: () => this.act(action.id) },
+        action.id === "listen" && pressed ? "Stop listening" : action.label, keyOf(action.id) ? [" ", h("kbd", { text: keyOf(action.id) })] : null);
     }));
     if (focused) this.actions.querySelector(`[data-action="${focused}"]`)?.focus();
   }
@@ -164,26 +170,36 @@ export class Drawer {
   /** Do what a key or a button says. */
   async act(id) {
     const action = ACTIONS.find((each) => each.id === id);
-    if (!this.callId || this.over || !action || !may(action.permission) || !action.shown(this.row, user)) return false;
+    if (!this.callId || this.over || !action || !isFor(action, this.row)) return false;
     if (id === "listen") { await this.#listen(); return true; }
     if (id === "whisper") { this.text?.focus(); return true; }
     const callId = this.callId;
     const done = await action.run(callId, this.row);
-    if (done && id === "take_over") await this.#talk(done.microphone);
-    if (done && id === "hand_back") this.listening?.mute();
+    if (done && id === "take_over") await this.talk(done.microphone);
+    if (done && id === "hand_back") this.#givenBack();
     return true;
+  }
+
+  #givenBack() {
+    if (may("monitor")) this.listening?.mute(); else this.listening?.close();
+    this.update({ ...this.row, held_by: "" });
   }
 
   async #listen() {
     if (this.listening) { this.listening.close(); this.listening = null; this.audio.hidden = true; } else {
-      this.listening = new Listening(this.callId, this.audio, () => { this.listening = null; this.audio.hidden = true; this.#drawActions(); });
+      this.listening = new Listening(this.callId, this.audio, (callOver) => {
+        this.listening = null;
+        this.audio.hidden = true;
+        if (callOver) this.ended(); else this.#drawActions();
+      });
       this.audio.hidden = false;
       await this.listening.listen();
     }
     this.#drawActions();
   }
 
-  async #talk(microphone) {
+  /** Be heard by the caller, and hear them. */
+  async talk(microphone) {
     if (!this.listening) await this.#listen();
     await this.listening?.talk(microphone);
   }

@@ -9,9 +9,14 @@ $("#menu-button")?.addEventListener("click", (event) => {
   event.currentTarget.setAttribute("aria-expanded", String(open));
 });
 $("#help-button")?.addEventListener("click", help);
-$("#theme-button")?.addEventListener("click", () => {
-  const root = document.documentElement;
-  root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+const root = document.documentElement;
+const other = () => (root.dataset.theme === "dark" ? "light" : "dark");
+const theme = $("#theme-button");
+const nameTheme = () => { if (theme) theme.textContent = other() === "dark" ? "Dark" : "Light"; };
+new MutationObserver(nameTheme).observe(root, { attributeFilter: ["data-theme"] });
+nameTheme();
+theme?.addEventListener("click", () => {
+  root.dataset.theme = other();
   try { localStorage.setItem("console.theme", root.dataset.theme); } catch { /* storage is off */ }
 });
 

@@ -6,6 +6,8 @@ import { $, empty, fill, h } from "./dom.js";
 import { clock, percent, shortly, span, words } from "./format.js";
 import { key } from "./keys.js";
 import { Table } from "./table.js";
+import { marked, thresholdsButton } from "./thresholds.js";
+import { views } from "./views.js";
 
 const columns = [
   { id: "start", label: "Began", value: (r) => r.started_at, cell: (r) => h("a", { href: `/history/${r.call_id}`, tabindex: -1, class: "nowrap", text: shortly(r.started_at) }) },
@@ -18,7 +20,7 @@ const columns = [
   { id: "fault", label: "Fault owner", value: (r) => r.fault, cell: (r) => (r.fault && r.fault !== "none" ? r.fault : ""), off: true },
   { id: "turns", label: "Turns", number: true, value: (r) => r.turns, cell: (r) => String(r.turns ?? "") },
   { id: "average", label: "Answers: mean", number: true, value: (r) => r.average_response_ms, cell: (r) => span(r.average_response_ms) },
-  { id: "p95", label: "p95", number: true, value: (r) => r.response_p95_ms, cell: (r) => span(r.response_p95_ms), mark: (r) => (r.response_p95_ms > 2500 ? "over-bad" : r.response_p95_ms > 1500 ? "over-warn" : "") },
+  { id: "p95", label: "p95", number: true, value: (r) => r.response_p95_ms, cell: (r) => marked("answer_ms", r.response_p95_ms, span(r.response_p95_ms)) },
   { id: "silence", label: "Longest silence", number: true, value: (r) => r.longest_silence_ms, cell: (r) => span(r.longest_silence_ms), off: true },
   { id: "cuts", label: "Barge-ins", number: true, value: (r) => r.interruptions, cell: (r) => String(r.interruptions ?? "") },
   { id: "transfer", label: "Transferred to", value: (r) => r.handoff_target, cell: (r) => (r.handoff_target ? `${r.handoff_target} (${words(r.handoff_result)})` : "") },
@@ -35,7 +37,13 @@ if (form) {
   const table = new Table({ name: "history", columns, key: (r) => r.call_id, caption: "Calls that are over", onOpen: (r) => location.assign(`/history/${r.call_id}`) });
   table.onSort = () => draw();
   $("#list").append(table.element);
-  $("#tools").append(table.chooser(), h("button", { type: "button", text: "CSV", onclick: () => table.save() }));
+  const read = () => ({ filters: Object.fromEntries(new FormData(form)), sort: table.sort });
+  const apply = ({ filters, sort }) => {
+    for (const [name, value] of Object.entries(filters)) if (form.elements[name]) form.elements[name].value = value;
+    table.sortBy(sort);
+    load();
+  };
+  $("#tools").append(views("history", read, apply), table.chooser(), thresholdsButton(["answer_ms"], () => table.refresh(["p95"])), h("button", { type: "button", text: "CSV", onclick: () => table.save() }));
   const chosen = new URLSearchParams(location.search);
   for (const [name, value] of chosen) if (form.elements[name]) form.elements[name].value = value;
 
@@ -65,12 +73,15 @@ if (form) {
   form.addEventListener("submit", (event) => { event.preventDefault(); load(); });
   for (const each of form.querySelectorAll("select, input[type=date]")) each.addEventListener("change", () => load());
   $("#more").addEventListener("click", () => load(more));
-  key("j", "Next call", () => table.move(1));
-  key("k", "Call before", () => table.move(-1));
-  key("ArrowDown", "", (event) => (event.target.closest("tbody") ? table.move(1) : false), { shown: false });
-  key("ArrowUp", "", (event) => (event.target.closest("tbody") ? table.move(-1) : false), { shown: false });
-  key("Enter", "Open the call", (event) => (event.target.closest("tbody tr") && !event.target.closest("a") ? table.open() : false));
-  key("/", "Search", () => form.elements.text.focus());
-  key("Escape", "Leave the field", () => document.activeElement.blur());
+  const inTable = (event, act) => (event.target.closest("tbody tr") ? act() : false);
+  key("next", () => table.move(1));
+  key("previous", () => table.move(-1));
+  key("down", (event) => inTable(event, () => table.move(1)));
+  key("up", (event) => inTable(event, () => table.move(-1)));
+  key("first", (event) => inTable(event, () => table.move(-Infinity)));
+  key("last", (event) => inTable(event, () => table.move(Infinity)));
+  key("open", (event) => (event.target.closest("a") ? false : inTable(event, () => table.open())));
+  key("search", () => form.elements.text.focus());
+  key("close", () => document.activeElement.blur());
   load();
 }

@@ -4,13 +4,18 @@ import { $, badge, empty, fill, h, icon } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { age, clock, learnClock, now, span } from "./format.js";
 import { band, healthMark, stateBadge } from "./health.js";
-import { key } from "./keys.js";
+import { keyOf, key } from "./keys.js";
 import { keep, kept } from "./prefs.js";
-import { follow, showState } from "./stream.js";
+import { follow, isPaused, onResume, showState } from "./stream.js";
 import { Table } from "./table.js";
+import { marked, thresholdsButton } from "./thresholds.js";
+import { views } from "./views.js";
 
 const calls = new Map();
-const filters = kept("live.filters", { text: "", route: "", arm: "", state: "", health: "" });
+const NONE = { text: "", route: "", arm: "", state: "", health: "" };
+// Who comes from a figure sees its calls, whatever was filtered before.
+const asked = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => name in NONE));
+const filters = Object.keys(asked).length ? { ...NONE, ...asked } : { ...NONE, ...kept("live.filters", {}) };
 const silence = (row) => (row.silent_since_at && !["ringing", "transferring", "human"].includes(row.state) ? now() - row.silent_since_at : null);
 
 const columns = [
@@ -23,9 +28,9 @@ const columns = [
   { id: "state", label: "State", value: (r) => r.state, cell: (r) => h("span", {}, stateBadge(r.state), r.lost ? " no word from its node" : null) },
   { id: "in_state", label: "In state", number: true, value: (r) => r.state_since_at && now() - r.state_since_at, cell: (r) => age(r.state_since_at) },
   { id: "age", label: "Age", number: true, value: (r) => r.started_at && now() - r.started_at, cell: (r) => age(r.started_at) },
-  { id: "last_turn", label: "Last answer", number: true, value: (r) => r.last_turn_ms, cell: (r) => span(r.last_turn_ms), mark: (r) => over(r.last_turn_ms, 1500, 2500) },
-  { id: "silence", label: "Silence", number: true, value: silence, cell: (r) => (silence(r) === null ? "" : clock(silence(r))), mark: (r) => over(silence(r), 4000, 8000) },
-  { id: "cuts", label: "Cut by caller / AI", number: true, value: (r) => r.interruptions_caller ?? 0, cell: (r) => `${r.interruptions_caller ?? 0} / ${r.interruptions_agent ?? 0}` },
+  { id: "last_turn", label: "Last answer", number: true, value: (r) => r.last_turn_ms, cell: (r) => marked("answer_ms", r.last_turn_ms, span(r.last_turn_ms)) },
+  { id: "silence", label: "Silence", number: true, value: silence, cell: (r) => (silence(r) === null ? "" : marked("silence_ms", silence(r), clock(silence(r)))) },
+  { id: "cuts", label: "Cuts: caller / AI", number: true, value: (r) => r.interruptions_caller ?? 0, cell: (r) => `${r.interruptions_caller ?? 0} / ${r.interruptions_agent ?? 0}` },
   { id: "tools", label: "Tool failures", number: true, value: (r) => r.tool_failures ?? 0, cell: (r) => String(r.tool_failures ?? 0), off: true },
   { id: "watchers", label: "Watching", value: (r) => r.watchers ?? "", cell: (r) => watching(r) },
   { id: "verstat", label: "Caller ID check", value: (r) => r.verstat, cell: (r) => r.verstat ?? "", off: true },
@@ -33,7 +38,6 @@ const columns = [
 ];
 
 function flag() { const svg = icon("flag"); svg.classList.add("icon"); return svg; }
-function over(value, warn, bad) { return value === null || value === undefined ? "" : value > bad ? "over-bad" : value > warn ? "over-warn" : ""; }
 function watching(row) {
   const parts = [];
   if (row.held_by) parts.push(badge("bad", `held by ${row.held_by}`, "phone"));
@@ -46,7 +50,9 @@ const drawer = new Drawer($("#drawer"), { onClose: () => { table.select(null); l
 const table = new Table({ name: "live-calls", columns, key: (row) => row.call_id, caption: "Live calls", onOpen: open });
 table.onSort = () => arrange();
 box.append(table.element);
-$("#live-tools").append(table.chooser(), h("button", { type: "button", text: "CSV", onclick: () => table.save() }));
+const read = () => ({ filters: { ...filters }, sort: table.sort });
+const apply = (values) => { table.sortBy(values.sort); refilter({ ...NONE, ...values.filters }); };
+$("#live-tools").append(views("live", read, apply), table.chooser(), thresholdsButton(["answer_ms", "silence_ms"], () => table.refresh(["last_turn", "silence"])), h("button", { type: "button", text: "CSV", onclick: () => table.save() }));
 
 function open(row) {
   table.select(row.call_id);
@@ -69,11 +75,10 @@ function wanted(row) {
     && (!filters.route || row.dialplan === filters.route)
     && (!filters.arm || row.arm === filters.arm)
     && (!filters.state || row.state === filters.state)
-    && (!filters.health || band(row.health) !== "good");
+    && (!filters.health || (filters.health === "bad" ? band(row.health) === "bad" : band(row.health) !== "good"));
 }
 
 let waiting = 0;
-let paused = false;
 const pointed = () => box.matches(":hover") || box.contains(document.activeElement);
 
 /** Put the rows in order now. */
@@ -87,7 +92,7 @@ function arrange() {
 function take(rows, gone) {
   for (const id of gone) calls.delete(id);
   for (const row of rows) calls.set(row.call_id, row);
-  if (paused) return;
+  if (isPaused()) return;
   const order = table.sorted([...calls.values()].filter(wanted), worst).map(table.key);
   if (pointed()) {
     const before = new Set(table.order);
@@ -112,7 +117,7 @@ function tell() {
   box.hidden = !shown;
   const button = $("#changes");
   button.hidden = !waiting;
-  button.textContent = `${waiting} ${waiting === 1 ? "change" : "changes"}, press r`;
+  button.textContent = [`${waiting} ${waiting === 1 ? "change" : "changes"}`, keyOf("changes") ? `press ${keyOf("changes")}` : "show"].join(", ");
   summary();
 }
 
@@ -132,7 +137,7 @@ function summary() {
 
 function options(selector, name, all) {
   const select = $(selector);
-  const chosen = filters[selector.slice(8)];
+  const chosen = filters[selector.slice("#filter-".length)];
   const values = [...new Set([...calls.values()].map((row) => row[name]).concat(chosen).filter(Boolean))].sort();
   const drawn = [...select.options].map((option) => option.value).join("|");
   if (drawn === ["", ...values].join("|")) return;
@@ -141,38 +146,49 @@ function options(selector, name, all) {
 
 // Filters
 
-for (const [name, selector] of [["route", "#filter-route"], ["arm", "#filter-arm"], ["state", "#filter-state"]]) {
-  $(selector).addEventListener("change", (event) => refilter(name, event.target.value));
+const SELECTS = ["route", "arm", "state"];
+for (const name of SELECTS) $(`#filter-${name}`).addEventListener("change", (event) => refilter({ [name]: event.target.value }));
+$("#search").addEventListener("input", (event) => refilter({ text: event.target.value }));
+$("#filter-health").addEventListener("click", () => refilter({ health: filters.health ? "" : "unwell" }));
+$("#tile-bad").addEventListener("click", () => refilter({ health: filters.health ? "" : "unwell" }));
+for (const [id, state] of [["#tile-waiting", "transferring"], ["#tile-human", "human"]]) {
+  $(id).addEventListener("click", () => refilter({ state: filters.state === state ? "" : state }));
 }
-$("#search").value = filters.text;
-$("#search").addEventListener("input", (event) => refilter("text", event.target.value));
-const unwell = $("#filter-health");
-unwell.setAttribute("aria-pressed", String(Boolean(filters.health)));
-unwell.addEventListener("click", () => { refilter("health", filters.health ? "" : "unwell"); unwell.setAttribute("aria-pressed", String(Boolean(filters.health))); });
-$("#tile-bad").addEventListener("click", () => unwell.click());
-function refilter(name, value) { filters[name] = value; keep("live.filters", filters); arrange(); }
+
+/** Filter otherwise, and show by what. */
+function refilter(change) {
+  Object.assign(filters, change);
+  keep("live.filters", filters);
+  arrange();
+  showFilters();
+}
+
+function showFilters() {
+  if ($("#search").value !== filters.text) $("#search").value = filters.text;
+  for (const name of SELECTS) $(`#filter-${name}`).value = filters[name];
+  for (const id of ["#filter-health", "#tile-bad"]) $(id).setAttribute("aria-pressed", String(Boolean(filters.health)));
+  $("#tile-waiting").setAttribute("aria-pressed", String(filters.state === "transferring"));
+  $("#tile-human").setAttribute("aria-pressed", String(filters.state === "human"));
+}
 
 $("#changes").addEventListener("click", arrange);
-$("#pause").addEventListener("click", (event) => {
-  paused = !paused;
-  event.currentTarget.setAttribute("aria-pressed", String(paused));
-  event.currentTarget.textContent = paused ? "Resume updates" : "Pause updates";
-  $("#live-badge").dataset.paused = String(paused);
-  if (paused) { $("#live-badge b").textContent = "PAUSED"; $("#live-badge").dataset.state = "stale"; } else arrange();
-});
+onResume(arrange);
 
 // Keys
 
-key("j", "Next call", () => table.move(1));
-key("k", "Call before", () => table.move(-1));
-key("ArrowDown", "Next call", (event) => (event.target.closest("#live-table") ? table.move(1) : false), { shown: false });
-key("ArrowUp", "Call before", (event) => (event.target.closest("#live-table") ? table.move(-1) : false), { shown: false });
-key("Enter", "Open the call", (event) => (event.target.closest("#live-table tbody") ? table.open() : false));
-key("Escape", "Close the call", () => (drawer.callId ? drawer.close() : document.activeElement.blur()));
-key("/", "Search", () => $("#search").focus());
-key("r", "Show changes", arrange);
-for (const [name, what, action] of [["m", "Listen", "listen"], ["w", "Whisper to the AI", "whisper"], ["f", "Flag with a note", "flag"], ["Shift+T", "Take over (asks first)", "take_over"], ["Shift+E", "End the call (asks first)", "end"]]) {
-  key(name, what, () => {
+const inTable = (event, act) => (event.target.closest("#live-table tbody") ? act() : false);
+key("next", () => table.move(1));
+key("previous", () => table.move(-1));
+key("down", (event) => inTable(event, () => table.move(1)));
+key("up", (event) => inTable(event, () => table.move(-1)));
+key("first", (event) => inTable(event, () => table.move(-Infinity)));
+key("last", (event) => inTable(event, () => table.move(Infinity)));
+key("open", (event) => inTable(event, () => table.open()));
+key("close", () => (drawer.callId ? drawer.close() : document.activeElement.blur()));
+key("search", () => $("#search").focus());
+key("changes", arrange);
+for (const action of ["listen", "whisper", "flag", "take_over", "end"]) {
+  key(action, () => {
     if (!drawer.callId && table.focused && table.element.contains(document.activeElement)) table.open();
     return drawer.callId ? drawer.act(action) : false;
   });
@@ -186,11 +202,12 @@ follow("/calls/stream", {
     const before = [...calls.keys()];
     calls.clear();
     take(rows, before.filter((id) => !rows.some((row) => row.call_id === id)));
-    const asked = location.hash.slice(1);
-    if (asked && !drawer.callId && calls.has(asked)) open(calls.get(asked));
+    const linked = location.hash.slice(1);
+    if (linked && !drawer.callId && calls.has(linked)) open(calls.get(linked));
   },
   diff: ({ at_ms, rows, gone }) => { learnClock(at_ms); take(rows, gone); },
 }, showState);
 
-setInterval(() => { if (!paused) table.refresh(["in_state", "age", "silence"]); drawer.tick(); }, 1000);
+setInterval(() => { if (!isPaused()) table.refresh(["in_state", "age", "silence"]); drawer.tick(); }, 1000);
 tell();
+showFilters();

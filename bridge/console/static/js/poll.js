@@ -1,7 +1,7 @@
 // A page that asks again every few seconds, only while it is seen, and says how old its data is.
 
 import { get } from "./api.js";
-import { showState } from "./stream.js";
+import { isPaused, onResume, showState } from "./stream.js";
 
 /** Ask `path` again and again; return a function that asks now. */
 export function poll(path, every_ms, draw) {
@@ -10,12 +10,12 @@ export function poll(path, every_ms, draw) {
   let timer = 0;
   const ask = async () => {
     clearTimeout(timer);
-    if (!document.hidden) {
+    if (!document.hidden && !isPaused()) {
       try {
         const found = await get(path);
         heard = performance.now();
         why = "";
-        draw(found);
+        if (!isPaused()) draw(found);
       } catch (error) { why = error.message; }
     }
     timer = setTimeout(ask, every_ms);
@@ -25,6 +25,7 @@ export function poll(path, every_ms, draw) {
     showState(why ? "away" : old > every_ms + 5000 ? "stale" : "live", old, why);
   }, 500);
   document.addEventListener("visibilitychange", ask);
+  onResume(ask);
   ask();
   return ask;
 }

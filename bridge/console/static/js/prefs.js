@@ -1,8 +1,10 @@
-// What somebody chose, kept in this browser.
+// What somebody chose, kept in this browser for them: two people at one desk don't share it.
+
+const mine = `console.${document.documentElement.dataset.user ?? ""}.`;
 
 export function kept(name, otherwise) {
   try {
-    const found = localStorage.getItem(`console.${name}`);
+    const found = localStorage.getItem(mine + name);
     return found === null ? otherwise : JSON.parse(found);
   } catch {
     return otherwise;
@@ -10,5 +12,5 @@ export function kept(name, otherwise) {
 }
 
 export function keep(name, value) {
-  try { localStorage.setItem(`console.${name}`, JSON.stringify(value)); } catch { /* storage is off */ }
+  try { localStorage.setItem(mine + name, JSON.stringify(value)); } catch { /* storage is off */ }
 }

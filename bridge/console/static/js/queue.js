@@ -1,13 +1,17 @@
 // Callers who wait for a person: who waits longest first; the summary is read before accepting.
 
-import { attempt, may, post } from "./api.js";
-import { ask } from "./dialogs.js";
+import { accept as take, checkMicrophone } from "./actions.js";
+import { may, user } from "./api.js";
+import { Drawer } from "./drawer.js";
 import { $, empty, fill, h } from "./dom.js";
-import { age, clock, learnClock, now, percent, words } from "./format.js";
+import { age, clock, learnClock, now, percent } from "./format.js";
 import { healthMark } from "./health.js";
+import { key } from "./keys.js";
 import { poll } from "./poll.js";
+import { band, marked, thresholdsButton } from "./thresholds.js";
 
 const list = $("#list");
+const drawer = new Drawer($("#drawer"), { onClose: () => $(".with-drawer").classList.remove("open") });
 const seen = new Map();
 const tiles = h("div", { class: "tiles" });
 const items = h("div");
@@ -15,10 +19,10 @@ fill(list, h("div", { class: "stack" }, tiles, items));
 
 function draw({ at_ms, waiting, figures }) {
   learnClock(at_ms);
-  const tile = (label, value, kind = "") => h("div", { class: `tile ${kind}` }, h("span", { class: "value", text: value }), h("span", { class: "label", text: label }));
+  const tile = (label, value, name = "") => h("div", { class: `tile ${band(name, figures[name])}` }, h("span", { class: "value" }, marked(name, figures[name], value)), h("span", { class: "label", text: label }));
   fill(tiles,
-    tile("waiting", String(figures.waiting), figures.waiting > 5 ? "bad" : figures.waiting > 2 ? "warn" : "good"), tile("oldest wait", clock(figures.oldest_wait_ms), figures.oldest_wait_ms > 60000 ? "bad" : figures.oldest_wait_ms > 20000 ? "warn" : "good"),
-    tile(`taken within ${figures.service_level_ms / 1000} s`, percent(figures.service_level)), tile("abandoned", percent(figures.abandoned)), tile("mean wait", figures.average_wait_ms === null ? "–" : clock(figures.average_wait_ms)));
+    tile("waiting", String(figures.waiting), "waiting"), tile("oldest wait", clock(figures.oldest_wait_ms), "oldest_wait_ms"),
+    tile(`taken within ${figures.service_level_ms / 1000} s`, percent(figures.service_level), "service_level"), tile("abandoned", percent(figures.abandoned), "abandoned"), tile("mean wait", figures.average_wait_ms === null ? "–" : clock(figures.average_wait_ms)));
   const ids = new Set(waiting.map((row) => row.call_id));
   for (const [id, { element }] of seen) if (!ids.has(id)) { element.remove(); seen.delete(id); }
   items.querySelector(".empty")?.remove();
@@ -27,7 +31,10 @@ function draw({ at_ms, waiting, figures }) {
     const known = seen.get(row.call_id);
     if (known && JSON.stringify(known.row) === JSON.stringify(row)) continue;
     const element = card(row);
+    const controls = (within) => [...within.querySelectorAll("button, a")];
+    const focused = known ? controls(known.element).indexOf(document.activeElement) : -1;
     if (known) known.element.replaceWith(element); else items.append(element);
+    controls(element)[focused]?.focus();
     seen.set(row.call_id, { element, row });
   }
 }
@@ -40,17 +47,34 @@ function card(row) {
     h("p", { class: "summary", text: row.handoff_summary || "The AI has written no summary." }),
     h("div", { class: "toolbar" },
       may("queue.accept") ? h("button", { type: "button", class: "primary", text: "Accept", onclick: () => accept(row) }) : null,
+      may("queue.accept") ? h("button", { type: "button", text: "Accept by phone", onclick: () => acceptByPhone(row) }) : null,
       may("transcript.view") && may("calls.view") ? h("a", { class: "button", href: `/calls#${row.call_id}`, text: "Read the transcript" }) : null,
       row.held_by ? h("span", { text: `held by ${row.held_by}` }) : null));
 }
 
+/** Take a caller over: the summary is read first, the microphone is heard first. */
 async function accept(row) {
-  const given = await ask({ title: `Take ${row.from} over?`, text: row.handoff_summary || "The AI has written no summary.", button: "Accept and talk" });
-  if (!given) return;
-  const found = await attempt(post(`/queue/${row.call_id}/accept`));
-  if (found?.accepted === false) await ask({ title: "Not accepted", text: words(found.reason), button: "OK" });
-  else if (found && may("calls.view")) location.assign(`/calls#${row.call_id}`);
+  const microphone = await checkMicrophone(row, { title: `Talk to ${row.from}?`, text: `${row.handoff_summary || "The AI has written no summary."} The caller hears you as soon as you accept.`, button: "Accept and talk" });
+  if (!microphone) return;
+  if (!(await take(row.call_id, microphone))) {
+    microphone.getTracks().forEach((track) => track.stop());
+    return;
+  }
+  show(row);
+  await drawer.talk(microphone);
 }
 
-poll("/queue", 1500, draw);
-setInterval(() => { for (const each of items.querySelectorAll(".wait")) each.textContent = clock(now() - Number(each.dataset.since)); }, 1000);
+async function acceptByPhone(row) {
+  if (await take(row.call_id, null)) show(row);
+}
+
+/** Show a caller who is ours now. */
+function show(row) {
+  drawer.open(row.call_id, { ...row, state: "human", state_since_at: now(), held_by: user });
+  $(".with-drawer").classList.add("open");
+}
+
+key("close", () => drawer.close());
+const again = poll("/queue", 1500, draw);
+$("#tools").append(thresholdsButton(["waiting", "oldest_wait_ms", "service_level", "abandoned"], () => again()));
+setInterval(() => { for (const each of items.querySelectorAll(".wait")) each.textContent = clock(now() - Number(each.dataset.since)); drawer.tick(); }, 1000);

@@ -1,8 +1,28 @@
 // Server-sent events that say how old their data is; they come back by themselves.
 
-import { $ } from "./dom.js";
+import { $, $$ } from "./dom.js";
 
 const STALE_MS = 5000;
+
+// What is shown can be held (WCAG 2.2.2): the page's one button, whatever its data come by.
+
+let paused = false;
+const resumed = [];
+export const isPaused = () => paused;
+
+/** Have something done when the page goes on. */
+export function onResume(act) { resumed.push(act); }
+
+const badgeOf = () => $("#live-badge");
+$("#pause")?.addEventListener("click", ({ currentTarget: button }) => {
+  paused = !paused;
+  button.setAttribute("aria-pressed", String(paused));
+  button.textContent = paused ? "Resume updates" : "Pause updates";
+  if (paused) {
+    badgeOf().dataset.state = "stale";
+    badgeOf().querySelector("b").textContent = "PAUSED";
+  } else for (const act of resumed) act();
+});
 
 /**
  * Follow a stream.
@@ -43,13 +63,13 @@ export function follow(path, handlers, onState = () => {}) {
 
 /** Show a stream's state in the page's LIVE badge; what is under `.live-data` goes grey when old. */
 export function showState(state, old_ms, why = "") {
-  const badge = $("#live-badge");
-  if (!badge || badge.dataset.paused === "true") return;
+  const badge = badgeOf();
+  if (!badge || paused) return;
   badge.hidden = false;
   const said = old_ms === Infinity ? "CONNECTING" : state === "live" ? "LIVE" : state === "away" ? "NO DATA" : "STALE";
   badge.dataset.state = old_ms === Infinity ? "stale" : state;
   badge.querySelector("b").textContent = said;
   badge.querySelector(".age").textContent = old_ms === Infinity ? "" : `${Math.floor(old_ms / 1000)} s old`;
   badge.title = why;
-  for (const each of document.querySelectorAll(".live-data")) each.classList.toggle("is-stale", state !== "live" && old_ms !== Infinity);
+  for (const each of $$(".live-data")) each.classList.toggle("is-stale", state !== "live" && old_ms !== Infinity);
 }

@@ -7,7 +7,7 @@ import { keep, kept } from "./prefs.js";
 export class Table {
   /**
    * @param {object} about name (for what is kept), columns, key(row), onOpen(row), caption
-   * A column: {id, label, cell(row) -> Node|string, value(row), number, wide, off, mark(row)}.
+   * A column: {id, label, cell(row) -> Node|string, value(row), number, wide, off}.
    */
   constructor({ name, columns, key, onOpen, caption }) {
     Object.assign(this, { name, columns, key, onOpen });
@@ -32,17 +32,21 @@ export class Table {
   #head() {
     fill(this.headRow, this.shown.map((column) => {
       const cell = h("th", { scope: "col", class: column.number ? "number" : null, dataset: { column: column.id } });
-      if (column.value) cell.append(h("button", { type: "button", text: column.label, onclick: () => this.sortBy(column.id) }));
+      if (column.value) cell.append(h("button", { type: "button", text: column.label, onclick: () => this.turnSort(column.id) }));
       else cell.append(column.label);
       if (this.sort?.id === column.id) cell.setAttribute("aria-sort", this.sort.up ? "ascending" : "descending");
       return cell;
     }));
   }
 
-  sortBy(id) {
-    if (this.sort?.id !== id) this.sort = { id, up: true };
-    else if (this.sort.up) this.sort = { id, up: false };
-    else this.sort = null;
+  /** Sort by a column; once more turns it round, and then leaves it. */
+  turnSort(id) {
+    if (this.sort?.id !== id) this.sortBy({ id, up: true });
+    else this.sortBy(this.sort.up ? { id, up: false } : null);
+  }
+
+  sortBy(sort) {
+    this.sort = sort;
     keep(`${this.name}.sort`, this.sort);
     this.#head();
     this.onSort?.();
@@ -92,7 +96,7 @@ export class Table {
 
   #cell(column, row) {
     const content = column.cell(row);
-    const classes = [column.number ? "number" : "", column.wide ? "wide" : "", column.mark?.(row) ?? ""].join(" ").trim();
+    const classes = [column.number ? "number" : "", column.wide ? "wide" : ""].join(" ").trim();
     return h("td", { class: classes || null, "data-label": column.label, dataset: { column: column.id } }, content === "" ? null : content);
   }
 

@@ -40,7 +40,7 @@ const HAPPENINGS = {
 };
 
 const ACTIONS = {
-  whisper: "whispered to the AI", say: "had the AI say", take_over: "took the caller over", hand_back: "handed the caller back", pause: "paused the AI", resume: "had the AI go on",
+  accept: "accepted the caller", listen: "listens by phone",   whisper: "whispered to the AI", say: "had the AI say", take_over: "took the caller over", hand_back: "handed the caller back", pause: "paused the AI", resume: "had the AI go on",
   transfer: "transfers the call", end: "ends the call", sensitive: "switched sensitive mode", pause_recording: "switched the recording",
 };
 

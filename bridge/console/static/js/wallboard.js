@@ -1,32 +1,26 @@
 // The figures of the floor, large; a breach is said once, and heard if somebody wants that.
 
+import { may } from "./api.js";
 import { $, fill, h } from "./dom.js";
-import { ask } from "./dialogs.js";
 import { clock, percent } from "./format.js";
 import { keep, kept } from "./prefs.js";
 import { poll } from "./poll.js";
+import { band, thresholdsButton } from "./thresholds.js";
 
-const limits = kept("wall.limits", { waiting: [2, 5], oldest_wait_ms: [20000, 60000], failing: [0, 2], abandoned: [0.05, 0.1], service_level: [0.8, 0.6], containment: [0.6, 0.4] });
-const LOW = new Set(["service_level", "containment"]);
 const TILES = [
-  ["waiting", "Waiting", String, "/queue"], ["oldest_wait_ms", "Oldest wait", clock, "/queue"], ["failing", "Failing calls", String, "/calls"], ["active_ai", "With the AI", String, "/calls"],
-  ["active_human", "With a person", String, "/calls"], ["service_level", "Taken in time", percent, "/history"], ["abandoned", "Abandoned", percent, "/history"], ["containment", "Handled by the AI alone", percent, "/history"], ["ended_last_hour", "Calls ended, last hour", String, "/history"],
+  ["waiting", "Waiting", String, "/queue"], ["oldest_wait_ms", "Oldest wait", clock, "/queue"], ["failing", "Failing calls", String, "/calls?health=bad"], ["active_ai", "With the AI", String, "/calls"],
+  ["active_human", "With a person", String, "/calls?state=human"], ["service_level", "Taken in time", percent, "/history"], ["abandoned", "Abandoned", percent, "/history?text=caller_left"], ["containment", "Handled by the AI alone", percent, "/history"], ["ended_last_hour", "Calls ended, last hour", String, "/history"],
 ];
 const WORDS = { good: "✓ as it should be", warn: "▲ watch", bad: "◆ act now", "": "" };
 let breaching = new Set();
-
-function band(name, value) {
-  const limit = limits[name];
-  if (!limit || value === null || value === undefined) return "";
-  const [warn, bad] = limit;
-  return LOW.has(name) ? (value < bad ? "bad" : value < warn ? "warn" : "good") : value > bad ? "bad" : value > warn ? "warn" : "good";
-}
 
 function draw(figures) {
   const wall = $("#wall");
   if (!wall.children.length) {
     for (const [name, label, , href] of TILES) {
-      wall.append(h("a", { class: "tile", href, id: `wall-${name}` }, h("span", { class: "label", text: label }), h("span", { class: "value" }), h("span", { class: "mark" })));
+      // A figure leads to its calls, where those are for whoever looks.
+      const opens = may(href.startsWith("/history") ? "history.view" : href === "/queue" ? "queue.view" : "calls.view");
+      wall.append(h(opens ? "a" : "div", { class: "tile", href: opens ? href : null, id: `wall-${name}` }, h("span", { class: "label", text: label }), h("span", { class: "value" }), h("span", { class: "mark" })));
     }
   }
   const now = new Set();
@@ -59,15 +53,5 @@ function beep() {
 $("#full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()));
 $("#sound").checked = kept("wall.sound", false);
 $("#sound").addEventListener("change", (event) => keep("wall.sound", event.target.checked));
-$("#thresholds").addEventListener("click", async () => {
-  const scale = (name) => (name.endsWith("_ms") ? 1000 : ["abandoned", "service_level", "containment"].includes(name) ? 0.01 : 1);
-  const unit = (name) => (name.endsWith("_ms") ? ", seconds" : scale(name) === 0.01 ? ", %" : "");
-  const named = TILES.filter(([name]) => limits[name]);
-  const fields = named.flatMap(([name, label]) => ["amber", "red"].map((colour, at) => ({ name: `${name}.${at}`, label: `${label}, ${colour} ${LOW.has(name) ? "below" : "above"}${unit(name)}`, kind: "number", step: "any", value: String(Math.round((limits[name][at] / scale(name)) * 100) / 100) })));
-  const given = await ask({ title: "Thresholds of this browser", fields, button: "Keep" });
-  if (!given) return;
-  for (const [name] of named) limits[name] = [0, 1].map((at) => given[`${name}.${at}`] * scale(name));
-  keep("wall.limits", limits);
-  again();
-});
+$("#thresholds").append(thresholdsButton(TILES.map(([name]) => name), () => again()));
 const again = poll("/wallboard", 2000, draw);
