@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from playwright.async_api import Page, WebSocket, expect
 
-from bridge.audio.supervisor_frames import LISTEN_HZ, decode_listen
+from bridge.audio.supervisor_frames import LISTEN_HZ
 from bridge.audio.wav import write_wav
 from bridge.store.local import LocalRedis
 from bridge.telephony.taps import AGENT, CALLER
@@ -24,6 +24,7 @@ from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, 
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp_caller import RtpCaller
 from tests.support.supervisor import RATE_HZ, VOICE_HZ, heard_by
+from tests.support.supervisor_frames import decode_listen
 
 pytestmark = [
     pytest.mark.browser,

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame, decode_listen, encode_talk
+from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.clock import SystemClock
 from bridge.console.api.audio import REFUSED_CODE
 from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE
@@ -14,6 +14,7 @@ from bridge.console.relay import UNREACHABLE_CODE
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, Room, Rooms, begin_call
+from tests.support.supervisor_frames import decode_listen, encode_talk
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
