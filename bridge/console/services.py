@@ -145,7 +145,7 @@ def open_services(
         sources=sources,
         calls=calls,
         live=LiveList(calls, clock),
-        history=CallHistory(calls, sources.recordings_dir),
+        history=CallHistory(calls, sources.recordings_dir, clock),
         alerts=AlertStore(link, keys),
         rollouts=RolloutStore(link, redis, auditor.audit),
         control=ControlSender(redis, redis_url, clock=clock),

@@ -44,7 +44,7 @@ async def stream_live_calls(principal: Viewer, services: Here) -> StreamingRespo
     ``snapshot`` and ``diff`` have ``at_ms``, ``rows`` (new, or other than before) and ``gone``
     (call ids); ``away`` has the reason why nothing can be read now.
     """
-    return sse.answer(services.live.watch(principal.may_see))
+    return sse.answer(services.live.watch(principal.routes))
 
 
 @router.get("/{call_id}")
