@@ -10,7 +10,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.console.access.roles import covers
@@ -18,6 +18,7 @@ from bridge.console.masking import mask_caller
 from bridge.console.shared import Shared
 from bridge.errors import InfrastructureError
 from bridge.telemetry.health import Health, while_silent
+from bridge.telemetry.redaction import mask_numbers
 
 READ_EVERY_S = 0.5
 BEAT_S = 1.0
@@ -29,8 +30,12 @@ _LOST_AFTER_MS = 5_000
 _QUEUE = 8
 _TEXTS = (
     *("call_id", "node", "dialplan", "arm", "dialect", "model", "state", "verstat", "consent"),
-    *("held_by", "handoff_target", "handoff_summary", "handoff_result"),
+    *("held_by", "handoff_result"),
 )
+_SUMMARY = "handoff_summary"
+_WORDS = ("handoff_target", _SUMMARY)
+"""Texts that a number may stand in."""
+
 _NUMBERS = (
     *("started_at", "answered_at", "state_since_at", "silent_since_at", "waiting_since_at"),
     *(
@@ -42,7 +47,17 @@ _NUMBERS = (
         "tool_failures",
     ),
 )
-FIELDS = (*_TEXTS, *_NUMBERS, "from", "to", "health", "health_reasons", "updated_at", "ended_at")
+FIELDS = (
+    *_TEXTS,
+    *_WORDS,
+    *_NUMBERS,
+    "from",
+    "to",
+    "health",
+    "health_reasons",
+    "updated_at",
+    "ended_at",
+)
 """What is read of each call."""
 
 _WAITS_QUIETLY = frozenset({"ringing", "transferring", "human", "ended"})
@@ -72,6 +87,7 @@ def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
     """
     row: Row = {name: fields[name] for name in _TEXTS if fields.get(name)}
     row.update({name: int(fields[name]) for name in _NUMBERS if fields.get(name, "0") != "0"})
+    row.update({name: mask_numbers(fields[name]) for name in _WORDS if fields.get(name)})
     row["from"] = mask_caller(fields.get("from", ""))
     row["to"] = mask_caller(fields.get("to", ""), whole=True)
     row["state"] = fields.get("state") or fields.get("phase", "")
@@ -83,6 +99,11 @@ def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
     row["health"], row["health_reasons"] = health.score, list(health.reasons)
     row["lost"] = _is_lost(fields, now_ms)
     return row
+
+
+def without_summary(row: Row) -> Row:
+    """Return a row for who may not read what a caller wants."""
+    return {name: each for name, each in row.items() if name != _SUMMARY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +122,25 @@ class _Known:
     @property
     def route(self) -> str:
         return self.fields.get("dialplan", "")
+
+
+class _Scope(NamedTuple):
+    """What somebody may see.
+
+    Attributes:
+        routes: patterns of dialplans; summaries: whether those are told.
+    """
+
+    routes: tuple[str, ...]
+    summaries: bool
+
+    def covers(self, call: _Known) -> bool:
+        return covers(self.routes, call.route)
+
+    def text(self, call: _Known) -> str:
+        if self.summaries or _SUMMARY not in call.row:
+            return call.text
+        return json.dumps(without_summary(call.row), ensure_ascii=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -143,7 +183,7 @@ class LiveList:
         self._clock = clock
         self._readings = Shared(self._read, every_s)
         self._known: dict[str, _Known] = {}
-        self._scopes: dict[tuple[str, ...], set[_Watcher]] = {}
+        self._scopes: dict[_Scope, set[_Watcher]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._fresh = asyncio.Event()
         self.away: str | None = None
@@ -161,16 +201,23 @@ class LiveList:
             watcher.tell("")
         await self._stop()
 
-    async def rows(self, may_see: Callable[[str], bool]) -> list[Row]:
+    async def rows(self, may_see: Callable[[str], bool], *, summaries: bool) -> list[Row]:
         """Return the live calls of some routes, as they were at most :data:`READ_EVERY_S` ago.
+
+        Args:
+            may_see: whether the calls of a route are to be told.
+            summaries: whether summaries of handings over are.
 
         Raises:
             RedisUnavailableError: (an InfrastructureError) Redis is away.
         """
         known = await self._readings.get()
-        return [each.row for each in known.values() if may_see(each.route)]
+        rows = [each.row for each in known.values() if may_see(each.route)]
+        return rows if summaries else [without_summary(row) for row in rows]
 
-    async def watch(self, routes: Sequence[str]) -> AsyncIterator[tuple[str, str]]:
+    async def watch(
+        self, routes: Sequence[str], *, summaries: bool
+    ) -> AsyncIterator[tuple[str, str]]:
         """Yield (event, JSON) for ever: a ``snapshot``, then a ``diff`` whenever something changed.
 
         A diff says which rows are new or other than before and which calls are gone, and comes once
@@ -178,8 +225,9 @@ class LiveList:
 
         Args:
             routes: patterns of the dialplans whose calls are told.
+            summaries: whether summaries of handings over are told.
         """
-        watcher, scope = _Watcher(), tuple(sorted(routes))
+        watcher, scope = _Watcher(), _Scope(tuple(sorted(routes)), summaries)
         self._scopes.setdefault(scope, set()).add(watcher)
         if self._reading is None:
             self._fresh.clear()
@@ -206,7 +254,7 @@ class LiveList:
         finally:
             await self._leave(watcher, scope)
 
-    async def _leave(self, watcher: _Watcher, scope: tuple[str, ...]) -> None:
+    async def _leave(self, watcher: _Watcher, scope: _Scope) -> None:
         watchers = self._scopes[scope]
         watchers.discard(watcher)
         if not watchers:
@@ -256,27 +304,27 @@ class LiveList:
 
     def _tell(
         self,
-        scope: tuple[str, ...],
+        scope: _Scope,
         watchers: set[_Watcher],
         before: Mapping[str, _Known],
         changed: Sequence[str],
         gone: set[str],
     ) -> None:
         def saw(call_id: str) -> bool:
-            return call_id in before and covers(scope, before[call_id].route)
+            return call_id in before and scope.covers(before[call_id])
 
-        seen = {i: self._known[i] for i in changed if covers(scope, self._known[i].route)}
+        seen = {i: self._known[i] for i in changed if scope.covers(self._known[i])}
         left = [i for i in (*gone, *changed) if i not in seen and saw(i)]
         if seen or left:
-            text = self._message([each.text for each in seen.values()], left)
+            text = self._message([scope.text(each) for each in seen.values()], left)
             for watcher in watchers:
                 watcher.tell(text)
 
-    def _snapshot(self, watcher: _Watcher, scope: tuple[str, ...]) -> tuple[str, str]:
+    def _snapshot(self, watcher: _Watcher, scope: _Scope) -> tuple[str, str]:
         watcher.forget()
         if self.away is not None:
             return "away", json.dumps({"reason": self.away})
-        shown = [each.text for each in self._known.values() if covers(scope, each.route)]
+        shown = [scope.text(each) for each in self._known.values() if scope.covers(each)]
         return "snapshot", self._message(shown, [])
 
     def _message(self, rows: Sequence[str], gone: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from bridge.clock import SystemClock
 from bridge.console.api.audio import REFUSED_CODE
 from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE
 from bridge.console.relay import UNREACHABLE_CODE
+from bridge.console.streams import SIGNED_OUT_CODE
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, Room, Rooms, begin_call
@@ -228,3 +229,37 @@ async def test_relay_wants_a_nodes_token(eve: Browser, rooms: Rooms) -> None:
         url = f"/api/v1/relay/calls/c_1/audio?kind=listen&token={each}"
         assert await closed_with(eve, url) in {403, REFUSED_CODE}
     assert not rooms.rooms["c_1"].listeners
+
+
+CHANGES: dict[str, tuple[str, str, object]] = {
+    "disabled": ("PATCH", "/api/v1/users/eve", {"disabled": True}),
+    "another role": ("PATCH", "/api/v1/users/eve", {"roles": ["viewer"]}),
+    "other routes": ("PATCH", "/api/v1/users/eve", {"routes": ["billing"]}),
+    "password taken away": ("POST", "/api/v1/users/eve/reset", None),
+    "signed out": ("DELETE", "/api/v1/session", None),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", ["listen", "talk"])
+async def test_who_may_no_more_loses_the_audio_at_once(
+    eve: Browser,
+    console: Console,
+    rooms: Rooms,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+    kind: str,
+) -> None:
+    monkeypatch.setattr("bridge.console.streams.CHECK_S", 600)
+    room = rooms.rooms["c_1"]
+    method, path, content = CHANGES[change]
+    async with console.browser() as ada, opened(eve, await token_url(eve, kind)) as socket:
+        await wait_until(lambda: room.listeners or room.voices, 5.0, "nobody is there")
+        await console.add_user("ada", "admin")
+        await console.sign_in(ada, "ada")
+        who = eve if change == "signed out" else ada
+        status, told = await who.ask(method, path, content)
+        assert status in (200, 204), told
+        await socket.receive(timeout=5)
+        assert socket.close_code == SIGNED_OUT_CODE
+    await wait_until(lambda: not room.listeners and not room.voices, 5.0, "they are still there")

@@ -83,7 +83,7 @@ async def test_watcher_gets_what_there_is_and_then_what_changes(
 ) -> None:
     calls.put("c_1", state="listening")
     calls.put("c_2", state="thinking")
-    watch = live.watch(EVERYTHING)
+    watch = live.watch(EVERYTHING, summaries=True)
     rows = (await heard(watch, "snapshot"))["rows"]
     assert [row["call_id"] for row in rows] == ["c_1", "c_2"]
     calls.put("c_2", state="speaking")
@@ -96,7 +96,7 @@ async def test_watcher_gets_what_there_is_and_then_what_changes(
 
 async def test_nobody_watches_and_nothing_is_read(live: LiveList, calls: Calls) -> None:
     assert calls.readings == 0
-    watch = live.watch(EVERYTHING)
+    watch = live.watch(EVERYTHING, summaries=True)
     await heard(watch, "snapshot")
     assert readers() == 1
     await watch.aclose()  # type: ignore[attr-defined]
@@ -110,7 +110,7 @@ def readers() -> int:
 
 async def test_two_watchers_cost_one_reading(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", state="listening")
-    first, second = live.watch(EVERYTHING), live.watch(EVERYTHING)
+    first, second = live.watch(EVERYTHING, summaries=True), live.watch(EVERYTHING, summaries=True)
     await heard(first, "snapshot")
     await heard(second, "snapshot")
     assert readers() == 1
@@ -123,7 +123,7 @@ async def test_two_watchers_cost_one_reading(live: LiveList, calls: Calls) -> No
 async def test_watcher_hears_nothing_of_another_route(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", dialplan="vip")
     calls.put("c_2", dialplan="support")
-    watch = live.watch(("support",))
+    watch = live.watch(("support",), summaries=True)
     assert [row["call_id"] for row in (await heard(watch, "snapshot"))["rows"]] == ["c_2"]
     del calls.calls["c_1"]
     calls.put("c_2", state="thinking")
@@ -136,7 +136,10 @@ async def test_watchers_of_the_same_routes_are_told_in_the_same_words(
     live: LiveList, calls: Calls
 ) -> None:
     calls.put("c_1", state="listening")
-    watches = [live.watch(("support", "vip")), live.watch(("vip", "support"))]
+    watches = [
+        live.watch(("support", "vip"), summaries=True),
+        live.watch(("vip", "support"), summaries=True),
+    ]
     for each in watches:
         await heard(each, "snapshot")
     calls.put("c_1", state="thinking")
@@ -158,7 +161,7 @@ async def test_call_that_is_put_on_another_route_is_gone_for_who_may_not_see_tha
     live: LiveList, calls: Calls
 ) -> None:
     calls.put("c_1", dialplan="support")
-    watch = live.watch(("support",))
+    watch = live.watch(("support",), summaries=True)
     await heard(watch, "snapshot")
     calls.put("c_1", dialplan="vip", state="speaking")
     told = await heard(watch, "diff")
@@ -166,15 +169,28 @@ async def test_call_that_is_put_on_another_route_is_gone_for_who_may_not_see_tha
     await watch.aclose()  # type: ignore[attr-defined]
 
 
+async def test_summary_is_told_to_those_alone_who_may_read_it(live: LiveList, calls: Calls) -> None:
+    calls.put("c_1", handoff_summary="Charged twice, call +1 555 010 0199 back.")
+    for summaries in (True, False):
+        watch = live.watch(EVERYTHING, summaries=summaries)
+        (row,) = (await heard(watch, "snapshot"))["rows"]
+        assert row.get("handoff_summary") == (
+            "Charged twice, call ***99 back." if summaries else None
+        )
+        (row,) = await live.rows(lambda route: True, summaries=summaries)
+        assert ("handoff_summary" in row) == summaries
+        await watch.aclose()  # type: ignore[attr-defined]
+
+
 async def test_call_that_has_not_changed_is_not_written_anew(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", state="listening", updated_at="0")
     calls.put("c_2", state="listening", silent_since_at="1")
-    watch = live.watch(EVERYTHING)
+    watch = live.watch(EVERYTHING, summaries=True)
     await heard(watch, "snapshot")
-    rows = {row["call_id"]: row for row in await live.rows(lambda route: True)}
+    rows = {row["call_id"]: row for row in await live.rows(lambda route: True, summaries=True)}
     calls.put("c_1", updated_at="1")
     await calls.read_again()
-    later = {row["call_id"]: row for row in await live.rows(lambda route: True)}
+    later = {row["call_id"]: row for row in await live.rows(lambda route: True, summaries=True)}
     assert later["c_1"] is rows["c_1"]
     assert later["c_2"] is not rows["c_2"]  # its silence lasts
     await watch.aclose()  # type: ignore[attr-defined]
@@ -183,14 +199,14 @@ async def test_call_that_has_not_changed_is_not_written_anew(live: LiveList, cal
 async def test_many_who_ask_at_once_cost_one_reading(calls: Calls) -> None:
     live = LiveList(calls, ManualClock(), every_s=60)
     calls.put("c_1")
-    asked = [live.rows(lambda route: True) for _ in range(20)]
+    asked = [live.rows(lambda route: True, summaries=True) for _ in range(20)]
     assert all(len(each) == 1 for each in await asyncio.gather(*asked))
     assert calls.readings == 1
 
 
 async def test_slow_watcher_gets_the_whole_list_anew(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", last_turn_ms="0")
-    watch = live.watch(EVERYTHING)
+    watch = live.watch(EVERYTHING, summaries=True)
     await heard(watch, "snapshot")
     for turn in range(1, 40):
         calls.put("c_1", last_turn_ms=str(turn))
@@ -201,7 +217,7 @@ async def test_slow_watcher_gets_the_whole_list_anew(live: LiveList, calls: Call
 
 async def test_redis_away_is_told_and_its_return_too(live: LiveList, calls: Calls) -> None:
     calls.put("c_1")
-    watch = live.watch(EVERYTHING)
+    watch = live.watch(EVERYTHING, summaries=True)
     await heard(watch, "snapshot")
     calls.error = InfrastructureError("Redis is gone")
     assert (await heard(watch, "away"))["reason"] == "Redis is gone"
@@ -212,7 +228,7 @@ async def test_redis_away_is_told_and_its_return_too(live: LiveList, calls: Call
 
 
 async def test_quiet_list_says_that_it_is_fresh(live: LiveList, calls: Calls) -> None:
-    watch = live.watch(EVERYTHING)
+    watch = live.watch(EVERYTHING, summaries=True)
     await heard(watch, "snapshot")
     began_s = time.monotonic()
     event, _ = await anext(watch)
@@ -263,7 +279,7 @@ async def test_two_hundred_calls_hold_the_loop_for_less_than_a_tick(
     await wait_until(lambda: store.stats.pending == 0, message="the calls are not in Redis")
     async with CallReader(RedisSettings(), redis_server.url) as reader:
         live = LiveList(reader, SystemClock())
-        watch = live.watch(EVERYTHING)
+        watch = live.watch(EVERYTHING, summaries=True)
         assert len((await heard(watch, "snapshot"))["rows"]) == 200
         holds_ms = asyncio.create_task(_longest_holds(1.5))
         before_s = time.process_time()

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bridge.console.masking import mask_within
 from bridge.store.audit import FIRST, ChainCheck
 from bridge.store.audit_log import AuditLog
 from bridge.telemetry.redaction import mask_numbers
@@ -97,7 +98,7 @@ def shown(entry_id: str, fields: Mapping[str, str]) -> Shown:
     """Return an entry as it is shown: whole numbers of callers are not in it."""
     masked = {name: mask_numbers(fields[name]) for name in ("target", "result") if name in fields}
     if "detail" in fields:
-        masked["detail"] = json.dumps(_masked(json.loads(fields["detail"])), ensure_ascii=False)
+        masked["detail"] = json.dumps(mask_within(json.loads(fields["detail"])), ensure_ascii=False)
     return {"id": entry_id, **fields, **masked}
 
 
@@ -157,15 +158,3 @@ def _csv_line(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
     return text.getvalue().encode()
-
-
-def _masked(value: object) -> object:
-    match value:
-        case str():
-            return mask_numbers(value)
-        case dict():
-            return {name: _masked(inner) for name, inner in value.items()}
-        case list():
-            return [_masked(inner) for inner in value]
-        case _:
-            return value
