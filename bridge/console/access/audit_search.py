@@ -20,7 +20,7 @@ _PAGE = 200
 _MOST_READ = 20_000
 """Entries that one search reads; its answer says where to go on."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for a formula at a cell's begin."""
 
 Shown = dict[str, str]
@@ -156,5 +156,7 @@ async def verify(audit: AuditLog, since_ms: int = 0) -> Verdict:
 
 def _csv_line(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+    # All quoted: where a semicolon parts cells, one inside of a cell would begin another.
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
     return text.getvalue().encode()
