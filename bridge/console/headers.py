@@ -82,6 +82,11 @@ _MISDIRECTED_STATUS = 421
 """RFC 9110 section 15.5.20."""
 
 
+AMBIGUOUS = "a request has a Content-Length or a Transfer-Encoding, not both"
+"""A proxy may believe the one and we the other, and what is a body to it is a request to us (RFC
+9112 section 11.2): so the connection ends."""
+
+
 class TransportGuard:
     """Keeps passwords and calls off networks that anybody can read.
 
@@ -98,7 +103,10 @@ class TransportGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        if self._may_pass(scope):
+        if _is_ambiguous(scope):
+            answer = JSONResponse({"detail": AMBIGUOUS}, 400, headers={"Connection": "close"})
+            await answer(scope, receive, send)
+        elif self._may_pass(scope):
             await self._app(scope, receive, send)
         elif is_loopback(scope):
             answer = JSONResponse({"detail": MISDIRECTED}, status_code=_MISDIRECTED_STATUS)
@@ -126,6 +134,12 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_ambiguous(scope: Scope) -> bool:
+    if scope["type"] != "http":
+        return False
+    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}
 
 
 def is_secure(scope: Scope) -> bool:

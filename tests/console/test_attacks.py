@@ -141,6 +141,39 @@ async def test_a_slow_client_holds_up_nobody(console: Console, browser: Browser)
         each.close()
 
 
+async def test_a_request_with_two_lengths_is_refused_with_all_that_follows(
+    console: Console,
+) -> None:
+    parts = urlsplit(console.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(
+        b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    )
+    answered = await asyncio.wait_for(reader.read(), 4)
+    assert answered.startswith(b"HTTP/1.1 400")
+    assert answered.count(b"HTTP/1.1") == 1
+    writer.close()
+
+
+ODD_QUERIES = (
+    *("history?before_ms=" + "9" * 400, "history?since_ms=-1", "history?limit=0"),
+    *("audit?before=" + "9" * 20 + "-1", "audit?since_ms=" + "9" * 30, "audit?limit=501"),
+    *("calls/c_1/events?after=" + "9" * 20, "calls/c_1/outline?width=1", "replays/..%2f..%2fetc"),
+    *("calls/c_1%00/stream", "history?text=" + "a" * 20_000, "rollouts/%2e%2e/history"),
+)
+
+
+@pytest.mark.parametrize("query", ODD_QUERIES, ids=lambda query: query[:30])
+async def test_odd_numbers_and_names_are_the_askers_fault(
+    console: Console, browser: Browser, query: str
+) -> None:
+    await console.add_user("ada", "admin")
+    await console.sign_in(browser, "ada")
+    status, told = await browser.get(f"/api/v1/{query}")
+    assert status in (200, 404, 422), told
+
+
 BEGUN = [
     b"",
     b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ",

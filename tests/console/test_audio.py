@@ -9,7 +9,7 @@ import pytest
 from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.clock import SystemClock
 from bridge.console.api.audio import REFUSED_CODE
-from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE
+from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE, TOO_MUCH_CODE
 from bridge.console.relay import UNREACHABLE_CODE
 from bridge.console.streams import SIGNED_OUT_CODE
 from bridge.store.client import RedisLink
@@ -108,6 +108,38 @@ async def test_bad_frame_ends_the_talk(eve: Browser, rooms: Rooms) -> None:
             assert socket.close_code == BAD_FRAME_CODE
     assert rooms.rooms["c_1"].heard == []
     assert rooms.rooms["c_1"].voices == []
+
+
+async def test_talker_who_sends_more_than_there_is_to_say_is_let_go(
+    eve: Browser, rooms: Rooms
+) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve, "talk")) as socket:
+        for number in range(2_000):  # 40 s at once
+            await socket.send_bytes(encode_talk(TalkFrame(number, 0, bytes(TALK_BYTES))))
+        await wait_until(lambda: not room.voices, 5.0, "they are still there")
+        await socket.receive(timeout=5)
+        assert socket.close_code == TOO_MUCH_CODE
+    assert 100 < len(room.heard) < 500
+
+
+async def test_talk_that_a_network_held_back_for_a_moment_goes_on(
+    eve: Browser, rooms: Rooms
+) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve, "talk")) as socket:
+        for number in range(100):  # 2 s at once
+            await socket.send_bytes(encode_talk(TalkFrame(number, 0, bytes(TALK_BYTES))))
+        await wait_until(lambda: len(room.heard) == 100, 5.0, "not all came")
+        assert room.voices == ["eve"]
+
+
+async def test_listener_who_says_something_is_let_go(eve: Browser, rooms: Rooms) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve)) as socket:
+        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await socket.send_bytes(bytes(60_000))
+        await wait_until(lambda: not room.listeners, 5.0, "they are still there")
 
 
 async def test_call_that_ends_closes_the_socket(eve: Browser, rooms: Rooms) -> None:

@@ -70,7 +70,7 @@ async def get_events(
     call_id: str,
     principal: Reader,
     services: Here,
-    after: Annotated[str, Query(pattern=r"^\d{1,20}(-\d{1,20})?$")] = "0",
+    after: Annotated[str, Query(pattern=r"^\d{1,19}(-\d{1,19})?$")] = "0",
 ) -> Json:
     """Return the next events of a call, at most 40; ask again with the last one's id."""
     call = await visible_call(call_id, principal, services)
