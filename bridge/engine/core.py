@@ -32,6 +32,7 @@ from bridge.engine.caller_silence import watch_caller
 from bridge.engine.consent import watch_consent
 from bridge.engine.dead_air import silence_at_close, watch_dead_air
 from bridge.engine.effects import Effect
+from bridge.engine.hearing import on_session_updated, watch_hearing
 from bridge.engine.inputs import (
     AudioAppended,
     CallAnswered,
@@ -110,6 +111,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         SoundStarted: barge_in.on_sound_started,
         SoundLasted: barge_in.on_sound_lasted,
         SoundStopped: barge_in.on_sound_stopped,
+        events.SessionUpdated: on_session_updated,
         events.SpeechStarted: barge_in.on_speech_started,
         events.SpeechStopped: caller.on_speech_stopped,
         events.InputCommitted: caller.on_input_committed,
@@ -150,6 +152,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     keypad.watch_keypad,
     watch_speech,
     watch_open_turn,
+    watch_hearing,
     watch_waiting,
     watch_dead_air,
     watch_caller,
@@ -166,7 +169,6 @@ _UNHEARD = "nothing of a text answer can be heard"
 IGNORED: Mapping[type[Input], str] = MappingProxyType(
     {
         events.SessionCreated: _BY_SESSION,
-        events.SessionUpdated: _BY_SESSION,
         events.RateLimitsUpdated: "only tells; a limit that bites fails its response",
         events.UnknownEvent: "counted by the session layer",
         events.ItemAdded: _BY_RESPONSE,

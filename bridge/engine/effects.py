@@ -72,6 +72,13 @@ class SendKeptAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepSpeech:
+    """Keep the caller's audio from ``ms_ago`` on: a session that did not hear it may be left."""
+
+    ms_ago: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlayFiller:
     """Play one soft tone to the caller, who would hear nothing otherwise; PlayoutDrained ends it.
 
@@ -330,6 +337,7 @@ Effect = (
     | OpenSpare
     | TakeSpare
     | SendKeptAudio
+    | KeepSpeech
     | PlayFiller
     | PlayPhrase
     | StopFiller

@@ -27,6 +27,7 @@ class Timer(enum.StrEnum):
     TRANSFER = "transfer"
     FALSE_STOP = "false_stop"
     OPEN_TURN = "open_turn"
+    UNHEARD = "unheard"
     APOLOGY = "apology"
     OFFER = "offer"
     CALLER_SILENT = "caller_silent"

@@ -32,6 +32,7 @@ from bridge.engine.filler import on_silence_too_long, want_filler
 from bridge.engine.goodbye import leave
 from bridge.engine.greeting import greet, on_greeting_late
 from bridge.engine.handoff import on_caller_left, on_transfer_overdue
+from bridge.engine.hearing import on_unheard
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -188,6 +189,7 @@ _ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyTyp
         Timer.TRANSFER: on_transfer_overdue,
         Timer.FALSE_STOP: on_false_stop,
         Timer.OPEN_TURN: on_turn_overdue,
+        Timer.UNHEARD: on_unheard,
         Timer.APOLOGY: on_apology_due,
         Timer.OFFER: on_offer_due,
         Timer.CALLER_SILENT: on_caller_silent,

@@ -218,6 +218,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
         Timer.STALLED,
         Timer.FALSE_STOP,
         Timer.OPEN_TURN,
+        Timer.UNHEARD,
     ):
         yield from call.stop_timer(timer)
     if call.lost:

@@ -148,6 +148,8 @@ class SessionState:
     Attributes:
         turn_open: the service heard the caller speak, and has not committed that turn.
         commit_asked: the bridge has ended that turn, and the service has not answered to it.
+        asked_alive: the service was asked whether it lives, and has not answered.
+        asked_alive_ns: when it was asked last.
         seen: events that came already: a repeated one is none.
         waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_began_ns: the caller's first sound of their latest turn, by the service.
@@ -160,6 +162,8 @@ class SessionState:
     caller_speaking: bool = False
     turn_open: bool = False
     commit_asked: bool = False
+    asked_alive: bool = False
+    asked_alive_ns: int | None = None
     cut: Cut | None = None
     input_clock: InputClock | None = None
     turn_began_ns: int | None = None

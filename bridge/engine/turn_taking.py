@@ -31,6 +31,7 @@ class CallerSound:
     """What is heard of the caller by level, here, before any service has an opinion.
 
     Attributes:
+        began_ns: begin of the present sound, or of the last one.
         since_ns: begin of the present sound; None in silence.
         long: it has lasted the minimum that stops the agent.
         over_agent: the agent had the floor when it began.
@@ -44,6 +45,7 @@ class CallerSound:
         turns: the latest turns over the agent whose words are awaited.
     """
 
+    began_ns: int = 0
     since_ns: int | None = None
     long: bool = False
     over_agent: bool = False
@@ -64,7 +66,8 @@ class CallerSound:
 
     def begin(self, at_ns: int, *, over_agent: bool) -> None:
         """Note that a sound began."""
-        self.since_ns, self.over_agent = at_ns, over_agent
+        self.began_ns = self.since_ns = at_ns
+        self.over_agent = over_agent
         self.long = self.stopped_agent = False
         self.turn_heard = True
 

@@ -23,6 +23,10 @@ turn began after the fact, by its prefix, its own delay and the network's. Ten s
 200 silent callers would be 96 MB."""
 
 
+BEFORE_A_SOUND_MS = 300
+"""A word begins softer than what is told from silence by level; the documented prefix of a turn."""
+
+
 class Piece(NamedTuple):
     """Caller audio; ``ends_ms`` is its end's position."""
 
@@ -47,6 +51,7 @@ class KeptAudio:
         self._base_ms = 0.0
         self._turn_ms: float | None = None
         self._turn_committed = False
+        self._turn_supposed = False
 
     @property
     def session_ms(self) -> float:
@@ -64,7 +69,18 @@ class KeptAudio:
     def turn_began(self, session_ms: float) -> None:
         """Note where, by the session's clock, the caller began to speak."""
         self._turn_ms = self._base_ms + session_ms
-        self._turn_committed = False
+        self._turn_committed = self._turn_supposed = False
+
+    def turn_supposed(self, ms_ago: float) -> None:
+        """Note that the caller seems to speak since ``ms_ago``, which the session did not tell."""
+        if self._turn_ms is None:
+            self._turn_ms = self._now_ms - ms_ago - BEFORE_A_SOUND_MS
+            self._turn_supposed = True
+
+    def turn_refuted(self) -> None:
+        """Note that the session is there, and told of no turn: what was supposed was none."""
+        if self._turn_supposed:
+            self.turn_dropped()
 
     def turn_committed(self) -> None:
         """Note that the session has the caller's turn whole; nobody else knows what was said."""
@@ -78,6 +94,7 @@ class KeptAudio:
     def turn_dropped(self) -> None:
         """Note that there was no turn."""
         self._turn_ms = None
+        self._turn_supposed = False
 
     def due(self, max_ms: int, *, resend_turn: bool) -> tuple[Piece, ...]:
         """Return what a new session is to be sent, oldest first, without a gap.

@@ -37,6 +37,7 @@ from bridge.realtime.events import (
     InputTranscriptFailed,
     OutputItemAdded,
     ServerEvent,
+    SessionUpdated,
     SpeechStarted,
     UnknownEvent,
 )
@@ -223,6 +224,10 @@ class Upstream:
                 self._link.appends.skip()
             self.send(AppendAudio(audio))
         return self._kept.session_ms
+
+    def keep_speech(self, ms_ago: int) -> None:
+        """Keep the caller's audio of the last ``ms_ago``, which the session has told nothing of."""
+        self._kept.turn_supposed(ms_ago)
 
     def sound_ended(self, at_ns: int) -> None:
         """Have the listener told how the end of a sound went up, now or when it has."""
@@ -411,6 +416,8 @@ class Upstream:
                 self._kept.turn_known()  # the answer tells enough of it
             case InputCleared():
                 self._kept.turn_dropped()
+            case SessionUpdated():
+                self._kept.turn_refuted()
             case _:
                 pass
 

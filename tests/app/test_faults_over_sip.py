@@ -75,6 +75,11 @@ FAULTS = [
         tells=("filler",),
     ),
     Fault(
+        "stall before the caller is heard",
+        ({"at": "speech", "kind": "stall", "ms": 60_000},),
+        lost=("stalled",),
+    ),
+    Fault(
         "stall at the end of speech",
         ({"at": "speech_end", "kind": "stall", "ms": 60_000},),
         lost=("stalled",),

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from bridge.live.kept_audio import BEFORE_A_TURN_MS, KeptAudio, bundles, holds_speech
+from bridge.live.kept_audio import (
+    BEFORE_A_SOUND_MS,
+    BEFORE_A_TURN_MS,
+    KeptAudio,
+    bundles,
+    holds_speech,
+)
 
 PIECE = bytes(960)
 LOUD = (np.ones(480) * 5_000).astype("<i2").tobytes()
@@ -29,6 +35,29 @@ def test_turn_that_was_cut_is_sent_from_its_beginning() -> None:
     audio.turn_committed()
     assert len(audio.due(1_000, resend_turn=True)) > 0
     audio.turn_known()
+    assert len(audio.due(10_000, resend_turn=True)) == 10
+
+
+def test_speech_of_which_the_session_told_nothing_is_sent_again() -> None:
+    audio = kept(50, 0)
+    audio.turn_supposed(400)
+    assert len(audio.due(10_000, resend_turn=True)) == (400 + BEFORE_A_SOUND_MS) // 20
+
+
+def test_speech_of_which_a_live_session_tells_nothing_is_none() -> None:
+    audio = kept(50, 0)
+    audio.turn_supposed(400)
+    audio.turn_refuted()
+    assert audio.due(10_000, resend_turn=True) == ()
+
+
+def test_session_that_tells_of_the_turn_knows_better_where_it_began() -> None:
+    audio = kept(50, 0)
+    audio.turn_supposed(400)
+    audio.turn_began(800)
+    audio.turn_refuted()
+    assert len(audio.due(10_000, resend_turn=True)) == 10
+    audio.turn_supposed(600)
     assert len(audio.due(10_000, resend_turn=True)) == 10
 
 
