@@ -46,24 +46,6 @@ def encode_listen(frame: ListenFrame) -> bytes:
     return header + frame.stereo.astype("<i2").tobytes()
 
 
-def decode_listen(message: bytes) -> ListenFrame:
-    """Read a message as the browser does.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if len(message) < _HEADER.size or (len(message) - _HEADER.size) % 4:
-        raise ValueError(f"a message of {len(message)} bytes is no frame of stereo audio")
-    sequence, at_ms = _HEADER.unpack_from(message)
-    samples = np.frombuffer(message, dtype="<i2", offset=_HEADER.size)
-    return ListenFrame(sequence, at_ms, samples.reshape(-1, 2).astype(np.int16))
-
-
-def encode_talk(frame: TalkFrame) -> bytes:
-    """Write a message as the browser does."""
-    return _HEADER.pack(frame.sequence % _WRAP, frame.at_ms % _WRAP) + frame.audio
-
-
 def decode_talk(message: bytes) -> TalkFrame:
     """Read a message from the browser.
 

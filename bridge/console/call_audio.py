@@ -11,7 +11,13 @@ from typing import Protocol
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bridge.audio.supervisor_frames import TalkFrame, decode_talk, encode_listen
+from bridge.audio.supervisor_frames import (
+    FRAME_MS,
+    TALK_BYTES,
+    TalkFrame,
+    decode_talk,
+    encode_listen,
+)
 from bridge.telephony.audience import Listener
 
 log = structlog.get_logger(__name__)
@@ -20,6 +26,14 @@ CALL_OVER_CODE = 4410
 """WebSocket close code: the call has ended, or never had audio here."""
 
 BAD_FRAME_CODE = 1007
+
+TOO_MUCH_CODE = 1008
+"""WebSocket close code: more was sent than there can be to say (RFC 6455 section 7.4.1)."""
+
+_BURST_MS = 3_000
+_FASTEST = 1.5
+"""A microphone gives a second of audio a second, and what a network held back comes at once. Who
+sends more would take the loop's time from the calls."""
 
 
 class CallAudio(Protocol):
@@ -89,12 +103,21 @@ async def serve_talker(socket: WebSocket, audio: CallAudio, by: str) -> int:
         audio: of the call.
         by: the supervisor.
     """
-    frames = 0
+    frames = said_bytes = 0
     audio.connect(by)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
     try:
         while True:
-            audio.push(by, decode_talk(await socket.receive_bytes()))
+            frame = decode_talk(await socket.receive_bytes())
+            audio.push(by, frame)
             frames += 1
+            said_bytes += len(frame.audio)
+            may_ms = (loop.time() - began_s) * 1000 * _FASTEST + _BURST_MS
+            if said_bytes * FRAME_MS / TALK_BYTES > may_ms:
+                log.warning("talker_too_fast", frames=frames)
+                await socket.close(TOO_MUCH_CODE)
+                return frames
     except WebSocketDisconnect:
         pass
     except (ValueError, KeyError) as error:  # KeyError: text where audio is expected
@@ -112,9 +135,9 @@ async def _send_frames(socket: WebSocket, listener: Listener) -> None:
 
 
 async def _until_gone(socket: WebSocket) -> None:
-    """Wait for the other side to close; whatever else it says is left alone."""
-    while (await socket.receive())["type"] != "websocket.disconnect":
-        pass
+    """Wait for the other side to close; who says something here is no listener, and is let go."""
+    if (await socket.receive())["type"] != "websocket.disconnect":
+        await socket.close(TOO_MUCH_CODE)
 
 
 async def _first_done(*steps: Coroutine[None, None, None]) -> None:

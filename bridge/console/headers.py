@@ -1,8 +1,9 @@
 """What every answer of the console carries, and who may reach it without TLS."""
 
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -73,11 +74,27 @@ class SecureHeaders:
         await self._app(scope, receive, add)
 
 
+MISDIRECTED = (
+    "the console has no such name: without TLS it answers to localhost, to this machine's addresses"
+    " and to the host of console.public_url, so that no other site's name can be pointed at it"
+)
+_MISDIRECTED_STATUS = 421
+"""RFC 9110 section 15.5.20."""
+
+
+AMBIGUOUS = "a request has a Content-Length or a Transfer-Encoding, not both"
+"""A proxy may believe the one and we the other, and what is a body to it is a request to us (RFC
+9112 section 11.2): so the connection ends."""
+
+
 class TransportGuard:
     """Keeps passwords and calls off networks that anybody can read.
 
     A proxy that is trusted says by ``X-Forwarded-Proto`` whether a browser came by TLS; uvicorn has
     put that into the scope.
+
+    Without TLS the name that a browser asked for counts, too: another site may have its own name
+    lead to this machine (DNS rebinding), and its pages would then be of our origin.
     """
 
     def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
@@ -86,15 +103,43 @@ class TransportGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        if self._may_pass(scope):
+        if _is_ambiguous(scope):
+            answer = JSONResponse({"detail": AMBIGUOUS}, 400, headers={"Connection": "close"})
+            await answer(scope, receive, send)
+        elif self._may_pass(scope):
             await self._app(scope, receive, send)
+        elif is_loopback(scope):
+            answer = JSONResponse({"detail": MISDIRECTED}, status_code=_MISDIRECTED_STATUS)
+            await answer(scope, receive, send)
         else:
             await JSONResponse({"detail": REFUSED}, status_code=403)(scope, receive, send)
 
     def _may_pass(self, scope: Scope) -> bool:
         if scope["type"] == "lifespan" or self._settings.insecure_remote:
             return True
-        return scope["path"] in PROBES or is_secure(scope) or is_loopback(scope)
+        if scope["path"] in PROBES or is_secure(scope):
+            return True
+        return is_loopback(scope) and self._is_ours(Headers(scope=scope).get("host", ""))
+
+    def _is_ours(self, host: str) -> bool:
+        """Return whether a ``Host`` names this machine, or what the settings call it."""
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        public = urlsplit(self._settings.public_url or "").hostname
+        return name in ("localhost", public) or name.endswith(".localhost") or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_ambiguous(scope: Scope) -> bool:
+    if scope["type"] != "http":
+        return False
+    return {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}
 
 
 def is_secure(scope: Scope) -> bool:

@@ -1,17 +1,23 @@
 """Calls that are over: all nodes' while Redis keeps them, this node's as long as its disk does."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.clock import NS_PER_MS, Clock
 from bridge.console.call_files import Json, call_lines, iso_ms, says
 from bridge.console.masking import mask_caller
+from bridge.console.shared import Shared
 from bridge.recordings.files import CallFiles
 from bridge.store.reader import CallReader
 
 _FROM_REDIS = 1_000
 _TEXTS_SEARCHED = 300
+_ENDED_FOR_S = 1.0
+_SETTLES_MS = 10_000
+"""After its end a call's handing over, its flags and its last event may still be written."""
+
 _FIELDS = (
     *("call_id", "node", "dialplan", "arm", "rescued_by", "from", "to", "consent", "flagged"),
     *("started_at", "answered_at", "ended_at", "outcome", "fault", "handoff_target"),
@@ -64,11 +70,18 @@ class CallHistory:
     Args:
         reader: of Redis.
         directory: recordings and call records of this node.
+        clock: wall time.
     """
 
-    def __init__(self, reader: CallReader, directory: Path) -> None:
+    def __init__(self, reader: CallReader, directory: Path, clock: Clock) -> None:
         self._reader = reader
         self._directory = directory
+        self._clock = clock
+        self._settled: dict[str, Json] = {}
+        self._ended = Shared(self._read_ended, _ENDED_FOR_S)
+
+    def _now_ms(self) -> int:
+        return self._clock.wall_ns() // NS_PER_MS
 
     async def find(
         self, wanted: Wanted, most: int, may_see: Callable[[str], bool], *, words: bool
@@ -94,12 +107,29 @@ class CallHistory:
         return found[:most]
 
     async def ended_since(self, since_ms: int, may_see: Callable[[str], bool]) -> list[Json]:
-        """Return the calls of all nodes that began since then and are over."""
+        """Return the calls of all nodes that began since then and are over.
+
+        Wallboards ask for them all the time, so a call is read once; what it was in the first
+        seconds after its end may be old by as much.
+        """
         return [
             row
-            async for row in self._kept()
+            for row in await self._ended.get()
             if row.get("started_at", 0) >= since_ms and may_see(str(row.get("dialplan", "")))
         ]
+
+    async def _read_ended(self) -> list[Json]:
+        ids = await self._reader.ended(_FROM_REDIS)
+        known = {i: self._settled[i] for i in ids if i in self._settled}
+        settled_ms = self._now_ms() - _SETTLES_MS
+        found = []
+        async for row in self._rows([i for i in ids if i not in known]):
+            found.append(row)
+            if row.get("ended_at", settled_ms) < settled_ms:
+                known[row["call_id"]] = row
+        fresh = [row for row in found if row["call_id"] not in known]
+        self._settled = known
+        return [*known.values(), *fresh]
 
     async def _with_text(self, rows: list[Json], text: str, *, words: bool) -> list[Json]:
         if not text:
@@ -140,8 +170,11 @@ class CallHistory:
         return found
 
     async def _kept(self) -> AsyncIterator[Json]:
-        ended = await self._reader.ended(_FROM_REDIS)
-        async for page in self._reader.pages(ended, _FIELDS):
+        async for row in self._rows(await self._reader.ended(_FROM_REDIS)):
+            yield row
+
+    async def _rows(self, call_ids: Sequence[str]) -> AsyncIterator[Json]:
+        async for page in self._reader.pages(call_ids, _FIELDS):
             ends = await self._reader.last_events([each["call_id"] for each in page])
             for fields in page:
                 yield self._row(fields, ends.get(fields["call_id"], {}))

@@ -1,21 +1,24 @@
 """The list of live calls of all nodes: read once for everybody who watches, told as differences.
 
-It is read out of Redis while somebody watches, and not at all else. Each row is written as JSON
-once, whatever number of people see it; who may see it is asked for each of them. Numbers are
+It is read out of Redis while somebody watches, and not at all else. A row is made anew when its
+call has changed, and a message is written once for all who may see the same routes. Numbers are
 masked. Runs in the loop's thread and never holds it: rows come in pages.
 """
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bridge.clock import NS_PER_MS, Clock
+from bridge.console.access.roles import covers
 from bridge.console.masking import mask_caller
+from bridge.console.shared import Shared
 from bridge.errors import InfrastructureError
 from bridge.telemetry.health import Health, while_silent
+from bridge.telemetry.redaction import mask_numbers
 
 READ_EVERY_S = 0.5
 BEAT_S = 1.0
@@ -27,8 +30,12 @@ _LOST_AFTER_MS = 5_000
 _QUEUE = 8
 _TEXTS = (
     *("call_id", "node", "dialplan", "arm", "dialect", "model", "state", "verstat", "consent"),
-    *("held_by", "handoff_target", "handoff_summary", "handoff_result"),
+    *("held_by", "handoff_result"),
 )
+_SUMMARY = "handoff_summary"
+_WORDS = ("handoff_target", _SUMMARY)
+"""Texts that a number may stand in."""
+
 _NUMBERS = (
     *("started_at", "answered_at", "state_since_at", "silent_since_at", "waiting_since_at"),
     *(
@@ -41,7 +48,17 @@ _NUMBERS = (
         "tool_failures",
     ),
 )
-FIELDS = (*_TEXTS, *_NUMBERS, "from", "to", "health", "health_reasons", "updated_at", "ended_at")
+FIELDS = (
+    *_TEXTS,
+    *_WORDS,
+    *_NUMBERS,
+    "from",
+    "to",
+    "health",
+    "health_reasons",
+    "updated_at",
+    "ended_at",
+)
 """What is read of each call."""
 
 _WAITS_QUIETLY = frozenset({"ringing", "transferring", "human", "ended"})
@@ -71,6 +88,7 @@ def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
     """
     row: Row = {name: fields[name] for name in _TEXTS if fields.get(name)}
     row.update({name: int(fields[name]) for name in _NUMBERS if fields.get(name, "0") != "0"})
+    row.update({name: mask_numbers(fields[name]) for name in _WORDS if fields.get(name)})
     row["from"] = mask_caller(fields.get("from", ""))
     row["to"] = mask_caller(fields.get("to", ""), whole=True)
     row["state"] = fields.get("state") or fields.get("phase", "")
@@ -80,30 +98,61 @@ def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
     if silent_since_ms and row["state"] not in _WAITS_QUIETLY:
         health = while_silent(health, now_ms - silent_since_ms)
     row["health"], row["health_reasons"] = health.score, list(health.reasons)
-    row["lost"] = now_ms - int(fields.get("updated_at", now_ms)) > _LOST_AFTER_MS
+    row["lost"] = _is_lost(fields, now_ms)
     return row
 
 
-@dataclass(slots=True)
-class _Known:
-    """A row as it was told: its route, and its text."""
+def without_summary(row: Row) -> Row:
+    """Return a row for who may not read what a caller wants."""
+    return {name: each for name, each in row.items() if name != _SUMMARY}
 
-    route: str
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A call as it was told.
+
+    Attributes:
+        fields: what the row was made of, but for when its node has last said that it goes on.
+        row: as it is shown; text: the same as JSON.
+    """
+
+    fields: Mapping[str, str]
+    row: Row
     text: str
 
+    @property
+    def route(self) -> str:
+        return self.fields.get("dialplan", "")
 
-@dataclass(slots=True)
-class Watcher:
+
+class _Scope(NamedTuple):
+    """What somebody may see.
+
+    Attributes:
+        routes: patterns of dialplans; summaries: whether those are told.
+    """
+
+    routes: tuple[str, ...]
+    summaries: bool
+
+    def covers(self, call: _Known) -> bool:
+        return covers(self.routes, call.route)
+
+    def text(self, call: _Known) -> str:
+        if self.summaries or _SUMMARY not in call.row:
+            return call.text
+        return json.dumps(without_summary(call.row), ensure_ascii=False)
+
+
+@dataclass(slots=True, eq=False)
+class _Watcher:
     """Somebody who watches.
 
     Attributes:
-        may_see: whether they may see calls of a route.
         queue: what they are yet to be told; None tells them to begin anew.
     """
 
-    may_see: Callable[[str], bool]
     queue: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
-    seen: set[str] = field(default_factory=set)
 
     def tell(self, text: str) -> None:
         """Take a message; one who is too slow for them gets the whole list anew."""
@@ -133,9 +182,9 @@ class LiveList:
     ) -> None:
         self._reader = reader
         self._clock = clock
-        self._every_s = every_s
+        self._readings = Shared(self._read, every_s)
         self._known: dict[str, _Known] = {}
-        self._watchers: list[Watcher] = []
+        self._scopes: dict[_Scope, set[_Watcher]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._fresh = asyncio.Event()
         self.away: str | None = None
@@ -144,35 +193,43 @@ class LiveList:
     @property
     def watchers(self) -> int:
         """How many watch now."""
-        return len(self._watchers)
+        return sum(map(len, self._scopes.values()))
 
     async def aclose(self) -> None:
         """Stop reading, and end every watch."""
-        for watcher in list(self._watchers):
+        for watcher in self._everybody():
             watcher.forget()
             watcher.tell("")
         await self._stop()
 
-    async def rows(self, may_see: Callable[[str], bool]) -> list[Row]:
-        """Return the live calls of some routes now.
+    async def rows(self, may_see: Callable[[str], bool], *, summaries: bool) -> list[Row]:
+        """Return the live calls of some routes, as they were at most :data:`READ_EVERY_S` ago.
+
+        Args:
+            may_see: whether the calls of a route are to be told.
+            summaries: whether summaries of handings over are.
 
         Raises:
             RedisUnavailableError: (an InfrastructureError) Redis is away.
         """
-        now_ms = self._now_ms()
-        found = []
-        async for page in self._reader.pages(await self._reader.active(), FIELDS):
-            found += [live_row(each, now_ms) for each in page if may_see(each.get("dialplan", ""))]
-        return found
+        known = await self._readings.get()
+        rows = [each.row for each in known.values() if may_see(each.route)]
+        return rows if summaries else [without_summary(row) for row in rows]
 
-    async def watch(self, may_see: Callable[[str], bool]) -> AsyncIterator[tuple[str, str]]:
+    async def watch(
+        self, routes: Sequence[str], *, summaries: bool
+    ) -> AsyncIterator[tuple[str, str]]:
         """Yield (event, JSON) for ever: a ``snapshot``, then a ``diff`` whenever something changed.
 
         A diff says which rows are new or other than before and which calls are gone, and comes once
         a second anyway; ``away`` says that nothing can be read and why.
+
+        Args:
+            routes: patterns of the dialplans whose calls are told.
+            summaries: whether summaries of handings over are told.
         """
-        watcher = Watcher(may_see)
-        self._watchers.append(watcher)
+        watcher, scope = _Watcher(), _Scope(tuple(sorted(routes)), summaries)
+        self._scopes.setdefault(scope, set()).add(watcher)
         if self._reading is None:
             self._fresh.clear()
             self._reading = asyncio.create_task(self._keep_reading(), name="live-list")
@@ -180,7 +237,7 @@ class LiveList:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
                     await self._fresh.wait()
-            yield self._snapshot(watcher)
+            yield self._snapshot(watcher, scope)
             while True:
                 try:
                     async with asyncio.timeout(BEAT_S):
@@ -188,7 +245,7 @@ class LiveList:
                 except TimeoutError:
                     text = self._message([], [])
                 if text is None:
-                    yield self._snapshot(watcher)
+                    yield self._snapshot(watcher, scope)
                 elif not text:
                     return
                 elif self.away is not None:
@@ -196,63 +253,99 @@ class LiveList:
                 else:
                     yield "diff", text
         finally:
-            self._watchers.remove(watcher)
-            if not self._watchers:
-                await self._stop()
+            await self._leave(watcher, scope)
+
+    async def _leave(self, watcher: _Watcher, scope: _Scope) -> None:
+        watchers = self._scopes[scope]
+        watchers.discard(watcher)
+        if not watchers:
+            del self._scopes[scope]
+        if not self._scopes:
+            await self._stop()
 
     async def _stop(self) -> None:
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-        self._known.clear()
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS
 
+    def _everybody(self) -> Iterable[_Watcher]:
+        return [watcher for watchers in self._scopes.values() for watcher in watchers]
+
     async def _keep_reading(self) -> None:
         while True:
             try:
-                await self._read()
+                await self._readings.get()
                 self.away = None
             except InfrastructureError as error:
                 self.away = error.what
-                for watcher in self._watchers:
+                for watcher in self._everybody():
                     watcher.tell(self._message([], []))
             self._fresh.set()
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(self._readings.due_in_s or READ_EVERY_S)
 
-    async def _read(self) -> None:
-        now_ms = self._now_ms()
-        found: dict[str, _Known] = {}
+    async def _read(self) -> Mapping[str, _Known]:
+        """Read what there is, and tell everybody what is other than before."""
+        now_ms, found = self._now_ms(), dict[str, _Known]()
         async for page in self._reader.pages(await self._reader.active(), FIELDS):
             for fields in page:
                 if "ended_at" not in fields and "call_id" in fields:
-                    text = json.dumps(live_row(fields, now_ms), ensure_ascii=False)
-                    found[fields["call_id"]] = _Known(fields.get("dialplan", ""), text)
+                    call_id = fields["call_id"]
+                    found[call_id] = _known(fields, now_ms, self._known.get(call_id))
         before, self._known = self._known, found
-        changed = [call_id for call_id, each in found.items() if before.get(call_id) != each]
+        changed = [i for i, now in found.items() if i not in before or before[i].text != now.text]
         gone = before.keys() - found.keys()
         if changed or gone:
-            for watcher in self._watchers:
-                self._tell(watcher, changed, gone)
+            for scope, watchers in self._scopes.items():
+                self._tell(scope, watchers, before, changed, gone)
+        return found
 
-    def _tell(self, watcher: Watcher, changed: Sequence[str], gone: set[str]) -> None:
-        seen = [each for each in changed if watcher.may_see(self._known[each].route)]
-        left = [each for each in gone if each in watcher.seen]
+    def _tell(
+        self,
+        scope: _Scope,
+        watchers: set[_Watcher],
+        before: Mapping[str, _Known],
+        changed: Sequence[str],
+        gone: set[str],
+    ) -> None:
+        def saw(call_id: str) -> bool:
+            return call_id in before and scope.covers(before[call_id])
+
+        seen = {i: self._known[i] for i in changed if scope.covers(self._known[i])}
+        left = [i for i in (*gone, *changed) if i not in seen and saw(i)]
         if seen or left:
-            watcher.seen.update(seen)
-            watcher.seen.difference_update(left)
-            watcher.tell(self._message([self._known[each].text for each in seen], left))
+            text = self._message([scope.text(each) for each in seen.values()], left)
+            for watcher in watchers:
+                watcher.tell(text)
 
-    def _snapshot(self, watcher: Watcher) -> tuple[str, str]:
+    def _snapshot(self, watcher: _Watcher, scope: _Scope) -> tuple[str, str]:
         watcher.forget()
         if self.away is not None:
             return "away", json.dumps({"reason": self.away})
-        shown = {i: each.text for i, each in self._known.items() if watcher.may_see(each.route)}
-        watcher.seen = set(shown)
-        return "snapshot", self._message(list(shown.values()), [])
+        shown = [scope.text(each) for each in self._known.values() if scope.covers(each)]
+        return "snapshot", self._message(shown, [])
 
     def _message(self, rows: Sequence[str], gone: Sequence[str]) -> str:
         left = json.dumps(list(gone))
         return f'{{"at_ms": {self._now_ms()}, "rows": [{", ".join(rows)}], "gone": {left}}}'
+
+
+def _known(fields: Mapping[str, str], now_ms: int, before: _Known | None) -> _Known:
+    """Return a call as it is to be told; the one from before where nothing has changed."""
+    kept = {name: each for name, each in fields.items() if name != "updated_at"}
+    if (
+        before is not None
+        and before.fields == kept
+        and before.row["lost"] == _is_lost(fields, now_ms)
+        and kept.get("silent_since_at", "0") == "0"  # a silence makes a call worse by itself
+    ):
+        return before
+    row = live_row(fields, now_ms)
+    return _Known(kept, row, json.dumps(row, ensure_ascii=False))
+
+
+def _is_lost(fields: Mapping[str, str], now_ms: int) -> bool:
+    return now_ms - int(fields.get("updated_at", now_ms)) > _LOST_AFTER_MS

@@ -1,6 +1,7 @@
 """Numbers as people without a reason to know them see them: their last two digits."""
 
 from bridge.routing.numbers import normalise_called, shown_number
+from bridge.telemetry.redaction import mask_numbers
 
 _SHOWN = 2
 WITHHELD = "withheld"
@@ -19,3 +20,16 @@ def mask_caller(uri: str, *, whole: bool = False) -> str:
     if whole or digits < 5:
         return user
     return f"***{user[-_SHOWN:]}"
+
+
+def mask_within(value: object) -> object:
+    """Return JSON with every number of a phone in its texts masked, however deep."""
+    match value:
+        case str():
+            return mask_numbers(value)
+        case dict():
+            return {name: mask_within(inner) for name, inner in value.items()}
+        case list():
+            return [mask_within(inner) for inner in value]
+        case _:
+            return value

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings
+from bridge.console.patience import ImpatientProtocol
 from bridge.console.streams import Streams
 from bridge.errors import ConfigError, InfrastructureError
 
@@ -79,7 +80,7 @@ class HttpServer:
         config = uvicorn.Config(
             self._app,
             lifespan="off",
-            http="h11",
+            http=ImpatientProtocol,
             ws="websockets-sansio",
             ws_max_size=_MAX_MESSAGE_BYTES,
             h11_max_incomplete_event_size=_MAX_HEADER_BYTES,

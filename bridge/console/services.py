@@ -156,7 +156,7 @@ def open_services(
         calls=calls,
         nodes=OtherNodes(calls, tokens, trust, sources.node),
         live=LiveList(calls, clock),
-        history=CallHistory(calls, sources.recordings_dir),
+        history=CallHistory(calls, sources.recordings_dir, clock),
         alerts=AlertStore(link, keys),
         rollouts=RolloutStore(link, redis, auditor.audit),
         control=ControlSender(redis, redis_url, clock=clock),

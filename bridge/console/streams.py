@@ -1,14 +1,16 @@
 """Answers that don't end by themselves: Server-Sent Events and WebSockets.
 
-They end when the server closes, and within :data:`CHECK_S` of the end of the sign-in that they were
-opened with, or of the role that allowed them. A page that holds a stream uses its session.
+They end when the server closes, and with the sign-in that they were opened with, or the role that
+allowed them: at once where that was changed at this node, else within :data:`CHECK_S`. A page that
+holds a stream uses its session.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.errors import InfrastructureError
@@ -107,6 +109,13 @@ class Streams:
             await _say_the_end(scope, send, stream.close_code)
         finally:
             self._streams.discard(stream)
+
+
+async def check_streams(connection: HTTPConnection) -> AsyncIterator[None]:
+    """Look at all streams after a request that changes what somebody may (a FastAPI dependency)."""
+    yield
+    streams: Streams = connection.app.state.streams
+    await streams.check()
 
 
 class StreamsMiddleware:

@@ -5,14 +5,25 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.config.settings import RedisSettings
-from bridge.store.client import RedisLink, Refused, Reply
+from bridge.store.client import RedisLink, Refused, Reply, Script
 from bridge.store.keys import Keys
 
 MAX_BLOCK_MS = 5_000
 _MAX_EVENTS = 500
 _POLL_S = 0.05
-_PAGE = 20
+_PAGE = 40
 """Calls in one round trip of a long list: more would hold the loop for over 2 ms."""
+
+_HASHES = Script("""
+local found = {}
+for number, key in ipairs(KEYS) do
+    local values = redis.pcall('HMGET', key, unpack(ARGV))
+    found[number] = values.err and {} or values
+end
+return found
+""")
+"""Some fields of many hashes. The fields' names go over the wire once: to pack them for each of 200
+calls took half of the time. What is no hash is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +110,11 @@ class CallReader:
         """
         for first in range(0, len(call_ids), _PAGE):
             asked = call_ids[first : first + _PAGE]
-            replies = await self._link.ask_all(
-                [["HMGET", self._keys.call(call_id), *fields] for call_id in asked]
-            )
+            keys = [self._keys.call(call_id) for call_id in asked]
+            replies = _list(await self._link.run(_HASHES, keys, fields))
             rows = [
-                {n: str(v) for n, v in zip(fields, _list(reply), strict=True) if v is not None}
+                {n: str(v) for n, v in zip(fields, _list(reply), strict=False) if v is not None}
                 for reply in replies
-                if not isinstance(reply, Refused)
             ]
             yield [row for row in rows if row]
 

@@ -15,7 +15,7 @@ import pytest
 from playwright.async_api import Page, WebSocket, expect
 
 from bridge.audio.resample import downsample_whole
-from bridge.audio.supervisor_frames import LISTEN_HZ, decode_listen
+from bridge.audio.supervisor_frames import LISTEN_HZ
 from bridge.audio.wav import write_wav
 from bridge.replay.script.document import load_script
 from bridge.speech.synthesis import Synthesizer
@@ -29,6 +29,7 @@ from tests.support.person import a_person, free_udp_port, hears
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp_caller import RtpCaller
 from tests.support.supervisor import RATE_HZ, VOICE_HZ, heard_by
+from tests.support.supervisor_frames import decode_listen
 
 pytestmark = [
     pytest.mark.browser,

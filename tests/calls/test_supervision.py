@@ -11,16 +11,22 @@ import pytest
 
 from bridge.store.local import LocalRedis
 from bridge.telephony.taps import AGENT
-from tests.audio.signals import loudest_other_db
+from tests.support.caller_sound import (
+    assert_same_sound,
+    assert_tones,
+    from_first_loud,
+    judging,
+    until_conclusive,
+    whole_sound,
+)
 from tests.support.console_user import console_user
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp_caller import RtpCaller
 from tests.support.supervisor import (
+    AMPLITUDE,
     RATE_HZ,
     VOICE_HZ,
-    amplitudes_of,
-    gaps_ms,
     has_tone,
     heard_by,
 )
@@ -69,19 +75,36 @@ def line(
         yield Line(gateway, redis.url)
 
 
+async def disturbances(gateway: Gateway) -> int:
+    """Return how often a machine that was too busy has left a gap by itself."""
+    metrics = await gateway.metrics()
+    names = ("playout_underruns", "playout_late_blocks", "audio_thread_overruns")
+    return round(sum(metrics.value(f"bridge_{name}_total") for name in names))
+
+
 async def test_listened_whispered_taken_over_handed_back_ended(line: Line) -> None:
+    await until_conclusive(lambda: _supervised(line))
+
+
+async def _supervised(line: Line) -> None:
+    """Another caller hears the same greeting, and nobody is in that call: the same bits."""
     async with (
         CallsInRedis(line.redis_url) as calls,
         console_user(line.gateway.http, line.redis_url, "eve") as eve,
         console_user(line.gateway.http, line.redis_url, "bob") as bob,
         RtpCaller(line.gateway.sip_port) as caller,
+        RtpCaller(line.gateway.sip_port) as alone,
     ):
         assert await caller.call() == 200
         call_id = await calls.until_active(line.gateway.node)
+        assert await alone.call() == 200
         await caller.until(lambda: sum(each.loud for each in caller.heard) > 10)
 
         stereo = np.concatenate([each.stereo for each in await eve.listens(call_id, 50)])
         assert np.abs(stereo[:, AGENT]).max() > 1_000
+        await bob.listens(call_id, 10)
+        listened = len(from_first_loud(caller.heard))
+        await alone.until(lambda: len(from_first_loud(alone.heard)) > listened)
         assert (await eve.does(call_id, "whisper", text="Offer 10 %."))["accepted"]
 
         async with eve.at_the_microphone(call_id):
@@ -97,16 +120,19 @@ async def test_listened_whispered_taken_over_handed_back_ended(line: Line) -> No
         assert (await eve.does(call_id, "end", reason="Done", how="now"))["accepted"]
         await caller.until(caller.ended.is_set, 20.0)
         record = await line.gateway.record_of(call_id)
+        await alone.hang_up()
+        disturbed = await disturbances(line.gateway)
     during = heard_by(caller.heard[taken:given_back])
     talk = during[300 * RATE_HZ // 1000 : 1_300 * RATE_HZ // 1000]
-    # The middle one: a frame of the microphone that a busy machine sends late is silence.
-    level = float(20 * np.log10(np.median(amplitudes_of(talk, VOICE_HZ))))
-    others = loudest_other_db(talk, VOICE_HZ, RATE_HZ)
-    print(f"microphone at {level:.2f} dB, others {others:.1f} dB")
-    assert level == pytest.approx(78.06, abs=0.5)
-    assert others < level - 30  # no agent 300 ms later
+    with judging(disturbed + eve.hum.late_frames):  # no agent 300 ms later
+        assert_tones(talk, [VOICE_HZ], AMPLITUDE, [VOICE_HZ])
     assert not has_tone(heard_by(caller.heard[given_back + 10 :]), VOICE_HZ).any()
-    assert max(gaps_ms(caller.heard)) <= 20
+    with judging(disturbed):
+        heard, without = (
+            whole_sound(from_first_loud(each.heard)[:listened]) for each in (caller, alone)
+        )
+        assert_same_sound(heard, without)
+        whole_sound(caller.heard)
     assert (record["outcome"], record["reason"]) == ("completed", "ended_by_supervisor")
     assert [each["action"] for each in record["supervised"]] == [
         "whisper",

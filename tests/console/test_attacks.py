@@ -11,7 +11,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from tests.console.conftest import Browser, Console
+from tests.console.conftest import Browser, Console, MakeConsole
+from tests.support.waiting import wait_until
 
 OPEN = {
     # For machines.
@@ -121,7 +122,7 @@ async def raw(console: Console, request: bytes) -> bytes:
     ],
 )
 async def test_no_path_leads_out_of_the_static_files(console: Console, path: str) -> None:
-    line = await raw(console, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    line = await raw(console, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     assert line.split()[1] in (b"404", b"400"), line
 
 
@@ -138,6 +139,162 @@ async def test_a_slow_client_holds_up_nobody(console: Console, browser: Browser)
     assert (await browser.get("/healthz"))[0] == 200
     for each in slow:
         each.close()
+
+
+async def test_a_request_with_two_lengths_is_refused_with_all_that_follows(
+    console: Console,
+) -> None:
+    parts = urlsplit(console.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(
+        b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    )
+    answered = await asyncio.wait_for(reader.read(), 4)
+    assert answered.startswith(b"HTTP/1.1 400")
+    assert answered.count(b"HTTP/1.1") == 1
+    writer.close()
+
+
+ODD_QUERIES = (
+    *("history?before_ms=" + "9" * 400, "history?since_ms=-1", "history?limit=0"),
+    *("audit?before=" + "9" * 20 + "-1", "audit?since_ms=" + "9" * 30, "audit?limit=501"),
+    *("calls/c_1/events?after=" + "9" * 20, "calls/c_1/outline?width=1", "replays/..%2f..%2fetc"),
+    *("calls/c_1%00/stream", "history?text=" + "a" * 20_000, "rollouts/%2e%2e/history"),
+)
+
+
+@pytest.mark.parametrize("query", ODD_QUERIES, ids=lambda query: query[:30])
+async def test_odd_numbers_and_names_are_the_askers_fault(
+    console: Console, browser: Browser, query: str
+) -> None:
+    await console.add_user("ada", "admin")
+    await console.sign_in(browser, "ada")
+    status, told = await browser.get(f"/api/v1/{query}")
+    assert status in (200, 404, 422), told
+
+
+BEGUN = [
+    b"",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ",
+    b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 50\r\n\r\n{",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /heal",
+]
+"""Nothing, half of a header, half of a body, half of a second request."""
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+async def test_a_request_that_does_not_come_whole_is_given_up(
+    console: Console, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr("bridge.console.patience.REQUEST_WITHIN_S", 0.3)
+    parts = urlsplit(console.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(begun)
+    async with asyncio.timeout(4):  # before uvicorn's own end of an idle connection, at 5 s
+        try:
+            while await reader.read(1000):
+                writer.write(b"x")  # a byte now and then does not help
+                await asyncio.sleep(0.05)
+        except ConnectionError:
+            pass
+    writer.close()
+
+
+async def test_a_stream_outlives_the_patience_for_requests(
+    console: Console, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.console.patience.REQUEST_WITHIN_S", 0.3)
+    await console.add_user("sue", "supervisor")
+    await console.sign_in(browser, "sue")
+    async with browser.http.get("/api/v1/calls/stream") as events, asyncio.timeout(10):
+        heard = 0
+        async for line in events.content:  # the list's first, and one a second
+            heard += line.startswith(b"event:")
+            if heard == 3:
+                return
+    raise AssertionError("the stream was cut")
+
+
+async def test_connections_are_limited(
+    console: Console, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.console.patience.MOST_CONNECTIONS", 5)
+    parts = urlsplit(console.url)
+    opened = [await asyncio.open_connection(parts.hostname, parts.port) for _ in range(5)]
+    for reader, writer in opened:  # each of them is served
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"200"
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await browser.get("/healthz")
+    opened[0][1].close()
+
+    async def served() -> bool:
+        try:
+            return (await browser.get("/healthz"))[0] == 200
+        except aiohttp.ClientConnectionError:
+            return False
+
+    await wait_until(served, 5.0, "nobody is served any more")
+    for _, writer in opened:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 60_000,
+        b'{"user":' * 8_000,
+        b'{"user": "a", "password": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+        b'{"user": "a", "password": ' + b"9" * 60_000 + b"}",
+        b'{"user": "a", "password": 1e999}',
+        b'{"user": "a", "password": NaN}',
+        b'{"user": "\\ud800", "password": "x"}',
+        b'{"user": "\xff\xfe", "password": "x"}',
+        b"\x00" * 1000,
+        b"",
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+async def test_json_bombs_are_refused_and_harm_nobody(browser: Browser, body: bytes) -> None:
+    async with browser.http.post(
+        "/api/v1/session",
+        data=body,
+        headers={"Content-Type": "application/json", "Origin": browser.url},
+    ) as response:
+        assert response.status in (400, 401, 422), await response.text()
+    assert (await browser.get("/healthz"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", b"303"),
+        ("127.0.0.1:8080", b"303"),
+        ("[::1]:8080", b"303"),
+        ("console.localhost", b"303"),
+        ("evil.example", b"421"),
+        ("evil.example:8080", b"421"),
+        ("localhost.evil.example", b"421"),
+        ("127.0.0.1.evil.example", b"421"),
+        ("127.0.0.1@evil.example", b"421"),
+        ("", b"421"),
+    ],
+)
+async def test_another_name_that_leads_here_is_not_the_consoles(
+    console: Console, host: str, status: bytes
+) -> None:
+    """DNS rebinding: the page of such a name would be of our origin."""
+    line = await raw(console, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert line.split()[1] == status
+
+
+async def test_the_public_name_is_the_consoles(make_console: MakeConsole) -> None:
+    console: Console = await make_console(public_url="https://console.example.com")
+    for host, status in (("console.example.com", b"303"), ("other.example.com", b"421")):
+        line = await raw(console, f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert line.split()[1] == status
 
 
 SCRIPT = "<script>alert(1)</script>"
@@ -164,7 +321,7 @@ async def test_what_users_are_called_is_text_in_every_page(
 
 
 async def test_the_login_page_does_not_lead_elsewhere(console: Console, browser: Browser) -> None:
-    line = await raw(console, b"GET //evil.example/ HTTP/1.1\r\nHost: x\r\n\r\n")
+    line = await raw(console, b"GET //evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert line.split()[1] == b"404"
     async with browser.http.get("/users", allow_redirects=False) as response:
         assert response.headers["Location"] == "/login?next=/users"

@@ -6,14 +6,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame, decode_listen, encode_talk
+from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.clock import SystemClock
 from bridge.console.api.audio import REFUSED_CODE
-from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE
+from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE, TOO_MUCH_CODE
 from bridge.console.relay import UNREACHABLE_CODE
+from bridge.console.streams import SIGNED_OUT_CODE
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, Room, Rooms, begin_call
+from tests.support.supervisor_frames import decode_listen, encode_talk
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
@@ -106,6 +108,38 @@ async def test_bad_frame_ends_the_talk(eve: Browser, rooms: Rooms) -> None:
             assert socket.close_code == BAD_FRAME_CODE
     assert rooms.rooms["c_1"].heard == []
     assert rooms.rooms["c_1"].voices == []
+
+
+async def test_talker_who_sends_more_than_there_is_to_say_is_let_go(
+    eve: Browser, rooms: Rooms
+) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve, "talk")) as socket:
+        for number in range(2_000):  # 40 s at once
+            await socket.send_bytes(encode_talk(TalkFrame(number, 0, bytes(TALK_BYTES))))
+        await wait_until(lambda: not room.voices, 5.0, "they are still there")
+        await socket.receive(timeout=5)
+        assert socket.close_code == TOO_MUCH_CODE
+    assert 100 < len(room.heard) < 500
+
+
+async def test_talk_that_a_network_held_back_for_a_moment_goes_on(
+    eve: Browser, rooms: Rooms
+) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve, "talk")) as socket:
+        for number in range(100):  # 2 s at once
+            await socket.send_bytes(encode_talk(TalkFrame(number, 0, bytes(TALK_BYTES))))
+        await wait_until(lambda: len(room.heard) == 100, 5.0, "not all came")
+        assert room.voices == ["eve"]
+
+
+async def test_listener_who_says_something_is_let_go(eve: Browser, rooms: Rooms) -> None:
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve)) as socket:
+        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await socket.send_bytes(bytes(60_000))
+        await wait_until(lambda: not room.listeners, 5.0, "they are still there")
 
 
 async def test_call_that_ends_closes_the_socket(eve: Browser, rooms: Rooms) -> None:
@@ -227,3 +261,37 @@ async def test_relay_wants_a_nodes_token(eve: Browser, rooms: Rooms) -> None:
         url = f"/api/v1/relay/calls/c_1/audio?kind=listen&token={each}"
         assert await closed_with(eve, url) in {403, REFUSED_CODE}
     assert not rooms.rooms["c_1"].listeners
+
+
+CHANGES: dict[str, tuple[str, str, object]] = {
+    "disabled": ("PATCH", "/api/v1/users/eve", {"disabled": True}),
+    "another role": ("PATCH", "/api/v1/users/eve", {"roles": ["viewer"]}),
+    "other routes": ("PATCH", "/api/v1/users/eve", {"routes": ["billing"]}),
+    "password taken away": ("POST", "/api/v1/users/eve/reset", None),
+    "signed out": ("DELETE", "/api/v1/session", None),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_who_may_no_more_loses_the_audio_at_once(
+    eve: Browser, console: Console, rooms: Rooms, change: str
+) -> None:
+    assert console.streams._checking is not None
+    console.streams._checking.cancel()  # what looks every two seconds
+    room = rooms.rooms["c_1"]
+    method, path, content = CHANGES[change]
+    async with (
+        console.browser() as ada,
+        opened(eve, await token_url(eve, "listen")) as hears,
+        opened(eve, await token_url(eve, "talk")) as talks,
+    ):
+        await wait_until(lambda: room.listeners and room.voices, 5.0, "they are not there")
+        await console.add_user("ada", "admin")
+        await console.sign_in(ada, "ada")
+        who = eve if change == "signed out" else ada
+        status, told = await who.ask(method, path, content)
+        assert status in (200, 204), told
+        for socket in (hears, talks):
+            await socket.receive(timeout=5)
+            assert socket.close_code == SIGNED_OUT_CODE
+    await wait_until(lambda: not room.listeners and not room.voices, 5.0, "they are still there")

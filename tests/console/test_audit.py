@@ -2,8 +2,10 @@
 
 import asyncio
 import csv
+import dataclasses
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from bridge.console.access.audit import AuditUnavailableError, Entry
 from bridge.console.access.audit_search import verify
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Role
+from bridge.store.audit import chained
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 
@@ -116,7 +119,56 @@ async def test_writers_at_once_make_one_chain(make_console: MakeConsole, console
     assert (verdict.entries, verdict.broken_at) == (40, "")
 
 
-@pytest.mark.parametrize("spoil", ["change", "take out", "take out the first", "put between"])
+Kept = list[tuple[str, dict[str, str]]]
+
+
+def put_between(kept: Kept) -> None:
+    kept.insert(2, (kept[2][0], {**kept[1][1], "call_id": "c9"}))
+
+
+def change_with_its_hash(kept: Kept) -> None:
+    fields = {name: each for name, each in kept[2][1].items() if name not in ("previous", "hash")}
+    kept[2] = (kept[2][0], chained({**fields, "actor": "eve"}, kept[2][1]["previous"]))
+
+
+SPOILT: dict[str, Callable[[Kept], object]] = {
+    "change": lambda kept: kept[2][1].update(actor="somebody else"),
+    "change, with its hash": change_with_its_hash,
+    "change the last": lambda kept: kept[-1][1].update(actor="somebody else"),
+    "add a field": lambda kept: kept[2][1].update(result="refused"),
+    "take a field": lambda kept: kept[2][1].pop("call_id"),
+    "take the hash": lambda kept: kept[2][1].pop("hash"),
+    "take the chain": lambda kept: [kept[2][1].pop(name) for name in ("hash", "previous")],
+    "take out": lambda kept: kept.pop(2),
+    "take out the first": lambda kept: kept.pop(0),
+    "put between": put_between,
+    "twice": lambda kept: kept.insert(2, kept[2]),
+    "another order": lambda kept: kept.insert(3, kept.pop(2)),
+}
+
+
+async def test_an_end_that_is_cut_off_or_all_written_anew_is_seen_by_the_kept_hash(
+    console: Console, redis: RedisLink, auditor: Browser
+) -> None:
+    """Whoever may write to Redis can do both; the hash that was kept elsewhere tells."""
+    for n in range(3):
+        await console.services.auditor.write(Entry("sue", "unmask", call_id=f"c{n}"))
+    _, good = await auditor.get("/api/v1/audit/verify")
+    kept = [each async for each in console.services.auditor.audit.read()]
+    before = ""
+    await redis.ask(("DEL", "bridge:audit"))
+    for _, fields in kept:
+        plain = {name: v for name, v in fields.items() if name not in ("previous", "hash")}
+        entry = chained({**plain, "actor": "eve"}, before)
+        before = entry["hash"]
+        words = [word for pair in entry.items() for word in pair]
+        await redis.ask(("XADD", "bridge:audit", "*", *words))
+    _, found = await auditor.get("/api/v1/audit/verify")
+    assert found["broken_at"] == ""
+    assert found["newest"] != good["newest"]
+
+
+@pytest.mark.parametrize("spoil", [*SPOILT])
 async def test_a_spoiled_audit_is_seen(
     console: Console, redis: RedisLink, auditor: Browser, spoil: str
 ) -> None:
@@ -126,15 +178,7 @@ async def test_a_spoiled_audit_is_seen(
     _, good = await auditor.get("/api/v1/audit/verify")
     assert (good["entries"], good["broken_at"]) == (5, "")
     assert good["newest"] == kept[-1][1]["hash"]
-    match spoil:
-        case "change":
-            kept[2][1]["actor"] = "somebody else"
-        case "take out":
-            del kept[2]
-        case "take out the first":
-            del kept[0]
-        case _:
-            kept.insert(2, (kept[2][0], {**kept[1][1], "call_id": "c9"}))
+    SPOILT[spoil](kept)
     await redis.ask(("DEL", "bridge:audit"))
     for _, fields in kept:
         words = [word for pair in fields.items() for word in pair]
@@ -214,6 +258,33 @@ async def test_an_export_is_whole_and_put_down(console: Console, auditor: Browse
     rows = list(csv.DictReader(io.StringIO(str(text))))
     # A spreadsheet would run it.
     assert [(row["actor"], row["action"]) for row in rows] == [("'=1+1", "flag")]
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t=", "\r=", "\n=", "=cmd|' /C calc'!A0"])
+async def test_no_cell_of_an_export_is_a_formula(
+    console: Console, auditor: Browser, begin: str
+) -> None:
+    evil = f"{begin}HYPERLINK(1)"
+    await console.services.auditor.write(Entry("sue", "flag", target=evil, result=f"x;{evil}"))
+    async with auditor.http.get("/api/v1/audit/export?format=csv&action=flag") as answer:
+        text = (await answer.read()).decode()
+    _, (row,) = text.splitlines()[0], list(csv.DictReader(io.StringIO(text, newline="")))
+    assert row["target"] == f"'{evil}"
+    assert f'"x;{evil}"' in text  # not parted where a semicolon parts cells
+
+
+async def test_numbers_are_masked_in_exports_of_both_forms(
+    console: Console, auditor: Browser
+) -> None:
+    params: dict[str, Any] = {"target": "sip:+15551234567@trunk", "text": "Call 0049 30 1234567."}
+    entry = Entry("sue", "transfer", target="+15551234567", result="no +1 555 123 4567")
+    await console.services.auditor.write(dataclasses.replace(entry, params=params))
+    for form in ("csv", "jsonl"):
+        _, text = await auditor.get(f"/api/v1/audit/export?format={form}&action=transfer")
+        assert "***67" in str(text)
+        assert "1234567@" not in str(text)
+        assert "555 123 4567" not in str(text)
+        assert "+15551234567" not in str(text)
 
 
 async def test_the_audit_is_for_auditors(console: Console, browser: Browser) -> None:

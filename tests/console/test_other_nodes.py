@@ -7,7 +7,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame, decode_listen, encode_talk
+from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.audio.wav import write_wav
 from bridge.clock import SystemClock
 from bridge.console.access.tokens import TokenKind
@@ -20,6 +20,7 @@ from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, Room, Rooms, begin_call
 from tests.console.test_audio import closed_with, opened, token_url
 from tests.console.test_transport import make_certificate
+from tests.support.supervisor_frames import decode_listen, encode_talk
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis

@@ -153,6 +153,38 @@ async def test_who_may_not_read_transcripts_reads_none(console: Console, floor: 
         assert (await browser.get(f"/api/v1/calls/{floor.live[1]}/stream"))[0] == 403
 
 
+async def test_record_of_a_supervised_call_tells_words_to_readers_and_numbers_to_nobody(
+    console: Console, floor: Floor, ada: Browser
+) -> None:
+    path = floor.directory / "recordings" / f"{floor.over}.json"
+    record = json.loads(path.read_text())
+    words = "Offer the refund to +15550123456."
+    record["supervised"] = [{"at_ms": 1, "by": "sam", "action": "whisper", "text": words}]
+    record["flags"] = [{"at_ms": 2, "by": "sam", "note": words}]
+    record["failures"] = [{"at_ms": 3, "code": "sip:+15550123456@x"}]
+    path.write_text(json.dumps(record))
+    async with console.browser() as browser:
+        await signed_in(console, browser, "operator")  # neither audio nor transcripts
+        for who, reads in ((ada, True), (browser, False)):
+            _, found = await who.get(f"/api/v1/calls/{floor.over}")
+            told = json.dumps(found["record"])
+            assert ("Offer the refund" in told) == reads
+            assert "0123456" not in told
+            assert found["record"]["called"] == "+15550100"
+
+
+async def test_summary_of_a_waiting_caller_is_for_who_may_accept_or_read(
+    console: Console, floor: Floor
+) -> None:
+    async with console.browser() as browser:
+        for role, reads in (("viewer", 0), ("operator", 0), ("agent", 1), ("supervisor", 1)):
+            await signed_in(console, browser, role)
+            for path in ("queue", "calls", f"calls/{floor.live[2]}"):
+                status, found = await browser.get(f"/api/v1/{path}")
+                if status == 200:
+                    assert ("Charged twice" in json.dumps(found)) == bool(reads), (role, path)
+
+
 async def test_streams_tell_a_new_call_and_its_words_within_a_second(
     ada: Browser, floor: Floor
 ) -> None:

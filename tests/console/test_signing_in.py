@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -62,3 +63,20 @@ async def test_a_first_admin_invites_somebody_who_signs_in(
             await page.get_by_role("button", name="Sign in").click()
             await page.get_by_text("What you may do").wait_for()
             assert await page.get_by_role("link", name="Users").count() == 0
+
+
+async def test_signing_in_leads_to_no_other_host(console: Console) -> None:
+    kept = await console.services.passwords.hash(PASSWORD)
+    await console.add_user("sue", "supervisor", password_hash=kept)
+    async with open_browser() as browser:
+        for wanted in ("/.//evil.example/", "//evil.example/", "javascript:alert(1)"):
+            url = f"{console.url}/login?next={quote(wanted)}"
+            async with open_page(browser, url, expected_errors=[r"status of 404"]) as page:
+                gone_to: list[str] = []
+                page.on("request", lambda request: gone_to.append(request.url))  # noqa: B023
+                await page.get_by_label("Name", exact=True).fill("sue")
+                await page.get_by_label("Password", exact=True).fill(PASSWORD)
+                await page.get_by_role("button", name="Sign in").click()
+                await page.wait_for_url(lambda at: "/login" not in at)
+                assert [each for each in gone_to if not each.startswith(console.url)] == []
+                assert page.url.startswith(f"{console.url}/")

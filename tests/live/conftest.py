@@ -39,7 +39,7 @@ def redis() -> Iterator[LocalRedis]:
 @pytest.fixture
 async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[StartGateway]:
     """Give a function: Realtime URL, parts of the dialplan, of the SIP settings, and of the arm ->
-    started gateway, its SIP port.
+    started gateway, its SIP port. To start another one stops the one before.
     """
     async with AsyncExitStack() as stack:
 
@@ -51,6 +51,7 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
             sip: Mapping[str, object] | None = None,
             **arm: object,
         ) -> tuple[Gateway, int]:
+            await stack.aclose()
             settings = Settings.model_validate(
                 {
                     "arms": {"peer": {"url": url, **arm}},

@@ -1,6 +1,5 @@
 """A flag decides which arm a call gets; the other arm rescues it; the AI may be off. Over SIP."""
 
-import asyncio
 import json
 import time
 import weakref
@@ -47,7 +46,9 @@ async def arm(
         if not hangs:
             await accept(peer)
         if dies_after_setup:
-            await asyncio.sleep(0.3)
+            async for message in peer:
+                if "input_audio_buffer.append" in str(message):  # the call is up
+                    break
             await peer.close(1011)
             return
         await peer.wait_closed()

@@ -3,20 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import Any
 
 import aiohttp
 
-from bridge.audio.supervisor_frames import (
-    FRAME_MS,
-    TALK_BYTES,
-    TALK_HZ,
-    ListenFrame,
-    TalkFrame,
-    decode_listen,
-    encode_talk,
-)
+from bridge.audio.supervisor_frames import ListenFrame
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.settings import RedisSettings
 from bridge.console.access.secrets import new_token
@@ -24,8 +15,8 @@ from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
 from bridge.store.sessions import SessionStore
 from bridge.store.users import User, UserStore
-from tests.audio.signals import tone
-from tests.support.supervisor import AMPLITUDE, VOICE_HZ
+from tests.support.supervisor import Hum
+from tests.support.supervisor_frames import decode_listen, encode_talk
 
 _KEYS = Keys(RedisSettings().prefix)
 
@@ -37,6 +28,7 @@ class ConsoleUser:
         self.name = name
         self._http = http
         self._headers = headers
+        self.hum = Hum()
 
     async def post(self, path: str, content: object) -> dict[str, Any]:  # Any: JSON
         """Return the answer to what is allowed."""
@@ -61,12 +53,16 @@ class ConsoleUser:
     async def at_the_microphone(self, call_id: str) -> AsyncIterator[None]:
         """Hum into a call, a frame each 20 ms, while the block runs."""
         async with await self._audio(call_id, "talk") as socket:
-            humming = asyncio.create_task(_keep_humming(socket), name="microphone")
+            humming = asyncio.create_task(self._keep_humming(socket), name="microphone")
             try:
                 yield
             finally:
                 humming.cancel()
                 await asyncio.gather(humming, return_exceptions=True)
+
+    async def _keep_humming(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for frame in self.hum.frames():
+            await socket.send_bytes(encode_talk(frame))
 
     async def _audio(self, call_id: str, kind: str) -> Any:  # aiohttp's context manager
         told = await self.post(f"/api/v1/calls/{call_id}/audio-token", {"kind": kind})
@@ -95,14 +91,3 @@ async def console_user(
     headers = {"Origin": http_url, "X-CSRF-Token": csrf_token}
     async with aiohttp.ClientSession(http_url, cookie_jar=jar) as http:
         yield ConsoleUser(name, http, headers)
-
-
-async def _keep_humming(socket: aiohttp.ClientWebSocketResponse) -> None:
-    voice = tone(VOICE_HZ, TALK_HZ, TALK_HZ, amplitude=AMPLITUDE).astype("<i2").tobytes()
-    loop = asyncio.get_running_loop()
-    start_s = loop.time()
-    for number in count():
-        place = number * TALK_BYTES % len(voice)
-        frame = TalkFrame(number, number * FRAME_MS, voice[place : place + TALK_BYTES])
-        await socket.send_bytes(encode_talk(frame))
-        await asyncio.sleep(max(0.0, start_s + (number + 1) * FRAME_MS / 1000 - loop.time()))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import count, pairwise
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bridge.audio.supervisor_frames import FRAME_MS, TALK_BYTES, TALK_HZ, ListenFrame, TalkFrame
 from bridge.live.call import CallRunner
 from bridge.store.control import Answer, Command
+from bridge.telephony.microphone import PREFILL_MS
 from tests.audio.signals import tone
 from tests.support.rtp_caller import FRAME_SAMPLES, Heard
 
@@ -19,7 +20,34 @@ VOICE_HZ = 1630.0
 """No whole number of waves in 20 ms, so that a frame's edge is anywhere on the wave."""
 AMPLITUDE = 8_000
 
+_LATE_S = (PREFILL_MS - 2 * FRAME_MS) / 1000
+
 _numbers = count(1)
+
+
+class Hum:
+    """What a microphone hears: a tone without an end.
+
+    Attributes:
+        late_frames: that came so late that the voice may have run dry: the machine's doing.
+    """
+
+    def __init__(self) -> None:
+        self.late_frames = 0
+        self._said = 0
+
+    async def frames(self) -> AsyncIterator[TalkFrame]:
+        """Yield a frame each 20 ms, for ever; to begin anew goes on where it was."""
+        voice = tone(VOICE_HZ, TALK_HZ, TALK_HZ, amplitude=AMPLITUDE).astype("<i2").tobytes()
+        loop = asyncio.get_running_loop()
+        start_s, first = loop.time(), self._said
+        while True:
+            place = self._said * TALK_BYTES % len(voice)
+            yield TalkFrame(self._said, self._said * FRAME_MS, voice[place : place + TALK_BYTES])
+            self._said += 1
+            due_s = start_s + (self._said - first) * FRAME_MS / 1000
+            await asyncio.sleep(max(0.0, due_s - loop.time()))
+            self.late_frames += loop.time() - due_s > _LATE_S
 
 
 class Supervisor:
@@ -29,7 +57,7 @@ class Supervisor:
         self.name = name
         self._call_id = call.call_id
         self._supervision = call.supervision  # which outlives the call
-        self._said = 0
+        self.hum = Hum()
         self._talking: asyncio.Task[None] | None = None
 
     def orders(self, action: str, **params: object) -> Answer:
@@ -74,16 +102,8 @@ class Supervisor:
         return heard
 
     async def _keep_humming(self) -> None:
-        voice = tone(VOICE_HZ, TALK_HZ, TALK_HZ, amplitude=AMPLITUDE).astype("<i2").tobytes()
-        loop = asyncio.get_running_loop()
-        start_s, first = loop.time(), self._said
-        while True:
-            place = self._said * TALK_BYTES % len(voice)
-            frame = TalkFrame(self._said, self._said * FRAME_MS, voice[place : place + TALK_BYTES])
+        async for frame in self.hum.frames():
             self._supervision.push(self.name, frame)
-            self._said += 1
-            due_s = start_s + (self._said - first) * FRAME_MS / 1000
-            await asyncio.sleep(max(0.0, due_s - loop.time()))
 
 
 def heard_by(packets: list[Heard]) -> npt.NDArray[np.int16]:
@@ -97,14 +117,6 @@ def heard_by(packets: list[Heard]) -> npt.NDArray[np.int16]:
         start = each.timestamp - first
         sound[start : start + len(each.samples)] = each.samples
     return sound
-
-
-def gaps_ms(packets: list[Heard]) -> list[float]:
-    """Return what lies between consecutive packets beyond the 20 ms of one, by their timestamps."""
-    return [
-        (later.timestamp - each.timestamp - FRAME_SAMPLES) * 1000 / RATE_HZ
-        for each, later in pairwise(packets)
-    ]
 
 
 def loudest_click(sound: npt.NDArray[np.int16]) -> float:

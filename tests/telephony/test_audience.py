@@ -10,12 +10,11 @@ from bridge.audio.supervisor_frames import (
     TALK_BYTES,
     ListenFrame,
     TalkFrame,
-    decode_listen,
     decode_talk,
     encode_listen,
-    encode_talk,
 )
 from bridge.telephony.audience import Listener
+from tests.support.supervisor_frames import decode_listen, encode_talk
 
 
 def stereo(frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:

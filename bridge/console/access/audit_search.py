@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bridge.console.masking import mask_within
 from bridge.store.audit import FIRST, ChainCheck
 from bridge.store.audit_log import AuditLog
 from bridge.telemetry.redaction import mask_numbers
@@ -19,7 +20,7 @@ _PAGE = 200
 _MOST_READ = 20_000
 """Entries that one search reads; its answer says where to go on."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for a formula at a cell's begin."""
 
 Shown = dict[str, str]
@@ -97,7 +98,7 @@ def shown(entry_id: str, fields: Mapping[str, str]) -> Shown:
     """Return an entry as it is shown: whole numbers of callers are not in it."""
     masked = {name: mask_numbers(fields[name]) for name in ("target", "result") if name in fields}
     if "detail" in fields:
-        masked["detail"] = json.dumps(_masked(json.loads(fields["detail"])), ensure_ascii=False)
+        masked["detail"] = json.dumps(mask_within(json.loads(fields["detail"])), ensure_ascii=False)
     return {"id": entry_id, **fields, **masked}
 
 
@@ -155,17 +156,7 @@ async def verify(audit: AuditLog, since_ms: int = 0) -> Verdict:
 
 def _csv_line(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+    # All quoted: where a semicolon parts cells, one inside of a cell would begin another.
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
     return text.getvalue().encode()
-
-
-def _masked(value: object) -> object:
-    match value:
-        case str():
-            return mask_numbers(value)
-        case dict():
-            return {name: _masked(inner) for name, inner in value.items()}
-        case list():
-            return [_masked(inner) for inner in value]
-        case _:
-            return value

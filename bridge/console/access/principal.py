@@ -37,3 +37,8 @@ class Principal:
     def may_see(self, route: str) -> bool:
         """Return whether the calls of a dialplan concern him."""
         return covers(self.routes, route)
+
+    @property
+    def reads_summaries(self) -> bool:
+        """Whether he may read what the model wrote of a caller for the person who takes over."""
+        return self.may(Permission.TRANSCRIPT_VIEW) or self.may(Permission.QUEUE_ACCEPT)

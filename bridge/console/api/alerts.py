@@ -33,7 +33,7 @@ async def list_alerts(
 async def acknowledge_alert(
     principal: Annotated[Principal, Depends(Allowed(Permission.ALERTS_ACKNOWLEDGE))],
     services: Here,
-    alert_id: Annotated[str, Path(pattern=r"^\d{1,20}-\d{1,20}$")],
+    alert_id: Annotated[str, Path(pattern=r"^\d{1,19}-\d{1,19}$")],
     note: Annotated[str, Body(embed=True, max_length=500)] = "",
 ) -> Json:
     """Say that one sees to it; the first one counts."""

@@ -69,7 +69,7 @@ async def list_entries(
     services: Using,
     wanted: Asked,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    before: Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")] = "",
+    before: Annotated[str, Query(pattern=r"^(\d{1,19}-\d{1,19})?$")] = "",
 ) -> AuditPage:
     """Return the latest entries; numbers of callers are masked."""
     found = await search(services.auditor.audit, wanted, limit, before)

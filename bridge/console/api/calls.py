@@ -12,8 +12,8 @@ from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api import sse
 from bridge.console.api.visible import visible_call
-from bridge.console.live_list import live_row
-from bridge.console.masking import mask_caller
+from bridge.console.live_list import live_row, without_summary
+from bridge.console.masking import mask_caller, mask_within
 from bridge.console.services import Services, services_of
 from bridge.recordings.files import CallFiles
 from bridge.telemetry.redaction import mask_numbers
@@ -35,7 +35,8 @@ _AS_THEY_ARE = frozenset({"id", "at_ms", "kind", "item_id", "text"})
 @router.get("")
 async def list_live_calls(principal: Viewer, services: Here) -> Json:
     """Return the calls that go on; times are ms since the Unix epoch."""
-    return {"at_ms": services.now_ms, "calls": await services.live.rows(principal.may_see)}
+    rows = await services.live.rows(principal.may_see, summaries=principal.reads_summaries)
+    return {"at_ms": services.now_ms, "calls": rows}
 
 
 @router.get("/stream")
@@ -45,7 +46,8 @@ async def stream_live_calls(principal: Viewer, services: Here) -> StreamingRespo
     ``snapshot`` and ``diff`` have ``at_ms``, ``rows`` (new, or other than before) and ``gone``
     (call ids); ``away`` has the reason why nothing can be read now.
     """
-    return sse.answer(services.live.watch(principal.may_see))
+    watch = services.live.watch(principal.routes, summaries=principal.reads_summaries)
+    return sse.answer(watch)
 
 
 @router.get("/{call_id}")
@@ -56,7 +58,9 @@ async def get_call(call_id: str, principal: Anybody, services: Here) -> Json:
         raise HTTPException(403, f"the call goes on: it needs {Permission.CALLS_VIEW}")
     found: Json = {"call_id": call_id, "live": call.live, "at_ms": services.now_ms}
     if call.fields:
-        found["call"] = live_row(call.fields, services.now_ms) | _ending(call.fields)
+        row = live_row(call.fields, services.now_ms)
+        row = row if principal.reads_summaries else without_summary(row)
+        found["call"] = row | _ending(call.fields)
     if call.record is not None:
         found["record"] = _shown(call.record, texts=principal.may(Permission.TRANSCRIPT_VIEW))
     files = CallFiles(services.sources.recordings_dir, call_id)
@@ -72,7 +76,7 @@ async def get_events(
     call_id: str,
     principal: Reader,
     services: Here,
-    after: Annotated[str, Query(pattern=r"^\d{1,20}(-\d{1,20})?$")] = "0",
+    after: Annotated[str, Query(pattern=r"^\d{1,19}(-\d{1,19})?$")] = "0",
 ) -> Json:
     """Return the next events of a call, at most 40; ask again with the last one's id."""
     call = await visible_call(call_id, principal, services)
@@ -129,7 +133,14 @@ def _ending(fields: Mapping[str, str]) -> Json:
 
 def _shown(record: Json, *, texts: bool) -> Json:
     """Return a record without whole numbers; what was said only where that is for him."""
-    shown = {**record, "caller": mask_caller(str(record.get("caller", "")))}
+    masked = mask_within({name: each for name, each in record.items() if name != "turns"})
+    assert isinstance(masked, dict)
+    shown = {
+        **masked,
+        "called": record.get("called"),  # the line's own
+        "turns": record.get("turns", []),  # redacted by the dialplan's rules
+        "caller": mask_caller(str(record.get("caller", ""))),
+    }
     shown["handoffs"] = [
         {**each, "to": mask_caller(str(each.get("to", "")))} for each in record.get("handoffs", [])
     ]
@@ -139,6 +150,8 @@ def _shown(record: Json, *, texts: bool) -> Json:
     ]
     shown.pop("recording", None)  # a path of this machine
     if not texts:
-        shown["turns"] = [{**turn, "text": None} for turn in record.get("turns", [])]
+        shown["turns"] = [{**turn, "text": None} for turn in shown["turns"]]
+        shown["supervised"] = [{**each, "text": ""} for each in shown.get("supervised", [])]
+        shown["flags"] = [{**each, "note": ""} for each in shown.get("flags", [])]
         shown["callbacks"] = shown["emergencies"] = []
     return shown

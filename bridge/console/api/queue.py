@@ -30,9 +30,9 @@ async def get_queue(
 ) -> Json:
     """Return the callers who wait for a person, who waits longest first, and the queue's figures.
 
-    The summary that the model wrote is among what is told; a transcript needs its own right.
+    The summary that the model wrote is for who may accept, or may read transcripts.
     """
-    rows = await services.live.rows(principal.may_see)
+    rows = await services.live.rows(principal.may_see, summaries=principal.reads_summaries)
     waiting = [row for row in rows if row["state"] in _WAITS]
     waiting.sort(key=lambda row: int(str(row.get("waiting_since_at", services.now_ms))))
     return {
@@ -84,7 +84,7 @@ async def hand_caller_back(
 async def _hour(principal: Principal, services: Services) -> Json:
     now_ms = services.now_ms
     live, ended = await asyncio.gather(
-        services.live.rows(principal.may_see),
+        services.live.rows(principal.may_see, summaries=False),
         services.history.ended_since(now_ms - _HOUR_MS, principal.may_see),
     )
     return figures(live, ended, now_ms)

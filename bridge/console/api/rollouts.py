@@ -93,7 +93,9 @@ _SWITCHES: Mapping[Switch, Make] = MappingProxyType(
 @router.get("")
 async def list_rollouts(_: Viewer, services: Here) -> Json:
     """Return where every rollout stands, with its settings, verdict and latest changes."""
-    rows = await services.live.rows(lambda route: True)  # counts alone: nothing of any call
+    rows = await services.live.rows(
+        lambda route: True, summaries=False
+    )  # counts alone: nothing of any call
     now_ms = services.now_ms
     calls = Counter(str(row.get("arm", "")) for row in rows)
     plans = services.sources.rollouts

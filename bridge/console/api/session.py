@@ -14,6 +14,7 @@ from bridge.console.access.passwords import MAX_LENGTH
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission, Role
 from bridge.console.services import Services, services_of
+from bridge.console.streams import check_streams
 from bridge.store.sessions import Session
 from bridge.store.users import User
 
@@ -107,7 +108,7 @@ async def sign_in(
     return await open_session(user, "password", request, response, services)
 
 
-@router.delete("/session", status_code=204)
+@router.delete("/session", status_code=204, dependencies=[Depends(check_streams)])
 async def sign_out(
     principal: SignedIn, request: Request, response: Response, services: Using
 ) -> None:
@@ -119,7 +120,7 @@ async def sign_out(
     drop_session_cookie(response, request)
 
 
-@router.post("/session/password", status_code=204)
+@router.post("/session/password", status_code=204, dependencies=[Depends(check_streams)])
 async def change_password(principal: SignedIn, given: NewPassword, services: Using) -> None:
     """Change one's own password; one's other sign-ins end."""
     await services.sign_in.by_password(principal.user, given.old, principal.address)

@@ -12,12 +12,14 @@ from bridge.console.access.origin import own_origin
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission, Role
 from bridge.console.services import Services, services_of
+from bridge.console.streams import check_streams
 from bridge.store.users import User
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 Admin = Annotated[Principal, Depends(Allowed(Permission.USERS_ADMIN))]
 Using = Annotated[Services, Depends(services_of)]
+Revokes = Depends(check_streams)
 UserName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
 Route = Annotated[str, Field(pattern=r"^[a-z0-9*?_-]{1,64}$")]
 
@@ -97,7 +99,7 @@ async def invite_user(admin: Admin, given: NewUser, request: Request, services: 
     return _link(given.user, token, request, services)
 
 
-@router.patch("/{user}")
+@router.patch("/{user}", dependencies=[Revokes])
 async def change_user(admin: Admin, user: str, given: UserChange, services: Using) -> UserView:
     """Change roles or routes, or disable a user, which ends his sign-ins. It counts at once."""
     changed = await services.accounts.change(
@@ -110,7 +112,7 @@ async def change_user(admin: Admin, user: str, given: UserChange, services: Usin
     return UserView.of(changed)
 
 
-@router.post("/{user}/reset")
+@router.post("/{user}/reset", dependencies=[Revokes])
 async def reset_user(admin: Admin, user: str, request: Request, services: Using) -> Link:
     """Take a user's password away; the link is where he sets another one."""
     token = await services.accounts.reset(Entry.by(admin, ""), user)

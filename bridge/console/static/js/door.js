@@ -36,7 +36,8 @@ export function complain(text) {
 export function goOn() {
   const wanted = new URLSearchParams(location.search).get("next") ?? "/";
   const target = new URL(wanted, location.origin);
-  location.replace(target.origin === location.origin ? target.pathname : "/");
+  // The whole address: a path that begins with two slashes would be another host.
+  location.replace(target.origin === location.origin ? location.origin + target.pathname : "/");
 }
 
 /** Run a form's work once at a time; it returns what was wrong, or nothing. */
