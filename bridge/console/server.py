@@ -7,14 +7,18 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
+from websockets.exceptions import InvalidState
 
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings
 from bridge.console.patience import ImpatientProtocol
 from bridge.console.streams import Streams
 from bridge.errors import ConfigError, InfrastructureError
+
+log = structlog.get_logger(__name__)
 
 _CLOSE_TIMEOUT_S = 1
 """No answer here takes long; what streams is told to end."""
@@ -73,7 +77,11 @@ class HttpServer:
             return
         server.should_exit = True
         await self._streams.aclose()
-        await serving
+        try:
+            await serving
+        except InvalidState as error:
+            # uvicorn says goodbye to a WebSocket that is closing already; our end goes on.
+            log.warning("http_not_closed_in_order", error=str(error))
 
     def _configure(self) -> uvicorn.Config:
         console = self._console

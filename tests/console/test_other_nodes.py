@@ -96,6 +96,7 @@ async def test_live_audio_goes_between_nodes(
             frame = TalkFrame(1, 20, bytes(TALK_BYTES))
             await socket.send_bytes(encode_talk(frame))
             await wait_until(lambda: nodes.room.heard == [("eve", frame)], 5.0, "nothing was said")
+        await wait_until(lambda: not nodes.room.voices, 5.0, "the microphone was left")
 
 
 async def test_node_whose_certificate_nobody_knows_is_not_believed(
