@@ -46,6 +46,7 @@ _SCREENS = {
 """Name -> path. What each one shows when it is all there: :data:`_SHOWN`."""
 
 _SCROLL = "document.querySelector('#drawer .scroll')"
+_AT_END = f"{_SCROLL}.scrollHeight - {_SCROLL}.scrollTop - {_SCROLL}.clientHeight < 2"
 _SHOWN = {
     "calls": "#live-table tbody tr >> nth=6",
     "drawer": "#drawer .turn >> nth=4",
@@ -259,7 +260,9 @@ async def test_words_that_come_while_one_reads_above_wait_for_a_press(desk: Desk
         scroll = page.locator("#drawer .scroll")
         pill = page.get_by_role("button", name="New messages")
         await expect(scroll).to_contain_text("Sentence 39.")
-        await until_true(page, f"{_SCROLL}.scrollTop > 0")  # it follows
+        await until_true(page, _AT_END)  # it follows, also when there is less room
+        await page.set_viewport_size({"width": 1280, "height": 640})
+        await until_true(page, _AT_END)
         await page.evaluate(f"{_SCROLL}.scrollTop = 0")
         desk.floor.store.event(
             "c_talk", "turn", {"speaker": "caller", "item_id": "i40", "text": "One more."}
@@ -268,7 +271,7 @@ async def test_words_that_come_while_one_reads_above_wait_for_a_press(desk: Desk
         assert await page.evaluate(f"{_SCROLL}.scrollTop") == 0
         await pill.click()
         await expect(pill).to_be_hidden()
-        await until_true(page, f"{_SCROLL}.scrollTop > 0")
+        await until_true(page, _AT_END)
 
 
 async def test_arrows_home_and_end_move_through_the_rows(desk: Desk) -> None:

@@ -70,7 +70,15 @@ export class Drawer {
     this.audio = h("div", { class: "listening", hidden: true });
     this.scroll = h("div", { class: "scroll" }, this.transcript.element);
     this.pill = h("button", { type: "button", class: "pill", hidden: true, text: "New messages", onclick: () => this.#toEnd() });
-    this.scroll.addEventListener("scroll", () => { if (this.#atEnd()) this.pill.hidden = true; });
+    // Who scrolls up is left there; who only has less room, as when they listen, is not.
+    this.following = true;
+    this.scroll.addEventListener("scroll", () => {
+      this.following = this.#atEnd();
+      if (this.following) this.pill.hidden = true;
+    });
+    this.resized?.disconnect();
+    this.resized = new ResizeObserver(() => { if (this.following && this.tab === "transcript") this.#toEnd(); });
+    this.resized.observe(this.scroll);
     const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "About this call" }, TABS.map(([id, text], at) =>
       h("button", { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": "drawer-panel", "aria-selected": String(at === 0), tabindex: at ? -1 : 0, text, onclick: () => this.#tab(id) })));
     tabs.addEventListener("keydown", (event) => {
@@ -205,10 +213,9 @@ export class Drawer {
   }
 
   #take(event) {
-    const atEnd = this.#atEnd();
     if (event.kind === "measured") this.waterfall.addEvent(event);
     if (this.transcript.add(event) && this.tab === "transcript") {
-      if (atEnd) this.#toEnd(); else this.pill.hidden = false;
+      if (this.following) this.#toEnd(); else this.pill.hidden = false;
     }
   }
 
