@@ -166,7 +166,7 @@ def play(
     its script, and by what holds for every call: no event is unknown, the service refuses nothing,
     the bridge adds little, and an interrupted answer is cut where it was heard to. What can't be
     known is inconclusive, never a pass. A call that the machine was too busy for is placed once
-    more ("again"); if that is no better, it is inconclusive.
+    more ("again"); if that is no better, it is inconclusive, unless the very same is found.
 
     --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
     whose time is not over. The others are named, and not played.
