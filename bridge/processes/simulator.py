@@ -1,4 +1,4 @@
-"""A simulator that runs as a process, told over HTTP what to play and what goes wrong."""
+"""A simulator that runs as a process, told over HTTP what it plays and what goes wrong."""
 
 import json
 from collections import Counter
@@ -24,7 +24,8 @@ class SimulatorAdmin:
     """
 
     def __init__(self, url: str, secret: str) -> None:
-        self._faults_url, self._scenario_url = _beside(url, "faults"), _beside(url, "scenario")
+        admin = _admin_of(url)
+        self._faults_url, self._scenario_url = f"{admin}/faults", f"{admin}/scenario"
         self._headers = _headers(secret)
 
     async def play(self, scenario: Mapping[str, object]) -> None:
@@ -67,7 +68,7 @@ class SimulatorTape:
     """
 
     def __init__(self, url: str, secret: str) -> None:
-        self._url = _beside(url, "rewind")
+        self._url = f"{_admin_of(url)}/rewind"
         self._headers = _headers(secret)
 
     async def rewind(self) -> None:
@@ -79,8 +80,8 @@ class SimulatorTape:
         await ask("POST", self._url, self._headers, b"{}", timeout_s=_TIMEOUT_S)
 
 
-def _beside(url: str, name: str) -> str:
-    return url.replace("ws://", "http://").replace("/v1/realtime", f"/admin/{name}")
+def _admin_of(url: str) -> str:
+    return url.replace("ws://", "http://").replace("/v1/realtime", "/admin")
 
 
 def _headers(secret: str) -> dict[str, str]:

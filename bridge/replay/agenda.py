@@ -20,15 +20,13 @@ class SceneKey:
         arm: name of the arm under test.
         dialplans: directory of its lines.
         now: its date and time, ISO 8601; None for the machine's.
-        credentials: what it connects with.
-        tape: the wire log that a recorded arm plays.
+        script: the only one that it answers, where its service or its keys are that script's own.
     """
 
     arm: str
     dialplans: str = ""
     now: str | None = None
-    credentials: str = "direct"
-    tape: str = ""
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,12 @@ class Judgement:
     spoiled: bool = False
 
 
+def broken_by(judgement: Judgement) -> tuple[int | None, str, str] | None:
+    """Return step, kind and finding of the first expectation that has failed; None for none."""
+    failed = (check for check in judgement.checks if check.status is CheckStatus.FAIL)
+    return next(((check.step, check.kind, check.found) for check in failed), None)
+
+
 def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = False) -> Judgement:
     """Judge a call that was tried.
 

@@ -26,7 +26,7 @@ from bridge.replay.divergence import RECORDING, compare_with_recording
 from bridge.replay.evidence import Evidence, WireEvent
 from bridge.replay.gathering import gather, with_recording
 from bridge.replay.history import Timing, make_timing
-from bridge.replay.judging import Judgement, judge_run
+from bridge.replay.judging import Judgement, broken_by, judge_run
 from bridge.replay.protocol import Side, compare
 from bridge.replay.results import (
     Cost,
@@ -139,7 +139,7 @@ class ReplayRun:
         self._files = {file.script.id: file for file in plan.files}
         self._arms = {arm.name: arm for arm in plan.arms}
         self._agenda = Agenda(plan.play_list(), self._scene_of)
-        self._repeated: set[Job] = set()
+        self._repeated: dict[Job, tuple[int | None, str, str] | None] = {}
         self._meter = CostMeter(plan.cap_usd)
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
@@ -248,7 +248,7 @@ class ReplayRun:
                     await seat.close_scene()
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
                 if self._may_repeat(job, judgement):
-                    self._repeated.add(job)
+                    self._repeated[job] = broken_by(judgement)
                     self._agenda.again(job)
                     self._view.again(job, judgement.reason)
                 else:
@@ -325,11 +325,12 @@ class ReplayRun:
             # It has a call on it, or tokens and their faults, which a gateway keeps between calls.
             await seat.close_scene()
         asked = target is not None and target.signer is not None
-        judgement = excused(
-            judge_run(file.script, evidence, asked_for_arm=asked),
-            waits.worst(*span_ns(evidence)),
-            self._plan.too_busy_ms,
-        )
+        judgement = judge_run(file.script, evidence, asked_for_arm=asked)
+        broken = broken_by(judgement)
+        if broken is None or self._repeated.get(job) != broken:
+            # What is found twice, word for word, is no chance of a busy machine.
+            worst = waits.worst(*span_ns(evidence))
+            judgement = excused(judgement, worst, self._plan.too_busy_ms)
         detail, markers = retell(evidence, judgement, answer.call)
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
         return judgement, evidence

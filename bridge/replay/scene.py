@@ -1,11 +1,10 @@
 """A scene: what answers calls on one arm, one after the other; every part a process of its own.
 
 Before each call it is set for the call's script: the simulator plays the script's scenario, with
-its faults and no others, and the tools have its mocks. A recorded arm has a server that plays the
-script's wire log, and a live arm has only the gateway. Callers who are put through need three of
-the gateway's calls (their own, and both ends of the person's), which is why a scene answers one
-call at a time: the pip wheel of pjsua2 holds four. With ``--target`` another's gateway answers, and
-nothing is started.
+its faults and no others, and the tools have its mocks; the tape of a recorded arm is rewound. A
+live arm has only the gateway. Callers who are put through need three of the gateway's calls (their
+own, and both ends of the person's), which is why a scene answers one call at a time: the pip wheel
+of pjsua2 holds four. With ``--target`` another's gateway answers, and nothing is started.
 """
 
 import json
@@ -229,11 +228,11 @@ class Stagehands:
         parts: list[Child] = []
         tape: SimulatorTape | None = None
         if arm.tapes is not None:
-            server, url, tape = await self._start_tape(file, arm.tapes, stack)
-            parts.append(server)
+            child, url, tape = await self._start_tape(file, arm.tapes, stack)
+            parts.append(child)
         elif not arm.is_live:
-            server, url, simulator = await self._start_simulator(file, place, stack)
-            parts.append(server)
+            child, url, simulator = await self._start_simulator(file, place, stack)
+            parts.append(child)
         node = f"replay-{secrets.token_hex(3)}"
         traces = GatewayTraces(
             self.place / node / "recordings", self.place / node / "wire", self.redis_url
@@ -254,13 +253,13 @@ class Stagehands:
     def key_of(self, file: ScriptFile, arm: ReplayArm) -> SceneKey:
         """Return what a script's calls on an arm need of their gateway."""
         now = file.script.setup.now
-        tape = None if arm.tapes is None else arm.tapes.of(file.script.id)
+        directory = self.dialplans or _beside(file) or ""
+        alone = arm.tapes is not None or file.script.realtime.credentials == "token"
         return SceneKey(
             arm.name,
-            str(self.dialplans or _beside(file) or ""),
+            str(directory),
             None if now is None else now.isoformat(),
-            file.script.realtime.credentials,
-            "" if tape is None else str(tape),
+            file.script.id if alone else "",
         )
 
     async def start_caller(self) -> Child:

@@ -66,7 +66,7 @@ class TokenEndpoints:
 
     Args:
         faults: that strike at ``token``.
-        lifetime_s: of every token; None: as it is asked for.
+        lifetime_s: tells that of every token; None: as it is asked for.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class TokenEndpoints:
         doorkeeper: Doorkeeper,
         desk: TokenDesk,
         faults: FaultBoard,
-        lifetime_s: int | None = None,
+        lifetime_s: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._doorkeeper = doorkeeper
         self._desk = desk
@@ -147,7 +147,7 @@ class TokenEndpoints:
         if kind is SessionKind.REALTIME and not self._doorkeeper.has_model(dialect, model):
             what = f"The model '{model}' does not exist or you do not have access to it."
             raise refuse("invalid_model", what, "session.model")
-        return self._desk.issue(dialect, kind, model, settings, self._lifetime_s or lifetime_s)
+        return self._desk.issue(dialect, kind, model, settings, self._lifetime_s() or lifetime_s)
 
 
 def _session_of(token: Token) -> WireObject:

@@ -113,7 +113,10 @@ class SimulatorServer:
         app = web.Application()
         app.router.add_get(PATH, self._serve)
         tokens = TokenEndpoints(
-            self._doorkeeper, self._tokens, self._faults, self._scenario.session.token_lifetime_s
+            self._doorkeeper,
+            self._tokens,
+            self._faults,
+            lambda: self._scenario.session.token_lifetime_s,
         )
         app.add_routes(tokens.routes())
         app.add_routes(ModelList(self._doorkeeper).routes())

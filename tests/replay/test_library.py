@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config.yaml_source import load_yaml_model
+from bridge.replay.busy import TOO_LONG_MS
 from bridge.replay.results import RunVerdict
 from bridge.replay.script import CallScript, load_script
 from bridge.replay.script.actions import HangUp
@@ -83,7 +84,14 @@ async def test_every_script_passes_on_both_dialects(
 ) -> None:
     """As many calls at a time as leave CPUs to the tests beside; it takes minutes."""
     with start_local_redis() as redis:
-        played = await play(tmp_path, PATHS, arms_of("beta", "ga"), redis.url, jobs=JOBS)
+        played = await play(
+            tmp_path,
+            PATHS,
+            arms_of("beta", "ga"),
+            redis.url,
+            jobs=JOBS,
+            too_busy_ms=TOO_LONG_MS,
+        )
     runs = played.results.runs
     rows = [f"{script:<24} {arm:<4} {reason}" for script, arm, reason in played.again]
     show(request.config, "the library: calls that were placed again", rows or ["none"])

@@ -323,12 +323,12 @@ def test_what_another_gateway_does_not_show_is_inconclusive_and_no_pass(played: 
     assert "within_ms" in passed
 
 
-def test_what_a_busy_machine_spoiled_is_placed_once_more_and_is_no_verdict(
+def test_what_a_busy_machine_spoiled_is_placed_once_more_and_fails_if_the_same_is_found(
     played: _Played,
 ) -> None:
     info, _ = played.spoiled.run("ga")
-    assert info.verdict is RunVerdict.INCONCLUSIVE
-    assert "the machine was too busy to tell (" in info.reason
+    assert info.verdict is RunVerdict.FAIL
+    assert info.reason.startswith("step 1")
     assert "shipped on Friday" in info.reason
     ((script, arm, reason),) = played.spoiled.again
     assert (script, arm) == ("asks", "ga")
