@@ -266,6 +266,7 @@ class Gateway:
             "counts": self._counts(pump, store).keep_publishing(),
             "retention": keep_sweeping(directory, self._redis_url, prefix),
             "sunsets": self._sunsets.keep_asking(),
+            "phones": self._phone_door.keep_looking(lambda: self.calls),
         }
         if settings.sip.trunk_probes:
             probed = self.metrics.sip.probed

@@ -1,14 +1,17 @@
-"""The door of supervisors' phones that call in: `sip:listen-{call id}-{ticket}@{node}`.
+"""The door of supervisors' phones, and an eye on those inside.
+
+Phones call in at ``sip:listen-{call id}-{ticket}@{node}``:
 
     INVITE -> the ticket is used up -> the user may still listen -> the audit has it -> 200 OK
 
 Whatever is wrong with it is a 403: an INVITE without a ticket learns not even whether there is such
-a call. The ticket may come in the header ``X-Bridge-Ticket`` instead.
+a call. The ticket may come in the header ``X-Bridge-Ticket`` instead. Whoever loses the right to
+hear a call is let go, whichever side has called the other.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -106,32 +109,46 @@ class PhoneDoor:
         if phone is None:
             leg.reject(486, "Busy Here")
             return "refused: already"
-        while not await _gone(phone):
-            if not await _still_allowed(console, call_id, principal):
-                phone.let_go()
+        await phone.gone.wait()
         return "over"
 
+    async def keep_looking(self, calls: Callable[[], Iterable[CallRunner]]) -> None:
+        """Let phones go whose users may not hear their calls any more; without an end.
 
-async def _gone(phone: SupervisorPhone) -> bool:
+        Args:
+            calls: of this node.
+        """
+        while self._console is not None:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            for call in tuple(calls()):
+                for phone in call.supervision.phones:
+                    if not await _still_allowed(self._console, call.call_id, phone):
+                        log.info("phone_let_go", by=phone.by)
+                        phone.let_go()
+
+
+async def _still_allowed(console: Services, call_id: str, phone: SupervisorPhone) -> bool:
+    needed = Permission.QUEUE_ACCEPT if phone.accepts else Permission.MONITOR
     try:
-        async with asyncio.timeout(_LOOK_EVERY_S):
-            await phone.gone.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _still_allowed(console: Services, call_id: str, who: Principal) -> bool:
-    try:
-        return await _listener(console, call_id, who.user, who.address) is not None
+        if await console.users.get(phone.by) is None:
+            return (
+                True  # users are never deleted: who put the order into Redis is not the console's
+            )
+        return await _listener(console, call_id, phone.by, "", needed) is not None
     except InfrastructureError:
         return True  # Redis is away: nobody can say, so what goes on goes on
 
 
-async def _listener(console: Services, call_id: str, user: str, address: str) -> Principal | None:
+async def _listener(
+    console: Services,
+    call_id: str,
+    user: str,
+    address: str,
+    needed: Permission = Permission.MONITOR,
+) -> Principal | None:
     """Return who listens, if he may."""
     principal = await find_caller(console, user, address)
-    if principal is None or not principal.may(Permission.MONITOR):
+    if principal is None or not principal.may(needed):
         return None
     call = await console.calls.call(call_id) or {}
     return principal if principal.may_see(call.get("dialplan", "")) else None

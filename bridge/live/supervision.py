@@ -246,6 +246,11 @@ class Supervision:
 
     # Desk phones
 
+    @property
+    def phones(self) -> tuple[SupervisorPhone, ...]:
+        """Those that ring, or hear the call."""
+        return tuple(self._phones)
+
     def take_phone(self, by: str, leg: Leg, *, may_take_over: bool) -> SupervisorPhone | None:
         """Answer a supervisor's phone that calls in; None where it can't be had."""
         return self._phones.take(by, leg, may_take_over=may_take_over)

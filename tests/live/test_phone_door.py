@@ -14,17 +14,21 @@ from tests.audio.signals import tone
 from tests.live.conftest import StartGateway
 from tests.live.talk import Talk, talking
 from tests.live.test_supervision import AGENT_HZ, PHONE_HZ, sound_of
+from tests.support.person import a_person, free_udp_port
 from tests.support.rtp_caller import RtpCaller
-from tests.support.supervisor import RATE_HZ, has_tone, heard_by
+from tests.support.supervisor import RATE_HZ, Supervisor, has_tone, heard_by
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
 
 @asynccontextmanager
-async def watched(start_gateway: StartGateway) -> AsyncIterator[tuple[Talk, Services]]:
-    """A call, and a supervisor who may listen to it."""
-    async with talking(start_gateway, greeting_ms=30_000, tone_hz=AGENT_HZ) as talk:
+async def watched(
+    start_gateway: StartGateway, *phones: str
+) -> AsyncIterator[tuple[Talk, Services]]:
+    """A call, and a supervisor who may listen to it; ``phones`` that may be called."""
+    sip = {"supervisor_phones": list(phones)}
+    async with talking(start_gateway, greeting_ms=30_000, tone_hz=AGENT_HZ, sip=sip) as talk:
         console = talk.gateway._console
         assert console is not None
         await put(console, User("eve", ("supervisor",), ("test",), made_ms=1))
@@ -104,6 +108,20 @@ async def test_phone_is_let_go_with_the_role(start_gateway: StartGateway) -> Non
         await put(console, User("eve", ("viewer",), ("test",), made_ms=1))
         async with asyncio.timeout(10):
             await phone.ended.wait()
+
+
+async def test_phone_that_was_called_is_let_go_with_its_user(start_gateway: StartGateway) -> None:
+    port = free_udp_port()
+    via = f"sip:eve@127.0.0.1:{port}"
+    async with (
+        watched(start_gateway, via) as (talk, console),
+        a_person(talk.caller.port, port) as person,
+    ):
+        assert Supervisor(talk.runner, "eve").orders("listen", via=via).accepted
+        await person.hears(AGENT_HZ)
+        await put(console, User("eve", ("supervisor",), ("test",), disabled=True, made_ms=1))
+        async with asyncio.timeout(10):
+            await person.call.ended.wait()
 
 
 async def test_phone_without_a_good_ticket_is_refused(start_gateway: StartGateway) -> None:
