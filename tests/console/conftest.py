@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -133,8 +134,10 @@ MakeConsole = Callable[..., Any]  # Any: an awaitable of a Console
 
 
 @pytest.fixture
-async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncIterator[MakeConsole]:
-    """Start consoles that end with the test."""
+async def make_console(
+    redis_server: LocalRedis, redis: RedisLink, tmp_path: Path
+) -> AsyncIterator[MakeConsole]:
+    """Start consoles that end with the test, and know of no recordings but its own."""
     servers: list[tuple[HttpServer, Services]] = []
 
     async def make(
@@ -154,7 +157,7 @@ async def make_console(redis_server: LocalRedis, redis: RedisLink) -> AsyncItera
             RedisSettings(),
             redis_server.url,
             clock,
-            sources,
+            sources or Sources(tmp_path / "recordings", tmp_path / "replays", tmp_path / "scripts"),
             count_audit_failure=metrics.store.audit_failed,
             passwords=Passwords(QUICK),
             local=local,
