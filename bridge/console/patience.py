@@ -38,9 +38,10 @@ class ImpatientProtocol(H11Protocol):
         self._expect()
 
     def data_received(self, data: bytes) -> None:
-        """Wait on while the request is not whole."""
+        """Wait on while the request is not whole; a WebSocket's is, and the rest is another's."""
         super().data_received(data)
-        if self.conn.their_state in _UNFINISHED:
+        upgraded = self.transport.get_protocol() is not self
+        if self.conn.their_state in _UNFINISHED and not upgraded:
             if self._deadline is None:
                 self._expect()
         else:

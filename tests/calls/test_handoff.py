@@ -204,6 +204,7 @@ async def complaining(office: Office, called: str) -> AsyncIterator[Talk]:
         RtpCaller(office.gateway.sip_port) as caller,
     ):
         caller.on_refer = lambda refer: caller.respond(refer, "603 Decline")
+        await calls.until_idle(office.gateway.node)  # the test before has not looked there
         assert await caller.call(called) == 200
         caller.speak(speech(WANTS))
         yield Talk(office, caller, calls, await calls.until_active(office.gateway.node))

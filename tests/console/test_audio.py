@@ -97,6 +97,19 @@ async def test_talker_is_heard_under_their_own_name(eve: Browser, rooms: Rooms) 
     await wait_until(lambda: not room.voices, 5.0, "the microphone was left")
 
 
+async def test_talk_outlives_the_patience_for_requests(
+    eve: Browser, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.console.patience.REQUEST_WITHIN_S", 0.3)
+    room = rooms.rooms["c_1"]
+    async with opened(eve, await token_url(eve, "talk")) as socket:
+        await wait_until(lambda: room.voices, 5.0, "nobody talks")
+        for number in range(4):
+            await asyncio.sleep(0.2)
+            await socket.send_bytes(encode_talk(TalkFrame(number, 0, bytes(TALK_BYTES))))
+        await wait_until(lambda: len(room.heard) == 4, 5.0, "the talk has ended")
+
+
 async def test_bad_frame_ends_the_talk(eve: Browser, rooms: Rooms) -> None:
     for message in (b"short", bytes(9_000), "text"):
         async with opened(eve, await token_url(eve, "talk")) as socket:

@@ -244,11 +244,11 @@ async def test_rows_stay_where_they_are_under_the_pointer(desk: Desk) -> None:
         await expect(rows).to_have_count(7)
         first = await rows.first.get_attribute("data-key")
         await rows.nth(2).hover()
-        async with desk.with_call("c_worse", health=5, health_reasons="the AI was given up"):
+        async with desk.with_call("c_worst", health=5, health_reasons="the AI was given up"):
             await expect(page.get_by_role("button", name="press r")).to_be_visible()
             assert await rows.first.get_attribute("data-key") == first
             await page.mouse.move(1, 1)
-            desk.floor.store.update("c_worse", {"state": "tool"})
+            desk.floor.store.update("c_worst", {"state": "tool"})
             await expect(rows).to_have_count(8)
 
 

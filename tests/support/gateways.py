@@ -189,6 +189,15 @@ class CallsInRedis:
         await wait_until(begun, 10.0, "no call became active")
         return found[0]
 
+    async def until_idle(self, node: str) -> None:
+        """Wait until a node has no call: it tells Redis of their ends a little later."""
+
+        async def idle() -> bool:
+            calls = [await self.reader.call(each) or {} for each in await self.reader.active()]
+            return all(each.get("node") != node for each in calls)
+
+        await wait_until(idle, 10.0, "a call was left in Redis")
+
     async def until_another(self, known: Collection[str]) -> str:
         """Wait for a call that is active and not among the known ones; return its id."""
         found: set[str] = set()

@@ -69,6 +69,8 @@ export class Listening {
     this.stream = stream;
     this.voice = await this.#open("talk");
     if (!this.voice) { this.mute(); return; }
+    this.voice.onopen = () => this.#tell();  // at once: it may open, or close, before the worklet is here
+    this.voice.onclose = () => { if (this.stream) { toast("Your microphone is not heard any more.", "bad"); this.mute(); } };
     this.micContext = new AudioContext({ sampleRate: 24000 });
     await this.micContext.audioWorklet.addModule("/static/worklets/microphone.js");
     const node = new AudioWorkletNode(this.micContext, "microphone", { numberOfOutputs: 0 });
@@ -83,8 +85,6 @@ export class Listening {
       seq += 1;
       this.voice.send(data);
     };
-    this.voice.onopen = () => this.#tell();
-    this.voice.onclose = () => { if (this.stream) { toast("Your microphone is not heard any more.", "bad"); this.mute(); } };
   }
 
   /** Stop sending the microphone. */
