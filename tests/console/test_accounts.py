@@ -283,10 +283,11 @@ async def test_a_name_that_is_nobodys_takes_as_long() -> None:
         return time.monotonic() - began
 
     await seconds("")  # the first one makes what the others are compared with
-    known, unknown = [min([await seconds(of) for _ in range(5)]) for of in (kept, "")]
+    pairs = [(await seconds(kept), await seconds("")) for _ in range(5)]
     passwords.close()
-    # Without argon2 it would take microseconds.
-    assert 0.5 < unknown / known < 2.0
+    known, unknown = map(min, zip(*pairs, strict=True))
+    # Without argon2 it would take microseconds, a thousandth; a busy machine doubles either.
+    assert 0.2 < unknown / known < 5.0
 
 
 async def test_a_password_is_checked_for_whoever_it_is(

@@ -19,7 +19,7 @@ from tests.support.replaying import arms_of, play
 
 LIBRARY = Path(__file__).parents[2] / "call_scripts"
 PATHS = sorted(LIBRARY.glob("*.yaml"))
-JOBS = 4
+JOBS = 6
 MOST_AGAIN = 12
 """Calls that a busy machine has spoiled; of more, something else is the cause."""
 
@@ -78,11 +78,12 @@ def test_a_script_expects_what_can_be_heard_and_says_what_can_be_understood(path
 @pytest.mark.redis
 @pytest.mark.speech
 @pytest.mark.slow
+@pytest.mark.library
 @pytest.mark.timeout(1200)
 async def test_every_script_passes_on_both_dialects(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """As many calls at a time as leave CPUs to the tests beside; it takes minutes."""
+    """It takes minutes, and a machine of its own: six calls at a time keep two CPUs busy."""
     with start_local_redis() as redis:
         played = await play(
             tmp_path,
