@@ -16,7 +16,6 @@ from tests.support.caller_sound import (
     assert_tones,
     from_first_loud,
     judging,
-    until_conclusive,
     whole_sound,
 )
 from tests.support.console_user import console_user
@@ -83,10 +82,6 @@ async def disturbances(gateway: Gateway) -> int:
 
 
 async def test_listened_whispered_taken_over_handed_back_ended(line: Line) -> None:
-    await until_conclusive(lambda: _supervised(line))
-
-
-async def _supervised(line: Line) -> None:
     """Another caller hears the same greeting, and nobody is in that call: the same bits."""
     async with (
         CallsInRedis(line.redis_url) as calls,

@@ -26,7 +26,6 @@ from tests.support.caller_sound import (
     assert_tones,
     from_first_loud,
     judging,
-    until_conclusive,
     whole_sound,
 )
 from tests.support.person import a_person, free_udp_port
@@ -78,10 +77,6 @@ async def test_taken_over_and_handed_back_without_a_click(
     start_gateway: StartGateway, tmp_path: Path, redis: LocalRedis
 ) -> None:
     """The caller hears three tones, each one sine from its begin to its end, and fades between."""
-    await until_conclusive(lambda: _barged(start_gateway, tmp_path, redis))
-
-
-async def _barged(start_gateway: StartGateway, tmp_path: Path, redis: LocalRedis) -> None:
     async with supervised(start_gateway) as (talk, eve), eve.at_the_microphone():
         await hear(talk, 600)
         taken_ns = time.monotonic_ns()
@@ -139,10 +134,6 @@ async def _barged(start_gateway: StartGateway, tmp_path: Path, redis: LocalRedis
 
 async def test_listening_changes_nothing_for_the_caller(start_gateway: StartGateway) -> None:
     """Another caller hears the same tone, and nobody listens to that call: the same bits."""
-    await until_conclusive(lambda: _listened_to(start_gateway))
-
-
-async def _listened_to(start_gateway: StartGateway) -> None:
     packets = 130
     async with supervised(start_gateway) as (talk, eve), RtpCaller(talk.caller.port) as alone:
         assert await alone.call() == 200
@@ -297,10 +288,6 @@ PHONE_HZ = 620.0
 
 
 async def test_desk_phone_listens_takes_over_and_gives_back(start_gateway: StartGateway) -> None:
-    await until_conclusive(lambda: _by_phone(start_gateway))
-
-
-async def _by_phone(start_gateway: StartGateway) -> None:
     port = free_udp_port()
     phones = {"supervisor_phones": [f"sip:eve@127.0.0.1:{port}"]}
     async with (

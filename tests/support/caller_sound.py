@@ -4,20 +4,19 @@ Two ways. Where another caller heard the same without a supervisor, both must ha
 samples. Where a caller heard tones, one after the other, each must be one sine from its begin to
 its end: what is left when that sine is taken away is G.711's rounding, and nothing else.
 
-A machine that was too busy proves nothing: :class:`Inconclusive` has the test repeated, and in the
-end red.
+A machine that was too busy proves nothing: ``Inconclusive`` has the test repeated, and in the end
+red.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 
+from tests.support.machine import Inconclusive
 from tests.support.rtp_caller import FRAME_SAMPLES, Heard
 
 RATE_HZ = 8_000
@@ -33,23 +32,6 @@ _EDGE_SAMPLES = RATE_HZ * 15 // 1000
 """A fade (5 ms) and the resampler's swing at either end of a tone."""
 
 Sound = npt.NDArray[np.int16]
-T = TypeVar("T")
-
-
-class Inconclusive(Exception):
-    """The machine was too busy to tell."""
-
-
-async def until_conclusive(attempt: Callable[[], Awaitable[T]], tries: int = 4) -> T:
-    """Run an attempt until it tells; a machine that never lets it tell is a failure."""
-    why = ""
-    for _ in range(tries):
-        try:
-            return await attempt()
-        except Inconclusive as busy:
-            why = str(busy)
-            print(f"inconclusive: {why}")
-    pytest.fail(f"inconclusive {tries} times, the last time because {why}")
 
 
 @contextmanager

@@ -8,15 +8,14 @@ import pytest
 from bridge.audio import g711
 from tests.audio.signals import tone
 from tests.support.caller_sound import (
-    Inconclusive,
     Sound,
     assert_same_sound,
     assert_tones,
     from_first_loud,
     judging,
-    until_conclusive,
     whole_sound,
 )
+from tests.support.machine import Inconclusive
 from tests.support.rtp_caller import FRAME_SAMPLES, Heard
 
 AGENT_HZ, VOICE_HZ, AMPLITUDE = 1010.0, 1630.0, 8_000.0
@@ -146,15 +145,3 @@ def test_fault_of_a_machine_that_was_disturbed_is_inconclusive() -> None:
         raise AssertionError("a click")
     with pytest.raises(AssertionError, match="a click"), judging(0):
         raise AssertionError("a click")
-
-
-async def test_what_stays_inconclusive_is_red() -> None:
-    tried = []
-
-    async def attempt() -> None:
-        tried.append(1)
-        raise Inconclusive("the machine was busy")
-
-    with pytest.raises(pytest.fail.Exception, match="inconclusive 3 times"):
-        await until_conclusive(attempt, tries=3)
-    assert len(tried) == 3
