@@ -22,7 +22,8 @@ from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.headers import read_headers
 from bridge.telephony.leg import Leg, LegState, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
-from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
+from bridge.telephony.memory_layout import memory_ports_problem
+from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.ports import RATE_HZ, JoinablePorts
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
