@@ -276,12 +276,12 @@ class CallRunner:
             self._confirm()
             return
         self._line.playout.paused = not flowing
-        self.record.held(held=not flowing)
+        self.record.caller.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 
     def on_digit(self, press: KeyPress) -> None:
         """Take a key, unless it was told before."""
-        if self.record.key(press):
+        if self.record.caller.key(press):
             self._feed(DigitReceived(press.digit))
 
     def on_transfer(self, progress: TransferProgress) -> None:

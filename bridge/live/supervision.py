@@ -125,7 +125,7 @@ class Supervision:
         if isinstance(order, AcceptOrder) and order.via is not None:
             return self._accept_by_phone(command, order, order.via)
         if isinstance(order, FlagOrder):
-            self._record.flag(command.by, order.note, order.at_ms)
+            self._record.supervision.flag(command.by, order.note, order.at_ms)
             self._metrics.acted("flag", refused=False)
             return Answer(True)
         if action is None:
@@ -150,7 +150,7 @@ class Supervision:
         told = {name: each for name, each in more.items() if each}
         self._answers[effect.action_id] = Answer(True, result=told)
         if asked is not None:
-            self._record.supervised(effect.by, effect.name, *_told(asked))
+            self._record.supervision.acted(effect.by, effect.name, *_told(asked))
 
     # Listening
 
@@ -176,7 +176,7 @@ class Supervision:
         listener.close()
 
     def _tell_watchers(self) -> None:
-        self._record.watched(len(self._listeners) + self._phones.ready)
+        self._record.supervision.watched(len(self._listeners) + self._phones.ready)
 
     # Talking
 
