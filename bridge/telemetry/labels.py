@@ -32,6 +32,12 @@ class Stage(enum.StrEnum):
     PLAYBACK = "playback"
     """To PJSIP's taking it."""
 
+    @property
+    def label(self) -> str:
+        """The value in `bridge_turn_stage_seconds`: the table in `needs.md` (c) has its own words
+        for the two last stages."""
+        return {Stage.DOWNLINK: "transcode", Stage.PLAYBACK: "pacing"}.get(self, self.value)
+
 
 INFERENCE = (Stage.ENDPOINT, Stage.MODEL, Stage.TOOL, Stage.FIRST_DELTA)
 """The service's part, the network to it and back included."""

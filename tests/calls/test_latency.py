@@ -247,7 +247,7 @@ async def test_delay_lands_in_its_stage_and_the_stages_are_what_the_caller_waits
     inferences = metrics.value("bridge_turn_inference_seconds_count", arm=dialect)
     assert inferences == len(measured)
     for stage in Stage:
-        count = metrics.value("bridge_turn_stage_seconds_count", arm=dialect, stage=stage.value)
+        count = metrics.value("bridge_turn_stage_seconds_count", arm=dialect, stage=stage.label)
         assert count == sum(stage in turn["stages_ms"] for turn in measured), stage
     assert metrics.value("bridge_dead_air_seconds_count", arm=dialect) == 2  # once a call
 

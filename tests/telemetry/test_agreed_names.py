@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.telemetry.labels import Stage
 from bridge.telemetry.metrics import Metrics
 
 AGREED = {
@@ -69,6 +70,11 @@ METRICS = Metrics("0")
 @pytest.mark.parametrize(("name", "labels"), AGREED.items())
 def test_every_agreed_metric_is_exported_with_its_labels(name: str, labels: str) -> None:
     assert set(labels.split()) <= set(METRICS.labels[name])
+
+
+def test_agreed_stages_have_their_words() -> None:
+    agreed = {"endpoint", "model", "first_delta", "transcode", "pacing", "tool"}
+    assert {stage.label for stage in Stage} == agreed | {"capture", "uplink"}
 
 
 def test_histograms_have_few_labels() -> None:

@@ -101,7 +101,7 @@ class TurnMetrics:
 
     def stage(self, arm: str, stage: Stage, took_ns: int) -> None:
         """Observe one stage of a turn."""
-        self._stage.labels(arm, stage).observe(took_ns / NS_PER_S, exemplar=current_call())
+        self._stage.labels(arm, stage.label).observe(took_ns / NS_PER_S, exemplar=current_call())
 
     def inference(self, arm: str, took_ns: int) -> None:
         """Observe the service's part of a turn."""
