@@ -180,7 +180,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         print(f"listening after {time.monotonic() - pressed_s:.2f} s")
         caller.speak(tone(CALLER_HZ, RATE_HZ, RATE_HZ, amplitude=8_000))
         await until_true(page, "document.querySelector('.listening').dataset.frames > 120")
-        await expect(row).to_contain_text("1 listening")
+        await expect(row).to_contain_text("1 watching")
         stereo = np.concatenate([decode_listen(each).stereo for each in frames])
         lanes = {"caller": stereo[:, CALLER], "agent": stereo[:, AGENT]}
         assert np.abs(lanes["agent"]).max() > 1_000
@@ -259,10 +259,10 @@ async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_
         await eve.called()
         caller.speak(tone(CALLER_HZ, RATE_HZ, 60 * RATE_HZ, amplitude=8_000))
         await eve.hears_speech()
-        await expect(drawer.locator("header")).to_contain_text("1 listening")
+        await expect(drawer.locator("header")).to_contain_text("you listen")
         await eve.call.bye()
         eve.call.ended.set()
-        await expect(drawer.locator("header")).not_to_contain_text("1 listening")
+        await expect(drawer.locator("header")).not_to_contain_text("you listen")
 
         # Handed to a person, who is asked first: the caller hears meanwhile that they wait.
         await drawer.locator("[data-action=transfer]").click()

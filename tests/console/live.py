@@ -27,10 +27,10 @@ class Room:
         self.voices: list[str] = []
         self.over = False
 
-    def listen(self, by: str) -> Listener | None:
+    def listen(self, by: str, *, private: bool = False) -> Listener | None:
         if self.over:
             return None
-        self.listeners.append(Listener(0, by))
+        self.listeners.append(Listener(0, by, private=private))
         return self.listeners[-1]
 
     def stop_listening(self, listener: Listener) -> None:

@@ -177,6 +177,20 @@ async def test_bad_action_goes_nowhere(eve: Browser, node: Node) -> None:
     assert node.commands == []
 
 
+async def test_phone_that_is_to_listen_privately_is_called_for_admins_alone(
+    console: Console, eve: Browser, node: Node
+) -> None:
+    path, wish = "/api/v1/calls/c_1/actions/listen", {**PARAMS["listen"], "private": True}
+    assert (await eve.post(path, wish))[0] == 403
+    assert node.commands == []
+    await console.add_user("ada", "admin")
+    await console.sign_in(eve, "ada")
+    assert (await eve.post(path, wish))[0] == 200
+    assert node.commands[0].params["private"] is True
+    for entry in await audited(console, "listen"):
+        assert (entry["actor"], '"private": true' in entry["detail"]) == ("ada", True)
+
+
 async def test_without_csrf_token_or_sign_in_nothing_is_done(
     console: Console, eve: Browser, node: Node
 ) -> None:

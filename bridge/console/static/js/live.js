@@ -10,6 +10,7 @@ import { follow, isPaused, onResume, showState } from "./stream.js";
 import { Table } from "./table.js";
 import { marked, thresholdsButton } from "./thresholds.js";
 import { views } from "./views.js";
+import { watcherCount } from "./watchers.js";
 
 const calls = new Map();
 const NONE = { text: "", route: "", arm: "", state: "", health: "" };
@@ -41,7 +42,8 @@ function flag() { const svg = icon("flag"); svg.classList.add("icon"); return sv
 function watching(row) {
   const parts = [];
   if (row.held_by) parts.push(badge("bad", `held by ${row.held_by}`, "phone"));
-  if (row.watchers) parts.push(badge("info", `${row.watchers} listening`, "eye"));
+  const watchers = watcherCount(row);
+  if (watchers) parts.push(watchers);
   return parts.length ? h("span", {}, parts) : "";
 }
 
