@@ -1,18 +1,14 @@
 """The API of live actions: who may, what reaches the node, what is audited, what is refused."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from bridge.clock import SystemClock
 from bridge.console.access.phone_tickets import Ticket
 from bridge.console.api.actions import PERMISSIONS
 from bridge.routing.supervisor_orders import ORDERS
 from bridge.store.client import RedisLink
 from bridge.store.control import Answer
-from bridge.store.local import LocalRedis
-from tests.console.conftest import Browser, Console, MakeConsole
-from tests.console.live import KEYS, Node, a_node, begin_call
+from tests.console.conftest import Browser, Console
+from tests.console.live import KEYS, Node, begin_call
 
 pytestmark = pytest.mark.redis
 
@@ -30,18 +26,6 @@ PARAMS: dict[str, dict[str, object]] = {
     "flag": {"note": "Listen to this."},
     "listen": {"via": "sip:eve@pbx.example", "may_take_over": True},
 }
-
-
-@pytest.fixture
-async def console(make_console: MakeConsole) -> Console:
-    made: Console = await make_console(clock=SystemClock())
-    return made
-
-
-@pytest.fixture
-async def node(redis_server: LocalRedis, redis: RedisLink) -> AsyncIterator[Node]:
-    async with a_node(redis_server.url, redis) as node:
-        yield node
 
 
 @pytest.fixture

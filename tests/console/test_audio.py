@@ -7,7 +7,6 @@ import aiohttp
 import pytest
 
 from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
-from bridge.clock import SystemClock
 from bridge.console.api.audio import REFUSED_CODE
 from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE, TOO_MUCH_CODE
 from bridge.console.relay import UNREACHABLE_CODE
@@ -20,17 +19,6 @@ from tests.support.supervisor_frames import decode_listen, encode_talk
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture
-def rooms() -> Rooms:
-    return Rooms()
-
-
-@pytest.fixture
-async def console(make_console: MakeConsole, rooms: Rooms) -> Console:
-    made: Console = await make_console(clock=SystemClock(), local=rooms)
-    return made
 
 
 @pytest.fixture
@@ -48,7 +36,7 @@ async def far(make_console: MakeConsole, redis: RedisLink) -> Room:
     """The call c_9 of another node, reached through this one."""
     rooms = Rooms()
     rooms.rooms["c_9"] = Room()
-    other: Console = await make_console(clock=SystemClock(), local=rooms)
+    other: Console = await make_console(local=rooms)
     await begin_call(redis, "c_9")
     await redis.ask(["HSET", KEYS.node("node-a"), "http", other.url])
     return rooms.rooms["c_9"]

@@ -312,6 +312,25 @@ async def test_arrows_home_and_end_move_through_the_rows(desk: Desk) -> None:
             await expect(rows.nth(nth)).to_be_focused()
 
 
+async def test_history_is_gone_through_and_opened_by_the_same_keys(desk: Desk) -> None:
+    async with desk.opens("history", "supervisor") as page:
+        rows = page.locator("#list tbody tr")
+        await expect(rows.nth(5)).to_be_visible()
+        for key, nth in (("j", 0), ("ArrowDown", 1), ("Home", 0)):
+            await page.keyboard.press(key)
+            await expect(rows.nth(nth)).to_be_focused()
+        await page.keyboard.press("/")
+        await expect(page.locator("#filters [name=text]")).to_be_focused()
+        await page.keyboard.press("End")  # within the field
+        await expect(page.locator("#filters [name=text]")).to_be_focused()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("k")
+        await expect(rows.first).to_be_focused()
+        call_id = await rows.first.get_attribute("data-key")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/history/{call_id}")
+
+
 async def test_whole_number_is_shown_for_a_reason_that_is_put_down(desk: Desk) -> None:
     async with desk.opens("history/c_over0", "supervisor") as page:
         await page.get_by_role("button", name="Show whole numbers").click()
