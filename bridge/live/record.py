@@ -228,6 +228,7 @@ class CallRecord:
                 "outcome": summary.outcome,
                 "fault": summary.fault,
                 "ended_at": summary.ended_at_ms,
+                **self.supervision.at_end,
             },
         )
         log.info("call_ended", outcome=summary.outcome, fault=summary.fault, reason=effect.reason)

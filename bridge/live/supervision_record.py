@@ -1,4 +1,7 @@
-"""What is told of a call's supervisors: what they did, what they marked, how many listen."""
+"""What is told of a call's supervisors: what they did, what they marked, who watches."""
+
+import json
+from collections.abc import Mapping
 
 from bridge.live.events import CallEvents
 from bridge.live.recording import Fields
@@ -24,6 +27,7 @@ class SupervisionRecord:
         self._summary = summary
         self._store = store
         self._redactor = redactor
+        self._watched = False
 
     def flag(self, by: str, note: str, at_ms: int | None) -> None:
         """Mark the call to be looked at, at a moment since its begin; None for now."""
@@ -43,6 +47,14 @@ class SupervisionRecord:
         told = {**details, "by": by, "action": action, "text": text or None}
         self._events.tell("supervisor_acted", told)
 
-    def watched(self, watchers: int) -> None:
-        """Note how many listen."""
-        self._store.update(self._summary.call_id, {"watchers": watchers})
+    def watched(self, does: Mapping[str, str]) -> None:
+        """Note who watches: what each of them does, by name."""
+        self._watched = True
+        names = json.dumps(does) if does else ""
+        told: dict[str, str | int] = {"watchers": len(does), "watched_by": names}
+        self._store.update(self._summary.call_id, told)
+
+    @property
+    def at_end(self) -> Mapping[str, str | int]:
+        """What the call's state says of watchers once it is over: nobody, if there were any."""
+        return {"watchers": 0, "watched_by": ""} if self._watched else {}
