@@ -3,10 +3,15 @@
 The kernel tells for each thread how long it could have run and no CPU was free for it
 (`/proc/<pid>/task/<tid>/schedstat`, Documentation/scheduler/sched-stats.rst). What a process is
 slow at by itself is none of that, so a bridge that holds its loop is not excused.
+
+Who looks is a process of its own: tests count their threads and files.
 """
 
 import os
-import threading
+import select
+import subprocess
+import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,25 +47,28 @@ class Wait:
 
 
 class MachineWatch:
-    """Looks at this process and all that it started, in a thread of its own, until stopped."""
+    """Has this process, and all that it started, looked at until it is stopped."""
 
     def __init__(self) -> None:
-        self._stopped = threading.Event()
-        self._before = waits_ns(os.getpid())
+        self._looker = subprocess.Popen(
+            [sys.executable, "-P", __file__, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
         self._what: object = None
-        self._worst = Wait()
-        self._thread = threading.Thread(target=self._look_on, name="machine-watch", daemon=True)
-        self._thread.start()
 
     def begin(self, what: object) -> None:
         """Forget what was before, if something else begins."""
         if what != self._what:
-            self._what, self._worst = what, Wait()
+            self._what = what
+            self._ask("begin")
 
     @property
     def worst(self) -> Wait:
         """The longest wait of one thread between two looks since ``begin``."""
-        return self._worst
+        return self._ask("worst")
 
     def excuses(self, failure: str) -> bool:
         """Tell whether a failure tells nothing of what was tested.
@@ -68,19 +76,36 @@ class MachineWatch:
         Args:
             failure: as pytest writes it.
         """
-        return f"{Inconclusive.__name__}: " in failure or self._worst.waited_ms >= TOO_LONG_MS
+        return f"{Inconclusive.__name__}: " in failure or self.worst.waited_ms >= TOO_LONG_MS
 
     def stop(self) -> None:
-        """End the thread."""
-        self._stopped.set()
-        self._thread.join()
+        """End the looking."""
+        self._looker.communicate()
 
-    def _look_on(self) -> None:
-        while not self._stopped.wait(LOOK_S):
-            now = waits_ns(os.getpid())
-            longest = longest_wait(self._before, now)
-            self._worst = max(self._worst, longest, key=lambda wait: wait.waited_ms)
-            self._before = now
+    def _ask(self, question: str) -> Wait:
+        assert self._looker.stdin is not None
+        assert self._looker.stdout is not None
+        self._looker.stdin.write(f"{question}\n")
+        waited_ms, _, who = self._looker.stdout.readline().rstrip("\n").partition(" ")
+        return Wait(who, float(waited_ms))
+
+
+def look_on(pid: int) -> None:
+    """Look at a process and all that it started, and answer on stdout until stdin ends."""
+    worst, before, look_s = Wait(), waits_ns(pid), time.monotonic() + LOOK_S
+    while True:
+        if select.select([sys.stdin], [], [], max(look_s - time.monotonic(), 0.0))[0]:
+            question = sys.stdin.readline()
+            if not question:
+                return
+            if question == "begin\n":
+                worst = Wait()
+            sys.stdout.write(f"{worst.waited_ms} {worst.who}\n")
+            sys.stdout.flush()
+        if time.monotonic() >= look_s:
+            now = waits_ns(pid)
+            worst = max(worst, longest_wait(before, now), key=lambda wait: wait.waited_ms)
+            before, look_s = now, time.monotonic() + LOOK_S
 
 
 def longest_wait(before: dict[tuple[int, str], int], after: dict[tuple[int, str], int]) -> Wait:
@@ -95,10 +120,11 @@ def longest_wait(before: dict[tuple[int, str], int], after: dict[tuple[int, str]
 def waits_ns(pid: int) -> dict[tuple[int, str], int]:
     """Return how long each thread of a process, and of all that it started, has waited so far.
 
-    Threads are told apart by id and name; empty where the kernel does not count.
+    Who asks is left out. Threads are told apart by id and name; empty where nobody counts.
     """
     found: dict[tuple[int, str], int] = {}
-    for process in [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]:
+    family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    for process in set(family) - {os.getpid()}:
         with suppress(OSError):
             for task in Path(f"/proc/{process}/task").iterdir():
                 with suppress(OSError, ValueError, IndexError):
@@ -106,3 +132,8 @@ def waits_ns(pid: int) -> dict[tuple[int, str], int]:
                     waited = int((task / "schedstat").read_text().split()[1])
                     found[(int(task.name), name)] = waited
     return found
+
+
+if __name__ == "__main__":
+    with suppress(psutil.NoSuchProcess, KeyboardInterrupt):  # pytest's, which ended first
+        look_on(int(sys.argv[1]))

@@ -64,8 +64,15 @@ def test_the_longest_wait_is_of_one_thread_and_new_threads_have_none() -> None:
     assert longest_wait({}, after) == Wait()
 
 
-def test_this_process_is_counted() -> None:
-    assert {who for who, _ in waits_ns(os.getpid())} >= {os.getpid()}
+def test_who_asks_is_not_counted_and_what_it_started_is() -> None:
+    sleeping = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60.0,))
+    sleeping.start()
+    assert sleeping.pid is not None
+    found = {who for who, _ in waits_ns(os.getpid())}
+    sleeping.kill()
+    sleeping.join()
+    assert os.getpid() not in found
+    assert sleeping.pid in found
 
 
 QUIET = "MachineWatch.excuses = lambda self, failure: 'Inconclusive: ' in failure"
