@@ -59,12 +59,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def _excused(item: pytest.Item, reports: list[pytest.TestReport]) -> bool:
     """Tell whether a test failed, and that tells nothing of what was tested."""
     why = next((report.longreprtext for report in reports if report.failed), None)
-    told = item.config.stash.setdefault(_TABLES, {}).setdefault(_REPEATED, [])
+    told = item.config.stash.get(_TABLES, {}).get(_REPEATED, [])
     watch = item.config.stash[_WATCH]
     if why is None or len(told) >= _REPEATS_IN_ALL or not watch.excuses(why):
         return False
     found = next((line for line in why.splitlines() if line.startswith("E ")), why)
-    told.append(f"{item.nodeid}: {watch.worst}: {found[1:].strip()}")
+    show(item.config, _REPEATED, [f"{item.nodeid}: {watch.worst}: {found[1:].strip()}"])
     return True
 
 
