@@ -11,7 +11,7 @@ clock. Everything that touches the disk blocks.
 import enum
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -83,6 +83,8 @@ class RunInfo:
         at_ms: where that was; None where nowhere.
         folder: relative to the results.
         seconds: that it took, preparation included.
+        attempts: how often it was placed; the last one is told, and the only one in the folder.
+        spoiled_by: why the first attempt did not count: the machine was too busy; "" for one alone.
     """
 
     script: str
@@ -93,11 +95,17 @@ class RunInfo:
     at_ms: int | None
     folder: str
     seconds: float
+    attempts: int = 1
+    spoiled_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A script on an arm, over all runs."""
+    """A script on an arm, over all runs.
+
+    Attributes:
+        placed_again: so many runs have an attempt that did not count (:class:`RunInfo`).
+    """
 
     script: str
     arm: str
@@ -106,6 +114,7 @@ class TableRow:
     inconclusive: int
     infrastructure: int
     verdict: RunVerdict
+    placed_again: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,13 +283,14 @@ def make_table(runs: Iterable[RunInfo], scripts: Iterable[ScriptInfo]) -> tuple[
     places = dict.fromkeys((script, run.arm) for script in pass_rates for run in runs)
     rows = []
     for script, arm in places:
-        of = Counter(run.verdict for run in runs if (run.script, run.arm) == (script, arm))
-        if of:
-            rows.append(_row(script, arm, of, pass_rates[script]))
+        played = [run for run in runs if (run.script, run.arm) == (script, arm)]
+        if played:
+            rows.append(_row(script, arm, played, pass_rates[script]))
     return tuple(rows)
 
 
-def _row(script: str, arm: str, of: Counter[RunVerdict], pass_rate: float) -> TableRow:
+def _row(script: str, arm: str, runs: Sequence[RunInfo], pass_rate: float) -> TableRow:
+    of = Counter(run.verdict for run in runs)
     passes, fails = of[RunVerdict.PASS], of[RunVerdict.FAIL]
     decided = passes + fails
     if decided and passes / decided < pass_rate:
@@ -297,6 +307,7 @@ def _row(script: str, arm: str, of: Counter[RunVerdict], pass_rate: float) -> Ta
         of[RunVerdict.INCONCLUSIVE],
         of[RunVerdict.INFRASTRUCTURE],
         verdict,
+        placed_again=sum(run.attempts > 1 for run in runs),
     )
 
 

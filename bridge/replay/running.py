@@ -139,7 +139,7 @@ class ReplayRun:
         self._files = {file.script.id: file for file in plan.files}
         self._arms = {arm.name: arm for arm in plan.arms}
         self._agenda = Agenda(plan.play_list(), self._scene_of)
-        self._repeated: dict[Job, tuple[int | None, str, str] | None] = {}
+        self._spoiled: dict[Job, Judgement] = {}
         self._meter = CostMeter(plan.cap_usd)
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
@@ -248,7 +248,7 @@ class ReplayRun:
                     await seat.close_scene()
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
                 if self._may_repeat(job, judgement):
-                    self._repeated[job] = broken_by(judgement)
+                    self._spoiled[job] = judgement
                     self._agenda.again(job)
                     self._view.again(job, judgement.reason)
                 else:
@@ -266,7 +266,7 @@ class ReplayRun:
     def _may_repeat(self, job: Job, judgement: Judgement) -> bool:
         """Tell whether a call is placed again: once, and not where it costs money."""
         is_ours = not self._arms[job.arm].is_live and self._plan.target is None
-        return judgement.spoiled and is_ours and job not in self._repeated
+        return judgement.spoiled and is_ours and job not in self._spoiled
 
     async def _next_job(self, own: SceneKey | None) -> Job | None:
         while self._stopped is None and (job := self._agenda.take(own)) is not None:
@@ -327,7 +327,8 @@ class ReplayRun:
         asked = target is not None and target.signer is not None
         judgement = judge_run(file.script, evidence, asked_for_arm=asked)
         broken = broken_by(judgement)
-        if broken is None or self._repeated.get(job) != broken:
+        before = self._spoiled.get(job)
+        if broken is None or before is None or broken_by(before) != broken:
             # What is found twice, word for word, is no chance of a busy machine.
             worst = waits.worst(*span_ns(evidence))
             judgement = excused(judgement, worst, self._plan.too_busy_ms)
@@ -365,6 +366,7 @@ class ReplayRun:
             self._meter.end(job.run, cost if isinstance(cost, float) else None)
 
     def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:
+        spoiled = self._spoiled.get(job)
         info = RunInfo(
             job.script,
             job.arm,
@@ -374,6 +376,8 @@ class ReplayRun:
             judgement.at_ms,
             folder_of(job.script, job.arm, job.number),
             round(seconds, 1),
+            attempts=1 if spoiled is None else 2,
+            spoiled_by="" if spoiled is None else spoiled.reason,
         )
         self._runs.append(info)
         self._view.done(job, info)

@@ -333,6 +333,8 @@ def test_what_a_busy_machine_spoiled_is_placed_once_more_and_fails_if_the_same_i
     ((script, arm, reason),) = played.spoiled.again
     assert (script, arm) == ("asks", "ga")
     assert "too busy" in reason
+    assert (info.attempts, info.spoiled_by) == (2, reason)
+    assert played.spoiled.results.table[0].placed_again == 1
 
 
 @pytest.mark.parametrize("arm", ["beta", "ga"])

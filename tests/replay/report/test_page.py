@@ -25,7 +25,7 @@ from bridge.replay.results import (
     write_results,
     write_run,
 )
-from tests.support.replay_results import EXAMPLE, Plan, write_example
+from tests.support.replay_results import EXAMPLE, TOO_BUSY, Plan, write_example
 
 _EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 
@@ -105,6 +105,17 @@ def test_every_run_can_be_chosen_and_those_that_failed_come_first(tmp_path: Path
     last = gzip.decompress(base64.b64decode(packed[-1][1])).decode()
     assert "run 3 of 3" in last
     assert 'data-lanes="1-3-1"' in last
+
+
+def test_a_call_that_was_placed_again_says_why(tmp_path: Path) -> None:
+    plans = [Plan("a", "beta", again=(1,)), Plan("a", "ga", ("fail", "pass"), again=(2,))]
+    write_example(tmp_path, plans)
+    page = _written(tmp_path)
+    assert "too busy for 2 calls, which were placed again" in page
+    assert f"beta was placed 2 times. The first call did not count: {TOO_BUSY}" in page
+    assert "ga was placed 2 times" not in page  # its second run is packed
+    assert page.count(f"Placed 2 times. The first call did not count: {TOO_BUSY}") == 2
+    assert page.count("<small>1 placed again</small>") == 4
 
 
 def test_a_single_run_needs_no_choice(tmp_path: Path) -> None:
