@@ -271,6 +271,14 @@ class RunFiles:
     audio: Path | None = None
 
 
+# Made once: each costs ms, and a report reads hundreds of files.
+_RESULTS = TypeAdapter(Results)
+_DETAIL = TypeAdapter(RunDetail)
+_MARKERS = TypeAdapter(tuple[Marker, ...])
+_RECORD = TypeAdapter(dict[str, JsonValue])
+_WIRE_EVENT = TypeAdapter(WireEvent)
+
+
 def folder_of(script: str, arm: str, number: int) -> str:
     """Return where a run's files go, relative to the results."""
     return f"runs/{script}/{arm}/{number}"
@@ -341,7 +349,7 @@ def read_results(directory: Path) -> Results:
     Raises:
         ConfigError: it is not there, or none of this schema.
     """
-    return _read(directory / RESULTS_FILE, Results)
+    return _read(directory / RESULTS_FILE, _RESULTS)
 
 
 def write_run(folder: Path, files: RunFiles) -> None:
@@ -367,17 +375,17 @@ def read_run(folder: Path) -> RunFiles:
     """
     wire, record, audio = folder / WIRE_FILE, folder / "record.json", folder / "call.wav"
     return RunFiles(
-        detail=_read(folder / "result.json", RunDetail),
-        markers=_read(folder / "markers.json", tuple[Marker, ...]),
+        detail=_read(folder / "result.json", _DETAIL),
+        markers=_read(folder / "markers.json", _MARKERS),
         wire=_read_lines(wire) if wire.exists() else None,
-        record=_read(record, dict[str, JsonValue]) if record.exists() else None,
+        record=_read(record, _RECORD) if record.exists() else None,
         audio=audio if audio.exists() else None,
     )
 
 
-def _read(path: Path, kind: type[T]) -> T:
+def _read(path: Path, adapter: TypeAdapter[T]) -> T:
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return adapter.validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"can't be read: {error.strerror}", path=str(path)) from error
     except ValidationError as error:
@@ -385,9 +393,8 @@ def _read(path: Path, kind: type[T]) -> T:
 
 
 def _read_lines(path: Path) -> tuple[WireEvent, ...]:
-    adapter = TypeAdapter(WireEvent)
     try:
-        return tuple(adapter.validate_json(line) for line in path.read_bytes().splitlines())
+        return tuple(_WIRE_EVENT.validate_json(line) for line in path.read_bytes().splitlines())
     except ValidationError as error:
         raise _damaged(path, error) from None
 

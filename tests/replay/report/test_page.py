@@ -34,6 +34,11 @@ def _written(directory: Path, audio_bytes: int = AUDIO_BYTES) -> str:
     return write_report(directory, audio_bytes=audio_bytes).read_text(encoding="utf-8")
 
 
+def _sounds(page: str) -> dict[str, str]:
+    """Return the audio that a page carries, by the key of its call."""
+    return dict(re.findall(r'id="sound-([\d-]+)">(.*?)</script>', page))
+
+
 def _headline(directory: Path, *plans: Plan) -> str:
     write_example(directory, plans)
     return make_page(read_material(directory), 0).headline
@@ -118,11 +123,27 @@ def test_a_call_that_was_placed_again_says_why(tmp_path: Path) -> None:
     assert page.count("<small>1 placed again</small>") == 4
 
 
+def test_other_runs_that_did_not_pass_are_heard_before_those_that_did(tmp_path: Path) -> None:
+    plans = [
+        Plan("a", "ga", ("pass", "pass", "pass")),
+        Plan("b", "ga", ("fail", "pass", "fail")),
+        Plan("c", "ga", ("pass", "pass", "inconclusive")),
+    ]
+    write_example(tmp_path, plans)
+    kept = list(_sounds(_written(tmp_path)))
+    size = max(len(data) for data in _sounds(_written(tmp_path)).values())
+    assert len(kept) == 9
+    shown = _sounds(_written(tmp_path, audio_bytes=6 * size)).keys()
+    assert shown == {"1-1", "2-1", "3-1", "2-2-1", "1-2-1", "3-2-1"}
+    shown = _sounds(_written(tmp_path, audio_bytes=4 * size)).keys()
+    assert shown == {"1-1", "2-1", "3-1", "2-2-1"}
+
+
 def test_a_single_run_needs_no_choice(tmp_path: Path) -> None:
     write_example(tmp_path, [Plan("a", "beta"), Plan("a", "ga")])
     page = _written(tmp_path)
     assert "<select data-takes" not in page
-    assert "<template" not in page
+    assert "<template data-take" not in page
 
 
 def test_audio_goes_to_what_is_shown_before_other_runs(tmp_path: Path) -> None:
@@ -240,12 +261,12 @@ def test_a_run_whose_files_are_damaged_hides_no_other(tmp_path: Path) -> None:
 
 def test_audio_beyond_the_limit_is_linked_to_and_what_broke_goes_first(tmp_path: Path) -> None:
     write_example(tmp_path)
-    whole = _written(tmp_path)
-    page = _written(tmp_path, audio_bytes=800_000)
-    kept = re.findall(r'id="sound-(\d+)-', page)
-    assert 0 < len(kept) < len(re.findall(r'id="sound-', whole))
-    assert set(kept) <= {"2", "3"}
-    assert "had no room in this file" in page
+    whole = _sounds(_written(tmp_path))
+    broken = {"2-1", "2-2", "3-1", "3-2"}
+    page = _written(tmp_path, audio_bytes=sum(len(whole[key]) for key in broken))
+    assert _sounds(page).keys() == broken
+    left_out = len(whole) - len(broken)
+    assert f"no room for the audio of {left_out} calls" in page
     assert 'href="runs/order_status/beta/1/call.wav"' in page
 
 
