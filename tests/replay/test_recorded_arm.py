@@ -110,7 +110,8 @@ def test_what_the_decoder_lost_since_then_blocks(played: _Played) -> None:
 def test_a_call_that_leaves_its_recording_is_inconclusive_and_says_where(played: _Played) -> None:
     info, files = played.diverged.run("old")
     assert info.verdict is RunVerdict.INCONCLUSIVE
-    assert "it sent response.create, which the recording has not" in info.reason
+    assert "response.create came, which the recording has not here" in info.reason
+    assert files.detail.off_script_from == info.at_ms
     asked = [e for e in files.wire or () if e.type == "response.create"]
     assert info.at_ms == round(asked[0].at_ms)
 
