@@ -186,7 +186,8 @@ def play(
     --target calls a gateway that runs already. On more arms than one, calls ask for theirs by the
     signed test header: the arms are those of a rollout in --config, and its secret is in the
     environment variable that rollout_key_env names there (ROLLOUT_KEY). That the gateway took the
-    arm is seen in its record alone, so give --target-recordings, too.
+    arm is seen in its record alone, so give --target-recordings, too. What an arm is that --config
+    does not have is unknown, but for what a record tells: its dialect and model.
 
     --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
     whose time is not over. The others are named, and not played.
@@ -220,7 +221,7 @@ def play(
         signer = None if target is None else _signer(arms, config, target_rollout)
         plan = ReplayPlan(
             files=find_scripts(scripts, tags),
-            arms=choose_arms(arms, config, os.environ, models),
+            arms=choose_arms(arms, config, os.environ, models, of_a_target=target is not None),
             repeat=repeat,
             jobs=jobs or (default_jobs() if target is None else _JOBS_AT_A_TARGET),
             results=results_dir.absolute(),

@@ -28,9 +28,11 @@ RESULTS_FILE = "results.json"
 REPORT_FILE = "index.html"
 WIRE_FILE = "wire.jsonl"
 
+UNKNOWN = "unknown"
+
 T = TypeVar("T")
 
-ArmKind = Literal["live", "emulated", "recorded"]
+ArmKind = Literal["live", "emulated", "recorded", "unknown"]
 
 
 class RunVerdict(enum.StrEnum):
@@ -49,8 +51,10 @@ class ArmInfo:
     """An arm, as it was played.
 
     Attributes:
-        url: of the service; of a recorded arm where its wire logs are.
-        kind: a pass of an emulated or a recorded arm is never a live pass.
+        url: of the service; of a recorded arm where its wire logs are; :data:`UNKNOWN` of one that
+            a running gateway has, and its settings were not given.
+        model: :data:`UNKNOWN` of such an arm, too, if no record of a call on it could be read.
+        kind: a pass of any but a live arm is never a live pass.
     """
 
     name: str

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import JsonValue
+
 from bridge.config.models import ModelTable
 from bridge.errors import BridgeError, InfrastructureError
 from bridge.processes.child import Child
@@ -146,6 +148,7 @@ class ReplayRun:
         self._recorded: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
         self._latencies: dict[tuple[str, str], list[float]] = {}
         self._stops: dict[tuple[str, str], list[float]] = {}
+        self._records: dict[str, Mapping[str, JsonValue]] = {}
         self._began = datetime.now(UTC)
         self._began_s = time.monotonic()
         self._stopped: str | None = None
@@ -183,18 +186,18 @@ class ReplayRun:
         runs = tuple(
             sorted(self._runs, key=lambda run: (order[run.script], names[run.arm], run.number))
         )
-        live = any(arm.is_live for arm in plan.arms)
+        costs = any(arm.kind == "live" for arm in plan.arms) or self._meter.spent_usd > 0
         return Results(
             started_at=self._began.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - self._began_s, 1),
             commit=plan.commit,
             version=plan.version,
             command=plan.command,
-            arms=tuple(arm.info() for arm in plan.arms),
+            arms=tuple(arm.info(self._records.get(arm.name)) for arm in plan.arms),
             scripts=scripts,
             runs=runs,
             table=make_table(runs, scripts),
-            cost=Cost(round(self._meter.spent_usd, 6), plan.cap_usd) if live else None,
+            cost=Cost(round(self._meter.spent_usd, 6), plan.cap_usd) if costs else None,
             stopped=stopped or self._stopped,
             protocol=tuple(self._protocol()),
         )
@@ -361,6 +364,8 @@ class ReplayRun:
             latencies += [t.latency_ms for t in make_turns(log) if t.latency_ms is not None]
             stops = self._stops.setdefault(job.side, [])
             stops += [i.stop_ms for i in make_interruptions(log) if i.stop_ms is not None]
+        if evidence.record is not None:
+            self._records[job.arm] = evidence.record
         cost = (evidence.record or {}).get("cost_usd")
         if self._arms[job.arm].is_live:
             self._meter.end(job.run, cost if isinstance(cost, float) else None)

@@ -110,6 +110,11 @@ def arms_of(*names: str) -> tuple[ReplayArm, ...]:
     return choose_arms(names, None, {}, load_models())
 
 
+def arms_at_a_target(*names: str) -> tuple[ReplayArm, ...]:
+    """Return arms of a running gateway whose settings are not known."""
+    return choose_arms(names, None, {}, load_models(), of_a_target=True)
+
+
 async def play(
     directory: Path,
     scripts: Sequence[Path],

@@ -182,6 +182,16 @@ def test_a_recorded_arm_is_compared_with_its_recording_too(tmp_path: Path) -> No
     assert '<th scope="col">beta <small>recorded</small></th>' in page
 
 
+def test_an_arm_that_nothing_is_known_of_says_so(tmp_path: Path) -> None:
+    results = write_example(tmp_path, [Plan("a", "ga")])
+    unknown = replace(results.arms[1], kind="unknown", url="unknown", model="unknown")
+    write_results(tmp_path, replace(results, arms=(unknown,)))
+    page = _written(tmp_path)
+    assert '<span class="kind unknown">unknown</span>' in page
+    assert "What answers on an <strong>unknown</strong> arm" in page
+    assert "our side is right" not in page
+
+
 def test_the_reason_is_the_check_that_the_verdict_was_given_for(tmp_path: Path) -> None:
     results = write_example(tmp_path, [Plan("slow", "ga", ("fail",), latency_ms=2350)])
     folder = tmp_path / results.runs[0].folder
