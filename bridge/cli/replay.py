@@ -30,9 +30,10 @@ from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
 from bridge.replay.calling import take_orders
 from bridge.replay.history import read_history, trends
+from bridge.replay.plan import ReplayPlan
 from bridge.replay.results import REPORT_FILE, Results, RunVerdict, overall
-from bridge.replay.running import ReplayPlan, ReplayRun
-from bridge.replay.scene import Stagehands
+from bridge.replay.running import ReplayRun
+from bridge.replay.stagehands import Stagehands
 from bridge.replay.tool_mocks import ToolMocks
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure

@@ -5,9 +5,10 @@ from pathlib import Path
 from bridge.errors import InfrastructureError
 from bridge.replay.history import keep, make_summary
 from bridge.replay.junit import make_junit
+from bridge.replay.plan import ReplayPlan
 from bridge.replay.report import write_report
 from bridge.replay.results import Results, read_run, write_results
-from bridge.replay.running import ReplayPlan, ReplayRun
+from bridge.replay.running import ReplayRun
 
 
 def write_outcome(

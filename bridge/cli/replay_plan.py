@@ -20,7 +20,7 @@ from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.errors import ConfigError
 from bridge.replay.arms import check_tapes, choose_arms
-from bridge.replay.running import ReplayPlan
+from bridge.replay.plan import ReplayPlan
 from bridge.replay.scene import GatewayTraces, ScriptFile, Target
 from bridge.replay.script import load_script
 from bridge.replay.shadowing import shadow_calls, yesterday_of

@@ -10,10 +10,12 @@ from typing import Any
 from bridge.config.models import load_models
 from bridge.replay.agenda import Job
 from bridge.replay.arms import ReplayArm, choose_arms
+from bridge.replay.plan import ReplayPlan
 from bridge.replay.results import Results, RunFiles, RunInfo, read_run, write_results
-from bridge.replay.running import ReplayPlan, ReplayRun
-from bridge.replay.scene import ScriptFile, Stagehands, Target
+from bridge.replay.running import ReplayRun
+from bridge.replay.scene import ScriptFile, Target
 from bridge.replay.script import load_script
+from bridge.replay.stagehands import Stagehands
 from bridge.replay.tool_mocks import ToolMocks
 from tests.support.processes import write_yaml
 
