@@ -146,6 +146,9 @@ def test_a_former_report_has_the_first_call_of_the_arm_of_that_name(tmp_path: Pa
             _write_tape(tmp_path / f"runs/asks/{arm}/{number}/wire.jsonl", SESSION)
     found = find_tapes(tmp_path, "ga").of("asks")
     assert found == tmp_path / "runs/asks/ga/2/wire.jsonl"
+    (tmp_path / "runs/unreached/ga/1").mkdir(parents=True)
+    (tmp_path / "runs/unreached/ga/1/wire.jsonl").touch()
+    assert find_tapes(tmp_path, "ga").of("unreached") is None
     with pytest.raises(ConfigError, match="holds no arm 'old', but beta, ga"):
         find_tapes(tmp_path, "old")
 
