@@ -1,10 +1,10 @@
 """What holds for every test."""
 
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
 from tests.support.machine import MachineWatch
@@ -16,7 +16,7 @@ settings.load_profile("bridge")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is marked `capacity` on the pip wheel; asked for by `-m capacity`, it fails."""
-    _watch_machine(item.config)
+    _watch_machine(item)
     installed = version("pjsua2-python")
     if item.get_closest_marker("capacity") is None or "+capacity" in installed:
         return
@@ -31,34 +31,53 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 _WATCH = pytest.StashKey[MachineWatch]()
 _SEVERAL_PROCESSES = ("sip", "redis", "browser", "speech")
 _REPEATS = 3
+_REPEATS_IN_ALL = 12
+"""In one worker; where more fails, the machine is not all that is wrong."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have a test of several processes repeated where it failed while one got no CPU."""
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
+    """Repeat a test of several processes that failed while the machine let one of them wait.
 
-    def excused(test: str, error: BaseException | None) -> bool:
-        watch = config.stash[_WATCH]
-        if error is None or not watch.excuses(error):
-            return False
-        told = (str(error).strip() or type(error).__name__).splitlines()[0]
-        show(config, "repeated: the machine was busy", [f"{test}: {watch.worst}: {told}"])
-        return True
-
-    for item in items:
-        # Not for each: pytest-rerunfailures asks a socket before a test, 20 ms with pytest-xdist.
-        if any(item.get_closest_marker(mark) for mark in _SEVERAL_PROCESSES):
-            repeated = partial(excused, item.nodeid)
-            item.add_marker(pytest.mark.flaky(reruns=_REPEATS, condition=repeated))
-
-
-def _watch_machine(config: pytest.Config) -> None:
-    """Look at the machine from here on; begun with the first test, so that only workers look."""
-    if _WATCH not in config.stash:
-        config.stash[_WATCH] = watch = MachineWatch()
-        config.add_cleanup(watch.stop)
-    config.stash[_WATCH].begin()
+    A repeat begins with nothing from before: fixtures of modules are made anew, too, which
+    pytest-rerunfailures 16 does not do, and what a call has counted would be counted twice.
+    """
+    if not any(item.get_closest_marker(mark) for mark in _SEVERAL_PROCESSES):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for _ in range(_REPEATS):
+        if not _excused(item, reports):
+            break
+        item.session._setupstate.teardown_exact(None)
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
+def _excused(item: pytest.Item, reports: list[pytest.TestReport]) -> bool:
+    """Tell whether a test failed, and that tells nothing of what was tested."""
+    why = next((report.longreprtext for report in reports if report.failed), None)
+    told = item.config.stash.setdefault(_TABLES, {}).setdefault(_REPEATED, [])
+    watch = item.config.stash[_WATCH]
+    if why is None or len(told) >= _REPEATS_IN_ALL or not watch.excuses(why):
+        return False
+    found = next((line for line in why.splitlines() if line.startswith("E ")), why)
+    told.append(f"{item.nodeid}: {watch.worst}: {found[1:].strip()}")
+    return True
+
+
+def _watch_machine(item: pytest.Item) -> None:
+    """Look at the machine from a file's first test on: what its tests share counts for each."""
+    watch = item.config.stash.get(_WATCH, None)
+    if watch is None:
+        watch = item.config.stash[_WATCH] = MachineWatch()
+        item.config.add_cleanup(watch.stop)
+    watch.begin(item.path)
+
+
+_REPEATED = "repeated: the machine was busy"
 _TABLES = pytest.StashKey[dict[str, list[str]]]()
 """Lines for the end of the run, whether it failed or not, by their table's title."""
 

@@ -214,6 +214,8 @@ async def test_delay_lands_in_its_stage_and_the_stages_are_what_the_caller_waits
     gateway: Gateway, simulator: Simulator, redis: LocalRedis, dialect: str
 ) -> None:
     said(QUESTION), said(ASKS_TOOL)  # made beforehand: it would hold up the caller's RTP
+    await simulator.set([])
+    before = await gateway.metrics()
     async with talking(gateway, redis, dialect) as talk:
         await talk.ask()
         await simulator.set(stall("turn"))
@@ -222,7 +224,7 @@ async def test_delay_lands_in_its_stage_and_the_stages_are_what_the_caller_waits
         await talk.ask()
         async with talking(gateway, redis, dialect, PATIENT_MS) as patient:
             await asyncio.gather(talk.ask(ASKS_TOOL), patient.ask())
-    metrics = await gateway.metrics()
+    metrics = (await gateway.metrics()).since(before)
     plain, slow_model, slow_delta, slow_tool = talk.turns
     (slow_endpoint,) = patient.turns
     assert_grown(slow_model, plain, "model")
