@@ -21,7 +21,7 @@ from bridge.console.access.roles import Permission
 from bridge.console.services import Services
 from bridge.errors import InfrastructureError
 from bridge.live.call import CallRunner
-from bridge.live.supervisor_phone import SupervisorPhone
+from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone
 from bridge.telemetry.redaction import mask_numbers
 from bridge.telephony.leg import Leg, LegState
 
@@ -33,6 +33,9 @@ PREFIX = "listen-"
 TICKET_HEADER = "x-bridge-ticket"
 
 _DIALLED = re.compile(rf"{PREFIX}(?P<call>c_[0-9a-f]{{16}})(-(?P<ticket>[0-9a-f]{{24}}))?")
+_TO_LISTEN = {False: Permission.MONITOR, True: Permission.MONITOR_PRIVATE}
+"""What it takes to listen, by whether it is private."""
+
 _LOOK_EVERY_S = 2.0
 """As often as at browsers that listen."""
 
@@ -80,32 +83,36 @@ class PhoneDoor:
             if ticket is None:
                 _refuse(leg, "ticket not good")
                 return
-            principal = await _listener(console, call_id, ticket.user, leg.source)
+            needed = _TO_LISTEN[ticket.private]
+            principal = await _listener(console, call_id, ticket.user, leg.source, needed)
             if principal is None:
                 _refuse(leg, "not allowed")
                 return
             barges = ticket.may_take_over and principal.may(Permission.BARGE)
+            use = PhoneUse(principal.user, may_take_over=barges, private=ticket.private)
             await console.auditor.act(
                 principal,
                 "listen",
-                lambda: self._serve(leg, console, principal, call_id, barges=barges),
+                lambda: self._serve(leg, call_id, use),
                 result_of=lambda result: result,
                 call_id=call_id,
-                params={"phone": mask_numbers(leg.from_uri), "may_take_over": barges},
+                params={
+                    "phone": mask_numbers(leg.from_uri),
+                    "may_take_over": barges,
+                    "private": ticket.private,
+                },
             )
         except InfrastructureError as error:
             log.warning("phone_not_let_in", error=error.what)
             leg.reject(503, "Service Unavailable")
 
-    async def _serve(
-        self, leg: Leg, console: Services, principal: Principal, call_id: str, *, barges: bool
-    ) -> str:
+    async def _serve(self, leg: Leg, call_id: str, use: PhoneUse) -> str:
         """Have a phone hear a call until one of them is over; return how it came out."""
         call = self._find(call_id)
         if call is None or leg.state is LegState.DISCONNECTED:
             _refuse(leg, "no such call")
             return "refused: over"
-        phone = call.supervision.take_phone(principal.user, leg, may_take_over=barges)
+        phone = call.supervision.take_phone(leg, use)
         if phone is None:
             leg.reject(486, "Busy Here")
             return "refused: already"
@@ -128,7 +135,7 @@ class PhoneDoor:
 
 
 async def _still_allowed(console: Services, call_id: str, phone: SupervisorPhone) -> bool:
-    needed = Permission.QUEUE_ACCEPT if phone.accepts else Permission.MONITOR
+    needed = Permission.QUEUE_ACCEPT if phone.accepts else _TO_LISTEN[phone.private]
     try:
         if await console.users.get(phone.by) is None:
             return (
@@ -140,11 +147,7 @@ async def _still_allowed(console: Services, call_id: str, phone: SupervisorPhone
 
 
 async def _listener(
-    console: Services,
-    call_id: str,
-    user: str,
-    address: str,
-    needed: Permission = Permission.MONITOR,
+    console: Services, call_id: str, user: str, address: str, needed: Permission
 ) -> Principal | None:
     """Return who listens, if he may."""
     principal = await find_caller(console, user, address)

@@ -39,7 +39,7 @@ sends more would take the loop's time from the calls."""
 class CallAudio(Protocol):
     """One live call's audio."""
 
-    def listen(self, by: str) -> Listener | None:
+    def listen(self, by: str, *, private: bool = False) -> Listener | None:
         """Have somebody hear it from now on; None where there is nothing to hear."""
         ...
 
@@ -76,15 +76,18 @@ class NoCalls:
         return None
 
 
-async def serve_listener(socket: WebSocket, audio: CallAudio, by: str) -> int:
+async def serve_listener(
+    socket: WebSocket, audio: CallAudio, by: str, *, private: bool = False
+) -> int:
     """Send what is said until one of both sides goes; return how many frames were lost.
 
     Args:
         socket: accepted.
         audio: of the call.
         by: the supervisor.
+        private: no other supervisor is to see it.
     """
-    listener = audio.listen(by)
+    listener = audio.listen(by, private=private)
     if listener is None:
         await socket.close(CALL_OVER_CODE)
         return 0

@@ -14,57 +14,15 @@ from typing import NamedTuple, Protocol
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.console.access.roles import covers
-from bridge.console.masking import mask_caller
+from bridge.console.live_row import FIELDS, Row, is_lost, live_row, without
 from bridge.console.shared import Shared
 from bridge.errors import InfrastructureError
-from bridge.telemetry.health import Health, while_silent
-from bridge.telemetry.redaction import mask_numbers
 
 READ_EVERY_S = 0.5
 BEAT_S = 1.0
 """A watcher hears something at least so often, so that it can tell how old its data is."""
 
-_LOST_AFTER_MS = 5_000
-"""A node says once a second that its calls go on."""
-
 _QUEUE = 8
-_TEXTS = (
-    *("call_id", "node", "dialplan", "arm", "dialect", "model", "state", "verstat", "consent"),
-    *("held_by", "handoff_result"),
-)
-_SUMMARY = "handoff_summary"
-_WORDS = ("handoff_target", _SUMMARY)
-"""Texts that a number may stand in."""
-
-_NUMBERS = (
-    *("started_at", "answered_at", "state_since_at", "silent_since_at", "waiting_since_at"),
-    *(
-        "watchers",
-        "flagged",
-        "sensitive",
-        "last_turn_ms",
-        "interruptions_caller",
-        "interruptions_agent",
-        "tool_failures",
-    ),
-)
-FIELDS = (
-    *_TEXTS,
-    *_WORDS,
-    *_NUMBERS,
-    "from",
-    "to",
-    "health",
-    "health_reasons",
-    "updated_at",
-    "ended_at",
-)
-"""What is read of each call."""
-
-_WAITS_QUIETLY = frozenset({"ringing", "transferring", "human", "ended"})
-"""States in which silence on the agent's side says nothing."""
-
-Row = dict[str, object]
 
 
 class LiveCallsReader(Protocol):
@@ -79,32 +37,6 @@ class LiveCallsReader(Protocol):
     ) -> AsyncIterator[list[dict[str, str]]]:
         """Yield some fields of calls, some calls at a time."""
         ...
-
-
-def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
-    """Return what a list shows of a live call, from its hash.
-
-    Times are ms since the Unix epoch; what is not known is missing.
-    """
-    row: Row = {name: fields[name] for name in _TEXTS if fields.get(name)}
-    row.update({name: int(fields[name]) for name in _NUMBERS if fields.get(name, "0") != "0"})
-    row.update({name: mask_numbers(fields[name]) for name in _WORDS if fields.get(name)})
-    row["from"] = mask_caller(fields.get("from", ""))
-    row["to"] = mask_caller(fields.get("to", ""), whole=True)
-    row["state"] = fields.get("state") or fields.get("phase", "")
-    reasons = tuple(each for each in fields.get("health_reasons", "").split("; ") if each)
-    health = Health(int(fields.get("health", 100)), reasons)
-    silent_since_ms = int(fields.get("silent_since_at", 0))
-    if silent_since_ms and row["state"] not in _WAITS_QUIETLY:
-        health = while_silent(health, now_ms - silent_since_ms)
-    row["health"], row["health_reasons"] = health.score, list(health.reasons)
-    row["lost"] = _is_lost(fields, now_ms)
-    return row
-
-
-def without_summary(row: Row) -> Row:
-    """Return a row for who may not read what a caller wants."""
-    return {name: each for name, each in row.items() if name != _SUMMARY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +61,19 @@ class _Scope(NamedTuple):
     """What somebody may see.
 
     Attributes:
-        routes: patterns of dialplans; summaries: whether those are told.
+        routes: patterns of dialplans; hidden: what is left out of their rows.
     """
 
     routes: tuple[str, ...]
-    summaries: bool
+    hidden: frozenset[str]
 
     def covers(self, call: _Known) -> bool:
         return covers(self.routes, call.route)
 
     def text(self, call: _Known) -> str:
-        if self.summaries or _SUMMARY not in call.row:
+        if self.hidden.isdisjoint(call.row):
             return call.text
-        return json.dumps(without_summary(call.row), ensure_ascii=False)
+        return json.dumps(without(call.row, self.hidden), ensure_ascii=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -202,22 +134,21 @@ class LiveList:
             watcher.tell("")
         await self._stop()
 
-    async def rows(self, may_see: Callable[[str], bool], *, summaries: bool) -> list[Row]:
+    async def rows(self, may_see: Callable[[str], bool], *, hidden: frozenset[str]) -> list[Row]:
         """Return the live calls of some routes, as they were at most :data:`READ_EVERY_S` ago.
 
         Args:
             may_see: whether the calls of a route are to be told.
-            summaries: whether summaries of handings over are.
+            hidden: what is left out of them (:func:`hidden_from`).
 
         Raises:
             RedisUnavailableError: (an InfrastructureError) Redis is away.
         """
         known = await self._readings.get()
-        rows = [each.row for each in known.values() if may_see(each.route)]
-        return rows if summaries else [without_summary(row) for row in rows]
+        return [without(each.row, hidden) for each in known.values() if may_see(each.route)]
 
     async def watch(
-        self, routes: Sequence[str], *, summaries: bool
+        self, routes: Sequence[str], *, hidden: frozenset[str]
     ) -> AsyncIterator[tuple[str, str]]:
         """Yield (event, JSON) for ever: a ``snapshot``, then a ``diff`` whenever something changed.
 
@@ -226,9 +157,9 @@ class LiveList:
 
         Args:
             routes: patterns of the dialplans whose calls are told.
-            summaries: whether summaries of handings over are told.
+            hidden: what is left out of their rows (:func:`hidden_from`).
         """
-        watcher, scope = _Watcher(), _Scope(tuple(sorted(routes)), summaries)
+        watcher, scope = _Watcher(), _Scope(tuple(sorted(routes)), hidden)
         self._scopes.setdefault(scope, set()).add(watcher)
         if self._reading is None:
             self._fresh.clear()
@@ -339,13 +270,9 @@ def _known(fields: Mapping[str, str], now_ms: int, before: _Known | None) -> _Kn
     if (
         before is not None
         and before.fields == kept
-        and before.row["lost"] == _is_lost(fields, now_ms)
+        and before.row["lost"] == is_lost(fields, now_ms)
         and kept.get("silent_since_at", "0") == "0"  # a silence makes a call worse by itself
     ):
         return before
     row = live_row(fields, now_ms)
     return _Known(kept, row, json.dumps(row, ensure_ascii=False))
-
-
-def _is_lost(fields: Mapping[str, str], now_ms: int) -> bool:
-    return now_ms - int(fields.get("updated_at", now_ms)) > _LOST_AFTER_MS

@@ -40,7 +40,7 @@ async def relay(
         socket: the browser's, accepted.
         node_url: of the node with the call, as its heartbeat tells it.
         call_id: the call.
-        kind: ``listen`` or ``talk``.
+        kind: ``listen``, ``listen_private`` or ``talk``.
         token: for that node.
         trust: checks its certificate, where it speaks TLS.
     """

@@ -4,6 +4,7 @@ One door for what is only to be told: log lines, metrics, the call's hash and ev
 and the JSON record that lies beside the recording.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -113,7 +114,7 @@ class CallRecord:
         self._redactor = Redactor(frozenset(dialplan.recording.redact))
         self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
         self._asked: dict[ItemId, str] = {}
-        self._held = False
+        self._held = self._watched = False
         self._leg = leg
         self._arm = route.arm.name
         self._model = route.model
@@ -300,9 +301,12 @@ class CallRecord:
         told = {**details, "by": by, "action": action, "text": text or None}
         self.event("supervisor_acted", told)
 
-    def watched(self, watchers: int) -> None:
-        """Note how many listen."""
-        self._services.store.update(self._leg.call_id, {"watchers": watchers})
+    def watched(self, does: Mapping[str, str]) -> None:
+        """Note who watches: what each of them does, by name."""
+        self._watched = True
+        names = json.dumps(does) if does else ""
+        told: dict[str, str | int] = {"watchers": len(does), "watched_by": names}
+        self._services.store.update(self._leg.call_id, told)
 
     def closed(self, effect: CallClosed) -> None:
         """Note how the call ended."""
@@ -337,6 +341,7 @@ class CallRecord:
                 "outcome": summary.outcome,
                 "fault": summary.fault,
                 "ended_at": summary.ended_at_ms,
+                **({"watchers": 0, "watched_by": ""} if self._watched else {}),
             },
         )
         log.info("call_ended", outcome=summary.outcome, fault=summary.fault, reason=effect.reason)

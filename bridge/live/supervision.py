@@ -26,8 +26,9 @@ from bridge.engine.news import (
 from bridge.live.record import CallRecord
 from bridge.live.services import Services
 from bridge.live.supervisor_actions import SupervisorActions, UnknownTargetError
-from bridge.live.supervisor_phone import SupervisorPhone
+from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone
 from bridge.live.supervisor_phones import RING_S, SupervisorPhones
+from bridge.live.watchers import Watchers
 from bridge.routing.supervisor_orders import (
     ORDERS,
     AcceptOrder,
@@ -49,6 +50,9 @@ _TOLD = ("text", "summary", "reason", "note")
 
 _ACCEPTED_RING_S = RING_S + 2
 """How long a caller waits for the phone of who has accepted them: until it has stopped to ring."""
+
+_WHISPERS = frozenset({"whisper", "say"})
+"""Actions whose doer the others should know of while they last."""
 
 _DETAILS = ("when", "how", "kind", "target", "on", "auto_resume_s")
 
@@ -83,6 +87,7 @@ class Supervision:
         self._asked: dict[str, Order] = {}
         self._answers: dict[str, Answer] = {}
         self._listeners: set[Listener] = set()
+        self._watchers = Watchers(lambda: (*self._listeners, *self._phones.ready), record.watched)
         self._microphones: Counter[str] = Counter()
         self._speaker: str | None = None
         self._secret = False
@@ -151,19 +156,21 @@ class Supervision:
         self._answers[effect.action_id] = Answer(True, result=told)
         if asked is not None:
             self._record.supervised(effect.by, effect.name, *_told(asked))
+        if effect.name in _WHISPERS:
+            self._watchers.whispered(effect.by)
 
     # Listening
 
-    def listen(self, by: str) -> Listener | None:
+    def listen(self, by: str, *, private: bool = False) -> Listener | None:
         """Have somebody hear the call from now on; None where there is nothing to hear."""
         line = self._line()
         if line is None:
             return None
-        listener = Listener(self._record.talk_ms() or 0, by)
+        listener = Listener(self._record.talk_ms() or 0, by, private=private)
         self._attune(listener)
         self._listeners.add(listener)
         self._pump.admit(line.row, listener.take)
-        self._tell_watchers()
+        self._watchers.changed()
         return listener
 
     def stop_listening(self, listener: Listener) -> None:
@@ -172,11 +179,8 @@ class Supervision:
         line = self._line()
         if line is not None:
             self._pump.dismiss(line.row, listener.take)
-            self._tell_watchers()
+            self._watchers.changed()
         listener.close()
-
-    def _tell_watchers(self) -> None:
-        self._record.watched(len(self._listeners) + self._phones.ready)
 
     # Talking
 
@@ -203,6 +207,7 @@ class Supervision:
         self._feed = _nobody
         self._line = lambda: None
         self._phones.close()
+        self._watchers.close()
 
     def on_line_gone(self) -> None:
         """Let everybody go: the call's audio is over."""
@@ -251,14 +256,13 @@ class Supervision:
         """Those that ring, or hear the call."""
         return tuple(self._phones)
 
-    def take_phone(self, by: str, leg: Leg, *, may_take_over: bool) -> SupervisorPhone | None:
+    def take_phone(self, leg: Leg, use: PhoneUse) -> SupervisorPhone | None:
         """Answer a supervisor's phone that calls in; None where it can't be had."""
-        return self._phones.take(by, leg, may_take_over=may_take_over)
+        return self._phones.take(leg, use)
 
     def _call_phone(self, by: str, order: PhoneOrder) -> Answer:
-        refused = self._phones.refusal(by, order.via) or self._phones.call(
-            by, order.via, may_take_over=order.may_take_over
-        )
+        use = PhoneUse(by, may_take_over=order.may_take_over, private=order.private)
+        refused = self._phones.refusal(by, order.via) or self._phones.call(order.via, use)
         return Answer(True) if refused is None else Answer.refused(refused)
 
     def _accept_by_phone(self, command: Command, order: AcceptOrder, via: str) -> Answer:
@@ -269,7 +273,7 @@ class Supervision:
         action = Accept(round(_ACCEPTED_RING_S * 1000))
         answer = self._order(command.command_id, command.by, order, action)
         if answer.accepted:
-            refused = self._phones.call(command.by, via, may_take_over=False, accepts=True)
+            refused = self._phones.call(via, PhoneUse(command.by, accepts=True))
         if refused is None:
             return answer
         self.wish(command.by, HandBackOrder(), HandBack())
@@ -279,8 +283,9 @@ class Supervision:
         """Learn that a phone hears the call from now on, or no more."""
         if joined:
             self._attune(phone)
-            self._record.event("phone_joined", {"by": phone.by})
-        self._tell_watchers()
+            if not phone.private:
+                self._record.event("phone_joined", {"by": phone.by})
+        self._watchers.changed()
 
     def wish(self, by: str, order: Order, action: Action) -> None:
         """Do what a phone's keys ask for."""

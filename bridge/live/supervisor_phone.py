@@ -10,6 +10,7 @@ is touched no more than by a browser, and what keys do is what the console's act
 
 import asyncio
 import enum
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -56,36 +57,44 @@ class PhoneListener(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PhoneUse:
+    """What a phone is there for.
+
+    Attributes:
+        by: its supervisor.
+        may_take_over: whether ``*3`` is theirs.
+        private: that they listen is told to nobody but the audit.
+        accepts: it is there for a caller out of the queue, and leaves when they are given back.
+    """
+
+    by: str
+    may_take_over: bool = False
+    private: bool = False
+    accepts: bool = False
+
+
 class SupervisorPhone:
     """One phone that rings, or is on the call.
 
     Args:
-        by: its supervisor.
-        may_take_over: whether ``*3`` is theirs.
+        use: whose it is, and what for.
         leg: outbound, just dialled; or inbound, not answered yet.
         pump: moves its audio.
         listener: hears of it.
-        accepts: it is there for a caller out of the queue.
 
     Attributes:
+        by, may_take_over, private, accepts: as of its use.
         ready: it was answered, and hears the call.
         gone: its call is over.
         without_agent, deaf: as of :class:`bridge.telephony.audience.Listener`.
     """
 
-    def __init__(
-        self,
-        by: str,
-        may_take_over: bool,
-        leg: Leg,
-        pump: Pump,
-        listener: PhoneListener,
-        *,
-        accepts: bool = False,
-    ) -> None:
-        self.by = by
-        self.may_take_over = may_take_over
-        self.accepts = accepts
+    def __init__(self, use: PhoneUse, leg: Leg, pump: Pump, listener: PhoneListener) -> None:
+        self.by = use.by
+        self.may_take_over = use.may_take_over
+        self.private = use.private
+        self.accepts = use.accepts
         self.ready = False
         self.gone = asyncio.Event()
         self.without_agent = self.deaf = False

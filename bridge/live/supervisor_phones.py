@@ -10,7 +10,7 @@ from bridge.audio.supervisor_frames import TalkFrame
 from bridge.engine.actions import Action, HandBack, TakeOver
 from bridge.errors import TelephonyError
 from bridge.live.services import Services
-from bridge.live.supervisor_phone import SupervisorPhone, Wish
+from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone, Wish
 from bridge.routing.supervisor_orders import HandBackOrder, Order, TakeOverOrder
 from bridge.telephony.leg import Leg
 from bridge.telephony.lines import Line
@@ -76,9 +76,9 @@ class SupervisorPhones:
         self._ringing: dict[SupervisorPhone, asyncio.TimerHandle] = {}
 
     @property
-    def ready(self) -> int:
-        """How many hear the call."""
-        return sum(phone.ready for phone in self._ringing)
+    def ready(self) -> tuple[SupervisorPhone, ...]:
+        """Those that hear the call."""
+        return tuple(phone for phone in self._ringing if phone.ready)
 
     def __iter__(self) -> Iterator[SupervisorPhone]:
         return iter(tuple(self._ringing))
@@ -91,28 +91,21 @@ class SupervisorPhones:
             return "phone_not_allowed"
         return self._taken(by)
 
-    def call(self, by: str, via: str, *, may_take_over: bool, accepts: bool = False) -> str | None:
-        """Call a phone that may be called; return why it could not be.
-
-        Args:
-            by: whose it is.
-            via: its SIP URI.
-            may_take_over: whether ``*3`` is theirs.
-            accepts: it is there for a caller out of the queue, and leaves when they are given back.
-        """
+    def call(self, via: str, use: PhoneUse) -> str | None:
+        """Call a phone that may be called, at its SIP URI; return why it could not be."""
         try:
             leg = self._services.endpoint.dial(via)
         except TelephonyError as error:
             log.warning("phone_not_dialled", error=error.what)
             return "not_dialled"
-        self._keep(SupervisorPhone(by, may_take_over, leg, self._pump, self, accepts=accepts))
+        self._keep(SupervisorPhone(use, leg, self._pump, self))
         return None
 
-    def take(self, by: str, leg: Leg, *, may_take_over: bool) -> SupervisorPhone | None:
+    def take(self, leg: Leg, use: PhoneUse) -> SupervisorPhone | None:
         """Answer a phone that calls in; None where it can't be had."""
-        if self._line() is None or self._taken(by) is not None:
+        if self._line() is None or self._taken(use.by) is not None:
             return None
-        phone = SupervisorPhone(by, may_take_over, leg, self._pump, self)
+        phone = SupervisorPhone(use, leg, self._pump, self)
         self._keep(phone)
         leg.answer()
         return phone

@@ -118,10 +118,12 @@ class PhoneOrder(Order):
     Attributes:
         via: the phone's SIP URI; the node's settings say which ones may be called.
         may_take_over: whether ``*3`` on it takes the caller over.
+        private: no other supervisor sees it; with the permission ``monitor.private`` alone.
     """
 
     via: TransferTarget
     may_take_over: bool = False
+    private: bool = False
 
 
 ORDERS: Mapping[str, type[Order]] = MappingProxyType(

@@ -16,7 +16,7 @@ CALL_FIELDS = frozenset(
     | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
     | {"interruptions_caller", "interruptions_agent", "tool_failures"}
     | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}
-    | {"watchers", "held_by", "flagged", "sensitive"}
+    | {"watchers", "watched_by", "held_by", "flagged", "sensitive"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
 

@@ -20,6 +20,8 @@ end
 local ended_at = redis.call('HGET', call, 'updated_at') or ARGV[3]
 redis.call('HSET', call, 'phase', 'ended', 'outcome', 'node_lost', 'fault', 'bridge',
            'ended_at', ended_at, 'updated_at', ARGV[3])
+-- Whoever watched it hears nothing any more.
+redis.call('HDEL', call, 'watchers', 'watched_by')
 redis.call('XADD', events, 'MAXLEN', '~', ARGV[5], '*', 'kind', 'ended',
            'outcome', 'node_lost', 'fault', 'bridge', unpack(ARGV, FIRST_PAIR))
 redis.call('ZADD', ended_calls, ended_at, ARGV[1])

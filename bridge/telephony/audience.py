@@ -26,6 +26,7 @@ class Listener:
     Args:
         at_ms: since the call's answer, of the first frame.
         by: who it is.
+        private: that they listen is told to nobody but the audit.
 
     Attributes:
         lost_frames: that a slow listener did not take in time.
@@ -34,8 +35,9 @@ class Listener:
         deaf: they hear nothing, while what is said is confidential.
     """
 
-    def __init__(self, at_ms: int, by: str = "") -> None:
+    def __init__(self, at_ms: int, by: str = "", *, private: bool = False) -> None:
         self.by = by
+        self.private = private
         self.without_agent = self.deaf = False
         self.lost_frames = 0
         self._at_ms = at_ms

@@ -34,7 +34,7 @@ OF_ROLLOUTS = {"rollout", "rollout_reason", "rollout_version", "rescued_by"}
 """Fields of calls whose arm a flag deals."""
 
 OF_HANDOFFS = frozenset(field for field in CALL_FIELDS if field.startswith("handoff_"))
-OF_PEOPLE = OF_HANDOFFS | {"waiting_since_at", "watchers", "flagged"}
+OF_PEOPLE = OF_HANDOFFS | {"waiting_since_at", "watchers", "watched_by", "flagged"}
 """Fields of calls that somebody looked at, or took."""
 
 

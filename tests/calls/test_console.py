@@ -27,7 +27,7 @@ from tests.support.console_user import sign_in
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.person import a_person, free_udp_port, hears
 from tests.support.processes import simulating, write_yaml
-from tests.support.rtp_caller import RtpCaller
+from tests.support.rtp_caller import RtpCaller, header
 from tests.support.supervisor import RATE_HZ, VOICE_HZ, heard_by
 from tests.support.supervisor_frames import decode_listen
 
@@ -180,7 +180,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         print(f"listening after {time.monotonic() - pressed_s:.2f} s")
         caller.speak(tone(CALLER_HZ, RATE_HZ, RATE_HZ, amplitude=8_000))
         await until_true(page, "document.querySelector('.listening').dataset.frames > 120")
-        await expect(row).to_contain_text("1 listening")
+        await expect(row).to_contain_text("1 watching")
         stereo = np.concatenate([decode_listen(each).stereo for each in frames])
         lanes = {"caller": stereo[:, CALLER], "agent": stereo[:, AGENT]}
         assert np.abs(lanes["agent"]).max() > 1_000
@@ -242,7 +242,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
 async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_path: Path) -> None:
     async with (
         CallsInRedis(office.redis_url) as calls,
-        console_page(office, tmp_path) as page,
+        console_page(office, tmp_path, role="admin") as page,
         RtpCaller(office.gateway.sip_port) as caller,
         a_person(office.gateway.sip_port, office.eves_port) as eve,
         a_person(office.gateway.sip_port, office.ann_port) as ann,
@@ -252,6 +252,14 @@ async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_
         await page.locator(f'tr[data-key="{call_id}"]').click()
         drawer, dialog = page.locator("#drawer"), page.get_by_role("dialog")
 
+        # Heard by nobody whom another supervisor would see.
+        await drawer.get_by_role("button", name="Listen privately").click()
+        await expect(drawer.locator(".listening")).to_contain_text("and no other supervisor")
+        await until_true(page, "document.querySelector('.listening').dataset.frames > 30")
+        assert (await calls.reader.call(call_id) or {}).get("watchers", "0") == "0"
+        await drawer.get_by_role("button", name="Stop listening").click()
+        await expect(drawer.locator(".listening")).to_be_hidden()
+
         # Heard on a phone of one's own: the bridge calls it.
         await drawer.locator("[data-action=phone]").click()
         await dialog.get_by_label("Your phone").fill(office.eves_phone)
@@ -259,10 +267,10 @@ async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_
         await eve.called()
         caller.speak(tone(CALLER_HZ, RATE_HZ, 60 * RATE_HZ, amplitude=8_000))
         await eve.hears_speech()
-        await expect(drawer.locator("header")).to_contain_text("1 listening")
+        await expect(drawer.locator("header")).to_contain_text("you listen")
         await eve.call.bye()
         eve.call.ended.set()
-        await expect(drawer.locator("header")).not_to_contain_text("1 listening")
+        await expect(drawer.locator("header")).not_to_contain_text("you listen")
 
         # Handed to a person, who is asked first: the caller hears meanwhile that they wait.
         await drawer.locator("[data-action=transfer]").click()
@@ -289,6 +297,70 @@ async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_
         ("ann", "completed")
     ]
     assert [each["action"] for each in record["supervised"]] == ["transfer"]
+
+
+async def transfer_cold(page: Page, call_id: str) -> None:
+    """Open a live call and send its caller to `ann`."""
+    await page.locator(f'tr[data-key="{call_id}"]').click()
+    drawer, dialog = page.locator("#drawer"), page.get_by_role("dialog")
+    await expect(drawer.get_by_role("log")).to_contain_text("machine that speaks")
+    await drawer.locator("[data-action=transfer]").click()
+    await dialog.get_by_label("To:").fill("ann")
+    await dialog.get_by_label("How").select_option("blind")
+    await dialog.get_by_role("button", name="Transfer").click()
+    await expect(drawer.get_by_role("log")).to_contain_text("Transfer to ann begins")
+
+
+async def test_call_is_transferred_cold_by_its_carrier_or_else_by_the_bridge(
+    office: Office, tmp_path: Path
+) -> None:
+    gateway, moved = office.gateway, []
+    async with (
+        CallsInRedis(office.redis_url) as calls,
+        console_page(office, tmp_path, role="admin") as page,
+    ):
+        drawer = page.locator("#drawer")
+        log = drawer.get_by_role("log")
+
+        # The carrier takes the REFER: the caller leaves the bridge for the target.
+        async with RtpCaller(gateway.sip_port) as caller:
+            caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
+            assert await caller.call("desk") == 200
+            moved.append(await calls.until_active(gateway.node))
+            await transfer_cold(page, moved[-1])
+            await caller.until(lambda: bool(caller.refers))
+            refer_to = header(caller.refers[0], "Refer-To")
+            assert refer_to.startswith(f"<sip:ann@127.0.0.1:{office.ann_port}")
+            caller.notify("200 OK", over=True)
+            await expect(log).to_contain_text("Transfer completed")
+            await expect(drawer).to_contain_text("This call is over.")
+            await caller.until(caller.ended.is_set)
+
+        # It declines: the bridge calls the target's phone, which is asked nothing.
+        async with (
+            RtpCaller(gateway.sip_port) as caller,
+            a_person(gateway.sip_port, office.ann_port) as ann,
+        ):
+            await calls.until_idle(gateway.node)
+            assert await caller.call("desk") == 200
+            moved.append(await calls.until_active(gateway.node))
+            await transfer_cold(page, moved[-1])
+            await ann.called()
+            caller.speak(tone(CALLER_HZ, RATE_HZ, 60 * RATE_HZ, amplitude=8_000))
+            ann.hum(PERSON_HZ)
+            await ann.hears(CALLER_HZ)
+            await caller.until(lambda: hears(heard_by(caller.heard[-25:]), PERSON_HZ))
+            await expect(drawer.locator("header")).to_contain_text("with a person")
+            await caller.hang_up()
+            await expect(drawer).to_contain_text("This call is over.")
+    for call_id, way in zip(moved, ("blind", "bridged"), strict=True):
+        record = await gateway.record_of(call_id)
+        assert record["outcome"] == "transferred"
+        assert [(each["action"], each["by"]) for each in record["supervised"]] == [
+            ("transfer", "eve")
+        ]
+        (handoff,) = record["handoffs"]
+        assert (handoff["target"], handoff["way"], handoff["result"]) == ("ann", way, "completed")
 
 
 async def test_waiting_caller_is_accepted_and_their_call_becomes_a_script(

@@ -28,6 +28,7 @@ from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.users import User
 from bridge.telemetry.metrics import Metrics
 from tests.console.desk import Desk, open_desk
+from tests.console.live import Node, Rooms, a_node
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 """Argon2 in a millisecond."""
@@ -179,9 +180,22 @@ async def make_console(
 
 
 @pytest.fixture
-async def console(make_console: MakeConsole) -> Console:
-    made: Console = await make_console()
+def rooms() -> Rooms:
+    """The calls of the console's own node: those that a test puts there."""
+    return Rooms()
+
+
+@pytest.fixture
+async def console(make_console: MakeConsole, rooms: Rooms) -> Console:
+    made: Console = await make_console(local=rooms)
     return made
+
+
+@pytest.fixture
+async def node(redis_server: LocalRedis, redis: RedisLink, console: Console) -> AsyncIterator[Node]:
+    """The node that has the calls, and takes what is ordered."""
+    async with a_node(redis_server.url, redis, console.clock) as node:
+        yield node
 
 
 @pytest.fixture

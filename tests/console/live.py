@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 
 from bridge.audio.supervisor_frames import LISTEN_SAMPLES, TalkFrame
-from bridge.clock import SystemClock
+from bridge.clock import Clock
 from bridge.config.settings import RedisSettings
 from bridge.store.client import RedisLink
 from bridge.store.control import Answer, Command, ControlInbox
@@ -27,10 +27,10 @@ class Room:
         self.voices: list[str] = []
         self.over = False
 
-    def listen(self, by: str) -> Listener | None:
+    def listen(self, by: str, *, private: bool = False) -> Listener | None:
         if self.over:
             return None
-        self.listeners.append(Listener(0, by))
+        self.listeners.append(Listener(0, by, private=private))
         return self.listeners[-1]
 
     def stop_listening(self, listener: Listener) -> None:
@@ -81,10 +81,10 @@ async def begin_call(redis: RedisLink, call_id: str, route: str = "support", **m
 
 
 @asynccontextmanager
-async def a_node(url: str, redis: RedisLink) -> AsyncIterator[Node]:
+async def a_node(url: str, redis: RedisLink, clock: Clock) -> AsyncIterator[Node]:
     """Have `node-a` take commands while the block runs."""
     node = Node()
-    inbox = ControlInbox(RedisSettings(), url, "node-a", node, clock=SystemClock())
+    inbox = ControlInbox(RedisSettings(), url, "node-a", node, clock=clock)
     await inbox.open()
 
     async def reads() -> bool:

@@ -85,6 +85,16 @@ TABLE = {
     "GET /api/v1/audit/verify": "admin auditor",
 }
 
+SOCKETS = {"listen": _STEPS_IN, "talk": _STEPS_IN, "listen_private": "admin"}
+"""Who has a call's audio, by kind."""
+
+PRIVATE = {
+    f"POST {_CALL}/audio-token": {"kind": "listen_private"},
+    f"POST {_CALL}/actions/listen": {"via": "sip:eve@127.0.0.1", "private": True},
+    f"POST {_CALL}/phone-ticket": {"private": True},
+}
+"""Ways to listen that no other supervisor sees, and what is sent; they are for admins."""
+
 BODIES: dict[str, object] = {
     "whisper": {"text": "Be kind."},
     "say": {"text": "One moment."},
@@ -163,6 +173,22 @@ async def test_role_may_what_the_table_says_and_nothing_else(
     assert wrong == []
 
 
+async def test_to_listen_unseen_by_others_is_for_admins(
+    console: Console, browser: Browser, redis: RedisLink
+) -> None:
+    await begin_call(redis, "c_1", ended_at="1")
+    wrong = []
+    for role in Role:
+        await console.add_user("ann", role.value)
+        await console.sign_in(browser, "ann")
+        for name, content in PRIVATE.items():
+            path = filled(name.partition(" ")[2])
+            refused = (await browser.post(path, content))[0] == 403
+            if refused == (role is Role.ADMIN):
+                wrong.append(f"{role}: {name}")
+    assert wrong == []
+
+
 async def test_sign_in_that_is_over_opens_nothing(console: Console, browser: Browser) -> None:
     await console.add_user("ann", "admin")
     await console.sign_in(browser, "ann")
@@ -221,8 +247,8 @@ async def test_sockets_are_for_who_may_and_for_our_own_page(
     for role in Role:
         await console.add_user("ann", role.value)
         await console.sign_in(browser, "ann")
-        for kind in ("listen", "talk"):
-            allowed = role in (Role.SUPERVISOR, Role.ADMIN)
+        for kind, allowed_roles in SOCKETS.items():
+            allowed = role in allowed_roles.split()
             ends = UNREACHABLE_CODE if allowed else 403
             assert await ended_with(console, browser, kind, browser.url) == ends
     await console.add_user("ann", "admin")

@@ -1,18 +1,14 @@
 """The API of live actions: who may, what reaches the node, what is audited, what is refused."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from bridge.clock import SystemClock
 from bridge.console.access.phone_tickets import Ticket
 from bridge.console.api.actions import PERMISSIONS
 from bridge.routing.supervisor_orders import ORDERS
 from bridge.store.client import RedisLink
 from bridge.store.control import Answer
-from bridge.store.local import LocalRedis
-from tests.console.conftest import Browser, Console, MakeConsole
-from tests.console.live import KEYS, Node, a_node, begin_call
+from tests.console.conftest import Browser, Console
+from tests.console.live import KEYS, Node, begin_call
 
 pytestmark = pytest.mark.redis
 
@@ -30,18 +26,6 @@ PARAMS: dict[str, dict[str, object]] = {
     "flag": {"note": "Listen to this."},
     "listen": {"via": "sip:eve@pbx.example", "may_take_over": True},
 }
-
-
-@pytest.fixture
-async def console(make_console: MakeConsole) -> Console:
-    made: Console = await make_console(clock=SystemClock())
-    return made
-
-
-@pytest.fixture
-async def node(redis_server: LocalRedis, redis: RedisLink) -> AsyncIterator[Node]:
-    async with a_node(redis_server.url, redis) as node:
-        yield node
 
 
 @pytest.fixture
@@ -175,6 +159,20 @@ async def test_bad_action_goes_nowhere(eve: Browser, node: Node) -> None:
         status, _ = await eve.post(f"/api/v1/calls/c_1/actions/{action}", params)
         assert status in (400, 404, 422), (action, params)
     assert node.commands == []
+
+
+async def test_phone_that_is_to_listen_privately_is_called_for_admins_alone(
+    console: Console, eve: Browser, node: Node
+) -> None:
+    path, wish = "/api/v1/calls/c_1/actions/listen", {**PARAMS["listen"], "private": True}
+    assert (await eve.post(path, wish))[0] == 403
+    assert node.commands == []
+    await console.add_user("ada", "admin")
+    await console.sign_in(eve, "ada")
+    assert (await eve.post(path, wish))[0] == 200
+    assert node.commands[0].params["private"] is True
+    for entry in await audited(console, "listen"):
+        assert (entry["actor"], '"private": true' in entry["detail"]) == ("ada", True)
 
 
 async def test_without_csrf_token_or_sign_in_nothing_is_done(

@@ -7,7 +7,6 @@ import aiohttp
 import pytest
 
 from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
-from bridge.clock import SystemClock
 from bridge.console.api.audio import REFUSED_CODE
 from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE, TOO_MUCH_CODE
 from bridge.console.relay import UNREACHABLE_CODE
@@ -15,21 +14,11 @@ from bridge.console.streams import SIGNED_OUT_CODE
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, Room, Rooms, begin_call
+from tests.console.test_actions import audited
 from tests.support.supervisor_frames import decode_listen, encode_talk
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture
-def rooms() -> Rooms:
-    return Rooms()
-
-
-@pytest.fixture
-async def console(make_console: MakeConsole, rooms: Rooms) -> Console:
-    made: Console = await make_console(clock=SystemClock(), local=rooms)
-    return made
 
 
 @pytest.fixture
@@ -40,6 +29,17 @@ async def eve(console: Console, browser: Browser, redis: RedisLink, rooms: Rooms
     await begin_call(redis, "c_1")
     rooms.rooms["c_1"] = Room()
     return browser
+
+
+@pytest.fixture
+async def far(make_console: MakeConsole, redis: RedisLink) -> Room:
+    """The call c_9 of another node, reached through this one."""
+    rooms = Rooms()
+    rooms.rooms["c_9"] = Room()
+    other: Console = await make_console(local=rooms)
+    await begin_call(redis, "c_9")
+    await redis.ask(["HSET", KEYS.node("node-a"), "http", other.url])
+    return rooms.rooms["c_9"]
 
 
 async def token_url(browser: Browser, kind: str = "listen", call_id: str = "c_1") -> str:
@@ -178,11 +178,51 @@ async def test_listening_is_audited_from_its_begin_to_its_end(
 
 
 async def results(console: Console) -> list[str]:
-    reply = await console.services.link.ask(["XRANGE", "bridge:audit", "-", "+"])
-    assert isinstance(reply, list)
-    texts = [[str(word) for word in entry[1]] for entry in reply]  # type: ignore[index,union-attr]
-    entries = [dict(zip(each[::2], each[1::2], strict=True)) for each in texts]
-    return [each["result"] for each in entries if each["action"] == "listen"]
+    return [each["result"] for each in await audited(console, "listen")]
+
+
+async def test_private_listening_is_known_to_the_audit_alone_on_whatever_node(
+    console: Console, browser: Browser, far: Room, redis: RedisLink, rooms: Rooms
+) -> None:
+    await console.add_user("ada", "admin")
+    await console.sign_in(browser, "ada")
+    await begin_call(redis, "c_1")
+    rooms.rooms["c_1"] = Room()
+    await listen_privately(browser, "c_1", rooms.rooms["c_1"])
+    await listen_privately(browser, "c_9", far)
+
+    async def over() -> bool:
+        return len(await audited(console, "listen")) == 4
+
+    await wait_until(over, 5.0, "its end was not audited")
+    entries = await audited(console, "listen")
+    assert {(each["actor"], each["detail"]) for each in entries} == {("ada", '{"private": true}')}
+
+
+async def listen_privately(browser: Browser, call_id: str, room: Room) -> None:
+    async with opened(browser, await token_url(browser, "listen_private", call_id)):
+        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        assert [(each.by, each.private) for each in room.listeners] == [("ada", True)]
+    await wait_until(lambda: not room.listeners, 5.0, "the listener was left")
+
+
+async def test_who_may_listen_privately_no_more_does_it_no_more(
+    console: Console, browser: Browser, redis: RedisLink, rooms: Rooms
+) -> None:
+    await console.add_user("ada", "admin")
+    await console.sign_in(browser, "ada")
+    await begin_call(redis, "c_1", held_by="ada")
+    room = rooms.rooms["c_1"] = Room()
+    spare = await token_url(browser, "listen_private")
+    async with opened(browser, await token_url(browser, "listen_private")) as socket:
+        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await console.add_user("ada", "supervisor", "agent")
+        await console.streams.check()
+        await socket.receive(timeout=5)
+        assert socket.close_code == SIGNED_OUT_CODE
+    assert await closed_with(browser, spare) == 403
+    open_kind = spare.replace("kind=listen_private", "kind=listen")
+    assert await closed_with(browser, open_kind) in {403, REFUSED_CODE}  # a token of the other kind
 
 
 async def test_token_is_good_once_for_one_kind_and_one_call(
@@ -238,14 +278,7 @@ async def test_call_of_another_route_has_no_token(eve: Browser, redis: RedisLink
     assert (await eve.post("/api/v1/calls/c_2/audio-token", {"kind": "listen"}))[0] == 404
 
 
-async def test_call_on_another_node_is_heard_through_it(
-    eve: Browser, make_console: MakeConsole, redis: RedisLink, rooms: Rooms
-) -> None:
-    far_rooms = Rooms()
-    far_rooms.rooms["c_9"] = far = Room()
-    other: Console = await make_console(clock=SystemClock(), local=far_rooms)
-    await begin_call(redis, "c_9")
-    await redis.ask(["HSET", KEYS.node("node-a"), "http", other.url])
+async def test_call_on_another_node_is_heard_through_it(eve: Browser, far: Room) -> None:
     async with opened(eve, await token_url(eve, "listen", "c_9")) as socket:
         await wait_until(lambda: far.listeners, 5.0, "nobody listens")
         far.say(2)
@@ -268,10 +301,13 @@ async def test_node_that_is_gone_closes_the_socket(eve: Browser, redis: RedisLin
     assert await closed_with(eve, await token_url(eve, "listen", "c_9")) == UNREACHABLE_CODE
 
 
-async def test_relay_wants_a_nodes_token(eve: Browser, rooms: Rooms) -> None:
-    token = (await token_url(eve)).partition("token=")[2]
-    for each in (token, "forged"):
-        url = f"/api/v1/relay/calls/c_1/audio?kind=listen&token={each}"
+async def test_relay_wants_a_nodes_token_of_its_kind(
+    eve: Browser, console: Console, rooms: Rooms
+) -> None:
+    users = (await token_url(eve)).partition("token=")[2]
+    nodes, _ = await console.services.tokens.issue("eve", "c_1", "relay_listen")
+    for kind, token in (("listen", users), ("listen", "forged"), ("listen_private", nodes)):
+        url = f"/api/v1/relay/calls/c_1/audio?kind={kind}&token={token}"
         assert await closed_with(eve, url) in {403, REFUSED_CODE}
     assert not rooms.rooms["c_1"].listeners
 

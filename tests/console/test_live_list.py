@@ -10,7 +10,8 @@ import pytest
 
 from bridge.clock import NS_PER_MS, ManualClock, SystemClock
 from bridge.config.settings import RedisSettings
-from bridge.console.live_list import BEAT_S, LiveList, live_row
+from bridge.console.live_list import BEAT_S, LiveList
+from bridge.console.live_row import HIDEABLE, live_row
 from bridge.errors import InfrastructureError
 from bridge.store.calls import CallStore
 from bridge.store.client import RedisLink
@@ -66,6 +67,7 @@ async def live(calls: Calls) -> AsyncIterator[LiveList]:
 
 
 EVERYTHING = ("*",)
+NOTHING = frozenset[str]()
 
 
 async def heard(watch: AsyncIterator[tuple[str, str]], wanted: str) -> dict[str, Any]:
@@ -83,7 +85,7 @@ async def test_watcher_gets_what_there_is_and_then_what_changes(
 ) -> None:
     calls.put("c_1", state="listening")
     calls.put("c_2", state="thinking")
-    watch = live.watch(EVERYTHING, summaries=True)
+    watch = live.watch(EVERYTHING, hidden=NOTHING)
     rows = (await heard(watch, "snapshot"))["rows"]
     assert [row["call_id"] for row in rows] == ["c_1", "c_2"]
     calls.put("c_2", state="speaking")
@@ -96,7 +98,7 @@ async def test_watcher_gets_what_there_is_and_then_what_changes(
 
 async def test_nobody_watches_and_nothing_is_read(live: LiveList, calls: Calls) -> None:
     assert calls.readings == 0
-    watch = live.watch(EVERYTHING, summaries=True)
+    watch = live.watch(EVERYTHING, hidden=NOTHING)
     await heard(watch, "snapshot")
     assert readers() == 1
     await watch.aclose()  # type: ignore[attr-defined]
@@ -110,7 +112,7 @@ def readers() -> int:
 
 async def test_two_watchers_cost_one_reading(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", state="listening")
-    first, second = live.watch(EVERYTHING, summaries=True), live.watch(EVERYTHING, summaries=True)
+    first, second = live.watch(EVERYTHING, hidden=NOTHING), live.watch(EVERYTHING, hidden=NOTHING)
     await heard(first, "snapshot")
     await heard(second, "snapshot")
     assert readers() == 1
@@ -123,7 +125,7 @@ async def test_two_watchers_cost_one_reading(live: LiveList, calls: Calls) -> No
 async def test_watcher_hears_nothing_of_another_route(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", dialplan="vip")
     calls.put("c_2", dialplan="support")
-    watch = live.watch(("support",), summaries=True)
+    watch = live.watch(("support",), hidden=NOTHING)
     assert [row["call_id"] for row in (await heard(watch, "snapshot"))["rows"]] == ["c_2"]
     del calls.calls["c_1"]
     calls.put("c_2", state="thinking")
@@ -137,8 +139,8 @@ async def test_watchers_of_the_same_routes_are_told_in_the_same_words(
 ) -> None:
     calls.put("c_1", state="listening")
     watches = [
-        live.watch(("support", "vip"), summaries=True),
-        live.watch(("vip", "support"), summaries=True),
+        live.watch(("support", "vip"), hidden=NOTHING),
+        live.watch(("vip", "support"), hidden=NOTHING),
     ]
     for each in watches:
         await heard(each, "snapshot")
@@ -161,7 +163,7 @@ async def test_call_that_is_put_on_another_route_is_gone_for_who_may_not_see_tha
     live: LiveList, calls: Calls
 ) -> None:
     calls.put("c_1", dialplan="support")
-    watch = live.watch(("support",), summaries=True)
+    watch = live.watch(("support",), hidden=NOTHING)
     await heard(watch, "snapshot")
     calls.put("c_1", dialplan="vip", state="speaking")
     told = await heard(watch, "diff")
@@ -171,26 +173,53 @@ async def test_call_that_is_put_on_another_route_is_gone_for_who_may_not_see_tha
 
 async def test_summary_is_told_to_those_alone_who_may_read_it(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", handoff_summary="Charged twice, call +1 555 010 0199 back.")
-    for summaries in (True, False):
-        watch = live.watch(EVERYTHING, summaries=summaries)
+    for hidden, told in ((NOTHING, True), (HIDEABLE, False)):
+        watch = live.watch(EVERYTHING, hidden=hidden)
         (row,) = (await heard(watch, "snapshot"))["rows"]
-        assert row.get("handoff_summary") == (
-            "Charged twice, call ***99 back." if summaries else None
-        )
-        (row,) = await live.rows(lambda route: True, summaries=summaries)
-        assert ("handoff_summary" in row) == summaries
+        assert row.get("handoff_summary") == ("Charged twice, call ***99 back." if told else None)
+        (row,) = await live.rows(lambda route: True, hidden=hidden)
+        assert ("handoff_summary" in row) == told
         await watch.aclose()  # type: ignore[attr-defined]
+
+
+async def test_who_watches_is_pushed_by_name_to_those_who_may_know(
+    live: LiveList, calls: Calls
+) -> None:
+    calls.put("c_1", state="listening")
+    knows = live.watch(EVERYTHING, hidden=NOTHING)
+    counts = live.watch(EVERYTHING, hidden=HIDEABLE)
+    for watch in (knows, counts):
+        await heard(watch, "snapshot")
+    calls.put("c_1", watchers="2", watched_by='{"sam": "whispers", "ann": "listens"}')
+    ann, sam = {"by": "ann", "does": "listens"}, {"by": "sam", "does": "whispers"}
+    (row,) = (await heard(knows, "diff"))["rows"]
+    assert (row["watchers"], row["watched_by"]) == (2, [ann, sam])
+    (row,) = (await heard(counts, "diff"))["rows"]
+    assert (row["watchers"], "watched_by" in row) == (2, False)
+    calls.put("c_1", watchers="0", watched_by="")
+    (row,) = (await heard(knows, "diff"))["rows"]
+    assert row.keys().isdisjoint({"watchers", "watched_by"})
+    for watch in (knows, counts):
+        await watch.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("over", [{"updated_at": "1"}, {"ended_at": "9000"}])
+def test_nobody_watches_a_call_that_is_over_or_whose_node_is_gone(over: dict[str, str]) -> None:
+    fields = {"watchers": "1", "watched_by": '{"ann": "listens"}', "updated_at": "9000"}
+    assert live_row(fields, 10_000)["watched_by"] == [{"by": "ann", "does": "listens"}]
+    row = live_row(fields | over, 10_000)
+    assert row.keys().isdisjoint({"watchers", "watched_by"})
 
 
 async def test_call_that_has_not_changed_is_not_written_anew(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", state="listening", updated_at="0")
     calls.put("c_2", state="listening", silent_since_at="1")
-    watch = live.watch(EVERYTHING, summaries=True)
+    watch = live.watch(EVERYTHING, hidden=NOTHING)
     await heard(watch, "snapshot")
-    rows = {row["call_id"]: row for row in await live.rows(lambda route: True, summaries=True)}
+    rows = {row["call_id"]: row for row in await live.rows(lambda route: True, hidden=NOTHING)}
     calls.put("c_1", updated_at="1")
     await calls.read_again()
-    later = {row["call_id"]: row for row in await live.rows(lambda route: True, summaries=True)}
+    later = {row["call_id"]: row for row in await live.rows(lambda route: True, hidden=NOTHING)}
     assert later["c_1"] is rows["c_1"]
     assert later["c_2"] is not rows["c_2"]  # its silence lasts
     await watch.aclose()  # type: ignore[attr-defined]
@@ -199,14 +228,14 @@ async def test_call_that_has_not_changed_is_not_written_anew(live: LiveList, cal
 async def test_many_who_ask_at_once_cost_one_reading(calls: Calls) -> None:
     live = LiveList(calls, ManualClock(), every_s=60)
     calls.put("c_1")
-    asked = [live.rows(lambda route: True, summaries=True) for _ in range(20)]
+    asked = [live.rows(lambda route: True, hidden=NOTHING) for _ in range(20)]
     assert all(len(each) == 1 for each in await asyncio.gather(*asked))
     assert calls.readings == 1
 
 
 async def test_slow_watcher_gets_the_whole_list_anew(live: LiveList, calls: Calls) -> None:
     calls.put("c_1", last_turn_ms="0")
-    watch = live.watch(EVERYTHING, summaries=True)
+    watch = live.watch(EVERYTHING, hidden=NOTHING)
     await heard(watch, "snapshot")
     for turn in range(1, 40):
         calls.put("c_1", last_turn_ms=str(turn))
@@ -217,7 +246,7 @@ async def test_slow_watcher_gets_the_whole_list_anew(live: LiveList, calls: Call
 
 async def test_redis_away_is_told_and_its_return_too(live: LiveList, calls: Calls) -> None:
     calls.put("c_1")
-    watch = live.watch(EVERYTHING, summaries=True)
+    watch = live.watch(EVERYTHING, hidden=NOTHING)
     await heard(watch, "snapshot")
     calls.error = InfrastructureError("Redis is gone")
     assert (await heard(watch, "away"))["reason"] == "Redis is gone"
@@ -228,7 +257,7 @@ async def test_redis_away_is_told_and_its_return_too(live: LiveList, calls: Call
 
 
 async def test_quiet_list_says_that_it_is_fresh(live: LiveList, calls: Calls) -> None:
-    watch = live.watch(EVERYTHING, summaries=True)
+    watch = live.watch(EVERYTHING, hidden=NOTHING)
     await heard(watch, "snapshot")
     began_s = time.monotonic()
     event, _ = await anext(watch)
@@ -279,7 +308,7 @@ async def test_two_hundred_calls_hold_the_loop_for_less_than_a_tick(
     await wait_until(lambda: store.stats.pending == 0, message="the calls are not in Redis")
     async with CallReader(RedisSettings(), redis_server.url) as reader:
         live = LiveList(reader, SystemClock())
-        watch = live.watch(EVERYTHING, summaries=True)
+        watch = live.watch(EVERYTHING, hidden=NOTHING)
         assert len((await heard(watch, "snapshot"))["rows"]) == 200
         holds_ms = asyncio.create_task(_longest_holds(1.5))
         before_s = time.process_time()

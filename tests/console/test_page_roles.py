@@ -58,6 +58,7 @@ _MAY: dict[Role, set[str]] = {
     Role.QA: {"Make a script"},
     Role.OPERATOR: _SEEN | _ROLL | _KILL,
     Role.ADMIN: _LIVE
+    | {"listen_private"}
     | {"Say exactly", "Whisper", "Make a script", "Show whole numbers"}
     | _ACCEPT
     | _SEEN

@@ -1,18 +1,15 @@
 """Callers who wait for a person: who may accept them, and what that gives an agent."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
-from bridge.clock import SystemClock
 from bridge.console.streams import SIGNED_OUT_CODE
 from bridge.store.client import RedisLink
 from bridge.store.control import Answer
-from bridge.store.local import LocalRedis
-from tests.console.conftest import Browser, Console, MakeConsole
-from tests.console.live import KEYS, Node, Room, Rooms, a_node, begin_call
+from tests.console.conftest import Browser, Console
+from tests.console.live import KEYS, Node, Room, Rooms, begin_call
 from tests.console.test_actions import audited
 from tests.console.test_audio import opened, token_url
 from tests.support.waiting import wait_until
@@ -24,21 +21,9 @@ SUMMARY = "Wants to move order 4711."
 
 
 @pytest.fixture
-def rooms() -> Rooms:
-    return Rooms()
-
-
-@pytest.fixture
-async def console(make_console: MakeConsole, rooms: Rooms) -> Console:
-    made: Console = await make_console(clock=SystemClock(), local=rooms)
-    return made
-
-
-@pytest.fixture
-async def node(redis_server: LocalRedis, redis: RedisLink) -> AsyncIterator[Node]:
-    async with a_node(redis_server.url, redis) as node:
-        node.answer = Answer(True, result={"target": "sales", "summary": SUMMARY})
-        yield node
+def node(node: Node) -> Node:
+    node.answer = Answer(True, result={"target": "sales", "summary": SUMMARY})
+    return node
 
 
 @pytest.fixture

@@ -204,6 +204,34 @@ async def test_words_and_names_that_are_markup_stay_words(desk: Desk) -> None:
         await expect(page.locator(".turn.caller p").first).to_contain_text(EVIL)
 
 
+async def test_who_else_watches_is_seen_by_name_while_they_do(desk: Desk) -> None:
+    """In the drawer in words, in the list for those who ask the cell; and gone when they go."""
+    call_id, names = "c_watched", '{"supervisor": "listens", "kim": "whispers", "sam": "listens"}'
+    async with desk.with_call(call_id, held_by="sam"), desk.opens("calls", "supervisor") as page:
+        cell = page.locator(f'tr[data-key="{call_id}"] td[data-column="watchers"]')
+        await expect(cell).to_have_text("held by sam")
+        await page.locator(f'tr[data-key="{call_id}"]').click()
+        head = page.locator("#drawer header")
+        await expect(head).to_contain_text("held by sam")
+        desk.floor.store.update(call_id, {"watchers": 3, "watched_by": names})
+        await expect(head).to_contain_text("kim whispers")
+        await expect(head).to_contain_text("you listen")
+        await expect(head).not_to_contain_text("sam listens")  # who has the caller is there already
+        told = "kim whispers, you listen"
+        await expect(cell).to_have_text(f"held by sam2 watching: {told}")
+        await expect(cell.locator("[title]")).to_have_attribute("title", told)
+        desk.floor.store.update(call_id, {"watchers": 0, "watched_by": ""})
+        await expect(head).not_to_contain_text("kim")
+        await expect(cell).to_have_text("held by sam")
+
+
+async def test_who_watches_is_a_number_for_who_may_not(desk: Desk) -> None:
+    async with desk.opens("calls", "viewer") as page:
+        cell = page.locator(f'tr[data-key="{desk.floor.live[1]}"] td[data-column="watchers"]')
+        await expect(cell).to_have_text("2 watching")
+        await expect(cell.locator("[title]")).to_have_count(0)
+
+
 async def test_viewer_sees_calls_and_neither_words_nor_actions(desk: Desk) -> None:
     async with desk.opens("calls#c_live1", "viewer") as page:
         drawer = page.locator("#drawer")
@@ -282,6 +310,25 @@ async def test_arrows_home_and_end_move_through_the_rows(desk: Desk) -> None:
         for key, nth in (("ArrowDown", 1), ("End", 6), ("ArrowUp", 5), ("Home", 0)):
             await page.keyboard.press(key)
             await expect(rows.nth(nth)).to_be_focused()
+
+
+async def test_history_is_gone_through_and_opened_by_the_same_keys(desk: Desk) -> None:
+    async with desk.opens("history", "supervisor") as page:
+        rows = page.locator("#list tbody tr")
+        await expect(rows.nth(5)).to_be_visible()
+        for key, nth in (("j", 0), ("ArrowDown", 1), ("Home", 0)):
+            await page.keyboard.press(key)
+            await expect(rows.nth(nth)).to_be_focused()
+        await page.keyboard.press("/")
+        await expect(page.locator("#filters [name=text]")).to_be_focused()
+        await page.keyboard.press("End")  # within the field
+        await expect(page.locator("#filters [name=text]")).to_be_focused()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("k")
+        await expect(rows.first).to_be_focused()
+        call_id = await rows.first.get_attribute("data-key")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/history/{call_id}")
 
 
 async def test_whole_number_is_shown_for_a_reason_that_is_put_down(desk: Desk) -> None:

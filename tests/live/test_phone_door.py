@@ -44,9 +44,16 @@ async def put(console: Services, user: User) -> None:
     await console.link.ask_all(console.users.put(user))
 
 
-async def number(talk: Talk, console: Services, *, may_take_over: bool = False) -> str:
+async def number(
+    talk: Talk,
+    console: Services,
+    by: str = "eve",
+    *,
+    may_take_over: bool = False,
+    private: bool = False,
+) -> str:
     call_id = talk.runner.call_id
-    secret, _ = await console.phone_tickets.issue(Ticket("eve", call_id, may_take_over))
+    secret, _ = await console.phone_tickets.issue(Ticket(by, call_id, may_take_over, private))
     return f"listen-{call_id}-{secret}"
 
 
@@ -99,6 +106,48 @@ async def test_phone_takes_over_by_key_and_gives_back(start_gateway: StartGatewa
         await talk.first.until(
             lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 2
         )
+
+
+async def test_phones_that_listen_have_names_but_private_ones(start_gateway: StartGateway) -> None:
+    async with watched(start_gateway) as (talk, console):
+        runner = talk.runner
+
+        async def watchers() -> tuple[str, str]:
+            call = await console.calls.call(runner.call_id) or {}
+            return call.get("watchers", "0"), call.get("watched_by", "")
+
+        async def until(count: str, names: str) -> None:
+            async def told() -> bool:
+                return await watchers() == (count, names)
+
+            await wait_until(told, 5.0, f"not told that {names or 'nobody'} listens")
+
+        await put(console, User("ada", ("admin",), ("test",), made_ms=1))
+        async with (
+            RtpCaller(talk.caller.port) as unseen,
+            RtpCaller(talk.caller.port) as phone,
+            RtpCaller(talk.caller.port) as third,
+        ):
+            assert await third.call(await number(talk, console, private=True)) == 403  # eve's
+            assert await unseen.call(await number(talk, console, "ada", private=True)) == 200
+            await unseen.until(hears(unseen, AGENT_HZ))
+            assert await phone.call(await number(talk, console)) == 200
+            await until("1", '{"eve": "listens"}')
+            assert Supervisor(runner, "sam").orders("whisper", text="Be kind.").accepted
+            await until("2", '{"eve": "listens", "sam": "whispers"}')
+            await phone.hang_up()
+            await until("1", '{"sam": "whispers"}')
+            (entry, *_) = await audited(talk, console)
+            assert (entry["actor"], '"private": true' in entry["detail"]) == ("ada", True)
+            await put(console, User("ada", ("supervisor",), ("test",), made_ms=1))
+            async with asyncio.timeout(10):
+                await unseen.ended.wait()  # who may do it openly alone is let go
+        events = [fields for _, fields in await console.calls.events(runner.call_id)]
+        assert "eve" in str(events)
+        assert "ada" not in str(events)
+        await talk.caller.hang_up()
+        await talk.over()
+        await until("0", "")
 
 
 async def test_phone_is_let_go_with_the_role(start_gateway: StartGateway) -> None:

@@ -143,6 +143,17 @@ class PageAllowed(Allowed):
         return principal
 
 
+def require_private(principal: Principal, *, wanted: bool) -> None:
+    """Refuse who wants to listen unseen by other supervisors, and may not.
+
+    Raises:
+        HTTPException: 403. They are not made to listen openly instead, which they don't want.
+    """
+    if wanted and not principal.may(Permission.MONITOR_PRIVATE):
+        needed = Permission.MONITOR_PRIVATE
+        raise HTTPException(403, f"your roles don't allow this: it needs {needed}")
+
+
 async def find_principal(connection: HTTPConnection) -> Principal | None:
     """Return who is signed in, if anybody is."""
     token = session_token(connection)

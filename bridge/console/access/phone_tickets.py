@@ -24,11 +24,13 @@ class Ticket:
     Attributes:
         user: who calls.
         may_take_over: whether they may do more than listen.
+        private: no other supervisor is to see it.
     """
 
     user: str
     call_id: str
     may_take_over: bool
+    private: bool = False
 
 
 class PhoneTickets:
@@ -50,6 +52,7 @@ class PhoneTickets:
             "user": ticket.user,
             "call_id": ticket.call_id,
             "may_take_over": "1" if ticket.may_take_over else "",
+            "private": "1" if ticket.private else "",
         }
         await self._store.put(secret, purpose, LIFE_S)
         return secret, self._clock.wall_ns() // NS_PER_MS + LIFE_S * 1000
@@ -59,4 +62,5 @@ class PhoneTickets:
         found = await self._store.take(secret)
         if found is None or found["call_id"] != call_id:
             return None
-        return Ticket(found["user"], call_id, bool(found["may_take_over"]))
+        may_take_over, private = bool(found["may_take_over"]), bool(found["private"])
+        return Ticket(found["user"], call_id, may_take_over, private)

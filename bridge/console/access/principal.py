@@ -39,6 +39,11 @@ class Principal:
         return covers(self.routes, route)
 
     @property
+    def knows_watchers(self) -> bool:
+        """Whether he sees who watches a call: who may himself. Others see how many."""
+        return self.may(Permission.MONITOR)
+
+    @property
     def reads_summaries(self) -> bool:
         """Whether he may read what the model wrote of a caller for the person who takes over."""
         return self.may(Permission.TRANSCRIPT_VIEW) or self.may(Permission.QUEUE_ACCEPT)

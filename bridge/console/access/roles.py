@@ -16,6 +16,7 @@ class Permission(enum.StrEnum):
     CALLS_VIEW = "calls.view"
     TRANSCRIPT_VIEW = "transcript.view"
     MONITOR = "monitor"
+    MONITOR_PRIVATE = "monitor.private"
     COACH = "coach"
     BARGE = "barge"
     TRANSFER = "transfer"

@@ -26,9 +26,11 @@ class TokenKind(enum.StrEnum):
     """What a token is good for."""
 
     LISTEN = "listen"
+    LISTEN_PRIVATE = "listen_private"
     TALK = "talk"
     RELAY_LISTEN = "relay_listen"
     """From the node that has the browser to the one that has the call."""
+    RELAY_LISTEN_PRIVATE = "relay_listen_private"
     RELAY_TALK = "relay_talk"
     RELAY_RECORDING = "relay_recording"
     """The same, for what is kept of a call that is over."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Header, HTTPException
 from pydantic import BaseModel
 
-from bridge.console.access.door import Allowed
+from bridge.console.access.door import Allowed, require_private
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.live_call import CallId, find_live_call
@@ -74,12 +74,15 @@ async def act(
         key: the same one is carried out once (:func:`command_id`).
 
     Raises:
-        HTTPException: 404, 409: the call; 504: its node did not answer.
+        HTTPException: 403: to listen privately is not for them; 404, 409: the call; 504: its node
+            did not answer.
     """
-    call = await find_live_call(services, principal, call_id)
-    if isinstance(order, PhoneOrder):  # who may not take over here may not by phone, either
+    if isinstance(order, PhoneOrder):
+        require_private(principal, wanted=order.private)
+        # Who may not take over here may not by phone, either.
         barges = order.may_take_over and principal.may(Permission.BARGE)
         order = order.model_copy(update={"may_take_over": barges})
+    call = await find_live_call(services, principal, call_id)
     params = order.model_dump(mode="json")
 
     async def send() -> Answer | None:

@@ -7,7 +7,7 @@ Where the call is on another node the WebSocket is passed on to that node (:mod:
 """
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated
 from urllib.parse import urlencode
@@ -42,14 +42,24 @@ class Kind(enum.StrEnum):
     """What a supervisor does with a call's audio."""
 
     LISTEN = "listen"
+    LISTEN_PRIVATE = "listen_private"
+    """No other supervisor sees it."""
     TALK = "talk"
 
 
 PERMISSIONS: Mapping[Kind, Permission] = MappingProxyType(
-    {Kind.LISTEN: Permission.MONITOR, Kind.TALK: Permission.BARGE}
+    {
+        Kind.LISTEN: Permission.MONITOR,
+        Kind.LISTEN_PRIVATE: Permission.MONITOR_PRIVATE,
+        Kind.TALK: Permission.BARGE,
+    }
 )
 _RELAYED: Mapping[Kind, TokenKind] = MappingProxyType(
-    {Kind.LISTEN: TokenKind.RELAY_LISTEN, Kind.TALK: TokenKind.RELAY_TALK}
+    {
+        Kind.LISTEN: TokenKind.RELAY_LISTEN,
+        Kind.LISTEN_PRIVATE: TokenKind.RELAY_LISTEN_PRIVATE,
+        Kind.TALK: TokenKind.RELAY_TALK,
+    }
 )
 
 
@@ -67,13 +77,20 @@ class AudioToken(BaseModel):
     expires_at: int
 
 
+def door_of(kind: Kind, waits_s: Sequence[float] = ()) -> Allowed:
+    """Return who may do that; to have a caller is no reason to hide from others."""
+    if kind is Kind.LISTEN_PRIVATE:
+        return Allowed(PERMISSIONS[kind])
+    return AllowedOrHolding(PERMISSIONS[kind], waits_s)
+
+
 async def allowed_kind(connection: HTTPConnection, kind: Kind) -> Principal:
     """Return who asks, if he may do that (a FastAPI dependency).
 
     Raises:
         HTTPException: 401 or 403.
     """
-    return await AllowedOrHolding(PERMISSIONS[kind])(connection)
+    return await door_of(kind)(connection)
 
 
 @router.post("/calls/{call_id}/audio-token")
@@ -87,11 +104,12 @@ async def make_audio_token(
     """Make a token for the WebSocket: it is good once, for 30 s.
 
     Who has accepted a caller out of the queue needs no right to listen to others: for as long as
-    they have this caller they hear them, and are heard.
+    they have this caller they hear them, and are heard. ``listen_private`` is ``listen`` of which
+    other supervisors see neither name nor number; the audit has it.
     """
-    permission = PERMISSIONS[wish.kind]
-    if not await AllowedOrHolding(permission, _HOLD_KNOWN_S).allows(principal, request):
-        raise HTTPException(403, f"your roles don't allow this: it needs {permission}")
+    if not await door_of(wish.kind, _HOLD_KNOWN_S).allows(principal, request):
+        needed = PERMISSIONS[wish.kind]
+        raise HTTPException(403, f"your roles don't allow this: it needs {needed}")
     await find_live_call(services, principal, call_id)
     token, claims = await services.tokens.issue(principal.user, call_id, wish.kind.value)
     query = urlencode({"kind": wish.kind.value, "token": token})
@@ -116,12 +134,14 @@ async def open_audio(
         log.warning("audio_refused", kind=kind.value, reason=str(error))
         await socket.close(REFUSED_CODE)
         return
+    private = kind is Kind.LISTEN_PRIVATE
     await services.auditor.act(
         principal,
-        kind.value,
+        Kind.LISTEN.value if private else kind.value,
         lambda: _serve(services, socket, call, call_id, kind, principal.user),
         result_of=lambda frames: f"over, {frames} frames",
         call_id=call_id,
+        params={"private": True} if private else {},
     )
 
 
@@ -171,6 +191,7 @@ async def _serve_here(socket: WebSocket, audio: CallAudio | None, kind: Kind, us
         return 0
     serve: Mapping[Kind, Callable[[], Awaitable[int]]] = {
         Kind.LISTEN: lambda: serve_listener(socket, audio, user),
+        Kind.LISTEN_PRIVATE: lambda: serve_listener(socket, audio, user, private=True),
         Kind.TALK: lambda: serve_talker(socket, audio, user),
     }
     return await serve[kind]()

@@ -12,7 +12,7 @@ from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api import sse
 from bridge.console.api.visible import visible_call
-from bridge.console.live_list import live_row, without_summary
+from bridge.console.live_row import hidden_from, live_row, without
 from bridge.console.masking import mask_caller, mask_within
 from bridge.console.services import Services, services_of
 from bridge.recordings.files import CallFiles
@@ -34,8 +34,13 @@ _AS_THEY_ARE = frozenset({"id", "at_ms", "kind", "item_id", "text"})
 
 @router.get("")
 async def list_live_calls(principal: Viewer, services: Here) -> Json:
-    """Return the calls that go on; times are ms since the Unix epoch."""
-    rows = await services.live.rows(principal.may_see, summaries=principal.reads_summaries)
+    """Return the calls that go on; times are ms since the Unix epoch.
+
+    ``watchers`` is how many people listen or have whispered within the last minute, ``watched_by``
+    who they are: ``by``, and ``does``: ``listens`` or ``whispers``; the names are for who may
+    listen, too. Who listens privately is in neither. ``held_by`` has the caller.
+    """
+    rows = await services.live.rows(principal.may_see, hidden=hidden_from(principal))
     return {"at_ms": services.now_ms, "calls": rows}
 
 
@@ -46,7 +51,7 @@ async def stream_live_calls(principal: Viewer, services: Here) -> StreamingRespo
     ``snapshot`` and ``diff`` have ``at_ms``, ``rows`` (new, or other than before) and ``gone``
     (call ids); ``away`` has the reason why nothing can be read now.
     """
-    watch = services.live.watch(principal.routes, summaries=principal.reads_summaries)
+    watch = services.live.watch(principal.routes, hidden=hidden_from(principal))
     return sse.answer(watch)
 
 
@@ -59,8 +64,7 @@ async def get_call(call_id: str, principal: Anybody, services: Here) -> Json:
     found: Json = {"call_id": call_id, "live": call.live, "at_ms": services.now_ms}
     if call.fields:
         row = live_row(call.fields, services.now_ms)
-        row = row if principal.reads_summaries else without_summary(row)
-        found["call"] = row | _ending(call.fields)
+        found["call"] = without(row, hidden_from(principal)) | _ending(call.fields)
     if call.record is not None:
         found["record"] = _shown(call.record, texts=principal.may(Permission.TRANSCRIPT_VIEW))
     files = CallFiles(services.sources.recordings_dir, call_id)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException
 from pydantic import BaseModel, ConfigDict
 
-from bridge.console.access.door import Allowed
+from bridge.console.access.door import Allowed, require_private
 from bridge.console.access.phone_tickets import Ticket
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
@@ -16,11 +16,17 @@ router = APIRouter(prefix="/calls", tags=["actions"])
 
 
 class PhoneWish(BaseModel):
-    """What the phone is for; ``may_take_over``: with the permission ``barge`` alone."""
+    """What the phone is for.
+
+    Attributes:
+        may_take_over: with the permission ``barge`` alone.
+        private: no other supervisor sees it; with the permission ``monitor.private`` alone.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     may_take_over: bool = False
+    private: bool = False
 
 
 class PhoneNumber(BaseModel):
@@ -41,6 +47,8 @@ async def make_phone_ticket(
 
     The call goes to the node that has the caller. The audit has it when the phone is there.
     """
+    wish = wish or PhoneWish()
+    require_private(principal, wanted=wish.private)
     call = await find_live_call(services, principal, call_id)
     node = await services.calls.node(call.get("node", "")) or {}
     if not node.get("sip"):
@@ -48,6 +56,7 @@ async def make_phone_ticket(
         raise HTTPException(
             409, f"node {name} does not say where SIP reaches it: set sip.public_address there"
         )
-    barges = wish is not None and wish.may_take_over and principal.may(Permission.BARGE)
-    secret, expires_ms = await services.phone_tickets.issue(Ticket(principal.user, call_id, barges))
+    barges = wish.may_take_over and principal.may(Permission.BARGE)
+    ticket = Ticket(principal.user, call_id, barges, wish.private)
+    secret, expires_ms = await services.phone_tickets.issue(ticket)
     return PhoneNumber(uri=f"sip:listen-{call_id}-{secret}@{node['sip']}", expires_at=expires_ms)

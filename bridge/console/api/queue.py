@@ -10,6 +10,7 @@ from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.actions import ActionResult, IdempotencyKey, act, command_id
 from bridge.console.api.live_call import CallId
+from bridge.console.live_row import HIDEABLE, hidden_from
 from bridge.console.services import Services, services_of
 from bridge.console.wallboard import figures
 from bridge.routing.supervisor_orders import AcceptOrder, HandBackOrder
@@ -32,7 +33,7 @@ async def get_queue(
 
     The summary that the model wrote is for who may accept, or may read transcripts.
     """
-    rows = await services.live.rows(principal.may_see, summaries=principal.reads_summaries)
+    rows = await services.live.rows(principal.may_see, hidden=hidden_from(principal))
     waiting = [row for row in rows if row["state"] in _WAITS]
     waiting.sort(key=lambda row: int(str(row.get("waiting_since_at", services.now_ms))))
     return {
@@ -84,7 +85,7 @@ async def hand_caller_back(
 async def _hour(principal: Principal, services: Services) -> Json:
     now_ms = services.now_ms
     live, ended = await asyncio.gather(
-        services.live.rows(principal.may_see, summaries=False),
+        services.live.rows(principal.may_see, hidden=HIDEABLE),
         services.history.ended_since(now_ms - _HOUR_MS, principal.may_see),
     )
     return figures(live, ended, now_ms)

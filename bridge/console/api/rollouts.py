@@ -13,6 +13,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
+from bridge.console.live_row import HIDEABLE
 from bridge.console.services import Services, services_of
 from bridge.errors import ConfigError
 from bridge.routing.rollout import changes
@@ -94,7 +95,7 @@ _SWITCHES: Mapping[Switch, Make] = MappingProxyType(
 async def list_rollouts(_: Viewer, services: Here) -> Json:
     """Return where every rollout stands, with its settings, verdict and latest changes."""
     rows = await services.live.rows(
-        lambda route: True, summaries=False
+        lambda route: True, hidden=HIDEABLE
     )  # counts alone: nothing of any call
     now_ms = services.now_ms
     calls = Counter(str(row.get("arm", "")) for row in rows)

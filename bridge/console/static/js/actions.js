@@ -30,12 +30,13 @@ export const isFor = (action, row) => (may(action.permission) || (may(action.hol
 
 export const ACTIONS = [
   { id: "listen", label: "Listen", permission: "monitor", shown: talks },
+  { id: "listen_private", label: "Listen privately", permission: "monitor.private", shown: talks },
   {
     id: "phone", label: "Listen by phone", permission: "monitor", shown: talks,
     run: async (callId) => {
       const given = await ask({
         title: "Listen by your phone", text: "The bridge calls it. Pick up and you hear the call; nobody on the call knows.", button: "Call my phone",
-        fields: [phoneField(), ...takeOverField()],
+        fields: [phoneField(), ...takeOverField(), ...privateField()],
       });
       if (!given) return null;
       keep("phone", given.via);
@@ -45,7 +46,7 @@ export const ACTIONS = [
   {
     id: "call_in", label: "Call in", permission: "monitor", shown: talks,
     run: async (callId) => {
-      const given = await ask({ title: "Call in from your phone", text: "You get an address to dial: good once, for a minute.", fields: takeOverField(), button: "Give me an address" });
+      const given = await ask({ title: "Call in from your phone", text: "You get an address to dial: good once, for a minute.", fields: [...takeOverField(), ...privateField()], button: "Give me an address" });
       const found = given && await attempt(post(`/calls/${callId}/phone-ticket`, given));
       if (found) await ask({ title: "Dial this within a minute", fields: [{ name: "uri", label: "Address", value: found.uri, readonly: true }], button: "Close" });
       return found;
@@ -129,6 +130,8 @@ export async function unmask(callId) {
 
 const phoneField = () => ({ name: "via", label: "Your phone", value: kept("phone", ""), placeholder: "sip:204@pbx.example", required: true, maxlength: 200 });
 const takeOverField = () => (may("barge") ? [{ name: "may_take_over", kind: "check", label: "*3 on it takes the caller over" }] : []);
+
+const privateField = () => (may("monitor.private") ? [{ name: "private", kind: "check", label: "Privately: no other supervisor sees it" }] : []);
 
 /** Accept a waiting caller: by the microphone that is given, or by one's own phone. */
 export async function accept(callId, microphone) {

@@ -8,9 +8,16 @@ import { keep, kept } from "./prefs.js";
 const CALL_OVER = 4410;
 const LANES = [["caller", "Caller"], ["agent", "AI"]];
 
+
+/** Kinds of listening, and what is said of each. */
+export const LISTENING = {
+  listen: "You are listening. Nobody on the call knows.",
+  listen_private: "You are listening. Nobody on the call knows, and no other supervisor.",
+};
+
 export class Listening {
-  constructor(callId, element, onEnd) {
-    Object.assign(this, { callId, element, onEnd, socket: null, mic: null, context: null, over: false });
+  constructor(callId, kind, element, onEnd) {
+    Object.assign(this, { callId, kind, element, onEnd, socket: null, mic: null, context: null, over: false });
     this.volumes = kept("volumes", { caller: 1, agent: 1 });
     this.status = h("b", { text: "Connecting…" });
     this.meters = {};
@@ -33,7 +40,7 @@ export class Listening {
   #tell() {
     const talking = this.voice?.readyState === WebSocket.OPEN;
     this.element.classList.toggle("talking", talking);
-    this.status.textContent = talking ? "The caller hears you. The AI is silent." : "You are listening. Nobody on the call knows.";
+    this.status.textContent = talking ? "The caller hears you. The AI is silent." : LISTENING[this.kind];
   }
 
   async #open(kind) {
@@ -53,7 +60,7 @@ export class Listening {
     this.player.port.postMessage({ volumes: this.volumes });
     this.player.port.onmessage = ({ data }) => { for (const [name] of LANES) this.meters[name].value = data[name]; };
     this.player.connect(this.context.destination);
-    this.socket = await this.#open("listen");
+    this.socket = await this.#open(this.kind);
     if (!this.socket || this.over) { this.close(); return; }
     this.socket.onopen = () => this.#tell();
     this.socket.onmessage = ({ data }) => {

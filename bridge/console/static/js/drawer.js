@@ -1,7 +1,7 @@
 // One live call: its conversation as it streams, its latency, and what may be done about it.
 
 import { ACTIONS, isFor, perform, say, unmask } from "./actions.js";
-import { Listening } from "./audio.js";
+import { LISTENING, Listening } from "./audio.js";
 import { may, user } from "./api.js";
 import { $, badge, fill, h } from "./dom.js";
 import { age, span, when } from "./format.js";
@@ -10,6 +10,7 @@ import { keyOf } from "./keys.js";
 import { follow } from "./stream.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
+import { watchersOf } from "./watchers.js";
 
 const TABS = [["transcript", "Transcript"], ["latency", "Latency"], ["details", "Details"]];
 
@@ -143,7 +144,7 @@ export class Drawer {
       h("span", { class: "muted", text: `age ${age(row.started_at)}` }), row.arm ? h("span", { class: "muted", text: `arm ${row.arm}` }) : null,
       row.last_turn_ms ? h("span", { class: "muted", text: `last answer ${span(row.last_turn_ms)}` }) : null,
       row.held_by ? badge("bad", row.held_by === user ? "you have the caller" : `held by ${row.held_by}`, "phone") : null,
-      row.watchers ? badge("info", `${row.watchers} listening`, "eye") : null,
+      watchersOf(row),
       row.sensitive ? badge("warn", "confidential: nobody hears the caller", "warn") : null,
       row.flagged ? badge("warn", "flagged", "flag") : null);
   }
@@ -167,10 +168,12 @@ export class Drawer {
       return;
     }
     const focused = document.activeElement?.dataset?.action;
-    fill(this.actions, ACTIONS.filter((action) => isFor(action, this.row)).map((action) => {
-      const pressed = action.id === "listen" && this.listening !== null;
-      return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": action.id === "listen" ? String(pressed) : null, "aria-keyshortcuts": keyOf(action.id), onclick: () => this.act(action.id) },
-        action.id === "listen" && pressed ? "Stop listening" : action.label, keyOf(action.id) ? [" ", h("kbd", { text: keyOf(action.id) })] : null);
+    // Who listens in one way stops that before they begin in another.
+    const shown = (action) => isFor(action, this.row) && !(LISTENING[action.id] && this.listening && this.listening.kind !== action.id);
+    fill(this.actions, ACTIONS.filter(shown).map((action) => {
+      const pressed = this.listening?.kind === action.id;
+      return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": LISTENING[action.id] ? String(pressed) : null, "aria-keyshortcuts": keyOf(action.id), onclick: () => this.act(action.id) },
+        pressed ? "Stop listening" : action.label, keyOf(action.id) ? [" ", h("kbd", { text: keyOf(action.id) })] : null);
     }));
     if (focused) this.actions.querySelector(`[data-action="${focused}"]`)?.focus();
   }
@@ -179,7 +182,7 @@ export class Drawer {
   async act(id) {
     const action = ACTIONS.find((each) => each.id === id);
     if (!this.callId || this.over || !action || !isFor(action, this.row)) return false;
-    if (id === "listen") { await this.#listen(); return true; }
+    if (LISTENING[id]) { await this.#listen(id); return true; }
     if (id === "whisper") { this.text?.focus(); return true; }
     const callId = this.callId;
     const done = await action.run(callId, this.row);
@@ -193,9 +196,9 @@ export class Drawer {
     this.update({ ...this.row, held_by: "" });
   }
 
-  async #listen() {
+  async #listen(kind) {
     if (this.listening) { this.listening.close(); this.listening = null; this.audio.hidden = true; } else {
-      this.listening = new Listening(this.callId, this.audio, (callOver) => {
+      this.listening = new Listening(this.callId, kind, this.audio, (callOver) => {
         this.listening = null;
         this.audio.hidden = true;
         if (callOver) this.ended(); else this.#drawActions();
@@ -208,7 +211,7 @@ export class Drawer {
 
   /** Be heard by the caller, and hear them. */
   async talk(microphone) {
-    if (!this.listening) await this.#listen();
+    if (!this.listening) await this.#listen("listen");
     await this.listening?.talk(microphone);
   }
 

@@ -6,6 +6,7 @@ import { $, empty, fill, h } from "./dom.js";
 import { clock, percent, shortly, span, words } from "./format.js";
 import { key } from "./keys.js";
 import { Table } from "./table.js";
+import { useKeys } from "./table_keys.js";
 import { marked, thresholdsButton } from "./thresholds.js";
 import { views } from "./views.js";
 
@@ -73,15 +74,7 @@ if (form) {
   form.addEventListener("submit", (event) => { event.preventDefault(); load(); });
   for (const each of form.querySelectorAll("select, input[type=date]")) each.addEventListener("change", () => load());
   $("#more").addEventListener("click", () => load(more));
-  const inTable = (event, act) => (event.target.closest("tbody tr") ? act() : false);
-  key("next", () => table.move(1));
-  key("previous", () => table.move(-1));
-  key("down", (event) => inTable(event, () => table.move(1)));
-  key("up", (event) => inTable(event, () => table.move(-1)));
-  key("first", (event) => inTable(event, () => table.move(-Infinity)));
-  key("last", (event) => inTable(event, () => table.move(Infinity)));
-  key("open", (event) => (event.target.closest("a") ? false : inTable(event, () => table.open())));
-  key("search", () => form.elements.text.focus());
+  useKeys(table, form.elements.text);
   key("close", () => document.activeElement.blur());
   load();
 }

@@ -8,8 +8,10 @@ import { keyOf, key } from "./keys.js";
 import { keep, kept } from "./prefs.js";
 import { follow, isPaused, onResume, showState } from "./stream.js";
 import { Table } from "./table.js";
+import { useKeys } from "./table_keys.js";
 import { marked, thresholdsButton } from "./thresholds.js";
 import { views } from "./views.js";
+import { watcherCount } from "./watchers.js";
 
 const calls = new Map();
 const NONE = { text: "", route: "", arm: "", state: "", health: "" };
@@ -41,7 +43,8 @@ function flag() { const svg = icon("flag"); svg.classList.add("icon"); return sv
 function watching(row) {
   const parts = [];
   if (row.held_by) parts.push(badge("bad", `held by ${row.held_by}`, "phone"));
-  if (row.watchers) parts.push(badge("info", `${row.watchers} listening`, "eye"));
+  const watchers = watcherCount(row);
+  if (watchers) parts.push(watchers);
   return parts.length ? h("span", {}, parts) : "";
 }
 
@@ -176,16 +179,8 @@ onResume(arrange);
 
 // Keys
 
-const inTable = (event, act) => (event.target.closest("#live-table tbody") ? act() : false);
-key("next", () => table.move(1));
-key("previous", () => table.move(-1));
-key("down", (event) => inTable(event, () => table.move(1)));
-key("up", (event) => inTable(event, () => table.move(-1)));
-key("first", (event) => inTable(event, () => table.move(-Infinity)));
-key("last", (event) => inTable(event, () => table.move(Infinity)));
-key("open", (event) => inTable(event, () => table.open()));
+useKeys(table, $("#search"));
 key("close", () => (drawer.callId ? drawer.close() : document.activeElement.blur()));
-key("search", () => $("#search").focus());
 key("changes", arrange);
 for (const action of ["listen", "whisper", "flag", "take_over", "end"]) {
   key(action, () => {

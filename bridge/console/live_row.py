@@ -1,0 +1,102 @@
+"""One row of the list of live calls: what is shown of a call, and of what to whom. Pure."""
+
+import json
+from collections.abc import Mapping
+
+from bridge.console.access.principal import Principal
+from bridge.console.masking import mask_caller
+from bridge.telemetry.health import Health, while_silent
+from bridge.telemetry.redaction import mask_numbers
+
+_LOST_AFTER_MS = 5_000
+"""A node says once a second that its calls go on."""
+
+_TEXTS = (
+    *("call_id", "node", "dialplan", "arm", "dialect", "model", "state", "verstat", "consent"),
+    *("held_by", "handoff_result"),
+)
+_SUMMARY = "handoff_summary"
+_WORDS = ("handoff_target", _SUMMARY)
+"""Texts that a number may stand in."""
+
+_WATCHED_BY = "watched_by"
+_WATCHED = frozenset({"watchers", _WATCHED_BY})
+
+HIDEABLE = frozenset({_SUMMARY, _WATCHED_BY})
+"""What of a row is not for everybody who sees the call."""
+
+_NUMBERS = (
+    *("started_at", "answered_at", "state_since_at", "silent_since_at", "waiting_since_at"),
+    *(
+        "watchers",
+        "flagged",
+        "sensitive",
+        "last_turn_ms",
+        "interruptions_caller",
+        "interruptions_agent",
+        "tool_failures",
+    ),
+)
+FIELDS = (
+    *_TEXTS,
+    *_WORDS,
+    *_NUMBERS,
+    _WATCHED_BY,
+    "from",
+    "to",
+    "health",
+    "health_reasons",
+    "updated_at",
+    "ended_at",
+)
+"""What is read of each call."""
+
+_WAITS_QUIETLY = frozenset({"ringing", "transferring", "human", "ended"})
+"""States in which silence on the agent's side says nothing."""
+
+Row = dict[str, object]
+
+
+def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
+    """Return what a list shows of a live call, from its hash.
+
+    Times are ms since the Unix epoch; what is not known is missing. ``watched_by`` is a list of
+    ``by`` and ``does`` (``listens``, ``whispers``).
+    """
+    row: Row = {name: fields[name] for name in _TEXTS if fields.get(name)}
+    row.update({name: int(fields[name]) for name in _NUMBERS if fields.get(name, "0") != "0"})
+    row.update({name: mask_numbers(fields[name]) for name in _WORDS if fields.get(name)})
+    row["from"] = mask_caller(fields.get("from", ""))
+    row["to"] = mask_caller(fields.get("to", ""), whole=True)
+    row["state"] = fields.get("state") or fields.get("phase", "")
+    reasons = tuple(each for each in fields.get("health_reasons", "").split("; ") if each)
+    health = Health(int(fields.get("health", 100)), reasons)
+    silent_since_ms = int(fields.get("silent_since_at", 0))
+    if silent_since_ms and row["state"] not in _WAITS_QUIETLY:
+        health = while_silent(health, now_ms - silent_since_ms)
+    row["health"], row["health_reasons"] = health.score, list(health.reasons)
+    row["lost"] = is_lost(fields, now_ms)
+    if row["lost"] or "ended_at" in fields:  # nobody hears anything there
+        return without(row, _WATCHED)
+    if watched := fields.get(_WATCHED_BY):
+        does = json.loads(watched)
+        row[_WATCHED_BY] = [{"by": by, "does": does[by]} for by in sorted(does)]
+    return row
+
+
+def hidden_from(principal: Principal) -> frozenset[str]:
+    """Return what of a row is not for somebody who sees the call."""
+    shown = {_SUMMARY: principal.reads_summaries, _WATCHED_BY: principal.knows_watchers}
+    return frozenset(name for name in HIDEABLE if not shown[name])
+
+
+def without(row: Row, hidden: frozenset[str]) -> Row:
+    """Return a row without some of its fields; the same one where it has none of them."""
+    if hidden.isdisjoint(row):
+        return row
+    return {name: each for name, each in row.items() if name not in hidden}
+
+
+def is_lost(fields: Mapping[str, str], now_ms: int) -> bool:
+    """Return whether its node has said nothing of a call for too long."""
+    return now_ms - int(fields.get("updated_at", now_ms)) > _LOST_AFTER_MS

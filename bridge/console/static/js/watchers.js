@@ -1,0 +1,30 @@
+// Who watches a call: they listen, or have whispered within the last minute. Names are for those who
+// may listen themselves; the others see how many.
+
+import { user } from "./api.js";
+import { badge, h } from "./dom.js";
+
+const YOURS = { listens: "you listen", whispers: "you whisper" };
+const said = ({ by, does }) => (by === user ? YOURS[does] : null) ?? `${by} ${does}`;
+const seen = (text) => badge("info", text, "eye");
+
+/** Return who watches but for who has the caller: that is told elsewhere. */
+const others = (row) => (row.watched_by ?? []).filter(({ by }) => by !== row.held_by);
+
+/** Return a badge for each who watches. */
+export function watchersOf(row) {
+  return row.watched_by ? others(row).map((each) => seen(said(each))) : watcherCount(row);
+}
+
+/** Return one badge that says how many, and who to those who ask it. */
+export function watcherCount(row) {
+  const count = row.watched_by ? others(row).length : row.watchers;
+  if (!count) return null;
+  const element = seen(`${count} watching`);
+  const names = others(row).map(said).join(", ");
+  if (names) {
+    element.title = names;
+    element.append(h("span", { class: "visually-hidden", text: `: ${names}` }));
+  }
+  return element;
+}
