@@ -18,6 +18,7 @@ from bridge.routing.models import Dialplan, secret_names
 from bridge.routing.session import NO_SECRETS
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest
+from bridge.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +113,21 @@ def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
                 arm=route.arm.name,
                 dialect=route.arm.dialect.name,
                 fields=fields,
+            )
+
+
+def publish_arms(arms: Mapping[str, Arm], table: ModelTable, metrics: Metrics) -> None:
+    """Tell the metrics which models the arms have, and until when."""
+    for name, arm in arms.items():
+        for choice in arm.choices:
+            endpoint = choice.endpoint
+            model = table.find(endpoint.model)
+            metrics.set_arm(
+                name,
+                dialect=arm.dialect.name,
+                url=endpoint.url,
+                model=endpoint.model,
+                shutdown=None if model is None else model.shutdown,
             )
 
 

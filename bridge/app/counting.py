@@ -1,19 +1,26 @@
-"""Publishes what the pump, the store and the sessions only count, once a second."""
+"""Publishes what others only count, once a second, and SIP messages as they pass the wire."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import lru_cache
 
 import structlog
 
 from bridge.clock import NS_PER_MS
+from bridge.config.settings import SipSettings
 from bridge.live.call import CallRunner
 from bridge.store.calls import CallStore
+from bridge.telemetry.labels import Direction
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics.sip import SipMetrics
 from bridge.telephony.pump import Pump
+from bridge.telephony.sip_messages import SipMessage
 
 log = structlog.get_logger(__name__)
 
 _EVERY_S = 1.0
+_ADDRESSES_KEPT = 1024
+"""Far ends whose trunk is remembered: a message is counted in 5 us then."""
 
 
 class Counts:
@@ -77,3 +84,20 @@ class Counts:
             round_trip_ms = call.round_trip_ms
             if round_trip_ms is not None:
                 self._metrics.upstream.pong(call.arm, round(round_trip_ms * NS_PER_MS))
+
+
+def message_counter(
+    settings: SipSettings, metrics: SipMetrics
+) -> Callable[[SipMessage, bool], None]:
+    """Make what counts SIP messages by their trunk: given one, and whether we sent it."""
+    trunk_of = lru_cache(_ADDRESSES_KEPT)(settings.trunk_of)
+
+    def count(message: SipMessage, sent: bool) -> None:
+        direction = Direction.OUT if sent else Direction.IN
+        trunk = trunk_of(message.far_end)
+        if message.code:
+            metrics.response(direction, message.method, message.code, trunk=trunk)
+        else:
+            metrics.request(direction, message.method, trunk=trunk)
+
+    return count

@@ -7,75 +7,51 @@ Redis and PJSIP go.
 
 import asyncio
 import dataclasses
-import re
-import socket
-import tempfile
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import structlog
 
-from bridge.app.arms import make_arms, today_of, warn_of_dropped_fields
+from bridge.app.addresses import Addresses, http_url, node_name, sip_address
+from bridge.app.arms import make_arms, publish_arms
 from bridge.app.capacity import measure_max_calls
-from bridge.app.counting import Counts
+from bridge.app.console import invite_admin, open_console
+from bridge.app.counting import Counts, message_counter
+from bridge.app.dialplans import DialplansInForce
 from bridge.app.garbage import collect_garbage_in_loop
-from bridge.app.intake import DRAINING, LINE_FULL, NO_ROUTE, SHUTTING_DOWN, Intake, Refused
+from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
 from bridge.app.phone_door import PhoneDoor
-from bridge.app.plans import Dialplans, Plans, describe
-from bridge.app.preflight import check_arms_answer
+from bridge.app.plans import Dialplans
+from bridge.app.preflight import check_arms_answer, check_writable
+from bridge.app.reception import Reception
 from bridge.app.retention import keep_sweeping
 from bridge.app.rollout_node import RolloutNode
 from bridge.app.rollouts import Rollouts
 from bridge.app.sunsets import Sunsets
 from bridge.app.supervisors import SupervisorDesk
+from bridge.app.ticking import make_ticker
 from bridge.app.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
-from bridge.console.services import Services as ConsoleServices
-from bridge.console.services import first_admin_link, open_services
-from bridge.console.sources import Sources
-from bridge.errors import Fault, InfrastructureError, Outcome
-from bridge.live.call import DISK_WITHIN_S, CallRunner
+from bridge.live.call import DISK_WITHIN_S
 from bridge.live.lost import write_lost
-from bridge.live.phrases import Phrases
 from bridge.live.services import Services
-from bridge.routing.modes import Mode
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
 from bridge.store.reader import History
-from bridge.telemetry.labels import Direction
-from bridge.telemetry.latency import LatencyWindow
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
-from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.tick import Ticker
 from bridge.tools.webhook import WebhookClient
 
 log = structlog.get_logger(__name__)
 
 _BYE_TIMEOUT_S = 2.0
-_ADDRESSES_KEPT = 1024
-"""Far ends whose trunk is remembered: a message is counted in 5 us then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where a started gateway is to be found."""
-
-    sip: str
-    http: str
-    node: str
-    max_calls: int
-    admin_link: str | None = None
-    """Makes the console's first admin, once, within the hour; None where there is one."""
 
 
 class Gateway:
@@ -105,9 +81,6 @@ class Gateway:
     ) -> None:
         self.metrics = Metrics(version)
         self.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
-        self.lag = LatencyWindow()
-        self.phrases = Phrases()
-        self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self._settings = settings
         self._models = load_models()
         self._arms = make_arms(
@@ -117,36 +90,55 @@ class Gateway:
         self._sunsets = Sunsets(
             self._arms, settings.arms, keys, self._models, clock, self.metrics.set_shutdown
         )
-        self._plans = self._make_plans(dialplans)
+        self._dialplans = DialplansInForce(
+            dialplans, settings, self._arms, self._models, clock, self.metrics
+        )
+        self.phrases = self._dialplans.phrases
         self._rollout_secret = rollout_secret
-        # Secrets of dialplans that were replaced stay: calls go on that use them.
-        self._tool_secrets = dict(dialplans.secrets)
-        self._webhooks = WebhookClient(clock, self._tool_secrets)
+        self._webhooks = WebhookClient(clock, self._dialplans.secrets)
         self._redis_url = redis_url
-        self._endpoint = SipEndpoint(
-            settings.sip,
-            on_incoming=self._take_call,
-            refusal=self._refusal,
-            on_message=self._count_message,
-            media_ports=settings.media.ports,
-        )
-        self.metrics.media.watch(
-            lambda: self._endpoint.rows_in_use, lambda: self._endpoint.conference_ports
-        )
-        self._trunk_of = lru_cache(_ADDRESSES_KEPT)(settings.sip.trunk_of)
         self._intake = Intake(lambda: len(self._endpoint.legs))
+        self._reception = Reception(
+            settings,
+            clock,
+            self._intake,
+            self._dialplans,
+            lambda: self.rollouts,
+            self.metrics.calls,
+        )
+        self.calls = self._reception.calls
+        self._endpoint = self._make_endpoint()
         self._supervisors = SupervisorDesk(self.calls.keys)
-        self._console = self._open_console()
+        self._console = open_console(
+            settings,
+            redis_url,
+            clock,
+            self._dialplans,
+            self._supervisors,
+            lambda: self._node,
+            self.metrics.store,
+        )
         self._phone_door = PhoneDoor(self._supervisors.find, self._console)
         app = make_app(self._console, self.metrics, self.not_ready)
         self._http = HttpServer(settings.http, settings.console, app)
         self._node = self._http_url = ""
         self._store: CallStore | None = None
-        self._services: Services | None = None
         self._control: ControlInbox | None = None
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
+
+    def _make_endpoint(self) -> SipEndpoint:
+        settings, metrics = self._settings, self.metrics
+        endpoint = SipEndpoint(
+            settings.sip,
+            on_incoming=self._take_call,
+            refusal=self._reception.refusal,
+            on_message=message_counter(settings.sip, metrics.sip),
+            media_ports=settings.media.ports,
+        )
+        metrics.media.watch(lambda: endpoint.rows_in_use, lambda: endpoint.conference_ports)
+        return endpoint
 
     @property
     def rollouts(self) -> Rollouts | None:
@@ -168,76 +160,94 @@ class Gateway:
             raise
 
     async def _start(self, preflight: bool) -> Addresses:
+        check_writable(self._settings.media.recordings_dir)
+        self._start_sip()
+        store = self._store = await self._open_store()
+        await self._open_rollouts()
+        await self._open_arms(preflight)
+        await self._dialplans.render()
+        pump = self._open_media(store)
+        await self._open_control()
+        self._publish()
+        self._report_node()
+        tick_ms = self._settings.media.tick_ms
+        self._ticker = make_ticker(self._endpoint, pump, tick_ms, self._clock, self.metrics)
+        self._http_url = http_url(self._settings, await self._http.start())
+        self._report_node()
+        self._background = [
+            asyncio.create_task(work, name=name) for name, work in self._chores(pump, store).items()
+        ]
+        self._ticker.start()
+        admin_link = None
+        if self._console is not None:
+            admin_link = await invite_admin(self._console, self._settings, self._http_url)
+        return Addresses(
+            sip=f"sip:{self._settings.sip.host}:{self._endpoint.port}",
+            http=self._http_url,
+            node=self._node,
+            max_calls=self._intake.limit,
+            admin_link=admin_link,
+        )
+
+    def _start_sip(self) -> None:
         settings = self._settings
-        _check_writable(settings.media.recordings_dir)
         wanted = settings.sip.max_calls
         most = measure_max_calls(settings.media) if wanted == "auto" else wanted
         self._endpoint.start()
         log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
         self._intake.limit = min(most, self._endpoint.info.call_limit)
         log.debug("calls_limited", limit=self._intake.limit, wanted=wanted, most=most)
-        node = self._node = settings.node or _node_name(self._endpoint.port)
+        self._node = settings.node or node_name(self._endpoint.port)
+
+    async def _open_store(self) -> CallStore:
         store = CallStore(
-            settings.redis, self._redis_url, node, clock=self._clock, on_lost=self._keep_lost
+            self._settings.redis,
+            self._redis_url,
+            self._node,
+            clock=self._clock,
+            on_lost=self._keep_lost,
         )
         await store.open()
-        self._store = store
-        await self._open_rollouts(node)
-        warn_of_dropped_fields(self._plans.routes)
-        for arm in self._arms.values():
-            for choice in arm.choices:
-                await choice.credentials.open()
-        if preflight:
-            await check_arms_answer(self._arms, settings, self._clock)
-        await self.phrases.render(self._plans.dialplans)
-        append_ms = settings.media.append_ms_for(self._intake.limit)
-        pump = Pump(
-            self._endpoint.ports,
-            self._clock,
-            append_ms=append_ms,
-            ahead_ms=settings.media.ahead_ms,
-        )
-        self._services = self._make_services(pump, store, append_ms)
-        self._control = ControlInbox(
-            settings.redis, self._redis_url, node, self._supervisors, clock=self._clock
-        )
-        await self._control.open()
-        self._publish()
-        self._report_node()
-        period_ns = settings.media.tick_ms * NS_PER_MS
-        self._ticker = Ticker(
-            lambda: self._tick(pump),
-            period_ms=settings.media.tick_ms,
-            clock=self._clock,
-            on_lag=self._on_lag,
-            on_work=lambda took_ns: self.metrics.ticked(took_ns, period_ns),
-        )
-        self._http_url = _url_of(settings, await self._http.start())
-        self._report_node()
-        self._background = [
-            asyncio.create_task(work, name=name) for name, work in self._chores(pump, store).items()
-        ]
-        self._ticker.start()
-        return Addresses(
-            sip=f"sip:{settings.sip.host}:{self._endpoint.port}",
-            http=self._http_url,
-            node=node,
-            max_calls=self._intake.limit,
-            admin_link=await self._invite_admin(self._http_url),
-        )
+        return store
 
-    async def _open_rollouts(self, node: str) -> None:
+    async def _open_rollouts(self) -> None:
         if self._settings.rollouts:
             self._rollouts = RolloutNode(
                 self._settings,
                 self._redis_url,
                 self._rollout_secret,
-                node,
+                self._node,
                 self._clock,
                 self.metrics,
                 lambda: Counter(runner.arm for runner in self.calls),
             )
             await self._rollouts.open()
+
+    async def _open_arms(self, preflight: bool) -> None:
+        self._dialplans.warn()
+        for arm in self._arms.values():
+            for choice in arm.choices:
+                await choice.credentials.open()
+        if preflight:
+            await check_arms_answer(self._arms, self._settings, self._clock)
+
+    def _open_media(self, store: CallStore) -> Pump:
+        """Have the pump move audio, and calls taken."""
+        media = self._settings.media
+        append_ms = media.append_ms_for(self._intake.limit)
+        pump = Pump(self._endpoint.ports, self._clock, append_ms=append_ms, ahead_ms=media.ahead_ms)
+        self._reception.services = self._make_services(pump, store, append_ms)
+        return pump
+
+    async def _open_control(self) -> None:
+        self._control = ControlInbox(
+            self._settings.redis,
+            self._redis_url,
+            self._node,
+            self._supervisors,
+            clock=self._clock,
+        )
+        await self._control.open()
 
     def _make_services(self, pump: Pump, store: CallStore, append_ms: int) -> Services:
         settings = self._settings
@@ -274,17 +284,6 @@ class Gateway:
             chores["trunk-probes"] = keep_probing(self._endpoint, settings.sip, probed)
         return chores
 
-    async def _invite_admin(self, http: str) -> str | None:
-        """Return the link for the console's first admin, and log it; None where there is one."""
-        if self._console is None:
-            return None
-        # 0.0.0.0 is where we hear, not what a browser asks for.
-        base = self._settings.console.public_url or http.replace("//0.0.0.0:", "//127.0.0.1:")
-        link = await first_admin_link(self._console, base)
-        if link is not None:
-            log.warning("console_has_no_admin", open_once_within_the_hour=link)
-        return link
-
     async def drain(self) -> None:
         """Take no new calls, and wait until the last one has ended or `drain_s` has passed."""
         self._intake.close(DRAINING)
@@ -292,17 +291,15 @@ class Gateway:
         if not self.calls:
             return
         log.info("draining", calls=len(self.calls))
-        await asyncio.wait(self.calls.values(), timeout=self._settings.drain_s)
+        await self._reception.until_empty(self._settings.drain_s)
         if self.calls:
             log.warning("drain_deadline_passed", calls=len(self.calls))
 
     async def stop(self) -> None:
         """End every call in order and take everything down; safe to call twice."""
         self._intake.close(SHUTTING_DOWN)
-        for runner in list(self.calls):
-            runner.shut_down()
-        if self.calls:
-            await asyncio.wait(self.calls.values(), timeout=self._settings.shutdown_grace_s)
+        self._reception.shut_down()
+        await self._reception.until_empty(self._settings.shutdown_grace_s)
         if self._ticker is not None:
             await self._endpoint.idle(_BYE_TIMEOUT_S)
             self._ticker.stop()
@@ -336,13 +333,7 @@ class Gateway:
         Raises:
             ConfigError: an arm's model lacks a dialplan's voice; those in force stay.
         """
-        plans = self._make_plans(dialplans)
-        await self.phrases.render(plans.dialplans)
-        warn_of_dropped_fields(plans.routes)
-        self._tool_secrets.update(dialplans.secrets)
-        self._plans = plans
-        self.phrases.keep_only(plans.dialplans)
-        self._publish_dialplans()
+        await self._dialplans.replace(dialplans)
 
     def not_ready(self) -> Sequence[str]:
         """Return why this gateway should get no calls."""
@@ -352,55 +343,13 @@ class Gateway:
             reasons.append("Redis is away")
         return reasons
 
-    def _refusal(self, method: str) -> str | None:
-        """Tell the door. Redis being away is no reason: calls don't need it, all nodes share it."""
-        closed = self._intake.closed()
-        if closed is None:
-            return None
-        if method == "INVITE":
-            self.metrics.calls.refused(
-                outcome=Outcome.REJECTED_BUSY, reason=closed.label, fault=Fault.BRIDGE
-            )
-            log.warning("call_refused", reason=closed.label)
-        return closed.phrase
-
-    def _count_message(self, message: SipMessage, sent: bool) -> None:
-        direction = Direction.OUT if sent else Direction.IN
-        trunk = self._trunk_of(message.far_end)
-        if message.code:
-            self.metrics.sip.response(direction, message.method, message.code, trunk=trunk)
-        else:
-            self.metrics.sip.request(direction, message.method, trunk=trunk)
-
-    def _open_console(self) -> ConsoleServices | None:
-        settings = self._settings
-        if not settings.console.enabled:
-            return None
-        sources = Sources(
-            recordings_dir=settings.media.recordings_dir,
-            replays_dir=settings.console.replays_dir,
-            scripts_dir=settings.console.scripts_dir,
-            rollouts=settings.rollouts,
-            dialplans=lambda: self._plans.dialplans,
-            node=lambda: self._node,
-        )
-        return open_services(
-            settings.console,
-            settings.redis,
-            self._redis_url,
-            self._clock,
-            sources,
-            count_audit_failure=self.metrics.store.audit_failed,
-            local=self._supervisors,
-        )
-
     def _report_node(self) -> None:
         if self._store is not None:
             self._store.report_node(
                 capacity=self._intake.limit,
                 draining=self._intake.draining,
                 http=self._settings.http.node_url or self._http_url,
-                sip=_sip_address(self._settings, self._endpoint.port),
+                sip=sip_address(self._settings, self._endpoint.port),
             )
 
     async def _keep_lost(self, lost: History) -> None:
@@ -419,96 +368,10 @@ class Gateway:
     def _take_call(self, leg: Leg) -> None:
         if self._phone_door.takes(leg):
             self._phone_door.take(leg)
-            return
-        call = describe(leg, self._settings, self._clock)
-        services = self._services
-        route = None if services is None else self._plans.route(call, self.calls, self.rollouts)
-        if route is None or services is None:
-            self._refuse(leg, NO_ROUTE)
-            return
-        limits = route.dialplan.limits
-        if route.mode is Mode.FULL and limits.busy is None:
-            self._refuse(leg, LINE_FULL, {"Retry-After": str(limits.retry_after_s)})
-            return
-        runner = CallRunner(leg, route, services)
-        task = asyncio.get_running_loop().create_task(runner.run(), name=f"call-{leg.call_id}")
-        self.calls[runner] = task
-        task.add_done_callback(lambda done: self._call_over(runner, done))
-
-    def _refuse(self, leg: Leg, refusal: Refused, headers: Mapping[str, str] | None = None) -> None:
-        self.metrics.calls.refused(
-            outcome=refusal.outcome, reason=refusal.reason, fault=refusal.fault
-        )
-        log.warning("call_refused", reason=refusal.reason)
-        leg.reject(refusal.sip_code, refusal.phrase, headers)
-
-    def _make_plans(self, dialplans: Dialplans) -> Plans:
-        today = today_of(self._clock)
-        return Plans(dialplans, self._arms, self._settings, self._models, today)
-
-    def _call_over(self, runner: CallRunner, task: asyncio.Task[object]) -> None:
-        del self.calls[runner]
-        runner.let_go()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("call_task_failed", call_id=runner.record.summary.call_id, exc_info=error)
-
-    def _tick(self, pump: Pump) -> None:
-        try:
-            self._endpoint.poll()
-            pump.tick()
-        except Exception:
-            log.exception("tick_failed")  # the next call's audio must not stop for this one's
-
-    def _on_lag(self, lag_ns: int) -> None:
-        self.lag.add(lag_ns)
-        self.metrics.loop_lag(lag_ns)
+        else:
+            self._reception.take(leg)
 
     def _publish(self) -> None:
-        for name, arm in self._arms.items():
-            for choice in arm.choices:
-                endpoint, dialect = choice.endpoint, arm.dialect.name
-                model = self._models.find(endpoint.model)
-                self.metrics.set_arm(
-                    name,
-                    dialect=dialect,
-                    url=endpoint.url,
-                    model=endpoint.model,
-                    shutdown=None if model is None else model.shutdown,
-                )
-        self._publish_dialplans()
+        publish_arms(self._arms, self._models, self.metrics)
+        self._dialplans.publish()
         self.metrics.calls.set_limit(self._intake.limit)
-
-    def _publish_dialplans(self) -> None:
-        for dialplan in self._plans.dialplans:
-            if dialplan.consent.disclosure is not None:
-                self.metrics.calls.expect_prompts(route=dialplan.name)
-        self.metrics.config_loaded(self._clock.wall_ns())
-
-
-def _check_writable(directory: Path) -> None:
-    """Make the recordings' directory; a call must not be the first to find that it can't be."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            return
-    except OSError as error:
-        raise InfrastructureError(
-            f"recordings cannot be written to {directory}: {error.strerror}",
-            remedy="set BRIDGE_MEDIA_RECORDINGS_DIR (media.recordings_dir) to a directory that can",
-        ) from error
-
-
-def _url_of(settings: Settings, port: int) -> str:
-    scheme = "https" if settings.console.tls else "http"
-    return f"{scheme}://{settings.http.host}:{port}"
-
-
-def _sip_address(settings: Settings, port: int) -> str:
-    """Return where phones reach us; 0.0.0.0 is where we hear, and no address."""
-    host = settings.sip.public_address or settings.sip.host
-    return "" if host == "0.0.0.0" else f"{host}:{port}"
-
-
-def _node_name(sip_port: int) -> str:
-    host = re.sub(r"[^a-z0-9_-]", "-", socket.gethostname().lower()).strip("-_")
-    return f"{host or 'node'}-{sip_port}"

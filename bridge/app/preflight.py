@@ -1,7 +1,9 @@
-"""The check of each arm before any call is taken: a session is opened and closed again."""
+"""What is tried before any call is taken: a session on each arm, a file where recordings go."""
 
 import asyncio
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import structlog
 
@@ -15,6 +17,23 @@ from bridge.session.realtime import RealtimeSession
 log = structlog.get_logger(__name__)
 
 _KEY_REFUSED = frozenset({"invalid_api_key", "http_401", "http_403", "token_refused"})
+
+
+def check_writable(directory: Path) -> None:
+    """Make the recordings' directory; a call must not be the first to find that it can't be.
+
+    Raises:
+        InfrastructureError: nothing can be written there.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return
+    except OSError as error:
+        raise InfrastructureError(
+            f"recordings cannot be written to {directory}: {error.strerror}",
+            remedy="set BRIDGE_MEDIA_RECORDINGS_DIR (media.recordings_dir) to a directory that can",
+        ) from error
 
 
 async def check_arms_answer(arms: Mapping[str, Arm], settings: Settings, clock: Clock) -> None:

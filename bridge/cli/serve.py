@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
+from bridge.app.addresses import Addresses
 from bridge.app.arms import resolve_keys
-from bridge.app.gateway import Addresses, Gateway
+from bridge.app.gateway import Gateway
 from bridge.app.plans import read_dialplans
 from bridge.app.reload import DialplanReloader
 from bridge.app.rollout_secret import read_secret

@@ -1,14 +1,14 @@
 """One live call: the only place where a core's effects become I/O.
 
-The runner listens to its leg, its line in the pump and its session, feeds their events to the
-:class:`~bridge.engine.core.CallCore`, and carries out what comes back, in order. All in the loop's
-thread; :meth:`CallRunner.run` is the call's one task and ends when everything of the call has.
+The runner listens to its leg and its session, the call's :mod:`~bridge.live.audio` to its line in
+the pump. The :mod:`~bridge.live.driver` feeds what they hear to the
+:class:`~bridge.engine.core.CallCore`, and has the parts of the call carry out what comes back, in
+order. All in the loop's thread; :meth:`CallRunner.run` is the call's one task and ends when
+everything of the call has.
 """
 
 import asyncio
-import contextvars
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path as FilePath
@@ -21,42 +21,30 @@ from bridge.engine.effects import (
     AnswerCall,
     CloseSession,
     Effect,
-    FlushPlayout,
     HangUp,
     KeepSpeech,
     OpenSession,
     OpenSpare,
-    PlayAudio,
     RejectCall,
     RingCall,
     Send,
-    SendKeptAudio,
-    StartTimer,
-    StopTimer,
     SwitchArm,
     TakeSpare,
 )
 from bridge.engine.inputs import (
-    AudioAppended,
     CallAnswered,
     CallEnded,
     CallOffered,
     DigitReceived,
     HoldChanged,
-    Input,
     LastSoundSent,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SessionFailed,
     SessionReady,
     ShutdownRequested,
-    SoundStopped,
-    Timer,
-    TimerFired,
 )
 from bridge.engine.news import CallClosed
-from bridge.errors import BridgeError, UpstreamError
+from bridge.engine.policy import CallPolicy
+from bridge.live.audio import CallAudio
+from bridge.live.driver import CoreDriver
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
@@ -66,8 +54,8 @@ from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
 from bridge.live.supervision import Supervision
 from bridge.live.supervisor_actions import SupervisorActions
+from bridge.live.timers import CallTimers
 from bridge.live.tools import CallTools
-from bridge.live.uplink import UplinkGate
 from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ServerEvent
@@ -75,15 +63,11 @@ from bridge.telemetry.labels import Path
 from bridge.telemetry.logs import bind_call, call_context
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
-from bridge.telephony.lines import Line, Sound, Sounds
 
 log = structlog.get_logger(__name__)
 
 DISK_WITHIN_S = 10.0
 """For recording and record; a disk that hangs must not keep the call, and with it the gateway."""
-
-SILENT_AFTER_S = 5.0
-"""A caller who has heard nothing for so long after the answer is in a silent call."""
 
 
 class CallRunner:
@@ -101,32 +85,30 @@ class CallRunner:
         self._leg = leg
         self._route = route
         self._services = services
-        policy = policy_of(route.dialplan, services.phrases, route.mode)
-        if route.rescuer is not None and route.dealt is not None:
-            policy = replace(policy, rescue_after_ms=round(route.dealt.plan.rescue_after_s * 1000))
-        self._core = CallCore(policy, random.random)
-        self._line: Line | None = None
-        self._pending: deque[Input] = deque()
-        self._feeding = False
+        policy = _policy_of(route, services)
         self._over = asyncio.Event()
-        self._timers: dict[Timer, asyncio.TimerHandle] = {}
-        self._silent: asyncio.TimerHandle | None = None
-        self._answered = False
-        self._captured_ns = 0
-        self._appended_ms = 0.0
-        self._appended_pieces = 0
-        # Log lines carry the call; to enter a context costs a tenth of binding it anew each time.
-        self._context = contextvars.copy_context()
-        self._context.run(bind_call, leg.call_id)
         self._upstream = Upstream(
             route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
         )
-        self._gate = UplinkGate(services.clock, services.append_ms)
+        self._driver = CoreDriver(
+            CallCore(policy, random.random), services.clock, leg.call_id, self._upstream.fail
+        )
+        self._feed = self._driver.feed
+        self._timers = CallTimers(self._feed)
+        self._audio = CallAudio(
+            services,
+            self._driver,
+            self._upstream,
+            self.record,
+            self._recording,
+            route.dialplan.agent.barge_in.sounds,
+        )
+        language = route.dialplan.agent.language
         self._voice = BridgeVoice(
             services.pump,
-            lambda: self._line,
+            lambda: self._audio.line,
             services.phrases,
-            route.dialplan.agent.language,
+            language,
             self.record.event,
         )
         self._handoffs = Handoffs(
@@ -135,34 +117,15 @@ class CallRunner:
             services.endpoint,
             services.pump,
             services.phrases,
-            route.dialplan.agent.language,
+            language,
         )
-        self._tools = CallTools(
-            leg,
-            route.dialplan.agent.tools,
-            services.webhooks,
-            self._feed,
-            lambda name: self.record.event("tool_called", {"tool": name}),
-            self.record.tools.ended,
-            clock=services.clock,
-            facts=self.record.facts,
-        )
-        self.supervision = Supervision(
-            SupervisorActions(
-                dict(policy.handoff),
-                route.dialplan.handoff,
-                lambda text: services.phrases.at_hand(route.dialplan.agent.language, text),
-            ),
-            self._feed,
-            self.record,
-            services,
-            lambda: self._line,
-        )
-        self._carry_out = self._handlers()
+        self._tools = self._make_tools()
+        self.supervision = self._make_supervision(policy)
+        self._driver.carry_out = self._handlers()
         leg.listener = self
         leg.before_row_closes(self._let_line_go)
         # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
-        self._context.run(self.record.begin)
+        self._driver.context.run(self.record.begin)
 
     def _make_recording(self, leg: Leg, route: Route, services: Services) -> CallRecording:
         return CallRecording(
@@ -180,6 +143,32 @@ class CallRunner:
             lambda kind, fields: self.record.event(kind, fields),
         )
 
+    def _make_tools(self) -> CallTools:
+        return CallTools(
+            self._leg,
+            self._route.dialplan.agent.tools,
+            self._services.webhooks,
+            self._feed,
+            lambda name: self.record.event("tool_called", {"tool": name}),
+            self.record.tools.ended,
+            clock=self._services.clock,
+            facts=self.record.facts,
+        )
+
+    def _make_supervision(self, policy: CallPolicy) -> Supervision:
+        dialplan, phrases = self._route.dialplan, self._services.phrases
+        return Supervision(
+            SupervisorActions(
+                dict(policy.handoff),
+                dialplan.handoff,
+                lambda text: phrases.at_hand(dialplan.agent.language, text),
+            ),
+            self._feed,
+            self.record,
+            self._services,
+            lambda: self._audio.line,
+        )
+
     # The key is the handler's argument type, which a mapping's type cannot say.
     def _handlers(self) -> dict[type[Effect], Callable[[Any], None]]:
         safety = SafetyRecord(self.record, self._services, self._route.dialplan.agent.language)
@@ -192,16 +181,12 @@ class CallRunner:
             SwitchArm: self._switch_arm,
             OpenSpare: self._upstream.open_spare,
             TakeSpare: lambda _: self._upstream.take_spare(),
-            SendKeptAudio: self._send_kept,
             KeepSpeech: lambda effect: self._upstream.keep_speech(effect.ms_ago),
             CloseSession: lambda _: self._upstream.close(),
             Send: lambda effect: self._upstream.send(effect.command),
-            PlayAudio: self._play,
-            FlushPlayout: self._flush,
-            StartTimer: self._start_timer,
-            StopTimer: self._stop_timer,
             CallClosed: self._close,
-            **self._gate.effects,
+            **self._timers.effects,
+            **self._audio.effects,
             **self._voice.effects,
             **self._tools.effects,
             **self._handoffs.effects,
@@ -256,6 +241,7 @@ class CallRunner:
         wait for a full collection, and at 20 calls a second that is 60 MiB, and a tick of 100 ms.
         """
         self._leg.tell_nobody()
+        self._driver.carry_out = {}
         record = self.record
         vars(self).clear()
         self.record = record
@@ -271,46 +257,25 @@ class CallRunner:
 
     def on_media(self, flowing: bool) -> None:
         """Take up the leg's audio, or learn of a hold."""
-        if self._line is None:
-            self._take_up_audio()
+        line = self._audio.line
+        if line is None:
+            if self._leg.row is not None:
+                self._audio.take_up(self._leg.row)
             self._confirm()
             return
-        self._line.playout.paused = not flowing
-        self.record.held(held=not flowing)
+        line.playout.paused = not flowing
+        self.record.caller.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 
     def on_digit(self, press: KeyPress) -> None:
         """Take a key, unless it was told before."""
-        if self.record.key(press):
+        if self.record.caller.key(press):
             self._feed(DigitReceived(press.digit))
 
     def on_transfer(self, progress: TransferProgress) -> None:
         """Take how far a transfer is."""
         with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
             self._handoffs.on_transfer(progress)
-
-    # Listener of the line
-
-    def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
-        """Send caller audio up, from the moment on that the call is answered."""
-        if not self._answered or not self._gate.lets_through(captured_ns):
-            return
-        self._captured_ns = captured_ns
-        try:
-            appended_ms = self._upstream.append(audio, captured_ns)
-        except UpstreamError as error:
-            self._feed(self._upstream.fail(error))
-            return
-        if appended_ms is not None:
-            self._appended_ms = appended_ms
-            self._appended_pieces += 1
-
-    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
-        """Take what the caller hears."""
-        self._recording.on_playout(event)
-        self.record.vitals.on_playout(event)
-        self._end_silence()
-        self._feed(event)
 
     # Listener of the session
 
@@ -339,148 +304,39 @@ class CallRunner:
         """Take how the end of a sound of the caller's went up."""
         self._feed(event)
 
-    # The core
-
-    def _feed(self, given: Input, at_ns: int | None = None) -> None:
-        """Feed the core; what carrying out its effects brings in is fed after them.
-
-        Appends come before it in one piece: the core reads their clock only at other events, and
-        there are 25 a second in every call.
-
-        Args:
-            given: what happened.
-            at_ns: when, if not now. Nothing was fed since.
-        """
-        if self._appended_pieces:
-            pieces, self._appended_pieces = self._appended_pieces, 0
-            appended = AudioAppended(self._appended_ms, self._captured_ns, pieces)
-            self._pending.append(appended)
-        self._pending.append(given)
-        if self._feeding:
-            return
-        self._feeding = True
-        try:
-            self._context.run(self._feed_pending, at_ns)
-        finally:
-            self._feeding = False
-
-    def _feed_pending(self, at_ns: int | None) -> None:
-        given = len(self._pending) if at_ns is not None else 0
-        while self._pending:
-            now_ns = at_ns if given > 0 and at_ns is not None else self._services.clock.now_ns()
-            given -= 1
-            for effect in self._core.feed(self._pending.popleft(), now_ns):
-                self._carry_out_one(effect)
-
-    def _carry_out_one(self, effect: Effect) -> None:
-        try:
-            self._carry_out[type(effect)](effect)
-        except UpstreamError as error:
-            self._pending.append(self._upstream.fail(error))
-        except BridgeError as error:
-            log.warning("effect_failed", effect=type(effect).__name__, error=error.what)
-            self._pending.append(SessionFailed(error))
-
     def _switch_arm(self, effect: SwitchArm) -> None:
         rescuer = self._route.rescuer
         if rescuer is None:
             raise AssertionError("there is no other arm")
         self.record.rescued(rescuer, effect.code)
         self._route = rescuer
+        self._audio.arm = rescuer.arm.name
         self._upstream.switch(rescuer)
-
-    def _play(self, effect: PlayAudio) -> None:
-        if self._line is not None:
-            self._services.pump.play(
-                self._line.row, effect.item_id, effect.content_index, effect.audio
-            )
-
-    def _flush(self, effect: FlushPlayout) -> None:
-        parts = () if self._line is None else self._services.pump.flush(self._line.row)
-        self._recording.on_agent_silent()
-        self.record.vitals.on_agent_silent()
-        self._pending.appendleft(PlayoutFlushed(parts))
-
-    def _send_kept(self, effect: SendKeptAudio) -> None:
-        sent_ms = self._upstream.send_kept(effect)
-        self._pending.append(AudioAppended(sent_ms, self._captured_ns))
-
-    def _start_timer(self, effect: StartTimer) -> None:
-        self._stop_timer(StopTimer(effect.timer))
-        loop = asyncio.get_running_loop()
-        self._timers[effect.timer] = loop.call_later(
-            effect.after_ms / 1000, self._feed, TimerFired(effect.timer)
-        )
-
-    def _stop_timer(self, effect: StopTimer) -> None:
-        handle = self._timers.pop(effect.timer, None)
-        if handle is not None:
-            handle.cancel()
 
     def _close(self, effect: CallClosed) -> None:
         self.record.closed(effect)
         self._over.set()
 
-    # Media
-
-    def _take_up_audio(self) -> None:
-        if self._leg.row is None:
-            return
-        self._line = self._services.pump.add(
-            self._leg.row,
-            self,
-            self._recording.open(),
-            on_downlink=self._on_downlink,
-            sounds=Sounds(self._route.dialplan.agent.barge_in.sounds, self._on_sound),
-        )
-        self._recording.follow(self._leg.row)
-
     def _confirm(self) -> None:
         """Begin the conversation when our answer is confirmed and media flows, whatever is last."""
-        if self._line is not None and self._leg.state is LegState.CONFIRMED and not self._answered:
-            self._answered = True
-            with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
-                self.record.answered()
-                loop = asyncio.get_running_loop()
-                self._silent = loop.call_later(SILENT_AFTER_S, self._count_silent)
-            self._feed(CallAnswered())
-
-    def _count_silent(self) -> None:
-        self._services.metrics.turns.silent(self._route.arm.name)
-        self.record.event("silent")
-
-    def _end_silence(self) -> None:
-        if self._silent is not None:
-            self._silent.cancel()
-            self._silent = None
-
-    def _on_sound(self, event: Sound) -> None:
-        if not self._answered:
+        audio = self._audio
+        if audio.line is None or audio.answered or self._leg.state is not LegState.CONFIRMED:
             return
-        self._recording.on_sound(event)
-        self.record.vitals.on_sound(event)
-        self._feed(event)
-        if isinstance(event, SoundStopped):
-            self._upstream.sound_ended(event.at_ns)
-
-    def _on_downlink(self, added_ns: int) -> None:
-        self._services.metrics.media.added_latency(self._route.arm.name, Path.DOWNLINK, added_ns)
+        with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
+            self.record.answered()
+            audio.begin()
+        self._feed(CallAnswered())
 
     def _let_line_go(self, row: int) -> None:
         # First: the last of the caller's audio may still be worth an answer, which has no way out.
         self.supervision.on_line_gone()
-        line, self._line = self._line, None
-        self._recording.follow(None)
-        self._services.pump.remove(row)
-        for _ in range(0 if line is None else line.underruns):
-            self._services.metrics.media.underrun(self._route.arm.name)
+        self._audio.let_go(row)
 
     async def _clean_up(self) -> None:
-        self._end_silence()
-        for timer in list(self._timers):
-            self._stop_timer(StopTimer(timer))
-        if self._line is not None:
-            self._let_line_go(self._line.row)
+        self._audio.end_silence()
+        self._timers.close()
+        if self._audio.line is not None:
+            self._let_line_go(self._audio.line.row)
         self.supervision.close()
         await self._tools.aclose()
         await self._voice.aclose()
@@ -499,3 +355,10 @@ class CallRunner:
         """Put recording and record on the disk; what hangs there is left to its thread."""
         await self._recording.aclose()
         await asyncio.to_thread(self.record.write, directory)
+
+
+def _policy_of(route: Route, services: Services) -> CallPolicy:
+    policy = policy_of(route.dialplan, services.phrases, route.mode)
+    if route.rescuer is None or route.dealt is None:
+        return policy
+    return replace(policy, rescue_after_ms=round(route.dealt.plan.rescue_after_s * 1000))

@@ -32,8 +32,7 @@ class CallerWaits:
     """Takes what is measured of one caller's waiting.
 
     Args:
-        arm: gives the arm that the call uses now.
-        summary: where it is put down.
+        summary: where it is put down; knows the arm in use.
         metrics: where it is counted.
         event: where it is told.
         elapsed_ms: gives the call's age.
@@ -41,13 +40,11 @@ class CallerWaits:
 
     def __init__(
         self,
-        arm: Callable[[], str],
         summary: CallSummary,
         metrics: TurnMetrics,
         event: TellEvent,
         elapsed_ms: Callable[[], int],
     ) -> None:
-        self._arm = arm
         self._summary = summary
         self._metrics = metrics
         self._event = event
@@ -65,13 +62,13 @@ class CallerWaits:
             self._on_greeting(effect.greeting_ns)
             return
         for stage, took_ns in effect.stages_ns.items():
-            self._metrics.stage(self._arm(), Stage(stage), took_ns)
+            self._metrics.stage(self._summary.arm_in_use, Stage(stage), took_ns)
         inference_ns = [took for stage, took in effect.stages_ns.items() if stage in INFERENCE]
         if inference_ns:
-            self._metrics.inference(self._arm(), sum(inference_ns))
+            self._metrics.inference(self._summary.arm_in_use, sum(inference_ns))
         if effect.total_ns is not None:
             age_ns = self._elapsed_ms() * NS_PER_MS
-            self._metrics.responded(self._arm(), effect.total_ns, age_ns=age_ns)
+            self._metrics.responded(self._summary.arm_in_use, effect.total_ns, age_ns=age_ns)
         turn = TurnLatency(
             self._elapsed_ms(),
             None if effect.total_ns is None else _ms(effect.total_ns),
@@ -81,7 +78,7 @@ class CallerWaits:
         self._event("measured", {f"{name}_ms": f"{ms}" for name, ms in turn.spans_ms().items()})
 
     def _on_greeting(self, delay_ns: int) -> None:
-        self._metrics.greeted(self._arm(), delay_ns)
+        self._metrics.greeted(self._summary.arm_in_use, delay_ns)
         self._summary.greeting_ms = _ms(delay_ns)
         self._event("greeted", {"delay_ms": f"{_ms(delay_ns)}"})
 
@@ -91,7 +88,7 @@ class CallerWaits:
             summary.longest_silence_ms = effect.silence_ms
             summary.longest_silence_cause = effect.cause
         if effect.silence_ms > DEAD_AIR_MS:
-            self._metrics.dead_air(self._arm(), DeadAirCause(effect.cause))
+            self._metrics.dead_air(self._summary.arm_in_use, DeadAirCause(effect.cause))
             self._event("dead_air", {"cause": effect.cause, "silence_ms": effect.silence_ms})
             log.info("dead_air", cause=effect.cause, silence_ms=effect.silence_ms)
 

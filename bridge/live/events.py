@@ -40,10 +40,22 @@ class CallEvents:
         self._redactor = redactor
         self._timeline = timeline
         self.begun_ns = clock.now_ns()
+        self._answered_ns: int | None = None
 
     def elapsed_ms(self) -> int:
         """Return how old the call is."""
         return (self._clock.now_ns() - self.begun_ns) // NS_PER_MS
+
+    def answered(self) -> int:
+        """Note that the call is answered; return how long that took, ns."""
+        self._answered_ns = self._clock.now_ns()
+        return self._answered_ns - self.begun_ns
+
+    def talk_ms(self) -> int | None:
+        """Return how long ago the call was answered; None before."""
+        if self._answered_ns is None:
+            return None
+        return (self._clock.now_ns() - self._answered_ns) // NS_PER_MS
 
     def tell(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add an event; what somebody said stands in the field ``text``, and is redacted here."""

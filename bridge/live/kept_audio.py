@@ -11,6 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from bridge.audio.levels import DEFAULT_MIN_SPEECH_MS, DEFAULT_THRESHOLD_DBFS, rms_dbfs
+from bridge.realtime.events import (
+    InputCleared,
+    InputCommitted,
+    InputTranscriptCompleted,
+    InputTranscriptFailed,
+    OutputItemAdded,
+    ServerEvent,
+    SessionUpdated,
+    SpeechStarted,
+)
+from bridge.realtime.ids import ItemId
 
 SENT_AT_ONCE_MS = 200
 """Kept audio goes out in pieces of this length: hundreds of 20 ms frames would fill the session's
@@ -52,6 +63,7 @@ class KeptAudio:
         self._turn_ms: float | None = None
         self._turn_committed = False
         self._turn_supposed = False
+        self._turn_id: ItemId | None = None
 
     @property
     def session_ms(self) -> float:
@@ -65,6 +77,26 @@ class KeptAudio:
         if self._turn_ms is None:
             while len(self._pieces) > self._before_a_turn and self._pieces[0].sent:
                 self._pieces.popleft()
+
+    def follow(self, event: ServerEvent) -> None:
+        """Take what the present session tells of the caller's turns."""
+        match event:
+            case SpeechStarted():
+                self._turn_id = event.item_id
+                self.turn_began(event.audio_start_ms)
+            case InputCommitted():
+                self.turn_committed()
+            case InputTranscriptCompleted() | InputTranscriptFailed():
+                if event.item_id == self._turn_id:
+                    self.turn_known()
+            case OutputItemAdded():
+                self.turn_known()  # the answer tells enough of it
+            case InputCleared():
+                self.turn_dropped()
+            case SessionUpdated():
+                self.turn_refuted()
+            case _:
+                pass
 
     def turn_began(self, session_ms: float) -> None:
         """Note where, by the session's clock, the caller began to speak."""

@@ -11,7 +11,7 @@ from bridge.engine.news import Speaker
 from bridge.live.summary import CallSummary, LostSession, ToolRun, Turn, write_files
 from bridge.store.reader import History
 from bridge.telemetry.turn_latency import TurnLatency
-from bridge.telephony.endpoint import user_of
+from bridge.telephony.uris import user_of
 
 NODE_LOST = "node_lost"
 

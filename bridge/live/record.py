@@ -4,9 +4,7 @@ One door for what is only to be told: log lines, metrics, the call's hash and ev
 and the JSON record that lies beside the recording.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,57 +13,25 @@ import structlog
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import Effect
-from bridge.engine.news import (
-    AgentInterrupted,
-    CallbackWanted,
-    CallClosed,
-    DigitsCollected,
-    GaveUp,
-    HumanAsked,
-    Interrupted,
-    InterruptionJudged,
-    MenuChosen,
-    PhaseChanged,
-    SessionLost,
-    SessionRestored,
-    SilencePrompted,
-    Speaker,
-    StateChanged,
-    TransitionRefused,
-    TurnSpoken,
-    UpstreamErrorSeen,
-)
+from bridge.engine.news import CallClosed, PhaseChanged, StateChanged, TransitionRefused
 from bridge.live.arm_watch import ArmWatch
+from bridge.live.caller_record import CallerRecord
 from bridge.live.caller_waits import CallerWaits
 from bridge.live.events import CallEvents
 from bridge.live.handoff_record import HandoffRecord
-from bridge.live.recording import NOT_RECORDED, CallRecording
+from bridge.live.recording import CallRecording
+from bridge.live.rtp_record import put_down_rtp
 from bridge.live.services import Route, Services
-from bridge.live.summary import (
-    CallSummary,
-    Flag,
-    LostSession,
-    Supervised,
-    Turn,
-    write_files,
-)
+from bridge.live.session_record import SessionRecord
+from bridge.live.summary import CallSummary, write_files
+from bridge.live.supervision_record import SupervisionRecord
 from bridge.live.tool_record import ToolRecord
+from bridge.live.turn_record import TurnRecord
 from bridge.live.vitals import Vitals
 from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
-from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
-from bridge.telemetry.costs import cost_usd, tokens_of
-from bridge.telemetry.labels import (
-    By,
-    Direction,
-    DtmfResult,
-    InterruptionKind,
-)
-from bridge.telemetry.metrics import RtpSummary
-from bridge.telemetry.quality import estimated_mos
-from bridge.telephony.keys import KeyPress
+from bridge.telemetry.costs import cost_usd
 from bridge.telephony.leg import Leg
-from bridge.telephony.rtp_stats import RtpDirection
 
 log = structlog.get_logger(__name__)
 
@@ -82,23 +48,7 @@ class CallRecord:
         self, leg: Leg, route: Route, services: Services, recording: CallRecording
     ) -> None:
         dialplan = route.dialplan
-        self.summary = CallSummary(
-            call_id=leg.call_id,
-            route=dialplan.name,
-            arm=route.arm.name,
-            dialect=route.arm.dialect.name,
-            called=leg.called,
-            model=route.model,
-            caller=leg.from_uri,
-            sip_call_id=leg.sip_call_id,
-            verstat=route.verstat.value,
-            keep_days=dialplan.recording.keep_days.model_dump(),
-        )
-        if route.dealt is not None:
-            decision = route.dealt.decision
-            self.summary.rollout = decision.flag
-            self.summary.rollout_reason = decision.reason.value
-            self.summary.rollout_version = decision.version
+        self.summary = _summary_of(leg, route)
         self.watch = ArmWatch(
             route.dealt,
             leg.call_id,
@@ -112,16 +62,8 @@ class CallRecord:
         )
         self._recording = recording
         self._redactor = Redactor(frozenset(dialplan.recording.redact))
-        self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
-        self._asked: dict[ItemId, str] = {}
-        self._held = self._watched = False
         self._leg = leg
-        self._arm = route.arm.name
-        self._model = route.model
         self._services = services
-        self._judged = dialplan.agent.barge_in.is_ours
-        self._answered_ns: int | None = None
-        self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
         self._events = CallEvents(
             leg.call_id,
             services.clock,
@@ -132,43 +74,35 @@ class CallRecord:
             self.summary.events_ms,
         )
         # They tell the events, not this record: a circle would outlive the call.
-        tell, metrics = self._events.tell, services.metrics
-        self.tools = ToolRecord(tell, self.summary.tools, recording, metrics.tools)
+        tell, elapsed_ms = self._events.tell, self._events.elapsed_ms
+        summary, metrics = self.summary, services.metrics
+        self.caller = CallerRecord(tell, summary, metrics, self._redactor)
+        self.supervision = SupervisionRecord(self._events, summary, services.store, self._redactor)
+        self.tools = ToolRecord(tell, summary.tools, recording, metrics.tools)
+        self._waits = CallerWaits(summary, metrics.turns, tell, elapsed_ms)
+        judged = dialplan.agent.barge_in.is_ours
+        self._turns = TurnRecord(
+            tell, summary, metrics.turns, recording, self._redactor, judged=judged
+        )
+        self._sessions = SessionRecord(
+            self._events, summary, self.watch, metrics.upstream, self._turns.session_restored
+        )
         self._handoffs = HandoffRecord(
-            tell,
-            self.summary.handoffs,
-            self.watch,
-            metrics,
-            services.clock,
-            self._events.elapsed_ms,
+            tell, summary.handoffs, self.watch, metrics, services.clock, elapsed_ms
         )
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are only told."""
-        turns = self._services.metrics.turns
-        waits = CallerWaits(
-            lambda: self._arm, self.summary, turns, self.event, self._events.elapsed_ms
-        )
         return MappingProxyType(
             {
                 StateChanged: self._on_state,
                 PhaseChanged: self._on_phase,
                 TransitionRefused: self._on_refused,
-                TurnSpoken: self._on_turn,
-                Interrupted: self._on_interrupted,
-                AgentInterrupted: self._on_agent_interrupted,
-                InterruptionJudged: self._on_judged,
-                SilencePrompted: self._on_prompted,
-                MenuChosen: self._on_menu_chosen,
-                DigitsCollected: self._on_digits_collected,
-                HumanAsked: self._on_human_asked,
-                UpstreamErrorSeen: self._on_error,
-                SessionLost: self._on_session_lost,
-                SessionRestored: self._on_session_restored,
-                GaveUp: self._on_gave_up,
-                CallbackWanted: self._on_callback_wanted,
-                **waits.effects,
+                **self._waits.effects,
+                **self._turns.effects,
+                **self._sessions.effects,
+                **self.caller.effects,
                 **self.tools.effects,
                 **self._handoffs.effects,
             }
@@ -177,15 +111,15 @@ class CallRecord:
     def begin(self) -> None:
         """Open the call's state in Redis and count it."""
         summary, leg = self.summary, self._leg
-        self._services.metrics.calls.offered(route=summary.route, arm=self._arm)
+        self._services.metrics.calls.offered(route=summary.route, arm=summary.arm_in_use)
         summary.started_at_ms = self._services.now_wall_ms()
         self._services.store.begin(
             leg.call_id,
             {
                 "dialplan": summary.route,
-                "arm": self._arm,
+                "arm": summary.arm_in_use,
                 "dialect": summary.dialect,
-                "model": self._model,
+                "model": summary.model,
                 **self._flag_fields(),
                 "phase": "idle",
                 "started_at": summary.started_at_ms,
@@ -195,12 +129,11 @@ class CallRecord:
                 **self.vitals.begin(),
             },
         )
-        log.info("call_offered", route=summary.route, arm=self._arm)
+        log.info("call_offered", route=summary.route, arm=summary.arm_in_use)
 
     def answered(self) -> None:
         """Note that the caller's side has our answer."""
-        self._answered_ns = self._services.clock.now_ns()
-        setup_ns = self._answered_ns - self._events.begun_ns
+        setup_ns = self._events.answered()
         calls = self._services.metrics.calls
         calls.answered(route=self.summary.route, arm=self.summary.arm, setup_ns=setup_ns)
         self.summary.codec = self._leg.codec
@@ -214,12 +147,11 @@ class CallRecord:
 
     def rescued(self, route: Route, code: str) -> None:
         """Note that another arm has taken the call over; the first one is answerable for why."""
-        summary = self.summary
-        self._services.metrics.rollouts.rescued(self._arm, route.arm.name, code)
+        summary, before = self.summary, self.summary.arm_in_use
+        self._services.metrics.rollouts.rescued(before, route.arm.name, code)
         self.watch.tell(summary, talk_ms=self.talk_ms(), rescued_by=route.arm.name)
-        log.warning("call_rescued", arm=self._arm, by=route.arm.name, code=code)
-        self.event("rescued", {"arm": self._arm, "by": route.arm.name, "code": code})
-        self._arm, self._model = route.arm.name, route.model
+        log.warning("call_rescued", arm=before, by=route.arm.name, code=code)
+        self.event("rescued", {"arm": before, "by": route.arm.name, "code": code})
         summary.rescued_by, summary.dialect = route.arm.name, route.arm.dialect.name
         summary.model = route.model
         self._services.store.update(
@@ -235,19 +167,11 @@ class CallRecord:
         """Take what is only to be counted or kept of the session's events."""
         match event:
             case ResponseDone(usage=Usage() as usage):
-                self._count(usage)
+                self._sessions.count(usage)
             case InputCommitted():
-                # Its words may come after the answer's: what it answers itself is known now.
-                self._asked[event.item_id] = self._last_said(by_caller=False)
+                self._turns.committed(event.item_id)
             case _:
                 pass
-
-    def _count(self, usage: Usage) -> None:
-        """Count what a response was billed."""
-        tokens = tokens_of(usage)
-        self.summary.tokens.update(tokens)
-        for (kind, modality), count in tokens.items():
-            self._services.metrics.upstream.tokens(self._arm, kind, modality, count)
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -259,20 +183,6 @@ class CallRecord:
             "to": self._leg.called,
         }
 
-    def key(self, press: KeyPress) -> bool:
-        """Count a key; return whether it is a new one. Which key it is stands nowhere."""
-        result = DtmfResult.IGNORED if press.repeated else DtmfResult.ACCEPTED
-        self._services.metrics.media.digit(press.method, result)
-        if not press.repeated:
-            self.event("digit", {"method": press.method})
-        return not press.repeated
-
-    def held(self, *, held: bool) -> None:
-        """Note that the caller put the call on hold, or took it back."""
-        if held is not self._held:
-            self._held = held
-            self.event("caller_held" if held else "caller_resumed")
-
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Tell an event (:meth:`bridge.live.events.CallEvents.tell`)."""
         self._events.tell(kind, fields)
@@ -281,37 +191,14 @@ class CallRecord:
         """Return words as they may be told."""
         return self._redactor.redact(text)
 
-    def flag(self, by: str, note: str, at_ms: int | None) -> None:
-        """Mark the call to be looked at, at a moment since its begin; None for now."""
-        if at_ms is None:
-            at_ms = self._events.elapsed_ms()
-        note = self._redactor.redact(note)
-        self.summary.flags.append(Flag(at_ms, by, note))
-        told: dict[str, str | int | None] = {"by": by, "marked_ms": at_ms, "text": note or None}
-        self.event("flagged", told)
-        self._services.store.update(self._leg.call_id, {"flagged": len(self.summary.flags)})
-        self._services.store.flag(self._leg.call_id, {**told, "route": self.summary.route})
-
-    def supervised(
-        self, by: str, action: str, text: str, details: Mapping[str, str | int | None]
-    ) -> None:
-        """Note what a supervisor did; ``text`` are the words of it."""
-        text = self._redactor.redact(text)
-        self.summary.supervised.append(Supervised(self._events.elapsed_ms(), by, action, text))
-        told = {**details, "by": by, "action": action, "text": text or None}
-        self.event("supervisor_acted", told)
-
-    def watched(self, does: Mapping[str, str]) -> None:
-        """Note who watches: what each of them does, by name."""
-        self._watched = True
-        names = json.dumps(does) if does else ""
-        told: dict[str, str | int] = {"watchers": len(does), "watched_by": names}
-        self._services.store.update(self._leg.call_id, told)
+    def talk_ms(self) -> int | None:
+        """Return how long ago the call was answered; None before."""
+        return self._events.talk_ms()
 
     def closed(self, effect: CallClosed) -> None:
         """Note how the call ended."""
         summary = self.summary
-        self.watch.tell(self.summary, talk_ms=self.talk_ms())
+        self.watch.tell(summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
         if self._recording.begun:
@@ -319,12 +206,12 @@ class CallRecord:
         summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._events.begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
-        summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(self._model))
-        self._take_rtp()
+        summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(summary.model))
+        self._put_down_rtp()
         self._handoffs.leave_queue()
         if summary.answered_at_ms is not None:
             silence_ns = (summary.longest_silence_ms or 0) * NS_PER_MS
-            self._services.metrics.turns.longest_silence(self._arm, silence_ns)
+            self._services.metrics.turns.longest_silence(summary.arm_in_use, silence_ns)
         self._services.metrics.calls.ended(
             route=summary.route,
             arm=summary.arm,
@@ -341,7 +228,7 @@ class CallRecord:
                 "outcome": summary.outcome,
                 "fault": summary.fault,
                 "ended_at": summary.ended_at_ms,
-                **({"watchers": 0, "watched_by": ""} if self._watched else {}),
+                **self.supervision.at_end,
             },
         )
         log.info("call_ended", outcome=summary.outcome, fault=summary.fault, reason=effect.reason)
@@ -355,22 +242,14 @@ class CallRecord:
         self.summary.recording_stopped = self._recording.stopped
         write_files(self.summary, directory)
 
-    def _take_rtp(self) -> None:
-        """Sum up the RTP of the call, which is over."""
+    def _put_down_rtp(self) -> None:
         rtp = self._leg.rtp
         if rtp is None:
             return
         media = self._services.metrics.media
-        for direction, figures in ((Direction.IN, rtp.received), (Direction.OUT, rtp.sent)):
-            mos = _mos(figures, rtp.one_way_ms)
-            self.summary.mos[direction.value] = mos
-            media.rtp_ended(
-                RtpSummary(
-                    direction, figures.packets, figures.lost, figures.late, figures.jitter_ns, mos
-                )
-            )
+        put_down_rtp(rtp, self.summary, media)
         if self.summary.answered_at_ms is not None and rtp.is_one_way:
-            media.one_way_audio(self._arm)
+            media.one_way_audio(self.summary.arm_in_use)
             self.event("one_way_audio")
 
     def _flag_fields(self) -> dict[str, str | int]:
@@ -383,12 +262,6 @@ class CallRecord:
             "rollout_version": summary.rollout_version,
         }
 
-    def talk_ms(self) -> int | None:
-        """Return how long ago the call was answered; None before."""
-        if self._answered_ns is None:
-            return None
-        return (self._services.clock.now_ns() - self._answered_ns) // NS_PER_MS
-
     def _on_state(self, effect: StateChanged) -> None:
         self._services.store.update(self._leg.call_id, effect.fields)
 
@@ -400,149 +273,25 @@ class CallRecord:
         self._services.metrics.turns.transition_refused(effect.state, effect.trigger)
         log.debug("transition_refused", state=effect.state, trigger=effect.trigger)
 
-    def _on_turn(self, effect: TurnSpoken) -> None:
-        turn = self._turns.get((effect.speaker, effect.item_id))
-        text = self._may_be_written(effect, turn)
-        if turn is None:
-            turn = Turn(effect.speaker, text)
-            self._turns[effect.speaker, effect.item_id] = turn
-            self.summary.turns.append(turn)
-        turn.text = text
-        turn.latency_ms = effect.latency_ms
-        turn.heard_ms = effect.heard_ms
-        turn.interrupted = effect.interrupted
-        self.event(
-            "turn",
-            {
-                "speaker": effect.speaker.value,
-                "item_id": effect.item_id,
-                "text": text,
-                "latency_ms": effect.latency_ms,
-                "heard_ms": effect.heard_ms,
-                "interrupted": int(effect.interrupted),
-            },
-        )
 
-    def _may_be_written(self, effect: TurnSpoken, known: Turn | None) -> str:
-        """Return a turn's text as it may be written; ``known`` is what is written of it by now."""
-        by_caller = effect.speaker is Speaker.CALLER
-        before, self._said[by_caller] = self._said.get(by_caller), (effect.item_id, effect.text)
-        if effect.speaker is not Speaker.BRIDGE and self._recording.withholds(effect.item_id):
-            return NOT_RECORDED
-        if known is not None and self._said[by_caller] == before:
-            return known.text
-        asked = self._asked.get(effect.item_id) or self._last_said(by_caller=not by_caller)
-        return self._redactor.redact(effect.text, asked)
-
-    def _last_said(self, *, by_caller: bool) -> str:
-        _, text = self._said.get(by_caller, (None, ""))
-        return text
-
-    def _on_interrupted(self, effect: Interrupted) -> None:
-        if effect.item_id is None:
-            return  # nothing audible was cut
-        self.summary.interruptions += 1
-        turns = self._services.metrics.turns
-        turns.stopped(self._arm, effect.stop_ns)
-        if not self._judged:
-            turns.interrupted(self._arm, by=By.CALLER, kind=InterruptionKind.TRUE)
-        self.event("interrupted", {"played_ms": effect.played_ms})
-        log.info("interrupted", played_ms=effect.played_ms, stop_us=effect.stop_ns // 1000)
-
-    def _on_agent_interrupted(self, effect: AgentInterrupted) -> None:
-        turns = self._services.metrics.turns
-        turns.interrupted(self._arm, by=By.AGENT, kind=InterruptionKind.TRUE)
-        self.event("agent_interrupted")
-
-    def _on_judged(self, effect: InterruptionJudged) -> None:
-        kind = InterruptionKind(effect.kind.value)
-        self._services.metrics.turns.interrupted(self._arm, by=By.CALLER, kind=kind)
-        self.event("interruption_judged", {"judged_as": kind.value})
-
-    def _on_prompted(self, effect: SilencePrompted) -> None:
-        self.event("caller_silent", {"step": effect.step})
-        log.info("caller_silent", step=effect.step)
-
-    def _on_menu_chosen(self, effect: MenuChosen) -> None:
-        self.event("menu_chosen", {"menu": effect.menu, "key": effect.key if effect.known else ""})
-        log.info("menu_chosen", menu=effect.menu, known=effect.known)
-
-    def _on_digits_collected(self, effect: DigitsCollected) -> None:
-        told: dict[str, str | int | None] = {
-            "name": effect.name,
-            "count": effect.count,
-            "sensitive": int(effect.sensitive),
-            "ended_by": effect.ended_by,
-        }
-        self.event("digits_collected", told)
-        log.info("digits_collected", **told)
-
-    def _on_human_asked(self, effect: HumanAsked) -> None:
-        self._services.metrics.calls.human_asked(effect.by, granted=effect.granted)
-        self.event("human_asked", {"by": effect.by, "granted": int(effect.granted)})
-        log.info("human_asked", by=effect.by, granted=effect.granted)
-
-    def _on_callback_wanted(self, effect: CallbackWanted) -> None:
-        wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
-        self.event("callback_wanted", wanted)
-        reason = effect.reason and self._redactor.redact(effect.reason)
-        self.summary.callbacks.append({**asdict(effect), "reason": reason})
-        log.info("callback_wanted")
-
-    def _on_error(self, effect: UpstreamErrorSeen) -> None:
-        self._services.metrics.upstream.error(self._arm, effect.code)
-        self.event("upstream_error", {"code": effect.code})
-        log.info("upstream_error", code=effect.code)
-
-    def _on_session_lost(self, effect: SessionLost) -> None:
-        failure = effect.failure
-        self.watch.lost(failure)
-        self._services.metrics.upstream.lost(self._arm, failure)
-        self.summary.failures.append(
-            LostSession(
-                self._events.elapsed_ms(),
-                failure.code,
-                failure.layer.value,
-                failure.fault.value,
-                failure.cure.value,
-            )
-        )
-        self.event(
-            "session_lost",
-            {
-                "code": failure.code,
-                "layer": failure.layer,
-                "fault": failure.fault,
-                "cure": failure.cure,
-                "attempt": effect.attempt,
-            },
-        )
-        log.warning(
-            "session_lost",
-            code=failure.code,
-            layer=failure.layer.value,
-            fault=failure.fault.value,
-            cure=failure.cure.value,
-            attempt=effect.attempt,
-        )
-
-    def _on_session_restored(self, effect: SessionRestored) -> None:
-        self._services.metrics.upstream.restored(self._arm, effect.outage_ms * NS_PER_MS)
-        # A new session may give the caller's next turn the id of an old one.
-        self._turns = {key: turn for key, turn in self._turns.items() if key[0] is Speaker.AGENT}
-        self.event("session_restored", {"outage_ms": effect.outage_ms})
-        log.info("session_restored", outage_ms=effect.outage_ms)
-
-    def _on_gave_up(self, effect: GaveUp) -> None:
-        self.watch.tell(self.summary, talk_ms=self.talk_ms())
-        self._services.metrics.upstream.gave_up(self._arm, effect.reason)
-        self.event("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
-        log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)
-
-
-def _mos(figures: RtpDirection, one_way_ms: float) -> float | None:
-    """Estimate a direction's MOS; None where nothing is known of it."""
-    expected = figures.packets + figures.lost
-    if not expected:
-        return None
-    return round(estimated_mos((figures.lost + figures.late) / expected, one_way_ms), 2)
+def _summary_of(leg: Leg, route: Route) -> CallSummary:
+    """Return what is known at the INVITE."""
+    dialplan = route.dialplan
+    summary = CallSummary(
+        call_id=leg.call_id,
+        route=dialplan.name,
+        arm=route.arm.name,
+        dialect=route.arm.dialect.name,
+        called=leg.called,
+        model=route.model,
+        caller=leg.from_uri,
+        sip_call_id=leg.sip_call_id,
+        verstat=route.verstat.value,
+        keep_days=dialplan.recording.keep_days.model_dump(),
+    )
+    if route.dealt is not None:
+        decision = route.dealt.decision
+        summary.rollout = decision.flag
+        summary.rollout_reason = decision.reason.value
+        summary.rollout_version = decision.version
+    return summary

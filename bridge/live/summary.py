@@ -174,6 +174,11 @@ class CallSummary:
     events_ms: list[tuple[int, str]] = field(default_factory=list)
 
     @property
+    def arm_in_use(self) -> str:
+        """The arm that the call uses: the one that it was given, or the one that took over."""
+        return self.rescued_by or self.arm
+
+    @property
     def average_latency_ms(self) -> float | None:
         """Mean time from the caller's last sound to the agent's first; None without such a turn."""
         known = [turn.latency_ms for turn in self.turns if turn.latency_ms is not None]

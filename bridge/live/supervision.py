@@ -87,7 +87,9 @@ class Supervision:
         self._asked: dict[str, Order] = {}
         self._answers: dict[str, Answer] = {}
         self._listeners: set[Listener] = set()
-        self._watchers = Watchers(lambda: (*self._listeners, *self._phones.ready), record.watched)
+        self._watchers = Watchers(
+            lambda: (*self._listeners, *self._phones.ready), record.supervision.watched
+        )
         self._microphones: Counter[str] = Counter()
         self._speaker: str | None = None
         self._secret = False
@@ -130,7 +132,7 @@ class Supervision:
         if isinstance(order, AcceptOrder) and order.via is not None:
             return self._accept_by_phone(command, order, order.via)
         if isinstance(order, FlagOrder):
-            self._record.flag(command.by, order.note, order.at_ms)
+            self._record.supervision.flag(command.by, order.note, order.at_ms)
             self._metrics.acted("flag", refused=False)
             return Answer(True)
         if action is None:
@@ -155,7 +157,7 @@ class Supervision:
         told = {name: each for name, each in more.items() if each}
         self._answers[effect.action_id] = Answer(True, result=told)
         if asked is not None:
-            self._record.supervised(effect.by, effect.name, *_told(asked))
+            self._record.supervision.acted(effect.by, effect.name, *_told(asked))
         if effect.name in _WHISPERS:
             self._watchers.whispered(effect.by)
 

@@ -1,15 +1,10 @@
 """One call's way to its Realtime service: a session at a time, and a spare while it is rolled over.
 
-Whatever is true for one connection alone is in one :class:`_Link`, which is replaced, never reset.
 Events of a link that is not the present one are not passed on. Loop's thread; every task that is
 started here is awaited by :meth:`Upstream.aclose`.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Coroutine
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -24,35 +19,21 @@ from bridge.engine.inputs import (
     SpareFailed,
     SpareReady,
 )
-from bridge.errors import BridgeError, ProtocolError, UpstreamError
-from bridge.live.appends import Appends
+from bridge.errors import ProtocolError, UpstreamError
+from bridge.live.connecting import Connector
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
-from bridge.live.services import Choice, Route, Services
+from bridge.live.link import Endings, Link
+from bridge.live.services import Route, Services
 from bridge.realtime.commands import AppendAudio, Command
 from bridge.realtime.events import (
     AudioDelta,
-    InputCleared,
-    InputCommitted,
-    InputTranscriptCompleted,
-    InputTranscriptFailed,
-    OutputItemAdded,
     ServerEvent,
-    SessionUpdated,
-    SpeechStarted,
     UnknownEvent,
 )
-from bridge.realtime.failures import classify
-from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionInfo
-from bridge.session.realtime import RealtimeSession
-from bridge.session.tokens import Credential
 from bridge.telemetry.labels import UpstreamPhase
 
 log = structlog.get_logger(__name__)
-
-_EARLY_EVENTS = 64
-"""Events before a session is taken into use; a server sends three of them."""
-
 
 SessionNews = SessionReady | SessionFailed | SpareReady | SpareFailed
 
@@ -81,24 +62,6 @@ class UpstreamListener(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Link:
-    """One connection, with the arm that it is counted for; the call may have left that since."""
-
-    arm: str
-    choice: Choice
-    credential: Credential
-    key_is_fresh: bool
-    appends: Appends
-    session: RealtimeSession | None = None
-    lost: UpstreamError | None = None
-    early: deque[ServerEvent] = field(default_factory=lambda: deque(maxlen=_EARLY_EVENTS))
-    oddities: set[str] = field(default_factory=set)
-
-    def failed(self, error: BridgeError) -> SessionFailed:
-        return SessionFailed(error, self.key_is_fresh, self.credential.expires_ns)
-
-
 class Upstream:
     """The sessions of one call.
 
@@ -119,25 +82,25 @@ class Upstream:
         *,
         kept_ms: int,
     ) -> None:
-        self._route = route
         self._services = services
         self._metrics = services.metrics.upstream
         self._listener = listener
         self._name = name
-        self._choices = route.choices
-        self._link: _Link | None = None
-        self._spare: _Link | None = None
+        self._endings = Endings(self._metrics, name)
+        self._wire_log = services.wire_log_of(name)
+        self._connector = self._make_connector(route)
+        self._link: Link | None = None
+        self._spare: Link | None = None
         self._kept = KeptAudio(services.append_ms, kept_ms)
         self._kept_ms = kept_ms
         # The first frame of an append is the one that waited for the others.
         self._since_first_frame_ns = (services.append_ms - FRAME_MS) * NS_PER_MS
-        self._turn: ItemId | None = None
-        self._credential: Credential | None = None
-        self._key_is_fresh = False
         self._opening: asyncio.Task[None] | None = None
         self._spare_opening: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
-        self._wire_log = services.wire_log_of(name)
+
+    def _make_connector(self, route: Route) -> Connector:
+        told = self._listener.on_last_sound_sent
+        return Connector(route, self._services, self._endings, told, self._wire_log)
 
     @property
     def round_trip_ms(self) -> float | None:
@@ -148,10 +111,7 @@ class Upstream:
     def switch(self, route: Route) -> None:
         """Open sessions on another arm from now on; the present one is let go."""
         self._drop_present()
-        self._route = route
-        self._choices = route.choices
-        self._credential = None
-        self._key_is_fresh = False
+        self._connector = self._make_connector(route)
 
     def open(self, order: OpenSession) -> None:
         """Open a session in the place of the present one; the listener is told how it went."""
@@ -247,8 +207,7 @@ class Upstream:
     async def aclose(self) -> None:
         """Close everything in order and wait for its end. Idempotent."""
         self._drop_present()
-        while self._ending:
-            await asyncio.wait(self._ending)
+        await self._endings.aclose()
         if self._wire_log is not None:
             await asyncio.to_thread(self._wire_log.close)
 
@@ -258,7 +217,7 @@ class Upstream:
                 await asyncio.sleep(order.after_ms / 1000)
             within_s = None if order.within_ms is None else order.within_ms / 1000
             async with asyncio.timeout(within_s):
-                link, info = await self._connect(new_token=order.new_token)
+                link, info = await self._connector.connect(self, new_token=order.new_token)
         except UpstreamError as error:
             self._tell_failed(error)
         except TimeoutError:
@@ -283,7 +242,7 @@ class Upstream:
     async def _open_spare(self, order: OpenSpare) -> None:
         try:
             async with asyncio.timeout(order.within_ms / 1000):
-                link, info = await self._connect(new_token=False)
+                link, info = await self._connector.connect(self, new_token=False)
         except UpstreamError as error:
             self._spare_failed(error)
         except TimeoutError:
@@ -304,82 +263,28 @@ class Upstream:
 
     def _tell_failed(self, error: UpstreamError) -> None:
         log.warning("session_failed", code=error.code, error=str(error))
-        expires_ns = None if self._credential is None else self._credential.expires_ns
-        self._listener.on_session(SessionFailed(error, self._key_is_fresh, expires_ns))
+        self._listener.on_session(self._connector.failed(error))
 
-    def _adopt(self, link: _Link) -> None:
+    def _adopt(self, link: Link) -> None:
         self._link = link
         while link.early:
             self._listener.on_server_event(link.early.popleft(), self._services.clock.now_ns())
 
-    async def _connect(self, *, new_token: bool) -> tuple[_Link, SessionInfo]:
-        """Connect with the first model that a session can be had with, and stay with it."""
-        *others, last = self._choices
-        for choice in others:
-            try:
-                found = await self._try(choice, new_token=new_token)
-            except UpstreamError as error:
-                log.warning("model_fallback", model=choice.endpoint.model, code=error.code)
-            else:
-                self._choices = (choice,)
-                return found
-        found = await self._try(last, new_token=new_token)
-        self._choices = (last,)
-        return found
-
-    async def _try(self, choice: Choice, *, new_token: bool) -> tuple[_Link, SessionInfo]:
-        arm = self._route.arm
-        self._metrics.connecting(arm.name)
-        begun_ns = self._services.clock.now_ns()
-        link: _Link | None = None
-        try:
-            credential = await choice.credentials.get(
-                other_than=self._credential if new_token else None
-            )
-            self._credential = credential
-            self._key_is_fresh = new_token or credential.is_long_lived
-            appends = Appends(self._listener.on_last_sound_sent)
-            link = _Link(arm.name, choice, credential, self._key_is_fresh, appends)
-            link.session = session = self._make_session(link)
-            info = await session.open(self._route.config(choice))
-        except UpstreamError as error:
-            self._metrics.connect_failed(arm.name, classify(error).code)
-            if link is not None and link.session is not None:
-                session, link.session = link.session, None
-                self._count_closed(link.arm, session, UpstreamPhase.SETUP)
-            raise
-        except asyncio.CancelledError:
-            self._end(link)
-            raise
-        self._metrics.session_ready(arm.name, self._services.clock.now_ns() - begun_ns)
-        return link, info
-
-    def _make_session(self, link: _Link) -> RealtimeSession:
-        return RealtimeSession(
-            link.choice.endpoint.with_key(link.credential.value),
-            self._route.arm.dialect,
-            self._services.session,
-            clock=self._services.clock,
-            on_event=lambda event, received_ns: self._on_event(link, event, received_ns),
-            on_closed=lambda error: self._on_closed(link, error),
-            on_protocol_error=lambda error: self._on_malformed(link, error),
-            on_audio_sent=lambda sequence, sent_ns: self._on_audio_sent(link, sequence, sent_ns),
-            wire=None if self._wire_log is None else self._wire_log.tap(),
-        )
-
-    def _on_event(self, link: _Link, event: ServerEvent, received_ns: int) -> None:
+    def on_event(self, link: Link, event: ServerEvent, received_ns: int) -> None:
+        """Pass an event of the present session on; keep those of one that isn't yet."""
         self._metrics.event(link.arm, type(event).__name__)
         if isinstance(event, UnknownEvent):
             self._metrics.unknown_event(link.arm)
             self._tell_oddity(link, "unknown_event")
         if link is self._link:
             if not isinstance(event, AudioDelta):  # nearly all that comes, and no turn of theirs
-                self._follow_turn(event)
+                self._kept.follow(event)
             self._listener.on_server_event(event, received_ns)
         else:
             link.early.append(event)
 
-    def _on_closed(self, link: _Link, error: UpstreamError | None) -> None:
+    def on_closed(self, link: Link, error: UpstreamError | None) -> None:
+        """Tell the end of the present session, or of the spare."""
         link.session = None
         if error is None:
             return
@@ -392,36 +297,19 @@ class Upstream:
             self._spare = None
             self._spare_failed(error)
 
-    def _on_malformed(self, link: _Link, error: ProtocolError) -> None:
+    def on_malformed(self, link: Link, error: ProtocolError) -> None:
+        """Count what is no event of the dialect."""
         self._metrics.malformed_event(link.arm)
         self._tell_oddity(link, "malformed_event")
         log.debug("malformed_event", error=error.what)
 
-    def _tell_oddity(self, link: _Link, kind: str) -> None:
+    def _tell_oddity(self, link: Link, kind: str) -> None:
         if kind not in link.oddities:
             link.oddities.add(kind)
             self._listener.on_oddity(kind)
 
-    def _follow_turn(self, event: ServerEvent) -> None:
-        match event:
-            case SpeechStarted():
-                self._turn = event.item_id
-                self._kept.turn_began(event.audio_start_ms)
-            case InputCommitted():
-                self._kept.turn_committed()
-            case InputTranscriptCompleted() | InputTranscriptFailed():
-                if event.item_id == self._turn:
-                    self._kept.turn_known()
-            case OutputItemAdded():
-                self._kept.turn_known()  # the answer tells enough of it
-            case InputCleared():
-                self._kept.turn_dropped()
-            case SessionUpdated():
-                self._kept.turn_refuted()
-            case _:
-                pass
-
-    def _on_audio_sent(self, link: _Link, sequence: int, sent_ns: int) -> None:
+    def on_audio_sent(self, link: Link, sequence: int, sent_ns: int) -> None:
+        """Tell what the bridge added to an append's way."""
         captured_ns = link.appends.sent(sequence, sent_ns)
         if captured_ns is not None:
             self._listener.on_uplink(sent_ns - captured_ns + self._since_first_frame_ns)
@@ -433,48 +321,16 @@ class Upstream:
 
     def _drop_present(self) -> None:
         link, self._link = self._link, None
-        self._end(link)
+        self._endings.end(link)
         opening, self._opening = self._opening, None
-        self._cancel(opening)
+        self._endings.cancel(opening)
         self._drop_spare()
 
     def _drop_spare(self) -> None:
         spare, self._spare = self._spare, None
-        self._end(spare)
+        self._endings.end(spare)
         opening, self._spare_opening = self._spare_opening, None
-        self._cancel(opening)
-
-    def _cancel(self, opening: asyncio.Task[None] | None) -> None:
-        # A task that tells its own end is not to be cancelled by what follows from it.
-        if opening is not None and opening is not asyncio.current_task():
-            self._keep(_cancelled(opening), "cancel-open")
-
-    def _end(self, link: _Link | None) -> None:
-        """Close a link's session; apart from each other both are freed once that is over."""
-        if link is not None and link.session is not None:
-            session, link.session = link.session, None
-            self._keep(self._close(link.arm, session), "close-session")
-
-    async def _close(self, arm: str, session: RealtimeSession) -> None:
-        await session.aclose()
-        self._count_closed(arm, session, UpstreamPhase.CLOSE)
-
-    def _count_closed(self, arm: str, session: RealtimeSession, phase: UpstreamPhase) -> None:
-        """Count the end of a connection; nothing where there was none."""
-        if session.closure is not None:
-            code = session.closure.code
-            self._metrics.disconnected(arm, close_code=code, phase=phase)
-
-    def _keep(self, work: Coroutine[object, object, None], what: str) -> None:
-        task = asyncio.create_task(work, name=f"{what}-{self._name}")
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.wait({task})
+        self._endings.cancel(opening)
 
 
 def _late() -> UpstreamError:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.errors import InfrastructureError
 from bridge.telephony.library import import_pjsua2, load_symbols
-from bridge.telephony.memory_ports import memory_ports_problem
+from bridge.telephony.memory_layout import memory_ports_problem
 
 _MORE_CALLS_THAN_ANY = 1 << 20
 _OLDEST_SUPPORTED_OPENSSL = (3, 0)

@@ -7,14 +7,11 @@ there alone. Its media threads (RTP sockets, conference clock) are its own.
 
 import asyncio
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
-from urllib.parse import unquote
 
 import structlog
 
-from bridge.audio.rings import FRAME_SAMPLES
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
@@ -22,41 +19,29 @@ from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.headers import read_headers
 from bridge.telephony.leg import Leg, LegState, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
-from bridge.telephony.memory_ports import MemoryPorts, memory_ports_problem
+from bridge.telephony.memory_layout import memory_ports_problem
+from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pj_call import PjCall
-from bridge.telephony.ports import RATE_HZ, JoinablePorts
+from bridge.telephony.pj_settings import (
+    ACCOUNT,
+    LogWriter,
+    account_config,
+    choose_codecs,
+    endpoint_config,
+    identity_of,
+    listen,
+)
+from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
+from bridge.telephony.uris import user_of
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
 
 MediaPortsKind = Literal["auto", "memory", "callback"]
 
-_MOST_CALLS = 1024
 _EVENTS_A_POLL = 20
 """Bounds one poll, so that a flood of SIP can't hold the audio up."""
-
-_PORT_ATTEMPTS = 5
-"""Free UDP ports that are tried, when we may choose, until TCP can have the same number."""
-
-_LOG_METHODS = {1: log.error, 2: log.warning, 3: log.info}
-
-_SCHEMES = frozenset({"sip", "sips", "tel"})
-
-_CODEC_PRIORITIES = (255, 254)
-_CODEC_FRAME_MS = 10
-"""PJSIP's frame of G.711 (pjmedia-codec/g711.c)."""
-
-_ACCOUNT = "bridge"
-
-
-class _LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
-    """Sends PJSIP's log lines where ours go."""
-
-    def write(self, entry: Any) -> None:
-        """Take one line."""
-        level = _LOG_METHODS.get(int(entry.level), log.debug)
-        level("pjsip", line=str(entry.msg).strip())
 
 
 class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
@@ -118,7 +103,7 @@ class SipEndpoint:
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
-        self._log_writer = _LogWriter()
+        self._log_writer = LogWriter()
         self._dropped: list[Any] = []
         self._no_legs = asyncio.Event()
         self._no_legs.set()
@@ -159,7 +144,7 @@ class SipEndpoint:
         SipEndpoint._running = True
         try:
             self._endpoint.libCreate()
-            self._endpoint.libInit(self._configuration())
+            self._endpoint.libInit(endpoint_config(self._settings, self._log_writer))
             self.info = LibraryInfo(
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
@@ -168,12 +153,13 @@ class SipEndpoint:
                 self._door = AdmissionDoor(symbols, self._refusal, self._settings.retry_after_s)
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
-            self._open_transports()
+            self.port = listen(self._endpoint, self._settings)
             self._endpoint.libStart()
-            self._choose_codecs()
+            choose_codecs(self._endpoint, self._settings, self._ptime_ms)
             self._endpoint.audDevManager().setNullDev()
             self._create_ports()
-            self._create_account()
+            self._account = _Account(self)
+            self._account.create(account_config(self._settings, self.port), True)
         except BaseException:
             self.stop()
             raise
@@ -238,7 +224,7 @@ class SipEndpoint:
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
-        identity = self._identity(caller or _ACCOUNT)
+        identity = identity_of(self._settings, self.port, caller or ACCOUNT)
         leg = Leg(self.ports, called=user_of(uri), from_uri=identity, to_uri=uri)
         leg.state = LegState.CALLING
         call = PjCall(self._account, leg)
@@ -298,68 +284,6 @@ class SipEndpoint:
         if not self.legs:
             self._no_legs.set()
 
-    def _identity(self, user: str = _ACCOUNT) -> str:
-        host = self._settings.public_address or self._bound_address() or "127.0.0.1"
-        return f"sip:{user}@{host}:{self.port}"
-
-    def _configuration(self) -> Any:
-        config = pj.EpConfig()
-        config.uaConfig.threadCnt = 0
-        config.uaConfig.mainThreadOnly = True
-        config.uaConfig.maxCalls = _MOST_CALLS
-        config.uaConfig.userAgent = "telephony-bridge"
-        config.logConfig.level = self._settings.log_level
-        config.logConfig.consoleLevel = 0
-        config.logConfig.writer = self._log_writer
-        config.medConfig.clockRate = config.medConfig.sndClockRate = RATE_HZ
-        config.medConfig.audioFramePtime = FRAME_SAMPLES * 1000 // RATE_HZ
-        config.medConfig.noVad = True
-        config.medConfig.ecTailLen = 0
-        return config
-
-    def _open_transports(self) -> None:
-        config = pj.TransportConfig()
-        config.boundAddress = self._bound_address()
-        config.publicAddress = self._settings.public_address or ""
-        attempts = 1 if self._settings.port else _PORT_ATTEMPTS
-        for attempt in range(1, attempts + 1):
-            config.port = self._settings.port
-            try:
-                self._listen(config)
-                return
-            except pj.Error as error:
-                if attempt == attempts:
-                    raise InfrastructureError(
-                        f"SIP cannot listen on {self._settings.host}:{config.port}: {error.reason}",
-                        remedy="free the port, or set BRIDGE_SIP_PORT (0 takes a free one) or "
-                        "BRIDGE_SIP_HOST",
-                    ) from error
-
-    def _listen(self, config: Any) -> None:
-        """Listen on UDP, then on TCP at the same port."""
-        udp = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
-        address = self._endpoint.transportGetInfo(udp).localName
-        config.port = self.port = int(address.rsplit(":", 1)[1])
-        try:
-            self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
-        except pj.Error:
-            self._endpoint.transportClose(udp)
-            raise
-
-    def _bound_address(self) -> str:
-        return "" if self._settings.host == "0.0.0.0" else self._settings.host
-
-    def _choose_codecs(self) -> None:
-        for codec in self._endpoint.codecEnum2():
-            self._endpoint.codecSetPriority(codec.codecId, 0)
-        for name, priority in zip(self._settings.codecs, _CODEC_PRIORITIES, strict=False):
-            codec = f"{name}/8000/1"
-            self._endpoint.codecSetPriority(codec, priority)
-            if self._ptime_ms is not None:
-                parameters = self._endpoint.codecGetParam(codec)
-                parameters.setting.frmPerPkt = self._ptime_ms // _CODEC_FRAME_MS
-                self._endpoint.codecSetParam(codec, parameters)
-
     def _create_ports(self) -> None:
         problem = None if self._media_ports == "callback" else memory_ports_problem()
         if self._media_ports == "memory" and problem is not None:
@@ -379,32 +303,3 @@ class SipEndpoint:
         else:
             sink = self._endpoint.audDevManager().getPlaybackDevMedia()
             self.ports = CallbackPorts(sink, self.info.call_limit)
-
-    def _create_account(self) -> None:
-        config = pj.AccountConfig()
-        config.idUri = self._identity()
-        config.mediaConfig.transportConfig.port = self._settings.rtp_port_min
-        config.mediaConfig.transportConfig.boundAddress = self._bound_address()
-        config.mediaConfig.transportConfig.publicAddress = self._settings.public_address or ""
-        config.natConfig.udpKaIntervalSec = 0
-        self._account = _Account(self)
-        self._account.create(config, True)
-
-
-def user_of(uri: str) -> str:
-    """Return who a URI calls.
-
-    Args:
-        uri: ``sip:``, ``sips:`` or ``tel:`` (RFC 3261 section 19.1, RFC 3966), perhaps in ``<>``.
-
-    Returns:
-        The user part, unescaped, without password and parameters; the host where there is no user.
-    """
-    bare = uri.strip().strip("<>")
-    scheme, colon, rest = bare.partition(":")
-    if colon and scheme.lower() in _SCHEMES:
-        bare = rest
-    user, at, host = bare.rpartition("@")
-    if at or scheme.lower() == "tel":
-        return unquote((user if at else host).split(";", 1)[0].split(":", 1)[0])
-    return re.sub(r"(:\d+)?([;?].*)?$", "", host)

@@ -18,233 +18,37 @@ all from the same conference tick on:
 
 Conference operations are carried out at its next tick, in their order, a hundred at most. A row's
 ports are made once and step until PJSIP goes down: nothing is freed under the clock, and a row that
-is opened again needs no operation. Everything is called by ctypes with opaque pointers and
-integers; :func:`memory_ports_problem` finds out by trying where the two words are.
+is opened again needs no operation. Where the two words are: :mod:`bridge.telephony.memory_layout`.
 """
 
 import ctypes
-import re
 import time
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
+from bridge.audio.rings import RingArena, gather
 from bridge.clock import NS_PER_S
 from bridge.errors import TelephonyError
+from bridge.telephony.conference_clock import ConferenceClock
 from bridge.telephony.joined import JoinedRows
 from bridge.telephony.library import load_symbols
+from bridge.telephony.memory_layout import UnusableMemoryPorts, find_layout
+from bridge.telephony.pjmedia import (
+    WORD_BYTES,
+    Words,
+    check,
+    create_pool,
+    create_port,
+    put_frame,
+    words_at,
+)
 from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
 
 HISTORY_SAMPLES = 6400
 """0.8 s of what was played can still be read; 1.2 s of a ring of 2 s may be laid ahead."""
 
-_FRAME_BYTES = FRAME_SAMPLES * 2
-_WORD_BYTES = 8
-_SCANNED_WORDS = 40
-"""A memory port's struct has some 30 words (PJSIP 2.15 to 2.17)."""
-
-_POOL_BYTES = 4096
 _MUTED = 0.0
-_TICK_WINDOW_NS = NS_PER_S
-
-_Words = npt.NDArray[np.int64]
-
-
-class _Frame(ctypes.Structure):
-    """`pjmedia_frame` (pjmedia/frame.h), a public struct."""
-
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("buf", ctypes.c_void_p),
-        ("size", ctypes.c_size_t),
-        ("timestamp", ctypes.c_uint64),
-        ("bit_info", ctypes.c_uint32),
-    )
-
-
-_AUDIO = 1
-"""`PJMEDIA_FRAME_TYPE_AUDIO`."""
-
-_OLDEST = (2, 17)
-"""In 2.15.1, parting a port from one that is just being taken out undoes all of its links, those
-that step the row included (`op_disconnect_ports`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class PortLayout:
-    """Where a memory port keeps its state, in 8-byte words from its address.
-
-    Attributes:
-        write_address: in a capture, the address that it writes next.
-        read_samples: in a player, the samples that it gave since it was made.
-    """
-
-    write_address: int
-    read_samples: int
-
-
-class _Unusable(Exception):
-    """Why this PJSIP's memory ports can't be used."""
-
-
-def memory_ports_problem() -> str | None:
-    """Try PJSIP's memory ports out; return why they can't be used, or None.
-
-    PJSIP must have been created (`libCreate`) in this process.
-
-    Raises:
-        TelephonyError: PJSIP is down.
-    """
-    try:
-        find_layout(load_symbols())
-    except _Unusable as problem:
-        return str(problem)
-    return None
-
-
-def find_layout(library: ctypes.CDLL) -> PortLayout:
-    """Send two frames through a capture and a player and see which words move, and how.
-
-    Raises:
-        TelephonyError: PJSIP is down.
-    """
-    _declare(library)
-    _check_version(library)
-    if library.pjsua_get_state() == 0:
-        raise TelephonyError("PJSIP's memory ports can't be tried: PJSIP is down")
-    pool = library.pjsua_pool_create(b"memory-ports", _POOL_BYTES, _POOL_BYTES)
-    try:
-        return PortLayout(_find_write_address(library, pool), _find_read_samples(library, pool))
-    finally:
-        library.pj_pool_release(pool)
-
-
-def _declare(library: ctypes.CDLL) -> None:
-    """Set the argument types of what is called here.
-
-    Raises:
-        _Unusable: the functions that make memory ports aren't there.
-    """
-    pointer, number = ctypes.c_void_p, ctypes.c_int
-    for name in ("pjmedia_mem_capture_create", "pjmedia_mem_player_create"):
-        if not hasattr(library, name):
-            raise _Unusable(
-                f"the loaded PJSIP leaves {name} out, as the pip wheel does; the capacity build "
-                "(deploy/pjsip/build) has it"
-            )
-        create = getattr(library, name)
-        create.argtypes = [pointer, pointer, ctypes.c_size_t, *[ctypes.c_uint] * 5, pointer]
-    for name in ("pjmedia_port_get_frame", "pjmedia_port_put_frame"):
-        getattr(library, name).argtypes = [pointer, pointer]
-    library.pj_get_version.restype = ctypes.c_char_p
-    library.pjmedia_port_destroy.argtypes = [pointer]
-    library.pj_pool_release.argtypes = [pointer]
-    library.pj_pool_release.restype = None
-    library.pjsua_conf_add_port.argtypes = [pointer, pointer, pointer]
-    for name in ("pjsua_conf_connect", "pjsua_conf_disconnect"):
-        getattr(library, name).argtypes = [number, number]
-    library.pjsua_conf_connect2.argtypes = [number, number, pointer]
-    library.pjsua_conf_remove_port.argtypes = [number]
-
-
-def _check_version(library: ctypes.CDLL) -> None:
-    version: str = library.pj_get_version().decode()
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    if numbers is None or tuple(map(int, numbers.groups())) < _OLDEST:
-        oldest = ".".join(map(str, _OLDEST))
-        raise _Unusable(f"memory ports need PJSIP {oldest} or later, and {version} is loaded")
-
-
-def _create(library: ctypes.CDLL, kind: str, pool: int, ring: Samples) -> int:
-    """Make a memory port over a ring, shape (n,); return its address."""
-    port = ctypes.c_void_p()
-    create = getattr(library, f"pjmedia_mem_{kind}_create")
-    status = create(
-        *(pool, ring.ctypes.data, ring.nbytes),
-        *(RATE_HZ, 1, FRAME_SAMPLES, 16, 0, ctypes.byref(port)),
-    )
-    _check(status, f"a memory {kind}")
-    return port.value or 0
-
-
-def _check(status: int, what: str) -> None:
-    if status != 0:
-        raise TelephonyError(f"PJSIP refused {what} (status {status})")
-
-
-def _words_at(address: int, count: int) -> _Words:
-    """View memory as (count,) int64, without a copy."""
-    return np.ctypeslib.as_array((ctypes.c_int64 * count).from_address(address))
-
-
-def _find_write_address(library: ctypes.CDLL, pool: int) -> int:
-    ring, said = np.zeros(2 * FRAME_SAMPLES, np.int16), np.arange(1, FRAME_SAMPLES + 1, dtype="i2")
-    port = _create(library, "capture", pool, ring)
-    state = _words_at(port, _SCANNED_WORDS)
-    seen = [state.copy()]
-    for _ in range(2):
-        frame = _Frame(_AUDIO, said.ctypes.data, said.nbytes)
-        _check(library.pjmedia_port_put_frame(port, ctypes.byref(frame)), "a frame")
-        seen.append(state.copy())
-    library.pjmedia_port_destroy(port)
-    start = ring.ctypes.data
-    expected = (start, start + _FRAME_BYTES, start)
-    if not np.array_equal(ring, np.tile(said, 2)):
-        raise _Unusable("PJSIP's memory capture doesn't write what it is given round its ring")
-    return _the_word(seen, expected, "a memory capture's write position")
-
-
-def _find_read_samples(library: ctypes.CDLL, pool: int) -> int:
-    ring = np.arange(1, 2 * FRAME_SAMPLES + 1, dtype=np.int16)
-    got = np.zeros(3 * FRAME_SAMPLES, np.int16)
-    port = _create(library, "player", pool, ring)
-    state = _words_at(port, _SCANNED_WORDS)
-    seen = [state.copy()]
-    for number in range(3):
-        frame = _Frame(_AUDIO, got.ctypes.data + number * _FRAME_BYTES, _FRAME_BYTES)
-        _check(library.pjmedia_port_get_frame(port, ctypes.byref(frame)), "a frame")
-        seen.append(state.copy())
-    library.pjmedia_port_destroy(port)
-    if not np.array_equal(got, np.concatenate([ring, ring[:FRAME_SAMPLES]])):
-        raise _Unusable("PJSIP's memory player doesn't give its ring round and round")
-    expected = tuple(number * FRAME_SAMPLES for number in range(4))
-    return _the_word(seen, expected, "a memory player's count of samples")
-
-
-def _the_word(seen: list[_Words], expected: tuple[int, ...], what: str) -> int:
-    """Return the index of the one word that went through the expected values."""
-    matches = np.all(np.stack(seen) == np.array(expected)[:, np.newaxis], axis=0)
-    (found,) = np.nonzero(matches)
-    if len(found) != 1:
-        raise _Unusable(f"{what} is not found in this PJSIP's port ({len(found)} words match)")
-    return int(found[0])
-
-
-class ConferenceClock:
-    """Says when the conference's last tick was, from readings that come some time after it.
-
-    Ticks are evenly spaced, so the reading that came soonest after its tick tells where all of them
-    lie: a late loop doesn't make audio look young. It is the soonest of the last second or two, so
-    that a clock that jumped (the process was stopped) is followed. Resolution: one tick of ours.
-    """
-
-    def __init__(self) -> None:
-        self._origins_ns: tuple[int, int] | None = None
-        self._window_ends_ns = 0
-
-    def feed(self, samples: int, now_ns: int) -> int:
-        """Return when the tick was that made the count ``samples``, by a reading at ``now_ns``."""
-        ticks_ns = samples * NS_PER_S // RATE_HZ
-        origin_ns = now_ns - ticks_ns
-        before_ns, current_ns = self._origins_ns or (origin_ns, origin_ns)
-        if now_ns >= self._window_ends_ns:
-            before_ns, current_ns = current_ns, origin_ns
-            self._window_ends_ns = now_ns + _TICK_WINDOW_NS
-        current_ns = min(current_ns, origin_ns)
-        self._origins_ns = before_ns, current_ns
-        return ticks_ns + min(before_ns, current_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,9 +77,9 @@ class MemoryPorts:
         self._library = load_symbols()
         try:
             self._layout = find_layout(self._library)
-        except _Unusable as problem:
+        except UnusableMemoryPorts as problem:
             raise TelephonyError(str(problem)) from problem
-        self._pool = self._library.pjsua_pool_create(b"memory-ports", _POOL_BYTES, _POOL_BYTES)
+        self._pool = create_pool(self._library)
         self.arena = RingArena(rows)
         self.rx_positions: Positions = np.zeros(rows, dtype=np.int64)
         self.tx_positions: Positions = np.zeros(rows, dtype=np.int64)
@@ -288,7 +92,7 @@ class MemoryPorts:
         # `_words`, which spans all ports from the lowest address on, their two words are.
         self._made: Positions = np.zeros(0, dtype=np.int64)
         self._rx_addresses = self._write_at = self._count_at = self._made
-        self._words: _Words = np.zeros(0, dtype=np.int64)
+        self._words: Words = np.zeros(0, dtype=np.int64)
 
     def refresh(self) -> None:
         """Read all rows' positions as they are now: two gathers, whatever the number of rows."""
@@ -332,7 +136,7 @@ class MemoryPorts:
         slots: list[int] = []
         try:
             for kind, ring in rings:
-                ports.append(_create(self._library, kind, self._pool, ring[row]))
+                ports.append(create_port(self._library, kind, self._pool, ring[row]))
                 slots.append(self._add(ports[-1]))
             player, capture, eraser = ports
             player_slot, capture_slot, eraser_slot = slots
@@ -351,31 +155,30 @@ class MemoryPorts:
     def _set_back(self, eraser: int) -> None:
         """Move the eraser on by all but the history, so that it follows the player."""
         silence = np.zeros(self.arena.length_samples - HISTORY_SAMPLES, dtype=np.int16)
-        frame = _Frame(_AUDIO, silence.ctypes.data, silence.nbytes)
-        _check(self._library.pjmedia_port_put_frame(eraser, ctypes.byref(frame)), "a frame")
+        put_frame(self._library, eraser, silence)
 
     def _add(self, port: int) -> int:
         slot = ctypes.c_int()
         status = self._library.pjsua_conf_add_port(self._pool, port, ctypes.byref(slot))
-        _check(status, "a media port")
+        check(status, "a media port")
         return slot.value
 
     def _connect_muted(self, source: int, sink: int) -> None:
         level = ctypes.c_float(_MUTED)  # `pjsua_conf_connect_param` has this one field
         status = self._library.pjsua_conf_connect2(source, sink, ctypes.byref(level))
-        _check(status, "to join media ports")
+        check(status, "to join media ports")
 
     def _watch(self) -> None:
         """Look at the words of every row that has ports."""
         made = np.array(list(self._rows), dtype=np.int64)
         layout, rows = self._layout, self._rows.values()
-        writes = np.array([row.capture for row in rows]) + layout.write_address * _WORD_BYTES
-        counts = np.array([row.player for row in rows]) + layout.read_samples * _WORD_BYTES
+        writes = np.array([row.capture for row in rows]) + layout.write_address * WORD_BYTES
+        counts = np.array([row.player for row in rows]) + layout.read_samples * WORD_BYTES
         base = int(min(writes.min(), counts.min()))
         span = int(max(writes.max(), counts.max())) - base
-        self._words = _words_at(base, span // _WORD_BYTES + 1)
-        self._write_at = (writes - base) // _WORD_BYTES
-        self._count_at = (counts - base) // _WORD_BYTES
+        self._words = words_at(base, span // WORD_BYTES + 1)
+        self._write_at = (writes - base) // WORD_BYTES
+        self._count_at = (counts - base) // WORD_BYTES
         self._rx_addresses = self.arena.rx.ctypes.data + made * self.arena.rx.strides[0]
         self._made = made
 
@@ -439,7 +242,7 @@ class MemoryPorts:
             self._library.pjsua_conf_disconnect(theirs, ours)
 
     def _connect(self, source: int, sink: int) -> None:
-        _check(self._library.pjsua_conf_connect(source, sink), "to join a call's audio")
+        check(self._library.pjsua_conf_connect(source, sink), "to join a call's audio")
 
     def close_row(self, row: int) -> None:
         """Part the row from its call and give it back; its ports step on in silence."""

@@ -41,7 +41,8 @@ from websockets.asyncio.connection import Connection as Socket
 from bridge.audio.resample import Downsampler, Upsampler
 from bridge.engine.core import CallCore
 from bridge.engine.ledger import PlayoutLedger
-from bridge.live.call import CallRunner
+from bridge.live.audio import CallAudio
+from bridge.live.driver import CoreDriver
 from bridge.live.upstream import Upstream
 from bridge.realtime.ga import GaDialect
 from bridge.session.connection import Connection
@@ -60,7 +61,7 @@ STAGES: tuple[tuple[str, object, str], ...] = (
     ("gather", uplink, "gather"),
     ("upsample", Upsampler, "__call__"),
     ("pump, up", Uplink, "move"),
-    ("runner, up", CallRunner, "on_caller_audio"),
+    ("call audio, up", CallAudio, "on_caller_audio"),
     ("upstream append", Upstream, "append"),
     ("session send", RealtimeSession, "send"),
     ("encode", GaDialect, "encode"),
@@ -69,8 +70,8 @@ STAGES: tuple[tuple[str, object, str], ...] = (
     ("frame in", Socket, "data_received"),
     ("decode", GaDialect, "decode"),
     ("session in", RealtimeSession, "_on_frame"),
-    ("upstream in", Upstream, "_on_event"),
-    ("runner, feed", CallRunner, "_feed"),
+    ("upstream in", Upstream, "on_event"),
+    ("driver, feed", CoreDriver, "feed"),
     ("core", CallCore, "feed"),
     ("pump.play", Downlink, "play"),
     ("playout queue", Playout, "queue"),

@@ -20,7 +20,6 @@ class Waits:
         self.summary = CallSummary("c_1", "support", "a", "ga", "100", answered_at_ms=1)
         self.events: list[tuple[str, dict[str, str | int | None]]] = []
         self.waits = CallerWaits(
-            lambda: "a",
             self.summary,
             self.metrics.turns,
             lambda kind, fields: self.events.append((kind, dict(fields))),

@@ -13,7 +13,7 @@ from tests.live.talk import talking
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
-PARTS = ("_core", "_upstream", "_voice", "_handoffs", "_tools", "record")
+PARTS = ("_driver", "_timers", "_audio", "_upstream", "_voice", "_handoffs", "_tools", "record")
 
 
 async def test_an_ended_call_is_freed_without_the_collector(

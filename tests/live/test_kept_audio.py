@@ -9,6 +9,15 @@ from bridge.live.kept_audio import (
     bundles,
     holds_speech,
 )
+from bridge.realtime.events import (
+    ApiError,
+    InputCleared,
+    InputCommitted,
+    InputTranscriptCompleted,
+    InputTranscriptFailed,
+    SpeechStarted,
+)
+from bridge.realtime.ids import ItemId
 
 PIECE = bytes(960)
 LOUD = (np.ones(480) * 5_000).astype("<i2").tobytes()
@@ -36,6 +45,24 @@ def test_turn_that_was_cut_is_sent_from_its_beginning() -> None:
     assert len(audio.due(1_000, resend_turn=True)) > 0
     audio.turn_known()
     assert len(audio.due(10_000, resend_turn=True)) == 10
+
+
+def test_turn_is_kept_until_its_own_words_are_known() -> None:
+    audio, item_id, other = kept(50, 0), ItemId("item_1"), ItemId("item_0")
+    audio.follow(SpeechStarted(item_id, 600))
+    audio.follow(InputTranscriptCompleted(item_id, 0, "half of it"))  # it goes on
+    audio.follow(InputCommitted(item_id))
+    audio.follow(InputTranscriptCompleted(other, 0, "the turn before"))
+    assert len(audio.due(10_000, resend_turn=True)) == 20
+    audio.follow(InputTranscriptFailed(item_id, 0, ApiError("server_error", "not heard")))
+    assert audio.due(10_000, resend_turn=True) == ()
+
+
+def test_turn_that_the_session_threw_away_is_none() -> None:
+    audio = kept(50, 0)
+    audio.follow(SpeechStarted(ItemId("item_1"), 600))
+    audio.follow(InputCleared())
+    assert audio.due(10_000, resend_turn=True) == ()
 
 
 def test_speech_of_which_the_session_told_nothing_is_sent_again() -> None:

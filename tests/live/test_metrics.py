@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from bridge.app.gateway import Gateway
-from bridge.live import call
+from bridge.live import audio
 from bridge.telemetry.scrape import Scrape
 from tests.live.conftest import StartGateway
 from tests.live.talk import talking
@@ -48,7 +48,7 @@ async def _mute(peer: ServerConnection) -> None:
 async def test_call_in_which_nothing_is_heard_is_silent_and_its_session_is_closed_by_us(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call, "SILENT_AFTER_S", 0.2)
+    monkeypatch.setattr(audio, "SILENT_AFTER_S", 0.2)
     silent = "bridge_silent_calls_total"
     seen = await call_at(start_gateway, _mute, 200, lambda now: now.value(silent) > 0)
     assert seen.value(silent, arm="peer") == 1

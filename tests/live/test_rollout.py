@@ -216,7 +216,8 @@ async def test_a_rescued_call_is_freed_without_the_collector(
             assert await caller.call() == 200
             [runner] = here.gateway.calls
             assert runner.arm == "old"
-            parts = [weakref.ref(getattr(runner, part)) for part in ("_core", "_upstream")]
+            names = ("_driver", "_audio", "_upstream")
+            parts = [weakref.ref(getattr(runner, name)) for name in names]
             del runner
             await caller.hang_up()
         await wait_until(

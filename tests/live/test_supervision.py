@@ -62,8 +62,8 @@ def sound_of(talk: Talk, since: int = 0) -> np.ndarray[tuple[int], np.dtype[np.i
 
 def disturbances(talk: Talk) -> int:
     """Return how often a machine that was too busy has left a gap by itself."""
-    assert talk.gateway._services is not None
-    stats = talk.gateway._services.pump.stats
+    assert talk.gateway._reception.services is not None
+    stats = talk.gateway._reception.services.pump.stats
     return stats.underruns + stats.late_blocks + stats.clock_stalls
 
 

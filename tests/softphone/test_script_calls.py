@@ -9,8 +9,8 @@ import pytest
 from bridge.audio.levels import rms_dbfs
 from bridge.audio.wav import read_wav, write_wav
 from bridge.speech.synthesis import Synthesizer
-from bridge.telephony.endpoint import user_of
 from bridge.telephony.leg import LegState
+from bridge.telephony.uris import user_of
 from tests.softphone.command import Done, Running, call, calling
 from tests.softphone.far_end import RATE_HZ, FarCall, FarEnd, far_end, loud_part, loudest_hz, tone
 from tests.support.waiting import wait_until

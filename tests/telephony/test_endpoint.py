@@ -14,7 +14,7 @@ import pytest
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony import endpoint as endpoint_module
-from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint, user_of
+from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
 
 pytestmark = pytest.mark.sip
 
@@ -141,25 +141,3 @@ def test_rows_open_and_close_under_the_audio_clock(
     command = [sys.executable, "-X", "faulthandler", *script]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
-
-
-@pytest.mark.parametrize(
-    ("uri", "user"),
-    [
-        ("sip:support@10.0.0.1:5060", "support"),
-        ("<sip:support@10.0.0.1>", "support"),
-        ("sips:+15551234@carrier.example;transport=tcp", "+15551234"),
-        ("sip:%2B15551234@carrier.example", "+15551234"),
-        ("sip:+15551234;phone-context=example@carrier.example", "+15551234"),
-        ("sip:alice:secret@carrier.example", "alice"),
-        ("SIP:alice@carrier.example?Subject=x", "alice"),
-        ("tel:+1-555-1234;ext=5", "+1-555-1234"),
-        ("sip:10.0.0.1:5060", "10.0.0.1"),
-        ("sip:carrier.example;transport=udp", "carrier.example"),
-        ("sip:[::1]:5060", "[::1]"),
-        ("alice@carrier.example", "alice"),
-        ("", ""),
-    ],
-)
-def test_user_of(uri: str, user: str) -> None:
-    assert user_of(uri) == user

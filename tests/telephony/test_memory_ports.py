@@ -9,24 +9,17 @@ import numpy as np
 import pytest
 
 from bridge.audio.rings import FRAME_SAMPLES, RESTING_ROWS, write
-from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.softphone.sip_message import audio_sdp
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
 from bridge.telephony.library import load_symbols
-from bridge.telephony.memory_ports import (
-    HISTORY_SAMPLES,
-    ConferenceClock,
-    MemoryPorts,
-    memory_ports_problem,
-)
+from bridge.telephony.memory_layout import memory_ports_problem
+from bridge.telephony.memory_ports import HISTORY_SAMPLES, MemoryPorts
 from bridge.telephony.ports import MediaPorts
 from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Rig, has_memory_ports
-
-FRAME_NS = 20 * NS_PER_MS
 
 
 @pytest.fixture
@@ -50,29 +43,6 @@ async def until_stepped(ports: MediaPorts, rows: list[int], since: int = 0) -> N
         return bool((ports.rx_positions[rows] > since).all())
 
     await wait_until(stepped, 5.0, "the conference stands still")
-
-
-# The conference's clock, from readings that come late
-
-
-def test_a_late_reading_does_not_make_audio_young() -> None:
-    clock, begun_ns = ConferenceClock(), 10 * NS_PER_S
-    for tick in range(1, 200):
-        lag_ns = 35 * NS_PER_MS if tick % 10 == 0 else tick % 4 * NS_PER_MS
-        tick_ns = begun_ns + tick * FRAME_NS
-        said_ns = clock.feed(tick * FRAME_SAMPLES, tick_ns + lag_ns)
-        if tick > 4:
-            assert said_ns == tick_ns
-
-
-def test_a_clock_that_jumped_is_followed() -> None:
-    """The process was stopped: the conference counts on from where it was, later."""
-    clock, jump_ns = ConferenceClock(), 7 * NS_PER_S
-    for tick in range(1, 100):
-        clock.feed(tick * FRAME_SAMPLES, tick * FRAME_NS)
-    for tick in range(100, 250):
-        said_ns = clock.feed(tick * FRAME_SAMPLES, jump_ns + tick * FRAME_NS)
-    assert said_ns == jump_ns + 249 * FRAME_NS
 
 
 # Without them
@@ -140,6 +110,7 @@ def test_ports_that_do_not_move_as_they_should_are_refused(
         return int(real(port, frame))
 
     setattr(symbols, function, twice)
+    monkeypatch.setattr("bridge.telephony.memory_layout.load_symbols", lambda: symbols)
     monkeypatch.setattr("bridge.telephony.memory_ports.load_symbols", lambda: symbols)
     problem = memory_ports_problem()
     assert problem is not None
@@ -154,7 +125,7 @@ def test_an_older_pjsip_is_refused(endpoint: SipEndpoint, monkeypatch: pytest.Mo
     endpoint.start()
     symbols = load_symbols()
     setattr(symbols, "pj_get_version", lambda: b"2.15.1")  # noqa: B010  CDLL has no attributes
-    monkeypatch.setattr("bridge.telephony.memory_ports.load_symbols", lambda: symbols)
+    monkeypatch.setattr("bridge.telephony.memory_layout.load_symbols", lambda: symbols)
     assert memory_ports_problem() == "memory ports need PJSIP 2.17 or later, and 2.15.1 is loaded"
 
 

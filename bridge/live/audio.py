@@ -1,0 +1,168 @@
+"""One call's audio: from its row in the pump up to the session, from the core down to the row."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from bridge.audio.sounds import SoundSettings
+from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, SendKeptAudio
+from bridge.engine.inputs import (
+    AudioAppended,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutStarted,
+    SoundStopped,
+)
+from bridge.errors import UpstreamError
+from bridge.live.driver import CoreDriver
+from bridge.live.record import CallRecord
+from bridge.live.recording import CallRecording
+from bridge.live.services import Services
+from bridge.live.uplink import UplinkGate
+from bridge.live.upstream import Upstream
+from bridge.telemetry.labels import Path
+from bridge.telephony.lines import Line, Sound, Sounds
+
+SILENT_AFTER_S = 5.0
+"""A caller who has heard nothing for so long after the answer is in a silent call."""
+
+
+class CallAudio:
+    """Moves one call's audio; the pump's listener of its line.
+
+    Args:
+        services: what calls share.
+        driver: of the call's core.
+        upstream: takes the caller's audio.
+        record: counts, and is told what is heard.
+        recording: of both sides.
+        sounds: what the caller's sounds are told by.
+
+    Attributes:
+        line: in the pump; None before there is media, and after its end.
+        answered: whether the conversation has begun.
+        arm: that delays are counted for.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        driver: CoreDriver,
+        upstream: Upstream,
+        record: CallRecord,
+        recording: CallRecording,
+        sounds: SoundSettings,
+    ) -> None:
+        self.line: Line | None = None
+        self.answered = False
+        self.arm = record.summary.arm
+        self._pump = services.pump
+        self._metrics = services.metrics
+        self._driver = driver
+        self._appended = driver.appended
+        self._upstream = upstream
+        self._record = record
+        self._recording = recording
+        self._sounds = sounds
+        self._gate = UplinkGate(services.clock, services.append_ms)
+        self._silent: asyncio.TimerHandle | None = None
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are carried out here."""
+        return MappingProxyType(
+            {
+                PlayAudio: self._play,
+                FlushPlayout: self._flush,
+                SendKeptAudio: self._send_kept,
+                **self._gate.effects,
+            }
+        )
+
+    def take_up(self, row: int) -> None:
+        """Have the pump move the audio of a row."""
+        self.line = self._pump.add(
+            row,
+            self,
+            self._recording.open(),
+            on_downlink=self._on_downlink,
+            sounds=Sounds(self._sounds, self._on_sound),
+        )
+        self._recording.follow(row)
+
+    def begin(self) -> None:
+        """Begin the conversation: caller audio goes up from now on."""
+        self.answered = True
+        loop = asyncio.get_running_loop()
+        self._silent = loop.call_later(SILENT_AFTER_S, self._count_silent)
+
+    def let_go(self, row: int) -> None:
+        """Leave the row."""
+        line, self.line = self.line, None
+        self._recording.follow(None)
+        self._pump.remove(row)
+        for _ in range(0 if line is None else line.underruns):
+            self._metrics.media.underrun(self.arm)
+
+    def end_silence(self) -> None:
+        """Note that the caller hears something, or that nobody waits for it any more."""
+        if self._silent is not None:
+            self._silent.cancel()
+            self._silent = None
+
+    # Listener of the line
+
+    def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
+        """Send caller audio up, from the moment on that the call is answered."""
+        if not self.answered or not self._gate.lets_through(captured_ns):
+            return
+        appended = self._appended
+        appended.captured_ns = captured_ns
+        try:
+            appended_ms = self._upstream.append(audio, captured_ns)
+        except UpstreamError as error:
+            self._driver.feed(self._upstream.fail(error))
+            return
+        if appended_ms is not None:
+            appended.ms = appended_ms
+            appended.pieces += 1
+
+    def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
+        """Take what the caller hears."""
+        self._recording.on_playout(event)
+        self._record.vitals.on_playout(event)
+        self.end_silence()
+        self._driver.feed(event)
+
+    def _on_sound(self, event: Sound) -> None:
+        if not self.answered:
+            return
+        self._recording.on_sound(event)
+        self._record.vitals.on_sound(event)
+        self._driver.feed(event)
+        if isinstance(event, SoundStopped):
+            self._upstream.sound_ended(event.at_ns)
+
+    def _on_downlink(self, added_ns: int) -> None:
+        self._metrics.media.added_latency(self.arm, Path.DOWNLINK, added_ns)
+
+    # Effects
+
+    def _play(self, effect: PlayAudio) -> None:
+        if self.line is not None:
+            self._pump.play(self.line.row, effect.item_id, effect.content_index, effect.audio)
+
+    def _flush(self, effect: FlushPlayout) -> None:
+        parts = () if self.line is None else self._pump.flush(self.line.row)
+        self._recording.on_agent_silent()
+        self._record.vitals.on_agent_silent()
+        self._driver.put_first(PlayoutFlushed(parts))
+
+    def _send_kept(self, effect: SendKeptAudio) -> None:
+        sent_ms = self._upstream.send_kept(effect)
+        self._driver.put(AudioAppended(sent_ms, self._appended.captured_ns))
+
+    def _count_silent(self) -> None:
+        self._metrics.turns.silent(self.arm)
+        self._record.event("silent")

@@ -1,0 +1,113 @@
+"""What is told of a call's sessions: errors, losses and what became of them, tokens."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.effects import Effect
+from bridge.engine.news import GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
+from bridge.live.arm_watch import ArmWatch
+from bridge.live.events import CallEvents
+from bridge.live.summary import CallSummary, LostSession
+from bridge.realtime.events import Usage
+from bridge.telemetry.costs import tokens_of
+from bridge.telemetry.metrics.upstream import UpstreamMetrics
+
+log = structlog.get_logger(__name__)
+
+
+class SessionRecord:
+    """Tells of one call's sessions.
+
+    Args:
+        events: where it is told.
+        summary: where it is put down; knows the arm in use.
+        watch: learns what the arm is answerable for.
+        metrics: counts it.
+        on_restored: called when a new session has taken the place of a lost one.
+    """
+
+    def __init__(
+        self,
+        events: CallEvents,
+        summary: CallSummary,
+        watch: ArmWatch,
+        metrics: UpstreamMetrics,
+        on_restored: Callable[[], None],
+    ) -> None:
+        self._events = events
+        self._summary = summary
+        self._watch = watch
+        self._metrics = metrics
+        self._on_restored = on_restored
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are only told, here."""
+        return MappingProxyType(
+            {
+                UpstreamErrorSeen: self._on_error,
+                SessionLost: self._on_session_lost,
+                SessionRestored: self._on_session_restored,
+                GaveUp: self._on_gave_up,
+            }
+        )
+
+    def count(self, usage: Usage) -> None:
+        """Count what a response was billed."""
+        tokens = tokens_of(usage)
+        self._summary.tokens.update(tokens)
+        for (kind, modality), count in tokens.items():
+            self._metrics.tokens(self._summary.arm_in_use, kind, modality, count)
+
+    def _on_error(self, effect: UpstreamErrorSeen) -> None:
+        self._metrics.error(self._summary.arm_in_use, effect.code)
+        self._events.tell("upstream_error", {"code": effect.code})
+        log.info("upstream_error", code=effect.code)
+
+    def _on_session_lost(self, effect: SessionLost) -> None:
+        failure = effect.failure
+        self._watch.lost(failure)
+        self._metrics.lost(self._summary.arm_in_use, failure)
+        self._summary.failures.append(
+            LostSession(
+                self._events.elapsed_ms(),
+                failure.code,
+                failure.layer.value,
+                failure.fault.value,
+                failure.cure.value,
+            )
+        )
+        self._events.tell(
+            "session_lost",
+            {
+                "code": failure.code,
+                "layer": failure.layer,
+                "fault": failure.fault,
+                "cure": failure.cure,
+                "attempt": effect.attempt,
+            },
+        )
+        log.warning(
+            "session_lost",
+            code=failure.code,
+            layer=failure.layer.value,
+            fault=failure.fault.value,
+            cure=failure.cure.value,
+            attempt=effect.attempt,
+        )
+
+    def _on_session_restored(self, effect: SessionRestored) -> None:
+        self._metrics.restored(self._summary.arm_in_use, effect.outage_ms * NS_PER_MS)
+        self._on_restored()
+        self._events.tell("session_restored", {"outage_ms": effect.outage_ms})
+        log.info("session_restored", outage_ms=effect.outage_ms)
+
+    def _on_gave_up(self, effect: GaveUp) -> None:
+        self._watch.tell(self._summary, talk_ms=self._events.talk_ms())
+        self._metrics.gave_up(self._summary.arm_in_use, effect.reason)
+        self._events.tell("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
+        log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)

@@ -1,0 +1,60 @@
+"""What is told of a call's supervisors: what they did, what they marked, who watches."""
+
+import json
+from collections.abc import Mapping
+
+from bridge.live.events import CallEvents
+from bridge.live.recording import Fields
+from bridge.live.summary import CallSummary, Flag, Supervised
+from bridge.redaction.turns import Redactor
+from bridge.store.calls import CallStore
+
+
+class SupervisionRecord:
+    """Tells of one call's supervisors.
+
+    Args:
+        events: where it is told.
+        summary: where it is put down.
+        store: has the call's state, and the flags of all calls.
+        redactor: of their words.
+    """
+
+    def __init__(
+        self, events: CallEvents, summary: CallSummary, store: CallStore, redactor: Redactor
+    ) -> None:
+        self._events = events
+        self._summary = summary
+        self._store = store
+        self._redactor = redactor
+        self._watched = False
+
+    def flag(self, by: str, note: str, at_ms: int | None) -> None:
+        """Mark the call to be looked at, at a moment since its begin; None for now."""
+        if at_ms is None:
+            at_ms = self._events.elapsed_ms()
+        note = self._redactor.redact(note)
+        self._summary.flags.append(Flag(at_ms, by, note))
+        told: dict[str, str | int | None] = {"by": by, "marked_ms": at_ms, "text": note or None}
+        self._events.tell("flagged", told)
+        self._store.update(self._summary.call_id, {"flagged": len(self._summary.flags)})
+        self._store.flag(self._summary.call_id, {**told, "route": self._summary.route})
+
+    def acted(self, by: str, action: str, text: str, details: Fields) -> None:
+        """Note what a supervisor did; ``text`` are the words of it."""
+        text = self._redactor.redact(text)
+        self._summary.supervised.append(Supervised(self._events.elapsed_ms(), by, action, text))
+        told = {**details, "by": by, "action": action, "text": text or None}
+        self._events.tell("supervisor_acted", told)
+
+    def watched(self, does: Mapping[str, str]) -> None:
+        """Note who watches: what each of them does, by name."""
+        self._watched = True
+        names = json.dumps(does) if does else ""
+        told: dict[str, str | int] = {"watchers": len(does), "watched_by": names}
+        self._store.update(self._summary.call_id, told)
+
+    @property
+    def at_end(self) -> Mapping[str, str | int]:
+        """What the call's state says of watchers once it is over: nobody, if there were any."""
+        return {"watchers": 0, "watched_by": ""} if self._watched else {}

@@ -1,0 +1,69 @@
+"""The way from a session's parts to its client, and the tasks that run for it.
+
+All parts of a session tell their events here, so their order on the wire is the order in which they
+were decided.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+
+from bridge.realtime.events import ApiError, ErrorReported, ServerEvent
+from bridge.realtime.ids import ResponseId
+from bridge.realtime.session_config import ResponseConfig, SessionConfig
+from bridge.simulator.outbox import Outbox
+from bridge.simulator.wire import Wire
+
+
+class Channel:
+    """One client's.
+
+    Args:
+        wire: the connection's dialect.
+        outbox: takes events for the client.
+        tasks: the connection's task group; what is started in it here ends with :meth:`stop`.
+    """
+
+    def __init__(self, wire: Wire, outbox: Outbox, tasks: asyncio.TaskGroup) -> None:
+        self._wire = wire
+        self._outbox = outbox
+        self._tasks = tasks
+        self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def config(self) -> SessionConfig:
+        """The session's settings in force."""
+        return self._wire.config
+
+    def emit(self, *events: ServerEvent) -> None:
+        """Tell the client.
+
+        Raises:
+            SlowClientError: it doesn't read its events.
+        """
+        for event in events:
+            for written in self._wire.encode(event):
+                self._outbox.put(written)
+
+    def report(self, error: ApiError) -> None:
+        """Tell the client that something is wrong."""
+        self.emit(ErrorReported(error))
+
+    def begin_response(self, response_id: ResponseId, asked: ResponseConfig) -> None:
+        """Remember what a response was asked to be: its events say so."""
+        self._wire.begin_response(response_id, asked)
+
+    async def drained(self) -> None:
+        """Wait until few events are left to be sent."""
+        await self._outbox.drained()
+
+    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Start a task of the session's."""
+        task = self._tasks.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def stop(self) -> None:
+        """Cancel what is still running."""
+        for task in self._running:
+            task.cancel()

@@ -1,0 +1,132 @@
+"""What PJSIP is told before it runs, by our settings: threads, log, sockets, codecs, account.
+
+SIP is heard on UDP and TCP at one port. PJSIP has no SIP threads of its own (`threadCnt=0`).
+"""
+
+from typing import Any
+
+import structlog
+
+from bridge.audio.rings import FRAME_SAMPLES
+from bridge.config.settings import SipSettings
+from bridge.errors import InfrastructureError
+from bridge.telephony.library import import_pjsua2
+from bridge.telephony.ports import RATE_HZ
+
+pj: Any = import_pjsua2()
+log = structlog.get_logger(__name__)
+
+_MOST_CALLS = 1024
+
+_PORT_ATTEMPTS = 5
+"""Free UDP ports that are tried, when we may choose, until TCP can have the same number."""
+
+_LOG_METHODS = {1: log.error, 2: log.warning, 3: log.info}
+
+_CODEC_PRIORITIES = (255, 254)
+_CODEC_FRAME_MS = 10
+"""PJSIP's frame of G.711 (pjmedia-codec/g711.c)."""
+
+ACCOUNT = "bridge"
+"""The user part of our own address."""
+
+
+class LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
+    """Sends PJSIP's log lines where ours go."""
+
+    def write(self, entry: Any) -> None:
+        """Take one line."""
+        level = _LOG_METHODS.get(int(entry.level), log.debug)
+        level("pjsip", line=str(entry.msg).strip())
+
+
+def identity_of(settings: SipSettings, port: int, user: str) -> str:
+    """Return a user's SIP URI at our address as others see it; ``port`` is where SIP is heard."""
+    host = settings.public_address or _bound_address(settings) or "127.0.0.1"
+    return f"sip:{user}@{host}:{port}"
+
+
+def endpoint_config(settings: SipSettings, writer: LogWriter) -> Any:
+    """Return PJSIP's own configuration; its log lines go to ``writer``, which must be kept."""
+    config = pj.EpConfig()
+    config.uaConfig.threadCnt = 0
+    config.uaConfig.mainThreadOnly = True
+    config.uaConfig.maxCalls = _MOST_CALLS
+    config.uaConfig.userAgent = "telephony-bridge"
+    config.logConfig.level = settings.log_level
+    config.logConfig.consoleLevel = 0
+    config.logConfig.writer = writer
+    config.medConfig.clockRate = config.medConfig.sndClockRate = RATE_HZ
+    config.medConfig.audioFramePtime = FRAME_SAMPLES * 1000 // RATE_HZ
+    config.medConfig.noVad = True
+    config.medConfig.ecTailLen = 0
+    return config
+
+
+def listen(endpoint: Any, settings: SipSettings) -> int:
+    """Open PJSIP's SIP sockets, on UDP and TCP; return their port.
+
+    Raises:
+        InfrastructureError: the port is taken, or the address isn't this machine's.
+    """
+    config = pj.TransportConfig()
+    config.boundAddress = _bound_address(settings)
+    config.publicAddress = settings.public_address or ""
+    attempts = 1 if settings.port else _PORT_ATTEMPTS
+    for attempt in range(1, attempts + 1):
+        config.port = settings.port
+        try:
+            return _listen_once(endpoint, config)
+        except pj.Error as error:
+            if attempt == attempts:
+                raise InfrastructureError(
+                    f"SIP cannot listen on {settings.host}:{config.port}: {error.reason}",
+                    remedy="free the port, or set BRIDGE_SIP_PORT (0 takes a free one) or "
+                    "BRIDGE_SIP_HOST",
+                ) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _listen_once(endpoint: Any, config: Any) -> int:
+    """Listen on UDP, then on TCP at the same port; return it."""
+    udp = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
+    address = endpoint.transportGetInfo(udp).localName
+    port = config.port = int(address.rsplit(":", 1)[1])
+    try:
+        endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
+    except pj.Error:
+        endpoint.transportClose(udp)
+        raise
+    return port
+
+
+def choose_codecs(endpoint: Any, settings: SipSettings, ptime_ms: int | None) -> None:
+    """Have PJSIP offer the settings' codecs alone, in their order.
+
+    Args:
+        ptime_ms: audio in one packet of ours, a multiple of 10; None for PJSIP's 20.
+    """
+    for codec in endpoint.codecEnum2():
+        endpoint.codecSetPriority(codec.codecId, 0)
+    for name, priority in zip(settings.codecs, _CODEC_PRIORITIES, strict=False):
+        codec = f"{name}/8000/1"
+        endpoint.codecSetPriority(codec, priority)
+        if ptime_ms is not None:
+            parameters = endpoint.codecGetParam(codec)
+            parameters.setting.frmPerPkt = ptime_ms // _CODEC_FRAME_MS
+            endpoint.codecSetParam(codec, parameters)
+
+
+def account_config(settings: SipSettings, port: int) -> Any:
+    """Return the configuration of our account; ``port`` is where SIP is heard."""
+    config = pj.AccountConfig()
+    config.idUri = identity_of(settings, port, ACCOUNT)
+    config.mediaConfig.transportConfig.port = settings.rtp_port_min
+    config.mediaConfig.transportConfig.boundAddress = _bound_address(settings)
+    config.mediaConfig.transportConfig.publicAddress = settings.public_address or ""
+    config.natConfig.udpKaIntervalSec = 0
+    return config
+
+
+def _bound_address(settings: SipSettings) -> str:
+    return "" if settings.host == "0.0.0.0" else settings.host
