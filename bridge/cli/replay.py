@@ -158,7 +158,8 @@ def play(
     the bridge has sent what it had sent before it. PATH is a call's wire log (a run's wire.jsonl,
     or a file of session.wire_log_dir), a directory with a SCRIPT.jsonl for each script, or a former
     --report directory. Where the bridge first sends something else than then, or in another order,
-    the call goes off script, and is inconclusive. Such an arm tries the bridge, its decoder first; its pass is no pass of the service.
+    the call goes off script, and is inconclusive. Such an arm tries the bridge, its decoder first;
+    its pass is no pass of the service.
 
     --target calls a gateway that runs already. On more arms than one, calls ask for theirs by the
     signed test header: the arms are those of a rollout in --config, and its secret is in the
