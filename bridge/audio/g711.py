@@ -1,18 +1,11 @@
-"""G.711 mu-law and A-law over the standard library's ``audioop``.
-
-``audioop`` left the standard library in Python 3.13; ``audioop-lts`` brings the same module back.
-"""
+"""G.711 mu-law and A-law over the standard library's ``audioop``."""
 
 import enum
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
 
-with warnings.catch_warnings():
-    # Python 3.11 and 3.12 announce the removal on import; under -W error that would be fatal.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    import audioop
+from bridge.audio.stdlib_audioop import audioop
 
 
 class Law(enum.StrEnum):

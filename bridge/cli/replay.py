@@ -1,53 +1,44 @@
 """`bridge replay`: call scripts played on every arm, judged and compared."""
 
-import hashlib
 import json
 import os
-import shlex
 import signal
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bridge.app.rollout_secret import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.replay_import import import_recorded
+from bridge.cli.replay_outcome import write_outcome
+from bridge.cli.replay_plan import (
+    JOBS_A_CPU,
+    JOBS_AT_A_TARGET,
+    MOST_JOBS,
+    PlayOptions,
+    make_plan,
+)
 from bridge.cli.replay_trend import print_trends
 from bridge.cli.replay_view import ReplayScreen, print_results
 from bridge.cli.running import make_directory, run, until_done_or_told
-from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
-from bridge.errors import ConfigError, InfrastructureError
-from bridge.replay.arms import check_tapes, choose_arms
+from bridge.errors import ConfigError
 from bridge.replay.calling import take_orders
-from bridge.replay.history import keep, make_summary, read_history, trends
-from bridge.replay.junit import make_junit
-from bridge.replay.report import write_report
-from bridge.replay.results import REPORT_FILE, Results, RunVerdict, overall, read_run, write_results
-from bridge.replay.running import ReplayPlan, ReplayRun
-from bridge.replay.scene import GatewayTraces, ScriptFile, Stagehands, Target
-from bridge.replay.script import load_script
-from bridge.replay.shadowing import shadow_calls, yesterday_of
-from bridge.replay.target_arm import ArmSigner, find_flag
+from bridge.replay.history import read_history, trends
+from bridge.replay.plan import ReplayPlan
+from bridge.replay.results import REPORT_FILE, Results, RunVerdict, overall
+from bridge.replay.running import ReplayRun
+from bridge.replay.stagehands import Stagehands
 from bridge.replay.tool_mocks import ToolMocks
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
 
 HISTORY = Path(".bridge") / "replay"
-_JOBS_A_CPU = 3
-"""A call is real time and takes a quarter of a CPU; the rest is for what is started and heard."""
-_JOBS_AT_A_TARGET = 4
-"""What a gateway holds on the pip wheel of pjsua2."""
-_MOST_JOBS = 32
 _EXIT_CODES = {
     RunVerdict.PASS: 0,
     RunVerdict.FAIL: 1,
@@ -94,9 +85,8 @@ def replay() -> None:
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(1, _MOST_JOBS),
-    help="Calls at once."
-    f"  [default: {_JOBS_A_CPU} for each CPU; with --target {_JOBS_AT_A_TARGET}]",
+    type=click.IntRange(1, MOST_JOBS),
+    help=f"Calls at once.  [default: {JOBS_A_CPU} for each CPU; with --target {JOBS_AT_A_TARGET}]",
 )
 @click.option("--tag", "tags", multiple=True, help="Only scripts with this tag. Repeatable.")
 @click.option(
@@ -148,24 +138,11 @@ def replay() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @exits_cleanly
 def play(
-    scripts: tuple[Path, ...],
-    arms: tuple[str, ...],
-    config: Path | None,
-    repeat: int | None,
-    jobs: int | None,
-    tags: tuple[str, ...],
     report: Path | None,
-    target: str | None,
-    target_rollout: str | None,
-    target_recordings: Path | None,
-    target_wire_log: Path | None,
-    dialplans: Path | None,
-    shadow: Path | None,
-    day: datetime | None,
-    cost_cap: float | None,
     junit: Path | None,
     history: Path,
     as_json: bool,
+    **options: Any,  # click gives them by the names of PlayOptions
 ) -> None:
     """Play SCRIPTS (files or directories) on every arm: real calls, through a real gateway.
 
@@ -180,13 +157,15 @@ def play(
     NAME=recorded:PATH has no service: it plays what one said in a recorded call, each event once
     the bridge has sent what it had sent before it. PATH is a call's wire log (a run's wire.jsonl,
     or a file of session.wire_log_dir), a directory with a SCRIPT.jsonl for each script, or a former
-    --report directory. Where the bridge sends something else than then, the call is inconclusive.
-    Such an arm tries the bridge, its decoder first; its pass is no pass of the service.
+    --report directory. Where the bridge first sends something else than then, or in another order,
+    the call goes off script, and is inconclusive. Such an arm tries the bridge, its decoder first;
+    its pass is no pass of the service.
 
     --target calls a gateway that runs already. On more arms than one, calls ask for theirs by the
     signed test header: the arms are those of a rollout in --config, and its secret is in the
     environment variable that rollout_key_env names there (ROLLOUT_KEY). That the gateway took the
-    arm is seen in its record alone, so give --target-recordings, too.
+    arm is seen in its record alone, so give --target-recordings, too. What an arm is that --config
+    does not have is unknown, but for what a record tells: its dialect and model.
 
     --shadow makes scripts of recorded calls, for this run alone: of those whose callers agreed, and
     whose time is not over. The others are named, and not played.
@@ -212,67 +191,18 @@ def play(
     """
     configure(TelemetrySettings(log_level="warning"))
     make_directory(report)
-    models = load_models()
     with ExitStack() as stack:
         results_dir = report or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        if shadow is not None:
-            scripts = (*scripts, *_shadow(shadow, day, stack))
-        signer = None if target is None else _signer(arms, config, target_rollout)
-        plan = ReplayPlan(
-            files=find_scripts(scripts, tags),
-            arms=choose_arms(arms, config, os.environ, models),
-            repeat=repeat,
-            jobs=jobs or (default_jobs() if target is None else _JOBS_AT_A_TARGET),
-            results=results_dir.absolute(),
-            target=_target(target, target_recordings, target_wire_log, signer),
-            dialplans=dialplans,
-            cap_usd=cost_cap,
-            command=shlex.join(["bridge", *sys.argv[1:]]),
-            commit=_commit(),
-            version=version("telephony-bridge"),
-        )
-        for arm in plan.arms:
-            check_tapes(arm, [file.script.id for file in plan.files])
-        _name_unplayed(plan)
+        asked = PlayOptions(**options)
+        plan = make_plan(asked, results_dir.absolute(), stack)
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
         results, replayed, told = play_plan(plan, redis_url, os.environ)
-        kept = history if shadow is None else None  # tomorrow's calls are others
-        _write(plan, results, replayed, junit, kept, with_report=report is not None)
+        kept = history if asked.shadow is None else None  # tomorrow's calls are others
+        write_outcome(plan, results, replayed, junit, kept, with_report=report is not None)
         _print(results, report, as_json=as_json)
         raise SystemExit(told or _EXIT_CODES[overall(results)])
-
-
-def default_jobs() -> int:
-    """Return how many calls at once this machine has CPUs for."""
-    return min(_JOBS_A_CPU * len(os.sched_getaffinity(0)), _MOST_JOBS)
-
-
-def _name_unplayed(plan: ReplayPlan) -> None:
-    """Name what is not played.
-
-    Raises:
-        ConfigError: nothing is.
-    """
-    for file in plan.files:
-        for arm in plan.arms:
-            if arm.tapes is not None and not arm.plays(file.script.id):
-                what = f"{arm.tapes.place} has no recording of it"
-                click.echo(f"not played: {file.script.id} on {arm.name}: {what}", err=True)
-        wanted_arms = file.script.target.arms
-        if wanted_arms and not any(arm.name in wanted_arms for arm in plan.arms):
-            wanted = ", ".join(file.script.target.arms)
-            click.echo(f"not played: {file.script.id} is for {wanted} alone", err=True)
-
-
-def _print(results: Results, report: Path | None, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(asdict(results), ensure_ascii=False))
-        return
-    print_results(results)
-    if report is not None:
-        click.echo(f"report: {report / REPORT_FILE}")
 
 
 def play_plan(
@@ -295,141 +225,13 @@ def play_plan(
     return replayed.conclude(told), replayed, 0 if told is None else 128 + signal.Signals[told]
 
 
-def find_scripts(paths: Sequence[Path], tags: Sequence[str]) -> tuple[ScriptFile, ...]:
-    """Read scripts: files, and the .yaml files of directories.
-
-    Raises:
-        ConfigError: none is left, one is no script, or two have one id.
-    """
-    found: dict[str, ScriptFile] = {}
-    for path in paths:
-        for file in sorted(path.glob("*.yaml")) if path.is_dir() else [path]:
-            script = load_script(file)
-            if tags and not set(tags) & set(script.tags):
-                continue
-            if script.id in found:
-                raise ConfigError(
-                    f"has the id '{script.id}', which {found[script.id].path} has, too",
-                    path=str(file),
-                    remedy="results are kept by it: give each script one of its own",
-                )
-            content = hashlib.sha256(file.read_bytes()).hexdigest()
-            found[script.id] = ScriptFile(file.absolute(), script, content)
-    if not found:
-        raise ConfigError(
-            "there is no script to play" + (f" with a tag of {', '.join(tags)}" if tags else ""),
-            remedy="name files or directories: bridge replay call_scripts",
-        )
-    return tuple(found.values())
-
-
-def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Path, ...]:
-    """Make scripts of a day's recorded calls, which are gone with the stack; tell who is left out.
-
-    Raises:
-        ConfigError: none of them may be played.
-    """
-    now = datetime.now(UTC)
-    out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-shadow-")))
-    wanted = yesterday_of(now) if day is None else day.date()
-    found = shadow_calls(directory, wanted, now, out)
-    for why in found.left_out:
-        click.echo(f"not played: {why}", err=True)
-    if not found.scripts:
-        raise ConfigError(
-            f"none of the {len(found.left_out)} calls of {wanted} may be played",
-            path=str(directory),
-        )
-    return found.scripts
-
-
-def _target(
-    uri: str | None, recordings: Path | None, wire: Path | None, signer: ArmSigner | None
-) -> Target | None:
-    if uri is None:
-        return None
-    if not uri.startswith("sip:"):
-        raise ConfigError("--target is no SIP URI", remedy="write sip:host:port")
-    traces = GatewayTraces(recordings, wire, os.environ.get("BRIDGE_REDIS_URL"))
-    return Target(uri, traces, signer)
-
-
-def _signer(arms: Sequence[str], config: Path | None, flag: str | None) -> ArmSigner | None:
-    """Return what asks a running gateway for an arm; None where it has but the one named.
-
-    Raises:
-        ConfigError: the arms can't be asked for.
-    """
-    if any("=recorded:" in arm for arm in arms):
-        raise ConfigError(
-            "a running gateway has its own Realtime service: no recording can stand in for it",
-            remedy="leave --target out for a recorded arm",
-        )
-    if len(arms) == 1 and flag is None:
-        return None
-    if not arms:
-        raise ConfigError(
-            "a running gateway chooses the arm itself",
-            remedy="name the one that it has with --arm: results are kept under it; or several of"
-            " a rollout's",
-        )
-    settings = load_settings(config, os.environ)
-    found = find_flag(settings.rollouts, arms, flag)
-    return ArmSigner(found, read_secret(settings.rollout_key_env, os.environ))
-
-
-def _commit() -> str | None:
-    """Return the commit of the working copy, None where there is none."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _write(
-    plan: ReplayPlan,
-    results: Results,
-    replayed: ReplayRun,
-    junit: Path | None,
-    history: Path | None,
-    *,
-    with_report: bool,
-) -> None:
-    """Write what there is of a run.
-
-    Raises:
-        InfrastructureError: the disk refused.
-    """
-    timings, directory = replayed.timings, plan.results
-    try:
-        write_results(directory, results)
-        if junit is not None:
-            junit.parent.mkdir(parents=True, exist_ok=True)
-            junit.write_bytes(make_junit(results, _properties(plan, results), timings))
-        if results.stopped is None and history is not None:
-            keep(history, make_summary(results, timings))
-        if with_report:
-            write_report(directory, history)
-    except OSError as error:
-        raise InfrastructureError(
-            f"the results can't be written: {error}", remedy="name another place"
-        ) from error
-
-
-def _properties(plan: ReplayPlan, results: Results) -> dict[str, dict[str, str]]:
-    """Return what JUnit says of each run beside its verdict."""
-    networks = {file.script.id: file.script.network for file in plan.files}
-    found = {}
-    for info in results.runs:
-        record = read_run(plan.results / info.folder).record or {}
-        told = {"call_id": str(record.get("call_id", ""))}
-        if (network := networks[info.script]) is not None:
-            told["seed"] = str(network.seed)
-        found[info.folder] = told
-    return found
+def _print(results: Results, report: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(results), ensure_ascii=False))
+        return
+    print_results(results)
+    if report is not None:
+        click.echo(f"report: {report / REPORT_FILE}")
 
 
 @replay.command()

@@ -41,7 +41,6 @@ def _cells(trend: Trend) -> tuple[Text, ...]:
     runs = [point.summary for point in trend.points]
     newest = runs[-1]
     rate = newest.pass_rate
-    worse = trend.regression is not None
     return (
         Text(trend.script, style="bold"),
         Text(trend.arm),
@@ -53,8 +52,16 @@ def _cells(trend: Trend) -> tuple[Text, ...]:
         Text(sparkline([run.timing.p95_ms for run in runs]), style="cyan"),
         Text(_ms(newest.timing.p95_ms)),
         Text(_ms(newest.timing.stop_ms)),
-        Text("✕ worse" if worse else "", style="red"),
+        Text(_told(trend), style="red" if trend.regression is not None else "dim"),
     )
+
+
+def _told(trend: Trend) -> str:
+    again = trend.points[-1].summary.row.placed_again
+    told = ["✕ worse"] if trend.regression is not None else []
+    if again:
+        told.append(f"{again} placed again")
+    return ", ".join(told)
 
 
 def _ms(value: float | None) -> str:

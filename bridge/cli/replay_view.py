@@ -86,6 +86,7 @@ def print_results(results: Results) -> None:
             for count, name in (
                 (row.inconclusive, "inconclusive"),
                 (row.infrastructure, "infrastructure"),
+                (row.placed_again, "placed again"),
             )
             if count
         ]

@@ -1,15 +1,19 @@
-"""The arms that scripts are played on: the simulator's, a settings file's, and recorded ones."""
+"""The arms that scripts are played on: the simulator's, a settings file's, recorded ones, and those
+that a running gateway has.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from bridge.config.loading import load_settings
 from bridge.config.models import ModelTable
 from bridge.config.settings import ArmSettings
 from bridge.errors import ConfigError
 from bridge.realtime.dialects import DIALECTS
-from bridge.replay.results import ArmInfo, ArmKind
+from bridge.replay.results import UNKNOWN, ArmInfo, ArmKind
 from bridge.replay.tapes import Tapes, find_tapes
 from bridge.simulator.tape import read_tape
 
@@ -31,7 +35,8 @@ class ReplayArm:
     """One arm.
 
     Attributes:
-        settings: as the gateway gets them; without the URL where the service is ours.
+        settings: as the gateway gets them; without the URL where the service is ours. Of an unknown
+            arm its dialect alone.
         tapes: of a recorded arm.
     """
 
@@ -42,8 +47,8 @@ class ReplayArm:
 
     @property
     def is_live(self) -> bool:
-        """Whether the Realtime service is another's: it costs, and faults can't be set."""
-        return self.kind == "live"
+        """Whether the Realtime service is another's: it may cost, and faults can't be set."""
+        return self.kind in ("live", "unknown")
 
     def plays(self, script: str) -> bool:
         """Tell whether a script can be played on it: there may be no recording."""
@@ -61,9 +66,19 @@ class ReplayArm:
             chosen |= {"credentials": credentials, "token_ttl_s": _TOKEN_TTL_S}
         return {**chosen, "dialect": self.settings.dialect, "url": url or self.settings.url}
 
-    def info(self) -> ArmInfo:
-        """Return what results say of it."""
+    def info(self, record: Mapping[str, JsonValue] | None = None) -> ArmInfo:
+        """Return what results say of it.
+
+        Args:
+            record: a running gateway's, of a call on it; None where there is none.
+        """
         settings = self.settings
+        if self.kind == "unknown":
+            dialect, model = (
+                str((record or {}).get(name) or otherwise)
+                for name, otherwise in (("dialect", settings.dialect), ("model", UNKNOWN))
+            )
+            return ArmInfo(self.name, dialect, UNKNOWN, model, None, self.kind)
         service = settings.url if self.is_live else "simulator"
         return ArmInfo(
             self.name,
@@ -76,7 +91,12 @@ class ReplayArm:
 
 
 def choose_arms(
-    names: Sequence[str], config: Path | None, environ: Mapping[str, str], models: ModelTable
+    names: Sequence[str],
+    config: Path | None,
+    environ: Mapping[str, str],
+    models: ModelTable,
+    *,
+    of_a_target: bool = False,
 ) -> tuple[ReplayArm, ...]:
     """Find arms by name: those of the settings file, which are live, before the simulator's.
 
@@ -85,6 +105,8 @@ def choose_arms(
         config: a settings file; None: there are only the simulator's, named as their dialect.
         environ: may hold settings, too (``BRIDGE_ARMS``), if there is a file.
         models: for the simulator's.
+        of_a_target: they are a running gateway's: of those that no settings file has, nothing is
+            known but the dialect that they are named by.
 
     Raises:
         ConfigError: a name is unknown or given twice, the settings are no good, or a recording is.
@@ -109,6 +131,8 @@ def choose_arms(
             return _recorded(name, Path(recorded[name]), models)
         if name in live:
             return ReplayArm(name, "live", live[name])
+        if of_a_target:
+            return ReplayArm(name, "unknown", _own_settings(name, UNKNOWN))
         return ReplayArm(name, "emulated", _own_settings(name, models.newest(name)))
 
     return tuple(choose(name) for name in chosen)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.default_checks import default_checks
-from bridge.replay.divergence import check_followed
+from bridge.replay.divergence import Departure, check_followed, find_departure
 from bridge.replay.evidence import Evidence
 from bridge.replay.result import CallOutcome
 from bridge.replay.results import RunVerdict
@@ -27,8 +27,8 @@ class Judgement:
         reason: of everything but a pass: the first thing that is not as it should be.
         at_ms: where that was.
         spoiled: the machine was too busy for a verdict.
-        off_script_ms: from when on the agent said what the script did not expect; None if it
-            didn't.
+        off_script_ms: from when on the agent said what the script did not expect, or the bridge
+            had left the recording that it was answered from; None if neither did.
     """
 
     verdict: RunVerdict
@@ -57,13 +57,14 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
     if caller.outcome is CallOutcome.FAILED:
         return Judgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
     faulty = bool(script.realtime.faults)
+    left = find_departure(evidence)
     checks = (
-        *judge(script, evidence),
+        *judge(script, evidence, departed_ms=None if left is None else left.at_ms),
         *default_checks(evidence, faulty=faulty),
         *check_followed(evidence),
         *([check_arm(evidence)] if asked_for_arm else []),
     )
-    off_script_ms = _off_script_ms(checks)
+    off_script_ms = _off_script_ms(checks, left)
     for status, verdict in _WORST_FIRST:
         first = next((check for check in checks if check.status is status), None)
         if first is not None:
@@ -79,8 +80,9 @@ def _said_of_the_way(checks: Sequence[Check], first: Check) -> list[str]:
     ]
 
 
-def _off_script_ms(checks: Sequence[Check]) -> int | None:
-    """Return when the agent gave the answer that none was expected of."""
+def _off_script_ms(checks: Sequence[Check], left: Departure | None) -> int | None:
+    """Return when the agent gave an answer that none was expected of, or the recording was left."""
     step = off_script_from(checks)
-    told = (check.at_ms for check in checks if check.step == step and check.at_ms is not None)
-    return None if step is None else min(told, default=None)
+    known = [check.at_ms for check in checks if check.step == step and check.at_ms is not None]
+    told = [] if step is None else known
+    return min([*told, *([] if left is None else [round(left.at_ms)])], default=None)

@@ -1,7 +1,10 @@
 """Results as JUnit XML, for CI servers: a suite an arm, a testcase a run. Pure.
 
 A failure's text is the first broken expectation and its time; infrastructure is an ``error``, and
-what is inconclusive is ``skipped``, with the reason.
+what is inconclusive is ``skipped``, with the reason. An attempt that did not count, for the machine
+was too busy, stands beside the verdict in the words of Maven Surefire ("Rerun Failing Tests"):
+``flakyFailure`` where the run then passed, ``rerunFailure`` where it did not. Jenkins' Flaky Test
+Handler and action-junit-report know them; for other readers there is the property ``attempts``.
 """
 
 from collections.abc import Mapping
@@ -55,7 +58,7 @@ def _add_case(
 ) -> None:
     name = f"{run.script} [{run.number}]"
     case = SubElement(suite, "testcase", classname=path, name=name, time=f"{run.seconds}")
-    told = {**properties, "artifacts": run.folder}
+    told = {**properties, "artifacts": run.folder, "attempts": f"{run.attempts}"}
     if timing is not None and timing.p50_ms is not None:
         told |= {"latency_p50_ms": f"{timing.p50_ms}", "latency_p95_ms": f"{timing.p95_ms}"}
     listed = SubElement(case, "properties")
@@ -65,6 +68,11 @@ def _add_case(
     if element is not None:
         at = "" if run.at_ms is None else f" (at {run.at_ms / 1000:.1f} s of the call)"
         SubElement(case, element, message=_clean(run.reason)).text = _clean(f"{run.reason}{at}")
+    if run.attempts > 1:
+        again = "flakyFailure" if run.verdict is RunVerdict.PASS else "rerunFailure"
+        why = _clean(run.spoiled_by)
+        attempt = SubElement(case, again, message=why, type="machine_too_busy")
+        SubElement(attempt, "stackTrace").text = why
 
 
 def _clean(text: str) -> str:

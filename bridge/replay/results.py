@@ -11,7 +11,7 @@ clock. Everything that touches the disk blocks.
 import enum
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -28,9 +28,11 @@ RESULTS_FILE = "results.json"
 REPORT_FILE = "index.html"
 WIRE_FILE = "wire.jsonl"
 
+UNKNOWN = "unknown"
+
 T = TypeVar("T")
 
-ArmKind = Literal["live", "emulated", "recorded"]
+ArmKind = Literal["live", "emulated", "recorded", "unknown"]
 
 
 class RunVerdict(enum.StrEnum):
@@ -49,8 +51,10 @@ class ArmInfo:
     """An arm, as it was played.
 
     Attributes:
-        url: of the service; of a recorded arm where its wire logs are.
-        kind: a pass of an emulated or a recorded arm is never a live pass.
+        url: of the service; of a recorded arm where its wire logs are; :data:`UNKNOWN` of one that
+            a running gateway has, and its settings were not given.
+        model: :data:`UNKNOWN` of such an arm, too, if no record of a call on it could be read.
+        kind: a pass of any but a live arm is never a live pass.
     """
 
     name: str
@@ -83,6 +87,8 @@ class RunInfo:
         at_ms: where that was; None where nowhere.
         folder: relative to the results.
         seconds: that it took, preparation included.
+        attempts: how often it was placed; the last one is told, and the only one in the folder.
+        spoiled_by: why the first attempt did not count: the machine was too busy; "" for one alone.
     """
 
     script: str
@@ -93,11 +99,17 @@ class RunInfo:
     at_ms: int | None
     folder: str
     seconds: float
+    attempts: int = 1
+    spoiled_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A script on an arm, over all runs."""
+    """A script on an arm, over all runs.
+
+    Attributes:
+        placed_again: so many runs have an attempt that did not count (:class:`RunInfo`).
+    """
 
     script: str
     arm: str
@@ -106,6 +118,7 @@ class TableRow:
     inconclusive: int
     infrastructure: int
     verdict: RunVerdict
+    placed_again: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +275,14 @@ class RunFiles:
     audio: Path | None = None
 
 
+# Made once: each costs ms, and a report reads hundreds of files.
+_RESULTS = TypeAdapter(Results)
+_DETAIL = TypeAdapter(RunDetail)
+_MARKERS = TypeAdapter(tuple[Marker, ...])
+_RECORD = TypeAdapter(dict[str, JsonValue])
+_WIRE_EVENT = TypeAdapter(WireEvent)
+
+
 def folder_of(script: str, arm: str, number: int) -> str:
     """Return where a run's files go, relative to the results."""
     return f"runs/{script}/{arm}/{number}"
@@ -274,13 +295,14 @@ def make_table(runs: Iterable[RunInfo], scripts: Iterable[ScriptInfo]) -> tuple[
     places = dict.fromkeys((script, run.arm) for script in pass_rates for run in runs)
     rows = []
     for script, arm in places:
-        of = Counter(run.verdict for run in runs if (run.script, run.arm) == (script, arm))
-        if of:
-            rows.append(_row(script, arm, of, pass_rates[script]))
+        played = [run for run in runs if (run.script, run.arm) == (script, arm)]
+        if played:
+            rows.append(_row(script, arm, played, pass_rates[script]))
     return tuple(rows)
 
 
-def _row(script: str, arm: str, of: Counter[RunVerdict], pass_rate: float) -> TableRow:
+def _row(script: str, arm: str, runs: Sequence[RunInfo], pass_rate: float) -> TableRow:
+    of = Counter(run.verdict for run in runs)
     passes, fails = of[RunVerdict.PASS], of[RunVerdict.FAIL]
     decided = passes + fails
     if decided and passes / decided < pass_rate:
@@ -297,6 +319,7 @@ def _row(script: str, arm: str, of: Counter[RunVerdict], pass_rate: float) -> Ta
         of[RunVerdict.INCONCLUSIVE],
         of[RunVerdict.INFRASTRUCTURE],
         verdict,
+        placed_again=sum(run.attempts > 1 for run in runs),
     )
 
 
@@ -330,7 +353,7 @@ def read_results(directory: Path) -> Results:
     Raises:
         ConfigError: it is not there, or none of this schema.
     """
-    return _read(directory / RESULTS_FILE, Results)
+    return _read(directory / RESULTS_FILE, _RESULTS)
 
 
 def write_run(folder: Path, files: RunFiles) -> None:
@@ -356,17 +379,17 @@ def read_run(folder: Path) -> RunFiles:
     """
     wire, record, audio = folder / WIRE_FILE, folder / "record.json", folder / "call.wav"
     return RunFiles(
-        detail=_read(folder / "result.json", RunDetail),
-        markers=_read(folder / "markers.json", tuple[Marker, ...]),
+        detail=_read(folder / "result.json", _DETAIL),
+        markers=_read(folder / "markers.json", _MARKERS),
         wire=_read_lines(wire) if wire.exists() else None,
-        record=_read(record, dict[str, JsonValue]) if record.exists() else None,
+        record=_read(record, _RECORD) if record.exists() else None,
         audio=audio if audio.exists() else None,
     )
 
 
-def _read(path: Path, kind: type[T]) -> T:
+def _read(path: Path, adapter: TypeAdapter[T]) -> T:
     try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
+        return adapter.validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"can't be read: {error.strerror}", path=str(path)) from error
     except ValidationError as error:
@@ -374,9 +397,8 @@ def _read(path: Path, kind: type[T]) -> T:
 
 
 def _read_lines(path: Path) -> tuple[WireEvent, ...]:
-    adapter = TypeAdapter(WireEvent)
     try:
-        return tuple(adapter.validate_json(line) for line in path.read_bytes().splitlines())
+        return tuple(_WIRE_EVENT.validate_json(line) for line in path.read_bytes().splitlines())
     except ValidationError as error:
         raise _damaged(path, error) from None
 

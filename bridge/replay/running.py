@@ -8,25 +8,23 @@ are written in worker threads.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
+
+from pydantic import JsonValue
 
 from bridge.config.models import ModelTable
 from bridge.errors import BridgeError, InfrastructureError
-from bridge.processes.child import Child
-from bridge.replay.agenda import Agenda, Job, SceneKey, likely_s
-from bridge.replay.arms import ReplayArm
-from bridge.replay.busy import TOO_LONG_MS, CpuWaits, excused, span_ns
-from bridge.replay.calling import ANSWERS, ORDERS, RUN_HEADER, CallAnswer, CallOrder
+from bridge.replay.agenda import Agenda, Job, SceneKey
+from bridge.replay.busy import excused, span_ns
+from bridge.replay.calling import RUN_HEADER, CallOrder
 from bridge.replay.costs import CostMeter
 from bridge.replay.divergence import RECORDING, compare_with_recording
 from bridge.replay.evidence import Evidence, WireEvent
 from bridge.replay.gathering import gather, with_recording
 from bridge.replay.history import Timing, make_timing
 from bridge.replay.judging import Judgement, broken_by, judge_run
+from bridge.replay.plan import ReplayPlan
 from bridge.replay.protocol import Side, compare
 from bridge.replay.results import (
     Cost,
@@ -42,65 +40,12 @@ from bridge.replay.results import (
     write_run,
 )
 from bridge.replay.retelling import retell
-from bridge.replay.scene import OwnScene, Scene, ScriptFile, Stagehands, Target
+from bridge.replay.seat import Seat
+from bridge.replay.stagehands import Stagehands
 from bridge.replay.timeline import make_interruptions, make_turns
-
-_PREPARED_WITHIN_S = 90.0
-"""Beyond the call's own longest duration: engines start, the answer is awaited, speech is heard."""
 
 _APPENDS_KEPT = 3
 """Of a call's audio appends, for the comparison: each is like the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayPlan:
-    """What to play.
-
-    Attributes:
-        repeat: None: as each script says.
-        jobs: calls at once.
-        results: directory for the runs' folders.
-        target: a gateway that runs already; None: our own.
-        dialplans: for our own gateways; None: beside the scripts, or the project's.
-        cap_usd: what live calls may cost in all.
-        too_busy_ms: a part of a call that waits so long for a CPU, of one second, spoils what is no
-            pass.
-    """
-
-    files: Sequence[ScriptFile]
-    arms: Sequence[ReplayArm]
-    repeat: int | None
-    jobs: int
-    results: Path
-    target: Target | None = None
-    dialplans: Path | None = None
-    cap_usd: float | None = None
-    too_busy_ms: float = TOO_LONG_MS
-    command: str = ""
-    commit: str | None = None
-    version: str = ""
-
-    def times(self, file: ScriptFile) -> int:
-        """Return how often a script is played on each arm."""
-        return self.repeat or file.script.target.repeat
-
-    def arms_of(self, file: ScriptFile) -> list[ReplayArm]:
-        """Return the arms that a script is for, as far as they are played and can play it."""
-        wanted = file.script.target.arms
-        return [
-            arm
-            for arm in self.arms
-            if (not wanted or arm.name in wanted) and arm.plays(file.script.id)
-        ]
-
-    def play_list(self) -> list[Job]:
-        """Return all calls, the longest first: no long one is left when everything else is done."""
-        return [
-            Job(file.script.id, arm.name, number)
-            for file in sorted(self.files, key=lambda file: -likely_s(file.script))
-            for arm in self.arms_of(file)
-            for number in range(1, self.times(file) + 1)
-        ]
 
 
 class View(Protocol):
@@ -139,13 +84,14 @@ class ReplayRun:
         self._files = {file.script.id: file for file in plan.files}
         self._arms = {arm.name: arm for arm in plan.arms}
         self._agenda = Agenda(plan.play_list(), self._scene_of)
-        self._repeated: dict[Job, tuple[int | None, str, str] | None] = {}
+        self._spoiled: dict[Job, Judgement] = {}
         self._meter = CostMeter(plan.cap_usd)
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
         self._recorded: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
         self._latencies: dict[tuple[str, str], list[float]] = {}
         self._stops: dict[tuple[str, str], list[float]] = {}
+        self._records: dict[str, Mapping[str, JsonValue]] = {}
         self._began = datetime.now(UTC)
         self._began_s = time.monotonic()
         self._stopped: str | None = None
@@ -183,18 +129,18 @@ class ReplayRun:
         runs = tuple(
             sorted(self._runs, key=lambda run: (order[run.script], names[run.arm], run.number))
         )
-        live = any(arm.is_live for arm in plan.arms)
+        costs = any(arm.kind == "live" for arm in plan.arms) or self._meter.spent_usd > 0
         return Results(
             started_at=self._began.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - self._began_s, 1),
             commit=plan.commit,
             version=plan.version,
             command=plan.command,
-            arms=tuple(arm.info() for arm in plan.arms),
+            arms=tuple(arm.info(self._records.get(arm.name)) for arm in plan.arms),
             scripts=scripts,
             runs=runs,
             table=make_table(runs, scripts),
-            cost=Cost(round(self._meter.spent_usd, 6), plan.cap_usd) if live else None,
+            cost=Cost(round(self._meter.spent_usd, 6), plan.cap_usd) if costs else None,
             stopped=stopped or self._stopped,
             protocol=tuple(self._protocol()),
         )
@@ -237,7 +183,7 @@ class ReplayRun:
 
     async def _take_seat(self) -> None:
         """Place one call after the other."""
-        async with _Seat(self._stagehands, self._plan.target) as seat:
+        async with Seat(self._stagehands, self._plan.target) as seat:
             while (job := await self._next_job(seat.scene_key)) is not None:
                 self._view.begun(job)
                 begun_s = time.monotonic()
@@ -248,7 +194,7 @@ class ReplayRun:
                     await seat.close_scene()
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
                 if self._may_repeat(job, judgement):
-                    self._repeated[job] = broken_by(judgement)
+                    self._spoiled[job] = judgement
                     self._agenda.again(job)
                     self._view.again(job, judgement.reason)
                 else:
@@ -266,7 +212,7 @@ class ReplayRun:
     def _may_repeat(self, job: Job, judgement: Judgement) -> bool:
         """Tell whether a call is placed again: once, and not where it costs money."""
         is_ours = not self._arms[job.arm].is_live and self._plan.target is None
-        return judgement.spoiled and is_ours and job not in self._repeated
+        return judgement.spoiled and is_ours and job not in self._spoiled
 
     async def _next_job(self, own: SceneKey | None) -> Job | None:
         while self._stopped is None and (job := self._agenda.take(own)) is not None:
@@ -294,7 +240,7 @@ class ReplayRun:
         longest_s = end.after_s or end.max_duration_s
         return self._meter.begin(job.run, longest_s, arm.settings.model, model)
 
-    async def _play(self, job: Job, seat: "_Seat") -> tuple[Judgement, Evidence]:
+    async def _play(self, job: Job, seat: Seat) -> tuple[Judgement, Evidence]:
         """Place a call, gather what is known of it, judge it and write it down.
 
         Raises:
@@ -327,7 +273,8 @@ class ReplayRun:
         asked = target is not None and target.signer is not None
         judgement = judge_run(file.script, evidence, asked_for_arm=asked)
         broken = broken_by(judgement)
-        if broken is None or self._repeated.get(job) != broken:
+        before = self._spoiled.get(job)
+        if broken is None or before is None or broken_by(before) != broken:
             # What is found twice, word for word, is no chance of a busy machine.
             worst = waits.worst(*span_ns(evidence))
             judgement = excused(judgement, worst, self._plan.too_busy_ms)
@@ -360,11 +307,14 @@ class ReplayRun:
             latencies += [t.latency_ms for t in make_turns(log) if t.latency_ms is not None]
             stops = self._stops.setdefault(job.side, [])
             stops += [i.stop_ms for i in make_interruptions(log) if i.stop_ms is not None]
+        if evidence.record is not None:
+            self._records[job.arm] = evidence.record
         cost = (evidence.record or {}).get("cost_usd")
         if self._arms[job.arm].is_live:
             self._meter.end(job.run, cost if isinstance(cost, float) else None)
 
     def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:
+        spoiled = self._spoiled.get(job)
         info = RunInfo(
             job.script,
             job.arm,
@@ -374,77 +324,8 @@ class ReplayRun:
             judgement.at_ms,
             folder_of(job.script, job.arm, job.number),
             round(seconds, 1),
+            attempts=1 if spoiled is None else 2,
+            spoiled_by="" if spoiled is None else spoiled.reason,
         )
         self._runs.append(info)
         self._view.done(job, info)
-
-
-class _Seat:
-    """A caller's process, and the scene that answers its calls. Use ``async with``.
-
-    Args:
-        target: another's gateway; None: scenes are opened.
-
-    Attributes:
-        scene_key: the scene that is open; None while there is none.
-    """
-
-    def __init__(self, stagehands: Stagehands, target: Target | None) -> None:
-        self.scene_key: SceneKey | None = None
-        self._stagehands = stagehands
-        self._target = target
-        self._scene: OwnScene | None = None
-        self._stack = AsyncExitStack()
-        self._caller: Child | None = None
-
-    async def __aenter__(self) -> "_Seat":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        try:
-            await self._stack.aclose()
-        finally:
-            if self._caller is not None:
-                await self._caller.__aexit__()
-
-    async def scene(self, file: ScriptFile, arm: ReplayArm) -> Scene:
-        """Return what answers a script's calls on an arm; another scene is closed before.
-
-        Raises:
-            BridgeError: it could not be opened.
-        """
-        if self._target is not None:
-            return self._target
-        key = self._stagehands.key_of(file, arm)
-        if self._scene is None or self.scene_key != key:
-            await self.close_scene()
-            self._scene = await self._stagehands.open_scene(file, arm, self._stack)
-            self.scene_key = key
-        return self._scene
-
-    async def close_scene(self) -> None:
-        """End what is open; the next call has another."""
-        self.scene_key = self._scene = None
-        await self._stack.aclose()
-
-    async def call(self, order: CallOrder, file: ScriptFile) -> tuple[CallAnswer, CpuWaits]:
-        """Have a call placed, and wait for its end.
-
-        Returns:
-            What came of it, and how long everybody waited for a CPU meanwhile.
-
-        Raises:
-            BridgeError: the caller's process can't be had, ended, or took too long.
-        """
-        if self._caller is None or self._caller.has_ended:
-            self._caller = await self._stagehands.start_caller()
-        end = file.script.end
-        longest_s = (end.after_s or end.max_duration_s) + _PREPARED_WITHIN_S
-        parts = [self._caller, *(self._scene.parts if self._scene is not None else ())]
-        await self._caller.tell(ORDERS.dump_python(order, mode="json"))
-        try:
-            async with CpuWaits({part.name: part.pid for part in parts}) as waits:
-                return ANSWERS.validate_python(await self._caller.report(longest_s)), waits
-        except BridgeError:
-            await self._caller.stop()  # what it says later would answer another order
-            raise

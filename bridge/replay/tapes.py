@@ -57,7 +57,7 @@ def find_tapes(place: Path, arm: str) -> Tapes:
 
 
 def _of_runs(place: Path, arm: str) -> dict[str, Path]:
-    """Return the first call of each script on an arm."""
+    """Return the first call of each script on an arm; one that reached no service has none."""
     arms = sorted({path.parent.parent.name for path in place.glob(f"runs/*/*/*/{WIRE_FILE}")})
     if not arms:
         return {}
@@ -69,7 +69,7 @@ def _of_runs(place: Path, arm: str) -> dict[str, Path]:
         )
     name = arm if arm in arms else arms[0]
     paths = sorted(place.glob(f"runs/*/{name}/*/{WIRE_FILE}"), key=_number, reverse=True)
-    return {path.parents[2].name: path for path in paths}
+    return {path.parents[2].name: path for path in paths if path.stat().st_size}
 
 
 def _number(path: Path) -> tuple[int, str]:

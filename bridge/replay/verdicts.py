@@ -1,8 +1,9 @@
 """Verdicts: what a script expects of a call, against the evidence. Pure.
 
 What the evidence contradicts has failed, and silence is evidence. What it does not show is
-inconclusive, never passed. Once the agent has answered something else than was expected, the call
-is off script: what comes later is judged by its timing alone.
+inconclusive, never passed. Once the agent has answered something else than was expected, or the
+bridge has left the recording that it is answered from, the call is off script: what comes later is
+judged by its timing alone.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,8 +31,13 @@ _FIRST_REFUSAL = 300
 _NOT_ANSWERED = "the call was not answered"
 
 
-def judge(script: CallScript, evidence: Evidence) -> tuple[Check, ...]:
+def judge(
+    script: CallScript, evidence: Evidence, *, departed_ms: float | None = None
+) -> tuple[Check, ...]:
     """Judge a call by all that its script expects.
+
+    Args:
+        departed_ms: when it left the recording that it was answered from; None if it did not.
 
     Returns:
         One check an expectation, in the order of the steps, then those of the call as a whole.
@@ -40,9 +46,9 @@ def judge(script: CallScript, evidence: Evidence) -> tuple[Check, ...]:
         return tuple(_unknown(script, evidence.why_missing("caller")))
     if evidence.log is None:
         return (*_unanswered(script, evidence), *check_end(script, evidence))
-    steps = list(_check_steps(script, evidence, evidence.log))
+    steps = list(_check_steps(script, evidence, evidence.log, departed_ms))
     ends = check_end(script, evidence)
-    if off_script_from(steps) is not None:
+    if departed_ms is not None or off_script_from(steps) is not None:
         ends = tuple(_undecided_if_failed(check) for check in ends)
     return (*steps, *ends)
 
@@ -80,16 +86,24 @@ def _unanswered(script: CallScript, evidence: Evidence) -> Iterator[Check]:
             yield Check(number, kind, expected, _NOT_ANSWERED, CheckStatus.FAIL)
 
 
-def _check_steps(script: CallScript, evidence: Evidence, log: CallLog) -> Iterator[Check]:
-    diverged: int | None = None
+def _check_steps(
+    script: CallScript, evidence: Evidence, log: CallLog, departed_ms: float | None
+) -> Iterator[Check]:
+    since: str | None = None
     for index, step in enumerate(script.caller):
         checks = list(_check_step(index, step, script, evidence, log))
-        if diverged is not None:
-            done = any(deed.step == index for deed in log.deeds)
-            yield from (_off_script(check, diverged, done=done) for check in checks)
+        deed = next((deed for deed in log.deeds if deed.step == index), None)
+        if since is None and departed_ms is not None:
+            if all(each.start_ms >= departed_ms for each in log.deeds if each.step >= index):
+                since = f"{departed_ms / 1000:.1f} s"
+            elif deed is not None and _ends_ms(deed, log) > departed_ms:
+                checks = [_undecided_if_failed(check, departed_ms) for check in checks]
+        if since is not None:
+            yield from (_off_script(check, since, done=deed is not None) for check in checks)
             continue
         yield from checks
         diverged = off_script_from(checks)
+        since = None if diverged is None else f"step {diverged}"
 
 
 def _check_step(
@@ -118,15 +132,17 @@ def _ends_ms(deed: Deed, log: CallLog) -> int:
     return log.duration_ms if following is None else following.closes_ms
 
 
-def _off_script(check: Check, since: int, *, done: bool) -> Check:
+def _off_script(check: Check, since: str, *, done: bool) -> Check:
     if done and check.kind in TIMING:
         return check
-    found = f"the call is off script since step {since}; {check.found}"
+    found = f"the call is off script since {since}; {check.found}"
     return replace(check, status=CheckStatus.INCONCLUSIVE, found=found)
 
 
-def _undecided_if_failed(check: Check) -> Check:
-    if check.status is not CheckStatus.FAIL or check.kind in TIMING:
+def _undecided_if_failed(check: Check, since_ms: float = 0.0) -> Check:
+    """Return what failed as undecided, but for timing, and for what was before that."""
+    before = check.at_ms is not None and check.at_ms < since_ms
+    if check.status is not CheckStatus.FAIL or check.kind in TIMING or before:
         return check
     found = f"the call is off script; {check.found}"
     return replace(check, status=CheckStatus.INCONCLUSIVE, found=found)

@@ -2,7 +2,7 @@
 
 What was received is served in its order. An event is due once the client has sent what it had sent
 before it, and as much audio since then, and no sooner than it came: so the play keeps to the
-client's pace, not to the clock. A command that does not come is waited for up to
+client's pace, not to the clock. A command that does not come when it came then is waited for up to
 :data:`PATIENCE_NS`; one that was never sent before is left unanswered. Which ones those are is told
 by the two wire logs (:mod:`bridge.replay.divergence`), not here.
 
@@ -110,7 +110,9 @@ class TapePlayer:
         done = self._done.get(self._place)
         if done is None:
             if self._waits_since_ns is None:
-                self._waits_since_ns = now_ns
+                # What the client does by itself, as after a silence, comes in its own time.
+                due_ns = self._since.now_ns + event.at_ns - self._since.taped_ns
+                self._waits_since_ns = max(now_ns, due_ns)
             if now_ns - self._waits_since_ns < PATIENCE_NS:
                 return False
             done = now_ns, self._audio_ms

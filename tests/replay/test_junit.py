@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 from bridge.replay.history import Timing
 from bridge.replay.junit import make_junit
-from tests.support.replay_results import write_example
+from tests.support.replay_results import TOO_BUSY, Plan, write_example
 
 
 def _parse(directory: Path) -> ElementTree.Element:
@@ -51,4 +51,25 @@ def test_a_testcase_has_its_call_its_latency_and_where_its_files_are(tmp_path: P
         "artifacts": "runs/order_status/ga/1",
         "latency_p50_ms": "640.0",
         "latency_p95_ms": "700.0",
+        "attempts": "1",
     }
+
+
+def test_an_attempt_that_did_not_count_stands_beside_the_verdict(tmp_path: Path) -> None:
+    results = write_example(tmp_path, [Plan("a", "ga", ("pass", "fail", "pass"), again=(1, 2))])
+    root = ElementTree.fromstring(make_junit(results, {}, {}))
+    told = {}
+    for case in root.iter("testcase"):
+        attempts = case.find("properties/property[@name='attempts']")
+        assert attempts is not None
+        others = [each for each in case if each.tag not in ("properties", "failure")]
+        told[case.get("name")] = (
+            attempts.get("value"),
+            [(each.tag, each.get("message"), each.findtext("stackTrace")) for each in others],
+        )
+    assert told == {
+        "a [1]": ("2", [("flakyFailure", TOO_BUSY, TOO_BUSY)]),
+        "a [2]": ("2", [("rerunFailure", TOO_BUSY, TOO_BUSY)]),
+        "a [3]": ("1", []),
+    }
+    assert [suite.get("failures") for suite in root] == ["0", "1"]

@@ -110,7 +110,8 @@ def test_what_the_decoder_lost_since_then_blocks(played: _Played) -> None:
 def test_a_call_that_leaves_its_recording_is_inconclusive_and_says_where(played: _Played) -> None:
     info, files = played.diverged.run("old")
     assert info.verdict is RunVerdict.INCONCLUSIVE
-    assert "it sent response.create, which the recording has not" in info.reason
+    assert "response.create came, which the recording has not here" in info.reason
+    assert files.detail.off_script_from == info.at_ms
     asked = [e for e in files.wire or () if e.type == "response.create"]
     assert info.at_ms == round(asked[0].at_ms)
 
@@ -145,6 +146,9 @@ def test_a_former_report_has_the_first_call_of_the_arm_of_that_name(tmp_path: Pa
             _write_tape(tmp_path / f"runs/asks/{arm}/{number}/wire.jsonl", SESSION)
     found = find_tapes(tmp_path, "ga").of("asks")
     assert found == tmp_path / "runs/asks/ga/2/wire.jsonl"
+    (tmp_path / "runs/unreached/ga/1").mkdir(parents=True)
+    (tmp_path / "runs/unreached/ga/1/wire.jsonl").touch()
+    assert find_tapes(tmp_path, "ga").of("unreached") is None
     with pytest.raises(ConfigError, match="holds no arm 'old', but beta, ga"):
         find_tapes(tmp_path, "old")
 

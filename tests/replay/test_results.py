@@ -18,7 +18,7 @@ from bridge.replay.results import (
     read_results,
     read_run,
 )
-from tests.support.replay_results import EXAMPLE, Plan, write_example
+from tests.support.replay_results import EXAMPLE, TOO_BUSY, Plan, write_example
 
 _PASS, _FAIL = RunVerdict.PASS, RunVerdict.FAIL
 _INCONCLUSIVE, _INFRASTRUCTURE = RunVerdict.INCONCLUSIVE, RunVerdict.INFRASTRUCTURE
@@ -35,6 +35,17 @@ def _verdict(*verdicts: RunVerdict, pass_rate: float = 1.0) -> RunVerdict:
     script = ScriptInfo("s", "s.yaml", "", pass_rate=pass_rate)
     (row,) = make_table(_runs(*verdicts), [script])
     return row.verdict
+
+
+def test_the_table_counts_the_runs_that_were_placed_again(tmp_path: Path) -> None:
+    plans = [Plan("a", "beta", ("pass", "fail", "pass"), again=(1, 2)), Plan("a", "ga")]
+    write_example(tmp_path, plans)
+    read = read_results(tmp_path)
+    assert [row.placed_again for row in read.table] == [2, 0]
+    assert [(run.attempts, run.spoiled_by) for run in read.runs] == [
+        *[(2, TOO_BUSY)] * 2,
+        *[(1, "")] * 2,
+    ]
 
 
 def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:

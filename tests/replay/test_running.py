@@ -23,6 +23,7 @@ from tests.support.replaying import (
     QUESTION,
     Document,
     Played,
+    arms_at_a_target,
     arms_of,
     play,
     write_script,
@@ -186,7 +187,8 @@ async def _play_target(place: Path, redis_url: str, sip: str) -> Played:
         "end": {"by": "caller", "redis": {"outcome": "completed"}},
     }
     target = Target(sip, GatewayTraces(None, None, None))
-    return await play(place, [write_script(place, script)], arms_of("ga"), redis_url, target=target)
+    arms = arms_at_a_target("ga")
+    return await play(place, [write_script(place, script)], arms, redis_url, target=target)
 
 
 async def _play_spoiled(place: Path, redis_url: str) -> Played:
@@ -206,7 +208,7 @@ async def _play_rolled(place: Path, redis_url: str, sip: str) -> Played:
     traces = GatewayTraces(place / "recordings", place / "wire", redis_url)
     target = Target(sip, traces, ArmSigner("f", _SECRET))
     path = write_script(place / "rolled", script)
-    arms = arms_of("beta", "ga")
+    arms = arms_at_a_target("beta", "ga")
     return await play(place / "rolled", [path], arms, redis_url, target=target)
 
 
@@ -333,6 +335,21 @@ def test_what_a_busy_machine_spoiled_is_placed_once_more_and_fails_if_the_same_i
     ((script, arm, reason),) = played.spoiled.again
     assert (script, arm) == ("asks", "ga")
     assert "too busy" in reason
+    assert (info.attempts, info.spoiled_by) == (2, reason)
+    assert played.spoiled.results.table[0].placed_again == 1
+
+
+def test_what_a_running_gateway_does_not_tell_of_its_arm_is_unknown(played: _Played) -> None:
+    (arm,) = played.target.results.arms
+    assert (arm.kind, arm.url, arm.model, arm.dialect) == ("unknown", "unknown", "unknown", "ga")
+    assert played.target.results.cost is None
+
+
+def test_what_a_running_gateways_records_tell_of_its_arms_is_known(played: _Played) -> None:
+    told = {arm.name: (arm.kind, arm.dialect, arm.model) for arm in played.rolled.results.arms}
+    models = load_models()
+    assert told == {name: ("unknown", name, models.newest(name)) for name in ("beta", "ga")}
+    assert all(arm.url == "unknown" for arm in played.rolled.results.arms)
 
 
 @pytest.mark.parametrize("arm", ["beta", "ga"])

@@ -502,6 +502,37 @@ def test_off_script_later_steps_are_judged_by_their_timing_alone() -> None:
     assert "off script since step 1" in verdicts[2].found
 
 
+TALK = log(
+    *DEEDS,
+    utterances=(ANSWER, Utterance(6500, 7000), Utterance(8300, 8900)),
+    pieces=(SENTENCE, HeardPiece("It arrives on Thursday.", 6500, 7000)),
+)
+
+
+@pytest.mark.parametrize(
+    ("departed_ms", "statuses"),
+    [
+        # The first answer, at 2.0 s, was wrong before that, and takes the call off the script.
+        (3000, (FAIL, PASS, INCONCLUSIVE, PASS, FAIL, INCONCLUSIVE)),
+        # It was wrong after that, and nobody knows what it would have been.
+        (1500, (INCONCLUSIVE, PASS, INCONCLUSIVE, PASS, FAIL, INCONCLUSIVE)),
+    ],
+)
+def test_from_where_the_recording_was_left_words_and_tools_decide_nothing(
+    departed_ms: int, statuses: tuple[CheckStatus, ...]
+) -> None:
+    verdicts = judge(script(*STEPS), evidence(TALK, wire=()), departed_ms=departed_ms)
+    assert tuple(each.status for each in verdicts) == statuses
+
+
+def test_steps_before_the_recording_was_left_are_judged_and_say_since_when_others_are_not() -> None:
+    right = {"say": "one", "expect": {"text_contains": "Thursday"}}
+    known = evidence(TALK, wire=())
+    verdicts = judge(script(right, *STEPS[1:]), known, departed_ms=7500)
+    assert [each.status for each in verdicts] == [PASS, PASS, PASS, FAIL, INCONCLUSIVE]
+    assert "off script since 7.5 s" in verdicts[-1].found
+
+
 def test_a_step_that_was_not_done_off_script_is_no_failure_of_its_own() -> None:
     waits = {"interrupt": "wait", "expect": {"agent_silent_within_ms": 500}}
     verdicts = check(script(STEPS[0], waits), log(DEEDS[0]))

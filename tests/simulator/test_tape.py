@@ -127,6 +127,20 @@ def test_a_command_that_does_not_come_is_given_up() -> None:
     assert types(playing.hear(50) + playing.hear(50)) == ["response.created"]
 
 
+def test_a_command_that_came_late_by_itself_is_waited_for_until_then() -> None:
+    late_ms = 2 * PATIENCE_NS // NS_PER_MS
+    playing = Playing(
+        taped(0, "received", _CREATED),
+        taped(late_ms, "sent", _GREETING),
+        taped(late_ms + 25, "received", _BEGUN),
+    )
+    playing.hear()
+    assert playing.hear(late_ms - 500) + playing.hear(500) == []
+    playing.say(_GREETING)
+    assert playing.hear(20) == []
+    assert types(playing.hear(5)) == ["response.created"]
+
+
 def test_what_the_client_had_not_sent_is_left_unanswered() -> None:
     playing = Playing(taped(0, "received", _CREATED), taped(25, "received", _BEGUN))
     playing.say({"type": "conversation.item.truncate", "item_id": "item_1"})

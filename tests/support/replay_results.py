@@ -34,6 +34,7 @@ from bridge.replay.results import (
 )
 
 HZ = 8000
+TOO_BUSY = "the machine was too busy to tell (the gateway waited 340 ms of one second for a CPU)"
 _ANSWERED_NS = 1_800_000_000_000_000_000
 _TURNS = (
     ("Where is my order?", "Your order shipped on Monday and should arrive on Thursday."),
@@ -63,6 +64,7 @@ class Plan:
         tool: the second answer needed one.
         lost_evidence: no wire log and no record was kept.
         unknown_event: the wire log has an event that the dialect does not know.
+        again: numbers of the runs whose first attempt the machine was too busy for.
     """
 
     script: str
@@ -73,6 +75,7 @@ class Plan:
     tool: bool = False
     lost_evidence: bool = False
     unknown_event: bool = False
+    again: tuple[int, ...] = ()
 
 
 EXAMPLE = (
@@ -129,6 +132,8 @@ def _run_info(plan: Plan, number: int, verdict: RunVerdict) -> RunInfo:
         at_ms=None if check is None else check.at_ms,
         folder=folder_of(plan.script, plan.arm, number),
         seconds=21.5,
+        attempts=2 if number in plan.again else 1,
+        spoiled_by=TOO_BUSY if number in plan.again else "",
     )
 
 

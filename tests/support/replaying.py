@@ -10,10 +10,12 @@ from typing import Any
 from bridge.config.models import load_models
 from bridge.replay.agenda import Job
 from bridge.replay.arms import ReplayArm, choose_arms
+from bridge.replay.plan import ReplayPlan
 from bridge.replay.results import Results, RunFiles, RunInfo, read_run, write_results
-from bridge.replay.running import ReplayPlan, ReplayRun
-from bridge.replay.scene import ScriptFile, Stagehands, Target
+from bridge.replay.running import ReplayRun
+from bridge.replay.scene import ScriptFile, Target
 from bridge.replay.script import load_script
+from bridge.replay.stagehands import Stagehands
 from bridge.replay.tool_mocks import ToolMocks
 from tests.support.processes import write_yaml
 
@@ -108,6 +110,11 @@ def write_script(directory: Path, script: Document, dialplan: Document = _DIALPL
 def arms_of(*names: str) -> tuple[ReplayArm, ...]:
     """Return arms of the simulator."""
     return choose_arms(names, None, {}, load_models())
+
+
+def arms_at_a_target(*names: str) -> tuple[ReplayArm, ...]:
+    """Return arms of a running gateway whose settings are not known."""
+    return choose_arms(names, None, {}, load_models(), of_a_target=True)
 
 
 async def play(

@@ -1,7 +1,7 @@
 """One script's card: its calls on all arms under one clock, and what differs between them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bridge.errors import ConfigError
 from bridge.replay.checks import Check, CheckStatus
@@ -176,17 +176,41 @@ _WORST = (
 )
 
 
-def make_card(material: Material, script: ScriptInfo, number: int, budget: Budget) -> Card:
-    """Make a script's card, with its first take alone.
+def make_cards(material: Material, budget: Budget) -> tuple[Card, ...]:
+    """Make the cards of all scripts, in their order.
 
-    Args:
-        material: of the report.
-        script: which one.
-        number: of the script in the report, from 1.
-        budget: for the audio.
+    The audio's room goes to the first take of every script, those that failed before the others;
+    then to takes in which a call did not pass; then to the others, a take of each script in turn.
     """
+    failed = {row.script for row in material.results.table if row.verdict is RunVerdict.FAIL}
+    numbered = list(enumerate(material.results.scripts, start=1))
+    wanted = [
+        (take, number, script)
+        for number, script in numbered
+        for take in range(1, max(1, _most_runs(material, script)) + 1)
+    ]
+
+    def need(each: tuple[int, int, ScriptInfo]) -> tuple[bool, bool, int, bool]:
+        take, _, script = each
+        runs = _runs_of_take(material, script, take).values()
+        passes = all(run.info.verdict is RunVerdict.PASS for run in runs)
+        return take > 1, take > 1 and passes, take, script.id not in failed
+
+    takes: dict[int, dict[int, Take]] = {}
+    for take, number, script in sorted(wanted, key=need):
+        takes.setdefault(number, {})[take] = _make_take(material, script, number, take, budget)
+    return tuple(
+        _make_card(
+            material, script, number, tuple(made for _, made in sorted(takes[number].items()))
+        )
+        for number, script in numbered
+    )
+
+
+def _make_card(
+    material: Material, script: ScriptInfo, number: int, takes: tuple[Take, ...]
+) -> Card:
     rows = material.rows
-    take = _make_take(material, script, f"{number}", 1, budget)
     first, *others = material.arms
     return Card(
         f"script-{number}",
@@ -196,41 +220,38 @@ def make_card(material: Material, script: ScriptInfo, number: int, budget: Budge
             for arm in others
         ),
         min(
-            (call.row.verdict for call in take.calls),
+            (call.row.verdict for call in takes[0].calls),
             key=_WORST.index,
             default=RunVerdict.INCONCLUSIVE,
         ),
-        (take,),
+        takes,
     )
 
 
-def with_all_takes(card: Card, material: Material, budget: Budget) -> Card:
-    """Return a card with the calls, too, that its first take does not show."""
-    most = max(
-        (len(material.runs.get((card.info.id, arm), ())) for arm in material.arms), default=0
-    )
-    number = card.anchor.removeprefix("script-")
-    others = (
-        _make_take(material, card.info, f"{number}-{take}", take, budget)
-        for take in range(2, most + 1)
-    )
-    return replace(card, takes=(*card.takes, *others))
+def _most_runs(material: Material, script: ScriptInfo) -> int:
+    return max((len(material.runs.get((script.id, arm), ())) for arm in material.arms), default=0)
+
+
+def _runs_of_take(material: Material, script: ScriptInfo, take: int) -> dict[str, PlayedRun]:
+    """Return a take's run of each arm, by how telling they are; an arm may have none left."""
+    return {
+        arm: by_need[take - 1]
+        for arm in material.arms
+        if len(by_need := most_telling_first(material.runs.get((script.id, arm), ()))) >= take
+    }
 
 
 def _make_take(
-    material: Material, script: ScriptInfo, key: str, number: int, budget: Budget
+    material: Material, script: ScriptInfo, script_number: int, number: int, budget: Budget
 ) -> Take:
-    """Put the arms' calls beside each other, by how telling they are.
+    """Put the arms' calls beside each other.
 
     Args:
-        key: begins those of the calls.
-        number: of the take; an arm that was played less often has nothing in it.
+        script_number: of the script in the report, from 1.
+        number: of the take.
     """
-    played = {
-        arm: by_need[number - 1]
-        for arm in material.arms
-        if len(by_need := most_telling_first(material.runs.get((script.id, arm), ()))) >= number
-    }
+    played = _runs_of_take(material, script, number)
+    key = f"{script_number}" if number == 1 else f"{script_number}-{number}"
     recordings = {arm: _read(run) for arm, run in played.items()}
     scale = Scale.of(max((_length_ms(played[arm], recordings[arm]) for arm in played), default=0.0))
     details = [run.files.detail for run in played.values() if run.files is not None]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from bridge.replay.divergence import RECORDING
 from bridge.replay.history import Trend
-from bridge.replay.report.cards import ArmCall, Card, make_card, with_all_takes
+from bridge.replay.report.cards import ArmCall, Card, make_cards
 from bridge.replay.report.comparison import (
     Change,
     Shift,
@@ -104,7 +104,7 @@ def make_page(material: Material, audio_bytes: int) -> Page:
         audio_bytes: most of the page that audio may take; what broke goes first.
     """
     budget = Budget(audio_bytes)
-    cards = _make_cards(material, budget)
+    cards = make_cards(material, budget)
     first, *others = material.arms or ("",)
     return Page(
         headline=headline(cards, material.arms),
@@ -125,20 +125,6 @@ def make_page(material: Material, audio_bytes: int) -> Page:
         ),
         sounds_left_out=budget.left_out,
     )
-
-
-def _make_cards(material: Material, budget: Budget) -> tuple[Card, ...]:
-    """Make the cards in the scripts' order, but give the audio's room to what broke first.
-
-    What has been shown of every script, its first take, goes before the others of any.
-    """
-    failed = {row.script for row in material.results.table if row.verdict is RunVerdict.FAIL}
-    numbered = list(enumerate(material.results.scripts, start=1))
-    by_need = sorted(numbered, key=lambda pair: pair[1].id not in failed)
-    made = {script.id: make_card(material, script, number, budget) for number, script in by_need}
-    for _, script in by_need:
-        made[script.id] = with_all_takes(made[script.id], material, budget)
-    return tuple(made[script.id] for script in material.results.scripts)
 
 
 def _find_broken(

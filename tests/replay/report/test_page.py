@@ -25,13 +25,18 @@ from bridge.replay.results import (
     write_results,
     write_run,
 )
-from tests.support.replay_results import EXAMPLE, Plan, write_example
+from tests.support.replay_results import EXAMPLE, TOO_BUSY, Plan, write_example
 
 _EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
 
 
 def _written(directory: Path, audio_bytes: int = AUDIO_BYTES) -> str:
     return write_report(directory, audio_bytes=audio_bytes).read_text(encoding="utf-8")
+
+
+def _sounds(page: str) -> dict[str, str]:
+    """Return the audio that a page carries, by the key of its call."""
+    return dict(re.findall(r'id="sound-([\d-]+)">(.*?)</script>', page))
 
 
 def _headline(directory: Path, *plans: Plan) -> str:
@@ -107,11 +112,38 @@ def test_every_run_can_be_chosen_and_those_that_failed_come_first(tmp_path: Path
     assert 'data-lanes="1-3-1"' in last
 
 
+def test_a_call_that_was_placed_again_says_why(tmp_path: Path) -> None:
+    plans = [Plan("a", "beta", again=(1,)), Plan("a", "ga", ("fail", "pass"), again=(2,))]
+    write_example(tmp_path, plans)
+    page = _written(tmp_path)
+    assert "too busy for 2 calls, which were placed again" in page
+    assert f"beta was placed 2 times. The first call did not count: {TOO_BUSY}" in page
+    assert "ga was placed 2 times" not in page  # its second run is packed
+    assert page.count(f"Placed 2 times. The first call did not count: {TOO_BUSY}") == 2
+    assert page.count("<small>1 placed again</small>") == 4
+
+
+def test_other_runs_that_did_not_pass_are_heard_before_those_that_did(tmp_path: Path) -> None:
+    plans = [
+        Plan("a", "ga", ("pass", "pass", "pass")),
+        Plan("b", "ga", ("fail", "pass", "fail")),
+        Plan("c", "ga", ("pass", "pass", "inconclusive")),
+    ]
+    write_example(tmp_path, plans)
+    kept = list(_sounds(_written(tmp_path)))
+    size = max(len(data) for data in _sounds(_written(tmp_path)).values())
+    assert len(kept) == 9
+    shown = _sounds(_written(tmp_path, audio_bytes=6 * size)).keys()
+    assert shown == {"1-1", "2-1", "3-1", "2-2-1", "1-2-1", "3-2-1"}
+    shown = _sounds(_written(tmp_path, audio_bytes=4 * size)).keys()
+    assert shown == {"1-1", "2-1", "3-1", "2-2-1"}
+
+
 def test_a_single_run_needs_no_choice(tmp_path: Path) -> None:
     write_example(tmp_path, [Plan("a", "beta"), Plan("a", "ga")])
     page = _written(tmp_path)
     assert "<select data-takes" not in page
-    assert "<template" not in page
+    assert "<template data-take" not in page
 
 
 def test_audio_goes_to_what_is_shown_before_other_runs(tmp_path: Path) -> None:
@@ -148,6 +180,16 @@ def test_a_recorded_arm_is_compared_with_its_recording_too(tmp_path: Path) -> No
     assert "usage is gone" in page
     assert make_page(read_material(tmp_path), 0).blocking == 1
     assert '<th scope="col">beta <small>recorded</small></th>' in page
+
+
+def test_an_arm_that_nothing_is_known_of_says_so(tmp_path: Path) -> None:
+    results = write_example(tmp_path, [Plan("a", "ga")])
+    unknown = replace(results.arms[1], kind="unknown", url="unknown", model="unknown")
+    write_results(tmp_path, replace(results, arms=(unknown,)))
+    page = _written(tmp_path)
+    assert '<span class="kind unknown">unknown</span>' in page
+    assert "What answers on an <strong>unknown</strong> arm" in page
+    assert "our side is right" not in page
 
 
 def test_the_reason_is_the_check_that_the_verdict_was_given_for(tmp_path: Path) -> None:
@@ -229,12 +271,12 @@ def test_a_run_whose_files_are_damaged_hides_no_other(tmp_path: Path) -> None:
 
 def test_audio_beyond_the_limit_is_linked_to_and_what_broke_goes_first(tmp_path: Path) -> None:
     write_example(tmp_path)
-    whole = _written(tmp_path)
-    page = _written(tmp_path, audio_bytes=800_000)
-    kept = re.findall(r'id="sound-(\d+)-', page)
-    assert 0 < len(kept) < len(re.findall(r'id="sound-', whole))
-    assert set(kept) <= {"2", "3"}
-    assert "had no room in this file" in page
+    whole = _sounds(_written(tmp_path))
+    broken = {"2-1", "2-2", "3-1", "3-2"}
+    page = _written(tmp_path, audio_bytes=sum(len(whole[key]) for key in broken))
+    assert _sounds(page).keys() == broken
+    left_out = len(whole) - len(broken)
+    assert f"no room for the audio of {left_out} calls" in page
     assert 'href="runs/order_status/beta/1/call.wav"' in page
 
 

@@ -1,13 +1,16 @@
 """The report in a real browser: read, heard, and used without a mouse."""
 
+import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from bridge.audio.wav import read_wav
 from bridge.replay.history import Timing, keep, make_summary
 from bridge.replay.report import write_report
 from tests.support.browser import (
@@ -22,7 +25,7 @@ from tests.support.browser import (
     too_wide,
     until_true,
 )
-from tests.support.replay_results import write_example
+from tests.support.replay_results import EXAMPLE, write_example
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -142,6 +145,54 @@ async def test_another_run_is_chosen_and_heard_and_the_first_is_brought_back(pag
     await expect(card.locator("[data-lanes='2-2']")).to_have_count(1)
     await expect(choice).to_have_value("1")
     await _wait_until_played(page, "2-2", 0.1)
+
+
+async def test_what_is_heard_is_what_the_call_sounded_like(
+    page: Page, report: Path, tmp_path: Path
+) -> None:
+    made = """() => {
+        const wav = new Uint8Array(asWav(JSON.parse(find('#sound-2-1').textContent)).buffer);
+        return btoa(Array.from(wav, (each) => String.fromCharCode(each)).join(""));
+    }"""
+    (tmp_path / "heard.wav").write_bytes(base64.b64decode(await page.evaluate(made)))
+    heard, rate_hz = read_wav(tmp_path / "heard.wav")
+    said, said_hz = read_wav(report.parent / "runs/invoice_number/beta/1/call.wav")
+    assert (heard.shape, rate_hz) == (said.shape, said_hz)
+    noise, loud = (np.square(each.astype(np.float64)).sum() for each in (heard - said, said))
+    assert noise < 0.01 * loud  # 20 dB
+    ends = "async () => { play('2-1', 1e6); return calls.get('2-1').audio.error?.message ?? ''; }"
+    assert await page.evaluate(ends) == ""
+    await until_true(page, f"Math.abs(calls.get('2-1').audio.duration - {len(said) / 8000}) < 0.01")
+
+
+async def test_realtime_events_are_unpacked_when_they_are_opened(page: Page) -> None:
+    card = page.locator("#script-2")
+    await expect(card.locator("table.events")).to_have_count(0)
+    events = card.get_by_role("heading", name="Realtime events")
+    await events.click()
+    await expect(card.get_by_role("rowheader", name="response.created").first).to_be_visible()
+    event = card.locator("details.raw").first
+    await event.locator("summary").click()
+    await expect(event.locator("pre")).to_contain_text('"event_id"')
+    await card.get_by_label("Runs shown").select_option("2")
+    await expect(card.get_by_text("run 2 of 3").first).to_be_visible()
+    await events.click()
+    await expect(card.get_by_role("rowheader", name="response.created").first).to_be_visible()
+
+
+async def test_what_has_no_room_is_said_and_leads_to_its_file(
+    browser: Browser, tmp_path: Path
+) -> None:
+    write_example(tmp_path, EXAMPLE[:4])
+    path = write_report(tmp_path, audio_bytes=300_000)
+    async with open_page(browser, path.as_uri()) as page:
+        await expect(page.locator("#left-out")).to_contain_text("no room for the audio of")
+        card = page.locator("#script-1")
+        await card.locator("summary").first.click()
+        await card.get_by_label("Runs shown").select_option("3")
+        await expect(card.locator(".lane path")).to_have_count(4)
+        await expect(card.get_by_role("link", name="call.wav").first).to_be_visible()
+        await expect(card.locator("[data-toggle]")).to_have_count(0)
 
 
 async def test_one_side_is_heard_alone(page: Page) -> None:

@@ -11,13 +11,58 @@ function call(key) {
   if (!calls.has(key)) {
     const data = find(`#sound-${key}`);
     if (!data) return null;
-    calls.set(key, makeCall(key, Uint8Array.from(atob(data.textContent.trim()), (c) => c.charCodeAt(0))));
+    calls.set(key, makeCall(key, asWav(JSON.parse(data.textContent))));
   }
   return calls.get(key);
 }
 
-function makeCall(key, bytes) {
-  const audio = new Audio(URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })));
+const bytesOf = (base64) => Uint8Array.from(atob(base64.trim()), (c) => c.charCodeAt(0));
+
+// Each lane's pieces of sound are put where they were; between them all is silent.
+function asWav({ hz, samples, lanes }) {
+  const wav = new DataView(new ArrayBuffer(44 + 2 * lanes.length * samples));
+  const bytes = 2 * lanes.length;
+  const text = (at, letters) => [...letters].forEach((each, n) => wav.setUint8(at + n, each.charCodeAt(0)));
+  text(0, "RIFF"); text(8, "WAVEfmt "); text(36, "data");
+  [[4, wav.byteLength - 8], [16, 16], [24, hz], [28, hz * bytes], [40, samples * bytes]].forEach(([at, n]) => wav.setUint32(at, n, true));
+  [[20, 1], [22, lanes.length], [32, bytes], [34, 16]].forEach(([at, n]) => wav.setUint16(at, n, true));
+  lanes.forEach((pieces, lane) => {
+    for (const [start, data] of pieces) {
+      decodeAdpcm(bytesOf(data), (sample, n) => {
+        if (start + n < samples) wav.setInt16(44 + bytes * (start + n) + 2 * lane, sample, true);
+      });
+    }
+  });
+  return wav;
+}
+
+// IMA ADPCM: 4 bits a sample, the first of two in the high half of a byte.
+const STEPS = [
+  7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 19, 21, 23, 25, 28, 31, 34, 37, 41, 45, 50, 55, 60, 66, 73, 80, 88, 97, 107, 118,
+  130, 143, 157, 173, 190, 209, 230, 253, 279, 307, 337, 371, 408, 449, 494, 544, 598, 658, 724, 796, 876, 963, 1060,
+  1166, 1282, 1411, 1552, 1707, 1878, 2066, 2272, 2499, 2749, 3024, 3327, 3660, 4026, 4428, 4871, 5358, 5894, 6484, 7132,
+  7845, 8630, 9493, 10442, 11487, 12635, 13899, 15289, 16818, 18500, 20350, 22385, 24623, 27086, 29794, 32767,
+];
+const MOVES = [-1, -1, -1, -1, 2, 4, 6, 8];
+
+function decodeAdpcm(bytes, take) {
+  let sample = 0;
+  let at = 0;
+  for (let n = 0; n < 2 * bytes.length; n++) {
+    const code = n % 2 ? bytes[n >> 1] & 15 : bytes[n >> 1] >> 4;
+    const step = STEPS[at];
+    let change = step >> 3;
+    if (code & 4) change += step;
+    if (code & 2) change += step >> 1;
+    if (code & 1) change += step >> 2;
+    sample = Math.max(-32768, Math.min(32767, sample + (code & 8 ? -change : change)));
+    at = Math.max(0, Math.min(88, at + MOVES[code & 7]));
+    take(sample, n);
+  }
+}
+
+function makeCall(key, wav) {
+  const audio = new Audio(URL.createObjectURL(new Blob([wav], { type: "audio/wav" })));
   const made = { key, audio, lanes: find(`[data-lanes="${key}"]`), pans: [], gains: [] };
   audio.addEventListener("play", () => show(made));
   audio.addEventListener("pause", () => show(made));
@@ -59,15 +104,28 @@ async function chooseTake(select) {
 }
 
 async function unpack(packed) {
-  const bytes = Uint8Array.from(atob(packed.content.textContent.trim()), (c) => c.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const take = document.createElement("div");
   take.className = "take";
   take.dataset.take = packed.dataset.take;
   take.dataset.calls = "";
-  take.innerHTML = await new Response(stream).text();
+  take.innerHTML = await unpacked(packed);
   return take;
 }
+
+function unpacked(template) {
+  const bytes = bytesOf(template.content.textContent);
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+}
+
+// What is only seen when it is opened.
+document.addEventListener("toggle", async ({ target }) => {
+  const packed = target.open && find(":scope > template[data-packed]", target);
+  if (!packed || packed.dataset.packed) return;
+  packed.dataset.packed = "being unpacked";
+  const made = document.createElement("template");
+  made.innerHTML = await unpacked(packed);
+  packed.replaceWith(made.content);
+}, true);
 
 function showTake(card, next) {
   const shown = find("div[data-take]", card);

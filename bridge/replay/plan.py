@@ -1,0 +1,61 @@
+"""What a run of `bridge replay` plays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.replay.agenda import Job, likely_s
+from bridge.replay.arms import ReplayArm
+from bridge.replay.busy import TOO_LONG_MS
+from bridge.replay.scene import ScriptFile, Target
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What to play.
+
+    Attributes:
+        repeat: None: as each script says.
+        jobs: calls at once.
+        results: directory for the runs' folders.
+        target: a gateway that runs already; None: our own.
+        dialplans: for our own gateways; None: beside the scripts, or the project's.
+        cap_usd: what live calls may cost in all.
+        too_busy_ms: a part of a call that waits so long for a CPU, of one second, spoils what is no
+            pass.
+    """
+
+    files: Sequence[ScriptFile]
+    arms: Sequence[ReplayArm]
+    repeat: int | None
+    jobs: int
+    results: Path
+    target: Target | None = None
+    dialplans: Path | None = None
+    cap_usd: float | None = None
+    too_busy_ms: float = TOO_LONG_MS
+    command: str = ""
+    commit: str | None = None
+    version: str = ""
+
+    def times(self, file: ScriptFile) -> int:
+        """Return how often a script is played on each arm."""
+        return self.repeat or file.script.target.repeat
+
+    def arms_of(self, file: ScriptFile) -> list[ReplayArm]:
+        """Return the arms that a script is for, as far as they are played and can play it."""
+        wanted = file.script.target.arms
+        return [
+            arm
+            for arm in self.arms
+            if (not wanted or arm.name in wanted) and arm.plays(file.script.id)
+        ]
+
+    def play_list(self) -> list[Job]:
+        """Return all calls, the longest first: no long one is left when everything else is done."""
+        return [
+            Job(file.script.id, arm.name, number)
+            for file in sorted(self.files, key=lambda file: -likely_s(file.script))
+            for arm in self.arms_of(file)
+            for number in range(1, self.times(file) + 1)
+        ]
