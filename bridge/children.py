@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 # Runs in the child before the command takes the process over: `preexec_fn` is not safe once threads
 # run. On Linux alone; elsewhere a killed parent leaves its children behind.
@@ -26,3 +28,16 @@ def tied_to_parent(command: Sequence[str]) -> list[str]:
         command: absolute path of the program, and its arguments.
     """
     return [sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid()), *command]
+
+
+def waited_ns(thread: int) -> int | None:
+    """Return how long a thread could have run and no CPU was free for it; None where nobody counts.
+
+    Linux does (`/proc/<pid>/schedstat`, Documentation/scheduler/sched-stats.rst).
+
+    Args:
+        thread: its id; a process's id is that of its main thread.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{thread}/schedstat").read_text().split()[1])
+    return None

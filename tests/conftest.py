@@ -16,7 +16,6 @@ settings.load_profile("bridge")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is marked `capacity` on the pip wheel; asked for by `-m capacity`, it fails."""
-    _watch_machine(item)
     installed = version("pjsua2-python")
     if item.get_closest_marker("capacity") is None or "+capacity" in installed:
         return
@@ -43,6 +42,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """
     if not any(item.get_closest_marker(mark) for mark in _SEVERAL_PROCESSES):
         return None
+    _watch_machine(item)
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     for _ in range(_REPEATS):

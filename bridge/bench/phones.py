@@ -20,6 +20,7 @@ from bridge.bench.lanes import MOST_CALLS, Lane
 from bridge.bench.sip_calls import Ended, SipCalls
 from bridge.clock import NS_PER_MS
 from bridge.errors import InfrastructureError
+from bridge.softphone.sip_message import Direction
 
 _LANES = 5
 _FRAME_NS = 20 * NS_PER_MS
@@ -74,6 +75,17 @@ class Phones:
         self.up[slot] = time.monotonic_ns()
         self.hearing.forget(slot)
         self.lane_of(slot).add(slot, port)
+
+    def change(self, slot: int, direction: Direction) -> bool:
+        """Send a re-INVITE; False if one is under way, or the call isn't up.
+
+        What comes from here on is heard anew: the RTP after a hold may be here before the answer.
+        """
+        port = self.lane_of(slot).wire.port
+        if not self.sip.change(slot, port, direction, time.monotonic_ns()):
+            return False
+        self.hearing.forget(slot)
+        return True
 
     def on_changed(self, slot: int, port: int) -> None:
         """Take the answer to a re-INVITE."""

@@ -1,18 +1,15 @@
 """How long a call's processes waited for a CPU: whether the machine was too busy for a verdict.
 
-Linux counts, for each thread, the time in which it could have run and no CPU was free
-(`/proc/<pid>/schedstat`, Documentation/scheduler/sched-stats.rst). Work that a process does itself
-is none of it, so that a bridge which is slow by its own fault is not excused. Where the kernel does
-not count, nobody has waited.
+Work that a process does itself is none of it, so that a bridge which is slow by its own fault is
+not excused. Where the kernel does not count (:func:`bridge.children.waited_ns`), nobody has waited.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from bridge.children import waited_ns
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.replay.evidence import Evidence
 from bridge.replay.judging import Judgement
@@ -79,13 +76,6 @@ class CpuWaits:
             known = {who: waited for who, waited in found.items() if waited is not None}
             self._looks.append((time.time_ns(), known))
             await asyncio.sleep(_EVERY_S)
-
-
-def waited_ns(pid: int) -> int | None:
-    """Return how long a process's main thread has waited for a CPU; None where nobody counts."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
-    return None
 
 
 def span_ns(evidence: Evidence) -> tuple[int, int]:

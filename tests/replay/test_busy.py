@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bridge.replay.busy import CpuWaits, Wait, excused, waited_ns
+from bridge.children import waited_ns
+from bridge.replay.busy import CpuWaits, Wait, excused
 from bridge.replay.judging import Judgement
 from bridge.replay.results import RunVerdict
 

@@ -1,8 +1,8 @@
 """Whether the machine let a test's processes run: a failure that it made is no finding.
 
 The kernel tells for each thread how long it could have run and no CPU was free for it
-(`/proc/<pid>/task/<tid>/schedstat`, Documentation/scheduler/sched-stats.rst). What a process is
-slow at by itself is none of that, so a bridge that holds its loop is not excused.
+(:func:`bridge.children.waited_ns`). What a process is slow at by itself is none of that, so a
+bridge that holds its loop is not excused.
 
 Who looks is a process of its own: tests count their threads and files.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from bridge.children import waited_ns
 from bridge.clock import NS_PER_MS
 
 TOO_LONG_MS = 40.0
@@ -127,10 +128,10 @@ def waits_ns(pid: int) -> dict[tuple[int, str], int]:
     for process in set(family) - {os.getpid()}:
         with suppress(OSError):
             for task in Path(f"/proc/{process}/task").iterdir():
-                with suppress(OSError, ValueError, IndexError):
+                with suppress(OSError):
                     name = (task / "comm").read_text().strip()
-                    waited = int((task / "schedstat").read_text().split()[1])
-                    found[(int(task.name), name)] = waited
+                    if (waited := waited_ns(int(task.name))) is not None:
+                        found[(int(task.name), name)] = waited
     return found
 
 

@@ -235,8 +235,7 @@ class Person:
     def _change(self, direction: Direction) -> Steps:
         """Send a re-INVITE and wait for its answer."""
         crowd, slot = self._crowd, self._slot
-        port = crowd.lane_of(slot).wire.port
-        if crowd.sip.change(slot, port, direction, time.monotonic_ns()):
+        if crowd.change(slot, direction):
             yield from self._until(lambda: not crowd.sip.is_changing(slot), 35.0)
 
     def _is_idle(self) -> bool:
