@@ -5,7 +5,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from capacity.recipe import C_FLAGS, CONFIG_SITE, CONFIGURE_FLAGS, EXTENSION_MAKEFILE
+from capacity.recipe import CONFIG_SITE, CONFIGURE_FLAGS, EXTENSION_MAKEFILE, Variant
 from capacity.work import Log, step
 
 
@@ -17,18 +17,19 @@ class Bindings:
     extension: Path
 
 
-def compile_bindings(tree: Path, log: Log) -> Bindings:
+def compile_bindings(tree: Path, variant: Variant, log: Log) -> Bindings:
     """Configure and build pjproject and its Python extension for the running Python.
 
     Args:
         tree: a clean source tree; it is written to.
+        variant: how it is compiled.
 
     Raises:
         BuildError: a program failed.
     """
     (tree / "pjlib/include/pj/config_site.h").write_text(CONFIG_SITE)
     _forget_removed_driver(tree / "pjmedia/build/Makefile")
-    flags = {"CFLAGS": C_FLAGS, "CXXFLAGS": C_FLAGS}
+    flags = {"CFLAGS": variant.c_flags, "CXXFLAGS": variant.c_flags}
     with step("configure"):
         log.run(
             ["sh", "./aconfigure", *CONFIGURE_FLAGS],
@@ -43,6 +44,7 @@ def compile_bindings(tree: Path, log: Log) -> Bindings:
             [
                 *("make", jobs, "-f", EXTENSION_MAKEFILE),
                 *(f"SUFFIX={suffix}", f"INCLUDE={sysconfig.get_path('include')}"),
+                *(f"FLAGS={variant.c_flags}", f"STRIP={variant.strip}"),
             ],
             cwd=tree,
             failure="PJSIP doesn't compile",
