@@ -1,4 +1,4 @@
-"""A gateway that dies in a thread that isn't Python's: what it said is kept, and told at the start."""
+"""A gateway that dies in a thread of C's: what it said is kept, and its next start logs it."""
 
 import contextlib
 import signal

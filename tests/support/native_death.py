@@ -30,5 +30,5 @@ def die_in_a_native_thread():
 """
 
 PJSIPS_LAST_WORDS = "Calling pjlib from unknown/external thread"
-"""What an assertion of PJSIP's says of that (pjlib/src/pj/os_core_unix.c); the capacity build, which
-serves, is compiled without assertions."""
+"""What an assertion of PJSIP's says of that (pjlib/src/pj/os_core_unix.c): the pip wheel has them,
+the capacity build has none."""
