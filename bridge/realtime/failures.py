@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bridge.errors import BridgeError, Fault, ProtocolError, UpstreamError
+from bridge.errors import BridgeError, ConfigError, Fault, ProtocolError, UpstreamError
 from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
 
 
@@ -135,6 +135,7 @@ _LOSS: Mapping[str, Row] = {
     "given_up": Row(Layer.CONNECTION, Fault.NONE, Cure.NOTHING),
     "not_open": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.NOTHING),
     "internal": _OUR_BUG,
+    "config_error": _WRONG_URL,
     "broken_order": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
     # The upgrade was answered with an HTTP status.
     "http_400": _WRONG_URL,
@@ -260,7 +261,8 @@ def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
     Args:
         error: an UpstreamError by its code (``closed`` by its close code); a ProtocolError that
             made the session unusable counts as ``broken_order`` (a single malformed event does
-            not: the session passes over it); anything else is our own failure (``internal``).
+            not: the session passes over it); a ConfigError as ``config_error``; anything else is
+            our own failure (``internal``).
         key_is_fresh: the credential in use could not be fresher: a long-lived key, or a token
             fetched for this very attempt. A refusal of it is then permanent.
     """
@@ -270,6 +272,8 @@ def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
             code = f"close_{error.close_code}" if closed else error.code
         case ProtocolError():
             code = "broken_order"
+        case ConfigError():
+            code = "config_error"
         case _:
             code = "internal"
     row = _look_up(Place.LOSS, code)

@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-from bridge.errors import ConfigError, Fault, ProtocolError, UpstreamError
+from bridge.errors import ConfigError, Fault, ProtocolError, TelephonyError, UpstreamError
 from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
 from bridge.realtime.failures import (
     DEFAULTS,
@@ -102,8 +102,10 @@ def test_refused_settings_stop_the_call_but_not_the_arm() -> None:
 def test_broken_order_and_our_own_failures_ask_for_a_new_session() -> None:
     broken = classify(ProtocolError("an item that was never added"))
     assert (broken.code, broken.layer, broken.cure) == ("broken_order", Layer.PROTOCOL, Cure.RENEW)
-    ours = classify(ConfigError("nonsense"))
+    ours = classify(TelephonyError("nonsense"))
     assert (ours.code, ours.fault, ours.cure) == ("internal", Fault.BRIDGE, Cure.RENEW)
+    persons = classify(ConfigError("a key that no header can hold"))
+    assert (persons.code, persons.fault, persons.permanent) == ("config_error", Fault.CONFIG, True)
 
 
 def test_limits_ask_for_a_longer_wait() -> None:
