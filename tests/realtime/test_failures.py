@@ -171,6 +171,31 @@ def test_tools_are_never_run_again_by_themselves() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("result", "fault"),
+    [
+        ("deadline", Fault.TOOL),
+        ("http_503", Fault.TOOL),
+        ("tool_execution_error", Fault.TOOL),
+        ("unknown", Fault.PROVIDER),
+        ("bad_arguments", Fault.PROVIDER),
+        ("private_address", Fault.CONFIG),
+        ("not_approved", Fault.CONFIG),
+        ("not_taken", Fault.CARRIER),
+        ("internal", Fault.BRIDGE),
+        ("cancelled", Fault.NONE),
+    ],
+)
+def test_tools_result_says_who_has_to_act(result: str, fault: Fault) -> None:
+    failure = classify_tool(result)
+    assert failure is not None
+    assert (failure.code, failure.layer, failure.fault) == (result, Layer.TOOL, fault)
+
+
+def test_tool_that_gave_its_output_did_not_fail() -> None:
+    assert classify_tool("ok") is None
+
+
 def test_permanent_always_means_give_up() -> None:
     for row in [*TABLE.values(), *DEFAULTS.values()]:
         assert row.cure is Cure.GIVE_UP or not row.permanent
