@@ -91,6 +91,6 @@ class ToolRecord:
         run = ToolRun.of(name, result, took_ns // NS_PER_MS)
         self._runs.append(run)
         self._metrics.ended(self._summary.arm_in_use, run, took_ns)
-        told = {"tool": name, "result": result, "fault": run.fault, "took_ms": run.took_ms}
-        self._tell("tool_ended", told)
-        log.info("tool_ended", **told)
+        told = {"tool": name, "result": result, "fault": run.fault}
+        self._tell("tool_ended", {**told, "took_ms": run.took_ms})
+        log.info("tool_ended", **told, took_ms=run.took_ms)

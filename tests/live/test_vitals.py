@@ -69,8 +69,9 @@ def test_running_tool_is_a_state_and_a_failed_one_costs_health(call: Call) -> No
     call.phase("thinking")
     call.vitals.take("tool_called", {"tool": "pay"})
     assert call.fields["state"] == "tool"
-    ended = {"tool": "pay", "result": "timeout", "fault": "tool", "took_ms": 9}
-    call.vitals.take("tool_ended", ended)
+    call.vitals.take(
+        "tool_ended", {"tool": "pay", "result": "timeout", "fault": "tool", "took_ms": 9}
+    )
     assert call.fields["state"] == "thinking"
     assert call.fields["tool_failures"] == 1
     assert call.fields["health"] == 88
@@ -79,8 +80,9 @@ def test_running_tool_is_a_state_and_a_failed_one_costs_health(call: Call) -> No
 
 def test_tool_that_nobody_waits_for_any_more_costs_nothing(call: Call) -> None:
     call.vitals.take("tool_called", {"tool": "pay"})
-    ended = {"tool": "pay", "result": "cancelled", "fault": "none", "took_ms": 9}
-    call.vitals.take("tool_ended", ended)
+    call.vitals.take(
+        "tool_ended", {"tool": "pay", "result": "cancelled", "fault": "none", "took_ms": 9}
+    )
     assert (call.fields["tool_failures"], call.fields["health"]) == (0, 100)
 
 
