@@ -91,7 +91,7 @@ def state_of(call: Call) -> State:
 def fails_until_given_up(call: Call) -> list[Effect]:
     effects: list[Effect] = []
     for _ in range(10):
-        effects += call.feed(REFUSED, after_ms=100)
+        effects += call.feed(REFUSED, after_ms=2_000)
         if of(GaveUp, effects):
             return effects
     raise AssertionError("never given up")
@@ -333,7 +333,7 @@ def test_over_budget_takes_the_fallback_after_a_tone() -> None:
     call = answered()
     call.feed(DROPPED)
     effects = fails_until_given_up(call)
-    assert of(GaveUp, effects) == [GaveUp("too_many", "hang_up")]
+    assert of(GaveUp, effects) == [GaveUp("too_long", "hang_up")]
     assert of(PlayFiller, effects)[-1] == PlayFiller(pause=False)
     effects = call.feed(PlayoutDrained())
     assert of(HangUp, effects) == [HangUp()]
