@@ -250,6 +250,13 @@ class UpstreamErrorSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerFailed:
+    """A response failed, or ended without a sound; the session stands."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLost:
     """The session is gone, or an attempt to get it back failed.
 
@@ -444,6 +451,7 @@ News = (
     | ConsentSettled
     | EmergencyHeard
     | UpstreamErrorSeen
+    | AnswerFailed
     | SessionLost
     | SessionRestored
     | GaveUp

@@ -32,6 +32,7 @@ from bridge.engine.effects import (
     TakeSpare,
 )
 from bridge.engine.inputs import (
+    AudioLost,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -295,6 +296,10 @@ class CallRunner:
         """Put down that the session sends what is no event of its dialect."""
         self.record.watch.odd()
         self.record.event(kind)
+
+    def on_audio_lost(self) -> None:
+        """Take that a piece of the agent's voice can't be heard."""
+        self._feed(AudioLost())
 
     def on_uplink(self, added_ns: int) -> None:
         """Take what we added to the delay of caller audio."""

@@ -174,7 +174,11 @@ def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:
         if row is not None:
             return row.decode(obj)
     except FieldError as error:
-        raise ProtocolError(f"{event_type}: {error}", event_type=event_type) from None
+        raise ProtocolError(
+            f"{event_type}: {error}",
+            event_type=event_type,
+            loses_audio=row is not None and row.kind is AudioDelta,
+        ) from None
     size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
     event_id = obj.get("event_id")
     return UnknownEvent(
