@@ -78,7 +78,7 @@ class CallRecord:
         summary, metrics = self.summary, services.metrics
         self.caller = CallerRecord(tell, summary, metrics, self._redactor)
         self.supervision = SupervisionRecord(self._events, summary, services.store, self._redactor)
-        self.tools = ToolRecord(tell, summary.tools, recording, metrics.tools)
+        self.tools = ToolRecord(tell, summary, recording, metrics.tools)
         self._waits = CallerWaits(summary, metrics.turns, tell, elapsed_ms)
         judged = dialplan.agent.barge_in.is_ours
         self._turns = TurnRecord(
