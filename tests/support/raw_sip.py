@@ -169,7 +169,7 @@ class RawTalk:
         return reply
 
     async def invite(self, sdp: bytes, headers: tuple[str, ...] = ()) -> Reply:
-        """Send an INVITE, with SDP where there is any; return the final response. No ACK follows."""
+        """Send an INVITE, with SDP if there is any; return the final response, for no ACK yet."""
         kind = ("Content-Type: application/sdp",) if sdp else ()
         reply = await self.ask("INVITE", sdp, (*headers, *kind))
         if reply.code < 300:
