@@ -104,9 +104,7 @@ class Models(_Model):
 
     beta: tuple[str, ...] = ("gpt-4o-realtime-preview*", "gpt-4o-mini-realtime-preview*", _GA)
     ga: tuple[str, ...] = (_GA,)
-    shutdown_dates: dict[str, date | None] = Field(
-        default_factory=lambda: {"gpt-realtime-2.1": None, "gpt-realtime": None}
-    )
+    shutdown_dates: dict[str, date | None] = Field({"gpt-realtime-2.1": None, "gpt-realtime": None})
 
 
 class SessionLimit(_Model):
