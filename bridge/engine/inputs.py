@@ -357,6 +357,7 @@ Input = (
     | SpareFailed
     | CallAnswered
     | CallEnded
+    | AudioLost
     | AudioAppended
     | LastSoundSent
     | PlayoutStarted

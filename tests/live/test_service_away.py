@@ -1,4 +1,4 @@
-"""A service that is away for seconds: the caller hears a tone, and the call ends when time is up."""
+"""A service that is away: the caller hears a tone, and the call ends when the time is up."""
 
 import asyncio
 import time
