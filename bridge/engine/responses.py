@@ -25,7 +25,7 @@ from bridge.realtime.events import (
     TranscriptDone,
 )
 from bridge.realtime.failures import Cure, classify_event, classify_response
-from bridge.realtime.items import Message
+from bridge.realtime.items import McpApprovalRequest, McpCall
 from bridge.realtime.session_config import ResponseConfig
 
 ALREADY_ACTIVE = "conversation_already_has_active_response"
@@ -211,7 +211,10 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
         yield UpstreamErrorSeen(failure.code)
     else:
         yield AnswerFailed(failure)
-        yield from answer_failed(call, failure, running.asked, now_ns)
+        # What is owed anyway is asked for at once, and answers this one's question, too.
+        superseded = answer and responses.owed and running.asked in (None, ResponseConfig())
+        if not superseded:
+            yield from answer_failed(call, failure, running.asked, now_ns)
         if call.lost or call.closed:
             return
     yield from pay_owed(call)
@@ -226,7 +229,7 @@ def _owes_sound(call: CallState, running: Response, event: ResponseDone) -> bool
         return False
     if event.response_id in call.tool_rounds:
         return False
-    if any(not isinstance(item, Message) for item in event.output):
+    if any(isinstance(item, McpCall | McpApprovalRequest) for item in event.output):
         return False
     return not (event.status is ResponseStatus.CANCELLED and event.reason == TURN_DETECTED)
 

@@ -136,7 +136,7 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
         What the ordinary way gives; None where that has to be taken, for errors, too.
     """
     parts = cut_delta(frame)
-    if parts is None:
+    if parts is None or "\n" in parts.delta or "\r" in parts.delta:  # no JSON string holds those
         return None
     try:
         obj: object = _parse_json(parts.rest)

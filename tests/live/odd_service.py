@@ -61,13 +61,22 @@ class Visit:
 
 
 class OddService:
-    """The service; ``visits`` are all handshakes, ``updates`` the first update of each session."""
+    """The service.
+
+    Attributes:
+        visits: all handshakes.
+        updates: the first update of each session.
+        asked: the overrides of each response that was asked for.
+        answers: what the next of those get.
+        door: refuses a handshake, or gives None.
+        confirm: what ``session.updated`` says, from what was asked.
+    """
 
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
         self.visits: list[Visit] = []
         self.updates: list[Json] = []
-        self.requests = 0
+        self.asked: list[Json] = []
         self.answers: deque[Answer] = deque()
         self.door: Callable[[ServerConnection, Visit], Response | None] = lambda _peer, _visit: None
         self.confirm: Callable[[Json, Visit], Json] = lambda asked, _visit: asked
@@ -75,6 +84,11 @@ class OddService:
         self._server: Server | None = None
         self._port = 0
         self._of_peer: dict[ServerConnection, Visit] = {}
+
+    @property
+    def requests(self) -> int:
+        """Responses that were asked for."""
+        return len(self.asked)
 
     @property
     def url(self) -> str:
@@ -114,8 +128,9 @@ class OddService:
             session = self.confirm(me | update["session"], visit)
             await self._say(peer, "session.updated", session=session)
             async for frame in peer:
-                if json.loads(frame)["type"] == "response.create":
-                    self.requests += 1
+                event = json.loads(frame)
+                if event["type"] == "response.create":
+                    self.asked.append(event.get("response", {}))
                     answer = self.answers.popleft() if self.answers else Answer()
                     await self._answer(peer, answer)
         except ConnectionClosed:
