@@ -14,9 +14,10 @@ import structlog
 
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
+from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
-from bridge.telephony.headers import read_headers
+from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import Leg, LegState, add_headers
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
@@ -33,7 +34,6 @@ from bridge.telephony.pj_settings import (
 )
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
-from bridge.telephony.uris import user_of
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -225,7 +225,7 @@ class SipEndpoint:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
         identity = identity_of(self._settings, self.port, caller or ACCOUNT)
-        leg = Leg(self.ports, called=user_of(uri), from_uri=identity, to_uri=uri)
+        leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state = LegState.CALLING
         call = PjCall(self._account, leg)
         leg.bind(call, self._forget)
@@ -258,15 +258,18 @@ class SipEndpoint:
 
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE (called by PJSUA's account)."""
-        request_uri = message.split(" ", 2)[1]
-        leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
+        uri, headers = request_uri(message), read_headers(message)
+        leg = Leg(
+            self.ports,
+            called=called_by(uri),
+            from_uri=_address(headers, "from"),
+            to_uri=_address(headers, "to") or uri,
+        )
+        leg.headers = headers
+        leg.sip_call_id = next(iter(headers.get("call-id", ())), "")
         call = PjCall(self._account, leg, pj_call_id)
         leg.bind(call, self._forget)
         self._remember(leg)
-        info = call.getInfo()
-        leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
-        leg.sip_call_id = info.callIdString
-        leg.headers = read_headers(message)
         leg.source = host_of(source)
         try:
             self._on_incoming(leg)
@@ -303,3 +306,15 @@ class SipEndpoint:
         else:
             sink = self._endpoint.audDevManager().getPlaybackDevMedia()
             self.ports = CallbackPorts(sink, self.info.call_limit)
+
+
+def _address(headers: Headers, name: str) -> str:
+    """Return a header's address without its parameters, as it stands where it can't be read.
+
+    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
+    """
+    value = next(iter(headers.get(name, ())), "")
+    try:
+        return str(dataclasses.replace(Address.parse(value), parameters=()))
+    except AddressError:
+        return value

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from bridge.errors import TelephonyError
+from bridge.sip.text import clean
 from bridge.telephony.info import Info, respond
 from bridge.telephony.leg import Leg, LegState
 from bridge.telephony.library import import_pjsua2
@@ -30,7 +31,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         try:
             info = self.getInfo()
             state = _STATES.get(info.state)
-            self._leg.sip_call_id = info.callIdString
+            self._leg.sip_call_id = clean(str(info.callIdString))
             if state is not None:
                 self._leg.on_pj_state(state, int(info.lastStatusCode))
         except Exception:
