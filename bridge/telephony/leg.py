@@ -31,6 +31,9 @@ CallId = NewType("CallId", str)
 _FIRST_FINAL_CODE = 200
 """SIP statuses from here on are final (RFC 3261 section 7.2), whatever the subscription does."""
 
+NO_MEDIA = 488
+"""SIP status of a call that ends because no media was agreed on (RFC 3261 section 21.4.26)."""
+
 _PAUSE_S = 0.5
 _INFO_ANSWER_S = 5.0
 
@@ -227,11 +230,11 @@ class Leg:
 
     def hold(self) -> None:
         """Put the far end on hold by re-INVITE."""
-        self._do("setHold", lambda: self._pj_call.setHold(pj.CallOpParam(True)))
+        self._do("setHold", lambda: self._pj_call.setHold(audio_only()))
 
     def resume(self) -> None:
         """Take the far end back from hold by re-INVITE."""
-        parameters = pj.CallOpParam(True)
+        parameters = audio_only()
         parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
         self._do("reinvite", lambda: self._pj_call.reinvite(parameters))
 
@@ -252,7 +255,7 @@ class Leg:
         self._do("xfer", lambda: self._pj_call.xfer(f"<{uri}>", parameters))
 
     def _answer(self, code: int) -> None:
-        parameters = pj.CallOpParam()
+        parameters = audio_only()
         parameters.statusCode = code
         self._do("answer", lambda: self._pj_call.answer(parameters))
 
@@ -270,6 +273,10 @@ class Leg:
         if self.state is LegState.DISCONNECTED:
             return
         self.state, self.last_code = state, code
+        if state is LegState.CONFIRMED and self.row is None:
+            # Our offer was not answered in the ACK (RFC 3264 section 4): nobody would ever hear.
+            self.reject(NO_MEDIA, "No Media")
+            return
         if state is not LegState.DISCONNECTED:
             self.listener.on_state(state)
             return
@@ -340,6 +347,16 @@ class Leg:
 
 def _no_row(row: int) -> None:
     """Nobody minds."""
+
+
+def audio_only() -> Any:
+    """Make a `CallOpParam`, a SWIG object without types, for one stream of audio and no other.
+
+    By its defaults, PJSIP 2.17 would offer text (T.140) beside it.
+    """
+    parameters = pj.CallOpParam(True)
+    parameters.opt.audioCount, parameters.opt.videoCount, parameters.opt.textCount = 1, 0, 0
+    return parameters
 
 
 def add_headers(parameters: Any, headers: Mapping[str, str]) -> None:
