@@ -60,7 +60,7 @@ from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ServerEvent
 from bridge.telemetry.labels import Path
-from bridge.telemetry.logs import bind_call, call_context
+from bridge.telemetry.logs import bind_call, call_context, set_session
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 
@@ -228,6 +228,7 @@ class CallRunner:
             raise
         finally:
             await self._clean_up()
+            set_session(self._leg.call_id, "")
         return self.record.summary
 
     def shut_down(self) -> None:
@@ -290,6 +291,10 @@ class CallRunner:
         if isinstance(news, SessionReady):
             self.record.watch.session_ready()
         self._feed(news)
+
+    def on_session_taken(self, session_id: str) -> None:
+        """Put down which session the call has."""
+        self.record.sessions.taken(session_id)
 
     def on_oddity(self, kind: str) -> None:
         """Put down that the session sends what is no event of its dialect."""
