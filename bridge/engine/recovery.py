@@ -38,10 +38,10 @@ def on_session_failed(call: CallState, event: SessionFailed, now_ns: int) -> Eff
     """Get the session back; after a failure that is not the session's, end the call."""
     if call.fallback is not None:
         return
-    if not isinstance(event.error, UpstreamError | ProtocolError):
-        yield from lose_session(call, event.error)
-        return
     failure = classify(event.error, key_is_fresh=event.key_is_fresh)
+    if not isinstance(event.error, UpstreamError | ProtocolError):
+        yield from lose_session(call, failure)
+        return
     if call.answered:
         yield from recover(call, failure, now_ns, token_expires_ns=event.token_expires_ns)
     else:
@@ -60,7 +60,7 @@ def _try_again(call: CallState, event: SessionFailed, failure: Failure, now_ns: 
         jitter=call.jitter(),
         token_expires_ns=event.token_expires_ns,
     )
-    call.unready = unavailable(event.error)
+    call.unready = unavailable(failure)
     if may_rescue(call):
         yield from rescue(call, failure.code)
         return
@@ -70,7 +70,7 @@ def _try_again(call: CallState, event: SessionFailed, failure: Failure, now_ns: 
         case (recovery.GiveUp(reason=reason),):
             yield from refuse_or_answer(call, call.unready, reason)
         case _:
-            yield from lose_session(call, event.error)
+            yield from lose_session(call, failure)
 
 
 def recover(

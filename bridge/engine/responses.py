@@ -12,7 +12,6 @@ from bridge.engine.rescue import may_rescue
 from bridge.engine.state import CallState, Effects, Response
 from bridge.engine.toolcalls import on_response_over
 from bridge.engine.turns import Trigger
-from bridge.errors import UpstreamError
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
@@ -204,7 +203,7 @@ def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Eff
         if call.answered:
             yield from recover(call, failure, now_ns)
         else:
-            yield from lose_session(call, UpstreamError("the session was refused", code=code))
+            yield from lose_session(call, failure)
         return
     yield UpstreamErrorSeen(code)
     if code == NOTHING_TO_COMMIT:

@@ -18,7 +18,7 @@ from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
 from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
 from bridge.engine.keypad_state import Keypad
 from bridge.engine.latency import InputClock, TurnClock
-from bridge.engine.news import PhaseChanged, StateChanged, TransitionRefused
+from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TransitionRefused
 from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.engine.supervision_steps import Hold, Supervised
 from bridge.engine.transcript import AgentTranscript
@@ -135,10 +135,12 @@ class Cut:
     Attributes:
         since_ns: when its cause was fed.
         response_id: the response cancelled by it, if one was running.
+        by: whose doing it is.
     """
 
     since_ns: int
     response_id: ResponseId | None
+    by: Speaker = Speaker.CALLER
 
 
 @dataclass(slots=True)

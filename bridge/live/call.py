@@ -264,6 +264,7 @@ class CallRunner:
             self._confirm()
             return
         line.playout.paused = not flowing
+        self._services.metrics.media.reinvited()
         self.record.caller.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 

@@ -86,7 +86,7 @@ def _session(at_ms: int, event: Mapping[str, str]) -> LostSession:
 
 
 def _tool(event: Mapping[str, str]) -> ToolRun:
-    return ToolRun(event["tool"], event["result"] == "ok", int(event["took_ms"]))
+    return ToolRun.of(event["tool"], event["result"], int(event["took_ms"]))
 
 
 def _number(fields: Mapping[str, str], name: str) -> int | None:

@@ -19,6 +19,7 @@ from bridge.live.caller_record import CallerRecord
 from bridge.live.caller_waits import CallerWaits
 from bridge.live.events import CallEvents
 from bridge.live.handoff_record import HandoffRecord
+from bridge.live.interruption_watch import InterruptionWatch
 from bridge.live.recording import CallRecording
 from bridge.live.rtp_record import put_down_rtp
 from bridge.live.services import Route, Services
@@ -69,7 +70,7 @@ class CallRecord:
             services.clock,
             services.store,
             recording,
-            self.vitals,
+            (self.vitals.take, InterruptionWatch(self.summary, services.metrics.turns).take),
             self._redactor,
             self.summary.events_ms,
         )
@@ -78,7 +79,7 @@ class CallRecord:
         summary, metrics = self.summary, services.metrics
         self.caller = CallerRecord(tell, summary, metrics, self._redactor)
         self.supervision = SupervisionRecord(self._events, summary, services.store, self._redactor)
-        self.tools = ToolRecord(tell, summary.tools, recording, metrics.tools)
+        self.tools = ToolRecord(tell, summary, recording, metrics.tools)
         self._waits = CallerWaits(summary, metrics.turns, tell, elapsed_ms)
         judged = dialplan.agent.barge_in.is_ours
         self._turns = TurnRecord(

@@ -8,8 +8,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from bridge.engine.news import Speaker
+from bridge.errors import Fault
+from bridge.realtime.failures import classify_tool
 from bridge.recordings.files import CDR_FILE, CallFiles
 from bridge.recordings.writing import append_line, write_json
 from bridge.routing.verstat import Verstat
@@ -41,11 +44,31 @@ class LostSession:
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """One call of a tool."""
+    """One call of a tool.
+
+    Attributes:
+        result: ``ok``, or why there is no good output.
+        fault: whose doing that is (:class:`bridge.errors.Fault`); ``none`` where it is no failure,
+            as the output came or nobody waited for it any more.
+    """
 
     name: str
     ok: bool
     took_ms: int
+    result: str = "ok"
+    fault: str = Fault.NONE.value
+
+    @classmethod
+    def of(cls, name: str, result: str, took_ms: int) -> Self:
+        """Make it from how the tool ended."""
+        failure = classify_tool(result)
+        fault = Fault.NONE if failure is None else failure.fault
+        return cls(name, failure is None, took_ms, result, fault.value)
+
+    @property
+    def failed(self) -> bool:
+        """Whether somebody has to act on it."""
+        return self.fault != Fault.NONE
 
 
 @dataclass(slots=True)
@@ -201,8 +224,12 @@ class CallSummary:
 
     @property
     def tool_success_rate(self) -> float | None:
-        """Share of tool calls that gave a good output, 0 to 1; None without any."""
-        return sum(tool.ok for tool in self.tools) / len(self.tools) if self.tools else None
+        """Share of tool calls that gave a good output, 0 to 1; None without any.
+
+        Those that were stopped because nobody waited any more count neither way.
+        """
+        ended = [tool.ok for tool in self.tools if tool.ok or tool.failed]
+        return sum(ended) / len(ended) if ended else None
 
     def figures(self) -> dict[str, str | int | None]:
         """Return the figures for the call's last event in Redis."""

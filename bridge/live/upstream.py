@@ -19,7 +19,7 @@ from bridge.engine.inputs import (
     SpareFailed,
     SpareReady,
 )
-from bridge.errors import ProtocolError, UpstreamError
+from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.live.connecting import Connector
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.link import Endings, Link
@@ -338,6 +338,7 @@ def _late() -> UpstreamError:
 
 
 def _broken(error: Exception) -> UpstreamError:
-    broken = UpstreamError("our own failure while a session was opened", code="internal")
+    code = "config_error" if isinstance(error, ConfigError) else "internal"
+    broken = UpstreamError("our own failure while a session was opened", code=code)
     broken.__cause__ = error
     return broken

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bridge.errors import BridgeError, Fault, ProtocolError, UpstreamError
+from bridge.errors import BridgeError, ConfigError, Fault, ProtocolError, UpstreamError
 from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
 
 
@@ -135,6 +135,7 @@ _LOSS: Mapping[str, Row] = {
     "given_up": Row(Layer.CONNECTION, Fault.NONE, Cure.NOTHING),
     "not_open": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.NOTHING),
     "internal": _OUR_BUG,
+    "config_error": _WRONG_URL,
     "broken_order": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
     # The upgrade was answered with an HTTP status.
     "http_400": _WRONG_URL,
@@ -211,13 +212,32 @@ _RESPONSE: Mapping[str, Row] = {
 }
 
 _TOOL_FAILED = Row(Layer.TOOL, Fault.TOOL, Cure.NOTHING)
+_TOOL_MADE_UP = Row(Layer.TOOL, Fault.PROVIDER, Cure.NOTHING)
+_TOOL_SETTINGS = Row(Layer.TOOL, Fault.CONFIG, Cure.NOTHING)
 _TOOL: Mapping[str, Row] = {
     # Never run again by itself: a payment may have gone through. The model is told and decides.
-    "tool_timeout": _TOOL_FAILED,
-    "tool_failed": _TOOL_FAILED,
+    "timeout": _TOOL_FAILED,
+    "deadline": _TOOL_FAILED,
+    "unreachable": _TOOL_FAILED,
+    "too_large": _TOOL_FAILED,
+    "not_text": _TOOL_FAILED,
+    # An MCP server's (`protocol.md` section 6, `mcp_call.error.type`); the last: it lists no tools.
     "mcp_failed": _TOOL_FAILED,
-    "tool_unknown": Row(Layer.TOOL, Fault.PROVIDER, Cure.NOTHING),
-    "tool_arguments": Row(Layer.TOOL, Fault.PROVIDER, Cure.NOTHING),
+    "protocol_error": _TOOL_FAILED,
+    "tool_execution_error": _TOOL_FAILED,
+    "http_error": _TOOL_FAILED,
+    "mcp_not_listed": _TOOL_FAILED,
+    # The model called what it was not offered.
+    "unknown": _TOOL_MADE_UP,
+    "bad_arguments": _TOOL_MADE_UP,
+    # The dialplan names a tool that it gives no way to, or lets nobody use.
+    "not_here": _TOOL_SETTINGS,
+    "private_address": _TOOL_SETTINGS,
+    "not_approved": _TOOL_SETTINGS,
+    "not_taken": Row(Layer.TOOL, Fault.CARRIER, Cure.NOTHING),
+    "internal": Row(Layer.TOOL, Fault.BRIDGE, Cure.NOTHING),
+    # The caller went on speaking, or hung up: nobody waits for the output any more.
+    "cancelled": Row(Layer.TOOL, Fault.NONE, Cure.NOTHING),
 }
 
 TABLE: Mapping[tuple[Place, str], Row] = MappingProxyType(
@@ -260,7 +280,8 @@ def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
     Args:
         error: an UpstreamError by its code (``closed`` by its close code); a ProtocolError that
             made the session unusable counts as ``broken_order`` (a single malformed event does
-            not: the session passes over it); anything else is our own failure (``internal``).
+            not: the session passes over it); a ConfigError as ``config_error``; anything else is
+            our own failure (``internal``).
         key_is_fresh: the credential in use could not be fresher: a long-lived key, or a token
             fetched for this very attempt. A refusal of it is then permanent.
     """
@@ -270,6 +291,8 @@ def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
             code = f"close_{error.close_code}" if closed else error.code
         case ProtocolError():
             code = "broken_order"
+        case ConfigError():
+            code = "config_error"
         case _:
             code = "internal"
     row = _look_up(Place.LOSS, code)
@@ -292,9 +315,14 @@ def classify_response(done: ResponseDone) -> Failure | None:
     return _failure(code, _look_up(Place.RESPONSE, code))
 
 
-def classify_tool(code: str) -> Failure:
-    """Classify a tool's failure (``tool_timeout``, ``tool_failed``, ``mcp_failed``, ...)."""
-    return _failure(code, _look_up(Place.TOOL, code))
+def classify_tool(result: str) -> Failure | None:
+    """Classify how a tool ended, by its result; None where it gave its output (``ok``).
+
+    A result that is nobody's fault (``cancelled``) is no failure of the tool.
+    """
+    if result == "ok":
+        return None
+    return _failure(result, _look_up(Place.TOOL, result))
 
 
 def _look_up(place: Place, code: str) -> Row:

@@ -17,7 +17,7 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.headers import Headers, read_headers
-from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers
+from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
@@ -233,8 +233,7 @@ class SipEndpoint:
         call = PjCall(self._account, leg, self._calls)
         leg.bind(call, self._forget)
         self._remember(leg)
-        parameters = pj.CallOpParam(True)
-        parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+        parameters = audio_only()
         add_headers(parameters, headers or {})
         if caller is not None:
             parameters.txOption.localUri = identity

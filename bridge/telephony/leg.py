@@ -34,6 +34,9 @@ _FIRST_FINAL_CODE = 200
 _DIALOG_GONE = 481
 """What a request gets whose dialog is no more (RFC 3261 section 12.2.2)."""
 
+NO_MEDIA = 488
+"""SIP status of a call that ends because no media was agreed on (RFC 3261 section 21.4.26)."""
+
 _PAUSE_S = 0.5
 _INFO_ANSWER_S = 5.0
 
@@ -280,11 +283,11 @@ class Leg:
 
     def hold(self) -> None:
         """Put the far end on hold by re-INVITE."""
-        self._do("setHold", lambda: self._pj_call.setHold(pj.CallOpParam(True)))
+        self._do("setHold", lambda: self._pj_call.setHold(audio_only()))
 
     def resume(self) -> None:
         """Take the far end back from hold by re-INVITE."""
-        parameters = pj.CallOpParam(True)
+        parameters = audio_only()
         parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
         self._do("reinvite", lambda: self._pj_call.reinvite(parameters))
 
@@ -305,7 +308,7 @@ class Leg:
         self._do("xfer", lambda: self._pj_call.xfer(f"<{uri}>", parameters))
 
     def _answer(self, code: int) -> None:
-        parameters = pj.CallOpParam()
+        parameters = audio_only()
         parameters.statusCode = code
         self._do("answer", lambda: self._pj_call.answer(parameters))
 
@@ -328,6 +331,10 @@ class Leg:
                 return
             self.heir.give_up()
         self.state, self.last_code = state, code
+        if state is LegState.CONFIRMED and self.row is None:
+            # Our offer was not answered in the ACK (RFC 3264 section 4): nobody would ever hear.
+            self.reject(NO_MEDIA, "No Media")
+            return
         if state is not LegState.DISCONNECTED:
             self.listener.on_state(state)
             return
@@ -402,6 +409,16 @@ class Leg:
 
 def _no_row(row: int) -> None:
     """Nobody minds."""
+
+
+def audio_only() -> Any:
+    """Make a `CallOpParam`, a SWIG object without types, for one stream of audio and no other.
+
+    By its defaults, PJSIP 2.17 would offer text (T.140) beside it.
+    """
+    parameters = pj.CallOpParam(True)
+    parameters.opt.audioCount, parameters.opt.videoCount, parameters.opt.textCount = 1, 0, 0
+    return parameters
 
 
 def add_headers(parameters: Any, headers: Mapping[str, str]) -> None:

@@ -107,14 +107,15 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
     def onCallMediaState(self, prm: Any) -> None:
         """Pass the call's audio on."""
         try:
-            index = self._active_audio()
-            if index is None:
+            active = self._active_audio()
+            if active is None:
                 self.owner.on_pj_media(None, "")
                 return
+            place, index = active
             stream = self.getStreamInfo(index)  # owns what is read below
             telephone_event = int(stream.audTxEventPt) >= 0
             codec = str(stream.codecName)
-            self.owner.on_pj_media(self.getAudioMedia(index), codec, telephone_event)
+            self.owner.on_pj_media(self.getAudioMedia(place), codec, telephone_event)
         except Exception:
             log.exception("call_media_failed", call_id=self.owner.call_id)
             with contextlib.suppress(TelephonyError):
@@ -195,11 +196,15 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         # Of an INVITE that forks, each provisional response may be of another dialog.
         self._named = self.dialog is not None and change.tsx.statusCode >= _FIRST_FINAL_CODE
 
-    def _active_audio(self) -> int | None:
+    def _active_audio(self) -> tuple[int, int] | None:
+        """Find the audio: its place in the call's list of media, and its m= line's number.
+
+        They differ where an m= line before it is refused: PJSUA leaves that out of the list.
+        """
         info = self.getInfo()  # owns the list below: a temporary would free it under the loop
-        for media in info.media:
+        for place, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
-                return int(media.index)
+                return place, int(media.index)
         return None
 
 

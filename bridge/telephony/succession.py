@@ -14,7 +14,7 @@ import structlog
 
 from bridge.errors import TelephonyError
 from bridge.telephony.info import Info
-from bridge.telephony.leg import FarEnd, Leg, LegState
+from bridge.telephony.leg import FarEnd, Leg, LegState, audio_only
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.rtp_stats import RtpStats
@@ -76,7 +76,7 @@ class Successor(_Aside):
             TelephonyError: PJSIP refused it.
         """
         self._call, self._far_end, self._leg.heir = call, far_end, self
-        parameters = pj.CallOpParam()
+        parameters = audio_only()
         parameters.statusCode = 200
         try:
             call.answer(parameters)
@@ -104,8 +104,8 @@ class Successor(_Aside):
         if state is LegState.DISCONNECTED:
             log.info("replacing_failed", call_id=self.call_id, sip_code=code)
             self._leg.heir = self._call = None
-        elif state is LegState.CONFIRMED and not self._leg.ended_by_far_end:
-            self.give_up()  # the bridge has hung up meanwhile
+        elif state is LegState.CONFIRMED and not (self._media and self._leg.ended_by_far_end):
+            self.give_up()  # no media was agreed on, or the bridge has hung up meanwhile
         elif state is LegState.CONFIRMED:
             former = self._take_place()
             with contextlib.suppress(pj.Error):  # it may be over

@@ -224,7 +224,7 @@ def test_ringing_call_is_refused_unless_the_dialplan_says_otherwise() -> None:
 @pytest.mark.parametrize(
     ("event", "fault", "code", "reason"),
     [
-        (GONE, Fault.PROVIDER, "beta_api_shape_disabled", "refused"),
+        (GONE, Fault.CONFIG, "beta_api_shape_disabled", "refused"),
         (LATE, Fault.PROVIDER, "timeout", "too_long"),
     ],
     ids=["failed", "late"],

@@ -112,7 +112,7 @@ def test_lost_session_is_opened_again_and_the_call_goes_on() -> None:
 
 def test_failure_that_is_not_the_sessions_ends_the_call() -> None:
     effects = answered().feed(SessionFailed(TelephonyError("PJSIP said no")))
-    assert of(CallClosed, effects)[0].reason == "internal_error"
+    assert of(CallClosed, effects)[0].reason == "internal"
 
 
 def ringing() -> Call:

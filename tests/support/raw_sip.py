@@ -1,267 +1,196 @@
-"""SIP on a bare UDP socket, written and read as text: it shares no code with the product.
+"""SIP as bytes on a UDP socket: a sender that adds nothing to what a test writes, and reads back.
 
-A :class:`RawPhone` sends what it is told, byte for byte, keeps every message that comes, answers
-requests in its dialogs, and acknowledges what it has to (RFC 3261 sections 13.2.2.4 and 17.1.1.3).
+It shares no code with the product, so that a test may judge the product's bytes by it.
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 _numbers = count(1)
-
-
-def sdp(
-    rtp_port: int, *, direction: str = "sendrecv", version: int = 1, address: str = "127.0.0.1"
-) -> str:
-    """Offer PCMU and telephone-events at a port."""
-    return (
-        f"v=0\r\no=raw 7 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n"
-        f"m=audio {rtp_port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
-        f"a=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
-    )
+_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class Reply:
     """A message as it came."""
 
-    text: str
+    data: bytes
 
     @property
-    def status(self) -> int:
-        """Status of a response; 0 of a request."""
-        found = re.match(r"SIP/2\.0 (\d{3})", self.text)
-        return int(found[1]) if found else 0
+    def start(self) -> str:
+        return self.data.split(b"\r\n", 1)[0].decode("latin-1")
+
+    @property
+    def code(self) -> int:
+        """The status; 0 for a request."""
+        words = self.start.split(" ")
+        return int(words[1]) if words[0] == "SIP/2.0" else 0
 
     @property
     def method(self) -> str:
-        return self.header("CSeq").split()[-1]
-
-    @property
-    def to_tag(self) -> str:
-        found = re.search(r";tag=([^;\s]+)", self.header("To"))
-        return found[1] if found else ""
-
-    def header(self, name: str) -> str:
-        return next(iter(self.headers(name)), "")
+        """Of the request, or of the one that is answered."""
+        return self.header("CSeq").split(" ")[1] if self.code else self.start.split(" ")[0]
 
     def headers(self, name: str) -> list[str]:
-        head = self.text.partition("\r\n\r\n")[0]
-        return re.findall(rf"(?im)^{re.escape(name)}\s*:\s*(.*?)\s*$", head)
+        """Return the values of a header, one a line."""
+        head = self.data.partition(b"\r\n\r\n")[0].decode("latin-1")
+        lines = re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")[1:]
+        pairs = (line.partition(":") for line in lines)
+        return [value.strip() for key, _, value in pairs if key.strip().lower() == name.lower()]
 
-
-@dataclass(slots=True)
-class RawCall:
-    """One dialog of a phone's.
-
-    Attributes:
-        messages: everything that came for it, in order.
-        answers: what its requests from the far end get, by method; 200 otherwise.
-    """
-
-    phone: "RawPhone"
-    called: str
-    call_id: str
-    own_tag: str
-    far_tag: str = ""
-    far_side: str = ""
-    target: str = ""
-    sequence: int = 0
-    messages: list[Received] = field(default_factory=list)
-    answers: dict[str, int] = field(default_factory=dict)
-    last_invite: str = ""
+    def header(self, name: str) -> str:
+        """Return the first value of a header; empty where there is none."""
+        return next(iter(self.headers(name)), "")
 
     @property
-    def replaces(self) -> str:
-        """The header with which another call takes this one's place at the far end."""
-        return f"{self.call_id};to-tag={self.far_tag};from-tag={self.own_tag}"
+    def body(self) -> bytes:
+        return self.data.partition(b"\r\n\r\n")[2]
 
-    def finals(self, method: str) -> list[Received]:
-        return [each for each in self.messages if each.status >= 200 and each.method == method]
-
-    def requests(self, method: str) -> list[Received]:
-        return [each for each in self.messages if not each.status and each.method == method]
-
-    def send(self, method: str, body: str = "", more: Iterable[str] = ()) -> str:
-        """Send a request with more header lines; return it as sent."""
-        self.sequence += method not in {"ACK", "CANCEL"}
-        text = self.compose(method, body, more)
-        self.phone.transmit(text)
-        return text
-
-    def compose(
-        self, method: str, body: str = "", more: Iterable[str] = (), *, branch: str = ""
-    ) -> str:
-        phone = self.phone
-        to_tag = f";tag={self.far_tag}" if self.far_tag else ""
-        lines = [
-            f"{method} {self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{phone.port};branch={branch or new_branch()};rport",
-            "Max-Forwards: 70",
-            f"From: <sip:{phone.user}@127.0.0.1:{phone.port}>;tag={self.own_tag}",
-            f"To: {self.far_side or f'<{self.target}>'}{to_tag}",
-            f"Call-ID: {self.call_id}",
-            f"CSeq: {self.sequence} {method}",
-            f"Contact: <sip:raw@127.0.0.1:{phone.port}>",
-            *more,
-        ]
-        if body and not any(line.lower().startswith("content-type") for line in lines):
-            lines.append("Content-Type: application/sdp")
-        return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body])
-
-    def invite(self, body: str = "", more: Iterable[str] = ()) -> None:
-        self.last_invite = self.send("INVITE", body or sdp(self.phone.rtp_port), more)
-
-    async def until(self, condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-        await self.phone.until(condition, timeout_s)
-
-    async def final(self, method: str = "INVITE", timeout_s: float = 10.0) -> int:
-        """Wait for the first final response; return its status."""
-        await self.until(lambda: self.finals(method), timeout_s)
-        return self.finals(method)[0].status
-
-    async def answered(self, timeout_s: float = 10.0) -> "RawCall":
-        assert await self.final(timeout_s=timeout_s) == 200
-        return self
-
-    async def bye(self, timeout_s: float = 10.0) -> int:
-        self.send("BYE")
-        return await self.final("BYE", timeout_s)
-
-    def take(self, received: Received) -> None:
-        self.messages.append(received)
-        if received.status:
-            self._take_response(received)
-        elif received.method != "ACK":
-            self.phone.answer(received, self.answers.get(received.method, 200))
-
-    def _take_response(self, received: Received) -> None:
-        if received.method != "INVITE":
-            return
-        if 101 <= received.status < 300 and not self.far_tag:
-            self.far_side = received.header("To").partition(";tag=")[0]
-            self.far_tag = received.to_tag
-            found = re.search(r"<([^>]+)>", received.header("Contact"))
-            self.target = found[1] if found else self.target
-        if 200 <= received.status < 300 and self.phone.acknowledges:
-            self.acknowledge(received)
-        elif received.status >= 300:
-            branch = received.header("Via").partition("branch=")[2].partition(";")[0]
-            number = received.header("CSeq").split()[0]
-            ack = self.compose("ACK", branch=branch)
-            to = f"To: {received.header('To')}"
-            ack = re.sub(r"(?m)^To: .*$", lambda _: to + "\r", ack, count=1).replace("\r\r", "\r")
-            self.phone.transmit(re.sub(r"CSeq: \d+ ACK", f"CSeq: {number} ACK", ack))
-
-    def acknowledge(self, received: Received, body: str = "") -> None:
-        """Send the ACK of a 2xx, with the answer to a late offer as its body."""
-        number = received.header("CSeq").split()[0]
-        ack = re.sub(r"CSeq: \d+ ACK", f"CSeq: {number} ACK", self.compose("ACK", body))
-        self.phone.transmit(ack)
+    @property
+    def media(self) -> list[str]:
+        """The m= lines of its SDP."""
+        lines = self.body.decode("latin-1").split("\r\n")
+        return [line[2:] for line in lines if line.startswith("m=")]
 
 
-def new_branch() -> str:
-    return f"z9hG4bKraw{next(_numbers)}"
-
-
-class RawPhone(asyncio.DatagramProtocol):
-    """A phone at a loopback address; open it with ``async with``.
-
-    Args:
-        server_port: where the bridge listens.
-        host, user: its own address.
+class RawSip(asyncio.DatagramProtocol):
+    """A UDP socket on loopback; open it with ``async with``.
 
     Attributes:
-        calls: its dialogs by Call-ID.
-        strays: messages of no dialog of its own.
-        acknowledges: whether a 2xx gets its ACK.
-        on_invite: given an INVITE that comes in, answers it or not.
+        port: its own.
+        replies: all that came, in order.
     """
 
-    def __init__(self, server_port: int, host: str = "127.0.0.1", *, user: str = "raw") -> None:
+    def __init__(self, server_port: int) -> None:
         self.server_port = server_port
-        self.host = host
-        self.user = user
         self.port = 0
-        self.rtp_port = 0
-        self.calls: dict[str, RawCall] = {}
-        self.strays: list[Received] = []
-        self.acknowledges = True
-        self.on_invite: Callable[[Received], None] = lambda invite: self.answer(invite, 480)
-        self._changed = asyncio.Event()
+        self.replies: list[Reply] = []
+        self._came = asyncio.Event()
         self._transport: asyncio.DatagramTransport
 
-    async def __aenter__(self) -> "RawPhone":
+    async def __aenter__(self) -> "RawSip":
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=(self.host, 0)
+            lambda: self, local_addr=("127.0.0.1", 0)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
-        self._rtp, _ = await loop.create_datagram_endpoint(
-            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
-        )
-        self.rtp_port = self._rtp.get_extra_info("sockname")[1]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._transport.close()
-        self._rtp.close()
-
-    def call(self, called: str = "support", call_id: str = "") -> RawCall:
-        """Make a dialog in which nothing is sent yet."""
-        number = next(_numbers)
-        call_id = call_id or f"raw-{number}-{self.port}@127.0.0.1"
-        target = f"sip:{called}@127.0.0.1:{self.server_port}"
-        call = RawCall(self, called, call_id, f"own{number}", target=target)
-        self.calls[call_id] = call
-        return call
-
-    def invite(
-        self, body: str = "", more: Iterable[str] = (), *, called: str = "support"
-    ) -> RawCall:
-        """Begin a call."""
-        call = self.call(called)
-        call.invite(body, more)
-        return call
-
-    def transmit(self, text: str) -> None:
-        self._transport.sendto(
-            text.encode("utf-8", "surrogateescape"), ("127.0.0.1", self.server_port)
-        )
-
-    def answer(self, request: Received, status: int, body: str = "", tag: str = "") -> None:
-        """Answer a request."""
-        to = request.header("To")
-        if ";tag=" not in to and status > 100:
-            to += f";tag={tag or f'far{self.port}'}"
-        vias = [f"Via: {via}" for via in request.headers("Via")]
-        kept = [f"{name}: {request.header(name)}" for name in ("From", "Call-ID", "CSeq")]
-        lines = [f"SIP/2.0 {status} Raw", *vias, *kept, f"To: {to}"]
-        lines.append(f"Contact: <sip:raw@{self.host}:{self.port}>")
-        if body:
-            lines.append("Content-Type: application/sdp")
-        self.transmit("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]))
-
-    async def until(self, condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-        """Wait for what an arriving message makes true."""
-        async with asyncio.timeout(timeout_s):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        received = Received(data.decode("utf-8", "surrogateescape"))
-        call = self.calls.get(received.header("Call-ID"))
-        if call is not None:
-            call.take(received)
-        elif not received.status and received.method == "INVITE":
-            self.strays.append(received)
-            self.on_invite(received)
-        else:
-            self.strays.append(received)
-            if not received.status and received.method != "ACK":
-                self.answer(received, 200)
-        self._changed.set()
+        self.replies.append(Reply(data))
+        self._came.set()
+
+    def send(self, data: bytes) -> None:
+        self._transport.sendto(data, ("127.0.0.1", self.server_port))
+
+    async def reply(
+        self, wanted: Callable[[Reply], bool], timeout_s: float = _TIMEOUT_S
+    ) -> Reply | None:
+        """Wait for a message, also one that has come before; None where none comes."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    self._came.clear()
+                    for reply in self.replies:
+                        if wanted(reply):
+                            return reply
+                    await self._came.wait()
+        except TimeoutError:
+            return None
+
+    def talk(self, user: str = "support") -> "RawTalk":
+        """Return a new dialog of this socket's, nothing sent yet."""
+        return RawTalk(self, user)
+
+
+class RawTalk:
+    """The requests of one dialog, with headers of the test's choice.
+
+    Attributes:
+        call_id: of each of its requests.
+        to: the To header's value; has the far end's tag after a 2xx.
+    """
+
+    def __init__(self, sip: RawSip, user: str) -> None:
+        number = next(_numbers)
+        self.call_id = f"raw-{sip.port}-{number}@127.0.0.1"
+        self.uri = f"sip:{user}@127.0.0.1:{sip.server_port}"
+        self.target = self.uri
+        self.to = f"<{self.uri}>"
+        self.tag = f"raw{number}"
+        self.sequence = 0
+        self._sip = sip
+
+    def request(
+        self,
+        method: str,
+        body: bytes = b"",
+        headers: tuple[str, ...] = (),
+        *,
+        sequence: int | None = None,
+    ) -> bytes:
+        """Write a request; ``headers`` are whole lines, ``sequence`` an old CSeq number."""
+        if sequence is None:
+            self.sequence += 1
+            sequence = self.sequence
+        branch = f"z9hG4bK-raw-{self._sip.port}-{next(_numbers)}"
+        head = [
+            f"{method} {self.target} SIP/2.0",
+            f"Via: SIP/2.0/UDP 127.0.0.1:{self._sip.port};rport;branch={branch}",
+            "Max-Forwards: 70",
+            f"From: <sip:raw@127.0.0.1:{self._sip.port}>;tag={self.tag}",
+            f"To: {self.to}",
+            f"Call-ID: {self.call_id}",
+            f"CSeq: {sequence} {method}",
+            f"Contact: <sip:raw@127.0.0.1:{self._sip.port}>",
+            *headers,
+            f"Content-Length: {len(body)}",
+        ]
+        return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+    async def ask(self, method: str, body: bytes = b"", headers: tuple[str, ...] = ()) -> Reply:
+        """Send a request and return its final response."""
+        self._sip.send(self.request(method, body, headers))
+        wanted = f"{self.sequence} {method}"
+        reply = await self._sip.reply(
+            lambda reply: (
+                reply.code >= 200
+                and reply.header("Call-ID") == self.call_id
+                and reply.header("CSeq") == wanted
+            )
+        )
+        assert reply is not None, f"no answer to {method}"
+        return reply
+
+    async def invite(self, sdp: bytes, headers: tuple[str, ...] = ()) -> Reply:
+        """Send an INVITE, with SDP if there is any; return the final response, for no ACK yet."""
+        kind = ("Content-Type: application/sdp",) if sdp else ()
+        reply = await self.ask("INVITE", sdp, (*headers, *kind))
+        if reply.code < 300:
+            self.to = reply.header("To")
+            self.target = reply.header("Contact").strip("<>").split(">")[0]
+        return reply
+
+    def acknowledge(self, body: bytes = b"", headers: tuple[str, ...] = ()) -> None:
+        """Send the ACK of the last 2xx."""
+        self._sip.send(self.request("ACK", body, headers, sequence=self.sequence))
+
+    async def call(self, sdp: bytes) -> Reply:
+        """Place a call and acknowledge its 2xx."""
+        reply = await self.invite(sdp)
+        assert reply.code == 200, reply.start
+        self.acknowledge()
+        return reply
+
+
+def sdp(*media: str, port: int = 40_000) -> bytes:
+    """Write an SDP; ``media`` are its m= sections, by default one of PCMU and PCMA."""
+    sections = media or (f"m=audio {port} RTP/AVP 0 8\r\n",)
+    head = "v=0\r\no=raw 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    return (head + "".join(sections)).encode()

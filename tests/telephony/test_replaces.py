@@ -71,7 +71,8 @@ def test_who_may_not_learns_nothing_of_the_dialog(
 def test_dialog_is_named_from_either_side() -> None:
     message = (
         "SIP/2.0 200 OK\r\ni: one@two\r\n"
-        'f: "Not ;tag=this" <sip:a@b;tag=nor-this>;x=1;tag=theirs\r\nt: <sip:c@d> ; Tag=ours\r\n\r\n'
+        'f: "Not ;tag=this" <sip:a@b;tag=nor-this>;x=1;tag=theirs\r\n'
+        "t: <sip:c@d> ; Tag=ours\r\n\r\n"
     )
     assert DialogId.of_message(message, as_caller=False) == DialogId("one@two", "ours", "theirs")
     assert DialogId.of_message(message, as_caller=True) == DialogId("one@two", "theirs", "ours")

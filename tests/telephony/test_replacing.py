@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from bridge.telephony.leg import LegState
-from tests.support.raw_sip import RawCall, RawPhone, sdp
+from tests.support.raw_phone import RawCall, RawPhone, sdp
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Call, Rig
 
