@@ -122,7 +122,7 @@ class CallRunner:
         self._tools = self._make_tools()
         self.supervision = self._make_supervision(policy)
         self._driver.carry_out = self._handlers()
-        leg.listener = self
+        leg.listener, leg.replaceable = self, True
         leg.before_row_closes(self._let_line_go)
         # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
         self._driver.context.run(self.record.begin)
@@ -265,6 +265,7 @@ class CallRunner:
             self._confirm()
             return
         line.playout.paused = not flowing
+        self._services.metrics.media.reinvited()
         self.record.caller.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 
@@ -277,6 +278,11 @@ class CallRunner:
         """Take how far a transfer is."""
         with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
             self._handoffs.on_transfer(progress)
+
+    def on_replaced(self) -> None:
+        """Go on with another caller, as an attended transfer to the bridge gives us."""
+        with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
+            self.record.caller_replaced()
 
     # Listener of the session
 

@@ -44,6 +44,7 @@ class SessionRecord:
         self._watch = watch
         self._metrics = metrics
         self._on_restored = on_restored
+        self._lost_in_talk = False
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -84,6 +85,10 @@ class SessionRecord:
         failure = effect.failure
         self._watch.lost(failure)
         self._metrics.lost(self._summary.arm_in_use, failure)
+        # Failed attempts to get a session back are no further losses.
+        if self._events.talk_ms() is not None and not self._lost_in_talk:
+            self._lost_in_talk = True
+            self._metrics.lost_in_talk(self._summary.arm_in_use)
         self._summary.failures.append(
             LostSession(
                 self._events.elapsed_ms(),
@@ -118,6 +123,7 @@ class SessionRecord:
 
     def _on_session_restored(self, effect: SessionRestored) -> None:
         self._metrics.restored(self._summary.arm_in_use, effect.outage_ms * NS_PER_MS)
+        self._lost_in_talk = False
         self._on_restored()
         self._events.tell("session_restored", {"outage_ms": effect.outage_ms})
         log.info("session_restored", outage_ms=effect.outage_ms)

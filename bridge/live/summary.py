@@ -105,6 +105,19 @@ class HandedOver:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplacedCaller:
+    """Whom another caller has taken the place of, as in an attended transfer.
+
+    Attributes:
+        at_ms: when, from the call's begin.
+    """
+
+    at_ms: int
+    caller: str
+    sip_call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Supervised:
     """What a supervisor did, and the words of it."""
 
@@ -151,8 +164,9 @@ class CallSummary:
         arm: that the call was given; ``dialect`` and ``model`` are those of the arm in use.
         rollout: the flag that chose it, why, and at which version; empty without one.
         rescued_by: the arm that took over before the greeting; empty where none had to.
-        called, caller: as SIP named them.
-        sip_call_id: the Call-ID of the INVITE, which the other end knows, too.
+        called, caller: as SIP named them; the last caller, where one took another's place.
+        sip_call_id: the Call-ID of the INVITE, which the other end knows, too; likewise.
+        replaced: the callers before, in order.
         verstat: what the carrier says of the caller's number.
         consent: None where the caller was to be told nothing.
         emergencies: phrases of an emergency that the caller said.
@@ -181,6 +195,7 @@ class CallSummary:
     rescued_by: str = ""
     caller: str = ""
     sip_call_id: str = ""
+    replaced: list[ReplacedCaller] = field(default_factory=list)
     verstat: str = Verstat.NONE.value
     codec: str = ""
     outcome: str = ""

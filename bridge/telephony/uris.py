@@ -23,3 +23,10 @@ def user_of(uri: str) -> str:
     if at or scheme.lower() == "tel":
         return unquote((user if at else host).split(";", 1)[0].split(":", 1)[0])
     return re.sub(r"(:\d+)?([;?].*)?$", "", host)
+
+
+def host_of_uri(uri: str) -> str:
+    """Return the host of a SIP URI, perhaps in ``<>``, without its port."""
+    bare = uri.strip().strip("<>").rpartition("@")[2]
+    bare = re.sub(r"^sips?:", "", bare, flags=re.IGNORECASE)
+    return re.sub(r"(:\d+)?([;?>].*)?$", "", bare).strip("[]")
