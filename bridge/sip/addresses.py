@@ -163,16 +163,19 @@ def user_in(text: str) -> str:
         return ""
 
 
-def called_by(uri: str) -> str:
+def called_by(text: str) -> str:
     """Return whom a URI calls: its user, or its host where there is none.
 
-    "" for a text that is no such URI. Brackets and a display name may be around it.
+    Brackets and a display name may be around it; "" for a text that is no such URI.
     """
-    try:
-        found = Address.parse(uri).uri if "<" in uri else Uri.parse(uri.strip())
-    except AddressError:
-        return ""
-    return found.user or found.host
+    uri = _uri_in(text)
+    return "" if uri is None else uri.user or uri.host
+
+
+def host_in(text: str) -> str:
+    """Return the host of a URI, perhaps in brackets; IPv6 without its own; "" for none."""
+    uri = _uri_in(text)
+    return "" if uri is None else uri.host.strip("[]")
 
 
 def addresses_in(values: Iterable[str]) -> tuple[Address, ...]:
@@ -223,6 +226,13 @@ def canonical_user(user: str) -> str:
         each if is_plain(each) and each not in _TAKES_APART else quote(each, safe="")
         for each in whole
     ).strip()
+
+
+def _uri_in(text: str) -> Uri | None:
+    try:
+        return Address.parse(text).uri if "<" in text else Uri.parse(text.strip())
+    except AddressError:
+        return None
 
 
 def _display(text: str) -> tuple[str, str | None]:

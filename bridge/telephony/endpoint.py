@@ -17,13 +17,8 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
-<<<<<<< HEAD
 from bridge.telephony.headers import Headers, read_headers, request_uri
-from bridge.telephony.leg import Leg, LegState, add_headers, audio_only
-=======
-from bridge.telephony.headers import Headers, read_headers
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
->>>>>>> main
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
@@ -42,11 +37,7 @@ from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
-<<<<<<< HEAD
-=======
 from bridge.telephony.succession import Successor
-from bridge.telephony.uris import user_of
->>>>>>> main
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -237,15 +228,9 @@ class SipEndpoint:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
         identity = identity_of(self._settings, self.port, caller or ACCOUNT)
-<<<<<<< HEAD
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
-        leg.state = LegState.CALLING
-        call = PjCall(self._account, leg)
-=======
-        leg = Leg(self.ports, called=user_of(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
         call = PjCall(self._account, leg, self._calls)
->>>>>>> main
         leg.bind(call, self._forget)
         self._remember(leg)
         parameters = audio_only()
@@ -275,50 +260,26 @@ class SipEndpoint:
             raise TelephonyError(f"cannot ask {uri}: {error.reason}") from error
 
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
-<<<<<<< HEAD
-        """Make a leg of an INVITE (called by PJSUA's account)."""
-        uri, headers = request_uri(message), read_headers(message)
-        leg = Leg(
-            self.ports,
-            called=called_by(uri),
-            from_uri=_address(headers, "from"),
-            to_uri=_address(headers, "to") or uri,
-        )
-        leg.headers = headers
-        leg.sip_call_id = next(iter(headers.get("call-id", ())), "")
-        call = PjCall(self._account, leg, pj_call_id)
-        leg.bind(call, self._forget)
-        self._remember(leg)
-        leg.source = host_of(source)
-=======
         """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""
-        headers, host = read_headers(message), host_of(source)
+        far_end = _far_end(message, host_of(source))
         replaced = self._replaces_door.take() if self._replaces_door is not None else None
         if replaced is not None:
-            self._succeed(replaced, pj_call_id, headers, host)
+            self._succeed(replaced, pj_call_id, far_end)
             return
-        request_uri = message.split(" ", 2)[1]
-        leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
+        leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
         call = PjCall(self._account, leg, self._calls, pj_call_id)
         leg.bind(call, self._forget)
         self._remember(leg)
-        info = call.getInfo()
-        leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
-        leg.sip_call_id = info.callIdString
-        leg.headers, leg.source = headers, host
->>>>>>> main
         try:
             self._on_incoming(leg)
         except Exception:
             log.exception("incoming_call_failed", call_id=leg.call_id)
             leg.reject(500, "Internal Error")
 
-    def _succeed(self, leg: Leg, pj_call_id: int, headers: Headers, source: str) -> None:
+    def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
         call = PjCall(self._account, successor, self._calls, pj_call_id)
-        info = call.getInfo()
-        far_end = FarEnd(info.callIdString, info.remoteUri, info.localUri, headers, source)
         successor.answer(call, far_end)
 
     def _remember(self, leg: Leg) -> None:
@@ -352,11 +313,23 @@ class SipEndpoint:
             self.ports = CallbackPorts(sink, self.info.call_limit)
 
 
-def _address(headers: Headers, name: str) -> str:
-    """Return a header's address without its parameters, as it stands where it can't be read.
+def _far_end(message: str, source: str) -> FarEnd:
+    """Read who sent an INVITE, from its bytes.
 
     PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
     """
+    headers = read_headers(message)
+    return FarEnd(
+        sip_call_id=next(iter(headers.get("call-id", ())), ""),
+        from_uri=_address(headers, "from"),
+        to_uri=_address(headers, "to"),
+        headers=headers,
+        source=source,
+    )
+
+
+def _address(headers: Headers, name: str) -> str:
+    """Return a header's address without its parameters, as it stands where it can't be read."""
     value = next(iter(headers.get(name, ())), "")
     try:
         return str(dataclasses.replace(Address.parse(value), parameters=()))

@@ -97,13 +97,9 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         try:
             info = self.getInfo()
             state = _STATES.get(info.state)
-<<<<<<< HEAD
-            self._leg.sip_call_id = clean(str(info.callIdString))
-=======
-            self.owner.sip_call_id = info.callIdString
+            self.owner.sip_call_id = clean(str(info.callIdString))
             if state is LegState.DISCONNECTED:
                 self._calls.over(self)
->>>>>>> main
             if state is not None:
                 self.owner.on_pj_state(state, int(info.lastStatusCode))
         except Exception:
