@@ -179,6 +179,7 @@ def on_life_timer(call: CallState, now_ns: int) -> Effects:
     ready = SessionReady(life.ready.session_id, life.ready.expires_in_ms)
     yield TakeSpare()
     call.budget = call.budget.restored(now_ns)
+    call.note(conversation_id="")  # the next response names the new session's
     yield from move_on(call, ready, tuple(steps), now_ns)
     yield SessionRestored(0)
 
@@ -234,7 +235,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     if call.lost:
         return
     call.lost = True
-    call.note(response_id="")
+    call.note(response_id="", conversation_id="")
     call.sound.unexplained = False
     call.sound.turns.clear()
     waiting_since_ns = call.session.waiting_since_ns if call.agent_busy else None

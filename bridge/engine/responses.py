@@ -55,6 +55,8 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
     if running is not None:
         yield from on_response_over(call, running.response_id, answer=not running.cancelled)
         responses.finish()
+    if event.conversation_id is not None:
+        call.note(conversation_id=event.conversation_id)
     asked, responses.requested = responses.requested, None
     unwanted, responses.unwanted = responses.unwanted, False
     protected, call.speech.protects_next = call.speech.protects_next, False

@@ -301,8 +301,10 @@ class CallState:
     user_audio_seq: int = 0
     agent_audio_seq: int = 0
     last_event_id: str | None = None
-    # A call starts without a response: its absence is no change.
-    _written: dict[str, str | int] = field(default_factory=lambda: {"response_id": ""})
+    # A call starts without them: their absence is no change.
+    _written: dict[str, str | int] = field(
+        default_factory=lambda: {"response_id": "", "conversation_id": ""}
+    )
     _changed: dict[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

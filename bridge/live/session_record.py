@@ -11,10 +11,11 @@ from bridge.engine.effects import Effect
 from bridge.engine.news import AnswerFailed, GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
 from bridge.live.arm_watch import ArmWatch
 from bridge.live.events import CallEvents
-from bridge.live.summary import CallSummary, LostSession
+from bridge.live.summary import CallSummary, LostSession, SessionUsed
 from bridge.realtime.events import Usage
 from bridge.realtime.failures import Failure
 from bridge.telemetry.costs import tokens_of
+from bridge.telemetry.logs import set_session
 from bridge.telemetry.metrics.upstream import UpstreamMetrics
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,17 @@ class SessionRecord:
             }
         )
 
+    def taken(self, session_id: str) -> None:
+        """Note that the call has another session from now on; events and log lines name it."""
+        self._events.session_id = session_id
+        set_session(self._summary.call_id, session_id)
+        self._summary.sessions.append(SessionUsed(self._events.elapsed_ms(), session_id))
+
+    def named(self, conversation_id: str) -> None:
+        """Note the conversation of the present session."""
+        if self._summary.sessions and conversation_id:
+            self._summary.sessions[-1].conversation_id = conversation_id
+
     def count(self, usage: Usage) -> None:
         """Count what a response was billed."""
         tokens = tokens_of(usage)
@@ -86,6 +98,7 @@ class SessionRecord:
                 failure.layer.value,
                 failure.fault.value,
                 failure.cure.value,
+                self._events.session_id,
             )
         )
 
@@ -106,6 +119,7 @@ class SessionRecord:
                 "fault": failure.fault,
                 "cure": failure.cure,
                 "attempt": effect.attempt,
+                "permanent": int(failure.permanent),
             },
         )
         log.warning(
@@ -116,6 +130,8 @@ class SessionRecord:
             cure=failure.cure.value,
             attempt=effect.attempt,
         )
+        self._events.session_id = ""
+        set_session(self._summary.call_id, "")
 
     def _on_session_restored(self, effect: SessionRestored) -> None:
         self._metrics.restored(self._summary.arm_in_use, effect.outage_ms * NS_PER_MS)

@@ -49,6 +49,10 @@ class UpstreamListener(Protocol):
         """Learn that a session or a spare stands, or is gone."""
         ...
 
+    def on_session_taken(self, session_id: str) -> None:
+        """Learn which session is the present one from now on, before its events."""
+        ...
+
     def on_oddity(self, kind: str) -> None:
         """Learn, once a session, that it sends an ``unknown_event`` or a ``malformed_event``."""
         ...
@@ -271,6 +275,7 @@ class Upstream:
 
     def _adopt(self, link: Link) -> None:
         self._link = link
+        self._listener.on_session_taken(link.session_id)
         while link.early:
             self._listener.on_server_event(link.early.popleft(), self._services.clock.now_ns())
 

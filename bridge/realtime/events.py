@@ -223,10 +223,11 @@ class DtmfReceived(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ResponseCreated(_Event):
-    """The model began a response."""
+    """The model began a response; one beside the default conversation has no conversation_id."""
 
     response_id: ResponseId
     metadata: dict[str, str] = field(default_factory=dict)
+    conversation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,7 @@ SHARED_EVENTS: EventTable = {
         ResponseCreated,
         response_id=inside("response", at("id", require_str)),
         metadata=inside("response", _metadata),
+        conversation_id=inside("response", optional_str),
     ),
     "response.done": event(
         ResponseDone,

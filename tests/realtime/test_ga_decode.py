@@ -139,7 +139,7 @@ EXPECTED: list[ServerEvent] = [
     SpeechStopped(item(2), 2944),
     InputTimedOut(item(6), 13216, 19232),
     DtmfReceived("9", 1763605109),
-    ResponseCreated(resp(1), {"turn": "1"}),
+    ResponseCreated(resp(1), {"turn": "1"}, "conv_CeRxB2"),
     ResponseDone(
         resp(1),
         ResponseStatus.COMPLETED,
