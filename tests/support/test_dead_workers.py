@@ -15,10 +15,17 @@ def _run(directory: Path, **files: str) -> "subprocess.CompletedProcess[str]":
     """Run files of tests by two workers, with this project's own options."""
     for name, text in files.items():
         (directory / f"{name}.py").write_text(text)
-    options = ["-c", _REPOSITORY / "pyproject.toml", "--rootdir", directory, "-p", "tests.conftest"]
+    options = [
+        "-c",
+        f"{_REPOSITORY}/pyproject.toml",
+        "--rootdir",
+        str(directory),
+        "-p",
+        "tests.conftest",
+    ]
     workers = ["-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *workers, directory],
+        [sys.executable, "-m", "pytest", *options, *workers, str(directory)],
         cwd=_REPOSITORY,
         capture_output=True,
         text=True,
