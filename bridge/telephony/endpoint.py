@@ -16,6 +16,7 @@ from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.headers import read_headers
 from bridge.telephony.leg import Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
@@ -32,6 +33,7 @@ from bridge.telephony.pj_settings import (
     listen,
 )
 from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.uris import user_of
 
@@ -100,6 +102,8 @@ class SipEndpoint:
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
+        self._request_door: RequestDoor | None = None
+        self._dropped_requests: DroppedRequests | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
@@ -149,6 +153,8 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
+            self._request_door = RequestDoor(symbols, self._transferring)
+            self._dropped_requests = DroppedRequests(symbols)
             if self._refusal is not None:
                 self._door = AdmissionDoor(symbols, self._refusal, self._settings.retry_after_s)
             if self._on_message is not None:
@@ -272,6 +278,10 @@ class SipEndpoint:
         except Exception:
             log.exception("incoming_call_failed", call_id=leg.call_id)
             leg.reject(500, "Internal Error")
+
+    def _transferring(self, sip_call_id: str) -> bool | None:
+        legs = (leg for leg in self.legs if leg.sip_call_id == sip_call_id)
+        return next((leg.transferring for leg in legs), None)
 
     def _remember(self, leg: Leg) -> None:
         self.legs.add(leg)

@@ -117,6 +117,7 @@ class Leg:
         telephone_event: keys go as RFC 4733 events, as both sides offered them.
         last_code: last SIP status of the INVITE.
         ended_by_far_end: who sent BYE or CANCEL, or refused.
+        transferring: the far end owes us news of a :meth:`transfer`.
     """
 
     def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
@@ -137,7 +138,7 @@ class Leg:
         self.ended_by_far_end = True
         self.listener: LegListener = _Deaf()
         self._ports = ports
-        self._transferring = False
+        self.transferring = False
         self._keys = KeyFilter(SystemClock())
         self._info_answered: asyncio.Future[int] | None = None
         self._pj_call: Any = None  # SWIG object without types
@@ -248,7 +249,7 @@ class Leg:
         Raises:
             TelephonyError: PJSIP can't send it, as for a URI that is none.
         """
-        self._transferring = True
+        self.transferring = True
         parameters = pj.CallOpParam()
         add_headers(parameters, headers or {})
         # In brackets: parameters of the URI would be the header's (RFC 3261 section 20).
@@ -320,10 +321,10 @@ class Leg:
 
     def on_pj_transfer(self, sip_code: int, final: bool) -> None:
         """Take what PJSUA was told of a transfer; after its end, or without one, nothing."""
-        if not self._transferring or self.state is LegState.DISCONNECTED:
+        if not self.transferring or self.state is LegState.DISCONNECTED:
             return
         over = final or sip_code >= _FIRST_FINAL_CODE
-        self._transferring = not over
+        self.transferring = not over
         self.listener.on_transfer(TransferProgress(sip_code, over))
 
     def close_media(self) -> None:
