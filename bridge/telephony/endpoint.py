@@ -17,14 +17,9 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
-<<<<<<< HEAD
 from bridge.telephony.dropped import DroppedRequests
-from bridge.telephony.headers import read_headers
-from bridge.telephony.leg import Leg, LegState, add_headers, audio_only
-=======
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
->>>>>>> main
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
@@ -40,12 +35,9 @@ from bridge.telephony.pj_settings import (
     listen,
 )
 from bridge.telephony.ports import JoinablePorts
-<<<<<<< HEAD
-from bridge.telephony.request_door import RequestDoor
-=======
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
->>>>>>> main
+from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.succession import Successor
 
@@ -167,13 +159,10 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
-<<<<<<< HEAD
             self._request_door = RequestDoor(symbols, self._transferring)
             self._dropped_requests = DroppedRequests(symbols)
-=======
             replaces_door = ReplacesDoor(symbols, self._replacing.judge)
             self._replaces_door = replaces_door
->>>>>>> main
             if self._refusal is not None:
                 self._door = AdmissionDoor(
                     symbols,
@@ -293,19 +282,17 @@ class SipEndpoint:
             log.exception("incoming_call_failed", call_id=leg.call_id)
             leg.reject(500, "Internal Error")
 
-<<<<<<< HEAD
     def _transferring(self, sip_call_id: str) -> bool | None:
         owners = (call.owner for call in self._calls)
         return next(
             (owner.transferring for owner in owners if owner.sip_call_id == sip_call_id), None
         )
-=======
+
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
         call = PjCall(self._account, successor, self._calls, pj_call_id)
         successor.answer(call, far_end)
->>>>>>> main
 
     def _remember(self, leg: Leg) -> None:
         self.legs.add(leg)

@@ -180,8 +180,8 @@ class RequestDoor:
     def _has_dialog(self, *names: str) -> bool:
         if not all(names):
             return False
-        buffers = [name.encode("latin-1") for name in names]
-        texts = [PjString(ctypes.cast(data, ctypes.c_void_p), len(data)) for data in buffers]
+        buffers = [ctypes.create_string_buffer(name.encode("latin-1")) for name in names]
+        texts = [PjString(ctypes.addressof(data), len(data) - 1) for data in buffers]
         return bool(self._lib.pjsip_ua_find_dialog(*map(ctypes.byref, texts), 0))
 
 
