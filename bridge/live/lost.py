@@ -8,7 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bridge.engine.news import Speaker
-from bridge.live.summary import CallSummary, LostSession, ToolRun, Turn, write_files
+from bridge.live.summary import (
+    CallSummary,
+    LostSession,
+    ToolRun,
+    Turn,
+    read_origin_fields,
+    write_files,
+)
 from bridge.sip.addresses import called_by
 from bridge.store.reader import History
 from bridge.telemetry.turn_latency import TurnLatency
@@ -37,6 +44,8 @@ def summary_of(lost: History, directory: Path) -> CallSummary:
         called=called_by(fields.get("to", "")),
         model=fields.get("model", ""),
         caller=fields.get("from", ""),
+        sip_call_id=fields.get("sip_call_id", ""),
+        **read_origin_fields(fields),
         outcome=fields["outcome"],
         fault=fields["fault"],
         reason=(reasons or [NODE_LOST])[-1],
