@@ -12,7 +12,7 @@ from bridge.errors import ConfigError
 from bridge.routing.matching import Verdict, explain_match
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, has_agent, mode_of
-from bridge.routing.origin import Origin, read_origin
+from bridge.routing.origin import NO_ORIGIN, Origin, read_origin
 from bridge.routing.rules import Check, IncomingCall, incoming_call
 from bridge.routing.verstat import Verstat
 
@@ -34,7 +34,7 @@ class Explanation:
     taken: Dialplan | None
     mode: Mode = Mode.OPEN
     hours: str = ""
-    origin: Origin = Origin()
+    origin: Origin = NO_ORIGIN
 
 
 def call_of(

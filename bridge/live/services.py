@@ -14,7 +14,7 @@ from bridge.realtime.session_config import SessionConfig
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent
-from bridge.routing.origin import Origin
+from bridge.routing.origin import NO_ORIGIN, Origin
 from bridge.routing.rollout.decision import Decision
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.session import session_config
@@ -95,7 +95,7 @@ class Route:
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     verstat: Verstat = Verstat.NONE
-    origin: Origin = Origin()
+    origin: Origin = NO_ORIGIN
     dealt: Dealt | None = None
     rescuer: "Route | None" = None
     mode: Mode = Mode.OPEN

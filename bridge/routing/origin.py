@@ -77,6 +77,9 @@ class Origin:
         return {name: value for name, value in named.items() if value}
 
 
+NO_ORIGIN = Origin()
+
+
 def read_origin(headers: Headers, keep: Sequence[str] = ()) -> Origin:
     """Read what an INVITE says of its call.
 

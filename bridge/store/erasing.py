@@ -31,7 +31,7 @@ class CallEraser:
         await self._link.aclose()
 
     async def ended_of(self, is_of: Callable[[str], bool]) -> list[str]:
-        """Return the ended calls whose caller, as SIP named them, or whom the network asserts, meets ``is_of``."""
+        """Return the ended calls whose caller (From, or asserted) meets ``is_of``."""
         return await self._of(self._keys.ended, is_of)
 
     async def active_of(self, is_of: Callable[[str], bool]) -> list[str]:

@@ -21,17 +21,18 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
 @dataclass
 class Told:
-    """What is told of a call: its hash, its record, its line, its recording's first marker."""
+    """What is told of a call: hash, record, line, the recording's first marker, tools' facts."""
 
     hash: dict[str, str]
     record: dict[str, object]
     line: dict[str, object]
     marker: dict[str, object]
+    facts: dict[str, object]
 
     @property
     def texts(self) -> str:
         """All of it, as it was written."""
-        parts = (self.hash, self.record, self.line, self.marker)
+        parts = (self.hash, self.record, self.line, self.marker, self.facts)
         return json.dumps(parts, ensure_ascii=False)
 
 
@@ -48,10 +49,12 @@ async def call(
 ) -> Told:
     """Call, be answered, hang up; return what is told."""
     async with tone_service() as (_, url):
-        _, port = await start_gateway(url, sip=sip, dialplan=dialplan)
+        gateway, port = await start_gateway(url, sip=sip, dialplan=dialplan)
         asked = uri.encode("latin-1").replace(b"PORT", b"%d" % port) or None
         async with RawCaller(port, from_=from_, uri=asked, more=more) as caller:
             assert await caller.invite() == 200
+            (runner,) = gateway.calls
+            facts = dict(runner.record.facts)
             assert await caller.bye() == 200
         lines = directory / "calls.jsonl"
         await wait_until(lines.exists, 10.0, "the call has no record")
@@ -66,7 +69,7 @@ async def call(
 
             await wait_until(ended, 5.0, "Redis knows of no end of the call")
             found = dict(await reader.call(call_id) or {})
-        return Told(found, record, line, json.loads(markers.split("\n")[0]))
+        return Told(found, record, line, json.loads(markers.split("\n")[0]), facts)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +163,9 @@ async def test_what_a_trusted_trunk_says_is_in_hash_and_record(
     assert seen.record["headers"] == {"X-Account": "Müller [card]"}
     assert seen.hash["sip_call_id"] == seen.record["sip_call_id"] != ""
     assert seen.marker["asserted"] == told["asserted"]
+    assert {name: seen.facts[name] for name in TOLD if name in seen.facts} == told
+    assert seen.facts["headers"] == {"X-Account": "Müller 4111 1111 1111 1111"}
+    assert seen.facts["sip_call_id"] == seen.hash["sip_call_id"]
 
 
 async def test_a_stranger_asserts_nothing(
