@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
 
 from bridge.config.names import HeaderName
+from bridge.config.parts import OneOrMore
 
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values."""
@@ -25,8 +26,8 @@ class Trunk(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    addresses: tuple[IPvAnyNetwork, ...]
-    trust: tuple[Annotated[HeaderName, AfterValidator(str.lower)], ...] = Field((), max_length=20)
+    addresses: OneOrMore[IPvAnyNetwork]
+    trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
 
     @model_validator(mode="before")
     @classmethod

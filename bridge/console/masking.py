@@ -11,7 +11,7 @@ from bridge.telemetry.redaction import mask_numbers
 _SHOWN = 2
 _SHOWN_CHARS = 40
 _TOLD = ("diversion", "history_info", "user_to_user")
-_DIGITS = re.compile(r"[0-9a-fA-F]*(?:[0-9][ ().-]?){5,}[0-9a-fA-F]*")
+_DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){4,}")
 WITHHELD = "withheld"
 
 
