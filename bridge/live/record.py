@@ -50,6 +50,7 @@ class CallRecord:
     ) -> None:
         dialplan = route.dialplan
         self.summary = _summary_of(leg, route)
+        self._dealt = route.dealt
         self.watch = ArmWatch(
             route.dealt,
             leg.call_id,
@@ -265,13 +266,15 @@ class CallRecord:
             self.event("one_way_audio")
 
     def _flag_fields(self) -> dict[str, str | int]:
-        summary = self.summary
-        if not summary.rollout:
+        summary, dealt = self.summary, self._dealt
+        if dealt is None:
             return {}
         return {
             "rollout": summary.rollout,
             "rollout_reason": summary.rollout_reason,
             "rollout_version": summary.rollout_version,
+            "rollout_share": "" if dealt.share is None else repr(dealt.share),
+            "rollout_caller": dealt.caller,
         }
 
     def _on_state(self, effect: StateChanged) -> None:
