@@ -285,6 +285,13 @@ class UpstreamErrorSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerFailed:
+    """A response failed, or ended without a sound; the session stands."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLost:
     """The session is gone, or an attempt to get it back failed.
 
@@ -482,6 +489,7 @@ News = (
     | ConsentSettled
     | EmergencyHeard
     | UpstreamErrorSeen
+    | AnswerFailed
     | SessionLost
     | SessionRestored
     | GaveUp

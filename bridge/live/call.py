@@ -32,6 +32,7 @@ from bridge.engine.effects import (
     TakeSpare,
 )
 from bridge.engine.inputs import (
+    AudioLost,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -162,6 +163,7 @@ class CallRunner:
                 dict(policy.handoff),
                 dialplan.handoff,
                 lambda text: phrases.at_hand(dialplan.agent.language, text),
+                self._services.may_transfer,
             ),
             self._feed,
             self.record,
@@ -306,6 +308,10 @@ class CallRunner:
         """Put down that the session sends what is no event of its dialect."""
         self.record.watch.odd()
         self.record.event(kind)
+
+    def on_audio_lost(self) -> None:
+        """Take that a piece of the agent's voice can't be heard."""
+        self._feed(AudioLost())
 
     def on_uplink(self, added_ns: int) -> None:
         """Take what we added to the delay of caller audio."""

@@ -21,9 +21,9 @@ from bridge.live.summary import (
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 from bridge.routing.rollout.verdict import Badness
 from bridge.routing.verstat import Verstat
+from bridge.sip.addresses import called_by
 from bridge.store.reader import History
 from bridge.telemetry.turn_latency import TurnLatency
-from bridge.telephony.uris import user_of
 
 NODE_LOST = "node_lost"
 
@@ -47,7 +47,7 @@ def summary_of(lost: History, directory: Path) -> CallSummary:
         route=fields.get("dialplan", ""),
         arm=fields.get("arm", ""),
         dialect=fields.get("dialect", ""),
-        called=user_of(fields.get("to", "")),
+        called=called_by(fields.get("to", "")),
         model=fields.get("model", ""),
         rollout=fields.get("rollout", ""),
         rollout_reason=fields.get("rollout_reason", ""),

@@ -9,11 +9,12 @@ import structlog
 from bridge.clock import NS_PER_MS
 from bridge.config.models import ModelTable
 from bridge.engine.effects import Effect
-from bridge.engine.news import GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
+from bridge.engine.news import AnswerFailed, GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
 from bridge.live.arm_watch import ArmWatch
 from bridge.live.events import CallEvents
 from bridge.live.summary import CallSummary, LostSession, SessionUsed
 from bridge.realtime.events import Usage
+from bridge.realtime.failures import Failure
 from bridge.telemetry.costs import Tokens, cost_usd, tokens_of
 from bridge.telemetry.logs import set_session
 from bridge.telemetry.metrics.upstream import UpstreamMetrics
@@ -53,6 +54,7 @@ class SessionRecord:
         return MappingProxyType(
             {
                 UpstreamErrorSeen: self._on_error,
+                AnswerFailed: self._on_answer_failed,
                 SessionLost: self._on_session_lost,
                 SessionRestored: self._on_session_restored,
                 GaveUp: self._on_gave_up,
@@ -111,18 +113,18 @@ class SessionRecord:
         return tokens
 
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
-        self._metrics.error(self._summary.arm_in_use, effect.code)
-        self._events.tell("upstream_error", {"code": effect.code})
-        log.info("upstream_error", code=effect.code)
+        self._error(effect.code)
 
-    def _on_session_lost(self, effect: SessionLost) -> None:
-        failure = effect.failure
-        self._watch.lost(failure)
-        self._metrics.lost(self._summary.arm_in_use, failure)
-        # Failed attempts to get a session back are no further losses.
-        if self._events.talk_ms() is not None and not self._lost_in_talk:
-            self._lost_in_talk = True
-            self._metrics.lost_in_talk(self._summary.arm_in_use)
+    def _on_answer_failed(self, effect: AnswerFailed) -> None:
+        self._error(effect.failure.code)
+        self._put_down(effect.failure)
+
+    def _error(self, code: str) -> None:
+        self._metrics.error(self._summary.arm_in_use, code)
+        self._events.tell("upstream_error", {"code": code})
+        log.info("upstream_error", code=code)
+
+    def _put_down(self, failure: Failure) -> None:
         self._summary.failures.append(
             LostSession(
                 self._events.elapsed_ms(),
@@ -133,6 +135,16 @@ class SessionRecord:
                 self._events.session_id,
             )
         )
+
+    def _on_session_lost(self, effect: SessionLost) -> None:
+        failure = effect.failure
+        self._watch.lost(failure)
+        self._metrics.lost(self._summary.arm_in_use, failure)
+        # Failed attempts to get a session back are no further losses.
+        if self._events.talk_ms() is not None and not self._lost_in_talk:
+            self._lost_in_talk = True
+            self._metrics.lost_in_talk(self._summary.arm_in_use)
+        self._put_down(failure)
         self._events.tell(
             "session_lost",
             {

@@ -57,6 +57,10 @@ class UpstreamListener(Protocol):
         """Learn, once a session, that it sends an ``unknown_event`` or a ``malformed_event``."""
         ...
 
+    def on_audio_lost(self) -> None:
+        """Learn that a piece of the agent's voice could not be decoded."""
+        ...
+
     def on_uplink(self, added_ns: int) -> None:
         """Learn what the bridge added to a piece of caller audio on its way up."""
         ...
@@ -307,6 +311,8 @@ class Upstream:
         self._metrics.malformed_event(link.arm)
         self._tell_oddity(link, "malformed_event")
         log.debug("malformed_event", error=error.what)
+        if error.loses_audio and link is self._link:
+            self._listener.on_audio_lost()
 
     def _tell_oddity(self, link: Link, kind: str) -> None:
         if kind not in link.oddities:

@@ -21,6 +21,8 @@ class ResponseStatus(enum.StrEnum):
     CANCELLED = "cancelled"
     FAILED = "failed"
     INCOMPLETE = "incomplete"
+    OTHER = "other"
+    """It ended in a way that is not known here: what came of it counts."""
 
 
 class Phase(enum.StrEnum):

@@ -9,14 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bridge.sip.addresses import Address, AddressError
 from bridge.telephony.headers import read_headers
 
 _CALL_ID = r"[\w.!%*+`'~()<>:\\/\[\]?{}\"@-]+"
 """RFC 3261 section 25.1, `callid`, a little wider: it is only compared."""
 
 _HEADER = re.compile(rf"(?P<call_id>{_CALL_ID})(?P<parameters>(?:\s*;[^;]*)+)")
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|<[^>]*>')
-_TAG = re.compile(r";\s*tag\s*=\s*([^;,\s]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,10 @@ class DialogId:
 
 
 def _tag(address: str) -> str:
-    found = _TAG.search(_QUOTED.sub("", address))
-    return "" if found is None else found[1]
+    try:
+        return dict(Address.parse(address).parameters).get("tag", "")
+    except AddressError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
