@@ -210,7 +210,7 @@ async def test_calls_lost_with_their_node_count_once_in_their_rollout(
         swept = await killed_in_a_call(doomed, redis)
         (entry,) = await counted(redis, 1)
         assert (entry.call_id, entry.arm, entry.share) == (swept, "new", 1.0)
-        assert (entry.bad, entry.code) == ({Badness.CONNECTION}, "node_lost")
+        assert (set(entry.bad), entry.code) == ({Badness.CONNECTION}, "node_lost")
         assert await judged(redis) == {"bad": 1, "calls": 1}
         record = await sweeper.record_of(swept)
         assert (record["rollout"], record["rollout_reason"]) == ("f", "SPLIT")

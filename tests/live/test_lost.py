@@ -93,7 +93,7 @@ def test_call_counts_in_its_rollout_as_one_that_broke_off() -> None:
     entry = entry_of(lost({"kind": "measured", "response_ms": "700.0"}), PLAN)
     assert entry is not None
     assert (entry.call_id, entry.arm, entry.share, entry.version) == ("c1", "new", 0.25, 7)
-    assert (entry.bad, entry.code) == ({Badness.CONNECTION}, "node_lost")
+    assert (set(entry.bad), entry.code) == ({Badness.CONNECTION}, "node_lost")
     assert (entry.connected, entry.permanent, entry.turns_ms) == (True, False, (700,))
     assert (entry.at_s, entry.caller) == (BEGUN_MS / 1000 + 60, "abc")
 

@@ -29,10 +29,10 @@ class Call:
         self.now_ms += after_ms
         self.waits.moved(PhaseChanged(old, new, cause))
 
-    def full(self) -> tuple[float, float]:
+    def full(self) -> list[float]:
         scrape = Scrape.parse(self.metrics.render()[0].decode())
         name = "bridge_turn_full_seconds"
-        return scrape.value(f"{name}_count", arm="b"), scrape.value(f"{name}_sum", arm="b")
+        return [scrape.value(f"{name}_{of}", arm="b") for of in ("count", "sum")]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_answer_heard_out_is_observed_with_the_wait_before_it(call: Call) -> Non
     call.heard_after(700)
     call.move("thinking", "speaking", "playout_started", 0)
     call.move("speaking", "listening", "playout_drained", 4_000)
-    assert call.full() == (1, pytest.approx(4.7))
+    assert call.full() == pytest.approx([1, 4.7])
 
 
 def test_answer_that_pauses_for_a_tool_is_one_turn(call: Call) -> None:
@@ -52,7 +52,7 @@ def test_answer_that_pauses_for_a_tool_is_one_turn(call: Call) -> None:
     call.move("speaking", "thinking", "playout_paused", 1_000)
     call.move("thinking", "speaking", "playout_started", 2_000)
     call.move("speaking", "listening", "playout_drained", 3_000)
-    assert call.full() == (1, pytest.approx(6.7))
+    assert call.full() == pytest.approx([1, 6.7])
 
 
 @pytest.mark.parametrize("new", ["cancelling", "recovering", "handoff", "ended"])
@@ -60,10 +60,10 @@ def test_answer_that_was_cut_short_is_no_whole_turn(call: Call, new: str) -> Non
     call.heard_after(700)
     call.move("speaking", new, "interrupted", 1_000)
     call.move(new, "listening", "playout_drained", 1_000)
-    assert call.full() == (0, 0)
+    assert call.full() == [0, 0]
 
 
 def test_greeting_is_no_turn(call: Call) -> None:
     call.waits.effects[TurnMeasured](TurnMeasured(greeting_ns=500 * MS))
     call.move("speaking", "listening", "playout_drained", 1_000)
-    assert call.full() == (0, 0)
+    assert call.full() == [0, 0]
