@@ -55,6 +55,23 @@ def test_the_headline_says_what_came_of_it(tmp_path: Path) -> None:
     assert _headline(tmp_path / "4", *down) == "1 of 1 script could not be played"
 
 
+def test_cost_and_tool_success_are_compared_by_arm(tmp_path: Path) -> None:
+    plans = [Plan("a", arm, ("pass", "pass")) for arm in ("beta", "ga")]
+    results = write_example(tmp_path, plans)
+    used = {
+        ("beta", 1): {"cost_usd": 0.02, "tools_ok": 3, "tools_failed": 1},
+        ("beta", 2): {"cost_usd": 0.04},
+        ("ga", 1): {"tools_ok": 2},
+    }
+    runs = tuple(replace(run, **used.get((run.arm, run.number), {})) for run in results.runs)
+    write_results(tmp_path, replace(results, runs=runs))
+    told = re.sub(r"<[^>]+>", " ", _written(tmp_path))
+    assert re.search(r"Tools that gave their output .*?beta 75 ?%, ga 100 ?%", told, re.S)
+    assert "Tool calls: 4 on beta, 2 on ga." in told
+    assert re.search(r"Cost of a call .*?beta 0\.0300, ga –", told, re.S)
+    assert "Calls whose cost is known: 2 on beta, 0 on ga." in told
+
+
 def test_what_is_new_on_the_other_arm_comes_first(tmp_path: Path) -> None:
     write_example(
         tmp_path, [Plan("old", "beta", ("fail",)), Plan("old", "ga", ("fail",)), *EXAMPLE]
