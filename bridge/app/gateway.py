@@ -265,6 +265,7 @@ class Gateway:
             models=self._models,
             webhooks=self._webhooks,
             may_call=settings.sip.may_call,
+            may_transfer=settings.sip.may_transfer,
         )
 
     def _chores(self, pump: Pump, store: CallStore) -> dict[str, Coroutine[object, object, None]]:
@@ -321,11 +322,13 @@ class Gateway:
         if self._store is not None:
             await self._store.aclose()
             self._store = None
+        # Before the chores end: without the one that collects garbage in this thread, a collection
+        # starts wherever Python runs, and PJSIP's clock runs it until PJSIP is down.
+        self._endpoint.stop()
         background, self._background = self._background, []
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        self._endpoint.stop()
 
     async def take_dialplans(self, dialplans: Dialplans) -> None:
         """Put other dialplans in force for new calls, once their phrases are rendered.

@@ -31,15 +31,30 @@ class Turn:
     interrupted: bool = False
 
 
+@dataclass(slots=True)
+class SessionUsed:
+    """A Realtime session that the call had, until the next one.
+
+    Attributes:
+        at_ms: when the call took it.
+        conversation_id: of its default conversation; empty before its first response.
+    """
+
+    at_ms: int
+    session_id: str
+    conversation_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class LostSession:
-    """One failure of the call's session, classified."""
+    """One failure of the call's session, classified; without a session_id there was none yet."""
 
     at_ms: int
     code: str
     layer: str
     fault: str
     cure: str
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +105,19 @@ class HandedOver:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplacedCaller:
+    """Whom another caller has taken the place of, as in an attended transfer.
+
+    Attributes:
+        at_ms: when, from the call's begin.
+    """
+
+    at_ms: int
+    caller: str
+    sip_call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Supervised:
     """What a supervisor did, and the words of it."""
 
@@ -136,14 +164,16 @@ class CallSummary:
         arm: that the call was given; ``dialect`` and ``model`` are those of the arm in use.
         rollout: the flag that chose it, why, and at which version; empty without one.
         rescued_by: the arm that took over before the greeting; empty where none had to.
-        called, caller: as SIP named them.
-        sip_call_id: the Call-ID of the INVITE, which the other end knows, too.
+        called, caller: as SIP named them; the last caller, where one took another's place.
+        sip_call_id: the Call-ID of the INVITE, which the other end knows, too; likewise.
+        replaced: the callers before, in order.
         verstat: what the carrier says of the caller's number.
         consent: None where the caller was to be told nothing.
         emergencies: phrases of an emergency that the caller said.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
         recording_stopped: why it ended before the call did.
         keep_days: how long audio, transcript and events are kept; None for ever.
+        sessions: in the order in which the call had them.
         callbacks: wishes to be called back, in the caller's words.
         longest_silence_ms: of all that the caller hears while the agent owes them something; None
             where there was none. ``longest_silence_cause``: what they waited for.
@@ -165,6 +195,7 @@ class CallSummary:
     rescued_by: str = ""
     caller: str = ""
     sip_call_id: str = ""
+    replaced: list[ReplacedCaller] = field(default_factory=list)
     verstat: str = Verstat.NONE.value
     codec: str = ""
     outcome: str = ""
@@ -181,6 +212,7 @@ class CallSummary:
     emergencies: list[str] = field(default_factory=list)
     recording_stopped: str | None = None
     keep_days: dict[str, int | None] = field(default_factory=dict)
+    sessions: list[SessionUsed] = field(default_factory=list)
     failures: list[LostSession] = field(default_factory=list)
     handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
@@ -249,6 +281,7 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
         "arm": summary.arm,
         "dialect": summary.dialect,
         "model": summary.model,
+        "sessions": [asdict(session) for session in summary.sessions],
         "outcome": summary.outcome,
         "fault": summary.fault,
         "reason": summary.reason,
@@ -295,6 +328,7 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "outcome": summary.outcome,
         "fault": summary.fault,
         "reason": summary.reason,
+        "sessions": [asdict(session) for session in summary.sessions],
         "recording": summary.recording,
         "consent": None if summary.consent is None else asdict(summary.consent),
         "emergencies": len(summary.emergencies),

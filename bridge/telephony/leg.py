@@ -1,8 +1,8 @@
 """One SIP call leg: its dialog, its media row, its digits.
 
-Everything here runs in the loop's thread, inside the endpoint's poll. PJSUA's call object is
-dropped outside its own callbacks: an ended leg hands it to the endpoint, which lets it go after
-the poll. Listener methods are called from within the poll, too, and must return quickly.
+Everything here runs in the loop's thread, inside the endpoint's poll. PJSUA's call object is kept
+and dropped by :mod:`bridge.telephony.pj_calls`. Listener methods are called from within the poll,
+too, and must return quickly.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import enum
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NewType, Protocol
+from typing import Any, NewType, Protocol, Self
 
 import structlog
 
@@ -21,7 +21,7 @@ from bridge.telephony.info import Info
 from bridge.telephony.keys import KeyFilter, KeyPress
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import MediaPorts
-from bridge.telephony.rtp_stats import RtpStats
+from bridge.telephony.rtp_stats import RtpStats, add
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -30,6 +30,9 @@ CallId = NewType("CallId", str)
 
 _FIRST_FINAL_CODE = 200
 """SIP statuses from here on are final (RFC 3261 section 7.2), whatever the subscription does."""
+
+_DIALOG_GONE = 481
+"""What a request gets whose dialog is no more (RFC 3261 section 12.2.2)."""
 
 NO_MEDIA = 488
 """SIP status of a call that ends because no media was agreed on (RFC 3261 section 21.4.26)."""
@@ -91,6 +94,10 @@ class LegListener(Protocol):
         """Learn how far a :meth:`Leg.transfer` is; one that is over comes once and is the last."""
         ...
 
+    def on_replaced(self) -> None:
+        """Learn that another far end has taken the place of the one so far (RFC 3891)."""
+        ...
+
 
 class _Deaf:
     """The listener of a leg that nobody has taken yet."""
@@ -103,20 +110,52 @@ class _Deaf:
 
     def on_transfer(self, progress: TransferProgress) -> None: ...
 
+    def on_replaced(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """Whom a leg is with, as their INVITE says."""
+
+    sip_call_id: str
+    from_uri: str
+    to_uri: str
+    headers: Mapping[str, tuple[str, ...]]
+    source: str
+
+
+class Heir(Protocol):
+    """Another dialog, about to take a leg's place (:mod:`bridge.telephony.succession`)."""
+
+    def inherit(self) -> None:
+        """Take the leg's place now: the leg's own dialog is over."""
+        ...
+
+    def give_up(self) -> None:
+        """End: the leg is over."""
+        ...
+
 
 class Leg:
     """One call, inbound or outbound.
 
-    Attributes:
-        called: user part of the Request-URI (inbound) or of the dialled URI.
-        source: host that the INVITE came from (inbound).
-        rtp: figures of its RTP up to the end of its last stream; None where there was none.
-        headers: of an inbound INVITE, values by lower-case name.
-        source: host that the INVITE came from; "" where we called.
-        row: its row in the rings, from the first media until it ends; None before and after.
-        telephone_event: keys go as RFC 4733 events, as both sides offered them.
-        last_code: last SIP status of the INVITE.
-        ended_by_far_end: who sent BYE or CANCEL, or refused.
+        Attributes:
+            called: user part of the Request-URI (inbound) or of the dialled URI.
+            source: host that the INVITE came from (inbound).
+            rtp: figures of its RTP up to the end of its last stream; None where there was none.
+            headers: of an inbound INVITE, values by lower-case name.
+            source: host that the INVITE came from; "" where we called.
+            row: its row in the rings, from the first media until it ends; None before and after.
+            telephone_event: keys go as RFC 4733 events, as both sides offered them.
+            last_code: last SIP status of the INVITE.
+            ended_by_far_end: who sent BYE or CANCEL, or refused.
+    <<<<<<< HEAD
+            transferring: the far end owes us news of a :meth:`transfer`.
+    =======
+            outbound: the bridge has called.
+            replaceable: another far end may take this one's place, as in an attended transfer.
+            heir: the dialog that is about to do so.
+    >>>>>>> main
     """
 
     def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
@@ -135,24 +174,52 @@ class Leg:
         self.rtp: RtpStats | None = None
         self.last_code = 0
         self.ended_by_far_end = True
+        self.outbound = False
+        self.replaceable = False
+        self.heir: Heir | None = None
         self.listener: LegListener = _Deaf()
         self._ports = ports
-        self._transferring = False
+        self.transferring = False
         self._keys = KeyFilter(SystemClock())
         self._info_answered: asyncio.Future[int] | None = None
         self._pj_call: Any = None  # SWIG object without types
         self._release: Callable[[Leg], None] = lambda leg: None
         self._closing_row: Callable[[int], None] = _no_row
 
+    @classmethod
+    def offered(cls, ports: MediaPorts, called: str, far_end: FarEnd) -> Self:
+        """Return the leg of an INVITE that came in."""
+        leg = cls(ports, called=called, from_uri=far_end.from_uri, to_uri=far_end.to_uri)
+        leg._name_far_end(far_end)
+        return leg
+
     def bind(self, pj_call: Any, release: Callable[["Leg"], None]) -> None:
         """Give the leg its PJSUA call, and whom to tell when it has ended (the endpoint)."""
         self._pj_call = pj_call
         self._release = release
 
-    def unbind(self) -> object:
-        """Take the PJSUA call out of the leg, to be dropped outside of its callbacks."""
-        pj_call, self._pj_call = self._pj_call, None
-        return pj_call
+    def unbind(self) -> None:
+        """Have nothing to do with the PJSUA call any more."""
+        self._pj_call = None
+
+    def rebind(self, pj_call: Any, far_end: FarEnd) -> Any:
+        """Go on with another PJSUA call, which is confirmed; return the one so far.
+
+        What was asked of the far end so far will not be answered any more.
+        """
+        former, self._pj_call = self._pj_call, pj_call
+        self.heir = None
+        self._name_far_end(far_end)
+        self._keys = KeyFilter(SystemClock())
+        self.on_pj_info_answered(_DIALOG_GONE)
+        self.on_pj_transfer(_DIALOG_GONE, final=True)
+        self.listener.on_replaced()
+        return former
+
+    def _name_far_end(self, far_end: FarEnd) -> None:
+        self.from_uri, self.to_uri = far_end.from_uri, far_end.to_uri
+        self.headers, self.source = far_end.headers, far_end.source
+        self.sip_call_id = far_end.sip_call_id
 
     def ring(self) -> None:
         """Send 180 Ringing."""
@@ -248,7 +315,7 @@ class Leg:
         Raises:
             TelephonyError: PJSIP can't send it, as for a URI that is none.
         """
-        self._transferring = True
+        self.transferring = True
         parameters = pj.CallOpParam()
         add_headers(parameters, headers or {})
         # In brackets: parameters of the URI would be the header's (RFC 3261 section 20).
@@ -272,6 +339,11 @@ class Leg:
         """Take a state from PJSUA."""
         if self.state is LegState.DISCONNECTED:
             return
+        if state is LegState.DISCONNECTED and self.heir is not None:
+            if self.ended_by_far_end:
+                self.heir.inherit()
+                return
+            self.heir.give_up()
         self.state, self.last_code = state, code
         if state is LegState.CONFIRMED and self.row is None:
             # Our offer was not answered in the ACK (RFC 3264 section 4): nobody would ever hear.
@@ -304,6 +376,10 @@ class Leg:
         """Take a packet of an RFC 4733 event."""
         self._tell(self._keys.on_event(digit, timestamp_ms, duration_ms, ended))
 
+    def on_pj_rtp(self, rtp: RtpStats) -> None:
+        """Take the figures of a stream that ends; a re-INVITE may bring another one."""
+        self.rtp = add(self.rtp, rtp)
+
     def on_pj_info(self, info: Info) -> None:
         """Take an INFO request of the far end's."""
         if info.digit is not None:
@@ -320,10 +396,10 @@ class Leg:
 
     def on_pj_transfer(self, sip_code: int, final: bool) -> None:
         """Take what PJSUA was told of a transfer; after its end, or without one, nothing."""
-        if not self._transferring or self.state is LegState.DISCONNECTED:
+        if not self.transferring or self.state is LegState.DISCONNECTED:
             return
         over = final or sip_code >= _FIRST_FINAL_CODE
-        self._transferring = not over
+        self.transferring = not over
         self.listener.on_transfer(TransferProgress(sip_code, over))
 
     def close_media(self) -> None:
