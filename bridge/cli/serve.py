@@ -133,7 +133,7 @@ def _announce(addresses: Addresses, *, as_json: bool) -> None:
     else:
         click.echo(
             f"taking calls at {addresses.sip} (up to {addresses.max_calls}), "
-            f"console at {addresses.http}, metrics at {addresses.http}/metrics; stop with Ctrl-C"
+            f"console at {addresses.http}, metrics at {addresses.probes}/metrics; stop with Ctrl-C"
         )
         if addresses.admin_link is not None:
             click.echo(

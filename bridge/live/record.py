@@ -29,9 +29,14 @@ from bridge.live.supervision_record import SupervisionRecord
 from bridge.live.tool_record import ToolRecord
 from bridge.live.turn_record import TurnRecord
 from bridge.live.vitals import Vitals
-from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
+from bridge.realtime.events import (
+    InputCommitted,
+    InputTranscriptCompleted,
+    ResponseDone,
+    ServerEvent,
+    Usage,
+)
 from bridge.redaction.turns import Redactor
-from bridge.telemetry.costs import cost_usd
 from bridge.telephony.leg import Leg
 
 log = structlog.get_logger(__name__)
@@ -50,6 +55,7 @@ class CallRecord:
     ) -> None:
         dialplan = route.dialplan
         self.summary = _summary_of(leg, route)
+        self._dealt = route.dealt
         self.watch = ArmWatch(
             route.dealt,
             leg.call_id,
@@ -180,6 +186,8 @@ class CallRecord:
         match event:
             case ResponseDone(usage=Usage() as usage):
                 self.sessions.count(usage)
+            case InputTranscriptCompleted(usage=Usage() as usage):
+                self.sessions.count_transcription(usage)
             case InputCommitted():
                 self._turns.committed(event.item_id)
             case _:
@@ -218,7 +226,7 @@ class CallRecord:
         summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._events.begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
-        summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(summary.model))
+        self.sessions.settle(self._services.models)
         self._put_down_rtp()
         self._handoffs.leave_queue()
         if summary.answered_at_ms is not None:
@@ -265,13 +273,15 @@ class CallRecord:
             self.event("one_way_audio")
 
     def _flag_fields(self) -> dict[str, str | int]:
-        summary = self.summary
-        if not summary.rollout:
+        summary, dealt = self.summary, self._dealt
+        if dealt is None:
             return {}
         return {
             "rollout": summary.rollout,
             "rollout_reason": summary.rollout_reason,
             "rollout_version": summary.rollout_version,
+            "rollout_share": "" if dealt.share is None else repr(dealt.share),
+            "rollout_caller": dealt.caller,
         }
 
     def _on_state(self, effect: StateChanged) -> None:
@@ -279,6 +289,7 @@ class CallRecord:
         self.sessions.named(str(effect.fields.get("conversation_id", "")))
 
     def _on_phase(self, effect: PhaseChanged) -> None:
+        self._waits.moved(effect)
         self.event("phase", {"old": effect.old, "new": effect.new, "cause": effect.cause})
         log.debug("phase_changed", old=effect.old, new=effect.new, cause=effect.cause)
 
@@ -290,6 +301,7 @@ class CallRecord:
 def _summary_of(leg: Leg, route: Route) -> CallSummary:
     """Return what is known at the INVITE."""
     dialplan = route.dialplan
+    transcription = dialplan.agent.transcription
     summary = CallSummary(
         call_id=leg.call_id,
         route=dialplan.name,
@@ -297,6 +309,7 @@ def _summary_of(leg: Leg, route: Route) -> CallSummary:
         dialect=route.arm.dialect.name,
         called=leg.called,
         model=route.model,
+        transcription_model="" if transcription is None else transcription.model,
         caller=leg.from_uri,
         sip_call_id=leg.sip_call_id,
         verstat=route.verstat.value,

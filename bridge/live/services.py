@@ -74,6 +74,12 @@ class Dealt:
     plan: RolloutSettings
     ended: Callable[[CallEntry], None]
 
+    @property
+    def share(self) -> float | None:
+        """The treatment's share when the call was dealt, 0 to 1; None where it was not drawn."""
+        decision = self.decision
+        return decision.shares.get(self.plan.treatment) if decision.randomised else None
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

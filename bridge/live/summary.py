@@ -180,7 +180,11 @@ class CallSummary:
         greeting_ms: answer to the greeting's first sample.
         latency: where the time of the agent's turns went.
         mos: estimated, for the directions ``in`` and ``out``.
-        cost_usd: None where the table of models has no price.
+        tokens: of responses; ``transcription_tokens`` and ``transcription_s`` (billed by time) are
+            those of the caller's transcription, by ``transcription_model``.
+        cost_usd: None where the table of models has no price for the conversation. It holds
+            ``transcription_cost_usd``, which is None where nothing was transcribed, or the table
+            has no price for that.
     """
 
     call_id: str
@@ -221,6 +225,10 @@ class CallSummary:
     callbacks: list[dict[str, str | None]] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None
+    transcription_model: str = ""
+    transcription_tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
+    transcription_s: float = 0.0
+    transcription_cost_usd: float | None = None
     longest_silence_ms: int | None = None
     longest_silence_cause: str | None = None
     greeting_ms: float | None = None
@@ -232,6 +240,11 @@ class CallSummary:
     def arm_in_use(self) -> str:
         """The arm that the call uses: the one that it was given, or the one that took over."""
         return self.rescued_by or self.arm
+
+    @property
+    def in_session_s(self) -> float:
+        """Seconds from the call's first session to its end; 0 where it had none."""
+        return (self.duration_ms - self.sessions[0].at_ms) / 1000 if self.sessions else 0.0
 
     @property
     def average_latency_ms(self) -> float | None:
@@ -290,7 +303,10 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
         "estimated_cost": None if summary.cost_usd is None else round(summary.cost_usd, 6),
         "function_success_rate": summary.tool_success_rate,
         "function_calls": len(summary.tools),
-        "tokens": _tokens(summary),
+        "tokens": _by_kind(summary.tokens),
+        "transcription_tokens": _by_kind(summary.transcription_tokens),
+        "transcription_seconds": round(summary.transcription_s, 3),
+        "transcription_cost": summary.transcription_cost_usd,
         "turns": len(summary.turns),
         "interruptions": summary.interruptions,
         "longest_silence_ms": summary.longest_silence_ms,
@@ -343,7 +359,11 @@ def write_files(summary: CallSummary, directory: Path) -> None:
     Raises:
         OSError: one could not be written; the others were tried.
     """
-    record = {**asdict(summary), "tokens": _tokens(summary)}
+    record = {
+        **asdict(summary),
+        "tokens": _by_kind(summary.tokens),
+        "transcription_tokens": _by_kind(summary.transcription_tokens),
+    }
     files = CallFiles(directory, summary.call_id)
     contents = {files.record: record, files.figures: session_metrics(summary)}
     failure: OSError | None = None
@@ -357,10 +377,10 @@ def write_files(summary: CallSummary, directory: Path) -> None:
         raise failure
 
 
-def _tokens(summary: CallSummary) -> dict[str, dict[str, int]]:
+def _by_kind(tokens: Counter[tuple[TokenKind, Modality]]) -> dict[str, dict[str, int]]:
     """Return the tokens as kind -> modality -> count."""
     found: dict[str, dict[str, int]] = {kind.value: {} for kind in TokenKind}
-    for (kind, modality), count in sorted(summary.tokens.items()):
+    for (kind, modality), count in sorted(tokens.items()):
         found[kind.value][modality.value] = count
     return found
 

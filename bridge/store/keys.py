@@ -9,6 +9,7 @@ from dataclasses import dataclass
 CALL_FIELDS = frozenset(
     {"call_id", "node", "dialplan", "arm", "dialect", "model", "phase", "from", "to"}
     | {"rollout", "rollout_reason", "rollout_version", "rescued_by"}
+    | {"rollout_share", "rollout_caller", "rollout_counted"}
     | {"session_id", "conversation_id", "response_id", "item_id", "last_ack_event_id"}
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
