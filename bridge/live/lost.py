@@ -16,6 +16,7 @@ from bridge.live.summary import (
     SessionUsed,
     ToolRun,
     Turn,
+    read_origin_fields,
     write_files,
 )
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
@@ -61,6 +62,8 @@ def summary_of(lost: History, directory: Path) -> CallSummary:
         longest_silence_cause=silence_cause,
         greeting_ms=_greeting_ms(lost),
         caller=fields.get("from", ""),
+        sip_call_id=fields.get("sip_call_id", ""),
+        **read_origin_fields(fields),
         outcome=fields["outcome"],
         fault=fields["fault"],
         reason=(reasons or [NODE_LOST])[-1],

@@ -4,11 +4,13 @@ Beside the recording lie ``<call_id>.json``, everything; ``metrics/session_<call
 figures that a report wants; and ``calls.jsonl``, one line a call (the call detail record).
 """
 
+import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from bridge.engine.news import Speaker
 from bridge.errors import Fault
@@ -168,6 +170,8 @@ class CallSummary:
         sip_call_id: the Call-ID of the INVITE, which the other end knows, too; likewise.
         replaced: the callers before, in order.
         verstat: what the carrier says of the caller's number.
+        asserted, privacy, diversion, history_info, user_to_user, headers: see
+            :class:`bridge.routing.origin.Origin`; the last two redacted.
         consent: None where the caller was to be told nothing.
         emergencies: phrases of an emergency that the caller said.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
@@ -201,6 +205,12 @@ class CallSummary:
     sip_call_id: str = ""
     replaced: list[ReplacedCaller] = field(default_factory=list)
     verstat: str = Verstat.NONE.value
+    asserted: str = ""
+    privacy: str = ""
+    diversion: str = ""
+    history_info: str = ""
+    user_to_user: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     codec: str = ""
     outcome: str = ""
     fault: str = ""
@@ -279,6 +289,23 @@ class CallSummary:
         }
 
 
+_ORIGIN = ("asserted", "privacy", "diversion", "history_info", "user_to_user")
+
+
+def origin_fields(summary: CallSummary) -> dict[str, str]:
+    """Return what the call's hash holds of its origin; ``headers`` as JSON."""
+    found = {name: getattr(summary, name) for name in _ORIGIN if getattr(summary, name)}
+    if summary.headers:
+        found["headers"] = json.dumps(summary.headers, ensure_ascii=False)
+    return found
+
+
+def read_origin_fields(fields: Mapping[str, str]) -> dict[str, Any]:  # by field of the summary
+    """Return what a call's hash holds of its origin, as the summary has it."""
+    found: dict[str, Any] = {name: fields[name] for name in _ORIGIN if name in fields}
+    return {**found, "headers": json.loads(fields.get("headers", "{}"))}
+
+
 def session_metrics(summary: CallSummary) -> dict[str, object]:
     """Return what ``metrics/session_<call_id>.json`` holds.
 
@@ -333,6 +360,9 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "from": summary.caller,
         "to": summary.called,
         "verstat": summary.verstat,
+        "asserted": summary.asserted,
+        "privacy": summary.privacy,
+        "diversion": summary.diversion,
         "codec": summary.codec,
         "started_at": _iso(summary.started_at_ms),
         "answered_at": None if summary.answered_at_ms is None else _iso(summary.answered_at_ms),

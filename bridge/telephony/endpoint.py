@@ -15,6 +15,7 @@ import structlog
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
+from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
@@ -328,12 +329,13 @@ class SipEndpoint:
 def _far_end(message: str, source: str) -> FarEnd:
     """Read who sent an INVITE, from its bytes.
 
-    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
+    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
+    caller who asks for privacy is anonymous from here on.
     """
     headers = read_headers(message)
     return FarEnd(
         sip_call_id=next(iter(headers.get("call-id", ())), ""),
-        from_uri=_address(headers, "from"),
+        from_uri=ANONYMOUS if hides_caller(headers) else _address(headers, "from"),
         to_uri=_address(headers, "to"),
         headers=headers,
         source=source,
