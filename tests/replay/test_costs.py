@@ -1,6 +1,7 @@
 """The cost cap: no call begins that might pass it."""
 
 import pytest
+from pydantic import JsonValue
 
 from bridge.config.models import Model, Price, Prices
 from bridge.errors import ConfigError
@@ -59,7 +60,7 @@ def test_no_cap_can_be_kept_without_a_price() -> None:
 
 
 def test_a_records_cost_and_tools_are_its_calls_use() -> None:
-    tools = [
+    tools: list[JsonValue] = [
         {"name": "find", "ok": True, "result": "ok", "fault": "none"},
         {"name": "find", "ok": False, "result": "deadline", "fault": "tool"},
         {"name": "find", "ok": False, "result": "cancelled", "fault": "none"},

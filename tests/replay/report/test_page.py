@@ -58,13 +58,14 @@ def test_the_headline_says_what_came_of_it(tmp_path: Path) -> None:
 def test_cost_and_tool_success_are_compared_by_arm(tmp_path: Path) -> None:
     plans = [Plan("a", arm, ("pass", "pass")) for arm in ("beta", "ga")]
     results = write_example(tmp_path, plans)
-    used = {
-        ("beta", 1): {"cost_usd": 0.02, "tools_ok": 3, "tools_failed": 1},
-        ("beta", 2): {"cost_usd": 0.04},
-        ("ga", 1): {"tools_ok": 2},
-    }
-    runs = tuple(replace(run, **used.get((run.arm, run.number), {})) for run in results.runs)
-    write_results(tmp_path, replace(results, runs=runs))
+    costs = {("beta", 1): 0.02, ("beta", 2): 0.04}
+    tools = {("beta", 1): (3, 1), ("ga", 1): (2, 0)}
+    runs = []
+    for run in results.runs:
+        call = (run.arm, run.number)
+        ok, failed = tools.get(call, (0, 0))
+        runs.append(replace(run, cost_usd=costs.get(call), tools_ok=ok, tools_failed=failed))
+    write_results(tmp_path, replace(results, runs=tuple(runs)))
     told = re.sub(r"<[^>]+>", " ", _written(tmp_path))
     assert re.search(r"Tools that gave their output .*?beta 75 ?%, ga 100 ?%", told, re.S)
     assert "Tool calls: 4 on beta, 2 on ga." in told
