@@ -44,6 +44,8 @@ class SipSettings(_Settings):
         retry_after_s: what a refused INVITE is told to wait.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
             have the bridge call to listen; empty for none: each call costs money somewhere.
+        far_end_silent_s: how long a far end may send neither RTP nor RTCP before the call ends; on
+            hold it is asked by OPTIONS then. None: for ever.
         trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
         trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
             trunk can be reached; its answers must come from the trunk's addresses.
@@ -58,6 +60,7 @@ class SipSettings(_Settings):
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
     supervisor_phones: tuple[str, ...] = ()
+    far_end_silent_s: float | None = Field(60.0, ge=1, le=3600)
     trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)

@@ -12,10 +12,12 @@ from typing import Any, ClassVar, Literal
 
 import structlog
 
+from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
@@ -109,6 +111,7 @@ class SipEndpoint:
         self._account: Any = None
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
+        self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._replacing = Replacing(settings.trunk_of, self._calls)
         self._replaces_door: ReplacesDoor | None = None
         self._no_legs = asyncio.Event()
@@ -204,6 +207,7 @@ class SipEndpoint:
             if self._endpoint.libHandleEvents(0) <= 0:
                 break
         self._calls.drop_ended()
+        self._far_ends.look(self.legs)
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until no leg is left (the ticks go on meanwhile); False when time ran out."""

@@ -88,6 +88,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self.owner = owner
         self.dialog: DialogId | None = None
         self._named = False
+        self._stream = 0
+        self._sip_signs = 0
         self._calls = calls
         calls.add(self)
 
@@ -112,6 +114,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
                 self.owner.on_pj_media(None, "")
                 return
             place, index = active
+            self._stream = index
             stream = self.getStreamInfo(index)  # owns what is read below
             telephone_event = int(stream.audTxEventPt) >= 0
             codec = str(stream.codecName)
@@ -146,6 +149,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         try:
             change = prm.e.body.tsxState
             transaction = change.tsx
+            self._sip_signs += change.type == pj.PJSIP_EVENT_RX_MSG
             if transaction.method == "INVITE" and not self._named:
                 self._take_name(change)
             if transaction.method != "INFO":
@@ -175,6 +179,18 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         Left alone, PJSUA would make a call that no object of ours belongs to, and crash.
         """
         prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def signs(self) -> tuple[int, int]:
+        """Return RTP packets and RTCP reports that came, and SIP messages; both only grow.
+
+        A new stream begins to count anew, which is a change, too.
+        """
+        try:
+            figures = self.getStreamStat(self._stream)  # owns what is read below
+        except pj.Error:  # no stream: the far end holds the call with `inactive`
+            return 0, self._sip_signs
+        rtcp = figures.rtcp
+        return int(rtcp.rxStat.pkt) + int(rtcp.txStat.updateCount), self._sip_signs
 
     def onCallReplaceRequest(self, prm: Any) -> None:
         """Refuse to be replaced by PJSUA, which would have two calls share this object.
