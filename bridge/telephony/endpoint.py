@@ -23,6 +23,7 @@ from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
+from bridge.telephony.pacing import Pacing, has_few_places
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
@@ -72,7 +73,7 @@ class SipEndpoint:
     Args:
         settings: where to listen, which codecs.
         on_incoming: receives each new inbound leg, in state INCOMING.
-        refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; None lets all in.
+        refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
@@ -89,7 +90,7 @@ class SipEndpoint:
         settings: SipSettings,
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
-        refusal: Refusal | None = None,
+        refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
@@ -160,13 +161,13 @@ class SipEndpoint:
             )
             replaces_door = ReplacesDoor(symbols, self._replacing.judge)
             self._replaces_door = replaces_door
-            if self._refusal is not None:
-                self._door = AdmissionDoor(
-                    symbols,
-                    self._refusal,
-                    self._settings.retry_after_s,
-                    exempt=replaces_door.has_let_through,
-                )
+            self._door = AdmissionDoor(
+                symbols,
+                self._refusal,
+                self._settings.retry_after_s,
+                pacing=Pacing(self._calls.__len__, SystemClock(), limited=has_few_places(symbols)),
+                exempt=replaces_door.has_let_through,
+            )
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
