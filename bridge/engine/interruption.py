@@ -23,9 +23,9 @@ from bridge.realtime.ids import ItemId
 
 def give_floor(call: CallState, now_ns: int) -> Effects:
     """Have the caller speak: nothing is awaited of the agent, and it is cut off."""
-    if call.session.responses.retry_due:  # the answer that failed is not wanted any more
+    if call.session.responses.retry is not None:  # the answer that failed is not wanted any more
         call.answers = call.answers.restored(now_ns)
-    call.session.responses.expected = call.session.responses.retry_due = False
+    call.session.responses.expected, call.session.responses.retry = False, None
     call.session.waiting_since_ns = None
     yield from call.stop_timer(Timer.RETRY)
     yield from stop_filler(call, cut_phrase=not call.playing)

@@ -252,6 +252,13 @@ class UpstreamErrorSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerFailed:
+    """A response failed, or ended without a sound; the session stands."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
 class SessionLost:
     """The session is gone, or an attempt to get it back failed.
 
@@ -446,6 +453,7 @@ News = (
     | ConsentSettled
     | EmergencyHeard
     | UpstreamErrorSeen
+    | AnswerFailed
     | SessionLost
     | SessionRestored
     | GaveUp

@@ -50,7 +50,7 @@ def silence_agent(call: CallState, now_ns: int) -> Effects:
     if call.agent_has_floor:
         yield from cut(call, now_ns, tell_server=True, by=Speaker.SUPERVISOR)
     responses = call.session.responses
-    responses.expected = responses.retry_due = False
+    responses.expected, responses.retry = False, None
     yield from drop_request(call)
     if responses.unwanted:
         yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)

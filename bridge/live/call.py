@@ -32,6 +32,7 @@ from bridge.engine.effects import (
     TakeSpare,
 )
 from bridge.engine.inputs import (
+    AudioLost,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -60,7 +61,7 @@ from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ServerEvent
 from bridge.telemetry.labels import Path
-from bridge.telemetry.logs import bind_call, call_context
+from bridge.telemetry.logs import bind_call, call_context, set_session
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 
@@ -162,6 +163,7 @@ class CallRunner:
                 dict(policy.handoff),
                 dialplan.handoff,
                 lambda text: phrases.at_hand(dialplan.agent.language, text),
+                self._services.may_transfer,
             ),
             self._feed,
             self.record,
@@ -228,6 +230,7 @@ class CallRunner:
             raise
         finally:
             await self._clean_up()
+            set_session(self._leg.call_id, "")
         return self.record.summary
 
     def shut_down(self) -> None:
@@ -298,10 +301,18 @@ class CallRunner:
             self.record.watch.session_ready()
         self._feed(news)
 
+    def on_session_taken(self, session_id: str) -> None:
+        """Put down which session the call has."""
+        self.record.sessions.taken(session_id)
+
     def on_oddity(self, kind: str) -> None:
         """Put down that the session sends what is no event of its dialect."""
         self.record.watch.odd()
         self.record.event(kind)
+
+    def on_audio_lost(self) -> None:
+        """Take that a piece of the agent's voice can't be heard."""
+        self._feed(AudioLost())
 
     def on_uplink(self, added_ns: int) -> None:
         """Take what we added to the delay of caller audio."""

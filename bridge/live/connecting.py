@@ -115,6 +115,7 @@ class Connector:
             link = Link(arm.name, choice, credential, self._key_is_fresh, appends)
             link.session = session = self._make_session(link, listener)
             info = await session.open(self._route.config(choice))
+            link.session_id = info.session_id
         except (UpstreamError, ConfigError) as error:
             self._metrics.connect_failed(arm.name, classify(error).code)
             if link is not None:

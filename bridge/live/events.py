@@ -19,6 +19,9 @@ class CallEvents:
         followers: each takes every event, as (kind, fields).
         redactor: of what somebody said.
         timeline: the record's list of (ms since the call's begin, kind).
+
+    Attributes:
+        session_id: of the call's Realtime session now; empty while it has none.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class CallEvents:
         self._timeline = timeline
         self.begun_ns = clock.now_ns()
         self._answered_ns: int | None = None
+        self.session_id = ""
 
     def elapsed_ms(self) -> int:
         """Return how old the call is."""
@@ -61,7 +65,8 @@ class CallEvents:
         text = (fields or {}).get("text")
         if isinstance(text, str):
             fields = {**(fields or {}), "text": self._redactor.redact(text)}
-        self._store.event(self._call_id, kind, fields)
+        session = {"session_id": self.session_id or None}
+        self._store.event(self._call_id, kind, {**session, **(fields or {})})
         self._recording.mark(kind, fields)
         for follow in self._followers:
             follow(kind, fields or {})

@@ -85,7 +85,7 @@ class CallRecord:
         self._turns = TurnRecord(
             tell, summary, metrics.turns, recording, self._redactor, judged=judged
         )
-        self._sessions = SessionRecord(
+        self.sessions = SessionRecord(
             self._events, summary, self.watch, metrics.upstream, self._turns.session_restored
         )
         self._handoffs = HandoffRecord(
@@ -102,7 +102,7 @@ class CallRecord:
                 TransitionRefused: self._on_refused,
                 **self._waits.effects,
                 **self._turns.effects,
-                **self._sessions.effects,
+                **self.sessions.effects,
                 **self.caller.effects,
                 **self.tools.effects,
                 **self._handoffs.effects,
@@ -179,7 +179,7 @@ class CallRecord:
         """Take what is only to be counted or kept of the session's events."""
         match event:
             case ResponseDone(usage=Usage() as usage):
-                self._sessions.count(usage)
+                self.sessions.count(usage)
             case InputCommitted():
                 self._turns.committed(event.item_id)
             case _:
@@ -276,6 +276,7 @@ class CallRecord:
 
     def _on_state(self, effect: StateChanged) -> None:
         self._services.store.update(self._leg.call_id, effect.fields)
+        self.sessions.named(str(effect.fields.get("conversation_id", "")))
 
     def _on_phase(self, effect: PhaseChanged) -> None:
         self.event("phase", {"old": effect.old, "new": effect.new, "cause": effect.cause})

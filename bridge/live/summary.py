@@ -31,15 +31,30 @@ class Turn:
     interrupted: bool = False
 
 
+@dataclass(slots=True)
+class SessionUsed:
+    """A Realtime session that the call had, until the next one.
+
+    Attributes:
+        at_ms: when the call took it.
+        conversation_id: of its default conversation; empty before its first response.
+    """
+
+    at_ms: int
+    session_id: str
+    conversation_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class LostSession:
-    """One failure of the call's session, classified."""
+    """One failure of the call's session, classified; without a session_id there was none yet."""
 
     at_ms: int
     code: str
     layer: str
     fault: str
     cure: str
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +173,7 @@ class CallSummary:
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
         recording_stopped: why it ended before the call did.
         keep_days: how long audio, transcript and events are kept; None for ever.
+        sessions: in the order in which the call had them.
         callbacks: wishes to be called back, in the caller's words.
         longest_silence_ms: of all that the caller hears while the agent owes them something; None
             where there was none. ``longest_silence_cause``: what they waited for.
@@ -196,6 +212,7 @@ class CallSummary:
     emergencies: list[str] = field(default_factory=list)
     recording_stopped: str | None = None
     keep_days: dict[str, int | None] = field(default_factory=dict)
+    sessions: list[SessionUsed] = field(default_factory=list)
     failures: list[LostSession] = field(default_factory=list)
     handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
@@ -264,6 +281,7 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
         "arm": summary.arm,
         "dialect": summary.dialect,
         "model": summary.model,
+        "sessions": [asdict(session) for session in summary.sessions],
         "outcome": summary.outcome,
         "fault": summary.fault,
         "reason": summary.reason,
@@ -310,6 +328,7 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "outcome": summary.outcome,
         "fault": summary.fault,
         "reason": summary.reason,
+        "sessions": [asdict(session) for session in summary.sessions],
         "recording": summary.recording,
         "consent": None if summary.consent is None else asdict(summary.consent),
         "emergencies": len(summary.emergencies),

@@ -204,7 +204,16 @@ _ERROR_EVENT: Mapping[str, Row] = {
     "item_truncate_invalid_item_id": _OBJECTION,
 }
 
+_SILENT = Row(Layer.MODEL, Fault.PROVIDER, Cure.RETRY_RESPONSE)
+
 _RESPONSE: Mapping[str, Row] = {
+    # It ended well, and there was nothing to hear (our words).
+    "no_audio": _SILENT,
+    "cancelled_by_service": _SILENT,
+    "incomplete": _SILENT,
+    "incomplete_max_output_tokens": _SILENT,
+    "incomplete_content_filter": _SILENT,
+    "undecodable_audio": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RETRY_RESPONSE),
     "rate_limit_exceeded": _OVER_LIMIT,
     "insufficient_quota": _NO_QUOTA,
     "server_error": Row(Layer.MODEL, Fault.PROVIDER, Cure.RETRY_RESPONSE),
@@ -307,12 +316,36 @@ def classify_event(error: ApiError) -> Failure:
     return _failure(code, _look_up(Place.ERROR_EVENT, code))
 
 
-def classify_response(done: ResponseDone) -> Failure | None:
-    """Classify how a response ended; None where it did not fail."""
-    if done.status is not ResponseStatus.FAILED:
+def classify_response(
+    done: ResponseDone, *, heard: bool = True, garbled: bool = False
+) -> Failure | None:
+    """Classify how a response ended; None where it did not fail.
+
+    Args:
+        done: its end.
+        heard: some of it came to be heard, or nothing of it was to be.
+        garbled: most of its audio could not be decoded.
+    """
+    if done.status is ResponseStatus.FAILED:
+        code = done.error_code or "response_failed"
+    elif garbled:
+        code = "undecodable_audio"
+    elif heard:
         return None
-    code = done.error_code or "response_failed"
+    else:
+        code = _silent_code(done)
     return _failure(code, _look_up(Place.RESPONSE, code))
+
+
+def _silent_code(done: ResponseDone) -> str:
+    match done.status:
+        case ResponseStatus.CANCELLED:
+            return "cancelled_by_service"
+        case ResponseStatus.INCOMPLETE:
+            code = f"incomplete_{done.reason}"
+            return code if (Place.RESPONSE, code) in TABLE else "incomplete"
+        case _:
+            return "no_audio"
 
 
 def classify_tool(result: str) -> Failure | None:

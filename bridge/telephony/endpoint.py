@@ -15,10 +15,11 @@ import structlog
 from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
+from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.far_ends import FarEnds
-from bridge.telephony.headers import Headers, read_headers
+from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
@@ -36,11 +37,11 @@ from bridge.telephony.pj_settings import (
     listen,
 )
 from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.succession import Successor
-from bridge.telephony.uris import user_of
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -159,7 +160,7 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
-            replaces_door = ReplacesDoor(symbols, self._replacing.judge)
+            replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
             self._replaces_door = replaces_door
             self._door = AdmissionDoor(
                 symbols,
@@ -233,7 +234,7 @@ class SipEndpoint:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
         identity = identity_of(self._settings, self.port, caller or ACCOUNT)
-        leg = Leg(self.ports, called=user_of(uri), from_uri=identity, to_uri=uri)
+        leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
         call = PjCall(self._account, leg, self._calls)
         leg.bind(call, self._forget)
@@ -266,32 +267,27 @@ class SipEndpoint:
 
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""
-        headers, host = read_headers(message), host_of(source)
+        far_end = _far_end(message, host_of(source))
         replaced = self._replaces_door.take() if self._replaces_door is not None else None
         if replaced is not None:
-            self._succeed(replaced, pj_call_id, headers, host)
+            self._succeed(replaced, pj_call_id, far_end)
             return
-        request_uri = message.split(" ", 2)[1]
-        leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
+        leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
         call = PjCall(self._account, leg, self._calls, pj_call_id)
+        call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
-        info = call.getInfo()
-        leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
-        leg.sip_call_id = info.callIdString
-        leg.headers, leg.source = headers, host
         try:
             self._on_incoming(leg)
         except Exception:
             log.exception("incoming_call_failed", call_id=leg.call_id)
             leg.reject(500, "Internal Error")
 
-    def _succeed(self, leg: Leg, pj_call_id: int, headers: Headers, source: str) -> None:
+    def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
         call = PjCall(self._account, successor, self._calls, pj_call_id)
-        info = call.getInfo()
-        far_end = FarEnd(info.callIdString, info.remoteUri, info.localUri, headers, source)
+        call.invite = InviteId.of_headers(far_end.headers)
         successor.answer(call, far_end)
 
     def _remember(self, leg: Leg) -> None:
@@ -323,3 +319,27 @@ class SipEndpoint:
         else:
             sink = self._endpoint.audDevManager().getPlaybackDevMedia()
             self.ports = CallbackPorts(sink, self.info.call_limit)
+
+
+def _far_end(message: str, source: str) -> FarEnd:
+    """Read who sent an INVITE, from its bytes.
+
+    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
+    """
+    headers = read_headers(message)
+    return FarEnd(
+        sip_call_id=next(iter(headers.get("call-id", ())), ""),
+        from_uri=_address(headers, "from"),
+        to_uri=_address(headers, "to"),
+        headers=headers,
+        source=source,
+    )
+
+
+def _address(headers: Headers, name: str) -> str:
+    """Return a header's address without its parameters, as it stands where it can't be read."""
+    value = next(iter(headers.get(name, ())), "")
+    try:
+        return str(dataclasses.replace(Address.parse(value), parameters=()))
+    except AddressError:
+        return value

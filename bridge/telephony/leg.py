@@ -11,7 +11,7 @@ import enum
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NewType, Protocol
+from typing import Any, NewType, Protocol, Self
 
 import structlog
 
@@ -194,6 +194,13 @@ class Leg:
         self._release: Callable[[Leg], None] = lambda leg: None
         self._closing_row: Callable[[int], None] = _no_row
 
+    @classmethod
+    def offered(cls, ports: MediaPorts, called: str, far_end: FarEnd) -> Self:
+        """Return the leg of an INVITE that came in."""
+        leg = cls(ports, called=called, from_uri=far_end.from_uri, to_uri=far_end.to_uri)
+        leg._name_far_end(far_end)
+        return leg
+
     def bind(self, pj_call: Any, release: Callable[["Leg"], None]) -> None:
         """Give the leg its PJSUA call, and whom to tell when it has ended (the endpoint)."""
         self._pj_call = pj_call
@@ -210,14 +217,17 @@ class Leg:
         """
         former, self._pj_call = self._pj_call, pj_call
         self.heir = None
-        self.from_uri, self.to_uri = far_end.from_uri, far_end.to_uri
-        self.headers, self.source = far_end.headers, far_end.source
-        self.sip_call_id = far_end.sip_call_id
+        self._name_far_end(far_end)
         self._keys = KeyFilter(SystemClock())
         self.on_pj_info_answered(_DIALOG_GONE)
         self.on_pj_transfer(_DIALOG_GONE, final=True)
         self.listener.on_replaced()
         return former
+
+    def _name_far_end(self, far_end: FarEnd) -> None:
+        self.from_uri, self.to_uri = far_end.from_uri, far_end.to_uri
+        self.headers, self.source = far_end.headers, far_end.source
+        self.sip_call_id = far_end.sip_call_id
 
     def ring(self) -> None:
         """Send 180 Ringing."""

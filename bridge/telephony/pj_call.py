@@ -6,11 +6,12 @@ from typing import Any, Protocol
 import structlog
 
 from bridge.errors import TelephonyError
+from bridge.sip.text import clean
 from bridge.telephony.info import Info, respond
 from bridge.telephony.leg import LegState
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_calls import PjCalls
-from bridge.telephony.replaces import DialogId
+from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
 
 pj: Any = import_pjsua2()
@@ -75,6 +76,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
 
     Attributes:
         dialog: its name; None until both tags are known.
+        invite: with which it came in; None where the bridge has called.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         super().__init__(account, pj_call_id)
         self.owner = owner
         self.dialog: DialogId | None = None
+        self.invite: InviteId | None = None
         self._named = False
         self._stream = 0
         self._sip_signs = 0
@@ -98,7 +101,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         try:
             info = self.getInfo()
             state = _STATES.get(info.state)
-            self.owner.sip_call_id = info.callIdString
+            self.owner.sip_call_id = clean(str(info.callIdString))
             if state is LegState.DISCONNECTED:
                 self._calls.over(self)
             if state is not None:

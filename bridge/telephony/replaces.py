@@ -9,14 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.telephony.headers import read_headers
+from bridge.sip.addresses import Address, AddressError
+from bridge.telephony.headers import Headers, read_headers
 
 _CALL_ID = r"[\w.!%*+`'~()<>:\\/\[\]?{}\"@-]+"
 """RFC 3261 section 25.1, `callid`, a little wider: it is only compared."""
 
 _HEADER = re.compile(rf"(?P<call_id>{_CALL_ID})(?P<parameters>(?:\s*;[^;]*)+)")
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|<[^>]*>')
-_TAG = re.compile(r";\s*tag\s*=\s*([^;,\s]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,25 @@ class DialogId:
         return cls(call_id, *((from_tag, to_tag) if as_caller else (to_tag, from_tag)))
 
 
+@dataclass(frozen=True, slots=True)
+class InviteId:
+    """What all copies of one caller's INVITE have in common (RFC 3261 section 8.2.2.2)."""
+
+    call_id: str
+    from_tag: str
+
+    @classmethod
+    def of_headers(cls, headers: Headers) -> "InviteId":
+        """Read it from an INVITE without a To tag."""
+        call_id, *_ = headers.get("call-id", ("",))
+        return cls(call_id, _tag(headers.get("from", ("",))[0]))
+
+
 def _tag(address: str) -> str:
-    found = _TAG.search(_QUOTED.sub("", address))
-    return "" if found is None else found[1]
+    try:
+        return dict(Address.parse(address).parameters).get("tag", "")
+    except AddressError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

