@@ -16,9 +16,14 @@ from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
+from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+<<<<<<< HEAD
 from bridge.telephony.far_ends import FarEnds
+=======
+from bridge.telephony.dropped import DroppedRequests
+>>>>>>> main
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
@@ -40,6 +45,7 @@ from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
+from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.succession import Successor
 
@@ -108,6 +114,8 @@ class SipEndpoint:
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
+        self._request_door: RequestDoor | None = None
+        self._dropped_requests: DroppedRequests | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
@@ -160,7 +168,13 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
+<<<<<<< HEAD
             replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
+=======
+            self._request_door = RequestDoor(symbols, self._transferring)
+            self._dropped_requests = DroppedRequests(symbols)
+            replaces_door = ReplacesDoor(symbols, self._replacing.judge)
+>>>>>>> main
             self._replaces_door = replaces_door
             self._door = AdmissionDoor(
                 symbols,
@@ -283,6 +297,12 @@ class SipEndpoint:
             log.exception("incoming_call_failed", call_id=leg.call_id)
             leg.reject(500, "Internal Error")
 
+    def _transferring(self, sip_call_id: str) -> bool | None:
+        owners = (call.owner for call in self._calls)
+        return next(
+            (owner.transferring for owner in owners if owner.sip_call_id == sip_call_id), None
+        )
+
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
@@ -324,12 +344,13 @@ class SipEndpoint:
 def _far_end(message: str, source: str) -> FarEnd:
     """Read who sent an INVITE, from its bytes.
 
-    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
+    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
+    caller who asks for privacy is anonymous from here on.
     """
     headers = read_headers(message)
     return FarEnd(
         sip_call_id=next(iter(headers.get("call-id", ())), ""),
-        from_uri=_address(headers, "from"),
+        from_uri=ANONYMOUS if hides_caller(headers) else _address(headers, "from"),
         to_uri=_address(headers, "to"),
         headers=headers,
         source=source,

@@ -7,7 +7,8 @@ without an `await` between them, the gateway finds them all in one poll.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -71,7 +72,7 @@ async def finish(*calls: RawCall) -> None:
         up = any(each.status == 200 for each in call.finals("INVITE"))
         if up and not call.requests("BYE"):
             call.send("BYE")
-            await call.until(lambda call=call: call.finals("BYE"))
+            await call.until(partial(call.finals, "BYE"))
 
 
 @race
@@ -274,7 +275,7 @@ class Run:
         left = iter(races)
         await asyncio.gather(*(self._work(left) for _ in range(self._at_once)))
 
-    async def _work(self, left: "iter[Race]") -> None:
+    async def _work(self, left: Iterator[Race]) -> None:
         for each in left:
             while not await self._run(each):
                 self.full += 1
