@@ -19,11 +19,8 @@ from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
-<<<<<<< HEAD
 from bridge.telephony.far_ends import FarEnds
-=======
 from bridge.telephony.dropped import DroppedRequests
->>>>>>> main
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
@@ -168,13 +165,9 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
-<<<<<<< HEAD
             replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
-=======
             self._request_door = RequestDoor(symbols, self._transferring)
             self._dropped_requests = DroppedRequests(symbols)
-            replaces_door = ReplacesDoor(symbols, self._replacing.judge)
->>>>>>> main
             self._replaces_door = replaces_door
             self._door = AdmissionDoor(
                 symbols,
