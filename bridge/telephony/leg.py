@@ -149,40 +149,20 @@ class Heir(Protocol):
 class Leg:
     """One call, inbound or outbound.
 
-    <<<<<<< HEAD
-        Attributes:
-            called: user part of the Request-URI (inbound) or of the dialled URI.
-            source: host that the INVITE came from (inbound).
-            rtp: figures of its RTP up to the end of its last stream; None where there was none.
-            headers: of an inbound INVITE, values by lower-case name.
-            source: host that the INVITE came from; "" where we called.
-            row: its row in the rings, from the first media until it ends; None before and after.
-            telephone_event: keys go as RFC 4733 events, as both sides offered them.
-            last_code: last SIP status of the INVITE.
-            ended_by_far_end: who sent BYE or CANCEL, or refused.
-            lost: why the far end is taken to be gone without a BYE; None while it is not.
-            outbound: the bridge has called.
-            replaceable: another far end may take this one's place, as in an attended transfer.
-            heir: the dialog that is about to do so.
-    =======
-            Attributes:
-                called: user part of the Request-URI (inbound) or of the dialled URI.
-                source: host that the INVITE came from (inbound).
-                rtp: figures of its RTP up to the end of its last stream; None where there was none.
-                headers: of an inbound INVITE, values by lower-case name.
-                source: host that the INVITE came from; "" where we called.
-                row: its row in the rings, from the first media until it ends; None before and after.
-                telephone_event: keys go as RFC 4733 events, as both sides offered them.
-                last_code: last SIP status of the INVITE.
-                ended_by_far_end: who sent BYE or CANCEL, or refused.
-        <<<<<<< HEAD
-                transferring: the far end owes us news of a :meth:`transfer`.
-        =======
-                outbound: the bridge has called.
-                replaceable: another far end may take this one's place, as in an attended transfer.
-                heir: the dialog that is about to do so.
-        >>>>>>> main
-    >>>>>>> main
+    Attributes:
+        called: user part of the Request-URI (inbound) or of the dialled URI.
+        source: host that the INVITE came from; "" where we called.
+        rtp: figures of its RTP up to the end of its last stream; None where there was none.
+        headers: of an inbound INVITE, values by lower-case name.
+        row: its row in the rings, from the first media until it ends; None before and after.
+        telephone_event: keys go as RFC 4733 events, as both sides offered them.
+        last_code: last SIP status of the INVITE.
+        ended_by_far_end: who sent BYE or CANCEL, or refused.
+        lost: why the far end is taken to be gone without a BYE; None while it is not.
+        transferring: the far end owes us news of a :meth:`transfer`.
+        outbound: the bridge has called.
+        replaceable: another far end may take this one's place, as in an attended transfer.
+        heir: the dialog that is about to do so.
     """
 
     def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
