@@ -103,6 +103,7 @@ class SipEndpoint:
         self.port = 0
         self.ports: JoinablePorts
         self.legs: set[Leg] = set()
+        self._arrived: list[Leg] = []
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
@@ -213,7 +214,9 @@ class SipEndpoint:
     def poll(self) -> None:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
-            if self._endpoint.libHandleEvents(0) <= 0:
+            events = self._endpoint.libHandleEvents(0)
+            self._offer_arrived()
+            if events <= 0:
                 break
         self._calls.drop_ended()
         self._far_ends.look(self.legs)
@@ -284,11 +287,23 @@ class SipEndpoint:
         call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
-        try:
-            self._on_incoming(leg)
-        except Exception:
-            log.exception("incoming_call_failed", call_id=leg.call_id)
-            leg.reject(500, "Internal Error")
+        self._arrived.append(leg)
+
+    def _offer_arrived(self) -> None:
+        """Hand new legs on, outside of PJSUA's callback about them.
+
+        A call that is refused in there is freed at once if its INVITE had no SDP, and pjsua2 2.15
+        then aborts the process (`pjsip_rx_data_free_cloned`: assertion).
+        """
+        arrived, self._arrived = self._arrived, []
+        for leg in arrived:
+            if leg not in self.legs:  # the caller took its INVITE back in the same breath
+                continue
+            try:
+                self._on_incoming(leg)
+            except Exception:
+                log.exception("incoming_call_failed", call_id=leg.call_id)
+                leg.reject(500, "Internal Error")
 
     def _transferring(self, sip_call_id: str) -> bool | None:
         owners = (call.owner for call in self._calls)
