@@ -129,7 +129,7 @@ async def test_kill_switches_reach_both_nodes_and_each_decides_alone_without_red
         assert [(await call(node))["arm"] for node in nodes] == ["old", "old"]
 
         status = await asyncio.to_thread(site.rollout, "status", "f")
-        assert status["held"] == "a kill switch is on"
+        assert str(status["held"]).startswith("a kill switch is on")
         assert status["leader"] in [node.node for node in nodes]
         latest = await asyncio.to_thread(site.rollout, "history", "f", "--limit", "1")
         assert (latest["author"], latest["reason"]) == ("anna", "calls")
