@@ -22,7 +22,7 @@ _PORT_ATTEMPTS = 5
 """Free UDP ports that are tried, when we may choose, until TCP can have the same number."""
 
 _LOG_METHODS = {1: log.warning, 2: log.info}
-"""By PJSIP's level. Its errors may be what we expect: a port that went with its call, a taken port."""
+"""By PJSIP's level. Its errors may be expected: a port that went with its call, one in use."""
 
 _CODEC_PRIORITIES = (255, 254)
 _CODEC_FRAME_MS = 10
