@@ -52,6 +52,8 @@ class SipSettings(_Settings):
         retry_after_s: what a refused INVITE is told to wait.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
             have the bridge call to listen; empty for none: each call costs money somewhere.
+        supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
+            type as the target of a transfer, beside the names of the dialplan's targets.
         trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
         trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
             trunk can be reached; its answers must come from the trunk's addresses.
@@ -66,6 +68,7 @@ class SipSettings(_Settings):
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
     supervisor_phones: tuple[PhonePattern, ...] = ()
+    supervisor_transfers: tuple[PhonePattern, ...] = ()
     trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
@@ -78,18 +81,12 @@ class SipSettings(_Settings):
         return self
 
     def may_call(self, phone: str) -> bool:
-        """Return whether a supervisor's phone is one of those that may be called.
+        """Return whether a supervisor's phone is one of those that may be called."""
+        return _is_one_of(phone, self.supervisor_phones)
 
-        User and place (host, and port where it has one) are compared each for itself. A URI that
-        leads elsewhere by a parameter (``maddr``) or a header (``Route``) is none of them.
-        """
-        try:
-            uri = Uri.parse(phone)
-        except AddressError:
-            return False
-        if uri.headers or "maddr" in dict(uri.parameters):
-            return False
-        return any(_fits(uri, pattern) for pattern in self.supervisor_phones)
+    def may_transfer(self, target: str) -> bool:
+        """Return whether a supervisor may type an address as the target of a transfer."""
+        return _is_one_of(target, self.supervisor_transfers)
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
@@ -99,6 +96,21 @@ class SipSettings(_Settings):
             return ""
         found = (name for name, nets in self.trunks.items() if any(address in net for net in nets))
         return next(found, "")
+
+
+def _is_one_of(address: str, patterns: tuple[PhonePattern, ...]) -> bool:
+    """Return whether an address fits a pattern.
+
+    User and place (host, and port where it has one) are compared each for itself. A URI that leads
+    elsewhere by a parameter (``maddr``) or a header (``Route``) fits none.
+    """
+    try:
+        uri = Uri.parse(address)
+    except AddressError:
+        return False
+    if uri.headers or "maddr" in dict(uri.parameters):
+        return False
+    return any(_fits(uri, pattern) for pattern in patterns)
 
 
 def _fits(uri: Uri, pattern: str) -> bool:

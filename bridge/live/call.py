@@ -163,6 +163,7 @@ class CallRunner:
                 dict(policy.handoff),
                 dialplan.handoff,
                 lambda text: phrases.at_hand(dialplan.agent.language, text),
+                self._services.may_transfer,
             ),
             self._feed,
             self.record,
