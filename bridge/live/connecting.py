@@ -12,15 +12,18 @@ from bridge.live.appends import Appends
 from bridge.live.choice import Choice
 from bridge.live.link import Endings, Link
 from bridge.live.services import Route, Services
+from bridge.realtime.confirmed import Harm
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.failures import classify
-from bridge.realtime.session_config import SessionInfo
+from bridge.realtime.session_config import SessionConfig, SessionInfo
 from bridge.session import failures
 from bridge.session.realtime import RealtimeSession
 from bridge.session.tokens import Credential
 from bridge.session.wire_log import WireLog
 
 log = structlog.get_logger(__name__)
+
+DIFFERS = "session_differs"
 
 
 class LinkListener(Protocol):
@@ -71,6 +74,7 @@ class Connector:
         self._choices = route.choices
         self._credential: Credential | None = None
         self._key_is_fresh = False
+        self._had_session = False
 
     def failed(self, error: UpstreamError) -> SessionFailed:
         """Return what the core is told of a session that was not to be had."""
@@ -103,6 +107,7 @@ class Connector:
         finally:
             arm.refused.gave_up(choices)
         self._choices = (found[0].choice,)
+        self._had_session = True
         return found
 
     async def _first_of(
@@ -158,10 +163,14 @@ class Connector:
             appends = Appends(self._on_sound_sent)
             link = Link(arm.name, choice, credential, self._key_is_fresh, appends)
             link.session = session = self._make_session(link, listener)
-            info = await session.open(self._route.config(choice))
+            config = self._route.config(choice)
+            info = await session.open(config)
+            self._compare(choice, config, info)
             link.session_id = info.session_id
-        except (UpstreamError, ConfigError):
-            if link is not None:
+        except (UpstreamError, ConfigError) as error:
+            if link is not None and classify(error).code == DIFFERS:
+                self._endings.end(link)  # it stands, and is of no use
+            elif link is not None:
                 self._endings.count_failed(link)
             raise
         except asyncio.CancelledError:
@@ -169,6 +178,23 @@ class Connector:
             raise
         self._metrics.session_ready(arm.name, self._services.clock.now_ns() - begun_ns)
         return link, info
+
+    def _compare(self, choice: Choice, config: SessionConfig, info: SessionInfo) -> None:
+        """Refuse a session that the caller would hear to be another one than was asked for.
+
+        A call that had a session before goes on with another voice rather than with none.
+        """
+        arm = self._route.arm
+        refused = {Harm.UNUSABLE} if self._had_session else {Harm.UNUSABLE, Harm.HEARD}
+        found = arm.dialect.differences(config, info)
+        for each in found:
+            self._metrics.session_differs(arm.name, each.field)
+        if found:
+            fields = [each.field for each in found]
+            log.warning("session_differs", model=choice.endpoint.model, fields=fields)
+        heard = [each.field for each in found if each.harm in refused]
+        if heard:
+            raise failures.differs(choice.endpoint.host, heard)
 
     def _make_session(self, link: Link, listener: LinkListener) -> RealtimeSession:
         return RealtimeSession(

@@ -132,6 +132,8 @@ _LOSS: Mapping[str, Row] = {
     "dns": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.RECONNECT),
     "tls": _WRONG_URL,
     "bad_url": _WRONG_URL,
+    # The service took our settings for others; it would again.
+    "session_differs": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.GIVE_UP),
     "given_up": Row(Layer.CONNECTION, Fault.NONE, Cure.NOTHING),
     "not_open": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.NOTHING),
     "internal": _OUR_BUG,

@@ -8,6 +8,7 @@ quotes part of the key, or content). Whether trying again can help is decided by
 import re
 import socket
 import ssl
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -140,6 +141,15 @@ def closed(closure: Closure, host: str) -> UpstreamError:
     )
     error.__cause__ = closure.cause
     return error
+
+
+def differs(host: str, fields: Sequence[str]) -> UpstreamError:
+    """Say that the server set up another session than it was asked for, to be heard."""
+    return _rated(
+        f"{host} confirmed another {' and '.join(fields)} than the session was asked for",
+        code="session_differs",
+        remedy="check that the arm's model has these settings, or use another arm",
+    )
 
 
 def stuck(host: str, frames: int) -> UpstreamError:

@@ -286,14 +286,15 @@ class RealtimeSession:
         self._stage = "connection"
         await self._connection.open()
         self._stage = "session.created"
-        await self._expect(SessionCreated)
+        created = await self._expect(SessionCreated)
         self._pcm_output = config.output_format is AudioFormat.PCM_24KHZ
         self._stage = "session.updated"
         self._enqueue(UpdateSession(config))
         updated = await self._expect(SessionUpdated)
         if self.closure is not None:  # it went to the inbox, which nobody reads from here on
             raise failures.closed(self.closure, self._host)
-        return updated.session
+        info = updated.session
+        return info if info.session_id else replace(info, session_id=created.session.session_id)
 
     async def _expect(self, kind: type[_E]) -> _E:
         while True:

@@ -122,6 +122,8 @@ class OddService:
                 peer.transport.abort()
 
     async def _look(self, peer: ServerConnection, request: Request) -> Response | None:
+        if "/realtime" not in request.path:
+            return None  # the list of models, which it does not have
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         visit = Visit(request.path.partition("model=")[2], bearer, time.monotonic_ns())
         self.visits.append(visit)

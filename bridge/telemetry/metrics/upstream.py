@@ -38,6 +38,11 @@ class UpstreamMetrics:
             "Models that gave no session where another one of their arm did.",
             *("arm", "model", "reason"),
         )
+        self._differences = make.counter(
+            "upstream_session_differences_total",
+            "Settings that a service confirmed otherwise than they were asked for.",
+            *("arm", "field"),
+        )
         self._ready = make.histogram(
             "upstream_session_ready_seconds", "Connect to settings taken.", SETUP_S, "arm"
         )
@@ -106,6 +111,10 @@ class UpstreamMetrics:
     def model_refused(self, arm: str, model: str, reason: str) -> None:
         """Count a model that was passed over for another one of its arm, which gave a session."""
         self._refused_models.labels(arm, model, self._reason(reason)).inc()
+
+    def session_differs(self, arm: str, field: str) -> None:
+        """Count a setting that was confirmed otherwise; ``field`` is one of six names."""
+        self._differences.labels(arm, field).inc(exemplar=current_call())
 
     def connecting(self, arm: str) -> None:
         """Count an attempt to get a session with one of the arm's models."""
