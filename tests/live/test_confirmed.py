@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis]
 AGENT = {
     "instructions": "Be a test.",
     "greeting": "Hello.",
-    "turn_detection": {"type": "server_vad", "threshold": 0.5, "create_response": True},
+    "turn_detection": {"type": "server_vad", "threshold": 0.5},
     "transcription": {"model": "gpt-4o-mini-transcribe"},
     "tools": [{"name": "end_call"}],
 }
@@ -84,7 +84,7 @@ async def place(
         ("input_format", ULAW),
         ("voice", "alloy"),
         ("turns", None),
-        ("turns", {"type": "server_vad", "create_response": False}),
+        ("turns", {"type": "server_vad", "create_response": True}),
     ],
 )
 async def test_difference_that_would_be_heard_is_refused(
