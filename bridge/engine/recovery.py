@@ -14,6 +14,7 @@ from bridge.engine.effects import OpenSession, Send, SendKeptAudio, TakeSpare
 from bridge.engine.fallback import lose_session, refuse_or_answer, take_fallback, unavailable
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import SessionFailed, SessionReady, SpareReady, Timer
+from bridge.engine.mcp import end_calls
 from bridge.engine.news import SessionLost, SessionRestored
 from bridge.engine.requests import expect_response, request_response
 from bridge.engine.rescue import may_rescue, rescue
@@ -235,6 +236,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     if call.lost:
         return
     call.lost = True
+    yield from end_calls(call, now_ns)
     call.note(response_id="", conversation_id="")
     call.sound.unexplained = False
     call.sound.turns.clear()

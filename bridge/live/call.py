@@ -135,6 +135,7 @@ class CallRunner:
                 "call_id": leg.call_id,
                 "route": route.dialplan.name,
                 "caller": leg.from_uri,
+                "asserted": route.origin.asserted,
                 "called": leg.called,
                 "keep_days": route.dialplan.recording.keep_days.model_dump(),
             },

@@ -16,6 +16,7 @@ from bridge.realtime.session_config import SessionConfig
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent
+from bridge.routing.origin import NO_ORIGIN, Origin
 from bridge.routing.rollout.decision import Decision
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.session import session_config
@@ -61,6 +62,12 @@ class Dealt:
     plan: RolloutSettings
     ended: Callable[[CallEntry], None]
 
+    @property
+    def share(self) -> float | None:
+        """The treatment's share when the call was dealt, 0 to 1; None where it was not drawn."""
+        decision = self.decision
+        return decision.shares.get(self.plan.treatment) if decision.randomised else None
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -71,6 +78,7 @@ class Route:
         choices: the arm's, with the voice of this dialplan; none where no agent takes the call.
         secrets: environment variables that the dialplan's tools name, and their values.
         verstat: what the carrier says of the caller's number.
+        origin: what its INVITE says of the call beside that.
         dealt: what a flag decided; None where the dialplan names its arm, or none was asked for.
         rescuer: what takes over if this arm fails before the greeting; None: nothing does.
     """
@@ -80,6 +88,7 @@ class Route:
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     verstat: Verstat = Verstat.NONE
+    origin: Origin = NO_ORIGIN
     dealt: Dealt | None = None
     rescuer: "Route | None" = None
     mode: Mode = Mode.OPEN

@@ -15,6 +15,7 @@ import structlog
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
+from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
@@ -98,6 +99,7 @@ class SipEndpoint:
         self.port = 0
         self.ports: JoinablePorts
         self.legs: set[Leg] = set()
+        self._arrived: list[Leg] = []
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
@@ -207,7 +209,9 @@ class SipEndpoint:
     def poll(self) -> None:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
-            if self._endpoint.libHandleEvents(0) <= 0:
+            events = self._endpoint.libHandleEvents(0)
+            self._offer_arrived()
+            if events <= 0:
                 break
         self._calls.drop_ended()
 
@@ -276,11 +280,23 @@ class SipEndpoint:
         call = PjCall(self._account, leg, self._calls, pj_call_id)
         leg.bind(call, self._forget)
         self._remember(leg)
-        try:
-            self._on_incoming(leg)
-        except Exception:
-            log.exception("incoming_call_failed", call_id=leg.call_id)
-            leg.reject(500, "Internal Error")
+        self._arrived.append(leg)
+
+    def _offer_arrived(self) -> None:
+        """Hand new legs on, outside of PJSUA's callback about them.
+
+        A call that is refused in there is freed at once if its INVITE had no SDP, and pjsua2 2.15
+        then aborts the process (`pjsip_rx_data_free_cloned`: assertion).
+        """
+        arrived, self._arrived = self._arrived, []
+        for leg in arrived:
+            if leg not in self.legs:  # the caller took its INVITE back in the same breath
+                continue
+            try:
+                self._on_incoming(leg)
+            except Exception:
+                log.exception("incoming_call_failed", call_id=leg.call_id)
+                leg.reject(500, "Internal Error")
 
     def _transferring(self, sip_call_id: str) -> bool | None:
         owners = (call.owner for call in self._calls)
@@ -328,12 +344,13 @@ class SipEndpoint:
 def _far_end(message: str, source: str) -> FarEnd:
     """Read who sent an INVITE, from its bytes.
 
-    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
+    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
+    caller who asks for privacy is anonymous from here on.
     """
     headers = read_headers(message)
     return FarEnd(
         sip_call_id=next(iter(headers.get("call-id", ())), ""),
-        from_uri=_address(headers, "from"),
+        from_uri=ANONYMOUS if hides_caller(headers) else _address(headers, "from"),
         to_uri=_address(headers, "to"),
         headers=headers,
         source=source,

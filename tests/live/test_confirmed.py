@@ -19,7 +19,7 @@ AGENT = {
     "transcription": {"model": "gpt-4o-mini-transcribe"},
     "tools": [{"name": "end_call"}],
 }
-PATHS = {
+PATHS: dict[str, dict[str, tuple[str, ...]]] = {
     "ga": {
         "input_format": ("audio", "input", "format"),
         "output_format": ("audio", "output", "format"),
@@ -46,7 +46,7 @@ def saying(dialect: str, field: str, value: object) -> Callable[[Json, Visit], J
     """Confirm all as asked, but one field."""
 
     def confirm(asked: Json, _visit: Visit) -> Json:
-        at: Any = asked  # wire values
+        at = asked
         *parents, last = PATHS[dialect][field]
         for key in parents:
             at = at[key]
