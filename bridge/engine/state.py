@@ -146,6 +146,10 @@ class SessionState:
     """What is true for one Realtime session alone; replaced with it, never reset.
 
     Attributes:
+        kept_ms: of the caller's audio before it stood, that it was sent.
+        turn_is_kept: the caller's latest turn began in there.
+        turn_told_ns: when the service said last that a turn of the caller's was over.
+        unheard: the first of its turns of the caller's that another session would have to hear.
         turn_open: the service heard the caller speak, and has not committed that turn.
         commit_asked: the bridge has ended that turn, and the service has not answered to it.
         asked_alive: the service was asked whether it lives, and has not answered.
@@ -160,6 +164,10 @@ class SessionState:
     seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
     caller_speaking: bool = False
+    kept_ms: float = 0.0
+    turn_is_kept: bool = False
+    turn_told_ns: int = 0
+    unheard: ItemId | None = None
     turn_open: bool = False
     commit_asked: bool = False
     asked_alive: bool = False

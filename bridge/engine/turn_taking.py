@@ -78,6 +78,17 @@ class CallerSound:
         self.since_ns = None
         self.long = self.over_agent = self.stopped_agent = False
 
+    def since_ns_untold(self, told_ns: int, now_ns: int) -> int | None:
+        """Return when the latest sound began, if no turn was told of it and one still may be.
+
+        Args:
+            told_ns: when the service told last that a turn is over.
+        """
+        over = self.since_ns is None
+        if over and (self.ended_ns is None or now_ns - self.ended_ns > TOLD_LATE_NS):
+            return None
+        return self.began_ns if self.began_ns > told_ns else None
+
     def begin_turn(self, now_ns: int) -> None:
         """Note that the service hears the caller speak: now, or a little while ago."""
         told_late = self.ended_ns is not None and now_ns - self.ended_ns <= TOLD_LATE_NS

@@ -50,7 +50,7 @@ class RecoveryPolicy:
     attempt_ms: int = 5_000
     stable_ms: int = 30_000
     filler_after_ms: int = 1_200
-    kept_audio_ms: int = 10_000
+    kept_audio_ms: int = 30_000
     summary_chars: int = 1_200
     token_margin_ms: int = 10_000
     backoff: Backoff = field(default_factory=Backoff)
@@ -141,7 +141,8 @@ class RestoreContext:
 
 @dataclass(frozen=True, slots=True)
 class SummariseContext:
-    """Create ``items`` in the new session: one note with a summary, and the tool calls that run.
+    """Create ``items`` in the new session: a note with a summary, the tool calls that run, and what
+    the caller said that has no answer yet.
 
     Attributes:
         text: the summary alone.
@@ -149,24 +150,21 @@ class SummariseContext:
 
     text: str = field(repr=False)
     running: tuple[FunctionCall, ...] = field(default=(), repr=False)
+    unanswered: tuple[Item, ...] = field(default=(), repr=False)
 
     @property
     def items(self) -> tuple[Item, ...]:
         """What to create, in order."""
-        return (_note(SUMMARISED + self.text), *self.running)
+        return (_note(SUMMARISED + self.text), *self.running, *self.unanswered)
 
 
 @dataclass(frozen=True, slots=True)
 class SendKeptAudio:
-    """Send what the caller said meanwhile; where there is more, the latest ``max_ms`` of it.
-
-    Attributes:
-        resend_turn: begin with the turn of the caller's that the lost session had not yet put into
-            words, though it was sent before; else only with audio that no session was ever sent.
+    """Send what the caller said and no session has put into words or answered, whether one was sent
+    it before or not; where there is more, the latest ``max_ms`` of it.
     """
 
     max_ms: int
-    resend_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +247,7 @@ def restoration(conversation: ConversationLog, budget: Budget) -> tuple[Step, ..
     policy, renew = budget.policy, budget.renew
     return (
         *(_summary(conversation, policy) if renew else _context(conversation)),
-        SendKeptAudio(policy.kept_audio_ms, resend_turn=not renew),
+        SendKeptAudio(policy.kept_audio_ms),
         *((RequestResponse(),) if conversation.owes_answer else ()),
     )
 
@@ -268,7 +266,7 @@ def plan_rollover(
     return (
         Reconnect(0, _too_old(token_expires_ns, now_ns, policy), policy.attempt_ms, keep_old=True),
         *_context(conversation),
-        SendKeptAudio(policy.kept_audio_ms, resend_turn=True),
+        SendKeptAudio(policy.kept_audio_ms),
         *((RequestResponse(),) if conversation.owes_answer else ()),
     )
 
@@ -312,13 +310,14 @@ def _too_old(expires_ns: int | None, at_ns: int, policy: RecoveryPolicy) -> bool
 
 
 def _context(conversation: ConversationLog) -> tuple[Step, ...]:
-    items = conversation.items(but_unheard=True)  # SendKeptAudio resends that turn
+    items = conversation.items()
     return (RestoreContext((_note(RESUMED), *items)),) if items else ()
 
 
 def _summary(conversation: ConversationLog, policy: RecoveryPolicy) -> tuple[Step, ...]:
-    text = conversation.summary(policy.summary_chars)
-    return (SummariseContext(text, conversation.running_calls),) if text else ()
+    text, unanswered = conversation.summary(policy.summary_chars), conversation.unanswered
+    running = tuple(call for call in conversation.running_calls if call not in unanswered)
+    return (SummariseContext(text, running, unanswered),) if text or unanswered else ()
 
 
 def _note(text: str) -> Message:

@@ -230,16 +230,19 @@ def test_question_that_was_never_put_into_words_is_sent_again_as_audio() -> None
     call = thinking()
     call.feed(InputCommitted(U1), DROPPED)
     effects = call.feed(READY)
-    assert SendKeptAudio(10_000, resend_turn=True) in effects
+    assert SendKeptAudio(30_000) in effects
     assert sent(effects) == []  # nothing to tell, and the server answers what it hears
     assert StartTimer(Timer.RESPONSE, 10_000) in effects
 
 
-def test_question_that_nobody_understood_is_not_sent_again() -> None:
+def test_question_that_only_the_transcription_did_not_understand_is_sent_again() -> None:
     call = thinking()
     failed = InputTranscriptFailed(U1, 0, ApiError("transcription_error", ""))
     call.feed(InputCommitted(U1), failed, DROPPED)
-    assert CreateResponse() in sent(call.feed(READY))
+    effects = call.feed(READY)
+    assert SendKeptAudio(30_000) in effects
+    assert sent(effects) == []
+    assert StartTimer(Timer.RESPONSE, 10_000) in effects
 
 
 def test_expired_session_is_renewed_with_a_new_token_and_a_summary() -> None:
@@ -249,16 +252,20 @@ def test_expired_session_is_renewed_with_a_new_token_and_a_summary() -> None:
     (order,) = of(OpenSession, call.feed(error))
     assert order.new_token
     effects = call.feed(READY)
-    (note, _) = sent(effects)
+    note, question, asked = sent(effects)
     assert isinstance(note, CreateItem)
     assert isinstance(note.item, Message)
     assert "in short" in (note.item.parts[0].text or "")
-    assert SendKeptAudio(10_000, resend_turn=False) in effects
+    assert isinstance(question, CreateItem)
+    assert "Where is it?" in str(question.item)
+    assert asked == CreateResponse()
+    assert SendKeptAudio(30_000) in effects
 
 
 def test_tool_output_of_an_outage_reaches_the_next_session() -> None:
     call = thinking(CallPolicy(greet=False, tools={"lookup": ToolPolicy()}))
-    call.feed(InputCommitted(U1), wants_tool(T1), done(R1), DROPPED)
+    call.feed(InputCommitted(U1), InputTranscriptCompleted(U1, 0, "Where is it?"))
+    call.feed(wants_tool(T1), done(R1), DROPPED)
     assert sent(call.feed(ToolFinished(T1, "42"))) == []
     commands = sent(call.feed(READY))
     items = [command.item for command in commands if isinstance(command, CreateItem)]
