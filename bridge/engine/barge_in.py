@@ -99,7 +99,7 @@ def watch_barge_in(call: CallState, event: Input, now_ns: int) -> Effects:
     if not (sound.over_agent or call.session.caller_speaking):
         return  # noise that was there before the agent spoke
     sound.stopped_agent = sound.unexplained = True
-    yield from _restore(call)
+    sound.lowered_db = 0.0  # the cut undoes it: to bring the agent back first would be heard
     yield from give_floor(call, now_ns)
 
 

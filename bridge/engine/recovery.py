@@ -283,7 +283,7 @@ def _keep_untold(call: CallState, now_ns: int) -> Effects:
     session = call.session
     if session.caller_speaking or session.turn_open:
         return
-    since_ns = call.sound.since_ns_untold(session.turn_told_ns, now_ns)
+    since_ns = call.sound.since_ns_untold(now_ns)
     if since_ns is not None:
         yield KeepSpeech((now_ns - since_ns) // NS_PER_MS)
 

@@ -79,7 +79,7 @@ class KeptAudio:
         """Keep a piece."""
         self._now_ms += self._piece_ms
         self._pieces.append(Piece(audio, self._now_ms, sent))
-        if self._now_ms > self._supposed_until_ms:
+        if sent and self._now_ms > self._supposed_until_ms:
             self._supposed_ms = None
         if self._from_ms is None and self._supposed_ms is None:
             while len(self._pieces) > self._before_a_turn and self._pieces[0].sent:
@@ -102,7 +102,9 @@ class KeptAudio:
         self._suppose(self._now_ms - ms_ago - BEFORE_A_SOUND_MS)
 
     def _suppose(self, from_ms: float) -> None:
-        self._supposed_ms, self._supposed_until_ms = from_ms, self._now_ms + SUPPOSED_MS
+        before_ms = from_ms if self._supposed_ms is None else self._supposed_ms
+        self._supposed_ms = min(from_ms, before_ms)
+        self._supposed_until_ms = self._now_ms + SUPPOSED_MS
 
     def keep_from(self, first: ItemId | None) -> None:
         """Keep what was sent from this turn on; None: nothing of it is needed any more."""
@@ -133,7 +135,8 @@ class KeptAudio:
         self._turns_ms.clear()
         if self._from_ms is not None:
             self._from_ms = self._base_ms
-        elif resent:
+        self._supposed_ms = None
+        if resent:
             self._suppose(self._base_ms)
         self._pieces = deque(
             (Piece(p.audio, p.ends_ms, sent=True) for p in self._pieces), self._pieces.maxlen
