@@ -24,6 +24,7 @@ from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
+from bridge.sip.addresses import AddressError, Uri
 
 
 class _Settings(BaseModel):
@@ -31,6 +32,13 @@ class _Settings(BaseModel):
 
 
 SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
+
+
+PhonePattern = Annotated[
+    str,
+    StringConstraints(pattern=r"^([Ss][Ii][Pp][Ss]?:[^@\s]+@[^@\s;?]+|[Tt][Ee][Ll]:[^@\s;?]+)$"),
+]
+"""``sip:user@host``, each part with wildcards of its own, or ``tel:number``."""
 
 
 class SipSettings(_Settings):
@@ -57,7 +65,7 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
-    supervisor_phones: tuple[str, ...] = ()
+    supervisor_phones: tuple[PhonePattern, ...] = ()
     trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
@@ -70,8 +78,18 @@ class SipSettings(_Settings):
         return self
 
     def may_call(self, phone: str) -> bool:
-        """Return whether a supervisor's phone is one of those that may be called."""
-        return any(fnmatchcase(phone, pattern) for pattern in self.supervisor_phones)
+        """Return whether a supervisor's phone is one of those that may be called.
+
+        User and place (host, and port where it has one) are compared each for itself. A URI that
+        leads elsewhere by a parameter (``maddr``) or a header (``Route``) is none of them.
+        """
+        try:
+            uri = Uri.parse(phone)
+        except AddressError:
+            return False
+        if uri.headers or "maddr" in dict(uri.parameters):
+            return False
+        return any(_fits(uri, pattern) for pattern in self.supervisor_phones)
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
@@ -81,6 +99,13 @@ class SipSettings(_Settings):
             return ""
         found = (name for name, nets in self.trunks.items() if any(address in net for net in nets))
         return next(found, "")
+
+
+def _fits(uri: Uri, pattern: str) -> bool:
+    scheme, _, rest = pattern.partition(":")
+    user, _, place = rest.partition("@")
+    wanted = place.lower().replace("[", "[[]")  # an IPv6 address, and no set of characters
+    return scheme == uri.scheme and fnmatchcase(uri.user, user) and fnmatchcase(uri.place, wanted)
 
 
 FEW_CALLS = 100

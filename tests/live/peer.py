@@ -46,12 +46,22 @@ class TonePeer:
         self._changed = asyncio.Event()
         self._responses = 0
 
+    @property
+    def session_id(self) -> str:
+        """Return the session's id."""
+        return f"{self.prefix}sess"
+
+    @property
+    def conversation_id(self) -> str:
+        """Return the id of its default conversation."""
+        return f"{self.prefix}conv"
+
     async def serve(self, connection: ServerConnection) -> None:
         self._socket = connection
         request = connection.request
         self.beta = request is not None and "OpenAI-Beta" in request.headers
         life = {} if self.life_s is None else {"expires_at": int(time.time() + self.life_s)}
-        update = await accept(connection, **life)
+        update = await accept(connection, id=self.session_id, **life)
         self.session = update["session"]
         try:
             async for frame in connection:
@@ -126,7 +136,7 @@ class TonePeer:
         self._changed.set()
         if given["type"] == "session.update":
             self.take_update(given["session"])
-            await self.tell("session.updated", session={"id": "sess_1", **self.session})
+            await self.tell("session.updated", session={"id": self.session_id, **self.session})
         elif given["type"] == "response.create":
             await self._respond()
         elif given["type"] == "response.cancel":
@@ -143,7 +153,12 @@ class TonePeer:
             f"{self.prefix}resp_{self._responses}",
             f"{self.prefix}item_{self._responses}",
         )
-        response = {"id": response_id, "status": "in_progress", "output": []}
+        response = {
+            "id": response_id,
+            "status": "in_progress",
+            "output": [],
+            "conversation_id": self.conversation_id,
+        }
         item = {"id": item_id, "type": "message", "role": "assistant", "content": []}
         await self.tell("response.created", response=response)
         await self.tell(

@@ -191,6 +191,12 @@ class Talker:
         """Take the begin or the end of a session."""
         self.feed(news)
 
+    def on_session_taken(self, *news: object) -> None:
+        """Take note of nothing."""
+
+    def on_audio_lost(self, *news: object) -> None:
+        """Take note of nothing."""
+
     def on_oddity(self, kind: str) -> None:
         """Take note of nothing."""
 
