@@ -26,6 +26,7 @@ from bridge.realtime.wire import (
     WireObject,
     at,
     given,
+    if_readable,
     optional,
     optional_str,
     require_int,
@@ -177,7 +178,7 @@ def _read_format(obj: WireObject, key: str) -> AudioFormat | None:
     return _FORMAT_NAMES.get(require_str(obj, key))
 
 
-_expires_at_s = at("expires_at", optional(require_int))
+_expires_at_s = at("expires_at", if_readable(require_int))
 _input_format = at("input_audio_format", optional(_read_format))
 _output_format = at("output_audio_format", optional(_read_format))
 

@@ -20,6 +20,7 @@ from bridge.realtime.wire import (
     WireObject,
     at,
     given,
+    if_readable,
     inside_if_any,
     nested,
     optional,
@@ -200,7 +201,7 @@ def _audio(side: str, key: str, read: Reader[T]) -> Reader[T]:
     return inside_if_any("audio", inside_if_any(side, at(key, read)))
 
 
-_expires_at_s = optional(require_int)
+_expires_at_s = if_readable(require_int)
 _format = optional(nested(_read_format))
 _voice_name = _audio("output", "voice", _read_voice)
 _input_format = _audio("input", "format", _format)

@@ -312,9 +312,14 @@ def rollover_due(age_ms: int, limit_ms: int, *, quiet: bool) -> bool:
         moment of the last 20 seconds (or twentieth): a heard gap is better than a lost session.
     """
     left_ms = limit_ms - age_ms
-    if left_ms <= min(20_000, limit_ms // 20):
+    if left_ms <= last_moment_ms(limit_ms):
         return True
     return quiet and left_ms <= min(300_000, limit_ms // 5)
+
+
+def last_moment_ms(limit_ms: int) -> int:
+    """Return how long before its end a session is rolled over at any moment, quiet or not."""
+    return min(20_000, limit_ms // 20)
 
 
 def _over(failure: Failure, budget: Budget, left_ms: int) -> GiveUpReason | None:

@@ -17,7 +17,7 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig
-from tests.engine.calls import R1, R2, U2, Call, answered, done, of, started, stopped
+from tests.engine.calls import A1, R1, R2, U2, Call, answered, audio, done, of, started, stopped
 
 GREETING = CallPolicy(greeting_instructions="Greet.")
 ASKED = CreateResponse(ResponseConfig(instructions="Greet."))
@@ -68,7 +68,7 @@ def test_response_in_between_makes_it_another_claim() -> None:
 
 def test_running_response_ends_before_ours_is_asked_for() -> None:
     call = answered(GREETING)
-    call.feed(ResponseCreated(R2))
+    call.feed(ResponseCreated(R2), audio(A1, R2))
     assert sent(call.feed(refused())) == []
     assert CreateResponse() in sent(call.feed(done(R2)))
 

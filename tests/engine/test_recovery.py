@@ -27,6 +27,8 @@ from bridge.engine.inputs import (
     PlayoutStarted,
     SessionFailed,
     SessionReady,
+    SoundStarted,
+    SoundStopped,
     SpareFailed,
     SpareReady,
     Timer,
@@ -438,6 +440,26 @@ def test_rollover_waits_for_a_quiet_moment_but_not_for_ever() -> None:
     assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=85_000)) == []
     assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=11_000)) != []
     assert of(TakeSpare, call.feed(SpareReady("sess_2"))) != []
+
+
+def test_spare_stands_by_the_last_moment_and_the_turn_goes_along() -> None:
+    call = expiring()
+    call.feed(started())
+    assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=85_000)) == []
+    assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=6_000)) != []
+    assert of(TakeSpare, call.feed(SpareReady("sess_2"))) == []
+    effects = call.feed(TimerFired(Timer.ROLLOVER), after_ms=5_000)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(TakeSpare) < kinds.index(SendKeptAudio)
+    assert of(SessionLost, effects) == []
+
+
+def test_rollover_waits_for_a_sound_of_which_the_service_tells_nothing_yet() -> None:
+    call = expiring()
+    call.feed(SoundStarted(call.clock.now_ns()))
+    assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=85_000)) == []
+    call.feed(SoundStopped(call.clock.now_ns()))
+    assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=250)) != []
 
 
 def test_spare_is_kept_while_the_caller_speaks() -> None:

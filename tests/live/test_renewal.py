@@ -4,10 +4,12 @@ Every way in which a session ends, at every moment of a turn, in both dialects: 
 caller's is known to the next session exactly once, by its sound or by its text, and is answered.
 """
 
+import time
 from dataclasses import replace
 
 import pytest
 
+from bridge.engine.news import SessionLost
 from bridge.engine.policy import BargeInPolicy, CallPolicy
 from tests.live.talker import Talker, talker
 from tests.live.word_service import (
@@ -102,3 +104,36 @@ async def test_words_outlive_two_sessions(first: Moment, second: Moment, policy:
         talker(url, "ga", POLICIES[policy], **agent_of(POLICIES[policy])) as talk,
     ):
         await check(talk, service, 3)
+
+
+EXPIRIES: dict[str, object] = {
+    "absent": None,
+    "past": 1_000_000_000,
+    "text": "soon",
+    "milliseconds": 4_000_000_000_000,
+    "negative": -1,
+    "fraction": 4_000_000_000.5,
+    "true": True,
+}
+
+
+@pytest.mark.parametrize("dialect", ["ga", "beta"])
+@pytest.mark.parametrize("expiry", EXPIRIES)
+async def test_end_that_makes_no_sense_is_not_foreseen(expiry: str, dialect: str) -> None:
+    async with word_service((Moment.COMMITTED, closing(1000))) as (service, url):
+        service.expires_at = lambda number: EXPIRIES[expiry]
+        async with talker(url, dialect, BRIDGE_ASKS) as talk:
+            await check(talk, service)
+
+
+@pytest.mark.parametrize("dialect", ["ga", "beta"])
+async def test_session_is_changed_in_a_pause_before_its_end(dialect: str) -> None:
+    async with word_service() as (service, url):
+        service.expires_at = lambda number: int(time.time()) + 4 if number == 1 else None
+        async with talker(url, dialect, BRIDGE_ASKS) as talk:
+            talk.say(WORDS)
+            await answered(service, 1)
+            await service.until(lambda: len(service.sessions) == 2, 6)
+            await service.until(lambda: service.sessions[1].sent != [], 3)
+            assert talk.of(SessionLost) == []
+            assert service.sessions[1].heard == []

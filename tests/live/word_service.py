@@ -130,6 +130,7 @@ class WordSession:
     async def _take(self, event: Json) -> None:
         kind = event["type"]
         self.sent.append(kind)
+        self.changed.set()
         if kind == "input_audio_buffer.append":
             self._pending += base64.b64decode(event["audio"])
             while len(self._pending) >= 2 * PIECE_SAMPLES and not self.over:
