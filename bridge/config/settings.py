@@ -15,7 +15,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    IPvAnyNetwork,
     StringConstraints,
     model_validator,
 )
@@ -24,6 +23,7 @@ from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
+from bridge.config.trunks import Headers, Trunk, believed
 from bridge.sip.addresses import AddressError, Uri
 
 
@@ -52,7 +52,9 @@ class SipSettings(_Settings):
         retry_after_s: what a refused INVITE is told to wait.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
             have the bridge call to listen; empty for none: each call costs money somewhere.
-        trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
+        supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
+            type as the target of a transfer, beside the names of the dialplan's targets.
+        trunks: name -> where its INVITEs come from and what is believed of them.
         trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
             trunk can be reached; its answers must come from the trunk's addresses.
     """
@@ -66,7 +68,8 @@ class SipSettings(_Settings):
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
     supervisor_phones: tuple[PhonePattern, ...] = ()
-    trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
+    supervisor_transfers: tuple[PhonePattern, ...] = ()
+    trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
 
@@ -78,18 +81,16 @@ class SipSettings(_Settings):
         return self
 
     def may_call(self, phone: str) -> bool:
-        """Return whether a supervisor's phone is one of those that may be called.
+        """Return whether a supervisor's phone is one of those that may be called."""
+        return _is_one_of(phone, self.supervisor_phones)
 
-        User and place (host, and port where it has one) are compared each for itself. A URI that
-        leads elsewhere by a parameter (``maddr``) or a header (``Route``) is none of them.
-        """
-        try:
-            uri = Uri.parse(phone)
-        except AddressError:
-            return False
-        if uri.headers or "maddr" in dict(uri.parameters):
-            return False
-        return any(_fits(uri, pattern) for pattern in self.supervisor_phones)
+    def may_transfer(self, target: str) -> bool:
+        """Return whether a supervisor may type an address as the target of a transfer."""
+        return _is_one_of(target, self.supervisor_transfers)
+
+    def believed(self, headers: Headers, trunk: str) -> Headers:
+        """Return an INVITE's headers without those that its trunk isn't trusted for."""
+        return believed(headers, trunk, self.trunks)
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
@@ -97,8 +98,27 @@ class SipSettings(_Settings):
             address = ip_address(host)
         except ValueError:
             return ""
-        found = (name for name, nets in self.trunks.items() if any(address in net for net in nets))
+        found = (
+            name
+            for name, trunk in self.trunks.items()
+            if any(address in net for net in trunk.addresses)
+        )
         return next(found, "")
+
+
+def _is_one_of(address: str, patterns: tuple[PhonePattern, ...]) -> bool:
+    """Return whether an address fits a pattern.
+
+    User and place (host, and port where it has one) are compared each for itself. A URI that leads
+    elsewhere by a parameter (``maddr``) or a header (``Route``) fits none.
+    """
+    try:
+        uri = Uri.parse(address)
+    except AddressError:
+        return False
+    if uri.headers or "maddr" in dict(uri.parameters):
+        return False
+    return any(_fits(uri, pattern) for pattern in patterns)
 
 
 def _fits(uri: Uri, pattern: str) -> bool:
@@ -106,6 +126,14 @@ def _fits(uri: Uri, pattern: str) -> bool:
     user, _, place = rest.partition("@")
     wanted = place.lower().replace("[", "[[]")  # an IPv6 address, and no set of characters
     return scheme == uri.scheme and fnmatchcase(uri.user, user) and fnmatchcase(uri.place, wanted)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches what listens on a host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 FEW_CALLS = 100
@@ -186,10 +214,15 @@ class HttpSettings(_Settings):
     Attributes:
         node_url: where the other nodes reach this one, for the audio of its calls; None for host
             and port.
+        probes_port: a port for `/metrics`, `/healthz` and `/readyz` alone, which have connections
+            of their own there; `/metrics` is nowhere else then. None: they are on `port`.
+        probes_host: the address of that port.
     """
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    probes_host: str = "127.0.0.1"
+    probes_port: int | None = Field(None, ge=0, le=65535)
     node_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
 
 

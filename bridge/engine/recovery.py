@@ -15,6 +15,7 @@ from bridge.engine.effects import KeepSpeech, KeepTurns, OpenSession, Send, Send
 from bridge.engine.fallback import lose_session, refuse_or_answer, take_fallback, unavailable
 from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.inputs import Input, SessionFailed, SessionReady, SpareReady, Timer
+from bridge.engine.mcp import end_calls
 from bridge.engine.news import SessionLost, SessionRestored
 from bridge.engine.requests import expect_response, request_response
 from bridge.engine.rescue import may_rescue, rescue
@@ -275,6 +276,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     yield from _keep_untold(call, now_ns)
     if call.session.responses.owed or call.session.responses.retry is not None:
         call.log.sent(CreateResponse())
+    yield from end_calls(call, now_ns)
     call.note(response_id="", conversation_id="")
     call.sound.unexplained = False
     call.sound.turns.clear()

@@ -5,6 +5,7 @@ from bridge.engine.effects import PlayAudio
 from bridge.engine.fallback import lose_session
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import AudioLost, Timer
+from bridge.engine.mcp import end_calls
 from bridge.engine.news import AnswerFailed, UpstreamErrorSeen
 from bridge.engine.playout import settle
 from bridge.engine.recovery import answer_failed, leave_stalled, recover
@@ -17,8 +18,6 @@ from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
     ErrorReported,
-    McpCallChanged,
-    Phase,
     ResponseCreated,
     ResponseDone,
     ResponseStatus,
@@ -140,18 +139,6 @@ def on_transcript_done(call: CallState, event: TranscriptDone, now_ns: int) -> E
         yield item.turn()
 
 
-def on_mcp_call_changed(call: CallState, event: McpCallChanged, now_ns: int) -> Effects:
-    """Note which calls the server runs: meanwhile a silent response does not stand still."""
-    response = call.session.responses.active
-    if response is None:
-        return
-    if event.phase is Phase.IN_PROGRESS:
-        response.mcp_calls.add(event.item_id)
-    else:
-        response.mcp_calls.discard(event.item_id)
-    yield from ()
-
-
 def on_response_overdue(call: CallState, now_ns: int) -> Effects:
     """Ask once more for an answer that never began; a session that owes it twice is no good."""
     responses = call.session.responses
@@ -208,6 +195,7 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
         garbled=running.lost_deltas > running.deltas,
     )
     yield from on_response_over(call, event.response_id, answer=answer)
+    yield from end_calls(call, now_ns, event.response_id)
     if failure is None:
         if answer:
             call.answers = call.answers.restored(now_ns)

@@ -141,6 +141,36 @@ class ToolRound:
     response_over: bool = False
 
 
+@dataclass(slots=True)
+class McpRun:
+    """A tool call that the server makes by itself.
+
+    Attributes:
+        response_id: of the response that it is part of.
+        began_ns: None before the server runs it.
+        refused: the bridge did not approve it.
+    """
+
+    name: str
+    server: str
+    response_id: ResponseId
+    began_ns: int | None = None
+    refused: bool = False
+
+
+@dataclass(slots=True)
+class McpBook:
+    """What MCP items have said, for the events that name them.
+
+    Attributes:
+        servers: labels of the servers whose listings are under way.
+        runs: calls that have not ended.
+    """
+
+    servers: dict[ItemId, str] = field(default_factory=dict)
+    runs: dict[ItemId, McpRun] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """An interruption whose flush was not reported yet.
@@ -288,6 +318,7 @@ class CallState:
     session: SessionState = field(default_factory=SessionState)
     log: ConversationLog = field(default_factory=ConversationLog)
     tool_rounds: dict[ResponseId, ToolRound] = field(default_factory=dict)
+    mcp: McpBook = field(default_factory=McpBook)
     transcript: AgentTranscript = field(default_factory=AgentTranscript)
     held: bool = False
     rescued: bool = False

@@ -14,6 +14,7 @@ from bridge.realtime.session_config import SessionConfig
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent
+from bridge.routing.origin import NO_ORIGIN, Origin
 from bridge.routing.rollout.decision import Decision
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.session import session_config
@@ -74,6 +75,12 @@ class Dealt:
     plan: RolloutSettings
     ended: Callable[[CallEntry], None]
 
+    @property
+    def share(self) -> float | None:
+        """The treatment's share when the call was dealt, 0 to 1; None where it was not drawn."""
+        decision = self.decision
+        return decision.shares.get(self.plan.treatment) if decision.randomised else None
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -84,6 +91,7 @@ class Route:
         choices: the arm's, with the voice of this dialplan; none where no agent takes the call.
         secrets: environment variables that the dialplan's tools name, and their values.
         verstat: what the carrier says of the caller's number.
+        origin: what its INVITE says of the call beside that.
         dealt: what a flag decided; None where the dialplan names its arm, or none was asked for.
         rescuer: what takes over if this arm fails before the greeting; None: nothing does.
     """
@@ -93,6 +101,7 @@ class Route:
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     verstat: Verstat = Verstat.NONE
+    origin: Origin = NO_ORIGIN
     dealt: Dealt | None = None
     rescuer: "Route | None" = None
     mode: Mode = Mode.OPEN
@@ -127,6 +136,7 @@ class Services:
         endpoint: places calls to people.
         append_ms: caller audio in one append.
         may_call: whether a supervisor's phone may be called.
+        may_transfer: whether a supervisor may type an address as the target of a transfer.
         recordings_dir: where recordings and call records go.
         models: for the prices.
     """
@@ -144,6 +154,7 @@ class Services:
     models: ModelTable
     webhooks: WebhookClient
     may_call: Callable[[str], bool] = lambda phone: False
+    may_transfer: Callable[[str], bool] = lambda target: False
 
     def wire_log_of(self, call_id: str) -> WireLog | None:
         """Return a call's wire log, to be closed at its end; None where none is wanted."""

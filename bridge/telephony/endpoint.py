@@ -15,8 +15,10 @@ import structlog
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
+from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
@@ -36,6 +38,7 @@ from bridge.telephony.pj_settings import (
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
+from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.succession import Successor
 
@@ -96,6 +99,7 @@ class SipEndpoint:
         self.port = 0
         self.ports: JoinablePorts
         self.legs: set[Leg] = set()
+        self._arrived: list[Leg] = []
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
@@ -104,6 +108,8 @@ class SipEndpoint:
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
+        self._request_door: RequestDoor | None = None
+        self._dropped_requests: DroppedRequests | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
@@ -155,6 +161,8 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
+            self._request_door = RequestDoor(symbols, self._transferring)
+            self._dropped_requests = DroppedRequests(symbols)
             replaces_door = ReplacesDoor(symbols, self._replacing.judge)
             self._replaces_door = replaces_door
             if self._refusal is not None:
@@ -201,7 +209,9 @@ class SipEndpoint:
     def poll(self) -> None:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
-            if self._endpoint.libHandleEvents(0) <= 0:
+            events = self._endpoint.libHandleEvents(0)
+            self._offer_arrived()
+            if events <= 0:
                 break
         self._calls.drop_ended()
 
@@ -270,11 +280,29 @@ class SipEndpoint:
         call = PjCall(self._account, leg, self._calls, pj_call_id)
         leg.bind(call, self._forget)
         self._remember(leg)
-        try:
-            self._on_incoming(leg)
-        except Exception:
-            log.exception("incoming_call_failed", call_id=leg.call_id)
-            leg.reject(500, "Internal Error")
+        self._arrived.append(leg)
+
+    def _offer_arrived(self) -> None:
+        """Hand new legs on, outside of PJSUA's callback about them.
+
+        A call that is refused in there is freed at once if its INVITE had no SDP, and pjsua2 2.15
+        then aborts the process (`pjsip_rx_data_free_cloned`: assertion).
+        """
+        arrived, self._arrived = self._arrived, []
+        for leg in arrived:
+            if leg not in self.legs:  # the caller took its INVITE back in the same breath
+                continue
+            try:
+                self._on_incoming(leg)
+            except Exception:
+                log.exception("incoming_call_failed", call_id=leg.call_id)
+                leg.reject(500, "Internal Error")
+
+    def _transferring(self, sip_call_id: str) -> bool | None:
+        owners = (call.owner for call in self._calls)
+        return next(
+            (owner.transferring for owner in owners if owner.sip_call_id == sip_call_id), None
+        )
 
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
@@ -316,12 +344,13 @@ class SipEndpoint:
 def _far_end(message: str, source: str) -> FarEnd:
     """Read who sent an INVITE, from its bytes.
 
-    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
+    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
+    caller who asks for privacy is anonymous from here on.
     """
     headers = read_headers(message)
     return FarEnd(
         sip_call_id=next(iter(headers.get("call-id", ())), ""),
-        from_uri=_address(headers, "from"),
+        from_uri=ANONYMOUS if hides_caller(headers) else _address(headers, "from"),
         to_uri=_address(headers, "to"),
         headers=headers,
         source=source,

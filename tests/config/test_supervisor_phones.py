@@ -39,3 +39,12 @@ def test_user_and_place_are_compared(phone: str, may: bool) -> None:
 def test_a_pattern_that_names_no_place_is_an_error(pattern: str) -> None:
     with pytest.raises(ValidationError, match="supervisor_phones"):
         SipSettings(supervisor_phones=(pattern,))
+
+
+def test_a_typed_target_is_one_of_those_for_transfers() -> None:
+    settings = SipSettings(
+        supervisor_phones=("sip:*@desk.example",), supervisor_transfers=("tel:+1555010*",)
+    )
+    assert settings.may_transfer("tel:+15550100")
+    assert not settings.may_transfer("sip:eve@desk.example")
+    assert not SipSettings().may_transfer("tel:+15550100")

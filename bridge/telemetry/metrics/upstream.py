@@ -46,7 +46,16 @@ class UpstreamMetrics:
         )
         self._errors = make.counter("upstream_errors_total", "Error events.", "arm", "code")
         self._tokens = make.counter(
-            "upstream_tokens_total", "Tokens used.", "arm", "kind", "modality"
+            "upstream_tokens_total", "Tokens used.", "arm", "model", "kind", "modality"
+        )
+        self._transcribed = make.counter(
+            "transcribed_seconds_total", "Caller audio billed by time.", "arm", "model"
+        )
+        self._cost = make.counter(
+            "cost_usd_total",
+            "US dollars by the table of models, of ended calls.",
+            "arm",
+            "model",
         )
         self._lost = make.counter(
             "upstream_failures_total",
@@ -73,6 +82,7 @@ class UpstreamMetrics:
         )
         self._reason = LabelGuard(40)
         self._code = LabelGuard(40)
+        self._model = LabelGuard(40)
         self._type = LabelGuard(EVENT_TYPES_KEPT)
         # Many events a second of every call.
         self._event = functools.lru_cache(4 * EVENT_TYPES_KEPT)(
@@ -150,6 +160,14 @@ class UpstreamMetrics:
         result = "ok" if good else "failed"
         self._rotations.labels(arm, result, self._reason(reason)).inc()
 
-    def tokens(self, arm: str, kind: TokenKind, modality: Modality, count: int) -> None:
-        """Add a response's tokens."""
-        self._tokens.labels(arm, kind, modality).inc(count)
+    def tokens(self, arm: str, model: str, kind: TokenKind, modality: Modality, count: int) -> None:
+        """Add a response's or a transcription's tokens."""
+        self._tokens.labels(arm, self._model(model), kind, modality).inc(count)
+
+    def transcribed(self, arm: str, model: str, seconds: float) -> None:
+        """Add what a transcription was billed by time."""
+        self._transcribed.labels(arm, self._model(model)).inc(seconds)
+
+    def cost(self, arm: str, model: str, usd: float) -> None:
+        """Add what a call has cost by one model."""
+        self._cost.labels(arm, self._model(model)).inc(usd)
