@@ -39,6 +39,7 @@ class Outcome(enum.StrEnum):
     SESSION_UNAVAILABLE = "session_unavailable"
     SESSION_LOST = "session_lost"
     MEDIA_FAILED = "media_failed"
+    CALLER_LOST = "caller_lost"
     MAX_DURATION = "max_duration"
     SHUTDOWN = "shutdown"
     NODE_LOST = "node_lost"

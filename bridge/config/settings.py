@@ -52,6 +52,8 @@ class SipSettings(_Settings):
         retry_after_s: what a refused INVITE is told to wait.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
             have the bridge call to listen; empty for none: each call costs money somewhere.
+        far_end_silent_s: how long a far end may send neither RTP nor RTCP before the call ends; on
+            hold it is asked by OPTIONS then. None: for ever.
         supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
             type as the target of a transfer, beside the names of the dialplan's targets.
         trunks: name -> where its INVITEs come from and what is believed of them.
@@ -67,6 +69,7 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
+    far_end_silent_s: float | None = Field(60.0, ge=1, le=3600)
     supervisor_phones: tuple[PhonePattern, ...] = ()
     supervisor_transfers: tuple[PhonePattern, ...] = ()
     trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)

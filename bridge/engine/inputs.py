@@ -106,10 +106,12 @@ class CallEnded:
     Attributes:
         by_caller: the far end hung up (or cancelled); False when it was our BYE.
         sip_code: last SIP status of the INVITE.
+        lost: why the far end is taken to be gone, where it did not hang up; a label of few values.
     """
 
     by_caller: bool
     sip_code: int
+    lost: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,8 @@ class CallRunner:
     def on_state(self, state: LegState) -> None:
         """Take the leg's state."""
         if state is LegState.DISCONNECTED:
-            self._feed(CallEnded(self._leg.ended_by_far_end, self._leg.last_code))
+            leg = self._leg
+            self._feed(CallEnded(leg.ended_by_far_end, leg.last_code, leg.lost))
         elif state is LegState.CONFIRMED:
             self._confirm()
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import structlog
 
+from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
@@ -19,11 +20,13 @@ from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
+from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
+from bridge.telephony.pacing import Pacing, has_few_places
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
@@ -36,6 +39,7 @@ from bridge.telephony.pj_settings import (
     listen,
 )
 from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
 from bridge.telephony.request_door import RequestDoor
@@ -73,7 +77,7 @@ class SipEndpoint:
     Args:
         settings: where to listen, which codecs.
         on_incoming: receives each new inbound leg, in state INCOMING.
-        refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; None lets all in.
+        refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
@@ -90,7 +94,7 @@ class SipEndpoint:
         settings: SipSettings,
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
-        refusal: Refusal | None = None,
+        refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
@@ -115,6 +119,7 @@ class SipEndpoint:
         self._account: Any = None
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
+        self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._replacing = Replacing(settings.trunk_of, self._calls)
         self._replaces_door: ReplacesDoor | None = None
         self._no_legs = asyncio.Event()
@@ -161,17 +166,17 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
+            replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
             self._request_door = RequestDoor(symbols, self._transferring)
             self._dropped_requests = DroppedRequests(symbols)
-            replaces_door = ReplacesDoor(symbols, self._replacing.judge)
             self._replaces_door = replaces_door
-            if self._refusal is not None:
-                self._door = AdmissionDoor(
-                    symbols,
-                    self._refusal,
-                    self._settings.retry_after_s,
-                    exempt=replaces_door.has_let_through,
-                )
+            self._door = AdmissionDoor(
+                symbols,
+                self._refusal,
+                self._settings.retry_after_s,
+                pacing=Pacing(self._calls.__len__, SystemClock(), limited=has_few_places(symbols)),
+                exempt=replaces_door.has_let_through,
+            )
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
@@ -214,6 +219,7 @@ class SipEndpoint:
             if events <= 0:
                 break
         self._calls.drop_ended()
+        self._far_ends.look(self.legs)
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until no leg is left (the ticks go on meanwhile); False when time ran out."""
@@ -278,6 +284,7 @@ class SipEndpoint:
             return
         leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
         call = PjCall(self._account, leg, self._calls, pj_call_id)
+        call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
         self._arrived.append(leg)
@@ -308,6 +315,7 @@ class SipEndpoint:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
         call = PjCall(self._account, successor, self._calls, pj_call_id)
+        call.invite = InviteId.of_headers(far_end.headers)
         successor.answer(call, far_end)
 
     def _remember(self, leg: Leg) -> None:

@@ -232,6 +232,12 @@ class RawPhone(asyncio.DatagramProtocol):
             text.encode("utf-8", "surrogateescape"), ("127.0.0.1", self.server_port)
         )
 
+    def send_media(self, answer: Received, packet: bytes, *, rtcp: bool = False) -> None:
+        """Send a packet to where a 200 wants its audio, or its RTCP."""
+        found = re.search(r"(?m)^m=audio (\d+)", answer.text)
+        assert found is not None
+        self._rtp.sendto(packet, ("127.0.0.1", int(found[1]) + rtcp))
+
     def answer(self, request: Received, status: int, body: str = "", tag: str = "") -> None:
         """Answer a request."""
         to = request.header("To")
