@@ -41,8 +41,9 @@ from bridge.engine.inputs import (
     SoundStopped,
 )
 from bridge.engine.policy import CallPolicy
+from bridge.live.choice import Choice
 from bridge.live.driver import CoreDriver
-from bridge.live.services import Arm, Choice, Route, Services
+from bridge.live.services import Arm, Route, Services
 from bridge.live.timers import CallTimers
 from bridge.live.upstream import SessionNews, Upstream
 from bridge.realtime.dialects import DIALECTS
