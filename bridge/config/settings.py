@@ -260,6 +260,8 @@ class ArmSettings(_Settings):
             `direct` with the key itself, for servers without a token service.
         token_ttl_s: life of a token.
         token_url: where tokens are fetched; None takes the dialect's place beside `url`.
+        redirect_hosts: other hosts (`host` or `host:port`) that `url` may redirect to; they get the
+            key. A redirect to any other host is refused.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
@@ -275,6 +277,7 @@ class ArmSettings(_Settings):
     credentials: Literal["direct", "token"] = "direct"
     token_ttl_s: int = Field(120, ge=60, le=300)
     token_url: str | None = Field(None, pattern=r"^https?://")
+    redirect_hosts: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _name_one_place(self) -> Self:

@@ -302,9 +302,10 @@ class CallRunner:
             self.record.watch.session_ready()
         self._feed(news)
 
-    def on_session_taken(self, session_id: str) -> None:
-        """Put down which session the call has."""
+    def on_session_taken(self, session_id: str, model: str) -> None:
+        """Put down which session the call has, and with which model."""
         self.record.sessions.taken(session_id)
+        self.record.model_taken(model)
 
     def on_oddity(self, kind: str) -> None:
         """Put down that the session sends what is no event of its dialect."""

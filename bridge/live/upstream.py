@@ -49,7 +49,7 @@ class UpstreamListener(Protocol):
         """Learn that a session or a spare stands, or is gone."""
         ...
 
-    def on_session_taken(self, session_id: str) -> None:
+    def on_session_taken(self, session_id: str, model: str) -> None:
         """Learn which session is the present one from now on, before its events."""
         ...
 
@@ -223,13 +223,13 @@ class Upstream:
         try:
             if order.after_ms:
                 await asyncio.sleep(order.after_ms / 1000)
-            within_s = None if order.within_ms is None else order.within_ms / 1000
-            async with asyncio.timeout(within_s):
-                link, info = await self._connector.connect(self, new_token=order.new_token)
+            link, info = await self._connector.connect(
+                self,
+                new_token=order.new_token,
+                within_s=None if order.within_ms is None else order.within_ms / 1000,
+            )
         except UpstreamError as error:
             self._tell_failed(error)
-        except TimeoutError:
-            self._tell_failed(_late())
         except Exception as error:  # task root: the call must learn of it, or it waits for ever
             log.exception("session_open_broken")
             self._tell_failed(_broken(error))
@@ -249,12 +249,11 @@ class Upstream:
 
     async def _open_spare(self, order: OpenSpare) -> None:
         try:
-            async with asyncio.timeout(order.within_ms / 1000):
-                link, info = await self._connector.connect(self, new_token=False)
+            link, info = await self._connector.connect(
+                self, new_token=False, within_s=order.within_ms / 1000
+            )
         except UpstreamError as error:
             self._spare_failed(error)
-        except TimeoutError:
-            self._spare_failed(_late())
         except Exception as error:  # task root: the call must learn of it, or never tries again
             log.exception("spare_open_broken")
             self._spare_failed(_broken(error))
@@ -275,7 +274,7 @@ class Upstream:
 
     def _adopt(self, link: Link) -> None:
         self._link = link
-        self._listener.on_session_taken(link.session_id)
+        self._listener.on_session_taken(link.session_id, link.choice.endpoint.model)
         while link.early:
             self._listener.on_server_event(link.early.popleft(), self._services.clock.now_ns())
 
