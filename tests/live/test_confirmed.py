@@ -134,12 +134,12 @@ def filled_in(dialect: str) -> list[Callable[[Json, Visit], Json]]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("number", range(9))
 async def test_defaults_and_what_is_left_out_are_no_differences(
-    start_gateway: StartGateway, dialect: str
+    start_gateway: StartGateway, dialect: str, number: int
 ) -> None:
     async with odd_service(dialect) as service:
-        for confirm in filled_in(dialect):
-            service.confirm = confirm
-            status, text = await place(start_gateway, service)
-            assert status == 200
-            assert "bridge_upstream_session_differences_total{" not in text
+        service.confirm = filled_in(dialect)[number]
+        status, text = await place(start_gateway, service)
+    assert status == 200
+    assert "bridge_upstream_session_differences_total{" not in text
