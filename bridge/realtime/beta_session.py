@@ -28,6 +28,7 @@ from bridge.realtime.wire import (
     at,
     default_to,
     given,
+    if_readable,
     optional,
     optional_str,
     require_int,
@@ -180,7 +181,7 @@ def _read_format(obj: WireObject, key: str) -> AudioFormat | None:
 
 
 _session_id = default_to("", require_str)
-_expires_at_s = at("expires_at", optional(require_int))
+_expires_at_s = at("expires_at", if_readable(require_int))
 _input_format = at("input_audio_format", optional(_read_format))
 _output_format = at("output_audio_format", optional(_read_format))
 

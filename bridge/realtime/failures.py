@@ -182,7 +182,8 @@ _LOSS: Mapping[str, Row] = {
     "close_1014": _BLIP,
     "close_1015": _BLIP,
     "close_3000": _REFUSED_KEY,
-    "close_4000": Row(Layer.PROTOCOL, Fault.CONFIG, Cure.GIVE_UP, permanent=True),
+    # The service's own errors; one that no new session can help names itself in its reason.
+    "close_4000": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
 }
 
 _ERROR_EVENT: Mapping[str, Row] = {

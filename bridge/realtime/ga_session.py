@@ -22,6 +22,7 @@ from bridge.realtime.wire import (
     at,
     default_to,
     given,
+    if_readable,
     inside_if_any,
     nested,
     optional,
@@ -203,7 +204,7 @@ def _audio(side: str, key: str, read: Reader[T]) -> Reader[T]:
 
 
 _session_id = default_to("", require_str)
-_expires_at_s = optional(require_int)
+_expires_at_s = if_readable(require_int)
 _format = optional(nested(_read_format))
 _voice_name = _audio("output", "voice", _read_voice)
 _input_format = _audio("input", "format", _format)

@@ -134,7 +134,7 @@ async def test_open_error_code_that_is_no_label_is_not_shown() -> None:
     assert "151" not in str(error)
 
 
-@pytest.mark.parametrize(("code", "retryable"), [(1011, True), (4000, False)])
+@pytest.mark.parametrize(("code", "retryable"), [(1011, True), (4000, True)])
 async def test_open_closed_before_session_created(code: int, retryable: bool) -> None:
     async def script(peer: ServerConnection) -> None:
         await peer.close(code)
