@@ -97,7 +97,7 @@ async def run(case: Case, url: str, place: Path) -> tuple[str, str]:
 def understood(path: Path, sentence: str) -> str:
     """Return what is heard in an answer's audio."""
     (heard,) = Recognizer(sentences_of(sentence)).hear_all(np.fromfile(path, "<i2"), 24_000)
-    return heard.text
+    return heard.text or ""
 
 
 def check_conversation(report: dict[str, list[object]]) -> None:
