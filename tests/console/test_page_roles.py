@@ -70,13 +70,15 @@ _MAY: dict[Role, set[str]] = {
 }
 _HARMLESS = {
     *("Pause updates", "Thresholds", "Columns", "CSV", "Saved filters", "Close Esc", "Unwell only"),
-    *("Transcript", "Latency", "Details", "New messages", "Search", "Older entries", "JSON lines"),
+    *("More", "Transcript", "Latency", "Details", "New messages", "Search", "Older entries", "JSON lines"),
 }
 """Buttons that only show what is there already."""
 
 
 async def _buttons(page: Page) -> set[str]:
     """Return what can be done on a page, by the buttons' words or the actions' names."""
+    if await (more := page.get_by_role("button", name="More", exact=True)).count():
+        await more.click()
     found: list[str] = await page.evaluate(
         r"""[...document.querySelectorAll('#main button:not(.tile, .markers button, thead button)')]
             .filter((each) => each.checkVisibility() && each.id !== 'changes')
