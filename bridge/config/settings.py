@@ -196,12 +196,15 @@ class RedisSettings(_Settings):
     Attributes:
         required: without Redis a gateway does not start; False: it does, with the rollouts that it
             knew last, and writes the state of its calls once Redis is there.
+        ready_without: `/readyz` stays good while Redis is away, since calls are taken then, too;
+            False takes the node out of a balancer, and with it every other node of that Redis.
         heartbeat_ms: how often a node says that it lives; its heartbeat lasts three times as long.
             The same on every node that shares a Redis.
     """
 
     url: str | None = None
     required: bool = True
+    ready_without: bool = True
     prefix: str = "bridge:"
     expire_after_end_s: int = Field(24 * 3600, ge=60)
     events_kept: int = Field(2000, ge=10)
@@ -260,6 +263,8 @@ class ArmSettings(_Settings):
             `direct` with the key itself, for servers without a token service.
         token_ttl_s: life of a token.
         token_url: where tokens are fetched; None takes the dialect's place beside `url`.
+        redirect_hosts: other hosts (`host` or `host:port`) that `url` may redirect to; they get the
+            key. A redirect to any other host is refused.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
@@ -275,6 +280,7 @@ class ArmSettings(_Settings):
     credentials: Literal["direct", "token"] = "direct"
     token_ttl_s: int = Field(120, ge=60, le=300)
     token_url: str | None = Field(None, pattern=r"^https?://")
+    redirect_hosts: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _name_one_place(self) -> Self:

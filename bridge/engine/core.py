@@ -159,6 +159,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     watch_speech,
     watch_open_turn,
     watch_hearing,
+    recovery.watch_unheard,
     watch_waiting,
     watch_dead_air,
     watch_caller,

@@ -123,7 +123,7 @@ class AudioAppended:
             ``audio_start_ms`` and ``audio_end_ms``).
         captured_ns: when PJSIP handed over the piece's last sample, monotonic.
         pieces: appends that this stands for: the runner feeds only the last one before something
-            else happens.
+            else happens. 0: what was kept for a new session, and sent to it at once.
     """
 
     total_ms: float

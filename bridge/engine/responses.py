@@ -1,5 +1,6 @@
 """A response from its creation to its end: only the active one is played, transcribed, answered."""
 
+from bridge.engine.claimed import on_claimed_active
 from bridge.engine.effects import PlayAudio
 from bridge.engine.fallback import lose_session
 from bridge.engine.filler import stop_filler
@@ -10,7 +11,7 @@ from bridge.engine.playout import settle
 from bridge.engine.recovery import answer_failed, leave_stalled, recover
 from bridge.engine.requests import cancel_response, pay_owed, send_request
 from bridge.engine.rescue import may_rescue
-from bridge.engine.state import CallState, Effects, Response
+from bridge.engine.state import UNNAMED, CallState, Effects, Response
 from bridge.engine.toolcalls import on_response_over
 from bridge.engine.turns import Trigger
 from bridge.realtime.events import (
@@ -59,6 +60,7 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
     asked, responses.requested = responses.requested, None
     unwanted, responses.unwanted = responses.unwanted, False
     protected, call.speech.protects_next = call.speech.protects_next, False
+    responses.claims = 0
     responses.running = Response(
         event.response_id, protected=protected and asked is not None, asked=asked
     )
@@ -179,7 +181,7 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
     """End a response: answer its tools, ask for what is owed, settle whose turn it is."""
     responses = call.session.responses
     running = responses.running
-    if running is None or running.response_id != event.response_id:
+    if running is None or running.response_id not in (event.response_id, UNNAMED):
         return
     responses.finish()
     call.note(response_id="")
@@ -238,9 +240,8 @@ def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Eff
     yield UpstreamErrorSeen(code)
     if code == NOTHING_TO_COMMIT:
         call.session.commit_asked = False
-    if code == ALREADY_ACTIVE and responses.active is not None:
-        # Ours came second: the one that runs does not know what we wanted it to answer.
-        responses.owed = True
+    if code == ALREADY_ACTIVE:
+        yield from on_claimed_active(call, now_ns)
     if code == CANCEL_NOT_ACTIVE and responses.running is not None and responses.running.cancelled:
         responses.finish()
         yield from pay_owed(call)

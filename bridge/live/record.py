@@ -189,6 +189,13 @@ class CallRecord:
             },
         )
 
+    def model_taken(self, model: str) -> None:
+        """Note the model of the session in use: it may be another than the one wanted."""
+        if model != self.summary.model:
+            self.summary.model = model
+            self._services.store.update(self._leg.call_id, {"model": model})
+            self.event("model_taken", {"model": model})
+
     def on_server_event(self, event: ServerEvent) -> None:
         """Take what is only to be counted or kept of the session's events."""
         match event:

@@ -8,7 +8,9 @@ from bridge.clock import Clock
 from bridge.config.models import ModelTable
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import SessionSettings
+from bridge.live.choice import Choice
 from bridge.live.phrases import Phrases
+from bridge.live.refused_models import RefusedModels
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.recordings.files import CallFiles
@@ -19,8 +21,6 @@ from bridge.routing.rollout.decision import Decision
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.session import session_config
 from bridge.routing.verstat import Verstat
-from bridge.session.realtime import Endpoint
-from bridge.session.tokens import CredentialSource
 from bridge.session.wire_log import WireLog
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
@@ -33,31 +33,18 @@ NO_ARM = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One model to connect with.
-
-    Attributes:
-        endpoint: without a key: each connection gets its own.
-        credentials: where the connections' bearers come from.
-        voice: for the session's settings; None for the server's default.
-    """
-
-    endpoint: Endpoint
-    credentials: CredentialSource
-    voice: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Arm:
     """One way to a Realtime service.
 
     Attributes:
-        choices: models in the order in which they are tried; empty only for :data:`NO_ARM`.
+        choices: models in the order in which they are wanted; empty only for :data:`NO_ARM`.
+        refused: which of them gave no session of late.
     """
 
     name: str
     dialect: Dialect
     choices: tuple[Choice, ...]
+    refused: RefusedModels = field(default_factory=RefusedModels, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,3 +142,16 @@ async def _settled(process: psutil.Process) -> int:
     """Return the memory of a process once its transactions are over, in bytes."""
     await asyncio.sleep(TRANSACTIONS_END_S)  # the claim is about this time
     return int(process.memory_info().rss)
+
+
+async def test_a_caller_who_leaves_our_offer_unanswered_is_in_the_records(
+    gateway: Gateway,
+) -> None:
+    async with RawSip(gateway.sip_port) as sip:
+        talk = sip.talk()
+        assert (await talk.invite(b"")).code == 200
+        talk.acknowledge()
+        assert await sip.reply(lambda message: message.start.startswith("BYE")) is not None
+        (record,) = await gateway.records(1)
+        ending = (record["outcome"], record["fault"], record["reason"])
+        assert ending == ("media_failed", "carrier", "sip_488")

@@ -65,7 +65,7 @@ def ends(old: State) -> list[Effect]:
 def test_offer_rings_and_opens_the_session() -> None:
     assert Call(CallPolicy(session_ready_ms=3_000)).feed(CallOffered()) == [
         RingCall(),
-        OpenSession(),
+        OpenSession(within_ms=3_000),
         StartTimer(Timer.SESSION_READY, 3_000),
     ]
 

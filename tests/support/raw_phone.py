@@ -38,7 +38,7 @@ class Received:
 
     @property
     def method(self) -> str:
-        return self.header("CSeq").split()[-1]
+        return self.header("CSeq").rpartition(" ")[2]
 
     @property
     def to_tag(self) -> str:

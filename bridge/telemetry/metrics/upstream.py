@@ -30,6 +30,19 @@ class UpstreamMetrics:
         self._failures = make.counter(
             "upstream_connect_failures_total", "Connections that failed.", "arm", "reason"
         )
+        self._sessions = make.counter(
+            "upstream_sessions_total", "Sessions that calls got.", "arm", "model"
+        )
+        self._refused_models = make.counter(
+            "upstream_model_fallbacks_total",
+            "Models that gave no session where another one of their arm did.",
+            *("arm", "model", "reason"),
+        )
+        self._differences = make.counter(
+            "upstream_session_differences_total",
+            "Settings that a service confirmed otherwise than they were asked for.",
+            *("arm", "field"),
+        )
         self._ready = make.histogram(
             "upstream_session_ready_seconds", "Connect to settings taken.", SETUP_S, "arm"
         )
@@ -101,12 +114,29 @@ class UpstreamMetrics:
         for reason in TOKEN_FAILURES:
             self._rotations.labels(arm, "failed", self._reason(reason))
 
+    def model_taken(self, arm: str, model: str) -> None:
+        """Count a session with one of the arm's models."""
+        self._sessions.labels(arm, model).inc()
+
+    def model_refused(self, arm: str, model: str, reason: str) -> None:
+        """Count a model that was passed over for another one of its arm, which gave a session."""
+        self._refused_models.labels(arm, model, self._reason(reason)).inc()
+
+    def session_differs(self, arm: str, field: str) -> None:
+        """Count a setting that was confirmed otherwise; ``field`` is one of six names."""
+        self._differences.labels(arm, field).inc(exemplar=current_call())
+
     def connecting(self, arm: str) -> None:
-        """Count a connection attempt."""
+        """Count an attempt to get a session with one of the arm's models."""
         self._attempts.labels(arm).inc()
 
     def connect_failed(self, arm: str, reason: str) -> None:
-        """Count a failed attempt. ``reason``: :attr:`bridge.realtime.failures.Failure.code`."""
+        """Count an attempt in which no model gave a session.
+
+        Args:
+            arm: that it was for.
+            reason: :attr:`bridge.realtime.failures.Failure.code`.
+        """
         self._failures.labels(arm, self._reason(reason)).inc(exemplar=current_call())
 
     def session_ready(self, arm: str, took_ns: int) -> None:
