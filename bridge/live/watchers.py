@@ -6,8 +6,8 @@ from typing import Protocol
 
 LISTENS = "listens"
 DOES = {"whisper": "whispers", "say": "says"}
-"""What somebody does who has taken an action: only the agent knows of a whisper, and the caller hears
-what an agent is made to say."""
+"""What somebody does who has taken an action: only the agent knows of a whisper, and the caller
+hears what an agent is made to say."""
 
 COACHED_S = 60.0
 """Coaching is over at once, and what it changes is heard in the next turns: so long somebody else

@@ -1,4 +1,4 @@
-"""Two hundred live calls with long names, measured in a real browser: what stays in view, and where."""
+"""Two hundred live calls with long names, measured in a real browser: what stays in view."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -120,9 +120,7 @@ async def _opened(page: Page, size: tuple[int, int], *, drawer: bool) -> float:
 
 
 @pytest.mark.parametrize("drawer", [False, True], ids=["alone", "beside the drawer"])
-@pytest.mark.parametrize(
-    ("size", "least"), [(_LAPTOP, 20), (_WALL, 45)], ids=["laptop", "4k"]
-)
+@pytest.mark.parametrize(("size", "least"), [(_LAPTOP, 20), (_WALL, 45)], ids=["laptop", "4k"])
 async def test_one_long_name_takes_no_column_and_rows_are_dense(
     desk: Desk, tmp_path: Path, size: tuple[int, int], least: int, drawer: bool
 ) -> None:
@@ -132,7 +130,7 @@ async def test_one_long_name_takes_no_column_and_rows_are_dense(
         outside = [
             each
             for each in await _boxes(page, _KEPT)
-            if not (0 <= each["left"] and each["right"] <= end and each["width"] >= 24)
+            if not (each["left"] >= 0 and each["right"] <= end and each["width"] >= 24)
         ]
         assert outside == []
         assert await too_wide(page) == 0

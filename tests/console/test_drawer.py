@@ -1,4 +1,4 @@
-"""What may be done to a call, as the drawer places it: three at hand, the rest under More, End apart."""
+"""The drawer's actions: three at hand, the rest under More, End apart."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A page that gets no live data any more says so over its whole width, and takes no old figure for good."""
+"""A page that gets no live data says so over its whole width, and judges no old figure."""
 
 from contextlib import AsyncExitStack
 
@@ -23,12 +23,13 @@ _LIVE = {
     "rollouts": "#list .arm >> nth=1",
     "history": "#list tbody tr >> nth=5",
 }
-"""Screens with data that come by themselves, if only the number of alerts in the menu -> when there."""
+"""Screens with live data, if only the number of alerts in the menu -> when it is all there."""
 
 _COUNT_CHANGES = """(() => {
     window.said = [];
-    new MutationObserver(() => window.said.push(document.querySelector('#loss').textContent))
-        .observe(document.querySelector('#loss'), { childList: true, subtree: true, characterData: true });
+    const bar = document.querySelector('#loss');
+    new MutationObserver(() => window.said.push(bar.textContent))
+        .observe(bar, { childList: true, subtree: true, characterData: true });
 })()"""
 
 

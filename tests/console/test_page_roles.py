@@ -70,7 +70,16 @@ _MAY: dict[Role, set[str]] = {
 }
 _HARMLESS = {
     *("Pause updates", "Thresholds", "Columns", "CSV", "Saved filters", "Close Esc", "Unwell only"),
-    *("More", "Transcript", "Latency", "Details", "New messages", "Search", "Older entries", "JSON lines"),
+    *(
+        "More",
+        "Transcript",
+        "Latency",
+        "Details",
+        "New messages",
+        "Search",
+        "Older entries",
+        "JSON lines",
+    ),
 }
 """Buttons that only show what is there already."""
 
