@@ -55,9 +55,6 @@ _TOLD = ("text", "summary", "reason", "note")
 _ACCEPTED_RING_S = RING_S + 2
 """How long a caller waits for the phone of who has accepted them: until it has stopped to ring."""
 
-_WHISPERS = frozenset({"whisper", "say"})
-"""Actions whose doer the others should know of while they last."""
-
 _DETAILS = ("when", "how", "kind", "target", "on", "auto_resume_s")
 
 
@@ -170,8 +167,7 @@ class Supervision:
         self._answers[effect.action_id] = Answer(True, result=told)
         if asked is not None:
             self._record.supervision.acted(effect.by, effect.name, *_told(asked))
-        if effect.name in _WHISPERS:
-            self._watchers.whispered(effect.by)
+        self._watchers.acted(effect.by, effect.name)
 
     # Listening
 

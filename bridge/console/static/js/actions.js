@@ -28,8 +28,15 @@ const mine = (row, user) => row.held_by === user;
 /** Return whether an action is for whoever is signed in: by a role, or because they have this caller. */
 export const isFor = (action, row) => (may(action.permission) || (may(action.holders) && mine(row, user))) && action.shown(row, user);
 
+const others = (row, user) => !mine(row, user);
+
+/**
+ * What may be done, in the order in which it stands there.
+ * `shown(row, user)`: when there is any sense in it; `first(row, user)`: when it is one of the three
+ * at hand, the rest being under More; `apart`: it ends what goes on, and stands by itself.
+ */
 export const ACTIONS = [
-  { id: "listen", label: "Listen", permission: "monitor", shown: talks },
+  { id: "listen", label: "Listen", permission: "monitor", shown: talks, first: others },
   { id: "listen_private", label: "Listen privately", permission: "monitor.private", shown: talks },
   {
     id: "phone", label: "Listen by phone", permission: "monitor", shown: talks,
@@ -52,9 +59,9 @@ export const ACTIONS = [
       return found;
     },
   },
-  { id: "whisper", label: "Whisper", permission: "coach", shown: talks },
+  { id: "whisper", label: "Whisper", permission: "coach", shown: talks, first: others },
   {
-    id: "take_over", label: "Take over", permission: "barge", danger: true, shown: (row, user) => talks(row) && !mine(row, user),
+    id: "take_over", label: "Take over", permission: "barge", danger: true, shown: (row, user) => talks(row) && !mine(row, user), first: others,
     run: async (callId, row) => {
       const microphone = await checkMicrophone(row);
       if (!microphone) return null;
@@ -73,10 +80,10 @@ export const ACTIONS = [
       return done && { microphone };
     },
   },
-  { id: "mute", label: "Mute", permission: "barge", holders: "queue.accept", shown: mine, run: (callId) => muteOrNot(callId) },
+  { id: "mute", label: "Mute", permission: "barge", holders: "queue.accept", shown: mine, first: mine, run: (callId) => muteOrNot(callId) },
   { id: "hold", label: "Hold", permission: "barge", holders: "queue.accept", shown: (row, user) => mine(row, user) && row.state === "human", run: (callId) => holdOrNot(callId) },
   {
-    id: "hand_back", label: "Hand back", permission: "barge", holders: "queue.accept", shown: mine,
+    id: "hand_back", label: "Hand back", permission: "barge", holders: "queue.accept", shown: mine, first: mine,
     run: async (callId) => {
       const given = await ask({ title: "Hand the caller back to the AI", fields: [{ name: "summary", label: "What did you agree on? The AI reads this.", kind: "textarea", maxlength: 1000 }], button: "Hand back" });
       return given && perform(callId, "hand_back", given, may("barge") ? undefined : `/queue/${callId}/hand-back`);
@@ -91,7 +98,7 @@ export const ACTIONS = [
   },
   { id: "resume", label: "Resume AI", permission: "coach", shown: (row, user) => mine(row, user), run: (callId) => perform(callId, "resume") },
   {
-    id: "transfer", label: "Transfer", permission: "transfer", holders: "queue.accept", shown: talks,
+    id: "transfer", label: "Transfer", permission: "transfer", holders: "queue.accept", shown: talks, first: mine,
     run: async (callId, row) => {
       const given = await ask({
         title: "Transfer the call", text: "If it fails, the caller is back with the AI.",
@@ -111,7 +118,7 @@ export const ACTIONS = [
     },
   },
   {
-    id: "end", label: "End call", permission: "end", holders: "queue.accept", danger: true, shown: () => true,
+    id: "end", label: "End call", permission: "end", holders: "queue.accept", danger: true, apart: true, shown: () => true,
     run: async (callId, row) => {
       const given = await ask({
         title: `End the call of ${row.from}?`, danger: true, button: "End the call",
