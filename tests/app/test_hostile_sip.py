@@ -144,6 +144,17 @@ async def _settled(process: psutil.Process) -> int:
     return int(process.memory_info().rss)
 
 
+async def test_what_pjsip_says_of_broken_messages_is_logged_and_never_printed(
+    gateway: Gateway,
+) -> None:
+    """Standard output may be a pipe that nobody reads: a full one would stop the process."""
+    async with RawSip(gateway.sip_port) as sip:
+        await send_all(sip, (torture.from_here() for torture in MESSAGES))
+    lines = [line for line in gateway.process.logged if line["event"] == "pjsip"]
+    assert any("Error processing packet" in str(line["line"]) for line in lines)
+    assert gateway.process.printed == b""
+
+
 async def test_a_caller_who_leaves_our_offer_unanswered_is_in_the_records(
     gateway: Gateway,
 ) -> None:
