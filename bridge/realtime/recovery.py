@@ -329,7 +329,7 @@ def _over(failure: Failure, budget: Budget, left_ms: int) -> GiveUpReason | None
         case Cure.RECONNECT | Cure.RENEW | Cure.RETRY_RESPONSE:
             if budget.losses >= budget.policy.max_failures:
                 return GiveUpReason.TOO_MANY
-            return GiveUpReason.TOO_LONG if left_ms < budget.policy.last_attempt_ms else None
+            return GiveUpReason.TOO_LONG if left_ms <= budget.policy.last_attempt_ms else None
         case Cure.NOTHING:
             return None
         case _:
