@@ -87,7 +87,8 @@ class StatelessRequests:
                         break
                     self._send(data, hop, address)
                     repeat_s = min(2 * repeat_s, _LONGEST_REPEAT_S)
-                return await answered
+                code: int = await answered
+                return code
         except TimeoutError:
             return None
         finally:
