@@ -284,11 +284,11 @@ class Leg:
         call = self._pj_call
         if call is None or call.dialog is None or self.outbound:
             return None
-        first = {name: values[0] for name, values in self.headers.items() if values}
+        # Tags alone name it (RFC 3261 section 12): who asks for privacy stays anonymous.
         return Dialog(
             call_id=call.dialog.call_id,
-            local=f"{first['to']};tag={call.dialog.local_tag}",
-            remote=first["from"],
+            local=f"{self.to_uri};tag={call.dialog.local_tag}",
+            remote=f"{self.from_uri};tag={call.dialog.remote_tag}",
             target=call.contact or uri_of_contact(self.headers.get("contact", ())),
             contact=call.local_contact,
             routes=routes_of(self.headers.get("record-route", ())),
