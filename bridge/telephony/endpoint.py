@@ -45,6 +45,7 @@ from bridge.telephony.replacing import Replacing
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.succession import Successor
+from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -122,6 +123,7 @@ class SipEndpoint:
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._replacing = Replacing(settings.trunk_of, self._calls)
         self._replaces_door: ReplacesDoor | None = None
+        self._tcp_door: TcpDoor | None = None
         self._no_legs = asyncio.Event()
         self._no_legs.set()
 
@@ -180,6 +182,11 @@ class SipEndpoint:
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
+            self._tcp_door = TcpDoor(
+                *(symbols, self.port, SystemClock()),
+                most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
+                is_trunk=lambda host: bool(self._settings.trunk_of(host)),
+            )
             self._endpoint.libStart()
             choose_codecs(self._endpoint, self._settings, self._ptime_ms)
             self._endpoint.audDevManager().setNullDev()
@@ -205,6 +212,8 @@ class SipEndpoint:
         self._account = None
         endpoint.hangupAllCalls()
         self._calls.drop_all()
+        if self._tcp_door is not None:
+            self._tcp_door.close()
         endpoint.libDestroy(flags)
         # Freed now, and not with the last reference: a traceback may hold one, and PJSIP aborts the
         # process when a second instance is made.
@@ -215,6 +224,8 @@ class SipEndpoint:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
             events = self._endpoint.libHandleEvents(0)
+            if self._tcp_door is not None:
+                self._tcp_door.look()
             self._offer_arrived()
             if events <= 0:
                 break
