@@ -63,13 +63,15 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
 
     def onIncomingCall(self, prm: Any) -> None:
         """Make a leg of a new INVITE."""
+        pj_call_id = int(prm.callId)
         try:
             received = prm.rdata
             self._endpoint.take_invite(
-                int(prm.callId), str(received.wholeMsg), str(received.srcAddress)
+                pj_call_id, str(received.wholeMsg), str(received.srcAddress)
             )
         except Exception:
             log.exception("incoming_call_failed")
+            self._endpoint.drop_invite(pj_call_id)
 
 
 GUEST_ROWS = 4
@@ -109,6 +111,7 @@ class SipEndpoint:
         self.ports: JoinablePorts
         self.legs: set[Leg] = set()
         self._arrived: list[Leg] = []
+        self._failed: list[int] = []
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
@@ -230,6 +233,7 @@ class SipEndpoint:
             events = self._endpoint.libHandleEvents(0)
             if self._tcp_door is not None:
                 self._tcp_door.look()
+            self._refuse_failed()
             self._offer_arrived()
             if events <= 0:
                 break
@@ -303,6 +307,19 @@ class SipEndpoint:
         leg.bind(call, self._forget)
         self._remember(leg)
         self._arrived.append(leg)
+
+    def drop_invite(self, pj_call_id: int) -> None:
+        """Refuse an INVITE that could not be taken, after PJSUA's callback about it.
+
+        PJSUA refuses it by itself where the call has no object yet.
+        """
+        self._failed.append(pj_call_id)
+
+    def _refuse_failed(self) -> None:
+        failed, self._failed = self._failed, []
+        for call in self._calls:
+            if call.getId() in failed:
+                call.refuse(500, "Internal Error")
 
     def _offer_arrived(self) -> None:
         """Hand new legs on, outside of PJSUA's callback about them.

@@ -33,6 +33,24 @@ async def test_an_invite_becomes_a_leg_with_its_addresses(rig: Rig, peer: SipPee
     assert (await dialog.final()).status == 480
 
 
+@pytest.mark.parametrize("sdp", [audio_sdp(RTP_PORT), ""], ids=["offer", "late offer"])
+@pytest.mark.parametrize("fails", ["Leg.offered", "InviteId.of_headers"])
+async def test_an_invite_that_cannot_be_taken_is_refused_and_leaves_nothing(
+    rig: Rig, peer: SipPeer, monkeypatch: pytest.MonkeyPatch, sdp: str, fails: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(f"bridge.telephony.endpoint.{fails}", fail)
+        assert (await peer.call("support", sdp).final()).status == 500
+    dialog = peer.call("support", audio_sdp(RTP_PORT))
+    assert (await dialog.final()).status == 200
+    await dialog.bye()
+    assert await rig.endpoint.idle(5.0)
+    await wait_until(lambda: not len(rig.endpoint._calls), 5.0, "an object stayed")
+
+
 async def test_ringing_then_answer(rig: Rig, peer: SipPeer) -> None:
     rig.take = lambda call: call.leg.ring()
     dialog = peer.call("support", audio_sdp(RTP_PORT))
