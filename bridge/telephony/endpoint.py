@@ -66,9 +66,7 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
         pj_call_id = int(prm.callId)
         try:
             received = prm.rdata
-            self._endpoint.take_invite(
-                pj_call_id, str(received.wholeMsg), str(received.srcAddress)
-            )
+            self._endpoint.take_invite(pj_call_id, str(received.wholeMsg), str(received.srcAddress))
         except Exception:
             log.exception("incoming_call_failed")
             self._endpoint.drop_invite(pj_call_id)
