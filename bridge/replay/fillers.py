@@ -56,7 +56,7 @@ def with_phrases(side: CallerSide, events: Sequence[GatewayEvent]) -> CallerSide
             spoken = (deed.start_ms for deed in log.deeds if deed.start_ms > start_ms)
             end_ms = min(start_ms + int(length), next(spoken, log.duration_ms) + _CUT_MS)
             fillers.append(Filler(start_ms, end_ms, "phrase"))
-    pieces = [each for each in log.pieces if each.text or not _is_filler(each, fillers)]
+    pieces = tuple(each for each in log.pieces if each.text or not _is_filler(each, fillers))
     fillers.sort(key=lambda each: each.start_ms)
     return replace(side, log=replace(log, fillers=tuple(fillers), pieces=pieces))
 
