@@ -57,6 +57,7 @@ def retell(
         rtp=_rtp(evidence),
         off_script_from=judgement.off_script_ms,
         why=judgement.reason,
+        switched_off=judgement.switched_off,
     )
     markers = [*_bridge_markers(wire), *_tool_markers(tools), *_first_rtp(evidence, zero_ms)]
     if log is not None:

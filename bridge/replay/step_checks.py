@@ -13,7 +13,15 @@ from bridge.replay.evidence import Evidence
 from bridge.replay.script import Expectation, ExpectedTool, ExpectedTransfer, Step
 from bridge.replay.sounds import longest_dead_air, resumes_at_ms, stopped_for, talk_over_ms
 from bridge.replay.timeline import CallLog, Deed, make_interruptions, text_of, voices
-from bridge.replay.words_heard import Finds, Said, contains_words, judge_said, transcripts, wanted
+from bridge.replay.words_heard import (
+    Finds,
+    Said,
+    beside,
+    contains_words,
+    judge_said,
+    transcripts,
+    wanted,
+)
 from bridge.speech.recognition import HeardPiece
 from bridge.speech.words import sentences_of, words_of
 
@@ -66,7 +74,7 @@ class Window:
     def said(self) -> Said:
         """What the agent said in answer."""
         told = transcripts(self.evidence, self.deed.start_ms, self.ends_ms)
-        return Said(text_of(self.pieces), told)
+        return Said(text_of(self.pieces), told, beside(self.evidence, self.pieces))
 
     @property
     def first_sound_ms(self) -> int | None:
@@ -170,9 +178,7 @@ def _in_time(window: Window, limit_ms: int) -> Finding:
 def _reprompted(window: Window, limit_ms: int) -> Finding:
     deed = window.deed
     starts = [
-        each.start_ms
-        for each in voices(window.log)
-        if deed.start_ms <= each.start_ms < deed.end_ms
+        each.start_ms for each in voices(window.log) if deed.start_ms <= each.start_ms < deed.end_ms
     ]
     if not starts:
         return FAIL, f"it said nothing for {deed.end_ms - deed.start_ms} ms", deed.end_ms

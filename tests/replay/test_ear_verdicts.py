@@ -1,7 +1,6 @@
 """Real calls whose verdict rests on the caller's ear: tones, holds, wrong numbers, noise."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
