@@ -367,8 +367,10 @@ class Gateway:
         """Return why this gateway should get no calls."""
         closed = self._intake.closed()
         reasons = [] if closed is None else [closed.told]
-        if self._store is None or not self._store.stats.connected:
+        if self._store is None:
             reasons.append("Redis is away")
+        elif (trouble := self._store.stats.trouble) and not self._settings.redis.ready_without:
+            reasons.append(f"Redis is away: {trouble}")
         return reasons
 
     def _report_node(self) -> None:

@@ -196,12 +196,15 @@ class RedisSettings(_Settings):
     Attributes:
         required: without Redis a gateway does not start; False: it does, with the rollouts that it
             knew last, and writes the state of its calls once Redis is there.
+        ready_without: `/readyz` stays good while Redis is away, since calls are taken then, too;
+            False takes the node out of a balancer, and with it every other node of that Redis.
         heartbeat_ms: how often a node says that it lives; its heartbeat lasts three times as long.
             The same on every node that shares a Redis.
     """
 
     url: str | None = None
     required: bool = True
+    ready_without: bool = True
     prefix: str = "bridge:"
     expire_after_end_s: int = Field(24 * 3600, ge=60)
     events_kept: int = Field(2000, ge=10)

@@ -19,6 +19,7 @@ from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.nodes import NodeRegistry, NodeReport
 from bridge.store.reader import CallReader, History
+from bridge.store.trouble import Trouble
 from bridge.store.writer import StateWriter
 
 _MAX_BACKOFF_MS = 2_000
@@ -42,7 +43,7 @@ class StoreStats:
         rejected: writes that Redis refused for good, and fields that no call has.
         flushes: round trips that wrote something.
         failures: round trips that did not come back.
-        connected: the last round trip, or heartbeat, came back.
+        trouble: why the last round trip, or heartbeat, did not come back; None where it did.
         swept: calls of dead nodes, and of this one's former life, that were ended here.
     """
 
@@ -52,8 +53,13 @@ class StoreStats:
     rejected: int
     flushes: int
     failures: int
-    connected: bool
+    trouble: Trouble | None
     swept: int
+
+    @property
+    def connected(self) -> bool:
+        """Whether the last round trip, or heartbeat, came back."""
+        return self.trouble is None
 
 
 OnLost = Callable[[History], Awaitable[None]]
@@ -102,7 +108,7 @@ class CallStore:
         self._work = asyncio.Event()
         self._beat_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._connected = False
+        self._trouble: Trouble | None = Trouble.UNREACHABLE
         self._has_former_life = True
         self._failures = self._unknown_fields = self._given_up = self._swept = 0
 
@@ -116,7 +122,7 @@ class CallStore:
             rejected=self._writer.rejected + self._unknown_fields,
             flushes=self._writer.flushes,
             failures=self._failures,
-            connected=self._connected,
+            trouble=self._trouble,
             swept=self._swept,
         )
 
@@ -133,11 +139,12 @@ class CallStore:
             await self._end_former_life()
             await self._nodes.beat(self._report)
             await self._tell_lost()
-            self._connected = True
+            self._trouble = None
         except RedisUnavailableError as error:
             if self._settings.required:
                 await self._link.aclose()
                 raise
+            self._trouble = error.trouble
             _log.error("started without Redis: %s", error)
         except BaseException:
             await self._link.aclose()
@@ -273,15 +280,16 @@ class CallStore:
         return True
 
     def _lose_contact(self, error: RedisUnavailableError) -> None:
-        if self._connected:
+        """Log why Redis takes nothing, once for each reason: the first is seldom the whole one."""
+        if self._trouble is not error.trouble:
             _log.error("call state is kept in memory: %s", error)
-        self._connected = False
+        self._trouble = error.trouble
 
     def _regain_contact(self) -> None:
-        if not self._connected:
+        if self._trouble is not None:
             _log.info("Redis is back: %d writes left to catch up", self._buffer.pending)
             self._beat_now.set()
-        self._connected = True
+        self._trouble = None
 
     async def _keep_beating(self) -> None:
         while True:

@@ -534,6 +534,7 @@ HOST = [
         "Redis",
         "short",
         {
+            "away: {{reason}} {{instance}}": "bridge_store_away",
             "waiting writes {{instance}}": "bridge_store_pending_writes",
             "given up per s {{instance}}": rate("bridge_store_dropped_writes_total", "instance"),
             "calls of dead nodes per s {{instance}}": rate(

@@ -92,6 +92,24 @@ class Gateway:
 
         await wait_until(told, 10.0, f"/readyz did not become {status} {reason}")
 
+    async def until_away(self, reason: str) -> None:
+        """Wait until the metrics say why Redis is away."""
+
+        async def told() -> bool:
+            return (await self.metrics()).value("bridge_store_away", reason=reason) == 1
+
+        await wait_until(told, 20.0, f"nobody was told that Redis is away: {reason}")
+
+    async def until_back(self) -> None:
+        """Wait until the metrics say that Redis is there, and that nothing waits for it."""
+
+        async def told() -> bool:
+            metrics = await self.metrics()
+            names = ("bridge_store_away", "bridge_store_pending_writes")
+            return [metrics.value(name) for name in names] == [0, 0]
+
+        await wait_until(told, 20.0, "Redis did not come back")
+
     async def metrics(self) -> Scrape:
         """Scrape `/metrics`."""
         _, text = await self.get("/metrics")

@@ -122,6 +122,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_conference_ports": ("", ""),
     "bridge_playout_late_blocks_total": ("", ""),
     "bridge_store_pending_writes": ("", ""),
+    "bridge_store_away": ("reason", ""),
     "bridge_store_dropped_writes_total": ("", ""),
     "bridge_store_swept_calls_total": ("", ""),
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
@@ -234,6 +235,7 @@ def used(metrics: Metrics) -> Metrics:
     media.recorder_dropped()
     media.recording_stopped("disk_full")
     metrics.store.set_pending(3)
+    metrics.store.set_away("silent")
     metrics.store.dropped(2)
     return metrics
 
