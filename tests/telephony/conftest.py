@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from bridge.config.settings import SipSettings
-from bridge.telephony.endpoint import GUEST_ROWS, MediaPortsKind
+from bridge.telephony.endpoint import MediaPortsKind
 from tests.support.sip import SipPeer
 from tests.telephony.rig import Rig
 
@@ -38,7 +38,7 @@ async def rig(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> Asyn
         yield rig
     finally:
         rig.stop()
-    assert rig.free_rows == rig.endpoint.info.call_limit + GUEST_ROWS
+    assert rig.free_rows == rig.endpoint.ports.arena.rows
     assert not rig.endpoint.legs
 
 
