@@ -53,7 +53,9 @@ async def test_who_has_no_page_open_any_more_is_away(
     await console.sign_in(browser, "sam")
     async with console.browser() as ann:
         await console.sign_in(ann, "ann")
-    (session_id,) = await redis.ask(["SMEMBERS", "bridge:user:ann:sessions"])
+    ids = await redis.ask(["SMEMBERS", "bridge:user:ann:sessions"])
+    assert isinstance(ids, list)
+    (session_id,) = ids
     key = f"bridge:session:{session_id}"
     await redis.ask(["EVAL", _LONG_UNUSED, "1", key])
     assert (await people(browser))["ann"] == ("away", None)
