@@ -42,7 +42,7 @@ class CallEvents:
         self._redactor = redactor
         self._timeline = timeline
         self.begun_ns = clock.now_ns()
-        self._begun_wall_ms = clock.wall_ns() // NS_PER_MS
+        self.begun_wall_ms = clock.wall_ns() // NS_PER_MS
         self._answered_ns: int | None = None
         self.session_id = ""
 
@@ -56,7 +56,7 @@ class CallEvents:
         All times of a call count from one reading, so that a clock which is stepped meanwhile
         gives no record that ends before it begins.
         """
-        return self._begun_wall_ms + self.elapsed_ms()
+        return self.begun_wall_ms + self.elapsed_ms()
 
     def answered(self) -> int:
         """Note that the call is answered; return how long that took, ns."""

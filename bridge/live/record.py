@@ -122,7 +122,7 @@ class CallRecord:
         """Open the call's state in Redis and count it."""
         summary, leg = self.summary, self._leg
         self._services.metrics.calls.offered(route=summary.route, arm=summary.arm_in_use)
-        summary.started_at_ms = self.wall_ms()
+        summary.started_at_ms = self._events.begun_wall_ms
         self._services.store.begin(
             leg.call_id,
             {
@@ -245,9 +245,9 @@ class CallRecord:
         summary.reason = effect.reason
         if self._recording.begun:
             summary.recording = str(self._recording.path)
-        summary.ended_at_ms = self.wall_ms()
         duration_ns = self._services.clock.now_ns() - self._events.begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
+        summary.ended_at_ms = summary.started_at_ms + summary.duration_ms
         self.sessions.settle(self._services.models)
         self._put_down_rtp()
         self._handoffs.leave_queue()
