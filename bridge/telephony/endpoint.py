@@ -45,6 +45,7 @@ from bridge.telephony.replacing import Replacing
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.succession import Successor
+from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -62,13 +63,13 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
 
     def onIncomingCall(self, prm: Any) -> None:
         """Make a leg of a new INVITE."""
+        pj_call_id = int(prm.callId)
         try:
             received = prm.rdata
-            self._endpoint.take_invite(
-                int(prm.callId), str(received.wholeMsg), str(received.srcAddress)
-            )
+            self._endpoint.take_invite(pj_call_id, str(received.wholeMsg), str(received.srcAddress))
         except Exception:
             log.exception("incoming_call_failed")
+            self._endpoint.drop_invite(pj_call_id)
 
 
 GUEST_ROWS = 4
@@ -108,6 +109,7 @@ class SipEndpoint:
         self.ports: JoinablePorts
         self.legs: set[Leg] = set()
         self._arrived: list[Leg] = []
+        self._failed: list[int] = []
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
@@ -126,6 +128,7 @@ class SipEndpoint:
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._replacing = Replacing(settings.trunk_of, self._calls)
         self._replaces_door: ReplacesDoor | None = None
+        self._tcp_door: TcpDoor | None = None
         self._no_legs = asyncio.Event()
         self._no_legs.set()
 
@@ -184,6 +187,11 @@ class SipEndpoint:
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
+            self._tcp_door = TcpDoor(
+                *(symbols, self.port, SystemClock()),
+                most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
+                is_trunk=lambda host: bool(self._settings.trunk_of(host)),
+            )
             self._endpoint.libStart()
             choose_codecs(self._endpoint, self._settings, self._ptime_ms)
             self._endpoint.audDevManager().setNullDev()
@@ -209,6 +217,8 @@ class SipEndpoint:
         self._account = None
         endpoint.hangupAllCalls()
         self._calls.drop_all()
+        if self._tcp_door is not None:
+            self._tcp_door.close()
         endpoint.libDestroy(flags)
         # Freed now, and not with the last reference: a traceback may hold one, and PJSIP aborts the
         # process when a second instance is made.
@@ -219,6 +229,9 @@ class SipEndpoint:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
             events = self._endpoint.libHandleEvents(0)
+            if self._tcp_door is not None:
+                self._tcp_door.look()
+            self._refuse_failed()
             self._offer_arrived()
             if events <= 0:
                 break
@@ -292,6 +305,19 @@ class SipEndpoint:
         leg.bind(call, self._forget)
         self._remember(leg)
         self._arrived.append(leg)
+
+    def drop_invite(self, pj_call_id: int) -> None:
+        """Refuse an INVITE that could not be taken, after PJSUA's callback about it.
+
+        PJSUA refuses it by itself where the call has no object yet.
+        """
+        self._failed.append(pj_call_id)
+
+    def _refuse_failed(self) -> None:
+        failed, self._failed = self._failed, []
+        for call in self._calls:
+            if call.getId() in failed:
+                call.refuse(500, "Internal Error")
 
     def _offer_arrived(self) -> None:
         """Hand new legs on, outside of PJSUA's callback about them.

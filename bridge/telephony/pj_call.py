@@ -102,6 +102,16 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self._calls = calls
         calls.add(self)
 
+    def refuse(self, sip_code: int, reason: str) -> None:
+        """Answer the INVITE with a final status, or end the call, whatever became of its owner."""
+        parameters = pj.CallOpParam()
+        parameters.statusCode = sip_code
+        parameters.reason = reason
+        try:
+            self.hangup(parameters)
+        except pj.Error as error:  # it has just ended
+            log.debug("call_not_refused", call_id=self.owner.call_id, error=error.reason)
+
     def onCallState(self, prm: Any) -> None:
         """Pass the INVITE session's state on."""
         try:
