@@ -188,7 +188,9 @@ class Gateway:
         self._publish()
         self._report_node()
         tick_ms = self._settings.media.tick_ms
-        self._ticker = make_ticker(self._endpoint, pump, tick_ms, self._clock, self.metrics)
+        self._ticker = make_ticker(
+            self._endpoint, pump, tick_ms, self._clock, self.metrics, self.calls.keys
+        )
         self._http_url = http_url(self._settings, await self._http.start())
         probes_url = self._http_url
         if self._probes is not None:

@@ -40,6 +40,7 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     LastSoundSent,
+    ProcessStopped,
     SessionReady,
     ShutdownRequested,
 )
@@ -239,6 +240,11 @@ class CallRunner:
     def shut_down(self) -> None:
         """Ask the call to end because the gateway goes down."""
         self._feed(ShutdownRequested())
+
+    def process_stopped(self, ms: int) -> None:
+        """Note that the process stood still, and the call's audio with it."""
+        self.record.event("process_stopped", {"ms": ms})
+        self._feed(ProcessStopped(ms))
 
     def let_go(self) -> None:
         """Forget everything but the record, once :meth:`run` is over.
