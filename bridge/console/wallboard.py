@@ -53,7 +53,8 @@ def figures(live: Sequence[Row], ended: Sequence[Row], now_ms: int) -> dict[str,
 
 def _is_contained(row: Row) -> bool:
     """Return whether the AI alone handled a call to an end that was meant."""
-    return not row.get("handoff_target") and row.get("outcome") in _MEANT
+    with_person = row.get("handoff_target") or row.get("handled_by")
+    return not with_person and row.get("outcome") in _MEANT
 
 
 def _share(part: Sequence[Row], whole: Sequence[Row]) -> float | None:

@@ -1,10 +1,12 @@
 import { attempt, get } from "./api.js";
 import { $, fill, h } from "./dom.js";
+import { filled, folding } from "./fold.js";
 import { words } from "./format.js";
 
 const form = $("#filter");
 const entries = $("#entries");
 let before = "";
+const tellFilters = folding(() => filled(form, "actor"));
 
 function wanted() {
   const query = new URLSearchParams();
@@ -49,6 +51,7 @@ function row(entry) {
 }
 
 async function load(more) {
+  tellFilters();
   const query = wanted();
   for (const [id, format] of [["#as-csv", "csv"], ["#as-jsonl", "jsonl"]]) {
     $(id).href = `/api/v1/audit/export?format=${format}&${query}`;

@@ -55,6 +55,9 @@ export function badge(kind, text, sign = null) {
   return h("span", { class: `badge ${kind}` }, sign ? icon(sign) : null, text);
 }
 
+/** Return a text on one line; what does not fit is told to whoever points at it. */
+export const clip = (text, kind = "") => h("span", { class: `clip ${kind}`.trim(), title: text, text });
+
 export function empty(title, text, ...more) {
   return h("div", { class: "empty" }, h("strong", { text: title }), h("span", { text }), ...more);
 }

@@ -12,8 +12,10 @@ const TILES = [
   ["active_human", "With a person", String, "/calls?state=human"], ["service_level", "Taken in time", percent, "/history"], ["abandoned", "Abandoned", percent, "/history?text=caller_left"], ["containment", "Handled by the AI alone", percent, "/history"], ["ended_last_hour", "Calls ended, last hour", String, "/history"],
 ];
 const WORDS = { good: "✓ as it should be", warn: "▲ watch", bad: "◆ act now", "": "" };
+const LOST = "? not known";
 let breaching = new Set();
 
+/** Show figures; null: they do not come any more, and what they were says nothing. */
 function draw(figures) {
   const wall = $("#wall");
   if (!wall.children.length) {
@@ -25,11 +27,12 @@ function draw(figures) {
   }
   const now = new Set();
   for (const [name, label, write] of TILES) {
-    const kind = band(name, figures[name]);
+    const figure = figures?.[name];
+    const kind = band(name, figure);
     const tile = $(`#wall-${name}`);
     tile.className = `tile ${kind}`;
-    tile.querySelector(".value").textContent = figures[name] === null ? "–" : write(figures[name]);
-    tile.querySelector(".mark").textContent = WORDS[kind];
+    tile.querySelector(".value").textContent = figure === null || figure === undefined ? "–" : write(figure);
+    tile.querySelector(".mark").textContent = figures ? WORDS[kind] : LOST;
     if (kind === "bad") now.add(label);
   }
   const fresh = [...now].filter((label) => !breaching.has(label));
@@ -54,4 +57,4 @@ $("#full").addEventListener("click", () => (document.fullscreenElement ? documen
 $("#sound").checked = kept("wall.sound", false);
 $("#sound").addEventListener("change", (event) => keep("wall.sound", event.target.checked));
 $("#thresholds").append(thresholdsButton(TILES.map(([name]) => name), () => again()));
-const again = poll("/wallboard", 2000, draw);
+const again = poll("/wallboard", 2000, "the figures", draw, () => draw(null));
