@@ -27,6 +27,7 @@ from bridge.app.descriptors import calls_within_limit
 from bridge.app.dialplans import DialplansInForce
 from bridge.app.garbage import collect_garbage_in_loop
 from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
+from bridge.app.lost_calls import LostCalls
 from bridge.app.phone_door import PhoneDoor
 from bridge.app.plans import Dialplans
 from bridge.app.preflight import check_arms_answer, check_writable
@@ -44,12 +45,10 @@ from bridge.config.models import load_models
 from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
-from bridge.live.lost import entry_of, summary_of
 from bridge.live.record_keeper import RecordKeeper
 from bridge.live.services import Services
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
-from bridge.store.reader import History
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
@@ -136,6 +135,9 @@ class Gateway:
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
+        self._lost_calls = LostCalls(
+            settings, self._endpoint.end_left_call, lambda: self.rollouts, lambda: self._records
+        )
 
     def _make_servers(self) -> tuple[HttpServer, HttpServer | None]:
         """Return the HTTP server of the console, and that of the probes where they have one."""
@@ -193,7 +195,9 @@ class Gateway:
         self._publish()
         self._report_node()
         tick_ms = self._settings.media.tick_ms
-        self._ticker = make_ticker(self._endpoint, pump, tick_ms, self._clock, self.metrics)
+        self._ticker = make_ticker(
+            self._endpoint, pump, tick_ms, self._clock, self.metrics, self.calls.keys
+        )
         self._http_url = http_url(self._settings, await self._http.start())
         probes_url = self._http_url
         if self._probes is not None:
@@ -234,7 +238,7 @@ class Gateway:
             self._redis_url,
             self._node,
             clock=self._clock,
-            on_lost=self._keep_lost,
+            on_lost=self._lost_calls.take,
         )
         directory = self._settings.media.recordings_dir
         records = self._records = RecordKeeper(directory, store.records, self.metrics.store)
@@ -364,6 +368,7 @@ class Gateway:
                 await self._records.aclose()
             await self._store.aclose()
             self._store = None
+        await self._lost_calls.aclose()
         # Before the chores end: without the one that collects garbage in this thread, a collection
         # starts wherever Python runs, and PJSIP's clock runs it until PJSIP is down.
         self._endpoint.stop()
@@ -401,17 +406,6 @@ class Gateway:
                 http=self._settings.http.node_url or self._http_url,
                 sip=sip_address(self._settings, self._endpoint.port),
             )
-
-    async def _keep_lost(self, lost: History) -> None:
-        """Write the record of a call that a dead node has left, and count it in its rollout."""
-        flag = lost.fields.get("rollout", "")
-        entry = entry_of(lost, self._settings.rollouts.get(flag))
-        if self.rollouts is not None and entry is not None:
-            self.rollouts.lost(flag, entry)
-        # Without an end: Redis has forgotten it meanwhile.
-        if self._records is not None and "ended_at" in lost.fields:
-            directory = self._settings.media.recordings_dir
-            await self._records.keep(summary_of(lost, directory))
 
     def _counts(self, pump: Pump, store: CallStore) -> Counts:
         ping_interval_s = self._settings.session.ping_interval_s

@@ -39,6 +39,7 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     LastSoundSent,
+    ProcessStopped,
     SessionReady,
     ShutdownRequested,
 )
@@ -237,6 +238,11 @@ class CallRunner:
         """Ask the call to end because the gateway goes down."""
         self._feed(ShutdownRequested())
 
+    def process_stopped(self, ms: int) -> None:
+        """Note that the process stood still, and the call's audio with it."""
+        self.record.event("process_stopped", {"ms": ms})
+        self._feed(ProcessStopped(ms))
+
     def let_go(self) -> None:
         """Forget everything but the record, once :meth:`run` is over.
 
@@ -269,6 +275,8 @@ class CallRunner:
             return
         line.playout.paused = not flowing
         self._services.metrics.media.reinvited()
+        # PJSIP reports the re-INVITE itself, with its Contact, after the media.
+        asyncio.get_running_loop().call_soon(self.record.keep_dialog)
         self.record.caller.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 

@@ -121,7 +121,7 @@ class CallRecord:
         """Open the call's state in Redis and count it."""
         summary, leg = self.summary, self._leg
         self._services.metrics.calls.offered(route=summary.route, arm=summary.arm_in_use)
-        summary.started_at_ms = self._services.now_wall_ms()
+        summary.started_at_ms = self._events.begun_wall_ms
         self._services.store.begin(
             leg.call_id,
             {
@@ -148,13 +148,20 @@ class CallRecord:
         calls = self._services.metrics.calls
         calls.answered(route=self.summary.route, arm=self.summary.arm, setup_ns=setup_ns)
         self.summary.codec = self._leg.codec
-        self.summary.answered_at_ms = self._services.now_wall_ms()
+        self.summary.answered_at_ms = self.wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
+        self.keep_dialog()
         if not self._leg.telephone_event:
             self._services.metrics.media.no_telephone_event()
             self.event("no_telephone_event")
             log.warning("no_telephone_event", heard="keys that are told by SIP INFO alone")
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
+
+    def keep_dialog(self) -> None:
+        """Keep in Redis what another process needs to end the call, should this one die."""
+        dialog = self._leg.dialog
+        if dialog is not None:
+            self._services.store.update(self._leg.call_id, {"dialog": dialog.json})
 
     def caller_replaced(self) -> None:
         """Note that another caller has taken the place of the one so far (RFC 3891)."""
@@ -168,6 +175,7 @@ class CallRecord:
         self.event("caller_replaced", {"sip_call_id": leg.sip_call_id})
         fields = {"from": leg.from_uri, "sip_call_id": leg.sip_call_id, "asserted": ""}
         self._services.store.update(leg.call_id, fields)
+        self.keep_dialog()
         log.info("caller_replaced", sip_call_id=leg.sip_call_id)
 
     def rescued(self, route: Route, code: str) -> None:
@@ -228,6 +236,10 @@ class CallRecord:
         """Return words as they may be told."""
         return self._redactor.redact(text)
 
+    def wall_ms(self) -> int:
+        """Return the present as the call's record has it (:meth:`CallEvents.wall_ms`)."""
+        return self._events.wall_ms()
+
     def talk_ms(self) -> int | None:
         """Return how long ago the call was answered; None before."""
         return self._events.talk_ms()
@@ -240,9 +252,9 @@ class CallRecord:
         summary.reason = effect.reason
         if self._recording.begun:
             summary.recording = str(self._recording.path)
-        summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._events.begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
+        summary.ended_at_ms = summary.started_at_ms + summary.duration_ms
         self.sessions.settle(self._services.models)
         self._put_down_rtp()
         self._handoffs.leave_queue()
