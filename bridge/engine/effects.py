@@ -222,9 +222,24 @@ class ResumeRecording:
 
 @dataclass(frozen=True, slots=True)
 class OpenVoice:
-    """Have the caller hear a supervisor's microphone."""
+    """Have the caller hear a supervisor's microphone.
+
+    Attributes:
+        beside_agent: the agent hears it, too, and goes on being heard; else it is heard in the
+            agent's place.
+        muted: not yet.
+    """
 
     by: str
+    beside_agent: bool = False
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MuteVoice:
+    """Let nothing of the open microphone through, or let it through again."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +377,7 @@ Effect = (
     | PauseRecording
     | ResumeRecording
     | OpenVoice
+    | MuteVoice
     | CloseVoice
     | AnswerCall
     | RejectCall

@@ -56,6 +56,22 @@ class AcceptOrder(Order):
     via: TransferTarget | None = None
 
 
+class JoinOrder(Order):
+    """Talk with the caller and the agent; both hear you, and you hear both."""
+
+
+class MuteOrder(Order):
+    """Be heard no more without leaving the call, or be heard again."""
+
+    on: bool
+
+
+class HoldOrder(Order):
+    """Have a caller whom one has wait, with tones, or take them back."""
+
+    on: bool
+
+
 class HandBackOrder(Order):
     """Give the caller back to the agent, which is told the summary."""
 
@@ -132,6 +148,9 @@ ORDERS: Mapping[str, type[Order]] = MappingProxyType(
         "say": SayOrder,
         "take_over": TakeOverOrder,
         "accept": AcceptOrder,
+        "join": JoinOrder,
+        "mute": MuteOrder,
+        "hold": HoldOrder,
         "hand_back": HandBackOrder,
         "pause": PauseOrder,
         "resume": ResumeOrder,

@@ -71,6 +71,10 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
             log.exception("incoming_call_failed")
 
 
+GUEST_ROWS = 4
+"""Rows beside those of calls: so many supervisors can talk beside agents at once."""
+
+
 class SipEndpoint:
     """PJSIP, ready to take and place calls after :meth:`start`.
 
@@ -342,11 +346,12 @@ class SipEndpoint:
             media_ports="memory" if memory else "callback",
             no_memory_ports=problem or "",
         )
+        rows = self.info.call_limit + GUEST_ROWS
         if memory:
-            self.ports = MemoryPorts(self.info.call_limit)
+            self.ports = MemoryPorts(rows)
         else:
             sink = self._endpoint.audDevManager().getPlaybackDevMedia()
-            self.ports = CallbackPorts(sink, self.info.call_limit)
+            self.ports = CallbackPorts(sink, rows)
 
 
 def _far_end(message: str, source: str) -> FarEnd:

@@ -88,6 +88,9 @@ class ClockedPorts:
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
         return gather(self._heard_ring, rows, starts, count)
 
+    def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
+        return None
+
 
 class LineLeg(Leg):
     """A leg whose far end always agrees."""

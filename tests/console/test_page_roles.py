@@ -40,8 +40,8 @@ _PLACES = {
 """Where something can be done -> what is seen once it is all there."""
 
 _LIVE = {
-    *("listen", "phone", "call_in", "whisper", "take_over", "pause", "transfer", "pause_recording"),
-    *("sensitive", "flag", "end"),
+    *("listen", "phone", "call_in", "whisper", "take_over", "join", "pause", "transfer"),
+    *("pause_recording", "sensitive", "flag", "end"),
 }
 _ACCEPT, _SEEN = {"Accept", "Accept by phone"}, {"I see to it"}
 _ROLL = {"Step to 25%", "Set share…", "Pause", "Roll back", "AI off"}

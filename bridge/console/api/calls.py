@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import StreamingResponse
 
-from bridge.console.access.door import Allowed
+from bridge.console.access.door import Allowed, AllowedOrHolding
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api import sse
-from bridge.console.api.visible import visible_call
+from bridge.console.api.visible import require_may_follow, visible_call
 from bridge.console.live_row import hidden_from, live_row, without
 from bridge.console.masking import mask_caller, mask_origin, mask_within
 from bridge.console.services import Services, services_of
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/calls", tags=["calls"])
 Json = dict[str, Any]  # Any: JSON of rows, events and records
 Viewer = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))]
 Anybody = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW, Permission.HISTORY_VIEW))]
-Reader = Annotated[Principal, Depends(Allowed(Permission.TRANSCRIPT_VIEW))]
+Reader = Annotated[Principal, Depends(AllowedOrHolding(Permission.TRANSCRIPT_VIEW))]
 Here = Annotated[Services, Depends(services_of)]
 
 _EVENTS_AT_ONCE = 40
@@ -83,8 +83,13 @@ async def get_events(
     services: Here,
     after: Annotated[str, Query(pattern=r"^\d{1,19}(-\d{1,19})?$")] = "0",
 ) -> Json:
-    """Return the next events of a call, at most 40; ask again with the last one's id."""
+    """Return the next events of a call, at most 40; ask again with the last one's id.
+
+    While the call goes on they are for those who see live calls, and for the one who has its
+    caller: QA reads calls that are over.
+    """
     call = await visible_call(call_id, principal, services)
+    require_may_follow(principal, call)
     events = await services.calls.events(call_id, after, most=_EVENTS_AT_ONCE)
     began_ms = int(call.fields.get("started_at", 0))
     return {"events": [_event(event_id, fields, began_ms) for event_id, fields in events]}
@@ -95,9 +100,11 @@ async def stream_call(call_id: str, principal: Reader, services: Here) -> Stream
     """Stream a call's events, from its beginning, as Server-Sent Events.
 
     ``event`` has ``id``, ``at_ms`` (since the call began), ``kind`` and what belongs to it;
-    ``beat`` comes once a second; ``ended`` is the last one.
+    ``beat`` comes once a second; ``ended`` is the last one. Who may read a call that goes on is as
+    for ``events``.
     """
     call = await visible_call(call_id, principal, services)
+    require_may_follow(principal, call)
     return sse.answer(_follow(call_id, int(call.fields.get("started_at", 0)), services))
 
 

@@ -178,7 +178,7 @@ export class Drawer {
     if (id === "whisper") { this.text?.focus(); return true; }
     const callId = this.callId;
     const done = await action.run(callId, this.row);
-    if (done && id === "take_over") await this.talk(done.microphone);
+    if (done?.microphone) await this.talk(done.microphone);
     if (done && id === "hand_back") this.#givenBack();
     return true;
   }
