@@ -24,7 +24,7 @@ const HAPPENINGS = {
   recording_paused: (e) => ["warn", `Recording paused (${e.reason})`],
   recording_resumed: () => ["", "Recording goes on"],
   recording_stopped: (e) => ["bad", `Recording stopped: ${words(e.reason)}`],
-  disclosure_spoken: () => ["", "Disclosure spoken"],
+  disclosure_spoken: () => ["", "The disclosure was spoken"],
   consent_given: () => ["", "Consent given"],
   consent_refused: () => ["warn", "Consent refused"],
   callback_wanted: () => ["", "Caller wants to be called back"],
@@ -76,6 +76,7 @@ const DETAILS = {
   tool_result: (e) => `The tool's answer was ${e.text}`,
   caller_replaced: () => "Another phone has taken the caller's place",
   no_telephone_event: () => "The caller's phone sends no keys",
+  model_taken: (e) => `The model ${e.model} has the call`,
   phone_joined: (e) => `${e.by ?? "A supervisor"} listens by phone`,
 };
 
