@@ -115,7 +115,7 @@ class Gateway:
         )
         self.calls = self._reception.calls
         self._endpoint = self._make_endpoint()
-        self._supervisors = SupervisorDesk(self.calls.keys)
+        self._supervisors = SupervisorDesk(self.calls.keys, settings.media.recordings_dir)
         self._console = open_console(
             settings,
             redis_url,

@@ -76,7 +76,8 @@ def by_hour(ended: Sequence[Row], now_ms: int) -> list[dict[str, object]]:
 
 def _is_contained(row: Row) -> bool:
     """Return whether the AI alone handled a call to an end that was meant."""
-    return not row.get("handoff_target") and row.get("outcome") in _MEANT
+    with_person = row.get("handoff_target") or row.get("handled_by")
+    return not with_person and row.get("outcome") in _MEANT
 
 
 def _share(part: Sequence[Row], whole: Sequence[Row]) -> float | None:

@@ -70,6 +70,8 @@ def hold(call: CallState, signal: Signal, by: str, now_ns: int) -> Effects:
     supervised.step(signal)
     supervised.holder, supervised.lost_voice, supervised.muted = by, False, False
     call.note(held_by=by)
+    if supervised.taken:
+        call.note(handled_by=by)
     call.note_phase()
     yield from ()
 

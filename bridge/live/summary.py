@@ -138,6 +138,16 @@ class Flag:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class WrapUp:
+    """What came of a call, by who had its caller; ``at_ms``: since the Unix epoch."""
+
+    code: str
+    note: str
+    by: str
+    at_ms: int
+
+
 @dataclass(slots=True)
 class ConsentRecord:
     """What a caller was told of the AI and the recording, and what they said to it.
@@ -232,6 +242,7 @@ class CallSummary:
     tools: list[ToolRun] = field(default_factory=list)
     supervised: list[Supervised] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
+    wrap_up: WrapUp | None = None
     callbacks: list[dict[str, str | None]] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None

@@ -27,6 +27,7 @@ from bridge.engine.news import (
 from bridge.errors import TelephonyError
 from bridge.live.record import CallRecord
 from bridge.live.services import Services
+from bridge.live.summary import WrapUp
 from bridge.live.supervisor_actions import SupervisorActions, TargetError
 from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone
 from bridge.live.supervisor_phones import RING_S, SupervisorPhones
@@ -39,6 +40,7 @@ from bridge.routing.supervisor_orders import (
     HandBackOrder,
     Order,
     PhoneOrder,
+    WrapUpOrder,
 )
 from bridge.store.control import Answer, Command
 from bridge.telephony.audience import Listener
@@ -137,6 +139,10 @@ class Supervision:
         if isinstance(order, FlagOrder):
             self._record.supervision.flag(command.by, order.note, order.at_ms)
             self._metrics.acted("flag", refused=False)
+            return Answer(True)
+        if isinstance(order, WrapUpOrder):
+            made = WrapUp(order.code, order.note, command.by, order.at_ms)
+            self._record.supervision.wrap_up(made)
             return Answer(True)
         if action is None:
             return Answer.refused("unknown_action")

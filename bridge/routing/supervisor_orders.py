@@ -128,6 +128,18 @@ class FlagOrder(Order):
     at_ms: int | None = Field(None, ge=0)
 
 
+class WrapUpOrder(Order):
+    """Have the call's record say what came of it; code and note were checked and redacted.
+
+    Attributes:
+        at_ms: when, ms since the Unix epoch.
+    """
+
+    code: str
+    note: str
+    at_ms: int
+
+
 class PhoneOrder(Order):
     """Have the bridge call a supervisor's phone, on which the call is heard.
 
@@ -160,6 +172,7 @@ ORDERS: Mapping[str, type[Order]] = MappingProxyType(
         "pause_recording": PauseRecordingOrder,
         "flag": FlagOrder,
         "listen": PhoneOrder,
+        "wrap_up": WrapUpOrder,
     }
 )
 """All actions by name."""

@@ -68,6 +68,8 @@ TABLE = {
     f"GET {_CALL}/recording": _LOOKS_BACK,
     f"GET {_CALL}/outline": _LOOKS_BACK,
     f"POST {_CALL}/script": _LOOKS_BACK,
+    f"GET {_CALL}/wrap-up": "agent supervisor admin",  # they had its caller
+    f"POST {_CALL}/wrap-up": "agent supervisor admin",
     f"POST {_CALL}/unmask": _STEPS_IN,
     "GET /api/v1/history": _LOOKS_BACK,
     "GET /api/v1/queue": _SEES_QUEUE,
@@ -165,7 +167,7 @@ def test_every_operation_is_in_the_table(console: Console) -> None:
 async def test_role_may_what_the_table_says_and_nothing_else(
     console: Console, browser: Browser, redis: RedisLink, role: Role
 ) -> None:
-    await begin_call(redis, "c_1", ended_at="1")
+    await begin_call(redis, "c_1", ended_at="1", handled_by="ann")
     await begin_call(redis, "c_2")
     await console.add_user("ann", role.value, routes=("*",))
     await console.sign_in(browser, "ann")

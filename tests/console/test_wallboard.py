@@ -21,6 +21,11 @@ def test_call_that_broke_off_was_not_handled_by_the_ai_alone(outcome: str, share
     assert figures([], ended, 2)["containment"] == share
 
 
+def test_call_that_a_supervisor_took_over_was_not_handled_by_the_ai_alone() -> None:
+    ended = [{"answered_at": 1, "outcome": "completed", "handled_by": "eve"}]
+    assert figures([], ended, 2)["containment"] == 0.0
+
+
 def test_call_that_was_handed_over_was_not_handled_by_the_ai_alone() -> None:
     ended = [{"answered_at": 1, "outcome": "completed", "handoff_target": "billing"}]
     assert figures([], ended, 2)["containment"] == 0.0

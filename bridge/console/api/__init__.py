@@ -17,6 +17,7 @@ from bridge.console.api import (
     session,
     unmask,
     users,
+    wrap_up,
 )
 
 ROUTERS = (
@@ -31,6 +32,7 @@ ROUTERS = (
     unmask.router,
     history.router,
     queue.router,
+    wrap_up.router,
     alerts.router,
     rollouts.router,
     replays.router,

@@ -28,6 +28,7 @@ Here = Annotated[Services, Depends(services_of)]
 
 _EVENTS_AT_ONCE = 40
 _WAIT_MS = 1_000
+_WRAP_UP = ("wrap_up_code", "wrap_up_note", "wrapped_up_by", "handled_by")
 _AS_THEY_ARE = frozenset({"id", "at_ms", "kind", "item_id", "text"})
 """Ids are no numbers of people, and what was said is redacted by the dialplan's rules."""
 
@@ -65,7 +66,10 @@ async def get_call(call_id: str, principal: Anybody, services: Here) -> Json:
     found: Json = {"call_id": call_id, "live": call.live, "at_ms": services.now_ms}
     if call.fields:
         row = live_row(call.fields, services.now_ms)
-        found["call"] = without(row, hidden_from(principal)) | _ending(call.fields)
+        hidden = hidden_from(principal)
+        if not principal.may(Permission.TRANSCRIPT_VIEW):
+            hidden |= {"wrap_up_note"}
+        found["call"] = without(row | _ending(call.fields), hidden)
     if call.record is not None:
         found["record"] = _shown(call.record, texts=principal.may(Permission.TRANSCRIPT_VIEW))
     files = CallFiles(services.sources.recordings_dir, call_id)
@@ -137,6 +141,7 @@ def _event(event_id: str, fields: Mapping[str, str], began_ms: int) -> Json:
 
 def _ending(fields: Mapping[str, str]) -> Json:
     found: Json = {n: fields[n] for n in ("outcome", "fault", "rollout") if fields.get(n)}
+    found |= {n: fields[n] for n in _WRAP_UP if fields.get(n)}
     if "ended_at" in fields:
         found["ended_at"] = int(fields["ended_at"])
         found["state"] = "ended"
@@ -167,4 +172,6 @@ def _shown(record: Json, *, texts: bool) -> Json:
         shown["supervised"] = [{**each, "text": ""} for each in shown.get("supervised", [])]
         shown["flags"] = [{**each, "note": ""} for each in shown.get("flags", [])]
         shown["callbacks"] = shown["emergencies"] = []
+        if shown.get("wrap_up"):
+            shown["wrap_up"] = {**shown["wrap_up"], "note": ""}
     return shown

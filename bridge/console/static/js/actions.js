@@ -107,6 +107,7 @@ export const ACTIONS = [
       return given && perform(callId, "transfer", given);
     },
   },
+  { id: "wrap_up", label: "Wrap up", permission: "queue.accept", shown: mine, run: (callId) => wrapUp(callId) },
   { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.", false) },
   { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId, row) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording, nor the AI, nor anybody who listens hears the caller until you end it.", row.sensitive) },
   {
@@ -127,6 +128,17 @@ export const ACTIONS = [
     },
   },
 ];
+
+/** Have who has or had a caller say what came of the call, with a code of its route. */
+export async function wrapUp(callId) {
+  const found = await attempt(get(`/calls/${callId}/wrap-up`));
+  if (!found) return null;
+  const code = { name: "code", label: "What came of it", kind: "select", options: found.codes.map((each) => [each, words(each)]) };
+  const given = await ask({ title: "Wrap the call up", fields: [...(found.codes.length ? [code] : []), { name: "note", label: "Note", kind: "textarea", maxlength: 1000 }], button: "Save" });
+  const saved = given && await attempt(post(`/calls/${callId}/wrap-up`, given));
+  if (saved) toast(saved.recorded ? "Wrap-up saved" : "Wrap-up saved, not in the record: its node did not answer", saved.recorded ? "good" : "warn");
+  return saved;
+}
 
 /** Return the names that a route has for people to hand calls to. */
 async function targetsOf(route) {
