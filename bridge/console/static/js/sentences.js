@@ -37,7 +37,7 @@ const HAPPENINGS = {
 };
 
 const ACTIONS = {
-  accept: "accepted the caller", listen: "listens by phone", whisper: "whispered to the AI", say: "had the AI say", take_over: "took the caller over", hand_back: "handed the caller back", pause: "paused the AI", resume: "had the AI go on",
+  accept: "accepted the caller", listen: "listens by phone", whisper: "whispered to the AI", say: "had the AI say", take_over: "took the caller over", join: "joined caller and AI", mute: "switched their microphone", hold: "switched the hold", hand_back: "handed the caller back", pause: "paused the AI", resume: "had the AI go on",
   transfer: "transfers the call", end: "ends the call", sensitive: "switched sensitive mode", pause_recording: "switched the recording",
 };
 
@@ -77,6 +77,7 @@ const DETAILS = {
   caller_replaced: () => "Another phone has taken the caller's place",
   no_telephone_event: () => "The caller's phone sends no keys",
   model_taken: (e) => `The model ${e.model} has the call`,
+  wrapped_up: (e) => `${e.by ?? "A person"} put down what came of the call: ${words(e.code)}${e.text ? `, “${e.text}”` : ""}`,
   phone_joined: (e) => `${e.by ?? "A supervisor"} listens by phone`,
 };
 
