@@ -104,10 +104,12 @@ class PlayPhrase:
 
     Attributes:
         item_id: ours, unknown to every session.
+        bids_wait: it stands in the place of a waiting tone, and is no part of the talk.
     """
 
     item_id: ItemId
     text: str
+    bids_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,7 @@ class RunDetail:
         rtp: figures of the caller's stream and of the gateway's.
         off_script_from: from when on the talk had left the script; None if it hadn't.
         why: the reason of the verdict, in one line; "" for a pass.
+        switched_off: kinds of the checks that the script's faults switch off.
     """
 
     call: Mapping[str, JsonValue]
@@ -252,6 +253,7 @@ class RunDetail:
     rtp: Mapping[str, JsonValue] = field(default_factory=dict)
     off_script_from: int | None = None
     why: str = ""
+    switched_off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
