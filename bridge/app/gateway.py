@@ -26,6 +26,7 @@ from bridge.app.counting import Counts, message_counter
 from bridge.app.dialplans import DialplansInForce
 from bridge.app.garbage import collect_garbage_in_loop
 from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
+from bridge.app.lost_calls import LostCalls
 from bridge.app.phone_door import PhoneDoor
 from bridge.app.plans import Dialplans
 from bridge.app.preflight import check_arms_answer, check_writable
@@ -43,12 +44,9 @@ from bridge.config.models import load_models
 from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
-from bridge.live.call import DISK_WITHIN_S
-from bridge.live.lost import entry_of, write_lost
 from bridge.live.services import Services
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
-from bridge.store.reader import History
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
@@ -133,6 +131,7 @@ class Gateway:
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
+        self._lost_calls = LostCalls(settings, self._endpoint.end_left_call, lambda: self.rollouts)
 
     def _make_servers(self) -> tuple[HttpServer, HttpServer | None]:
         """Return the HTTP server of the console, and that of the probes where they have one."""
@@ -228,7 +227,7 @@ class Gateway:
             self._redis_url,
             self._node,
             clock=self._clock,
-            on_lost=self._keep_lost,
+            on_lost=self._lost_calls.take,
         )
         await store.open()
         return store
@@ -347,6 +346,7 @@ class Gateway:
         if self._store is not None:
             await self._store.aclose()
             self._store = None
+        await self._lost_calls.aclose()
         # Before the chores end: without the one that collects garbage in this thread, a collection
         # starts wherever Python runs, and PJSIP's clock runs it until PJSIP is down.
         self._endpoint.stop()
@@ -381,19 +381,6 @@ class Gateway:
                 http=self._settings.http.node_url or self._http_url,
                 sip=sip_address(self._settings, self._endpoint.port),
             )
-
-    async def _keep_lost(self, lost: History) -> None:
-        """Write the record of a call that a dead node has left, and count it in its rollout."""
-        flag = lost.fields.get("rollout", "")
-        entry = entry_of(lost, self._settings.rollouts.get(flag))
-        if self.rollouts is not None and entry is not None:
-            self.rollouts.lost(flag, entry)
-        directory = self._settings.media.recordings_dir
-        try:
-            async with asyncio.timeout(DISK_WITHIN_S):
-                await asyncio.to_thread(write_lost, lost, directory)
-        except OSError as error:  # TimeoutError is one
-            log.error("record_not_written", directory=str(directory), error=str(error))
 
     def _counts(self, pump: Pump, store: CallStore) -> Counts:
         ping_interval_s = self._settings.session.ping_interval_s

@@ -272,6 +272,8 @@ class CallRunner:
             return
         line.playout.paused = not flowing
         self._services.metrics.media.reinvited()
+        # PJSIP reports the re-INVITE itself, with its Contact, after the media.
+        asyncio.get_running_loop().call_soon(self.record.keep_dialog)
         self.record.caller.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 

@@ -151,11 +151,18 @@ class CallRecord:
         self.summary.codec = self._leg.codec
         self.summary.answered_at_ms = self._services.now_wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
+        self.keep_dialog()
         if not self._leg.telephone_event:
             self._services.metrics.media.no_telephone_event()
             self.event("no_telephone_event")
             log.warning("no_telephone_event", heard="keys that are told by SIP INFO alone")
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
+
+    def keep_dialog(self) -> None:
+        """Keep in Redis what another process needs to end the call, should this one die."""
+        dialog = self._leg.dialog
+        if dialog is not None:
+            self._services.store.update(self._leg.call_id, {"dialog": dialog.json})
 
     def caller_replaced(self) -> None:
         """Note that another caller has taken the place of the one so far (RFC 3891)."""
@@ -169,6 +176,7 @@ class CallRecord:
         self.event("caller_replaced", {"sip_call_id": leg.sip_call_id})
         fields = {"from": leg.from_uri, "sip_call_id": leg.sip_call_id, "asserted": ""}
         self._services.store.update(leg.call_id, fields)
+        self.keep_dialog()
         log.info("caller_replaced", sip_call_id=leg.sip_call_id)
 
     def rescued(self, route: Route, code: str) -> None:

@@ -27,6 +27,7 @@ _READY_WITHIN_S = 30.0
 _END_WITHIN_S = 15.0
 _RUN_WITHIN_S = 150.0
 """What runs longest by itself is the benchmark."""
+_PIPE_BYTES = 65_536
 SIMULATOR_KEY = "sk-sim-1"
 
 
@@ -84,6 +85,13 @@ class Running:
     def stderr(self) -> str:
         """What it has written to standard error up to now."""
         return self._stderr.read_text(encoding="utf-8")
+
+    @property
+    def printed(self) -> bytes:
+        """What it has written to standard output after its JSON line, as far as nobody read it."""
+        assert self._popen.stdout is not None
+        readable, _, _ = select.select([self._popen.stdout], [], [], 0.0)
+        return os.read(self._popen.stdout.fileno(), _PIPE_BYTES) if readable else b""
 
     @property
     def logged(self) -> list[dict[str, object]]:
