@@ -6,7 +6,6 @@ and the JSON record that lies beside the recording.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -25,7 +24,7 @@ from bridge.live.recording import CallRecording
 from bridge.live.rtp_record import put_down_rtp
 from bridge.live.services import Route, Services
 from bridge.live.session_record import SessionRecord
-from bridge.live.summary import CallSummary, ReplacedCaller, origin_fields, write_files
+from bridge.live.summary import CallSummary, ReplacedCaller, origin_fields
 from bridge.live.supervision_record import SupervisionRecord
 from bridge.live.tool_record import ToolRecord
 from bridge.live.turn_record import TurnRecord
@@ -283,14 +282,10 @@ class CallRecord:
         )
         log.info("call_ended", outcome=summary.outcome, fault=summary.fault, reason=effect.reason)
 
-    def write(self, directory: Path) -> None:
-        """Write the call's files. Blocks: call it in a worker thread.
-
-        Raises:
-            OSError: one could not be written.
-        """
+    def finished(self) -> CallSummary:
+        """Return the whole record, once the recording is closed."""
         self.summary.recording_stopped = self._recording.stopped
-        write_files(self.summary, directory)
+        return self.summary
 
     def _put_down_rtp(self) -> None:
         rtp = self._leg.rtp

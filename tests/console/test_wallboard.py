@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.console.trends import trends
-from bridge.console.wallboard import SERVICE_LEVEL_MS, figures
+from bridge.console.wallboard import SERVICE_LEVEL_MS, TREND_HOURS, by_hour, figures
 from tests.deploy.rules import DEPLOY
 
 
@@ -94,3 +94,17 @@ def test_every_figure_is_defined_in_the_handbook() -> None:
     (row,) = trends([{"started_at": 1}])
     names = {*figures([], [], 1), *row} - {"hour_at", "route"}
     assert {name for name in names if f"`{name}`" not in handbook} == set()
+
+
+def test_each_call_counts_in_the_hour_in_which_it_began() -> None:
+    hour_ms = 3_600_000
+    now_ms = 100 * hour_ms
+    ended = [
+        {"started_at": now_ms, "answered_at": 1, "outcome": "node_lost"},
+        {"started_at": now_ms - hour_ms + 1, "answered_at": 1, "outcome": "completed"},
+        {"started_at": now_ms - hour_ms, "answered_at": 1, "outcome": "completed"},
+        {"started_at": now_ms - TREND_HOURS * hour_ms, "answered_at": 1, "outcome": "completed"},
+    ]
+    found = by_hour(ended, now_ms)
+    assert [each["ended_last_hour"] for each in found] == [0] * (TREND_HOURS - 2) + [1, 2]
+    assert [each["containment"] for each in found][-3:] == [None, 1.0, 0.5]
