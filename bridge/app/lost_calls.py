@@ -3,16 +3,12 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
-import structlog
-
 from bridge.app.rollouts import Rollouts
 from bridge.config.settings import Settings
-from bridge.live.call import DISK_WITHIN_S
-from bridge.live.lost import entry_of, write_lost
+from bridge.live.lost import entry_of, summary_of
+from bridge.live.record_keeper import RecordKeeper
 from bridge.sip.dialog import Dialog
 from bridge.store.reader import History
-
-log = structlog.get_logger(__name__)
 
 EndLeft = Callable[[str, Dialog], Coroutine[object, object, None]]
 """Ends a call by its id and its dialog's facts."""
@@ -24,15 +20,20 @@ class LostCalls:
     Args:
         settings: where records go, which rollouts there are.
         end_left: :meth:`bridge.telephony.endpoint.SipEndpoint.end_left_call`.
-        rollouts: returns this node's, None where it has none.
+        rollouts: returns this node's, None where it has none; ``records``: likewise.
     """
 
     def __init__(
-        self, settings: Settings, end_left: EndLeft, rollouts: Callable[[], Rollouts | None]
+        self,
+        settings: Settings,
+        end_left: EndLeft,
+        rollouts: Callable[[], Rollouts | None],
+        records: Callable[[], RecordKeeper | None],
     ) -> None:
         self._settings = settings
         self._end_left = end_left
         self._rollouts = rollouts
+        self._records = records
         self._goodbyes: set[asyncio.Task[None]] = set()
 
     async def take(self, lost: History) -> None:
@@ -42,12 +43,9 @@ class LostCalls:
         rollouts, entry = self._rollouts(), entry_of(lost, self._settings.rollouts.get(flag))
         if rollouts is not None and entry is not None:
             rollouts.lost(flag, entry)
-        directory = self._settings.media.recordings_dir
-        try:
-            async with asyncio.timeout(DISK_WITHIN_S):
-                await asyncio.to_thread(write_lost, lost, directory)
-        except OSError as error:  # TimeoutError is one
-            log.error("record_not_written", directory=str(directory), error=str(error))
+        records = self._records()
+        if records is not None and "ended_at" in lost.fields:  # else Redis has forgotten it
+            await records.keep(summary_of(lost, self._settings.media.recordings_dir))
 
     async def aclose(self) -> None:
         """Stop waiting for callers' answers; before the endpoint stops."""

@@ -82,6 +82,15 @@ class Keys:
         """
         return f"{self.prefix}nodes"
 
+    def record(self, call_id: str) -> str:
+        """Return the hash of a call's record that waits for its node's disk."""
+        return f"{self.prefix}record:{call_id}"
+
+    @property
+    def records(self) -> str:
+        """The sorted set of calls whose records wait for a disk, by when they came."""
+        return f"{self.prefix}records"
+
     @property
     def sweep(self) -> str:
         """The lock of the one node that looks for dead ones now."""

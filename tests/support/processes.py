@@ -143,19 +143,23 @@ class Running:
         self.ready = json.loads(line)
 
 
-def spawn(*arguments: str, directory: Path, **environ: str) -> Running:
+def spawn(
+    *arguments: str, directory: Path, files: tuple[int, int] | None = None, **environ: str
+) -> Running:
     """Start a command that runs until it is told to stop. Does not wait for anything.
 
     Args:
         arguments: of `bridge`.
         directory: its working directory, and where its standard error is kept.
+        files: its soft and its hard limit of open files.
         environ: more environment variables.
     """
     place = _make_place()
+    limited = () if files is None else ("prlimit", "--nofile={}:{}".format(*files))
     stderr = directory / f"{arguments[0]}-{place.name}.stderr"
     with stderr.open("w", encoding="utf-8") as log:
         popen = subprocess.Popen(
-            _command(arguments),
+            [*limited, *_command(arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -168,9 +172,11 @@ def spawn(*arguments: str, directory: Path, **environ: str) -> Running:
 
 
 @contextmanager
-def running(*arguments: str, directory: Path, **environ: str) -> Iterator[Running]:
+def running(
+    *arguments: str, directory: Path, files: tuple[int, int] | None = None, **environ: str
+) -> Iterator[Running]:
     """Run a command from the moment it is ready; end it at the latest with the block."""
-    command = spawn(*arguments, directory=directory, **environ)
+    command = spawn(*arguments, directory=directory, files=files, **environ)
     try:
         command.wait_ready()
         yield command
