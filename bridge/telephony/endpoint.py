@@ -41,6 +41,7 @@ from bridge.telephony.pj_settings import (
     listen,
 )
 from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.ptime_door import PtimeDoor
 from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
@@ -89,7 +90,8 @@ class SipEndpoint:
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
-        ptime_ms: audio in one packet of ours, a multiple of 10; None for PJSIP's 20.
+        ptime_ms: audio in one packet of ours, a multiple of 10, whatever the far end likes, within
+            its maxptime; None for what the far end asks for, or PJSIP's 20.
 
     Attributes:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
@@ -121,6 +123,7 @@ class SipEndpoint:
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
+        self._ptime_door: PtimeDoor | None = None
         self._request_door: RequestDoor | None = None
         self._dropped_requests: DroppedRequests | None = None
         self._left_calls: LeftCalls | None = None
@@ -178,6 +181,7 @@ class SipEndpoint:
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
             replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
+            self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             self._request_door = RequestDoor(symbols, self._transferring)
             self._dropped_requests = DroppedRequests(symbols)
             self._left_calls = LeftCalls(StatelessRequests(symbols, self._place))

@@ -13,6 +13,7 @@ from bridge.telephony.info import Info, respond
 from bridge.telephony.leg import LegState
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.offers import has_usable_audio
+from bridge.telephony.packet_time import with_own_ptime
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
@@ -166,6 +167,14 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
                 prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
         except Exception:
             log.exception("offer_failed", call_id=self.owner.call_id)
+
+    def onCallSdpCreated(self, prm: Any) -> None:
+        """Say in our session description how much audio a packet to us is to carry."""
+        try:
+            own = str(prm.sdp.wholeSdp)  # empty where it is too long for pjsua2 to print
+            prm.sdp.wholeSdp = with_own_ptime(own)
+        except Exception:
+            log.exception("sdp_failed", call_id=self.owner.call_id)
 
     def onStreamDestroyed(self, prm: Any) -> None:
         """Keep the figures of a stream's RTP; a re-INVITE may bring another stream."""

@@ -6,6 +6,7 @@ known, so it is searched for, once; the words before it are checked against the 
 """
 
 import ctypes
+import re
 
 from bridge.errors import TelephonyError
 
@@ -14,6 +15,7 @@ _SCANNED_BYTES = 128 * 1024
 """Holds a packet of up to 65,535 bytes (`PJSIP_MAX_PKT_LEN`), which comes before `msg_info`."""
 
 _INVITE = b"Request msg INVITE/"
+_INFO = re.compile(rb"Request msg ([^/]+)/|Response msg ")
 
 
 class MessageFinder:
@@ -42,15 +44,33 @@ class MessageFinder:
         info = self._info_of(rdata)
         if not info or not ctypes.string_at(info).startswith(_INVITE):
             return None
+        return self._words(rdata, info, b"INVITE")[2]
+
+    def text(self, rdata: int) -> tuple[int, int] | None:
+        """Return where a message's text lies: its address and length in bytes.
+
+        None for a message that PJSIP's line of log does not describe: the method is too long.
+
+        Raises:
+            TelephonyError: as of :meth:`invite`.
+        """
+        info = self._info_of(rdata)
+        kind = _INFO.match(ctypes.string_at(info)) if info else None
+        if kind is None:
+            return None
+        return self._words(rdata, info, kind[1] or b"SIP/")[:2]
+
+    def _words(self, rdata: int, info: int, begins: bytes) -> tuple[int, int, int]:
+        """Return the text's address, its length, and the `pjsip_msg`."""
         if self._info_at is None:
             self._info_at = _find(rdata, info)
         text, length, message, found = (
             _word(rdata + self._info_at + place * _WORD) for place in (-3, -2, -1, 0)
         )
         length &= 0xFFFFFFFF  # an int: the upper half of its word is padding
-        if found != info or not ctypes.string_at(text, length).lstrip().startswith(b"INVITE"):
+        if found != info or not ctypes.string_at(text, length).lstrip().startswith(begins):
             raise TelephonyError("the loaded PJSIP lays received messages out in an unknown way")
-        return message
+        return text, length, message
 
 
 def _find(rdata: int, info: int) -> int:

@@ -1,0 +1,147 @@
+"""How much audio our packets carry: ptime and maxptime (RFC 8866 section 6.4), by what is sent."""
+
+import pytest
+
+from tests.support.raw_sip import RawSip, Reply, sdp
+from tests.support.rtp import RtpPeer
+from tests.support.waiting import wait_until
+from tests.telephony.rig import Rig
+
+pytestmark = pytest.mark.sip
+
+_SDP = ("Content-Type: application/sdp",)
+_BYTES_A_MS = 8
+_PACKETS = 5
+
+CASES = [
+    ((), 20),
+    (("maxptime:20",), 20),
+    (("maxptime:10",), 10),
+    (("maxptime:30",), 20),
+    (("ptime:10",), 10),
+    (("ptime:40",), 40),
+    (("ptime:60", "maxptime:60"), 60),
+    (("ptime:40", "maxptime:20"), 20),
+    (("maxptime:20", "ptime:40"), 20),
+    (("ptime:40", "maxptime:35"), 30),
+    (("ptime:10", "maxptime:150"), 10),
+    (("ptime:5", "maxptime:20"), 10),
+    (("ptime:15",), 20),
+    (("ptime:9999",), 180),
+    (("ptime:2560", "maxptime:9999"), 180),
+    (("ptime:4294967296",), 180),
+    (("maxptime:0",), 20),
+    (("maxptime:-1",), 20),
+    (("maxptime:text",), 20),
+    (("maxptime:",), 20),
+    (("maxptime:1",), 10),
+    (("maxptime:7",), 10),
+    (("maxptime:15",), 10),
+    (("maxptime:9999",), 20),
+    (("maxptime: 10",), 10),
+    (("maxptime:40", "maxptime:10", "ptime:40", "ptime:30"), 10),
+    (("ptime:0", "maxptime:10"), 10),
+]
+
+
+def audio(port: int, *attributes: str) -> str:
+    return f"m=audio {port} RTP/AVP 0 8\r\n" + "".join(f"a={each}\r\n" for each in attributes)
+
+
+async def sent_ms(rtp: RtpPeer) -> float:
+    """Return the length of the next packets, which must all have the same."""
+    since = len(rtp.packets)
+    await wait_until(lambda: len(rtp.packets) > since + _PACKETS, 5.0, "nothing was sent")
+    sizes = {len(packet.payload) for packet in rtp.packets[since:]}
+    assert len(sizes) == 1, sizes
+    return sizes.pop() / _BYTES_A_MS
+
+
+def own_ptimes(reply: Reply) -> list[str]:
+    lines = reply.body.decode().split("\r\n")
+    return [line for line in lines if line.startswith("a=ptime")]
+
+
+async def test_an_offer_says_how_long_our_packets_are(rig: Rig) -> None:
+    for number, (attributes, served_ms) in enumerate(CASES):
+        async with RawSip(rig.endpoint.port) as sip, RtpPeer() as rtp:
+            talk = sip.talk()
+            answer = await talk.call(sdp(audio(rtp.port, *attributes)))
+            assert await sent_ms(rtp) == served_ms, attributes
+            assert own_ptimes(answer) == ["a=ptime:20"]
+            rtp.stream(int(answer.media[0].split()[1]))
+            await (await rig.call_in(number)).hear(40)
+            assert (await talk.ask("BYE")).code == 200
+
+
+async def test_a_limit_outside_the_audio_is_none_of_the_audio(rig: Rig) -> None:
+    """RFC 8866 section 6.4: "Usage Level: media"."""
+    video = "m=video 40002 RTP/AVP 31\r\na=maxptime:10\r\n"
+    async with RawSip(rig.endpoint.port) as sip, RtpPeer() as rtp:
+        talk = sip.talk()
+        offer = sdp(video, audio(rtp.port)).replace(b"t=0 0\r\n", b"t=0 0\r\na=maxptime:10\r\n")
+        await talk.call(offer)
+        assert await sent_ms(rtp) == 20
+        assert (await talk.ask("BYE")).code == 200
+
+
+async def test_a_new_offer_in_a_call_changes_the_packets(rig: Rig) -> None:
+    async with RawSip(rig.endpoint.port) as sip, RtpPeer() as rtp:
+        talk = sip.talk()
+        await talk.call(sdp(audio(rtp.port)))
+        assert await sent_ms(rtp) == 20
+        for attributes, served_ms in ((("maxptime:10",), 10), (("ptime:40", "maxptime:30"), 30)):
+            # Another port: PJSIP may keep a stream that leads to the same one.
+            async with RtpPeer() as other:
+                answer = await talk.ask("INVITE", sdp(audio(other.port, *attributes)), _SDP)
+                assert answer.code == 200
+                talk.acknowledge()
+                assert await sent_ms(other) == served_ms
+                assert own_ptimes(answer) == ["a=ptime:20"]
+        assert (await talk.ask("BYE")).code == 200
+
+
+async def test_a_new_offer_from_the_same_port_changes_the_packets(rig: Rig) -> None:
+    async with RawSip(rig.endpoint.port) as sip, RtpPeer() as rtp:
+        talk = sip.talk()
+        await talk.call(sdp(audio(rtp.port)))
+        assert await sent_ms(rtp) == 20
+        await talk.ask("INVITE", sdp(audio(rtp.port, "maxptime:10")), _SDP)
+        talk.acknowledge()
+        await wait_until(
+            lambda: len(rtp.packets[-1].payload) == 10 * _BYTES_A_MS, 5.0, "packets stay long"
+        )
+        assert (await talk.ask("BYE")).code == 200
+
+
+async def test_an_answer_in_an_ack_says_how_long_our_packets_are(rig: Rig) -> None:
+    async with RawSip(rig.endpoint.port) as sip, RtpPeer() as rtp:
+        talk = sip.talk()
+        offer = await talk.invite(b"")
+        assert own_ptimes(offer) == ["a=ptime:20"]
+        talk.acknowledge(sdp(audio(rtp.port, "maxptime:10")), _SDP)
+        assert await sent_ms(rtp) == 10
+        assert (await talk.ask("BYE")).code == 200
+
+
+@pytest.mark.parametrize(
+    ("attributes", "served_ms"), [(("maxptime:10",), 10), (("ptime:9999", "maxptime:40"), 40)]
+)
+async def test_the_answer_to_a_call_of_ours_says_how_long_our_packets_are(
+    rig: Rig, attributes: tuple[str, ...], served_ms: int
+) -> None:
+    async with RawSip(rig.endpoint.port) as sip, RtpPeer() as rtp:
+        rig.dial(f"sip:raw@127.0.0.1:{sip.port}")
+        invite = await sip.reply(lambda message: message.start.startswith("INVITE"))
+        assert invite is not None
+        assert own_ptimes(invite) == ["a=ptime:20"]
+        sip.send(_answer(invite, sdp(audio(rtp.port, *attributes)), sip.port))
+        assert await sent_ms(rtp) == served_ms
+
+
+def _answer(invite: Reply, body: bytes, port: int) -> bytes:
+    vias = [f"Via: {via}" for via in invite.headers("Via")]
+    kept = [f"{name}: {invite.header(name)}" for name in ("From", "Call-ID", "CSeq")]
+    lines = ["SIP/2.0 200 OK", *vias, *kept, f"To: {invite.header('To')};tag=far"]
+    lines += [f"Contact: <sip:raw@127.0.0.1:{port}>", *_SDP, f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
