@@ -20,6 +20,7 @@ from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.nodes import NodeRegistry, NodeReport
 from bridge.store.reader import CallReader, History
 from bridge.store.trouble import Trouble
+from bridge.store.waiting_records import WaitingRecords
 from bridge.store.writer import StateWriter
 
 _MAX_BACKOFF_MS = 2_000
@@ -79,6 +80,9 @@ class CallStore:
         clock: wall time for records.
         on_lost: receives each call that was ended here in a dead node's place, once.
 
+    Attributes:
+        records: of calls, which wait for this node's disk.
+
     Raises:
         ConfigError: ``url`` can't be read.
     """
@@ -102,6 +106,7 @@ class CallStore:
         self._keys = Keys(settings.prefix)
         self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
         self._nodes = NodeRegistry(self._link, self._keys, node_id, clock=clock, settings=settings)
+        self.records = WaitingRecords(self._link, settings, node_id, self._now_ms)
         self._buffer = WriteBuffer(settings.buffer_writes)
         self._writer = StateWriter(self._link, self._keys, self._buffer, settings)
         self._report = NodeReport()

@@ -14,7 +14,8 @@ CALL_FIELDS = frozenset(
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
     | {"verstat", "consent", "consent_version"}
-    | {"sip_call_id", "asserted", "privacy", "diversion", "history_info", "user_to_user", "headers"}
+    | {"sip_call_id", "dialog"}
+    | {"asserted", "privacy", "diversion", "history_info", "user_to_user", "headers"}
     | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
     | {"interruptions_caller", "interruptions_agent", "tool_failures"}
     | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}
@@ -80,6 +81,15 @@ class Keys:
         In ms since the Unix epoch by Redis's clock; 0 for a node that beats.
         """
         return f"{self.prefix}nodes"
+
+    def record(self, call_id: str) -> str:
+        """Return the hash of a call's record that waits for its node's disk."""
+        return f"{self.prefix}record:{call_id}"
+
+    @property
+    def records(self) -> str:
+        """The sorted set of calls whose records wait for a disk, by when they came."""
+        return f"{self.prefix}records"
 
     @property
     def sweep(self) -> str:

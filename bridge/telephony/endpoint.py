@@ -16,12 +16,14 @@ from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
+from bridge.sip.dialog import Dialog
 from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
+from bridge.telephony.left_calls import LeftCalls
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
@@ -44,6 +46,7 @@ from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
+from bridge.telephony.stateless import StatelessRequests
 from bridge.telephony.succession import Successor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
 
@@ -120,6 +123,7 @@ class SipEndpoint:
         self._door: AdmissionDoor | None = None
         self._request_door: RequestDoor | None = None
         self._dropped_requests: DroppedRequests | None = None
+        self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
@@ -176,6 +180,7 @@ class SipEndpoint:
             replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
             self._request_door = RequestDoor(symbols, self._transferring)
             self._dropped_requests = DroppedRequests(symbols)
+            self._left_calls = LeftCalls(StatelessRequests(symbols, self._place))
             self._replaces_door = replaces_door
             self._door = AdmissionDoor(
                 symbols,
@@ -291,6 +296,14 @@ class SipEndpoint:
             self._account.sendRequest(parameters)
         except pj.Error as error:
             raise TelephonyError(f"cannot ask {uri}: {error.reason}") from error
+
+    async def end_left_call(self, call_id: str, dialog: Dialog) -> None:
+        """Send a BYE for a call that another process has left (:class:`LeftCalls`)."""
+        if self._left_calls is not None:
+            await self._left_calls.end(call_id, dialog)
+
+    def _place(self) -> str:
+        return identity_of(self._settings, self.port, ACCOUNT).rpartition("@")[2]
 
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""

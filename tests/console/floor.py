@@ -17,7 +17,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import RedisSettings
 from bridge.console.sources import Sources
 from bridge.engine.news import Speaker
-from bridge.live.summary import CallSummary, HandedOver, ToolRun, Turn, write_files
+from bridge.live.summary import CallSummary, HandedOver, ToolRun, Turn, record_files
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout import changes
@@ -333,7 +333,7 @@ class Floor:
             )
             for n in range(1, 6)
         ]
-        write_files(summary, directory)
+        record_files(summary).write(directory)
         files = CallFiles(directory, self.over)
         time = np.arange(8_000 * 20) / 8_000
         speech = np.abs(np.sin(time * 1.3)) * np.sin(2 * np.pi * 220 * time)

@@ -168,6 +168,7 @@ def serving(
     redis_url: str | None = None,
     environ: Mapping[str, str] | None = None,
     drain_s: float = 60.0,
+    files: tuple[int, int] | None = None,
     **sections: Overrides,
 ) -> Iterator[Gateway]:
     """Run `bridge serve`; see :func:`write_settings`."""
@@ -176,7 +177,10 @@ def serving(
     redis = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
     variables = {**redis, **(environ or {})}
     with running(
-        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **variables
+        *("serve", "--config", str(settings), "--json", *chosen),
+        directory=directory,
+        files=files,
+        **variables,
     ) as process:
         yield Gateway(process, directory / "recordings")
 

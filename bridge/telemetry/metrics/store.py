@@ -16,9 +16,23 @@ class StoreMetrics:
         self._swept = make.counter(
             "store_swept_calls_total", "Calls of dead nodes that were ended as node_lost."
         )
+        self._records_waiting = make.gauge(
+            "records_waiting", "Records of calls that the disk has refused so far."
+        )
+        self._records_dropped = make.counter(
+            "records_dropped_total", "Records of calls that the disk refused until they were lost."
+        )
         self._audit_failed = make.counter(
             "audit_write_failures_total", "Entries of the audit, or their copies, not written."
         )
+
+    def set_records_waiting(self, records: int) -> None:
+        """Say how many records of calls wait for the disk."""
+        self._records_waiting.set(records)
+
+    def records_dropped(self, records: int) -> None:
+        """Count records of calls that were given up: too many waited, or for too long."""
+        self._records_dropped.inc(records)
 
     def audit_failed(self) -> None:
         """Count an entry of the audit that could not be written."""
