@@ -9,6 +9,13 @@ from bridge.telemetry.health import BAD_BELOW
 SERVICE_LEVEL_MS = 20_000
 """A caller who is put through to a person within this counts as served in time (80/20)."""
 
+TREND_HOURS = 8
+"""A shift."""
+
+_HOUR_MS = 3_600_000
+_OF_AN_HOUR = ("service_level", "abandoned", "containment", "ended_last_hour")
+"""Figures of calls that are over; the others are of this moment."""
+
 _MEANT = frozenset({Outcome.COMPLETED.value, Outcome.MAX_DURATION.value})
 """Other outcomes are of calls that broke off (``node_lost``, ``session_lost``) or went on with a
 person."""
@@ -49,6 +56,22 @@ def figures(live: Sequence[Row], ended: Sequence[Row], now_ms: int) -> dict[str,
         "ended_last_hour": len(ended),
         "offered_last_hour": len(offered),
     }
+
+
+def by_hour(ended: Sequence[Row], now_ms: int) -> list[dict[str, object]]:
+    """Return the figures of each of the last :data:`TREND_HOURS` hours, the oldest first.
+
+    Args:
+        ended: rows of the history; a call counts in the hour in which it began.
+        now_ms: end of the last hour, ms since the Unix epoch.
+    """
+    hours: list[list[Row]] = [[] for _ in range(TREND_HOURS)]
+    for row in ended:
+        back = (now_ms - row["started_at"]) // _HOUR_MS
+        if 0 <= back < TREND_HOURS:
+            hours[-1 - back].append(row)
+    found = [figures([], rows, now_ms) for rows in hours]
+    return [{name: each[name] for name in _OF_AN_HOUR} for each in found]
 
 
 def _is_contained(row: Row) -> bool:

@@ -181,6 +181,8 @@ class TranscriptTurn:
         reference: the caller's: the script's words; the agent's: what the gateway says it said.
         recognised: the caller's: the session's input transcript.
         off_script: the talk had left the script by then.
+        open_text: the agent's, by a recogniser of any words (``--transcribe``); None without one.
+        open_error_rate: its word error rate against ``reference``, or else ``text``.
     """
 
     speaker: Literal["caller", "agent"]
@@ -190,6 +192,8 @@ class TranscriptTurn:
     start_ms: int
     end_ms: int
     off_script: bool = False
+    open_text: str | None = None
+    open_error_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

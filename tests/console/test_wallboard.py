@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.console.wallboard import figures
+from bridge.console.wallboard import TREND_HOURS, by_hour, figures
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,17 @@ def test_call_that_a_supervisor_took_over_was_not_handled_by_the_ai_alone() -> N
 def test_call_that_was_handed_over_was_not_handled_by_the_ai_alone() -> None:
     ended = [{"answered_at": 1, "outcome": "completed", "handoff_target": "billing"}]
     assert figures([], ended, 2)["containment"] == 0.0
+
+
+def test_each_call_counts_in_the_hour_in_which_it_began() -> None:
+    hour_ms = 3_600_000
+    now_ms = 100 * hour_ms
+    ended = [
+        {"started_at": now_ms, "answered_at": 1, "outcome": "node_lost"},
+        {"started_at": now_ms - hour_ms + 1, "answered_at": 1, "outcome": "completed"},
+        {"started_at": now_ms - hour_ms, "answered_at": 1, "outcome": "completed"},
+        {"started_at": now_ms - TREND_HOURS * hour_ms, "answered_at": 1, "outcome": "completed"},
+    ]
+    found = by_hour(ended, now_ms)
+    assert [each["ended_last_hour"] for each in found] == [0] * (TREND_HOURS - 2) + [1, 2]
+    assert [each["containment"] for each in found][-3:] == [None, 1.0, 0.5]

@@ -4,7 +4,7 @@ import { attempt, get } from "./api.js";
 import { outcomeBadge } from "./badges.js";
 import { $, clip, empty, fill, h } from "./dom.js";
 import { filled, folding } from "./fold.js";
-import { clock, percent, shortly, span, words } from "./format.js";
+import { clock, moment, percent, span, words, zone } from "./format.js";
 import { key } from "./keys.js";
 import { Table } from "./table.js";
 import { useKeys } from "./table_keys.js";
@@ -12,7 +12,7 @@ import { marked, thresholdsButton } from "./thresholds.js";
 import { views } from "./views.js";
 
 const columns = [
-  { id: "start", label: "Began", value: (r) => r.started_at, cell: (r) => h("a", { href: `/history/${r.call_id}`, tabindex: -1, class: "nowrap", text: shortly(r.started_at) }) },
+  { id: "start", label: `Began, ${zone()}`, value: (r) => r.started_at, cell: (r) => h("a", { href: `/history/${r.call_id}`, tabindex: -1, class: "nowrap", text: moment(r.started_at) }) },
   { id: "from", label: "From", value: (r) => r.from, cell: (r) => clip(r.from ?? "") },
   { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => clip(r.to ?? "") },
   { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => clip(r.dialplan ?? "") },

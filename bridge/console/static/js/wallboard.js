@@ -5,7 +5,8 @@ import { $, fill, h } from "./dom.js";
 import { clock, percent } from "./format.js";
 import { keep, kept } from "./prefs.js";
 import { poll } from "./poll.js";
-import { band, thresholdsButton } from "./thresholds.js";
+import { spark } from "./spark.js";
+import { band, target, thresholdsButton } from "./thresholds.js";
 
 const TILES = [
   ["waiting", "Waiting", String, "/queue"], ["oldest_wait_ms", "Oldest wait", clock, "/queue"], ["failing", "Failing calls", String, "/calls?health=bad"], ["active_ai", "With the AI", String, "/calls"],
@@ -22,7 +23,7 @@ function draw(figures) {
     for (const [name, label, , href] of TILES) {
       // A figure leads to its calls, where those are for whoever looks.
       const opens = may(href.startsWith("/history") ? "history.view" : href === "/queue" ? "queue.view" : "calls.view");
-      wall.append(h(opens ? "a" : "div", { class: "tile", href: opens ? href : null, id: `wall-${name}` }, h("span", { class: "label", text: label }), h("span", { class: "value" }), h("span", { class: "mark" })));
+      wall.append(h(opens ? "a" : "div", { class: "tile", href: opens ? href : null, id: `wall-${name}` }, h("span", { class: "label", text: label }), h("span", { class: "value" }), h("span", { class: "trend" }), h("span", { class: "under" }, h("span", { class: "mark" }), h("span", { class: "target" }))));
     }
   }
   const now = new Set();
@@ -33,6 +34,8 @@ function draw(figures) {
     tile.className = `tile ${kind}`;
     tile.querySelector(".value").textContent = figure === null || figure === undefined ? "–" : write(figure);
     tile.querySelector(".mark").textContent = figures ? WORDS[kind] : LOST;
+    tile.querySelector(".target").textContent = target(name, write);
+    if (figures) fill(tile.querySelector(".trend"), spark(figures.hours?.map((hour) => hour[name]), figures.at_ms, write));
     if (kind === "bad") now.add(label);
   }
   const fresh = [...now].filter((label) => !breaching.has(label));
