@@ -164,7 +164,7 @@ class Connector:
             self._credential = credential
             self._key_is_fresh = new_token or credential.is_long_lived
             appends = Appends(self._on_sound_sent)
-            link = Link(arm.name, choice, credential, self._key_is_fresh, appends)
+            link = Link(arm.name, choice, credential, appends)
             link.session = session = self._make_session(link, listener)
             config = self._route.config(choice)
             info = await session.open(config)
