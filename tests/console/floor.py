@@ -396,6 +396,17 @@ def _dialplan() -> Dialplan:
             "match": [{"called": "+1 555 0100"}],
             "arm": "ga",
             "agent": {"instructions": "Help.", "language": "en", "greeting": "Northwind support."},
+            "hours": {
+                "time_zone": "Europe/Berlin",
+                "open": [
+                    {"days": "mon-fri", "from": "08:00", "to": "18:30"},
+                    {"days": "sat", "from": "22:00", "to": "02:00"},
+                ],
+                "holidays": {"dates": ["12-24", "12-31", "03-01", "06-01", "09-01"]},
+                "closed": {"then": "hang_up", "say": "We are closed."},
+            },
+            "handoff": {"targets": {"billing": {"to": "sip:billing@desk.example", "mode": "warm"}}},
+            "fallback": {"say": "Please call later.", "then": "transfer", "to": "sip:desk@x"},
         }
     )
 
