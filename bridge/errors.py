@@ -98,14 +98,18 @@ class ProtocolError(BridgeError):
     Args:
         what: what was wrong, without the payload (it may hold speech).
         event_type: the event's ``type`` where it could be read.
+        loses_audio: it held a piece of the agent's voice, which the caller won't hear.
     """
 
     outcome = Outcome.SESSION_LOST
     fault = Fault.PROVIDER
 
-    def __init__(self, what: str, *, event_type: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, event_type: str | None = None, loses_audio: bool = False
+    ) -> None:
         super().__init__(what)
         self.event_type = event_type
+        self.loses_audio = loses_audio
 
 
 class UpstreamError(BridgeError):

@@ -117,17 +117,16 @@ def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
 
 
 def publish_arms(arms: Mapping[str, Arm], table: ModelTable, metrics: Metrics) -> None:
-    """Tell the metrics which models the arms have, and until when."""
+    """Publish the arms' models in the metrics, with their ends where the table's dates bind."""
     for name, arm in arms.items():
         for choice in arm.choices:
             endpoint = choice.endpoint
-            model = table.find(endpoint.model)
             metrics.set_arm(
                 name,
                 dialect=arm.dialect.name,
                 url=endpoint.url,
                 model=endpoint.model,
-                shutdown=None if model is None else model.shutdown,
+                shutdown=table.shutdown_at(endpoint.url, endpoint.model),
             )
 
 

@@ -52,6 +52,7 @@ def open_console(
         redis_url,
         clock,
         sources,
+        state_dir=settings.state_dir,
         count_audit_failure=metrics.audit_failed,
         local=supervisors,
     )

@@ -265,6 +265,7 @@ class Gateway:
             models=self._models,
             webhooks=self._webhooks,
             may_call=settings.sip.may_call,
+            may_transfer=settings.sip.may_transfer,
         )
 
     def _chores(self, pump: Pump, store: CallStore) -> dict[str, Coroutine[object, object, None]]:

@@ -9,6 +9,7 @@ from bridge.app.rollouts import Rollouts
 from bridge.clock import Clock
 from bridge.config.settings import Settings
 from bridge.console.access.audit import AuditFile
+from bridge.console.access.audit_head import HeadFile
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
@@ -37,7 +38,8 @@ class RolloutNode:
         active: Callable[[], Mapping[str, int]],
     ) -> None:
         self._link = RedisLink(redis_url, timeout_s=settings.redis.connect_timeout_s)
-        copy = AuditFile(settings.console.audit_file, metrics.store.audit_failed).copy
+        head = HeadFile(settings.state_dir)
+        copy = AuditFile(settings.console.audit_file, head, metrics.store.audit_failed).copy
         audit = AuditLog(self._link, Keys(settings.redis.prefix), copy)
         store = RolloutStore(self._link, settings.redis, audit)
         files = RolloutFiles(settings.state_dir)

@@ -19,6 +19,7 @@ from bridge.cli.waterfall_plot import plot_waterfall
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.loading import load_settings
 from bridge.config.settings import RedisSettings
+from bridge.console.access.audit_head import HeadFile
 from bridge.errors import ConfigError
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
@@ -137,26 +138,28 @@ def audit_calls(
     """Print what people and the bridge itself decided, the oldest first.
 
     Each entry holds the hash of the one before. --verify says whether one was changed, taken out or
-    put in between; exit code 1 if so. Keep the last hash elsewhere to see later whether all of this
-    is still there. With --since the first entry from then on is believed.
+    put in between; exit code 1 if so. With the --config of a node that writes the audit it also
+    sees a chain that was made anew: the node keeps the last entry that it wrote in its state_dir,
+    out of reach of whoever can write Redis. With --since the first entry from then on is believed.
 
     \b
     bridge calls audit --since 24h --json | jq 'select(.action == "unmask")'
     """
     since_ms = begin_of(since, SystemClock().wall_ns() // NS_PER_MS)
-    if not run(_audit(_place(config, url), since_ms, verify=verify, as_json=as_json)):
+    head = HeadFile(load_settings(config, os.environ).state_dir)
+    if not run(_audit(_place(config, url), head, since_ms, verify=verify, as_json=as_json)):
         raise SystemExit(1)
 
 
 async def _audit(
-    place: tuple[RedisSettings, str], since_ms: int, *, verify: bool, as_json: bool
+    place: tuple[RedisSettings, str], head: HeadFile, since_ms: int, *, verify: bool, as_json: bool
 ) -> bool:
     settings, address = place
     link = RedisLink(address, timeout_s=settings.connect_timeout_s)
     try:
         audit = AuditLog(link, Keys(settings.prefix))
         if verify:
-            return not (await print_verdict(audit, since_ms, as_json=as_json)).broken_at
+            return not (await print_verdict(audit, head, since_ms, as_json=as_json)).broken_at
         await print_entries(audit, since_ms, as_json=as_json)
         return True
     finally:

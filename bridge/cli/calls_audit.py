@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
 
 from bridge.cli.calls_list import clock_time
-from bridge.console.access.audit_search import Verdict, verify
+from bridge.console.access.audit_head import HeadFile
+from bridge.console.access.audit_search import MISSING, Verdict, verify
 from bridge.errors import ConfigError
 from bridge.store.audit_log import AuditLog
 
@@ -49,20 +51,30 @@ async def print_entries(audit: AuditLog, since_ms: int, *, as_json: bool) -> Non
             click.echo(_line(fields))
 
 
-async def print_verdict(audit: AuditLog, since_ms: int, *, as_json: bool) -> Verdict:
-    """Print whether the chain holds."""
-    verdict = await verify(audit, since_ms)
+async def print_verdict(
+    audit: AuditLog, head: HeadFile, since_ms: int, *, as_json: bool
+) -> Verdict:
+    """Print whether the chain holds, and whether the node's own last entry is in it."""
+    own = head.read()
+    verdict = await verify(audit, own, since_ms)
     if as_json:
-        holds = not verdict.broken_at
-        found = {"holds": holds, "entries": verdict.entries}
-        click.echo(json.dumps({**found, "broken_at": verdict.broken_at, "newest": verdict.newest}))
+        checked = None if own is None else own.id
+        found = {"holds": not verdict.broken_at, **asdict(verdict), "head_checked": checked}
+        click.echo(json.dumps(found))
     elif verdict.broken_at:
         click.echo(
-            f"BROKEN at entry {verdict.broken_at}, the {verdict.entries}th: it was changed, or one"
-            " before it was taken out or put in"
+            f"BROKEN at entry {verdict.broken_at}, after {verdict.entries} were read: {verdict.why}"
         )
+        if verdict.why == MISSING:
+            click.echo(f"where Redis was emptied on purpose, delete {head.path}")
     else:
         click.echo(f"the chain holds: {verdict.entries} entries, the last hash {verdict.newest}")
+        click.echo(
+            f"no head is kept at {head.path}: a chain made anew would not be seen from here;"
+            " run this with the --config of a node that writes the audit"
+            if own is None
+            else f"entry {own.id}, the last that this node wrote, is in it as it was written"
+        )
     return verdict
 
 

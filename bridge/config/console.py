@@ -1,7 +1,7 @@
 """What the settings say of the console: who may reach it, and how long a sign-in lasts."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
@@ -64,6 +64,8 @@ class ConsoleSettings(_Part):
     Attributes:
         session_idle_s: a sign-in that is not used for so long is over.
         session_max_s: a sign-in is over then, whatever happens.
+        second_factor: codes of an authenticator app beside the password: each user's choice, or
+            asked of every local user. An identity provider asks for its own.
         insecure_remote: let other machines in without TLS; for closed networks alone.
         public_url: what browsers call the console, where a proxy has another name than we hear.
         tls_cert_file: PEM, chain included; with it the whole port speaks HTTPS.
@@ -80,6 +82,7 @@ class ConsoleSettings(_Part):
     enabled: bool = True
     session_idle_s: int = Field(3600, ge=60, le=7 * 24 * 3600)
     session_max_s: int = Field(12 * 3600, ge=60, le=30 * 24 * 3600)
+    second_factor: Literal["optional", "required"] = "optional"
     insecure_remote: bool = False
     public_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
     tls_cert_file: Path | None = None

@@ -105,20 +105,21 @@ class _Variable:
     def read(self, text: str) -> object:
         """Turn the variable's text into what the field's model takes.
 
-        pydantic itself reads numbers and paths; a list is separated by commas; a mapping
-        (`BRIDGE_ARMS`) is YAML or JSON on one line.
+        pydantic itself reads numbers and paths; a list is separated by commas, or JSON in brackets;
+        a mapping (`BRIDGE_ARMS`) is YAML or JSON on one line.
         """
         kind = get_origin(self.annotation)
         if kind is Literal:
             return next((word for word in get_args(self.annotation) if str(word) == text), text)
-        if kind is tuple:
+        if kind is tuple and not text.lstrip().startswith("["):
             return [item.strip() for item in text.split(",")]
-        if kind is dict:
+        if kind in (tuple, dict):
             try:
                 return yaml.safe_load(text)
             except yaml.YAMLError:
+                wanted = "a list with commas, or JSON" if kind is tuple else "JSON or YAML"
                 # Not chained: PyYAML's text quotes the value.
-                raise ConfigError(f"{self.name} should be JSON or YAML on one line") from None
+                raise ConfigError(f"{self.name} should be {wanted} on one line") from None
         return text
 
 

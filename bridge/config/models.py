@@ -104,6 +104,15 @@ class ModelTable(_Part):
         """Return a model, also by a snapshot's name; None if the table lacks it."""
         return self.models.get(name) or self.models.get(_SNAPSHOT.sub("", name))
 
+    def binds(self, url: str) -> bool:
+        """Whether the dates are about the server at ``url``."""
+        return urlsplit(url).hostname in self.binding_hosts
+
+    def shutdown_at(self, url: str, name: str) -> date | None:
+        """Return the first day without a model at a server; None where the table knows of none."""
+        model = self.find(name)
+        return model.shutdown if model is not None and self.binds(url) else None
+
     def newest(self, dialect: str) -> str:
         """Return the model that a dialect's conversations have by default.
 
@@ -164,7 +173,7 @@ def choose_model(
         ConfigError: the arm's host has the dialect or every one of the models no more, one is not
             for this dialect, or (with `auto_select_voice: false`) one lacks the voice.
     """
-    binding = urlsplit(arm.url).hostname in table.binding_hosts
+    binding = table.binds(arm.url)
     removed = table.removed_dialects.get(arm.dialect)
     if binding and removed is not None and removed <= today:
         raise ConfigError(

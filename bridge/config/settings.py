@@ -24,6 +24,7 @@ from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
+from bridge.sip.addresses import AddressError, Uri
 
 
 class _Settings(BaseModel):
@@ -31,6 +32,13 @@ class _Settings(BaseModel):
 
 
 SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
+
+
+PhonePattern = Annotated[
+    str,
+    StringConstraints(pattern=r"^([Ss][Ii][Pp][Ss]?:[^@\s]+@[^@\s;?]+|[Tt][Ee][Ll]:[^@\s;?]+)$"),
+]
+"""``sip:user@host``, each part with wildcards of its own, or ``tel:number``."""
 
 
 class SipSettings(_Settings):
@@ -44,6 +52,8 @@ class SipSettings(_Settings):
         retry_after_s: what a refused INVITE is told to wait.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
             have the bridge call to listen; empty for none: each call costs money somewhere.
+        supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
+            type as the target of a transfer, beside the names of the dialplan's targets.
         trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
         trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
             trunk can be reached; its answers must come from the trunk's addresses.
@@ -57,7 +67,8 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
-    supervisor_phones: tuple[str, ...] = ()
+    supervisor_phones: tuple[PhonePattern, ...] = ()
+    supervisor_transfers: tuple[PhonePattern, ...] = ()
     trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
@@ -71,7 +82,11 @@ class SipSettings(_Settings):
 
     def may_call(self, phone: str) -> bool:
         """Return whether a supervisor's phone is one of those that may be called."""
-        return any(fnmatchcase(phone, pattern) for pattern in self.supervisor_phones)
+        return _is_one_of(phone, self.supervisor_phones)
+
+    def may_transfer(self, target: str) -> bool:
+        """Return whether a supervisor may type an address as the target of a transfer."""
+        return _is_one_of(target, self.supervisor_transfers)
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
@@ -81,6 +96,28 @@ class SipSettings(_Settings):
             return ""
         found = (name for name, nets in self.trunks.items() if any(address in net for net in nets))
         return next(found, "")
+
+
+def _is_one_of(address: str, patterns: tuple[PhonePattern, ...]) -> bool:
+    """Return whether an address fits a pattern.
+
+    User and place (host, and port where it has one) are compared each for itself. A URI that leads
+    elsewhere by a parameter (``maddr``) or a header (``Route``) fits none.
+    """
+    try:
+        uri = Uri.parse(address)
+    except AddressError:
+        return False
+    if uri.headers or "maddr" in dict(uri.parameters):
+        return False
+    return any(_fits(uri, pattern) for pattern in patterns)
+
+
+def _fits(uri: Uri, pattern: str) -> bool:
+    scheme, _, rest = pattern.partition(":")
+    user, _, place = rest.partition("@")
+    wanted = place.lower().replace("[", "[[]")  # an IPv6 address, and no set of characters
+    return scheme == uri.scheme and fnmatchcase(uri.user, user) and fnmatchcase(uri.place, wanted)
 
 
 FEW_CALLS = 100

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 
 import structlog
 from fastapi import FastAPI, Request
@@ -13,6 +14,7 @@ from bridge.console.access.audit import AuditUnavailableError
 from bridge.console.access.door import PageRefused, SignInNeeded
 from bridge.console.access.oidc import OidcRefusedError
 from bridge.console.access.passwords import TooBusyError
+from bridge.console.access.second_factor import EnrolmentNeededError, SecondFactorNeededError
 from bridge.console.access.signin import SignInRefusedError, TooManyTriesError
 from bridge.console.access.tokens import TokenRefused
 from bridge.console.templating import render
@@ -31,6 +33,8 @@ def add_handlers(app: FastAPI) -> None:
         SignInNeeded: _to_login,
         PageRefused: _page_refused,
         SignInRefusedError: _say(401),
+        SecondFactorNeededError: _ask_for_code,
+        EnrolmentNeededError: _offer_enrolment,
         AccountError: _say(409),
         OidcRefusedError: _say(502),
         TooManyTriesError: _too_many,
@@ -49,6 +53,17 @@ def _say(status_code: int) -> Handler:
         return JSONResponse({"detail": str(error)}, status_code=status_code)
 
     return answer
+
+
+async def _ask_for_code(_request: Request, error: Exception) -> Response:
+    asked = {"detail": str(error), "second_factor": "code"}
+    return JSONResponse(asked, status_code=401)
+
+
+async def _offer_enrolment(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, EnrolmentNeededError)
+    offered = {"second_factor": "enrol", "enrolment": asdict(error.enrolment)}
+    return JSONResponse({"detail": str(error), **offered}, status_code=401)
 
 
 async def _to_login(request: Request, _error: Exception) -> Response:

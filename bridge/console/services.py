@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from starlette.requests import HTTPConnection
 
@@ -10,9 +11,11 @@ from bridge.config.console import ConsoleSettings
 from bridge.config.settings import RedisSettings
 from bridge.console.access.accounts import Accounts
 from bridge.console.access.audit import AuditFile, Auditor
+from bridge.console.access.audit_head import HeadFile
 from bridge.console.access.oidc import OidcProvider, open_provider
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.phone_tickets import PhoneTickets
+from bridge.console.access.second_factor import SecondFactors
 from bridge.console.access.signin import SignIn
 from bridge.console.access.tokens import CallTokens
 from bridge.console.call_audio import LocalCalls, NoCalls
@@ -52,6 +55,7 @@ class Services:
         accounts: changes users.
         sign_in: opens sessions.
         auditor: puts down what people do.
+        audit_head: what this node wrote last of it.
         oidc: the identity provider, if there is one.
         once: what may happen once, or is told once.
         tokens: for audio and control.
@@ -76,6 +80,7 @@ class Services:
     accounts: Accounts
     sign_in: SignIn
     auditor: Auditor
+    audit_head: HeadFile
     oidc: OidcProvider | None
     once: OnceStore
     tokens: CallTokens
@@ -109,6 +114,7 @@ def open_services(
     clock: Clock,
     sources: Sources | None = None,
     *,
+    state_dir: Path | None = None,
     count_audit_failure: Callable[[], None],
     local: LocalCalls | None = None,
     passwords: Passwords | None = None,
@@ -121,7 +127,8 @@ def open_services(
         redis_url: where people, sessions and the audit are kept.
         clock: wall time.
         sources: where to look beside Redis.
-        count_audit_failure: told of each entry that could not be written.
+        state_dir: where the audit's head is kept; None keeps none.
+        count_audit_failure: called for each entry that could not be written.
         passwords: checks them otherwise, for tests.
 
     Raises:
@@ -133,21 +140,35 @@ def open_services(
         link, keys, idle_s=settings.session_idle_s, max_s=settings.session_max_s
     )
     sources, calls = sources or Sources(), CallReader(redis, redis_url)
-    copy = AuditFile(settings.audit_file, count_audit_failure).copy
+    head = HeadFile(state_dir)
+    copy = AuditFile(settings.audit_file, head, count_audit_failure).copy
     auditor = Auditor(AuditLog(link, keys, copy), clock, count_audit_failure)
     once = OnceStore(link, keys)
     tokens = CallTokens(once, clock)
     trust = trust_of(settings.node_ca_file)
+    accounts = Accounts(
+        users, PendingStore(link, keys, "invite"), sessions, passwords, auditor, clock
+    )
+    sign_in = SignIn(
+        users,
+        sessions,
+        passwords,
+        LimitStore(link, keys),
+        auditor,
+        accounts,
+        SecondFactors(once, PendingStore(link, keys, "second-factor"), clock),
+        clock,
+        wants_second_factor=settings.second_factor == "required",
+    )
     return Services(
         settings=settings,
         clock=clock,
         users=users,
         sessions=sessions,
-        accounts=Accounts(
-            users, PendingStore(link, keys, "invite"), sessions, passwords, auditor, clock
-        ),
-        sign_in=SignIn(users, sessions, passwords, LimitStore(link, keys), auditor, clock),
+        accounts=accounts,
+        sign_in=sign_in,
         auditor=auditor,
+        audit_head=head,
         oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
         once=once,
         tokens=tokens,

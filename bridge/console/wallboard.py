@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bridge.errors import Outcome
 from bridge.telemetry.health import BAD_BELOW
 
 SERVICE_LEVEL_MS = 20_000
 """A caller who is put through to a person within this counts as served in time (80/20)."""
+
+_MEANT = frozenset({Outcome.COMPLETED.value, Outcome.MAX_DURATION.value})
+"""Other outcomes are of calls that broke off (``node_lost``, ``session_lost``) or went on with a
+person."""
 
 Row = Mapping[str, Any]  # Any: of JSON rows
 
@@ -27,7 +32,7 @@ def figures(live: Sequence[Row], ended: Sequence[Row], now_ms: int) -> dict[str,
     in_time = [row for row in served if row.get("handoff_wait_ms", 0) <= SERVICE_LEVEL_MS]
     waits = [row["handoff_wait_ms"] for row in served if "handoff_wait_ms" in row]
     answered = [row for row in ended if row.get("answered_at")]
-    contained = [row for row in answered if not row.get("handoff_target")]
+    contained = [row for row in answered if _is_contained(row)]
     return {
         "waiting": len(waiting),
         "oldest_wait_ms": max(
@@ -44,6 +49,11 @@ def figures(live: Sequence[Row], ended: Sequence[Row], now_ms: int) -> dict[str,
         "ended_last_hour": len(ended),
         "offered_last_hour": len(offered),
     }
+
+
+def _is_contained(row: Row) -> bool:
+    """Return whether the AI alone handled a call to an end that was meant."""
+    return not row.get("handoff_target") and row.get("outcome") in _MEANT
 
 
 def _share(part: Sequence[Row], whole: Sequence[Row]) -> float | None:

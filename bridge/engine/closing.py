@@ -4,7 +4,7 @@ from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo,
 from bridge.engine.news import CallClosed, SupervisorLeft
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.turns import Trigger
-from bridge.errors import BridgeError, ConfigError, Fault, Outcome, ProtocolError, UpstreamError
+from bridge.errors import Fault, Outcome
 
 SIP_SERVICE_UNAVAILABLE = 503
 """RFC 3261 section 21.5.4: the carrier may try another route."""
@@ -20,19 +20,6 @@ CALLER_HUNG_UP = Ending(Outcome.COMPLETED, Fault.NONE, "caller_hung_up")
 LINE_CLOSED = Ending(Outcome.COMPLETED, Fault.NONE, "closed")
 LINE_FULL = Ending(Outcome.REJECTED_BUSY, Fault.NONE, "line_full")
 HUNG_UP_HERE = Ending(Outcome.COMPLETED, Fault.NONE, "hung_up_here")
-
-
-def reason_of(error: BridgeError) -> str:
-    """Return the reason code of an error: never its text, which may hold more than a label may."""
-    match error:
-        case UpstreamError():
-            return error.code
-        case ProtocolError():
-            return "protocol_error"
-        case ConfigError():
-            return "config_error"
-        case _:
-            return "internal_error"
 
 
 def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effects:

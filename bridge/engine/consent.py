@@ -28,7 +28,7 @@ from bridge.engine.fallback import leave_agent
 from bridge.engine.greeting import greet
 from bridge.engine.inputs import Input, PlayoutDrained, PlayoutStarted, Timer
 from bridge.engine.interruption import cut
-from bridge.engine.news import ConsentSettled, DisclosureSpoken, TurnMeasured
+from bridge.engine.news import ConsentSettled, DisclosureSpoken, Speaker, TurnMeasured
 from bridge.engine.policy import ConsentPolicy, FallbackPolicy
 from bridge.engine.requests import pay_owed
 from bridge.engine.speech import say
@@ -191,7 +191,7 @@ def _refuse(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Ef
 def _hush(call: CallState, now_ns: int) -> Effects:
     """Cut the question: it is answered."""
     if call.audible and (call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS:
-        yield from cut(call, now_ns)
+        yield from cut(call, now_ns, by=Speaker.BRIDGE)
 
 
 def _let_through(policy: ConsentPolicy) -> Effects:

@@ -35,6 +35,7 @@ from bridge.engine.effects import Effect
 from bridge.engine.hearing import on_session_updated, watch_hearing
 from bridge.engine.inputs import (
     AudioAppended,
+    AudioLost,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -121,6 +122,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         DigitReceived: keypad.on_digit,
         events.ResponseCreated: responses.on_response_created,
         events.AudioDelta: responses.on_audio_delta,
+        AudioLost: responses.on_audio_lost,
         events.AudioDone: responses.on_audio_done,
         events.TranscriptDelta: responses.on_transcript_delta,
         events.TranscriptDone: responses.on_transcript_done,

@@ -82,7 +82,8 @@ def _watch_hush(call: CallState, now_ns: int) -> Effects:
         clock = call.session.turn_clock
         last_sound_ns = None if clock is None else clock.last_sound_ns
         wait.hush_ns = now_ns if last_sound_ns is None else min(last_sound_ns, now_ns)
-        wait.cause = "model" if call.transcript.heard_any else "greeting"
+        greets = call.policy.greet and not call.transcript.heard_any
+        wait.cause = "greeting" if greets else "model"
     if call.lost:
         wait.cause = "upstream"
     elif call.waits_for_tool:

@@ -7,7 +7,7 @@ send any. Then the agent goes on, knowing what the caller was told, or a person 
 from bridge.engine.consult import Handoff
 from bridge.engine.handoff import want_handoff
 from bridge.engine.interruption import cut
-from bridge.engine.news import EmergencyHeard
+from bridge.engine.news import EmergencyHeard, Speaker
 from bridge.engine.policy import EmergencyPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say
@@ -33,7 +33,7 @@ def _act(call: CallState, policy: EmergencyPolicy, heard: EmergencyHeard, now_ns
         return  # a person is on their way; the caller hears it just now
     interrupts = call.agent_has_floor and (call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS
     if interrupts:
-        yield from cut(call, now_ns)
+        yield from cut(call, now_ns, by=Speaker.BRIDGE)
     yield from say(call, policy.instruction, protected=True, by_model=policy.by_model)
     person = call.policy.person
     if policy.transfers and person is not None and not call.elsewhere:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bridge.engine.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close, reason_of
+from bridge.engine.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close
 from bridge.engine.consult import Handoff
 from bridge.engine.effects import AnswerCall, CloseSession, PlayFiller
 from bridge.engine.handoff import start_handoff
@@ -30,7 +30,7 @@ from bridge.engine.state import (
     Stage,
 )
 from bridge.engine.turns import State, Trigger
-from bridge.errors import BridgeError, Outcome
+from bridge.errors import Outcome
 from bridge.realtime.failures import Failure
 from bridge.realtime.recovery import GiveUpReason
 
@@ -88,19 +88,19 @@ def _go_on_without_session(call: CallState, now_ns: int) -> Effects:
         yield from go_on_with_fallback(call, now_ns)
 
 
-def lose_session(call: CallState, error: BridgeError) -> Effects:
+def lose_session(call: CallState, failure: Failure) -> Effects:
     """Go on where the first session could not be had; end the call where we ourselves failed."""
     if call.stage is Stage.RINGING:
-        yield from refuse_or_answer(call, unavailable(error), GiveUpReason.REFUSED)
+        yield from refuse_or_answer(call, unavailable(failure), GiveUpReason.REFUSED)
         return
     if call.stage is Stage.TALKING:
         yield from call.move(Trigger.SESSION_LOST)
-    yield from close(call, Ending(Outcome.SESSION_LOST, error.fault, reason_of(error)))
+    yield from close(call, Ending(Outcome.SESSION_LOST, failure.fault, failure.code))
 
 
-def unavailable(error: BridgeError) -> Ending:
+def unavailable(failure: Failure) -> Ending:
     """Return the end of a call whose first session could not be had."""
-    return Ending(Outcome.SESSION_UNAVAILABLE, error.fault, reason_of(error))
+    return Ending(Outcome.SESSION_UNAVAILABLE, failure.fault, failure.code)
 
 
 def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> Effects:

@@ -8,9 +8,9 @@ nothing; nothing is expected of it either until it tells that the caller speaks.
     no word for another :data:`ANSWERS_WITHIN_MS`  -> the session is left, and what the caller says
                                                       is sent again
 
-An empty `session.update` is answered within a round trip (`session.updated`, `protocol.md`
-section 2: updates are partial), and changes nothing: a noise that the service rightly does not take
-for speech costs a message. Any word of the service is an answer.
+A `session.update` that names no setting is answered within a round trip (`session.updated`,
+`protocol.md` section 2: updates are partial), and changes nothing: a noise that the service rightly
+does not take for speech costs a message. Any word of the service is an answer.
 """
 
 from typing import get_args
@@ -20,9 +20,8 @@ from bridge.engine.effects import KeepSpeech
 from bridge.engine.inputs import Input, SoundStarted, Timer
 from bridge.engine.recovery import leave_stalled
 from bridge.engine.state import CallState, Effects, Stage
-from bridge.realtime.commands import UpdateSession
+from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ServerEvent, SessionUpdated
-from bridge.realtime.session_config import SessionConfig
 
 TOLD_WITHIN_MS = 800
 """A service tells of speech some 100 to 300 ms after its onset."""
@@ -60,7 +59,7 @@ def on_unheard(call: CallState, now_ns: int) -> Effects:
         return
     session.asked_alive, session.asked_alive_ns = True, now_ns
     yield KeepSpeech((now_ns - call.sound.began_ns) // NS_PER_MS)
-    yield from call.send(UpdateSession(SessionConfig()))
+    yield from call.send(ProbeSession())
     yield from call.start_timer(Timer.UNHEARD, ANSWERS_WITHIN_MS)
 
 

@@ -90,6 +90,11 @@ class SessionFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioLost:
+    """A piece of the agent's voice came that could not be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallAnswered:
     """The caller's side confirmed our answer and media flows."""
 
@@ -352,6 +357,7 @@ Input = (
     | SpareFailed
     | CallAnswered
     | CallEnded
+    | AudioLost
     | AudioAppended
     | LastSoundSent
     | PlayoutStarted

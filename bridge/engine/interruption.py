@@ -12,7 +12,7 @@ from bridge.engine.caller_silence import keep_caller
 from bridge.engine.effects import FlushPlayout
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import PlayoutFlushed, Timer
-from bridge.engine.news import Interrupted
+from bridge.engine.news import Interrupted, Speaker
 from bridge.engine.requests import cancel_response
 from bridge.engine.state import CallState, Cut, Effects
 from bridge.engine.toolcalls import keep_call
@@ -23,9 +23,9 @@ from bridge.realtime.ids import ItemId
 
 def give_floor(call: CallState, now_ns: int) -> Effects:
     """Have the caller speak: nothing is awaited of the agent, and it is cut off."""
-    if call.session.responses.retry_due:  # the answer that failed is not wanted any more
+    if call.session.responses.retry is not None:  # the answer that failed is not wanted any more
         call.answers = call.answers.restored(now_ns)
-    call.session.responses.expected = call.session.responses.retry_due = False
+    call.session.responses.expected, call.session.responses.retry = False, None
     call.session.waiting_since_ns = None
     yield from call.stop_timer(Timer.RETRY)
     yield from stop_filler(call, cut_phrase=not call.playing)
@@ -37,11 +37,17 @@ def give_floor(call: CallState, now_ns: int) -> Effects:
     yield from call.move(Trigger.SPEECH_STARTED)
 
 
-def hush(call: CallState, now_ns: int) -> Effects:
-    """Cut whatever is heard, for a key or because something else is to be heard at once."""
+def hush(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effects:
+    """Cut whatever is heard, for a key or because something else is to be heard at once.
+
+    Args:
+        call: the call.
+        now_ns: monotonic.
+        by: whose doing it is.
+    """
     yield from stop_filler(call, cut_phrase=not call.playing)
     if may_cut(call):
-        yield from cut(call, now_ns)
+        yield from cut(call, now_ns, by=by)
 
 
 def may_cut(call: CallState) -> bool:
@@ -59,7 +65,13 @@ def is_protected(call: CallState) -> bool:
     return bool(call.speech.protected) or (active is not None and active.protected)
 
 
-def cut(call: CallState, now_ns: int, *, tell_server: bool | None = None) -> Effects:
+def cut(
+    call: CallState,
+    now_ns: int,
+    *,
+    tell_server: bool | None = None,
+    by: Speaker = Speaker.CALLER,
+) -> Effects:
     """Cut off an agent who is heard, about to be heard, or making an answer.
 
     Args:
@@ -67,6 +79,7 @@ def cut(call: CallState, now_ns: int, *, tell_server: bool | None = None) -> Eff
         now_ns: monotonic.
         tell_server: that its response is cancelled; None where the caller's speech is the cause,
             which the server may have heard itself.
+        by: whose doing it is: only the caller's is an interruption.
     """
     if tell_server is None:
         tell_server = not call.policy.server_cancels
@@ -81,7 +94,7 @@ def cut(call: CallState, now_ns: int, *, tell_server: bool | None = None) -> Eff
     yield from keep_call(call, answer=active is None)
     call.playing = False
     call.session.cut = call.session.cut or Cut(
-        now_ns, active.response_id if active is not None else None
+        now_ns, active.response_id if active is not None else None, by
     )
     if call.turns.state is not State.HANDOFF:  # out of the talk the agent has no turn to lose
         yield from call.move(Trigger.INTERRUPTED)
@@ -107,9 +120,10 @@ def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> E
             yield from call.send(TruncateItem(server_id, content_index, heard_ms))
     for item_id, heard_ms, given_ms in call.transcript.cuts(ends, response_id):
         call.log.cut(item_id, heard_ms, given_ms)
-    yield from call.transcript.cut(ends, response_id)
+    by = cut.by if cut is not None else Speaker.CALLER
+    yield from call.transcript.cut(ends, response_id, by)
     if cut is not None:
-        yield from _report(call, ends, now_ns - cut.since_ns)
+        yield from _report(call, ends, now_ns - cut.since_ns, by)
     call.note_counters()
     if not (yield from call.move(Trigger.PLAYOUT_FLUSHED)):
         return
@@ -119,10 +133,12 @@ def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> E
         yield from call.move(Trigger.SPEECH_STOPPED)
 
 
-def _report(call: CallState, ends: dict[tuple[ItemId, int], int], stop_ns: int) -> Effects:
+def _report(
+    call: CallState, ends: dict[tuple[ItemId, int], int], stop_ns: int, by: Speaker
+) -> Effects:
     item_id: ItemId | None = None
     played_ms = 0
     if ends:
         (item_id, _), played_ms = next(iter(ends.items()))
         call.note(item_id=item_id, played_ms=played_ms)
-    yield Interrupted(item_id, played_ms, stop_ns)
+    yield Interrupted(item_id, played_ms, stop_ns, by)

@@ -117,15 +117,17 @@ class TurnMeasured:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The caller cut the agent off.
+    """The agent was cut off.
 
     Attributes:
         stop_ns: from the input that caused it to the flush done.
+        by: whose doing it was; a supervisor's or the bridge's is no interruption by the caller.
     """
 
     item_id: ItemId | None
     played_ms: int
     stop_ns: int
+    by: Speaker = Speaker.CALLER
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,13 @@ class UpstreamErrorSeen:
     """The server reported an error that does not end the session."""
 
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFailed:
+    """A response failed, or ended without a sound; the session stands."""
+
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +453,7 @@ News = (
     | ConsentSettled
     | EmergencyHeard
     | UpstreamErrorSeen
+    | AnswerFailed
     | SessionLost
     | SessionRestored
     | GaveUp

@@ -38,10 +38,10 @@ def on_session_failed(call: CallState, event: SessionFailed, now_ns: int) -> Eff
     """Get the session back; after a failure that is not the session's, end the call."""
     if call.fallback is not None:
         return
-    if not isinstance(event.error, UpstreamError | ProtocolError):
-        yield from lose_session(call, event.error)
-        return
     failure = classify(event.error, key_is_fresh=event.key_is_fresh)
+    if not isinstance(event.error, UpstreamError | ProtocolError):
+        yield from lose_session(call, failure)
+        return
     if call.answered:
         yield from recover(call, failure, now_ns, token_expires_ns=event.token_expires_ns)
     else:
@@ -60,7 +60,7 @@ def _try_again(call: CallState, event: SessionFailed, failure: Failure, now_ns: 
         jitter=call.jitter(),
         token_expires_ns=event.token_expires_ns,
     )
-    call.unready = unavailable(event.error)
+    call.unready = unavailable(failure)
     if may_rescue(call):
         yield from rescue(call, failure.code)
         return
@@ -70,7 +70,7 @@ def _try_again(call: CallState, event: SessionFailed, failure: Failure, now_ns: 
         case (recovery.GiveUp(reason=reason),):
             yield from refuse_or_answer(call, call.unready, reason)
         case _:
-            yield from lose_session(call, event.error)
+            yield from lose_session(call, failure)
 
 
 def recover(
@@ -179,12 +179,22 @@ def on_life_timer(call: CallState, now_ns: int) -> Effects:
     ready = SessionReady(life.ready.session_id, life.ready.expires_in_ms)
     yield TakeSpare()
     call.budget = call.budget.restored(now_ns)
+    call.note(conversation_id="")  # the next response names the new session's
     yield from move_on(call, ready, tuple(steps), now_ns)
     yield SessionRestored(0)
 
 
-def answer_failed(call: CallState, failure: Failure, now_ns: int) -> Effects:
-    """Ask again for a response that failed, within bounds; a session that is no good is renewed."""
+def answer_failed(
+    call: CallState, failure: Failure, asked: ResponseConfig | None, now_ns: int
+) -> Effects:
+    """Ask again for a response that failed, within bounds; a session that is no good is renewed.
+
+    Args:
+        call: the call.
+        failure: how it failed.
+        asked: what the response was asked for with, a greeting's words among it.
+        now_ns: monotonic.
+    """
     given_up = failure.cure is Cure.GIVE_UP and may_rescue(call)
     if failure.cure in (Cure.RENEW, Cure.RECONNECT) or given_up:
         yield from recover(call, failure, now_ns)
@@ -193,7 +203,7 @@ def answer_failed(call: CallState, failure: Failure, now_ns: int) -> Effects:
     if call.ending is not None or call.session.caller_speaking:
         return
     steps = recovery.plan(failure, call.log, call.answers, now_ns, jitter=call.jitter())
-    yield from _carry_out(call, steps, failure, now_ns)
+    yield from _carry_out(call, steps, failure, now_ns, asked)
 
 
 def leave_stalled(call: CallState, now_ns: int) -> Effects:
@@ -204,8 +214,9 @@ def leave_stalled(call: CallState, now_ns: int) -> Effects:
 
 def on_retry_due(call: CallState) -> Effects:
     """Ask again for the response that failed."""
-    call.session.responses.retry_due = False
-    yield from request_response(call)
+    responses = call.session.responses
+    asked, responses.retry = responses.retry, None
+    yield from request_response(call, asked)
 
 
 def _suspend(call: CallState, now_ns: int) -> Effects:
@@ -224,7 +235,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     if call.lost:
         return
     call.lost = True
-    call.note(response_id="")
+    call.note(response_id="", conversation_id="")
     call.sound.unexplained = False
     call.sound.turns.clear()
     waiting_since_ns = call.session.waiting_since_ns if call.agent_busy else None
@@ -239,7 +250,11 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
 
 
 def _carry_out(
-    call: CallState, steps: tuple[recovery.Step, ...], failure: Failure, now_ns: int
+    call: CallState,
+    steps: tuple[recovery.Step, ...],
+    failure: Failure,
+    now_ns: int,
+    asked: ResponseConfig | None = None,
 ) -> Effects:
     for step in steps:
         match step:
@@ -249,7 +264,7 @@ def _carry_out(
                 yield OpenSession(step.after_ms, step.new_token, step.within_ms)
                 return  # the rest is asked for anew when the session stands
             case recovery.RequestResponse(after_ms=after_ms):
-                call.session.responses.retry_due = True
+                call.session.responses.retry = asked or ResponseConfig()
                 yield from call.start_timer(Timer.RETRY, after_ms)
             case recovery.GiveUp(reason=reason):
                 yield from take_fallback(call, failure, reason, now_ns)

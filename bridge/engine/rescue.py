@@ -5,8 +5,6 @@ after our answer where the session is gone, refuses for good, or owes the greeti
 failure is the first arm's all the same (`needs.md` (d) "Rescue before rollback").
 """
 
-from dataclasses import replace
-
 from bridge.engine.effects import OpenSession, SwitchArm
 from bridge.engine.inputs import Timer
 from bridge.engine.news import SessionLost
@@ -34,7 +32,7 @@ def rescue(call: CallState, code: str) -> Effects:
     """
     call.rescued = True
     # What the first arm has spent of the attempts is not the second one's; the time is.
-    call.budget = replace(call.budget, failures=0, renew=False)
+    call.budget = call.budget.moved()
     yield from call.stop_timer(Timer.RESCUE)
     yield SwitchArm(code)
     yield OpenSession()

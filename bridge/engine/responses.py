@@ -3,8 +3,8 @@
 from bridge.engine.effects import PlayAudio
 from bridge.engine.fallback import lose_session
 from bridge.engine.filler import stop_filler
-from bridge.engine.inputs import Timer
-from bridge.engine.news import UpstreamErrorSeen
+from bridge.engine.inputs import AudioLost, Timer
+from bridge.engine.news import AnswerFailed, UpstreamErrorSeen
 from bridge.engine.playout import settle
 from bridge.engine.recovery import answer_failed, leave_stalled, recover
 from bridge.engine.requests import cancel_response, pay_owed, send_request
@@ -12,7 +12,6 @@ from bridge.engine.rescue import may_rescue
 from bridge.engine.state import CallState, Effects, Response
 from bridge.engine.toolcalls import on_response_over
 from bridge.engine.turns import Trigger
-from bridge.errors import UpstreamError
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
@@ -26,6 +25,7 @@ from bridge.realtime.events import (
     TranscriptDone,
 )
 from bridge.realtime.failures import Cure, classify_event, classify_response
+from bridge.realtime.items import McpApprovalRequest, McpCall
 from bridge.realtime.session_config import ResponseConfig
 
 ALREADY_ACTIVE = "conversation_already_has_active_response"
@@ -36,7 +36,12 @@ RESPONSE_TIMEOUT = "response_timeout"
 END_LOST = "response_end_lost"
 """Our own code, for an answer that came whole, but for its end."""
 
-_WHOLE = (ResponseStatus.COMPLETED, ResponseStatus.INCOMPLETE)
+AUDIO_LOST = "audio_undecodable"
+"""Our own code, for a piece of the agent's voice that could not be decoded."""
+TURN_DETECTED = "turn_detected"
+"""Reason of a cancelled response: the service's turn detection heard the caller."""
+
+_WHOLE = (ResponseStatus.COMPLETED, ResponseStatus.INCOMPLETE, ResponseStatus.OTHER)
 
 
 def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) -> Effects:
@@ -50,10 +55,14 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
     if running is not None:
         yield from on_response_over(call, running.response_id, answer=not running.cancelled)
         responses.finish()
+    if event.conversation_id is not None:
+        call.note(conversation_id=event.conversation_id)
     asked, responses.requested = responses.requested, None
     unwanted, responses.unwanted = responses.unwanted, False
     protected, call.speech.protects_next = call.speech.protects_next, False
-    responses.running = Response(event.response_id, protected=protected and asked is not None)
+    responses.running = Response(
+        event.response_id, protected=protected and asked is not None, asked=asked
+    )
     yield from call.stop_timer(Timer.RESPONSE)
     if unwanted:
         yield from cancel_response(call, tell_server=True)
@@ -83,6 +92,7 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
         yield from stop_filler(call)
     call.agent_audio_seq += 1
     response.audible = True
+    response.deltas += 1
     if call.session.turn_clock is not None:
         call.session.turn_clock.audio_received(now_ns)
     item = call.transcript.item(event.item_id, event.response_id)
@@ -92,6 +102,16 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
         call.speech.protected.add(event.item_id)
     call.playing = True
     yield PlayAudio(item.item_id, event.content_index, event.audio)
+
+
+def on_audio_lost(call: CallState, event: AudioLost, now_ns: int) -> Effects:
+    """Count a piece of the active response that nobody can hear; the first one is reported."""
+    response = call.session.responses.active
+    if response is None:
+        return
+    response.lost_deltas += 1
+    if response.lost_deltas == 1:
+        yield UpstreamErrorSeen(AUDIO_LOST)
 
 
 def on_audio_done(call: CallState, event: AudioDone, now_ns: int) -> Effects:
@@ -180,19 +200,40 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
         yield from call.stop_timer(Timer.RESPONSE)
     call.note_counters()
     answer = event.status in _WHOLE and not running.cancelled
+    failure = classify_response(
+        event,
+        heard=running.audible or not _owes_sound(call, running, event),
+        garbled=running.lost_deltas > running.deltas,
+    )
     yield from on_response_over(call, event.response_id, answer=answer)
-    failure = classify_response(event)
     if failure is None:
         if answer:
             call.answers = call.answers.restored(now_ns)
-    else:
+    elif running.cancelled:
         yield UpstreamErrorSeen(failure.code)
-        if not running.cancelled:
-            yield from answer_failed(call, failure, now_ns)
-            if call.lost or call.closed:
-                return
+    else:
+        yield AnswerFailed(failure)
+        # What is owed anyway is asked for at once, and answers this one's question, too.
+        superseded = answer and responses.owed and running.asked in (None, ResponseConfig())
+        if not superseded:
+            yield from answer_failed(call, failure, running.asked, now_ns)
+        if call.lost or call.closed:
+            return
     yield from pay_owed(call)
     yield from settle(call, Trigger.RESPONSE_DONE)
+
+
+def _owes_sound(call: CallState, running: Response, event: ResponseDone) -> bool:
+    """Say whether a caller waits to hear a response: not one that we cancelled or that was to be
+    text, nor one that acted instead, nor one that made way for the caller's next turn.
+    """
+    if running.cancelled or (running.asked is not None and running.asked.output_audio is False):
+        return False
+    if event.response_id in call.tool_rounds:
+        return False
+    if any(isinstance(item, McpCall | McpApprovalRequest) for item in event.output):
+        return False
+    return not (event.status is ResponseStatus.CANCELLED and event.reason == TURN_DETECTED)
 
 
 def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Effects:
@@ -204,7 +245,7 @@ def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Eff
         if call.answered:
             yield from recover(call, failure, now_ns)
         else:
-            yield from lose_session(call, UpstreamError("the session was refused", code=code))
+            yield from lose_session(call, failure)
         return
     yield UpstreamErrorSeen(code)
     if code == NOTHING_TO_COMMIT:

@@ -18,7 +18,7 @@ from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
 from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
 from bridge.engine.keypad_state import Keypad
 from bridge.engine.latency import InputClock, TurnClock
-from bridge.engine.news import PhaseChanged, StateChanged, TransitionRefused
+from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TransitionRefused
 from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.engine.supervision_steps import Hold, Supervised
 from bridge.engine.transcript import AgentTranscript
@@ -53,8 +53,13 @@ class Response:
 
     response_id: ResponseId
     cancelled: bool = False
+    asked: ResponseConfig | None = None
+    """What it was asked for with; None where the server made it by itself."""
     audible: bool = False
     """Audio of it was given to the playout."""
+    deltas: int = 0
+    """Pieces of audio that came; ``lost_deltas``: that came and could not be decoded."""
+    lost_deltas: int = 0
     protected: bool = False
     """The caller does not cut it."""
     mcp_calls: set[ItemId] = field(default_factory=set)
@@ -73,7 +78,7 @@ class ResponseBook:
         expected: the server owes one by itself (turn detection ended the caller's turn).
         owed: we want one as soon as the server may take the request.
         retried: the overdue one was asked for again.
-        retry_due: a failed one is asked for again after a wait.
+        retry: what a failed one is asked for again with, after a wait.
     """
 
     running: Response | None = None
@@ -83,7 +88,7 @@ class ResponseBook:
     expected: bool = False
     owed: bool = False
     retried: bool = False
-    retry_due: bool = False
+    retry: ResponseConfig | None = None
 
     @property
     def active(self) -> Response | None:
@@ -93,7 +98,7 @@ class ResponseBook:
     @property
     def awaited(self) -> bool:
         """Whether the server has yet to begin a response."""
-        return self.expected or self.requested is not None or self.retry_due
+        return self.expected or self.requested is not None or self.retry is not None
 
     @property
     def blocked(self) -> bool:
@@ -135,10 +140,12 @@ class Cut:
     Attributes:
         since_ns: when its cause was fed.
         response_id: the response cancelled by it, if one was running.
+        by: whose doing it is.
     """
 
     since_ns: int
     response_id: ResponseId | None
+    by: Speaker = Speaker.CALLER
 
 
 @dataclass(slots=True)
@@ -294,8 +301,10 @@ class CallState:
     user_audio_seq: int = 0
     agent_audio_seq: int = 0
     last_event_id: str | None = None
-    # A call starts without a response: its absence is no change.
-    _written: dict[str, str | int] = field(default_factory=lambda: {"response_id": ""})
+    # A call starts without them: their absence is no change.
+    _written: dict[str, str | int] = field(
+        default_factory=lambda: {"response_id": "", "conversation_id": ""}
+    )
     _changed: dict[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -20,7 +20,13 @@ from bridge.engine.filler import stop_filler, want_filler
 from bridge.engine.handoff import advance, fail
 from bridge.engine.inputs import Timer
 from bridge.engine.interruption import cut
-from bridge.engine.news import AgentResumed, HandedBack, SupervisorJoined, SupervisorLeft
+from bridge.engine.news import (
+    AgentResumed,
+    HandedBack,
+    Speaker,
+    SupervisorJoined,
+    SupervisorLeft,
+)
 from bridge.engine.requests import drop_request, request_response
 from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision_steps import Signal
@@ -42,9 +48,9 @@ def silence_agent(call: CallState, now_ns: int) -> Effects:
     yield from stop_filler(call, cut_phrase=not call.playing)
     call.speech.protects_next = False
     if call.agent_has_floor:
-        yield from cut(call, now_ns, tell_server=True)
+        yield from cut(call, now_ns, tell_server=True, by=Speaker.SUPERVISOR)
     responses = call.session.responses
-    responses.expected = responses.retry_due = False
+    responses.expected, responses.retry = False, None
     yield from drop_request(call)
     if responses.unwanted:
         yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)

@@ -73,7 +73,7 @@ def whisper(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     yield TurnSpoken(Speaker.SUPERVISOR, item_id, action.text)
     yield from tell_agent(call, _WHISPERED.format(text=action.text))
     if action.now and not supervised.held:
-        yield from hush(call, now_ns)
+        yield from hush(call, now_ns, by=Speaker.SUPERVISOR)
         yield from request_response(call)
 
 
@@ -81,7 +81,7 @@ def say_exactly(call: CallState, event: SupervisorActed, now_ns: int) -> Effects
     """Have the caller hear exactly this, over the agent."""
     action = event.action
     assert isinstance(action, Say)
-    yield from hush(call, now_ns)
+    yield from hush(call, now_ns, by=Speaker.SUPERVISOR)
     yield from say(call, action.text, protected=True)
 
 
@@ -132,7 +132,7 @@ def transfer(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
         yield from stop_filler(call)
         yield ResumeUplink(UplinkHold.SUPERVISOR)  # the handing over holds it within this input
     else:
-        yield from hush(call, now_ns)
+        yield from hush(call, now_ns, by=Speaker.SUPERVISOR)
     handoff = Handoff(now_ns, action.target, TRANSFERRED, _not_transferred, action.summary)
     yield from want_handoff(call, handoff)
 
@@ -148,7 +148,7 @@ def end(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
             yield from let_go(call)
             yield from stop_filler(call)
         else:
-            yield from hush(call, now_ns)
+            yield from hush(call, now_ns, by=Speaker.SUPERVISOR)
         yield from drop_request(call)
         yield from say_goodbye(call, ending, call.policy.goodbye, protected=True)
         return

@@ -44,7 +44,7 @@ class AgentItem:
     """An earlier session's: the present one does not know it."""
     latency_ms: int | None = None
     heard_ms: int | None = None
-    interrupted: bool = False
+    cut_by: Speaker | None = None
 
     def is_of(self, response_id: ResponseId) -> bool:
         """Whether it is of a response of the present session."""
@@ -67,7 +67,7 @@ class AgentItem:
         """
         text = "".join(text for _, text in sorted(self.texts.items()))
         given_ms = sum(self.given_ms(index) for index in self.given_bytes)
-        if not self.interrupted or self.heard_ms is None or self.heard_ms >= given_ms:
+        if self.cut_by is None or self.heard_ms is None or self.heard_ms >= given_ms:
             return text
         end = len(text) * self.heard_ms // given_ms
         within_word = not text[end : end + 1].isspace()
@@ -82,7 +82,7 @@ class AgentItem:
             self.heard_text(),
             self.latency_ms,
             self.heard_ms,
-            self.interrupted,
+            self.cut_by is Speaker.CALLER,
         )
 
 
@@ -178,19 +178,22 @@ class AgentTranscript:
             elif not item.given_bytes and item.response_id == response_id:
                 yield item.server_id, 0, 0
 
-    def cut(self, ends: PartEnds, response_id: ResponseId | None) -> Iterator[TurnSpoken]:
+    def cut(
+        self, ends: PartEnds, response_id: ResponseId | None, by: Speaker = Speaker.CALLER
+    ) -> Iterator[TurnSpoken]:
         """Close all open items after an interruption.
 
         Args:
             ends: what was heard of each part with unheard audio.
             response_id: the response that was cancelled with it, if one was running.
+            by: whose doing it was.
         """
         cut_items = {item_id for item_id, _ in ends}
         for item in self._open():
             item.open = False
             item.heard_ms = item.heard_with(ends)
             silenced = not item.given_bytes and item.response_id == response_id
-            item.interrupted = item.item_id in cut_items or silenced
+            item.cut_by = by if item.item_id in cut_items or silenced else None
             if item.texts or item.given_bytes:
                 yield item.turn()
 

@@ -32,6 +32,7 @@ from bridge.engine.effects import (
     TakeSpare,
 )
 from bridge.engine.inputs import (
+    AudioLost,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -60,7 +61,7 @@ from bridge.live.upstream import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ServerEvent
 from bridge.telemetry.labels import Path
-from bridge.telemetry.logs import bind_call, call_context
+from bridge.telemetry.logs import bind_call, call_context, set_session
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 
@@ -122,7 +123,7 @@ class CallRunner:
         self._tools = self._make_tools()
         self.supervision = self._make_supervision(policy)
         self._driver.carry_out = self._handlers()
-        leg.listener = self
+        leg.listener, leg.replaceable = self, True
         leg.before_row_closes(self._let_line_go)
         # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
         self._driver.context.run(self.record.begin)
@@ -162,6 +163,7 @@ class CallRunner:
                 dict(policy.handoff),
                 dialplan.handoff,
                 lambda text: phrases.at_hand(dialplan.agent.language, text),
+                self._services.may_transfer,
             ),
             self._feed,
             self.record,
@@ -228,6 +230,7 @@ class CallRunner:
             raise
         finally:
             await self._clean_up()
+            set_session(self._leg.call_id, "")
         return self.record.summary
 
     def shut_down(self) -> None:
@@ -264,6 +267,7 @@ class CallRunner:
             self._confirm()
             return
         line.playout.paused = not flowing
+        self._services.metrics.media.reinvited()
         self.record.caller.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 
@@ -276,6 +280,11 @@ class CallRunner:
         """Take how far a transfer is."""
         with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
             self._handoffs.on_transfer(progress)
+
+    def on_replaced(self) -> None:
+        """Go on with another caller, as an attended transfer to the bridge gives us."""
+        with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
+            self.record.caller_replaced()
 
     # Listener of the session
 
@@ -291,10 +300,18 @@ class CallRunner:
             self.record.watch.session_ready()
         self._feed(news)
 
+    def on_session_taken(self, session_id: str) -> None:
+        """Put down which session the call has."""
+        self.record.sessions.taken(session_id)
+
     def on_oddity(self, kind: str) -> None:
         """Put down that the session sends what is no event of its dialect."""
         self.record.watch.odd()
         self.record.event(kind)
+
+    def on_audio_lost(self) -> None:
+        """Take that a piece of the agent's voice can't be heard."""
+        self._feed(AudioLost())
 
     def on_uplink(self, added_ns: int) -> None:
         """Take what we added to the delay of caller audio."""

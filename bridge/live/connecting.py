@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from bridge.engine.inputs import LastSoundSent, SessionFailed
-from bridge.errors import ProtocolError, UpstreamError
+from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.live.appends import Appends
 from bridge.live.link import Endings, Link
 from bridge.live.services import Choice, Route, Services
@@ -115,7 +115,8 @@ class Connector:
             link = Link(arm.name, choice, credential, self._key_is_fresh, appends)
             link.session = session = self._make_session(link, listener)
             info = await session.open(self._route.config(choice))
-        except UpstreamError as error:
+            link.session_id = info.session_id
+        except (UpstreamError, ConfigError) as error:
             self._metrics.connect_failed(arm.name, classify(error).code)
             if link is not None:
                 self._endings.count_failed(link)

@@ -1,10 +1,9 @@
 """The events of one call: its stream in Redis, its record's timeline, its recording's markers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from bridge.clock import NS_PER_MS, Clock
-from bridge.live.recording import CallRecording
-from bridge.live.vitals import Vitals
+from bridge.live.recording import CallRecording, Fields
 from bridge.redaction.turns import Redactor
 from bridge.store.calls import CallStore
 
@@ -17,9 +16,12 @@ class CallEvents:
         clock: their times count from now.
         store: has the stream.
         recording: gets a marker for each.
-        vitals: what they say of the call's health.
+        followers: each takes every event, as (kind, fields).
         redactor: of what somebody said.
         timeline: the record's list of (ms since the call's begin, kind).
+
+    Attributes:
+        session_id: of the call's Realtime session now; empty while it has none.
     """
 
     def __init__(
@@ -28,7 +30,7 @@ class CallEvents:
         clock: Clock,
         store: CallStore,
         recording: CallRecording,
-        vitals: Vitals,
+        followers: Sequence[Callable[[str, Fields], None]],
         redactor: Redactor,
         timeline: list[tuple[int, str]],
     ) -> None:
@@ -36,11 +38,12 @@ class CallEvents:
         self._clock = clock
         self._store = store
         self._recording = recording
-        self._vitals = vitals
+        self._followers = followers
         self._redactor = redactor
         self._timeline = timeline
         self.begun_ns = clock.now_ns()
         self._answered_ns: int | None = None
+        self.session_id = ""
 
     def elapsed_ms(self) -> int:
         """Return how old the call is."""
@@ -62,7 +65,9 @@ class CallEvents:
         text = (fields or {}).get("text")
         if isinstance(text, str):
             fields = {**(fields or {}), "text": self._redactor.redact(text)}
-        self._store.event(self._call_id, kind, fields)
+        session = {"session_id": self.session_id or None}
+        self._store.event(self._call_id, kind, {**session, **(fields or {})})
         self._recording.mark(kind, fields)
-        self._vitals.take(kind, fields or {})
+        for follow in self._followers:
+            follow(kind, fields or {})
         self._timeline.append((self.elapsed_ms(), kind))

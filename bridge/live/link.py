@@ -31,6 +31,7 @@ class Link:
     Attributes:
         arm: that it is counted for; the call may have left that since.
         session: None once it is over.
+        session_id: by its server.
         lost: why it ended by itself.
         early: events before it was taken into use.
         oddities: kinds of them that were told.
@@ -42,6 +43,7 @@ class Link:
     key_is_fresh: bool
     appends: Appends
     session: RealtimeSession | None = None
+    session_id: str = ""
     lost: UpstreamError | None = None
     early: deque[ServerEvent] = field(default_factory=lambda: deque(maxlen=_EARLY_EVENTS))
     oddities: set[str] = field(default_factory=set)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bridge.engine.news import Speaker
 from bridge.live.summary import CallSummary, LostSession, ToolRun, Turn, write_files
+from bridge.sip.addresses import called_by
 from bridge.store.reader import History
 from bridge.telemetry.turn_latency import TurnLatency
-from bridge.telephony.uris import user_of
 
 NODE_LOST = "node_lost"
 
@@ -34,7 +34,7 @@ def summary_of(lost: History, directory: Path) -> CallSummary:
         route=fields.get("dialplan", ""),
         arm=fields.get("arm", ""),
         dialect=fields.get("dialect", ""),
-        called=user_of(fields.get("to", "")),
+        called=called_by(fields.get("to", "")),
         model=fields.get("model", ""),
         caller=fields.get("from", ""),
         outcome=fields["outcome"],
@@ -86,7 +86,7 @@ def _session(at_ms: int, event: Mapping[str, str]) -> LostSession:
 
 
 def _tool(event: Mapping[str, str]) -> ToolRun:
-    return ToolRun(event["tool"], event["result"] == "ok", int(event["took_ms"]))
+    return ToolRun.of(event["tool"], event["result"], int(event["took_ms"]))
 
 
 def _number(fields: Mapping[str, str], name: str) -> int | None:

@@ -51,7 +51,7 @@ class Person:
         self._joined = False
         self._announcing = False
         self._gate: SpeechGate | None = None
-        leg.listener = self
+        leg.listener, leg.replaceable = self, True
         leg.before_row_closes(self._let_line_go)
 
     def tell(self, audio: bytes) -> None:
@@ -115,6 +115,9 @@ class Person:
 
     def on_transfer(self, progress: TransferProgress) -> None:
         """Nobody transfers the person."""
+
+    def on_replaced(self) -> None:
+        """Go on with whom the person has handed the call to, or who took it up for them."""
 
     # Listener of the line
 

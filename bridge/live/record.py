@@ -19,11 +19,12 @@ from bridge.live.caller_record import CallerRecord
 from bridge.live.caller_waits import CallerWaits
 from bridge.live.events import CallEvents
 from bridge.live.handoff_record import HandoffRecord
+from bridge.live.interruption_watch import InterruptionWatch
 from bridge.live.recording import CallRecording
 from bridge.live.rtp_record import put_down_rtp
 from bridge.live.services import Route, Services
 from bridge.live.session_record import SessionRecord
-from bridge.live.summary import CallSummary, write_files
+from bridge.live.summary import CallSummary, ReplacedCaller, write_files
 from bridge.live.supervision_record import SupervisionRecord
 from bridge.live.tool_record import ToolRecord
 from bridge.live.turn_record import TurnRecord
@@ -69,7 +70,7 @@ class CallRecord:
             services.clock,
             services.store,
             recording,
-            self.vitals,
+            (self.vitals.take, InterruptionWatch(self.summary, services.metrics.turns).take),
             self._redactor,
             self.summary.events_ms,
         )
@@ -78,13 +79,13 @@ class CallRecord:
         summary, metrics = self.summary, services.metrics
         self.caller = CallerRecord(tell, summary, metrics, self._redactor)
         self.supervision = SupervisionRecord(self._events, summary, services.store, self._redactor)
-        self.tools = ToolRecord(tell, summary.tools, recording, metrics.tools)
+        self.tools = ToolRecord(tell, summary, recording, metrics.tools)
         self._waits = CallerWaits(summary, metrics.turns, tell, elapsed_ms)
         judged = dialplan.agent.barge_in.is_ours
         self._turns = TurnRecord(
             tell, summary, metrics.turns, recording, self._redactor, judged=judged
         )
-        self._sessions = SessionRecord(
+        self.sessions = SessionRecord(
             self._events, summary, self.watch, metrics.upstream, self._turns.session_restored
         )
         self._handoffs = HandoffRecord(
@@ -101,7 +102,7 @@ class CallRecord:
                 TransitionRefused: self._on_refused,
                 **self._waits.effects,
                 **self._turns.effects,
-                **self._sessions.effects,
+                **self.sessions.effects,
                 **self.caller.effects,
                 **self.tools.effects,
                 **self._handoffs.effects,
@@ -145,6 +146,17 @@ class CallRecord:
             log.warning("no_telephone_event", heard="keys that are told by SIP INFO alone")
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
 
+    def caller_replaced(self) -> None:
+        """Note that another caller has taken the place of the one so far (RFC 3891)."""
+        summary, leg = self.summary, self._leg
+        summary.replaced.append(
+            ReplacedCaller(self._events.elapsed_ms(), summary.caller, summary.sip_call_id)
+        )
+        summary.caller, summary.sip_call_id = leg.from_uri, leg.sip_call_id
+        self.event("caller_replaced", {"sip_call_id": leg.sip_call_id})
+        self._services.store.update(leg.call_id, {"from": leg.from_uri})
+        log.info("caller_replaced", sip_call_id=leg.sip_call_id)
+
     def rescued(self, route: Route, code: str) -> None:
         """Note that another arm has taken the call over; the first one is answerable for why."""
         summary, before = self.summary, self.summary.arm_in_use
@@ -167,7 +179,7 @@ class CallRecord:
         """Take what is only to be counted or kept of the session's events."""
         match event:
             case ResponseDone(usage=Usage() as usage):
-                self._sessions.count(usage)
+                self.sessions.count(usage)
             case InputCommitted():
                 self._turns.committed(event.item_id)
             case _:
@@ -264,6 +276,7 @@ class CallRecord:
 
     def _on_state(self, effect: StateChanged) -> None:
         self._services.store.update(self._leg.call_id, effect.fields)
+        self.sessions.named(str(effect.fields.get("conversation_id", "")))
 
     def _on_phase(self, effect: PhaseChanged) -> None:
         self.event("phase", {"old": effect.old, "new": effect.new, "cause": effect.cause})

@@ -127,6 +127,7 @@ class Services:
         endpoint: places calls to people.
         append_ms: caller audio in one append.
         may_call: whether a supervisor's phone may be called.
+        may_transfer: whether a supervisor may type an address as the target of a transfer.
         recordings_dir: where recordings and call records go.
         models: for the prices.
     """
@@ -144,6 +145,7 @@ class Services:
     models: ModelTable
     webhooks: WebhookClient
     may_call: Callable[[str], bool] = lambda phone: False
+    may_transfer: Callable[[str], bool] = lambda target: False
 
     def wire_log_of(self, call_id: str) -> WireLog | None:
         """Return a call's wire log, to be closed at its end; None where none is wanted."""

@@ -8,12 +8,14 @@ import structlog
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import Effect
-from bridge.engine.news import GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
+from bridge.engine.news import AnswerFailed, GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
 from bridge.live.arm_watch import ArmWatch
 from bridge.live.events import CallEvents
-from bridge.live.summary import CallSummary, LostSession
+from bridge.live.summary import CallSummary, LostSession, SessionUsed
 from bridge.realtime.events import Usage
+from bridge.realtime.failures import Failure
 from bridge.telemetry.costs import tokens_of
+from bridge.telemetry.logs import set_session
 from bridge.telemetry.metrics.upstream import UpstreamMetrics
 
 log = structlog.get_logger(__name__)
@@ -43,6 +45,7 @@ class SessionRecord:
         self._watch = watch
         self._metrics = metrics
         self._on_restored = on_restored
+        self._lost_in_talk = False
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -50,11 +53,23 @@ class SessionRecord:
         return MappingProxyType(
             {
                 UpstreamErrorSeen: self._on_error,
+                AnswerFailed: self._on_answer_failed,
                 SessionLost: self._on_session_lost,
                 SessionRestored: self._on_session_restored,
                 GaveUp: self._on_gave_up,
             }
         )
+
+    def taken(self, session_id: str) -> None:
+        """Note that the call has another session from now on; events and log lines name it."""
+        self._events.session_id = session_id
+        set_session(self._summary.call_id, session_id)
+        self._summary.sessions.append(SessionUsed(self._events.elapsed_ms(), session_id))
+
+    def named(self, conversation_id: str) -> None:
+        """Note the conversation of the present session."""
+        if self._summary.sessions and conversation_id:
+            self._summary.sessions[-1].conversation_id = conversation_id
 
     def count(self, usage: Usage) -> None:
         """Count what a response was billed."""
@@ -64,14 +79,18 @@ class SessionRecord:
             self._metrics.tokens(self._summary.arm_in_use, kind, modality, count)
 
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
-        self._metrics.error(self._summary.arm_in_use, effect.code)
-        self._events.tell("upstream_error", {"code": effect.code})
-        log.info("upstream_error", code=effect.code)
+        self._error(effect.code)
 
-    def _on_session_lost(self, effect: SessionLost) -> None:
-        failure = effect.failure
-        self._watch.lost(failure)
-        self._metrics.lost(self._summary.arm_in_use, failure)
+    def _on_answer_failed(self, effect: AnswerFailed) -> None:
+        self._error(effect.failure.code)
+        self._put_down(effect.failure)
+
+    def _error(self, code: str) -> None:
+        self._metrics.error(self._summary.arm_in_use, code)
+        self._events.tell("upstream_error", {"code": code})
+        log.info("upstream_error", code=code)
+
+    def _put_down(self, failure: Failure) -> None:
         self._summary.failures.append(
             LostSession(
                 self._events.elapsed_ms(),
@@ -79,8 +98,19 @@ class SessionRecord:
                 failure.layer.value,
                 failure.fault.value,
                 failure.cure.value,
+                self._events.session_id,
             )
         )
+
+    def _on_session_lost(self, effect: SessionLost) -> None:
+        failure = effect.failure
+        self._watch.lost(failure)
+        self._metrics.lost(self._summary.arm_in_use, failure)
+        # Failed attempts to get a session back are no further losses.
+        if self._events.talk_ms() is not None and not self._lost_in_talk:
+            self._lost_in_talk = True
+            self._metrics.lost_in_talk(self._summary.arm_in_use)
+        self._put_down(failure)
         self._events.tell(
             "session_lost",
             {
@@ -89,6 +119,7 @@ class SessionRecord:
                 "fault": failure.fault,
                 "cure": failure.cure,
                 "attempt": effect.attempt,
+                "permanent": int(failure.permanent),
             },
         )
         log.warning(
@@ -99,9 +130,12 @@ class SessionRecord:
             cure=failure.cure.value,
             attempt=effect.attempt,
         )
+        self._events.session_id = ""
+        set_session(self._summary.call_id, "")
 
     def _on_session_restored(self, effect: SessionRestored) -> None:
         self._metrics.restored(self._summary.arm_in_use, effect.outage_ms * NS_PER_MS)
+        self._lost_in_talk = False
         self._on_restored()
         self._events.tell("session_restored", {"outage_ms": effect.outage_ms})
         log.info("session_restored", outage_ms=effect.outage_ms)

@@ -8,8 +8,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from bridge.engine.news import Speaker
+from bridge.errors import Fault
+from bridge.realtime.failures import classify_tool
 from bridge.recordings.files import CDR_FILE, CallFiles
 from bridge.recordings.writing import append_line, write_json
 from bridge.routing.verstat import Verstat
@@ -28,24 +31,59 @@ class Turn:
     interrupted: bool = False
 
 
+@dataclass(slots=True)
+class SessionUsed:
+    """A Realtime session that the call had, until the next one.
+
+    Attributes:
+        at_ms: when the call took it.
+        conversation_id: of its default conversation; empty before its first response.
+    """
+
+    at_ms: int
+    session_id: str
+    conversation_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class LostSession:
-    """One failure of the call's session, classified."""
+    """One failure of the call's session, classified; without a session_id there was none yet."""
 
     at_ms: int
     code: str
     layer: str
     fault: str
     cure: str
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """One call of a tool."""
+    """One call of a tool.
+
+    Attributes:
+        result: ``ok``, or why there is no good output.
+        fault: whose doing that is (:class:`bridge.errors.Fault`); ``none`` where it is no failure,
+            as the output came or nobody waited for it any more.
+    """
 
     name: str
     ok: bool
     took_ms: int
+    result: str = "ok"
+    fault: str = Fault.NONE.value
+
+    @classmethod
+    def of(cls, name: str, result: str, took_ms: int) -> Self:
+        """Make it from how the tool ended."""
+        failure = classify_tool(result)
+        fault = Fault.NONE if failure is None else failure.fault
+        return cls(name, failure is None, took_ms, result, fault.value)
+
+    @property
+    def failed(self) -> bool:
+        """Whether somebody has to act on it."""
+        return self.fault != Fault.NONE
 
 
 @dataclass(slots=True)
@@ -64,6 +102,19 @@ class HandedOver:
     way: str = ""
     result: str = "started"
     talked_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedCaller:
+    """Whom another caller has taken the place of, as in an attended transfer.
+
+    Attributes:
+        at_ms: when, from the call's begin.
+    """
+
+    at_ms: int
+    caller: str
+    sip_call_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +164,16 @@ class CallSummary:
         arm: that the call was given; ``dialect`` and ``model`` are those of the arm in use.
         rollout: the flag that chose it, why, and at which version; empty without one.
         rescued_by: the arm that took over before the greeting; empty where none had to.
-        called, caller: as SIP named them.
-        sip_call_id: the Call-ID of the INVITE, which the other end knows, too.
+        called, caller: as SIP named them; the last caller, where one took another's place.
+        sip_call_id: the Call-ID of the INVITE, which the other end knows, too; likewise.
+        replaced: the callers before, in order.
         verstat: what the carrier says of the caller's number.
         consent: None where the caller was to be told nothing.
         emergencies: phrases of an emergency that the caller said.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
         recording_stopped: why it ended before the call did.
         keep_days: how long audio, transcript and events are kept; None for ever.
+        sessions: in the order in which the call had them.
         callbacks: wishes to be called back, in the caller's words.
         longest_silence_ms: of all that the caller hears while the agent owes them something; None
             where there was none. ``longest_silence_cause``: what they waited for.
@@ -142,6 +195,7 @@ class CallSummary:
     rescued_by: str = ""
     caller: str = ""
     sip_call_id: str = ""
+    replaced: list[ReplacedCaller] = field(default_factory=list)
     verstat: str = Verstat.NONE.value
     codec: str = ""
     outcome: str = ""
@@ -158,6 +212,7 @@ class CallSummary:
     emergencies: list[str] = field(default_factory=list)
     recording_stopped: str | None = None
     keep_days: dict[str, int | None] = field(default_factory=dict)
+    sessions: list[SessionUsed] = field(default_factory=list)
     failures: list[LostSession] = field(default_factory=list)
     handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
@@ -186,8 +241,12 @@ class CallSummary:
 
     @property
     def tool_success_rate(self) -> float | None:
-        """Share of tool calls that gave a good output, 0 to 1; None without any."""
-        return sum(tool.ok for tool in self.tools) / len(self.tools) if self.tools else None
+        """Share of tool calls that gave a good output, 0 to 1; None without any.
+
+        Those that were stopped because nobody waited any more count neither way.
+        """
+        ended = [tool.ok for tool in self.tools if tool.ok or tool.failed]
+        return sum(ended) / len(ended) if ended else None
 
     def figures(self) -> dict[str, str | int | None]:
         """Return the figures for the call's last event in Redis."""
@@ -222,6 +281,7 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
         "arm": summary.arm,
         "dialect": summary.dialect,
         "model": summary.model,
+        "sessions": [asdict(session) for session in summary.sessions],
         "outcome": summary.outcome,
         "fault": summary.fault,
         "reason": summary.reason,
@@ -268,6 +328,7 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "outcome": summary.outcome,
         "fault": summary.fault,
         "reason": summary.reason,
+        "sessions": [asdict(session) for session in summary.sessions],
         "recording": summary.recording,
         "consent": None if summary.consent is None else asdict(summary.consent),
         "emergencies": len(summary.emergencies),

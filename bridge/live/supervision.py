@@ -25,7 +25,7 @@ from bridge.engine.news import (
 )
 from bridge.live.record import CallRecord
 from bridge.live.services import Services
-from bridge.live.supervisor_actions import SupervisorActions, UnknownTargetError
+from bridge.live.supervisor_actions import SupervisorActions, TargetError
 from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone
 from bridge.live.supervisor_phones import RING_S, SupervisorPhones
 from bridge.live.watchers import Watchers
@@ -123,8 +123,8 @@ class Supervision:
         except ValidationError as error:
             wrong = [".".join(map(str, each["loc"])) for each in error.errors()]
             return Answer.refused("bad_params", fields=wrong)
-        except UnknownTargetError:
-            return Answer.refused("unknown_target")
+        except TargetError as error:
+            return Answer.refused(error.reason)
         if isinstance(order, PhoneOrder):
             answer = self._call_phone(command.by, order)
             self._metrics.acted("listen", refused=not answer.accepted)

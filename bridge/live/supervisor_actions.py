@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from bridge.engine.actions import (
     Accept,
@@ -38,8 +39,17 @@ from bridge.routing.supervisor_orders import (
 AtHand = Callable[[str | None], str | None]
 
 
-class UnknownTargetError(ValueError):
-    """The dialplan has no target of that name."""
+class TargetError(ValueError):
+    """A transfer can't go there.
+
+    Attributes:
+        reason: ``unknown_target``: the dialplan has no target of that name;
+            ``target_not_allowed``: the settings don't let supervisors transfer to that address.
+    """
+
+    def __init__(self, reason: Literal["unknown_target", "target_not_allowed"]) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class SupervisorActions:
@@ -49,18 +59,26 @@ class SupervisorActions:
         people: of the dialplan, by name.
         handoff: the dialplan's words for people it does not know.
         at_hand: a phrase, if it was rendered.
+        may_transfer: whether a typed address may be a transfer's target.
     """
 
-    def __init__(self, people: dict[str, HandoffTarget], handoff: Handoff, at_hand: AtHand) -> None:
+    def __init__(
+        self,
+        people: dict[str, HandoffTarget],
+        handoff: Handoff,
+        at_hand: AtHand,
+        may_transfer: Callable[[str], bool],
+    ) -> None:
         self._people = people
         self._handoff = handoff
         self._at_hand = at_hand
+        self._may_transfer = may_transfer
 
     def make(self, order: Order) -> Action | None:
         """Return the action; None for an order that is not the core's.
 
         Raises:
-            UnknownTargetError: of a transfer.
+            TargetError: of a transfer.
         """
         match order:
             case WhisperOrder():
@@ -91,8 +109,10 @@ class SupervisorActions:
     def _target(self, order: TransferOrder) -> HandoffTarget:
         warm = order.kind == "warm"
         if ":" in order.target:
+            if not self._may_transfer(order.target):
+                raise TargetError("target_not_allowed")
             return target_at(order.target, self._handoff, self._at_hand, warm=warm)
         known = self._people.get(order.target)
         if known is None:
-            raise UnknownTargetError(order.target)
+            raise TargetError("unknown_target")
         return replace(known, warm=warm)

@@ -159,6 +159,9 @@ class SupervisorPhone:
     def on_transfer(self, progress: TransferProgress) -> None:
         """Nobody transfers a supervisor."""
 
+    def on_replaced(self) -> None:
+        """Nobody takes a supervisor's place."""
+
     # Listener of the line
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:

@@ -16,7 +16,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import Effect
 from bridge.engine.news import ToolAnswered, ToolAsked, ToolRefused
 from bridge.live.recording import NOT_RECORDED, CallRecording, Fields
-from bridge.live.summary import ToolRun
+from bridge.live.summary import CallSummary, ToolRun
 from bridge.realtime.ids import ToolCallId
 from bridge.telemetry.metrics.tools import ToolMetrics
 from bridge.tools.webhook import ToolResult
@@ -32,7 +32,7 @@ class ToolRecord:
 
     Args:
         tell: puts an event into the call's record.
-        runs: the record's list of them.
+        summary: where they are put down; knows the arm in use.
         recording: knows when nothing is to be written.
         metrics: counts them.
     """
@@ -40,12 +40,13 @@ class ToolRecord:
     def __init__(
         self,
         tell: Callable[[str, Fields], None],
-        runs: list[ToolRun],
+        summary: CallSummary,
         recording: CallRecording,
         metrics: ToolMetrics,
     ) -> None:
         self._tell = tell
-        self._runs = runs
+        self._summary = summary
+        self._runs = summary.tools
         self._recording = recording
         self._metrics = metrics
         self._names: dict[ToolCallId, str] = {}
@@ -63,11 +64,7 @@ class ToolRecord:
 
     def ended(self, name: str, result: ToolResult, took_ns: int) -> None:
         """Note how a tool ended."""
-        took_ms = took_ns // NS_PER_MS
-        self._runs.append(ToolRun(name, result.ok, took_ms))
-        self._metrics.ended(name, result.code, took_ns)
-        self._tell("tool_ended", {"tool": name, "result": result.code, "took_ms": took_ms})
-        log.info("tool_ended", tool=name, result=result.code, took_ms=took_ms)
+        self._put_down(name, result.code, took_ns)
 
     def _on_asked(self, effect: ToolAsked) -> None:
         self._names[effect.call_id] = effect.name
@@ -83,7 +80,17 @@ class ToolRecord:
         self._tell(kind, {"tool": self._names[call_id], "tool_call": call_id, "text": text})
 
     def _on_refused(self, effect: ToolRefused) -> None:
-        self._runs.append(ToolRun(effect.name, ok=False, took_ms=0))
-        self._metrics.refused(effect.name, effect.reason)
-        self._tell("tool_refused", {"tool": effect.name, "reason": effect.reason})
-        log.warning("tool_refused", tool=effect.name, reason=effect.reason)
+        run = ToolRun.of(effect.name, effect.reason, 0)
+        self._runs.append(run)
+        self._metrics.refused(self._summary.arm_in_use, run)
+        told = {"tool": effect.name, "reason": effect.reason, "fault": run.fault}
+        self._tell("tool_refused", told)
+        log.warning("tool_refused", **told)
+
+    def _put_down(self, name: str, result: str, took_ns: int) -> None:
+        run = ToolRun.of(name, result, took_ns // NS_PER_MS)
+        self._runs.append(run)
+        self._metrics.ended(self._summary.arm_in_use, run, took_ns)
+        told = {"tool": name, "result": result, "fault": run.fault}
+        self._tell("tool_ended", {**told, "took_ms": run.took_ms})
+        log.info("tool_ended", **told, took_ms=run.took_ms)

@@ -120,6 +120,10 @@ class TurnRecord:
     def _on_interrupted(self, effect: Interrupted) -> None:
         if effect.item_id is None:
             return  # nothing audible was cut
+        if effect.by is not Speaker.CALLER:
+            self._tell("agent_cut", {"by": effect.by.value, "played_ms": effect.played_ms})
+            log.info("agent_cut", by=effect.by.value, played_ms=effect.played_ms)
+            return
         self._summary.interruptions += 1
         self._metrics.stopped(self._summary.arm_in_use, effect.stop_ns)
         if not self._judged:

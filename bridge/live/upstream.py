@@ -19,7 +19,7 @@ from bridge.engine.inputs import (
     SpareFailed,
     SpareReady,
 )
-from bridge.errors import ProtocolError, UpstreamError
+from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.live.connecting import Connector
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.link import Endings, Link
@@ -49,8 +49,16 @@ class UpstreamListener(Protocol):
         """Learn that a session or a spare stands, or is gone."""
         ...
 
+    def on_session_taken(self, session_id: str) -> None:
+        """Learn which session is the present one from now on, before its events."""
+        ...
+
     def on_oddity(self, kind: str) -> None:
         """Learn, once a session, that it sends an ``unknown_event`` or a ``malformed_event``."""
+        ...
+
+    def on_audio_lost(self) -> None:
+        """Learn that a piece of the agent's voice could not be decoded."""
         ...
 
     def on_uplink(self, added_ns: int) -> None:
@@ -267,6 +275,7 @@ class Upstream:
 
     def _adopt(self, link: Link) -> None:
         self._link = link
+        self._listener.on_session_taken(link.session_id)
         while link.early:
             self._listener.on_server_event(link.early.popleft(), self._services.clock.now_ns())
 
@@ -302,6 +311,8 @@ class Upstream:
         self._metrics.malformed_event(link.arm)
         self._tell_oddity(link, "malformed_event")
         log.debug("malformed_event", error=error.what)
+        if error.loses_audio and link is self._link:
+            self._listener.on_audio_lost()
 
     def _tell_oddity(self, link: Link, kind: str) -> None:
         if kind not in link.oddities:
@@ -338,6 +349,7 @@ def _late() -> UpstreamError:
 
 
 def _broken(error: Exception) -> UpstreamError:
-    broken = UpstreamError("our own failure while a session was opened", code="internal")
+    code = "config_error" if isinstance(error, ConfigError) else "internal"
+    broken = UpstreamError("our own failure while a session was opened", code=code)
     broken.__cause__ = error
     return broken

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bridge.engine.inputs import PlayoutStarted, SoundStarted, SoundStopped
+from bridge.errors import Fault
 from bridge.live.filler import FILLER_ITEM
 from bridge.store.buffer import FieldValue
 from bridge.telemetry.health import SLOW_ANSWER_MS, Troubles, health_of
@@ -114,7 +115,7 @@ class Vitals:
                 self._tools += 1
             case "tool_ended":
                 self._tools = max(self._tools - 1, 0)
-                self._troubles.tools_failed += fields["result"] != "ok"
+                self._troubles.tools_failed += fields["fault"] != Fault.NONE
             case "measured":
                 if (response_ms := fields.get("response_ms")) is not None:
                     changed["last_turn_ms"] = round(float(response_ms))
@@ -182,6 +183,9 @@ class Vitals:
         if kind in _TROUBLES:
             name = _TROUBLES[kind]
             setattr(self._troubles, name, getattr(self._troubles, name) + 1)
+        if kind == "dead_air":
+            silent_s = int(fields["silence_ms"] or 0) // 1000
+            self._troubles.silent_s = max(self._troubles.silent_s, silent_s)
         if kind == "handoff_failed" and fields["reason"] != "caller_left":
             self._troubles.handoffs_failed += 1
 

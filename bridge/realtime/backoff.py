@@ -13,7 +13,7 @@ class Backoff:
     """
 
     base_ms: int = 200
-    limit_ms: int = 4_000
+    limit_ms: int = 2_000
 
     def wait_ms(self, failures: int, jitter: float) -> int:
         """Return the wait after the nth failure in a row.

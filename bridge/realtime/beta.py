@@ -13,7 +13,13 @@ from bridge.realtime.beta_session import (
     read_session,
     unsupported_fields,
 )
-from bridge.realtime.commands import Command, CreateItem, CreateResponse, UpdateSession
+from bridge.realtime.commands import (
+    Command,
+    CreateItem,
+    CreateResponse,
+    ProbeSession,
+    UpdateSession,
+)
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
@@ -100,6 +106,7 @@ _COMMANDS = {
     UpdateSession: CommandRow(tuple(_UPDATES.values()), _update_session),
     **dict(
         [
+            command(ProbeSession, "session.update", lambda c: {"session": {}}),
             command(CreateItem, "conversation.item.create", _create_item),
             command(CreateResponse, "response.create", _create_response),
         ]

@@ -13,9 +13,18 @@ from bridge.realtime.session_config import ResponseConfig, SessionConfig
 
 @dataclass(frozen=True, slots=True)
 class UpdateSession:
-    """Set the session up."""
+    """Set a new session up, whole: its tools, formats and modalities are always sent.
+
+    Not for a session that talks: its service replaces every setting that the update names, so a
+    config with defaults would take the agent's tools away (`protocol.md` section 2).
+    """
 
     config: SessionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSession:
+    """Ask for a ``session.updated``, by an update that names no setting and so changes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +96,7 @@ class ClearOutput:
 
 Command = (
     UpdateSession
+    | ProbeSession
     | AppendAudio
     | CommitInput
     | ClearInput

@@ -21,6 +21,8 @@ class ResponseStatus(enum.StrEnum):
     CANCELLED = "cancelled"
     FAILED = "failed"
     INCOMPLETE = "incomplete"
+    OTHER = "other"
+    """It ended in a way that is not known here: what came of it counts."""
 
 
 class Phase(enum.StrEnum):
@@ -221,10 +223,11 @@ class DtmfReceived(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ResponseCreated(_Event):
-    """The model began a response."""
+    """The model began a response; one beside the default conversation has no conversation_id."""
 
     response_id: ResponseId
     metadata: dict[str, str] = field(default_factory=dict)
+    conversation_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bridge.errors import BridgeError, Fault, ProtocolError, UpstreamError
+from bridge.errors import BridgeError, ConfigError, Fault, ProtocolError, UpstreamError
 from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
 
 
@@ -135,6 +135,7 @@ _LOSS: Mapping[str, Row] = {
     "given_up": Row(Layer.CONNECTION, Fault.NONE, Cure.NOTHING),
     "not_open": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.NOTHING),
     "internal": _OUR_BUG,
+    "config_error": _WRONG_URL,
     "broken_order": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
     # The upgrade was answered with an HTTP status.
     "http_400": _WRONG_URL,
@@ -203,7 +204,16 @@ _ERROR_EVENT: Mapping[str, Row] = {
     "item_truncate_invalid_item_id": _OBJECTION,
 }
 
+_SILENT = Row(Layer.MODEL, Fault.PROVIDER, Cure.RETRY_RESPONSE)
+
 _RESPONSE: Mapping[str, Row] = {
+    # It ended well, and there was nothing to hear (our words).
+    "no_audio": _SILENT,
+    "cancelled_by_service": _SILENT,
+    "incomplete": _SILENT,
+    "incomplete_max_output_tokens": _SILENT,
+    "incomplete_content_filter": _SILENT,
+    "undecodable_audio": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RETRY_RESPONSE),
     "rate_limit_exceeded": _OVER_LIMIT,
     "insufficient_quota": _NO_QUOTA,
     "server_error": Row(Layer.MODEL, Fault.PROVIDER, Cure.RETRY_RESPONSE),
@@ -211,13 +221,32 @@ _RESPONSE: Mapping[str, Row] = {
 }
 
 _TOOL_FAILED = Row(Layer.TOOL, Fault.TOOL, Cure.NOTHING)
+_TOOL_MADE_UP = Row(Layer.TOOL, Fault.PROVIDER, Cure.NOTHING)
+_TOOL_SETTINGS = Row(Layer.TOOL, Fault.CONFIG, Cure.NOTHING)
 _TOOL: Mapping[str, Row] = {
     # Never run again by itself: a payment may have gone through. The model is told and decides.
-    "tool_timeout": _TOOL_FAILED,
-    "tool_failed": _TOOL_FAILED,
+    "timeout": _TOOL_FAILED,
+    "deadline": _TOOL_FAILED,
+    "unreachable": _TOOL_FAILED,
+    "too_large": _TOOL_FAILED,
+    "not_text": _TOOL_FAILED,
+    # An MCP server's (`protocol.md` section 6, `mcp_call.error.type`); the last: it lists no tools.
     "mcp_failed": _TOOL_FAILED,
-    "tool_unknown": Row(Layer.TOOL, Fault.PROVIDER, Cure.NOTHING),
-    "tool_arguments": Row(Layer.TOOL, Fault.PROVIDER, Cure.NOTHING),
+    "protocol_error": _TOOL_FAILED,
+    "tool_execution_error": _TOOL_FAILED,
+    "http_error": _TOOL_FAILED,
+    "mcp_not_listed": _TOOL_FAILED,
+    # The model called what it was not offered.
+    "unknown": _TOOL_MADE_UP,
+    "bad_arguments": _TOOL_MADE_UP,
+    # The dialplan names a tool that it gives no way to, or lets nobody use.
+    "not_here": _TOOL_SETTINGS,
+    "private_address": _TOOL_SETTINGS,
+    "not_approved": _TOOL_SETTINGS,
+    "not_taken": Row(Layer.TOOL, Fault.CARRIER, Cure.NOTHING),
+    "internal": Row(Layer.TOOL, Fault.BRIDGE, Cure.NOTHING),
+    # The caller went on speaking, or hung up: nobody waits for the output any more.
+    "cancelled": Row(Layer.TOOL, Fault.NONE, Cure.NOTHING),
 }
 
 TABLE: Mapping[tuple[Place, str], Row] = MappingProxyType(
@@ -260,7 +289,8 @@ def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
     Args:
         error: an UpstreamError by its code (``closed`` by its close code); a ProtocolError that
             made the session unusable counts as ``broken_order`` (a single malformed event does
-            not: the session passes over it); anything else is our own failure (``internal``).
+            not: the session passes over it); a ConfigError as ``config_error``; anything else is
+            our own failure (``internal``).
         key_is_fresh: the credential in use could not be fresher: a long-lived key, or a token
             fetched for this very attempt. A refusal of it is then permanent.
     """
@@ -270,6 +300,8 @@ def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
             code = f"close_{error.close_code}" if closed else error.code
         case ProtocolError():
             code = "broken_order"
+        case ConfigError():
+            code = "config_error"
         case _:
             code = "internal"
     row = _look_up(Place.LOSS, code)
@@ -284,17 +316,46 @@ def classify_event(error: ApiError) -> Failure:
     return _failure(code, _look_up(Place.ERROR_EVENT, code))
 
 
-def classify_response(done: ResponseDone) -> Failure | None:
-    """Classify how a response ended; None where it did not fail."""
-    if done.status is not ResponseStatus.FAILED:
+def classify_response(
+    done: ResponseDone, *, heard: bool = True, garbled: bool = False
+) -> Failure | None:
+    """Classify how a response ended; None where it did not fail.
+
+    Args:
+        done: its end.
+        heard: some of it came to be heard, or nothing of it was to be.
+        garbled: most of its audio could not be decoded.
+    """
+    if done.status is ResponseStatus.FAILED:
+        code = done.error_code or "response_failed"
+    elif garbled:
+        code = "undecodable_audio"
+    elif heard:
         return None
-    code = done.error_code or "response_failed"
+    else:
+        code = _silent_code(done)
     return _failure(code, _look_up(Place.RESPONSE, code))
 
 
-def classify_tool(code: str) -> Failure:
-    """Classify a tool's failure (``tool_timeout``, ``tool_failed``, ``mcp_failed``, ...)."""
-    return _failure(code, _look_up(Place.TOOL, code))
+def _silent_code(done: ResponseDone) -> str:
+    match done.status:
+        case ResponseStatus.CANCELLED:
+            return "cancelled_by_service"
+        case ResponseStatus.INCOMPLETE:
+            code = f"incomplete_{done.reason}"
+            return code if (Place.RESPONSE, code) in TABLE else "incomplete"
+        case _:
+            return "no_audio"
+
+
+def classify_tool(result: str) -> Failure | None:
+    """Classify how a tool ended, by its result; None where it gave its output (``ok``).
+
+    A result that is nobody's fault (``cancelled``) is no failure of the tool.
+    """
+    if result == "ok":
+        return None
+    return _failure(result, _look_up(Place.TOOL, result))
 
 
 def _look_up(place: Place, code: str) -> Row:

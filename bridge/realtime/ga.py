@@ -5,7 +5,13 @@ Pure and stateless: one instance serves every session.
 
 from collections.abc import Mapping, Sequence
 
-from bridge.realtime.commands import Command, CreateItem, CreateResponse, UpdateSession
+from bridge.realtime.commands import (
+    Command,
+    CreateItem,
+    CreateResponse,
+    ProbeSession,
+    UpdateSession,
+)
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
@@ -132,6 +138,7 @@ _COMMANDS = {
             command(
                 UpdateSession, "session.update", lambda c: {"session": encode_session(c.config)}
             ),
+            command(ProbeSession, "session.update", lambda c: {"session": {"type": "realtime"}}),
             command(CreateItem, "conversation.item.create", _create_item),
             command(CreateResponse, "response.create", _create_response),
         ]

@@ -33,9 +33,11 @@ class RecoveryPolicy:
     """Bounds of one call's recovery.
 
     Attributes:
-        max_failures: failures in a row, the loss included, after which it is given up.
-        max_outage_ms: longest time without a session.
+        max_failures: sessions lost in a row, or responses failed, after which it is given up.
+            An attempt to connect that failed is none of them: those are bounded by time alone.
+        max_outage_ms: longest time without a session, over all losses in a row.
         attempt_ms: longest time of one attempt.
+        last_attempt_ms: least time that an attempt is given; no wait may leave less.
         stable_ms: a session that stood this long was a recovery; one that didn't counts on.
         filler_after_ms: silence that the caller is given before they hear a filler (a gap over 2 s
             is dead air, `needs.md` (e)).
@@ -48,6 +50,7 @@ class RecoveryPolicy:
     max_failures: int = 5
     max_outage_ms: int = 15_000
     attempt_ms: int = 5_000
+    last_attempt_ms: int = 500
     stable_ms: int = 30_000
     filler_after_ms: int = 1_200
     kept_audio_ms: int = 10_000
@@ -64,7 +67,9 @@ class Budget:
     A second one, fed alike, bounds the retries of failed responses within a session that stands.
 
     Attributes:
-        failures: in a row: losses, and attempts that failed.
+        failures: in a row: losses, and attempts that failed; the waits grow with them.
+        losses: in a row: sessions that were lost, or responses that failed.
+        spent_ms: outages before this one, in the same row of losses.
         lost_ns: since when there is no session, monotonic; None while one stands.
         restored_ns: since when one stands; None while there is none.
         renew: a failure of this outage was the session's own, so an attempt that then fails for
@@ -73,6 +78,8 @@ class Budget:
 
     policy: RecoveryPolicy = field(default_factory=RecoveryPolicy)
     failures: int = 0
+    losses: int = 0
+    spent_ms: int = 0
     lost_ns: int | None = None
     restored_ns: int | None = None
     renew: bool = False
@@ -81,18 +88,39 @@ class Budget:
         """Count a loss, or an attempt that failed; call it before :func:`plan`."""
         renew = failure.cure is Cure.RENEW
         if self.lost_ns is not None:
-            return replace(self, failures=self.failures + 1, renew=self.renew or renew)
+            return replace(
+                self,
+                failures=self.failures + 1,
+                losses=self.losses + (failure.cure is Cure.RETRY_RESPONSE),
+                renew=self.renew or renew,
+            )
         stood_ms = 0 if self.restored_ns is None else (now_ns - self.restored_ns) // NS_PER_MS
-        before = 0 if stood_ms >= self.policy.stable_ms else self.failures
-        return Budget(self.policy, failures=before + 1, lost_ns=now_ns, renew=renew)
+        before = Budget(self.policy) if stood_ms >= self.policy.stable_ms else self
+        return replace(
+            before,
+            failures=before.failures + 1,
+            losses=before.losses + 1,
+            lost_ns=now_ns,
+            restored_ns=None,
+            renew=renew,
+        )
 
     def restored(self, now_ns: int) -> "Budget":
         """Note that a session stands (or a response was good)."""
-        return Budget(self.policy, failures=self.failures, restored_ns=now_ns)
+        spent_ms = self.spent_ms + self.outage_ms(now_ns)
+        return replace(self, spent_ms=spent_ms, lost_ns=None, restored_ns=now_ns, renew=False)
+
+    def moved(self) -> "Budget":
+        """Return what another arm has: the time of this one, and attempts of its own."""
+        return replace(self, failures=0, losses=0, renew=False)
 
     def outage_ms(self, now_ns: int) -> int:
         """Return how long there has been no session."""
         return 0 if self.lost_ns is None else (now_ns - self.lost_ns) // NS_PER_MS
+
+    def left_ms(self, now_ns: int) -> int:
+        """Return how much longer there may be no session."""
+        return self.policy.max_outage_ms - self.spent_ms - self.outage_ms(now_ns)
 
 
 class GiveUpReason(enum.StrEnum):
@@ -100,7 +128,6 @@ class GiveUpReason(enum.StrEnum):
 
     REFUSED = "refused"
     """The same again would fail the same way."""
-    """No arm may take calls: nothing was tried."""
     TOO_MANY = "too_many"
     TOO_LONG = "too_long"
 
@@ -221,16 +248,17 @@ def plan(
     """
     if failure.cure is Cure.NOTHING:
         return ()
-    policy = budget.policy
-    wait_ms = max(policy.backoff.wait_ms(max(budget.failures, 1), jitter), failure.wait_ms)
-    outage_ms = budget.outage_ms(now_ns)
-    reason = _over(failure, budget, outage_ms + wait_ms)
+    policy, left_ms = budget.policy, budget.left_ms(now_ns)
+    reason = _over(failure, budget, left_ms)
     if reason is not None:
         return (GiveUp(policy.fallback, reason),)
-    filler = PlayFiller(max(policy.filler_after_ms - outage_ms, 0))
+    wait_ms = max(policy.backoff.wait_ms(max(budget.failures, 1), jitter), failure.wait_ms)
+    # The last attempt comes at the budget's end, not a whole wait before it.
+    wait_ms = min(wait_ms, left_ms - policy.last_attempt_ms)
+    filler = PlayFiller(max(policy.filler_after_ms - budget.outage_ms(now_ns), 0))
     if failure.cure is Cure.RETRY_RESPONSE:
         return (filler, RequestResponse(wait_ms))
-    within_ms = min(policy.attempt_ms, policy.max_outage_ms - outage_ms - wait_ms)
+    within_ms = min(policy.attempt_ms, left_ms - wait_ms)
     budget = replace(budget, renew=budget.renew or failure.cure is Cure.RENEW)
     old = _too_old(token_expires_ns, now_ns + wait_ms * NS_PER_MS, policy)
     return (
@@ -291,16 +319,14 @@ def rollover_due(age_ms: int, limit_ms: int, *, quiet: bool) -> bool:
     return quiet and left_ms <= min(300_000, limit_ms // 5)
 
 
-def _over(failure: Failure, budget: Budget, next_attempt_ms: int) -> GiveUpReason | None:
+def _over(failure: Failure, budget: Budget, left_ms: int) -> GiveUpReason | None:
     match failure.cure:
         case Cure.GIVE_UP:
             return GiveUpReason.REFUSED
         case Cure.RECONNECT | Cure.RENEW | Cure.RETRY_RESPONSE:
-            if budget.failures >= budget.policy.max_failures:
+            if budget.losses >= budget.policy.max_failures:
                 return GiveUpReason.TOO_MANY
-            # Also where only the wait would end too late: an attempt needs time to be one.
-            over = next_attempt_ms >= budget.policy.max_outage_ms
-            return GiveUpReason.TOO_LONG if over else None
+            return GiveUpReason.TOO_LONG if left_ms < budget.policy.last_attempt_ms else None
         case Cure.NOTHING:
             return None
         case _:

@@ -96,8 +96,15 @@ def require_number(obj: WireObject, key: str) -> float:
     return float(value)
 
 
+_PLAIN_ALPHABET = str.maketrans("-_", "+/")
+
+
 def require_base64(obj: WireObject, key: str) -> bytes:
-    """Read bytes out of base64 (RFC 4648 section 4, padded, nothing else in between)."""
+    """Read bytes out of base64 (RFC 4648 section 4), however its writer went about it.
+
+    Missing or superfluous padding, the alphabet of section 5 and the line ends of MIME leave no
+    doubt about the bytes. Two alphabets in one text, and a length that no bytes have, do.
+    """
     value = obj.get(key)
     if not isinstance(value, str):
         raise _complaint(obj, key, "a string")
@@ -106,8 +113,15 @@ def require_base64(obj: WireObject, key: str) -> bytes:
         return pybase64.b64decode(value, validate=True)
     except ValueError:
         pass
-    try:  # it takes some superfluous padding, which pybase64 doesn't
-        return binascii.a2b_base64(value, strict_mode=True)
+    text = value.replace("\r", "").replace("\n", "").rstrip("=")
+    if not ("-" in text or "_" in text):
+        plain = text
+    elif "+" in text or "/" in text:
+        raise FieldError(key, "mixes two alphabets of base64")
+    else:
+        plain = text.translate(_PLAIN_ALPHABET)
+    try:
+        return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
     except ValueError:
         raise FieldError(key, "is not base64") from None
 
@@ -123,6 +137,12 @@ def require_enum(kind: type[E]) -> Reader[E]:
         return member
 
     return read
+
+
+def enum_or(kind: type[E], unknown: E) -> Reader[E]:
+    """Build a reader of one of an enum's values; text that is none of them gives ``unknown``."""
+    values = {member.value: member for member in kind}
+    return lambda obj, key: values.get(require_str(obj, key), unknown)
 
 
 def nested(read: Callable[[WireObject], T]) -> Reader[T]:

@@ -136,7 +136,7 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
         What the ordinary way gives; None where that has to be taken, for errors, too.
     """
     parts = cut_delta(frame)
-    if parts is None:
+    if parts is None or "\n" in parts.delta or "\r" in parts.delta:  # no JSON string holds those
         return None
     try:
         obj: object = _parse_json(parts.rest)
@@ -174,7 +174,11 @@ def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:
         if row is not None:
             return row.decode(obj)
     except FieldError as error:
-        raise ProtocolError(f"{event_type}: {error}", event_type=event_type) from None
+        raise ProtocolError(
+            f"{event_type}: {error}",
+            event_type=event_type,
+            loses_audio=row is not None and row.kind is AudioDelta,
+        ) from None
     size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
     event_id = obj.get("event_id")
     return UnknownEvent(

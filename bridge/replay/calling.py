@@ -20,6 +20,7 @@ from bridge.replay.evidence import CallerSide
 from bridge.replay.preparation import PreparedScript, prepare
 from bridge.replay.runner import Line, Replay
 from bridge.replay.script import load_script
+from bridge.sip.addresses import Uri
 
 RUN_HEADER = "X-Bridge-Replay"
 """Header of the INVITE that names the run."""
@@ -65,11 +66,12 @@ Run = Callable[[Coroutine[Any, Any, CallAnswer]], CallAnswer]  # Any: as asyncio
 
 def own_address(uri: str) -> str:
     """Return the address to call a SIP URI from: the loopback's for a place there."""
-    host = uri.rpartition("@")[2].removeprefix("sip:").partition(";")[0].partition(":")[0]
+    host = ""
     try:
-        here = ipaddress.ip_address(host).is_loopback
+        host = Uri.parse(uri).host
+        here = ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        here = host.lower() == "localhost"
+        here = host == "localhost"
     return "127.0.0.1" if here else "0.0.0.0"
 
 

@@ -51,8 +51,9 @@ class Recovery(Part):
     """How a lost session is got back, and what the caller hears meanwhile.
 
     Attributes:
-        max_failures: failures in a row, the loss included, after which it is given up.
-        max_outage_s: longest time without a session.
+        max_failures: sessions lost in a row, or responses failed, after which it is given up;
+            attempts to connect are bounded by time alone.
+        max_outage_s: longest time without a session; attempts are spread over it.
         attempt_s: longest time of one attempt.
         filler_after_s: silence before the caller hears the filler; over 2 s is dead air
             (`needs.md` (e)).

@@ -9,7 +9,8 @@ import functools
 import re
 import string
 from dataclasses import dataclass
-from urllib.parse import unquote
+
+from bridge.sip.addresses import user_in
 
 _NUMBER = re.compile(r"\+?[0-9*#\s().\-]*[0-9][0-9*#\s().\-]*")
 _SEPARATORS = re.compile(r"[\s().\-]")
@@ -37,19 +38,14 @@ def normalise_called(called: str) -> str:
         called: a SIP or tel URI, a name-addr (``"Support" <sip:...>``), or a bare user part.
 
     Returns:
-        the user part; empty for a URI without one.
+        the user part; empty for a URI without one, and for an address that can't be read.
     """
-    uri = called.strip()
-    if "<" in uri:
-        uri = uri.split("<", 1)[1].split(">", 1)[0]
-    user, scheme_found = _SCHEME.subn("", uri)
-    if "@" in user:
-        user = user.rsplit("@", 1)[0]
-    elif scheme_found and not uri.lower().startswith("tel:"):
-        return ""
-    # A user part may carry parameters (RFC 3966) and a password (RFC 3261 section 19.1.1).
-    user = unquote(user.split(";", 1)[0].split(":", 1)[0])
-    return _without_separators(user)
+    return normalise_user(user_in(called))
+
+
+def normalise_user(user: str) -> str:
+    """Return a user part (:attr:`bridge.sip.addresses.Uri.user`), a number without separators."""
+    return _SEPARATORS.sub("", user) if _NUMBER.fullmatch(user) else user
 
 
 def shown_number(caller: str) -> str:
@@ -78,7 +74,7 @@ def normalise_pattern(pattern: str) -> str:
         tidy = "".join(p if p.startswith("[") else _SEPARATORS.sub("", p) for p in pieces)
         _compile(tidy)
         return tidy
-    return _without_separators(body) + pattern[len(body) :]
+    return normalise_user(body) + pattern[len(body) :]
 
 
 def pattern_matches(pattern: str, number: str) -> bool:
@@ -130,7 +126,3 @@ def _place(token: str) -> frozenset[str]:
             raise ValueError(f"has '{token}', whose range goes down")
         digits.update(between)
     return frozenset(digits)
-
-
-def _without_separators(user: str) -> str:
-    return _SEPARATORS.sub("", user) if _NUMBER.fullmatch(user) else user

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from bridge.sip.addresses import Address, addresses_in
+
 
 class Verstat(enum.StrEnum):
     """How far the caller's number is known to be theirs (ATIS-1000074 section 5.2.3)."""
@@ -38,9 +40,9 @@ _RESULTS = ("x-twilio-verstat",)
 _LEVELS = ("attestation-info", "p-attestation-indicator")
 """3GPP TS 24.229 section 7.2.18, and its name before."""
 
-_PARAMETER = re.compile(r";\s*verstat\s*=\s*\"?([A-Za-z0-9-]+)", re.IGNORECASE)
+_PARAMETER = "verstat"
+"""Of the number, the URI, or the header: carriers differ."""
 _RESULT = re.compile(r"tn-validation-(passed|failed)(?:-([abc]))?(?:-.*)?")
-_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"")
 
 _PLIVO_HEADER = "x-plivo-stir-verification"
 _PLIVO: Mapping[str, Verstat] = MappingProxyType({"verified": Verstat.PASSED})
@@ -62,15 +64,20 @@ def read_verstat(headers: Headers) -> Verstat:
 
 def _told(headers: Headers) -> Iterator[Verstat]:
     for name in _IDENTITIES:
-        for value in headers.get(name, ()):
-            # A display name is whatever the caller likes.
-            for result in _PARAMETER.findall(_QUOTED.sub("", value)):
-                yield _level(result)
+        for address in addresses_in(headers.get(name, ())):
+            yield from map(_level, _results_in(address))
     for name in _RESULTS:
         for value in headers.get(name, ()):
             yield _level(value)
     for value in headers.get(_PLIVO_HEADER, ()):
         yield _PLIVO.get(value.strip().lower(), Verstat.NONE)
+
+
+def _results_in(address: Address) -> Iterator[str]:
+    uri = address.uri
+    for name, value in (*uri.user_parameters, *uri.parameters, *address.parameters):
+        if name == _PARAMETER:
+            yield value
 
 
 def _level(result: str) -> Verstat:

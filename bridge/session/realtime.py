@@ -32,6 +32,7 @@ from bridge.realtime.events import (
 from bridge.realtime.session_config import AudioFormat, SessionConfig, SessionInfo
 from bridge.session import failures
 from bridge.session.connection import Closure, Connection, SessionStats
+from bridge.session.samples import WholeSamples
 from bridge.session.wire_log import Tap
 from bridge.session.write_queue import QueueFull
 
@@ -137,6 +138,7 @@ class RealtimeSession:
         self._stage = ""
         self._commands = 0
         self._pcm_output = True
+        self._samples = WholeSamples()
         self._inbox: asyncio.Queue[_Opening] = asyncio.Queue(_OPENING_EVENTS)
         self._opening: asyncio.Task[SessionInfo] | None = None
         self._closing = asyncio.Lock()
@@ -309,8 +311,8 @@ class RealtimeSession:
             return  # read only so that the close gets through
         try:
             event = self._dialect.decode(frame)
-            if isinstance(event, AudioDelta) and self._pcm_output and len(event.audio) % 2:
-                raise ProtocolError("an audio delta ends within a 16-bit sample")
+            if self._pcm_output and isinstance(event, AudioDelta):
+                event = self._samples.whole(event)
         except ProtocolError as error:
             self.stats.protocol_errors += 1
             if self._wire is not None:

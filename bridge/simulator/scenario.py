@@ -98,14 +98,13 @@ class Models(_Model):
     """The models that each dialect has, as patterns with ``*``.
 
     Attributes:
-        shutdown_dates: what ``GET /v1/models`` lists: models, and the first day without them.
+        shutdown_dates: what ``GET /v1/models`` lists: models, and the first day without them;
+            None: for ever, as a local server keeps them.
     """
 
     beta: tuple[str, ...] = ("gpt-4o-realtime-preview*", "gpt-4o-mini-realtime-preview*", _GA)
     ga: tuple[str, ...] = (_GA,)
-    shutdown_dates: dict[str, date | None] = Field(
-        default_factory=lambda: {"gpt-realtime-2.1": None, "gpt-realtime": date(2027, 1, 20)}
-    )
+    shutdown_dates: dict[str, date | None] = Field({"gpt-realtime-2.1": None, "gpt-realtime": None})
 
 
 class SessionLimit(_Model):

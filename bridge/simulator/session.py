@@ -131,6 +131,8 @@ class Session:
                 self._listen(decode_audio(self._config.input_format, audio))
             case c.UpdateSession(config=config):
                 self._update(config)
+            case c.ProbeSession():
+                self._update(self._config)
             case c.CommitInput():
                 self._commit_by_hand()
             case c.ClearInput():

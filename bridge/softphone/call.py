@@ -255,6 +255,9 @@ class PhoneCall:
     def on_transfer(self, progress: TransferProgress) -> None:
         """A caller transfers nobody."""
 
+    def on_replaced(self) -> None:
+        """Nobody takes the place of whom a caller has called."""
+
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         """Listen to what came in; go on making noise."""
         change = self.ear.feed(np.frombuffer(audio, dtype="<i2"))

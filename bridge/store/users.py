@@ -24,6 +24,8 @@ class User:
         password_hash: argon2's own text; "" for who has none (invited, or signs in elsewhere).
         subject: who he is for the OIDC provider, "" for a local user.
         disabled: may not sign in.
+        totp_secret: of the authenticator app, base32; "" without a second factor.
+        recovery: SHA-256 of each recovery code that is left.
         made_ms: when, ms since the Unix epoch.
     """
 
@@ -34,6 +36,8 @@ class User:
     subject: str = ""
     disabled: bool = False
     made_ms: int = 0
+    totp_secret: str = ""
+    recovery: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return what is stored."""
@@ -43,7 +47,8 @@ class User:
     def from_json(cls, text: str) -> "User":
         """Read what is stored."""
         found = json.loads(text)
-        return cls(**{**found, "roles": tuple(found["roles"]), "routes": tuple(found["routes"])})
+        lists = {name: tuple(found.get(name, ())) for name in ("roles", "routes", "recovery")}
+        return cls(**{**found, **lists})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,17 @@ SLOW_ANSWER_MS = 2_500
 LONG_SILENCE_MS = 8_000
 """Nobody has said anything for so long: a caller who still waits thinks that the line is dead."""
 
+_SILENCE_COSTS = ((20_000, 40), (LONG_SILENCE_MS, 20))
+"""Points for a silence that goes on, by how long it has lasted: after 20 s somebody should look."""
+
 
 @dataclass(slots=True)
 class Troubles:
-    """What went wrong in a call so far; each field counts how often."""
+    """What went wrong in a call so far; each field counts how often, ``silent_s`` for how long.
+
+    Attributes:
+        silent_s: the longest silence in which the caller waited, seconds.
+    """
 
     emergencies: int = 0
     one_way: int = 0
@@ -32,6 +39,7 @@ class Troubles:
     humans_asked: int = 0
     sessions_lost: int = 0
     silences: int = 0
+    silent_s: int = 0
     slow_answers: int = 0
     tools_failed: int = 0
     agent_interrupted: int = 0
@@ -70,6 +78,10 @@ _RULES = {
     ),
     "sessions_lost": _Rule(20, 40, "AI session lost", "AI session lost {n} times"),
     "silences": _Rule(10, 40, "a long silence", "{n} long silences"),
+    # From 20 s on one such silence alone says "look".
+    "silent_s": _Rule(
+        2, 60, "the caller waited in silence", "the caller waited {n} s in silence", free=8
+    ),
     "slow_answers": _Rule(10, 30, "a slow answer", "{n} slow answers"),
     "tools_failed": _Rule(12, 36, "a tool failed", "{n} tool failures"),
     "agent_interrupted": _Rule(6, 24, "agent cut in", "agent cut in {n} times", free=1),
@@ -109,7 +121,8 @@ def health_of(troubles: Troubles) -> Health:
 
 def while_silent(health: Health, silence_ms: int) -> Health:
     """Return the health of a call in which nobody has been heard for ``silence_ms`` by now."""
-    if silence_ms < LONG_SILENCE_MS:
-        return health
-    seconds = LONG_SILENCE_MS // 1000
-    return Health(max(health.score - 20, 0), (f"silent for over {seconds} s", *health.reasons))
+    for from_ms, points in _SILENCE_COSTS:
+        if silence_ms >= from_ms:
+            reason = f"silent for over {from_ms // 1000} s"
+            return Health(max(health.score - points, 0), (reason, *health.reasons))
+    return health

@@ -104,6 +104,18 @@ class InterruptionKind(enum.StrEnum):
     MISSED = "missed"
 
 
+class InterruptionResult(enum.StrEnum):
+    """How the talk goes on after the caller has cut the agent off."""
+
+    RECOVERED = "recovered"
+    """The caller's new turn was answered in time."""
+    LATE = "late"
+    SESSION_LOST = "session_lost"
+    """The session was lost before the answer."""
+    TRUNCATION_REFUSED = "truncation_refused"
+    """The service goes on believing that the caller heard all of it."""
+
+
 class DeadAirCause(enum.StrEnum):
     """What the caller was waiting for."""
 

@@ -1,4 +1,4 @@
-"""Structured logs on stderr, with the call's id on every line of a call.
+"""Structured logs on stderr, with the ids of call and Realtime session on every line of a call.
 
 Our own lines (structlog) and the libraries' (stdlib `logging`) pass the same processors: context,
 level, UTC time, redaction, then JSON or a console line. The context is a `contextvars` one: what a
@@ -30,6 +30,7 @@ def configure(settings: TelemetrySettings) -> None:
     """Send all logs of the process to stderr; may be called again with other settings."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_session,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -58,6 +59,19 @@ def configure(settings: TelemetrySettings) -> None:
     root.setLevel(level)
     for name, least in _LEAST_LEVELS.items():
         logging.getLogger(name).setLevel(max(level, least))
+
+
+_SESSIONS: dict[str, str] = {}
+"""The Realtime session that each live call has now, by the call's id. A call's tasks are begun at
+any time and outlive sessions, so what they were begun with says nothing of a line's own time."""
+
+
+def set_session(call_id: str, session_id: str) -> None:
+    """Put a Realtime session's id on every later line of a call; empty for none."""
+    if session_id:
+        _SESSIONS[call_id] = session_id
+    else:
+        _SESSIONS.pop(call_id, None)
 
 
 def bind_call(call_id: str, **fields: str) -> None:
@@ -100,6 +114,13 @@ def _final_processors(settings: TelemetrySettings) -> list[Processor]:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         ),
     ]
+
+
+def _add_session(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    session_id = _SESSIONS.get(event.get("call_id", ""))
+    if session_id is not None:
+        event.setdefault("session_id", session_id)
+    return event
 
 
 def _mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -37,13 +37,22 @@ class AdmissionDoor:
         lib: PJSIP's symbols; the endpoint must be initialised.
         refusal: asked.
         retry_after_s: the Retry-After header's value.
+        exempt: given the address of a request, says whether it is let through unasked.
 
     Attributes:
         refused: INVITEs that were.
     """
 
-    def __init__(self, lib: ctypes.CDLL, refusal: Refusal, retry_after_s: int) -> None:
+    def __init__(
+        self,
+        lib: ctypes.CDLL,
+        refusal: Refusal,
+        retry_after_s: int,
+        *,
+        exempt: Callable[[int], bool] = lambda rdata: False,
+    ) -> None:
         self.refused = 0
+        self._exempt = exempt
         self._lib: Symbols = lib
         self._refusal = refusal
         self._kept: list[object] = []
@@ -76,7 +85,7 @@ class AdmissionDoor:
         try:
             info: bytes = self._lib.pjsip_rx_data_get_info(rdata)
             message = SipMessage.parse(info.decode(errors="replace"))
-            if message is None or message.method not in _ASKING:
+            if message is None or message.method not in _ASKING or self._exempt(rdata):
                 return PASS
             reason = self._refusal(message.method)
             if reason is None:

@@ -14,14 +14,16 @@ import structlog
 
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
+from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
-from bridge.telephony.headers import read_headers
-from bridge.telephony.leg import Leg, LegState, add_headers
+from bridge.telephony.headers import Headers, read_headers, request_uri
+from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pj_call import PjCall
+from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
     ACCOUNT,
     LogWriter,
@@ -32,8 +34,10 @@ from bridge.telephony.pj_settings import (
     listen,
 )
 from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.replaces_door import ReplacesDoor
+from bridge.telephony.replacing import Replacing
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
-from bridge.telephony.uris import user_of
+from bridge.telephony.succession import Successor
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -104,7 +108,9 @@ class SipEndpoint:
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
         self._log_writer = LogWriter()
-        self._dropped: list[Any] = []
+        self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
+        self._replacing = Replacing(settings.trunk_of, self._calls)
+        self._replaces_door: ReplacesDoor | None = None
         self._no_legs = asyncio.Event()
         self._no_legs.set()
 
@@ -149,8 +155,15 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
+            replaces_door = ReplacesDoor(symbols, self._replacing.judge)
+            self._replaces_door = replaces_door
             if self._refusal is not None:
-                self._door = AdmissionDoor(symbols, self._refusal, self._settings.retry_after_s)
+                self._door = AdmissionDoor(
+                    symbols,
+                    self._refusal,
+                    self._settings.retry_after_s,
+                    exempt=replaces_door.has_let_through,
+                )
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
@@ -170,15 +183,15 @@ class SipEndpoint:
             return
         endpoint, self._endpoint = self._endpoint, None
         # PJSIP waits a second for answers to its last requests, in this thread: only if there are.
-        flags = 0 if self.legs else pj.PJSUA_DESTROY_NO_RX_MSG
+        flags = 0 if len(self._calls) else pj.PJSUA_DESTROY_NO_RX_MSG
         for leg in list(self.legs):
             leg.close_media()
-            self._dropped.append(leg.unbind())
+            leg.unbind()
         self.legs.clear()
         self._no_legs.set()
         self._account = None
         endpoint.hangupAllCalls()
-        self._dropped.clear()
+        self._calls.drop_all()
         endpoint.libDestroy(flags)
         # Freed now, and not with the last reference: a traceback may hold one, and PJSIP aborts the
         # process when a second instance is made.
@@ -190,17 +203,7 @@ class SipEndpoint:
         for _ in range(_EVENTS_A_POLL):
             if self._endpoint.libHandleEvents(0) <= 0:
                 break
-        self._drop_ended()
-
-    def _drop_ended(self) -> None:
-        """Drop ended calls, except those whose slot in PJSUA another call has taken meanwhile.
-
-        pjsua2's destructor hangs up whatever call is in its slot then: an INVITE that comes in the
-        same poll as the BYE before it would be declined.
-        """
-        if self._dropped:
-            ended = (call for call in self._dropped if call is not None)
-            self._dropped = [call for call in ended if call.isActive()]
+        self._calls.drop_ended()
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until no leg is left (the ticks go on meanwhile); False when time ran out."""
@@ -225,19 +228,19 @@ class SipEndpoint:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
         identity = identity_of(self._settings, self.port, caller or ACCOUNT)
-        leg = Leg(self.ports, called=user_of(uri), from_uri=identity, to_uri=uri)
-        leg.state = LegState.CALLING
-        call = PjCall(self._account, leg)
+        leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
+        leg.state, leg.outbound = LegState.CALLING, True
+        call = PjCall(self._account, leg, self._calls)
         leg.bind(call, self._forget)
         self._remember(leg)
-        parameters = pj.CallOpParam(True)
-        parameters.opt.audioCount, parameters.opt.videoCount = 1, 0
+        parameters = audio_only()
         add_headers(parameters, headers or {})
         if caller is not None:
             parameters.txOption.localUri = identity
         try:
             call.makeCall(uri, parameters)
         except pj.Error as error:
+            self._calls.over(call)
             self._forget(leg)
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
         return leg
@@ -257,22 +260,27 @@ class SipEndpoint:
             raise TelephonyError(f"cannot ask {uri}: {error.reason}") from error
 
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
-        """Make a leg of an INVITE (called by PJSUA's account)."""
-        request_uri = message.split(" ", 2)[1]
-        leg = Leg(self.ports, called=user_of(request_uri), from_uri="", to_uri=request_uri)
-        call = PjCall(self._account, leg, pj_call_id)
+        """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""
+        far_end = _far_end(message, host_of(source))
+        replaced = self._replaces_door.take() if self._replaces_door is not None else None
+        if replaced is not None:
+            self._succeed(replaced, pj_call_id, far_end)
+            return
+        leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
+        call = PjCall(self._account, leg, self._calls, pj_call_id)
         leg.bind(call, self._forget)
         self._remember(leg)
-        info = call.getInfo()
-        leg.from_uri, leg.to_uri = info.remoteUri, info.localUri
-        leg.sip_call_id = info.callIdString
-        leg.headers = read_headers(message)
-        leg.source = host_of(source)
         try:
             self._on_incoming(leg)
         except Exception:
             log.exception("incoming_call_failed", call_id=leg.call_id)
             leg.reject(500, "Internal Error")
+
+    def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
+        """Answer an INVITE whose dialog is to take a leg's place."""
+        successor = Successor(leg)
+        call = PjCall(self._account, successor, self._calls, pj_call_id)
+        successor.answer(call, far_end)
 
     def _remember(self, leg: Leg) -> None:
         self.legs.add(leg)
@@ -280,7 +288,7 @@ class SipEndpoint:
 
     def _forget(self, leg: Leg) -> None:
         self.legs.discard(leg)
-        self._dropped.append(leg.unbind())
+        leg.unbind()
         if not self.legs:
             self._no_legs.set()
 
@@ -303,3 +311,27 @@ class SipEndpoint:
         else:
             sink = self._endpoint.audDevManager().getPlaybackDevMedia()
             self.ports = CallbackPorts(sink, self.info.call_limit)
+
+
+def _far_end(message: str, source: str) -> FarEnd:
+    """Read who sent an INVITE, from its bytes.
+
+    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
+    """
+    headers = read_headers(message)
+    return FarEnd(
+        sip_call_id=next(iter(headers.get("call-id", ())), ""),
+        from_uri=_address(headers, "from"),
+        to_uri=_address(headers, "to"),
+        headers=headers,
+        source=source,
+    )
+
+
+def _address(headers: Headers, name: str) -> str:
+    """Return a header's address without its parameters, as it stands where it can't be read."""
+    value = next(iter(headers.get(name, ())), "")
+    try:
+        return str(dataclasses.replace(Address.parse(value), parameters=()))
+    except AddressError:
+        return value

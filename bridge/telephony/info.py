@@ -9,8 +9,8 @@ import ctypes
 import functools
 import re
 from dataclasses import dataclass
-from email.parser import HeaderParser
 
+from bridge.telephony.headers import read_body, read_headers
 from bridge.telephony.keys import KEYS
 from bridge.telephony.library import load_symbols
 
@@ -37,9 +37,8 @@ class Info:
     @classmethod
     def parse(cls, message: str) -> "Info":
         """Read a request, whole as it came."""
-        parsed = HeaderParser().parsestr(message.partition("\r\n")[2])
-        kind = (parsed["Content-Type"] or parsed["c"] or "").partition(";")[0].strip().lower()
-        body = str(parsed.get_payload())
+        kinds = read_headers(message).get("content-type", ("",))
+        kind, body = kinds[0].partition(";")[0].strip().lower(), read_body(message)
         if kind == _RELAY:
             found = _SIGNAL.search(body)
             return cls(None if found is None else _key(found[1]), None)

@@ -1,8 +1,8 @@
 """One SIP call leg: its dialog, its media row, its digits.
 
-Everything here runs in the loop's thread, inside the endpoint's poll. PJSUA's call object is
-dropped outside its own callbacks: an ended leg hands it to the endpoint, which lets it go after
-the poll. Listener methods are called from within the poll, too, and must return quickly.
+Everything here runs in the loop's thread, inside the endpoint's poll. PJSUA's call object is kept
+and dropped by :mod:`bridge.telephony.pj_calls`. Listener methods are called from within the poll,
+too, and must return quickly.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import enum
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NewType, Protocol
+from typing import Any, NewType, Protocol, Self
 
 import structlog
 
@@ -21,7 +21,7 @@ from bridge.telephony.info import Info
 from bridge.telephony.keys import KeyFilter, KeyPress
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import MediaPorts
-from bridge.telephony.rtp_stats import RtpStats
+from bridge.telephony.rtp_stats import RtpStats, add
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -30,6 +30,12 @@ CallId = NewType("CallId", str)
 
 _FIRST_FINAL_CODE = 200
 """SIP statuses from here on are final (RFC 3261 section 7.2), whatever the subscription does."""
+
+_DIALOG_GONE = 481
+"""What a request gets whose dialog is no more (RFC 3261 section 12.2.2)."""
+
+NO_MEDIA = 488
+"""SIP status of a call that ends because no media was agreed on (RFC 3261 section 21.4.26)."""
 
 _PAUSE_S = 0.5
 _INFO_ANSWER_S = 5.0
@@ -88,6 +94,10 @@ class LegListener(Protocol):
         """Learn how far a :meth:`Leg.transfer` is; one that is over comes once and is the last."""
         ...
 
+    def on_replaced(self) -> None:
+        """Learn that another far end has taken the place of the one so far (RFC 3891)."""
+        ...
+
 
 class _Deaf:
     """The listener of a leg that nobody has taken yet."""
@@ -99,6 +109,31 @@ class _Deaf:
     def on_digit(self, press: KeyPress) -> None: ...
 
     def on_transfer(self, progress: TransferProgress) -> None: ...
+
+    def on_replaced(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """Whom a leg is with, as their INVITE says."""
+
+    sip_call_id: str
+    from_uri: str
+    to_uri: str
+    headers: Mapping[str, tuple[str, ...]]
+    source: str
+
+
+class Heir(Protocol):
+    """Another dialog, about to take a leg's place (:mod:`bridge.telephony.succession`)."""
+
+    def inherit(self) -> None:
+        """Take the leg's place now: the leg's own dialog is over."""
+        ...
+
+    def give_up(self) -> None:
+        """End: the leg is over."""
+        ...
 
 
 class Leg:
@@ -114,6 +149,9 @@ class Leg:
         telephone_event: keys go as RFC 4733 events, as both sides offered them.
         last_code: last SIP status of the INVITE.
         ended_by_far_end: who sent BYE or CANCEL, or refused.
+        outbound: the bridge has called.
+        replaceable: another far end may take this one's place, as in an attended transfer.
+        heir: the dialog that is about to do so.
     """
 
     def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
@@ -132,6 +170,9 @@ class Leg:
         self.rtp: RtpStats | None = None
         self.last_code = 0
         self.ended_by_far_end = True
+        self.outbound = False
+        self.replaceable = False
+        self.heir: Heir | None = None
         self.listener: LegListener = _Deaf()
         self._ports = ports
         self._transferring = False
@@ -141,15 +182,40 @@ class Leg:
         self._release: Callable[[Leg], None] = lambda leg: None
         self._closing_row: Callable[[int], None] = _no_row
 
+    @classmethod
+    def offered(cls, ports: MediaPorts, called: str, far_end: FarEnd) -> Self:
+        """Return the leg of an INVITE that came in."""
+        leg = cls(ports, called=called, from_uri=far_end.from_uri, to_uri=far_end.to_uri)
+        leg._name_far_end(far_end)
+        return leg
+
     def bind(self, pj_call: Any, release: Callable[["Leg"], None]) -> None:
         """Give the leg its PJSUA call, and whom to tell when it has ended (the endpoint)."""
         self._pj_call = pj_call
         self._release = release
 
-    def unbind(self) -> object:
-        """Take the PJSUA call out of the leg, to be dropped outside of its callbacks."""
-        pj_call, self._pj_call = self._pj_call, None
-        return pj_call
+    def unbind(self) -> None:
+        """Have nothing to do with the PJSUA call any more."""
+        self._pj_call = None
+
+    def rebind(self, pj_call: Any, far_end: FarEnd) -> Any:
+        """Go on with another PJSUA call, which is confirmed; return the one so far.
+
+        What was asked of the far end so far will not be answered any more.
+        """
+        former, self._pj_call = self._pj_call, pj_call
+        self.heir = None
+        self._name_far_end(far_end)
+        self._keys = KeyFilter(SystemClock())
+        self.on_pj_info_answered(_DIALOG_GONE)
+        self.on_pj_transfer(_DIALOG_GONE, final=True)
+        self.listener.on_replaced()
+        return former
+
+    def _name_far_end(self, far_end: FarEnd) -> None:
+        self.from_uri, self.to_uri = far_end.from_uri, far_end.to_uri
+        self.headers, self.source = far_end.headers, far_end.source
+        self.sip_call_id = far_end.sip_call_id
 
     def ring(self) -> None:
         """Send 180 Ringing."""
@@ -227,11 +293,11 @@ class Leg:
 
     def hold(self) -> None:
         """Put the far end on hold by re-INVITE."""
-        self._do("setHold", lambda: self._pj_call.setHold(pj.CallOpParam(True)))
+        self._do("setHold", lambda: self._pj_call.setHold(audio_only()))
 
     def resume(self) -> None:
         """Take the far end back from hold by re-INVITE."""
-        parameters = pj.CallOpParam(True)
+        parameters = audio_only()
         parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
         self._do("reinvite", lambda: self._pj_call.reinvite(parameters))
 
@@ -252,7 +318,7 @@ class Leg:
         self._do("xfer", lambda: self._pj_call.xfer(f"<{uri}>", parameters))
 
     def _answer(self, code: int) -> None:
-        parameters = pj.CallOpParam()
+        parameters = audio_only()
         parameters.statusCode = code
         self._do("answer", lambda: self._pj_call.answer(parameters))
 
@@ -269,7 +335,16 @@ class Leg:
         """Take a state from PJSUA."""
         if self.state is LegState.DISCONNECTED:
             return
+        if state is LegState.DISCONNECTED and self.heir is not None:
+            if self.ended_by_far_end:
+                self.heir.inherit()
+                return
+            self.heir.give_up()
         self.state, self.last_code = state, code
+        if state is LegState.CONFIRMED and self.row is None:
+            # Our offer was not answered in the ACK (RFC 3264 section 4): nobody would ever hear.
+            self.reject(NO_MEDIA, "No Media")
+            return
         if state is not LegState.DISCONNECTED:
             self.listener.on_state(state)
             return
@@ -296,6 +371,10 @@ class Leg:
     def on_pj_event(self, digit: str, timestamp_ms: int, duration_ms: int, ended: bool) -> None:
         """Take a packet of an RFC 4733 event."""
         self._tell(self._keys.on_event(digit, timestamp_ms, duration_ms, ended))
+
+    def on_pj_rtp(self, rtp: RtpStats) -> None:
+        """Take the figures of a stream that ends; a re-INVITE may bring another one."""
+        self.rtp = add(self.rtp, rtp)
 
     def on_pj_info(self, info: Info) -> None:
         """Take an INFO request of the far end's."""
@@ -340,6 +419,16 @@ class Leg:
 
 def _no_row(row: int) -> None:
     """Nobody minds."""
+
+
+def audio_only() -> Any:
+    """Make a `CallOpParam`, a SWIG object without types, for one stream of audio and no other.
+
+    By its defaults, PJSIP 2.17 would offer text (T.140) beside it.
+    """
+    parameters = pj.CallOpParam(True)
+    parameters.opt.audioCount, parameters.opt.videoCount, parameters.opt.textCount = 1, 0, 0
+    return parameters
 
 
 def add_headers(parameters: Any, headers: Mapping[str, str]) -> None:

@@ -1,64 +1,134 @@
-"""PJSUA's call object: its callbacks, passed on to the leg. No exception may leave a callback."""
+"""PJSUA's call object: its callbacks, passed on to its owner. No exception may leave a callback."""
 
 import contextlib
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from bridge.errors import TelephonyError
+from bridge.sip.text import clean
 from bridge.telephony.info import Info, respond
-from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.leg import LegState
 from bridge.telephony.library import import_pjsua2
-from bridge.telephony.rtp_stats import add, read_rtp
+from bridge.telephony.pj_calls import PjCalls
+from bridge.telephony.replaces import DialogId
+from bridge.telephony.rtp_stats import RtpStats, read_rtp
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
+
+_FIRST_FINAL_CODE = 200
 
 _EVENT_ENDS = 2
 """PJMEDIA_STREAM_DTMF_IS_END (pjmedia/stream.h), which pjsua2 leaves out."""
 
 
-class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
-    """One call; what it is told goes to its leg."""
+class CallOwner(Protocol):
+    """Whatever a PJSUA call is part of: a leg, or a dialog that is about to become one."""
 
-    def __init__(self, account: Any, leg: Leg, pj_call_id: int = pj.PJSUA_INVALID_ID) -> None:
+    sip_call_id: str
+
+    @property
+    def call_id(self) -> str:
+        """The bridge's name of the call, for logs."""
+        ...
+
+    def reject(self, sip_code: int, reason: str) -> None:
+        """Refuse the INVITE, or end the call."""
+        ...
+
+    def on_pj_state(self, state: LegState, code: int) -> None:
+        """Take the INVITE session's state and its last status; DISCONNECTED comes last."""
+        ...
+
+    def on_pj_media(self, audio: Any, codec: str, telephone_event: bool = False) -> None:
+        """Take the conference port (a SWIG object) after an offer/answer; None without audio."""
+        ...
+
+    def on_pj_rtp(self, rtp: RtpStats) -> None:
+        """Take the figures of a stream that ends."""
+        ...
+
+    def on_pj_event(self, digit: str, timestamp_ms: int, duration_ms: int, ended: bool) -> None:
+        """Take a packet of an RFC 4733 event."""
+        ...
+
+    def on_pj_info(self, info: Info) -> None:
+        """Take an INFO of the far end's."""
+        ...
+
+    def on_pj_info_answered(self, code: int) -> None:
+        """Take the answer to an INFO of ours."""
+        ...
+
+    def on_pj_transfer(self, sip_code: int, final: bool) -> None:
+        """Take how far a transfer of ours is."""
+        ...
+
+
+class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
+    """One call.
+
+    Args:
+        account: ours.
+        owner: gets what the call is told.
+        calls: keeps this object until PJSUA has done with the call.
+
+    Attributes:
+        dialog: its name; None until both tags are known.
+    """
+
+    def __init__(
+        self,
+        account: Any,
+        owner: CallOwner,
+        calls: PjCalls["PjCall"],
+        pj_call_id: int = pj.PJSUA_INVALID_ID,
+    ) -> None:
         super().__init__(account, pj_call_id)
-        self._leg = leg
+        self.owner = owner
+        self.dialog: DialogId | None = None
+        self._named = False
+        self._calls = calls
+        calls.add(self)
 
     def onCallState(self, prm: Any) -> None:
         """Pass the INVITE session's state on."""
         try:
             info = self.getInfo()
             state = _STATES.get(info.state)
-            self._leg.sip_call_id = info.callIdString
+            self.owner.sip_call_id = clean(str(info.callIdString))
+            if state is LegState.DISCONNECTED:
+                self._calls.over(self)
             if state is not None:
-                self._leg.on_pj_state(state, int(info.lastStatusCode))
+                self.owner.on_pj_state(state, int(info.lastStatusCode))
         except Exception:
-            log.exception("call_state_failed", call_id=self._leg.call_id)
+            log.exception("call_state_failed", call_id=self.owner.call_id)
 
     def onCallMediaState(self, prm: Any) -> None:
         """Pass the call's audio on."""
         try:
-            index = self._active_audio()
-            if index is None:
-                self._leg.on_pj_media(None, "")
+            active = self._active_audio()
+            if active is None:
+                self.owner.on_pj_media(None, "")
                 return
+            place, index = active
             stream = self.getStreamInfo(index)  # owns what is read below
             telephone_event = int(stream.audTxEventPt) >= 0
             codec = str(stream.codecName)
-            self._leg.on_pj_media(self.getAudioMedia(index), codec, telephone_event)
+            self.owner.on_pj_media(self.getAudioMedia(place), codec, telephone_event)
         except Exception:
-            log.exception("call_media_failed", call_id=self._leg.call_id)
+            log.exception("call_media_failed", call_id=self.owner.call_id)
             with contextlib.suppress(TelephonyError):
-                self._leg.reject(500, "Media Failed")  # rather than dead air
+                self.owner.reject(500, "Media Failed")  # rather than dead air
 
     def onStreamDestroyed(self, prm: Any) -> None:
         """Keep the figures of a stream's RTP; a re-INVITE may bring another stream."""
         try:
             with contextlib.suppress(pj.Error):  # a stream that never ran has none
-                self._leg.rtp = add(self._leg.rtp, read_rtp(self, int(prm.streamIdx)))
+                self.owner.on_pj_rtp(read_rtp(self, int(prm.streamIdx)))
         except Exception:
-            log.exception("rtp_figures_failed", call_id=self._leg.call_id)
+            log.exception("rtp_figures_failed", call_id=self.owner.call_id)
 
     def onDtmfEvent(self, prm: Any) -> None:
         """Pass a packet of an RFC 4733 event on; INFO is taken whole, where it comes in."""
@@ -66,37 +136,39 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             if prm.method != pj.PJSUA_DTMF_METHOD_RFC2833:
                 return
             ended = bool(prm.flags & _EVENT_ENDS)
-            self._leg.on_pj_event(
+            self.owner.on_pj_event(
                 str(prm.digit), int(prm.timestamp), max(int(prm.duration), 0), ended
             )
         except Exception:
-            log.exception("digit_failed", call_id=self._leg.call_id)
+            log.exception("digit_failed", call_id=self.owner.call_id)
 
     def onCallTsxState(self, prm: Any) -> None:
-        """Take and answer INFO, and the answers to ours."""
+        """Take and answer INFO, and the answers to ours; learn the dialog's name."""
         try:
             change = prm.e.body.tsxState
             transaction = change.tsx
+            if transaction.method == "INVITE" and not self._named:
+                self._take_name(change)
             if transaction.method != "INFO":
                 return
             if transaction.role == pj.PJSIP_ROLE_UAC:
                 if transaction.state == pj.PJSIP_TSX_STATE_COMPLETED:
-                    self._leg.on_pj_info_answered(int(transaction.statusCode))
+                    self.owner.on_pj_info_answered(int(transaction.statusCode))
             elif transaction.state == pj.PJSIP_TSX_STATE_TRYING:
                 request = change.src.rdata
                 info = Info.parse(str(request.wholeMsg))
                 if info.answer is not None:
                     respond(int(transaction.pjTransaction), int(request.pjRxData), info.answer)
-                self._leg.on_pj_info(info)
+                self.owner.on_pj_info(info)
         except Exception:
-            log.exception("info_failed", call_id=self._leg.call_id)
+            log.exception("info_failed", call_id=self.owner.call_id)
 
     def onCallTransferStatus(self, prm: Any) -> None:
         """Pass the end of a transfer on, and what comes before it."""
         try:
-            self._leg.on_pj_transfer(int(prm.statusCode), bool(prm.finalNotify))
+            self.owner.on_pj_transfer(int(prm.statusCode), bool(prm.finalNotify))
         except Exception:
-            log.exception("transfer_status_failed", call_id=self._leg.call_id)
+            log.exception("transfer_status_failed", call_id=self.owner.call_id)
 
     def onCallTransferRequest(self, prm: Any) -> None:
         """Decline to be transferred: no peer may have us place calls.
@@ -105,11 +177,35 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         """
         prm.statusCode = pj.PJSIP_SC_DECLINE
 
-    def _active_audio(self) -> int | None:
+    def onCallReplaceRequest(self, prm: Any) -> None:
+        """Refuse to be replaced by PJSUA, which would have two calls share this object.
+
+        :mod:`bridge.telephony.replaces_door` lets no such INVITE come so far.
+        """
+        prm.statusCode = pj.PJSIP_SC_FORBIDDEN
+
+    def _take_name(self, change: Any) -> None:
+        """Read the dialog's tags from the INVITE's response, as it goes out or comes in."""
+        as_caller = change.tsx.role == pj.PJSIP_ROLE_UAC
+        if as_caller and change.type == pj.PJSIP_EVENT_RX_MSG:
+            text = str(change.src.rdata.wholeMsg)
+        elif not as_caller and change.type == pj.PJSIP_EVENT_TX_MSG:
+            text = str(change.src.tdata.wholeMsg)
+        else:
+            return
+        self.dialog = DialogId.of_message(text, as_caller=as_caller) or self.dialog
+        # Of an INVITE that forks, each provisional response may be of another dialog.
+        self._named = self.dialog is not None and change.tsx.statusCode >= _FIRST_FINAL_CODE
+
+    def _active_audio(self) -> tuple[int, int] | None:
+        """Find the audio: its place in the call's list of media, and its m= line's number.
+
+        They differ where an m= line before it is refused: PJSUA leaves that out of the list.
+        """
         info = self.getInfo()  # owns the list below: a temporary would free it under the loop
-        for media in info.media:
+        for place, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
-                return int(media.index)
+                return place, int(media.index)
         return None
 
 

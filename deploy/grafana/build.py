@@ -177,6 +177,7 @@ ARMS = [
         "Sessions lost in a call",
         "reqps",
         {
+            "in the talk {{arm}}": rate("bridge_upstream_sessions_lost_total", "arm", ARM),
             "lost {{arm}} {{layer}}": rate("bridge_upstream_failures_total", "arm, layer", ARM),
             "given up {{arm}}": rate("bridge_upstream_given_up_total", "arm", ARM),
         },
@@ -200,6 +201,11 @@ ARMS = [
         "Interruptions",
         "reqps",
         {"{{arm}} by {{by}}: {{kind}}": rate("bridge_interruptions_total", "arm, by, kind", ARM)},
+    ),
+    Panel(
+        "How the talk goes on after the caller has interrupted",
+        "reqps",
+        {"{{arm}} {{result}}": rate("bridge_interruption_recoveries_total", "arm, result", ARM)},
     ),
     Panel(
         "Tokens",
@@ -331,6 +337,14 @@ MEDIA = [
         "Gaps inside the agent's speech",
         "reqps",
         {"{{arm}}": rate("bridge_playout_underruns_total", "arm", ARM)},
+    ),
+    Panel(
+        "Audio begun anew (re-INVITE), audio clock stood still",
+        "reqps",
+        {
+            "re-INVITE {{instance}}": rate("bridge_media_reinvites_total", "instance"),
+            "stall {{instance}}": rate("bridge_audio_thread_overruns_total", "instance"),
+        },
     ),
     Panel(
         "Keys pressed",

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -136,6 +138,60 @@ async def test_prometheus_sees_a_call_and_leads_to_its_id(
         ids = {each["labels"]["call_id"] for series in exemplars for each in series["exemplars"]}
         assert ids == {call_id}
         await _rules_are_in_good_health(prom)
+
+
+def documented_models() -> list[str]:
+    """Return the models that the pages' settings name for an arm."""
+    pages = (DEPLOY.parent / "README.md", DEPLOY / "ROLLOUT.md", DEPLOY / "MIGRATION.md")
+    found = [
+        model
+        for page in pages
+        for model in re.findall(r"model: (gpt-[\w.-]+\w)", page.read_text(encoding="utf-8"))
+    ]
+    return sorted({*found})
+
+
+async def test_fresh_gateway_with_the_documented_models_has_no_alert_pending(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    models = documented_models()
+    assert len(models) > 1
+    ended = {"dialect": "beta", "model": "gpt-4o-realtime-preview"}  # elsewhere, not here
+    arms = {
+        "local": {"url": simulator, "api_key_env": "SIM_KEY"},
+        "old": {"url": simulator, "api_key_env": "SIM_KEY", **ended},
+        **{
+            f"arm{number}": {"url": simulator, "api_key_env": "SIM_KEY", "model": model}
+            for number, model in enumerate(models)
+        },
+    }
+    dialplans = write_dialplan(tmp_path / "dialplans")
+    with serving(tmp_path, simulator, dialplans, redis_url=redis.url, arms=arms) as gateway:
+        async with prometheus(tmp_path, gateway.http) as prom:
+
+            async def scraped() -> bool:
+                arms_seen = await prom.value("count(count by (arm) (bridge_arm_info))")
+                return arms_seen == len(arms)
+
+            await wait_until(scraped, 30.0, "Prometheus did not scrape the gateway")
+            await _rules_are_evaluated_after(prom, datetime.now(UTC))
+            alerts = (await prom.get("alerts"))["alerts"]
+            assert [each["annotations"]["summary"] for each in alerts] == []
+
+
+async def _rules_are_evaluated_after(prom: Prometheus, moment: datetime) -> None:
+    """Wait until each rule was evaluated with what was scraped by then."""
+
+    async def evaluated() -> bool:
+        groups = (await prom.get("rules"))["groups"]
+        return all(datetime.fromisoformat(_seconds(each)) > moment for each in groups)
+
+    await wait_until(evaluated, 30.0, "the rules were not evaluated")
+
+
+def _seconds(group: Json) -> str:
+    """Return when a group was last evaluated, to the second before (it has nanoseconds)."""
+    return re.sub(r"\.\d+", "", str(group["lastEvaluation"]))
 
 
 async def _rules_are_in_good_health(prom: Prometheus) -> None:

@@ -3,13 +3,17 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli.calls import calls
 from bridge.cli.calls_audit import begin_of
+from bridge.console.access.audit import AuditFile
+from bridge.console.access.audit_head import HeadFile
 from bridge.errors import ConfigError
+from bridge.store.audit import chained
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
@@ -65,6 +69,67 @@ def test_an_entry_that_was_taken_out_is_noticed(redis: LocalRedis, gone: int) ->
     asyncio.run(_write(redis.url, ids[gone]))
     done = bridge_audit(redis, "--verify")
     assert (done.exit_code, f"BROKEN at entry {ids[gone + 1]}" in done.output) == (1, True)
+
+
+async def _rewrite(url: str) -> None:
+    """Put a whole chain of other entries in the place of the one that is there, ids kept."""
+    link = RedisLink(url, timeout_s=2)
+    found = [each async for each in AuditLog(link, Keys("bridge:")).read()]
+    await link.ask(("DEL", "bridge:audit"))
+    previous = ""
+    for entry_id, fields in found:
+        kept = {k: v for k, v in fields.items() if k not in ("previous", "hash")}
+        entry = chained({**kept, "actor": "nobody"}, previous)
+        previous = entry["hash"]
+        words = [word for pair in entry.items() for word in pair]
+        await link.ask(("XADD", "bridge:audit", entry_id, *words))
+    await link.aclose()
+
+
+async def _write_as_a_node(url: str, state_dir: Path) -> None:
+    link = RedisLink(url, timeout_s=2)
+    copy = AuditFile(None, HeadFile(state_dir), lambda: None).copy
+    audit = AuditLog(link, Keys("bridge:"), copy)
+    await audit.append({"at_ms": "1700000000000", "actor": "sue", "action": "unmask"})
+    await link.aclose()
+
+
+def test_a_chain_made_anew_is_seen_by_the_node_that_wrote_it(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    asyncio.run(_write_as_a_node(redis.url, tmp_path / "state"))
+    config = tmp_path / "bridge.yaml"
+    config.write_text(f"state_dir: {tmp_path / 'state'}\n")
+    done = bridge_audit(redis, "--verify", "--config", str(config))
+    assert (done.exit_code, "the last that this node wrote" in done.output) == (0, True)
+    asyncio.run(_rewrite(redis.url))
+    assert bridge_audit(redis, "--verify").exit_code == 0  # a chain as good as any, by itself
+    done = bridge_audit(redis, "--verify", "--config", str(config))
+    assert (done.exit_code, "made anew" in done.output) == (1, True)
+
+
+def test_a_chain_that_was_cut_is_seen_by_the_node_that_wrote_it(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    asyncio.run(_write_as_a_node(redis.url, tmp_path / "state"))
+    config = tmp_path / "bridge.yaml"
+    config.write_text(f"state_dir: {tmp_path / 'state'}\n")
+    ids = [json.loads(line)["id"] for line in bridge_audit(redis, "--json").output.splitlines()]
+    asyncio.run(_delete(redis.url, ids[-1]))
+    done = bridge_audit(redis, "--verify", "--config", str(config), "--json")
+    found = json.loads(done.output)
+    assert (done.exit_code, found["holds"], found["broken_at"]) == (1, False, ids[-1])
+    # Only what is looked at is missed.
+    assert (
+        bridge_audit(redis, "--verify", "--config", str(config), "--since", "2100-01-01").exit_code
+        == 0
+    )
+
+
+async def _delete(url: str, entry_id: str) -> None:
+    link = RedisLink(url, timeout_s=2)
+    await link.ask(("XDEL", "bridge:audit", entry_id))
+    await link.aclose()
 
 
 def test_times_are_spans_or_iso(redis: LocalRedis) -> None:

@@ -106,6 +106,20 @@ def test_selection(table: ModelTable, selection: str, expected: list[str]) -> No
     assert names(choices) == expected
 
 
+@pytest.mark.parametrize(
+    ("url", "day"),
+    [
+        ("wss://api.openai.com/v1/realtime", date(2027, 1, 20)),
+        ("ws://127.0.0.1:8765/v1/realtime", None),
+        ("wss://old.example.com/v1/realtime", None),
+    ],
+)
+def test_date_of_a_model_is_about_the_servers_that_it_binds(
+    table: ModelTable, url: str, day: date | None
+) -> None:
+    assert table.shutdown_at(url, "gpt-realtime") == day
+
+
 def test_auto_does_not_try_one_model_twice(table: ModelTable) -> None:
     assert names(chosen(table, legacy_model="gpt-realtime-2.1")) == ["gpt-realtime-2.1"]
 

@@ -115,7 +115,7 @@ async def test_writers_at_once_make_one_chain(make_console: MakeConsole, console
     other: Console = await make_console()
     writers = [each.services.auditor for each in (console, other)]
     await asyncio.gather(*(writers[n % 2].write(Entry("sue", f"action {n}")) for n in range(40)))
-    verdict = await verify(console.services.auditor.audit)
+    verdict = await verify(console.services.auditor.audit, None)
     assert (verdict.entries, verdict.broken_at) == (40, "")
 
 

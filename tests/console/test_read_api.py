@@ -273,7 +273,7 @@ async def test_wallboard_and_queue_count_the_floor(ada: Browser) -> None:
     assert (found["waiting"], found["active_human"], found["active_ai"]) == (1, 1, 5)
     assert found["failing"] == 1
     assert (found["service_level"], found["abandoned"]) == (1.0, 0.0)
-    assert found["containment"] == pytest.approx(5 / 6)
+    assert found["containment"] == pytest.approx(4 / 6)
     _, queue = await ada.get("/api/v1/queue")
     assert [row["handoff_target"] for row in queue["waiting"]] == ["billing"]
     assert queue["waiting"][0]["handoff_summary"].startswith("Charged twice")

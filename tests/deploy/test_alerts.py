@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,19 @@ def test_an_arm_is_dead_for_every_reason_that_only_a_person_can_mend() -> None:
     reasons = re.search(r'reason=~"([^"]+)"', ALERTS["ArmDead"]["expr"])
     assert reasons is not None
     assert sorted(reasons[1].split("|")) == list(ARM_STOPPING)
+
+
+def test_runbook_goes_through_auth_latency_media_and_state_in_this_order() -> None:
+    runbook = (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")
+    layers = re.findall(r"^## Alerts: (.+)$", runbook, re.MULTILINE)
+    assert layers[:4] == ["auth", "latency", "media", "state"]
+    of_layer = {
+        layer: re.findall(r"^### (\w+)$", page.partition("\n## ")[0], re.MULTILINE)
+        for layer in layers
+        for page in [runbook.partition(f"\n## Alerts: {layer}\n")[2]]
+    }
+    assert sorted(chain.from_iterable(of_layer.values())) == sorted(ALERTS)
+    assert "TokenRotationFailing" in of_layer["auth"]
+    assert "FirstAudioSlow" in of_layer["latency"]
+    assert "MediaRestarts" in of_layer["media"]
+    assert {"InterruptionRecoveryFailing", "SessionsLost"} <= {*of_layer["state"]}

@@ -67,6 +67,7 @@ from bridge.realtime.ids import ItemId
 from bridge.routing.wording import WordList
 from tests.engine.calls import (
     A1,
+    A2,
     MS,
     R1,
     R2,
@@ -361,7 +362,8 @@ def test_silent_caller_is_not_asked_two_things_at_once() -> None:
     call = answered(policy(ConsentPolicy(TOLD, question=ASKED), caller_silence=silence))
     effects = call.feed(PlayoutStarted(SAY_1, 0), PlayoutStarted(SAY_2, 0), PlayoutDrained())
     assert StartTimer(Timer.CALLER_SILENT, 8_000) not in effects
-    effects = call.feed(DigitReceived("1"), ResponseCreated(R1), done(R1))
+    spoken = (ResponseCreated(R1), audio(A1, R1), PlayoutStarted(A1, 0), done(R1))
+    effects = call.feed(DigitReceived("1"), *spoken, PlayoutDrained())
     assert StartTimer(Timer.CALLER_SILENT, 8_000) in effects
 
 
@@ -425,7 +427,8 @@ def test_agent_goes_on_afterwards_once() -> None:
     effects = call.feed(words(CRY), flushed((A1, 500, 2_000)))
     effects += call.feed(done(R1, ResponseStatus.CANCELLED))
     assert asks_for_answer(effects)
-    effects = call.feed(ResponseCreated(R2), done(R2), PlayoutStarted(SAY_1, 0), PlayoutDrained())
+    call.feed(PlayoutStarted(SAY_1, 0), ResponseCreated(R2), audio(A2, R2), done(R2))
+    effects = call.feed(PlayoutStarted(A2, 0), PlayoutDrained())
     assert not asks_for_answer(effects)
     assert call.core.state is State.LISTENING
 

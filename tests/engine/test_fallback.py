@@ -224,7 +224,7 @@ def test_ringing_call_is_refused_unless_the_dialplan_says_otherwise() -> None:
 @pytest.mark.parametrize(
     ("event", "fault", "code", "reason"),
     [
-        (GONE, Fault.PROVIDER, "beta_api_shape_disabled", "refused"),
+        (GONE, Fault.CONFIG, "beta_api_shape_disabled", "refused"),
         (LATE, Fault.PROVIDER, "timeout", "too_long"),
     ],
     ids=["failed", "late"],
@@ -270,7 +270,8 @@ def test_phrase_fills_an_outage_once_then_tones_do() -> None:
     assert of(PlayFiller, call.feed(PlayoutDrained())) == []  # a pause first
     effects = call.feed(TimerFired(Timer.FILLER))
     assert (said(effects), of(PlayFiller, effects)) == ([], [PlayFiller()])
-    call.feed(SessionReady("sess_2"), DROPPED, after_ms=60_000)
+    call.feed(SessionReady("sess_2"))
+    call.feed(DROPPED, after_ms=60_000)
     assert said(call.feed(TimerFired(Timer.FILLER))) == ["One moment."]
 
 

@@ -17,13 +17,13 @@ from bridge.engine.inputs import (
     TimerFired,
 )
 from bridge.engine.news import SessionLost
-from bridge.realtime.commands import UpdateSession
+from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ApiError, ErrorReported, SessionUpdated
-from bridge.realtime.session_config import SessionConfig, SessionInfo
+from bridge.realtime.session_config import SessionInfo
 from tests.engine.calls import A1, R1, SILENT, Call, answered, audio, of, speaking, started
 
 TELLS = replace(SILENT, turn_overdue_ms=1_500)
-ASKED = UpdateSession(SessionConfig())
+ASKED = ProbeSession()
 BEGUN = StartTimer(Timer.UNHEARD, TOLD_WITHIN_MS)
 ENDED = StopTimer(Timer.UNHEARD)
 UPDATED = SessionUpdated(SessionInfo("sess_1"))

@@ -27,7 +27,13 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
-from bridge.engine.news import CallClosed, PhaseChanged, StateChanged, TransitionRefused
+from bridge.engine.news import (
+    CallClosed,
+    PhaseChanged,
+    SessionLost,
+    StateChanged,
+    TransitionRefused,
+)
 from bridge.engine.turns import State
 from bridge.errors import (
     BridgeError,
@@ -38,9 +44,9 @@ from bridge.errors import (
     UpstreamError,
 )
 from bridge.realtime.commands import CreateResponse
-from bridge.realtime.events import ConversationCreated
+from bridge.realtime.events import ApiError, ConversationCreated, ErrorReported, ResponseCreated
 from bridge.realtime.session_config import ResponseConfig
-from tests.engine.calls import SILENT, Call, answered, speaking, started
+from tests.engine.calls import R1, R2, SILENT, Call, answered, of, speaking, started, stopped
 
 REFUSED = UpstreamError("the endpoint refused the connection", code="refused")
 ENDED = StateChanged({"phase": "ended"})
@@ -95,19 +101,32 @@ def test_session_late_gives_503_and_a_reason() -> None:
     ("error", "fault", "reason"),
     [
         (ConfigError("no model"), Fault.CONFIG, "config_error"),
-        (InfrastructureError("no socket"), Fault.BRIDGE, "internal_error"),
+        (InfrastructureError("no socket"), Fault.BRIDGE, "internal"),
+        # As `realtime/failures.py` has them: what a person must mend is no fault of the service.
+        (UpstreamError("forbidden", code="http_403"), Fault.CONFIG, "http_403"),
+        (UpstreamError("not here", code="http_404"), Fault.CONFIG, "http_404"),
+        (UpstreamError("no such model", code="invalid_model"), Fault.CONFIG, "invalid_model"),
+        (UpstreamError("bad certificate", code="tls"), Fault.CONFIG, "tls"),
     ],
 )
 def test_session_failed_before_answer_gives_503(
     error: BridgeError, fault: Fault, reason: str
 ) -> None:
-    assert ringing().feed(SessionFailed(error)) == [
+    effects = ringing().feed(SessionFailed(error, key_is_fresh=True))
+    assert [each for each in effects if not isinstance(each, SessionLost)] == [
         RejectCall(503, "Service Unavailable"),
         CloseSession(),
         StopTimer(Timer.SESSION_READY),
         *ends(State.IDLE),
         CallClosed(Outcome.SESSION_UNAVAILABLE, fault, reason),
     ]
+
+
+def test_session_refused_by_an_event_before_the_answer_is_classed_as_the_table_has_it() -> None:
+    call = ringing()
+    refused = ErrorReported(ApiError("invalid_request_error", "no", code="invalid_model"))
+    (closed,) = of(CallClosed, call.feed(refused))
+    assert closed == CallClosed(Outcome.SESSION_UNAVAILABLE, Fault.CONFIG, "invalid_model")
 
 
 def test_session_failed_after_our_200_sends_bye_not_503() -> None:
@@ -229,6 +248,21 @@ def test_hold_shows_in_the_phase_until_resumed() -> None:
     assert call.feed(HoldChanged(held=True)) == [StateChanged({"phase": "held"})]
     assert call.feed(HoldChanged(held=True)) == []
     assert call.feed(HoldChanged(held=False)) == [StateChanged({"phase": "listening"})]
+
+
+def test_response_tells_the_conversation_until_the_session_is_lost() -> None:
+    call = answered()
+    named = call.feed(started(), stopped(), ResponseCreated(R1, conversation_id="conv_1"))
+    assert "conv_1" in [each.fields.get("conversation_id") for each in of(StateChanged, named)]
+    lost = call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1006)))
+    assert [each.fields.get("conversation_id") for each in of(StateChanged, lost)] == [""]
+
+
+def test_response_beside_the_conversation_tells_none() -> None:
+    call = answered()
+    call.feed(ConversationCreated("conv_1"))
+    effects = call.feed(started(), stopped(), ResponseCreated(R2))
+    assert not [each for each in of(StateChanged, effects) if "conversation_id" in each.fields]
 
 
 def test_conversation_id_is_put_down() -> None:

@@ -33,7 +33,14 @@ from bridge.engine.inputs import (
     TimerFired,
     ToolFinished,
 )
-from bridge.engine.news import CallClosed, GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
+from bridge.engine.news import (
+    AnswerFailed,
+    CallClosed,
+    GaveUp,
+    SessionLost,
+    SessionRestored,
+    UpstreamErrorSeen,
+)
 from bridge.engine.policy import CallPolicy, ToolPolicy
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, TelephonyError, UpstreamError
@@ -51,6 +58,7 @@ from bridge.realtime.events import (
     ResponseDone,
     ResponseStatus,
 )
+from bridge.realtime.ids import ResponseId
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message
 from tests.engine.calls import (
     A1,
@@ -91,7 +99,7 @@ def state_of(call: Call) -> State:
 def fails_until_given_up(call: Call) -> list[Effect]:
     effects: list[Effect] = []
     for _ in range(10):
-        effects += call.feed(REFUSED, after_ms=100)
+        effects += call.feed(REFUSED, after_ms=2_000)
         if of(GaveUp, effects):
             return effects
     raise AssertionError("never given up")
@@ -112,7 +120,7 @@ def test_lost_session_is_opened_again_and_the_call_goes_on() -> None:
 
 def test_failure_that_is_not_the_sessions_ends_the_call() -> None:
     effects = answered().feed(SessionFailed(TelephonyError("PJSIP said no")))
-    assert of(CallClosed, effects)[0].reason == "internal_error"
+    assert of(CallClosed, effects)[0].reason == "internal"
 
 
 def ringing() -> Call:
@@ -139,8 +147,8 @@ def test_caller_rings_no_longer_than_allowed_and_the_last_failure_is_told() -> N
 
 def test_tries_while_ringing_are_bounded() -> None:
     call = ringing()
-    effects = [effect for _ in range(10) for effect in call.feed(REFUSED, after_ms=10)]
-    assert len(of(OpenSession, effects)) == 4
+    effects = [effect for _ in range(10) for effect in call.feed(REFUSED, after_ms=2_000)]
+    assert len(of(OpenSession, effects)) == 8  # 15 s
     assert of(CallClosed, effects)[0].reason == "http_503"
 
 
@@ -333,7 +341,7 @@ def test_over_budget_takes_the_fallback_after_a_tone() -> None:
     call = answered()
     call.feed(DROPPED)
     effects = fails_until_given_up(call)
-    assert of(GaveUp, effects) == [GaveUp("too_many", "hang_up")]
+    assert of(GaveUp, effects) == [GaveUp("too_long", "hang_up")]
     assert of(PlayFiller, effects)[-1] == PlayFiller(pause=False)
     effects = call.feed(PlayoutDrained())
     assert of(HangUp, effects) == [HangUp()]
@@ -430,7 +438,8 @@ def test_spare_is_kept_while_the_caller_speaks() -> None:
     call.feed(TimerFired(Timer.ROLLOVER), after_ms=85_000)
     call.feed(started())
     assert of(TakeSpare, call.feed(SpareReady("sess_2"))) == []
-    call.feed(stopped(), ResponseCreated(R1), done(R1))
+    call.feed(stopped(), ResponseCreated(R1), audio(A1, R1), PlayoutStarted(A1, 0), done(R1))
+    call.feed(PlayoutDrained())
     assert of(TakeSpare, call.feed(TimerFired(Timer.ROLLOVER))) != []
 
 
@@ -464,11 +473,23 @@ def test_slow_answer_is_filled_without_a_loss() -> None:
     assert of(StopFiller, effects) == [StopFiller()]
 
 
-def test_filler_ends_with_an_answer_that_has_no_sound() -> None:
+def test_filler_outlasts_an_answer_that_has_no_sound() -> None:
     call = answered(WATCHED)
     call.feed(started(), stopped(), TimerFired(Timer.FILLER), ResponseCreated(R1))
-    assert of(StopFiller, call.feed(done(R1))) == [StopFiller()]
-    assert state_of(call) is State.LISTENING
+    effects = call.feed(done(R1))
+    assert of(StopFiller, effects) == []
+    assert of(AnswerFailed, effects)[0].failure.code == "no_audio"
+    assert [t.timer for t in of(StartTimer, effects)] == [Timer.RETRY]
+
+
+def test_answers_without_a_sound_are_spoken_about_in_the_end() -> None:
+    call = thinking(WATCHED)
+    effects: list[Effect] = []
+    for number in range(1, 6):
+        effects += call.feed(ResponseCreated(ResponseId(f"resp_{number}")), after_ms=500)
+        effects += call.feed(done(ResponseId(f"resp_{number}")), TimerFired(Timer.RETRY))
+    assert of(GaveUp, effects) == [GaveUp("too_many", "hang_up")]
+    assert len(of(AnswerFailed, effects)) == 5
 
 
 def test_response_that_stands_still_is_a_lost_session() -> None:

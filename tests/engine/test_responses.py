@@ -6,6 +6,7 @@ from bridge.engine.core import CallPolicy
 from bridge.engine.effects import PlayAudio, Send, StartTimer, StopTimer
 from bridge.engine.inputs import (
     AudioAppended,
+    AudioLost,
     PlayoutDrained,
     PlayoutFlushed,
     PlayoutStarted,
@@ -16,6 +17,7 @@ from bridge.engine.inputs import (
     TimerFired,
 )
 from bridge.engine.news import (
+    AnswerFailed,
     PhaseChanged,
     SessionLost,
     StateChanged,
@@ -24,6 +26,8 @@ from bridge.engine.news import (
 )
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import CANCELLED_ENDS_WITHIN_MS
+from bridge.engine.responses import on_response_done
+from bridge.engine.state import CallState, Response, Stage
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateResponse
 from bridge.realtime.events import (
@@ -35,12 +39,14 @@ from bridge.realtime.events import (
     ResponseDone,
     ResponseStatus,
 )
+from bridge.realtime.items import McpCall
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import (
     A1,
     A2,
     R1,
     R2,
+    SILENT,
     U1,
     U2,
     answered,
@@ -194,11 +200,50 @@ def test_playout_drained_repeated_is_refused() -> None:
     assert call.feed(PlayoutDrained()) == [TransitionRefused(State.LISTENING, "playout_drained")]
 
 
-def test_response_without_audio_gives_the_turn_back() -> None:
-    assert thinking().feed(done(R1)) == [
-        PhaseChanged(State.THINKING, State.LISTENING, "response_done"),
-        StateChanged({"response_id": "", "phase": "listening"}),
-    ]
+def test_response_without_audio_is_asked_for_again() -> None:
+    call = thinking()
+    effects = call.feed(done(R1))
+    assert [each.failure.code for each in of(AnswerFailed, effects)] == ["no_audio"]
+    assert call.core.state is State.THINKING
+    assert Send(CreateResponse()) in call.feed(TimerFired(Timer.RETRY))
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        ResponseDone(R1, ResponseStatus.CANCELLED, reason="turn_detected"),
+        ResponseDone(
+            R1,
+            ResponseStatus.COMPLETED,
+            output=(
+                McpCall(
+                    item_id=A1, type="mcp_call", server_label="shop", name="find", arguments="{}"
+                ),
+            ),
+        ),
+    ],
+)
+def test_response_that_made_way_or_acted_owes_no_sound(over: ResponseDone) -> None:
+    call = thinking()
+    assert of(AnswerFailed, call.feed(over)) == []
+    assert call.core.state is State.LISTENING
+
+
+def test_response_that_was_to_be_text_owes_no_sound() -> None:
+    call = CallState(SILENT)
+    call.stage = Stage.TALKING
+    call.session.responses.running = Response(R1, asked=ResponseConfig(output_audio=False))
+    assert of(AnswerFailed, list(on_response_done(call, done(R1), 0))) == []
+
+
+@pytest.mark.parametrize(("lost", "failed"), [(1, []), (3, ["undecodable_audio"])])
+def test_answer_of_which_most_can_not_be_decoded_is_asked_for_again(
+    lost: int, failed: list[str]
+) -> None:
+    call = thinking()
+    effects = call.feed(*[AudioLost()] * lost, audio(A1, R1), audio(A1, R1), done(R1))
+    assert of(UpstreamErrorSeen, effects) == [UpstreamErrorSeen("audio_undecodable")]
+    assert [each.failure.code for each in of(AnswerFailed, effects)] == failed
 
 
 def test_response_done_repeated_does_nothing() -> None:
@@ -211,7 +256,7 @@ def test_failed_response_is_counted_and_asked_for_again_after_a_wait() -> None:
     call = thinking()
     failed = ResponseDone(R1, ResponseStatus.FAILED, error_code="rate_limit_exceeded")
     effects = call.feed(failed, failed)
-    assert of(UpstreamErrorSeen, effects) == [UpstreamErrorSeen("rate_limit_exceeded")]
+    assert [each.failure.code for each in of(AnswerFailed, effects)] == ["rate_limit_exceeded"]
     assert StartTimer(Timer.RETRY, 1_000) in effects
     assert call.core.state is State.THINKING
     assert Send(CreateResponse()) in call.feed(TimerFired(Timer.RETRY))

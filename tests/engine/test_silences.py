@@ -1,5 +1,7 @@
 """Silences: the caller who waits, the caller who says nothing, and the end that is told before."""
 
+import pytest
+
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     Effect,
@@ -146,21 +148,31 @@ def test_phrase_waits_for_the_end_of_audio_that_still_comes() -> None:
 def test_silence_is_measured_from_the_callers_last_sound_to_the_agents_first() -> None:
     call = thinking()
     effects = call.feed(audio(A1, R1), PlayoutStarted(A1, 0), after_ms=900)
-    assert of(SilenceMeasured, effects) == [SilenceMeasured(900, "greeting")]
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(900, "model")]
 
 
 def test_filler_ends_a_silence() -> None:
     call = thinking()
     effects = call.feed(PlayoutStarted(ItemId("bridge_filler"), 0), after_ms=1_400)
-    assert of(SilenceMeasured, effects) == [SilenceMeasured(1_400, "greeting")]
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(1_400, "model")]
     effects = call.feed(PlayoutDrained(), after_ms=1_200)
     assert of(SilenceMeasured, effects) == []
 
 
 def test_silence_in_which_the_caller_hangs_up_is_measured() -> None:
     effects = thinking().feed(CallEnded(by_caller=True, sip_code=200), after_ms=4_000)
-    assert effects[0] == SilenceMeasured(4_000, "greeting")
+    assert effects[0] == SilenceMeasured(4_000, "model")
     assert isinstance(effects[-1], CallClosed)
+
+
+@pytest.mark.parametrize(("greets", "cause"), [(True, "greeting"), (False, "model")])
+def test_first_silence_is_for_the_greeting_only_where_there_is_one(
+    greets: bool, cause: str
+) -> None:
+    call = answered(CallPolicy(greet=greets))
+    call.feed(started(), stopped())
+    effects = call.feed(CallEnded(by_caller=True, sip_code=200), after_ms=3_000)
+    assert [silence.cause for silence in of(SilenceMeasured, effects)] == [cause]
 
 
 def test_callers_own_silence_is_not_the_agents() -> None:

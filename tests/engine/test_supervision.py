@@ -57,6 +57,7 @@ from bridge.engine.news import (
     AgentResumed,
     CallClosed,
     HandoffFailed,
+    Interrupted,
     SilenceMeasured,
     StateChanged,
     SupervisorJoined,
@@ -97,6 +98,7 @@ from tests.engine.calls import (
     done,
     flushed,
     of,
+    said_all,
     speaking,
     started,
     stopped,
@@ -195,6 +197,19 @@ def test_taken_over_agent_is_silent_and_hears_nothing() -> None:
     cut = call.feed(flushed((A1, 300, 2_000)))
     assert sent(cut, TruncateItem) == [TruncateItem(A1, 0, 300)]
     assert not of(PlayFiller, call.feed(PlayoutDrained()))
+
+
+@pytest.mark.parametrize(
+    "action", [TakeOver(), Pause(60_000), Whisper("Stop.", now=True), Say("X")]
+)
+def test_cut_by_a_supervisor_is_no_interruption_by_the_caller(action: Action) -> None:
+    call = speaking()
+    call.feed(said_all(A1, R1, "One two three four."))
+    act(call, action)
+    effects = call.feed(flushed((A1, 1_000, 2_000)))
+    assert [cut.by for cut in of(Interrupted, effects)] == ["supervisor"]
+    turn = of(TurnSpoken, effects)[-1]
+    assert (turn.text, turn.heard_ms, turn.interrupted) == ("One two", 1_000, False)
 
 
 @pytest.mark.parametrize("server_cancels", [True, False])

@@ -5,7 +5,7 @@ import base64
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,10 +22,19 @@ _TINY_BYTES, _ROOMY_BYTES = 4096, 1 << 20
 
 
 class TonePeer:
-    """One session. ``sent`` holds every client event except audio, ``appended_ms`` the audio."""
+    """One session, in the dialect that the client's headers name.
+
+    Attributes:
+        sent: every client event except audio.
+        session: its settings. Like the real service, it takes each key of an update for the new
+            value of that key, and leaves the others as they were (`protocol.md` section 2).
+        appended_ms: of caller audio; ``loud_ms``: of it, what is no silence.
+    """
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []  # Any: what tests look at
+        self.session: dict[str, Any] = {}  # Any: as above
+        self.beta = False
         self.appended_ms = 0.0
         self.loud_ms = 0.0
         self.tone_ms = 8_000
@@ -37,10 +46,23 @@ class TonePeer:
         self._changed = asyncio.Event()
         self._responses = 0
 
+    @property
+    def session_id(self) -> str:
+        """Return the session's id."""
+        return f"{self.prefix}sess"
+
+    @property
+    def conversation_id(self) -> str:
+        """Return the id of its default conversation."""
+        return f"{self.prefix}conv"
+
     async def serve(self, connection: ServerConnection) -> None:
         self._socket = connection
+        request = connection.request
+        self.beta = request is not None and "OpenAI-Beta" in request.headers
         life = {} if self.life_s is None else {"expires_at": int(time.time() + self.life_s)}
-        await accept(connection, **life)
+        update = await accept(connection, id=self.session_id, **life)
+        self.session = update["session"]
         try:
             async for frame in connection:
                 await self._on_event(json.loads(frame))
@@ -112,10 +134,17 @@ class TonePeer:
             return
         self.sent.append(given)
         self._changed.set()
-        if given["type"] == "response.create":
+        if given["type"] == "session.update":
+            self.take_update(given["session"])
+            await self.tell("session.updated", session={"id": self.session_id, **self.session})
+        elif given["type"] == "response.create":
             await self._respond()
         elif given["type"] == "response.cancel":
             await self._end_response("cancelled")
+
+    def take_update(self, session: Mapping[str, object]) -> None:
+        """Put an update's settings in force."""
+        self.session.update(session)
 
     async def _respond(self) -> None:
         """Send a whole answer, faster than real time, as the real service does."""
@@ -124,7 +153,12 @@ class TonePeer:
             f"{self.prefix}resp_{self._responses}",
             f"{self.prefix}item_{self._responses}",
         )
-        response = {"id": response_id, "status": "in_progress", "output": []}
+        response = {
+            "id": response_id,
+            "status": "in_progress",
+            "output": [],
+            "conversation_id": self.conversation_id,
+        }
         item = {"id": item_id, "type": "message", "role": "assistant", "content": []}
         await self.tell("response.created", response=response)
         await self.tell(
@@ -136,7 +170,8 @@ class TonePeer:
         step = RATE_HZ * DELTA_MS // 1000
         for start in range(0, len(tone), step):
             delta = base64.b64encode(tone[start : start + step].tobytes()).decode()
-            await self.tell("response.output_audio.delta", delta=delta, content_index=0, **at)
+            kind = "response.audio.delta" if self.beta else "response.output_audio.delta"
+            await self.tell(kind, delta=delta, content_index=0, **at)
 
     async def _end_response(self, status: str) -> None:
         await self.tell(

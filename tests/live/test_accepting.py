@@ -18,6 +18,9 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
 SUMMARY = "They want a refund on 4111 1111 1111 1111."
 
+ANYBODY = {"supervisor_transfers": ["sip:*@127.0.0.1:*"]}
+"""Who may be typed as the target of a transfer."""
+
 
 async def waits(talk: Talk, person: Person, port: int) -> None:
     """Have the caller wait for a person whose phone rings."""
@@ -42,7 +45,7 @@ async def agent_asked(talk: Talk, times: int) -> None:
 async def test_accepted_in_the_browser_and_handed_back(start_gateway: StartGateway) -> None:
     port = free_udp_port()
     async with (
-        talking(start_gateway, greeting_ms=2_000, tone_hz=AGENT_HZ) as talk,
+        talking(start_gateway, greeting_ms=2_000, tone_hz=AGENT_HZ, sip=ANYBODY) as talk,
         a_person(talk.caller.port, port, status=180) as person,
     ):
         eve, bob = Supervisor(talk.runner), Supervisor(talk.runner, "bob")
@@ -81,7 +84,7 @@ async def test_accepted_in_the_browser_and_handed_back(start_gateway: StartGatew
 
 async def test_accepted_by_phone_which_leaves_with_the_caller(start_gateway: StartGateway) -> None:
     port, own = free_udp_port(), free_udp_port()
-    phones = {"supervisor_phones": [f"sip:eve@127.0.0.1:{own}"]}
+    phones = {**ANYBODY, "supervisor_phones": [f"sip:eve@127.0.0.1:{own}"]}
     async with (
         talking(start_gateway, greeting_ms=2_000, tone_hz=AGENT_HZ, sip=phones) as talk,
         a_person(talk.caller.port, port, status=180) as person,
@@ -106,7 +109,7 @@ async def test_phone_that_is_not_answered_gives_the_caller_to_the_agent(
     start_gateway: StartGateway,
 ) -> None:
     port, own = free_udp_port(), free_udp_port()
-    phones = {"supervisor_phones": [f"sip:eve@127.0.0.1:{own}"]}
+    phones = {**ANYBODY, "supervisor_phones": [f"sip:eve@127.0.0.1:{own}"]}
     async with (
         talking(start_gateway, greeting_ms=2_000, tone_hz=AGENT_HZ, sip=phones) as talk,
         a_person(talk.caller.port, port, status=180) as person,
@@ -129,7 +132,7 @@ async def test_nobody_hears_what_is_confidential_but_who_talks_to_the_caller(
     start_gateway: StartGateway,
 ) -> None:
     own = free_udp_port()
-    phones = {"supervisor_phones": [f"sip:bob@127.0.0.1:{own}"]}
+    phones = {**ANYBODY, "supervisor_phones": [f"sip:bob@127.0.0.1:{own}"]}
     async with (
         talking(start_gateway, greeting_ms=30_000, tone_hz=AGENT_HZ, sip=phones) as talk,
         a_person(talk.caller.port, own) as phone,

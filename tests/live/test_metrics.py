@@ -9,11 +9,15 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from bridge.app.gateway import Gateway
 from bridge.live import audio
+from bridge.softphone.sip_message import audio_sdp
 from bridge.telemetry.scrape import Scrape
 from tests.live.conftest import StartGateway
+from tests.live.service import tone_service
 from tests.live.talk import talking
 from tests.session.peer import accept
+from tests.support.rtp import RtpPeer
 from tests.support.rtp_caller import RtpCaller
+from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
@@ -94,3 +98,51 @@ async def test_caller_who_is_put_through_waits_in_a_queue_and_is_heard_before_th
     assert after.value("bridge_queue_oldest_timestamp_seconds", queue="fallback") == 0
     assert after.value("bridge_queue_wait_seconds_count", queue="fallback") == 1
     assert after.value("bridge_silent_calls_total") == 0
+
+
+BY_SERVICE = {
+    "agent": {
+        "instructions": "Be a test.",
+        "greeting": "Hello.",
+        "barge_in": {"decided_by": "service"},
+    }
+}
+
+
+async def test_interruption_whose_session_goes_before_the_answer_has_failed(
+    start_gateway: StartGateway,
+) -> None:
+    async with talking(start_gateway, greeting_ms=4_000, dialplan=BY_SERVICE) as talk:
+        # Attempts that fail are no further losses.
+        talk.service.refusals += [HTTPStatus.SERVICE_UNAVAILABLE] * 2
+        await talk.first.tell(
+            "input_audio_buffer.speech_started", item_id="user_1", audio_start_ms=0
+        )
+        await talk.first.until_sent("conversation.item.truncate")
+        talk.first.drop()
+        second = await talk.service.session(2)
+        await second.until(lambda: second.appended_ms > 200)
+        await talk.caller.hang_up()
+        await talk.over()
+        seen = scrape(talk.gateway)
+    recoveries = "bridge_interruption_recoveries_total"
+    assert seen.value(recoveries, arm="peer", result="session_lost") == 1
+    assert seen.value(recoveries) == 1
+    assert seen.value("bridge_upstream_sessions_lost_total", arm="peer") == 1
+
+
+async def test_reinvite_of_an_answered_call_is_counted(start_gateway: StartGateway) -> None:
+    async with tone_service() as (_, url):
+        gateway, port = await start_gateway(url)
+        async with SipPeer(port) as peer, RtpPeer() as rtp:
+            dialog = peer.call("support", audio_sdp(rtp.port, (0,)))
+            assert (await dialog.final()).status == 200
+            assert scrape(gateway).value("bridge_media_reinvites_total") == 0
+            held = audio_sdp(rtp.port, (0,), direction="sendonly", version=2)
+            for sdp in (held, audio_sdp(rtp.port, (0,), version=3)):
+                assert (await dialog.reinvite(sdp)).status == 200
+            await wait_until(
+                lambda: scrape(gateway).value("bridge_media_reinvites_total") == 2, 5.0, "no count"
+            )
+            await dialog.bye()
+        await asyncio.gather(*gateway.calls.values())

@@ -229,6 +229,8 @@ BAD_ORDERS: list[tuple[str, dict[str, object], str]] = [
     ("say", {"text": "x" * 401}, "bad_params"),
     ("transfer", {"target": "nobody"}, "unknown_target"),
     ("transfer", {"target": "sip:a@b>\r\nX: 1"}, "bad_params"),
+    ("transfer", {"target": "sip:premium@elsewhere.example"}, "target_not_allowed"),
+    ("transfer", {"target": "tel:+19005550100", "kind": "warm"}, "target_not_allowed"),
     ("end", {"how": "now"}, "bad_params"),
 ]
 

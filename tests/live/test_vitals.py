@@ -10,6 +10,7 @@ from bridge.live.vitals import Vitals
 from bridge.realtime.ids import ItemId
 from bridge.store.buffer import FieldValue
 from bridge.store.keys import CALL_FIELDS
+from bridge.telemetry.health import WARN_BELOW
 
 
 class Call:
@@ -68,11 +69,27 @@ def test_running_tool_is_a_state_and_a_failed_one_costs_health(call: Call) -> No
     call.phase("thinking")
     call.vitals.take("tool_called", {"tool": "pay"})
     assert call.fields["state"] == "tool"
-    call.vitals.take("tool_ended", {"tool": "pay", "result": "timeout", "took_ms": 9})
+    call.vitals.take(
+        "tool_ended", {"tool": "pay", "result": "timeout", "fault": "tool", "took_ms": 9}
+    )
     assert call.fields["state"] == "thinking"
     assert call.fields["tool_failures"] == 1
     assert call.fields["health"] == 88
     assert call.fields["health_reasons"] == "a tool failed"
+
+
+def test_tool_that_nobody_waits_for_any_more_costs_nothing(call: Call) -> None:
+    call.vitals.take("tool_called", {"tool": "pay"})
+    call.vitals.take(
+        "tool_ended", {"tool": "pay", "result": "cancelled", "fault": "none", "took_ms": 9}
+    )
+    assert (call.fields["tool_failures"], call.fields["health"]) == (0, 100)
+
+
+def test_caller_who_waited_84_s_in_silence_needs_a_look(call: Call) -> None:
+    call.vitals.take("dead_air", {"cause": "upstream", "silence_ms": 84_000})
+    assert int(call.fields["health"]) < WARN_BELOW
+    assert str(call.fields["health_reasons"]).startswith("the caller waited 84 s in silence")
 
 
 def test_person_who_is_called_and_talks_is_shown_until_they_give_back(call: Call) -> None:

@@ -12,6 +12,7 @@ from bridge.realtime.commands import (
     CreateItem,
     CreateResponse,
     DeleteItem,
+    ProbeSession,
     RetrieveItem,
     TruncateItem,
     UpdateSession,
@@ -235,7 +236,7 @@ def commands(dialect: DialectName) -> dict[str, SearchStrategy[Command]]:
         "session": st.builds(UpdateSession, session_configs),
         "transcription": st.builds(UpdateSession, transcription_configs),
         "audio": st.builds(AppendAudio, st.binary(max_size=40)),
-        "buffer": st.sampled_from([CommitInput(), ClearInput()]),
+        "fixed": st.sampled_from([CommitInput(), ClearInput(), ProbeSession()]),
         "item": st.builds(CreateItem, items(dialect), st.none() | item_ids),
         "response": st.builds(CreateResponse, response_configs(dialect)),
         "rest": st.one_of(

@@ -119,7 +119,7 @@ EXPECTED: list[ServerEvent] = [
     InputCleared(),
     SpeechStarted(item(2), 1012),
     SpeechStopped(item(2), 2944),
-    ResponseCreated(resp(1), {"turn": "1"}),
+    ResponseCreated(resp(1), {"turn": "1"}, "conv_BcQmB2"),
     ResponseDone(
         resp(1),
         ResponseStatus.COMPLETED,

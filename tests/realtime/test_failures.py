@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-from bridge.errors import ConfigError, Fault, ProtocolError, UpstreamError
+from bridge.errors import ConfigError, Fault, ProtocolError, TelephonyError, UpstreamError
 from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
 from bridge.realtime.failures import (
     DEFAULTS,
@@ -102,8 +102,10 @@ def test_refused_settings_stop_the_call_but_not_the_arm() -> None:
 def test_broken_order_and_our_own_failures_ask_for_a_new_session() -> None:
     broken = classify(ProtocolError("an item that was never added"))
     assert (broken.code, broken.layer, broken.cure) == ("broken_order", Layer.PROTOCOL, Cure.RENEW)
-    ours = classify(ConfigError("nonsense"))
+    ours = classify(TelephonyError("nonsense"))
     assert (ours.code, ours.fault, ours.cure) == ("internal", Fault.BRIDGE, Cure.RENEW)
+    persons = classify(ConfigError("a key that no header can hold"))
+    assert (persons.code, persons.fault, persons.permanent) == ("config_error", Fault.CONFIG, True)
 
 
 def test_limits_ask_for_a_longer_wait() -> None:
@@ -167,6 +169,31 @@ def test_tools_are_never_run_again_by_themselves() -> None:
         for (place, _), row in TABLE.items()
         if place is Place.TOOL
     )
+
+
+@pytest.mark.parametrize(
+    ("result", "fault"),
+    [
+        ("deadline", Fault.TOOL),
+        ("http_503", Fault.TOOL),
+        ("tool_execution_error", Fault.TOOL),
+        ("unknown", Fault.PROVIDER),
+        ("bad_arguments", Fault.PROVIDER),
+        ("private_address", Fault.CONFIG),
+        ("not_approved", Fault.CONFIG),
+        ("not_taken", Fault.CARRIER),
+        ("internal", Fault.BRIDGE),
+        ("cancelled", Fault.NONE),
+    ],
+)
+def test_tools_result_says_who_has_to_act(result: str, fault: Fault) -> None:
+    failure = classify_tool(result)
+    assert failure is not None
+    assert (failure.code, failure.layer, failure.fault) == (result, Layer.TOOL, fault)
+
+
+def test_tool_that_gave_its_output_did_not_fail() -> None:
+    assert classify_tool("ok") is None
 
 
 def test_permanent_always_means_give_up() -> None:

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -195,6 +196,10 @@ def test_filler_waits_only_for_what_is_left_of_the_silence() -> None:
     assert plan(BLIP, talk(), budget, late_ns, jitter=0.0)[0] == PlayFiller(0)
 
 
+def reconnect(steps: tuple[Step, ...]) -> Reconnect:
+    return next(step for step in steps if isinstance(step, Reconnect))
+
+
 def attempts(jitters: list[float], attempt_ms: int) -> tuple[list[Reconnect], GiveUp, int]:
     """Lose a session and fail every attempt after ``attempt_ms``; give what was planned."""
     now_ns = 0
@@ -205,16 +210,27 @@ def attempts(jitters: list[float], attempt_ms: int) -> tuple[list[Reconnect], Gi
         steps = plan(BLIP, talk(), budget, now_ns, jitter=jitter)
         if isinstance(steps[0], GiveUp):
             return tried, steps[0], now_ns // NS_PER_MS
-        step = next(step for step in steps if isinstance(step, Reconnect))
+        step = reconnect(steps)
         tried.append(step)
         now_ns += (step.after_ms + min(attempt_ms, step.within_ms)) * NS_PER_MS
     raise AssertionError
 
 
-def test_attempts_are_bounded_in_count() -> None:
-    tried, given_up, _ = attempts([0.5], attempt_ms=10)
-    assert given_up == GiveUp("transfer", GiveUpReason.TOO_MANY)
-    assert [step.after_ms for step in tried] == [50, 150, 300, 600]
+def test_attempts_that_fail_at_once_are_spread_over_the_whole_budget() -> None:
+    tried, given_up, elapsed_ms = attempts([0.5], attempt_ms=10)
+    assert given_up == GiveUp("transfer", GiveUpReason.TOO_LONG)
+    assert [step.after_ms for step in tried[:5]] == [50, 150, 300, 600, 1_200]
+    assert POLICY.max_outage_ms - POLICY.last_attempt_ms <= elapsed_ms <= POLICY.max_outage_ms
+
+
+def test_wait_that_the_service_asks_for_is_kept_and_leaves_time_for_a_last_attempt() -> None:
+    budget = Budget(POLICY).failed(BLIP, 0)
+    asked = replace(BLIP, wait_ms=3_000)
+    assert reconnect(plan(asked, talk(), budget, 0, jitter=0.0)).after_ms == 3_000
+    for wait_ms in (POLICY.max_outage_ms, 3_600_000):
+        step = reconnect(plan(replace(BLIP, wait_ms=wait_ms), talk(), budget, 0, jitter=0.0))
+        assert step.after_ms == POLICY.max_outage_ms - POLICY.last_attempt_ms
+        assert step.within_ms == POLICY.last_attempt_ms
 
 
 def test_attempts_are_bounded_in_time() -> None:
@@ -229,7 +245,7 @@ def test_attempts_are_bounded_in_time() -> None:
 )
 def test_no_recovery_outlives_its_budget(jitters: list[float], attempt_ms: int) -> None:
     tried, _, elapsed_ms = attempts(jitters, attempt_ms)
-    assert len(tried) < POLICY.max_failures
+    assert len(tried) < 20
     assert elapsed_ms <= POLICY.max_outage_ms
     assert all(0 < step.within_ms <= POLICY.attempt_ms for step in tried)
 
@@ -246,8 +262,16 @@ def test_session_that_keeps_falling_over_is_given_up() -> None:
 
 def test_session_that_stood_long_gets_the_whole_budget_again() -> None:
     budget = Budget(POLICY).restored(0).failed(BLIP, 1).failed(BLIP, 2).restored(3)
-    assert budget.failed(BLIP, 4).failures == 3
-    assert budget.failed(BLIP, 3 + POLICY.stable_ms * NS_PER_MS).failures == 1
+    again = budget.failed(BLIP, 4)
+    assert (again.failures, again.losses) == (3, 2)
+    later = budget.failed(BLIP, 3 + POLICY.stable_ms * NS_PER_MS)
+    assert (later.failures, later.losses, later.spent_ms) == (1, 1, 0)
+
+
+def test_outages_in_a_row_share_one_budget() -> None:
+    budget = Budget(POLICY).restored(0).failed(BLIP, 0).restored(9_000 * NS_PER_MS)
+    budget = budget.failed(BLIP, 10_000 * NS_PER_MS)
+    assert budget.left_ms(10_000 * NS_PER_MS) == POLICY.max_outage_ms - 9_000
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,9 @@ class FarCall:
     def on_transfer(self, progress: TransferProgress) -> None:
         raise AssertionError("the far end transfers nobody")
 
+    def on_replaced(self) -> None:
+        raise AssertionError("nobody takes the far end's place")
+
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         piece = np.frombuffer(audio, dtype="<i2")
         self._pieces.append(piece)

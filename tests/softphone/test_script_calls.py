@@ -8,9 +8,9 @@ import pytest
 
 from bridge.audio.levels import rms_dbfs
 from bridge.audio.wav import read_wav, write_wav
+from bridge.sip.addresses import user_in
 from bridge.speech.synthesis import Synthesizer
 from bridge.telephony.leg import LegState
-from bridge.telephony.uris import user_of
 from tests.softphone.command import Done, Running, call, calling
 from tests.softphone.far_end import RATE_HZ, FarCall, FarEnd, far_end, loud_part, loudest_hz, tone
 from tests.support.waiting import wait_until
@@ -72,7 +72,7 @@ async def test_codec_packets_caller_and_headers_are_those_of_the_script(
     leg = agent.leg
     assert leg.codec == codec
     assert loudest_hz(loud_part(agent.heard), RATE_HZ) == pytest.approx(CALLER_HZ, abs=10)
-    assert user_of(leg.from_uri) == "+15550100"
+    assert user_in(leg.from_uri) == "+15550100"
     assert leg.headers["x-tier"] == ("gold",)
     assert leg.rtp is not None
     assert leg.rtp.received.packets == pytest.approx(3000 / ptime_ms, rel=0.15)

@@ -59,3 +59,14 @@ def test_silence_that_goes_on_counts_before_it_has_ended() -> None:
     assert while_silent(well, LONG_SILENCE_MS - 1) == well
     silent = while_silent(well, LONG_SILENCE_MS)
     assert (silent.score, silent.reasons) == (80, ("silent for over 8 s",))
+
+
+def test_caller_in_84_s_of_silence_needs_a_look_during_it_and_after() -> None:
+    silent = while_silent(health_of(Troubles()), 84_000)
+    assert silent.score < WARN_BELOW
+    assert silent.reasons == ("silent for over 20 s",)
+    waited = health_of(Troubles(silences=1, silent_s=84))
+    assert waited.score < BAD_BELOW
+    assert waited.reasons == ("the caller waited 84 s in silence", "a long silence")
+    assert health_of(Troubles(silences=1, silent_s=20)).score < WARN_BELOW
+    assert health_of(Troubles(silences=1, silent_s=8)).score == 90

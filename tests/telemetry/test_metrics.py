@@ -1,3 +1,5 @@
+import inspect
+import re
 from datetime import date
 
 import pytest
@@ -9,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.errors import Fault, Outcome
+from bridge.session import tokens
 from bridge.telemetry.labels import (
     By,
     DeadAirCause,
@@ -16,6 +19,7 @@ from bridge.telemetry.labels import (
     DtmfMethod,
     DtmfResult,
     InterruptionKind,
+    InterruptionResult,
     LabelGuard,
     Modality,
     Path,
@@ -27,6 +31,11 @@ from bridge.telemetry.labels import (
 )
 from bridge.telemetry.logs import call_context
 from bridge.telemetry.metrics import ARM_STOPPING, Format, Metrics, RtpSummary
+
+TOKEN_CODES = sorted(
+    {*re.findall(r'"(token_[a-z]+)"', inspect.getsource(tokens))} - {"token_closed"}
+)
+"""The words of `bridge/session/tokens.py` for a token that could not be fetched."""
 
 TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
 STAGE = ".005 .01 .02 .03 .04 .06 .08 .1 .15 .2 .3 .5 .8 1.5 3 5 8"
@@ -58,6 +67,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_turn_inference_seconds": ("arm", TURN),
     "bridge_barge_in_stop_seconds": ("arm", ".02 .04 .06 .08 .1 .15 .2 .25 .3 .4 .5 .75 1 2"),
     "bridge_interruptions_total": ("arm by kind", ""),
+    "bridge_interruption_recoveries_total": ("arm result", ""),
     "bridge_dead_air_seconds": ("arm", "1 2 3 4 5 7 10 15 30"),
     "bridge_dead_air_events_total": ("arm cause", ""),
     "bridge_upstream_connect_attempts_total": ("arm", ""),
@@ -69,6 +79,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_upstream_unknown_events_total": ("arm", ""),
     "bridge_upstream_malformed_events_total": ("arm", ""),
     "bridge_upstream_errors_total": ("arm code", ""),
+    "bridge_upstream_sessions_lost_total": ("arm", ""),
+    "bridge_token_rotations_total": ("arm result reason", ""),
     "bridge_upstream_tokens_total": ("arm kind modality", ""),
     "bridge_rtp_packets_total": ("direction", ""),
     "bridge_rtp_lost_packets_total": ("direction", ""),
@@ -83,6 +95,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_calls_without_telephone_event_total": ("", ""),
     "bridge_audit_write_failures_total": ("", ""),
     "bridge_audio_thread_overruns_total": ("", ""),
+    "bridge_media_reinvites_total": ("", ""),
     "bridge_silent_calls_total": ("arm", ""),
     "bridge_sip_requests_total": ("method trunk direction", ""),
     "bridge_sip_responses_total": ("method code trunk direction", ""),
@@ -378,6 +391,18 @@ def test_arm_has_its_series_before_its_first_call(metrics: Metrics) -> None:
     for reason in ARM_STOPPING:
         name = "bridge_upstream_connect_failures_total"
         assert value(metrics, name, arm="a", reason=reason) == 0
+    assert value(metrics, "bridge_upstream_sessions_lost_total", arm="a") == 0
+    for result in InterruptionResult:
+        name = "bridge_interruption_recoveries_total"
+        assert value(metrics, name, arm="a", result=result) == 0
+
+
+def test_first_failure_of_a_token_adds_to_a_series_that_was_there(metrics: Metrics) -> None:
+    metrics.set_arm("a", dialect="ga", url="wss://h/v1/realtime", model="m")
+    before = samples(metrics).keys()
+    for reason in (*TOKEN_CODES, "token_refused"):
+        metrics.upstream.rotated("a", good=False, reason=reason)
+    assert samples(metrics).keys() == before
 
 
 def test_shutdown_of_a_model_is_midnight_utc(used: Metrics) -> None:

@@ -43,6 +43,7 @@ class Call:
         self.leg = leg
         self.states: list[LegState] = []
         self.media: list[bool] = []
+        self.replaced = 0
         self.presses: list[KeyPress] = []
         self.transfers: list[TransferProgress] = []
         self.pieces: list[Sound] = []
@@ -100,6 +101,9 @@ class Call:
 
     def on_transfer(self, progress: TransferProgress) -> None:
         self.transfers.append(progress)
+
+    def on_replaced(self) -> None:
+        self.replaced += 1
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         self.pieces.append(np.frombuffer(audio, dtype="<i2").astype(np.int16))

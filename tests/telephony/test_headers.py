@@ -1,6 +1,9 @@
 """Headers of a message, whatever its sender makes of RFC 3261."""
 
-from bridge.telephony.headers import read_headers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.telephony.headers import read_headers, request_uri
 
 INVITE = (
     "INVITE sip:support@127.0.0.1 SIP/2.0\r\n"
@@ -25,3 +28,26 @@ def test_headers_are_found_by_lower_case_name_with_all_their_lines() -> None:
 
 def test_compact_form_is_the_long_one() -> None:
     assert read_headers(INVITE)["from"] == ("<sip:ann@x>;tag=1",)
+
+
+def test_only_line_feeds_end_a_header() -> None:
+    """What other programs take for the end of a line must not let a value forge a header."""
+    ends = ("\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\r")
+    for end in ends:
+        forged = f"INVITE sip:a@b SIP/2.0\r\nX-A: x{end}P-Asserted-Identity: <tel:+1>\r\n\r\n"
+        assert read_headers(forged) == {"x-a": ("x P-Asserted-Identity: <tel:+1>",)}
+
+
+def test_bytes_that_are_no_utf8_are_letters_of_old_pbxs() -> None:
+    received = b"INVITE sip:B\xfcro@b SIP/2.0\r\nX-A: M\xfcller\r\nX-B: M\xc3\xbcller\r\n\r\nx"
+    message = received.decode("utf-8", "surrogateescape")  # as pjsua2's binding does
+    assert read_headers(message) == {"x-a": ("Müller",), "x-b": ("Müller",)}
+    assert request_uri(message) == "sip:Büro@b"
+
+
+@given(st.binary())
+def test_no_bytes_break_the_reading(octets: bytes) -> None:
+    message = octets.decode("utf-8", "surrogateescape")
+    for name, values in read_headers(message).items():
+        "".join((name, *values)).encode()
+    request_uri(message).encode()

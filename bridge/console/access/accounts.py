@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.console.access.audit import Auditor, Entry
-from bridge.console.access.passwords import MAX_LENGTH, MIN_LENGTH, Passwords
+from bridge.console.access.passwords import Passwords
 from bridge.console.access.roles import Permission, Role, permissions_of
 from bridge.console.access.secrets import new_token
 from bridge.errors import BridgeError, InfrastructureError
@@ -100,8 +100,8 @@ class Accounts:
         return await self._invitation(name)
 
     async def reset(self, entry: Entry, name: str) -> str:
-        """Take a user's password away; return the token that he sets another one with."""
-        await self._change(name, _without_password, entry, "user reset")
+        """Take a user's password and second factor away; return the token for a new password."""
+        await self._change(name, _without_secrets, entry, "user reset")
         await self._sessions.end_all(name)
         return await self._invitation(name)
 
@@ -138,9 +138,9 @@ class Accounts:
         """Give a user another password.
 
         Raises:
-            AccountError: it is too short or too long, or he signs in elsewhere.
+            AccountError: it is easy to guess, or too long, or he signs in elsewhere.
         """
-        check_password(password, name)
+        await self._refuse_weak(password, name)
         kept = await self._passwords.hash(password)
 
         def apply(user: User) -> User:
@@ -149,6 +149,49 @@ class Accounts:
             return dataclasses.replace(user, password_hash=kept)
 
         await self._change(name, apply, entry, "user password")
+
+    async def set_second_factor(
+        self, entry: Entry, name: str, secret: str, recovery: Sequence[str] = ()
+    ) -> User:
+        """Give a user the secret of his app, or take it away with "".
+
+        Args:
+            entry: who does it; action and target are added.
+            name: of the user.
+            secret: base32.
+            recovery: what is kept of his recovery codes.
+
+        Raises:
+            AccountError: there is none such, or he signs in elsewhere.
+        """
+
+        def apply(user: User) -> User:
+            if user.subject:
+                raise AccountError("this user signs in with the identity provider")
+            return dataclasses.replace(user, totp_secret=secret, recovery=tuple(recovery))
+
+        action = "second factor on" if secret else "second factor off"
+        return await self._change(name, apply, entry, action)
+
+    async def use_recovery_code(self, entry: Entry, name: str, kept: str) -> None:
+        """Use one of a user's recovery codes up.
+
+        Args:
+            entry: who does it; action and target are added.
+            name: of the user.
+            kept: what is kept of the code.
+
+        Raises:
+            AccountError: somebody else has used it meanwhile.
+        """
+
+        def apply(user: User) -> User:
+            if kept not in user.recovery:
+                raise AccountError("this recovery code was used already")
+            left = tuple(each for each in user.recovery if each != kept)
+            return dataclasses.replace(user, recovery=left)
+
+        await self._change(name, apply, entry, "recovery code")
 
     async def redeem(self, token: str, name: str, password: str, address: str) -> User:
         """Set the password that an invitation is for; the first admin chooses his name.
@@ -160,7 +203,7 @@ class Accounts:
         if purpose is None:
             raise _bad_invitation()
         name = purpose.get("user", name)
-        check_password(password, name)
+        await self._refuse_weak(password, name)
         kept = await self._passwords.hash(password)
         if await self._invitations.take(token) is None:
             raise _bad_invitation()
@@ -218,6 +261,10 @@ class Accounts:
         # What the provider takes away is gone, though nobody be admin any more.
         return await self._put(put, entry, keep_admin=False)
 
+    async def _refuse_weak(self, password: str, name: str) -> None:
+        if why := await self._passwords.weakness(password, name):
+            raise AccountError(why)
+
     async def _make_first_admin(self, name: str, kept: str, address: str) -> User:
         def add(roster: Roster) -> User:
             if _admins(roster):
@@ -264,18 +311,6 @@ class Accounts:
         return self._clock.wall_ns() // NS_PER_MS
 
 
-def check_password(password: str, name: str) -> None:
-    """Refuse what is no password.
-
-    Raises:
-        AccountError: too short, too long, or the name.
-    """
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        raise AccountError(f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters")
-    if name.lower() in password.lower() and len(password) < len(name) + MIN_LENGTH // 2:
-        raise AccountError("the password is little more than the name")
-
-
 def _admins(roster: Roster) -> list[User]:
     """Return who can sign in and make users."""
     return [
@@ -292,10 +327,10 @@ def known_roles(names: Sequence[str]) -> frozenset[Role]:
     return frozenset(Role(name) for name in names if name in _ROLES)
 
 
-def _without_password(user: User) -> User:
+def _without_secrets(user: User) -> User:
     if user.subject:
         raise AccountError("this user signs in with the identity provider")
-    return dataclasses.replace(user, password_hash="")
+    return dataclasses.replace(user, password_hash="", totp_secret="", recovery=())
 
 
 def _bad_invitation() -> AccountError:

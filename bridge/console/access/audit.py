@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 
 from bridge.clock import NS_PER_MS, Clock
+from bridge.console.access.audit_head import HeadFile
 from bridge.console.access.principal import Principal
 from bridge.errors import InfrastructureError
 from bridge.recordings.writing import append_line
@@ -166,25 +167,32 @@ class Auditor:
 
 
 class AuditFile:
-    """A copy of the audit on disk, a JSON line an entry, of what this process has written.
+    """Keeps on disk what this process has written: a copy, a JSON line an entry, and the head.
 
     Args:
-        path: added to, never rewritten; None keeps no copy.
-        count_failure: told of every line that could not be written.
+        path: of the copy, added to, never rewritten; None keeps no copy.
+        head: the last entry, by which a rewritten chain is seen.
+        count_failure: called for every entry that the disk refused.
     """
 
-    def __init__(self, path: Path | None, count_failure: CountFailure) -> None:
+    def __init__(self, path: Path | None, head: HeadFile, count_failure: CountFailure) -> None:
         self._path = path
+        self._head = head
         self._count_failure = count_failure
         self._turn = asyncio.Lock()
 
     async def copy(self, entry: Fields) -> None:
         """Add an entry. One that the disk refuses is counted: the audit itself has it."""
-        if self._path is None:
+        if self._path is None and self._head.path is None:
             return
         async with self._turn:
             try:
-                await asyncio.to_thread(append_line, self._path, dict(entry))
+                await asyncio.to_thread(self._write, dict(entry))
             except OSError as error:
                 self._count_failure()
-                log.error("audit_not_copied", path=str(self._path), error=str(error))
+                log.error("audit_not_copied", path=error.filename, error=str(error))
+
+    def _write(self, entry: Fields) -> None:
+        if self._path is not None:
+            append_line(self._path, entry)
+        self._head.write(entry)

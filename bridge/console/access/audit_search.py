@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from bridge.console.access.audit_head import Head
 from bridge.console.masking import mask_within
 from bridge.store.audit import FIRST, ChainCheck
 from bridge.store.audit_log import AuditLog
@@ -107,7 +108,7 @@ async def export(audit: AuditLog, wanted: Wanted, *, as_csv: bool) -> AsyncItera
     if as_csv:
         yield _csv_line(COLUMNS)
     async for entry_id, fields in audit.read(wanted.since_ms):
-        if wanted.until_ms and int(entry_id.partition("-")[0]) >= wanted.until_ms:
+        if wanted.until_ms and id_ms(entry_id) >= wanted.until_ms:
             return
         if wanted.takes(fields):
             entry = shown(entry_id, fields)
@@ -126,32 +127,52 @@ class Verdict:
         entries: that were read.
         broken_at: the id of the first entry that is not as it was written, or does not continue the
             one before it; "" where all do.
-        newest: the hash of the last one; who keeps it elsewhere sees later whether all of this is
+        newest: the hash of the last one; kept elsewhere, it shows later whether all of this is
             still there.
+        why: what is wrong there, "" where nothing is.
     """
 
     entries: int
     broken_at: str
     newest: str
+    why: str = ""
 
 
-async def verify(audit: AuditLog, since_ms: int = 0) -> Verdict:
+CHANGED = "it was changed, or one before it was taken out or put in"
+REWRITTEN = "this node wrote another entry there: the chain was made anew"
+MISSING = "this node wrote it, and it is gone: the chain was cut, or Redis was emptied"
+
+
+async def verify(audit: AuditLog, head: Head | None, since_ms: int = 0) -> Verdict:
     """Check the chain from its first entry on, or from a time on.
 
     Args:
         audit: where it is.
+        head: what this node knows that it wrote last.
         since_ms: ms since the Unix epoch; the first entry from then on is believed as to what was
             before it.
     """
     check, count, newest = ChainCheck(None if since_ms else FIRST), 0, ""
+    sought = head if head is not None and id_ms(head.id) >= since_ms else None
     async for entry_id, fields in audit.read(since_ms):
         count += 1
         if not check.holds(fields):
-            return Verdict(count, entry_id, newest)
+            return Verdict(count, entry_id, newest, CHANGED)
         newest = fields["hash"]
+        if sought is not None and entry_id == sought.id:
+            if newest != sought.hash:
+                return Verdict(count, entry_id, newest, REWRITTEN)
+            sought = None
         if count % _PAGE == 0:
             await asyncio.sleep(0)
+    if sought is not None:
+        return Verdict(count, sought.id, newest, MISSING)
     return Verdict(count, "", newest)
+
+
+def id_ms(entry_id: str) -> int:
+    """Return when an entry of a stream was added, by its id: ms since the Unix epoch."""
+    return int(entry_id.partition("-")[0])
 
 
 def _csv_line(cells: Sequence[str]) -> bytes:

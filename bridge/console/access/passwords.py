@@ -1,4 +1,4 @@
-"""Passwords: argon2id, one at a time, in a thread of its own."""
+"""Passwords: argon2id, one at a time, in a thread of its own; and which ones are refused."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn import zxcvbn
 
 from bridge.errors import BridgeError
 
@@ -16,6 +17,13 @@ MIN_LENGTH, MAX_LENGTH = 12, 256
 """Length is what counts (NIST SP 800-63B 5.1.1.2); argon2 takes time with what is very long."""
 
 _MAX_WAITING = 16
+
+_LEAST_GUESSES_LOG10 = 8.0
+"""A guesser who has tried so many times has tried every password of the leaked lists, with the
+usual endings and swaps (zxcvbn; Wheeler, USENIX Security 2016)."""
+
+_ESTIMATED_LENGTH = 72
+"""Of a longer password the rest is not looked at: the estimate takes time, and is good enough."""
 
 
 class TooBusyError(BridgeError):
@@ -47,6 +55,19 @@ class Passwords:
             TooBusyError: too many wait.
         """
         return await self._in_turn(lambda: self._hasher.hash(password))
+
+    async def weakness(self, password: str, name: str) -> str:
+        """Return why a password is refused, "" where it is not.
+
+        Common and leaked passwords, their variations, and what the user's name gives away (NIST SP
+        800-63B section 5.1.1.2).
+
+        Raises:
+            TooBusyError: too many wait.
+        """
+        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+            return f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters"
+        return await self._in_turn(lambda: _weakness(password, name))
 
     async def verify(self, kept: str, password: str) -> bool:
         """Return whether a password is the one.
@@ -81,3 +102,12 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         finally:
             self._waiting -= 1
+
+
+def _weakness(password: str, name: str) -> str:
+    looked_at = password[:_ESTIMATED_LENGTH]
+    found = zxcvbn(looked_at, user_inputs=[name], max_length=_ESTIMATED_LENGTH)
+    if found["guesses_log10"] >= _LEAST_GUESSES_LOG10:
+        return ""
+    why = found["feedback"]["warning"] or "It is easy to guess."
+    return f"{why} Leaked lists have such passwords: take a sentence of your own."

@@ -1,5 +1,6 @@
 """`/api/v1/audit`: what people and the bridge itself decided."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -41,11 +42,13 @@ class ChainView(BaseModel):
     Attributes:
         broken_at: the first entry that does not; empty where all do.
         newest: the hash of the last one.
+        why: what is wrong there; empty where nothing is.
     """
 
     entries: int
     broken_at: str
     newest: str
+    why: str
 
 
 def wanted_of(
@@ -96,5 +99,6 @@ async def export_entries(
 
 @router.get("/verify")
 async def verify_chain(_: Auditing, services: Using, since_ms: Time = 0) -> ChainView:
-    """Check that no entry was changed, taken out or put in between."""
-    return ChainView(**asdict(await verify(services.auditor.audit, since_ms)))
+    """Check that no entry was changed, taken out or put in, and that this node's last is there."""
+    head = await asyncio.to_thread(services.audit_head.read)
+    return ChainView(**asdict(await verify(services.auditor.audit, head, since_ms)))

@@ -49,6 +49,11 @@ ARM_STOPPING: tuple[str, ...] = tuple(
 EXPECTED_FAILURES = (*ARM_STOPPING, "http_429", "rate_limit_exceeded", "token_limited")
 """Published as 0 from the start: a counter that first appears as 1 has no increase to alert on."""
 
+TOKEN_FAILURES: tuple[str, ...] = tuple(
+    sorted(code for place, code in TABLE if place is Place.LOSS and code.startswith("token_"))
+)
+"""Why a token could not be fetched; published as 0 from the start, likewise."""
+
 BAD = frozenset({Fault.BRIDGE, Fault.PROVIDER, Fault.TOOL, Fault.CONFIG})
 """Whose fault makes a call a bad one; the caller's, the carrier's and a supervisor's don't."""
 

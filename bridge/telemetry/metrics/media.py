@@ -67,6 +67,9 @@ class MediaMetrics:
         self._stalls = make.counter(
             "audio_thread_overruns_total", "Times that PJSIP's audio clock stood still for 60 ms."
         )
+        self._reinvites = make.counter(
+            "media_reinvites_total", "Times that a re-INVITE began a call's audio anew, holds too."
+        )
         self._late_blocks = make.counter(
             "playout_late_blocks_total", "Agent audio laid after PJSIP had passed its place."
         )
@@ -130,6 +133,10 @@ class MediaMetrics:
     def clock_stalls(self, stalls: int = 1) -> None:
         """Count how often PJSIP's audio clock stood still."""
         self._stalls.inc(stalls)
+
+    def reinvited(self) -> None:
+        """Count a re-INVITE that began a call's audio anew."""
+        self._reinvites.inc()
 
     def late_blocks(self, blocks: int = 1) -> None:
         """Count blocks of agent audio that came too late for their place."""

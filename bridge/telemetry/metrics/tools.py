@@ -1,5 +1,7 @@
 """Tools that the model calls."""
 
+from typing import Protocol
+
 from bridge.clock import NS_PER_S
 from bridge.telemetry.labels import (
     LabelGuard,
@@ -7,23 +9,47 @@ from bridge.telemetry.labels import (
 from bridge.telemetry.metrics.families import TOOL_S, Families, current_call
 
 
+class Run(Protocol):
+    """One call of a tool, as the record has it."""
+
+    @property
+    def name(self) -> str:
+        """The tool."""
+        ...
+
+    @property
+    def result(self) -> str:
+        """``ok``, or why not."""
+        ...
+
+    @property
+    def fault(self) -> str:
+        """Whose doing that is; ``none`` where it is no failure."""
+        ...
+
+
 class ToolMetrics:
     """Tools that the model called."""
 
     def __init__(self, make: Families) -> None:
-        self._calls = make.counter("tool_calls_total", "Calls of a tool.", "tool", "result")
+        self._calls = make.counter(
+            "tool_calls_total", "Calls of a tool.", "arm", "tool", "result", "fault"
+        )
         self._duration = make.histogram(
             "tool_duration_seconds", "Call of a tool to its output.", TOOL_S, "tool", "result"
         )
         self._tool, self._result = LabelGuard(50), LabelGuard(40)
 
-    def ended(self, tool: str, result: str, took_ns: int) -> None:
+    def ended(self, arm: str, run: Run, took_ns: int) -> None:
         """Count a tool that ran."""
-        labels = (self._tool(tool), self._result(result))
-        self._calls.labels(*labels).inc(exemplar=current_call())
+        labels = self._count(arm, run)
         self._duration.labels(*labels).observe(took_ns / NS_PER_S, exemplar=current_call())
 
-    def refused(self, tool: str, reason: str) -> None:
+    def refused(self, arm: str, run: Run) -> None:
         """Count a call that ran nothing: the model made the name or the arguments up."""
-        labels = (self._tool(tool), self._result(reason))
-        self._calls.labels(*labels).inc(exemplar=current_call())
+        self._count(arm, run)
+
+    def _count(self, arm: str, run: Run) -> tuple[str, str]:
+        labels = (self._tool(run.name), self._result(run.result))
+        self._calls.labels(arm, *labels, run.fault).inc(exemplar=current_call())
+        return labels

@@ -6,6 +6,7 @@ from bridge.telemetry.labels import (
     CallAge,
     DeadAirCause,
     InterruptionKind,
+    InterruptionResult,
     LabelGuard,
     Stage,
 )
@@ -57,6 +58,12 @@ class TurnMetrics:
         self._interruptions = make.counter(
             "interruptions_total", "Interruptions.", "arm", "by", "kind"
         )
+        self._recoveries = make.counter(
+            "interruption_recoveries_total",
+            "Interruptions by the caller, by how the talk went on.",
+            "arm",
+            "result",
+        )
         self._dead_air = make.histogram(
             "dead_air_seconds",
             "Longest silence in which a call's caller waited, once an answered call.",
@@ -79,6 +86,8 @@ class TurnMetrics:
             *(self._dead_air, self._silent),
         ):
             family.labels(arm)
+        for result in InterruptionResult:
+            self._recoveries.labels(arm, result)
 
     def greeted(self, arm: str, delay_ns: int) -> None:
         """Observe 200 OK to the first audible sample."""
@@ -110,6 +119,10 @@ class TurnMetrics:
     def interrupted(self, arm: str, *, by: By, kind: InterruptionKind) -> None:
         """Count an interruption, once it is known what it was."""
         self._interruptions.labels(arm, by, kind).inc(exemplar=current_call())
+
+    def went_on(self, arm: str, result: InterruptionResult) -> None:
+        """Count how the talk went on after an interruption by the caller."""
+        self._recoveries.labels(arm, result).inc(exemplar=current_call())
 
     def stopped(self, arm: str, stop_ns: int) -> None:
         """Observe an interruption detected to silence."""

@@ -14,6 +14,7 @@ from bridge.telemetry.metrics.families import (
     EVENT_TYPES_KEPT,
     EXPECTED_FAILURES,
     SETUP_S,
+    TOKEN_FAILURES,
     Families,
     current_call,
 )
@@ -55,6 +56,9 @@ class UpstreamMetrics:
             "layer",
             "fault",
         )
+        self._lost_in_talk = make.counter(
+            "upstream_sessions_lost_total", "Sessions lost after the call was answered.", "arm"
+        )
         self._outage = make.histogram(
             "upstream_outage_seconds", "Session lost to restored; 0: rolled over.", SETUP_S, "arm"
         )
@@ -77,10 +81,15 @@ class UpstreamMetrics:
 
     def expect(self, arm: str) -> None:
         """Publish an arm's series before its first call."""
-        for family in (self._attempts, self._ready, self._unknown, self._malformed):
+        for family in (
+            *(self._attempts, self._ready, self._unknown, self._malformed),
+            self._lost_in_talk,
+        ):
             family.labels(arm)
         for reason in EXPECTED_FAILURES:
             self._failures.labels(arm, self._reason(reason))
+        for reason in TOKEN_FAILURES:
+            self._rotations.labels(arm, "failed", self._reason(reason))
 
     def connecting(self, arm: str) -> None:
         """Count a connection attempt."""
@@ -123,6 +132,10 @@ class UpstreamMetrics:
         """Count a classified failure of a call's session."""
         code = self._code(failure.code)
         self._lost.labels(arm, code, failure.layer, failure.fault).inc(exemplar=current_call())
+
+    def lost_in_talk(self, arm: str) -> None:
+        """Count a session that was lost while the caller talked with the agent."""
+        self._lost_in_talk.labels(arm).inc(exemplar=current_call())
 
     def restored(self, arm: str, outage_ns: int) -> None:
         """Observe how long a call was without a session."""

@@ -73,7 +73,7 @@ $("#verify").addEventListener("click", async () => {
   verdict.hidden = false;
   verdict.classList.toggle("bad", Boolean(found.broken_at));
   verdict.textContent = found.broken_at
-    ? `The chain is broken at entry ${found.broken_at}: it was changed, or one before it was taken out or put in.`
+    ? `The chain is broken at entry ${found.broken_at}: ${found.why}.`
     : `The chain holds: ${found.entries} entries, the last hash is ${found.newest}`;
 });
 

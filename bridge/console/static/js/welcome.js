@@ -24,6 +24,7 @@ if (looked.ok) {
 onSubmit(form, async ({ user, password, again }) => {
   if (password !== again) return "The passwords are not the same.";
   const answer = await tell("/invitation/accept", { token, user, password });
+  if (answer.found?.second_factor) return location.replace("/login");
   if (!answer.ok) return why(answer);
   location.replace("/");
 });

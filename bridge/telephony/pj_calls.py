@@ -1,0 +1,80 @@
+"""The calls that PJSUA has: their objects live from before its first callback to after its last.
+
+pjsua2's destructor takes the object off whatever call is in its slot by then, and hangs that up.
+So an object whose call is over is dropped outside of callbacks, and only once its slot is free: no
+other call, not even one that is hanging up, may be in it.
+"""
+
+import ctypes
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from bridge.telephony.replaces import DialogId
+
+_REMEMBERED = 1024
+"""Dialogs that are over, so that a late INVITE for one is declined, not taken for a mistake."""
+
+
+class Kept(Protocol):
+    """What is kept: a `pj::Call`."""
+
+    dialog: DialogId | None
+
+    def getId(self) -> int:
+        """Return its slot in PJSUA."""
+        ...
+
+
+CallT = TypeVar("CallT", bound=Kept)
+
+
+class PjCalls(Generic[CallT]):
+    """Keeps the `pj::Call` objects of one endpoint.
+
+    Args:
+        lib: PJSIP's symbols.
+    """
+
+    def __init__(self, lib: ctypes.CDLL) -> None:
+        self._going_on: set[CallT] = set()
+        self._over: list[CallT] = []
+        self._past: deque[DialogId] = deque(maxlen=_REMEMBERED)
+        lib.pjsua_call_get_user_data.restype = ctypes.c_void_p
+        self._object_in: Callable[[int], int | None] = lib.pjsua_call_get_user_data
+
+    def __len__(self) -> int:
+        return len(self._going_on)
+
+    def add(self, call: CallT) -> None:
+        """Keep a call that PJSUA has, or is about to have."""
+        self._going_on.add(call)
+
+    def over(self, call: CallT) -> None:
+        """Take that PJSUA has had its last callback about a call; may be called within it."""
+        if call in self._going_on:
+            self._going_on.discard(call)
+            if call.dialog is not None:
+                self._past.append(call.dialog)
+            self._over.append(call)
+
+    def find(self, dialog: DialogId) -> CallT | None:
+        """Return the call of a dialog that goes on, if there is one."""
+        return next((call for call in self._going_on if call.dialog == dialog), None)
+
+    def was(self, dialog: DialogId) -> bool:
+        """Return whether there was such a dialog lately."""
+        return dialog in self._past
+
+    def drop_ended(self) -> None:
+        """Drop those that are over; not to be called in a callback."""
+        if self._over:
+            self._over = [call for call in self._over if not self._is_free(call.getId())]
+
+    def drop_all(self) -> None:
+        """Drop every one; PJSUA has hung up all of its calls."""
+        self._going_on.clear()
+        self._over.clear()
+
+    def _is_free(self, slot: int) -> bool:
+        return slot < 0 or self._object_in(slot) is None

@@ -1,0 +1,64 @@
+"""Where a received message lies within PJSIP's `pjsip_rx_data`, whose size differs by build.
+
+Its part `msg_info` begins (pjsip/sip_transport.h) with four words: the text's address, its length,
+the parsed message, and the line of log that `pjsip_rx_data_get_info` returns. That last address is
+known, so it is searched for, once; the words before it are checked against the text.
+"""
+
+import ctypes
+
+from bridge.errors import TelephonyError
+
+_WORD = ctypes.sizeof(ctypes.c_void_p)
+_SCANNED_BYTES = 128 * 1024
+"""Holds a packet of up to 65,535 bytes (`PJSIP_MAX_PKT_LEN`), which comes before `msg_info`."""
+
+_INVITE = b"Request msg INVITE/"
+
+
+class MessageFinder:
+    """Finds the `pjsip_msg` of received messages.
+
+    Args:
+        lib: PJSIP's symbols; sets the argument types of what is called with a `pjsip_msg`.
+    """
+
+    def __init__(self, lib: ctypes.CDLL) -> None:
+        pointer = ctypes.c_void_p
+        # By address, not as text: it is compared with what stands in the struct.
+        self._info_of = ctypes.CFUNCTYPE(pointer, pointer)(("pjsip_rx_data_get_info", lib))
+        lib.pjsip_msg_find_hdr_by_name.restype = pointer
+        lib.pjsip_msg_find_hdr_by_name.argtypes = [pointer, pointer, pointer]
+        lib.pj_list_erase.restype = None
+        lib.pj_list_erase.argtypes = [pointer]
+        self._info_at: int | None = None
+
+    def invite(self, rdata: int) -> int | None:
+        """Return the address of a received INVITE's `pjsip_msg`; None for another message.
+
+        Raises:
+            TelephonyError: this build's `pjsip_rx_data` is not laid out as it should be.
+        """
+        info = self._info_of(rdata)
+        if not info or not ctypes.string_at(info).startswith(_INVITE):
+            return None
+        if self._info_at is None:
+            self._info_at = _find(rdata, info)
+        text, length, message, found = (
+            _word(rdata + self._info_at + place * _WORD) for place in (-3, -2, -1, 0)
+        )
+        length &= 0xFFFFFFFF  # an int: the upper half of its word is padding
+        if found != info or not ctypes.string_at(text, length).lstrip().startswith(b"INVITE"):
+            raise TelephonyError("the loaded PJSIP lays received messages out in an unknown way")
+        return message
+
+
+def _find(rdata: int, info: int) -> int:
+    for offset in range(0, _SCANNED_BYTES, _WORD):
+        if _word(rdata + offset) == info:
+            return offset
+    raise TelephonyError("the loaded PJSIP lays received messages out in an unknown way")
+
+
+def _word(address: int) -> int:
+    return ctypes.c_size_t.from_address(address).value

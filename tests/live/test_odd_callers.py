@@ -1,0 +1,123 @@
+"""Callers with odd names: each is answered, and what is told of them is true and can be read."""
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridge.config.settings import RedisSettings
+from bridge.store.local import LocalRedis
+from bridge.store.reader import CallReader
+from tests.live.conftest import StartGateway
+from tests.live.service import tone_service
+from tests.support.raw_caller import Header, RawCaller
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.sip, pytest.mark.redis]
+
+
+@dataclass
+class Told:
+    """What is told of a call: its hash, its record, its line, its recording's first marker."""
+
+    hash: dict[str, str]
+    record: dict[str, object]
+    line: dict[str, object]
+    marker: dict[str, object]
+
+    @property
+    def texts(self) -> str:
+        """All of it, as it was written."""
+        parts = (self.hash, self.record, self.line, self.marker)
+        return json.dumps(parts, ensure_ascii=False)
+
+
+async def call(
+    start_gateway: StartGateway,
+    redis: LocalRedis,
+    directory: Path,
+    *,
+    from_: bytes,
+    uri: str = "",
+    more: tuple[Header, ...] = (),
+) -> Told:
+    """Call, be answered, hang up; return what is told."""
+    async with tone_service() as (_, url):
+        _, port = await start_gateway(url)
+        asked = uri.encode("latin-1").replace(b"PORT", b"%d" % port) or None
+        async with RawCaller(port, from_=from_, uri=asked, more=more) as caller:
+            assert await caller.invite() == 200
+            assert await caller.bye() == 200
+        lines = directory / "calls.jsonl"
+        await wait_until(lines.exists, 10.0, "the call has no record")
+        line = json.loads(lines.read_text(encoding="utf-8"))
+        call_id = line["call_id"]
+        record = json.loads((directory / f"{call_id}.json").read_text(encoding="utf-8"))
+        markers = (directory / f"{call_id}.markers.jsonl").read_text(encoding="utf-8")
+        async with CallReader(RedisSettings(), redis.url) as reader:
+
+            async def ended() -> bool:
+                return "ended_at" in (await reader.call(call_id) or {})
+
+            await wait_until(ended, 5.0, "Redis knows of no end of the call")
+            found = dict(await reader.call(call_id) or {})
+        return Told(found, record, line, json.loads(markers.split("\n")[0]))
+
+
+@pytest.mark.parametrize(
+    ("from_", "told"),
+    [
+        (
+            b'"M\xfcller, J\xf6rg" <sip:+15550100@x>',  # ISO-8859-1
+            '"Müller, Jörg" <sip:+15550100@x>',
+        ),
+        ('"Müller" <sip:+15550100@x>'.encode(), '"Müller" <sip:+15550100@x>'),
+        (b'"\xed\xa0\x80\xff" <sip:+15550100@x>', None),  # half a surrogate pair
+        (
+            '"A\u202e0010555\u2066\u200b\u2028B" <sip:+15550100@x>'.encode(),
+            '"A0010555 B" <sip:+15550100@x>',
+        ),
+        (b'"A\x1b[31mB\x07" <sip:+15550100@x>', '"A [31mB" <sip:+15550100@x>'),
+        (
+            b'"' + b"n" * 500 + b'" <sip:+15550100@x>',
+            '"' + "n" * 500 + '" <sip:+15550100@x>',
+        ),
+        (
+            b'"<sip:+15550171@x>" <sip:+15550100@x>',
+            '"<sip:+15550171@x>" <sip:+15550100@x>',
+        ),
+    ],
+    ids=["latin-1", "utf-8", "surrogates", "direction", "controls", "500 letters", "forged"],
+)
+async def test_caller_with_any_name_is_answered_and_told(
+    start_gateway: StartGateway,
+    redis: LocalRedis,
+    tmp_path: Path,
+    from_: bytes,
+    told: str | None,
+) -> None:
+    seen = await call(start_gateway, redis, tmp_path, from_=from_)
+    assert (seen.record["outcome"], seen.record["reason"]) == ("completed", "caller_hung_up")
+    froms = {seen.hash["from"], seen.line["from"], seen.record["caller"], seen.marker["caller"]}
+    assert len(froms) == 1
+    (shown,) = froms
+    assert str(shown).endswith("<sip:+15550100@x>")
+    assert told in (None, shown)
+    categories = {unicodedata.category(each) for each in seen.texts}
+    assert not categories & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+async def test_bytes_in_the_request_uri_and_in_other_headers_cost_no_call(
+    start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path
+) -> None:
+    seen = await call(
+        start_gateway,
+        redis,
+        tmp_path,
+        from_=b"<sip:+15550100@x>",
+        uri="sip:B%FCro@127.0.0.1:PORT",
+        more=((b"X-Firma", b"M\xfcller \x85 \xe2\x80\xa8 & S\xf6hne"), (b"Subject", b"\xff\xfe")),
+    )
+    assert (seen.record["outcome"], seen.line["to"]) == ("completed", "Büro")
