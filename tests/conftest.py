@@ -7,11 +7,17 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
+from tests.support.dead_workers import watch_workers
 from tests.support.machine import MachineWatch
 
 # Speed is measured in tests/bench; a busy machine must not turn a test red.
 settings.register_profile("bridge", deadline=None)
 settings.load_profile("bridge")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See that a worker which dies is heard."""
+    watch_workers(config)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -4,7 +4,11 @@ import re
 import socket
 from dataclasses import dataclass
 
-from bridge.config.settings import Settings
+import structlog
+
+from bridge.config.settings import Settings, is_loopback
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,7 @@ class Addresses:
 
     sip: str
     http: str
+    probes: str
     node: str
     max_calls: int
     admin_link: str | None = None
@@ -29,6 +34,26 @@ def http_url(settings: Settings, port: int) -> str:
     """Return where the HTTP server is heard."""
     scheme = "https" if settings.console.tls else "http"
     return f"{scheme}://{settings.http.host}:{port}"
+
+
+def warn_of_open_http(settings: Settings) -> None:
+    """Log what other machines can read or reach without TLS; a trusted proxy's job is its own."""
+    http, console = settings.http, settings.console
+    if not (is_loopback(http.host) or console.tls or console.trusted_proxies):
+        log.warning(
+            "http_without_tls",
+            host=http.host,
+            remedy="set console.tls_cert_file and tls_key_file, or http.host: 127.0.0.1 behind a"
+            " proxy that console.trusted_proxies names",
+        )
+    metrics_host = http.host if http.probes_port is None else http.probes_host
+    if not is_loopback(metrics_host):
+        log.warning(
+            "metrics_open_to_other_machines",
+            host=metrics_host,
+            remedy="set http.probes_port, which listens on this machine alone unless"
+            " http.probes_host says otherwise, or let a firewall choose who asks",
+        )
 
 
 def browser_url(settings: Settings, heard_at: str) -> str:

@@ -12,7 +12,13 @@ from collections.abc import Coroutine, Mapping, Sequence
 
 import structlog
 
-from bridge.app.addresses import Addresses, http_url, node_name, sip_address
+from bridge.app.addresses import (
+    Addresses,
+    http_url,
+    node_name,
+    sip_address,
+    warn_of_open_http,
+)
 from bridge.app.arms import make_arms, publish_arms
 from bridge.app.capacity import measure_max_calls
 from bridge.app.console import invite_admin, open_console
@@ -32,8 +38,9 @@ from bridge.app.supervisors import SupervisorDesk
 from bridge.app.ticking import make_ticker
 from bridge.app.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
+from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models
-from bridge.config.settings import Settings
+from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
 from bridge.live.call import DISK_WITHIN_S
@@ -119,14 +126,25 @@ class Gateway:
             self.metrics.store,
         )
         self._phone_door = PhoneDoor(self._supervisors.find, self._console)
-        app = make_app(self._console, self.metrics, self.not_ready)
-        self._http = HttpServer(settings.http, settings.console, app)
+        self._http, self._probes = self._make_servers()
         self._node = self._http_url = ""
         self._store: CallStore | None = None
         self._control: ControlInbox | None = None
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
+
+    def _make_servers(self) -> tuple[HttpServer, HttpServer | None]:
+        """Return the HTTP server of the console, and that of the probes where they have one."""
+        http, console = self._settings.http, self._settings.console
+        apart = http.probes_port is not None
+        app = make_app(self._console, self.metrics, self.not_ready, shows_metrics=not apart)
+        server = HttpServer(http, console, app)
+        if http.probes_port is None:
+            return server, None
+        place = HttpSettings(host=http.probes_host, port=http.probes_port)
+        probes = make_app(None, self.metrics, self.not_ready)
+        return server, HttpServer(place, ConsoleSettings(), probes)
 
     def _make_endpoint(self) -> SipEndpoint:
         settings, metrics = self._settings, self.metrics
@@ -173,6 +191,10 @@ class Gateway:
         tick_ms = self._settings.media.tick_ms
         self._ticker = make_ticker(self._endpoint, pump, tick_ms, self._clock, self.metrics)
         self._http_url = http_url(self._settings, await self._http.start())
+        probes_url = self._http_url
+        if self._probes is not None:
+            probes_url = f"http://{self._settings.http.probes_host}:{await self._probes.start()}"
+        warn_of_open_http(self._settings)
         self._report_node()
         self._background = [
             asyncio.create_task(work, name=name) for name, work in self._chores(pump, store).items()
@@ -184,6 +206,7 @@ class Gateway:
         return Addresses(
             sip=f"sip:{self._settings.sip.host}:{self._endpoint.port}",
             http=self._http_url,
+            probes=probes_url,
             node=self._node,
             max_calls=self._intake.limit,
             admin_link=admin_link,
@@ -312,7 +335,9 @@ class Gateway:
         control, self._control = self._control, None
         if control is not None:
             await control.aclose()
-        await self._http.aclose()
+        for server in (self._http, self._probes):
+            if server is not None:
+                await server.aclose()
         await self._phone_door.aclose()
         if self._console is not None:
             await self._console.aclose()
@@ -322,11 +347,13 @@ class Gateway:
         if self._store is not None:
             await self._store.aclose()
             self._store = None
+        # Before the chores end: without the one that collects garbage in this thread, a collection
+        # starts wherever Python runs, and PJSIP's clock runs it until PJSIP is down.
+        self._endpoint.stop()
         background, self._background = self._background, []
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
-        self._endpoint.stop()
 
     async def take_dialplans(self, dialplans: Dialplans) -> None:
         """Put other dialplans in force for new calls, once their phrases are rendered.

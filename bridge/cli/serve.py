@@ -9,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import click
+import structlog
 
-from bridge.app.addresses import Addresses
+from bridge.app.addresses import Addresses, node_name
 from bridge.app.arms import resolve_keys
 from bridge.app.gateway import Gateway
 from bridge.app.plans import read_dialplans
@@ -20,8 +21,12 @@ from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import StopSignals, on_hangup, run
 from bridge.clock import SystemClock
 from bridge.config.loading import load_settings
+from bridge.config.settings import Settings
+from bridge.processes.last_words import keeping_last_words, log_deaths
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
+
+log = structlog.get_logger(__name__)
 
 
 @click.command()
@@ -53,12 +58,12 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
       bridge serve
     """
     settings = load_settings(config, os.environ)
-    configure(settings.telemetry)
-    reloader = DialplanReloader(settings, os.environ)
-    dialplans = read_dialplans(settings, os.environ)
-    keys = resolve_keys(settings.arms, os.environ)
-    secret = read_secret(settings.rollout_key_env, os.environ) if settings.rollouts else b""
     with contextlib.ExitStack() as stack:
+        _configure_logs(settings, stack)
+        reloader = DialplanReloader(settings, os.environ)
+        dialplans = read_dialplans(settings, os.environ)
+        keys = resolve_keys(settings.arms, os.environ)
+        secret = read_secret(settings.rollout_key_env, os.environ) if settings.rollouts else b""
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
         gateway = Gateway(
             settings,
@@ -70,6 +75,20 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
             rollout_secret=secret,
         )
         run(_serve(gateway, reloader, preflight=not no_preflight, as_json=as_json))
+
+
+def _configure_logs(settings: Settings, stack: contextlib.ExitStack) -> None:
+    """Send logs to stderr and this process's last words to a file, until the stack is closed."""
+    node = settings.node or node_name(settings.sip.port)
+    directory = settings.state_dir / "last_words"
+    try:
+        deaths = stack.enter_context(keeping_last_words(directory, node))
+    except OSError as error:
+        configure(settings.telemetry)
+        log.warning("last_words_not_kept", directory=str(directory), error=error.strerror)
+        return
+    configure(settings.telemetry)
+    log_deaths(deaths)
 
 
 async def _serve(
@@ -114,7 +133,7 @@ def _announce(addresses: Addresses, *, as_json: bool) -> None:
     else:
         click.echo(
             f"taking calls at {addresses.sip} (up to {addresses.max_calls}), "
-            f"console at {addresses.http}, metrics at {addresses.http}/metrics; stop with Ctrl-C"
+            f"console at {addresses.http}, metrics at {addresses.probes}/metrics; stop with Ctrl-C"
         )
         if addresses.admin_link is not None:
             click.echo(

@@ -120,6 +120,14 @@ def _fits(uri: Uri, pattern: str) -> bool:
     return scheme == uri.scheme and fnmatchcase(uri.user, user) and fnmatchcase(uri.place, wanted)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches what listens on a host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 FEW_CALLS = 100
 """So many calls leave half a core free with appends of 40 ms."""
 
@@ -198,10 +206,15 @@ class HttpSettings(_Settings):
     Attributes:
         node_url: where the other nodes reach this one, for the audio of its calls; None for host
             and port.
+        probes_port: a port for `/metrics`, `/healthz` and `/readyz` alone, which have connections
+            of their own there; `/metrics` is nowhere else then. None: they are on `port`.
+        probes_host: the address of that port.
     """
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    probes_host: str = "127.0.0.1"
+    probes_port: int | None = Field(None, ge=0, le=65535)
     node_url: str | None = Field(None, pattern=r"^https?://[^/?#@]+/?$")
 
 

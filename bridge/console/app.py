@@ -21,13 +21,16 @@ MAX_BODY_BYTES = 64 * 1024
 STATIC = Path(__file__).parent / "static"
 
 
-def make_app(services: Services | None, metrics: Metrics, ready: NotReady) -> FastAPI:
+def make_app(
+    services: Services | None, metrics: Metrics, ready: NotReady, *, shows_metrics: bool = True
+) -> FastAPI:
     """Return the app, for :class:`bridge.console.server.HttpServer`.
 
     Args:
         services: what the console works with; None for probes alone.
         metrics: for `/metrics`.
         ready: for `/readyz`.
+        shows_metrics: False where `/metrics` has a port of its own.
     """
     app = FastAPI(
         title="Telephony bridge",
@@ -40,7 +43,7 @@ def make_app(services: Services | None, metrics: Metrics, ready: NotReady) -> Fa
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.streams = Streams(still_allowed)
-    app.include_router(make_probes(metrics, ready))
+    app.include_router(make_probes(metrics, ready, shows_metrics=shows_metrics))
     if services is not None:
         _add_console(app, services)
     return app

@@ -1,10 +1,13 @@
 """HTTP/1.1 for clients that take their time: uvicorn waits for a request for ever, this does not.
 
 Each connection is a file descriptor, and calls need theirs: who opens many and says nothing, or a
-byte at a time, must not use them up.
+byte at a time, must not use them up. Where there are too many, the address with the most gives one
+up, so that probes and people of other addresses get theirs.
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import h11
 import structlog
@@ -25,17 +28,39 @@ class ImpatientProtocol(H11Protocol):
     """Drops connections whose request does not come whole in time, and those that are too many."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _opened_s = 0.0
 
     def connection_made(  # type: ignore[override]  # as uvicorn's own
         self, transport: asyncio.Transport
     ) -> None:
         """Begin to wait."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            log.warning("connection_dropped", reason="too many", most=MOST_CONNECTIONS)
-            transport.abort()
-            return
+        self._opened_s = self.loop.time()
         self._expect()
+        if len(self.connections) > MOST_CONNECTIONS:
+            dropped = _one_of_the_busiest(self, self.connections)
+            log.warning(
+                "connection_dropped",
+                reason="too many",
+                most=MOST_CONNECTIONS,
+                address=dropped.address,
+            )
+            dropped.transport.abort()
+
+    @property
+    def address(self) -> str:
+        """Where it comes from: the proxy's own address, where there is one."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def droppable(self) -> bool:
+        """Whether nobody is being answered on it."""
+        return self.conn.their_state in _UNFINISHED
+
+    @property
+    def opened_s(self) -> float:
+        """When it was opened, on the loop's clock."""
+        return self._opened_s
 
     def data_received(self, data: bytes) -> None:
         """Wait on while the request is not whole; a WebSocket's is, and the rest is another's."""
@@ -63,3 +88,24 @@ class ImpatientProtocol(H11Protocol):
     def _drop(self) -> None:
         log.info("connection_dropped", reason="no whole request in time")
         self.transport.abort()
+
+
+def _one_of_the_busiest(new: ImpatientProtocol, all_open: Iterable[object]) -> ImpatientProtocol:
+    """Return the connection that is given up: of the address with the most, the oldest silent one.
+
+    It is the new one itself where that address has no other that is silent. WebSockets are not
+    looked at: they are answered, and each user has a share of them (:mod:`bridge.console.streams`).
+    """
+    counts: Counter[str] = Counter(each.address for each in _of_ours(all_open))
+    most = max(counts.values())
+    busiest = {address for address, count in counts.items() if count == most}
+    silent = [
+        each
+        for each in _of_ours(all_open)
+        if each is not new and each.droppable and each.address in busiest
+    ]
+    return min(silent, key=lambda each: each.opened_s, default=new)
+
+
+def _of_ours(all_open: Iterable[object]) -> Iterator[ImpatientProtocol]:
+    return (each for each in all_open if isinstance(each, ImpatientProtocol))

@@ -12,15 +12,22 @@ NotReady = Callable[[], Sequence[str]]
 """Returns why this process should get no calls; empty means that it should."""
 
 
-def make_probes(metrics: Metrics, ready: NotReady) -> APIRouter:
+def make_probes(metrics: Metrics, ready: NotReady, *, shows_metrics: bool = True) -> APIRouter:
     """Return the routes.
 
     Args:
         metrics: what `/metrics` shows.
         ready: asked at each `/readyz`; its reasons are shown to whoever asks, so they name no one.
+        shows_metrics: False leaves `/metrics` out.
     """
     router = APIRouter(include_in_schema=False)
+    _add_health(router, ready)
+    if shows_metrics:
+        _add_metrics(router, metrics)
+    return router
 
+
+def _add_metrics(router: APIRouter, metrics: Metrics) -> None:
     @router.get("/metrics")
     async def get_metrics(request: Request) -> Response:
         form = Format.wanted(request.headers.get("Accept", ""))
@@ -31,6 +38,8 @@ def make_probes(metrics: Metrics, ready: NotReady) -> APIRouter:
             await asyncio.sleep(0)
         return Response(b"".join(parts), headers={"Content-Type": form.value})
 
+
+def _add_health(router: APIRouter, ready: NotReady) -> None:
     @router.get("/healthz")
     async def get_health() -> Response:
         # That this answer comes says it all: the loop runs.
@@ -42,5 +51,3 @@ def make_probes(metrics: Metrics, ready: NotReady) -> APIRouter:
         return JSONResponse(
             {"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200
         )
-
-    return router

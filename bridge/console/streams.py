@@ -1,8 +1,9 @@
 """Answers that don't end by themselves: Server-Sent Events and WebSockets.
 
-They end when the server closes, and with the sign-in that they were opened with, or the role that
-allowed them: at once where that was changed at this node, else within :data:`CHECK_S`. A page that
-holds a stream uses its session.
+A user has a share of them, so that one page gone wild, or one viewer's password in wrong hands,
+leaves connections to everybody else. They end when the server closes, and with the sign-in they
+were opened with, or the role that allowed them: at once where that was changed at this node, else
+within :data:`CHECK_S`. A page that holds a stream uses its session.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.console.access.principal import Principal
 from bridge.errors import InfrastructureError
 
 log = structlog.get_logger(__name__)
@@ -22,6 +24,11 @@ SIGNED_OUT_CODE = 4401
 """WebSocket close code: the session is over (4000-4999 are for applications, RFC 6455 7.4.2)."""
 
 GOING_AWAY_CODE = 1001
+
+MOST_OF_ONE_USER = 32
+"""A page holds two or three; nobody works with ten pages."""
+
+_RETRY_S = b"10"
 
 StillAllowed = Callable[[Scope], Awaitable[bool]]
 """Returns whether the request of this scope would be let in now."""
@@ -37,6 +44,10 @@ class _Stream:
         if self.close_code is None:
             self.close_code = close_code
             self.task.cancel()
+
+
+class _TooManyError(Exception):
+    """A user has as many streams as one may have."""
 
 
 class Streams:
@@ -79,6 +90,11 @@ class Streams:
             if not allowed:
                 stream.cut(SIGNED_OUT_CODE)
 
+    def _has_too_many(self, scope: Scope) -> bool:
+        user = _user_of(scope)
+        own = sum(_user_of(each.scope) == user for each in self._streams)
+        return bool(user) and own >= MOST_OF_ONE_USER
+
     async def _keep_checking(self) -> None:
         while True:
             await asyncio.sleep(CHECK_S)
@@ -94,14 +110,20 @@ class Streams:
         stream = _Stream(scope, task)
 
         async def note(message: Message) -> None:
+            opens = _opens_stream(message)
+            if opens and self._has_too_many(scope):
+                await _refuse(scope, send)
+                raise _TooManyError
             await send(message)
-            if _opens_stream(message):
+            if opens:
                 self._streams.add(stream)
                 if self._closed:
                     stream.cut(GOING_AWAY_CODE)
 
         try:
             await app(scope, receive, note)
+        except _TooManyError:
+            log.warning("stream_refused", reason="too many of one user", most=MOST_OF_ONE_USER)
         except asyncio.CancelledError:
             if stream.close_code is None:
                 raise
@@ -137,6 +159,27 @@ def _opens_stream(message: Message) -> bool:
         name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in message["headers"]
     )
+
+
+def _user_of(scope: Scope) -> str:
+    """Return whose request it is, "" for nobody's."""
+    _, principal = scope.get("bridge.allowed", (None, None))
+    return principal.user if isinstance(principal, Principal) else ""
+
+
+async def _refuse(scope: Scope, send: Send) -> None:
+    """Answer 429 in the place of a stream; a WebSocket's handshake gets 403, as ASGI has it."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": GOING_AWAY_CODE})
+        return
+    body = b'{"detail": "you have too many pages open: close some"}'
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", _RETRY_S),
+    ]
+    await send({"type": "http.response.start", "status": 429, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _say_the_end(scope: Scope, send: Send, close_code: int) -> None:

@@ -187,6 +187,38 @@ class DtmfResult(enum.StrEnum):
     IGNORED = "ignored"
 
 
+SIP_METHODS = frozenset(
+    {
+        *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK"),
+        *("PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
+    }
+)
+"""All that are registered (IANA, SIP parameters, methods)."""
+
+_SIP_CODES = frozenset(
+    str(code)
+    for code in (
+        *(100, *range(180, 184), 199, 200, 202, 204, *range(300, 303), 305, 380),
+        *range(400, 411),
+        *range(412, 418),
+        *(420, 421, 422, 423, 424, 425, 428, 429, 430, 433, 436, 437, 438, 439, 440, 469, 470),
+        *range(480, 490),
+        *(491, 493, 494, *range(500, 506), 513, 555, 580, 600, 603, 604, 606, 607, 608),
+    )
+)
+"""All that are registered (IANA, SIP parameters, response codes)."""
+
+
+def sip_method(method: str) -> str:
+    """Return a SIP method as a label value: strangers make their own up."""
+    return method if method in SIP_METHODS else OTHER
+
+
+def sip_code(code: str) -> str:
+    """Return a SIP status as a label value."""
+    return code if code in _SIP_CODES else OTHER
+
+
 class LabelGuard:
     """Lets the first distinct words through and turns the rest into ``other``.
 

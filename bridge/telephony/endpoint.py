@@ -17,6 +17,7 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
@@ -36,6 +37,7 @@ from bridge.telephony.pj_settings import (
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
+from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.succession import Successor
 
@@ -104,6 +106,8 @@ class SipEndpoint:
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
+        self._request_door: RequestDoor | None = None
+        self._dropped_requests: DroppedRequests | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
@@ -155,6 +159,8 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
+            self._request_door = RequestDoor(symbols, self._transferring)
+            self._dropped_requests = DroppedRequests(symbols)
             replaces_door = ReplacesDoor(symbols, self._replacing.judge)
             self._replaces_door = replaces_door
             if self._refusal is not None:
@@ -275,6 +281,12 @@ class SipEndpoint:
         except Exception:
             log.exception("incoming_call_failed", call_id=leg.call_id)
             leg.reject(500, "Internal Error")
+
+    def _transferring(self, sip_call_id: str) -> bool | None:
+        owners = (call.owner for call in self._calls)
+        return next(
+            (owner.transferring for owner in owners if owner.sip_call_id == sip_call_id), None
+        )
 
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""

@@ -139,19 +139,23 @@ class Heir(Protocol):
 class Leg:
     """One call, inbound or outbound.
 
-    Attributes:
-        called: user part of the Request-URI (inbound) or of the dialled URI.
-        source: host that the INVITE came from (inbound).
-        rtp: figures of its RTP up to the end of its last stream; None where there was none.
-        headers: of an inbound INVITE, values by lower-case name.
-        source: host that the INVITE came from; "" where we called.
-        row: its row in the rings, from the first media until it ends; None before and after.
-        telephone_event: keys go as RFC 4733 events, as both sides offered them.
-        last_code: last SIP status of the INVITE.
-        ended_by_far_end: who sent BYE or CANCEL, or refused.
-        outbound: the bridge has called.
-        replaceable: another far end may take this one's place, as in an attended transfer.
-        heir: the dialog that is about to do so.
+        Attributes:
+            called: user part of the Request-URI (inbound) or of the dialled URI.
+            source: host that the INVITE came from (inbound).
+            rtp: figures of its RTP up to the end of its last stream; None where there was none.
+            headers: of an inbound INVITE, values by lower-case name.
+            source: host that the INVITE came from; "" where we called.
+            row: its row in the rings, from the first media until it ends; None before and after.
+            telephone_event: keys go as RFC 4733 events, as both sides offered them.
+            last_code: last SIP status of the INVITE.
+            ended_by_far_end: who sent BYE or CANCEL, or refused.
+    <<<<<<< HEAD
+            transferring: the far end owes us news of a :meth:`transfer`.
+    =======
+            outbound: the bridge has called.
+            replaceable: another far end may take this one's place, as in an attended transfer.
+            heir: the dialog that is about to do so.
+    >>>>>>> main
     """
 
     def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
@@ -175,7 +179,7 @@ class Leg:
         self.heir: Heir | None = None
         self.listener: LegListener = _Deaf()
         self._ports = ports
-        self._transferring = False
+        self.transferring = False
         self._keys = KeyFilter(SystemClock())
         self._info_answered: asyncio.Future[int] | None = None
         self._pj_call: Any = None  # SWIG object without types
@@ -311,7 +315,7 @@ class Leg:
         Raises:
             TelephonyError: PJSIP can't send it, as for a URI that is none.
         """
-        self._transferring = True
+        self.transferring = True
         parameters = pj.CallOpParam()
         add_headers(parameters, headers or {})
         # In brackets: parameters of the URI would be the header's (RFC 3261 section 20).
@@ -392,10 +396,10 @@ class Leg:
 
     def on_pj_transfer(self, sip_code: int, final: bool) -> None:
         """Take what PJSUA was told of a transfer; after its end, or without one, nothing."""
-        if not self._transferring or self.state is LegState.DISCONNECTED:
+        if not self.transferring or self.state is LegState.DISCONNECTED:
             return
         over = final or sip_code >= _FIRST_FINAL_CODE
-        self._transferring = not over
+        self.transferring = not over
         self.listener.on_transfer(TransferProgress(sip_code, over))
 
     def close_media(self) -> None:

@@ -86,6 +86,25 @@ def load_symbols() -> ctypes.CDLL:
     lib.pjsip_generic_string_hdr_create.argtypes = [pointer, text, text]
     lib.pj_list_insert_before.restype = None
     lib.pj_list_insert_before.argtypes = [pointer, pointer]
+    lib.pjsip_endpt_create_pool.restype = pointer
+    size = ctypes.c_size_t
+    lib.pjsip_endpt_create_pool.argtypes = [pointer, ctypes.c_char_p, size, size]
+    lib.pjsip_endpt_release_pool.restype = None
+    lib.pjsip_endpt_release_pool.argtypes = [pointer, pointer]
+    lib.pjsip_endpt_respond_stateless.argtypes = [
+        *(pointer, pointer),
+        ctypes.c_int,
+        *(text, pointer, pointer),
+    ]
+    lib.pjsip_endpt_get_tpmgr.restype = pointer
+    lib.pjsip_endpt_get_tpmgr.argtypes = [pointer]
+    lib.pjsip_tpmgr_set_drop_data_cb.argtypes = [pointer, pointer]
+    lib.pjsip_tpmgr_send_raw.argtypes = [
+        *(pointer, ctypes.c_int, pointer, pointer, ctypes.c_char_p, size, pointer),
+        *(ctypes.c_int, pointer, pointer),
+    ]
+    lib.pjsip_ua_find_dialog.restype = pointer
+    lib.pjsip_ua_find_dialog.argtypes = [text, text, text, ctypes.c_int]
     lib.pjsip_endpt_register_module.argtypes = [pointer, pointer]
     lib.pjsip_endpt_respond.argtypes = [
         *(pointer, pointer, pointer),

@@ -10,6 +10,7 @@ from bridge.sip.text import clean
 from bridge.telephony.info import Info, respond
 from bridge.telephony.leg import LegState
 from bridge.telephony.library import import_pjsua2
+from bridge.telephony.offers import has_usable_audio
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.replaces import DialogId
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
@@ -27,6 +28,11 @@ class CallOwner(Protocol):
     """Whatever a PJSUA call is part of: a leg, or a dialog that is about to become one."""
 
     sip_call_id: str
+
+    @property
+    def transferring(self) -> bool:
+        """Return whether the far end owes us news of a transfer."""
+        ...
 
     @property
     def call_id(self) -> str:
@@ -121,6 +127,20 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             log.exception("call_media_failed", call_id=self.owner.call_id)
             with contextlib.suppress(TelephonyError):
                 self.owner.reject(500, "Media Failed")  # rather than dead air
+
+    def onCallRxOffer(self, prm: Any) -> None:
+        """Refuse a new offer within the call that has no audio for us; the call goes on."""
+        try:
+            offer = str(prm.offer.wholeSdp)  # empty where it is too long for pjsua2 to print
+            codecs = [
+                str(codec.codecId).rpartition("/")[0]
+                for codec in pj.Endpoint.instance().codecEnum2()
+                if codec.priority
+            ]
+            if offer and not has_usable_audio(offer, codecs):
+                prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
+        except Exception:
+            log.exception("offer_failed", call_id=self.owner.call_id)
 
     def onStreamDestroyed(self, prm: Any) -> None:
         """Keep the figures of a stream's RTP; a re-INVITE may bring another stream."""

@@ -7,7 +7,7 @@ other call, not even one that is hanging up, may be in it.
 
 import ctypes
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from bridge.telephony.replaces import DialogId
@@ -42,6 +42,9 @@ class PjCalls(Generic[CallT]):
         self._past: deque[DialogId] = deque(maxlen=_REMEMBERED)
         lib.pjsua_call_get_user_data.restype = ctypes.c_void_p
         self._object_in: Callable[[int], int | None] = lib.pjsua_call_get_user_data
+
+    def __iter__(self) -> Iterator[CallT]:
+        return iter(tuple(self._going_on))
 
     def __len__(self) -> int:
         return len(self._going_on)

@@ -33,6 +33,7 @@ class _Aside:
     def __init__(self, leg: Leg) -> None:
         self.call_id = leg.call_id
         self.sip_call_id = ""
+        self.transferring = False
         self._leg = leg
 
     def reject(self, sip_code: int, reason: str) -> None: ...

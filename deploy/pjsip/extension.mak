@@ -1,6 +1,7 @@
 # pjproject's libraries, and the Python extension module with them, in a configured tree of
 # pjproject's; started there by `build`:
-#   make -j2 -f extension.mak SUFFIX=.cpython-311-x86_64-linux-gnu.so INCLUDE=/usr/include/python3.11
+#   make -j2 -f extension.mak SUFFIX=.cpython-311-x86_64-linux-gnu.so \
+#       INCLUDE=/usr/include/python3.11 FLAGS="-O3 -fPIC" STRIP="strip --strip-unneeded"
 # leaves out/pjsua2.py and out/_pjsua2$(SUFFIX).
 
 include build.mak
@@ -17,9 +18,9 @@ all: $(module)
 # Whole archives: what the bridge calls by ctypes (memory ports, conference, admission) is used by
 # nothing in pjsua2, so that a plain static link would drop it.
 $(module): $(wrapper).o libraries
-	$(CXX) -shared -Wl,-Bsymbolic-functions -o $@ $(wrapper).o -Wl,--whole-archive $(PJ_LIBXX_FILES) \
+	$(CXX) $(FLAGS) -shared -Wl,-Bsymbolic-functions -o $@ $(wrapper).o -Wl,--whole-archive $(PJ_LIBXX_FILES) \
 		-Wl,--no-whole-archive $(system_libs)
-	strip --strip-unneeded $@
+	$(STRIP) $@
 
 # Beside the wrapper, which takes as long and has no use for a second core.
 libraries:

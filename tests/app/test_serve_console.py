@@ -71,3 +71,37 @@ async def test_a_gateway_without_a_console_shows_probes_alone(tmp_path: Path) ->
             for path, status in (("/metrics", 200), ("/login", 404), ("/api/v1/session", 404)):
                 async with client.get(path) as response:
                     assert response.status == status
+
+
+async def test_probes_have_a_port_of_their_own_where_the_settings_name_one(
+    tmp_path: Path,
+) -> None:
+    dialplans = write_dialplan(tmp_path / "dialplans")
+    with serving(
+        *(tmp_path, NOWHERE, dialplans), preflight=False, http={"port": 0, "probes_port": 0}
+    ) as gateway:
+        probes = str(gateway.process.ready["probes"])
+        assert probes != gateway.http
+        async with Browser(probes) as machine, Browser(gateway.http) as anybody:
+            assert (await machine.get("/metrics"))[0] == 200
+            assert (await machine.get("/healthz"))[0] == 200
+            assert (await machine.get("/login"))[0] == 404
+            assert (await anybody.get("/metrics"))[0] == 404
+            assert (await anybody.get("/readyz"))[0] in (200, 503)
+
+
+@pytest.mark.parametrize(
+    ("http", "warned"),
+    [
+        ({"port": 0}, set()),
+        ({"host": "0.0.0.0", "port": 0}, {"http_without_tls", "metrics_open_to_other_machines"}),
+        ({"host": "0.0.0.0", "port": 0, "probes_port": 0}, {"http_without_tls"}),
+    ],
+)
+async def test_an_open_port_without_tls_is_warned_of_at_the_start(
+    tmp_path: Path, http: dict[str, object], warned: set[str]
+) -> None:
+    dialplans = write_dialplan(tmp_path / "dialplans")
+    with serving(*(tmp_path, NOWHERE, dialplans), preflight=False, http=http) as gateway:
+        said = {str(each["event"]) for each in gateway.process.logged}
+    assert said & {"http_without_tls", "metrics_open_to_other_machines"} == warned

@@ -2,6 +2,7 @@
 sessions, roles, origins in `test_door`, tokens in `test_tokens`, logins in `test_accounts`."""
 
 import asyncio
+import contextlib
 import re
 import socket
 from urllib.parse import urlsplit
@@ -217,28 +218,80 @@ async def test_a_stream_outlives_the_patience_for_requests(
     raise AssertionError("the stream was cut")
 
 
-async def test_connections_are_limited(
+async def test_silent_connections_make_room_for_people_and_probes(
     console: Console, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.console.patience.MOST_CONNECTIONS", 5)
+    monkeypatch.setattr("bridge.console.patience.MOST_CONNECTIONS", 20)
     parts = urlsplit(console.url)
-    opened = [await asyncio.open_connection(parts.hostname, parts.port) for _ in range(5)]
-    for reader, writer in opened:  # each of them is served
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert (await reader.readline()).split()[1] == b"200"
-    with pytest.raises(aiohttp.ClientConnectionError):
-        await browser.get("/healthz")
-    opened[0][1].close()
-
-    async def served() -> bool:
-        try:
-            return (await browser.get("/healthz"))[0] == 200
-        except aiohttp.ClientConnectionError:
-            return False
-
-    await wait_until(served, 5.0, "nobody is served any more")
+    await console.add_user("sue", "supervisor")
+    await console.sign_in(browser, "sue")
+    stranger = ("127.0.0.9", 0)
+    async with browser.http.get("/api/v1/calls/stream") as events:
+        await events.content.readline()
+        opened = [
+            await asyncio.open_connection(parts.hostname, parts.port, local_addr=stranger)
+            for _ in range(40)
+        ]
+        # The first ones have gone for those that came after them, and there are no more than 20.
+        for reader, _ in opened[:20]:
+            assert await asyncio.wait_for(_end_of(reader), 5) is True
+        assert not any(reader.at_eof() for reader, _ in opened[21:])
+        async with console.browser() as probe:
+            assert (await probe.get("/healthz"))[0] == 200
+            assert (await probe.get("/readyz"))[0] == 200
+        assert (await browser.get("/api/v1/session"))[0] == 200
+        assert await events.content.readline()  # and nobody who is served was dropped
     for _, writer in opened:
         writer.close()
+
+
+async def _end_of(reader: asyncio.StreamReader) -> bool:
+    """Return whether a connection is over."""
+    try:
+        return await reader.read(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_an_address_that_is_all_served_gets_no_more(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.console.patience.MOST_CONNECTIONS", 5)
+    await console.add_user("sue", "supervisor")
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(5):
+            watching = await stack.enter_async_context(console.browser())
+            await console.sign_in(watching, "sue")
+            await stack.enter_async_context(watching.http.get("/api/v1/calls/stream"))
+        late = await stack.enter_async_context(console.browser())
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await late.get("/healthz")
+
+
+async def test_one_viewers_streams_leave_room_for_everybody_else(
+    console: Console, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.console.streams.MOST_OF_ONE_USER", 3)
+    for name in ("eve", "sue"):
+        await console.add_user(name, "supervisor")
+    await console.sign_in(browser, "eve")
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(3):
+            events = await stack.enter_async_context(browser.http.get("/api/v1/calls/stream"))
+            assert events.status == 200
+        async with browser.http.get("/api/v1/calls/stream") as refused:
+            assert (refused.status, refused.headers["Retry-After"]) == (429, "10")
+            assert "too many pages" in (await refused.json())["detail"]
+        other = await stack.enter_async_context(console.browser())
+        await console.sign_in(other, "sue")
+        async with other.http.get("/api/v1/calls/stream") as events:
+            assert events.status == 200
+
+    async def again() -> bool:
+        async with browser.http.get("/api/v1/calls/stream") as events:
+            return events.status == 200
+
+    await wait_until(again, 5.0, "eve gets no stream though hers have ended")
 
 
 @pytest.mark.parametrize(

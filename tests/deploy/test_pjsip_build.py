@@ -12,11 +12,11 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from capacity.compiling import Bindings
-from capacity.recipe import APT_PACKAGES
+from capacity.compiling import Bindings, compile_bindings
+from capacity.recipe import APT_PACKAGES, CHECKED, SERVED
 from capacity.source import pjproject_version
 from capacity.wheel import tag, write_wheel
-from capacity.work import BuildError
+from capacity.work import BuildError, Log
 
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy/pjsip"
 
@@ -190,18 +190,61 @@ def test_a_changed_recipe_finds_no_kept_wheel(
     assert _recipe_directory(machine, other) != _recipe_directory(machine, _DEPLOY)
 
 
-def _recipe_directory(machine: _Machine, deploy: Path) -> Path:
-    ask = "from capacity.kept import recipe_directory; print(recipe_directory())"
+def _recipe_directory(machine: _Machine, deploy: Path, check: str = "") -> Path:
+    ask = (
+        "from capacity.kept import recipe_directory; from capacity.recipe import CHECKED, SERVED; "
+        f"print(recipe_directory(CHECKED.get({check!r}, SERVED)))"
+    )
     environment = {"PYTHONPATH": str(deploy), "XDG_CACHE_HOME": str(machine.cache)}
     asked = [sys.executable, "-c", ask]
     return Path(subprocess.check_output(asked, env=os.environ | environment, text=True).strip())
 
 
-def _keep_wheel(machine: _Machine, deploy: Path) -> Path:
-    wheel = _recipe_directory(machine, deploy) / "debian-1:22" / "pjsua2_python-2.17-any.whl"
+def _keep_wheel(machine: _Machine, deploy: Path, check: str = "") -> Path:
+    directory = _recipe_directory(machine, deploy, check)
+    wheel = directory / "debian-1:22" / "pjsua2_python-2.17-any.whl"
     wheel.parent.mkdir(parents=True)
     wheel.touch()
     return wheel
+
+
+@pytest.mark.parametrize("check", sorted(CHECKED))
+def test_a_build_to_find_faults_with_is_kept_apart_and_never_the_one_that_is_served(
+    machine: _Machine, check: str
+) -> None:
+    served = _keep_wheel(machine, _DEPLOY)
+    checked = _keep_wheel(machine, _DEPLOY, check)
+
+    for wheel, asked in ((served, ()), (checked, ("--check", check))):
+        ended = machine.build("--wheel-only", *asked, PATH=str(machine.programs))
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.splitlines()[-1] == str(wheel)
+
+    served.unlink()
+    ended = machine.build("--wheel-only", PATH=str(machine.programs))
+    assert ended.returncode == 3  # it would be built, and there is nothing here to build with
+
+
+def test_only_what_is_served_is_without_assertions() -> None:
+    assert "-DNDEBUG" in SERVED.c_flags
+    assert not any("-DNDEBUG" in variant.c_flags for variant in CHECKED.values())
+
+
+def test_the_build_mends_what_would_pull_a_packets_source_away_under_the_media_thread(
+    tmp_path: Path,
+) -> None:
+    """PJSIP 2.17's `tp_attach`, found by an assertion that failed in `on_rx_rtp`."""
+    kept = "    pj_bzero(&udp->rtcp_src_addr, sizeof(udp->rtcp_src_addr));\n"
+    text = f"    pj_bzero(&udp->rtp_src_addr, sizeof(udp->rtp_src_addr));\n{kept}"
+    tree = _own_tree(tmp_path, _version_mak(2, 17), "exit 7")
+    transport = tree / "pjmedia/src/pjmedia/transport_udp.c"
+    transport.parent.mkdir(parents=True)
+    transport.write_text(text)
+
+    with pytest.raises(BuildError):
+        compile_bindings(tree, SERVED, Log(tmp_path / "log"))
+
+    assert transport.read_text() == kept
 
 
 def test_the_version_is_read_from_pjprojects_own_makefile(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from bridge.app import garbage
+from bridge.telephony.endpoint import SipEndpoint
 from tests.live.conftest import StartGateway
 from tests.live.talk import talking
 
@@ -36,3 +37,23 @@ async def test_an_ended_call_is_freed_without_the_collector(
         async with asyncio.timeout(5):  # tasks that have just ended are let go by the loop
             await asyncio.gather(*(event.wait() for event in freed.values()))
     assert [part for part, event in freed.items() if not event.is_set()] == []
+
+
+async def test_no_collection_starts_in_pjsips_threads_while_it_goes_down(
+    start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collection in PJSIP's clock would free its objects there, which ends the process."""
+    automatic: list[bool] = []
+    stop = SipEndpoint.stop
+
+    def watched(endpoint: SipEndpoint) -> None:
+        automatic.append(gc.isenabled())
+        stop(endpoint)
+        automatic.append(gc.isenabled())
+
+    monkeypatch.setattr(SipEndpoint, "stop", watched)
+    async with talking(start_gateway, greeting_ms=500) as talk:
+        gateway = talk.gateway
+    await gateway.stop()
+    assert automatic == [False, False]
+    assert gc.isenabled()

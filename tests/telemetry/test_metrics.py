@@ -449,3 +449,16 @@ def test_a_tick_longer_than_its_period_is_counted(metrics: Metrics) -> None:
     assert value(metrics, "bridge_long_ticks_total") == 2
     assert value(metrics, "bridge_tick_seconds_count") == 4
     assert value(metrics, "bridge_tick_seconds_sum") == pytest.approx(0.424)
+
+
+def test_what_strangers_make_up_shares_one_series() -> None:
+    metrics = Metrics("1.0")
+    for number in range(100):
+        metrics.sip.request(Direction.IN, f"METHOD{number}", trunk="")
+        metrics.sip.response(Direction.IN, f"METHOD{number}", str(600 + number), trunk="")
+        metrics.sip.response(Direction.IN, "INVITE", str(100 + number), trunk="")
+    metrics.sip.request(Direction.IN, "INVITE", trunk="")
+    text = generate_latest(metrics._registry)
+    lines = [line for line in text.decode().splitlines() if line.startswith("bridge_sip_requests")]
+    assert len(lines) == 2
+    assert sum('method="other"' in line for line in lines) == 1

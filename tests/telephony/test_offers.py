@@ -108,3 +108,33 @@ def _ok(request: bytes) -> bytes:
     kept = [line for line in lines if line.split(b":")[0] in {b"Via", b"From", b"To", b"Call-ID"}]
     kept += [line for line in lines if line.startswith(b"CSeq")]
     return b"\r\n".join([b"SIP/2.0 200 OK", *kept, b"Content-Length: 0", b"", b""])
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [(NO_AUDIO,), (FAX,), (VIDEO,), (SECURE,), (OTHER_CODEC,)],
+    ids=["port-0", "fax", "video", "secure", "codec"],
+)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+async def test_a_new_offer_without_usable_audio_gets_488_and_the_call_goes_on(
+    rig: Rig, offered: tuple[str, ...], method: str
+) -> None:
+    """RFC 3261 section 14.2: "The session description ... is not acceptable ... 488", Warning."""
+    async with RawSip(rig.endpoint.port) as sip, RtpPeer() as rtp:
+        talk = sip.talk()
+        answer = await talk.call(sdp(audio(rtp.port)))
+        rtp.stream(int(answer.media[0].split()[1]))
+        call = await rig.call_in()
+        kind = ("Content-Type: application/sdp",)
+        refused = await talk.ask(method, sdp(*offered), kind)
+        assert refused.code == 488, refused.start
+        if method == "INVITE":
+            assert refused.header("Warning")
+            talk.acknowledge()
+        await call.hear(200)
+        again = await talk.ask("INVITE", sdp(VIDEO, audio(rtp.port)), kind)
+        assert again.code == 200, again.start
+        assert [line.split()[1] == "0" for line in again.media] == [True, False]
+        talk.acknowledge()
+        await call.hear(200)
+        assert (await talk.ask("BYE")).code == 200

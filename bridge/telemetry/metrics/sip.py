@@ -2,10 +2,7 @@
 
 from collections.abc import Iterable
 
-from bridge.telemetry.labels import (
-    Direction,
-    LabelGuard,
-)
+from bridge.telemetry.labels import Direction, sip_code, sip_method
 from bridge.telemetry.metrics.families import Families
 
 UNKNOWN_TRUNK = "unknown"
@@ -28,8 +25,6 @@ class SipMetrics:
         self._probes = make.counter(
             "trunk_probes_total", "OPTIONS that asked whether a trunk can be reached.", "trunk"
         )
-        self._method = LabelGuard(20)
-        self._code = LabelGuard(80)
 
     def expect_probes(self, trunks: Iterable[str]) -> None:
         """Publish the series of trunks that are to be asked."""
@@ -42,10 +37,10 @@ class SipMetrics:
 
     def request(self, direction: Direction, method: str, *, trunk: str) -> None:
         """Count a request. ``trunk``: of the far end, empty for none of them."""
-        self._requests.labels(self._method(method), trunk or UNKNOWN_TRUNK, direction).inc()
+        self._requests.labels(sip_method(method), trunk or UNKNOWN_TRUNK, direction).inc()
 
     def response(self, direction: Direction, method: str, code: str, *, trunk: str) -> None:
         """Count a response to a request with this method."""
         self._responses.labels(
-            self._method(method), self._code(code), trunk or UNKNOWN_TRUNK, direction
+            sip_method(method), sip_code(code), trunk or UNKNOWN_TRUNK, direction
         ).inc()

@@ -12,8 +12,9 @@ from typing import NoReturn
 
 from capacity import kept
 from capacity.compiling import compile_bindings
-from capacity.environment import check_environment, install, probe
+from capacity.environment import check_environment, install, needed, probe
 from capacity.machine import check_machine, check_platform
+from capacity.recipe import CHECKED, SERVED, Variant
 from capacity.source import DebianSid, OwnTree, Source, pjproject_version
 from capacity.wheel import write_wheel
 from capacity.work import BuildError, Log, say, step
@@ -35,8 +36,13 @@ examples:
   .venv/bin/python deploy/pjsip/build      install into .venv (or activate it first)
   deploy/pjsip/build --update              see whether sid has a newer PJSIP
   deploy/pjsip/build --wheel-only          the last line is the wheel's path
+  deploy/pjsip/build --check assertions    to find faults with: PJSIP's assertions abort
+  deploy/pjsip/build --check address       the same, with the compiler's address sanitizer
   PJPROJECT_DIR=../pjproject deploy/pjsip/build
                                            from a source tree of your own, 2.15 or later
+
+A build for --check is kept apart and slower, and never serves calls: give it an environment of its
+own. The address sanitizer's library must be loaded first; the last line says with which variables.
 
 back to the pip wheel: pip install -c deploy/constraints.txt --force-reinstall pjsua2-python
 exit codes: 0 good, 2 bad input, 3 the build could not be done
@@ -63,24 +69,30 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--rebuild", action="store_true", help="build even if there is a wheel already"
     )
+    parser.add_argument(
+        "--check", choices=sorted(CHECKED), help="build to find faults with, not to serve calls"
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     options = _arguments(sys.argv[1:] if argv is None else argv)
+    variant = CHECKED.get(options.check, SERVED)
     signal.signal(signal.SIGTERM, _stop)
     try:
         check_platform()
         log = Log(kept.cache_directory() / f"build-{os.getpid()}.log")
         if not options.wheel_only:
             check_environment()
-        wheel = _wheel(options, log)
+        wheel = _wheel(options, variant, log)
         if options.wheel_only:
             print(wheel)
         else:
-            install(wheel, log)
+            install(wheel, variant, log)
             say(f"installed {wheel.name} into {sys.prefix}")
+            for name, value in needed(variant).items():
+                say(f"to be set where it is loaded: {name}={value}")
     except (BuildError, OSError) as error:
         print(f"deploy/pjsip/build: {error}", file=sys.stderr)
         return 3
@@ -95,21 +107,22 @@ def _stop(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _wheel(options: argparse.Namespace, log: Log) -> Path:
+def _wheel(options: argparse.Namespace, variant: Variant, log: Log) -> Path:
     """Return a kept wheel, or build one."""
     own = os.environ.get("PJPROJECT_DIR")
-    if not (own or options.update or options.rebuild) and (wheel := kept.newest_debian_wheel()):
+    any_will_do = not (own or options.update or options.rebuild)
+    if any_will_do and (wheel := kept.newest_debian_wheel(variant)):
         _tell(wheel)
         return wheel
-    with kept.only_one():
+    with kept.only_one(variant):
         with step("look for the source"):
             source: Source = OwnTree(Path(own)) if own else DebianSid(log)
-        wheel = None if options.rebuild else kept.wheel_from(source.name)
+        wheel = None if options.rebuild else kept.wheel_from(source.name, variant)
         if wheel:
             _tell(wheel)
             return wheel
         check_machine(log)
-        return _build(source, log)
+        return _build(source, variant, log)
 
 
 def _tell(wheel: Path) -> None:
@@ -118,7 +131,7 @@ def _tell(wheel: Path) -> None:
     say(f"built before, {days:.0f} days ago, from {wheel.parent.name}{hint}")
 
 
-def _build(source: Source, log: Log) -> Path:
+def _build(source: Source, variant: Variant, log: Log) -> Path:
     """Build from a source and keep the wheel."""
     say(f"building from {source.name}; log: {log.path}")
     with tempfile.TemporaryDirectory(dir=kept.cache_directory(), prefix="work-") as work:
@@ -128,13 +141,14 @@ def _build(source: Source, log: Log) -> Path:
         with step("fetch and unpack the source"):
             source.put(tree, log)
         version = pjproject_version(tree)
+        check = f".{variant.name}" if variant.name else ""
         wheel = write_wheel(
-            compile_bindings(tree, log),
-            version=f"{version.number}+capacity{version.suffix}",
+            compile_bindings(tree, variant, log),
+            version=f"{version.number}+capacity{version.suffix}{check}",
             source=source.name,
             licence=tree / "COPYING",
             directory=made,
         )
         shutil.unpack_archive(wheel, packages, "zip")
-        probe(log, packages)
-        return kept.keep(wheel, source.name)
+        probe(log, variant, packages)
+        return kept.keep(wheel, source.name, variant)

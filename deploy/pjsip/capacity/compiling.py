@@ -5,7 +5,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from capacity.recipe import C_FLAGS, CONFIG_SITE, CONFIGURE_FLAGS, EXTENSION_MAKEFILE
+from capacity.recipe import CONFIG_SITE, CONFIGURE_FLAGS, EXTENSION_MAKEFILE, Variant
 from capacity.work import Log, step
 
 
@@ -17,18 +17,20 @@ class Bindings:
     extension: Path
 
 
-def compile_bindings(tree: Path, log: Log) -> Bindings:
+def compile_bindings(tree: Path, variant: Variant, log: Log) -> Bindings:
     """Configure and build pjproject and its Python extension for the running Python.
 
     Args:
         tree: a clean source tree; it is written to.
+        variant: how it is compiled.
 
     Raises:
         BuildError: a program failed.
     """
     (tree / "pjlib/include/pj/config_site.h").write_text(CONFIG_SITE)
     _forget_removed_driver(tree / "pjmedia/build/Makefile")
-    flags = {"CFLAGS": C_FLAGS, "CXXFLAGS": C_FLAGS}
+    _keep_packets_source(tree / "pjmedia/src/pjmedia/transport_udp.c")
+    flags = {"CFLAGS": variant.c_flags, "CXXFLAGS": variant.c_flags}
     with step("configure"):
         log.run(
             ["sh", "./aconfigure", *CONFIGURE_FLAGS],
@@ -43,6 +45,7 @@ def compile_bindings(tree: Path, log: Log) -> Bindings:
             [
                 *("make", jobs, "-f", EXTENSION_MAKEFILE),
                 *(f"SUFFIX={suffix}", f"INCLUDE={sysconfig.get_path('include')}"),
+                *(f"FLAGS={variant.c_flags}", f"STRIP={variant.strip}"),
             ],
             cwd=tree,
             failure="PJSIP doesn't compile",
@@ -53,3 +56,19 @@ def compile_bindings(tree: Path, log: Log) -> Bindings:
 def _forget_removed_driver(makefile: Path) -> None:
     """Take an audio driver that Debian removed (its licence) from the makefile, as Debian does."""
     makefile.write_text(makefile.read_text().replace(" bdimad_dev.o", ""))
+
+
+_FORGETS_SOURCE = "    pj_bzero(&udp->rtp_src_addr, sizeof(udp->rtp_src_addr));\n"
+
+
+def _keep_packets_source(transport: Path) -> None:
+    """Have a stream that is attached leave the address alone that a packet just came from.
+
+    The media thread handles a packet without the socket's lock (PJ_IOQUEUE_CALLBACK_NO_LOCK), so
+    `tp_attach` (2.17) may zero the packet's source under it: an assertion aborts
+    (`pj_sockaddr_get_len`); without assertions the stream takes its far end for found where it is
+    not, and drops the caller's next nine packets if they come from behind NAT. Each packet
+    writes the address anew; nothing needs the zeroes.
+    """
+    if transport.exists():
+        transport.write_text(transport.read_text().replace(_FORGETS_SOURCE, ""))

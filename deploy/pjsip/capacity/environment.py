@@ -1,9 +1,11 @@
 """The virtual environment that the wheel goes into: the one of the Python that runs this."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
+from capacity.recipe import Variant
 from capacity.work import BuildError, Log
 
 # Loads the extension and looks for what only a build for the bridge has.
@@ -27,7 +29,7 @@ def check_environment() -> None:
         )
 
 
-def install(wheel: Path, log: Log) -> None:
+def install(wheel: Path, variant: Variant, log: Log) -> None:
     """Install a wheel in place of any `pjsua2-python`, and see that it loads.
 
     Raises:
@@ -38,10 +40,24 @@ def install(wheel: Path, log: Log) -> None:
         [*pip, "install", "--no-index", "--no-deps", "--force-reinstall", wheel],
         failure=f"pip cannot install {wheel}",
     )
-    probe(log)
+    probe(log, variant)
 
 
-def probe(log: Log, packages: Path | None = None) -> None:
+def needed(variant: Variant) -> dict[str, str]:
+    """Return the environment variables that a Python which loads the extension must start with.
+
+    The sanitizer's library has to come before all others; what Python itself leaves behind at its
+    end is no fault.
+    """
+    if not variant.preloaded:
+        return {}
+    named = subprocess.run(
+        ["g++", f"-print-file-name={variant.preloaded}"], capture_output=True, text=True, check=True
+    )
+    return {"LD_PRELOAD": named.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+def probe(log: Log, variant: Variant, packages: Path | None = None) -> None:
     """See that the bindings load, from a directory or from the environment.
 
     Raises:
@@ -50,7 +66,7 @@ def probe(log: Log, packages: Path | None = None) -> None:
     path = {} if packages is None else {"PYTHONPATH": str(packages)}
     log.run(
         [sys.executable, "-c", _PROBE],
-        env=os.environ | path,
+        env=os.environ | needed(variant) | path,
         failure="the built pjsua2 does not load",
         remedy="build it anew: --rebuild",
     )

@@ -1,6 +1,8 @@
 """What the capacity build is made of: limits, configure flags, packages."""
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 OLDEST = (2, 15)
@@ -19,7 +21,41 @@ CONFIG_SITE = """\
 #define PJSIP_UDP_SO_RCVBUF_SIZE    (4*1024*1024)
 """
 
-C_FLAGS = "-O3 -fPIC -DNDEBUG"
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to compile the same PJSIP.
+
+    Attributes:
+        name: part of the wheel's version and of its place in the cache; "" for the one that calls
+            run on.
+        c_flags: of the C and C++ compiler.
+        strip: program that takes what only a debugger reads out of the extension.
+        preloaded: shared library of the compiler's that must be loaded before Python; "" for none.
+    """
+
+    name: str
+    c_flags: str
+    strip: str = ":"
+    preloaded: str = ""
+
+
+SERVED = Variant("", "-O3 -fPIC -DNDEBUG", strip="strip --strip-unneeded")
+"""What calls run on: an assertion of PJSIP's would end all of them at once."""
+
+CHECKED: Mapping[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("assertions", "-O1 -g -fPIC"),
+        Variant(
+            "address",
+            "-O1 -g -fPIC -fsanitize=address -fno-omit-frame-pointer",
+            preloaded="libasan.so",
+        ),
+    )
+}
+"""To find faults with, never to serve: PJSIP's assertions abort, the sanitizer (which has them,
+too) ends the process at the first use of memory that is not, or is no longer, the user's."""
 
 _WITHOUT = (
     *("sound", "video", "upnp"),

@@ -1,0 +1,190 @@
+"""The door in front of PJSIP's dialogs: every request gets the answer that it is due.
+
+What PJSUA would leave unanswered, or answer with "500 Unhandled by dialog usages", is answered
+here: faulty requests, methods that aren't served, requests for calls that are over, and offers with
+more media than PJSIP's tables hold. The rest goes on to the dialogs, the admission door and PJSUA.
+Runs in the loop's thread, inside the poll.
+"""
+
+import ctypes
+import enum
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
+from bridge.telephony.replies import Replies
+from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
+from bridge.telephony.sip_request import Answer, Request, refusal_of
+
+pj: Any = import_pjsua2()  # a SWIG module without types
+log = structlog.get_logger(__name__)
+
+_BELOW_TRANSACTIONS = 13
+"""Between PJSIP_MOD_PRIORITY_TRANSPORT_LAYER (8) and PJSIP_MOD_PRIORITY_TSX_LAYER (16)."""
+
+_BEFORE_DIALOGS = 31
+"""PJSIP_MOD_PRIORITY_UA_PROXY_LAYER is 32."""
+
+_MOST_MEDIA = 16
+"""`PJMEDIA_MAX_SDP_MEDIA`: PJSIP leaves further m= lines out of its answer, and has overflowed."""
+_MOST_KEYS = 32
+"""Of a=crypto lines: PJSIP 2.17 overflows its stack at 65 (CVE-2026-57162)."""
+
+_SERVED = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO"
+_NOT_ALLOWED = Answer(405, "Method Not Allowed", (("Allow", _SERVED),))
+_NOT_ALLOWED_IN_CALL = Answer(405, "Method Not Allowed", (("Allow", f"{_SERVED}, REFER, NOTIFY"),))
+_NO_CALL = Answer(481, "Call/Transaction Does Not Exist")
+_NO_EVENT = Answer(489, "Bad Event")
+_TOO_MUCH_MEDIA = Answer(
+    488, "Not Acceptable Here", (("Warning", '399 bridge "Too many media descriptions"'),)
+)
+_ALIVE = Answer(200, "OK", (("Allow", f"{_SERVED}, REFER, NOTIFY"), ("Accept", "application/sdp")))
+"""RFC 3261 section 11.2."""
+
+
+class Standing(enum.Enum):
+    """Where a request stands to our calls."""
+
+    OUTSIDE = enum.auto()
+    """It has no To tag: it belongs to no dialog."""
+    UNKNOWN = enum.auto()
+    """Its dialog isn't there."""
+    OVER = enum.auto()
+    """Its dialog is there, its call is over: a transfer's subscription may live on."""
+    IN_CALL = enum.auto()
+    TRANSFERRING = enum.auto()
+    """In a call that is told by NOTIFY how a transfer of ours goes."""
+
+
+_Row = Mapping[str, Answer | None]
+_PASSED = dict.fromkeys(("INVITE", "BYE", "CANCEL", "INFO", "UPDATE", "PRACK", "REFER"))
+_IN_CALL: _Row = {**_PASSED, "OPTIONS": _ALIVE, "SUBSCRIBE": _NO_EVENT, "NOTIFY": _NO_CALL}
+
+_ANSWERS: Mapping[Standing, tuple[_Row, Answer]] = MappingProxyType(
+    {
+        Standing.OUTSIDE: (
+            {
+                **dict.fromkeys(("INVITE", "CANCEL", "OPTIONS")),
+                **dict.fromkeys(("BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"), _NO_CALL),
+                "SUBSCRIBE": _NO_EVENT,
+            },
+            _NOT_ALLOWED,
+        ),
+        Standing.UNKNOWN: ({"CANCEL": None, "REGISTER": _NOT_ALLOWED}, _NO_CALL),
+        Standing.OVER: (dict.fromkeys(("CANCEL", "NOTIFY", "PRACK")), _NO_CALL),
+        Standing.IN_CALL: (_IN_CALL, _NOT_ALLOWED_IN_CALL),
+        Standing.TRANSFERRING: ({**_IN_CALL, "NOTIFY": None}, _NOT_ALLOWED_IN_CALL),
+    }
+)
+"""By standing: methods with their answers (None: PJSIP has it), and the answer of all others.
+
+ACK is not among them: it has no answer, and PJSIP has it always.
+"""
+
+
+def due(method: str, standing: Standing) -> Answer | None:
+    """Return the answer to a request without faults; None where it is PJSIP's to answer."""
+    row, otherwise = _ANSWERS[standing]
+    return row.get(method, otherwise)
+
+
+class RequestDoor:
+    """Answers what PJSIP would not.
+
+    Args:
+        lib: PJSIP's symbols; the endpoint must be initialised.
+        transferring: by a Call-ID, whether its call awaits news of a transfer; None where there is
+            no such call.
+    """
+
+    def __init__(self, lib: ctypes.CDLL, transferring: Callable[[str], bool | None]) -> None:
+        self._lib: Symbols = lib
+        self._read_received = getattr(lib, READ_RECEIVED)
+        self._received = pj.SipRxData()  # filled anew with each message
+        self._transferring = transferring
+        self._replies = Replies(lib)
+        self._modules = (
+            SipModule(
+                lib,
+                b"mod-request-faults",
+                _BELOW_TRANSACTIONS,
+                {"on_rx_request": self._on_request, "on_rx_response": self._on_response},
+            ),
+            SipModule(
+                lib,
+                b"mod-request-door",
+                _BEFORE_DIALOGS,
+                {"on_rx_request": self._on_request_in_dialog},
+            ),
+        )
+
+    def _read(self, rdata: int) -> bytes:
+        self._read_received(int(self._received.this), rdata)
+        message: str = self._received.wholeMsg
+        return message.encode(errors="surrogateescape")
+
+    def _on_response(self, rdata: int) -> int:
+        try:
+            return HANDLED if _is_too_much(self._read(rdata)) else PASS
+        except Exception:
+            log.exception("response_not_judged")
+            return PASS
+
+    def _on_request(self, rdata: int) -> int:
+        """Judge a request by itself, before a transaction takes it for another one's copy.
+
+        PJSIP tells transactions apart by their branch alone (RFC 3261 section 17.2.3 has more).
+        """
+        return self._judge(rdata, self._answer_to)
+
+    def _answer_to(self, request: Request, data: bytes) -> Answer | None:
+        if _is_too_much(data):
+            return _TOO_MUCH_MEDIA
+        outside = None if request.tag("to") else due(request.method, Standing.OUTSIDE)
+        return refusal_of(request) or outside
+
+    def _on_request_in_dialog(self, rdata: int) -> int:
+        """Judge a request by its call; repeated ones have met their transaction by then."""
+        return self._judge(rdata, self._answer_in_dialog)
+
+    def _answer_in_dialog(self, request: Request, data: bytes) -> Answer | None:
+        return due(request.method, self._standing(request)) if request.tag("to") else None
+
+    def _judge(self, rdata: int, answer_to: Callable[[Request, bytes], Answer | None]) -> int:
+        try:
+            data = self._read(rdata)
+            request = Request.parse(data)
+            if request is None or request.method == "ACK":  # which has no answer
+                return HANDLED if _is_too_much(data) else PASS
+            answer = answer_to(request, data)
+            if answer is None:
+                return PASS
+            self._replies.send(rdata, answer)
+        except Exception:
+            log.exception("request_not_judged")
+            return PASS
+        return HANDLED
+
+    def _standing(self, request: Request) -> Standing:
+        local, remote = request.tag("to"), request.tag("from")
+        if not self._has_dialog(request.header("call-id"), local, remote):
+            return Standing.UNKNOWN
+        transferring = self._transferring(request.header("call-id"))
+        if transferring is None:
+            return Standing.OVER
+        return Standing.TRANSFERRING if transferring else Standing.IN_CALL
+
+    def _has_dialog(self, *names: str) -> bool:
+        if not all(names):
+            return False
+        buffers = [ctypes.create_string_buffer(name.encode("latin-1")) for name in names]
+        texts = [PjString(ctypes.addressof(data), len(data) - 1) for data in buffers]
+        return bool(self._lib.pjsip_ua_find_dialog(*map(ctypes.byref, texts), 0))
+
+
+def _is_too_much(data: bytes) -> bool:
+    """Tell whether a session description would overflow PJSIP's tables."""
+    return data.count(b"\nm=") > _MOST_MEDIA or data.count(b"\na=crypto") > _MOST_KEYS
