@@ -184,7 +184,6 @@ async def run(directory: Path, minutes: float, seed: int) -> None:
                 limits={"response_timeout_s": 2.5},
                 recording={"redact": []},
             )
-        until = asyncio.get_running_loop().time() + minutes * 60
         calls: list[Asked] = []
         gateway: Gateway
 
@@ -196,6 +195,7 @@ async def run(directory: Path, minutes: float, seed: int) -> None:
 
         serving_here = serving(directory, url, dialplans, preflight=False, arms=arms)
         gateway = await asyncio.to_thread(serving_here.__enter__)
+        until = asyncio.get_running_loop().time() + minutes * 60
         try:
             async with asyncio.TaskGroup() as callers:
                 for number in range(AT_ONCE):
