@@ -39,6 +39,7 @@ class Outcome(enum.StrEnum):
     SESSION_UNAVAILABLE = "session_unavailable"
     SESSION_LOST = "session_lost"
     MEDIA_FAILED = "media_failed"
+    CALLER_LOST = "caller_lost"
     MAX_DURATION = "max_duration"
     SHUTDOWN = "shutdown"
     NODE_LOST = "node_lost"
@@ -120,6 +121,7 @@ class UpstreamError(BridgeError):
         code: error code of the Realtime API (``invalid_api_key``) or a word of ours (``timeout``,
             ``refused``, ``http_401``, ``closed``); an enum-like label, never free text.
         close_code: WebSocket close code (RFC 6455 section 7.4), if the connection closed.
+        retry_after_ms: how long the peer asks us to wait (RFC 9110 section 10.2.3), if it does.
     """
 
     outcome = Outcome.SESSION_UNAVAILABLE
@@ -133,10 +135,12 @@ class UpstreamError(BridgeError):
         close_code: int | None = None,
         remedy: str = "",
         retryable: bool = False,
+        retry_after_ms: int | None = None,
     ) -> None:
         super().__init__(what, remedy=remedy, retryable=retryable)
         self.code = code
         self.close_code = close_code
+        self.retry_after_ms = retry_after_ms
 
 
 class TelephonyError(BridgeError):

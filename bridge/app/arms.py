@@ -12,7 +12,8 @@ from bridge.clock import NS_PER_S, Clock
 from bridge.config.loading import resolve_key
 from bridge.config.models import ModelChoice, ModelTable, choose_model
 from bridge.config.settings import ArmSettings
-from bridge.live.services import Arm, Choice, Route
+from bridge.live.choice import Choice
+from bridge.live.services import Arm, Route
 from bridge.realtime.dialects import DIALECTS
 from bridge.routing.models import Dialplan, secret_names
 from bridge.routing.session import NO_SECRETS
@@ -148,7 +149,7 @@ def _make_arm(
     choices = tuple(
         Choice(
             # The key is tried on the endpoint, so that one that fits no header is found now.
-            Endpoint(arm.url, each.model).with_key(key).with_key(None),
+            Endpoint(arm.url, each.model, key, arm.redirect_hosts).with_key(None),
             _credentials(name, arm, each.model, key, clock, on_rotated),
             each.voice,
         )

@@ -44,7 +44,7 @@ from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
 from bridge.live.call import DISK_WITHIN_S
-from bridge.live.lost import write_lost
+from bridge.live.lost import entry_of, write_lost
 from bridge.live.services import Services
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
@@ -180,8 +180,8 @@ class Gateway:
     async def _start(self, preflight: bool) -> Addresses:
         check_writable(self._settings.media.recordings_dir)
         self._start_sip()
+        await self._open_rollouts()  # first: its former life's calls count in them
         store = self._store = await self._open_store()
-        await self._open_rollouts()
         await self._open_arms(preflight)
         await self._dialplans.render()
         pump = self._open_media(store)
@@ -381,7 +381,11 @@ class Gateway:
             )
 
     async def _keep_lost(self, lost: History) -> None:
-        """Write the record of a call that a dead node has left."""
+        """Write the record of a call that a dead node has left, and count it in its rollout."""
+        flag = lost.fields.get("rollout", "")
+        entry = entry_of(lost, self._settings.rollouts.get(flag))
+        if self.rollouts is not None and entry is not None:
+            self.rollouts.lost(flag, entry)
         directory = self._settings.media.recordings_dir
         try:
             async with asyncio.timeout(DISK_WITHIN_S):

@@ -18,6 +18,7 @@ from bridge.live.services import Arm, Dealt, Route
 from bridge.routing.matching import check_arms, check_trunks, load_dialplans, match
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, has_agent, mode_of
+from bridge.routing.origin import read_origin
 from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.rules import IncomingCall, incoming_call
 from bridge.routing.verstat import read_verstat
@@ -115,7 +116,8 @@ class Plans:
             raise AssertionError("a dialplan's flag is in the settings")
         else:
             route = self._deal(dialplan, dialplan.rollout, mode, call, rollouts)
-        return replace(route, verstat=call.stir)
+        origin = read_origin(call.headers, dialplan.keep_headers)
+        return replace(route, verstat=call.stir, origin=origin)
 
     def _deal(
         self, dialplan: Dialplan, flag: str, mode: Mode, call: IncomingCall, rollouts: Rollouts
@@ -143,12 +145,14 @@ def _arms_of(dialplan: Dialplan, settings: Settings) -> tuple[str, ...]:
 
 def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:
     """Say what dialplans may look at in a leg's INVITE."""
+    trunk = settings.sip.trunk_of(leg.source)
+    headers = settings.sip.believed(leg.headers, trunk)
     return incoming_call(
         leg.called,
         settings.now or datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, UTC),
         caller=leg.from_uri,
-        headers=leg.headers,
-        trunk=settings.sip.trunk_of(leg.source),
-        stir=read_verstat(leg.headers),
+        headers=headers,
+        trunk=trunk,
+        stir=read_verstat(headers),
         sip_call_id=leg.sip_call_id,
     )

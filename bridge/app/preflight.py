@@ -10,7 +10,8 @@ import structlog
 from bridge.clock import Clock
 from bridge.config.settings import ArmSettings, SessionSettings, Settings
 from bridge.errors import BridgeError, ConfigError, InfrastructureError, UpstreamError
-from bridge.live.services import Arm, Choice
+from bridge.live.choice import Choice
+from bridge.live.services import Arm
 from bridge.realtime.session_config import SessionConfig
 from bridge.session.realtime import RealtimeSession
 

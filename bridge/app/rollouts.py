@@ -220,6 +220,16 @@ class Rollouts:
             self._publish(name)
         self._soon.set()
 
+    def lost(self, name: str, entry: CallEntry) -> None:
+        """Take what is known of a call of another node, which is dead.
+
+        It is for the verdict alone: what this node closes by itself, it closes for its own calls.
+        """
+        here = self._here.get(name)
+        if here is not None:
+            here.reports.append(entry)
+            self._soon.set()
+
     async def _keep_synchronised(self) -> None:
         while True:
             try:

@@ -28,6 +28,7 @@ HEADER_SCHEMA: Mapping[str, object] = {
         "call_id": {"type": "string"},
         "route": {"type": "string", "description": "the dialplan's name"},
         "caller": {"type": "string", "description": "as SIP named them"},
+        "asserted": {"type": "string", "description": "as the network knows them"},
         "called": {"type": "string"},
         "started_at_ms": {
             "type": "integer",

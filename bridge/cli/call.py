@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from bridge.cli.call_report import event_fields, print_event, print_result
 from bridge.cli.errors import exits_cleanly
@@ -20,6 +21,7 @@ from bridge.replay.preparation import PreparedScript, prepare
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.runner import Line, Replay
 from bridge.replay.script import CallScript, Ending, KeyPresses, Saying, Step, load_script
+from bridge.replay.script.circumstances import Setup
 from bridge.softphone.events import PhoneEvent, PhoneListener
 from bridge.telemetry.logs import configure
 
@@ -67,6 +69,12 @@ class _InOrder(click.Command):
     type=_EXISTING_FILE,
     help="What the agent may say, a sentence a line; without it only times are told.",
 )
+@click.option(
+    "--from",
+    "caller",
+    metavar="NUMBER",
+    help="Call as this number (user part of From); rollouts draw by it.",
+)
 @click.option("--script", type=_EXISTING_FILE, help="Play a call script (YAML) and judge the call.")
 @click.option("--events", is_flag=True, help="Print each event as one JSON line while it happens.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
@@ -81,6 +89,7 @@ def call(
     duration: float | None,
     record: Path | None,
     hears: Path | None,
+    caller: str | None,
     script: Path | None,
     events: bool,
     as_json: bool,
@@ -98,6 +107,7 @@ def call(
       bridge call sip:127.0.0.1 --say "When are you open?" --hears sentences.txt --json
       bridge call sip:127.0.0.1:5060 --script call_scripts/support_demo.yaml
       bridge call sip:+15550100@192.0.2.7 --duration 20 --events
+      bridge call sip:127.0.0.1:5060 --from +15550199 --duration 5
 
     \b
     Exit codes:
@@ -115,6 +125,8 @@ def call(
     else:
         steps = _steps(ctx.meta["order"], say, play, dtmf)
         chosen, folder = _make_script(steps, duration, hears), Path()
+    if caller is not None:
+        chosen = _called_by(chosen, caller)
     line = _line(uri, chosen, record)
     prepared = prepare(chosen, folder)
     to_stderr = as_json and not events
@@ -177,6 +189,17 @@ def _make_script(steps: tuple[Step, ...], duration: float | None, hears: Path | 
         caller=steps,
         end=Ending(by="anyone", after_s=_LONGEST_S if listens_only else duration),
     )
+
+
+def _called_by(script: CallScript, caller: str) -> CallScript:
+    try:
+        setup = Setup.model_validate({**script.setup.model_dump(by_alias=True), "from": caller})
+    except ValidationError as error:
+        raise ConfigError(
+            f"--from {caller} is no number",
+            remedy="give the digits alone, with or without +: +15550199",
+        ) from error
+    return script.model_copy(update={"setup": setup})
 
 
 def _check_text(text: str) -> str:

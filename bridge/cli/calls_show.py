@@ -54,7 +54,8 @@ def _print_fields(story: CallStory, console: Console) -> None:
     table.add_column()
     for name in (
         "call_id", "node", "dialplan", "arm", "dialect", "model", "phase", "outcome", "fault",
-        "from", "verstat", "to", "consent", "consent_version",
+        "from", "verstat", "asserted", "privacy", "to", "sip_call_id", "diversion", "history_info",
+        "user_to_user", "headers", "consent", "consent_version",
     ):  # fmt: skip
         if name in story.fields:
             table.add_row(name, Text(story.fields[name]))

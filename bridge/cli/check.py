@@ -15,6 +15,7 @@ from bridge.cli.explain import call_of, read_moment
 from bridge.config.loading import load_settings
 from bridge.config.parts import Part
 from bridge.config.schema import document_schema
+from bridge.config.settings import SipSettings
 from bridge.config.yaml_source import load_yaml
 from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
@@ -117,7 +118,9 @@ def check(
         click.echo(json.dumps(document_schema(_SCHEMAS[schema_of], schema_of), indent=2))
         return
     if called is not None:
-        call = call_of(called, caller, headers, trunk, Verstat(stir), at or datetime.now(UTC))
+        sip = load_settings(config, os.environ).sip if config or not paths else SipSettings()
+        moment = at or datetime.now(UTC)
+        call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
         _explain(_dialplans(paths, config), call, as_json=as_json)
         return
     errors = [str(error) for error in (_problems(paths) if paths else _serve_problems(config))]

@@ -15,6 +15,7 @@ def print_converted(path: Path, *, as_json: bool) -> None:
 
     Raises:
         ConfigError: the file can't be read, is no JSON, or holds no beta session.
+        SystemExit: with 1, once all is printed: keys were dropped that neither dialect has.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -30,8 +31,18 @@ def print_converted(path: Path, *, as_json: bool) -> None:
         raise ConfigError(error.what, path=str(path), remedy=error.remedy) from error
     if as_json:
         changes = [asdict(change) for change in converted.changes]
-        click.echo(json.dumps({"ga": converted.content, "changes": changes}))
-        return
-    click.echo(json.dumps(converted.content, indent=2, ensure_ascii=False))
-    for change in converted.changes:
-        click.echo(str(change), err=True)
+        told = {"ga": converted.content, "changes": changes, "unknown": converted.unknown}
+        click.echo(json.dumps(told))
+    else:
+        click.echo(json.dumps(converted.content, indent=2, ensure_ascii=False))
+        for change in converted.changes:
+            click.echo(str(change), err=True)
+        if converted.unknown:
+            names = ", ".join(converted.unknown)
+            click.echo(
+                f"NOT CONVERTED: {names}. Is a name mistyped? Mend it in {path}, or take it out,"
+                " and convert again.",
+                err=True,
+            )
+    if converted.unknown:
+        raise SystemExit(1)

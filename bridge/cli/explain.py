@@ -7,10 +7,12 @@ from datetime import datetime
 
 import click
 
+from bridge.config.settings import SipSettings
 from bridge.errors import ConfigError
 from bridge.routing.matching import Verdict, explain_match
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, has_agent, mode_of
+from bridge.routing.origin import NO_ORIGIN, Origin, read_origin
 from bridge.routing.rules import Check, IncomingCall, incoming_call
 from bridge.routing.verstat import Verstat
 
@@ -24,6 +26,7 @@ class Explanation:
         taken: by the last of them; None where no rule takes the call.
         mode: how it would be treated, if no other call is there.
         hours: why the line is open or closed then; "" for a line without hours.
+        origin: what would be kept of its INVITE.
     """
 
     call: IncomingCall
@@ -31,15 +34,23 @@ class Explanation:
     taken: Dialplan | None
     mode: Mode = Mode.OPEN
     hours: str = ""
+    origin: Origin = NO_ORIGIN
 
 
 def call_of(
-    called: str, caller: str, headers: Sequence[str], trunk: str, stir: Verstat, at: datetime
+    called: str,
+    caller: str,
+    headers: Sequence[str],
+    trunk: str,
+    stir: Verstat,
+    at: datetime,
+    sip: SipSettings,
 ) -> IncomingCall:
     """Make the call that the command line describes.
 
     Args:
         headers: each as ``Name=value``.
+        sip: says which of them are believed from the trunk.
 
     Raises:
         ConfigError: one is not.
@@ -50,7 +61,8 @@ def call_of(
         if not (name and equals):
             raise ConfigError(f"--header {header} has no value", remedy="write --header Name=value")
         given[name] = (*given.get(name, ()), value)
-    return incoming_call(called, at, caller=caller, headers=given, trunk=trunk, stir=stir)
+    told = sip.believed(given, trunk)
+    return incoming_call(called, at, caller=caller, headers=told, trunk=trunk, stir=stir)
 
 
 def explain(dialplans: Sequence[Dialplan], call: IncomingCall) -> Explanation:
@@ -60,7 +72,8 @@ def explain(dialplans: Sequence[Dialplan], call: IncomingCall) -> Explanation:
         return Explanation(call, rules, None)
     taken = rules[-1].dialplan
     hours = "" if taken.hours is None else taken.hours.moment(call.at).why
-    return Explanation(call, rules, taken, mode_of(taken, call.at, calls=0), hours)
+    origin = read_origin(call.headers, taken.keep_headers)
+    return Explanation(call, rules, taken, mode_of(taken, call.at, calls=0), hours, origin)
 
 
 def to_json(told: Explanation) -> str:
@@ -76,6 +89,8 @@ def to_json(told: Explanation) -> str:
             "rollout": taken.rollout if taken and has_agent(taken, told.mode) else None,
             "mode": told.mode if taken else None,
             "hours": told.hours or None,
+            "caller": told.call.caller,
+            "origin": {**told.origin.texts(), "headers": dict(told.origin.headers)},
             "rules": [
                 {
                     "place": verdict.place,
@@ -103,6 +118,8 @@ def show(told: Explanation) -> Iterator[str]:
     yield f"dialplan {told.taken.name}, {_treatment(told.taken, told.mode)}"
     if told.hours:
         yield f"hours: {told.mode}; {told.hours}"
+    for name, value in {**told.origin.texts(), **told.origin.headers}.items():
+        yield f"kept: {name} {value}"
 
 
 def _treatment(dialplan: Dialplan, mode: Mode) -> str:

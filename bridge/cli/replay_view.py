@@ -57,11 +57,12 @@ class ReplayScreen:
         self._jobs[job] = self._progress.add_task(name, total=None)
 
     def again(self, job: Job, reason: str) -> None:
-        """Show that a call said nothing, and why, and is placed again."""
+        """Show that a call is placed again, and why; it says nothing about the script."""
         self._progress.remove_task(self._jobs.pop(job))
         line = Text(f"{'again':<14}", style="yellow")
-        line.append(f" {job.script} on {job.arm}, {job.number}\n               ", style="none")
-        line.append(reason, style="dim")
+        line.append(f" {job.script} on {job.arm}, {job.number}: placed once more", "none")
+        line.append("; this machine was busy, which is no fault of the script's", "none")
+        line.append(f"\n               {reason}", style="dim")
         self._console.print(line, soft_wrap=True)
 
     def done(self, job: Job, info: RunInfo) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import json
 import os
+import shlex
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -87,7 +88,7 @@ def status(flag: str | None, config: Path | None, url: str | None, as_json: bool
     """Show what is in force, what is held of the new arm, and why no step is taken."""
     settings = load_settings(config, os.environ)
     flags = list(settings.rollouts) if flag is None else [flag]
-    found = _with_store(settings, url, lambda store: _status(store, settings, flags, url))
+    found = _with_store(settings, url, lambda store: _status(store, settings, flags, config, url))
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
@@ -302,11 +303,16 @@ def sign(flag: str, arm: str, valid_s: int, config: Path | None) -> None:
 
 
 async def _status(
-    store: RolloutStore, settings: Settings, flags: list[str], url: str | None
+    store: RolloutStore, settings: Settings, flags: list[str], config: Path | None, url: str | None
 ) -> list[dict[str, object]]:
     plans = {flag: _plan(settings, flag) for flag in flags}
     calls = await _calls_now(settings, url)
-    return await rollout_status(store, plans, calls, time.time_ns() // 1_000_000)
+    given = {"--config": config, "--redis": url}
+    options = shlex.join(
+        word for name, value in given.items() if value is not None for word in (name, str(value))
+    )
+    now_ms = time.time_ns() // 1_000_000
+    return await rollout_status(store, plans, calls, now_ms, options=options)
 
 
 async def _calls_now(settings: Settings, url: str | None) -> Mapping[str, int]:
@@ -381,10 +387,3 @@ def _plan(settings: Settings, flag: str) -> RolloutSettings:
             remedy="name the settings with --config or BRIDGE_CONFIG",
         )
     return settings.rollouts[flag]
-
-
-def _switch(text: str) -> tuple[str, bool]:
-    arm, _, word = text.partition("=")
-    if word not in ("on", "off"):
-        raise ConfigError(f"--arm {text}", remedy="write --arm NAME=on or --arm NAME=off")
-    return arm, word == "on"

@@ -15,7 +15,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    IPvAnyNetwork,
     StringConstraints,
     model_validator,
 )
@@ -24,6 +23,7 @@ from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
 from bridge.config.names import Name
 from bridge.config.rollouts import RolloutSettings
+from bridge.config.trunks import Headers, Trunk, believed
 from bridge.sip.addresses import AddressError, Uri
 
 
@@ -52,9 +52,11 @@ class SipSettings(_Settings):
         retry_after_s: what a refused INVITE is told to wait.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
             have the bridge call to listen; empty for none: each call costs money somewhere.
+        far_end_silent_s: how long a far end may send neither RTP nor RTCP before the call ends; on
+            hold it is asked by OPTIONS then. None: for ever.
         supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
             type as the target of a transfer, beside the names of the dialplan's targets.
-        trunks: name -> addresses and networks that its INVITEs come from, for dialplans' rules.
+        trunks: name -> where its INVITEs come from and what is believed of them.
         trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
             trunk can be reached; its answers must come from the trunk's addresses.
     """
@@ -67,9 +69,10 @@ class SipSettings(_Settings):
     rtp_port_min: int = Field(0, ge=0, le=65534)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
+    far_end_silent_s: float | None = Field(60.0, ge=1, le=3600)
     supervisor_phones: tuple[PhonePattern, ...] = ()
     supervisor_transfers: tuple[PhonePattern, ...] = ()
-    trunks: dict[Name, tuple[IPvAnyNetwork, ...]] = Field(default_factory=dict, max_length=20)
+    trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
 
@@ -88,13 +91,21 @@ class SipSettings(_Settings):
         """Return whether a supervisor may type an address as the target of a transfer."""
         return _is_one_of(target, self.supervisor_transfers)
 
+    def believed(self, headers: Headers, trunk: str) -> Headers:
+        """Return an INVITE's headers without those that its trunk isn't trusted for."""
+        return believed(headers, trunk, self.trunks)
+
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
         try:
             address = ip_address(host)
         except ValueError:
             return ""
-        found = (name for name, nets in self.trunks.items() if any(address in net for net in nets))
+        found = (
+            name
+            for name, trunk in self.trunks.items()
+            if any(address in net for net in trunk.addresses)
+        )
         return next(found, "")
 
 
@@ -249,6 +260,8 @@ class ArmSettings(_Settings):
             `direct` with the key itself, for servers without a token service.
         token_ttl_s: life of a token.
         token_url: where tokens are fetched; None takes the dialect's place beside `url`.
+        redirect_hosts: other hosts (`host` or `host:port`) that `url` may redirect to; they get the
+            key. A redirect to any other host is refused.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
@@ -264,6 +277,7 @@ class ArmSettings(_Settings):
     credentials: Literal["direct", "token"] = "direct"
     token_ttl_s: int = Field(120, ge=60, le=300)
     token_url: str | None = Field(None, pattern=r"^https?://")
+    redirect_hosts: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _name_one_place(self) -> Self:

@@ -81,9 +81,12 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
     call.sound.begin_turn(now_ns)
     clock = call.session.input_clock
     call.session.turn_began_ns = now_ns if clock is None else clock.at(event.audio_start_ms)
+    call.session.turn_is_kept = event.audio_start_ms < call.session.kept_ms
     yield from call.stop_timer(Timer.FALSE_STOP)
     if is_protected(call):
         return
+    if call.session.turn_is_kept and call.agent_has_floor and not call.sound.heard:
+        return  # what was said to the session before does not cut what is heard now
     if call.policy.barge_in is None or not call.agent_has_floor:
         yield from give_floor(call, now_ns)
 
@@ -96,7 +99,7 @@ def watch_barge_in(call: CallState, event: Input, now_ns: int) -> Effects:
     if not (sound.over_agent or call.session.caller_speaking):
         return  # noise that was there before the agent spoke
     sound.stopped_agent = sound.unexplained = True
-    yield from _restore(call)
+    sound.lowered_db = 0.0  # the cut undoes it: to bring the agent back first would be heard
     yield from give_floor(call, now_ns)
 
 
@@ -131,7 +134,9 @@ def take_turn_over_agent(call: CallState, item_id: ItemId) -> Effects:
 
 def is_ignored(call: CallState) -> bool:
     """Whether the turn that ends now is too short to be one, as the agent has the floor."""
-    return call.policy.barge_in is not None and call.agent_has_floor and not call.sound.turn_long
+    if call.policy.barge_in is None or call.session.turn_is_kept:
+        return False
+    return call.agent_has_floor and not call.sound.turn_long
 
 
 def judge_words(call: CallState, event: InputTranscriptCompleted, now_ns: int) -> Effects:

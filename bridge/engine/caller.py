@@ -26,6 +26,8 @@ from bridge.realtime.ids import ItemId
 def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Effects:
     """Keep the tie between the server's audio clock and ours."""
     call.user_audio_seq += event.pieces
+    if not event.pieces:
+        call.session.kept_ms = event.total_ms
     call.session.input_clock = InputClock(event.total_ms, event.captured_ns)
     yield from ()
 
@@ -41,6 +43,7 @@ def on_last_sound_sent(call: CallState, event: LastSoundSent, now_ns: int) -> Ef
 def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Effects:
     """Hand the turn to the agent and start measuring."""
     was_speaking, call.session.caller_speaking = call.session.caller_speaking, False
+    call.sound.told_ns = now_ns
     responses = call.session.responses
     if not was_speaking and (responses.expected or responses.active is not None):
         # Repeated: the turn was taken already.
@@ -75,6 +78,7 @@ def _await_answer(call: CallState, last_sound_ns: int | None, now_ns: int) -> Ef
 def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> Effects:
     """Answer the turn where that is the bridge's to do; one without speech is an idle timeout."""
     call.session.caller_speaking = False
+    call.sound.told_ns = now_ns
     turn_open, call.session.turn_open = call.session.turn_open, False
     by_hand, call.session.commit_asked = call.session.commit_asked, False
     if turn_open and call.policy.barge_in is None and by_hand:

@@ -86,7 +86,7 @@ def _watch_hush(call: CallState, now_ns: int) -> Effects:
         wait.cause = "greeting" if greets else "model"
     if call.lost:
         wait.cause = "upstream"
-    elif call.waits_for_tool:
+    elif call.waits_for_tool or any(run.began_ns is not None for run in call.mcp.runs.values()):
         wait.cause = "tool"
 
 

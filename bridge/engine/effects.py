@@ -64,18 +64,27 @@ class SendKeptAudio:
 
     Attributes:
         max_ms: where there is more, the latest.
-        resend_turn: begin with the turn that the caller was in when the session was lost.
     """
 
     max_ms: int
-    resend_turn: bool
 
 
 @dataclass(frozen=True, slots=True)
 class KeepSpeech:
-    """Keep the caller's audio from ``ms_ago`` on: a session that did not hear it may be left."""
+    """Keep the caller's audio from ``ms_ago`` on: the session has told no turn of it yet."""
 
     ms_ago: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeepTurns:
+    """Keep the caller's audio from their turn ``first`` on, until the next of these.
+
+    Attributes:
+        first: of the session's turns; None where another session needs none of them.
+    """
+
+    first: ItemId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +347,7 @@ Effect = (
     | TakeSpare
     | SendKeptAudio
     | KeepSpeech
+    | KeepTurns
     | PlayFiller
     | PlayPhrase
     | StopFiller

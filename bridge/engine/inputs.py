@@ -106,10 +106,12 @@ class CallEnded:
     Attributes:
         by_caller: the far end hung up (or cancelled); False when it was our BYE.
         sip_code: last SIP status of the INVITE.
+        lost: why the far end is taken to be gone, where it did not hang up; a label of few values.
     """
 
     by_caller: bool
     sip_code: int
+    lost: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class AudioAppended:
             ``audio_start_ms`` and ``audio_end_ms``).
         captured_ns: when PJSIP handed over the piece's last sample, monotonic.
         pieces: appends that this stands for: the runner feeds only the last one before something
-            else happens.
+            else happens. 0: what was kept for a new session, and sent to it at once.
     """
 
     total_ms: float

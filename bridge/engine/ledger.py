@@ -2,8 +2,9 @@
 
 Invariants: heard is what PJSIP took from the tx ring, sample by sample, per content part; a gap
 between two pieces of a part (underrun) counts for nobody; what was written behind the read position
-was never heard. Positions are absolute 8 kHz sample counts of the tx ring since the call's start.
-Used by the pump in the loop's thread; pure.
+was never heard, and nor was the end of a part that was taken while the agent was silenced (for a
+caller who may be about to interrupt it). Positions are absolute 8 kHz sample counts of the tx ring
+since the call's start. Used by the pump in the loop's thread; pure.
 """
 
 from collections import deque
@@ -15,6 +16,9 @@ from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 
 SAMPLES_PER_MS = 8
+REMEMBERED_SILENCES = 8
+"""Far more than lie in what is laid ahead."""
+
 REMEMBERED_PARTS = 64
 """Parts whose heard time stays queryable: an answer has one or two, so dozens of turns."""
 
@@ -33,13 +37,17 @@ def _to_ms(samples: float) -> int:
 
 @dataclass(slots=True)
 class _Part:
-    """One content part. ``pieces`` are [start, end) in the ring, in order, not yet taken."""
+    """One content part. ``pieces`` are [start, end) in the ring, in order, not yet taken.
+
+    ``played`` samples of it were taken; the last one that could be heard is before ``heard``.
+    """
 
     item_id: ItemId
     content_index: int
     accepted: float = 0.0
     written: int = 0
     played: int = 0
+    heard: int = 0
     sounding: bool = False
     laid_ns: int | None = None
     pieces: deque[tuple[int, int]] = field(default_factory=deque)
@@ -48,25 +56,51 @@ class _Part:
     def over(self) -> bool:
         return not self.pieces and self.accepted - self.written < _WHOLE_SAMPLE
 
-    def take(self, read_position: int) -> int:
-        taken = 0
-        pieces = self.pieces
+    def take(self, read_position: int, silences: "_Silences") -> int:
+        before, pieces = self.played, self.pieces
         while pieces:
             start, end = pieces[0]
             if start >= read_position:
                 break
             if end > read_position:
                 pieces[0] = (read_position, end)
-                taken += read_position - start
-                break
-            pieces.popleft()
-            taken += end - start
-        self.played += taken
-        return taken
+                end = read_position
+            else:
+                pieces.popleft()
+            audible = silences.audible_end(start, end)
+            if audible > start:
+                self.heard = self.played + audible - start
+            self.played += end - start
+        return self.played - before
 
     def summary(self) -> PlayedItem:
         queued = max(self.accepted, float(self.written))
-        return PlayedItem(self.item_id, self.content_index, _to_ms(self.played), _to_ms(queued))
+        return PlayedItem(self.item_id, self.content_index, _to_ms(self.heard), _to_ms(queued))
+
+
+class _Silences:
+    """Stretches of the ring, [start, end), in which the agent is silenced; the last may be open."""
+
+    def __init__(self) -> None:
+        self._stretches: deque[tuple[int, int]] = deque(maxlen=REMEMBERED_SILENCES)
+
+    def begin(self, position: int) -> None:
+        self._stretches.append((position, NEVER))
+
+    def end(self, position: int) -> None:
+        if self._stretches and self._stretches[-1][1] == NEVER:
+            start, _ = self._stretches.pop()
+            self._stretches.append((start, position))
+
+    def clear(self) -> None:
+        self._stretches.clear()
+
+    def audible_end(self, start: int, end: int) -> int:
+        """Return where what can be heard of [start, end) ends; ``start`` if nothing can."""
+        for begins, ends in reversed(self._stretches):
+            if begins < end <= ends:
+                end = max(begins, start)
+        return end
 
 
 class PlayoutLedger:
@@ -79,6 +113,7 @@ class PlayoutLedger:
     def __init__(self) -> None:
         self._parts: deque[_Part] = deque()
         self._heard: dict[tuple[ItemId, int], int] = {}
+        self._silences = _Silences()
         self._read_position = 0
         self._total_heard = 0
 
@@ -148,6 +183,14 @@ class PlayoutLedger:
         else:
             part.pieces.append((start, end))
 
+    def silence(self, position: int) -> None:
+        """Note that the agent cannot be heard from a position of the ring on."""
+        self._silences.begin(position)
+
+    def unsilence(self, position: int) -> None:
+        """Note that the agent can be heard again from a position of the ring on."""
+        self._silences.end(position)
+
     def advance(
         self, read_position: int, read_ns: int | None = None
     ) -> list[PlayoutStarted | PlayoutDrained]:
@@ -193,6 +236,7 @@ class PlayoutLedger:
         self._take()
         cut = tuple(part.summary() for part in self._parts if not part.over)
         self._parts.clear()
+        self._silences.clear()
         return cut
 
     def heard_ms(self, item_id: ItemId, content_index: int | None = None) -> int:
@@ -219,7 +263,7 @@ class PlayoutLedger:
         sounded: list[tuple[_Part, int]] = []
         for part in self._parts:
             start = part.pieces[0][0] if part.pieces else 0
-            taken = part.take(self._read_position)
+            taken = part.take(self._read_position, self._silences)
             if taken:
                 self._total_heard += taken
                 self._remember(part, taken)
@@ -241,6 +285,6 @@ class PlayoutLedger:
             if part.item_id == item_id and part.content_index == content_index:
                 return part
         heard = self._heard.get((item_id, content_index), 0)
-        part = _Part(item_id, content_index, accepted=heard, written=heard, played=heard)
+        part = _Part(item_id, content_index, heard, heard, heard, heard)
         self._parts.append(part)
         return part

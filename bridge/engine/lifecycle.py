@@ -70,7 +70,7 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
     if call.policy.no_agent is not None:
         yield from answer_without_agent(call, call.policy.no_agent)
         return
-    yield OpenSession()
+    yield OpenSession(within_ms=call.policy.session_ready_ms)
     yield from call.start_timer(Timer.SESSION_READY, call.policy.session_ready_ms)
     yield from watch_arm(call)
 
@@ -113,11 +113,13 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
 
 def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
     """Close the call after its SIP dialog."""
-    if event.by_caller:
+    if event.by_caller or event.lost is not None:
         yield from on_caller_left(call, now_ns)
         if call.closed:
             return
         ending = _left_by_caller(call)
+        if event.lost is not None:
+            ending = Ending(Outcome.CALLER_LOST, Fault.CARRIER, event.lost)
     elif event.sip_code >= _FIRST_FAILURE_CODE:
         ending = Ending(Outcome.MEDIA_FAILED, Fault.CARRIER, f"sip_{event.sip_code}")
     else:

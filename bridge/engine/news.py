@@ -58,6 +58,39 @@ class ToolAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerToolBegan:
+    """The Realtime service calls a tool of an MCP server by itself."""
+
+    name: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerToolEnded:
+    """Such a call is over.
+
+    Attributes:
+        result: ``ok``, or why not (:func:`bridge.realtime.failures.classify_tool`).
+    """
+
+    name: str
+    server: str
+    result: str
+    took_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsNotListed:
+    """The Realtime service could not list an MCP server's tools: the model has none of them.
+
+    Attributes:
+        server: its label; empty where the service did not name it.
+    """
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
 class StateChanged:
     """Fields of the call's Redis hash that changed (names fixed in `design.md` section 5)."""
 
@@ -436,6 +469,9 @@ News = (
     | ToolRefused
     | ToolAsked
     | ToolAnswered
+    | ServerToolBegan
+    | ServerToolEnded
+    | ToolsNotListed
     | StateChanged
     | PhaseChanged
     | TransitionRefused

@@ -9,11 +9,13 @@ of the old session goes with its :class:`SessionState`. Source: `design.md` sect
 
 from typing import assert_never
 
+from bridge.clock import NS_PER_MS
 from bridge.engine.closing import END_CALL, close
-from bridge.engine.effects import OpenSession, Send, SendKeptAudio, TakeSpare
+from bridge.engine.effects import KeepSpeech, KeepTurns, OpenSession, Send, SendKeptAudio, TakeSpare
 from bridge.engine.fallback import lose_session, refuse_or_answer, take_fallback, unavailable
 from bridge.engine.filler import stop_filler, want_filler
-from bridge.engine.inputs import SessionFailed, SessionReady, SpareReady, Timer
+from bridge.engine.inputs import Input, SessionFailed, SessionReady, SpareReady, Timer
+from bridge.engine.mcp import end_calls
 from bridge.engine.news import SessionLost, SessionRestored
 from bridge.engine.requests import expect_response, request_response
 from bridge.engine.rescue import may_rescue, rescue
@@ -29,7 +31,15 @@ from bridge.engine.state import CallState, Effects, SessionState, Stage
 from bridge.engine.turns import State, Trigger
 from bridge.errors import ProtocolError, UpstreamError
 from bridge.realtime import recovery
-from bridge.realtime.commands import CreateItem
+from bridge.realtime.commands import CreateItem, CreateResponse
+from bridge.realtime.events import (
+    InputCleared,
+    InputCommitted,
+    InputTranscriptCompleted,
+    OutputItemDone,
+    ResponseDone,
+    SpeechStarted,
+)
 from bridge.realtime.failures import Cure, Failure, classify
 from bridge.realtime.session_config import ResponseConfig
 
@@ -109,6 +119,33 @@ def recover(
         yield from take_fallback(call, failure, recovery.GiveUpReason.REFUSED, now_ns)
 
 
+_OF_TURNS: frozenset[type] = frozenset(
+    {
+        SpeechStarted,
+        InputCommitted,
+        InputCleared,
+        InputTranscriptCompleted,
+        OutputItemDone,
+        ResponseDone,
+    }
+)
+"""After which the caller's first unheard turn may be another."""
+
+
+def watch_unheard(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Keep the caller's audio as long as another session would have to hear it; looked at after
+    every input.
+    """
+    if type(event) not in _OF_TURNS or call.lost:
+        return
+    first = call.log.first_unheard
+    if first is None and call.log.speech_resent:
+        return  # all that the session was sent of before is kept, until it tells a turn of it
+    if first != call.session.unheard:
+        call.session.unheard = first
+        yield KeepTurns(first)
+
+
 def restore(call: CallState, ready: SessionReady, now_ns: int) -> Effects:
     """Give the talk to a new session and go on."""
     outage_ms = call.budget.outage_ms(now_ns)
@@ -125,26 +162,27 @@ def move_on(
     waiting_since_ns = call.session.waiting_since_ns
     call.session = SessionState(waiting_since_ns=waiting_since_ns)
     call.transcript.disown()
-    nothing_said, turn_unheard = not call.log.items(), call.log.turn_unheard
-    call.log.begin_session()
+    nothing_said = not call.log.items()
+    speech_sent = ready.kept_speech or call.log.speech_unheard
+    call.log.begin_session(speech_resent=speech_sent)
     call.lost = False
     call.note(session_id=ready.session_id)
     if call.turns.state is State.RECOVERING:
         yield from call.move(Trigger.SESSION_RESTORED)
     if call.playing:
         yield from call.move(Trigger.PLAYOUT_STARTED)
-    speech_sent = False
     for step in steps:
         match step:
             case recovery.RestoreContext() | recovery.SummariseContext():
                 for item in step.items:
                     yield Send(CreateItem(item))  # the talk has them already
             case recovery.SendKeptAudio():
-                yield SendKeptAudio(step.max_ms, step.resend_turn)
-                speech_sent = ready.kept_speech or (step.resend_turn and turn_unheard)
+                yield SendKeptAudio(step.max_ms)
+                if speech_sent and not call.sound.heard:
+                    # The server answers what it hears; if it hears nothing, the timer asks.
+                    yield from expect_response(call)
             case recovery.RequestResponse() if speech_sent:
-                # The server answers what it hears; if it hears nothing, the timer asks.
-                yield from expect_response(call)
+                pass
             case recovery.RequestResponse():
                 yield from _ask(call, greeting=nothing_said)
             case recovery.PlayFiller() | recovery.Reconnect() | recovery.GiveUp():
@@ -235,6 +273,10 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     if call.lost:
         return
     call.lost = True
+    yield from _keep_untold(call, now_ns)
+    if call.session.responses.owed or call.session.responses.retry is not None:
+        call.log.sent(CreateResponse())
+    yield from end_calls(call, now_ns)
     call.note(response_id="", conversation_id="")
     call.sound.unexplained = False
     call.sound.turns.clear()
@@ -247,6 +289,16 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
             del call.tool_rounds[response_id]
     if call.stage is Stage.TALKING:
         yield from call.move(Trigger.SESSION_LOST)
+
+
+def _keep_untold(call: CallState, now_ns: int) -> Effects:
+    """Have a sound of the caller's go to the next session, of which this one told nothing."""
+    session = call.session
+    if session.caller_speaking or session.turn_open:
+        return
+    since_ns = call.sound.since_ns_untold(now_ns)
+    if since_ns is not None:
+        yield KeepSpeech((now_ns - since_ns) // NS_PER_MS)
 
 
 def _carry_out(

@@ -51,13 +51,13 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
 def pay_owed(call: CallState) -> Effects:
     """Ask for the owed response, if there is one and nothing stands against it."""
     if call.session.responses.owed:
-        yield from request_response(call)
+        yield from request_response(call, call.session.responses.owed_config)
 
 
 def expect_response(call: CallState) -> Effects:
     """Wait for the response that turn detection makes by itself; it sees all items sent so far."""
     call.session.responses.expected = True
-    call.session.responses.owed = False
+    call.session.responses.owed, call.session.responses.owed_config = False, None
     call.session.responses.retried = False
     yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
 
@@ -77,7 +77,7 @@ def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
 def drop_request(call: CallState) -> Effects:
     """Want the response no more that was asked for: it is cancelled now, or once it exists."""
     responses = call.session.responses
-    responses.owed = False
+    responses.owed, responses.owed_config = False, None
     responses.unwanted = responses.requested is not None
     call.speech.protects_next = False
     yield from cancel_response(call, tell_server=True)
@@ -92,7 +92,7 @@ def drop_tools(call: CallState, response_id: ResponseId) -> Effects:
 
 def send_request(call: CallState, config: ResponseConfig) -> Effects:
     """Ask for a response, whatever stands against it."""
-    call.session.responses.owed = False
+    call.session.responses.owed, call.session.responses.owed_config = False, None
     call.session.responses.requested = config
     yield from call.send(CreateResponse(config))
     yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)

@@ -1,23 +1,23 @@
 """A response from its creation to its end: only the active one is played, transcribed, answered."""
 
+from bridge.engine.claimed import on_claimed_active
 from bridge.engine.effects import PlayAudio
 from bridge.engine.fallback import lose_session
 from bridge.engine.filler import stop_filler
 from bridge.engine.inputs import AudioLost, Timer
+from bridge.engine.mcp import end_calls
 from bridge.engine.news import AnswerFailed, UpstreamErrorSeen
 from bridge.engine.playout import settle
 from bridge.engine.recovery import answer_failed, leave_stalled, recover
 from bridge.engine.requests import cancel_response, pay_owed, send_request
 from bridge.engine.rescue import may_rescue
-from bridge.engine.state import CallState, Effects, Response
+from bridge.engine.state import UNNAMED, CallState, Effects, Response
 from bridge.engine.toolcalls import on_response_over
 from bridge.engine.turns import Trigger
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
     ErrorReported,
-    McpCallChanged,
-    Phase,
     ResponseCreated,
     ResponseDone,
     ResponseStatus,
@@ -60,6 +60,7 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
     asked, responses.requested = responses.requested, None
     unwanted, responses.unwanted = responses.unwanted, False
     protected, call.speech.protects_next = call.speech.protects_next, False
+    responses.claims = 0
     responses.running = Response(
         event.response_id, protected=protected and asked is not None, asked=asked
     )
@@ -138,18 +139,6 @@ def on_transcript_done(call: CallState, event: TranscriptDone, now_ns: int) -> E
         yield item.turn()
 
 
-def on_mcp_call_changed(call: CallState, event: McpCallChanged, now_ns: int) -> Effects:
-    """Note which calls the server runs: meanwhile a silent response does not stand still."""
-    response = call.session.responses.active
-    if response is None:
-        return
-    if event.phase is Phase.IN_PROGRESS:
-        response.mcp_calls.add(event.item_id)
-    else:
-        response.mcp_calls.discard(event.item_id)
-    yield from ()
-
-
 def on_response_overdue(call: CallState, now_ns: int) -> Effects:
     """Ask once more for an answer that never began; a session that owes it twice is no good."""
     responses = call.session.responses
@@ -192,7 +181,7 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
     """End a response: answer its tools, ask for what is owed, settle whose turn it is."""
     responses = call.session.responses
     running = responses.running
-    if running is None or running.response_id != event.response_id:
+    if running is None or running.response_id not in (event.response_id, UNNAMED):
         return
     responses.finish()
     call.note(response_id="")
@@ -206,6 +195,7 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
         garbled=running.lost_deltas > running.deltas,
     )
     yield from on_response_over(call, event.response_id, answer=answer)
+    yield from end_calls(call, now_ns, event.response_id)
     if failure is None:
         if answer:
             call.answers = call.answers.restored(now_ns)
@@ -250,9 +240,8 @@ def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Eff
     yield UpstreamErrorSeen(code)
     if code == NOTHING_TO_COMMIT:
         call.session.commit_asked = False
-    if code == ALREADY_ACTIVE and responses.active is not None:
-        # Ours came second: the one that runs does not know what we wanted it to answer.
-        responses.owed = True
+    if code == ALREADY_ACTIVE:
+        yield from on_claimed_active(call, now_ns)
     if code == CANCEL_NOT_ACTIVE and responses.running is not None and responses.running.cancelled:
         responses.finish()
         yield from pay_owed(call)

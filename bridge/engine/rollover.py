@@ -9,7 +9,7 @@ from bridge.engine.effects import OpenSpare
 from bridge.engine.inputs import SpareFailed, SpareReady, Timer
 from bridge.engine.state import CallState, Effects, Rollover, Spare, Stage
 from bridge.engine.turns import State
-from bridge.realtime.recovery import rollover_due
+from bridge.realtime.recovery import last_moment_ms, rollover_due
 
 LOOK_AGAIN_MS = 250
 _TRY_AGAIN_MS = 5_000
@@ -37,11 +37,15 @@ def is_due(call: CallState, life: Rollover, now_ns: int) -> bool:
 
 def open_spare(call: CallState, life: Rollover, now_ns: int) -> Effects:
     """Open the spare if it is time, else look again soon."""
-    if life.spare is not Spare.NONE or not is_due(call, life, now_ns):
+    attempt_ms = call.policy.recovery.attempt_ms
+    left_ms = life.limit_ms - (now_ns - life.since_ns) // NS_PER_MS
+    # The spare has to stand by the last moment, which may not be quiet.
+    soon = left_ms <= last_moment_ms(life.limit_ms) + attempt_ms
+    if life.spare is not Spare.NONE or not (soon or is_due(call, life, now_ns)):
         yield from call.start_timer(Timer.ROLLOVER, LOOK_AGAIN_MS)
         return
     life.spare = Spare.OPENING
-    yield OpenSpare(call.policy.recovery.attempt_ms)
+    yield OpenSpare(attempt_ms)
 
 
 def keep_spare(call: CallState, event: SpareReady) -> bool:
@@ -66,6 +70,7 @@ def is_quiet(call: CallState) -> bool:
     return (
         call.stage is Stage.TALKING
         and call.turns.state is State.LISTENING
-        and not (call.session.caller_speaking or call.audible or call.filling or call.agent_busy)
+        and not (call.session.caller_speaking or call.sound.heard)
+        and not (call.audible or call.filling or call.agent_busy)
         and call.ending is None
     )

@@ -47,6 +47,10 @@ class Stage(enum.Enum):
     CLOSED = enum.auto()
 
 
+UNNAMED = ResponseId("")
+"""Stands for a response that the service claims to run, and never announced."""
+
+
 @dataclass(slots=True)
 class Response:
     """A response that the server runs."""
@@ -77,6 +81,8 @@ class ResponseBook:
         unwanted: that one is cancelled as soon as it exists.
         expected: the server owes one by itself (turn detection ended the caller's turn).
         owed: we want one as soon as the server may take the request.
+        owed_config: as it was asked for, where the server refused that.
+        claims: how often, since one began, the server claimed that an unknown one runs.
         retried: the overdue one was asked for again.
         retry: what a failed one is asked for again with, after a wait.
     """
@@ -87,6 +93,8 @@ class ResponseBook:
     unwanted: bool = False
     expected: bool = False
     owed: bool = False
+    owed_config: ResponseConfig | None = None
+    claims: int = 0
     retried: bool = False
     retry: ResponseConfig | None = None
 
@@ -133,6 +141,36 @@ class ToolRound:
     response_over: bool = False
 
 
+@dataclass(slots=True)
+class McpRun:
+    """A tool call that the server makes by itself.
+
+    Attributes:
+        response_id: of the response that it is part of.
+        began_ns: None before the server runs it.
+        refused: the bridge did not approve it.
+    """
+
+    name: str
+    server: str
+    response_id: ResponseId
+    began_ns: int | None = None
+    refused: bool = False
+
+
+@dataclass(slots=True)
+class McpBook:
+    """What MCP items have said, for the events that name them.
+
+    Attributes:
+        servers: labels of the servers whose listings are under way.
+        runs: calls that have not ended.
+    """
+
+    servers: dict[ItemId, str] = field(default_factory=dict)
+    runs: dict[ItemId, McpRun] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """An interruption whose flush was not reported yet.
@@ -153,6 +191,9 @@ class SessionState:
     """What is true for one Realtime session alone; replaced with it, never reset.
 
     Attributes:
+        kept_ms: of the caller's audio before it stood, that it was sent.
+        turn_is_kept: the caller's latest turn began in there.
+        unheard: the first of its turns of the caller's that another session would have to hear.
         turn_open: the service heard the caller speak, and has not committed that turn.
         commit_asked: the bridge has ended that turn, and the service has not answered to it.
         asked_alive: the service was asked whether it lives, and has not answered.
@@ -167,6 +208,9 @@ class SessionState:
     seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
     caller_speaking: bool = False
+    kept_ms: float = 0.0
+    turn_is_kept: bool = False
+    unheard: ItemId | None = None
     turn_open: bool = False
     commit_asked: bool = False
     asked_alive: bool = False
@@ -274,6 +318,7 @@ class CallState:
     session: SessionState = field(default_factory=SessionState)
     log: ConversationLog = field(default_factory=ConversationLog)
     tool_rounds: dict[ResponseId, ToolRound] = field(default_factory=dict)
+    mcp: McpBook = field(default_factory=McpBook)
     transcript: AgentTranscript = field(default_factory=AgentTranscript)
     held: bool = False
     rescued: bool = False

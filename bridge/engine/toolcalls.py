@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bridge.engine import mcp
 from bridge.engine.collecting import begin_collection
 from bridge.engine.effects import (
     PauseRecording,
@@ -64,6 +65,7 @@ BuiltIn = Callable[[CallState, ToolCall, int], Effects]
 def on_output_item_done(call: CallState, event: OutputItemDone, now_ns: int) -> Effects:
     """Start the tool of a finished function call of the active response; answer an MCP server."""
     item = event.item
+    yield from mcp.on_call_done(call, event, now_ns)
     if not call.session.responses.active_is(event.response_id):
         return
     if isinstance(item, ApprovalRequest):
@@ -221,6 +223,7 @@ def _approve(call: CallState, response_id: ResponseId, request: ApprovalRequest)
     tools.approvals.add(request.item_id)
     approve = request.name in call.policy.mcp_approved
     if not approve:
+        mcp.refuse(call, request)
         yield ToolRefused(request.name, "not_approved")
     yield from call.send(
         CreateItem(McpApproval(approval_request_id=request.item_id, approve=approve))

@@ -38,6 +38,7 @@ class CallerSound:
         stopped_agent: it did stop the agent.
         ended_ns, ended_long: of the sound before.
         silent_since_ns: its last loud moment; it is known to be over a while after that.
+        told_ns: when the service said last that a turn of the caller's was over.
         turn_heard: a sound was heard since the service's turn began.
         turn_long: a long one was.
         unexplained: the agent was stopped, and no turn of the caller's has come of it yet.
@@ -53,6 +54,7 @@ class CallerSound:
     ended_ns: int | None = None
     silent_since_ns: int | None = None
     ended_long: bool = False
+    told_ns: int = 0
     turn_heard: bool = False
     turn_long: bool = False
     unexplained: bool = False
@@ -77,6 +79,13 @@ class CallerSound:
         self.ended_ns, self.ended_long = now_ns, self.long
         self.since_ns = None
         self.long = self.over_agent = self.stopped_agent = False
+
+    def since_ns_untold(self, now_ns: int) -> int | None:
+        """Return when the latest sound began, if no turn was told of it and one still may be."""
+        over = self.since_ns is None
+        if over and (self.ended_ns is None or now_ns - self.ended_ns > TOLD_LATE_NS):
+            return None
+        return self.began_ns if self.began_ns > self.told_ns else None
 
     def begin_turn(self, now_ns: int) -> None:
         """Note that the service hears the caller speak: now, or a little while ago."""

@@ -86,11 +86,10 @@ class ArmWatch:
 
     def _entry(self, dealt: Dealt, arm: str, seen: Observed, rescued_by: str) -> CallEntry:
         decision = dealt.decision
-        share = decision.shares.get(dealt.plan.treatment) if decision.randomised else None
         return CallEntry(
             call_id=self._call_id,
             arm=arm,
-            share=share,
+            share=dealt.share,
             version=decision.version,
             at_s=self._wall_ns() / NS_PER_S,
             bad=seen.badness(dealt.plan),

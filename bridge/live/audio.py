@@ -161,7 +161,7 @@ class CallAudio:
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
         sent_ms = self._upstream.send_kept(effect)
-        self._driver.put(AudioAppended(sent_ms, self._appended.captured_ns))
+        self._driver.put(AudioAppended(sent_ms, self._appended.captured_ns, pieces=0))
 
     def _count_silent(self) -> None:
         self._metrics.turns.silent(self.arm)

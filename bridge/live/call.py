@@ -23,6 +23,7 @@ from bridge.engine.effects import (
     Effect,
     HangUp,
     KeepSpeech,
+    KeepTurns,
     OpenSession,
     OpenSpare,
     RejectCall,
@@ -135,6 +136,7 @@ class CallRunner:
                 "call_id": leg.call_id,
                 "route": route.dialplan.name,
                 "caller": leg.from_uri,
+                "asserted": route.origin.asserted,
                 "called": leg.called,
                 "keep_days": route.dialplan.recording.keep_days.model_dump(),
             },
@@ -184,6 +186,7 @@ class CallRunner:
             OpenSpare: self._upstream.open_spare,
             TakeSpare: lambda _: self._upstream.take_spare(),
             KeepSpeech: lambda effect: self._upstream.keep_speech(effect.ms_ago),
+            KeepTurns: lambda effect: self._upstream.keep_turns(effect.first),
             CloseSession: lambda _: self._upstream.close(),
             Send: lambda effect: self._upstream.send(effect.command),
             CallClosed: self._close,
@@ -254,7 +257,8 @@ class CallRunner:
     def on_state(self, state: LegState) -> None:
         """Take the leg's state."""
         if state is LegState.DISCONNECTED:
-            self._feed(CallEnded(self._leg.ended_by_far_end, self._leg.last_code))
+            leg = self._leg
+            self._feed(CallEnded(leg.ended_by_far_end, leg.last_code, leg.lost))
         elif state is LegState.CONFIRMED:
             self._confirm()
 
@@ -300,9 +304,10 @@ class CallRunner:
             self.record.watch.session_ready()
         self._feed(news)
 
-    def on_session_taken(self, session_id: str) -> None:
-        """Put down which session the call has."""
+    def on_session_taken(self, session_id: str, model: str) -> None:
+        """Put down which session the call has, and with which model."""
         self.record.sessions.taken(session_id)
+        self.record.model_taken(model)
 
     def on_oddity(self, kind: str) -> None:
         """Put down that the session sends what is no event of its dialect."""

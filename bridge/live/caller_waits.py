@@ -8,7 +8,8 @@ import structlog
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import Effect
-from bridge.engine.news import SilenceMeasured, TurnMeasured
+from bridge.engine.news import PhaseChanged, SilenceMeasured, TurnMeasured
+from bridge.engine.turns import State, Trigger
 from bridge.live.summary import CallSummary
 from bridge.telemetry.labels import INFERENCE, DeadAirCause, Stage
 from bridge.telemetry.metrics import TurnMetrics
@@ -18,6 +19,10 @@ log = structlog.get_logger(__name__)
 
 DEAD_AIR_MS = 2_000
 """A longer silence is dead air (`needs.md` (e))."""
+
+
+_HEARD_OUT = frozenset({Trigger.PLAYOUT_DRAINED, Trigger.RESPONSE_DONE})
+"""Causes of a phase that ends the agent's turn with nothing of it unheard."""
 
 
 class TellEvent(Protocol):
@@ -49,6 +54,17 @@ class CallerWaits:
         self._metrics = metrics
         self._event = event
         self._elapsed_ms = elapsed_ms
+        self._answers_since_ms: float | None = None
+
+    def moved(self, effect: PhaseChanged) -> None:
+        """Learn the phase: it says when an answer was heard to its end, or is cut short."""
+        since_ms = self._answers_since_ms
+        if since_ms is not None and effect.cause in _HEARD_OUT and effect.new == State.LISTENING:
+            took_ns = round((self._elapsed_ms() - since_ms) * NS_PER_MS)
+            self._metrics.full(self._summary.arm_in_use, took_ns)
+            self._answers_since_ms = None
+        elif effect.new not in (State.SPEAKING, State.THINKING):
+            self._answers_since_ms = None
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -67,6 +83,7 @@ class CallerWaits:
         if inference_ns:
             self._metrics.inference(self._summary.arm_in_use, sum(inference_ns))
         if effect.total_ns is not None:
+            self._answers_since_ms = self._elapsed_ms() - effect.total_ns / NS_PER_MS
             age_ns = self._elapsed_ms() * NS_PER_MS
             self._metrics.responded(self._summary.arm_in_use, effect.total_ns, age_ns=age_ns)
         turn = TurnLatency(

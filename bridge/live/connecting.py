@@ -1,24 +1,29 @@
 """How one call gets a session on its arm: which models are asked, with which credential."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
 
 from bridge.engine.inputs import LastSoundSent, SessionFailed
-from bridge.errors import ConfigError, ProtocolError, UpstreamError
+from bridge.errors import BridgeError, ConfigError, ProtocolError, UpstreamError
 from bridge.live.appends import Appends
+from bridge.live.choice import Choice
 from bridge.live.link import Endings, Link
-from bridge.live.services import Choice, Route, Services
+from bridge.live.services import Route, Services
+from bridge.realtime.confirmed import Harm
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.failures import classify
-from bridge.realtime.session_config import SessionInfo
+from bridge.realtime.session_config import SessionConfig, SessionInfo
+from bridge.session import failures
 from bridge.session.realtime import RealtimeSession
 from bridge.session.tokens import Credential
 from bridge.session.wire_log import WireLog
 
 log = structlog.get_logger(__name__)
+
+DIFFERS = "session_differs"
 
 
 class LinkListener(Protocol):
@@ -69,40 +74,84 @@ class Connector:
         self._choices = route.choices
         self._credential: Credential | None = None
         self._key_is_fresh = False
+        self._had_session = False
 
     def failed(self, error: UpstreamError) -> SessionFailed:
         """Return what the core is told of a session that was not to be had."""
         expires_ns = None if self._credential is None else self._credential.expires_ns
         return SessionFailed(error, self._key_is_fresh, expires_ns)
 
-    async def connect(self, listener: LinkListener, *, new_token: bool) -> tuple[Link, SessionInfo]:
+    async def connect(
+        self, listener: LinkListener, *, new_token: bool, within_s: float | None = None
+    ) -> tuple[Link, SessionInfo]:
         """Connect with the first model that a session can be had with, and stay with it.
 
         Args:
             listener: hears of the connection. Only that knows it: a circle outlives the call.
             new_token: the last credential was refused.
+            within_s: time for all models together; None for that of one session's opening.
 
         Raises:
             UpstreamError: no model gives a session.
         """
-        *others, last = self._choices
-        for choice in others:
-            try:
-                found = await self._try(choice, listener, new_token=new_token)
-            except UpstreamError as error:
-                log.warning("model_fallback", model=choice.endpoint.model, code=error.code)
-            else:
-                self._choices = (choice,)
-                return found
-        found = await self._try(last, listener, new_token=new_token)
-        self._choices = (last,)
+        arm = self._route.arm
+        self._metrics.connecting(arm.name)
+        if within_s is None:
+            within_s = self._services.session.open_timeout_s
+        choices = arm.refused.in_order(self._choices, self._services.clock.now_ns())
+        try:
+            found = await self._first_of(choices, listener, within_s, new_token=new_token)
+        except (UpstreamError, ConfigError) as error:
+            self._metrics.connect_failed(arm.name, classify(error).code)
+            raise
+        finally:
+            arm.refused.gave_up(choices)
+        self._choices = (found[0].choice,)
+        self._had_session = True
         return found
+
+    async def _first_of(
+        self,
+        choices: Sequence[Choice],
+        listener: LinkListener,
+        within_s: float,
+        *,
+        new_token: bool,
+    ) -> tuple[Link, SessionInfo]:
+        """Try models in order; each has its share of the time that those before it have left."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + within_s
+        refused: dict[str, BridgeError] = {}
+        for number, choice in enumerate(choices):
+            model = choice.endpoint.model
+            left_s = max(deadline_s - loop.time(), 0.0)
+            try:
+                async with asyncio.timeout(left_s / (len(choices) - number)):
+                    found = await self._try(choice, listener, new_token=new_token)
+            except TimeoutError:
+                refused[model] = failures.timed_out("session", choice.endpoint.host, within_s)
+            except (UpstreamError, ConfigError) as error:
+                refused[model] = error
+            else:
+                self._fell_back(refused)
+                self._route.arm.refused.works(model)
+                self._metrics.model_taken(self._route.arm.name, model)
+                return found
+        raise list(refused.values())[-1]
+
+    def _fell_back(self, refused: Mapping[str, BridgeError]) -> None:
+        """Remember models that gave no session where another one did; the arm itself works."""
+        arm = self._route.arm
+        for model, error in refused.items():
+            code = classify(error).code
+            log.warning("model_fallback", model=model, code=code)
+            arm.refused.refused(model, self._services.clock.now_ns())
+            self._metrics.model_refused(arm.name, model, code)
 
     async def _try(
         self, choice: Choice, listener: LinkListener, *, new_token: bool
     ) -> tuple[Link, SessionInfo]:
         arm = self._route.arm
-        self._metrics.connecting(arm.name)
         begun_ns = self._services.clock.now_ns()
         link: Link | None = None
         try:
@@ -114,11 +163,14 @@ class Connector:
             appends = Appends(self._on_sound_sent)
             link = Link(arm.name, choice, credential, self._key_is_fresh, appends)
             link.session = session = self._make_session(link, listener)
-            info = await session.open(self._route.config(choice))
+            config = self._route.config(choice)
+            info = await session.open(config)
+            self._compare(choice, config, info)
             link.session_id = info.session_id
         except (UpstreamError, ConfigError) as error:
-            self._metrics.connect_failed(arm.name, classify(error).code)
-            if link is not None:
+            if link is not None and classify(error).code == DIFFERS:
+                self._endings.end(link)  # it stands, and is of no use
+            elif link is not None:
                 self._endings.count_failed(link)
             raise
         except asyncio.CancelledError:
@@ -126,6 +178,23 @@ class Connector:
             raise
         self._metrics.session_ready(arm.name, self._services.clock.now_ns() - begun_ns)
         return link, info
+
+    def _compare(self, choice: Choice, config: SessionConfig, info: SessionInfo) -> None:
+        """Refuse a session that the caller would hear to be another one than was asked for.
+
+        A call that had a session before goes on with another voice rather than with none.
+        """
+        arm = self._route.arm
+        refused = {Harm.UNUSABLE} if self._had_session else {Harm.UNUSABLE, Harm.HEARD}
+        found = arm.dialect.differences(config, info)
+        for each in found:
+            self._metrics.session_differs(arm.name, each.field)
+        if found:
+            fields = [each.field for each in found]
+            log.warning("session_differs", model=choice.endpoint.model, fields=fields)
+        heard = [each.field for each in found if each.harm in refused]
+        if heard:
+            raise failures.differs(choice.endpoint.host, heard)
 
     def _make_session(self, link: Link, listener: LinkListener) -> RealtimeSession:
         return RealtimeSession(

@@ -1,5 +1,8 @@
 """The latest audio of one caller, bounded, whether a session was sent it or not.
 
+What was never sent is kept, and what was sent from the first turn on that another session would
+have to hear: the call's core says which one that is (:class:`~bridge.engine.effects.KeepTurns`).
+
 Positions are milliseconds of the caller's audio since the answer; a session's own clock begins at
 the position of the first piece that it was sent. 24 kHz 16-bit mono PCM. Loop's thread.
 """
@@ -11,16 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bridge.audio.levels import DEFAULT_MIN_SPEECH_MS, DEFAULT_THRESHOLD_DBFS, rms_dbfs
-from bridge.realtime.events import (
-    InputCleared,
-    InputCommitted,
-    InputTranscriptCompleted,
-    InputTranscriptFailed,
-    OutputItemAdded,
-    ServerEvent,
-    SessionUpdated,
-    SpeechStarted,
-)
+from bridge.realtime.events import ServerEvent, SessionUpdated, SpeechStarted
 from bridge.realtime.ids import ItemId
 
 SENT_AT_ONCE_MS = 200
@@ -36,6 +30,12 @@ turn began after the fact, by its prefix, its own delay and the network's. Ten s
 
 BEFORE_A_SOUND_MS = 300
 """A word begins softer than what is told from silence by level; the documented prefix of a turn."""
+
+SUPPOSED_MS = 5_000
+"""A sound of which the session tells no turn for so long was no speech."""
+
+_TURNS = 16
+"""Whose begin is known: far more than are unheard at once."""
 
 
 class Piece(NamedTuple):
@@ -60,94 +60,84 @@ class KeptAudio:
         self._before_a_turn = BEFORE_A_TURN_MS // piece_ms
         self._now_ms = 0.0
         self._base_ms = 0.0
-        self._turn_ms: float | None = None
-        self._turn_committed = False
-        self._turn_supposed = False
-        self._turn_id: ItemId | None = None
+        self._turns_ms: dict[ItemId, float] = {}
+        self._from_ms: float | None = None
+        self._supposed_ms: float | None = None
+        self._supposed_until_ms = 0.0
 
     @property
     def session_ms(self) -> float:
         """Audio that the present session was sent, if all of it since its start was."""
         return self._now_ms - self._base_ms
 
+    @property
+    def unsent(self) -> tuple[Piece, ...]:
+        """What no session was sent, oldest first."""
+        return tuple(piece for piece in self._pieces if not piece.sent)
+
     def add(self, audio: bytes, *, sent: bool) -> None:
         """Keep a piece."""
         self._now_ms += self._piece_ms
         self._pieces.append(Piece(audio, self._now_ms, sent))
-        if self._turn_ms is None:
+        if sent and self._now_ms > self._supposed_until_ms:
+            self._supposed_ms = None
+        if self._from_ms is None and self._supposed_ms is None:
             while len(self._pieces) > self._before_a_turn and self._pieces[0].sent:
                 self._pieces.popleft()
 
     def follow(self, event: ServerEvent) -> None:
-        """Take what the present session tells of the caller's turns."""
+        """Take where a turn of the caller's begins, or that the session is there and tells none."""
         match event:
             case SpeechStarted():
-                self._turn_id = event.item_id
-                self.turn_began(event.audio_start_ms)
-            case InputCommitted():
-                self.turn_committed()
-            case InputTranscriptCompleted() | InputTranscriptFailed():
-                if event.item_id == self._turn_id:
-                    self.turn_known()
-            case OutputItemAdded():
-                self.turn_known()  # the answer tells enough of it
-            case InputCleared():
-                self.turn_dropped()
+                self._turns_ms[event.item_id] = self._base_ms + event.audio_start_ms
+                if len(self._turns_ms) > _TURNS:
+                    del self._turns_ms[next(iter(self._turns_ms))]
             case SessionUpdated():
-                self.turn_refuted()
+                self._supposed_ms = None
             case _:
                 pass
 
-    def turn_began(self, session_ms: float) -> None:
-        """Note where, by the session's clock, the caller began to speak."""
-        self._turn_ms = self._base_ms + session_ms
-        self._turn_committed = self._turn_supposed = False
-
-    def turn_supposed(self, ms_ago: float) -> None:
+    def suppose_turn(self, ms_ago: float) -> None:
         """Note that the caller seems to speak since ``ms_ago``, which the session did not tell."""
-        if self._turn_ms is None:
-            self._turn_ms = self._now_ms - ms_ago - BEFORE_A_SOUND_MS
-            self._turn_supposed = True
+        self._suppose(self._now_ms - ms_ago - BEFORE_A_SOUND_MS)
 
-    def turn_refuted(self) -> None:
-        """Note that the session is there, and told of no turn: what was supposed was none."""
-        if self._turn_supposed:
-            self.turn_dropped()
+    def _suppose(self, from_ms: float) -> None:
+        before_ms = from_ms if self._supposed_ms is None else self._supposed_ms
+        self._supposed_ms = min(from_ms, before_ms)
+        self._supposed_until_ms = self._now_ms + SUPPOSED_MS
 
-    def turn_committed(self) -> None:
-        """Note that the session has the caller's turn whole; nobody else knows what was said."""
-        self._turn_committed = True
+    def keep_from(self, first: ItemId | None) -> None:
+        """Keep what was sent from this turn on; None: nothing of it is needed any more."""
+        if first is None:
+            self._from_ms = None
+        elif first in self._turns_ms:  # else nobody spoke in it: an idle timeout's
+            self._from_ms, self._supposed_ms = self._turns_ms[first], None
 
-    def turn_known(self) -> None:
-        """Note that what was said in the committed turn can be told without its audio."""
-        if self._turn_committed:
-            self._turn_ms = None
-
-    def turn_dropped(self) -> None:
-        """Note that there was no turn."""
-        self._turn_ms = None
-        self._turn_supposed = False
-
-    def due(self, max_ms: int, *, resend_turn: bool) -> tuple[Piece, ...]:
+    def due(self, max_ms: int) -> tuple[Piece, ...]:
         """Return what a new session is to be sent, oldest first, without a gap.
 
         Args:
             max_ms: of it, the latest.
-            resend_turn: begin with the turn that is not known in words, though it was sent.
         """
-        start_ms = next((p.ends_ms - self._piece_ms for p in self._pieces if not p.sent), None)
-        if resend_turn and self._turn_ms is not None:
-            start_ms = self._turn_ms if start_ms is None else min(start_ms, self._turn_ms)
-        if start_ms is None:
+        unsent_ms = next((p.ends_ms - self._piece_ms for p in self._pieces if not p.sent), None)
+        begins = [ms for ms in (self._from_ms, self._supposed_ms, unsent_ms) if ms is not None]
+        if not begins:
             return ()
-        earliest_ms = max(start_ms, self._now_ms - max_ms)
+        earliest_ms = max(min(begins), self._now_ms - max_ms)
         return tuple(piece for piece in self._pieces if piece.ends_ms > earliest_ms)
 
     def begin_session(self, resent: Sequence[Piece]) -> None:
-        """Note that a new session stands, and that it is sent ``resent`` first."""
+        """Note that a new session stands, and that it is sent ``resent`` first.
+
+        All of it stays kept until that session tells its own turns.
+        """
         self._base_ms = self._now_ms - len(resent) * self._piece_ms
-        if self._turn_ms is not None and self._turn_ms < self._base_ms:
-            self._turn_ms = None
+        self._turns_ms.clear()
+        if self._from_ms is not None:
+            self._from_ms = self._base_ms
+        self._supposed_ms = None
+        if resent:
+            self._suppose(self._base_ms)
         self._pieces = deque(
             (Piece(p.audio, p.ends_ms, sent=True) for p in self._pieces), self._pieces.maxlen
         )

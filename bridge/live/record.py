@@ -5,6 +5,7 @@ and the JSON record that lies beside the recording.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,14 +25,20 @@ from bridge.live.recording import CallRecording
 from bridge.live.rtp_record import put_down_rtp
 from bridge.live.services import Route, Services
 from bridge.live.session_record import SessionRecord
-from bridge.live.summary import CallSummary, ReplacedCaller, write_files
+from bridge.live.summary import CallSummary, ReplacedCaller, origin_fields, write_files
 from bridge.live.supervision_record import SupervisionRecord
 from bridge.live.tool_record import ToolRecord
 from bridge.live.turn_record import TurnRecord
 from bridge.live.vitals import Vitals
-from bridge.realtime.events import InputCommitted, ResponseDone, ServerEvent, Usage
+from bridge.realtime.events import (
+    InputCommitted,
+    InputTranscriptCompleted,
+    ResponseDone,
+    ServerEvent,
+    Usage,
+)
 from bridge.redaction.turns import Redactor
-from bridge.telemetry.costs import cost_usd
+from bridge.routing.origin import Origin
 from bridge.telephony.leg import Leg
 
 log = structlog.get_logger(__name__)
@@ -49,7 +56,9 @@ class CallRecord:
         self, leg: Leg, route: Route, services: Services, recording: CallRecording
     ) -> None:
         dialplan = route.dialplan
-        self.summary = _summary_of(leg, route)
+        self._redactor = Redactor(frozenset(dialplan.recording.redact))
+        self.summary = _summary_of(leg, route, self._redactor)
+        self._dealt = route.dealt
         self.watch = ArmWatch(
             route.dealt,
             leg.call_id,
@@ -62,7 +71,7 @@ class CallRecord:
             greets=dialplan.agent.greeting is not None,
         )
         self._recording = recording
-        self._redactor = Redactor(frozenset(dialplan.recording.redact))
+        self._origin = route.origin
         self._leg = leg
         self._services = services
         self._events = CallEvents(
@@ -126,6 +135,8 @@ class CallRecord:
                 "started_at": summary.started_at_ms,
                 "from": leg.from_uri,
                 "to": leg.to_uri,
+                "sip_call_id": leg.sip_call_id,
+                **origin_fields(summary),
                 "verstat": summary.verstat,
                 **self.vitals.begin(),
             },
@@ -153,8 +164,11 @@ class CallRecord:
             ReplacedCaller(self._events.elapsed_ms(), summary.caller, summary.sip_call_id)
         )
         summary.caller, summary.sip_call_id = leg.from_uri, leg.sip_call_id
+        # Nobody vouches for the new one: only the INVITE that was routed is looked at for that.
+        summary.asserted, self._origin = "", replace(self._origin, asserted="")
         self.event("caller_replaced", {"sip_call_id": leg.sip_call_id})
-        self._services.store.update(leg.call_id, {"from": leg.from_uri})
+        fields = {"from": leg.from_uri, "sip_call_id": leg.sip_call_id, "asserted": ""}
+        self._services.store.update(leg.call_id, fields)
         log.info("caller_replaced", sip_call_id=leg.sip_call_id)
 
     def rescued(self, route: Route, code: str) -> None:
@@ -175,24 +189,36 @@ class CallRecord:
             },
         )
 
+    def model_taken(self, model: str) -> None:
+        """Note the model of the session in use: it may be another than the one wanted."""
+        if model != self.summary.model:
+            self.summary.model = model
+            self._services.store.update(self._leg.call_id, {"model": model})
+            self.event("model_taken", {"model": model})
+
     def on_server_event(self, event: ServerEvent) -> None:
         """Take what is only to be counted or kept of the session's events."""
         match event:
             case ResponseDone(usage=Usage() as usage):
                 self.sessions.count(usage)
+            case InputTranscriptCompleted(usage=Usage() as usage):
+                self.sessions.count_transcription(usage)
             case InputCommitted():
                 self._turns.committed(event.item_id)
             case _:
                 pass
 
     @property
-    def facts(self) -> Mapping[str, str]:
+    def facts(self) -> Mapping[str, object]:
         """What a webhook is told about the call."""
         return {
             "call_id": self._leg.call_id,
             "route": self.summary.route,
             "from": self._leg.from_uri,
             "to": self._leg.called,
+            "sip_call_id": self._leg.sip_call_id,
+            **self._origin.texts(),
+            "headers": dict(self._origin.headers),
         }
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
@@ -218,7 +244,7 @@ class CallRecord:
         summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._events.begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
-        summary.cost_usd = cost_usd(summary.tokens, self._services.models.find(summary.model))
+        self.sessions.settle(self._services.models)
         self._put_down_rtp()
         self._handoffs.leave_queue()
         if summary.answered_at_ms is not None:
@@ -265,13 +291,15 @@ class CallRecord:
             self.event("one_way_audio")
 
     def _flag_fields(self) -> dict[str, str | int]:
-        summary = self.summary
-        if not summary.rollout:
+        summary, dealt = self.summary, self._dealt
+        if dealt is None:
             return {}
         return {
             "rollout": summary.rollout,
             "rollout_reason": summary.rollout_reason,
             "rollout_version": summary.rollout_version,
+            "rollout_share": "" if dealt.share is None else repr(dealt.share),
+            "rollout_caller": dealt.caller,
         }
 
     def _on_state(self, effect: StateChanged) -> None:
@@ -279,6 +307,7 @@ class CallRecord:
         self.sessions.named(str(effect.fields.get("conversation_id", "")))
 
     def _on_phase(self, effect: PhaseChanged) -> None:
+        self._waits.moved(effect)
         self.event("phase", {"old": effect.old, "new": effect.new, "cause": effect.cause})
         log.debug("phase_changed", old=effect.old, new=effect.new, cause=effect.cause)
 
@@ -287,9 +316,10 @@ class CallRecord:
         log.debug("transition_refused", state=effect.state, trigger=effect.trigger)
 
 
-def _summary_of(leg: Leg, route: Route) -> CallSummary:
+def _summary_of(leg: Leg, route: Route, redactor: Redactor) -> CallSummary:
     """Return what is known at the INVITE."""
     dialplan = route.dialplan
+    transcription = dialplan.agent.transcription
     summary = CallSummary(
         call_id=leg.call_id,
         route=dialplan.name,
@@ -297,9 +327,11 @@ def _summary_of(leg: Leg, route: Route) -> CallSummary:
         dialect=route.arm.dialect.name,
         called=leg.called,
         model=route.model,
+        transcription_model="" if transcription is None else transcription.model,
         caller=leg.from_uri,
         sip_call_id=leg.sip_call_id,
         verstat=route.verstat.value,
+        **_told_origin(route.origin, redactor),
         keep_days=dialplan.recording.keep_days.model_dump(),
     )
     if route.dealt is not None:
@@ -308,3 +340,14 @@ def _summary_of(leg: Leg, route: Route) -> CallSummary:
         summary.rollout_reason = decision.reason.value
         summary.rollout_version = decision.version
     return summary
+
+
+def _told_origin(origin: Origin, redactor: Redactor) -> dict[str, Any]:  # by field of the summary
+    """Return what is kept of an INVITE's origin; what an application wrote is redacted."""
+    texts = origin.texts()
+    told = redactor.redact(texts.pop("user_to_user", ""))
+    headers = {
+        name: redactor.redact(value, asked=name.replace("-", " "))
+        for name, value in origin.headers.items()
+    }
+    return {**texts, "user_to_user": told, "headers": headers}

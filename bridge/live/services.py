@@ -8,18 +8,19 @@ from bridge.clock import Clock
 from bridge.config.models import ModelTable
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import SessionSettings
+from bridge.live.choice import Choice
 from bridge.live.phrases import Phrases
+from bridge.live.refused_models import RefusedModels
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent
+from bridge.routing.origin import NO_ORIGIN, Origin
 from bridge.routing.rollout.decision import Decision
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.session import session_config
 from bridge.routing.verstat import Verstat
-from bridge.session.realtime import Endpoint
-from bridge.session.tokens import CredentialSource
 from bridge.session.wire_log import WireLog
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
@@ -32,31 +33,18 @@ NO_ARM = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One model to connect with.
-
-    Attributes:
-        endpoint: without a key: each connection gets its own.
-        credentials: where the connections' bearers come from.
-        voice: for the session's settings; None for the server's default.
-    """
-
-    endpoint: Endpoint
-    credentials: CredentialSource
-    voice: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Arm:
     """One way to a Realtime service.
 
     Attributes:
-        choices: models in the order in which they are tried; empty only for :data:`NO_ARM`.
+        choices: models in the order in which they are wanted; empty only for :data:`NO_ARM`.
+        refused: which of them gave no session of late.
     """
 
     name: str
     dialect: Dialect
     choices: tuple[Choice, ...]
+    refused: RefusedModels = field(default_factory=RefusedModels, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +62,12 @@ class Dealt:
     plan: RolloutSettings
     ended: Callable[[CallEntry], None]
 
+    @property
+    def share(self) -> float | None:
+        """The treatment's share when the call was dealt, 0 to 1; None where it was not drawn."""
+        decision = self.decision
+        return decision.shares.get(self.plan.treatment) if decision.randomised else None
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -84,6 +78,7 @@ class Route:
         choices: the arm's, with the voice of this dialplan; none where no agent takes the call.
         secrets: environment variables that the dialplan's tools name, and their values.
         verstat: what the carrier says of the caller's number.
+        origin: what its INVITE says of the call beside that.
         dealt: what a flag decided; None where the dialplan names its arm, or none was asked for.
         rescuer: what takes over if this arm fails before the greeting; None: nothing does.
     """
@@ -93,6 +88,7 @@ class Route:
     choices: tuple[Choice, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     verstat: Verstat = Verstat.NONE
+    origin: Origin = NO_ORIGIN
     dealt: Dealt | None = None
     rescuer: "Route | None" = None
     mode: Mode = Mode.OPEN

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from bridge.clock import NS_PER_MS
+from bridge.config.models import ModelTable
 from bridge.engine.effects import Effect
 from bridge.engine.news import AnswerFailed, GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
 from bridge.live.arm_watch import ArmWatch
@@ -14,7 +15,7 @@ from bridge.live.events import CallEvents
 from bridge.live.summary import CallSummary, LostSession, SessionUsed
 from bridge.realtime.events import Usage
 from bridge.realtime.failures import Failure
-from bridge.telemetry.costs import tokens_of
+from bridge.telemetry.costs import Tokens, cost_usd, tokens_of
 from bridge.telemetry.logs import set_session
 from bridge.telemetry.metrics.upstream import UpstreamMetrics
 
@@ -73,10 +74,43 @@ class SessionRecord:
 
     def count(self, usage: Usage) -> None:
         """Count what a response was billed."""
+        self._summary.tokens.update(self._counted(usage, self._summary.model))
+
+    def count_transcription(self, usage: Usage) -> None:
+        """Count what a transcription of the caller was billed: tokens, or time."""
+        summary = self._summary
+        summary.transcription_tokens.update(self._counted(usage, summary.transcription_model))
+        if usage.seconds > 0:
+            summary.transcription_s += usage.seconds
+            self._metrics.transcribed(
+                summary.arm_in_use, summary.transcription_model, usage.seconds
+            )
+
+    def settle(self, models: ModelTable) -> None:
+        """Put down what the call has cost, once it is over and its duration is known."""
+        summary = self._summary
+        models_used: dict[str, float | None] = {}
+        if summary.transcription_tokens or summary.transcription_s:
+            summary.transcription_cost_usd = models_used[summary.transcription_model] = cost_usd(
+                summary.transcription_tokens,
+                models.find(summary.transcription_model),
+                seconds=summary.transcription_s,
+            )
+        talk_usd = cost_usd(
+            summary.tokens, models.find(summary.model), seconds=summary.in_session_s
+        )
+        models_used[summary.model] = talk_usd
+        if talk_usd is not None:
+            summary.cost_usd = talk_usd + (summary.transcription_cost_usd or 0.0)
+        for model, usd in models_used.items():
+            if usd is not None:
+                self._metrics.cost(summary.arm_in_use, model, usd)
+
+    def _counted(self, usage: Usage, model: str) -> Tokens:
         tokens = tokens_of(usage)
-        self._summary.tokens.update(tokens)
         for (kind, modality), count in tokens.items():
-            self._metrics.tokens(self._summary.arm_in_use, kind, modality, count)
+            self._metrics.tokens(self._summary.arm_in_use, model, kind, modality, count)
+        return tokens
 
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
         self._error(effect.code)

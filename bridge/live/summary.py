@@ -4,11 +4,13 @@ Beside the recording lie ``<call_id>.json``, everything; ``metrics/session_<call
 figures that a report wants; and ``calls.jsonl``, one line a call (the call detail record).
 """
 
+import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from bridge.engine.news import Speaker
 from bridge.errors import Fault
@@ -168,6 +170,8 @@ class CallSummary:
         sip_call_id: the Call-ID of the INVITE, which the other end knows, too; likewise.
         replaced: the callers before, in order.
         verstat: what the carrier says of the caller's number.
+        asserted, privacy, diversion, history_info, user_to_user, headers: see
+            :class:`bridge.routing.origin.Origin`; the last two redacted.
         consent: None where the caller was to be told nothing.
         emergencies: phrases of an emergency that the caller said.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
@@ -180,7 +184,11 @@ class CallSummary:
         greeting_ms: answer to the greeting's first sample.
         latency: where the time of the agent's turns went.
         mos: estimated, for the directions ``in`` and ``out``.
-        cost_usd: None where the table of models has no price.
+        tokens: of responses; ``transcription_tokens`` and ``transcription_s`` (billed by time) are
+            those of the caller's transcription, by ``transcription_model``.
+        cost_usd: None where the table of models has no price for the conversation. It holds
+            ``transcription_cost_usd``, which is None where nothing was transcribed, or the table
+            has no price for that.
     """
 
     call_id: str
@@ -197,6 +205,12 @@ class CallSummary:
     sip_call_id: str = ""
     replaced: list[ReplacedCaller] = field(default_factory=list)
     verstat: str = Verstat.NONE.value
+    asserted: str = ""
+    privacy: str = ""
+    diversion: str = ""
+    history_info: str = ""
+    user_to_user: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     codec: str = ""
     outcome: str = ""
     fault: str = ""
@@ -221,6 +235,10 @@ class CallSummary:
     callbacks: list[dict[str, str | None]] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None
+    transcription_model: str = ""
+    transcription_tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
+    transcription_s: float = 0.0
+    transcription_cost_usd: float | None = None
     longest_silence_ms: int | None = None
     longest_silence_cause: str | None = None
     greeting_ms: float | None = None
@@ -232,6 +250,11 @@ class CallSummary:
     def arm_in_use(self) -> str:
         """The arm that the call uses: the one that it was given, or the one that took over."""
         return self.rescued_by or self.arm
+
+    @property
+    def in_session_s(self) -> float:
+        """Seconds from the call's first session to its end; 0 where it had none."""
+        return (self.duration_ms - self.sessions[0].at_ms) / 1000 if self.sessions else 0.0
 
     @property
     def average_latency_ms(self) -> float | None:
@@ -266,6 +289,23 @@ class CallSummary:
         }
 
 
+_ORIGIN = ("asserted", "privacy", "diversion", "history_info", "user_to_user")
+
+
+def origin_fields(summary: CallSummary) -> dict[str, str]:
+    """Return what the call's hash holds of its origin; ``headers`` as JSON."""
+    found = {name: getattr(summary, name) for name in _ORIGIN if getattr(summary, name)}
+    if summary.headers:
+        found["headers"] = json.dumps(summary.headers, ensure_ascii=False)
+    return found
+
+
+def read_origin_fields(fields: Mapping[str, str]) -> dict[str, Any]:  # by field of the summary
+    """Return what a call's hash holds of its origin, as the summary has it."""
+    found: dict[str, Any] = {name: fields[name] for name in _ORIGIN if name in fields}
+    return {**found, "headers": json.loads(fields.get("headers", "{}"))}
+
+
 def session_metrics(summary: CallSummary) -> dict[str, object]:
     """Return what ``metrics/session_<call_id>.json`` holds.
 
@@ -290,7 +330,10 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
         "estimated_cost": None if summary.cost_usd is None else round(summary.cost_usd, 6),
         "function_success_rate": summary.tool_success_rate,
         "function_calls": len(summary.tools),
-        "tokens": _tokens(summary),
+        "tokens": _by_kind(summary.tokens),
+        "transcription_tokens": _by_kind(summary.transcription_tokens),
+        "transcription_seconds": round(summary.transcription_s, 3),
+        "transcription_cost": summary.transcription_cost_usd,
         "turns": len(summary.turns),
         "interruptions": summary.interruptions,
         "longest_silence_ms": summary.longest_silence_ms,
@@ -317,6 +360,9 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "from": summary.caller,
         "to": summary.called,
         "verstat": summary.verstat,
+        "asserted": summary.asserted,
+        "privacy": summary.privacy,
+        "diversion": summary.diversion,
         "codec": summary.codec,
         "started_at": _iso(summary.started_at_ms),
         "answered_at": None if summary.answered_at_ms is None else _iso(summary.answered_at_ms),
@@ -343,7 +389,11 @@ def write_files(summary: CallSummary, directory: Path) -> None:
     Raises:
         OSError: one could not be written; the others were tried.
     """
-    record = {**asdict(summary), "tokens": _tokens(summary)}
+    record = {
+        **asdict(summary),
+        "tokens": _by_kind(summary.tokens),
+        "transcription_tokens": _by_kind(summary.transcription_tokens),
+    }
     files = CallFiles(directory, summary.call_id)
     contents = {files.record: record, files.figures: session_metrics(summary)}
     failure: OSError | None = None
@@ -357,10 +407,10 @@ def write_files(summary: CallSummary, directory: Path) -> None:
         raise failure
 
 
-def _tokens(summary: CallSummary) -> dict[str, dict[str, int]]:
+def _by_kind(tokens: Counter[tuple[TokenKind, Modality]]) -> dict[str, dict[str, int]]:
     """Return the tokens as kind -> modality -> count."""
     found: dict[str, dict[str, int]] = {kind.value: {} for kind in TokenKind}
-    for (kind, modality), count in sorted(summary.tokens.items()):
+    for (kind, modality), count in sorted(tokens.items()):
         found[kind.value][modality.value] = count
     return found
 

@@ -14,7 +14,14 @@ import structlog
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import Effect
-from bridge.engine.news import ToolAnswered, ToolAsked, ToolRefused
+from bridge.engine.news import (
+    ServerToolBegan,
+    ServerToolEnded,
+    ToolAnswered,
+    ToolAsked,
+    ToolRefused,
+    ToolsNotListed,
+)
 from bridge.live.recording import NOT_RECORDED, CallRecording, Fields
 from bridge.live.summary import CallSummary, ToolRun
 from bridge.realtime.ids import ToolCallId
@@ -59,12 +66,28 @@ class ToolRecord:
                 ToolAsked: self._on_asked,
                 ToolAnswered: self._on_answered,
                 ToolRefused: self._on_refused,
+                ServerToolBegan: self._on_server_tool_began,
+                ServerToolEnded: self._on_server_tool_ended,
+                ToolsNotListed: self._on_not_listed,
             }
         )
 
     def ended(self, name: str, result: ToolResult, took_ns: int) -> None:
         """Note how a tool ended."""
         self._put_down(name, result.code, took_ns)
+
+    def _on_server_tool_began(self, effect: ServerToolBegan) -> None:
+        self._tell("tool_called", {"tool": effect.name, "server": effect.server})
+
+    def _on_server_tool_ended(self, effect: ServerToolEnded) -> None:
+        self._put_down(effect.name, effect.result, effect.took_ns, server=effect.server)
+
+    def _on_not_listed(self, effect: ToolsNotListed) -> None:
+        run = ToolRun.of(effect.server, "mcp_not_listed", 0)
+        self._runs.append(run)
+        self._metrics.refused(self._summary.arm_in_use, run)
+        self._tell("tools_not_listed", {"server": effect.server, "fault": run.fault})
+        log.warning("tools_not_listed", server=effect.server, fault=run.fault)
 
     def _on_asked(self, effect: ToolAsked) -> None:
         self._names[effect.call_id] = effect.name
@@ -87,10 +110,10 @@ class ToolRecord:
         self._tell("tool_refused", told)
         log.warning("tool_refused", **told)
 
-    def _put_down(self, name: str, result: str, took_ns: int) -> None:
+    def _put_down(self, name: str, result: str, took_ns: int, server: str | None = None) -> None:
         run = ToolRun.of(name, result, took_ns // NS_PER_MS)
         self._runs.append(run)
         self._metrics.ended(self._summary.arm_in_use, run, took_ns)
         told = {"tool": name, "result": result, "fault": run.fault}
-        self._tell("tool_ended", {**told, "took_ms": run.took_ms})
+        self._tell("tool_ended", {**told, "server": server, "took_ms": run.took_ms})
         log.info("tool_ended", **told, took_ms=run.took_ms)

@@ -46,7 +46,7 @@ class CallTools:
         told: Finished,
         *,
         clock: Clock,
-        facts: Mapping[str, str],
+        facts: Mapping[str, object],
     ) -> None:
         self._leg = leg
         self._declared = {each.name: each for each in declarations}

@@ -30,6 +30,7 @@ from bridge.realtime.events import (
     ServerEvent,
     UnknownEvent,
 )
+from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionInfo
 from bridge.telemetry.labels import UpstreamPhase
 
@@ -49,7 +50,7 @@ class UpstreamListener(Protocol):
         """Learn that a session or a spare stands, or is gone."""
         ...
 
-    def on_session_taken(self, session_id: str) -> None:
+    def on_session_taken(self, session_id: str, model: str) -> None:
         """Learn which session is the present one from now on, before its events."""
         ...
 
@@ -100,7 +101,6 @@ class Upstream:
         self._link: Link | None = None
         self._spare: Link | None = None
         self._kept = KeptAudio(services.append_ms, kept_ms)
-        self._kept_ms = kept_ms
         # The first frame of an append is the one that waited for the others.
         self._since_first_frame_ns = (services.append_ms - FRAME_MS) * NS_PER_MS
         self._opening: asyncio.Task[None] | None = None
@@ -185,7 +185,7 @@ class Upstream:
 
     def send_kept(self, order: SendKeptAudio) -> float:
         """Send the new session what it needs of the caller's audio; return its length, ms."""
-        pieces = self._kept.due(order.max_ms, resend_turn=order.resend_turn)
+        pieces = self._kept.due(order.max_ms)
         self._kept.begin_session(pieces)
         for audio in bundles(pieces, self._services.append_ms):
             if self._link is not None:
@@ -195,7 +195,11 @@ class Upstream:
 
     def keep_speech(self, ms_ago: int) -> None:
         """Keep the caller's audio of the last ``ms_ago``, which the session has told nothing of."""
-        self._kept.turn_supposed(ms_ago)
+        self._kept.suppose_turn(ms_ago)
+
+    def keep_turns(self, first: ItemId | None) -> None:
+        """Keep the caller's audio from a turn of theirs on; None: of no turn any more."""
+        self._kept.keep_from(first)
 
     def sound_ended(self, at_ns: int) -> None:
         """Have the listener told how the end of a sound went up, now or when it has."""
@@ -223,13 +227,13 @@ class Upstream:
         try:
             if order.after_ms:
                 await asyncio.sleep(order.after_ms / 1000)
-            within_s = None if order.within_ms is None else order.within_ms / 1000
-            async with asyncio.timeout(within_s):
-                link, info = await self._connector.connect(self, new_token=order.new_token)
+            link, info = await self._connector.connect(
+                self,
+                new_token=order.new_token,
+                within_s=None if order.within_ms is None else order.within_ms / 1000,
+            )
         except UpstreamError as error:
             self._tell_failed(error)
-        except TimeoutError:
-            self._tell_failed(_late())
         except Exception as error:  # task root: the call must learn of it, or it waits for ever
             log.exception("session_open_broken")
             self._tell_failed(_broken(error))
@@ -238,23 +242,21 @@ class Upstream:
                 self._tell_failed(link.lost)
                 return
             self._adopt(link)
-            unheard = self._kept.due(self._kept_ms, resend_turn=False)
             self._listener.on_session(
                 SessionReady(
                     info.session_id,
                     expires_in_ms=self._expires_in_ms(info),
-                    kept_speech=holds_speech(unheard),
+                    kept_speech=holds_speech(self._kept.unsent),
                 )
             )
 
     async def _open_spare(self, order: OpenSpare) -> None:
         try:
-            async with asyncio.timeout(order.within_ms / 1000):
-                link, info = await self._connector.connect(self, new_token=False)
+            link, info = await self._connector.connect(
+                self, new_token=False, within_s=order.within_ms / 1000
+            )
         except UpstreamError as error:
             self._spare_failed(error)
-        except TimeoutError:
-            self._spare_failed(_late())
         except Exception as error:  # task root: the call must learn of it, or never tries again
             log.exception("spare_open_broken")
             self._spare_failed(_broken(error))
@@ -275,7 +277,7 @@ class Upstream:
 
     def _adopt(self, link: Link) -> None:
         self._link = link
-        self._listener.on_session_taken(link.session_id)
+        self._listener.on_session_taken(link.session_id, link.choice.endpoint.model)
         while link.early:
             self._listener.on_server_event(link.early.popleft(), self._services.clock.now_ns())
 

@@ -24,6 +24,7 @@ _TROUBLES: Mapping[str, str] = MappingProxyType(
         "session_lost": "sessions_lost",
         "dead_air": "silences",
         "tool_refused": "tools_failed",
+        "tools_not_listed": "tools_failed",
         "caller_silent": "caller_silent",
         "upstream_error": "errors",
         "interrupted": "interruptions",

@@ -7,6 +7,7 @@ Pure and stateless: one instance serves every session.
 from collections.abc import Mapping, Sequence
 
 from bridge.realtime.beta_session import (
+    PATHS,
     encode_beta_item,
     encode_response,
     encode_session,
@@ -20,6 +21,7 @@ from bridge.realtime.commands import (
     ProbeSession,
     UpdateSession,
 )
+from bridge.realtime.confirmed import Difference, differences, pick
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
@@ -39,7 +41,7 @@ from bridge.realtime.events import (
     TranscriptDelta,
     TranscriptDone,
 )
-from bridge.realtime.session_config import SessionConfig, SessionKind
+from bridge.realtime.session_config import SessionConfig, SessionInfo, SessionKind
 from bridge.realtime.wire import WireObject, at, given, nested, require_base64, require_str
 from bridge.realtime.wire_rows import CONTENT, SHARED_COMMANDS, SHARED_EVENTS
 from bridge.realtime.wire_tables import (
@@ -148,3 +150,7 @@ class BetaDialect:
     def unsupported(self, config: SessionConfig) -> Sequence[str]:
         """Name the fields of ``config`` that came with GA, by their path in it."""
         return unsupported_fields(config)
+
+    def differences(self, config: SessionConfig, info: SessionInfo) -> Sequence[Difference]:
+        """Name what was confirmed otherwise than ``config`` asked for."""
+        return differences(pick(encode_session(config), PATHS), info.settings)

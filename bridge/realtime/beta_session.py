@@ -8,6 +8,7 @@ for one unknown key.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bridge.realtime.confirmed import Paths, pick
 from bridge.realtime.items import Item, PartKind
 from bridge.realtime.session_config import (
     AudioFormat,
@@ -25,7 +26,9 @@ from bridge.realtime.session_config import (
 from bridge.realtime.wire import (
     WireObject,
     at,
+    default_to,
     given,
+    if_readable,
     optional,
     optional_str,
     require_int,
@@ -177,18 +180,30 @@ def _read_format(obj: WireObject, key: str) -> AudioFormat | None:
     return _FORMAT_NAMES.get(require_str(obj, key))
 
 
-_expires_at_s = at("expires_at", optional(require_int))
+_session_id = default_to("", require_str)
+_expires_at_s = at("expires_at", if_readable(require_int))
 _input_format = at("input_audio_format", optional(_read_format))
 _output_format = at("output_audio_format", optional(_read_format))
+
+PATHS: Paths = {
+    "input_format": ("input_audio_format",),
+    "output_format": ("output_audio_format",),
+    "voice": ("voice",),
+    "turn_detection": ("turn_detection",),
+    "transcription": ("input_audio_transcription",),
+    "tools": ("tools",),
+}
+"""Where what is compared stands in beta's session object."""
 
 
 def read_session(obj: WireObject) -> SessionInfo:
     """Read the few settings of ``session`` that the bridge wants back."""
     return SessionInfo(
-        session_id=require_str(obj, "id"),
+        session_id=_session_id(obj, "id"),
         model=optional_str(obj, "model"),
         expires_at_s=_expires_at_s(obj, "expires_at_s"),
         voice=optional_str(obj, "voice"),
         input_format=_input_format(obj, "input_format"),
         output_format=_output_format(obj, "output_format"),
+        settings=pick(obj, PATHS),
     )

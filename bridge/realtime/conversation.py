@@ -3,19 +3,23 @@
 Pure and bounded: the oldest entries are forgotten, and counted. Fed with the server's events and
 with the commands that were sent; both may come twice, and transcripts at any time after their
 item. An agent's item is cut to what the caller heard of it. Holds transcripts: never log it.
+
+A spoken turn of the caller's is *unheard* while neither its words are known nor an answer to it was
+given: then its audio alone can tell a new session what was said. From the first unheard turn on all
+spoken turns go to a new session as audio, none of them as text, so that each goes once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from bridge.realtime.commands import ClearInput, Command, CreateItem, CreateResponse
 from bridge.realtime.events import (
+    AudioDelta,
     InputCleared,
     InputCommitted,
     InputTranscriptCompleted,
-    InputTranscriptFailed,
     OutputItemAdded,
     OutputItemDone,
     ResponseCreated,
@@ -54,13 +58,26 @@ _LINE_CHARS = 240
 
 @dataclass(slots=True)
 class _Said:
-    """Maps are keyed by content_index; ``heard`` is the share that was heard, 0 to 1."""
+    """Maps are keyed by content_index; ``heard`` is the share that was heard, 0 to 1.
+
+    ``spoken`` is a turn of the caller's that the service heard; ``answered``: with an answer.
+    """
 
     role: Role
     texts: dict[int, str] = field(default_factory=dict)
     complete: set[int] = field(default_factory=set)
     heard: float = 1.0
     cut: bool = False
+    spoken: bool = False
+    answered: bool = False
+
+    @property
+    def unheard(self) -> bool:
+        return self.waits and not self.texts
+
+    @property
+    def waits(self) -> bool:
+        return self.spoken and not self.answered
 
     def text(self) -> str:
         whole = " ".join(text.strip() for _, text in sorted(self.texts.items())).strip()
@@ -115,6 +132,10 @@ class ConversationLog:
         self._seen = SeenEvents()
         self._response_open = False
         self._caller_speaks = False
+        self._speaks_in: ItemId | None = None
+        self._resent = False
+        self._taken_up: list[_Said] | None = None
+        self._sounded = False
         self.forgotten = 0
         """Entries that the bound pushed out."""
 
@@ -137,15 +158,25 @@ class ConversationLog:
             return False
         last = next(reversed(self._entries.values()), None)
         mine = isinstance(last, _Called) or (last is not None and last.role is Role.USER)
-        return self._response_open or mine
+        return self._response_open or self._resent or mine
 
     @property
-    def turn_unheard(self) -> bool:
-        """Whether the last word was the caller's, and what they said is not known (yet): a new
-        session can learn it from the audio alone.
-        """
-        last = next(reversed(self._entries.values()), None)
-        return isinstance(last, _Said) and last.role is Role.USER and not last.texts
+    def speech_unheard(self) -> bool:
+        """Whether the caller said what a new session can learn from the audio alone."""
+        return self._resent or self.first_unheard is not None
+
+    @property
+    def speech_resent(self) -> bool:
+        """Whether the session was sent what was said to another one, and told no turn of it yet."""
+        return self._resent
+
+    @property
+    def first_unheard(self) -> ItemId | None:
+        """The session's first turn of the caller's that is unheard; it may still go on."""
+        for (session, item_id), entry in self._entries.items():
+            if session == self._session and isinstance(entry, _Said) and entry.unheard:
+                return ItemId(item_id)
+        return self._speaks_in if self._caller_speaks else None
 
     def feed(self, event: ServerEvent) -> None:
         """Take one event of the present session; kinds that say nothing of the talk pass by."""
@@ -189,27 +220,56 @@ class ConversationLog:
             said.cut = True
             said.heard = min(heard_ms / given_ms, 1.0) if given_ms > 0 else 0.0
 
-    def begin_session(self) -> None:
+    def begin_session(self, *, speech_resent: bool = False) -> None:
         """Note that a new session stands: its ids are its own.
 
         Call it when the session is open, after the plan was made. A response that the old session
-        left unfinished stays owed until one is done.
+        left unfinished stays owed until one is done. Turns that go to it as audio are forgotten
+        here: it will tell them anew.
+
+        Args:
+            speech_resent: it is sent audio of the caller's that needs an answer.
         """
+        self._resent = speech_resent
+        kept = {id(entry) for entry in self._in_words()}
+        self._entries = {key: entry for key, entry in self._entries.items() if id(entry) in kept}
         self._session += 1
         self._seen = SeenEvents()
         self._caller_speaks = False
+        self._speaks_in = None
+        self._taken_up = None
 
-    def items(self, *, but_unheard: bool = False) -> tuple[Item, ...]:
+    def items(self) -> tuple[Item, ...]:
         """Return the talk as text items for a new session, oldest first.
 
-        A tool call that still runs is among them, so that its output will find its call.
-
-        Args:
-            but_unheard: leave a turn at the end whose words are not known out: its audio is sent.
+        A tool call that still runs is among them, so that its output will find its call. Turns of
+        the caller's that go there as audio are not.
         """
-        found: list[Item] = []
+        return self._items(self._in_words())
+
+    @property
+    def unanswered(self) -> tuple[Item, ...]:
+        """The talk from the first turn on that has known words and no answer yet."""
+        return self._items(self._split()[1])
+
+    def _in_words(self) -> list[_Said | _Called]:
+        """Return the entries without the turns that go to a new session as audio."""
         entries = list(self._entries.values())
-        for entry in entries[:-1] if but_unheard and self.turn_unheard else entries:
+        places = (i for i, each in enumerate(entries) if isinstance(each, _Said) and each.unheard)
+        first = next(places, len(entries))
+        late = entries[first:]
+        return entries[:first] + [e for e in late if isinstance(e, _Called) or not e.spoken]
+
+    def _split(self) -> tuple[list[_Said | _Called], list[_Said | _Called]]:
+        """Return the entries up to the first turn without an answer, and those from there on."""
+        entries = self._in_words()
+        waits = (i for i, e in enumerate(entries) if isinstance(e, _Said) and e.waits)
+        first = next(waits, len(entries))
+        return entries[:first], entries[first:]
+
+    def _items(self, entries: Sequence[_Said | _Called]) -> tuple[Item, ...]:
+        found: list[Item] = []
+        for entry in entries:
             if isinstance(entry, _Called):
                 call = entry.call
                 found.append(FunctionCall(call.call_id, call.name, call.arguments))
@@ -222,10 +282,12 @@ class ConversationLog:
     def summary(self, max_chars: int) -> str:
         """Tell the talk in few lines: what the caller first wanted, then the latest that fits.
 
+        What :attr:`unanswered` gives, and what goes as audio, is not part of it.
+
         Returns:
             At most ``max_chars`` characters; empty if nothing was said.
         """
-        lines = [line for entry in self._entries.values() if (line := self._line(entry))]
+        lines = [line for entry in self._split()[0] if (line := self._line(entry))]
         whole = "\n".join(lines)
         if not lines or (len(whole) <= max_chars and not self.forgotten):
             return whole
@@ -272,6 +334,8 @@ class ConversationLog:
     def _on_speech_started(self, event: SpeechStarted) -> None:
         # A repeated one may come after the commit of its own turn.
         if (self._session, event.item_id) not in self._entries:
+            if not self._caller_speaks:
+                self._speaks_in = event.item_id
             self._caller_speaks = True
 
     def _on_cleared(self, event: InputCleared) -> None:
@@ -280,19 +344,30 @@ class ConversationLog:
     def _on_committed(self, event: InputCommitted) -> None:
         # A repeated one may come in the turn after its own.
         if (self._session, event.item_id) not in self._entries:
-            self._caller_speaks = False
-            self._said(event.item_id, Role.USER)
+            self._caller_speaks = self._resent = False
+            self._said(event.item_id, Role.USER).spoken = True
 
     def _on_input_transcript(self, event: InputTranscriptCompleted) -> None:
         said = self._said(event.item_id, Role.USER)
+        said.spoken = True
         said.texts[event.content_index] = event.transcript.strip()[: self._max_chars]
-
-    def _on_transcript_failed(self, event: InputTranscriptFailed) -> None:
-        self._said(event.item_id, Role.USER).texts.setdefault(event.content_index, NOT_TRANSCRIBED)
 
     def _on_response_created(self, event: ResponseCreated) -> None:
         if not self._seen.repeated(event.event_id):
-            self._response_open = True
+            self._response_open, self._sounded = True, False
+            self._taken_up = self._spoken()
+
+    def _spoken(self) -> list[_Said]:
+        return [each for each in self._entries.values() if isinstance(each, _Said) and each.spoken]
+
+    def _answer(self) -> None:
+        """Note that the turns before the present response have their answer."""
+        for said in self._spoken() if self._taken_up is None else self._taken_up:
+            said.answered = True
+        self._resent = False
+
+    def _on_audio(self, event: AudioDelta) -> None:
+        self._sounded = True
 
     def _on_item_added(self, event: OutputItemAdded) -> None:
         if isinstance(event.item, Message) and event.item.item_id is not None:
@@ -301,18 +376,19 @@ class ConversationLog:
     def _on_item_done(self, event: OutputItemDone) -> None:
         item = event.item
         if isinstance(item, FunctionCall) and item.status in (ItemStatus.COMPLETED, None):
+            self._answer()  # not to be heard, and called for, twice
             key = (self._session, f"call-{item.call_id}")
             self._entries.setdefault(key, _Called(item, event.response_id))
 
     def _on_delta(self, event: TranscriptDelta) -> None:
-        said = self._open_item(event.item_id)
+        said, self._sounded = self._open_item(event.item_id), True
         repeated = self._seen.repeated(event.event_id)
         if said is not None and not repeated and event.content_index not in said.complete:
             text = said.texts.get(event.content_index, "") + event.delta
             said.texts[event.content_index] = text[: self._max_chars]
 
     def _on_transcript(self, event: TranscriptDone) -> None:
-        said = self._open_item(event.item_id)
+        said, self._sounded = self._open_item(event.item_id), True
         if said is not None:
             said.texts[event.content_index] = event.transcript[: self._max_chars]
             said.complete.add(event.content_index)
@@ -326,6 +402,9 @@ class ConversationLog:
         if self._seen.repeated(event.event_id):
             return
         self._response_open = False
+        if self._sounded and event.status is not ResponseStatus.FAILED:
+            self._answer()  # one that the caller cut, too: they heard what they wanted of it
+        self._sounded = False
         if event.status is ResponseStatus.COMPLETED:
             return
         # Calls of a cancelled response are not answered (`protocol.md` section 7).
@@ -347,9 +426,9 @@ _HANDLERS: Mapping[type[ServerEvent], _Handler] = MappingProxyType(
         InputCleared: ConversationLog._on_cleared,
         InputCommitted: ConversationLog._on_committed,
         InputTranscriptCompleted: ConversationLog._on_input_transcript,
-        InputTranscriptFailed: ConversationLog._on_transcript_failed,
         ResponseCreated: ConversationLog._on_response_created,
         ResponseDone: ConversationLog._on_response_done,
+        AudioDelta: ConversationLog._on_audio,
         OutputItemAdded: ConversationLog._on_item_added,
         OutputItemDone: ConversationLog._on_item_done,
         TranscriptDelta: ConversationLog._on_delta,

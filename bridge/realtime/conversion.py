@@ -31,6 +31,8 @@ from bridge.realtime.conversion_values import (
 )
 from bridge.realtime.wire import WireObject
 
+_UNKNOWN = frozenset({NO_FIELD, *MISREAD.values()})
+
 GaPath = tuple[str, ...]
 
 
@@ -48,6 +50,11 @@ class Change:
     ga: str | None
     why: str = ""
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether neither dialect has such a field: a slip, or a claim that is wrong."""
+        return self.ga is None and self.why in _UNKNOWN
+
     def __str__(self) -> str:
         verb = f"dropped {self.beta}" if self.ga is None else f"{self.beta} -> {self.ga}"
         return f"{verb}: {self.why}" if self.why else verb
@@ -63,6 +70,11 @@ class Converted:
 
     content: WireObject
     changes: tuple[Change, ...]
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Paths that were dropped because neither dialect has them."""
+        return tuple(change.beta for change in self.changes if change.is_unknown)
 
 
 _INPUT: Mapping[str, tuple[GaPath, Convert]] = MappingProxyType(

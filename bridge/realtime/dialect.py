@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bridge.realtime.commands import Command
+from bridge.realtime.confirmed import Difference
 from bridge.realtime.events import ServerEvent
-from bridge.realtime.session_config import SessionConfig
+from bridge.realtime.session_config import SessionConfig, SessionInfo
 
 WireEvent = dict[str, object]
 """One JSON object as it goes over the socket."""
@@ -46,4 +47,8 @@ class Dialect(Protocol):
 
     def unsupported(self, config: SessionConfig) -> Sequence[str]:
         """Name the fields of ``config`` that this dialect would drop."""
+        ...
+
+    def differences(self, config: SessionConfig, info: SessionInfo) -> Sequence[Difference]:
+        """Name what a server confirmed otherwise than ``config`` asked for."""
         ...

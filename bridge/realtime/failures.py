@@ -8,7 +8,7 @@ lacks falls to :data:`DEFAULTS`, which are written down beside it.
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from bridge.errors import BridgeError, ConfigError, Fault, ProtocolError, UpstreamError
@@ -132,6 +132,8 @@ _LOSS: Mapping[str, Row] = {
     "dns": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.RECONNECT),
     "tls": _WRONG_URL,
     "bad_url": _WRONG_URL,
+    # The service took our settings for others; it would again.
+    "session_differs": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.GIVE_UP),
     "given_up": Row(Layer.CONNECTION, Fault.NONE, Cure.NOTHING),
     "not_open": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.NOTHING),
     "internal": _OUR_BUG,
@@ -180,7 +182,8 @@ _LOSS: Mapping[str, Row] = {
     "close_1014": _BLIP,
     "close_1015": _BLIP,
     "close_3000": _REFUSED_KEY,
-    "close_4000": Row(Layer.PROTOCOL, Fault.CONFIG, Cure.GIVE_UP, permanent=True),
+    # The service's own errors; one that no new session can help names itself in its reason.
+    "close_4000": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
 }
 
 _ERROR_EVENT: Mapping[str, Row] = {
@@ -307,7 +310,9 @@ def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
     row = _look_up(Place.LOSS, code)
     if row.blames_key and key_is_fresh:
         row = _DEAD_KEY
-    return _failure(code, row)
+    failure = _failure(code, row)
+    asked_ms = error.retry_after_ms if isinstance(error, UpstreamError) else None
+    return replace(failure, wait_ms=max(failure.wait_ms, asked_ms or 0))
 
 
 def classify_event(error: ApiError) -> Failure:

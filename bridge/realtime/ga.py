@@ -12,6 +12,7 @@ from bridge.realtime.commands import (
     ProbeSession,
     UpdateSession,
 )
+from bridge.realtime.confirmed import Difference, differences, pick
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
@@ -34,13 +35,14 @@ from bridge.realtime.events import (
     TranscriptDone,
 )
 from bridge.realtime.ga_session import (
+    PATHS,
     encode_ga_item,
     encode_response,
     encode_session,
     read_session,
     unsupported_fields,
 )
-from bridge.realtime.session_config import SessionConfig
+from bridge.realtime.session_config import SessionConfig, SessionInfo
 from bridge.realtime.wire import (
     WireObject,
     at,
@@ -181,3 +183,7 @@ class GaDialect:
     def unsupported(self, config: SessionConfig) -> Sequence[str]:
         """Name the fields of ``config`` that GA has no word for."""
         return unsupported_fields(config)
+
+    def differences(self, config: SessionConfig, info: SessionInfo) -> Sequence[Difference]:
+        """Name what was confirmed otherwise than ``config`` asked for."""
+        return differences(pick(encode_session(config), PATHS), info.settings)

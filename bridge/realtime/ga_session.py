@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar
 
+from bridge.realtime.confirmed import Paths, pick
 from bridge.realtime.items import Item, McpApproval, PartKind
 from bridge.realtime.session_config import (
     AudioFormat,
@@ -19,7 +20,9 @@ from bridge.realtime.wire import (
     Reader,
     WireObject,
     at,
+    default_to,
     given,
+    if_readable,
     inside_if_any,
     nested,
     optional,
@@ -200,20 +203,32 @@ def _audio(side: str, key: str, read: Reader[T]) -> Reader[T]:
     return inside_if_any("audio", inside_if_any(side, at(key, read)))
 
 
-_expires_at_s = optional(require_int)
+_session_id = default_to("", require_str)
+_expires_at_s = if_readable(require_int)
 _format = optional(nested(_read_format))
 _voice_name = _audio("output", "voice", _read_voice)
 _input_format = _audio("input", "format", _format)
 _output_format = _audio("output", "format", _format)
 
+PATHS: Paths = {
+    "input_format": ("audio", "input", "format"),
+    "output_format": ("audio", "output", "format"),
+    "voice": ("audio", "output", "voice"),
+    "turn_detection": ("audio", "input", "turn_detection"),
+    "transcription": ("audio", "input", "transcription"),
+    "tools": ("tools",),
+}
+"""Where what is compared stands in GA's session object."""
+
 
 def read_session(obj: WireObject) -> SessionInfo:
     """Read the few settings of ``session`` that the bridge wants back."""
     return SessionInfo(
-        session_id=require_str(obj, "id"),
+        session_id=_session_id(obj, "id"),
         model=optional_str(obj, "model"),
         expires_at_s=_expires_at_s(obj, "expires_at"),
         voice=_voice_name(obj, "voice"),
         input_format=_input_format(obj, "input_format"),
         output_format=_output_format(obj, "output_format"),
+        settings=pick(obj, PATHS),
     )

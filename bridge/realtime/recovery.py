@@ -53,7 +53,7 @@ class RecoveryPolicy:
     last_attempt_ms: int = 500
     stable_ms: int = 30_000
     filler_after_ms: int = 1_200
-    kept_audio_ms: int = 10_000
+    kept_audio_ms: int = 30_000
     summary_chars: int = 1_200
     token_margin_ms: int = 10_000
     backoff: Backoff = field(default_factory=Backoff)
@@ -168,7 +168,8 @@ class RestoreContext:
 
 @dataclass(frozen=True, slots=True)
 class SummariseContext:
-    """Create ``items`` in the new session: one note with a summary, and the tool calls that run.
+    """Create ``items`` in the new session: a note with a summary, the tool calls that run, and what
+    the caller said that has no answer yet.
 
     Attributes:
         text: the summary alone.
@@ -176,24 +177,21 @@ class SummariseContext:
 
     text: str = field(repr=False)
     running: tuple[FunctionCall, ...] = field(default=(), repr=False)
+    unanswered: tuple[Item, ...] = field(default=(), repr=False)
 
     @property
     def items(self) -> tuple[Item, ...]:
         """What to create, in order."""
-        return (_note(SUMMARISED + self.text), *self.running)
+        return (_note(SUMMARISED + self.text), *self.running, *self.unanswered)
 
 
 @dataclass(frozen=True, slots=True)
 class SendKeptAudio:
-    """Send what the caller said meanwhile; where there is more, the latest ``max_ms`` of it.
-
-    Attributes:
-        resend_turn: begin with the turn of the caller's that the lost session had not yet put into
-            words, though it was sent before; else only with audio that no session was ever sent.
+    """Send what the caller said and no session has put into words or answered, whether one was sent
+    it before or not; where there is more, the latest ``max_ms`` of it.
     """
 
     max_ms: int
-    resend_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +275,7 @@ def restoration(conversation: ConversationLog, budget: Budget) -> tuple[Step, ..
     policy, renew = budget.policy, budget.renew
     return (
         *(_summary(conversation, policy) if renew else _context(conversation)),
-        SendKeptAudio(policy.kept_audio_ms, resend_turn=not renew),
+        SendKeptAudio(policy.kept_audio_ms),
         *((RequestResponse(),) if conversation.owes_answer else ()),
     )
 
@@ -296,7 +294,7 @@ def plan_rollover(
     return (
         Reconnect(0, _too_old(token_expires_ns, now_ns, policy), policy.attempt_ms, keep_old=True),
         *_context(conversation),
-        SendKeptAudio(policy.kept_audio_ms, resend_turn=True),
+        SendKeptAudio(policy.kept_audio_ms),
         *((RequestResponse(),) if conversation.owes_answer else ()),
     )
 
@@ -314,9 +312,14 @@ def rollover_due(age_ms: int, limit_ms: int, *, quiet: bool) -> bool:
         moment of the last 20 seconds (or twentieth): a heard gap is better than a lost session.
     """
     left_ms = limit_ms - age_ms
-    if left_ms <= min(20_000, limit_ms // 20):
+    if left_ms <= last_moment_ms(limit_ms):
         return True
     return quiet and left_ms <= min(300_000, limit_ms // 5)
+
+
+def last_moment_ms(limit_ms: int) -> int:
+    """Return how long before its end a session is rolled over at any moment, quiet or not."""
+    return min(20_000, limit_ms // 20)
 
 
 def _over(failure: Failure, budget: Budget, left_ms: int) -> GiveUpReason | None:
@@ -326,7 +329,7 @@ def _over(failure: Failure, budget: Budget, left_ms: int) -> GiveUpReason | None
         case Cure.RECONNECT | Cure.RENEW | Cure.RETRY_RESPONSE:
             if budget.losses >= budget.policy.max_failures:
                 return GiveUpReason.TOO_MANY
-            return GiveUpReason.TOO_LONG if left_ms < budget.policy.last_attempt_ms else None
+            return GiveUpReason.TOO_LONG if left_ms <= budget.policy.last_attempt_ms else None
         case Cure.NOTHING:
             return None
         case _:
@@ -338,13 +341,14 @@ def _too_old(expires_ns: int | None, at_ns: int, policy: RecoveryPolicy) -> bool
 
 
 def _context(conversation: ConversationLog) -> tuple[Step, ...]:
-    items = conversation.items(but_unheard=True)  # SendKeptAudio resends that turn
+    items = conversation.items()
     return (RestoreContext((_note(RESUMED), *items)),) if items else ()
 
 
 def _summary(conversation: ConversationLog, policy: RecoveryPolicy) -> tuple[Step, ...]:
-    text = conversation.summary(policy.summary_chars)
-    return (SummariseContext(text, conversation.running_calls),) if text else ()
+    text, unanswered = conversation.summary(policy.summary_chars), conversation.unanswered
+    running = tuple(call for call in conversation.running_calls if call not in unanswered)
+    return (SummariseContext(text, running, unanswered),) if text or unanswered else ()
 
 
 def _note(text: str) -> Message:

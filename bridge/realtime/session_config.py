@@ -177,7 +177,9 @@ class SessionInfo:
     """What the server says about a session: ids and the few settings that the bridge reads back.
 
     Attributes:
+        session_id: empty where the server left it out.
         expires_at_s: Unix time, seconds.
+        settings: as the server has them, in its dialect (:mod:`bridge.realtime.confirmed`).
     """
 
     session_id: str
@@ -186,3 +188,4 @@ class SessionInfo:
     voice: str | None = None
     input_format: AudioFormat | None = None
     output_format: AudioFormat | None = None
+    settings: JsonObject = field(default_factory=dict, compare=False, repr=False)

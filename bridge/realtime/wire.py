@@ -185,6 +185,18 @@ def optional(read: Reader[T]) -> Reader[T | None]:
     return lambda obj, key: None if obj.get(key) is None else read(obj, key)
 
 
+def if_readable(read: Reader[T]) -> Reader[T | None]:
+    """Build a reader that gives None where there is nothing to be read, or no such thing."""
+
+    def read_or_none(obj: WireObject, key: str) -> T | None:
+        try:
+            return read(obj, key)
+        except FieldError:
+            return None
+
+    return read_or_none
+
+
 def default_to(value: T, read: Reader[T]) -> Reader[T]:
     """Build a reader that gives ``value`` where the key is absent or null."""
     return lambda obj, key: value if obj.get(key) is None else read(obj, key)

@@ -98,7 +98,11 @@ def delete_of_caller(directory: Path, number: str, *, dry_run: bool = False) -> 
         OSError: a file can't be deleted or rewritten; the rest is untouched.
     """
     done = Deletion(directory, f"caller ***{number[-2:]}", dry_run)
-    calls = (call for call in stored_calls(directory) if is_of(call.caller, number))
+    calls = (
+        call
+        for call in stored_calls(directory)
+        if is_of(call.caller, number) or is_of(call.asserted, number)
+    )
     _delete(done, ((call, EVERYTHING) for call in calls))
     return done
 

@@ -74,6 +74,7 @@ class StoredCall:
 
     Attributes:
         caller: as SIP named them; empty where nothing says who.
+        asserted: as the network knew them.
         started_at_ms: wall time, ms since the Unix epoch.
         keep_days: as its dialplan had it then.
         held: nothing of it may be deleted.
@@ -82,6 +83,7 @@ class StoredCall:
 
     files: CallFiles
     caller: str
+    asserted: str
     started_at_ms: int
     keep_days: KeepDays
     held: bool
@@ -126,6 +128,7 @@ def read_call(files: CallFiles) -> StoredCall:
     return StoredCall(
         files=files,
         caller=str(about.get("caller", "")),
+        asserted=str(about.get("asserted", "")),
         started_at_ms=started if isinstance(started, int) else round(written_s * 1000),
         keep_days=_keep_days(about),
         held=files.hold.exists(),

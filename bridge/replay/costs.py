@@ -5,13 +5,49 @@ Before it, the dearest call so far stands for it, or at first what its audio wou
 sides spoke all the time.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self, TypeGuard
+
+from pydantic import JsonValue
+
 from bridge.config.models import Model
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, Fault
 from bridge.telemetry.costs import cost_usd
 from bridge.telemetry.labels import Modality, TokenKind
 
 _CALLER_TOKENS_PER_S, _AGENT_TOKENS_PER_S = 10, 20
 """Audio: 1 token for 100 ms of the caller's, and for 50 ms of the agent's (`protocol.md` 8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a call cost and what its tools came to, by the gateway's record.
+
+    Attributes:
+        cost_usd: None where the record has none.
+        tools_ok, tools_failed: tool calls; those that nobody waited for any more are neither.
+    """
+
+    cost_usd: float | None = None
+    tools_ok: int = 0
+    tools_failed: int = 0
+
+    @classmethod
+    def of(cls, record: Mapping[str, JsonValue] | None) -> Self:
+        """Read a record; without one nothing is known."""
+        found = record or {}
+        cost, listed = found.get("cost_usd"), found.get("tools")
+        tools = [each for each in listed if isinstance(each, dict)] if _is_list(listed) else []
+        return cls(
+            float(cost) if isinstance(cost, int | float) else None,
+            sum(each.get("ok") is True for each in tools),
+            sum(each.get("fault", Fault.NONE) != Fault.NONE for each in tools),
+        )
+
+
+def _is_list(value: JsonValue) -> TypeGuard[list[JsonValue]]:
+    return isinstance(value, list)
 
 
 class CostMeter:

@@ -89,6 +89,8 @@ class RunInfo:
         seconds: that it took, preparation included.
         attempts: how often it was placed; the last one is told, and the only one in the folder.
         spoiled_by: why the first attempt did not count: the machine was too busy; "" for one alone.
+        cost_usd: by the gateway's record; None where that has none.
+        tools_ok, tools_failed: tool calls by their ends; those that nobody waited for are neither.
     """
 
     script: str
@@ -101,6 +103,9 @@ class RunInfo:
     seconds: float
     attempts: int = 1
     spoiled_by: str = ""
+    cost_usd: float | None = None
+    tools_ok: int = 0
+    tools_failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

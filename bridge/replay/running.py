@@ -18,7 +18,7 @@ from bridge.errors import BridgeError, InfrastructureError
 from bridge.replay.agenda import Agenda, Job, SceneKey
 from bridge.replay.busy import excused, span_ns
 from bridge.replay.calling import RUN_HEADER, CallOrder
-from bridge.replay.costs import CostMeter
+from bridge.replay.costs import CostMeter, Use
 from bridge.replay.divergence import RECORDING, compare_with_recording
 from bridge.replay.evidence import Evidence, WireEvent
 from bridge.replay.gathering import gather, with_recording
@@ -92,6 +92,7 @@ class ReplayRun:
         self._latencies: dict[tuple[str, str], list[float]] = {}
         self._stops: dict[tuple[str, str], list[float]] = {}
         self._records: dict[str, Mapping[str, JsonValue]] = {}
+        self._uses: dict[Job, Use] = {}
         self._began = datetime.now(UTC)
         self._began_s = time.monotonic()
         self._stopped: str | None = None
@@ -309,12 +310,12 @@ class ReplayRun:
             stops += [i.stop_ms for i in make_interruptions(log) if i.stop_ms is not None]
         if evidence.record is not None:
             self._records[job.arm] = evidence.record
-        cost = (evidence.record or {}).get("cost_usd")
+        use = self._uses[job] = Use.of(evidence.record)
         if self._arms[job.arm].is_live:
-            self._meter.end(job.run, cost if isinstance(cost, float) else None)
+            self._meter.end(job.run, use.cost_usd)
 
     def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:
-        spoiled = self._spoiled.get(job)
+        spoiled, use = self._spoiled.get(job), self._uses.get(job, Use())
         info = RunInfo(
             job.script,
             job.arm,
@@ -326,6 +327,9 @@ class ReplayRun:
             round(seconds, 1),
             attempts=1 if spoiled is None else 2,
             spoiled_by="" if spoiled is None else spoiled.reason,
+            cost_usd=use.cost_usd,
+            tools_ok=use.tools_ok,
+            tools_failed=use.tools_failed,
         )
         self._runs.append(info)
         self._view.done(job, info)

@@ -65,7 +65,7 @@ class Recovery(Part):
     max_outage_s: float = Field(15.0, gt=0, le=120)
     attempt_s: float = Field(5.0, gt=0, le=60)
     filler_after_s: float = Field(1.2, ge=0, le=2)
-    kept_audio_s: float = Field(10.0, ge=0, le=60)
+    kept_audio_s: float = Field(30.0, ge=0, le=60)
     filler: Phrase = TONE
 
     @property

@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 
 from bridge.config.complaints import Location
 from bridge.config.names import Name
-from bridge.config.parts import Part, Text
+from bridge.config.parts import OneOrMore, Part, Text
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
 from bridge.routing.barge_in import BargeIn, CallerSilence, DeadAir
@@ -22,6 +22,7 @@ from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
 from bridge.routing.hours import Hours
 from bridge.routing.keypad import Keypad
+from bridge.routing.origin import MAX_KEPT_HEADERS, KeptHeader
 from bridge.routing.parts import MAX_PHRASE_CHARS, Language, Phrase
 from bridge.routing.recording import Recording
 from bridge.routing.rules import Rule
@@ -191,6 +192,7 @@ class Dialplan(Part):
         match: any of these rules takes the call.
         arm: the arm that answers, a key of `arms` in the settings.
         rollout: the flag that chooses the arm, a key of `rollouts` there; in the place of `arm`.
+        keep_headers: SIP headers of the INVITE that are kept with the call, and given to tools.
         agent: what the agent is told, how it sounds and what it can do.
         hours: when the line is open; None: always.
     """
@@ -201,6 +203,7 @@ class Dialplan(Part):
     match: tuple[Rule, ...]
     arm: Name | None = None
     rollout: Name | None = Field(None, validate_default=True)
+    keep_headers: OneOrMore[KeptHeader] = Field((), max_length=MAX_KEPT_HEADERS)
     agent: Agent
     hours: Hours | None = None
     limits: Limits = Limits()

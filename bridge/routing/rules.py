@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from bridge.config.names import Name
+from bridge.config.names import HeaderName, Name
 from bridge.config.parts import OneOrMore, Part, Text
 from bridge.routing.numbers import (
     covers,
@@ -21,12 +21,11 @@ from bridge.routing.numbers import (
 )
 from bridge.routing.times import Times, TimesState
 from bridge.routing.verstat import Verstat
+from bridge.sip.privacy import ANONYMOUS, hides_caller
 
 EVERYTHING = "*"
 
 NumberPattern = Annotated[Text, AfterValidator(normalise_pattern)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.!%*_+`'~-]{1,64}$")]
-"""RFC 3261 section 25.1, `token`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,16 @@ def incoming_call(
     stir: Verstat = Verstat.NONE,
     sip_call_id: str = "",
 ) -> IncomingCall:
-    """Describe a call; numbers in any spelling, as URIs or without."""
+    """Describe a call; numbers in any spelling, as URIs or without.
+
+    A caller whose headers ask for privacy is anonymous.
+    """
+    given = {name.lower(): values for name, values in (headers or {}).items()}
     return IncomingCall(
         normalise_called(called),
         at,
-        normalise_called(caller),
-        {name.lower(): values for name, values in (headers or {}).items()},
+        normalise_called(ANONYMOUS if hides_caller(given) else caller),
+        given,
         trunk,
         stir,
         sip_call_id,

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from bridge.routing.numbers import normalise_user, shown_number
 from bridge.sip.addresses import Address, addresses_in
 
 
@@ -53,7 +54,11 @@ def read_verstat(headers: Headers) -> Verstat:
     """Return what the headers of an INVITE say of the caller's number.
 
     The first header that says anything decides; a level that only another one tells is taken over
-    where the verification passed.
+    where the verification passed. A result that stands at another number than the caller shows is
+    not about the caller's.
+
+    Args:
+        headers: without those that their sender isn't trusted for.
     """
     found = next(_told(headers), Verstat.NONE)
     if found is Verstat.PASSED:
@@ -63,9 +68,12 @@ def read_verstat(headers: Headers) -> Verstat:
 
 
 def _told(headers: Headers) -> Iterator[Verstat]:
+    # Of another number than the caller shows it says nothing of the caller's.
+    shown = shown_number(next(iter(headers.get("from", ())), ""))
     for name in _IDENTITIES:
         for address in addresses_in(headers.get(name, ())):
-            yield from map(_level, _results_in(address))
+            if not shown or normalise_user(address.uri.user) == shown:
+                yield from map(_level, _results_in(address))
     for name in _RESULTS:
         for value in headers.get(name, ()):
             yield _level(value)

@@ -9,13 +9,13 @@ import asyncio
 import functools
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.protocol import State
@@ -23,6 +23,7 @@ from websockets.protocol import State
 from bridge.clock import Clock
 from bridge.config.settings import SessionSettings
 from bridge.session.proxy import may_use_proxy
+from bridge.session.redirects import GuardedConnect
 from bridge.session.write_queue import WriteQueue
 
 log = structlog.get_logger(__name__)
@@ -90,6 +91,7 @@ class Connection:
         on_frame: called with each frame and its arrival in monotonic ns.
         on_audio_sent: called with an audio frame's sequence and the time in monotonic ns at which
             the socket had taken it.
+        redirect_hosts: other hosts that the handshake may be sent on to, with the headers.
         on_ended: called exactly once after :meth:`open` succeeded, when the socket is closed.
     """
 
@@ -104,8 +106,10 @@ class Connection:
         on_frame: Callable[[str | bytes, int], None],
         on_audio_sent: Callable[[int, int], None] | None,
         on_ended: Callable[[Closure], None],
+        redirect_hosts: Collection[str] = (),
     ) -> None:
         self._url = url
+        self._redirect_hosts = redirect_hosts
         self._headers = headers
         self._settings = settings
         self._clock = clock
@@ -143,7 +147,7 @@ class Connection:
         """
         parts = urlsplit(self._url)
         settings = self._settings
-        socket = await connect(
+        attempt = GuardedConnect(
             self._url,
             additional_headers=self._headers,
             user_agent_header="telephony-bridge",
@@ -157,6 +161,8 @@ class Connection:
             max_size=settings.max_frame_bytes,
             logger=_wire_log,
         )
+        attempt.allowed = self._redirect_hosts
+        socket = await attempt
         self._socket = socket
         self._task = asyncio.create_task(self._run(socket), name="realtime-connection")
 

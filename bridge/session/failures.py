@@ -8,14 +8,18 @@ quotes part of the key, or content). Whether trying again can help is decided by
 import re
 import socket
 import ssl
+from collections.abc import Sequence
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.http11 import Response
 
 from bridge.errors import UpstreamError
 from bridge.realtime.events import ApiError
 from bridge.realtime.failures import classify
 from bridge.session.connection import Closure
+from bridge.session.retry_after import retry_after_ms
 
 CLOSING_ERRORS = frozenset(
     {
@@ -39,6 +43,7 @@ _REMEDIES = {
     "http_404": "check the path of the arm's url",
     "http_429": "the endpoint limits connections; try later or use another arm",
 }
+_MOVED = "set the arm's url to where it moved, or name that host in the arm's redirect_hosts"
 _LABEL = re.compile(r"[a-z0-9_]{1,64}", re.IGNORECASE | re.ASCII)
 _PATH = re.compile(r"[\w.\[\]-]{1,128}", re.ASCII)
 
@@ -50,17 +55,11 @@ def host_of(url: str) -> str:
     return f"{parts.hostname}:{parts.port or default_port}"
 
 
-def not_connected(error: Exception, host: str) -> UpstreamError:
-    """Say why no WebSocket connection came to be."""
+def not_connected(error: Exception, host: str, now_s: float) -> UpstreamError:
+    """Say why no WebSocket connection came to be; ``now_s`` is Unix time, seconds."""
     match error:
         case InvalidStatus():
-            status = error.response.status_code
-            code = f"http_{status}"
-            return _rated(
-                f"{host} refused the WebSocket upgrade with HTTP {status}",
-                code=code,
-                remedy=_REMEDIES.get(code, "check the arm's url"),
-            )
+            return _not_upgraded(error.response, host, now_s)
         case InvalidURI():
             return _rated(
                 f"the URL of {host} is no WebSocket URL", code="bad_url", remedy="fix the arm's url"
@@ -92,6 +91,19 @@ def not_connected(error: Exception, host: str) -> UpstreamError:
         code=code,
         remedy="check that a Realtime server listens there",
     )
+
+
+def _not_upgraded(response: Response, host: str, now_s: float) -> UpstreamError:
+    code = f"http_{response.status_code}"
+    redirected = HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST
+    error = _rated(
+        f"{host} refused the WebSocket upgrade with HTTP {response.status_code}",
+        code=code,
+        remedy=_MOVED if redirected else _REMEDIES.get(code, "check the arm's url"),
+    )
+    asked = response.headers.get_all("Retry-After")
+    error.retry_after_ms = retry_after_ms(asked[0] if asked else None, now_s)
+    return error
 
 
 def timed_out(stage: str, host: str, timeout_s: float) -> UpstreamError:
@@ -129,6 +141,15 @@ def closed(closure: Closure, host: str) -> UpstreamError:
     )
     error.__cause__ = closure.cause
     return error
+
+
+def differs(host: str, fields: Sequence[str]) -> UpstreamError:
+    """Say that the server set up another session than it was asked for, to be heard."""
+    return _rated(
+        f"{host} confirmed another {' and '.join(fields)} than the session was asked for",
+        code="session_differs",
+        remedy="check that the arm's model has these settings, or use another arm",
+    )
 
 
 def stuck(host: str, frames: int) -> UpstreamError:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import structlog
 from websockets.exceptions import WebSocketException
 
-from bridge.clock import Clock
+from bridge.clock import NS_PER_S, Clock
 from bridge.config.settings import SessionSettings
 from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.realtime.append_frames import AppendFrames
@@ -55,6 +55,7 @@ class Endpoint:
     Args:
         url: WebSocket URL; the model is added to its query.
         api_key: bearer token, None for a server without keys; never shown.
+        redirect_hosts: other hosts (``host`` or ``host:port``) that may get the key by a redirect.
 
     Raises:
         ConfigError: the key can't stand in an HTTP header.
@@ -63,6 +64,7 @@ class Endpoint:
     url: str
     model: str
     api_key: str | None = field(default=None, repr=False)
+    redirect_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         key = self.api_key
@@ -127,6 +129,7 @@ class RealtimeSession:
         wire: Tap | None = None,
     ) -> None:
         self._wire = wire
+        self._clock = clock
         self._host = endpoint.host
         self._dialect = dialect
         self._append_frames = AppendFrames(dialect.encode)
@@ -155,6 +158,7 @@ class RealtimeSession:
             on_frame=self._on_frame,
             on_audio_sent=on_audio_sent,
             on_ended=self._on_ended,
+            redirect_hosts=endpoint.redirect_hosts,
         )
 
     @property
@@ -270,7 +274,8 @@ class RealtimeSession:
             raise
         except (OSError, WebSocketException) as error:
             await self._give_up()
-            raise failures.not_connected(error, self._host) from error
+            now_s = self._clock.wall_ns() / NS_PER_S
+            raise failures.not_connected(error, self._host, now_s) from error
         except BaseException:
             await self._give_up()
             raise
@@ -281,14 +286,15 @@ class RealtimeSession:
         self._stage = "connection"
         await self._connection.open()
         self._stage = "session.created"
-        await self._expect(SessionCreated)
+        created = await self._expect(SessionCreated)
         self._pcm_output = config.output_format is AudioFormat.PCM_24KHZ
         self._stage = "session.updated"
         self._enqueue(UpdateSession(config))
         updated = await self._expect(SessionUpdated)
         if self.closure is not None:  # it went to the inbox, which nobody reads from here on
             raise failures.closed(self.closure, self._host)
-        return updated.session
+        info = updated.session
+        return info if info.session_id else replace(info, session_id=created.session.session_id)
 
     async def _expect(self, kind: type[_E]) -> _E:
         while True:

@@ -21,6 +21,7 @@ from bridge.simulator.shapes import (
     ReferenceShape,
     SemanticVadShape,
     Shape,
+    SparseShape,
     Voice,
 )
 
@@ -51,7 +52,7 @@ class NoiseReductionShape(Shape):
     type: Literal["near_field", "far_field"]
 
 
-class TranscriptionShape(Shape):
+class TranscriptionShape(SparseShape):
     """``input_audio_transcription``."""
 
     model: str | None = None

@@ -17,6 +17,7 @@ from bridge.simulator.shapes import (
     ReferenceShape,
     SemanticVadShape,
     Shape,
+    SparseShape,
     Voice,
 )
 
@@ -43,14 +44,14 @@ class PcmaFormat(Shape):
 Format = Annotated[PcmFormat | PcmuFormat | PcmaFormat, Field(discriminator="type")]
 
 
-class NoiseReductionShape(Shape):
+class NoiseReductionShape(SparseShape):
     """``audio.input.noise_reduction``."""
 
     type: Literal["near_field", "far_field"]
     strength: float | None = None
 
 
-class TranscriptionShape(Shape):
+class TranscriptionShape(SparseShape):
     """``audio.input.transcription``."""
 
     model: str | None = None

@@ -7,7 +7,15 @@ validation error becomes an API error in :func:`refusal_of`.
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from bridge.simulator.refusal import Refused, refuse
 
@@ -21,6 +29,18 @@ class Shape(BaseModel):
     """An object whose every key is known."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SparseShape(Shape):
+    """An object that is told with the keys that somebody set, and no others.
+
+    A client's types may take a key's absence, but not its being null.
+    """
+
+    @model_serializer(mode="wrap")
+    def _set_alone(self, write: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
+        told: dict[str, JsonValue] = write(self)
+        return {key: value for key, value in told.items() if value is not None}
 
 
 class Passed(BaseModel):

@@ -123,7 +123,7 @@ class Address:
         Raises:
             AddressError: it is none, or can be read in two ways.
         """
-        text = text.strip()
+        text = plain(text)
         display, rest = _display(text)
         if rest is None:
             # Without brackets what follows a semicolon is the header's (RFC 3261 section 20).
@@ -248,7 +248,7 @@ def _display(text: str) -> tuple[str, str | None]:
     name, opened, rest = text.partition("<")
     if not opened or '"' in name or ">" in name:
         raise AddressError("should be a URI, or a name with a URI in brackets")
-    return plain(name), rest
+    return name.strip(), rest
 
 
 def _fits_a_uri(text: str) -> bool:

@@ -31,7 +31,7 @@ class CallEraser:
         await self._link.aclose()
 
     async def ended_of(self, is_of: Callable[[str], bool]) -> list[str]:
-        """Return the ended calls whose caller, as SIP named them, meets ``is_of``."""
+        """Return the ended calls whose caller (From, or asserted) meets ``is_of``."""
         return await self._of(self._keys.ended, is_of)
 
     async def active_of(self, is_of: Callable[[str], bool]) -> list[str]:
@@ -57,11 +57,12 @@ class CallEraser:
         for first in range(0, len(known), _PAGE_CALLS):
             page = known[first : first + _PAGE_CALLS]
             callers = await self._link.ask_all(
-                [("HGET", self._keys.call(each), "from") for each in page]
+                [("HMGET", self._keys.call(each), "from", "asserted") for each in page]
             )
             found += [
                 each
-                for each, caller in zip(page, callers, strict=True)
-                if isinstance(caller, str) and is_of(caller)
+                for each, told in zip(page, callers, strict=True)
+                if isinstance(told, list)
+                and any(isinstance(caller, str) and is_of(caller) for caller in told)
             ]
         return found

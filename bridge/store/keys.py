@@ -9,10 +9,12 @@ from dataclasses import dataclass
 CALL_FIELDS = frozenset(
     {"call_id", "node", "dialplan", "arm", "dialect", "model", "phase", "from", "to"}
     | {"rollout", "rollout_reason", "rollout_version", "rescued_by"}
+    | {"rollout_share", "rollout_caller", "rollout_counted"}
     | {"session_id", "conversation_id", "response_id", "item_id", "last_ack_event_id"}
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
     | {"verstat", "consent", "consent_version"}
+    | {"sip_call_id", "asserted", "privacy", "diversion", "history_info", "user_to_user", "headers"}
     | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
     | {"interruptions_caller", "interruptions_agent", "tool_failures"}
     | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}

@@ -18,6 +18,7 @@ async def rollout_status(
     calls_now: Mapping[str, int],
     now_ms: int,
     most_changes: int = CHANGES_SHOWN,
+    options: str = "",
 ) -> list[dict[str, object]]:
     """Return where each rollout stands, as JSON values.
 
@@ -26,6 +27,7 @@ async def rollout_status(
         calls_now: arm -> live calls.
         now_ms: wall time, ms since the Unix epoch.
         most_changes: how many of the latest changes to tell.
+        options: of the commands that are advised, such as ``--config FILE``.
 
     Raises:
         RedisUnavailableError: Redis is away.
@@ -49,7 +51,7 @@ async def rollout_status(
                 "paused": state.paused,
                 "halt": state.halt.value,
                 "next_step": changes.next_step(state, plan),
-                "held": changes.why_held(state, plan, now_ms),
+                "held": changes.why_held(state, plan, now_ms, f"{flag} {options}".strip()),
                 "leader": leader,
                 "verdict": await store.verdict(flag),
                 "changes": [

@@ -40,6 +40,17 @@ _ATTEMPTS = 20
 _PAGE = 200
 _KEYS_A_SCAN = 1_000
 _ACTIVE = files("bridge.store").joinpath("rollout_active.lua").read_text("utf-8")
+_COUNT = """
+local call, log, kept = KEYS[1], KEYS[2], ARGV[1]
+if redis.call('EXISTS', call) == 1 and redis.call('HSETNX', call, 'rollout_counted', 1) == 0 then
+  return 0
+end
+redis.call('XADD', log, 'MAXLEN', '~', kept, '*', unpack(ARGV, 2))
+return 1
+"""
+"""Adds a call to a log once: neither an answer that was lost on its way, nor a node that was taken
+for dead and ends the call itself after all, counts it again."""
+
 _LEAD = """
 local leader = redis.call('GET', KEYS[1])
 if leader and leader ~= ARGV[1] then return 0 end
@@ -144,11 +155,14 @@ class RolloutStore:
         return _entries(reply)
 
     async def report(self, flag: str, entries: Sequence[CallEntry]) -> None:
-        """Add ended calls to the log."""
-        key = self._keys.rollout_calls(flag)
-        kept = ("MAXLEN", "~", CALLS_KEPT)
+        """Add ended calls to the log, each once."""
+        log = self._keys.rollout_calls(flag)
         commands: list[Command] = [
-            ("XADD", key, *kept, "*", *_words(entry.to_fields())) for entry in entries
+            (
+                *("EVAL", _COUNT, 2, self._keys.call(entry.call_id), log, CALLS_KEPT),
+                *_words(entry.to_fields()),
+            )
+            for entry in entries
         ]
         await self._link.ask_all(commands)
 

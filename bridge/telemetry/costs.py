@@ -36,13 +36,30 @@ def tokens_of(usage: Usage) -> Counter[tuple[TokenKind, Modality]]:
     return tokens
 
 
-def cost_usd(tokens: Tokens, model: Model | None) -> float | None:
-    """Return what tokens cost.
+def cost_usd(tokens: Tokens, model: Model | None, *, seconds: float = 0.0) -> float | None:
+    """Return what was used costs.
+
+    Args:
+        tokens: that were billed; a model that is priced by time alone costs nothing by them.
+        model: of the table; None where it lacks it.
+        seconds: that were used, for a model that is priced by time.
 
     Returns:
         US dollars; None where the model, or a price that is needed, is not in the table.
     """
-    if model is None or model.prices is None:
+    if model is None:
+        return None
+    if model.usd_per_minute is None:
+        return _cost_of(tokens, model)
+    timed = seconds / 60 * model.usd_per_minute
+    counted = 0.0 if model.prices is None else _cost_of(tokens, model)
+    return None if counted is None else timed + counted
+
+
+def _cost_of(tokens: Tokens, model: Model) -> float | None:
+    if not tokens:
+        return 0.0 if model.prices is not None else None
+    if model.prices is None:
         return None
     by_modality: Mapping[Modality, Price | None] = {
         Modality.TEXT: model.prices.text,

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import structlog
 
 from bridge.telephony.library import PjString
+from bridge.telephony.pacing import Pacing
 from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 _BEFORE_APPLICATION = 63
 """PJSIP_MOD_PRIORITY_APPLICATION is 64; the dialog layer (32) has taken its requests by then."""
+
+_TOO_FAST = "Too Many Calls At Once"
 
 _ASKING = frozenset({"INVITE", "OPTIONS"})
 """Methods that are told when no call would be taken."""
@@ -37,6 +40,7 @@ class AdmissionDoor:
         lib: PJSIP's symbols; the endpoint must be initialised.
         refusal: asked.
         retry_after_s: the Retry-After header's value.
+        pacing: asked last, at each INVITE.
         exempt: given the address of a request, says whether it is let through unasked.
 
     Attributes:
@@ -49,9 +53,11 @@ class AdmissionDoor:
         refusal: Refusal,
         retry_after_s: int,
         *,
+        pacing: Pacing,
         exempt: Callable[[int], bool] = lambda rdata: False,
     ) -> None:
         self.refused = 0
+        self._pacing = pacing
         self._exempt = exempt
         self._lib: Symbols = lib
         self._refusal = refusal
@@ -85,9 +91,12 @@ class AdmissionDoor:
         try:
             info: bytes = self._lib.pjsip_rx_data_get_info(rdata)
             message = SipMessage.parse(info.decode(errors="replace"))
-            if message is None or message.method not in _ASKING or self._exempt(rdata):
+            if message is None or message.method not in _ASKING:
                 return PASS
-            reason = self._refusal(message.method)
+            reason = None if self._exempt(rdata) else self._refusal(message.method)
+            if reason is None and message.method == "INVITE" and not self._pacing.admits():
+                log.warning("calls_begin_too_fast")
+                reason = _TOO_FAST
             if reason is None:
                 return PASS
             self.refused += message.method == "INVITE"

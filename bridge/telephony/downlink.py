@@ -16,7 +16,7 @@ from bridge.engine.inputs import PlayedItem
 from bridge.engine.ledger import NEVER
 from bridge.realtime.ids import ItemId
 from bridge.telephony.dry_ends import DryEnds
-from bridge.telephony.lines import UNDUCKED, Line, LineSet, PumpStats
+from bridge.telephony.lines import SILENCED, UNDUCKED, Line, LineSet, PumpStats
 from bridge.telephony.playout import UPSAMPLING, Block
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 
@@ -138,11 +138,17 @@ class Downlink:
         self._ports.refresh()
         start = int(self._ports.tx_positions[line.row])
         count = min(line.playout.written - start, self._dry.shape[1])
-        if gain == before or count <= 0:
+        if gain == before:
+            return
+        fade = min(max(count, 0), _FADE_SAMPLES)
+        if gain == SILENCED:
+            line.playout.ledger.silence(start + fade)
+        elif before == SILENCED:
+            line.playout.ledger.unsilence(start)
+        if count <= 0:
             return
         laid = gather(self._dry, np.array([line.row]), np.array([start]), count)[0]
         gains = np.full(count, gain)
-        fade = min(count, _FADE_SAMPLES)
         gains[:fade] = np.linspace(before, gain, fade)
         write(self._ports.arena.tx, line.row, start, _scaled(laid, gains))
 

@@ -12,17 +12,21 @@ from typing import Any, ClassVar, Literal
 
 import structlog
 
+from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
+from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
+from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
+from bridge.telephony.pacing import Pacing, has_few_places
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
@@ -35,6 +39,7 @@ from bridge.telephony.pj_settings import (
     listen,
 )
 from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
 from bridge.telephony.request_door import RequestDoor
@@ -72,7 +77,7 @@ class SipEndpoint:
     Args:
         settings: where to listen, which codecs.
         on_incoming: receives each new inbound leg, in state INCOMING.
-        refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; None lets all in.
+        refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
@@ -89,7 +94,7 @@ class SipEndpoint:
         settings: SipSettings,
         *,
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
-        refusal: Refusal | None = None,
+        refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
@@ -98,6 +103,7 @@ class SipEndpoint:
         self.port = 0
         self.ports: JoinablePorts
         self.legs: set[Leg] = set()
+        self._arrived: list[Leg] = []
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
@@ -113,6 +119,7 @@ class SipEndpoint:
         self._account: Any = None
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
+        self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._replacing = Replacing(settings.trunk_of, self._calls)
         self._replaces_door: ReplacesDoor | None = None
         self._no_legs = asyncio.Event()
@@ -159,17 +166,17 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
+            replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
             self._request_door = RequestDoor(symbols, self._transferring)
             self._dropped_requests = DroppedRequests(symbols)
-            replaces_door = ReplacesDoor(symbols, self._replacing.judge)
             self._replaces_door = replaces_door
-            if self._refusal is not None:
-                self._door = AdmissionDoor(
-                    symbols,
-                    self._refusal,
-                    self._settings.retry_after_s,
-                    exempt=replaces_door.has_let_through,
-                )
+            self._door = AdmissionDoor(
+                symbols,
+                self._refusal,
+                self._settings.retry_after_s,
+                pacing=Pacing(self._calls.__len__, SystemClock(), limited=has_few_places(symbols)),
+                exempt=replaces_door.has_let_through,
+            )
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
@@ -207,9 +214,12 @@ class SipEndpoint:
     def poll(self) -> None:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
-            if self._endpoint.libHandleEvents(0) <= 0:
+            events = self._endpoint.libHandleEvents(0)
+            self._offer_arrived()
+            if events <= 0:
                 break
         self._calls.drop_ended()
+        self._far_ends.look(self.legs)
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until no leg is left (the ticks go on meanwhile); False when time ran out."""
@@ -274,13 +284,26 @@ class SipEndpoint:
             return
         leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
         call = PjCall(self._account, leg, self._calls, pj_call_id)
+        call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
-        try:
-            self._on_incoming(leg)
-        except Exception:
-            log.exception("incoming_call_failed", call_id=leg.call_id)
-            leg.reject(500, "Internal Error")
+        self._arrived.append(leg)
+
+    def _offer_arrived(self) -> None:
+        """Hand new legs on, outside of PJSUA's callback about them.
+
+        A call that is refused in there is freed at once if its INVITE had no SDP, and pjsua2 2.15
+        then aborts the process (`pjsip_rx_data_free_cloned`: assertion).
+        """
+        arrived, self._arrived = self._arrived, []
+        for leg in arrived:
+            if leg not in self.legs:  # the caller took its INVITE back in the same breath
+                continue
+            try:
+                self._on_incoming(leg)
+            except Exception:
+                log.exception("incoming_call_failed", call_id=leg.call_id)
+                leg.reject(500, "Internal Error")
 
     def _transferring(self, sip_call_id: str) -> bool | None:
         owners = (call.owner for call in self._calls)
@@ -292,6 +315,7 @@ class SipEndpoint:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
         call = PjCall(self._account, successor, self._calls, pj_call_id)
+        call.invite = InviteId.of_headers(far_end.headers)
         successor.answer(call, far_end)
 
     def _remember(self, leg: Leg) -> None:
@@ -328,12 +352,13 @@ class SipEndpoint:
 def _far_end(message: str, source: str) -> FarEnd:
     """Read who sent an INVITE, from its bytes.
 
-    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading.
+    PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
+    caller who asks for privacy is anonymous from here on.
     """
     headers = read_headers(message)
     return FarEnd(
         sip_call_id=next(iter(headers.get("call-id", ())), ""),
-        from_uri=_address(headers, "from"),
+        from_uri=ANONYMOUS if hides_caller(headers) else _address(headers, "from"),
         to_uri=_address(headers, "to"),
         headers=headers,
         source=source,

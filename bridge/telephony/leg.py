@@ -31,6 +31,9 @@ CallId = NewType("CallId", str)
 _FIRST_FINAL_CODE = 200
 """SIP statuses from here on are final (RFC 3261 section 7.2), whatever the subscription does."""
 
+_TIMED_OUT = 408
+_UNANSWERED = frozenset({_TIMED_OUT, 481, 503})
+
 _DIALOG_GONE = 481
 """What a request gets whose dialog is no more (RFC 3261 section 12.2.2)."""
 
@@ -54,6 +57,13 @@ class LegState(enum.StrEnum):
     EARLY = "early"
     CONFIRMED = "confirmed"
     DISCONNECTED = "disconnected"
+
+
+class Lost(enum.StrEnum):
+    """Why a far end is taken to be gone, though it has not hung up."""
+
+    NO_MEDIA = "no_media"
+    NO_ANSWER = "no_answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +149,20 @@ class Heir(Protocol):
 class Leg:
     """One call, inbound or outbound.
 
-        Attributes:
-            called: user part of the Request-URI (inbound) or of the dialled URI.
-            source: host that the INVITE came from (inbound).
-            rtp: figures of its RTP up to the end of its last stream; None where there was none.
-            headers: of an inbound INVITE, values by lower-case name.
-            source: host that the INVITE came from; "" where we called.
-            row: its row in the rings, from the first media until it ends; None before and after.
-            telephone_event: keys go as RFC 4733 events, as both sides offered them.
-            last_code: last SIP status of the INVITE.
-            ended_by_far_end: who sent BYE or CANCEL, or refused.
-    <<<<<<< HEAD
-            transferring: the far end owes us news of a :meth:`transfer`.
-    =======
-            outbound: the bridge has called.
-            replaceable: another far end may take this one's place, as in an attended transfer.
-            heir: the dialog that is about to do so.
-    >>>>>>> main
+    Attributes:
+        called: user part of the Request-URI (inbound) or of the dialled URI.
+        source: host that the INVITE came from; "" where we called.
+        rtp: figures of its RTP up to the end of its last stream; None where there was none.
+        headers: of an inbound INVITE, values by lower-case name.
+        row: its row in the rings, from the first media until it ends; None before and after.
+        telephone_event: keys go as RFC 4733 events, as both sides offered them.
+        last_code: last SIP status of the INVITE.
+        ended_by_far_end: who sent BYE or CANCEL, or refused.
+        lost: why the far end is taken to be gone without a BYE; None while it is not.
+        transferring: the far end owes us news of a :meth:`transfer`.
+        outbound: the bridge has called.
+        replaceable: another far end may take this one's place, as in an attended transfer.
+        heir: the dialog that is about to do so.
     """
 
     def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
@@ -174,6 +181,7 @@ class Leg:
         self.rtp: RtpStats | None = None
         self.last_code = 0
         self.ended_by_far_end = True
+        self.lost: Lost | None = None
         self.outbound = False
         self.replaceable = False
         self.heir: Heir | None = None
@@ -243,6 +251,31 @@ class Leg:
             self._do("answer", lambda: self._pj_call.answer(parameters))
         else:
             self._do("hangup", lambda: self._pj_call.hangup(parameters))
+
+    def lose(self) -> None:
+        """End the call, whose far end sends no media any more; nobody waits for its answer.
+
+        Where another far end is about to take its place, that one is waited for.
+        """
+        if self.heir is not None:
+            return
+        self.lost = Lost.NO_MEDIA
+        log.warning("far_end_lost", call_id=self.call_id, reason=self.lost)
+        with contextlib.suppress(TelephonyError):  # then PJSIP has ended it
+            self.hangup()
+        self.ended_by_far_end = True
+        self.on_pj_state(LegState.DISCONNECTED, _TIMED_OUT)
+
+    def ask(self) -> None:
+        """Ask the far end within the dialog if it is still there; PJSIP ends the call if not."""
+        parameters = pj.CallSendRequestParam()
+        parameters.method = "OPTIONS"
+        self._do("sendRequest", lambda: self._pj_call.sendRequest(parameters))
+
+    @property
+    def signs(self) -> tuple[int, int]:
+        """How often the far end has been heard of so far: by RTP and RTCP, and by SIP."""
+        return (0, 0) if self._pj_call is None else self._pj_call.signs()
 
     def hangup(self) -> None:
         """Send BYE (CANCEL before the answer); ending twice is no error."""
@@ -344,6 +377,9 @@ class Leg:
                 self.heir.inherit()
                 return
             self.heir.give_up()
+        if self._ends_by_silence(state, code):
+            self.lost = Lost.NO_ANSWER
+            log.warning("far_end_lost", call_id=self.call_id, reason=self.lost, sip_code=code)
         self.state, self.last_code = state, code
         if state is LegState.CONFIRMED and self.row is None:
             # Our offer was not answered in the ACK (RFC 3264 section 4): nobody would ever hear.
@@ -357,6 +393,16 @@ class Leg:
             stack.callback(self.listener.on_state, state)
             stack.callback(self._release, self)
             self.close_media()
+
+    def _ends_by_silence(self, state: LegState, code: int) -> bool:
+        """Return whether a call ends because the far end answered a request of ours no more.
+
+        PJSIP ends it so where a request in the dialog gets 408 or 481 (RFC 3261 section 12.2.1.2)
+        or can't be delivered (503, section 8.1.3.1), and where no session refresh came in time
+        (RFC 4028 section 10).
+        """
+        ends = state is LegState.DISCONNECTED and self.state is LegState.CONFIRMED
+        return ends and self.ended_by_far_end and not self.lost and code in _UNANSWERED
 
     def on_pj_media(self, audio: Any, codec: str, telephone_event: bool = False) -> None:
         """Take the call's conference port after an offer/answer; None when there is no audio."""

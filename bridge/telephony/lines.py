@@ -22,6 +22,8 @@ Sound = SoundStarted | SoundLasted | SoundStopped
 """What is told of the caller's channel."""
 
 UNDUCKED = 1.0
+SILENCED = 0.0
+"""Gains."""
 
 
 class LineListener(Protocol):

@@ -25,8 +25,8 @@ from bridge.telephony.pjmedia import (
 )
 
 _FRAME_BYTES = FRAME_SAMPLES * 2
-_SCANNED_WORDS = 40
-"""A memory port's struct has some 30 words (PJSIP 2.15 to 2.17)."""
+_SCANNED_WORDS = 25
+"""The smaller struct, a capture's, has 25 words (PJSIP 2.17); past it is others' memory."""
 
 _OLDEST = (2, 17)
 """In 2.15.1, parting a port from one that is just being taken out undoes all of its links, those

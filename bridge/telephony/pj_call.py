@@ -12,7 +12,7 @@ from bridge.telephony.leg import LegState
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.offers import has_usable_audio
 from bridge.telephony.pj_calls import PjCalls
-from bridge.telephony.replaces import DialogId
+from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
 
 pj: Any = import_pjsua2()
@@ -82,6 +82,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
 
     Attributes:
         dialog: its name; None until both tags are known.
+        invite: with which it came in; None where the bridge has called.
     """
 
     def __init__(
@@ -94,7 +95,10 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         super().__init__(account, pj_call_id)
         self.owner = owner
         self.dialog: DialogId | None = None
+        self.invite: InviteId | None = None
         self._named = False
+        self._stream = 0
+        self._sip_signs = 0
         self._calls = calls
         calls.add(self)
 
@@ -119,6 +123,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
                 self.owner.on_pj_media(None, "")
                 return
             place, index = active
+            self._stream = index
             stream = self.getStreamInfo(index)  # owns what is read below
             telephone_event = int(stream.audTxEventPt) >= 0
             codec = str(stream.codecName)
@@ -167,6 +172,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         try:
             change = prm.e.body.tsxState
             transaction = change.tsx
+            self._sip_signs += change.type == pj.PJSIP_EVENT_RX_MSG
             if transaction.method == "INVITE" and not self._named:
                 self._take_name(change)
             if transaction.method != "INFO":
@@ -196,6 +202,18 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         Left alone, PJSUA would make a call that no object of ours belongs to, and crash.
         """
         prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def signs(self) -> tuple[int, int]:
+        """Return RTP packets and RTCP reports that came, and SIP messages; both only grow.
+
+        A new stream begins to count anew, which is a change, too.
+        """
+        try:
+            figures = self.getStreamStat(self._stream)  # owns what is read below
+        except pj.Error:  # no stream: the far end holds the call with `inactive`
+            return 0, self._sip_signs
+        rtcp = figures.rtcp
+        return int(rtcp.rxStat.pkt) + int(rtcp.txStat.updateCount), self._sip_signs
 
     def onCallReplaceRequest(self, prm: Any) -> None:
         """Refuse to be replaced by PJSUA, which would have two calls share this object.

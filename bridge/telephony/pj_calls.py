@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from bridge.telephony.replaces import DialogId
+from bridge.telephony.replaces import DialogId, InviteId
 
 _REMEMBERED = 1024
 """Dialogs that are over, so that a late INVITE for one is declined, not taken for a mistake."""
@@ -20,6 +20,7 @@ class Kept(Protocol):
     """What is kept: a `pj::Call`."""
 
     dialog: DialogId | None
+    invite: InviteId | None
 
     def getId(self) -> int:
         """Return its slot in PJSUA."""
@@ -64,6 +65,10 @@ class PjCalls(Generic[CallT]):
     def find(self, dialog: DialogId) -> CallT | None:
         """Return the call of a dialog that goes on, if there is one."""
         return next((call for call in self._going_on if call.dialog == dialog), None)
+
+    def has_invite(self, invite: InviteId) -> bool:
+        """Return whether a call that goes on began with this INVITE."""
+        return any(call.invite == invite for call in self._going_on)
 
     def was(self, dialog: DialogId) -> bool:
         """Return whether there was such a dialog lately."""

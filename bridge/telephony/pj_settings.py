@@ -21,7 +21,8 @@ _MOST_CALLS = 1024
 _PORT_ATTEMPTS = 5
 """Free UDP ports that are tried, when we may choose, until TCP can have the same number."""
 
-_LOG_METHODS = {1: log.error, 2: log.warning, 3: log.info}
+_LOG_METHODS = {1: log.warning, 2: log.info}
+"""By PJSIP's level. Its errors may be expected: a port that went with its call, one in use."""
 
 _CODEC_PRIORITIES = (255, 254)
 _CODEC_FRAME_MS = 10
@@ -54,7 +55,7 @@ def endpoint_config(settings: SipSettings, writer: LogWriter) -> Any:
     config.uaConfig.maxCalls = _MOST_CALLS
     config.uaConfig.userAgent = "telephony-bridge"
     config.logConfig.level = settings.log_level
-    config.logConfig.consoleLevel = 0
+    config.logConfig.consoleLevel = settings.log_level  # the writer is the console
     config.logConfig.writer = writer
     config.medConfig.clockRate = config.medConfig.sndClockRate = RATE_HZ
     config.medConfig.audioFramePtime = FRAME_SAMPLES * 1000 // RATE_HZ

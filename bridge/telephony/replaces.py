@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.sip.addresses import Address, AddressError
-from bridge.telephony.headers import read_headers
+from bridge.telephony.headers import Headers, read_headers
 
 _CALL_ID = r"[\w.!%*+`'~()<>:\\/\[\]?{}\"@-]+"
 """RFC 3261 section 25.1, `callid`, a little wider: it is only compared."""
@@ -40,6 +40,20 @@ class DialogId:
         if not (call_id and from_tag and to_tag):
             return None
         return cls(call_id, *((from_tag, to_tag) if as_caller else (to_tag, from_tag)))
+
+
+@dataclass(frozen=True, slots=True)
+class InviteId:
+    """What all copies of one caller's INVITE have in common (RFC 3261 section 8.2.2.2)."""
+
+    call_id: str
+    from_tag: str
+
+    @classmethod
+    def of_headers(cls, headers: Headers) -> "InviteId":
+        """Read it from an INVITE without a To tag."""
+        call_id, *_ = headers.get("call-id", ("",))
+        return cls(call_id, _tag(headers.get("from", ("",))[0]))
 
 
 def _tag(address: str) -> str:

@@ -1,9 +1,12 @@
-"""The door for INVITE with Replaces: judges it, and takes the header out before PJSUA looks.
+"""The door for INVITEs that are no new call: with Replaces, or merged.
 
+One with Replaces is judged, and the header taken out before PJSUA looks.
 Left alone, PJSUA answers such an INVITE itself with a call that shares the `pj::Call` of the one
 that it replaces, and the process dies when that object is gone. Without the header the INVITE is
 an ordinary one: it gets an object of its own, and the bridge does the replacing
-(:mod:`bridge.telephony.succession`). Runs in the loop's thread, inside the poll.
+(:mod:`bridge.telephony.succession`). An INVITE that a proxy has forked and that comes on two ways
+gets 482 the second time (RFC 3261 section 8.2.2.2); PJSUA would make two calls of it. Runs in the
+loop's thread, inside the poll.
 """
 
 import ctypes
@@ -16,7 +19,7 @@ from bridge.telephony.headers import read_headers
 from bridge.telephony.leg import Leg
 from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
 from bridge.telephony.received_message import MessageFinder
-from bridge.telephony.replaces import Replaces
+from bridge.telephony.replaces import InviteId, Replaces
 from bridge.telephony.sip_messages import host_of
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 
@@ -25,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 _BEFORE_ADMISSION = 62
 """A replacing INVITE is no new call, and :mod:`bridge.telephony.admission` does not refuse it."""
+
+_LOOP_DETECTED = 482
 
 Judge = Callable[[Replaces | None, str], Leg | int]
 """Given the header (None: malformed) and the sender's host, returns the leg to be gone on with, or
@@ -36,11 +41,13 @@ class ReplacesDoor:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
+        merged: returns whether a call that goes on began with such an INVITE.
         judge: asked; with a leg, the INVITE goes on to PJSUA, without the header.
     """
 
-    def __init__(self, lib: ctypes.CDLL, judge: Judge) -> None:
+    def __init__(self, lib: ctypes.CDLL, judge: Judge, merged: Callable[[InviteId], bool]) -> None:
         self._lib: Symbols = lib
+        self._merged = merged
         self._judge = judge
         self._endpoint = lib.pjsua_get_pjsip_endpt()
         self._finder = MessageFinder(lib)
@@ -71,16 +78,21 @@ class ReplacesDoor:
             refusal = 500  # never on to PJSUA with the header
         if refusal is None:
             return PASS
-        log.warning("replacing_refused", sip_code=refusal)
+        log.warning("invite_refused", sip_code=refusal)
         self._lib.pjsip_endpt_respond(self._endpoint, None, rdata, refusal, None, None, None, None)
         return HANDLED
 
     def _take(self, rdata: int) -> int | None:
         message = self._finder.invite(rdata)
-        if message is None or not self._take_header_out(message):
+        if message is None:
             return None
+        replacing = self._take_header_out(message)
         self._read(int(self._received.this), rdata)
         headers = read_headers(str(self._received.wholeMsg))
+        if self._merged(InviteId.of_headers(headers)):
+            return _LOOP_DETECTED
+        if not replacing:
+            return None
         replaces = Replaces.parse(headers.get("replaces", ()))
         judged = self._judge(replaces, host_of(str(self._received.srcAddress)))
         if isinstance(judged, int):

@@ -31,13 +31,14 @@ class ToolRequest:
 
     Attributes:
         key: the same for every attempt at one call of the tool (`Idempotency-Key`).
-        facts: what the receiver is told about the phone call: call_id, route, from, to.
+        facts: what the receiver is told about the phone call: call_id, route, from, to,
+            sip_call_id, headers, and what its INVITE told (:class:`bridge.routing.origin.Origin`).
     """
 
     name: str
     arguments: Mapping[str, object]
     key: str
-    facts: Mapping[str, str]
+    facts: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,11 @@ GOLDEN = [
         limit=1.5,
     ),
     Panel(
+        "Whole turn: caller stops to the end of a reply that was heard out",
+        "s",
+        quantiles("bridge_turn_full_seconds"),
+    ),
+    Panel(
         "Calls now, and how many may be",
         "short",
         {
@@ -211,9 +216,30 @@ ARMS = [
         "Tokens",
         "short",
         {
-            "{{arm}} {{kind}} {{modality}}": rate(
-                "bridge_upstream_tokens_total", "arm, kind, modality", ARM
+            "{{arm}} {{model}} {{kind}} {{modality}}": rate(
+                "bridge_upstream_tokens_total", "arm, model, kind, modality", ARM
             )
+        },
+    ),
+    Panel(
+        "Caller audio transcribed, billed by time (seconds in an hour)",
+        "s",
+        {
+            "{{arm}} {{model}}": "sum by (arm, model)"
+            f" (increase(bridge_transcribed_seconds_total{ARM}[1h]))"
+        },
+    ),
+    Panel(
+        "Cost in an hour, by arm and model",
+        "currencyUSD",
+        {"{{arm}} {{model}}": f"sum by (arm, model) (increase(bridge_cost_usd_total{ARM}[1h]))"},
+    ),
+    Panel(
+        "Cost of a call (mean)",
+        "currencyUSD",
+        {
+            "{{arm}}": f"sum by (arm) (increase(bridge_cost_usd_total{ARM}[1h]))"
+            f" / sum by (arm) (increase(bridge_calls_ended_total{ARM}[1h]))"
         },
     ),
     Panel("Round trip of a ping", "s", quantiles("bridge_upstream_rtt_seconds")),
@@ -401,6 +427,14 @@ TURNS = [
 ]
 
 TOOLS = [
+    Panel(
+        "Tools: share that gave their output, of those that somebody waited for",
+        "percentunit",
+        {
+            "{{arm}}": 'sum by (arm) (rate(bridge_tool_calls_total{result="ok"}[5m]))'
+            ' / sum by (arm) (rate(bridge_tool_calls_total{result!="cancelled"}[5m]))'
+        },
+    ),
     Panel(
         "Tools, by result",
         "reqps",

@@ -146,7 +146,7 @@ def documented_models() -> list[str]:
     found = [
         model
         for page in pages
-        for model in re.findall(r"model: (gpt-[\w.-]+\w)", page.read_text(encoding="utf-8"))
+        for model in re.findall(r"model: (gpt-realtime[\w.-]*)\b", page.read_text(encoding="utf-8"))
     ]
     return sorted({*found})
 

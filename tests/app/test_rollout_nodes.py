@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from bridge.config.settings import RedisSettings
+from bridge.routing.rollout.observed import CallEntry
+from bridge.routing.rollout.verdict import Badness
+from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
-from tests.support.gateways import Gateway, Record, serving
+from bridge.store.rollouts import RolloutStore
+from tests.support.gateways import CallsInRedis, Gateway, Record, serving
 from tests.support.processes import run_to_end, write_yaml
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
@@ -54,10 +60,14 @@ class Site:
                 self.directory / "dialplans",
                 preflight=False,
                 redis_url=self.redis.url,
-                environ={**ENVIRON, "BRIDGE_STATE_DIR": str(place / "state")},
+                environ={
+                    **ENVIRON,
+                    "BRIDGE_STATE_DIR": str(place / "state"),
+                    "BRIDGE_NODE": name,
+                },
                 arms={"old": arm, "new": arm},
                 rollouts={"f": {"control": "old", "treatment": "new"}},
-                redis={"required": False, "connect_timeout_s": 0.5},
+                redis={"required": False, "connect_timeout_s": 0.5, "heartbeat_ms": 500},
             )
         )
 
@@ -119,7 +129,7 @@ async def test_kill_switches_reach_both_nodes_and_each_decides_alone_without_red
         assert [(await call(node))["arm"] for node in nodes] == ["old", "old"]
 
         status = await asyncio.to_thread(site.rollout, "status", "f")
-        assert status["held"] == "a kill switch is on"
+        assert str(status["held"]).startswith("a kill switch is on")
         assert status["leader"] in [node.node for node in nodes]
         latest = await asyncio.to_thread(site.rollout, "history", "f", "--limit", "1")
         assert (latest["author"], latest["reason"]) == ("anna", "calls")
@@ -135,3 +145,80 @@ async def test_kill_switches_reach_both_nodes_and_each_decides_alone_without_red
         assert (record["arm"], record["rollout_version"]) == ("old", 2)
         assert again.process.ready["node"]
         await again.until_ready(503, "Redis is away")
+
+
+async def killed_in_a_call(node: Gateway, redis: LocalRedis) -> str:
+    """Place a call and kill its node; return the call's id."""
+    async with CallsInRedis(redis.url) as calls, RtpCaller(node.sip_port) as caller:
+        assert await caller.call() == 200
+        call_id = await calls.until_active(node.node)
+
+        async def answered() -> bool:
+            return "answered_at" in (await calls.reader.call(call_id) or {})
+
+        await wait_until(answered, 10.0, "the answer is not in Redis")
+        node.process.tell(signal.SIGKILL)
+        await node.process.ended()
+        caller.ended.set()  # there is nobody to say BYE to
+    return call_id
+
+
+async def counted(redis: LocalRedis, most: int) -> list[CallEntry]:
+    """Wait until so many calls are in the flag's log; return them."""
+    found: list[CallEntry] = []
+    link = RedisLink(redis.url, timeout_s=2)
+    store = RolloutStore(link, RedisSettings())
+
+    async def come() -> bool:
+        found[:] = [entry for _, entry in await store.calls("f", "0")]
+        return len(found) >= most
+
+    try:
+        await wait_until(come, 20.0, f"the log has not {most} calls")
+    finally:
+        await link.aclose()
+    return found
+
+
+async def judged(redis: LocalRedis) -> object:
+    """Wait until a verdict has looked at a call of the new arm; return what it counts."""
+    found: list[object] = []
+    link = RedisLink(redis.url, timeout_s=2)
+    store = RolloutStore(link, RedisSettings())
+
+    async def looked() -> bool:
+        treatment = (await store.verdict("f") or {}).get("treatment")
+        found[:] = [treatment]
+        return isinstance(treatment, dict) and treatment["calls"] > 0
+
+    try:
+        await wait_until(looked, 20.0, "the verdict counts no call")
+    finally:
+        await link.aclose()
+    return found[0]
+
+
+async def test_calls_lost_with_their_node_count_once_in_their_rollout(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    """Swept by another node, and by the node's own next life."""
+    site = Site(tmp_path, simulator, redis)
+    with ExitStack() as stack:
+        doomed, sweeper = (site.node(name, stack) for name in ("a", "b"))
+        await asyncio.to_thread(site.rollout, "set", "f", "--percent", "100", "--reason", "all")
+        await until_target([doomed, sweeper], "new", 1.0)
+        swept = await killed_in_a_call(doomed, redis)
+        (entry,) = await counted(redis, 1)
+        assert (entry.call_id, entry.arm, entry.share) == (swept, "new", 1.0)
+        assert (set(entry.bad), entry.code) == ({Badness.CONNECTION}, "node_lost")
+        assert await judged(redis) == {"bad": 1, "calls": 1}
+        record = await sweeper.record_of(swept)
+        assert (record["rollout"], record["rollout_reason"]) == ("f", "SPLIT")
+        assert (record["rollout_version"], record["outcome"]) == (1, "node_lost")
+        restarted = await killed_in_a_call(sweeper, redis)
+    with ExitStack() as stack:
+        again = site.node("b", stack)
+        assert [each.call_id for each in await counted(redis, 2)] == [swept, restarted]
+
+        assert (await again.record_of(restarted))["rollout"] == "f"
+    assert len(await counted(redis, 2)) == 2

@@ -173,3 +173,27 @@ def test_serve_settings_are_checked_for_trunks(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "a.yaml:6: trunk 'carier' is not in the settings" in result.output
     assert "did you mean 'carrier'?" in result.output
+
+
+def test_explained_call_keeps_what_its_trunk_is_trusted_for(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "schema: dialplan/v1\nname: a\narm: x\nkeep_headers: X-Account\n"
+        "match: [{called: '*'}]\nagent: {instructions: x}\n"
+    )
+    config = tmp_path / "settings" / "bridge.yaml"
+    config.parent.mkdir()
+    config.write_text(
+        f"dialplans_dir: {tmp_path}\n"
+        "sip:\n  trunks:\n    carrier: {addresses: 192.0.2.1, trust: [P-Asserted-Identity]}\n"
+    )
+    asked = ["--explain", "1", "--config", str(config)]
+    asked += ["--header", "P-Asserted-Identity=<tel:+15550100>", "--header", "X-Account=77"]
+    trusted = check(*asked, "--trunk", "carrier")
+    assert trusted.exit_code == 0, trusted.output
+    assert "kept: asserted <tel:+15550100>" in trusted.output
+    assert "kept: X-Account 77" in trusted.output
+    assert "asserted" not in check(*asked, "--trunk", "other").output
+    private = check(*asked, "--trunk", "carrier", "--header", "Privacy=id", "--json")
+    told = json.loads(private.output)
+    assert (told["caller"], told["origin"]["privacy"]) == ("anonymous", "id")
+    assert "asserted" not in told["origin"]

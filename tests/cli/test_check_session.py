@@ -47,6 +47,30 @@ def test_program_gets_one_object(beta: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("session", "lost"),
+    [
+        ({"instrctions": "Be brief."}, "session.instrctions"),
+        (
+            {"turn_detection": {"type": "server_vad", "treshold": 1}},
+            "session.turn_detection.treshold",
+        ),
+    ],
+)
+def test_mistyped_key_makes_the_last_line_and_the_exit_code(
+    tmp_path: Path, session: dict[str, object], lost: str
+) -> None:
+    path = tmp_path / "beta.json"
+    path.write_text(json.dumps({"voice": "sage", "temperature": 0.8, **session}), encoding="utf-8")
+    result = convert(path)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["audio"]["output"] == {"voice": "sage"}
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"NOT CONVERTED: {lost}. ")
+    asked = convert(path, "--json")
+    assert (asked.exit_code, json.loads(asked.stdout)["unknown"]) == (1, [lost])
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ('{"voice":\n oops}', ":2: no JSON: "),

@@ -3,7 +3,15 @@
 import pytest
 
 from bridge.engine.core import CallPolicy
-from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, Send, StartTimer, StopTimer
+from bridge.engine.effects import (
+    Effect,
+    FlushPlayout,
+    KeepTurns,
+    PlayAudio,
+    Send,
+    StartTimer,
+    StopTimer,
+)
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer
 from bridge.engine.news import (
     Interrupted,
@@ -31,6 +39,7 @@ from tests.engine.calls import (
     MS,
     R1,
     R2,
+    U1,
     U2,
     Call,
     answered,
@@ -193,7 +202,7 @@ def test_flush_reported_twice_truncates_once_and_is_refused() -> None:
 
 def test_speech_while_nothing_plays_or_runs_is_no_interruption() -> None:
     call = answered()
-    assert call.feed(started()) == []
+    assert call.feed(started()) == [KeepTurns(U1)]
     assert call.core.state is State.LISTENING
 
 
@@ -265,7 +274,7 @@ def test_response_that_the_server_makes_after_a_lost_speech_stopped_is_played() 
 def test_false_start_gives_an_owed_response_its_chance() -> None:
     call = speaking()
     call.feed(started(U2), flushed(), done(R1, ResponseStatus.CANCELLED))
-    assert call.feed(InputCleared()) == []
+    assert call.feed(InputCleared()) == [KeepTurns(None)]
     assert call.core.state is State.LISTENING
 
 

@@ -65,7 +65,7 @@ def ends(old: State) -> list[Effect]:
 def test_offer_rings_and_opens_the_session() -> None:
     assert Call(CallPolicy(session_ready_ms=3_000)).feed(CallOffered()) == [
         RingCall(),
-        OpenSession(),
+        OpenSession(within_ms=3_000),
         StartTimer(Timer.SESSION_READY, 3_000),
     ]
 
@@ -209,6 +209,12 @@ def test_caller_hangs_up() -> None:
 )
 def test_dialog_that_ends_on_our_side(sip_code: int, closed: CallClosed) -> None:
     assert answered().feed(CallEnded(by_caller=False, sip_code=sip_code))[-1] == closed
+
+
+@pytest.mark.parametrize("by_caller", [True, False])
+def test_caller_who_vanishes_has_an_outcome_of_their_own(by_caller: bool) -> None:
+    effects = answered().feed(CallEnded(by_caller, sip_code=408, lost="no_media"))
+    assert effects[-1] == CallClosed(Outcome.CALLER_LOST, Fault.CARRIER, "no_media")
 
 
 def test_max_duration_hangs_up() -> None:

@@ -27,6 +27,8 @@ from bridge.engine.inputs import (
     PlayoutStarted,
     SessionFailed,
     SessionReady,
+    SoundStarted,
+    SoundStopped,
     SpareFailed,
     SpareReady,
     Timer,
@@ -238,16 +240,19 @@ def test_question_that_was_never_put_into_words_is_sent_again_as_audio() -> None
     call = thinking()
     call.feed(InputCommitted(U1), DROPPED)
     effects = call.feed(READY)
-    assert SendKeptAudio(10_000, resend_turn=True) in effects
+    assert SendKeptAudio(30_000) in effects
     assert sent(effects) == []  # nothing to tell, and the server answers what it hears
     assert StartTimer(Timer.RESPONSE, 10_000) in effects
 
 
-def test_question_that_nobody_understood_is_not_sent_again() -> None:
+def test_question_that_only_the_transcription_did_not_understand_is_sent_again() -> None:
     call = thinking()
     failed = InputTranscriptFailed(U1, 0, ApiError("transcription_error", ""))
     call.feed(InputCommitted(U1), failed, DROPPED)
-    assert CreateResponse() in sent(call.feed(READY))
+    effects = call.feed(READY)
+    assert SendKeptAudio(30_000) in effects
+    assert sent(effects) == []
+    assert StartTimer(Timer.RESPONSE, 10_000) in effects
 
 
 def test_expired_session_is_renewed_with_a_new_token_and_a_summary() -> None:
@@ -257,16 +262,20 @@ def test_expired_session_is_renewed_with_a_new_token_and_a_summary() -> None:
     (order,) = of(OpenSession, call.feed(error))
     assert order.new_token
     effects = call.feed(READY)
-    (note, _) = sent(effects)
+    note, question, asked = sent(effects)
     assert isinstance(note, CreateItem)
     assert isinstance(note.item, Message)
     assert "in short" in (note.item.parts[0].text or "")
-    assert SendKeptAudio(10_000, resend_turn=False) in effects
+    assert isinstance(question, CreateItem)
+    assert "Where is it?" in str(question.item)
+    assert asked == CreateResponse()
+    assert SendKeptAudio(30_000) in effects
 
 
 def test_tool_output_of_an_outage_reaches_the_next_session() -> None:
     call = thinking(CallPolicy(greet=False, tools={"lookup": ToolPolicy()}))
-    call.feed(InputCommitted(U1), wants_tool(T1), done(R1), DROPPED)
+    call.feed(InputCommitted(U1), InputTranscriptCompleted(U1, 0, "Where is it?"))
+    call.feed(wants_tool(T1), done(R1), DROPPED)
     assert sent(call.feed(ToolFinished(T1, "42"))) == []
     commands = sent(call.feed(READY))
     items = [command.item for command in commands if isinstance(command, CreateItem)]
@@ -431,6 +440,26 @@ def test_rollover_waits_for_a_quiet_moment_but_not_for_ever() -> None:
     assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=85_000)) == []
     assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=11_000)) != []
     assert of(TakeSpare, call.feed(SpareReady("sess_2"))) != []
+
+
+def test_spare_stands_by_the_last_moment_and_the_turn_goes_along() -> None:
+    call = expiring()
+    call.feed(started())
+    assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=85_000)) == []
+    assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=6_000)) != []
+    assert of(TakeSpare, call.feed(SpareReady("sess_2"))) == []
+    effects = call.feed(TimerFired(Timer.ROLLOVER), after_ms=5_000)
+    kinds = [type(effect) for effect in effects]
+    assert kinds.index(TakeSpare) < kinds.index(SendKeptAudio)
+    assert of(SessionLost, effects) == []
+
+
+def test_rollover_waits_for_a_sound_of_which_the_service_tells_nothing_yet() -> None:
+    call = expiring()
+    call.feed(SoundStarted(call.clock.now_ns()))
+    assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=85_000)) == []
+    call.feed(SoundStopped(call.clock.now_ns()))
+    assert of(OpenSpare, call.feed(TimerFired(Timer.ROLLOVER), after_ms=250)) != []
 
 
 def test_spare_is_kept_while_the_caller_speaks() -> None:

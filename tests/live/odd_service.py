@@ -9,7 +9,7 @@ import base64
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -60,6 +60,9 @@ class Visit:
     at_ns: int
 
 
+SlowDoor = Callable[[ServerConnection, Visit], Awaitable[Response | None]]
+
+
 class OddService:
     """The service.
 
@@ -68,7 +71,7 @@ class OddService:
         updates: the first update of each session.
         asked: the overrides of each response that was asked for.
         answers: what the next of those get.
-        door: refuses a handshake, or gives None.
+        door: refuses a handshake, or gives None; ``slow_door``: in its own time.
         confirm: what ``session.updated`` says, from what was asked.
     """
 
@@ -79,6 +82,7 @@ class OddService:
         self.asked: list[Json] = []
         self.answers: deque[Answer] = deque()
         self.door: Callable[[ServerConnection, Visit], Response | None] = lambda _peer, _visit: None
+        self.slow_door: SlowDoor | None = None
         self.confirm: Callable[[Json, Visit], Json] = lambda asked, _visit: asked
         self._ids = count(1)
         self._server: Server | None = None
@@ -111,11 +115,21 @@ class OddService:
             await self._server.wait_closed()
             self._server = None
 
-    def _look(self, peer: ServerConnection, request: Request) -> Response | None:
+    async def drop(self) -> None:
+        """Drop every connection, and go on to listen."""
+        if self._server is not None:
+            for peer in self._server.connections:
+                peer.transport.abort()
+
+    async def _look(self, peer: ServerConnection, request: Request) -> Response | None:
+        if "/realtime" not in request.path:
+            return None  # the list of models, which it does not have
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         visit = Visit(request.path.partition("model=")[2], bearer, time.monotonic_ns())
         self.visits.append(visit)
         self._of_peer[peer] = visit
+        if self.slow_door is not None:
+            return await self.slow_door(peer, visit)
         return self.door(peer, visit)
 
     async def _talk(self, peer: ServerConnection) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -39,6 +40,8 @@ class TonePeer:
         self.loud_ms = 0.0
         self.tone_ms = 8_000
         self.tone_hz: float = TONE_HZ
+        self.voice: npt.NDArray[np.int16] | None = None
+        """What answers are, 24 kHz, in the place of the tone."""
         self.prefix = ""
         """Of the ids, which are a session's own."""
         self.life_s: float | None = None
@@ -167,6 +170,7 @@ class TonePeer:
         at = {"response_id": response_id, "item_id": item_id, "output_index": 0}
         time_s = np.arange(RATE_HZ * self.tone_ms // 1000) / RATE_HZ
         tone = (8000 * np.sin(2 * np.pi * self.tone_hz * time_s)).astype("<i2")
+        tone = tone if self.voice is None else self.voice
         step = RATE_HZ * DELTA_MS // 1000
         for start in range(0, len(tone), step):
             delta = base64.b64encode(tone[start : start + step].tobytes()).decode()

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
+import numpy as np
+import numpy.typing as npt
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
@@ -20,6 +22,7 @@ class Service:
 
     Attributes:
         tone_ms: what an answer of the next sessions holds; ``tone_hz``: at which pitch.
+        voice: what answers are in the place of a tone, 24 kHz.
         life_s: of the next session; None tells no end.
         refusals: for the next connections, first to last.
         refuse_all: for all connections from here on.
@@ -29,6 +32,7 @@ class Service:
     def __init__(self) -> None:
         self.tone_ms = 8_000
         self.tone_hz: float = TONE_HZ
+        self.voice: npt.NDArray[np.int16] | None = None
         self.life_s: float | None = None
         self.refusals: deque[Refusal] = deque()
         self.refuse_all: HTTPStatus | None = None
@@ -61,7 +65,7 @@ class Service:
         """Play one session."""
         peer = TonePeer()
         peer.prefix, peer.tone_ms = f"s{len(self.sessions) + 1}_", self.tone_ms
-        peer.tone_hz = self.tone_hz
+        peer.tone_hz, peer.voice = self.tone_hz, self.voice
         peer.life_s, self.life_s = self.life_s, None
         self.sessions.append(peer)
         self._changed.set()

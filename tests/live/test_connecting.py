@@ -55,7 +55,10 @@ async def test_call_falls_back_to_the_legacy_model(start_gateway: StartGateway) 
         await asyncio.gather(*gateway.calls.values())
     assert [model for model, _ in door.asked] == ["new", "old"]
     text = gateway.metrics.render()[0].decode()
-    assert 'connect_failures_total{arm="peer",reason="http_404"} 1.0' in text
+    # The arm works: what its models do is counted apart.
+    assert 'bridge_upstream_connect_failures_total{arm="peer",reason="http_404"} 0.0' in text
+    fallback = 'bridge_upstream_model_fallbacks_total{arm="peer",model="new",reason="http_404"} 1.0'
+    assert fallback in text
 
 
 async def test_call_is_refused_where_no_model_answers(start_gateway: StartGateway) -> None:

@@ -12,7 +12,8 @@ from bridge.store.local import LocalRedis
 from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway
 from tests.live.service import tone_service
-from tests.live.talk import talking
+from tests.live.talk import redis_call, talking
+from tests.support.raw_phone import RawPhone
 from tests.support.rtp_caller import FRAME_SAMPLES, RtpCaller
 from tests.support.waiting import wait_until
 
@@ -61,3 +62,21 @@ async def test_invite_that_is_cancelled_in_the_same_poll_is_begun_and_ended(
             await wait_until(ended, 5.0, "Redis knows of no end of the call")
             assert line["call_id"] not in await reader.active()
         assert service.sessions == []
+
+
+async def test_a_caller_who_vanishes_is_lost_and_the_carrier_answers_for_it(
+    start_gateway: StartGateway, redis: LocalRedis
+) -> None:
+    async with tone_service() as (_, url):
+        gateway, port = await start_gateway(url, sip={"far_end_silent_s": 1})
+        async with RawPhone(port) as phone:
+            await phone.invite().answered()
+            (runner,) = gateway.calls
+            await asyncio.gather(*gateway.calls.values())
+        summary = runner.record.summary
+    assert (summary.outcome, summary.fault, summary.reason) == (
+        "caller_lost",
+        "carrier",
+        "no_media",
+    )
+    assert (await redis_call(redis, summary))["outcome"] == "caller_lost"

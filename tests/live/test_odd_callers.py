@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +21,18 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
 @dataclass
 class Told:
-    """What is told of a call: its hash, its record, its line, its recording's first marker."""
+    """What is told of a call: hash, record, line, the recording's first marker, tools' facts."""
 
     hash: dict[str, str]
     record: dict[str, object]
     line: dict[str, object]
     marker: dict[str, object]
+    facts: dict[str, object]
 
     @property
     def texts(self) -> str:
         """All of it, as it was written."""
-        parts = (self.hash, self.record, self.line, self.marker)
+        parts = (self.hash, self.record, self.line, self.marker, self.facts)
         return json.dumps(parts, ensure_ascii=False)
 
 
@@ -42,13 +44,17 @@ async def call(
     from_: bytes,
     uri: str = "",
     more: tuple[Header, ...] = (),
+    sip: Mapping[str, object] | None = None,
+    dialplan: Mapping[str, object] | None = None,
 ) -> Told:
     """Call, be answered, hang up; return what is told."""
     async with tone_service() as (_, url):
-        _, port = await start_gateway(url)
+        gateway, port = await start_gateway(url, sip=sip, dialplan=dialplan)
         asked = uri.encode("latin-1").replace(b"PORT", b"%d" % port) or None
         async with RawCaller(port, from_=from_, uri=asked, more=more) as caller:
             assert await caller.invite() == 200
+            (runner,) = gateway.calls
+            facts = dict(runner.record.facts)
             assert await caller.bye() == 200
         lines = directory / "calls.jsonl"
         await wait_until(lines.exists, 10.0, "the call has no record")
@@ -63,7 +69,7 @@ async def call(
 
             await wait_until(ended, 5.0, "Redis knows of no end of the call")
             found = dict(await reader.call(call_id) or {})
-        return Told(found, record, line, json.loads(markers.split("\n")[0]))
+        return Told(found, record, line, json.loads(markers.split("\n")[0]), facts)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +127,66 @@ async def test_bytes_in_the_request_uri_and_in_other_headers_cost_no_call(
         more=((b"X-Firma", b"M\xfcller \x85 \xe2\x80\xa8 & S\xf6hne"), (b"Subject", b"\xff\xfe")),
     )
     assert (seen.record["outcome"], seen.line["to"]) == ("completed", "Büro")
+
+
+ORIGIN: tuple[Header, ...] = (
+    (b"P-Asserted-Identity", b'"Ann" <sip:+15550123@carrier.example>'),
+    (b"Diversion", b"<sip:+15550111@c>;reason=unconditional"),
+    (b"User-to-User", b"00C81f;encoding=hex"),
+    (b"X-Account", b"M\xfcller 4111 1111 1111 1111"),
+    (b"X-Else", b"no"),
+)
+TRUSTED = {"trunks": {"carrier": {"addresses": ["127.0.0.1"], "trust": ["P-Asserted-Identity"]}}}
+TOLD = ("asserted", "privacy", "diversion", "user_to_user")
+
+
+async def test_what_a_trusted_trunk_says_is_in_hash_and_record(
+    start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path
+) -> None:
+    seen = await call(
+        start_gateway,
+        redis,
+        tmp_path,
+        from_=b"<sip:+15550100@x>",
+        more=ORIGIN,
+        sip=TRUSTED,
+        dialplan={"keep_headers": ["X-Account"]},
+    )
+    told = {
+        "asserted": '"Ann" <sip:+15550123@carrier.example>',
+        "diversion": "<sip:+15550111@c>;reason=unconditional",
+        "user_to_user": "00C81f;encoding=hex",
+    }
+    assert {name: seen.hash[name] for name in TOLD if name in seen.hash} == told
+    assert {name: seen.record[name] for name in TOLD if seen.record[name]} == told
+    assert json.loads(seen.hash["headers"]) == seen.record["headers"]
+    assert seen.record["headers"] == {"X-Account": "Müller [card]"}
+    assert seen.hash["sip_call_id"] == seen.record["sip_call_id"] != ""
+    assert seen.marker["asserted"] == told["asserted"]
+    assert {name: seen.facts[name] for name in TOLD if name in seen.facts} == told
+    assert seen.facts["headers"] == {"X-Account": "Müller 4111 1111 1111 1111"}
+    assert seen.facts["sip_call_id"] == seen.hash["sip_call_id"]
+
+
+async def test_a_stranger_asserts_nothing(
+    start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path
+) -> None:
+    seen = await call(start_gateway, redis, tmp_path, from_=b"<sip:+15550100@x>", more=ORIGIN)
+    assert "15550123" not in seen.texts
+
+
+async def test_who_asks_for_privacy_is_told_nowhere(
+    start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path
+) -> None:
+    seen = await call(
+        start_gateway,
+        redis,
+        tmp_path,
+        from_=b'"Ann" <sip:+15550123@x>',
+        more=(*ORIGIN, (b"Privacy", b"id")),
+        sip=TRUSTED,
+    )
+    assert "15550123" not in seen.texts
+    assert "Ann" not in seen.texts
+    assert seen.hash["privacy"] == seen.record["privacy"] == "id"
+    assert seen.hash["from"] == '"Anonymous" <sip:anonymous@anonymous.invalid>'

@@ -59,7 +59,8 @@ async def test_events_log_lines_hash_and_record_name_the_session_of_their_time(
     record = json.loads((tmp_path / f"{call_id}.json").read_text())
     used = [(each["session_id"], each["conversation_id"]) for each in record["sessions"]]
     assert used == [("s1_sess", "s1_conv"), ("s2_sess", "s2_conv")]
-    assert [each["session_id"] for each in record["failures"]] == ["s1_sess"]
+    failed = [(each["code"], each["session_id"]) for each in record["failures"]]
+    assert failed == [("close_1006", "s1_sess"), ("no_audio", "s2_sess")]
     (line,) = (tmp_path / "calls.jsonl").read_text().splitlines()
     assert json.loads(line)["sessions"] == record["sessions"]
 

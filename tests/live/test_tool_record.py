@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.engine.news import ToolRefused
+from bridge.engine.news import ServerToolBegan, ServerToolEnded, ToolRefused, ToolsNotListed
 from bridge.live.recording import Fields
 from bridge.live.summary import CallSummary
 from bridge.live.tool_record import ToolRecord
@@ -49,7 +49,13 @@ def test_failed_tool_names_who_has_to_act_in_record_event_and_metric(told: Told)
     (event,) = told.events
     assert event == (
         "tool_ended",
-        {"tool": "lookup", "result": "private_address", "fault": "config", "took_ms": 20},
+        {
+            "tool": "lookup",
+            "result": "private_address",
+            "fault": "config",
+            "server": None,
+            "took_ms": 20,
+        },
     )
     (line,) = told.counted()
     for label in ('arm="b"', 'tool="lookup"', 'result="private_address"', 'fault="config"'):
@@ -67,6 +73,18 @@ def test_tool_stopped_by_the_callers_barge_in_is_no_failure(told: Told) -> None:
 def test_tools_that_were_all_stopped_have_no_rate(told: Told) -> None:
     told.record.ended("lookup", failed("cancelled", "nobody waits"), 5 * MS)
     assert told.summary.tool_success_rate is None
+
+
+def test_servers_tool_is_a_run_and_a_failed_listing_is_one_too(told: Told) -> None:
+    take = told.record.effects
+    take[ToolsNotListed](ToolsNotListed("crm"))
+    take[ServerToolBegan](ServerToolBegan("find", "crm"))
+    take[ServerToolEnded](ServerToolEnded("find", "crm", "mcp_failed", 30 * MS))
+    runs = [(run.name, run.result, run.fault, run.took_ms) for run in told.summary.tools]
+    assert runs == [("crm", "mcp_not_listed", "tool", 0), ("find", "mcp_failed", "tool", 30)]
+    assert [kind for kind, _ in told.events] == ["tools_not_listed", "tool_called", "tool_ended"]
+    assert [dict(fields or {}).get("server") for _, fields in told.events] == ["crm"] * 3
+    assert len(told.counted()) == 2
 
 
 def test_tool_that_the_model_made_up_is_the_providers(told: Told) -> None:

@@ -206,7 +206,6 @@ def test_decode_golden_line(line: str, expected: ServerEvent) -> None:
         (1, "session.id", 7),
         (1, "session.voice", {"id": "voice_8842"}),
         (1, "session.output_audio_format", 7),
-        (3, "session.expires_at", "tomorrow"),
         (6, "item.content", {}),
         (6, "item.role", "robot"),
         (9, "audio_end_ms", 1480.5),

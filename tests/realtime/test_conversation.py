@@ -240,6 +240,7 @@ def test_same_id_in_a_new_session_is_another_item() -> None:
 
 def test_summary_keeps_what_the_caller_first_wanted_and_the_latest() -> None:
     log = fed(*(caller_turn(f"u{index}", f"sentence number {index}") for index in range(20)))
+    fed(spoken("a1", "Yes."), ended("a1", ""), log=log)
     assert log.summary(100).splitlines() == [
         "Caller: sentence number 0",
         "...",

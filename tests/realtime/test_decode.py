@@ -12,6 +12,7 @@ from bridge.realtime.events import (
     ApiError,
     ErrorReported,
     ServerEvent,
+    SessionCreated,
     SpeechStarted,
     TranscriptDelta,
     UnknownEvent,
@@ -135,3 +136,14 @@ def test_decode_lone_surrogate_can_be_encoded(name: DialectName, number: int) ->
 def test_decode_error_of_a_compatible_server(name: DialectName) -> None:
     event = DIALECTS[name].decode('{"type":"error","error":{"code":429,"message":null}}')
     assert event == ErrorReported(ApiError("error", "", "429"))
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("ends", ["tomorrow", -1, 4_000_000_000.5, True, {}, None])
+def test_decode_end_of_a_session_that_makes_no_sense_is_none(
+    name: DialectName, ends: object
+) -> None:
+    frame = json.dumps({"type": "session.created", "session": {"id": "sess_1", "expires_at": ends}})
+    event = DIALECTS[name].decode(frame)
+    assert isinstance(event, SessionCreated)
+    assert event.session.expires_at_s is None

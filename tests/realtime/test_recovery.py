@@ -84,7 +84,7 @@ def test_blip_reconnects_with_the_same_token_and_gives_the_talk_back() -> None:
         PlayFiller(POLICY.filler_after_ms),
         Reconnect(0, new_token=False, within_ms=POLICY.attempt_ms),
         steps[2],
-        SendKeptAudio(POLICY.kept_audio_ms, resend_turn=True),
+        SendKeptAudio(POLICY.kept_audio_ms),
         RequestResponse(),
     )
     context = steps[2]
@@ -114,7 +114,7 @@ def test_token_that_is_near_its_end_is_renewed_on_a_blip() -> None:
     [EXPIRED, failure("http_401"), failure("http_403"), classify(ProtocolError("order"))],
     ids=lambda each: each.code,
 )
-def test_bad_session_gets_a_new_token_and_a_summary_and_no_audio_twice(
+def test_bad_session_gets_a_new_token_and_a_summary(
     bad_session: Failure,
 ) -> None:
     log = talk()
@@ -123,7 +123,7 @@ def test_bad_session_gets_a_new_token_and_a_summary_and_no_audio_twice(
     _, reconnect, summary, audio = steps
     assert isinstance(reconnect, Reconnect)
     assert reconnect.new_token
-    assert audio == SendKeptAudio(POLICY.kept_audio_ms, resend_turn=False)
+    assert audio == SendKeptAudio(POLICY.kept_audio_ms)
     assert isinstance(summary, SummariseContext)
     assert summary.text == log.summary(POLICY.summary_chars)
     note, call = summary.items
@@ -132,7 +132,7 @@ def test_bad_session_gets_a_new_token_and_a_summary_and_no_audio_twice(
     assert call == log.running_calls[0]
 
 
-def test_blip_after_a_bad_session_does_not_lead_back_to_its_audio() -> None:
+def test_blip_after_a_bad_session_does_not_lead_back_to_its_whole_talk() -> None:
     budget = Budget(POLICY).restored(0).failed(EXPIRED, 0).failed(BLIP, NS_PER_MS)
     steps = plan(BLIP, talk(), budget, NS_PER_MS, jitter=0.0, token_expires_ns=SOON_NS)
     assert kinds(steps) == [PlayFiller, Reconnect, SummariseContext, SendKeptAudio]

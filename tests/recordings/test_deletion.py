@@ -197,3 +197,10 @@ def test_lines_are_blanked_while_others_are_added(tmp_path: Path) -> None:
     assert [line["call_id"] for line in lines if line["call_id"][0] == "n"] == [
         f"n_{n}" for n in range(300)
     ]
+
+
+def test_calls_that_the_network_says_are_the_callers_are_deleted_too(tmp_path: Path) -> None:
+    files = store(tmp_path, "c_1", caller="<sip:100@pbx.example>")
+    record = json.loads(files.record.read_text())
+    write_json(files.record, {**record, "asserted": '"Ann" <sip:+15550177@trunk.example>'})
+    assert delete_of_caller(tmp_path, "+15550177").events == ["c_1"]

@@ -1,10 +1,11 @@
 """The cost cap: no call begins that might pass it."""
 
 import pytest
+from pydantic import JsonValue
 
 from bridge.config.models import Model, Price, Prices
 from bridge.errors import ConfigError
-from bridge.replay.costs import CostMeter
+from bridge.replay.costs import CostMeter, Use
 
 _MODEL = Model(
     dialects=("ga",),
@@ -56,3 +57,13 @@ def test_a_call_of_unknown_cost_has_cost_what_it_reserved() -> None:
 def test_no_cap_can_be_kept_without_a_price() -> None:
     with pytest.raises(ConfigError, match="no price of 'unheard-of'"):
         CostMeter(1.0).begin("a", 60.0, "unheard-of", None)
+
+
+def test_a_records_cost_and_tools_are_its_calls_use() -> None:
+    tools: list[JsonValue] = [
+        {"name": "find", "ok": True, "result": "ok", "fault": "none"},
+        {"name": "find", "ok": False, "result": "deadline", "fault": "tool"},
+        {"name": "find", "ok": False, "result": "cancelled", "fault": "none"},
+    ]
+    assert Use.of({"cost_usd": 0.25, "tools": tools}) == Use(0.25, tools_ok=1, tools_failed=1)
+    assert Use.of({"cost_usd": None, "tools": []}) == Use.of(None) == Use()

@@ -81,3 +81,10 @@ def test_header_of_a_carriers_own_is_read(header: str, value: str, level: Versta
 @given(st.dictionaries(st.sampled_from(["from", "p-asserted-identity"]), st.lists(st.text())))
 def test_no_header_breaks_it(headers: dict[str, list[str]]) -> None:
     assert read_verstat(headers) in Verstat
+
+
+def test_a_result_of_another_number_says_nothing_of_the_callers() -> None:
+    forged = {"from": ["<sip:+15550171@x>"], **asserted("TN-Validation-Passed-A")}
+    assert read_verstat(forged) is Verstat.NONE
+    withheld = {"from": ["<sip:anonymous@anonymous.invalid>"], **asserted("TN-Validation-Passed-A")}
+    assert read_verstat(withheld) is Verstat.A

@@ -146,7 +146,7 @@ async def test_g711_output_may_have_odd_length() -> None:
     ("close_code", "reason", "code", "retryable"),
     [
         (1001, "going away", "closed", True),
-        (4000, "", "closed", False),
+        (4000, "", "closed", True),
         (4000, "session_expired", "session_expired", True),
         (
             4000,

@@ -51,6 +51,17 @@ async def test_update_is_partial_and_merges_by_key(url: str) -> None:
         assert session["audio"]["output"]["voice"] == "marin"
 
 
+async def test_what_nobody_set_in_a_transcription_is_not_told(url: str) -> None:
+    async with connected(url) as client:
+        heard = {"transcription": {"model": "gpt-transcribe"}, "noise_reduction": None}
+        session = (await client.update(audio={"input": heard}))["session"]
+        assert session["audio"]["input"]["transcription"] == {"model": "gpt-transcribe"}
+        quiet = {"noise_reduction": {"type": "near_field"}}
+        session = (await client.update(audio={"input": quiet}))["session"]
+        assert session["audio"]["input"]["noise_reduction"] == {"type": "near_field"}
+        assert session["audio"]["input"]["transcription"] == {"model": "gpt-transcribe"}
+
+
 @pytest.mark.parametrize(
     ("session", "code", "param"),
     [

@@ -90,6 +90,7 @@ def test_what_is_written_is_read_again(address: Address) -> None:
 @example('<sip:x>;a="')
 @example("sip:x:99999")
 @example("sip:x:")
+@example(";\udc80")
 def test_no_text_raises_another_error(text: str) -> None:
     for reading in (text, f"<{text}>", f"sip:{text}", f'"{text}" <sip:{text}>', f"<tel:1>{text}"):
         for parse in (Address.parse, Uri.parse):

@@ -52,6 +52,7 @@ def invoke(*arguments: str) -> tuple[int, str]:
         (["sip:127.0.0.1", "--say", " "], "--say has no words"),
         (["sip:127.0.0.1", "--play", "missing.wav"], "missing.wav"),
         (["sip:127.0.0.1", "--duration", "0"], "--duration"),
+        (["sip:127.0.0.1", "--from", "+1 555"], "--from +1 555 is no number"),
         (["sip:127.0.0.1", "--record", "/dev/null/call.wav"], "/dev/null/call.wav"),
         ([], "URI"),
     ],
@@ -168,3 +169,17 @@ def test_events_have_a_name_and_a_time() -> None:
         "event": "agent_stopped",
         "at_ms": 1200,
     }
+
+
+def test_call_is_from_the_number_that_is_given_by_script_too(
+    dialled: list[tuple[CallScript, Line]], tmp_path: Path
+) -> None:
+    script = tmp_path / "hello.yaml"
+    script.write_text(
+        "schema: callscript/v1\nid: hello\nsetup: {from: '+15550100', vars: {a: 1}}\n"
+        "caller: [{say: Hello}]\n"
+    )
+    invoke("sip:127.0.0.1", "--from", "+15550199", "--duration", "1")
+    invoke("sip:127.0.0.1", "--from", "+15550199", "--script", str(script))
+    assert [each.setup.from_ for each, _ in dialled] == ["+15550199", "+15550199"]
+    assert dialled[1][0].setup.vars == {"a": 1}

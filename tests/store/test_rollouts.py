@@ -81,6 +81,17 @@ async def test_the_log_of_calls_is_read_on_from_anywhere(rollouts: RolloutStore)
     assert [call for _, call in await rollouts.calls("f", found[2][0])] == calls[3:]
 
 
+async def test_a_call_counts_once_whoever_reports_it(rollouts: RolloutStore, redis: Raw) -> None:
+    await redis("HSET", "bridge:call:c1", "call_id", "c1")
+    first = CallEntry("c1", "new", 0.5, 1, 1.0)
+    await rollouts.report("f", [first])
+    swept = replace(first, code="node_lost")
+    await rollouts.report("f", [swept, CallEntry("c2", "new", 0.5, 1, 2.0), first])
+    found = [(call.call_id, call.code) for _, call in await rollouts.calls("f", "0")]
+    assert found == [("c1", ""), ("c2", "")]
+    assert await redis("EXISTS", "bridge:call:c2") == 0  # counting makes no call
+
+
 async def test_one_node_leads_until_it_resigns_or_is_silent(
     rollouts: RolloutStore, redis: Raw
 ) -> None:

@@ -38,7 +38,7 @@ class Received:
 
     @property
     def method(self) -> str:
-        return self.header("CSeq").split()[-1]
+        return self.header("CSeq").rpartition(" ")[2]
 
     @property
     def to_tag(self) -> str:
@@ -231,6 +231,12 @@ class RawPhone(asyncio.DatagramProtocol):
         self._transport.sendto(
             text.encode("utf-8", "surrogateescape"), ("127.0.0.1", self.server_port)
         )
+
+    def send_media(self, answer: Received, packet: bytes, *, rtcp: bool = False) -> None:
+        """Send a packet to where a 200 wants its audio, or its RTCP."""
+        found = re.search(r"(?m)^m=audio (\d+)", answer.text)
+        assert found is not None
+        self._rtp.sendto(packet, ("127.0.0.1", int(found[1]) + rtcp))
 
     def answer(self, request: Received, status: int, body: str = "", tag: str = "") -> None:
         """Answer a request."""

@@ -39,6 +39,7 @@ class Heard:
     Attributes:
         timestamp: RFC 3550 section 5.1, in samples.
         loud: it holds more than the noise of a codec.
+        payload: as it came.
     """
 
     arrived_ns: int
@@ -46,6 +47,7 @@ class Heard:
     timestamp: int
     samples: npt.NDArray[np.int16]
     loud: bool
+    payload: bytes = b""
 
 
 class _Socket(asyncio.DatagramProtocol):
@@ -303,7 +305,8 @@ class RtpCaller:
         if kind & 0x7F == 0:
             samples = g711.decode(g711.Law.PCMU, data[_RTP_HEADER.size :])
             loud = int(np.abs(samples).max()) > 500
-            self.heard.append(Heard(_arrival_ns(notes), sequence, timestamp, samples, loud))
+            arrived_ns, payload = _arrival_ns(notes), data[_RTP_HEADER.size :]
+            self.heard.append(Heard(arrived_ns, sequence, timestamp, samples, loud, payload))
             self._changed.set()
 
     async def _keep_sending(self, port: int) -> None:

@@ -28,6 +28,20 @@ def test_a_calls_price_by_the_table() -> None:
     assert cost_usd(tokens_of(USAGE), model) == pytest.approx(dollars)
 
 
+def test_a_model_priced_by_the_minute_costs_its_time() -> None:
+    whisper = load_models().find("gpt-realtime-whisper")
+    assert cost_usd({}, whisper, seconds=90) == pytest.approx(0.0255)
+    live = load_models().find("gpt-live-1")
+    assert cost_usd(tokens_of(USAGE), live, seconds=120) == pytest.approx(0.10)
+
+
+def test_a_transcription_priced_by_tokens_costs_its_tokens() -> None:
+    model = load_models().find("gpt-4o-transcribe")
+    tokens = tokens_of(Usage(input_audio=100, output_text=20, total=120))
+    assert cost_usd(tokens, model, seconds=9) == pytest.approx((100 * 6 + 20 * 10) / 1e6)
+    assert cost_usd(tokens, load_models().find("gpt-transcribe")) is None
+
+
 def test_an_unknown_model_or_price_is_no_price() -> None:
     table = load_models()
     assert cost_usd(tokens_of(USAGE), table.find("my-deployment")) is None

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.errors import Fault, Outcome
+from bridge.live.summary import ToolRun
 from bridge.session import tokens
 from bridge.telemetry.labels import (
     By,
@@ -81,7 +82,12 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_upstream_errors_total": ("arm code", ""),
     "bridge_upstream_sessions_lost_total": ("arm", ""),
     "bridge_token_rotations_total": ("arm result reason", ""),
-    "bridge_upstream_tokens_total": ("arm kind modality", ""),
+    "bridge_upstream_tokens_total": ("arm model kind modality", ""),
+    "bridge_transcribed_seconds_total": ("arm model", ""),
+    "bridge_cost_usd_total": ("arm model", ""),
+    "bridge_turn_full_seconds": ("arm", "1 2 3 4 5 6 8 10 13 16 20 25 30 45 60"),
+    "bridge_tool_calls_total": ("arm tool result fault", ""),
+    "bridge_tool_duration_seconds": ("tool result", ".05 .1 .25 .5 1 2 3 5 8 15 30"),
     "bridge_rtp_packets_total": ("direction", ""),
     "bridge_rtp_lost_packets_total": ("direction", ""),
     "bridge_rtp_late_packets_total": ("direction", ""),
@@ -206,7 +212,11 @@ def used(metrics: Metrics) -> Metrics:
     upstream.unknown_event("a")
     upstream.malformed_event("a")
     upstream.error("a", "invalid_value")
-    upstream.tokens("a", TokenKind.IN, Modality.AUDIO, 7)
+    upstream.tokens("a", "m", TokenKind.IN, Modality.AUDIO, 7)
+    upstream.transcribed("a", "t", 1.5)
+    upstream.cost("a", "m", 0.5)
+    turns.full("a", 1)
+    metrics.tools.ended("a", ToolRun.of("find", "ok", 1), 1)
     metrics.sip.request(Direction.IN, "INVITE", trunk="carrier-a")
     metrics.sip.response(Direction.OUT, "INVITE", "200", trunk="")
     metrics.sip.probed("carrier-a")

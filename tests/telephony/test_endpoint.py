@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
@@ -141,3 +142,12 @@ def test_rows_open_and_close_under_the_audio_clock(
     command = [sys.executable, "-X", "faulthandler", *script]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
+
+
+def test_what_pjsip_says_of_an_error_is_in_our_log() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        with capture_logs() as lines, pytest.raises(InfrastructureError):
+            SipEndpoint(settings(taken.getsockname()[1])).start()
+    said = [line for line in lines if line["event"] == "pjsip" and line["log_level"] == "warning"]
+    assert any("Address already in use" in str(line["line"]) for line in said)

@@ -138,3 +138,15 @@ async def test_a_new_offer_without_usable_audio_gets_488_and_the_call_goes_on(
         talk.acknowledge()
         await call.hear(200)
         assert (await talk.ask("BYE")).code == 200
+
+
+async def test_a_call_without_an_offer_may_be_refused_at_once(rig: Rig) -> None:
+    """PJSIP 2.15 aborted the process: any INVITE without SDP for a number that nobody serves."""
+    rig.take = lambda call: call.leg.reject(404, "Not Found")
+    async with RawSip(rig.endpoint.port) as sip:
+        for _ in range(3):
+            assert (await sip.talk().invite(b"")).code == 404
+        rig.take = lambda call: call.leg.answer()
+        talk = sip.talk()
+        await talk.call(sdp())
+        assert (await talk.ask("BYE")).code == 200

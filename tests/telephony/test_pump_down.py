@@ -469,9 +469,23 @@ def test_agent_who_was_lowered_and_cut_speaks_up_again(desk: Desk) -> None:
     assert rms(desk.ports.taken(desk.row)[-4 * FRAME_SAMPLES :]) > 5_000
 
 
-def test_lowered_agent_is_heard_by_the_ledger_all_the_same(desk: Desk) -> None:
+def test_lowered_agent_is_heard_by_the_ledger_and_a_silenced_one_is_not(desk: Desk) -> None:
     desk.play(tone(900, AGENT_HZ, AGENT_HZ))
-    desk.pump.duck(desk.row, np.inf)
+    desk.pump.duck(desk.row, 12)
     desk.step(20)
+    desk.pump.duck(desk.row, np.inf)
+    desk.step(5)
+    (part,) = desk.pump.flush(desk.row)
+    assert part.played_ms == pytest.approx(20 * FRAME_MS, abs=40)
+    assert part.played_ms < 25 * FRAME_MS - 60
+
+
+def test_agent_that_came_back_is_heard_to_where_it_is(desk: Desk) -> None:
+    desk.play(tone(900, AGENT_HZ, AGENT_HZ))
+    desk.step(10)
+    desk.pump.duck(desk.row, np.inf)
+    desk.step(5)
+    desk.pump.duck(desk.row, 0)
+    desk.step(5)
     (part,) = desk.pump.flush(desk.row)
     assert part.played_ms == pytest.approx(20 * FRAME_MS, abs=40)

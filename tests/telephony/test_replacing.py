@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from bridge.telephony.leg import LegState
-from tests.support.raw_phone import RawCall, RawPhone, sdp
+from tests.support.raw_phone import RawCall, RawPhone, new_branch, sdp
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Call, Rig
 
@@ -179,3 +179,11 @@ async def test_a_call_that_rings_there_is_picked_up_by_another_phone(rig: Rig) -
         await call.hear(100)
         assert await second.bye() == 200
         await call.until(lambda: call.ended, "the end")
+
+
+async def test_an_invite_that_comes_on_two_ways_is_one_call(rig: Rig) -> None:
+    async with up(rig) as (phone, first, _):
+        branch = first.last_invite.partition("branch=")[2].partition(";")[0]
+        phone.transmit(first.last_invite.replace(branch, new_branch()))
+        await first.until(lambda: [each.status for each in first.finals("INVITE")] == [200, 482])
+        assert len(rig.calls) == 1

@@ -13,7 +13,7 @@ from bridge.console.access.roles import Permission
 from bridge.console.api import sse
 from bridge.console.api.visible import visible_call
 from bridge.console.live_row import hidden_from, live_row, without
-from bridge.console.masking import mask_caller, mask_within
+from bridge.console.masking import mask_caller, mask_origin, mask_within
 from bridge.console.services import Services, services_of
 from bridge.recordings.files import CallFiles
 from bridge.telemetry.redaction import mask_numbers
@@ -144,6 +144,7 @@ def _shown(record: Json, *, texts: bool) -> Json:
         "called": record.get("called"),  # the line's own
         "turns": record.get("turns", []),  # redacted by the dialplan's rules
         "caller": mask_caller(str(record.get("caller", ""))),
+        **mask_origin(record),
     }
     shown["handoffs"] = [
         {**each, "to": mask_caller(str(each.get("to", "")))} for each in record.get("handoffs", [])

@@ -25,10 +25,11 @@ class Reason(BaseModel):
 
 
 class Numbers(BaseModel):
-    """A call's whole numbers; empty where the caller withheld his."""
+    """A call's whole numbers; empty where the caller withheld his, or nobody told."""
 
     caller: str
     called: str
+    asserted: str
 
 
 @router.post("/{call_id}/unmask")
@@ -40,5 +41,7 @@ async def unmask(call_id: str, principal: Unmasking, given: Reason, services: Us
     entry = Entry.by(principal, "unmask", call_id=call_id, params={"reason": given.reason})
     await services.auditor.write(entry)
     return Numbers(
-        caller=shown_number(fields.get("from", "")), called=normalise_called(fields.get("to", ""))
+        caller=shown_number(fields.get("from", "")),
+        called=normalise_called(fields.get("to", "")),
+        asserted=shown_number(fields.get("asserted", "")),
     )

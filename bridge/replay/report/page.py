@@ -46,12 +46,32 @@ class ArmFigures:
 
     Attributes:
         error_rates: of the session's input transcript, a value a call.
+        costs_usd: a value a call, of those whose cost is known.
+        tools_ok, tools_failed: tool calls by their ends.
     """
 
     arm: str
     spreads: tuple[Spread, ...]
     ages: tuple[Spread, ...]
     error_rates: tuple[float, ...]
+    costs_usd: tuple[float, ...] = ()
+    tools_ok: int = 0
+    tools_failed: int = 0
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Mean over the calls whose cost is known."""
+        return sum(self.costs_usd) / len(self.costs_usd) if self.costs_usd else None
+
+    @property
+    def tool_calls(self) -> int:
+        """Tool calls that somebody waited for."""
+        return self.tools_ok + self.tools_failed
+
+    @property
+    def tool_success(self) -> float | None:
+        """Share of them that gave their output."""
+        return self.tools_ok / self.tool_calls if self.tool_calls else None
 
     @property
     def error_rate(self) -> float | None:
@@ -219,9 +239,13 @@ def _pairs(material: Material, first: str, second: str) -> list[CallPair]:
 def _figures(material: Material, arm: str) -> ArmFigures:
     details = material.details(arm)
     rates = [input_error_rate(detail.transcript) for detail in details]
+    infos = [info for info in material.results.runs if info.arm == arm]
     return ArmFigures(
         arm,
         spreads(details),
         spreads_by_age(details),
         tuple(rate for rate in rates if rate is not None),
+        tuple(info.cost_usd for info in infos if info.cost_usd is not None),
+        sum(info.tools_ok for info in infos),
+        sum(info.tools_failed for info in infos),
     )

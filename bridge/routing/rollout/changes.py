@@ -35,7 +35,7 @@ def set_share(state: RolloutState, percent: float, now_ms: int) -> RolloutState:
     if share and state.halt is not Halt.NONE:
         raise ConfigError(
             f"the new arm was {state.halt.replace('_', ' ')}: {state.reason or 'see the history'}",
-            remedy=_WAY_OUT[state.halt],
+            remedy=_way_out(state.halt),
         )
     return replace(state, share=share, step_ms=now_ms, action="set")
 
@@ -53,7 +53,7 @@ def resume(state: RolloutState, plan: RolloutSettings, now_ms: int) -> RolloutSt
     """
     if state.halt in (Halt.STOPPED, Halt.ROLLED_BACK):
         raise ConfigError(
-            f"the new arm was {state.halt.replace('_', ' ')}", remedy=_WAY_OUT[state.halt]
+            f"the new arm was {state.halt.replace('_', ' ')}", remedy=_way_out(state.halt)
         )
     going_on = replace(state, paused=False, action="resume")
     if state.halt is Halt.NONE:
@@ -113,7 +113,7 @@ def switch_arm(state: RolloutState, plan: RolloutSettings, arm: str, *, on: bool
     _know_arm(plan, arm)
     if on and arm == plan.treatment and state.halt is not Halt.NONE:
         raise ConfigError(
-            f"arm '{arm}' was {state.halt.replace('_', ' ')}", remedy=_WAY_OUT[state.halt]
+            f"arm '{arm}' was {state.halt.replace('_', ' ')}", remedy=_way_out(state.halt)
         )
     stopped = state.stopped - {arm} if on else state.stopped | {arm}
     return replace(state, stopped=stopped, action=f"arm {arm} {'on' if on else 'off'}")
@@ -209,21 +209,30 @@ def next_step(state: RolloutState, plan: RolloutSettings) -> float | None:
     return next((step for step in plan.steps if round(step * 10) > state.share), None)
 
 
-def why_held(state: RolloutState, plan: RolloutSettings, now_ms: int) -> str | None:
-    """Say why no step is taken by itself now; None where one may be."""
+def why_held(
+    state: RolloutState, plan: RolloutSettings, now_ms: int, flag: str = "FLAG"
+) -> str | None:
+    """Return why no step is taken by itself now, and the command that helps; None where one may be.
+
+    Args:
+        flag: the rollout's name, and options, as the command is to have them.
+    """
     step = next_step(state, plan)
     if state.halt is not Halt.NONE:
-        return f"the new arm was {state.halt.replace('_', ' ')}"
+        return f"the new arm was {state.halt.replace('_', ' ')}: {_way_out(state.halt, flag)}"
     if state.paused:
-        return "paused"
+        return f"paused: `bridge rollout resume {flag}`"
     if state.ai_off or state.stopped:
-        return "a kill switch is on"
+        switch = "--ai on" if state.ai_off else f"--arm {min(state.stopped)}=on"
+        return f"a kill switch is on: `bridge rollout set {flag} {switch}`"
     if not state.share:
-        return "not begun: a person takes the first step"
+        return f"not begun: `bridge rollout set {flag} --percent {plan.steps[0]:g}`"
     if step is None:
         return "done"
     if step in plan.gates:
-        return f"the step to {step:g}% is a person's: `bridge rollout set --percent {step:g}`"
+        return (
+            f"the step to {step:g}% is a person's: `bridge rollout set {flag} --percent {step:g}`"
+        )
     if plan.hours is not None and step <= plan.hours.until_percent:
         return None if _is_open(plan.hours, now_ms) else "outside of the hours for steps"
     return None
@@ -246,9 +255,13 @@ def _is_open(hours: HoursSettings, now_ms: int) -> bool:
     return _DAYS[local.weekday()] in hours.days and hours.begin <= local.time() < hours.end
 
 
+def _way_out(halt: Halt, flag: str = "FLAG") -> str:
+    return _WAY_OUT[halt].format(flag=flag)
+
+
 _WAY_OUT = {
-    Halt.STOPPED: "`bridge rollout rearm` once it is repaired",
-    Halt.ROLLED_BACK: "`bridge rollout rearm` after the cool-down",
-    Halt.CLOSED: "`bridge rollout resume`, once it is repaired",
+    Halt.STOPPED: "`bridge rollout rearm {flag}` once it is repaired",
+    Halt.ROLLED_BACK: "`bridge rollout rearm {flag}` after the cool-down, with `--force` before",
+    Halt.CLOSED: "`bridge rollout resume {flag}`, once it is repaired",
     Halt.NONE: "",
 }

@@ -13,6 +13,7 @@ from bridge.telemetry.labels import (
 from bridge.telemetry.metrics.families import (
     BARGE_IN_S,
     DEAD_AIR_S,
+    FULL_TURN_S,
     STAGE_S,
     TURN_S,
     Families,
@@ -29,6 +30,12 @@ class TurnMetrics:
         )
         self._response = make.histogram(
             "turn_response_seconds", "Caller stops to first audible reply.", TURN_S, "arm"
+        )
+        self._full = make.histogram(
+            "turn_full_seconds",
+            "Caller stops to the end of a reply that was heard out.",
+            FULL_TURN_S,
+            "arm",
         )
         self._by_age = make.histogram(
             "turn_response_by_age_seconds",
@@ -82,7 +89,7 @@ class TurnMetrics:
     def expect(self, arm: str) -> None:
         """Publish an arm's series before its first call."""
         for family in (
-            *(self._greeting, self._response, self._barge_in),
+            *(self._greeting, self._response, self._full, self._barge_in),
             *(self._dead_air, self._silent),
         ):
             family.labels(arm)
@@ -107,6 +114,10 @@ class TurnMetrics:
         self._response.labels(arm).observe(delay_s, exemplar=current_call())
         age = CallAge.of(age_ns / NS_PER_S)
         self._by_age.labels(arm, age).observe(delay_s, exemplar=current_call())
+
+    def full(self, arm: str, took_ns: int) -> None:
+        """Observe the caller's last sound to the last of a reply that was heard to its end."""
+        self._full.labels(arm).observe(took_ns / NS_PER_S, exemplar=current_call())
 
     def stage(self, arm: str, stage: Stage, took_ns: int) -> None:
         """Observe one stage of a turn."""

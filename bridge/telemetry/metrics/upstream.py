@@ -30,6 +30,19 @@ class UpstreamMetrics:
         self._failures = make.counter(
             "upstream_connect_failures_total", "Connections that failed.", "arm", "reason"
         )
+        self._sessions = make.counter(
+            "upstream_sessions_total", "Sessions that calls got.", "arm", "model"
+        )
+        self._refused_models = make.counter(
+            "upstream_model_fallbacks_total",
+            "Models that gave no session where another one of their arm did.",
+            *("arm", "model", "reason"),
+        )
+        self._differences = make.counter(
+            "upstream_session_differences_total",
+            "Settings that a service confirmed otherwise than they were asked for.",
+            *("arm", "field"),
+        )
         self._ready = make.histogram(
             "upstream_session_ready_seconds", "Connect to settings taken.", SETUP_S, "arm"
         )
@@ -46,7 +59,16 @@ class UpstreamMetrics:
         )
         self._errors = make.counter("upstream_errors_total", "Error events.", "arm", "code")
         self._tokens = make.counter(
-            "upstream_tokens_total", "Tokens used.", "arm", "kind", "modality"
+            "upstream_tokens_total", "Tokens used.", "arm", "model", "kind", "modality"
+        )
+        self._transcribed = make.counter(
+            "transcribed_seconds_total", "Caller audio billed by time.", "arm", "model"
+        )
+        self._cost = make.counter(
+            "cost_usd_total",
+            "US dollars by the table of models, of ended calls.",
+            "arm",
+            "model",
         )
         self._lost = make.counter(
             "upstream_failures_total",
@@ -73,6 +95,7 @@ class UpstreamMetrics:
         )
         self._reason = LabelGuard(40)
         self._code = LabelGuard(40)
+        self._model = LabelGuard(40)
         self._type = LabelGuard(EVENT_TYPES_KEPT)
         # Many events a second of every call.
         self._event = functools.lru_cache(4 * EVENT_TYPES_KEPT)(
@@ -91,12 +114,29 @@ class UpstreamMetrics:
         for reason in TOKEN_FAILURES:
             self._rotations.labels(arm, "failed", self._reason(reason))
 
+    def model_taken(self, arm: str, model: str) -> None:
+        """Count a session with one of the arm's models."""
+        self._sessions.labels(arm, model).inc()
+
+    def model_refused(self, arm: str, model: str, reason: str) -> None:
+        """Count a model that was passed over for another one of its arm, which gave a session."""
+        self._refused_models.labels(arm, model, self._reason(reason)).inc()
+
+    def session_differs(self, arm: str, field: str) -> None:
+        """Count a setting that was confirmed otherwise; ``field`` is one of six names."""
+        self._differences.labels(arm, field).inc(exemplar=current_call())
+
     def connecting(self, arm: str) -> None:
-        """Count a connection attempt."""
+        """Count an attempt to get a session with one of the arm's models."""
         self._attempts.labels(arm).inc()
 
     def connect_failed(self, arm: str, reason: str) -> None:
-        """Count a failed attempt. ``reason``: :attr:`bridge.realtime.failures.Failure.code`."""
+        """Count an attempt in which no model gave a session.
+
+        Args:
+            arm: that it was for.
+            reason: :attr:`bridge.realtime.failures.Failure.code`.
+        """
         self._failures.labels(arm, self._reason(reason)).inc(exemplar=current_call())
 
     def session_ready(self, arm: str, took_ns: int) -> None:
@@ -150,6 +190,14 @@ class UpstreamMetrics:
         result = "ok" if good else "failed"
         self._rotations.labels(arm, result, self._reason(reason)).inc()
 
-    def tokens(self, arm: str, kind: TokenKind, modality: Modality, count: int) -> None:
-        """Add a response's tokens."""
-        self._tokens.labels(arm, kind, modality).inc(count)
+    def tokens(self, arm: str, model: str, kind: TokenKind, modality: Modality, count: int) -> None:
+        """Add a response's or a transcription's tokens."""
+        self._tokens.labels(arm, self._model(model), kind, modality).inc(count)
+
+    def transcribed(self, arm: str, model: str, seconds: float) -> None:
+        """Add what a transcription was billed by time."""
+        self._transcribed.labels(arm, self._model(model)).inc(seconds)
+
+    def cost(self, arm: str, model: str, usd: float) -> None:
+        """Add what a call has cost by one model."""
+        self._cost.labels(arm, self._model(model)).inc(usd)

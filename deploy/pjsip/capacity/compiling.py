@@ -29,7 +29,6 @@ def compile_bindings(tree: Path, variant: Variant, log: Log) -> Bindings:
     """
     (tree / "pjlib/include/pj/config_site.h").write_text(CONFIG_SITE)
     _forget_removed_driver(tree / "pjmedia/build/Makefile")
-    _keep_packets_source(tree / "pjmedia/src/pjmedia/transport_udp.c")
     flags = {"CFLAGS": variant.c_flags, "CXXFLAGS": variant.c_flags}
     with step("configure"):
         log.run(
@@ -56,19 +55,3 @@ def compile_bindings(tree: Path, variant: Variant, log: Log) -> Bindings:
 def _forget_removed_driver(makefile: Path) -> None:
     """Take an audio driver that Debian removed (its licence) from the makefile, as Debian does."""
     makefile.write_text(makefile.read_text().replace(" bdimad_dev.o", ""))
-
-
-_FORGETS_SOURCE = "    pj_bzero(&udp->rtp_src_addr, sizeof(udp->rtp_src_addr));\n"
-
-
-def _keep_packets_source(transport: Path) -> None:
-    """Have a stream that is attached leave the address alone that a packet just came from.
-
-    The media thread handles a packet without the socket's lock (PJ_IOQUEUE_CALLBACK_NO_LOCK), so
-    `tp_attach` (2.17) may zero the packet's source under it: an assertion aborts
-    (`pj_sockaddr_get_len`); without assertions the stream takes its far end for found where it is
-    not, and drops the caller's next nine packets if they come from behind NAT. Each packet
-    writes the address anew; nothing needs the zeroes.
-    """
-    if transport.exists():
-        transport.write_text(transport.read_text().replace(_FORGETS_SOURCE, ""))

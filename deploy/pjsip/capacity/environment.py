@@ -51,10 +51,11 @@ def needed(variant: Variant) -> dict[str, str]:
     """
     if not variant.preloaded:
         return {}
-    named = subprocess.run(
-        ["g++", f"-print-file-name={variant.preloaded}"], capture_output=True, text=True, check=True
-    )
-    return {"LD_PRELOAD": named.stdout.strip(), "ASAN_OPTIONS": "detect_leaks=0"}
+    paths = [
+        subprocess.check_output(["g++", f"-print-file-name={library}"], text=True).strip()
+        for library in variant.preloaded
+    ]
+    return {"LD_PRELOAD": ":".join(paths), "ASAN_OPTIONS": "detect_leaks=0"}
 
 
 def probe(log: Log, variant: Variant, packages: Path | None = None) -> None:

@@ -19,6 +19,10 @@ CONFIG_SITE = """\
 #define PJSIP_MAX_DIALOG_COUNT      (8*1024-1)
 /* SIP waits here while the loop does something else. */
 #define PJSIP_UDP_SO_RCVBUF_SIZE    (4*1024*1024)
+/* The media thread handles a packet under its socket's lock, as up to 2.15. Without it a stream is
+   attached, parted and freed by the loop's thread under a packet that is just handled (2.17:
+   pj_sockaddr_get_len asserts in on_rx_rtp; pjproject's pull request 5135: use after free). */
+#define PJ_IOQUEUE_CALLBACK_NO_LOCK 0
 """
 
 
@@ -31,13 +35,13 @@ class Variant:
             run on.
         c_flags: of the C and C++ compiler.
         strip: program that takes what only a debugger reads out of the extension.
-        preloaded: shared library of the compiler's that must be loaded before Python; "" for none.
+        preloaded: shared libraries of the compiler's that must be loaded before all others.
     """
 
     name: str
     c_flags: str
     strip: str = ":"
-    preloaded: str = ""
+    preloaded: tuple[str, ...] = ()
 
 
 SERVED = Variant("", "-O3 -fPIC -DNDEBUG", strip="strip --strip-unneeded")
@@ -50,7 +54,8 @@ CHECKED: Mapping[str, Variant] = {
         Variant(
             "address",
             "-O1 -g -fPIC -fsanitize=address -fno-omit-frame-pointer",
-            preloaded="libasan.so",
+            # The sanitizer looks for the C++ library's throw when it is loaded: Python has none.
+            preloaded=("libasan.so", "libstdc++.so.6"),
         ),
     )
 }

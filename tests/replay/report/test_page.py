@@ -55,6 +55,24 @@ def test_the_headline_says_what_came_of_it(tmp_path: Path) -> None:
     assert _headline(tmp_path / "4", *down) == "1 of 1 script could not be played"
 
 
+def test_cost_and_tool_success_are_compared_by_arm(tmp_path: Path) -> None:
+    plans = [Plan("a", arm, ("pass", "pass")) for arm in ("beta", "ga")]
+    results = write_example(tmp_path, plans)
+    costs = {("beta", 1): 0.02, ("beta", 2): 0.04}
+    tools = {("beta", 1): (3, 1), ("ga", 1): (2, 0)}
+    runs = []
+    for run in results.runs:
+        call = (run.arm, run.number)
+        ok, failed = tools.get(call, (0, 0))
+        runs.append(replace(run, cost_usd=costs.get(call), tools_ok=ok, tools_failed=failed))
+    write_results(tmp_path, replace(results, runs=tuple(runs)))
+    told = re.sub(r"<[^>]+>", " ", _written(tmp_path))
+    assert re.search(r"Tools that gave their output .*?beta 75 ?%, ga 100 ?%", told, re.S)
+    assert "Tool calls: 4 on beta, 2 on ga." in told
+    assert re.search(r"Cost of a call .*?beta 0\.0300, ga –", told, re.S)
+    assert "Calls whose cost is known: 2 on beta, 0 on ga." in told
+
+
 def test_what_is_new_on_the_other_arm_comes_first(tmp_path: Path) -> None:
     write_example(
         tmp_path, [Plan("old", "beta", ("fail",)), Plan("old", "ga", ("fail",)), *EXAMPLE]

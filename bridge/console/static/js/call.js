@@ -87,10 +87,12 @@ function latency(record) {
 function tools(record) {
   const runs = record.tools ?? [];
   if (!runs.length) return null;
-  const good = runs.filter((run) => run.ok).length;
-  return h("section", { class: "card", "aria-label": "Tools" }, h("h2", { text: `Tools, ${percent(good / runs.length)} succeeded` }),
+  const stopped = (run) => !run.ok && run.fault === "none"; // nobody waited for it any more
+  const ended = runs.filter((run) => !stopped(run));
+  const good = ended.filter((run) => run.ok).length;
+  return h("section", { class: "card", "aria-label": "Tools" }, h("h2", { text: ended.length ? `Tools, ${percent(good / ended.length)} succeeded` : "Tools" }),
     h("table", { class: "plain" }, h("thead", {}, h("tr", {}, ["Tool", "Result", "Took"].map((t) => h("th", { scope: "col", text: t })))),
-      h("tbody", {}, runs.map((run) => h("tr", {}, h("td", { class: "mono", text: run.name }), h("td", {}, badge(run.ok ? "good" : "bad", run.ok ? "ok" : "failed", run.ok ? "good" : "bad")), h("td", { text: span(run.took_ms) }))))));
+      h("tbody", {}, runs.map((run) => h("tr", {}, h("td", { class: "mono", text: run.name }), h("td", {}, stopped(run) ? "stopped" : badge(run.ok ? "good" : "bad", run.ok ? "ok" : "failed", run.ok ? "good" : "bad")), h("td", { text: span(run.took_ms) }))))));
 }
 
 function people(record) {

@@ -1,0 +1,108 @@
+"""What an INVITE says of its call beside who calls whom: asserted identity, history, tokens. Pure.
+
+Values are bounded here, once, for whoever keeps or passes them on. They are what the far end
+writes; the headers given are those that its trunk is believed (:mod:`bridge.config.trunks`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from bridge.config.names import HeaderName
+from bridge.sip.addresses import addresses_in
+from bridge.sip.privacy import hides_caller, hides_history, privacy_of
+from bridge.sip.text import cut
+
+MAX_VALUE_CHARS = 512
+MAX_KEPT_HEADERS = 16
+MAX_ADDRESSES = 10
+
+Headers = Mapping[str, tuple[str, ...]]
+
+_NOT_KEPT = {
+    "a credential": frozenset({"authorization", "proxy-authorization", "x-bridge-ticket"}),
+    "kept by itself, as far as the caller wants it": frozenset(
+        {"from", "p-asserted-identity", "privacy", "diversion", "history-info", "user-to-user"}
+    ),
+    "an identity that nobody vouches for": frozenset(
+        {"p-preferred-identity", "remote-party-id", "contact"}
+    ),
+}
+
+
+def _may_be_kept(name: str) -> str:
+    for what, names in _NOT_KEPT.items():
+        if name.lower() in names:
+            raise ValueError(f"should not have '{name}': it is {what}")
+    return name
+
+
+KeptHeader = Annotated[HeaderName, AfterValidator(_may_be_kept)]
+"""Name of a header that a dialplan may want kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a call comes from, by its INVITE; "" for what isn't told, or isn't to be shown.
+
+    Attributes:
+        asserted: who calls, as the network knows them (P-Asserted-Identity, RFC 3325): the first
+            address; "" where the caller asked for privacy.
+        privacy: what the caller asked for (RFC 3323), as in ``id;user``.
+        diversion: who sent the call on, last one first (Diversion, RFC 5806).
+        history_info: where the call has been (History-Info, RFC 7044).
+        user_to_user: what the caller's application gave along (User-to-User, RFC 7433).
+        headers: those that the dialplan names, as it spells them.
+    """
+
+    asserted: str = ""
+    privacy: str = ""
+    diversion: str = ""
+    history_info: str = ""
+    user_to_user: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def texts(self) -> dict[str, str]:
+        """Return all that is told but the dialplan's headers, by field."""
+        named = {
+            "asserted": self.asserted,
+            "privacy": self.privacy,
+            "diversion": self.diversion,
+            "history_info": self.history_info,
+            "user_to_user": self.user_to_user,
+        }
+        return {name: value for name, value in named.items() if value}
+
+
+NO_ORIGIN = Origin()
+
+
+def read_origin(headers: Headers, keep: Sequence[str] = ()) -> Origin:
+    """Read what an INVITE says of its call.
+
+    Args:
+        headers: by lower-case name, without those that aren't believed.
+        keep: names of the headers that the dialplan wants.
+    """
+    asserted = addresses_in(headers.get("p-asserted-identity", ()))
+    wanted = ((name, headers.get(name.lower(), ())) for name in keep[:MAX_KEPT_HEADERS])
+    return Origin(
+        asserted="" if hides_caller(headers) or not asserted else _bounded([str(asserted[0])]),
+        privacy=_bounded([";".join(sorted(privacy_of(headers)))]),
+        diversion=_addresses(headers, "diversion"),
+        history_info="" if hides_history(headers) else _addresses(headers, "history-info"),
+        user_to_user=_bounded(headers.get("user-to-user", ())),
+        headers=MappingProxyType({name: _bounded(values) for name, values in wanted if values}),
+    )
+
+
+def _addresses(headers: Headers, name: str) -> str:
+    found = addresses_in(headers.get(name, ()))[:MAX_ADDRESSES]
+    return _bounded([str(each) for each in found])
+
+
+def _bounded(values: Sequence[str]) -> str:
+    return cut(", ".join(each for each in values if each), MAX_VALUE_CHARS)

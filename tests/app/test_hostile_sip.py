@@ -1,0 +1,157 @@
+"""Hostile SIP against `bridge serve`: the same process, the same memory, and calls in between.
+
+The whole of it (20,000 datagrams) runs with ``pytest -m nightly tests/app/test_hostile_sip.py``.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import show
+from tests.support.gateways import Gateway, serving, write_dialplan
+from tests.support.mutations import good_messages, hostile_cases, mutations
+from tests.support.raw_sip import RawSip, sdp
+from tests.support.rfc4475 import MESSAGES
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.sip
+
+SEED = 4475
+A_FEW, ALL = 400, 20_000
+WARM_UP = 1000
+BETWEEN_CALLS = 2000
+UNTIL_DEALT_WITH = 20
+"""Datagrams that go before a probe: the socket's buffer holds them all."""
+TRANSACTIONS_END_S = 36.0
+"""RFC 3261 timers B, F, H and J are 32 s."""
+MEMORY_GROWTH = 0.03
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, simulator: str) -> Iterator[Gateway]:
+    dialplans = tmp_path / "dialplans"
+    dialplans.mkdir()
+    write_dialplan(dialplans, called="support")  # strangers' calls are refused: the wheel holds 4
+    with serving(tmp_path, simulator, dialplans) as gateway:
+        yield gateway
+
+
+async def check_alive(sip: RawSip) -> None:
+    """See that all that was sent before has been dealt with."""
+    assert (await sip.talk().ask("OPTIONS")).code in {200, 503}
+
+
+async def check_a_call(sip: RawSip) -> None:
+    """Place a call; one that is refused because broken ones are still up is placed again."""
+    codes: list[int] = []
+
+    async def answered() -> bool:
+        talk = sip.talk()
+        answer = await talk.invite(sdp())
+        codes.append(answer.code)
+        talk.acknowledge()
+        if answer.code == 200:
+            assert (await talk.ask("BYE")).code == 200
+        return answer.code == 200
+
+    await wait_until(answered, 60.0, f"no call is answered: {codes}")
+
+
+async def send_all(sip: RawSip, datagrams: Iterable[bytes]) -> None:
+    for number, data in enumerate(datagrams, 1):
+        sip.send(data)
+        if number % UNTIL_DEALT_WITH == 0:
+            await check_alive(sip)
+            sip.replies.clear()
+        if number % BETWEEN_CALLS == 0:
+            await check_a_call(sip)
+    await check_alive(sip)
+
+
+def process_of(gateway: Gateway) -> psutil.Process:
+    return psutil.Process(gateway.process.pid)
+
+
+async def test_hostile_cases_by_datagram_and_stream_leave_the_process_as_it_was(
+    gateway: Gateway,
+) -> None:
+    process = process_of(gateway)
+    async with RawSip(gateway.sip_port) as sip:
+        cases = hostile_cases(sip.port, gateway.sip_port)
+        for name, data in cases.items():
+            sip.send(data)
+            assert await sip.reply(lambda reply: True, 0.0) or True
+            await check_alive(sip)
+            assert process.is_running(), name
+        for name, data in cases.items():
+            await _stream(gateway.sip_port, [data[:4000], data[4000:]])
+            assert process.is_running(), name
+        whole = next(iter(m.data for m in MESSAGES if m.name == "longreq"))
+        await _stream(gateway.sip_port, [bytes([byte]) for byte in whole[:500]])
+        await _stream(gateway.sip_port, [b"INVITE sip:a@b SIP/2.0\r\nX: "] + [b"x" * 1000] * 200)
+        await check_a_call(sip)
+    assert process.is_running()
+
+
+async def _stream(port: int, pieces: list[bytes]) -> None:
+    """Send pieces over a connection of their own; whoever is hung up on has had an answer."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    writer.close()
+
+
+@pytest.mark.parametrize("count", [A_FEW, pytest.param(ALL, marks=pytest.mark.nightly)])
+@pytest.mark.timeout(1800)
+async def test_mutated_datagrams_leave_the_process_and_its_memory_as_they_were(
+    gateway: Gateway, count: int, request: pytest.FixtureRequest
+) -> None:
+    process = process_of(gateway)
+    async with RawSip(gateway.sip_port) as sip:
+        good = good_messages(sip.port, gateway.sip_port)
+        await check_a_call(sip)
+        if count == A_FEW:
+            await send_all(sip, mutations(good, SEED, count))
+            await check_a_call(sip)
+            assert process.is_running()
+            return
+        await send_all(sip, mutations(good, SEED, WARM_UP))
+        await check_a_call(sip)
+        before = await _settled(process)
+        await send_all(sip, mutations(good, SEED + 1, count))
+        await send_all(sip, (torture.from_here() for torture in MESSAGES))
+        await check_a_call(sip)
+        after = await _settled(process)
+    show(
+        request.config,
+        "hostile SIP",
+        [f"{count} mutated datagrams: {before / 2**20:.1f} -> {after / 2**20:.1f} MB"],
+    )
+    assert process.is_running()
+    assert after <= before * (1 + MEMORY_GROWTH)
+
+
+async def _settled(process: psutil.Process) -> int:
+    """Return the memory of a process once its transactions are over, in bytes."""
+    await asyncio.sleep(TRANSACTIONS_END_S)  # the claim is about this time
+    return int(process.memory_info().rss)
+
+
+async def test_a_caller_who_leaves_our_offer_unanswered_is_in_the_records(
+    gateway: Gateway,
+) -> None:
+    async with RawSip(gateway.sip_port) as sip:
+        talk = sip.talk()
+        assert (await talk.invite(b"")).code == 200
+        talk.acknowledge()
+        assert await sip.reply(lambda message: message.start.startswith("BYE")) is not None
+        (record,) = await gateway.records(1)
+        ending = (record["outcome"], record["fault"], record["reason"])
+        assert ending == ("media_failed", "carrier", "sip_488")

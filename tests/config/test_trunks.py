@@ -1,0 +1,38 @@
+"""Which headers of an INVITE are believed: those that its trunk is trusted for."""
+
+import pytest
+from pydantic import ValidationError
+
+from bridge.config.settings import SipSettings
+
+ASSERTED, TIER = "P-Asserted-Identity", "X-Tier"
+HEADERS = {"p-asserted-identity": ("<tel:+1>",), "x-tier": ("gold",), "x-other": ("1",)}
+
+
+def sip(**trunks: object) -> SipSettings:
+    return SipSettings.model_validate({"trunks": trunks})
+
+
+@pytest.mark.parametrize(
+    ("trunk", "kept"),
+    [
+        ("carrier", {"p-asserted-identity", "x-tier", "x-other"}),
+        ("pbx", {"x-other"}),
+        ("", {"x-other"}),
+    ],
+)
+def test_a_trusted_header_is_believed_from_its_trunk_alone(trunk: str, kept: set[str]) -> None:
+    carrier = {"addresses": ["192.0.2.0/24"], "trust": [ASSERTED, TIER]}
+    settings = sip(carrier=carrier, pbx=["198.51.100.1"])
+    assert settings.believed(HEADERS, trunk).keys() == kept
+    assert settings.trunk_of("192.0.2.9") == "carrier"
+    assert settings.trunk_of("198.51.100.1") == "pbx"
+
+
+def test_without_trunks_only_the_asserted_identity_is_dropped() -> None:
+    assert sip().believed(HEADERS, "").keys() == {"x-tier", "x-other"}
+
+
+def test_names_of_headers_are_checked() -> None:
+    with pytest.raises(ValidationError, match="trust"):
+        sip(carrier={"addresses": ["192.0.2.1"], "trust": ["X Tier"]})

@@ -1,0 +1,72 @@
+"""What an INVITE says of its call, bounded, and as private as the caller wants it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from bridge.routing.origin import MAX_VALUE_CHARS, KeptHeader, read_origin
+from bridge.routing.rules import incoming_call
+
+ASSERTED = {"p-asserted-identity": ('"Ann, A." <sip:+15550100@c>, <tel:+15550100>',)}
+
+
+def test_all_is_told_by_field() -> None:
+    told = read_origin(
+        {
+            **ASSERTED,
+            "diversion": ("<sip:+15550111@c>;reason=unconditional", "<tel:+15550112>"),
+            "history-info": ("<sip:a@c>;index=1, <sip:b@c>;index=1.1",),
+            "user-to-user": ("00C81f;encoding=hex",),
+            "x-account": ("77", "78"),
+            "x-else": ("no",),
+        },
+        ["X-Account", "X-Missing"],
+    )
+    assert told.texts() == {
+        "asserted": '"Ann, A." <sip:+15550100@c>',
+        "diversion": "<sip:+15550111@c>;reason=unconditional, <tel:+15550112>",
+        "history_info": "<sip:a@c>;index=1, <sip:b@c>;index=1.1",
+        "user_to_user": "00C81f;encoding=hex",
+    }
+    assert told.headers == {"X-Account": "77, 78"}
+
+
+@pytest.mark.parametrize("privacy", ["id", "ID;critical", "user", "header;id", "user, id"])
+def test_who_asks_for_privacy_is_nobody(privacy: str) -> None:
+    headers = {**ASSERTED, "privacy": (privacy,)}
+    assert read_origin(headers).asserted == ""
+    call = incoming_call("1", datetime.now(UTC), caller="<sip:+15550100@c>", headers=headers)
+    assert call.caller == "anonymous"
+
+
+def test_none_asks_for_nothing_and_history_hides_itself_alone() -> None:
+    assert read_origin({**ASSERTED, "privacy": ("none",)}).asserted
+    hidden = {**ASSERTED, "history-info": ("<sip:a@c>",), "privacy": ("history",)}
+    assert read_origin(hidden).texts().keys() == {"asserted", "privacy"}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*ASSERTED, "diversion", "x-a", "privacy"]), st.tuples(st.text())
+    )
+)
+def test_nothing_breaks_it_and_all_is_bounded(headers: dict[str, tuple[str, ...]]) -> None:
+    told = read_origin(headers, ["X-A"] * 50)
+    assert all(len(each) <= MAX_VALUE_CHARS for each in told.texts().values())
+
+
+def test_long_values_are_cut_and_counts_bounded() -> None:
+    many = {f"x-{n}": ("v" * 5_000,) for n in range(100)}
+    told = read_origin({**many, "diversion": ("<tel:+1>," * 1_000,)}, [*many])
+    assert len(told.headers) == 16
+    assert {len(each) for each in told.headers.values()} == {MAX_VALUE_CHARS}
+    assert told.diversion == ", ".join(["<tel:+1>"] * 10)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "From", "P-Asserted-Identity", "X Y"])
+def test_a_dialplan_keeps_no_credential_and_no_identity(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(KeptHeader).validate_python(name)
