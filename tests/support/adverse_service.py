@@ -178,7 +178,7 @@ class _Session:
             case "input_audio_buffer.append":
                 await self._on_audio(base64.b64decode(event["audio"], validate=True))
             case "conversation.item.create":
-                await self._announce({**event["item"], "id": event["item"].get("id") or self._id()})
+                await self._take_item(event["item"])
             case "response.create":
                 self._begin(self._greet if not self._asked else self._answer)
             case "response.cancel":
@@ -190,6 +190,15 @@ class _Session:
     @property
     def _asked(self) -> bool:
         return bool(self._item)
+
+    async def _take_item(self, item: Event) -> None:
+        """Take an item that says what was said before; a question in it is one to be answered."""
+        if item.get("role") == "user":
+            text = json.dumps(item.get("content", []))
+            named = [name for name in QUESTIONS if name in text]
+            if named:
+                self._asking, self._item = max(named, key=text.rfind), "told"
+        await self._announce({**item, "id": item.get("id") or self._id()})
 
     async def _on_audio(self, audio: bytes) -> None:
         samples = np.concatenate([self._left, np.frombuffer(audio, dtype="<i2")])
