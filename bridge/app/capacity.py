@@ -91,6 +91,9 @@ class _Ports:
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
         return gather(self.arena.tx, rows, starts, count)
 
+    def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
+        return None
+
 
 class _Encoder:
     """Does with caller audio what a session does before the socket."""

@@ -75,6 +75,7 @@ class Counts:
     def _publish_store(self) -> None:
         stats = self._store.stats
         self._metrics.store.set_pending(stats.pending)
+        self._metrics.store.set_away(stats.trouble)
         self._metrics.store.dropped(stats.dropped - self._dropped)
         self._metrics.store.swept(stats.swept - self._swept)
         self._dropped, self._swept = stats.dropped, stats.swept

@@ -23,9 +23,11 @@ from bridge.app.arms import make_arms, publish_arms
 from bridge.app.capacity import measure_max_calls
 from bridge.app.console import invite_admin, open_console
 from bridge.app.counting import Counts, message_counter
+from bridge.app.descriptors import calls_within_limit
 from bridge.app.dialplans import DialplansInForce
 from bridge.app.garbage import collect_garbage_in_loop
 from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
+from bridge.app.lost_calls import LostCalls
 from bridge.app.phone_door import PhoneDoor
 from bridge.app.plans import Dialplans
 from bridge.app.preflight import check_arms_answer, check_writable
@@ -43,16 +45,15 @@ from bridge.config.models import load_models
 from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
-from bridge.live.call import DISK_WITHIN_S
-from bridge.live.lost import entry_of, write_lost
+from bridge.live.record_keeper import RecordKeeper
 from bridge.live.services import Services
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
-from bridge.store.reader import History
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
+from bridge.telephony.recorder import StopReason
 from bridge.telephony.tick import Ticker
 from bridge.tools.webhook import WebhookClient
 
@@ -115,7 +116,7 @@ class Gateway:
         )
         self.calls = self._reception.calls
         self._endpoint = self._make_endpoint()
-        self._supervisors = SupervisorDesk(self.calls.keys)
+        self._supervisors = SupervisorDesk(self.calls.keys, settings.media.recordings_dir)
         self._console = open_console(
             settings,
             redis_url,
@@ -130,9 +131,13 @@ class Gateway:
         self._node = self._http_url = ""
         self._store: CallStore | None = None
         self._control: ControlInbox | None = None
+        self._records: RecordKeeper | None = None
         self._rollouts: RolloutNode | None = None
         self._ticker: Ticker | None = None
         self._background: list[asyncio.Task[None]] = []
+        self._lost_calls = LostCalls(
+            settings, self._endpoint.end_left_call, lambda: self.rollouts, lambda: self._records
+        )
 
     def _make_servers(self) -> tuple[HttpServer, HttpServer | None]:
         """Return the HTTP server of the console, and that of the probes where they have one."""
@@ -155,6 +160,7 @@ class Gateway:
             on_message=message_counter(settings.sip, metrics.sip),
             media_ports=settings.media.ports,
         )
+        metrics.media.expect_stops(StopReason)
         metrics.media.watch(lambda: endpoint.rows_in_use, lambda: endpoint.conference_ports)
         return endpoint
 
@@ -181,15 +187,17 @@ class Gateway:
         check_writable(self._settings.media.recordings_dir)
         self._start_sip()
         await self._open_rollouts()  # first: its former life's calls count in them
-        store = self._store = await self._open_store()
+        store, records = await self._open_store()
         await self._open_arms(preflight)
         await self._dialplans.render()
-        pump = self._open_media(store)
+        pump = self._open_media(store, records)
         await self._open_control()
         self._publish()
         self._report_node()
         tick_ms = self._settings.media.tick_ms
-        self._ticker = make_ticker(self._endpoint, pump, tick_ms, self._clock, self.metrics)
+        self._ticker = make_ticker(
+            self._endpoint, pump, tick_ms, self._clock, self.metrics, self.calls.keys
+        )
         self._http_url = http_url(self._settings, await self._http.start())
         probes_url = self._http_url
         if self._probes is not None:
@@ -197,7 +205,8 @@ class Gateway:
         warn_of_open_http(self._settings)
         self._report_node()
         self._background = [
-            asyncio.create_task(work, name=name) for name, work in self._chores(pump, store).items()
+            asyncio.create_task(work, name=name)
+            for name, work in self._chores(pump, store, records).items()
         ]
         self._ticker.start()
         admin_link = None
@@ -218,20 +227,24 @@ class Gateway:
         most = measure_max_calls(settings.media) if wanted == "auto" else wanted
         self._endpoint.start()
         log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
-        self._intake.limit = min(most, self._endpoint.info.call_limit)
+        promised = min(most, self._endpoint.info.call_limit)
+        self._intake.limit = calls_within_limit(promised)
         log.debug("calls_limited", limit=self._intake.limit, wanted=wanted, most=most)
         self._node = settings.node or node_name(self._endpoint.port)
 
-    async def _open_store(self) -> CallStore:
+    async def _open_store(self) -> tuple[CallStore, RecordKeeper]:
         store = CallStore(
             self._settings.redis,
             self._redis_url,
             self._node,
             clock=self._clock,
-            on_lost=self._keep_lost,
+            on_lost=self._lost_calls.take,
         )
+        directory = self._settings.media.recordings_dir
+        records = self._records = RecordKeeper(directory, store.records, self.metrics.store)
         await store.open()
-        return store
+        self._store = store
+        return store, records
 
     async def _open_rollouts(self) -> None:
         if self._settings.rollouts:
@@ -254,12 +267,12 @@ class Gateway:
         if preflight:
             await check_arms_answer(self._arms, self._settings, self._clock)
 
-    def _open_media(self, store: CallStore) -> Pump:
+    def _open_media(self, store: CallStore, records: RecordKeeper) -> Pump:
         """Have the pump move audio, and calls taken."""
         media = self._settings.media
         append_ms = media.append_ms_for(self._intake.limit)
         pump = Pump(self._endpoint.ports, self._clock, append_ms=append_ms, ahead_ms=media.ahead_ms)
-        self._reception.services = self._make_services(pump, store, append_ms)
+        self._reception.services = self._make_services(pump, store, records, append_ms)
         return pump
 
     async def _open_control(self) -> None:
@@ -272,7 +285,9 @@ class Gateway:
         )
         await self._control.open()
 
-    def _make_services(self, pump: Pump, store: CallStore, append_ms: int) -> Services:
+    def _make_services(
+        self, pump: Pump, store: CallStore, records: RecordKeeper, append_ms: int
+    ) -> Services:
         settings = self._settings
         return Services(
             clock=self._clock,
@@ -284,14 +299,17 @@ class Gateway:
             session=settings.session,
             append_ms=append_ms,
             recordings_dir=settings.media.recordings_dir,
-            now_wall_ms=lambda: self._clock.wall_ns() // NS_PER_MS,
+            records=records,
+            now_wall_ms=self._now_wall_ms,
             models=self._models,
             webhooks=self._webhooks,
             may_call=settings.sip.may_call,
             may_transfer=settings.sip.may_transfer,
         )
 
-    def _chores(self, pump: Pump, store: CallStore) -> dict[str, Coroutine[object, object, None]]:
+    def _chores(
+        self, pump: Pump, store: CallStore, records: RecordKeeper
+    ) -> dict[str, Coroutine[object, object, None]]:
         """Return what is done all the time beside the tick, by the task's name."""
         settings = self._settings
         directory, prefix = settings.media.recordings_dir, settings.redis.prefix
@@ -300,6 +318,7 @@ class Gateway:
             "counts": self._counts(pump, store).keep_publishing(),
             "retention": keep_sweeping(directory, self._redis_url, prefix),
             "sunsets": self._sunsets.keep_asking(),
+            "records": records.keep_trying(),
             "phones": self._phone_door.keep_looking(lambda: self.calls),
         }
         if settings.sip.trunk_probes:
@@ -345,8 +364,11 @@ class Gateway:
         if rollouts is not None:
             await rollouts.aclose()
         if self._store is not None:
+            if self._records is not None:
+                await self._records.aclose()
             await self._store.aclose()
             self._store = None
+        await self._lost_calls.aclose()
         # Before the chores end: without the one that collects garbage in this thread, a collection
         # starts wherever Python runs, and PJSIP's clock runs it until PJSIP is down.
         self._endpoint.stop()
@@ -367,9 +389,14 @@ class Gateway:
         """Return why this gateway should get no calls."""
         closed = self._intake.closed()
         reasons = [] if closed is None else [closed.told]
-        if self._store is None or not self._store.stats.connected:
+        if self._store is None:
             reasons.append("Redis is away")
+        elif (trouble := self._store.stats.trouble) and not self._settings.redis.ready_without:
+            reasons.append(f"Redis is away: {trouble}")
         return reasons
+
+    def _now_wall_ms(self) -> int:
+        return self._clock.wall_ns() // NS_PER_MS
 
     def _report_node(self) -> None:
         if self._store is not None:
@@ -379,19 +406,6 @@ class Gateway:
                 http=self._settings.http.node_url or self._http_url,
                 sip=sip_address(self._settings, self._endpoint.port),
             )
-
-    async def _keep_lost(self, lost: History) -> None:
-        """Write the record of a call that a dead node has left, and count it in its rollout."""
-        flag = lost.fields.get("rollout", "")
-        entry = entry_of(lost, self._settings.rollouts.get(flag))
-        if self.rollouts is not None and entry is not None:
-            self.rollouts.lost(flag, entry)
-        directory = self._settings.media.recordings_dir
-        try:
-            async with asyncio.timeout(DISK_WITHIN_S):
-                await asyncio.to_thread(write_lost, lost, directory)
-        except OSError as error:  # TimeoutError is one
-            log.error("record_not_written", directory=str(directory), error=str(error))
 
     def _counts(self, pump: Pump, store: CallStore) -> Counts:
         ping_interval_s = self._settings.session.ping_interval_s

@@ -19,6 +19,7 @@ from bridge.config.settings import SipSettings
 from bridge.config.yaml_source import load_yaml
 from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
+from bridge.replay.advice import advise
 from bridge.replay.script import CallScript, load_script
 from bridge.routing.matching import (
     check_arms,
@@ -93,6 +94,9 @@ def check(
 ) -> None:
     """Check dialplans, call scripts and scenarios; errors name file and line.
 
+    Warnings name scripts that are valid and prove less than they seem to; they don't change the
+    exit code.
+
     PATHS are files, or directories that hold them. Without any, the settings and the dialplans
     that `bridge serve` would use are checked.
 
@@ -123,14 +127,16 @@ def check(
         call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
         _explain(_dialplans(paths, config), call, as_json=as_json)
         return
-    errors = [str(error) for error in (_problems(paths) if paths else _serve_problems(config))]
+    warnings: list[str] = []
+    problems = _problems(paths, warnings) if paths else _serve_problems(config)
+    errors = [str(error) for error in problems]
     if as_json:
-        click.echo(json.dumps({"ok": not errors, "errors": errors}))
+        click.echo(json.dumps({"ok": not errors, "errors": errors, "warnings": warnings}))
     else:
-        for error in errors:
-            click.echo(error, err=True)
+        for line in [*errors, *(f"warning: {each}" for each in warnings)]:
+            click.echo(line, err=True)
         if not errors:
-            click.echo("all good")
+            click.echo("no errors, but see the warnings" if warnings else "all good")
     if errors:
         raise SystemExit(2)
 
@@ -160,7 +166,8 @@ def _serve_problems(config: Path | None) -> Iterator[ConfigError]:
         yield error
 
 
-def _problems(paths: tuple[Path, ...]) -> Iterator[ConfigError]:
+def _problems(paths: tuple[Path, ...], warnings: list[str]) -> Iterator[ConfigError]:
+    """Yield what is wrong; what is only weak is added to ``warnings``."""
     for path in paths:
         files = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not files:
@@ -174,6 +181,8 @@ def _problems(paths: tuple[Path, ...]) -> Iterator[ConfigError]:
             else:
                 if isinstance(checked, Dialplan):
                     dialplans.append(checked)
+                elif isinstance(checked, CallScript):
+                    warnings += [f"{file}: {each}" for each in advise(checked)]
         try:
             check_together(dialplans)
         except ConfigError as error:

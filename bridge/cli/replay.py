@@ -127,6 +127,12 @@ def replay() -> None:
     help="With --shadow: another day than yesterday (UTC).",
 )
 @click.option("--cost-cap", type=click.FloatRange(0), metavar="USD", help="For live arms.")
+@click.option(
+    "--transcribe",
+    metavar="local|URL",
+    help="Write down what the agent says, in any words, as evidence: by the built-in recogniser, or"
+    " an OpenAI-compatible /v1/audio/transcriptions (key: BRIDGE_TRANSCRIBE_KEY).",
+)
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="JUnit XML.")
 @click.option(
     "--history",

@@ -25,6 +25,8 @@ from bridge.replay.scene import GatewayTraces, ScriptFile, Target
 from bridge.replay.script import load_script
 from bridge.replay.shadowing import shadow_calls, yesterday_of
 from bridge.replay.target_arm import ArmSigner, find_flag
+from bridge.replay.transcribing import Transcribe, at_endpoint
+from bridge.speech.open_recognition import OpenRecognizer
 
 JOBS_A_CPU = 3
 """A call is real time and takes a quarter of a CPU; the rest is for what is started and heard."""
@@ -51,6 +53,7 @@ class PlayOptions:
     shadow: Path | None
     day: datetime | None
     cost_cap: float | None
+    transcribe: str | None
 
 
 def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPlan:
@@ -84,6 +87,7 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
         target=target,
         dialplans=options.dialplans,
         cap_usd=options.cost_cap,
+        transcribe=_transcriber(options.transcribe),
         command=shlex.join(["bridge", *sys.argv[1:]]),
         commit=_commit(),
         version=version("telephony-bridge"),
@@ -92,6 +96,16 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
         check_tapes(arm, [file.script.id for file in plan.files])
     _name_unplayed(plan)
     return plan
+
+
+def _transcriber(where: str | None) -> Transcribe | None:
+    if where is None:
+        return None
+    if where == "local":
+        return OpenRecognizer().transcribe
+    if not where.startswith(("http://", "https://")):
+        raise ConfigError("--transcribe is neither local nor a URL", remedy="write http://...")
+    return at_endpoint(where, os.environ.get("BRIDGE_TRANSCRIBE_KEY"))
 
 
 def default_jobs() -> int:

@@ -196,18 +196,25 @@ class RedisSettings(_Settings):
     Attributes:
         required: without Redis a gateway does not start; False: it does, with the rollouts that it
             knew last, and writes the state of its calls once Redis is there.
+        ready_without: `/readyz` stays good while Redis is away, since calls are taken then, too;
+            False takes the node out of a balancer, and with it every other node of that Redis.
+        records_waiting: records of a node's calls that are kept here while its disk refuses them;
+            the oldest go first. ``records_wait_s``: how long each is kept.
         heartbeat_ms: how often a node says that it lives; its heartbeat lasts three times as long.
             The same on every node that shares a Redis.
     """
 
     url: str | None = None
     required: bool = True
+    ready_without: bool = True
     prefix: str = "bridge:"
     expire_after_end_s: int = Field(24 * 3600, ge=60)
     events_kept: int = Field(2000, ge=10)
     buffer_writes: int = Field(10_000, ge=100)
     flush_ms: int = Field(100, ge=10, le=5000)
     connect_timeout_s: float = Field(2.0, gt=0, le=30)
+    records_waiting: int = Field(1_000, ge=1, le=100_000)
+    records_wait_s: int = Field(7 * 24 * 3600, ge=60)
     heartbeat_ms: int = Field(3_000, ge=100, le=60_000)
 
 

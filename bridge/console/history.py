@@ -21,7 +21,7 @@ _SETTLES_MS = 10_000
 _FIELDS = (
     *("call_id", "node", "dialplan", "arm", "rescued_by", "from", "to", "consent", "flagged"),
     *("started_at", "answered_at", "ended_at", "outcome", "fault", "handoff_target"),
-    *("handoff_result", "handoff_wait_ms"),
+    *("handoff_result", "handoff_wait_ms", "wrap_up_code", "wrapped_up_by", "handled_by"),
 )
 _CONSENT: Mapping[object, str] = {True: "given", False: "refused"}
 _END_TEXTS = ("reason",)

@@ -61,7 +61,7 @@ def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
     """Return what a list shows of a live call, from its hash.
 
     Times are ms since the Unix epoch; what is not known is missing. ``watched_by`` is a list of
-    ``by`` and ``does`` (``listens``, ``whispers``).
+    ``by`` and ``does`` (``listens``, ``whispers``, ``says``).
     """
     row: Row = {name: fields[name] for name in _TEXTS if fields.get(name)}
     row.update({name: int(fields[name]) for name in _NUMBERS if fields.get(name, "0") != "0"})

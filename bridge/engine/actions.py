@@ -46,6 +46,25 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """Talk with the caller and the agent, which stays in the talk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Be heard no more without leaving, or be heard again."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoldCaller:
+    """Have a caller whom one has wait, with tones, or take them back."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HandBack:
     """Give the caller back to the agent.
 
@@ -110,6 +129,9 @@ Action = (
     | Say
     | TakeOver
     | Accept
+    | Join
+    | Mute
+    | HoldCaller
     | HandBack
     | Pause
     | Resume

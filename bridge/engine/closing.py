@@ -30,8 +30,9 @@ def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effe
         ending: why.
         dialog_over: the SIP dialog is gone already, so neither BYE nor a refusal is due.
     """
-    if call.supervised.talking:
+    if call.supervised.audible:
         yield CloseVoice()
+    if call.supervised.in_talk:
         yield SupervisorLeft(call.supervised.holder, lost=False)
     if call.handoff is not None and call.handoff.has_person:
         yield LetPersonGo()

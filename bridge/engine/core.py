@@ -31,7 +31,7 @@ from bridge.engine import (
 from bridge.engine.barge_in import watch_barge_in
 from bridge.engine.caller_silence import watch_caller
 from bridge.engine.consent import watch_consent
-from bridge.engine.dead_air import silence_at_close, watch_dead_air
+from bridge.engine.dead_air import on_process_stopped, silence_at_close, watch_dead_air
 from bridge.engine.effects import Effect
 from bridge.engine.hearing import on_session_updated, watch_hearing
 from bridge.engine.inputs import (
@@ -53,6 +53,7 @@ from bridge.engine.inputs import (
     PlayoutDrained,
     PlayoutFlushed,
     PlayoutStarted,
+    ProcessStopped,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
@@ -102,6 +103,7 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         events.ErrorReported: responses.on_error_reported,
         events.SessionUpdated: on_session_updated,
         HoldChanged: caller.on_hold_changed,
+        ProcessStopped: on_process_stopped,
         SupervisorActed: supervision.on_acted,
         SupervisorHeard: supervision.on_heard,
         SupervisorLost: supervision.on_lost,

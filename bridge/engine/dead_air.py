@@ -9,11 +9,14 @@ plays it. A silent outage has its own rules (:mod:`bridge.engine.recovery`), but
 """
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.inputs import Input, Timer
+from bridge.engine.inputs import Input, ProcessStopped, Timer
 from bridge.engine.news import SilenceMeasured
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.errors import Fault, Outcome
+
+BRIDGE = "bridge"
+"""Cause of a silence in which the process stood still."""
 
 OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
 """Of a caller who took the offer (:mod:`bridge.engine.asking`)."""
@@ -38,6 +41,19 @@ def on_offer_due(call: CallState, now_ns: int) -> Effects:
     if policy is not None and policy.offer is not None and call.policy.person is not None:
         call.dead_air.offered = True
         yield from say(call, policy.offer)
+
+
+def on_process_stopped(call: CallState, event: ProcessStopped, now_ns: int) -> Effects:
+    """Measure the silence of a process that stood still: whoever had the floor heard nothing.
+
+    One that goes on with it is measured at its end, as a whole.
+    """
+    if call.stage is not Stage.TALKING or call.held:
+        return
+    if call.dead_air.hush_ns is None:
+        yield SilenceMeasured(event.ms, BRIDGE)
+    elif event.ms * NS_PER_MS * 2 > now_ns - call.dead_air.hush_ns:
+        call.dead_air.cause = BRIDGE
 
 
 def silence_at_close(call: CallState, now_ns: int) -> Effects:

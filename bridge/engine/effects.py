@@ -104,10 +104,12 @@ class PlayPhrase:
 
     Attributes:
         item_id: ours, unknown to every session.
+        bids_wait: it stands in the place of a waiting tone, and is no part of the talk.
     """
 
     item_id: ItemId
     text: str
+    bids_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +224,24 @@ class ResumeRecording:
 
 @dataclass(frozen=True, slots=True)
 class OpenVoice:
-    """Have the caller hear a supervisor's microphone."""
+    """Have the caller hear a supervisor's microphone.
+
+    Attributes:
+        beside_agent: the agent hears it, too, and goes on being heard; else it is heard in the
+            agent's place.
+        muted: not yet.
+    """
 
     by: str
+    beside_agent: bool = False
+    muted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MuteVoice:
+    """Let nothing of the open microphone through, or let it through again."""
+
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +379,7 @@ Effect = (
     | PauseRecording
     | ResumeRecording
     | OpenVoice
+    | MuteVoice
     | CloseVoice
     | AnswerCall
     | RejectCall

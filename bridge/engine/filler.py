@@ -33,7 +33,7 @@ def on_silence_too_long(call: CallState) -> Effects:
     phrase = _phrase(call)
     if phrase is not None:
         call.filling = Filler.PHRASE
-        yield from play_phrase(call, next_item(call), phrase)
+        yield from play_phrase(call, next_item(call), phrase, bids_wait=True)
         return
     call.filling = Filler.TONE
     yield PlayFiller()

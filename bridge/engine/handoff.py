@@ -49,7 +49,7 @@ from bridge.engine.news import (
 )
 from bridge.engine.requests import cancel_response, request_response
 from bridge.engine.speech import say
-from bridge.engine.state import CallState, Effects, SessionState
+from bridge.engine.state import CallState, Effects, Ending, SessionState
 from bridge.engine.turns import TRANSITIONS, Trigger
 from bridge.realtime.commands import ClearInput, CreateItem
 from bridge.realtime.items import Message, Part, PartKind, Role
@@ -179,8 +179,13 @@ def on_transfer_overdue(call: CallState, now_ns: int) -> Effects:
             yield from fail(call, TIMEOUT, now_ns)
 
 
-def on_caller_left(call: CallState, now_ns: int) -> Effects:
-    """Close a call that was handed over and whose caller hung up; else, only note the failure."""
+def on_caller_left(call: CallState, lost: Ending | None, now_ns: int) -> Effects:
+    """Close a call that was handed over and whose caller left; else, only note the failure.
+
+    Args:
+        lost: how the call ends if the caller has vanished in a talk with a person; None: they hung
+            up. Far ends that have taken a REFER owe us no BYE.
+    """
     handoff = call.handoff
     if handoff is None:
         return
@@ -188,8 +193,10 @@ def on_caller_left(call: CallState, now_ns: int) -> Effects:
     moved = handoff.step is Step.REFERRING and handoff.accepted
     if moved:
         yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
-    if moved or handoff.step is Step.BRIDGED:
+    if moved:
         yield from close(call, handoff.ending, dialog_over=True)
+    elif handoff.step is Step.BRIDGED:
+        yield from close(call, lost or handoff.ending, dialog_over=True)
     elif handoff.begun:
         yield HandoffFailed(handoff.way, "caller_left", _took_ms(handoff, now_ns))
 

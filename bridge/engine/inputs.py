@@ -234,6 +234,13 @@ class HoldChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessStopped:
+    """The process did not run for ``ms`` until now (SIGSTOP, a VM's pause); no line had audio."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer that the core started ran out."""
 
@@ -370,6 +377,7 @@ Input = (
     | SoundLasted
     | SoundStopped
     | HoldChanged
+    | ProcessStopped
     | TimerFired
     | ToolFinished
     | TransferProgressed

@@ -114,17 +114,22 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
 def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
     """Close the call after its SIP dialog."""
     if event.by_caller or event.lost is not None:
-        yield from on_caller_left(call, now_ns)
+        lost = _lost(event)
+        yield from on_caller_left(call, lost, now_ns)
         if call.closed:
             return
-        ending = _left_by_caller(call)
-        if event.lost is not None:
-            ending = Ending(Outcome.CALLER_LOST, Fault.CARRIER, event.lost)
+        ending = lost or _left_by_caller(call)
     elif event.sip_code >= _FIRST_FAILURE_CODE:
         ending = Ending(Outcome.MEDIA_FAILED, Fault.CARRIER, f"sip_{event.sip_code}")
     else:
         ending = HUNG_UP_HERE
     yield from close(call, ending, dialog_over=True)
+
+
+def _lost(event: CallEnded) -> Ending | None:
+    if event.lost is None:
+        return None
+    return Ending(Outcome.CALLER_LOST, Fault.CARRIER, event.lost)
 
 
 def _left_by_caller(call: CallState) -> Ending:

@@ -12,7 +12,7 @@ def next_item(call: CallState) -> ItemId:
     return ItemId(f"bridge_say_{call.speech.count}")
 
 
-def play_phrase(call: CallState, item_id: ItemId, text: str) -> Effects:
+def play_phrase(call: CallState, item_id: ItemId, text: str, *, bids_wait: bool = False) -> Effects:
     """Have the caller hear a phrase, behind what is being played; PlayoutDrained ends it."""
-    yield PlayPhrase(item_id, text)
+    yield PlayPhrase(item_id, text, bids_wait)
     yield TurnSpoken(Speaker.BRIDGE, item_id, text)

@@ -198,7 +198,8 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
     yield from end_calls(call, now_ns, event.response_id)
     if failure is None:
         if answer:
-            call.answers = call.answers.restored(now_ns)
+            call.answers = call.answers.restored(now_ns).proved()
+            call.budget = call.budget.proved()
     elif running.cancelled:
         yield UpstreamErrorSeen(failure.code)
     else:

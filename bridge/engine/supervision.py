@@ -20,8 +20,11 @@ from bridge.engine.actions import (
     Action,
     End,
     HandBack,
+    HoldCaller,
     HoldRecording,
+    Join,
     KeepSecret,
+    Mute,
     Pause,
     Resume,
     Say,
@@ -37,7 +40,15 @@ from bridge.engine.news import ActionAnswered, SupervisorLeft
 from bridge.engine.requests import cancel_response
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.supervision_steps import Hold, Signal
-from bridge.engine.supervisor_hold import LOST, PAUSED, await_voice, let_talk, release
+from bridge.engine.supervisor_hold import (
+    LOST,
+    PAUSED,
+    await_voice,
+    leave_talk,
+    let_join,
+    let_talk,
+    release,
+)
 
 
 class Refusal(enum.StrEnum):
@@ -83,15 +94,26 @@ def on_acted(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
 def on_heard(call: CallState, event: SupervisorHeard, now_ns: int) -> Effects:
     """Note a microphone; its owner may be awaited."""
     call.supervised.voices.add(event.by)
-    if call.supervised.holder == event.by:
+    if call.supervised.holder != event.by:
+        return
+    if call.supervised.joined:
+        yield from let_join(call)
+    else:
         yield from let_talk(call, now_ns)
 
 
 def on_lost(call: CallState, event: SupervisorLost, now_ns: int) -> Effects:
     """Have the caller wait for a supervisor who is gone, but not for long."""
     supervised = call.supervised
+    joined = supervised.joined and supervised.audible
     supervised.voices.discard(event.by)
-    if supervised.holder == event.by and supervised.step(Signal.NO_VOICE):
+    if supervised.holder != event.by:
+        return
+    if joined:
+        yield CloseVoice()
+        yield SupervisorLeft(event.by, lost=True)
+        yield from let_join(call)
+    elif supervised.step(Signal.NO_VOICE):
         supervised.lost_voice = True
         yield CloseVoice()
         yield SupervisorLeft(event.by, lost=True)
@@ -105,11 +127,16 @@ def on_supervisor_overdue(call: CallState, now_ns: int) -> Effects:
         yield from release(call, now_ns, "timeout", PAUSED)
     elif supervised.hold is Hold.AWAITED:
         yield from release(call, now_ns, "voice_lost", LOST if supervised.lost_voice else PAUSED)
+    elif supervised.joined:
+        yield from leave_talk(call)
 
 
 def watch_supervision(call: CallState, event: Input, now_ns: int) -> Effects:
     """Keep the agent out of a talk that is not its own; looked at after every input."""
-    if call.supervised.held and not call.closed:
+    supervised = call.supervised
+    if supervised.joined and not call.closed and call.handing_over:
+        yield from leave_talk(call)  # the caller goes to somebody whom a supervisor can't join
+    if supervised.held and not call.closed:
         # Turn detection had heard the end of a turn before the caller was muted.
         yield from cancel_response(call, tell_server=True)
 
@@ -121,7 +148,7 @@ def _refusal(call: CallState, event: SupervisorActed, rule: "Rule") -> Refusal |
     if call.stage is not Stage.TALKING:
         return Refusal.NOT_TALKING
     supervised = call.supervised
-    if rule.exclusive and supervised.held and supervised.holder != event.by:
+    if rule.exclusive and supervised.holder and supervised.holder != event.by:
         return Refusal.HELD
     if rule.needs_agent:
         if call.fallback is not None:
@@ -147,8 +174,31 @@ def _if_held(call: CallState, action: Action) -> Refusal | None:
     return Refusal.ALREADY if call.supervised.held else None
 
 
-def _unless_taken(call: CallState, action: Action) -> Refusal | None:
-    return None if call.supervised.taken else Refusal.NOT_HELD
+def _unless_in_talk(call: CallState, action: Action) -> Refusal | None:
+    supervised = call.supervised
+    return None if supervised.taken or supervised.joined else Refusal.NOT_HELD
+
+
+def _if_joined(call: CallState, action: Join) -> Refusal | None:
+    supervised = call.supervised
+    if supervised.accepted is not None:
+        return Refusal.HANDED_OVER
+    if supervised.hold is Hold.PAUSED:
+        return Refusal.AGENT_AWAY
+    return Refusal.ALREADY if supervised.joined else None
+
+
+def _if_muted(call: CallState, action: Mute) -> Refusal | None:
+    if not call.supervised.in_talk:
+        return Refusal.NOT_HELD
+    return Refusal.ALREADY if call.supervised.muted == action.on else None
+
+
+def _if_waiting(call: CallState, action: HoldCaller) -> Refusal | None:
+    if not call.supervised.taken:
+        return Refusal.NOT_HELD
+    wanted = Hold.TALKING if action.on else Hold.ON_HOLD
+    return None if call.supervised.hold is wanted else Refusal.ALREADY
 
 
 def _unless_paused(call: CallState, action: Action) -> Refusal | None:
@@ -217,7 +267,10 @@ RULES: Mapping[type[Action], Rule] = MappingProxyType(
         Say: Rule("say", moves.say_exactly, _if_away),
         TakeOver: Rule("take_over", moves.take_over, _if_taken),
         Accept: Rule("accept", moves.accept, _unless_waiting, _why_they_wait, needs_agent=False),
-        HandBack: Rule("hand_back", moves.hand_back, _unless_taken, needs_agent=False),
+        HandBack: Rule("hand_back", moves.hand_back, _unless_in_talk, needs_agent=False),
+        Join: Rule("join", moves.join, _if_joined),
+        Mute: Rule("mute", moves.mute, _if_muted, needs_agent=False),
+        HoldCaller: Rule("hold", moves.hold_caller, _if_waiting, needs_agent=False),
         Pause: Rule("pause", moves.pause, _if_held),
         Resume: Rule("resume", moves.resume, _unless_paused, needs_agent=False),
         Transfer: Rule("transfer", moves.transfer),

@@ -2,7 +2,9 @@
 
     AGENT -> AWAITED -> TALKING      taken over; the supervisor's voice comes, or comes back
     AGENT -> PAUSED                  the agent waits for a supervisor, the caller hears tones
-    AWAITED | TALKING | PAUSED -> AGENT
+    TALKING -> ON_HOLD -> TALKING    the caller waits for the supervisor who has them
+    AGENT -> JOINED                  the supervisor talks with the caller and the agent
+    any of them -> AGENT
 
 Invariants as in :mod:`bridge.engine.turns`: a pair that the table lacks changes nothing.
 """
@@ -25,6 +27,10 @@ class Hold(enum.StrEnum):
     AWAITED = "awaited"
     """A supervisor has taken over and can't be heard yet, or not any more."""
     TALKING = "talking"
+    ON_HOLD = "on_hold"
+    """A supervisor has the caller wait, who hears tones."""
+    JOINED = "joined"
+    """The agent has them, and a supervisor talks with both."""
 
 
 class Signal(enum.StrEnum):
@@ -35,14 +41,37 @@ class Signal(enum.StrEnum):
     """The holder can be heard."""
     NO_VOICE = "no_voice"
     PAUSE = "pause"
+    WAIT = "wait"
+    """The holder has the caller wait."""
+    GO_ON = "go_on"
+    """The holder has them wait no more."""
+    JOIN = "join"
     RELEASE = "release"
 
 
 _ROWS: Mapping[Hold, Mapping[Signal, Hold]] = {
-    Hold.AGENT: {Signal.TAKE: Hold.AWAITED, Signal.PAUSE: Hold.PAUSED},
+    Hold.AGENT: {
+        Signal.TAKE: Hold.AWAITED,
+        Signal.PAUSE: Hold.PAUSED,
+        Signal.JOIN: Hold.JOINED,
+    },
+    Hold.JOINED: {
+        Signal.TAKE: Hold.AWAITED,
+        Signal.PAUSE: Hold.PAUSED,
+        Signal.RELEASE: Hold.AGENT,
+    },
     Hold.PAUSED: {Signal.TAKE: Hold.AWAITED, Signal.RELEASE: Hold.AGENT},
     Hold.AWAITED: {Signal.VOICE: Hold.TALKING, Signal.RELEASE: Hold.AGENT},
-    Hold.TALKING: {Signal.NO_VOICE: Hold.AWAITED, Signal.RELEASE: Hold.AGENT},
+    Hold.TALKING: {
+        Signal.NO_VOICE: Hold.AWAITED,
+        Signal.WAIT: Hold.ON_HOLD,
+        Signal.RELEASE: Hold.AGENT,
+    },
+    Hold.ON_HOLD: {
+        Signal.NO_VOICE: Hold.AWAITED,
+        Signal.GO_ON: Hold.TALKING,
+        Signal.RELEASE: Hold.AGENT,
+    },
 }
 
 HOLDS: Mapping[tuple[Hold, Signal], Hold] = MappingProxyType(
@@ -56,10 +85,11 @@ class Supervised:
 
     Attributes:
         hold: who has the caller.
-        holder: the supervisor who took it from the agent; empty while the agent has it.
+        holder: the supervisor who took it from the agent, or has joined; else empty.
         since_ns: when that was.
         lost_voice: the holder was heard, and is not any more.
         accepted: how the call ends while they have it, where it was handed over to them.
+        muted: the holder has muted themselves.
         voices: supervisors whose microphones are connected, by name.
         secret: the call is kept from recording, model and listeners.
         recording_held: the recording pauses by a supervisor's wish, whatever ``secret`` is.
@@ -70,6 +100,7 @@ class Supervised:
     holder: str = ""
     since_ns: int = 0
     lost_voice: bool = False
+    muted: bool = False
     accepted: "Ending | None" = None
     voices: set[str] = field(default_factory=set)
     secret: bool = False
@@ -79,17 +110,32 @@ class Supervised:
     @property
     def held(self) -> bool:
         """Whether the agent is kept out of the talk."""
-        return self.hold is not Hold.AGENT
+        return self.hold not in (Hold.AGENT, Hold.JOINED)
+
+    @property
+    def joined(self) -> bool:
+        """Whether a supervisor talks beside the agent, heard or not yet."""
+        return self.hold is Hold.JOINED
 
     @property
     def taken(self) -> bool:
         """Whether a supervisor has taken over, heard or not."""
-        return self.hold in (Hold.AWAITED, Hold.TALKING)
+        return self.hold in (Hold.AWAITED, Hold.TALKING, Hold.ON_HOLD)
 
     @property
     def talking(self) -> bool:
-        """Whether a supervisor is heard."""
+        """Whether a supervisor is heard in the agent's place."""
         return self.hold is Hold.TALKING
+
+    @property
+    def audible(self) -> bool:
+        """Whether the caller can hear a supervisor, in the agent's place or beside it."""
+        return self.talking or (self.joined and self.holder in self.voices)
+
+    @property
+    def in_talk(self) -> bool:
+        """Whether a supervisor talks with the caller, who may be on hold for a moment."""
+        return self.audible or self.hold is Hold.ON_HOLD
 
     def step(self, signal: Signal) -> bool:
         """Take a signal; return whether the table had a row."""

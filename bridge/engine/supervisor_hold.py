@@ -2,6 +2,7 @@
 
     AWAITED  a supervisor has taken the caller, and is not heard (yet, or any more)
     TALKING  the caller hears them
+    ON_HOLD  they have the caller wait, who hears tones
     PAUSED   the agent is silent, the caller hears tones
 
 While it lasts the turn machine stands in HANDOFF, so whatever holds for a caller who is with a
@@ -67,8 +68,10 @@ def hold(call: CallState, signal: Signal, by: str, now_ns: int) -> Effects:
     if not supervised.held:
         supervised.since_ns = now_ns
     supervised.step(signal)
-    supervised.holder, supervised.lost_voice = by, False
+    supervised.holder, supervised.lost_voice, supervised.muted = by, False, False
     call.note(held_by=by)
+    if supervised.taken:
+        call.note(handled_by=by)
     call.note_phase()
     yield from ()
 
@@ -80,7 +83,7 @@ def let_talk(call: CallState, now_ns: int) -> Effects:
         return
     yield from call.stop_timer(Timer.SUPERVISOR)
     yield from stop_filler(call, cut_phrase=True)
-    yield OpenVoice(supervised.holder)
+    yield OpenVoice(supervised.holder, muted=supervised.muted)
     yield SupervisorJoined(supervised.holder)
     if call.handoff is not None and call.handoff.step is Step.CLAIMED:
         yield from advance(call, HandoffSignal.JOINED, now_ns)
@@ -94,13 +97,56 @@ def await_voice(call: CallState, now_ns: int, within_ms: int | None = None) -> E
     yield from want_filler(call, HOLD_TONE_AFTER_MS, now_ns)
 
 
+def close_voice(call: CallState) -> Effects:
+    """Have the caller hear no supervisor any more, if they hear one."""
+    supervised = call.supervised
+    if supervised.audible:
+        yield CloseVoice()
+    if supervised.in_talk:
+        yield SupervisorLeft(supervised.holder, lost=False)
+
+
+def have_wait(call: CallState, now_ns: int) -> Effects:
+    """Have the caller wait for the supervisor who has them; they hear tones."""
+    call.supervised.step(Signal.WAIT)
+    yield CloseVoice()
+    call.session.waiting_since_ns = now_ns
+    yield from want_filler(call, HOLD_TONE_AFTER_MS, now_ns)
+
+
+def have_back(call: CallState) -> Effects:
+    """Have the caller hear the supervisor again who had them wait."""
+    supervised = call.supervised
+    supervised.step(Signal.GO_ON)
+    yield from stop_filler(call, cut_phrase=True)
+    yield OpenVoice(supervised.holder, muted=supervised.muted)
+
+
+def let_join(call: CallState) -> Effects:
+    """Have caller and agent hear the supervisor who has joined them, if they can be heard."""
+    supervised = call.supervised
+    if supervised.audible:
+        yield from call.stop_timer(Timer.SUPERVISOR)
+        yield OpenVoice(supervised.holder, beside_agent=True, muted=supervised.muted)
+        yield SupervisorJoined(supervised.holder)
+    else:
+        yield from call.start_timer(Timer.SUPERVISOR, VOICE_GRACE_MS)
+
+
+def leave_talk(call: CallState, summary: str = "") -> Effects:
+    """Have a supervisor who had joined leave caller and agent alone."""
+    if not call.supervised.in_talk:  # never heard, or not any more
+        yield SupervisorLeft(call.supervised.holder, lost=False)
+    yield from let_go(call)
+    if not call.handing_over and call.fallback is None:
+        yield from tell_agent(call, f"{LEFT} They say of it: {summary}" if summary else LEFT)
+
+
 def let_go(call: CallState) -> Effects:
     """Have nobody hold the call any more; the turn machine stays where it is."""
     supervised = call.supervised
     yield from call.stop_timer(Timer.SUPERVISOR)
-    if supervised.talking:
-        yield CloseVoice()
-        yield SupervisorLeft(supervised.holder, lost=False)
+    yield from close_voice(call)
     supervised.step(Signal.RELEASE)
     supervised.holder, supervised.accepted = "", None
     call.note(held_by="")
@@ -171,6 +217,11 @@ def tell_agent(call: CallState, text: str) -> Effects:
     yield from call.send(CreateItem(Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))))
 
 
+JOINED = (
+    "A human supervisor is in the call with you and the caller from now on. You hear both, and both"
+    " hear you. Leave the lead to them: answer when you are asked, and be brief."
+)
+LEFT = "The human supervisor has left the call. The caller is with you alone again: go on."
 TAKEN = (
     "A human supervisor took the caller over for {seconds} seconds. You did not hear that talk. The"
     " caller is with you again: go on from there, and don't repeat what was settled."

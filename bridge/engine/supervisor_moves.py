@@ -9,8 +9,10 @@ from bridge.engine.actions import (
     Accept,
     End,
     HandBack,
+    HoldCaller,
     HoldRecording,
     KeepSecret,
+    Mute,
     Pause,
     Say,
     Transfer,
@@ -22,6 +24,7 @@ from bridge.engine.consult import Handoff
 from bridge.engine.consult import Signal as HandoffSignal
 from bridge.engine.effects import (
     FlushPlayout,
+    MuteVoice,
     PauseRecording,
     PauseUplink,
     RecordingHold,
@@ -41,13 +44,19 @@ from bridge.engine.state import CallState, Effects, Ending
 from bridge.engine.supervision_steps import Signal
 from bridge.engine.supervisor_hold import (
     HOLD_TONE_AFTER_MS,
+    JOINED,
     PAUSED,
     TAKEN,
     await_voice,
+    close_voice,
     drop_handoff,
     forget_input,
+    have_back,
+    have_wait,
     hold,
+    leave_talk,
     let_go,
+    let_join,
     let_talk,
     release,
     silence_agent,
@@ -102,13 +111,42 @@ def hand_back(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     """Give the caller back to the agent."""
     action = event.action
     assert isinstance(action, HandBack)
-    yield from release(call, now_ns, "handed_back", TAKEN, action.summary)
+    if call.supervised.joined:
+        yield from leave_talk(call, action.summary)
+    else:
+        yield from release(call, now_ns, "handed_back", TAKEN, action.summary)
+
+
+def join(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
+    """Have a supervisor talk with caller and agent; one who has the caller gives them back."""
+    if call.supervised.taken:
+        yield from release(call, now_ns, "joined", f"{TAKEN} {JOINED}")
+    else:
+        yield from tell_agent(call, JOINED)
+    yield from hold(call, Signal.JOIN, event.by, now_ns)
+    yield from let_join(call)
+
+
+def mute(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
+    """Have nobody hear the holder, who stays; or have them heard again."""
+    action = event.action
+    assert isinstance(action, Mute)
+    call.supervised.muted = action.on
+    yield MuteVoice(action.on)
+
+
+def hold_caller(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
+    """Have the caller wait for the holder, with tones; or have them talk again."""
+    action = event.action
+    assert isinstance(action, HoldCaller)
+    yield from have_wait(call, now_ns) if action.on else have_back(call)
 
 
 def pause(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     """Keep the agent out; the caller hears tones."""
     action = event.action
     assert isinstance(action, Pause)
+    yield from close_voice(call)
     yield from silence_agent(call, now_ns)
     yield from hold(call, Signal.PAUSE, event.by, now_ns)
     yield from call.start_timer(Timer.SUPERVISOR, action.resume_after_ms)
@@ -188,6 +226,7 @@ def hold_recording(call: CallState, event: SupervisorActed, now_ns: int) -> Effe
 
 
 def _take(call: CallState, by: str, now_ns: int, voice_within_ms: int | None = None) -> Effects:
+    yield from close_voice(call)
     yield from silence_agent(call, now_ns)
     for timer in _UNBOUND:
         yield from call.stop_timer(timer)

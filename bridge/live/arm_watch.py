@@ -1,6 +1,7 @@
 """What is seen of the arm that a flag dealt a call to, until the call leaves it or ends.
 
-It tells once. What another arm does for the call after a rescue says nothing of the first.
+It tells once, and nothing where this process itself failed the call (:attr:`Layer.HOST`). What
+another arm does for the call after a rescue says nothing of the first.
 """
 
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from bridge.clock import NS_PER_S
 from bridge.live.services import Dealt
 from bridge.live.summary import CallSummary
-from bridge.realtime.failures import Failure
+from bridge.realtime.failures import Failure, Layer
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 
 _SILENT_AFTER_MS = 5_000
@@ -33,7 +34,7 @@ class ArmWatch:
         self._wall_ns = wall_ns
         self._losses: list[Loss] = []
         self._set_up = self._connected = False
-        self._odd = self._handoff_failed = self._told = False
+        self._odd = self._handoff_failed = self._told = self._disturbed = False
 
     def session_ready(self) -> None:
         """Note that the arm gave a session, the first one or one that makes good for a lost one."""
@@ -42,6 +43,9 @@ class ArmWatch:
 
     def lost(self, failure: Failure) -> None:
         """Note that a session was lost, or not to be had."""
+        if failure.layer is Layer.HOST:
+            self._disturbed = True
+            return
         self._connected = False
         self._losses.append(
             Loss(failure.code, failure.layer.value, failure.fault.value, failure.permanent)
@@ -65,6 +69,8 @@ class ArmWatch:
         if self._dealt is None or self._told:
             return
         self._told = True
+        if self._disturbed:
+            return
         turns_ms = tuple(
             round(turn.response_ms) for turn in summary.latency if turn.response_ms is not None
         )

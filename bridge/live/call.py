@@ -11,7 +11,6 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path as FilePath
 from typing import Any
 
 import structlog
@@ -40,6 +39,7 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     LastSoundSent,
+    ProcessStopped,
     SessionReady,
     ShutdownRequested,
 )
@@ -50,6 +50,7 @@ from bridge.live.driver import CoreDriver
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of
 from bridge.live.record import CallRecord
+from bridge.live.record_keeper import DISK_WITHIN_S
 from bridge.live.recording import CallRecording
 from bridge.live.safety_record import SafetyRecord
 from bridge.live.services import Route, Services
@@ -67,9 +68,6 @@ from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 
 log = structlog.get_logger(__name__)
-
-DISK_WITHIN_S = 10.0
-"""For recording and record; a disk that hangs must not keep the call, and with it the gateway."""
 
 
 class CallRunner:
@@ -240,6 +238,11 @@ class CallRunner:
         """Ask the call to end because the gateway goes down."""
         self._feed(ShutdownRequested())
 
+    def process_stopped(self, ms: int) -> None:
+        """Note that the process stood still, and the call's audio with it."""
+        self.record.event("process_stopped", {"ms": ms})
+        self._feed(ProcessStopped(ms))
+
     def let_go(self) -> None:
         """Forget everything but the record, once :meth:`run` is over.
 
@@ -272,6 +275,8 @@ class CallRunner:
             return
         line.playout.paused = not flowing
         self._services.metrics.media.reinvited()
+        # PJSIP reports the re-INVITE itself, with its Contact, after the media.
+        asyncio.get_running_loop().call_soon(self.record.keep_dialog)
         self.record.caller.held(held=not flowing)
         self._feed(HoldChanged(not flowing))
 
@@ -364,19 +369,13 @@ class CallRunner:
         await self._voice.aclose()
         await self._handoffs.aclose()
         await self._upstream.aclose()
-        directory = self._services.recordings_dir
         try:
             async with asyncio.timeout(DISK_WITHIN_S):
-                await self._write(directory)
+                await self._recording.aclose()
         except TimeoutError:
-            log.error("record_not_written", directory=str(directory), error="the disk hangs")
-        except OSError as error:
-            log.error("record_not_written", directory=str(directory), error=error.strerror)
-
-    async def _write(self, directory: FilePath) -> None:
-        """Put recording and record on the disk; what hangs there is left to its thread."""
-        await self._recording.aclose()
-        await asyncio.to_thread(self.record.write, directory)
+            directory = str(self._services.recordings_dir)
+            log.error("recording_not_closed", directory=directory, error="the disk hangs")
+        await self._services.records.keep(self.record.finished())
 
 
 def _policy_of(route: Route, services: Services) -> CallPolicy:

@@ -14,7 +14,7 @@ from bridge.live.link import Endings, Link
 from bridge.live.services import Route, Services
 from bridge.realtime.confirmed import Harm
 from bridge.realtime.events import ServerEvent
-from bridge.realtime.failures import classify
+from bridge.realtime.failures import Layer, classify
 from bridge.realtime.session_config import SessionConfig, SessionInfo
 from bridge.session import failures
 from bridge.session.realtime import RealtimeSession
@@ -143,7 +143,10 @@ class Connector:
         """Remember models that gave no session where another one did; the arm itself works."""
         arm = self._route.arm
         for model, error in refused.items():
-            code = classify(error).code
+            failure = classify(error)
+            code = failure.code
+            if failure.layer is Layer.HOST:
+                continue
             log.warning("model_fallback", model=model, code=code)
             arm.refused.refused(model, self._services.clock.now_ns())
             self._metrics.model_refused(arm.name, model, code)
@@ -161,7 +164,7 @@ class Connector:
             self._credential = credential
             self._key_is_fresh = new_token or credential.is_long_lived
             appends = Appends(self._on_sound_sent)
-            link = Link(arm.name, choice, credential, self._key_is_fresh, appends)
+            link = Link(arm.name, choice, credential, appends)
             link.session = session = self._make_session(link, listener)
             config = self._route.config(choice)
             info = await session.open(config)

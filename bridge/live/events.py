@@ -42,12 +42,21 @@ class CallEvents:
         self._redactor = redactor
         self._timeline = timeline
         self.begun_ns = clock.now_ns()
+        self.begun_wall_ms = clock.wall_ns() // NS_PER_MS
         self._answered_ns: int | None = None
         self.session_id = ""
 
     def elapsed_ms(self) -> int:
         """Return how old the call is."""
         return (self._clock.now_ns() - self.begun_ns) // NS_PER_MS
+
+    def wall_ms(self) -> int:
+        """Return the present in ms since the Unix epoch, by the wall clock of the call's begin.
+
+        All times of a call count from one reading, so that a clock which is stepped meanwhile
+        gives no record that ends before it begins.
+        """
+        return self.begun_wall_ms + self.elapsed_ms()
 
     def answered(self) -> int:
         """Note that the call is answered; return how long that took, ns."""

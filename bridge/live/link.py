@@ -40,7 +40,6 @@ class Link:
     arm: str
     choice: Choice
     credential: Credential
-    key_is_fresh: bool
     appends: Appends
     session: RealtimeSession | None = None
     session_id: str = ""
@@ -49,8 +48,12 @@ class Link:
     oddities: set[str] = field(default_factory=set)
 
     def failed(self, error: BridgeError) -> SessionFailed:
-        """Return what the core is told of its end."""
-        return SessionFailed(error, self.key_is_fresh, self.credential.expires_ns)
+        """Return what the core is told of its end.
+
+        The service took this key once, so a refusal of it now (close 1008 or 3000) is no last word:
+        the next opening tells.
+        """
+        return SessionFailed(error, token_expires_ns=self.credential.expires_ns)
 
 
 class Endings:

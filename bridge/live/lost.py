@@ -17,7 +17,6 @@ from bridge.live.summary import (
     ToolRun,
     Turn,
     read_origin_fields,
-    write_files,
 )
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 from bridge.routing.rollout.verdict import Badness
@@ -79,16 +78,6 @@ def summary_of(lost: History, directory: Path) -> CallSummary:
         tools=[_tool(event) for _, event in events["tool_ended"]],
         events_ms=[(lost.at_ms(name), event.get("kind", "")) for name, event in lost.events],
     )
-
-
-def write_lost(lost: History, directory: Path) -> None:
-    """Write a lost call's files. Blocks: call it in a worker thread.
-
-    Raises:
-        OSError: one could not be written.
-    """
-    if "ended_at" in lost.fields:  # else Redis has forgotten it meanwhile
-        write_files(summary_of(lost, directory), directory)
 
 
 def entry_of(lost: History, plan: RolloutSettings | None) -> CallEntry | None:

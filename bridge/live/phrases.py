@@ -103,7 +103,7 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
         spoken = (
             each.recovery.phrase,
             cached_greeting(each),
-            *each.fallback.phrases,
+            *each.fallback.phrases(language),
             *fillers(each.agent.tools),
             *turn_phrases(each),
             *safety_phrases(each),

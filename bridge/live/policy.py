@@ -81,9 +81,9 @@ def policy_of(dialplan: Dialplan, phrases: Phrases, mode: Mode = Mode.OPEN) -> C
         recovery=recovery_policy(dialplan.recovery, fallback),
         outage_phrase=at_hand(dialplan.recovery.phrase),
         fallback=FallbackPolicy(
-            say=at_hand(fallback.say),
+            say=at_hand(fallback.first_words(language)),
             transfer_to=None if fallback.to is None else _fallback_target(fallback.to),
-            say_if_failed=at_hand(fallback.say_if_failed),
+            say_if_failed=at_hand(fallback.words_if_failed(language)),
             answers=fallback.before_answer == "answer",
         ),
     )

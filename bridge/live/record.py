@@ -6,7 +6,6 @@ and the JSON record that lies beside the recording.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -25,7 +24,7 @@ from bridge.live.recording import CallRecording
 from bridge.live.rtp_record import put_down_rtp
 from bridge.live.services import Route, Services
 from bridge.live.session_record import SessionRecord
-from bridge.live.summary import CallSummary, ReplacedCaller, origin_fields, write_files
+from bridge.live.summary import CallSummary, ReplacedCaller, origin_fields
 from bridge.live.supervision_record import SupervisionRecord
 from bridge.live.tool_record import ToolRecord
 from bridge.live.turn_record import TurnRecord
@@ -122,7 +121,7 @@ class CallRecord:
         """Open the call's state in Redis and count it."""
         summary, leg = self.summary, self._leg
         self._services.metrics.calls.offered(route=summary.route, arm=summary.arm_in_use)
-        summary.started_at_ms = self._services.now_wall_ms()
+        summary.started_at_ms = self._events.begun_wall_ms
         self._services.store.begin(
             leg.call_id,
             {
@@ -149,13 +148,20 @@ class CallRecord:
         calls = self._services.metrics.calls
         calls.answered(route=self.summary.route, arm=self.summary.arm, setup_ns=setup_ns)
         self.summary.codec = self._leg.codec
-        self.summary.answered_at_ms = self._services.now_wall_ms()
+        self.summary.answered_at_ms = self.wall_ms()
         self._services.store.update(self._leg.call_id, {"answered_at": self.summary.answered_at_ms})
+        self.keep_dialog()
         if not self._leg.telephone_event:
             self._services.metrics.media.no_telephone_event()
             self.event("no_telephone_event")
             log.warning("no_telephone_event", heard="keys that are told by SIP INFO alone")
         log.info("call_answered", setup_ms=setup_ns // NS_PER_MS, codec=self._leg.codec)
+
+    def keep_dialog(self) -> None:
+        """Keep in Redis what another process needs to end the call, should this one die."""
+        dialog = self._leg.dialog
+        if dialog is not None:
+            self._services.store.update(self._leg.call_id, {"dialog": dialog.json})
 
     def caller_replaced(self) -> None:
         """Note that another caller has taken the place of the one so far (RFC 3891)."""
@@ -169,6 +175,7 @@ class CallRecord:
         self.event("caller_replaced", {"sip_call_id": leg.sip_call_id})
         fields = {"from": leg.from_uri, "sip_call_id": leg.sip_call_id, "asserted": ""}
         self._services.store.update(leg.call_id, fields)
+        self.keep_dialog()
         log.info("caller_replaced", sip_call_id=leg.sip_call_id)
 
     def rescued(self, route: Route, code: str) -> None:
@@ -229,6 +236,10 @@ class CallRecord:
         """Return words as they may be told."""
         return self._redactor.redact(text)
 
+    def wall_ms(self) -> int:
+        """Return the present as the call's record has it (:meth:`CallEvents.wall_ms`)."""
+        return self._events.wall_ms()
+
     def talk_ms(self) -> int | None:
         """Return how long ago the call was answered; None before."""
         return self._events.talk_ms()
@@ -241,9 +252,9 @@ class CallRecord:
         summary.reason = effect.reason
         if self._recording.begun:
             summary.recording = str(self._recording.path)
-        summary.ended_at_ms = self._services.now_wall_ms()
         duration_ns = self._services.clock.now_ns() - self._events.begun_ns
         summary.duration_ms = duration_ns // NS_PER_MS
+        summary.ended_at_ms = summary.started_at_ms + summary.duration_ms
         self.sessions.settle(self._services.models)
         self._put_down_rtp()
         self._handoffs.leave_queue()
@@ -271,14 +282,10 @@ class CallRecord:
         )
         log.info("call_ended", outcome=summary.outcome, fault=summary.fault, reason=effect.reason)
 
-    def write(self, directory: Path) -> None:
-        """Write the call's files. Blocks: call it in a worker thread.
-
-        Raises:
-            OSError: one could not be written.
-        """
+    def finished(self) -> CallSummary:
+        """Return the whole record, once the recording is closed."""
         self.summary.recording_stopped = self._recording.stopped
-        write_files(self.summary, directory)
+        return self.summary
 
     def _put_down_rtp(self) -> None:
         rtp = self._leg.rtp

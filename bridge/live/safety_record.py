@@ -29,7 +29,6 @@ class SafetyRecord:
         self._summary = record.summary
         self._metrics = services.metrics.calls
         self._store = services.store
-        self._now_wall_ms = services.now_wall_ms
         self._language = language
 
     @property
@@ -45,7 +44,7 @@ class SafetyRecord:
 
     def _on_disclosed(self, effect: DisclosureSpoken) -> None:
         consent = self._consent(effect.version)
-        consent.disclosed_at_ms = self._now_wall_ms()
+        consent.disclosed_at_ms = self._record.wall_ms()
         self._note("told", effect.version)
         self._metrics.prompted(route=self._summary.route, result=PromptResult.HEARD)
         told = {"version": effect.version, "language": consent.language}
@@ -55,7 +54,7 @@ class SafetyRecord:
     def _on_consent(self, effect: ConsentSettled) -> None:
         consent = self._consent(effect.version)
         consent.given, consent.how = effect.given, effect.how
-        consent.settled_at_ms = self._now_wall_ms()
+        consent.settled_at_ms = self._record.wall_ms()
         result = "given" if effect.given else "refused"
         self._note(result, effect.version)
         self._metrics.prompted(route=self._summary.route, result=_result(effect))

@@ -10,6 +10,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import SessionSettings
 from bridge.live.choice import Choice
 from bridge.live.phrases import Phrases
+from bridge.live.record_keeper import RecordKeeper
 from bridge.live.refused_models import RefusedModels
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
@@ -124,7 +125,7 @@ class Services:
         append_ms: caller audio in one append.
         may_call: whether a supervisor's phone may be called.
         may_transfer: whether a supervisor may type an address as the target of a transfer.
-        recordings_dir: where recordings and call records go.
+        recordings_dir: where recordings and call records go; ``records``: keeps the latter.
         models: for the prices.
     """
 
@@ -137,6 +138,7 @@ class Services:
     session: SessionSettings
     append_ms: int
     recordings_dir: Path
+    records: RecordKeeper
     now_wall_ms: Callable[[], int]
     models: ModelTable
     webhooks: WebhookClient

@@ -9,14 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 from bridge.engine.news import Speaker
 from bridge.errors import Fault
 from bridge.realtime.failures import classify_tool
-from bridge.recordings.files import CDR_FILE, CallFiles
-from bridge.recordings.writing import append_line, write_json
+from bridge.recordings.record_files import RecordFiles
 from bridge.routing.verstat import Verstat
 from bridge.telemetry.labels import Modality, TokenKind
 from bridge.telemetry.turn_latency import TurnLatency, latency_report, percentiles
@@ -138,6 +136,16 @@ class Flag:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class WrapUp:
+    """What came of a call, by who had its caller; ``at_ms``: since the Unix epoch."""
+
+    code: str
+    note: str
+    by: str
+    at_ms: int
+
+
 @dataclass(slots=True)
 class ConsentRecord:
     """What a caller was told of the AI and the recording, and what they said to it.
@@ -232,6 +240,7 @@ class CallSummary:
     tools: list[ToolRun] = field(default_factory=list)
     supervised: list[Supervised] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
+    wrap_up: WrapUp | None = None
     callbacks: list[dict[str, str | None]] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None
@@ -383,28 +392,15 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
     }
 
 
-def write_files(summary: CallSummary, directory: Path) -> None:
-    """Write the call's files, each whole or not at all. Blocks.
-
-    Raises:
-        OSError: one could not be written; the others were tried.
-    """
+def record_files(summary: CallSummary) -> RecordFiles:
+    """Return the call's files, ready to be written."""
     record = {
         **asdict(summary),
         "tokens": _by_kind(summary.tokens),
         "transcription_tokens": _by_kind(summary.transcription_tokens),
     }
-    files = CallFiles(directory, summary.call_id)
-    contents = {files.record: record, files.figures: session_metrics(summary)}
-    failure: OSError | None = None
-    for path, content in contents.items():
-        try:
-            write_json(path, content)
-        except OSError as error:
-            failure = error
-    append_line(directory / CDR_FILE, call_detail_record(summary))
-    if failure is not None:
-        raise failure
+    figures, line = session_metrics(summary), call_detail_record(summary)
+    return RecordFiles(summary.call_id, record, figures, line)
 
 
 def _by_kind(tokens: Counter[tuple[TokenKind, Modality]]) -> dict[str, dict[str, int]]:

@@ -12,9 +12,10 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from bridge.audio.rings import RingsExhausted
 from bridge.audio.supervisor_frames import TalkFrame
 from bridge.engine.actions import Accept, Action, HandBack
-from bridge.engine.effects import CloseVoice, Effect, OpenVoice
+from bridge.engine.effects import CloseVoice, Effect, MuteVoice, OpenVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
 from bridge.engine.news import (
     ActionAnswered,
@@ -23,11 +24,14 @@ from bridge.engine.news import (
     SupervisorJoined,
     SupervisorLeft,
 )
+from bridge.errors import TelephonyError
 from bridge.live.record import CallRecord
 from bridge.live.services import Services
+from bridge.live.summary import WrapUp
 from bridge.live.supervisor_actions import SupervisorActions, TargetError
 from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone
 from bridge.live.supervisor_phones import RING_S, SupervisorPhones
+from bridge.live.voices import Voice, VoiceBeside, VoiceInPlace
 from bridge.live.watchers import Watchers
 from bridge.routing.supervisor_orders import (
     ORDERS,
@@ -36,12 +40,12 @@ from bridge.routing.supervisor_orders import (
     HandBackOrder,
     Order,
     PhoneOrder,
+    WrapUpOrder,
 )
 from bridge.store.control import Answer, Command
 from bridge.telephony.audience import Listener
 from bridge.telephony.leg import Leg
 from bridge.telephony.lines import Line
-from bridge.telephony.microphone import Microphone
 
 log = structlog.get_logger(__name__)
 
@@ -50,9 +54,6 @@ _TOLD = ("text", "summary", "reason", "note")
 
 _ACCEPTED_RING_S = RING_S + 2
 """How long a caller waits for the phone of who has accepted them: until it has stopped to ring."""
-
-_WHISPERS = frozenset({"whisper", "say"})
-"""Actions whose doer the others should know of while they last."""
 
 _DETAILS = ("when", "how", "kind", "target", "on", "auto_resume_s")
 
@@ -93,7 +94,10 @@ class Supervision:
         self._microphones: Counter[str] = Counter()
         self._speaker: str | None = None
         self._secret = False
-        self._voice: Microphone | None = None
+        self._voice: Voice | None = None
+        self._closing: Voice | None = None
+        self._muted = self._beside = False
+        self._endpoint = services.endpoint
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -103,6 +107,7 @@ class Supervision:
                 ActionAnswered: self._on_answered,
                 OpenVoice: self._open_voice,
                 CloseVoice: lambda _: self._close_voice(),
+                MuteVoice: self._mute_voice,
                 SecretKept: self._keep_secret,
                 SupervisorJoined: self._on_joined,
                 SupervisorLeft: self._on_left,
@@ -135,6 +140,10 @@ class Supervision:
             self._record.supervision.flag(command.by, order.note, order.at_ms)
             self._metrics.acted("flag", refused=False)
             return Answer(True)
+        if isinstance(order, WrapUpOrder):
+            made = WrapUp(order.code, order.note, command.by, order.at_ms)
+            self._record.supervision.wrap_up(made)
+            return Answer(True)
         if action is None:
             return Answer.refused("unknown_action")
         return self._order(command.command_id, command.by, order, action)
@@ -158,8 +167,7 @@ class Supervision:
         self._answers[effect.action_id] = Answer(True, result=told)
         if asked is not None:
             self._record.supervision.acted(effect.by, effect.name, *_told(asked))
-        if effect.name in _WHISPERS:
-            self._watchers.whispered(effect.by)
+        self._watchers.acted(effect.by, effect.name)
 
     # Listening
 
@@ -201,7 +209,8 @@ class Supervision:
 
     def push(self, by: str, frame: TalkFrame) -> None:
         """Take what a supervisor says; the caller hears it while the core lets them."""
-        if self._voice is not None and self._speaker == by and self._line() is not None:
+        heard = self._speaker == by and not self._muted and self._line() is not None
+        if self._voice is not None and heard:
             self._voice.push(frame)
 
     def close(self) -> None:
@@ -214,7 +223,10 @@ class Supervision:
     def on_line_gone(self) -> None:
         """Let everybody go: the call's audio is over."""
         line = self._line()
-        self._voice = None
+        for voice in (self._voice, self._closing):
+            if voice is not None:
+                voice.close(at_once=True)
+        self._voice = self._closing = None
         for listener in self._listeners:
             if line is not None:
                 self._pump.dismiss(line.row, listener.take)
@@ -224,18 +236,37 @@ class Supervision:
 
     def _open_voice(self, effect: OpenVoice) -> None:
         line = self._line()
-        self._let_speak(effect.by)
-        self._voice = None if line is None else Microphone(self._pump, line.row)
+        if self._closing is not None:
+            self._closing.close(at_once=True)
+            self._closing = None
+        self._muted = effect.muted
+        self._let_speak(effect.by, beside=effect.beside_agent)
+        if line is None:
+            return
+        if not effect.beside_agent:
+            self._voice = VoiceInPlace(self._pump, line.row)
+            return
+        try:
+            self._voice = VoiceBeside(self._pump, self._endpoint.ports, line.row)
+        except (RingsExhausted, TelephonyError) as error:
+            log.warning("supervisor_not_joined", error=error.what)
+            self._microphones.pop(effect.by, None)
+            self._feed(SupervisorLost(effect.by))
 
     def _close_voice(self) -> None:
-        line, self._voice = self._line(), None
+        self._closing, self._voice = self._voice, None
         self._let_speak(None)
-        if line is not None:
-            self._pump.flush(line.row)
+        if self._closing is not None:
+            self._closing.close()
 
-    def _let_speak(self, by: str | None) -> None:
+    def _mute_voice(self, effect: MuteVoice) -> None:
+        self._muted = effect.on
+        if effect.on and self._voice is not None:
+            self._voice.hush()
+
+    def _let_speak(self, by: str | None, *, beside: bool = False) -> None:
         """Note who speaks: they don't hear themselves."""
-        self._speaker = by
+        self._speaker, self._beside = by, beside
         self._attune_all()
 
     def _keep_secret(self, effect: SecretKept) -> None:
@@ -249,7 +280,9 @@ class Supervision:
     def _attune(self, listener: Listener | SupervisorPhone) -> None:
         """Have somebody hear what they may: who talks to the caller, always the caller."""
         talks = listener.by == self._speaker
-        listener.without_agent, listener.deaf = talks, self._secret and not talks
+        listener.without_agent = talks and not self._beside
+        listener.without_guest = talks
+        listener.deaf = self._secret and not talks
 
     # Desk phones
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from bridge.live.events import CallEvents
 from bridge.live.recording import Fields
-from bridge.live.summary import CallSummary, Flag, Supervised
+from bridge.live.summary import CallSummary, Flag, Supervised, WrapUp
 from bridge.redaction.turns import Redactor
 from bridge.store.calls import CallStore
 
@@ -39,6 +39,11 @@ class SupervisionRecord:
         self._events.tell("flagged", told)
         self._store.update(self._summary.call_id, {"flagged": len(self._summary.flags)})
         self._store.flag(self._summary.call_id, {**told, "route": self._summary.route})
+
+    def wrap_up(self, made: WrapUp) -> None:
+        """Note what came of the call; the last one counts. Its note comes redacted."""
+        self._summary.wrap_up = made
+        self._events.tell("wrapped_up", {"by": made.by, "code": made.code, "text": made.note})
 
     def acted(self, by: str, action: str, text: str, details: Fields) -> None:
         """Note what a supervisor did; ``text`` are the words of it."""

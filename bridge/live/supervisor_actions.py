@@ -1,16 +1,20 @@
 """A supervisor's orders as the core takes them: parameters become actions, names become targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 from bridge.engine.actions import (
     Accept,
     Action,
     End,
     HandBack,
+    HoldCaller,
     HoldRecording,
+    Join,
     KeepSecret,
+    Mute,
     Pause,
     Resume,
     Say,
@@ -25,6 +29,9 @@ from bridge.routing.supervisor_orders import (
     AcceptOrder,
     EndOrder,
     HandBackOrder,
+    HoldOrder,
+    JoinOrder,
+    MuteOrder,
     Order,
     PauseOrder,
     PauseRecordingOrder,
@@ -34,6 +41,25 @@ from bridge.routing.supervisor_orders import (
     TakeOverOrder,
     TransferOrder,
     WhisperOrder,
+)
+
+# The order is of the row's kind, which a mapping's type cannot say.
+_MAKE: Mapping[type[Order], Callable[[Any], Action]] = MappingProxyType(
+    {
+        WhisperOrder: lambda order: Whisper(order.text, now=order.when == "now"),
+        SayOrder: lambda order: Say(order.text),
+        TakeOverOrder: lambda _: TakeOver(),
+        AcceptOrder: lambda _: Accept(),
+        JoinOrder: lambda _: Join(),
+        MuteOrder: lambda order: Mute(order.on),
+        HoldOrder: lambda order: HoldCaller(order.on),
+        HandBackOrder: lambda order: HandBack(order.summary),
+        PauseOrder: lambda order: Pause(round(order.auto_resume_s * 1000)),
+        ResumeOrder: lambda _: Resume(),
+        EndOrder: lambda order: End(politely=order.how == "politely"),
+        SensitiveOrder: lambda order: KeepSecret(order.on),
+        PauseRecordingOrder: lambda order: HoldRecording(order.on),
+    }
 )
 
 AtHand = Callable[[str | None], str | None]
@@ -80,31 +106,10 @@ class SupervisorActions:
         Raises:
             TargetError: of a transfer.
         """
-        match order:
-            case WhisperOrder():
-                return Whisper(order.text, now=order.when == "now")
-            case SayOrder():
-                return Say(order.text)
-            case TakeOverOrder():
-                return TakeOver()
-            case AcceptOrder():
-                return Accept()
-            case HandBackOrder():
-                return HandBack(order.summary)
-            case PauseOrder():
-                return Pause(round(order.auto_resume_s * 1000))
-            case ResumeOrder():
-                return Resume()
-            case TransferOrder():
-                return Transfer(self._target(order), order.summary)
-            case EndOrder():
-                return End(politely=order.how == "politely")
-            case SensitiveOrder():
-                return KeepSecret(order.on)
-            case PauseRecordingOrder():
-                return HoldRecording(order.on)
-            case _:
-                return None
+        if isinstance(order, TransferOrder):
+            return Transfer(self._target(order), order.summary)
+        make = _MAKE.get(type(order))
+        return None if make is None else make(order)
 
     def _target(self, order: TransferOrder) -> HandoffTarget:
         warm = order.kind == "warm"

@@ -18,6 +18,7 @@ import numpy as np
 from bridge.audio.resample import Upsampler
 from bridge.audio.supervisor_frames import TalkFrame
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.telephony.audience import in_stereo
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
@@ -87,7 +88,7 @@ class SupervisorPhone:
         by, may_take_over, private, accepts: as of its use.
         ready: it was answered, and hears the call.
         gone: its call is over.
-        without_agent, deaf: as of :class:`bridge.telephony.audience.Listener`.
+        without_agent, without_guest, deaf: as of :class:`bridge.telephony.audience.Listener`.
     """
 
     def __init__(self, use: PhoneUse, leg: Leg, pump: Pump, listener: PhoneListener) -> None:
@@ -97,7 +98,7 @@ class SupervisorPhone:
         self.accepts = use.accepts
         self.ready = False
         self.gone = asyncio.Event()
-        self.without_agent = self.deaf = False
+        self.without_agent = self.without_guest = self.deaf = False
         self._leg = leg
         self._pump = pump
         self._listener = listener
@@ -110,9 +111,10 @@ class SupervisorPhone:
         leg.before_row_closes(self._let_line_go)
 
     def hear(self, stereo: Samples) -> None:
-        """Have the phone hear both sides of a call, shape (n, 2) int16 at 8 kHz."""
+        """Have the phone hear both sides of a call, int16 at 8 kHz (:func:`in_stereo`)."""
         if self._ear is None or self.deaf:
             return
+        stereo = in_stereo(stereo, without_guest=self.without_guest)
         sides = stereo[:, :1] if self.without_agent else stereo
         both = np.clip(sides.astype(np.int32).sum(axis=1), -32768, 32767).astype(np.int16)
         resample = Upsampler(len(both))

@@ -54,6 +54,9 @@ _HOLDS: Mapping[str, str] = MappingProxyType(
 )
 """Actions with which a supervisor holds a call, and the state that it is in then."""
 
+_STEPS_IN = frozenset({*_HOLDS, "join"})
+"""Actions with which a supervisor is in the call."""
+
 _STATES: Mapping[str, str] = MappingProxyType({"idle": "ringing", "cancelling": "listening"})
 """What phases are called where a person reads them; the others keep their names."""
 
@@ -84,6 +87,7 @@ class Vitals:
         self._tools = 0
         self._waits_since_ms: int | None = None
         self._held_by = ""
+        self._joined = False
         self._sensitive = 0
         self._caller_heard = self._agent_heard = False
         self._troubles = Troubles()
@@ -173,11 +177,14 @@ class Vitals:
         return {"handoff_result": result, "handoff_wait_ms": now_ms - waited_since_ms}
 
     def _count(self, kind: str, fields: Fields) -> None:
-        if kind in _PERSON:
+        if kind in _PERSON and not (kind == "supervisor_joined" and self._joined):
             self._person = _PERSON[kind]
         if kind == "supervisor_acted" and (held := _HOLDS.get(str(fields["action"]))):
-            self._person, self._held_by = held, str(fields["by"])
-        if kind == "agent_resumed":
+            self._person = held
+        if kind == "supervisor_acted" and fields["action"] in _STEPS_IN:
+            self._joined = fields["action"] == "join"
+            self._held_by = str(fields["by"])
+        if kind == "agent_resumed" or (kind == "supervisor_left" and self._joined):
             self._held_by = ""
         if kind == "supervisor_acted" and fields["action"] == "sensitive":
             self._sensitive = int(fields["on"] or 0)

@@ -16,7 +16,8 @@ from bridge.engine.effects import (
     RestorePlayout,
     StopFiller,
 )
-from bridge.live.filler import FILLER_ITEM, filler_audio
+from bridge.engine.transcript import PLAYOUT_BYTES_PER_MS
+from bridge.live.filler import FILLER_ITEM, TONE_MS, filler_audio
 from bridge.live.phrases import Phrases
 from bridge.realtime.ids import ItemId
 from bridge.telephony.lines import Line
@@ -31,7 +32,7 @@ class BridgeVoice:
     Args:
         line: the call's line; None before there is media, and after its end.
         language: of the dialplan's phrases.
-        tell: puts a kind of event down in the call's stream.
+        tell: writes an event, its kind and fields, to the call's stream.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class BridgeVoice:
         line: Callable[[], Line | None],
         phrases: Phrases,
         language: str | None,
-        tell: Callable[[str], None],
+        tell: Callable[[str, Mapping[str, str | int | None]], None],
     ) -> None:
         self._pump = pump
         self._line = line
@@ -70,12 +71,13 @@ class BridgeVoice:
         await asyncio.gather(*rendering, return_exceptions=True)
 
     def _tone(self, effect: PlayFiller) -> None:
-        self._tell("filler")
+        self._tell("filler", {"ms": TONE_MS})
         self._play(FILLER_ITEM, filler_audio(pause=effect.pause))
 
     def _phrase(self, effect: PlayPhrase) -> None:
-        self._tell("phrase")
         audio = self._phrases.audio(self._language, effect.text)
+        length_ms = None if audio is None else len(audio) // PLAYOUT_BYTES_PER_MS
+        self._tell("filler" if effect.bids_wait else "phrase", {"ms": length_ms})
         if audio is not None:
             self._play(effect.item_id, audio)
             return
@@ -98,7 +100,7 @@ class BridgeVoice:
         if line is not None:
             self._pump.duck(line.row, by_db)
         if math.isinf(by_db):
-            self._tell("agent_yielded")
+            self._tell("agent_yielded", {})
             log.info("agent_yielded")
 
     def _play(self, item_id: ItemId, audio: bytes) -> None:

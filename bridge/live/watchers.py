@@ -1,13 +1,16 @@
-"""Who watches one call, by name: they listen, or have just whispered to its agent."""
+"""The watchers of one call, by name: they listen, or have just coached its agent."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-LISTENS, WHISPERS = "listens", "whispers"
+LISTENS = "listens"
+DOES = {"whisper": "whispers", "say": "says"}
+"""What somebody does who has taken an action: only the agent knows of a whisper, and the caller
+hears what an agent is made to say."""
 
-WHISPERED_S = 60.0
-"""A whisper is over at once, and what it changes is heard in the next turns: so long somebody else
+COACHED_S = 60.0
+"""Coaching is over at once, and what it changes is heard in the next turns: so long somebody else
 sees whose it was, listening or not."""
 
 
@@ -23,9 +26,9 @@ class Watchers:
 
     Args:
         present: gives those who hear the call now. Those who do it privately are told to nobody;
-            what they whisper has their name.
+            what they whisper or have said has their name.
         tell: takes what each does, by name, whenever that is other than before.
-        whispered_s: how long a whisper counts.
+        coached_s: how long coaching counts.
     """
 
     def __init__(
@@ -33,37 +36,37 @@ class Watchers:
         present: Callable[[], Iterable[Present]],
         tell: Callable[[Mapping[str, str]], None],
         *,
-        whispered_s: float = WHISPERED_S,
+        coached_s: float = COACHED_S,
     ) -> None:
         self._present = present
         self._tell = tell
-        self._whispered_s = whispered_s
-        self._whispering: dict[str, asyncio.TimerHandle] = {}
+        self._coached_s = coached_s
+        self._coaching: dict[str, tuple[str, asyncio.TimerHandle]] = {}
         self._told: Mapping[str, str] = {}
         self._over = False
 
     def changed(self) -> None:
         """Learn that somebody has come or gone."""
         does = {each.by: LISTENS for each in self._present() if not each.private}
-        does |= dict.fromkeys(self._whispering, WHISPERS)
+        does |= {by: what for by, (what, _) in self._coaching.items()}
         if does != self._told:
             self._told = does
             self._tell(does)
 
-    def whispered(self, by: str) -> None:
-        """Learn that somebody has whispered, or had the agent say something."""
-        if self._over:
+    def acted(self, by: str, action: str) -> None:
+        """Learn that somebody has taken an action; those of :data:`DOES` show for a while."""
+        if self._over or action not in DOES:
             return
         self._stop_waiting(by)
         loop = asyncio.get_running_loop()
-        self._whispering[by] = loop.call_later(self._whispered_s, self._forget, by)
+        self._coaching[by] = DOES[action], loop.call_later(self._coached_s, self._forget, by)
         self.changed()
 
     def close(self) -> None:
         """Tell nothing any more: the call's audio is over, and its record says the rest."""
         self._over = True
         self._present, self._tell = tuple, _nobody
-        for by in tuple(self._whispering):
+        for by in tuple(self._coaching):
             self._stop_waiting(by)
 
     def _forget(self, by: str) -> None:
@@ -71,7 +74,7 @@ class Watchers:
         self.changed()
 
     def _stop_waiting(self, by: str) -> None:
-        waiting = self._whispering.pop(by, None)
+        _, waiting = self._coaching.pop(by, (None, None))
         if waiting is not None:
             waiting.cancel()
 

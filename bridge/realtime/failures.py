@@ -22,6 +22,8 @@ class Layer(enum.StrEnum):
     PROTOCOL = "protocol"
     MODEL = "model"
     TOOL = "tool"
+    HOST = "host"
+    """This process or its machine; it says nothing of the arm."""
 
 
 class Cure(enum.StrEnum):
@@ -94,6 +96,7 @@ class Failure:
 
 
 _BLIP = Row(Layer.CONNECTION, Fault.PROVIDER, Cure.RECONNECT)
+_NO_DESCRIPTORS = Row(Layer.HOST, Fault.BRIDGE, Cure.RECONNECT, wait_ms=1_000)
 _BUSY = Row(Layer.CONNECTION, Fault.PROVIDER, Cure.RECONNECT, wait_ms=1_000)
 _WRONG_URL = Row(Layer.CONNECTION, Fault.CONFIG, Cure.GIVE_UP, permanent=True)
 _REFUSED_KEY = Row(Layer.CONNECTION, Fault.CONFIG, Cure.RENEW, blames_key=True)
@@ -130,6 +133,7 @@ _LOSS: Mapping[str, Row] = {
     "stalled": _BLIP,
     "stuck": _BLIP,
     "dns": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.RECONNECT),
+    "no_descriptors": _NO_DESCRIPTORS,
     "tls": _WRONG_URL,
     "bad_url": _WRONG_URL,
     # The service took our settings for others; it would again.
@@ -248,6 +252,7 @@ _TOOL: Mapping[str, Row] = {
     "not_approved": _TOOL_SETTINGS,
     "not_taken": Row(Layer.TOOL, Fault.CARRIER, Cure.NOTHING),
     "internal": Row(Layer.TOOL, Fault.BRIDGE, Cure.NOTHING),
+    "no_descriptors": Row(Layer.TOOL, Fault.BRIDGE, Cure.NOTHING),
     # The caller went on speaking, or hung up: nobody waits for the output any more.
     "cancelled": Row(Layer.TOOL, Fault.NONE, Cure.NOTHING),
 }

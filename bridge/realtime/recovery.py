@@ -38,7 +38,8 @@ class RecoveryPolicy:
         max_outage_ms: longest time without a session, over all losses in a row.
         attempt_ms: longest time of one attempt.
         last_attempt_ms: least time that an attempt is given; no wait may leave less.
-        stable_ms: a session that stood this long was a recovery; one that didn't counts on.
+        stable_ms: a session that stood this long was a recovery, as was one that has answered the
+            caller (:meth:`Budget.proved`); one that did neither counts on.
         filler_after_ms: silence that the caller is given before they hear a filler (a gap over 2 s
             is dead air, `needs.md` (e)).
         kept_audio_ms: caller audio that is kept for the next session.
@@ -109,6 +110,10 @@ class Budget:
         """Note that a session stands (or a response was good)."""
         spent_ms = self.spent_ms + self.outage_ms(now_ns)
         return replace(self, spent_ms=spent_ms, lost_ns=None, restored_ns=now_ns, renew=False)
+
+    def proved(self) -> "Budget":
+        """Note that the session has answered the caller: what follows is no loss in a row."""
+        return replace(self, failures=0, losses=0, spent_ms=0)
 
     def moved(self) -> "Budget":
         """Return what another arm has: the time of this one, and attempts of its own."""

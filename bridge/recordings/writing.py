@@ -1,5 +1,6 @@
 """How the files of calls are written: whole or not at all, and line by line. Everything blocks."""
 
+import fcntl
 import json
 import os
 from collections.abc import Collection
@@ -33,7 +34,7 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, content: object) -> None:
-    """Add a JSON line in one write, so that calls that end together don't mix theirs.
+    """Add a JSON line, whole or not at all; calls that end together don't mix theirs.
 
     Raises:
         OSError: the disk refused.
@@ -42,9 +43,21 @@ def append_line(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
     try:
-        os.write(file, line.encode())
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = os.fstat(file).st_size
+        try:
+            _write_whole(file, line.encode())
+        except OSError:
+            os.ftruncate(file, size)
+            raise
     finally:
         os.close(file)
+
+
+def _write_whole(file: int, content: bytes) -> None:
+    """Write on after a short write: a disk that fills up takes a part, and refuses the next."""
+    while content:
+        content = content[os.write(file, content) :]
 
 
 def blank_lines(path: Path, call_ids: Collection[str]) -> None:

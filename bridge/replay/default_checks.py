@@ -15,7 +15,7 @@ from bridge.realtime.failures import classify_event
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.evidence import Evidence, WireEvent
 from bridge.replay.protocol import common_name, unknown_events
-from bridge.replay.timeline import CallLog
+from bridge.replay.timeline import CallLog, Doing
 
 BRIDGE_ADDS_MS = 200.0
 """Median of a call's turns, each way. A call at rest takes under 60 ms each way (`design.md`
@@ -50,9 +50,14 @@ def default_checks(evidence: Evidence, *, faulty: bool) -> tuple[Check, ...]:
         found = evidence.why_missing(source)
         return (Check(None, "default_evidence", f"its {source}", found, CheckStatus.INCONCLUSIVE),)
     checks = [*_check_shares(evidence.figures), *_check_truncations(evidence.wire, log)]
-    if not faulty:
+    if not switched_off(faulty=faulty):
         checks += [*_check_known(evidence.wire), *_check_errors(evidence.wire)]
     return tuple(checks)
+
+
+def switched_off(*, faulty: bool) -> tuple[str, ...]:
+    """Return the checks that a script's faults switch off: its service fails on purpose."""
+    return ("default_known_events", "default_no_errors") if faulty else ()
 
 
 def _check_known(wire: Sequence[WireEvent]) -> Iterator[Check]:
@@ -185,7 +190,8 @@ def _deltas(
 def _heard_ms(deltas: Sequence[tuple[float, float]], log: CallLog, until_ms: float) -> float | None:
     """Return how much of an item the caller can have heard up to a moment.
 
-    It began when the caller's ear heard it begin, and stood still whenever nothing had come.
+    It began when the caller's ear heard it begin, and stood still whenever nothing had come, and
+    while the caller had the call on hold.
 
     Returns:
         ms; None where it followed other speech at once, so that its begin was not heard.
@@ -197,11 +203,18 @@ def _heard_ms(deltas: Sequence[tuple[float, float]], log: CallLog, until_ms: flo
             each.start_ms < came_ms and each.goes_beyond(round(came_ms)) for each in log.utterances
         )
         return None if spoke else 0.0
-    at_ms, heard_ms = starts[0] - _TO_EAR_MS, 0.0
+    at_ms, heard_ms = _talk_ms(log, starts[0]) - _TO_EAR_MS, 0.0
+    ends_ms = _talk_ms(log, until_ms)
     for piece_came_ms, ms in deltas:
-        at_ms = max(at_ms, piece_came_ms)
-        if at_ms >= until_ms:
+        at_ms = max(at_ms, _talk_ms(log, piece_came_ms))
+        if at_ms >= ends_ms:
             break
-        heard_ms += min(ms, until_ms - at_ms)
+        heard_ms += min(ms, ends_ms - at_ms)
         at_ms += ms
     return heard_ms
+
+
+def _talk_ms(log: CallLog, at_ms: float) -> float:
+    """Return a moment on a clock that stands still while the caller holds the call."""
+    holds = [deed for deed in log.deeds if deed.doing is Doing.HOLD]
+    return at_ms - sum(max(0.0, min(at_ms, each.end_ms) - each.start_ms) for each in holds)

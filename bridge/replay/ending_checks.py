@@ -8,7 +8,14 @@ from bridge.replay.evidence import Evidence
 from bridge.replay.script import CallScript, Ending
 from bridge.replay.sounds import longest_dead_air, talk_over_ms
 from bridge.replay.timeline import CallLog, text_of
-from bridge.replay.words_heard import Said, holds_words, judge_said, judge_unsaid, transcripts
+from bridge.replay.words_heard import (
+    Said,
+    beside,
+    holds_words,
+    judge_said,
+    judge_unsaid,
+    transcripts,
+)
 
 PASS, FAIL, INCONCLUSIVE = CheckStatus
 
@@ -64,7 +71,7 @@ def _check_hangup(end: Ending, log: CallLog) -> Iterator[Check]:
 
 def _check_words(end: Ending, evidence: Evidence, log: CallLog) -> Iterator[Check]:
     everything = transcripts(evidence, float("-inf"), float("inf"))
-    said = Said(text_of(log.pieces), everything)
+    said = Said(text_of(log.pieces), everything, beside(evidence, log.pieces))
     for text in end.must_say:
         status, found = judge_said(said, holds_words(text))
         yield Check(None, "must_say", f'the agent to say "{text}"', found, status)

@@ -15,6 +15,7 @@ from bridge.recordings.files import CDR_FILE, CallFiles
 from bridge.replay.agenda import Job
 from bridge.replay.divergence import on_the_clock_of
 from bridge.replay.evidence import CallerSide, Evidence, GatewayEvent, WireEvent, at_ms
+from bridge.replay.fillers import with_phrases
 from bridge.replay.scene import GatewayTraces, Scene
 from bridge.replay.tapes import Tapes
 from bridge.replay.tool_mocks import ToolMocks
@@ -58,6 +59,7 @@ async def gather(
     record, figures = await asyncio.to_thread(_read_record, traces, call_id, missing)
     wire = await asyncio.to_thread(_read_wire, traces, call_id, zero_ns, missing)
     state, events = await _read_redis(traces, call_id, zero_ns, missing)
+    caller = with_phrases(caller, events or ())
     if mocks is None:
         missing["tools"] = "tools can't be mocked in another's gateway"
     return Evidence(

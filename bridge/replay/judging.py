@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.replay.checks import Check, CheckStatus
-from bridge.replay.default_checks import default_checks
+from bridge.replay.default_checks import default_checks, switched_off
 from bridge.replay.divergence import Departure, check_followed, find_departure
 from bridge.replay.evidence import Evidence
 from bridge.replay.result import CallOutcome
@@ -26,6 +26,7 @@ class Judgement:
     Attributes:
         reason: of everything but a pass: the first thing that is not as it should be.
         at_ms: where that was.
+        switched_off: kinds of the checks that the script's faults switch off.
         spoiled: the machine was too busy for a verdict.
         off_script_ms: from when on the agent said what the script did not expect, or the bridge
             had left the recording that it was answered from; None if neither did.
@@ -37,6 +38,7 @@ class Judgement:
     at_ms: int | None = None
     off_script_ms: int | None = None
     spoiled: bool = False
+    switched_off: tuple[str, ...] = ()
 
 
 def broken_by(judgement: Judgement) -> tuple[int | None, str, str] | None:
@@ -57,6 +59,7 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
     if caller.outcome is CallOutcome.FAILED:
         return Judgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
     faulty = bool(script.realtime.faults)
+    unjudged = switched_off(faulty=faulty)
     left = find_departure(evidence)
     checks = (
         *judge(script, evidence, departed_ms=None if left is None else left.at_ms),
@@ -69,8 +72,10 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
         first = next((check for check in checks if check.status is status), None)
         if first is not None:
             reason = "; ".join([str(first), *_said_of_the_way(checks, first)])
-            return Judgement(verdict, reason, checks, first.at_ms, off_script_ms)
-    return Judgement(RunVerdict.PASS, checks=checks)
+            return Judgement(
+                verdict, reason, checks, first.at_ms, off_script_ms, switched_off=unjudged
+            )
+    return Judgement(RunVerdict.PASS, checks=checks, switched_off=unjudged)
 
 
 def _said_of_the_way(checks: Sequence[Check], first: Check) -> list[str]:

@@ -8,6 +8,7 @@ from bridge.replay.agenda import Job, likely_s
 from bridge.replay.arms import ReplayArm
 from bridge.replay.busy import TOO_LONG_MS
 from bridge.replay.scene import ScriptFile, Target
+from bridge.replay.transcribing import Transcribe
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class ReplayPlan:
         cap_usd: what live calls may cost in all.
         too_busy_ms: a part of a call that waits so long for a CPU, of one second, spoils what is no
             pass.
+        transcribe: writes down what the agent says, as evidence; None: nothing does.
     """
 
     files: Sequence[ScriptFile]
@@ -35,6 +37,7 @@ class ReplayPlan:
     cap_usd: float | None = None
     too_busy_ms: float = TOO_LONG_MS
     command: str = ""
+    transcribe: Transcribe | None = None
     commit: str | None = None
     version: str = ""
 

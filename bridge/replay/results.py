@@ -181,6 +181,8 @@ class TranscriptTurn:
         reference: the caller's: the script's words; the agent's: what the gateway says it said.
         recognised: the caller's: the session's input transcript.
         off_script: the talk had left the script by then.
+        open_text: the agent's, by a recogniser of any words (``--transcribe``); None without one.
+        open_error_rate: its word error rate against ``reference``, or else ``text``.
     """
 
     speaker: Literal["caller", "agent"]
@@ -190,6 +192,8 @@ class TranscriptTurn:
     start_ms: int
     end_ms: int
     off_script: bool = False
+    open_text: str | None = None
+    open_error_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +244,7 @@ class RunDetail:
         rtp: figures of the caller's stream and of the gateway's.
         off_script_from: from when on the talk had left the script; None if it hadn't.
         why: the reason of the verdict, in one line; "" for a pass.
+        switched_off: kinds of the checks that the script's faults switch off.
     """
 
     call: Mapping[str, JsonValue]
@@ -252,6 +257,7 @@ class RunDetail:
     rtp: Mapping[str, JsonValue] = field(default_factory=dict)
     off_script_from: int | None = None
     why: str = ""
+    switched_off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

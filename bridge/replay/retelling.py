@@ -24,7 +24,7 @@ from bridge.replay.results import (
     Transfer,
     TurnStages,
 )
-from bridge.replay.timeline import CallLog, Doing, make_turns
+from bridge.replay.timeline import CallLog, Doing, make_turns, voices
 
 _SPOKEN = (Doing.SAY, Doing.INTERRUPT, Doing.BACKCHANNEL)
 
@@ -57,6 +57,7 @@ def retell(
         rtp=_rtp(evidence),
         off_script_from=judgement.off_script_ms,
         why=judgement.reason,
+        switched_off=judgement.switched_off,
     )
     markers = [*_bridge_markers(wire), *_tool_markers(tools), *_first_rtp(evidence, zero_ms)]
     if log is not None:
@@ -208,7 +209,9 @@ def _caller_markers(log: CallLog) -> Iterator[Marker]:
             yield Marker(deed.end_ms, "caller", "speech_stopped")
         elif deed.doing is Doing.DTMF:
             yield Marker(deed.start_ms, "caller", "dtmf", deed.text)
-    for utterance in log.utterances:
+    for filler in log.fillers:
+        yield Marker(filler.start_ms, "bridge", "filler", f"a {filler.kind} that bids one wait")
+    for utterance in voices(log):
         yield Marker(utterance.start_ms, "agent", "speech_started")
         if utterance.end_ms is not None:
             yield Marker(utterance.end_ms, "agent", "speech_stopped")

@@ -7,7 +7,7 @@ it, in a worker thread, when PJSIP is gone.
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.clock import NS_PER_MS, Clock
@@ -15,6 +15,7 @@ from bridge.errors import InfrastructureError
 from bridge.replay.caller import ScriptedCaller
 from bridge.replay.checks import Check
 from bridge.replay.evidence import CallerSide, Evidence
+from bridge.replay.fillers import find_fillers
 from bridge.replay.preparation import PreparedScript
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.timeline import (
@@ -22,6 +23,7 @@ from bridge.replay.timeline import (
     agent_heard_ms,
     make_interruptions,
     make_turns,
+    voices,
 )
 from bridge.replay.verdicts import judge
 from bridge.softphone.call import PhoneCall
@@ -153,21 +155,20 @@ class Replay:
     def _judge(self, call: PhoneCall, caller: ScriptedCaller) -> CallResult:
         recognizer = self._prepared.recognizer
         utterances = call.ear.utterances
-        if recognizer is None:
-            pieces = [
-                HeardPiece(None, each.start_ms, each.end_ms or each.start_ms) for each in utterances
-            ]
-        else:
-            pieces = recognizer.hear_all(call.ear.audio, EAR_HZ)
+        fillers, voice = find_fillers(call.ear.audio, utterances)
         log = CallLog(
             deeds=caller.deeds,
             utterances=utterances,
-            pieces=pieces,
+            pieces=() if recognizer is None else recognizer.hear_all(voice, EAR_HZ),
             recognised=recognizer is not None,
             duration_ms=call.elapsed_ms,
             ended_by_far_end=call.leg.ended_by_far_end,
             cut_off=caller.cut_off,
+            fillers=fillers,
         )
+        if recognizer is None:
+            spans = ((each.start_ms, each.end_ms or each.start_ms) for each in voices(log))
+            log = replace(log, pieces=[HeardPiece(None, *span) for span in spans])
         self.caller_side = side = self._side(call, CallOutcome.ANSWERED, log)
         return CallResult(
             outcome=CallOutcome.ANSWERED,

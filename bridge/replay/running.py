@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+import structlog
 from pydantic import JsonValue
 
 from bridge.config.models import ModelTable
@@ -43,6 +44,9 @@ from bridge.replay.retelling import retell
 from bridge.replay.seat import Seat
 from bridge.replay.stagehands import Stagehands
 from bridge.replay.timeline import make_interruptions, make_turns
+from bridge.replay.transcribing import with_open_transcript
+
+_log = structlog.get_logger(__name__)
 
 _APPENDS_KEPT = 3
 """Of a call's audio appends, for the comparison: each is like the others."""
@@ -280,6 +284,12 @@ class ReplayRun:
             worst = waits.worst(*span_ns(evidence))
             judgement = excused(judgement, worst, self._plan.too_busy_ms)
         detail, markers = retell(evidence, judgement, answer.call)
+        if self._plan.transcribe is not None and evidence.log is not None:
+            wav, transcribe = folder / "call.wav", self._plan.transcribe
+            try:
+                detail = await asyncio.to_thread(with_open_transcript, detail, wav, transcribe)
+            except BridgeError as error:  # it is evidence beside the verdict, which stands
+                _log.warning("not_transcribed", run=job.run, error=str(error))
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
         return judgement, evidence
 

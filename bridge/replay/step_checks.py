@@ -12,8 +12,16 @@ from bridge.replay.checks import CheckStatus
 from bridge.replay.evidence import Evidence
 from bridge.replay.script import Expectation, ExpectedTool, ExpectedTransfer, Step
 from bridge.replay.sounds import longest_dead_air, resumes_at_ms, stopped_for, talk_over_ms
-from bridge.replay.timeline import CallLog, Deed, make_interruptions, text_of
-from bridge.replay.words_heard import Finds, Said, contains_words, judge_said, transcripts, wanted
+from bridge.replay.timeline import CallLog, Deed, make_interruptions, text_of, voices
+from bridge.replay.words_heard import (
+    Finds,
+    Said,
+    beside,
+    contains_words,
+    judge_said,
+    transcripts,
+    wanted,
+)
 from bridge.speech.recognition import HeardPiece
 from bridge.speech.words import sentences_of, words_of
 
@@ -66,14 +74,14 @@ class Window:
     def said(self) -> Said:
         """What the agent said in answer."""
         told = transcripts(self.evidence, self.deed.start_ms, self.ends_ms)
-        return Said(text_of(self.pieces), told)
+        return Said(text_of(self.pieces), told, beside(self.evidence, self.pieces))
 
     @property
     def first_sound_ms(self) -> int | None:
         """The begin of the answer; of one that comes too early only if there is no other."""
         starts = [
             each.start_ms
-            for each in self.log.utterances
+            for each in voices(self.log)
             if self.deed.start_ms <= each.start_ms < self.ends_ms
         ]
         in_time = [start_ms for start_ms in starts if start_ms >= self.answers_from_ms]
@@ -138,29 +146,39 @@ def _of_time(expect: Expectation, window: Window | None) -> Iterator[Expected]:
 
 
 def _greeted(window: Window, limit_ms: int) -> Finding:
-    first = next(iter(window.log.utterances), None)
+    first = next(iter(voices(window.log)), None)
     if first is None:
-        return FAIL, "it was not heard", None
+        return FAIL, "it was not heard" + _beside(window, 0, window.ends_ms), None
     status = PASS if first.start_ms <= limit_ms else FAIL
-    return status, f"it took {first.start_ms} ms", first.start_ms
+    found = f"it took {first.start_ms} ms" + _beside(window, 0, first.start_ms)
+    return status, found, first.start_ms
+
+
+def _beside(window: Window, from_ms: int, to_ms: int) -> str:
+    """Mention the fillers that were heard while the agent was awaited."""
+    heard = [each for each in window.log.fillers if from_ms <= each.start_ms < to_ms]
+    if not heard:
+        return ""
+    times = f", {len(heard)} times" if len(heard) > 1 else ""
+    return f" (a waiting {heard[0].kind} was heard after {heard[0].start_ms - from_ms} ms{times})"
 
 
 def _in_time(window: Window, limit_ms: int) -> Finding:
     at_ms = window.first_sound_ms
+    from_ms = window.answers_from_ms
     if at_ms is None:
-        return FAIL, "it was not heard", window.answers_from_ms
-    latency_ms = at_ms - window.answers_from_ms
+        return FAIL, "it was not heard" + _beside(window, from_ms, window.ends_ms), from_ms
+    latency_ms = at_ms - from_ms
     if latency_ms < 0:
         return FAIL, "it spoke before the caller had finished", at_ms
-    return PASS if latency_ms <= limit_ms else FAIL, f"it took {latency_ms} ms", at_ms
+    found = f"it took {latency_ms} ms" + _beside(window, from_ms, at_ms)
+    return PASS if latency_ms <= limit_ms else FAIL, found, at_ms
 
 
 def _reprompted(window: Window, limit_ms: int) -> Finding:
     deed = window.deed
     starts = [
-        each.start_ms
-        for each in window.log.utterances
-        if deed.start_ms <= each.start_ms < deed.end_ms
+        each.start_ms for each in voices(window.log) if deed.start_ms <= each.start_ms < deed.end_ms
     ]
     if not starts:
         return FAIL, f"it said nothing for {deed.end_ms - deed.start_ms} ms", deed.end_ms

@@ -16,6 +16,9 @@ from bridge.speech.recognition import HeardPiece
 NOT_UNDERSTOOD = "[?]"
 """Stands in a turn's text for a stretch that was none of the expected sentences."""
 
+_TOO_SHORT_MS = 60
+"""So much of an utterance beside a filler is the filler's own edge."""
+
 _SAME_TURN_MS = 1500
 """A longer pause of the agent's begins a turn of its own (a reprompt, say)."""
 
@@ -86,16 +89,26 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
+class Filler:
+    """A sound that bids the caller wait, and is none of the agent's speech."""
+
+    start_ms: int
+    end_ms: int
+    kind: Literal["tone", "phrase"]
+
+
+@dataclass(frozen=True, slots=True)
 class CallLog:
     """One answered call as it was.
 
     Attributes:
         deeds: in order.
-        utterances: when the agent was heard.
+        utterances: when anything was heard, fillers included.
         pieces: sentences of the agent's, in order; without a recogniser their texts are None.
         recognised: a recogniser listened.
         ended_by_far_end: the far end sent BYE.
         cut_off: the caller hung up because the longest duration was reached.
+        fillers: in the order of time.
     """
 
     deeds: Sequence[Deed]
@@ -105,6 +118,7 @@ class CallLog:
     duration_ms: int
     ended_by_far_end: bool
     cut_off: bool = False
+    fillers: Sequence[Filler] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +153,26 @@ class Interruption:
     stop_ms: int | None
 
 
+def voices(log: CallLog) -> list[Utterance]:
+    """Return when the agent's voice was heard: the utterances without the fillers in them."""
+    found = list(log.utterances)
+    for filler in log.fillers:
+        found = [part for each in found for part in _without(each, filler)]
+    return found
+
+
+def _without(each: Utterance, filler: Filler) -> list[Utterance]:
+    """Return what is left of an utterance before and after a filler."""
+    if filler.start_ms >= (each.end_ms or filler.end_ms) or filler.end_ms <= each.start_ms:
+        return [each]
+    left = []
+    if filler.start_ms - each.start_ms > _TOO_SHORT_MS:
+        left.append(Utterance(each.start_ms, filler.start_ms))
+    if each.end_ms is None or each.end_ms - filler.end_ms > _TOO_SHORT_MS:
+        left.append(Utterance(filler.end_ms, each.end_ms, each.cut))
+    return left
+
+
 def make_turns(log: CallLog) -> tuple[Turn, ...]:
     """Lay both sides' speech out in the order of time."""
     acts = [deed for deed in log.deeds if deed.doing in _ANSWERABLE]
@@ -151,13 +185,19 @@ def make_turns(log: CallLog) -> tuple[Turn, ...]:
     for place, group in _stretches(acts, log.pieces):
         start_ms = group[0].start_ms
         latency_ms = None
-        if place and place not in answered:
-            since_end_ms = start_ms - acts[place - 1].end_ms
+        begins_ms = next((each.start_ms for each in group if not _bids_wait(each, log)), None)
+        if place and place not in answered and begins_ms is not None:
+            since_end_ms = begins_ms - acts[place - 1].end_ms
             latency_ms = since_end_ms if since_end_ms >= 0 else None
-        answered.add(place)
+        if begins_ms is not None:
+            answered.add(place)
         text = text_of(group) if log.recognised else None
         turns.append(Turn("agent", text, start_ms, group[-1].end_ms, latency_ms))
     return tuple(sorted(turns, key=lambda turn: turn.start_ms))
+
+
+def _bids_wait(piece: HeardPiece, log: CallLog) -> bool:
+    return any(each.start_ms <= piece.start_ms < each.end_ms for each in log.fillers)
 
 
 def make_interruptions(log: CallLog) -> tuple[Interruption, ...]:

@@ -9,6 +9,7 @@ judged by its timing alone.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from bridge.replay.causes import likely_cause
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.ending_checks import check_end
 from bridge.replay.evidence import Evidence
@@ -115,6 +116,7 @@ def _check_step(
         window = Window(deed, _ends_ms(deed, log), evidence, log)
         for kind, expected, decide in expectations(step, window):
             status, found, at_ms = decide()
+            found += likely_cause(status, script, evidence, log, deed)
             yield Check(number, kind, expected, found, status, at_ms)
         return
     last_done = max((deed.step for deed in log.deeds), default=-1)

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 from bridge.replay.checks import CheckStatus
 from bridge.replay.evidence import Evidence, WireEvent
+from bridge.replay.heard_items import heard_items, references
 from bridge.replay.script import Expectation
 from bridge.replay.timeline import NOT_UNDERSTOOD
+from bridge.speech.recognition import HeardPiece
 from bridge.speech.words import numbers_in, words_of
 
+_AMOUNT = re.compile(r"\$(\d[\d,]*)(?:\.(\d\d))?")
 _AUDIO = ("response.audio.delta", "response.output_audio.delta")
 _TRANSCRIPT = ("response.audio_transcript.done", "response.output_audio_transcript.done")
 
@@ -25,10 +28,12 @@ class Said:
     Attributes:
         heard: by the caller's recogniser; ``[?]`` for what it did not understand.
         told: the session's transcripts of it; None where there is no wire log.
+        beside: each sentence that was heard, and the transcript of that moment, where there is one.
     """
 
     heard: str
     told: tuple[str, ...] | None
+    beside: tuple[tuple[str, str], ...] = ()
 
     @property
     def understood(self) -> bool:
@@ -47,11 +52,20 @@ def judge_said(said: Said, finds: Finds) -> tuple[CheckStatus, str]:
         The status, and what was found.
     """
     if finds(said.heard):
-        return CheckStatus.PASS, f'it said "{said.heard}"'
+        other = _contradiction(said, finds)
+        if other is None:
+            return CheckStatus.PASS, f'it said "{said.heard}"'
+        return CheckStatus.INCONCLUSIVE, (
+            f'"{said.heard}" was heard, and the session\'s transcript says "{other}": where hears'
+            " lacks what was said, the recogniser takes the nearest"
+        )
     if not said.heard:
         return CheckStatus.FAIL, "it was not heard"
     if said.understood:
-        return CheckStatus.FAIL, f'it said "{said.heard}"'
+        other = " ".join(said.told or ())
+        differs = finds(_as_spoken(other))
+        beside = f', and by the session\'s transcript "{other}"' if differs else ""
+        return CheckStatus.FAIL, f'it said "{said.heard}"{beside}'
     if not said.told:
         return CheckStatus.INCONCLUSIVE, (
             f'"{said.heard}" was heard, and not understood: it may be a sentence that is not in '
@@ -64,6 +78,25 @@ def judge_said(said: Said, finds: Finds) -> tuple[CheckStatus, str]:
             f'"{text}"'
         )
     return CheckStatus.FAIL, f'it said "{text}" by the session\'s transcript'
+
+
+def _contradiction(said: Said, finds: Finds) -> str | None:
+    """Return the transcript of what was found in the words heard, where it does not hold it."""
+    told = [told for heard, told in said.beside if finds(heard)]
+    if not told or any(finds(text) or finds(_as_spoken(text)) for text in told):
+        return None
+    return told[0]
+
+
+def _as_spoken(text: str) -> str:
+    """Write signs out as they are spoken: "$42.50" as "42 dollars and 50 cents"."""
+    text = _AMOUNT.sub(_amount, text)
+    return text.replace("%", " percent ")
+
+
+def _amount(found: re.Match[str]) -> str:
+    cents = f" and {found[2]} cents" if found[2] and found[2] != "00" else ""
+    return f"{found[1]} dollars{cents}"
 
 
 def judge_unsaid(said: Said, finds: Finds) -> tuple[CheckStatus, str]:
@@ -124,6 +157,15 @@ def holds_number(number: int | str) -> Finds:
         )
 
     return finds
+
+
+def beside(evidence: Evidence, pieces: Sequence[HeardPiece]) -> tuple[tuple[str, str], ...]:
+    """Return each sentence that was heard, and the session's transcript of what sounded then."""
+    if evidence.wire is None:
+        return ()
+    told = references([(p.start_ms, p.end_ms) for p in pieces], heard_items(evidence.wire))
+    pairs = zip(pieces, told, strict=True)
+    return tuple((piece.text, text) for piece, text in pairs if piece.text and text)
 
 
 def transcripts(evidence: Evidence, begins_ms: float, ends_ms: float) -> tuple[str, ...] | None:

@@ -10,17 +10,27 @@ from bridge.realtime.recovery import RecoveryPolicy
 from bridge.routing.parts import Phrase, TransferTarget
 
 TONE = "tone"
-"""The filler that is no phrase."""
+"""What is heard in the place of a phrase where a dialplan wants none."""
+
+_SORRY = {
+    "en": "I am sorry, I can't help you right now. Please call again a little later.",
+    "de": "Es tut mir leid, ich kann Ihnen gerade nicht helfen. Bitte rufen Sie später wieder an.",
+    "es": "Lo siento, ahora mismo no puedo ayudarle. Por favor, llame un poco más tarde.",
+    "fr": "Je suis désolé, je ne peux pas vous aider pour le moment. Merci de rappeler plus tard.",
+}
+"""Last words to a caller whom nobody takes, where a dialplan has none of its own."""
 
 
 class Fallback(Part):
     """What becomes of a call whose session can't be had, or can't be had again.
 
     Attributes:
-        say: what the caller is told first; None: a tone.
+        say: what the caller is told first, or ``tone``; None: an apology in the dialplan's language
+            before the bridge hangs up, and a tone before a transfer.
         then: what comes after it.
         to: where the call is sent (`then: transfer`).
-        say_if_failed: what the caller is told when the transfer failed; None: a tone.
+        say_if_failed: what the caller is told when the transfer failed, or ``tone``; None: the
+            apology.
         before_answer: what a call that still rings gets: 503, so that the carrier may try another
             route, or our answer and the same as any other.
     """
@@ -41,10 +51,22 @@ class Fallback(Part):
             raise ValueError("should have 'say' or 'then: transfer' with 'before_answer: answer'")
         return self
 
-    @property
-    def phrases(self) -> Iterator[str]:
-        """What it has to say."""
-        yield from filter(None, (self.say, self.say_if_failed))
+    def first_words(self, language: str | None) -> str | None:
+        """Return what the caller is told first; None for a tone."""
+        return self._words(self.say, language, last=self.then == "hang_up")
+
+    def words_if_failed(self, language: str | None) -> str | None:
+        """Return what the caller is told when the transfer failed; None for a tone."""
+        return self._words(self.say_if_failed, language, last=self.then == "transfer")
+
+    def _words(self, given: str | None, language: str | None, *, last: bool) -> str | None:
+        if given is not None:
+            return None if given == TONE else given
+        return _SORRY.get((language or "en").split("-")[0].lower()) if last else None
+
+    def phrases(self, language: str | None) -> Iterator[str]:
+        """Yield what it has to say."""
+        yield from filter(None, (self.first_words(language), self.words_if_failed(language)))
 
 
 class Recovery(Part):

@@ -81,6 +81,7 @@ class Handoff(Part):
         ask: and after it; None for the keys' own words, in English.
         accept: how they take the call.
         hand_back_key: keys by which they give the caller back to the agent.
+        wrap_up: codes for what came of a call, of which who had the caller picks one.
     """
 
     targets: dict[TargetName, Target] = Field(default_factory=dict)
@@ -91,6 +92,7 @@ class Handoff(Part):
     ask: Phrase | None = None
     accept: Acceptance = Acceptance()
     hand_back_key: Keys | None = None
+    wrap_up: tuple[TargetName, ...] = ()
 
     @field_validator("hand_back_key")
     @classmethod

@@ -56,6 +56,22 @@ class AcceptOrder(Order):
     via: TransferTarget | None = None
 
 
+class JoinOrder(Order):
+    """Talk with the caller and the agent; both hear you, and you hear both."""
+
+
+class MuteOrder(Order):
+    """Be heard no more without leaving the call, or be heard again."""
+
+    on: bool
+
+
+class HoldOrder(Order):
+    """Have a caller whom one has wait, with tones, or take them back."""
+
+    on: bool
+
+
 class HandBackOrder(Order):
     """Give the caller back to the agent, which is told the summary."""
 
@@ -112,6 +128,18 @@ class FlagOrder(Order):
     at_ms: int | None = Field(None, ge=0)
 
 
+class WrapUpOrder(Order):
+    """Have the call's record say what came of it; code and note were checked and redacted.
+
+    Attributes:
+        at_ms: when, ms since the Unix epoch.
+    """
+
+    code: str
+    note: str
+    at_ms: int
+
+
 class PhoneOrder(Order):
     """Have the bridge call a supervisor's phone, on which the call is heard.
 
@@ -132,6 +160,9 @@ ORDERS: Mapping[str, type[Order]] = MappingProxyType(
         "say": SayOrder,
         "take_over": TakeOverOrder,
         "accept": AcceptOrder,
+        "join": JoinOrder,
+        "mute": MuteOrder,
+        "hold": HoldOrder,
         "hand_back": HandBackOrder,
         "pause": PauseOrder,
         "resume": ResumeOrder,
@@ -141,6 +172,7 @@ ORDERS: Mapping[str, type[Order]] = MappingProxyType(
         "pause_recording": PauseRecordingOrder,
         "flag": FlagOrder,
         "listen": PhoneOrder,
+        "wrap_up": WrapUpOrder,
     }
 )
 """All actions by name."""

@@ -132,6 +132,17 @@ class Span(Part):
             if day.weekday() in self._weekdays and begin <= now + back * _MINUTES_A_DAY < end:
                 yield day
 
+    def of_the_week(self) -> Iterator[tuple[int, int, int]]:
+        """Yield (day, begin, end) in minutes of a day, Monday is 0; past midnight as two."""
+        begin, end = _minutes(self.from_), _minutes(self.to)
+        for day in sorted(self._weekdays):
+            if begin < end:
+                yield day, begin, end
+                continue
+            yield day, begin, _MINUTES_A_DAY
+            if end:
+                yield (day + 1) % 7, 0, end
+
     def __str__(self) -> str:
         return f"{' '.join(self.days)} {self.from_}-{self.to}"
 
@@ -240,6 +251,20 @@ class Times(Part):
     def local(self, at: datetime) -> datetime:
         """Return the wall-clock time of an aware moment."""
         return at.astimezone(self._zone)
+
+    def week(self) -> list[list[tuple[int, int]]]:
+        """Return what is open on each day, Monday first: (begin, end), minutes of the day."""
+        days: list[list[tuple[int, int]]] = [[] for _ in WEEKDAYS]
+        for span in self.open or (_ALWAYS,):
+            for day, begin, end in span.of_the_week():
+                days[day].append((begin, end))
+        return [sorted(each) for each in days]
+
+    def holidays_from(self, at: datetime, days: int) -> list[tuple[date, str]]:
+        """Return the holidays of some days that begin with a moment's, and their names."""
+        first = self.local(at).date()
+        coming = (first + timedelta(days=ahead) for ahead in range(days))
+        return [(day, name) for day in coming if (name := self.holidays.name_of(day)) is not None]
 
     def moment(self, at: datetime) -> Moment:
         """Say whether an aware moment is open."""

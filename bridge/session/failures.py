@@ -93,6 +93,15 @@ def not_connected(error: Exception, host: str, now_s: float) -> UpstreamError:
     )
 
 
+def no_descriptors(host: str) -> UpstreamError:
+    """Say that this process could open no socket, whoever listens there."""
+    return _rated(
+        f"no connection to {host}: this process has no file descriptor left",
+        code="no_descriptors",
+        remedy="raise the limit of open files (LimitNOFILE, ulimit -n), or lower sip.max_calls",
+    )
+
+
 def _not_upgraded(response: Response, host: str, now_s: float) -> UpstreamError:
     code = f"http_{response.status_code}"
     redirected = HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST

@@ -17,6 +17,7 @@ from websockets.exceptions import WebSocketException
 
 from bridge.clock import NS_PER_S, Clock
 from bridge.config.settings import SessionSettings
+from bridge.descriptors import out_of_descriptors
 from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.realtime.append_frames import AppendFrames
 from bridge.realtime.commands import AppendAudio, Command, UpdateSession
@@ -273,7 +274,10 @@ class RealtimeSession:
             await self._give_up()
             raise
         except (OSError, WebSocketException) as error:
+            ours = out_of_descriptors(error)
             await self._give_up()
+            if ours:
+                raise failures.no_descriptors(self._host) from error
             now_s = self._clock.wall_ns() / NS_PER_S
             raise failures.not_connected(error, self._host, now_s) from error
         except BaseException:

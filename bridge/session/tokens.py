@@ -17,6 +17,7 @@ import aiohttp
 import structlog
 
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
+from bridge.descriptors import out_of_descriptors
 from bridge.errors import ConfigError, UpstreamError
 from bridge.realtime.backoff import Backoff
 from bridge.session.http import http_session, read_body
@@ -31,6 +32,7 @@ its life (the beta service's own default is 60 s)."""
 MAX_BODY_BYTES = 64 * 1024
 """Longest answer that is read; a session with its instructions is a few KiB."""
 
+_MORE_FILES = "raise the limit of open files (LimitNOFILE, ulimit -n)"
 _BACKOFF = Backoff(base_ms=500, limit_ms=30_000)
 
 
@@ -299,7 +301,10 @@ class TokenProvider:
             return self._failure(
                 f"no answer within {self._timeout.total:g} s", "token_timeout", retryable=True
             )
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError) as error:
+            if out_of_descriptors(error):
+                what = "this process has no file descriptor left"
+                return self._failure(what, "no_descriptors", remedy=_MORE_FILES, retryable=True)
             return self._failure("no connection", "token_unavailable", retryable=True)
         except Exception as error:  # noqa: BLE001 - task root: it must go on, or calls wait for nothing
             log.error("token.rotation_broken", error=type(error).__name__)

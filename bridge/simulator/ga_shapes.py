@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from bridge.simulator.shapes import (
     EventShape,
@@ -110,21 +110,21 @@ class Audio(Shape):
     output: AudioOutput = AudioOutput()
 
 
-class McpToolFilter(Shape):
+class McpToolFilter(SparseShape):
     """Some of an MCP server's tools."""
 
     tool_names: list[str] | None = None
     read_only: bool | None = None
 
 
-class McpApprovalFilter(Shape):
+class McpApprovalFilter(SparseShape):
     """``require_approval`` tool by tool."""
 
     always: McpToolFilter | None = None
     never: McpToolFilter | None = None
 
 
-class McpShape(Shape):
+class McpShape(SparseShape):
     """A tool server, called by the service itself (`protocol.md` section 4)."""
 
     type: Literal["mcp"]
@@ -150,10 +150,6 @@ class McpShape(Shape):
             raise ValueError("authorization and headers.Authorization exclude each other")
         return self
 
-    @model_serializer(mode="wrap")
-    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return {key: value for key, value in dump(self).items() if value is not None}
-
 
 ToolShape = Annotated[FunctionShape | McpShape, Field(discriminator="type")]
 
@@ -165,7 +161,7 @@ class FunctionChoice(Shape):
     name: str
 
 
-class McpChoice(Shape):
+class McpChoice(SparseShape):
     """This tool server and no other."""
 
     type: Literal["mcp"]
@@ -185,7 +181,7 @@ def _audio_alone() -> Modalities:
     return ["audio"]
 
 
-class Reasoning(Shape):
+class Reasoning(SparseShape):
     """``reasoning``."""
 
     effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None

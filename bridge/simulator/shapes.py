@@ -58,7 +58,7 @@ class SemanticVadShape(Shape):
     interrupt_response: bool = True
 
 
-class FunctionShape(Shape):
+class FunctionShape(SparseShape):
     """A tool that the client runs."""
 
     type: Literal["function"]

@@ -62,6 +62,11 @@ def voice_of(language: str | None) -> str:
     return tag
 
 
+def speaks_english(voice: str) -> bool:
+    """Tell whether a voice speaks English, the only language that the recogniser has."""
+    return voice.partition("+")[0].lower().split("-")[0] == "en"
+
+
 class Synthesizer:
     """One way of speaking.
 

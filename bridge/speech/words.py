@@ -21,6 +21,7 @@ _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 # fmt: on
 _DIGITS = frozenset(_ONES[:10])
 _MULTIPLIERS = frozenset({"hundred", "thousand"})
+_NUMBER_WORDS = frozenset({*_ONES, *_TENS, *_MULTIPLIERS, "and"})
 _LARGEST_SPELLED = 999_999
 
 
@@ -70,6 +71,11 @@ def numbers_in(text: str) -> tuple[str, ...]:
                 found.append(digits)
             at = max(end, at + 1)
     return tuple(found)
+
+
+def without_numbers(text: str) -> tuple[str, ...]:
+    """Return the words of a text but for those that numbers are made of."""
+    return tuple(word for word in words_of(text) if word not in _NUMBER_WORDS)
 
 
 def _read_number(words: Sequence[str], at: int) -> tuple[str, int]:

@@ -19,6 +19,8 @@ from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.nodes import NodeRegistry, NodeReport
 from bridge.store.reader import CallReader, History
+from bridge.store.trouble import Trouble
+from bridge.store.waiting_records import WaitingRecords
 from bridge.store.writer import StateWriter
 
 _MAX_BACKOFF_MS = 2_000
@@ -42,7 +44,7 @@ class StoreStats:
         rejected: writes that Redis refused for good, and fields that no call has.
         flushes: round trips that wrote something.
         failures: round trips that did not come back.
-        connected: the last round trip, or heartbeat, came back.
+        trouble: why the last round trip, or heartbeat, did not come back; None where it did.
         swept: calls of dead nodes, and of this one's former life, that were ended here.
     """
 
@@ -52,8 +54,13 @@ class StoreStats:
     rejected: int
     flushes: int
     failures: int
-    connected: bool
+    trouble: Trouble | None
     swept: int
+
+    @property
+    def connected(self) -> bool:
+        """Whether the last round trip, or heartbeat, came back."""
+        return self.trouble is None
 
 
 OnLost = Callable[[History], Awaitable[None]]
@@ -72,6 +79,9 @@ class CallStore:
         node_id: this node's name, the same after a restart.
         clock: wall time for records.
         on_lost: receives each call that was ended here in a dead node's place, once.
+
+    Attributes:
+        records: of calls, which wait for this node's disk.
 
     Raises:
         ConfigError: ``url`` can't be read.
@@ -96,13 +106,14 @@ class CallStore:
         self._keys = Keys(settings.prefix)
         self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
         self._nodes = NodeRegistry(self._link, self._keys, node_id, clock=clock, settings=settings)
+        self.records = WaitingRecords(self._link, settings, node_id, self._now_ms)
         self._buffer = WriteBuffer(settings.buffer_writes)
         self._writer = StateWriter(self._link, self._keys, self._buffer, settings)
         self._report = NodeReport()
         self._work = asyncio.Event()
         self._beat_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._connected = False
+        self._trouble: Trouble | None = Trouble.UNREACHABLE
         self._has_former_life = True
         self._failures = self._unknown_fields = self._given_up = self._swept = 0
 
@@ -116,7 +127,7 @@ class CallStore:
             rejected=self._writer.rejected + self._unknown_fields,
             flushes=self._writer.flushes,
             failures=self._failures,
-            connected=self._connected,
+            trouble=self._trouble,
             swept=self._swept,
         )
 
@@ -133,11 +144,12 @@ class CallStore:
             await self._end_former_life()
             await self._nodes.beat(self._report)
             await self._tell_lost()
-            self._connected = True
+            self._trouble = None
         except RedisUnavailableError as error:
             if self._settings.required:
                 await self._link.aclose()
                 raise
+            self._trouble = error.trouble
             _log.error("started without Redis: %s", error)
         except BaseException:
             await self._link.aclose()
@@ -273,15 +285,16 @@ class CallStore:
         return True
 
     def _lose_contact(self, error: RedisUnavailableError) -> None:
-        if self._connected:
+        """Log why Redis takes nothing, once for each reason: the first is seldom the whole one."""
+        if self._trouble is not error.trouble:
             _log.error("call state is kept in memory: %s", error)
-        self._connected = False
+        self._trouble = error.trouble
 
     def _regain_contact(self) -> None:
-        if not self._connected:
+        if self._trouble is not None:
             _log.info("Redis is back: %d writes left to catch up", self._buffer.pending)
             self._beat_now.set()
-        self._connected = True
+        self._trouble = None
 
     async def _keep_beating(self) -> None:
         while True:

@@ -6,7 +6,6 @@ reshaping differs between its versions. Nothing is retried here. Every failure b
 """
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,15 +20,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from bridge.errors import ConfigError, InfrastructureError
+from bridge.store.trouble import TRANSIENT_CODE, Diagnosis, Trouble, diagnose, error_code
 
 Reply = str | int | None | list["Reply"]
 Command = Sequence[str | int]
 
-REMEDY = (
-    "start it, correct BRIDGE_REDIS_URL, or unset BRIDGE_REDIS_URL to let the bridge start its own"
-)
-
 _DEFAULT_PORT = 6379
+_DATABASE = re.compile(r"/?\d*", re.ASCII)
 
 _TRANSIENT = (
     redis_errors.ReadOnlyError,
@@ -38,15 +35,19 @@ _TRANSIENT = (
     redis_errors.TryAgainError,
     redis_errors.NoPermissionError,
 )
-# An error inside a script carries the code of the command that failed in the middle of its text.
-_TRANSIENT_CODE = re.compile(r"\b(?:BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
 
 
 class RedisUnavailableError(InfrastructureError):
-    """Redis can't be reached, or can't take commands now."""
+    """Redis can't be reached, or can't take commands now.
 
-    def __init__(self, place: str, reason: str) -> None:
-        super().__init__(f"Redis at {place} {reason}", remedy=REMEDY, retryable=True)
+    Attributes:
+        trouble: why.
+    """
+
+    def __init__(self, place: str, diagnosis: Diagnosis) -> None:
+        what = f"Redis at {place} {diagnosis.says}"
+        super().__init__(what, remedy=diagnosis.remedy, retryable=True)
+        self.trouble = diagnosis.trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,9 @@ class RedisLink:
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
         self.place = _describe(url)
+        self._url = url
         self._timeout_s = timeout_s
+        self._answered = False
         try:
             self._redis = Redis.from_url(
                 url,
@@ -115,7 +118,7 @@ class RedisLink:
         Raises:
             RedisUnavailableError: there was no reply, or it was an error.
         """
-        async with _translated(self.place, self._timeout_s + patience_s):
+        async with self._translated(self._timeout_s + patience_s):
             # redis-py leaves execute_command without types.
             reply: Reply = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         return reply
@@ -126,7 +129,7 @@ class RedisLink:
         Raises:
             RedisUnavailableError: some commands may have been applied, none need have been.
         """
-        async with _translated(self.place, self._timeout_s):
+        async with self._translated(self._timeout_s):
             pipeline = self._redis.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)
@@ -147,47 +150,24 @@ class RedisLink:
             return reply
         if reply.code == "NOSCRIPT":
             return await self.ask(("EVAL", script.text, *words))
-        raise RedisUnavailableError(self.place, f"refused a script ({reply.code})")
+        refused = Diagnosis(Trouble.REFUSING, f"refused a script ({reply.code})")
+        raise RedisUnavailableError(self.place, refused)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
-
-@asynccontextmanager
-async def _translated(place: str, timeout_s: float) -> AsyncIterator[None]:
-    """Bound a round trip, and turn what redis-py raises into :class:`RedisUnavailableError`."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            yield
-    except (redis_errors.RedisError, OSError) as error:
-        raise RedisUnavailableError(place, _reason(error, timeout_s)) from error
-
-
-def _reason(error: Exception, timeout_s: float) -> str:
-    match error:
-        case TimeoutError() | redis_errors.TimeoutError():
-            return f"did not answer within {timeout_s:g} s"
-        case redis_errors.AuthenticationError():
-            return "refused the user or the password"
-        case redis_errors.BusyLoadingError():
-            return "is still loading its data"
-        case redis_errors.ResponseError():
-            return f"answered with the error {_code(error)}"
-        case redis_errors.InvalidResponse():
-            return "answered, but not as a Redis server does"
-        case _:
-            return f"can't be reached ({_system_reason(error)})"
-
-
-def _system_reason(error: BaseException) -> str:
-    """Return the operating system's words for the first error in the chain that has any."""
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, OSError) and link.errno is not None:
-            return os.strerror(link.errno).lower() if link.errno > 0 else "name not resolved"
-        link = link.__cause__ or link.__context__
-    return "the connection was lost"
+    @asynccontextmanager
+    async def _translated(self, timeout_s: float) -> AsyncIterator[None]:
+        """Bound a round trip, and raise what redis-py does as a RedisUnavailableError."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except (redis_errors.RedisError, OSError) as error:
+            answered = self._answered
+            diagnosis = await diagnose(error, self._url, timeout_s, answered=answered)
+            raise RedisUnavailableError(self.place, diagnosis) from error
+        self._answered = True
 
 
 def _settle(reply: object) -> Reply | Refused:
@@ -195,21 +175,11 @@ def _settle(reply: object) -> Reply | Refused:
     if not isinstance(reply, Exception):
         # What redis-py parsed from RESP2 with decode_responses can be nothing else.
         return cast(Reply, reply)
-    transient = isinstance(reply, _TRANSIENT) or _TRANSIENT_CODE.search(str(reply))
+    transient = isinstance(reply, _TRANSIENT) or TRANSIENT_CODE.search(str(reply))
     if transient or not isinstance(reply, redis_errors.ResponseError):
         raise reply
     # Redis has no code for a stream entry that is not newer than the last one.
-    return Refused(_code(reply), duplicate="equal or smaller" in str(reply))
-
-
-def _code(error: Exception) -> str:
-    """Return the code of an error reply, or redis-py's class where it strips the code."""
-    if isinstance(error, redis_errors.NoScriptError):
-        return "NOSCRIPT"
-    if code := _TRANSIENT_CODE.search(str(error)):
-        return code.group()
-    first_word = str(error).partition(" ")[0]
-    return first_word if first_word.isupper() else type(error).__name__
+    return Refused(error_code(reply), duplicate="equal or smaller" in str(reply))
 
 
 def _describe(url: str) -> str:
@@ -219,11 +189,14 @@ def _describe(url: str) -> str:
         place = f"{parts.hostname or 'localhost'}:{parts.port or _DEFAULT_PORT}"
     except ValueError:
         raise _bad_url() from None
+    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
+        raise _bad_url()  # redis-py would take database 0
     return unquote(parts.path) if parts.scheme == "unix" else place
 
 
 def _bad_url() -> ConfigError:
     return ConfigError(
         "the URL of Redis can't be read",
-        remedy="write BRIDGE_REDIS_URL as redis://[user:password@]host:port/0 or unix:///path",
+        remedy="write BRIDGE_REDIS_URL (redis.url) as redis://[user:password@]host:port/0, a number"
+        " at its end, rediss:// for TLS, or unix:///path",
     )

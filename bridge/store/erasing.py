@@ -32,32 +32,39 @@ class CallEraser:
 
     async def ended_of(self, is_of: Callable[[str], bool]) -> list[str]:
         """Return the ended calls whose caller (From, or asserted) meets ``is_of``."""
-        return await self._of(self._keys.ended, is_of)
+        ended = await self._of(self._keys.ended, self._keys.call, is_of)
+        waiting = await self._of(self._keys.records, self._keys.record, is_of)
+        return [*ended, *(call_id for call_id in waiting if call_id not in ended)]
 
     async def active_of(self, is_of: Callable[[str], bool]) -> list[str]:
         """Return the calls that go on whose caller meets ``is_of``."""
-        return await self._of(self._keys.active, is_of)
+        return await self._of(self._keys.active, self._keys.call, is_of)
 
     async def erase(self, call_ids: Sequence[str]) -> list[str]:
         """Erase ended calls; return those of which there was something."""
         erased: list[str] = []
+        names = self._keys
         for first in range(0, len(call_ids), _PAGE_CALLS):
             page = call_ids[first : first + _PAGE_CALLS]
             deleted = await self._link.ask_all(
-                [("DEL", self._keys.call(each), self._keys.events(each)) for each in page]
+                [("DEL", names.call(each), names.events(each), names.record(each)) for each in page]
             )
-            await self._link.ask(("ZREM", self._keys.ended, *page))
+            await self._link.ask_all(
+                [("ZREM", where, *page) for where in (names.ended, names.records)]
+            )
             erased += [each for each, count in zip(page, deleted, strict=True) if count != 0]
         return erased
 
-    async def _of(self, where: str, is_of: Callable[[str], bool]) -> list[str]:
+    async def _of(
+        self, where: str, hash_of: Callable[[str], str], is_of: Callable[[str], bool]
+    ) -> list[str]:
         listed = await self._link.ask(("ZRANGE", where, 0, -1))
         known = [str(each) for each in listed] if isinstance(listed, list) else []
         found: list[str] = []
         for first in range(0, len(known), _PAGE_CALLS):
             page = known[first : first + _PAGE_CALLS]
             callers = await self._link.ask_all(
-                [("HMGET", self._keys.call(each), "from", "asserted") for each in page]
+                [("HMGET", hash_of(each), "from", "asserted") for each in page]
             )
             found += [
                 each

@@ -14,11 +14,13 @@ CALL_FIELDS = frozenset(
     | {"last_user_audio_seq", "last_agent_audio_seq", "played_ms"}
     | {"started_at", "answered_at", "ended_at", "updated_at", "outcome", "fault"}
     | {"verstat", "consent", "consent_version"}
-    | {"sip_call_id", "asserted", "privacy", "diversion", "history_info", "user_to_user", "headers"}
+    | {"sip_call_id", "dialog"}
+    | {"asserted", "privacy", "diversion", "history_info", "user_to_user", "headers"}
     | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
     | {"interruptions_caller", "interruptions_agent", "tool_failures"}
     | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}
-    | {"watchers", "watched_by", "held_by", "flagged", "sensitive"}
+    | {"watchers", "watched_by", "held_by", "handled_by", "flagged", "sensitive"}
+    | {"wrap_up_code", "wrap_up_note", "wrapped_up_by", "wrapped_up_at"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
 
@@ -63,6 +65,11 @@ class Keys:
         return f"{self.prefix}control:reply:{command_id}"
 
     @property
+    def presence(self) -> str:
+        """The hash of users who say that they are away."""
+        return f"{self.prefix}presence"
+
+    @property
     def alerts_acknowledged(self) -> str:
         """The hash of who has seen to which of them."""
         return f"{self.prefix}alerts:acknowledged"
@@ -79,6 +86,15 @@ class Keys:
         In ms since the Unix epoch by Redis's clock; 0 for a node that beats.
         """
         return f"{self.prefix}nodes"
+
+    def record(self, call_id: str) -> str:
+        """Return the hash of a call's record that waits for its node's disk."""
+        return f"{self.prefix}record:{call_id}"
+
+    @property
+    def records(self) -> str:
+        """The sorted set of calls whose records wait for a disk, by when they came."""
+        return f"{self.prefix}records"
 
     @property
     def sweep(self) -> str:

@@ -17,7 +17,12 @@ if redis.call('EXISTS', call) == 0 or redis.call('HEXISTS', call, 'ended_at') ==
   return 0
 end
 -- The node's last word on the call is the best guess at when it ended.
+-- A clock that was set back meanwhile must not let the call end before it began.
 local ended_at = redis.call('HGET', call, 'updated_at') or ARGV[3]
+local started_at = redis.call('HGET', call, 'started_at')
+if started_at and tonumber(ended_at) < tonumber(started_at) then
+  ended_at = started_at
+end
 redis.call('HSET', call, 'phase', 'ended', 'outcome', 'node_lost', 'fault', 'bridge',
            'ended_at', ended_at, 'updated_at', ARGV[3])
 -- Whoever watched it hears nothing any more.

@@ -123,6 +123,8 @@ class DeadAirCause(enum.StrEnum):
     MODEL = "model"
     TOOL = "tool"
     UPSTREAM = "upstream"
+    BRIDGE = "bridge"
+    """The process stood still."""
     UNKNOWN = "unknown"
 
 

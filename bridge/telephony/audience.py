@@ -11,6 +11,7 @@ from contextlib import suppress
 import numpy as np
 
 from bridge.audio.supervisor_frames import LISTEN_HZ, LISTEN_SAMPLES, ListenFrame
+from bridge.telephony.guests import mixed
 from bridge.telephony.ports import Samples
 
 _QUEUED_FRAMES = 50
@@ -32,13 +33,14 @@ class Listener:
         lost_frames: that a slow listener did not take in time.
         without_agent: they hear the caller alone. Who talks in the agent's place would hear
             themselves else, late.
+        without_guest: they don't hear who talks beside the agent: it is they.
         deaf: they hear nothing, while what is said is confidential.
     """
 
     def __init__(self, at_ms: int, by: str = "", *, private: bool = False) -> None:
         self.by = by
         self.private = private
-        self.without_agent = self.deaf = False
+        self.without_agent = self.without_guest = self.deaf = False
         self.lost_frames = 0
         self._at_ms = at_ms
         self._sequence = 0
@@ -52,7 +54,12 @@ class Listener:
         return len(self._frames)
 
     def take(self, stereo: Samples) -> None:
-        """Queue audio, shape (n, 2) int16 at 8 kHz, n a multiple of 160; never blocks."""
+        """Queue audio, int16 at 8 kHz, n a multiple of 160; never blocks.
+
+        Args:
+            stereo: shape (n, 2): caller, agent as heard; a guest's voice may be the third column.
+        """
+        stereo = in_stereo(stereo, without_guest=self.without_guest)
         if self.deaf:
             stereo = np.zeros_like(stereo)
         elif self.without_agent:
@@ -80,3 +87,16 @@ class Listener:
                     self._changed.clear()
                     await self._changed.wait()
         return self._frames.popleft() if self._frames else None
+
+
+def in_stereo(sound: Samples, *, without_guest: bool) -> Samples:
+    """Return what an audience hears of a call, shape (n, 2): caller, and agent with the guest.
+
+    Args:
+        sound: shape (n, 2) or (n, 3): the third is a guest.
+        without_guest: leave them out.
+    """
+    stereo = sound[:, :2]
+    if sound.shape[1] == 2 or without_guest:
+        return stereo
+    return np.stack([stereo[:, 0], mixed(stereo[:, 1], sound[:, 2])], axis=1)

@@ -19,6 +19,7 @@ import numpy as np
 
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.errors import TelephonyError
+from bridge.telephony.guests import GuestRows
 from bridge.telephony.joined import JoinedRows
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
@@ -106,6 +107,7 @@ class CallbackPorts:
         self._ports: dict[int, _RowPort] = {}
         self._calls: dict[int, CallAudio] = {}
         self._joined = JoinedRows()
+        self._guests = GuestRows()
 
     def refresh(self) -> None:
         """Do nothing: the callbacks move the positions themselves."""
@@ -143,12 +145,14 @@ class CallbackPorts:
         other = self._joined.other(row)
         if other is not None:
             self._link_calls(row, other)
+        self._link_guest(row)
 
     def disconnect(self, row: int) -> None:
         """Part a row from its call's audio, if it is joined and the call's port still exists."""
         other = self._joined.other(row)
         if other is not None:
             self._unlink_calls(row, other)
+        self._unlink_guest(row)
         audio = self._calls.pop(row, None)
         if audio is None:
             return
@@ -169,6 +173,29 @@ class CallbackPorts:
         if other is not None:
             self._unlink_calls(row, other)
             self._joined.part(row)
+
+    def seat(self, row: int, guest: int) -> None:
+        """Have a row's call hear a guest; see :class:`MediaPorts`."""
+        self._guests.seat(row, guest, self.tx_positions)
+        self._link_guest(row)
+
+    def unseat(self, row: int) -> None:
+        """Have a row's call not hear its guest any more, if it has one."""
+        self._unlink_guest(row)
+        self._guests.unseat(row)
+
+    def _link_guest(self, row: int) -> None:
+        guest, audio = self._guests.of(row), self._calls.get(row)
+        if guest is not None and audio is not None:
+            self._ports[guest].startTransmit(audio)
+
+    def _unlink_guest(self, row: int) -> None:
+        guest, audio = self._guests.of(row), self._calls.get(row)
+        if guest is None or audio is None:
+            return
+        with contextlib.suppress(pj.Error):  # PJSUA may have taken the call's port out already
+            self._ports[guest].stopTransmit(audio)
+        self._ports[guest].startTransmit(self._clock_sink)  # see disconnect
 
     def _link(self, row: int) -> None:
         audio, port = self._calls[row], cast(CallAudio, self._ports[row])
@@ -200,6 +227,7 @@ class CallbackPorts:
         """Part the row from its call and from the clock, and give it back."""
         self.disconnect(row)
         self._joined.part(row)
+        self._guests.unseat(row)
         with contextlib.suppress(pj.Error):
             self._ports[row].stopTransmit(self._clock_sink)
         self.arena.release(row)
@@ -208,3 +236,10 @@ class CallbackPorts:
         """Return what the calls heard, shape (rows, count)."""
         played = gather(self.heard_ring, rows, starts, count)
         return self._joined.add_heard(played, rows, starts, self.arena.rx)
+
+    def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
+        """Return what guests said in calls, shape (rows, count); None where there are none."""
+        return self._guests.said(rows, starts, count, self._played)
+
+    def _played(self, rows: Positions, starts: Positions, count: int) -> Samples:
+        return gather(self.heard_ring, rows, starts, count)

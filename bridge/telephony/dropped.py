@@ -7,14 +7,13 @@ itself; otherwise the request stays unanswered. In the loop's thread, inside the
 """
 
 import ctypes
-import ipaddress
-import socket
 
 import structlog
 
 from bridge.telephony.request_door import Standing, due
 from bridge.telephony.sip_module import Symbols
 from bridge.telephony.sip_request import Answer, Request, refusal_of, write_response
+from bridge.telephony.socket_address import SocketAddress
 
 log = structlog.get_logger(__name__)
 
@@ -39,26 +38,6 @@ class _Dropped(ctypes.Structure):
     )
 
 
-class _Address(ctypes.Structure):
-    """`pj_sockaddr`, a union: both families have the port in the same place."""
-
-    _fields_ = (
-        ("family", ctypes.c_uint16),
-        ("port", ctypes.c_uint8 * 2),
-        ("rest", ctypes.c_uint8 * 24),
-    )
-
-    @property
-    def host_and_port(self) -> tuple[str, int]:
-        rest = bytes(self.rest)
-        raw = rest[:4] if self.family == socket.AF_INET else rest[4:20]
-        return str(ipaddress.ip_address(raw)), int.from_bytes(bytes(self.port), "big")
-
-    @property
-    def size(self) -> int:
-        return {socket.AF_INET: 16, socket.AF_INET6: 28}.get(self.family, 0)
-
-
 class _Transport(ctypes.Structure):
     """The beginning of `pjsip_transport`."""
 
@@ -72,7 +51,7 @@ class _Transport(ctypes.Structure):
         ("is_shutdown", ctypes.c_int),
         ("is_destroying", ctypes.c_int),
         ("type", ctypes.c_long),
-        ("far_end", _Address),
+        ("far_end", SocketAddress),
     )
 
 
@@ -83,7 +62,7 @@ class _Packet(ctypes.Structure):
         ("packet", ctypes.c_char * _LONGEST_PACKET),
         ("zero", ctypes.c_uint32),
         ("len", ctypes.c_ssize_t),
-        ("source", _Address),
+        ("source", SocketAddress),
         ("source_size", ctypes.c_int),
         ("source_name", ctypes.c_char * 46),
         ("source_port", ctypes.c_int),
@@ -134,10 +113,10 @@ class DroppedRequests:
         )
 
 
-def _source(transport: _Transport, dropped: _Dropped) -> _Address | None:
+def _source(transport: _Transport, dropped: _Dropped) -> SocketAddress | None:
     kind = transport.type & ~_IPV6
     if kind in {_TCP, _TLS}:
-        far_end: _Address = transport.far_end
+        far_end: SocketAddress = transport.far_end
         return far_end if far_end.size else None
     if kind != _UDP:
         return None
@@ -148,7 +127,7 @@ def _source(transport: _Transport, dropped: _Dropped) -> _Address | None:
         if place % 8 == 0:
             packet = _Packet.from_address(place)
             if packet.len == dropped.len + skipped and _believable(packet):
-                source: _Address = packet.source
+                source: SocketAddress = packet.source
                 return source
         if ctypes.string_at(place - 1, 1) not in b"\r\n":
             break

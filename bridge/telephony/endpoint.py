@@ -16,12 +16,14 @@ from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
+from bridge.sip.dialog import Dialog
 from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
+from bridge.telephony.left_calls import LeftCalls
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
@@ -44,7 +46,9 @@ from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
+from bridge.telephony.stateless import StatelessRequests
 from bridge.telephony.succession import Successor
+from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -62,13 +66,17 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
 
     def onIncomingCall(self, prm: Any) -> None:
         """Make a leg of a new INVITE."""
+        pj_call_id = int(prm.callId)
         try:
             received = prm.rdata
-            self._endpoint.take_invite(
-                int(prm.callId), str(received.wholeMsg), str(received.srcAddress)
-            )
+            self._endpoint.take_invite(pj_call_id, str(received.wholeMsg), str(received.srcAddress))
         except Exception:
             log.exception("incoming_call_failed")
+            self._endpoint.drop_invite(pj_call_id)
+
+
+GUEST_ROWS = 4
+"""Rows beside those of calls: so many supervisors can talk beside agents at once."""
 
 
 class SipEndpoint:
@@ -104,6 +112,7 @@ class SipEndpoint:
         self.ports: JoinablePorts
         self.legs: set[Leg] = set()
         self._arrived: list[Leg] = []
+        self._failed: list[int] = []
         self._settings = settings
         self._on_incoming = on_incoming
         self._refusal = refusal
@@ -114,6 +123,7 @@ class SipEndpoint:
         self._door: AdmissionDoor | None = None
         self._request_door: RequestDoor | None = None
         self._dropped_requests: DroppedRequests | None = None
+        self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
@@ -122,6 +132,7 @@ class SipEndpoint:
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._replacing = Replacing(settings.trunk_of, self._calls)
         self._replaces_door: ReplacesDoor | None = None
+        self._tcp_door: TcpDoor | None = None
         self._no_legs = asyncio.Event()
         self._no_legs.set()
 
@@ -169,6 +180,7 @@ class SipEndpoint:
             replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
             self._request_door = RequestDoor(symbols, self._transferring)
             self._dropped_requests = DroppedRequests(symbols)
+            self._left_calls = LeftCalls(StatelessRequests(symbols, self._place))
             self._replaces_door = replaces_door
             self._door = AdmissionDoor(
                 symbols,
@@ -180,6 +192,11 @@ class SipEndpoint:
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
+            self._tcp_door = TcpDoor(
+                *(symbols, self.port, SystemClock()),
+                most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
+                is_trunk=lambda host: bool(self._settings.trunk_of(host)),
+            )
             self._endpoint.libStart()
             choose_codecs(self._endpoint, self._settings, self._ptime_ms)
             self._endpoint.audDevManager().setNullDev()
@@ -205,6 +222,8 @@ class SipEndpoint:
         self._account = None
         endpoint.hangupAllCalls()
         self._calls.drop_all()
+        if self._tcp_door is not None:
+            self._tcp_door.close()
         endpoint.libDestroy(flags)
         # Freed now, and not with the last reference: a traceback may hold one, and PJSIP aborts the
         # process when a second instance is made.
@@ -215,6 +234,9 @@ class SipEndpoint:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
             events = self._endpoint.libHandleEvents(0)
+            if self._tcp_door is not None:
+                self._tcp_door.look()
+            self._refuse_failed()
             self._offer_arrived()
             if events <= 0:
                 break
@@ -275,6 +297,14 @@ class SipEndpoint:
         except pj.Error as error:
             raise TelephonyError(f"cannot ask {uri}: {error.reason}") from error
 
+    async def end_left_call(self, call_id: str, dialog: Dialog) -> None:
+        """Send a BYE for a call that another process has left (:class:`LeftCalls`)."""
+        if self._left_calls is not None:
+            await self._left_calls.end(call_id, dialog)
+
+    def _place(self) -> str:
+        return identity_of(self._settings, self.port, ACCOUNT).rpartition("@")[2]
+
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""
         far_end = _far_end(message, host_of(source))
@@ -288,6 +318,19 @@ class SipEndpoint:
         leg.bind(call, self._forget)
         self._remember(leg)
         self._arrived.append(leg)
+
+    def drop_invite(self, pj_call_id: int) -> None:
+        """Refuse an INVITE that could not be taken, after PJSUA's callback about it.
+
+        PJSUA refuses it by itself where the call has no object yet.
+        """
+        self._failed.append(pj_call_id)
+
+    def _refuse_failed(self) -> None:
+        failed, self._failed = self._failed, []
+        for call in self._calls:
+            if call.getId() in failed:
+                call.refuse(500, "Internal Error")
 
     def _offer_arrived(self) -> None:
         """Hand new legs on, outside of PJSUA's callback about them.
@@ -342,11 +385,12 @@ class SipEndpoint:
             media_ports="memory" if memory else "callback",
             no_memory_ports=problem or "",
         )
+        rows = self.info.call_limit + GUEST_ROWS
         if memory:
-            self.ports = MemoryPorts(self.info.call_limit)
+            self.ports = MemoryPorts(rows)
         else:
             sink = self._endpoint.audDevManager().getPlaybackDevMedia()
-            self.ports = CallbackPorts(sink, self.info.call_limit)
+            self.ports = CallbackPorts(sink, rows)
 
 
 def _far_end(message: str, source: str) -> FarEnd:

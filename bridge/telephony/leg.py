@@ -17,6 +17,7 @@ import structlog
 
 from bridge.clock import SystemClock
 from bridge.errors import TelephonyError
+from bridge.sip.dialog import Dialog, routes_of, uri_of_contact
 from bridge.telephony.info import Info
 from bridge.telephony.keys import KeyFilter, KeyPress
 from bridge.telephony.library import import_pjsua2
@@ -276,6 +277,23 @@ class Leg:
     def signs(self) -> tuple[int, int]:
         """How often the far end has been heard of so far: by RTP and RTCP, and by SIP."""
         return (0, 0) if self._pj_call is None else self._pj_call.signs()
+
+    @property
+    def dialog(self) -> Dialog | None:
+        """The facts of an inbound leg's dialog; None before its answer, and where we called."""
+        call = self._pj_call
+        if call is None or call.dialog is None or self.outbound:
+            return None
+        # Tags alone name it (RFC 3261 section 12): who asks for privacy stays anonymous.
+        return Dialog(
+            call_id=call.dialog.call_id,
+            local=f"{self.to_uri};tag={call.dialog.local_tag}",
+            remote=f"{self.from_uri};tag={call.dialog.remote_tag}",
+            target=call.contact or uri_of_contact(self.headers.get("contact", ())),
+            contact=call.local_contact,
+            routes=routes_of(self.headers.get("record-route", ())),
+            cseq=call.cseq,
+        )
 
     def hangup(self) -> None:
         """Send BYE (CANCEL before the answer); ending twice is no error."""

@@ -31,6 +31,7 @@ from bridge.audio.rings import RingArena, gather
 from bridge.clock import NS_PER_S
 from bridge.errors import TelephonyError
 from bridge.telephony.conference_clock import ConferenceClock
+from bridge.telephony.guests import GuestRows
 from bridge.telephony.joined import JoinedRows
 from bridge.telephony.library import load_symbols
 from bridge.telephony.memory_layout import UnusableMemoryPorts, find_layout
@@ -87,6 +88,7 @@ class MemoryPorts:
         self._rows: dict[int, _Row] = {}
         self._call_slots: dict[int, int] = {}
         self._joined = JoinedRows()
+        self._guests = GuestRows()
         self._clock = ConferenceClock()
         # Of the rows that have ports: their numbers, their rx rings' addresses, and where in
         # `_words`, which spans all ports from the lowest address on, their two words are.
@@ -195,6 +197,7 @@ class MemoryPorts:
         other = self._joined.other(row)
         if other is not None:
             self._connect_calls(row, other)
+        self._connect_guest(row)
 
     def disconnect(self, row: int) -> None:
         """Part a row from its call's audio, if it is joined.
@@ -204,6 +207,7 @@ class MemoryPorts:
         other = self._joined.other(row)
         if other is not None:
             self._disconnect_calls(row, other)
+        self._disconnect_guest(row)
         call_slot = self._call_slots.pop(row, None)
         if call_slot is None:
             return
@@ -241,6 +245,31 @@ class MemoryPorts:
             self._library.pjsua_conf_disconnect(ours, theirs)
             self._library.pjsua_conf_disconnect(theirs, ours)
 
+    def seat(self, row: int, guest: int) -> None:
+        """Have a row's call hear a guest; see :class:`MediaPorts`.
+
+        Raises:
+            TelephonyError: PJSIP refused it.
+        """
+        self.refresh()
+        self._guests.seat(row, guest, self.tx_positions)
+        self._connect_guest(row)
+
+    def unseat(self, row: int) -> None:
+        """Have a row's call not hear its guest any more, if it has one."""
+        self._disconnect_guest(row)
+        self._guests.unseat(row)
+
+    def _connect_guest(self, row: int) -> None:
+        guest, call_slot = self._guests.of(row), self._call_slots.get(row)
+        if guest is not None and call_slot is not None:
+            self._connect(self._rows[guest].player_slot, call_slot)
+
+    def _disconnect_guest(self, row: int) -> None:
+        guest, call_slot = self._guests.of(row), self._call_slots.get(row)
+        if guest is not None and call_slot is not None:
+            self._library.pjsua_conf_disconnect(self._rows[guest].player_slot, call_slot)
+
     def _connect(self, source: int, sink: int) -> None:
         check(self._library.pjsua_conf_connect(source, sink), "to join a call's audio")
 
@@ -248,6 +277,7 @@ class MemoryPorts:
         """Part the row from its call and give it back; its ports step on in silence."""
         self.disconnect(row)
         self._joined.part(row)
+        self._guests.unseat(row)
         self.arena.release(row)
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
@@ -257,3 +287,10 @@ class MemoryPorts:
         """
         played = gather(self.arena.tx, rows, starts, count)
         return self._joined.add_heard(played, rows, starts, self.arena.rx)
+
+    def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
+        """Return what guests said in calls, shape (rows, count); None where there are none."""
+        return self._guests.said(rows, starts, count, self._played)
+
+    def _played(self, rows: Positions, starts: Positions, count: int) -> Samples:
+        return gather(self.arena.tx, rows, starts, count)

@@ -6,7 +6,9 @@ from typing import Any, Protocol
 import structlog
 
 from bridge.errors import TelephonyError
+from bridge.sip.dialog import UNSEEN_CSEQ, uri_of_contact
 from bridge.sip.text import clean
+from bridge.telephony.headers import read_headers
 from bridge.telephony.info import Info, respond
 from bridge.telephony.leg import LegState
 from bridge.telephony.library import import_pjsua2
@@ -22,6 +24,10 @@ _FIRST_FINAL_CODE = 200
 
 _EVENT_ENDS = 2
 """PJMEDIA_STREAM_DTMF_IS_END (pjmedia/stream.h), which pjsua2 leaves out."""
+
+
+_REFRESHING = frozenset({"INVITE", "UPDATE"})
+"""Methods that may change a dialog's remote target (RFC 3261 section 12.2, RFC 3311)."""
 
 
 class CallOwner(Protocol):
@@ -83,6 +89,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
     Attributes:
         dialog: its name; None until both tags are known.
         invite: with which it came in; None where the bridge has called.
+        contact: URI of the far end's last Contact; "" while that is the first INVITE's.
+        cseq: the highest of our own requests.
     """
 
     def __init__(
@@ -96,11 +104,23 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self.owner = owner
         self.dialog: DialogId | None = None
         self.invite: InviteId | None = None
+        self.contact = ""
+        self.cseq = UNSEEN_CSEQ
         self._named = False
         self._stream = 0
         self._sip_signs = 0
         self._calls = calls
         calls.add(self)
+
+    def refuse(self, sip_code: int, reason: str) -> None:
+        """Answer the INVITE with a final status, or end the call, whatever became of its owner."""
+        parameters = pj.CallOpParam()
+        parameters.statusCode = sip_code
+        parameters.reason = reason
+        try:
+            self.hangup(parameters)
+        except pj.Error as error:  # it has just ended
+            log.debug("call_not_refused", call_id=self.owner.call_id, error=error.reason)
 
     def onCallState(self, prm: Any) -> None:
         """Pass the INVITE session's state on."""
@@ -175,6 +195,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             self._sip_signs += change.type == pj.PJSIP_EVENT_RX_MSG
             if transaction.method == "INVITE" and not self._named:
                 self._take_name(change)
+            self._follow(change)
             if transaction.method != "INFO":
                 return
             if transaction.role == pj.PJSIP_ROLE_UAC:
@@ -234,6 +255,22 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self.dialog = DialogId.of_message(text, as_caller=as_caller) or self.dialog
         # Of an INVITE that forks, each provisional response may be of another dialog.
         self._named = self.dialog is not None and change.tsx.statusCode >= _FIRST_FINAL_CODE
+
+    def _follow(self, change: Any) -> None:
+        """Keep what another process would need to go on with the dialog, as it changes."""
+        transaction = change.tsx
+        if change.type == pj.PJSIP_EVENT_RX_MSG and transaction.method in _REFRESHING:
+            # Of a request or of a 2xx (RFC 3261 sections 12.2.1.2 and 12.2.2).
+            headers = read_headers(str(change.src.rdata.wholeMsg))
+            self.contact = uri_of_contact(headers.get("contact", ())) or self.contact
+        elif change.type == pj.PJSIP_EVENT_TX_MSG and transaction.role == pj.PJSIP_ROLE_UAC:
+            number, *_ = read_headers(str(change.src.tdata.wholeMsg)).get("cseq", ("",))
+            self.cseq = max(self.cseq, int(number.split(" ")[0] or 0))
+
+    @property
+    def local_contact(self) -> str:
+        """URI of our own Contact in this call."""
+        return uri_of_contact((str(self.getInfo().localContact),))
 
     def _active_audio(self) -> tuple[int, int] | None:
         """Find the audio: its place in the call's list of media, and its m= line's number.

@@ -3,6 +3,7 @@
 SIP is heard on UDP and TCP at one port. PJSIP has no SIP threads of its own (`threadCnt=0`).
 """
 
+import logging
 from typing import Any
 
 import structlog
@@ -21,7 +22,7 @@ _MOST_CALLS = 1024
 _PORT_ATTEMPTS = 5
 """Free UDP ports that are tried, when we may choose, until TCP can have the same number."""
 
-_LOG_METHODS = {1: log.warning, 2: log.info}
+_LOG_LEVELS = {1: logging.WARNING, 2: logging.INFO}
 """By PJSIP's level. Its errors may be expected: a port that went with its call, one in use."""
 
 _CODEC_PRIORITIES = (255, 254)
@@ -37,8 +38,8 @@ class LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
 
     def write(self, entry: Any) -> None:
         """Take one line."""
-        level = _LOG_METHODS.get(int(entry.level), log.debug)
-        level("pjsip", line=str(entry.msg).strip())
+        level = _LOG_LEVELS.get(int(entry.level), logging.DEBUG)
+        log.log(level, "pjsip", line=str(entry.msg).strip())
 
 
 def identity_of(settings: SipSettings, port: int, user: str) -> str:

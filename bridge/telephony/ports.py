@@ -81,12 +81,19 @@ class MediaPorts(Protocol):
         ...
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        """Return what calls heard, shape (rows, count): the agent, or whom they are joined to."""
+        """Return what calls heard, shape (rows, count): the agent, or whom they are joined to.
+
+        What a guest says is not in it (:meth:`said_by_guests`).
+        """
+        ...
+
+    def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
+        """Return what guests said in calls, shape (rows, count); None where there are none."""
         ...
 
 
 class JoinablePorts(MediaPorts, Protocol):
-    """Media ports whose calls can hear each other."""
+    """Media ports whose calls can hear each other, and guests."""
 
     def join(self, row: int, other: int) -> None:
         """Have the calls of two rows hear each other, until :meth:`part` or the end of one.
@@ -101,4 +108,19 @@ class JoinablePorts(MediaPorts, Protocol):
 
     def part(self, row: int) -> None:
         """Part a row's call from the other one, if it is joined."""
+        ...
+
+    def seat(self, row: int, guest: int) -> None:
+        """Have a row's call hear what is laid into another row, too, until :meth:`unseat`.
+
+        The guest's row was opened and has no call of its own.
+
+        Raises:
+            TelephonyError: PJSIP refused it.
+            ValueError: the row has a guest already.
+        """
+        ...
+
+    def unseat(self, row: int) -> None:
+        """Have a row's call not hear its guest any more, if it has one."""
         ...

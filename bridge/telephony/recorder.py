@@ -20,6 +20,7 @@ import structlog
 
 from bridge.audio.markers import SUFFIX, MarkerWriter
 from bridge.audio.wav import WavWriter
+from bridge.descriptors import out_of_descriptors
 from bridge.errors import InfrastructureError
 from bridge.telephony.ports import RATE_HZ
 
@@ -40,6 +41,7 @@ class StopReason(enum.StrEnum):
 
     DISK_FULL = "disk_full"
     DISK_ERROR = "disk_error"
+    NO_DESCRIPTORS = "no_descriptors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +297,8 @@ class Recorder:
 
 
 def _reason(error: Exception) -> StopReason:
+    if out_of_descriptors(error):
+        return StopReason.NO_DESCRIPTORS
     cause = error if isinstance(error, OSError) else error.__cause__
     full = isinstance(cause, OSError) and cause.errno in _FULL
     return StopReason.DISK_FULL if full else StopReason.DISK_ERROR

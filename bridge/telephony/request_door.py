@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from bridge.telephony.allowed import allow_only
 from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
@@ -106,6 +107,7 @@ class RequestDoor:
         self._received = pj.SipRxData()  # filled anew with each message
         self._transferring = transferring
         self._replies = Replies(lib)
+        allow_only(lib, f"{_SERVED}, REFER, NOTIFY".split(", "))
         self._modules = (
             SipModule(
                 lib,

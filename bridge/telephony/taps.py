@@ -14,12 +14,14 @@ from bridge.audio.rings import FRAME_SAMPLES, gather
 from bridge.audio.sounds import CallerSounds, Change, SoundChange
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped
+from bridge.telephony.guests import mixed
 from bridge.telephony.lines import Line, LineSet, Sound, SoundListener
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 from bridge.telephony.recorder import Recorder
 
 Audience = Callable[[Samples], None]
-"""Takes what is said from now on, shape (n, 2) int16: caller, agent as heard."""
+"""Takes what is said from now on, shape (n, 2) int16: caller, agent as heard; (n, 3) while any call
+has a guest, whose voice is the third."""
 
 _FRAME_NS = FRAME_SAMPLES * NS_PER_S // RATE_HZ
 
@@ -113,6 +115,11 @@ class Taps:
         starts = self._seen[rows]
         caller = gather(self._ports.arena.rx, rows, starts, count)
         agent = self._ports.heard(rows, starts, count)
+        guest = self._ports.said_by_guests(rows, starts, count)
+        if self._audiences:
+            self._tell_audiences(rows, caller, agent, guest)
+        if guest is not None:
+            agent = mixed(agent, guest)
         self._seen[rows] += count
         self.levels.measure(CALLER, rows, caller)
         self.levels.measure(AGENT, rows, agent)
@@ -131,16 +138,17 @@ class Taps:
             stereo[:, :, CALLER] = caller[recorded]
             stereo[:, :, AGENT] = agent[recorded]
             recorders[0].desk.append(recorders, stereo)
-        if self._audiences:
-            self._tell_audiences(rows, caller, agent)
         return self._listen(lines, places, caller, agent)
 
-    def _tell_audiences(self, rows: Positions, caller: Samples, agent: Samples) -> None:
+    def _tell_audiences(
+        self, rows: Positions, caller: Samples, agent: Samples, guest: Samples | None
+    ) -> None:
+        sides = (caller, agent) if guest is None else (caller, agent, guest)
         for row, audience in self._audiences.items():
             for place in np.flatnonzero(rows == row).tolist():
-                stereo = np.stack([caller[place], agent[place]], axis=1)
+                sound = np.stack([side[place] for side in sides], axis=1)
                 for each in audience:
-                    each(stereo)
+                    each(sound)
 
     def _listen(
         self, lines: LineSet, places: Positions, caller: Samples, agent: Samples

@@ -9,6 +9,7 @@ import numpy as np
 from bridge.audio.resample import Upsampler
 from bridge.audio.rings import FRAME_SAMPLES, gather
 from bridge.clock import NS_PER_S
+from bridge.telephony.guests import mixed
 from bridge.telephony.lines import LineSet, PumpStats
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions
 
@@ -52,7 +53,11 @@ class Uplink:
     ) -> None:
         """Hand up one piece of the lines at the places ``due``; the arrays have their shape."""
         rows, history, block = lines.rows[due], self._resample.history_samples, self._block
-        windows = gather(self._ports.arena.rx, rows, self._taken[rows] - history, history + block)
+        starts = self._taken[rows] - history
+        windows = gather(self._ports.arena.rx, rows, starts, history + block)
+        guests = self._ports.said_by_guests(rows, starts, history + block)
+        if guests is not None:  # who speaks beside the agent is heard by it, as the caller is
+            windows = mixed(windows, guests)
         audio = self._resample(windows).astype("<i2", copy=False).tobytes()
         self._taken[rows] += block
         later = rx - self._taken[rows]

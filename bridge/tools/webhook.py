@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 
 from bridge.clock import NS_PER_S, Clock
+from bridge.descriptors import out_of_descriptors
 from bridge.routing.tools import Webhook
 from bridge.tools.addresses import PublicResolver, is_private_literal
 from bridge.tools.signing import SIGNATURE_HEADER, sign
@@ -136,6 +137,8 @@ class WebhookClient:
             return failed("timeout", "the tool did not answer in time"), True
         except (aiohttp.ClientError, OSError) as error:
             log.info("tool_unreachable", tool=request.name, error=type(error).__name__)
+            if out_of_descriptors(error):
+                return failed("no_descriptors", "the tool cannot be reached now"), True
             return failed("unreachable", "the tool cannot be reached"), True
 
     def _headers(self, webhook: Webhook, request: ToolRequest, body: bytes) -> dict[str, str]:

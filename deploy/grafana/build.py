@@ -534,6 +534,9 @@ HOST = [
         "Redis",
         "short",
         {
+            "away: {{reason}} {{instance}}": "bridge_store_away",
+            "records that wait for the disk {{instance}}": "bridge_records_waiting",
+            "records given up per s {{instance}}": rate("bridge_records_dropped_total", "instance"),
             "waiting writes {{instance}}": "bridge_store_pending_writes",
             "given up per s {{instance}}": rate("bridge_store_dropped_writes_total", "instance"),
             "calls of dead nodes per s {{instance}}": rate(

@@ -187,14 +187,7 @@ FAULTS = [
             cuts_off=True,
             lost=(f"close_{code}",),
         )
-        for code in (1000, 1011, 4999)
-    ),
-    Fault(
-        "close 4000",
-        (close_with(4000),),
-        falls_back=True,
-        lost=("close_4000",),
-        tells=("gave_up",),
+        for code in (1000, 1011, 4000, 4999)
     ),
 ]
 CASES = {

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import make_certificate
 from tests.support.gateways import write_dialplan, write_settings
 from tests.support.processes import Ended, run_to_end, running
+from tests.support.redis_servers import redis_server
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
@@ -73,6 +75,50 @@ def test_an_address_of_another_machine(settings: Path) -> None:
 def test_a_redis_that_is_not_there(settings: Path) -> None:
     ended = serve(settings, BRIDGE_REDIS_URL="redis://127.0.0.1:1")
     assert_says(ended, INFRASTRUCTURE, "Redis", "127.0.0.1:1", "BRIDGE_REDIS_URL")
+    assert "unset" not in ended.stderr
+
+
+def assert_says_of_redis(settings: Path, url: str, *named: str) -> None:
+    """Check the line of a start without Redis: it keeps secrets, and advises no other Redis."""
+    ended = serve(settings, BRIDGE_REDIS_URL=url)
+    assert_says(ended, INFRASTRUCTURE, "Redis", "BRIDGE_REDIS_URL", *named)
+    assert "unset" not in ended.stderr
+    assert "hunter2" not in ended.stderr
+
+
+def test_a_redis_whose_authority_nobody_knows(settings: Path, tmp_path: Path) -> None:
+    with redis_server(tls=make_certificate(tmp_path)) as redis:
+        said = (f"127.0.0.1:{redis.port}", "not trusted", "self-signed", "ssl_ca_certs")
+        assert_says_of_redis(settings, f"rediss://:hunter2@127.0.0.1:{redis.port}", *said)
+
+
+def test_a_redis_with_tls_that_is_asked_without(settings: Path, tmp_path: Path) -> None:
+    with redis_server(tls=make_certificate(tmp_path)) as redis:
+        said = (f"127.0.0.1:{redis.port}", "TLS alone", "write rediss://")
+        assert_says_of_redis(settings, f"redis://:hunter2@127.0.0.1:{redis.port}", *said)
+
+
+def test_a_redis_without_tls_that_is_asked_with_it(settings: Path) -> None:
+    with redis_server() as redis:
+        said = (f"127.0.0.1:{redis.port}", "speaks no TLS", "write redis://")
+        assert_says_of_redis(settings, f"rediss://:hunter2@127.0.0.1:{redis.port}", *said)
+
+
+def test_a_database_that_redis_does_not_have(settings: Path) -> None:
+    with redis_server() as redis:
+        said = (f"127.0.0.1:{redis.port}", "no database 99", "/0")
+        assert_says_of_redis(settings, f"redis://127.0.0.1:{redis.port}/99", *said)
+
+
+def test_a_database_with_a_name(settings: Path) -> None:
+    ended = serve(settings, BRIDGE_REDIS_URL="redis://127.0.0.1:1/calls")
+    assert_says(ended, BAD_INPUT, "BRIDGE_REDIS_URL", "a number at")
+
+
+def test_a_password_that_redis_refuses(settings: Path) -> None:
+    with redis_server("--requirepass", "another") as redis:
+        said = (f"127.0.0.1:{redis.port}", "refused the user or the password")
+        assert_says_of_redis(settings, f"redis://:hunter2@127.0.0.1:{redis.port}", *said)
 
 
 def test_a_realtime_server_that_is_not_there(simulator: str, tmp_path: Path) -> None:

@@ -17,13 +17,16 @@ from bridge.speech.synthesis import Synthesizer
 from bridge.store.client import RedisLink
 from bridge.store.keys import CALL_FIELDS, Keys
 from bridge.store.local import LocalRedis, start_local_redis
-from tests.support.gateways import CallsInRedis, Gateway, serving, write_dialplan
+from tests.support.gateways import CallsInRedis, Gateway, Overrides, serving, write_dialplan
+from tests.support.redis_servers import redis_server
 from tests.support.rtp_caller import RtpCaller
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
 QUESTION = "Where is my order?"
 ANSWER = "Your order shipped on Monday and should arrive on Thursday."
+
+PROBES = ("/healthz", "/readyz")
 
 # Seen on no wire, although the schemas have it (`protocol.md` section 3): the service never tells.
 NEVER_TOLD = {"conversation_id"}
@@ -163,14 +166,14 @@ async def test_a_redis_outage_is_not_heard_and_is_caught_up(
                 await caller.until(
                     lambda: sum(each.loud for each in caller.heard) > loud_before + 50
                 )
-                await gateway.until_ready(503, "Redis is away")
-                assert (await gateway.get("/healthz"))[0] == 200
+                await gateway.until_away("unreachable")
+                assert [(await gateway.get(each))[0] for each in PROBES] == [200, 200]
             record = await gateway.record_of(call_id)
             assert [each["speaker"] for each in record["turns"]] == ["caller", "agent"] * 2
 
             with start_local_redis(place) as second:
                 assert second.url == first.url
-                await gateway.until_ready(200)
+                await gateway.until_back()
                 async with CallsInRedis(second.url) as calls:
                     state = await calls.until_ended(call_id)
         assert state["outcome"] == "completed"
@@ -184,9 +187,43 @@ async def test_an_idle_gateway_tells_that_redis_is_away(simulator: str, tmp_path
         start_local_redis() as redis,
         serving(tmp_path, simulator, dialplans, redis_url=redis.url) as gateway,
     ):
+        redis.stop()
+        await gateway.until_away("unreachable")
+        assert [(await gateway.get(each))[0] for each in PROBES] == [200, 200]
+
+
+async def test_a_site_may_want_no_calls_without_redis(simulator: str, tmp_path: Path) -> None:
+    dialplans = write_dialplan(tmp_path / "dialplans")
+    kept: Overrides = {"ready_without": False}
+    with (
+        start_local_redis() as redis,
+        serving(tmp_path, simulator, dialplans, redis_url=redis.url, redis=kept) as gateway,
+    ):
         assert (await gateway.get("/readyz"))[0] == 200
         redis.stop()
-        await gateway.until_ready(503, "Redis is away")
+        await gateway.until_ready(503, "Redis is away: unreachable")
+        assert (await gateway.get("/healthz"))[0] == 200
+
+
+async def test_a_password_that_changed_while_calls_went_on_is_told(
+    simulator: str, tmp_path: Path
+) -> None:
+    dialplans = write_dialplan(tmp_path / "dialplans")
+    with redis_server("--requirepass", "first") as redis:
+        url = f"redis://:first@127.0.0.1:{redis.port}"
+        with serving(tmp_path, simulator, dialplans, redis_url=url) as gateway:
+            redis.stop()
+            await gateway.until_away("unreachable")
+            redis.start("--requirepass", "second")
+            await gateway.until_away("password_refused")
+            metrics = await gateway.metrics()
+            assert metrics.value("bridge_store_away", reason="unreachable") == 0
+            told = [str(each["event"]) for each in gateway.process.logged]
+            assert any("refused the user or the password" in each for each in told), told
+            assert "first" not in gateway.process.stderr
+            redis.stop()
+            redis.start("--requirepass", "first")
+            await gateway.until_back()
 
 
 async def _ttl_s(url: str, call_id: str) -> int:

@@ -16,6 +16,7 @@ from bridge.config.models import load_models
 from bridge.config.settings import Settings
 from bridge.live.call import CallRunner
 from bridge.live.phrases import Phrases
+from bridge.live.record_keeper import RecordKeeper
 from bridge.live.services import Services
 from bridge.routing.models import Dialplan
 from bridge.store.calls import CallStore
@@ -88,6 +89,9 @@ class ClockedPorts:
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
         return gather(self._heard_ring, rows, starts, count)
 
+    def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
+        return None
+
 
 class LineLeg(Leg):
     """A leg whose far end always agrees."""
@@ -144,12 +148,15 @@ class Lines:
         self.ports = ClockedPorts(calls)
         self.pump = Pump(self.ports, clock, append_ms=append_ms, ahead_ms=settings.media.ahead_ms)
         self.lags_ns: list[int] = []
+        store = CallStore(settings.redis, "redis://127.0.0.1:1", "bench", clock=clock)
+        metrics = Metrics("bench")
         self._services = Services(
             clock=clock,
             endpoint=SipEndpoint(settings.sip),
             pump=self.pump,
-            store=CallStore(settings.redis, "redis://127.0.0.1:1", "bench", clock=clock),
-            metrics=Metrics("bench"),
+            store=store,
+            records=RecordKeeper(recordings_dir, store.records, metrics.store),
+            metrics=metrics,
             models=table,
             phrases=Phrases(),
             webhooks=WebhookClient(clock, {}),

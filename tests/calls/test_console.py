@@ -253,6 +253,7 @@ async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_
         drawer, dialog = page.locator("#drawer"), page.get_by_role("dialog")
 
         # Heard by nobody whom another supervisor would see.
+        await drawer.get_by_role("button", name="More", exact=True).click()
         await drawer.get_by_role("button", name="Listen privately").click()
         await expect(drawer.locator(".listening")).to_contain_text("and no other supervisor")
         await until_true(page, "document.querySelector('.listening').dataset.frames > 30")
@@ -261,6 +262,7 @@ async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_
         await expect(drawer.locator(".listening")).to_be_hidden()
 
         # Heard on a phone of one's own: the bridge calls it.
+        await drawer.get_by_role("button", name="More", exact=True).click()
         await drawer.locator("[data-action=phone]").click()
         await dialog.get_by_label("Your phone").fill(office.eves_phone)
         await dialog.get_by_role("button", name="Call my phone").click()
@@ -273,6 +275,7 @@ async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_
         await expect(drawer.locator("header")).not_to_contain_text("you listen")
 
         # Handed to a person, who is asked first: the caller hears meanwhile that they wait.
+        await drawer.get_by_role("button", name="More", exact=True).click()
         await drawer.locator("[data-action=transfer]").click()
         await expect(dialog.locator("datalist option")).to_have_attribute("value", "ann")
         await dialog.get_by_label("To:").fill("ann")
@@ -304,6 +307,7 @@ async def transfer_cold(page: Page, call_id: str) -> None:
     await page.locator(f'tr[data-key="{call_id}"]').click()
     drawer, dialog = page.locator("#drawer"), page.get_by_role("dialog")
     await expect(drawer.get_by_role("log")).to_contain_text("machine that speaks")
+    await drawer.get_by_role("button", name="More", exact=True).click()
     await drawer.locator("[data-action=transfer]").click()
     await dialog.get_by_label("To:").fill("ann")
     await dialog.get_by_label("How").select_option("blind")
@@ -437,7 +441,7 @@ async def test_agent_accepts_and_gives_back_and_may_do_nothing_else(
         ids = await drawer.locator("[data-action]").evaluate_all(
             "(all) => all.map((each) => each.dataset.action)"
         )
-        assert ids == ["hand_back"]
+        assert ids == ["mute", "hold", "hand_back", "transfer", "end"]
         await dialog.or_(drawer).get_by_role("button", name="Hand back").first.click()
         await dialog.get_by_role("button", name="Hand back").click()
         await expect(drawer.locator(".listening")).to_be_hidden()

@@ -17,7 +17,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import RedisSettings
 from bridge.console.sources import Sources
 from bridge.engine.news import Speaker
-from bridge.live.summary import CallSummary, HandedOver, ToolRun, Turn, write_files
+from bridge.live.summary import CallSummary, HandedOver, ToolRun, Turn, record_files
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout import changes
@@ -77,6 +77,7 @@ class Floor:
 
     Attributes:
         live: ids of live calls, as in the table above; over: of a call that is over.
+        now_ms: when all of it was written.
     """
 
     def __init__(self, directory: Path, redis_url: str) -> None:
@@ -86,7 +87,7 @@ class Floor:
         self.over = "c_over0"
         self.evil = "c_evil"
         self.store = CallStore(RedisSettings(flush_ms=10), redis_url, "node-a", clock=SystemClock())
-        self._now_ms = SystemClock().wall_ns() // NS_PER_MS
+        self.now_ms = SystemClock().wall_ns() // NS_PER_MS
 
     @property
     def sources(self) -> Sources:
@@ -137,10 +138,10 @@ class Floor:
 
     def _begin(self, number: int, about: Mapping[str, Any]) -> None:
         call_id = f"c_live{number}"
-        since = self._now_ms - 40_000 * (number + 1)
+        since = self.now_ms - 40_000 * (number + 1)
         fields = {name: each for name, each in about.items() if name != "waiting_ms"}
         if "waiting_ms" in about:
-            fields["waiting_since_at"] = self._now_ms - about["waiting_ms"]
+            fields["waiting_since_at"] = self.now_ms - about["waiting_ms"]
         self.begin(
             call_id,
             **{
@@ -149,7 +150,7 @@ class Floor:
                 "model": "gpt-realtime",
                 "started_at": since,
                 "answered_at": since + 900,
-                "state_since_at": self._now_ms - 3_000 * (number + 1),
+                "state_since_at": self.now_ms - 3_000 * (number + 1),
                 "last_turn_ms": 820,
                 "from": f"sip:+1555019{number}@carrier.example",
                 **fields,
@@ -235,7 +236,7 @@ class Floor:
     def _end(self) -> None:
         for number in range(6):
             call_id = f"c_over{number}"
-            since = self._now_ms - 600_000 * (number + 1) + 500_000
+            since = self.now_ms - 600_000 * (number + 1) + 500_000
             handed = (
                 {
                     "handoff_target": "billing",
@@ -278,7 +279,7 @@ class Floor:
     def _write_files(self) -> None:
         directory = self.directory / "recordings"
         (directory / "metrics").mkdir(parents=True)
-        began = self._now_ms - 100_000
+        began = self.now_ms - 100_000
         summary = CallSummary(
             self.over,
             "support",
@@ -333,7 +334,7 @@ class Floor:
             )
             for n in range(1, 6)
         ]
-        write_files(summary, directory)
+        record_files(summary).write(directory)
         files = CallFiles(directory, self.over)
         time = np.arange(8_000 * 20) / 8_000
         speech = np.abs(np.sin(time * 1.3)) * np.sin(2 * np.pi * 220 * time)
@@ -366,7 +367,7 @@ class Floor:
     async def _roll_out(self) -> None:
         link = RedisLink(self.redis_url, timeout_s=2)
         store = RolloutStore(link, RedisSettings())
-        now_ms = self._now_ms
+        now_ms = self.now_ms
         for percent, reason in ((1, "first callers"), (5, "healthy for a day")):
             change = functools.partial(changes.set_share, percent=percent, now_ms=now_ms)
             await store.change("new-model", change, Signature("ada", reason), now_ms)
@@ -395,6 +396,18 @@ def _dialplan() -> Dialplan:
             "match": [{"called": "+1 555 0100"}],
             "arm": "ga",
             "agent": {"instructions": "Help.", "language": "en", "greeting": "Northwind support."},
+            "consent": {"disclosure": "An AI answers, and the call is recorded."},
+            "hours": {
+                "time_zone": "Europe/Berlin",
+                "open": [
+                    {"days": "mon-fri", "from": "08:00", "to": "18:30"},
+                    {"days": "sat", "from": "22:00", "to": "02:00"},
+                ],
+                "holidays": {"dates": ["12-24", "12-31", "03-01", "06-01", "09-01"]},
+                "closed": {"then": "hang_up", "say": "We are closed."},
+            },
+            "handoff": {"targets": {"billing": {"to": "sip:billing@desk.example", "mode": "warm"}}},
+            "fallback": {"say": "Please call later.", "then": "transfer", "to": "sip:desk@x"},
         }
     )
 

@@ -51,6 +51,9 @@ TABLE = {
     f"POST {_CALL}/actions/whisper": _STEPS_IN,
     f"POST {_CALL}/actions/say": _STEPS_IN,
     f"POST {_CALL}/actions/take_over": _STEPS_IN,
+    f"POST {_CALL}/actions/join": _STEPS_IN,
+    f"POST {_CALL}/actions/mute": _STEPS_IN,
+    f"POST {_CALL}/actions/hold": _STEPS_IN,
     f"POST {_CALL}/actions/hand_back": _STEPS_IN,
     f"POST {_CALL}/actions/pause": _STEPS_IN,
     f"POST {_CALL}/actions/resume": _STEPS_IN,
@@ -65,10 +68,15 @@ TABLE = {
     f"GET {_CALL}/recording": _LOOKS_BACK,
     f"GET {_CALL}/outline": _LOOKS_BACK,
     f"POST {_CALL}/script": _LOOKS_BACK,
+    f"GET {_CALL}/wrap-up": "agent supervisor admin",  # they had its caller
+    f"POST {_CALL}/wrap-up": "agent supervisor admin",
     f"POST {_CALL}/unmask": _STEPS_IN,
     "GET /api/v1/history": _LOOKS_BACK,
     "GET /api/v1/queue": _SEES_QUEUE,
     "GET /api/v1/wallboard": _SEES_CALLS,
+    "GET /api/v1/trends": _SEES_CALLS,
+    "GET /api/v1/presence": _STEPS_IN,
+    "PUT /api/v1/presence": "agent supervisor admin",
     "POST /api/v1/queue/{call_id}/accept": "agent supervisor admin",
     "POST /api/v1/queue/{call_id}/hand-back": "agent supervisor admin",
     "GET /api/v1/alerts": _SEES_CALLS,
@@ -106,8 +114,11 @@ BODIES: dict[str, object] = {
     "end": {"reason": "Over."},
     "sensitive": {"on": True},
     "pause_recording": {"on": True},
+    "mute": {"on": True},
+    "hold": {"on": True},
     "listen": {"via": "sip:eve@127.0.0.1"},
     "audio-token": {"kind": "listen"},
+    "presence": {"state": "away"},
     "unmask": {"reason": "To call back."},
 }
 """What is good, by the end of the path; for the others ``{}`` is."""
@@ -160,7 +171,7 @@ def test_every_operation_is_in_the_table(console: Console) -> None:
 async def test_role_may_what_the_table_says_and_nothing_else(
     console: Console, browser: Browser, redis: RedisLink, role: Role
 ) -> None:
-    await begin_call(redis, "c_1", ended_at="1")
+    await begin_call(redis, "c_1", ended_at="1", handled_by="ann")
     await begin_call(redis, "c_2")
     await console.add_user("ann", role.value, routes=("*",))
     await console.sign_in(browser, "ann")

@@ -19,7 +19,7 @@ from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, Room, Rooms, begin_call
 from tests.console.test_audio import closed_with, opened, token_url
-from tests.console.test_transport import make_certificate
+from tests.support.certificates import make_certificate
 from tests.support.supervisor_frames import decode_listen, encode_talk
 from tests.support.waiting import wait_until
 

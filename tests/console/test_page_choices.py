@@ -67,6 +67,7 @@ async def test_choices_are_somebodys_own(desk: Desk) -> None:
         await page.get_by_role("button", name="Keep", exact=True).click()
         await expect(page.locator("#phone-kept")).to_be_visible()
         await page.goto(f"{desk.url}/calls#c_live1")
+        await page.get_by_role("button", name="More", exact=True).click()
         await page.locator("[data-action=phone]").click()
         phone = page.get_by_role("dialog").get_by_label("Your phone")
         await expect(phone).to_have_value("sip:204@pbx.example")

@@ -40,8 +40,8 @@ _PLACES = {
 """Where something can be done -> what is seen once it is all there."""
 
 _LIVE = {
-    *("listen", "phone", "call_in", "whisper", "take_over", "pause", "transfer", "pause_recording"),
-    *("sensitive", "flag", "end"),
+    *("listen", "phone", "call_in", "whisper", "take_over", "join", "pause", "transfer"),
+    *("pause_recording", "sensitive", "flag", "end"),
 }
 _ACCEPT, _SEEN = {"Accept", "Accept by phone"}, {"I see to it"}
 _ROLL = {"Step to 25%", "Set share…", "Pause", "Roll back", "AI off"}
@@ -70,13 +70,24 @@ _MAY: dict[Role, set[str]] = {
 }
 _HARMLESS = {
     *("Pause updates", "Thresholds", "Columns", "CSV", "Saved filters", "Close Esc", "Unwell only"),
-    *("Transcript", "Latency", "Details", "New messages", "Search", "Older entries", "JSON lines"),
+    *(
+        "More",
+        "Transcript",
+        "Latency",
+        "Details",
+        "New messages",
+        "Search",
+        "Older entries",
+        "JSON lines",
+    ),
 }
 """Buttons that only show what is there already."""
 
 
 async def _buttons(page: Page) -> set[str]:
     """Return what can be done on a page, by the buttons' words or the actions' names."""
+    if await (more := page.get_by_role("button", name="More", exact=True)).count():
+        await more.click()
     found: list[str] = await page.evaluate(
         r"""[...document.querySelectorAll('#main button:not(.tile, .markers button, thead button)')]
             .filter((each) => each.checkVisibility() && each.id !== 'changes')

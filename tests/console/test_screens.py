@@ -219,7 +219,7 @@ async def test_who_else_watches_is_seen_by_name_while_they_do(desk: Desk) -> Non
         await expect(head).not_to_contain_text("sam listens")  # who has the caller is there already
         told = "kim whispers, you listen"
         await expect(cell).to_have_text(f"held by sam2 watching: {told}")
-        await expect(cell.locator("[title]")).to_have_attribute("title", told)
+        await expect(cell.locator(".badge.info")).to_have_attribute("title", told)
         desk.floor.store.update(call_id, {"watchers": 0, "watched_by": ""})
         await expect(head).not_to_contain_text("kim")
         await expect(cell).to_have_text("held by sam")

@@ -416,6 +416,19 @@ def test_caller_who_hangs_up_ends_the_persons_call() -> None:
     assert effects[-1] == CallClosed(Outcome.TRANSFERRED, Fault.NONE, "transfer_to_human")
 
 
+def test_caller_who_vanishes_ends_the_persons_call_and_counts_as_lost() -> None:
+    effects = bridged().feed(CallEnded(by_caller=False, sip_code=408, lost="no_media"))
+    assert of(LetPersonGo, effects) == [LetPersonGo()]
+    assert effects[-1] == CallClosed(Outcome.CALLER_LOST, Fault.CARRIER, "no_media")
+
+
+def test_caller_who_says_nothing_once_they_were_moved_counts_as_transferred() -> None:
+    call, _ = wanted(BLIND)
+    call.feed(TransferProgressed(100))
+    effects = call.feed(CallEnded(by_caller=False, sip_code=408, lost="no_media"))
+    assert effects[-1] == CallClosed(Outcome.TRANSFERRED, Fault.NONE, "transfer_to_human")
+
+
 def test_person_who_hangs_up_ends_the_call() -> None:
     effects = bridged().feed(PersonLeft(200))
     assert of(HangUp, effects) == [HangUp()]

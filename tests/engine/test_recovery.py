@@ -60,8 +60,9 @@ from bridge.realtime.events import (
     ResponseDone,
     ResponseStatus,
 )
-from bridge.realtime.ids import ResponseId
+from bridge.realtime.ids import ItemId, ResponseId
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message
+from bridge.realtime.recovery import RecoveryPolicy
 from tests.engine.calls import (
     A1,
     A2,
@@ -570,3 +571,18 @@ def test_response_that_goes_on_is_none() -> None:
     effects = call.feed(audio(A1, R1))
     assert StopTimer(Timer.STALLED) in effects
     assert of(SessionLost, call.feed(TimerFired(Timer.STALLED))) == []
+
+
+def test_losses_between_answers_are_none_in_a_row() -> None:
+    call = answered()
+    for number in range(3 * RecoveryPolicy().max_failures):
+        response_id = ResponseId(f"resp_of_{number}")
+        audio_id = ItemId(f"item_of_{number}")
+        effects = call.feed(
+            DROPPED,
+            SessionReady(f"sess_{number + 2}"),
+            ResponseCreated(response_id),
+            audio(audio_id, response_id),
+            done(response_id),
+        )
+        assert not of(GaveUp, effects)

@@ -19,6 +19,7 @@ from bridge.engine.inputs import (
     HoldChanged,
     PlayoutDrained,
     PlayoutStarted,
+    ProcessStopped,
     Timer,
     TimerFired,
     TransferCompleted,
@@ -272,3 +273,22 @@ def test_end_of_the_longest_call_is_told_before() -> None:
     heard(call, SAY_1)
     assert call.core.state is State.LISTENING
     assert fire(call, Timer.MAX_DURATION, 30_000)[0] == HangUp()
+
+
+def test_a_process_that_stood_still_was_silent_whoever_had_the_floor() -> None:
+    for call in (speaking(), answered(SILENT)):
+        effects = call.feed(ProcessStopped(5_000))
+        assert of(SilenceMeasured, effects) == [SilenceMeasured(5_000, "bridge")]
+
+
+def test_a_stop_within_a_silence_is_measured_with_it() -> None:
+    call = thinking()
+    assert of(SilenceMeasured, call.feed(ProcessStopped(3_000), after_ms=4_000)) == []
+    effects = call.feed(audio(A1, R1), PlayoutStarted(A1, 0), after_ms=900)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(4_900, "bridge")]
+
+
+def test_a_caller_on_hold_misses_nothing_of_a_stop() -> None:
+    call = speaking()
+    call.feed(HoldChanged(True))
+    assert of(SilenceMeasured, call.feed(ProcessStopped(5_000))) == []

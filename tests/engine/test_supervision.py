@@ -8,8 +8,11 @@ from bridge.engine.actions import (
     Action,
     End,
     HandBack,
+    HoldCaller,
     HoldRecording,
+    Join,
     KeepSecret,
+    Mute,
     Pause,
     Resume,
     Say,
@@ -23,6 +26,7 @@ from bridge.engine.effects import (
     Effect,
     FlushPlayout,
     HangUp,
+    MuteVoice,
     OpenVoice,
     PauseRecording,
     PauseUplink,
@@ -33,6 +37,7 @@ from bridge.engine.effects import (
     ResumeUplink,
     Send,
     StartTimer,
+    StopFiller,
     UplinkHold,
 )
 from bridge.engine.inputs import (
@@ -560,3 +565,150 @@ def test_every_hold_leads_back_to_the_agent() -> None:
     for hold in Hold:
         if hold is not Hold.AGENT:
             assert HOLDS[hold, Signal.RELEASE] is Hold.AGENT
+
+
+# Mute, hold
+
+
+def test_muted_supervisor_is_not_heard_and_stays() -> None:
+    call = taken()
+    assert of(MuteVoice, act(call, Mute(on=True))) == [MuteVoice(True)]
+    assert call.core.state is State.HANDOFF
+    assert answer(act(call, Mute(on=True))) == Refusal.ALREADY
+    assert answer(act(call, Mute(on=True), by="ann")) == Refusal.HELD
+    assert of(MuteVoice, act(call, Mute(on=False))) == [MuteVoice(False)]
+
+
+def test_nobody_is_muted_who_is_not_in_the_talk() -> None:
+    assert answer(act(speaking(), Mute(on=True))) == Refusal.NOT_HELD
+
+
+def test_muting_lasts_over_a_hold_and_ends_with_the_talk() -> None:
+    call = taken()
+    act(call, Mute(on=True))
+    act(call, HoldCaller(on=True))
+    assert of(OpenVoice, act(call, HoldCaller(on=False))) == [OpenVoice("eve", muted=True)]
+    act(call, HandBack())
+    assert of(OpenVoice, act(call, TakeOver())) == [OpenVoice("eve")]
+
+
+def test_caller_on_hold_hears_tones_until_they_are_taken_back() -> None:
+    call = taken()
+    effects = act(call, HoldCaller(on=True))
+    assert of(CloseVoice, effects)
+    (timer,) = of(StartTimer, effects)
+    assert timer.timer is Timer.FILLER
+    assert of(PlayFiller, call.feed(TimerFired(Timer.FILLER), after_ms=400))
+    assert answer(act(call, HoldCaller(on=True))) == Refusal.ALREADY
+    back = act(call, HoldCaller(on=False))
+    assert of(StopFiller, back)
+    assert of(OpenVoice, back) == [OpenVoice("eve")]
+    assert answer(act(call, HoldCaller(on=False))) == Refusal.ALREADY
+
+
+def test_caller_on_hold_is_the_agents_again_if_the_supervisor_vanishes() -> None:
+    call = taken()
+    act(call, HoldCaller(on=True))
+    call.feed(SupervisorLost("eve"))
+    effects = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
+    assert [each.cause for each in of(AgentResumed, effects)] == ["voice_lost"]
+
+
+@pytest.mark.parametrize("action", [HandBack(), Transfer(ANN), End(politely=False)])
+def test_caller_on_hold_can_be_given_on(action: Action) -> None:
+    call = taken()
+    act(call, HoldCaller(on=True))
+    effects = act(call, action)
+    assert answer(effects) == ""
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
+
+
+# Three-way
+
+
+def joined() -> Call:
+    """The agent speaks; eve talks beside it."""
+    call = speaking()
+    call.feed(SupervisorHeard("eve"))
+    act(call, Join())
+    return call
+
+
+def test_supervisor_who_joins_is_heard_beside_an_agent_that_goes_on() -> None:
+    call = speaking()
+    call.feed(SupervisorHeard("eve"))
+    effects = act(call, Join())
+    assert of(OpenVoice, effects) == [OpenVoice("eve", beside_agent=True)]
+    assert "You hear both" in notes(effects)[0]
+    for kind in (FlushPlayout, PauseUplink, StartTimer):
+        assert not of(kind, effects)
+    assert not sent(effects, CancelResponse)
+    assert call.core.state is State.SPEAKING
+
+
+def test_one_supervisor_joins_at_a_time_and_has_the_call_meanwhile() -> None:
+    call = joined()
+    assert answer(act(call, Join())) == Refusal.ALREADY
+    call.feed(SupervisorHeard("ann"))
+    for action in (Join(), TakeOver(), Pause(60_000), End(politely=False)):
+        assert answer(act(call, action, by="ann")) == Refusal.HELD
+
+
+def test_supervisor_who_leaves_leaves_the_agent_alone_with_the_caller() -> None:
+    call = joined()
+    effects = act(call, HandBack("They get 10 %."))
+    assert of(CloseVoice, effects)
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
+    assert "They get 10 %." in notes(effects)[0]
+    assert not of(FlushPlayout, effects)
+    assert not of(AgentResumed, effects)
+    assert answer(act(call, HandBack())) == Refusal.NOT_HELD
+
+
+def test_supervisor_who_has_the_caller_joins_and_the_agent_goes_on() -> None:
+    call = taken()
+    effects = act(call, Join())
+    assert of(ResumeUplink, effects) == [ResumeUplink(UplinkHold.SUPERVISOR)]
+    assert of(OpenVoice, effects) == [OpenVoice("eve", beside_agent=True)]
+    assert "You hear both" in notes(effects)[0]
+
+
+def test_supervisor_who_has_joined_takes_over() -> None:
+    call = joined()
+    effects = act(call, TakeOver())
+    assert of(CloseVoice, effects)
+    assert of(OpenVoice, effects) == [OpenVoice("eve")]
+    assert of(PauseUplink, effects) == [PauseUplink(UplinkHold.SUPERVISOR)]
+
+
+def test_supervisor_who_joined_and_vanished_has_left_after_a_while() -> None:
+    call = joined()
+    effects = call.feed(SupervisorLost("eve"))
+    assert of(CloseVoice, effects)
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=True)]
+    back = call.feed(SupervisorHeard("eve"))
+    assert of(OpenVoice, back) == [OpenVoice("eve", beside_agent=True)]
+    call.feed(SupervisorLost("eve"))
+    over = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
+    assert "has left" in notes(over)[0]
+    assert answer(act(call, Join(), by="ann")) == ""
+
+
+def test_supervisor_who_has_joined_leaves_a_caller_who_is_transferred() -> None:
+    call = joined()
+    effects = act(call, Transfer(ANN))
+    effects += call.feed(flushed((A1, 300, 2_000)), done(R1), TimerFired(Timer.TRANSFER))
+    assert of(DialPerson, effects)
+    assert of(CloseVoice, effects)
+
+
+def test_supervisor_who_has_joined_is_silent_once_the_call_is_over() -> None:
+    effects = act(joined(), End(politely=False))
+    assert of(CloseVoice, effects)
+    assert of(HangUp, effects)
+
+
+def test_who_has_paused_the_agent_or_was_handed_the_caller_cannot_join() -> None:
+    call = speaking()
+    act(call, Pause(60_000))
+    assert answer(act(call, Join())) == Refusal.AGENT_AWAY

@@ -14,7 +14,7 @@ from bridge.store.local import LocalRedis
 from tests.interop.conftest import GREETING
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.kamailio import NODE_SILENT_MS, PING_INTERVAL_S, Kamailio, kamailio
-from tests.support.rtp_caller import RtpCaller
+from tests.support.rtp_caller import RtpCaller, header
 from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
 
@@ -26,6 +26,10 @@ PROBED_WITHIN_S = PING_INTERVAL_S + NODE_SILENT_MS / 1000 + 1.0
 HEARTBEAT_MS = 500
 SWEPT_WITHIN_S = 10 * HEARTBEAT_MS / 1000
 """Three beats to run out, two to be missed, one each to be noted and to be found."""
+
+
+GOODBYE_WITHIN_S = 4.0
+"""After the sweep: the dead node has 1.6 s to say that it lives."""
 
 
 @contextmanager
@@ -120,6 +124,7 @@ async def test_a_killed_node_gets_no_calls_and_loses_none_of_its_records(
         for caller in callers:  # each call's ACK found its node, or it would say nothing
             await until_heard(caller)
         lost = [call_id for call_id, name in spread.items() if name == site.first.node]
+        (left,) = (each for each in callers if str(site.first.sip_port) in each.header("Contact"))
 
         site.first.process.tell(signal.SIGKILL)
         killed_s = time.monotonic()
@@ -142,6 +147,12 @@ async def test_a_killed_node_gets_no_calls_and_loses_none_of_its_records(
             assert (state["outcome"], state["fault"]) == ("node_lost", "bridge")
             assert state["phase"] == "ended"
         await site.until_active(first=0, second=4)
+        await asyncio.wait_for(left.ended.wait(), GOODBYE_WITHIN_S)
+        print(f"the caller had a BYE after {time.monotonic() - killed_s:.1f} s")
+        assert header(left.bye, "Call-ID") == left.header("Call-ID")
+        tags = [header(left.bye, name).rpartition(";tag=")[2] for name in ("From", "To")]
+        assert tags == [left.header(name).rpartition(";tag=")[2] for name in ("To", "From")]
+        assert not any(each.ended.is_set() for each in callers if each is not left)
 
         async def counted() -> bool:
             metrics = await site.second.metrics()

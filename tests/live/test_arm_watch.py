@@ -17,11 +17,17 @@ from bridge.routing.rollout.verdict import Action
 REFUSED = classify(UpstreamError("the service answers 503", code="http_503"))
 DROPPED = classify(UpstreamError("the socket is gone", code="closed", close_code=1006))
 GONE = classify(UpstreamError("the dialect is gone", code="beta_api_shape_disabled"))
+OURS = classify(UpstreamError("no file can be opened", code="no_descriptors"))
 PLAN = RolloutSettings(control="old", treatment="new")
 
 
 def told(happens: Callable[[ArmWatch], None]) -> CallEntry:
     """Return what an answered call tells in which something happens."""
+    [entry] = all_told(happens)
+    return entry
+
+
+def all_told(happens: Callable[[ArmWatch], None]) -> list[CallEntry]:
     entries: list[CallEntry] = []
     decision = Decision("f", "new", Reason.SPLIT, 1, {"old": 0.75, "new": 0.25})
     watch = ArmWatch(
@@ -29,8 +35,7 @@ def told(happens: Callable[[ArmWatch], None]) -> CallEntry:
     )
     happens(watch)
     watch.tell(CallSummary("c", "test", "new", "ga", "+15550100"), talk_ms=700)
-    [entry] = entries
-    return entry
+    return entries
 
 
 def cut(watch: ArmWatch) -> None:
@@ -70,3 +75,13 @@ def test_an_arm_that_says_in_the_talk_that_it_is_gone_is_stopped_after_that_call
         watch.lost(GONE)
 
     assert action_after(switched_off) is Action.STOP
+
+
+def test_an_arm_is_not_judged_by_a_call_that_this_process_failed() -> None:
+    assert all_told(lambda watch: watch.lost(OURS)) == []
+
+    def lost_for_good(watch: ArmWatch) -> None:
+        cut(watch)
+        watch.lost(OURS)
+
+    assert all_told(lost_for_good) == []

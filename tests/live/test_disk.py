@@ -6,8 +6,8 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.live import call
-from bridge.live.record import CallRecord
+from bridge.live import record_keeper
+from bridge.recordings.record_files import RecordFiles
 from tests.live.conftest import StartGateway
 from tests.live.peer import tone_peer
 from tests.support.rtp_caller import RtpCaller
@@ -19,8 +19,8 @@ async def test_a_call_ends_although_its_record_cannot_be_written(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freed = threading.Event()
-    monkeypatch.setattr(call, "DISK_WITHIN_S", 0.3)
-    monkeypatch.setattr(CallRecord, "write", lambda _self, _directory: hang(freed))
+    monkeypatch.setattr(record_keeper, "DISK_WITHIN_S", 0.3)
+    monkeypatch.setattr(RecordFiles, "write", lambda _self, _directory: hang(freed))
     try:
         with capture_logs() as logged:
             async with tone_peer() as (_, url):
@@ -33,7 +33,7 @@ async def test_a_call_ends_although_its_record_cannot_be_written(
                     await asyncio.gather(*running)
     finally:
         freed.set()
-    (told,) = [line for line in logged if line["event"] == "record_not_written"]
+    (told,) = [line for line in logged if line["event"] == "record_waits"]
     assert told["error"] == "the disk hangs"
 
 

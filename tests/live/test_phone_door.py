@@ -135,8 +135,10 @@ async def test_phones_that_listen_have_names_but_private_ones(start_gateway: Sta
             await until("1", '{"eve": "listens"}')
             assert Supervisor(runner, "sam").orders("whisper", text="Be kind.").accepted
             await until("2", '{"eve": "listens", "sam": "whispers"}')
+            assert Supervisor(runner, "sam").orders("say", text="One moment, please.").accepted
+            await until("2", '{"eve": "listens", "sam": "says"}')
             await phone.hang_up()
-            await until("1", '{"sam": "whispers"}')
+            await until("1", '{"sam": "says"}')
             (entry, *_) = await audited(talk, console)
             assert (entry["actor"], '"private": true' in entry["detail"]) == ("ada", True)
             await put(console, User("ada", ("supervisor",), ("test",), made_ms=1))

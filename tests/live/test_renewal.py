@@ -27,7 +27,7 @@ WORDS = range(48)
 SERVICE_ANSWERS = CallPolicy(greet=False, turn_overdue_ms=1_500, filler_after_ms=1_500)
 BRIDGE_ASKS = replace(SERVICE_ANSWERS, barge_in=BargeInPolicy())
 POLICIES = {"service_answers": SERVICE_ANSWERS, "bridge_asks": BRIDGE_ASKS}
-CODES = (1000, 1001, 1002, 1005, 1006, 1007, 1009, 1011, 1012, 1013, 4000, 4999)
+CODES = (1000, 1001, 1002, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 3000, 4000, 4999)
 ENDS: dict[str, EndSession] = {
     **{str(code): closing(code) for code in CODES},
     "expired": expiring(None),

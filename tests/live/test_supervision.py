@@ -35,6 +35,7 @@ from tests.support.supervisor import (
     RATE_HZ,
     VOICE_HZ,
     Supervisor,
+    amplitudes_of,
     has_tone,
     heard_by,
     loudest_click,
@@ -359,3 +360,67 @@ async def test_phone_that_leaves_and_one_that_is_let_go_with_the_call(
         await wait_until(lambda: len(phone.invites) == 2, 5.0, "the phone was not called again")
         await talk.caller.hang_up()
         await asyncio.wait_for(phone.call.ended.wait(), 5)
+
+
+async def test_three_way_everybody_hears_the_two_others(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    async with supervised(start_gateway) as (talk, eve), eve.at_the_microphone():
+        await hear(talk, 600)
+        joined_at = len(talk.caller.heard)
+        loud_ms = talk.first.loud_ms
+        assert eve.orders("join") == Answer(True)
+        await talk.caller.until(
+            lambda: has_tone(sound_of(talk, joined_at), VOICE_HZ).sum() > 50, 20
+        )
+        own = np.concatenate([each.stereo for each in await eve.hears(30)])
+        heard_both = sound_of(talk, joined_at)
+        await talk.first.until(lambda: talk.first.loud_ms > loud_ms + 500)
+        muted_at = len(talk.caller.heard)
+        assert eve.orders("mute", on=True) == Answer(True)
+        await hear(talk, 800)
+        quiet = sound_of(talk, muted_at)[20 * 160 :]
+        assert eve.orders("mute", on=False) == Answer(True)
+        again_at = len(talk.caller.heard)
+        await talk.caller.until(lambda: has_tone(sound_of(talk, again_at), VOICE_HZ).sum() > 10)
+        assert eve.orders("hand_back") == Answer(True)
+        await hear(talk, 400)
+        left_at = len(talk.caller.heard)
+        await hear(talk, 600)
+        alone = sound_of(talk, left_at)
+        disturbed = disturbances(talk) + eve.hum.late_frames
+        assert not [each for each in talk.first.sent if each["type"] == "response.cancel"]
+        await talk.caller.hang_up()
+        summary = await talk.over()
+    with judging(disturbed):
+        for sound, voice in ((heard_both[60 * 160 :], True), (quiet, False), (alone, False)):
+            assert has_tone(sound, AGENT_HZ).all()  # the agent went on all the time
+            assert has_tone(sound, VOICE_HZ).any() == voice
+        levels = amplitudes_of(sound_of(talk)[30 * 160 : -10 * 160], AGENT_HZ)
+        assert levels.max() / levels.min() < 1.05  # as loud before, during and after
+        assert loudest_click(sound_of(talk)) < NO_CLICK
+    assert has_tone(own[:, AGENT], AGENT_HZ).any()
+    assert not has_tone(own[:, AGENT], VOICE_HZ).any()  # they don't hear themselves
+    recorded, _ = read_wav(tmp_path / f"{summary.call_id}.wav")
+    assert has_tone(recorded[:, AGENT], VOICE_HZ).sum() > 40
+    assert not has_tone(recorded[:, CALLER], VOICE_HZ).any()
+    assert [each.action for each in summary.supervised] == ["join", "mute", "mute", "hand_back"]
+
+
+async def test_caller_on_hold_hears_tones_and_then_the_supervisor(
+    start_gateway: StartGateway,
+) -> None:
+    async with supervised(start_gateway) as (talk, eve), eve.at_the_microphone():
+        assert eve.orders("hold", on=True) == Answer.refused("not_held")
+        eve.orders("take_over")
+        await talk.caller.until(lambda: bool(has_tone(sound_of(talk), VOICE_HZ).any()))
+        held_at = len(talk.caller.heard)
+        assert eve.orders("hold", on=True) == Answer(True)
+        await talk.caller.until(lambda: bool(has_tone(sound_of(talk, held_at), 440, 800).any()))
+        assert not has_tone(sound_of(talk, held_at + 25), VOICE_HZ).any()
+        back_at = len(talk.caller.heard)
+        assert eve.orders("hold", on=False) == Answer(True)
+        await talk.caller.until(lambda: has_tone(sound_of(talk, back_at), VOICE_HZ).sum() > 10)
+        await talk.caller.hang_up()
+        summary = await talk.over()
+    assert [each.action for each in summary.supervised] == ["take_over", "hold", "hold"]

@@ -15,8 +15,8 @@ class Told(list[Mapping[str, str]]):
         super().__init__()
         self.here: list[Listener] = []
 
-    def watchers(self, whispered_s: float = 60.0) -> Watchers:
-        return Watchers(lambda: self.here, self.append, whispered_s=whispered_s)
+    def watchers(self, coached_s: float = 60.0) -> Watchers:
+        return Watchers(lambda: self.here, self.append, coached_s=coached_s)
 
 
 async def test_names_come_and_go_each_once() -> None:
@@ -45,21 +45,31 @@ async def test_who_listens_privately_is_told_to_nobody() -> None:
 
 async def test_whisper_has_its_name_for_a_while() -> None:
     told = Told()
-    watchers = told.watchers(whispered_s=0.05)
+    watchers = told.watchers(coached_s=0.05)
     told.here = [Listener(0, "sam"), Listener(0, "ada", private=True)]
-    watchers.whispered("sam")
-    watchers.whispered("ada")
+    watchers.acted("sam", "whisper")
+    watchers.acted("ada", "whisper")
     await wait_until(lambda: told[-1] == {"sam": "listens"}, 5.0, "they whisper for ever")
     assert told[:2] == [{"sam": "whispers"}, {"sam": "whispers", "ada": "whispers"}]
 
 
 async def test_call_that_is_over_tells_nothing_and_waits_for_nothing() -> None:
     told = Told()
-    watchers = told.watchers(whispered_s=0.0)
+    watchers = told.watchers(coached_s=0.0)
     told.here = [Listener(0, "sam")]
-    watchers.whispered("sam")
+    watchers.acted("sam", "whisper")
     watchers.close()
-    watchers.whispered("sam")
+    watchers.acted("sam", "whisper")
     watchers.changed()
     await asyncio.sleep(0.01)
     assert told == [{"sam": "whispers"}]
+
+
+async def test_words_that_the_caller_hears_are_no_whisper() -> None:
+    told = Told()
+    watchers = told.watchers()
+    watchers.acted("sam", "whisper")
+    watchers.acted("sam", "say")
+    watchers.acted("ada", "flag")
+    watchers.close()
+    assert told == [{"sam": "whispers"}, {"sam": "says"}]

@@ -268,6 +268,16 @@ def test_session_that_stood_long_gets_the_whole_budget_again() -> None:
     assert (later.failures, later.losses, later.spent_ms) == (1, 1, 0)
 
 
+def test_session_that_has_answered_the_caller_gets_the_whole_budget_again() -> None:
+    budget, now_ns = Budget(POLICY).restored(0), 0
+    for _ in range(3 * POLICY.max_failures):
+        now_ns += 5_000 * NS_PER_MS
+        budget = budget.failed(BLIP, now_ns)
+        steps = plan(BLIP, talk(), budget, now_ns, jitter=0.0)
+        assert not any(isinstance(step, GiveUp) for step in steps)
+        budget = budget.restored(now_ns + 2_000 * NS_PER_MS).proved()
+
+
 def test_outages_in_a_row_share_one_budget() -> None:
     budget = Budget(POLICY).restored(0).failed(BLIP, 0).restored(9_000 * NS_PER_MS)
     budget = budget.failed(BLIP, 10_000 * NS_PER_MS)

@@ -1,6 +1,7 @@
 """What every call is judged by: events known, nothing refused, little added, cut where heard."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from pydantic import JsonValue
@@ -9,7 +10,7 @@ from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.default_checks import default_checks
 from bridge.replay.evidence import CallerSide, Evidence, WireEvent
 from bridge.replay.result import CallOutcome
-from bridge.replay.timeline import CallLog
+from bridge.replay.timeline import CallLog, Deed, Doing
 from bridge.softphone.ear import Utterance
 
 _DELTA = "response.output_audio.delta"
@@ -143,3 +144,15 @@ def test_lost_evidence_is_inconclusive_and_says_why() -> None:
 def test_a_call_without_answer_has_no_such_checks() -> None:
     caller = CallerSide(CallOutcome.REFUSED, 486, "id")
     assert default_checks(Evidence("s.ga.1", "ga", "ga", caller), faulty=False) == ()
+
+
+@pytest.mark.parametrize(("told_ms", "ok"), [(1050, True), (2050, False)])
+def test_a_hold_is_time_in_which_nothing_was_heard(told_ms: int, ok: bool) -> None:
+    evidence = _interrupted(told_ms)
+    assert evidence.caller is not None
+    assert evidence.log is not None
+    held = replace(evidence.log, deeds=(Deed(0, Doing.HOLD, "", 1600, 2600),))
+    caller = replace(evidence.caller, log=held)
+    check = _check("truncated_as_heard", replace(evidence, caller=caller))
+
+    assert check.status is (CheckStatus.PASS if ok else CheckStatus.FAIL)

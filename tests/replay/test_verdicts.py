@@ -666,3 +666,42 @@ def test_the_greeting_is_timed_from_the_answer(limit_ms: int, met: CheckStatus) 
     greeting = script({"expect": {"greeting_within_ms": limit_ms}})
 
     assert status(greeting, log(Deed(0, Doing.LISTEN, "", 0, 0))) is met
+
+
+def told_while_heard(text: str) -> tuple[WireEvent, ...]:
+    delta = {"item_id": "i1", "delta": {"bytes": 1, "ms": 2000}}
+    return (
+        *wire((1950, "response.output_audio.delta", delta)),
+        *wire(
+            (
+                2300,
+                "response.output_audio_transcript.done",
+                {"item_id": "i1", "transcript": text},
+            )
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "met"),
+    [
+        ("That is forty three dollars.", INCONCLUSIVE),
+        ("That is not known.", INCONCLUSIVE),
+        ("That is $42.", PASS),
+        ("That is forty-two dollars.", PASS),
+    ],
+)
+def test_a_transcript_that_contradicts_the_ear_is_no_pass(told: str, met: CheckStatus) -> None:
+    expects = expecting(text_contains="forty two dollars")
+    verdict = only(check(expects, log(SAID, pieces=(HEARD_42,)), wire=told_while_heard(told)))
+
+    assert verdict.status is met
+    assert (told in verdict.found) is (met is INCONCLUSIVE)
+    assert "That is forty two dollars." in verdict.found
+
+
+def test_words_of_the_bridges_own_contradict_no_transcript() -> None:
+    item = told_while_heard("Something else.")
+    later = tuple(replace(event, at_ms=event.at_ms + 5000) for event in item)
+
+    assert status(expecting(numbers=[42]), log(SAID, pieces=(HEARD_42,)), wire=later) is PASS

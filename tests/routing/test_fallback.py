@@ -56,12 +56,25 @@ def test_everything_that_is_said_is_taken(tmp_path: Path) -> None:
     assert (policy.filler_after_ms, policy.kept_audio_ms) == (800, 4_000)
     assert policy.fallback == "transfer"
     assert dialplan.recovery.phrase == "Three."
-    assert list(dialplan.fallback.phrases) == ["One.", "Two."]
+    assert list(dialplan.fallback.phrases("en")) == ["One.", "Two."]
 
 
 def test_filler_tone_is_no_phrase() -> None:
     assert Recovery(filler="tone").phrase is None
-    assert list(Fallback().phrases) == []
+
+
+@pytest.mark.parametrize("language", ["en", "de-AT", "es", "fr", None])
+def test_nobody_is_hung_up_on_without_a_word(language: str | None) -> None:
+    [sorry] = Fallback().phrases(language)
+    assert Fallback().first_words(language) == sorry
+    transfer = Fallback(then="transfer", to="sip:queue@pbx.example")
+    assert transfer.first_words(language) is None
+    assert transfer.words_if_failed(language) == sorry
+
+
+def test_tone_and_languages_without_words_are_a_tone() -> None:
+    assert list(Fallback(say="tone").phrases("en")) == []
+    assert list(Fallback().phrases("pl")) == []
 
 
 def test_mistakes_are_told_at_their_lines(tmp_path: Path) -> None:

@@ -92,6 +92,24 @@ class Gateway:
 
         await wait_until(told, 10.0, f"/readyz did not become {status} {reason}")
 
+    async def until_away(self, reason: str) -> None:
+        """Wait until the metrics say why Redis is away."""
+
+        async def told() -> bool:
+            return (await self.metrics()).value("bridge_store_away", reason=reason) == 1
+
+        await wait_until(told, 20.0, f"nobody was told that Redis is away: {reason}")
+
+    async def until_back(self) -> None:
+        """Wait until the metrics say that Redis is there, and that nothing waits for it."""
+
+        async def told() -> bool:
+            metrics = await self.metrics()
+            names = ("bridge_store_away", "bridge_store_pending_writes")
+            return [metrics.value(name) for name in names] == [0, 0]
+
+        await wait_until(told, 20.0, "Redis did not come back")
+
     async def metrics(self) -> Scrape:
         """Scrape `/metrics`."""
         _, text = await self.get("/metrics")
@@ -150,6 +168,7 @@ def serving(
     redis_url: str | None = None,
     environ: Mapping[str, str] | None = None,
     drain_s: float = 60.0,
+    files: tuple[int, int] | None = None,
     **sections: Overrides,
 ) -> Iterator[Gateway]:
     """Run `bridge serve`; see :func:`write_settings`."""
@@ -158,7 +177,10 @@ def serving(
     redis = {} if redis_url is None else {"BRIDGE_REDIS_URL": redis_url}
     variables = {**redis, **(environ or {})}
     with running(
-        *("serve", "--config", str(settings), "--json", *chosen), directory=directory, **variables
+        *("serve", "--config", str(settings), "--json", *chosen),
+        directory=directory,
+        files=files,
+        **variables,
     ) as process:
         yield Gateway(process, directory / "recordings")
 

@@ -27,6 +27,7 @@ _READY_WITHIN_S = 30.0
 _END_WITHIN_S = 15.0
 _RUN_WITHIN_S = 150.0
 """What runs longest by itself is the benchmark."""
+_PIPE_BYTES = 65_536
 SIMULATOR_KEY = "sk-sim-1"
 
 
@@ -86,6 +87,13 @@ class Running:
         return self._stderr.read_text(encoding="utf-8")
 
     @property
+    def printed(self) -> bytes:
+        """What it has written to standard output after its JSON line, as far as nobody read it."""
+        assert self._popen.stdout is not None
+        readable, _, _ = select.select([self._popen.stdout], [], [], 0.0)
+        return os.read(self._popen.stdout.fileno(), _PIPE_BYTES) if readable else b""
+
+    @property
     def logged(self) -> list[dict[str, object]]:
         """Its log lines (``telemetry.log_format: json``)."""
         return [json.loads(line) for line in self.stderr.splitlines() if line.startswith("{")]
@@ -135,19 +143,23 @@ class Running:
         self.ready = json.loads(line)
 
 
-def spawn(*arguments: str, directory: Path, **environ: str) -> Running:
+def spawn(
+    *arguments: str, directory: Path, files: tuple[int, int] | None = None, **environ: str
+) -> Running:
     """Start a command that runs until it is told to stop. Does not wait for anything.
 
     Args:
         arguments: of `bridge`.
         directory: its working directory, and where its standard error is kept.
+        files: its soft and its hard limit of open files.
         environ: more environment variables.
     """
     place = _make_place()
+    limited = () if files is None else ("prlimit", "--nofile={}:{}".format(*files))
     stderr = directory / f"{arguments[0]}-{place.name}.stderr"
     with stderr.open("w", encoding="utf-8") as log:
         popen = subprocess.Popen(
-            _command(arguments),
+            [*limited, *_command(arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -160,9 +172,11 @@ def spawn(*arguments: str, directory: Path, **environ: str) -> Running:
 
 
 @contextmanager
-def running(*arguments: str, directory: Path, **environ: str) -> Iterator[Running]:
+def running(
+    *arguments: str, directory: Path, files: tuple[int, int] | None = None, **environ: str
+) -> Iterator[Running]:
     """Run a command from the moment it is ready; end it at the latest with the block."""
-    command = spawn(*arguments, directory=directory, **environ)
+    command = spawn(*arguments, directory=directory, files=files, **environ)
     try:
         command.wait_ready()
         yield command

@@ -86,8 +86,8 @@ class RawSip(asyncio.DatagramProtocol):
         self.replies.append(Reply(data))
         self._came.set()
 
-    def send(self, data: bytes) -> None:
-        self._transport.sendto(data, ("127.0.0.1", self.server_port))
+    def send(self, data: bytes, port: int | None = None) -> None:
+        self._transport.sendto(data, ("127.0.0.1", port or self.server_port))
 
     async def reply(
         self, wanted: Callable[[Reply], bool], timeout_s: float = _TIMEOUT_S
@@ -115,6 +115,7 @@ class RawTalk:
     Attributes:
         call_id: of each of its requests.
         to: the To header's value; has the far end's tag after a 2xx.
+        contact: the Contact header's value.
     """
 
     def __init__(self, sip: RawSip, user: str) -> None:
@@ -124,6 +125,7 @@ class RawTalk:
         self.target = self.uri
         self.to = f"<{self.uri}>"
         self.tag = f"raw{number}"
+        self.contact = f"<sip:raw@127.0.0.1:{sip.port}>"
         self.sequence = 0
         self._sip = sip
 
@@ -148,7 +150,7 @@ class RawTalk:
             f"To: {self.to}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {sequence} {method}",
-            f"Contact: <sip:raw@127.0.0.1:{self._sip.port}>",
+            f"Contact: {self.contact}",
             *headers,
             f"Content-Length: {len(body)}",
         ]

@@ -69,6 +69,7 @@ class RtpCaller:
         answered_ns: when that came (monotonic).
         port: of the gateway.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
+        bye: that BYE as it came.
         refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
     """
 
@@ -81,6 +82,7 @@ class RtpCaller:
         self.final = ""
         self.answered_ns = 0
         self.ended = asyncio.Event()
+        self.bye = ""
         self.answers_bye = True
         self.refers: list[str] = []
         self.on_refer: Callable[[str], None] = lambda refer: self.respond(refer, "603 Decline")
@@ -271,6 +273,7 @@ class RtpCaller:
             elif "BYE" in header(text, "CSeq"):
                 self._bye_taken.set()
         elif text.startswith("BYE"):
+            self.bye = text
             self.ended.set()
             self._changed.set()
             if self.answers_bye:

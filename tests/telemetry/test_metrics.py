@@ -122,6 +122,9 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_conference_ports": ("", ""),
     "bridge_playout_late_blocks_total": ("", ""),
     "bridge_store_pending_writes": ("", ""),
+    "bridge_store_away": ("reason", ""),
+    "bridge_records_waiting": ("", ""),
+    "bridge_records_dropped_total": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
     "bridge_store_swept_calls_total": ("", ""),
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
@@ -234,6 +237,9 @@ def used(metrics: Metrics) -> Metrics:
     media.recorder_dropped()
     media.recording_stopped("disk_full")
     metrics.store.set_pending(3)
+    metrics.store.set_away("silent")
+    metrics.store.set_records_waiting(2)
+    metrics.store.records_dropped(1)
     metrics.store.dropped(2)
     return metrics
 

@@ -38,7 +38,7 @@ async def rig(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> Asyn
         yield rig
     finally:
         rig.stop()
-    assert rig.free_rows == rig.endpoint.info.call_limit
+    assert rig.free_rows == rig.endpoint.ports.arena.rows
     assert not rig.endpoint.legs
 
 

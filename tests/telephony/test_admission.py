@@ -51,7 +51,7 @@ async def test_a_call_that_ends_makes_room_for_one(limited: Rig, peer: SipPeer) 
         assert (await dialog.final()).status == 200
         dialogs.append(dialog)
     assert limited.endpoint.refused == 3
-    assert limited.free_rows == limited.endpoint.info.call_limit - ROOM
+    assert limited.free_rows == limited.endpoint.ports.arena.rows - ROOM
 
 
 async def test_calls_that_are_not_answered_yet_take_room_too(limited: Rig, peer: SipPeer) -> None:

@@ -33,6 +33,24 @@ async def test_an_invite_becomes_a_leg_with_its_addresses(rig: Rig, peer: SipPee
     assert (await dialog.final()).status == 480
 
 
+@pytest.mark.parametrize("sdp", [audio_sdp(RTP_PORT), ""], ids=["offer", "late offer"])
+@pytest.mark.parametrize("fails", ["Leg.offered", "Leg.bind"])
+async def test_an_invite_that_cannot_be_taken_is_refused_and_leaves_nothing(
+    rig: Rig, peer: SipPeer, monkeypatch: pytest.MonkeyPatch, sdp: str, fails: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(f"bridge.telephony.endpoint.{fails}", fail)
+        assert (await peer.call("support", sdp).final()).status == 500
+    dialog = peer.call("support", audio_sdp(RTP_PORT))
+    assert (await dialog.final()).status == 200
+    await dialog.bye()
+    assert await rig.endpoint.idle(5.0)
+    await wait_until(lambda: not len(rig.endpoint._calls), 5.0, "an object stayed")
+
+
 async def test_ringing_then_answer(rig: Rig, peer: SipPeer) -> None:
     rig.take = lambda call: call.leg.ring()
     dialog = peer.call("support", audio_sdp(RTP_PORT))
@@ -86,7 +104,7 @@ async def test_cancel_before_the_answer(rig: Rig, peer: SipPeer, ring_first: boo
     assert call.leg.last_code == 487
     assert call.leg.ended_by_far_end
     assert call.media == []
-    assert rig.free_rows == rig.endpoint.info.call_limit
+    assert rig.free_rows == rig.endpoint.ports.arena.rows
     call.leg.answer()  # the session got ready too late
 
 
@@ -99,7 +117,7 @@ async def test_reject(rig: Rig, peer: SipPeer, code: int, reason: str) -> None:
     call = rig.calls[0]
     await call.until(lambda: call.ended, "the end")
     assert not call.leg.ended_by_far_end
-    assert rig.free_rows == rig.endpoint.info.call_limit
+    assert rig.free_rows == rig.endpoint.ports.arena.rows
 
 
 async def test_a_taker_that_fails_costs_its_call_alone(rig: Rig, peer: SipPeer) -> None:

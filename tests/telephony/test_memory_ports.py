@@ -223,7 +223,7 @@ async def test_fifty_calls_over_and_over_leave_nothing(rig: Rig, peer: SipPeer) 
 
     for _ in range(6):
         await round_of_calls()
-    assert rig.free_rows == rig.endpoint.info.call_limit
+    assert rig.free_rows == rig.endpoint.ports.arena.rows
     # A player, a capture and an eraser for each row that was ever used, and the null device.
     expected = 3 * (50 + RESTING_ROWS) + 1
     await wait_until(

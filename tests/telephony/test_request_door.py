@@ -142,6 +142,7 @@ async def test_requests_within_a_call_leave_it_as_it_was(rig: Rig, method: str, 
     async with RawSip(rig.endpoint.port) as sip, RtpPeer() as rtp:
         talk = sip.talk()
         answer = await talk.call(sdp(port=rtp.port))
+        assert not {"MESSAGE", "SUBSCRIBE", "PUBLISH"} & set(answer.header("Allow").split(", "))
         rtp.stream(int(answer.media[0].split()[1]))
         call = await rig.call_in()
         for _ in range(2):

@@ -161,3 +161,85 @@ def test_barging_that_did_harm_would_be_seen(plant: Callable[[Calls], None]) -> 
     barged.run(plant)
     with pytest.raises(AssertionError):
         assert_three_tones(barged.sound)
+
+
+class Conference(Calls):
+    """A supervisor talks beside the agent in the first call; the second call has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = tone(VOICE_HZ, AGENT_HZ, AGENT_HZ * 4, amplitude=AMPLITUDE / 2)
+
+        speaker, other = Listener(0, "eve"), Listener(0, "ann")
+        speaker.without_guest = True
+        self.listeners = speaker, other
+        for listener in self.listeners:
+            self.pump.admit(self.row, listener.take)
+        self.guest = self.ports.open_row()
+        self.pump.add(self.guest, Ear())
+        self.ports.seat(self.row, self.guest)
+        self.microphone = Microphone(self.pump, self.guest)
+
+    def talk(self, first: int, frames: int) -> None:
+        audio = self.said.astype("<i2").tobytes()
+        for said in range(first, first + frames):
+            piece = audio[said * TALK_BYTES : (said + 1) * TALK_BYTES]
+            self.microphone.push(TalkFrame(said, said * 20, piece))
+            self.hear(1)
+
+
+def amplitude_of(sound: Sound, hz: float, rate_hz: int = 8_000) -> float:
+    turns = np.exp(-2j * np.pi * hz / rate_hz * np.arange(len(sound)))
+    return float(abs(sound @ turns) * 2 / len(sound))
+
+
+def frames_of(listener: Listener) -> Sound:
+    return np.concatenate([each.stereo for each in listener._frames])
+
+
+def test_supervisor_beside_the_agent_changes_no_bit_of_what_the_caller_hears_of_it() -> None:
+    conference = Conference()
+    agent = tone(AGENT_TONE_HZ, AGENT_HZ, AGENT_HZ * 3, amplitude=AMPLITUDE)
+    conference.play(agent, "speech")
+    conference.hear(20)
+    conference.talk(0, 30)
+    conference.pump.flush(conference.guest)
+    conference.ports.unseat(conference.row)
+    conference.hear(20)
+    conference.check()
+    voice = conference.ports.taken(conference.guest)
+    (whole,) = assert_tones(voice, [VOICE_HZ], AMPLITUDE / 2, [VOICE_HZ])
+    assert whole.worst < EXACT
+
+
+def test_agent_hears_caller_and_supervisor_and_the_supervisor_hears_both_but_not_themselves() -> (
+    None
+):
+    conference = Conference()
+    ear = conference.pump._lines[conference.row].listener
+    assert isinstance(ear, Ear)
+    caller = tone(440.0, 8_000, 8_000 * 3, amplitude=AMPLITUDE / 4)
+    conference.ports._said[conference.row].clear()
+    conference.ports.say(conference.row, caller)
+    conference.play(tone(AGENT_TONE_HZ, AGENT_HZ, AGENT_HZ * 3, amplitude=AMPLITUDE / 2), "speech")
+    conference.talk(0, 60)
+    up = ear.sound[-24_000 // 2 :]
+    assert amplitude_of(up, 440.0, AGENT_HZ) == pytest.approx(AMPLITUDE / 4, rel=0.02)
+    assert amplitude_of(up, VOICE_HZ, AGENT_HZ) == pytest.approx(AMPLITUDE / 2, rel=0.02)
+    assert amplitude_of(up, AGENT_TONE_HZ, AGENT_HZ) < 50  # or it would answer itself
+    own, other = (frames_of(each)[-4_000:] for each in conference.listeners)
+    for stereo, voice in ((own, 0), (other, AMPLITUDE / 2)):
+        assert amplitude_of(stereo[:, 0], 440.0) == pytest.approx(AMPLITUDE / 4, rel=0.02)
+        assert amplitude_of(stereo[:, 1], AGENT_TONE_HZ) == pytest.approx(AMPLITUDE / 2, rel=0.02)
+        assert amplitude_of(stereo[:, 1], VOICE_HZ) == pytest.approx(voice, rel=0.02, abs=50)
+
+
+def test_muted_microphone_fades_out_and_in() -> None:
+    conference = Conference()
+    conference.talk(0, 30)
+    conference.pump.flush(conference.guest)
+    conference.hear(20)
+    conference.talk(30, 30)
+    voice = conference.ports.taken(conference.guest)
+    found = assert_tones(voice, [VOICE_HZ], AMPLITUDE / 2, [VOICE_HZ, VOICE_HZ])
+    assert max(each.worst for each in found) < EXACT

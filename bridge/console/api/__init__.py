@@ -8,6 +8,7 @@ from bridge.console.api import (
     calls,
     history,
     phones,
+    presence,
     queue,
     recordings,
     replays,
@@ -15,8 +16,10 @@ from bridge.console.api import (
     routes,
     scripts,
     session,
+    trends,
     unmask,
     users,
+    wrap_up,
 )
 
 ROUTERS = (
@@ -31,6 +34,9 @@ ROUTERS = (
     unmask.router,
     history.router,
     queue.router,
+    wrap_up.router,
+    presence.router,
+    trends.router,
     alerts.router,
     rollouts.router,
     replays.router,

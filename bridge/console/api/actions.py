@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Header, HTTPException
 from pydantic import BaseModel
 
-from bridge.console.access.door import Allowed, require_private
+from bridge.console.access.door import Allowed, AllowedOrHolding, require_private
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.live_call import CallId, find_live_call
@@ -28,6 +28,9 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
         "whisper": Permission.COACH,
         "say": Permission.COACH,
         "take_over": Permission.BARGE,
+        "join": Permission.BARGE,
+        "mute": Permission.BARGE,
+        "hold": Permission.BARGE,
         "hand_back": Permission.BARGE,
         "pause": Permission.COACH,
         "resume": Permission.COACH,
@@ -40,7 +43,10 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
     }
 )
 
-_LETS_GO = frozenset({"end", "hand_back", "resume"})
+OF_THE_HOLDER = frozenset({"mute", "hold", "transfer", "end"})
+"""What somebody who has accepted a caller out of the queue may do to that call, too."""
+
+_LETS_GO = frozenset({"end", "hand_back", "resume", "mute", "hold"})
 """Done even where they can't be audited: a caller must not wait for Redis."""
 
 IdempotencyKey = Annotated[
@@ -118,10 +124,17 @@ def command_id(principal: Principal, call_id: str, action: str, key: str | None)
     return hashlib.sha256(words.encode()).hexdigest()[:32]
 
 
+def door_of(action: str) -> Allowed:
+    """Return who may do an action."""
+    if action in OF_THE_HOLDER:
+        return AllowedOrHolding(PERMISSIONS[action])
+    return Allowed(PERMISSIONS[action])
+
+
 def _route_for(action: str, kind: type[Order]) -> Callable[..., Awaitable[ActionResult]]:
     async def answer(
         call_id: CallId,
-        principal: Annotated[Principal, Depends(Allowed(PERMISSIONS[action]))],
+        principal: Annotated[Principal, Depends(door_of(action))],
         services: Annotated[Services, Depends(services_of)],
         order: Annotated[Any, Body()],  # Any: of `kind`, which is set below
         idempotency_key: IdempotencyKey = None,

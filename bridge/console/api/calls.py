@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query
 from starlette.responses import StreamingResponse
 
-from bridge.console.access.door import Allowed
+from bridge.console.access.door import Allowed, AllowedOrHolding
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api import sse
-from bridge.console.api.visible import visible_call
+from bridge.console.api.visible import require_may_follow, visible_call
 from bridge.console.live_row import hidden_from, live_row, without
 from bridge.console.masking import mask_caller, mask_origin, mask_within
 from bridge.console.services import Services, services_of
@@ -23,11 +23,12 @@ router = APIRouter(prefix="/calls", tags=["calls"])
 Json = dict[str, Any]  # Any: JSON of rows, events and records
 Viewer = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))]
 Anybody = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW, Permission.HISTORY_VIEW))]
-Reader = Annotated[Principal, Depends(Allowed(Permission.TRANSCRIPT_VIEW))]
+Reader = Annotated[Principal, Depends(AllowedOrHolding(Permission.TRANSCRIPT_VIEW))]
 Here = Annotated[Services, Depends(services_of)]
 
 _EVENTS_AT_ONCE = 40
 _WAIT_MS = 1_000
+_WRAP_UP = ("wrap_up_code", "wrap_up_note", "wrapped_up_by", "handled_by")
 _AS_THEY_ARE = frozenset({"id", "at_ms", "kind", "item_id", "text"})
 """Ids are no numbers of people, and what was said is redacted by the dialplan's rules."""
 
@@ -36,9 +37,10 @@ _AS_THEY_ARE = frozenset({"id", "at_ms", "kind", "item_id", "text"})
 async def list_live_calls(principal: Viewer, services: Here) -> Json:
     """Return the calls that go on; times are ms since the Unix epoch.
 
-    ``watchers`` is how many people listen or have whispered within the last minute, ``watched_by``
-    who they are: ``by``, and ``does``: ``listens`` or ``whispers``; the names are for who may
-    listen, too. Who listens privately is in neither. ``held_by`` has the caller.
+    ``watchers`` is how many people listen or have coached within the last minute, ``watched_by``
+    who they are: ``by``, and ``does``: ``listens``, ``whispers`` (to the agent alone) or ``says``
+    (through the agent, to the caller); the names are for who may listen, too. Who listens privately
+    is in neither. ``held_by`` has the caller.
     """
     rows = await services.live.rows(principal.may_see, hidden=hidden_from(principal))
     return {"at_ms": services.now_ms, "calls": rows}
@@ -64,7 +66,10 @@ async def get_call(call_id: str, principal: Anybody, services: Here) -> Json:
     found: Json = {"call_id": call_id, "live": call.live, "at_ms": services.now_ms}
     if call.fields:
         row = live_row(call.fields, services.now_ms)
-        found["call"] = without(row, hidden_from(principal)) | _ending(call.fields)
+        hidden = hidden_from(principal)
+        if not principal.may(Permission.TRANSCRIPT_VIEW):
+            hidden |= {"wrap_up_note"}
+        found["call"] = without(row | _ending(call.fields), hidden)
     if call.record is not None:
         found["record"] = _shown(call.record, texts=principal.may(Permission.TRANSCRIPT_VIEW))
     files = CallFiles(services.sources.recordings_dir, call_id)
@@ -82,8 +87,13 @@ async def get_events(
     services: Here,
     after: Annotated[str, Query(pattern=r"^\d{1,19}(-\d{1,19})?$")] = "0",
 ) -> Json:
-    """Return the next events of a call, at most 40; ask again with the last one's id."""
+    """Return the next events of a call, at most 40; ask again with the last one's id.
+
+    While the call goes on they are for those who see live calls, and for the one who has its
+    caller: QA reads calls that are over.
+    """
     call = await visible_call(call_id, principal, services)
+    require_may_follow(principal, call)
     events = await services.calls.events(call_id, after, most=_EVENTS_AT_ONCE)
     began_ms = int(call.fields.get("started_at", 0))
     return {"events": [_event(event_id, fields, began_ms) for event_id, fields in events]}
@@ -94,9 +104,11 @@ async def stream_call(call_id: str, principal: Reader, services: Here) -> Stream
     """Stream a call's events, from its beginning, as Server-Sent Events.
 
     ``event`` has ``id``, ``at_ms`` (since the call began), ``kind`` and what belongs to it;
-    ``beat`` comes once a second; ``ended`` is the last one.
+    ``beat`` comes once a second; ``ended`` is the last one. Who may read a call that goes on is as
+    for ``events``.
     """
     call = await visible_call(call_id, principal, services)
+    require_may_follow(principal, call)
     return sse.answer(_follow(call_id, int(call.fields.get("started_at", 0)), services))
 
 
@@ -129,6 +141,7 @@ def _event(event_id: str, fields: Mapping[str, str], began_ms: int) -> Json:
 
 def _ending(fields: Mapping[str, str]) -> Json:
     found: Json = {n: fields[n] for n in ("outcome", "fault", "rollout") if fields.get(n)}
+    found |= {n: fields[n] for n in _WRAP_UP if fields.get(n)}
     if "ended_at" in fields:
         found["ended_at"] = int(fields["ended_at"])
         found["state"] = "ended"
@@ -159,4 +172,6 @@ def _shown(record: Json, *, texts: bool) -> Json:
         shown["supervised"] = [{**each, "text": ""} for each in shown.get("supervised", [])]
         shown["flags"] = [{**each, "note": ""} for each in shown.get("flags", [])]
         shown["callbacks"] = shown["emergencies"] = []
+        if shown.get("wrap_up"):
+            shown["wrap_up"] = {**shown["wrap_up"], "note": ""}
     return shown

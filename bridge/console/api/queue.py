@@ -12,7 +12,7 @@ from bridge.console.api.actions import ActionResult, IdempotencyKey, act, comman
 from bridge.console.api.live_call import CallId
 from bridge.console.live_row import HIDEABLE, hidden_from
 from bridge.console.services import Services, services_of
-from bridge.console.wallboard import figures
+from bridge.console.wallboard import TREND_HOURS, by_hour, figures
 from bridge.routing.supervisor_orders import AcceptOrder, HandBackOrder
 
 router = APIRouter(tags=["queue"])
@@ -47,8 +47,18 @@ async def get_queue(
 async def get_wallboard(
     principal: Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))], services: Here
 ) -> Json:
-    """Return the figures of a wallboard: of now, and shares of the last hour (0 to 1)."""
-    return {"at_ms": services.now_ms, **await _hour(principal, services)}
+    """Return the figures of a wallboard: of now, and shares of the last hour (0 to 1).
+
+    ``hours`` has those of each of the last eight hours, the oldest first, of the calls that began
+    in it and are over; None where an hour has nothing that a share could be of.
+    """
+    now_ms = services.now_ms
+    ended = await services.history.ended_since(now_ms - TREND_HOURS * _HOUR_MS, principal.may_see)
+    return {
+        "at_ms": now_ms,
+        **await _hour(principal, services),
+        "hours": by_hour(ended, now_ms),
+    }
 
 
 @router.post("/queue/{call_id}/accept")

@@ -14,6 +14,8 @@ from bridge.routing.models import Dialplan
 
 router = APIRouter(prefix="/routes", tags=["routes"])
 
+_HOLIDAYS_AHEAD_DAYS = 120
+
 Json = dict[str, Any]  # Any: JSON of dialplans
 
 
@@ -22,7 +24,11 @@ async def get_routes(
     principal: Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))],
     services: Annotated[Services, Depends(services_of)],
 ) -> Json:
-    """Return each route: whom it takes, its arm, its hours, its consent text, its fallback."""
+    """Return each route: whom it takes, its arm, its hours, its consent text, its fallback.
+
+    ``week`` is what is open on each day, Monday first, as pairs of minutes of the day on the
+    route's own clock; ``holidays`` are those of the next 120 days.
+    """
     at = datetime.fromtimestamp(services.clock.wall_ns() / NS_PER_S, UTC)
     plans = [each for each in services.sources.dialplans() if principal.may_see(each.name)]
     return {"routes": [_shown(plan, at) for plan in plans]}
@@ -41,6 +47,13 @@ def _shown(plan: Dialplan, at: datetime) -> Json:
         "greeting": agent.get("greeting"),
         "tools": [tool.get("name") for tool in agent.get("tools", [])],
         "hours": whole.get("hours"),
+        "week": None if plan.hours is None else plan.hours.week(),
+        "holidays": []
+        if plan.hours is None
+        else [
+            {"day": day.isoformat(), "name": name}
+            for day, name in plan.hours.holidays_from(at, _HOLIDAYS_AHEAD_DAYS)
+        ],
         "now": "open" if plan.hours is None else plan.hours.moment(at).state,
         "handoff": whole.get("handoff"),
         "fallback": whole.get("fallback"),

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import HTTPException
 
 from bridge.console.access.principal import Principal
+from bridge.console.access.roles import Permission
 from bridge.console.call_files import CALL_ID, read_record
 from bridge.console.services import Services
 
@@ -46,3 +47,28 @@ async def visible_call(call_id: str, principal: Principal, services: Services) -
     if route is None or not principal.may_see(str(route)):
         raise HTTPException(404, "no such call")
     return VisibleCall(call_id, fields, record)
+
+
+def may_follow(principal: Principal, call: VisibleCall) -> bool:
+    """Return whether somebody who may read transcripts may read this call's, live or over.
+
+    A call that goes on is for those who see live calls, and for the one who has its caller.
+    """
+    if not call.live:
+        return principal.may(Permission.TRANSCRIPT_VIEW)
+    if call.fields.get("held_by") == principal.user and principal.may(Permission.QUEUE_ACCEPT):
+        return True
+    return principal.may(Permission.TRANSCRIPT_VIEW) and principal.may(Permission.CALLS_VIEW)
+
+
+def require_may_follow(principal: Principal, call: VisibleCall) -> None:
+    """Refuse who may not read what is said in a call.
+
+    Raises:
+        HTTPException: 403.
+    """
+    if may_follow(principal, call):
+        return
+    if call.live and principal.may(Permission.TRANSCRIPT_VIEW):
+        raise HTTPException(403, f"the call goes on: it needs {Permission.CALLS_VIEW}")
+    raise HTTPException(403, f"your roles don't allow this: it needs {Permission.TRANSCRIPT_VIEW}")

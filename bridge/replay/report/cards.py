@@ -40,6 +40,7 @@ class ArmCall:
         row: over all runs of the script on this arm.
         info: of the call that is shown.
         mishap: None for a call without one.
+        switched_off: kinds of the checks that the script's faults switch off.
         flag_rows: rows that the flags take.
     """
 
@@ -59,6 +60,7 @@ class ArmCall:
     error_rate: float | None = None
     off_script_ms: int | None = None
     has_wire: bool = False
+    switched_off: tuple[str, ...] = ()
 
     @property
     def flag_rows(self) -> int:
@@ -303,6 +305,7 @@ def _make_call(
         input_error_rate(detail.transcript),
         detail.off_script_from,
         run.files.wire is not None,
+        detail.switched_off,
     )
 
 

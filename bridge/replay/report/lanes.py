@@ -30,6 +30,7 @@ KINDS = {
     "tool_started": ("⚙", "tool starts"),
     "tool_ended": ("⚑", "tool ends"),
     "dtmf": ("#", "keys"),
+    "filler": ("~", "waiting tone or phrase"),
     "transfer": ("⇄", "transfer"),
     "hangup": ("⊗", "hang-up"),
 }

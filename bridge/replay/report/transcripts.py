@@ -57,6 +57,8 @@ class Said:
         words: what was heard on the line; empty where nobody wrote it down.
         other: the other record of the same words: what the session understood of the caller, or
             what it says the agent said; None where it is the same, or missing.
+        open_text: the agent's words by a recogniser of any words; None without one.
+        open_error_rate: of those against what it said.
         heard: the caller's recogniser wrote the words down; else the session says so.
         error_rate: of ``other`` against the words for the caller, 0.0 to 1.0 and beyond.
     """
@@ -68,6 +70,8 @@ class Said:
     error_rate: float | None = None
     off_script: bool = False
     heard: bool = True
+    open_text: str | None = None
+    open_error_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,8 @@ def _said(turn: TranscriptTurn, text: str | None, other: str | None) -> Said:
         _only_wording(compare_words(told, text)) if differs and told is not None else None,
         off_script=turn.off_script,
         heard=heard,
+        open_text=turn.open_text,
+        open_error_rate=turn.open_error_rate,
     )
 
 

@@ -47,7 +47,10 @@ ARM_STOPPING: tuple[str, ...] = tuple(
 )
 """Reasons of failed connections after which no call of the arm can work until a person acts."""
 
-EXPECTED_FAILURES = (*ARM_STOPPING, "http_429", "rate_limit_exceeded", "token_limited")
+EXPECTED_FAILURES = (
+    *ARM_STOPPING,
+    *("http_429", "no_descriptors", "rate_limit_exceeded", "token_limited"),
+)
 """Published as 0 from the start: a counter that first appears as 1 has no increase to alert on."""
 
 TOKEN_FAILURES: tuple[str, ...] = tuple(

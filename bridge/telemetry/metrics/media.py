@@ -1,7 +1,7 @@
 """Audio and RTP: what is lost, late or added, recordings, keys."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bridge.clock import NS_PER_S
@@ -157,6 +157,11 @@ class MediaMetrics:
     def recorder_dropped(self, blocks: int = 1) -> None:
         """Count audio blocks that the recorder could not take."""
         self._recorder_dropped.inc(blocks)
+
+    def expect_stops(self, reasons: Iterable[str]) -> None:
+        """Publish the reasons for which recordings may stop: from 1 on there is no increase."""
+        for reason in reasons:
+            self._recording_stopped.labels(reason)
 
     def recording_stopped(self, reason: str) -> None:
         """Count a recording that ended before its call; ``reason`` is a `StopReason`."""

@@ -18,7 +18,7 @@ export async function perform(callId, action, params = {}, path = `/calls/${call
 const whyNot = ({ reason, result }) => (reason === "held_by" ? `held by ${result.held_by}` : words(reason ?? "refused"));
 
 const SAID = {
-  listen: "Your phone is called", accept: "Accept",   whisper: "Whisper", say: "Say exactly", take_over: "Take over", hand_back: "Hand back", pause: "Pause the AI", resume: "Resume the AI",
+  listen: "Your phone is called", accept: "Accept",   whisper: "Whisper", say: "Say exactly", take_over: "Take over", join: "Three-way", mute: "Microphone", hold: "Hold", hand_back: "Hand back", pause: "Pause the AI", resume: "Resume the AI",
   transfer: "Transfer", end: "End the call", sensitive: "Sensitive mode", pause_recording: "Pause recording", flag: "Flag",
 };
 
@@ -28,8 +28,15 @@ const mine = (row, user) => row.held_by === user;
 /** Return whether an action is for whoever is signed in: by a role, or because they have this caller. */
 export const isFor = (action, row) => (may(action.permission) || (may(action.holders) && mine(row, user))) && action.shown(row, user);
 
+const others = (row, user) => !mine(row, user);
+
+/**
+ * What may be done, in the order in which it stands there.
+ * `shown(row, user)`: when there is any sense in it; `first(row, user)`: when it is one of the three
+ * at hand, the rest being under More; `apart`: it ends what goes on, and stands by itself.
+ */
 export const ACTIONS = [
-  { id: "listen", label: "Listen", permission: "monitor", shown: talks },
+  { id: "listen", label: "Listen", permission: "monitor", shown: talks, first: others },
   { id: "listen_private", label: "Listen privately", permission: "monitor.private", shown: talks },
   {
     id: "phone", label: "Listen by phone", permission: "monitor", shown: talks,
@@ -52,9 +59,9 @@ export const ACTIONS = [
       return found;
     },
   },
-  { id: "whisper", label: "Whisper", permission: "coach", shown: talks },
+  { id: "whisper", label: "Whisper", permission: "coach", shown: talks, first: others },
   {
-    id: "take_over", label: "Take over", permission: "barge", danger: true, shown: (row, user) => talks(row) && !mine(row, user),
+    id: "take_over", label: "Take over", permission: "barge", danger: true, shown: (row, user) => talks(row) && !mine(row, user), first: others,
     run: async (callId, row) => {
       const microphone = await checkMicrophone(row);
       if (!microphone) return null;
@@ -64,7 +71,19 @@ export const ACTIONS = [
     },
   },
   {
-    id: "hand_back", label: "Hand back", permission: "barge", holders: "queue.accept", shown: mine,
+    id: "join", label: "Three-way", permission: "barge", shown: (row) => talks(row) && row.state !== "paused",
+    run: async (callId, row) => {
+      const microphone = await checkMicrophone(row, { title: `Talk with ${row.from} and the AI?`, text: "Both hear you, and you hear both.", button: "Join" });
+      if (!microphone) return null;
+      const done = await perform(callId, "join");
+      if (!done) microphone.getTracks().forEach((track) => track.stop());
+      return done && { microphone };
+    },
+  },
+  { id: "mute", label: "Mute", permission: "barge", holders: "queue.accept", shown: mine, first: mine, run: (callId) => muteOrNot(callId) },
+  { id: "hold", label: "Hold", permission: "barge", holders: "queue.accept", shown: (row, user) => mine(row, user) && row.state === "human", run: (callId) => holdOrNot(callId) },
+  {
+    id: "hand_back", label: "Hand back", permission: "barge", holders: "queue.accept", shown: mine, first: mine,
     run: async (callId) => {
       const given = await ask({ title: "Hand the caller back to the AI", fields: [{ name: "summary", label: "What did you agree on? The AI reads this.", kind: "textarea", maxlength: 1000 }], button: "Hand back" });
       return given && perform(callId, "hand_back", given, may("barge") ? undefined : `/queue/${callId}/hand-back`);
@@ -79,15 +98,16 @@ export const ACTIONS = [
   },
   { id: "resume", label: "Resume AI", permission: "coach", shown: (row, user) => mine(row, user), run: (callId) => perform(callId, "resume") },
   {
-    id: "transfer", label: "Transfer", permission: "transfer", shown: talks,
+    id: "transfer", label: "Transfer", permission: "transfer", holders: "queue.accept", shown: talks, first: mine,
     run: async (callId, row) => {
       const given = await ask({
         title: "Transfer the call", text: "If it fails, the caller is back with the AI.",
-        fields: [{ name: "target", label: "To: a target of the route, a number or a SIP address", choices: await targetsOf(row.dialplan), required: true, autocomplete: "off" }, { name: "kind", label: "How", kind: "select", options: [["blind", "Cold: send the caller there"], ["warm", "Warm: ask the person first"]] }], button: "Transfer",
+        fields: [{ name: "target", label: "To: a target of the route, a number or a SIP address", choices: await targetsOf(row.dialplan), required: true, autocomplete: "off" }, { name: "kind", label: "How", kind: "select", options: [["blind", "Cold: send the caller there"], ["warm", "Warm: ask the person first"]] }, { name: "summary", label: "Briefing: what the person is told first, and the phone shows", kind: "textarea", maxlength: 400 }], button: "Transfer",
       });
       return given && perform(callId, "transfer", given);
     },
   },
+  { id: "wrap_up", label: "Wrap up", permission: "queue.accept", shown: mine, run: (callId) => wrapUp(callId) },
   { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.", false) },
   { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId, row) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording, nor the AI, nor anybody who listens hears the caller until you end it.", row.sensitive) },
   {
@@ -98,7 +118,7 @@ export const ACTIONS = [
     },
   },
   {
-    id: "end", label: "End call", permission: "end", danger: true, shown: () => true,
+    id: "end", label: "End call", permission: "end", holders: "queue.accept", danger: true, apart: true, shown: () => true,
     run: async (callId, row) => {
       const given = await ask({
         title: `End the call of ${row.from}?`, danger: true, button: "End the call",
@@ -108,6 +128,17 @@ export const ACTIONS = [
     },
   },
 ];
+
+/** Have who has or had a caller say what came of the call, with a code of its route. */
+export async function wrapUp(callId) {
+  const found = await attempt(get(`/calls/${callId}/wrap-up`));
+  if (!found) return null;
+  const code = { name: "code", label: "What came of it", kind: "select", options: found.codes.map((each) => [each, words(each)]) };
+  const given = await ask({ title: "Wrap the call up", fields: [...(found.codes.length ? [code] : []), { name: "note", label: "Note", kind: "textarea", maxlength: 1000 }], button: "Save" });
+  const saved = given && await attempt(post(`/calls/${callId}/wrap-up`, given));
+  if (saved) toast(saved.recorded ? "Wrap-up saved" : "Wrap-up saved, not in the record: its node did not answer", saved.recorded ? "good" : "warn");
+  return saved;
+}
 
 /** Return the names that a route has for people to hand calls to. */
 async function targetsOf(route) {
@@ -142,6 +173,9 @@ export async function accept(callId, microphone) {
   keep("phone", given.via);
   return perform(callId, "accept", given, path);
 }
+
+const muteOrNot = (callId) => onOff(callId, "mute", "Your microphone", "Nobody hears you until you switch it on again.", false);
+const holdOrNot = (callId) => onOff(callId, "hold", "Hold", "The caller hears tones until you take them back.", false);
 
 async function onOff(callId, action, what, text, isOn) {
   const given = await ask({ title: what, text, fields: [{ name: "on", label: "Now", kind: "select", value: isOn ? "resume" : "pause", options: [["pause", "Begin"], ["resume", "End"]] }], button: "OK" });

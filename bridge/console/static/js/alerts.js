@@ -35,4 +35,4 @@ async function acknowledge(alert) {
   if (given && await attempt(post(`/alerts/${alert.id}/acknowledge`, given))) { drawn = ""; again(); }
 }
 
-const again = poll("/alerts", 3000, draw);
+const again = poll("/alerts", 3000, "alerts", draw);

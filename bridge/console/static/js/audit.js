@@ -1,10 +1,12 @@
 import { attempt, get } from "./api.js";
-import { $, fill, h } from "./dom.js";
-import { words } from "./format.js";
+import { $, $$, fill, h } from "./dom.js";
+import { filled, folding } from "./fold.js";
+import { moment, words, zone } from "./format.js";
 
 const form = $("#filter");
 const entries = $("#entries");
 let before = "";
+const tellFilters = folding(() => filled(form, "actor"));
 
 function wanted() {
   const query = new URLSearchParams();
@@ -33,12 +35,12 @@ function told(detail) {
 }
 
 function row(entry) {
-  const time = new Date(Number(entry.at_ms));
+  const at_ms = Number(entry.at_ms);
   const cell = (label, text, more = {}) => h("td", { "data-label": label, text: text ?? "", ...more });
   const who = [entry.actor || "nobody known", entry.roles ? `(${entry.roles})` : "", entry.address ?? ""];
   return h(
     "tr", {},
-    h("td", { "data-label": "Time", class: "nowrap" }, h("time", { datetime: time.toISOString(), text: time.toLocaleString() })),
+    h("td", { "data-label": "Time", class: "nowrap" }, h("time", { datetime: new Date(at_ms).toISOString(), text: moment(at_ms) })),
     cell("Who", who.filter(Boolean).join(" ")),
     cell("Action", entry.action),
     cell("Target", entry.target),
@@ -49,6 +51,7 @@ function row(entry) {
 }
 
 async function load(more) {
+  tellFilters();
   const query = wanted();
   for (const [id, format] of [["#as-csv", "csv"], ["#as-jsonl", "jsonl"]]) {
     $(id).href = `/api/v1/audit/export?format=${format}&${query}`;
@@ -77,4 +80,5 @@ $("#verify").addEventListener("click", async () => {
     : `The chain holds: ${found.entries} entries, the last hash is ${found.newest}`;
 });
 
+for (const each of $$(".zone")) each.textContent = `, ${zone()}`;
 load(false);

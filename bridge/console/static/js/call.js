@@ -5,6 +5,7 @@ import { attempt, get, may, post } from "./api.js";
 import { outcomeBadge } from "./badges.js";
 import { $, badge, empty, fill, h, toast } from "./dom.js";
 import { clock, percent, span, when, words } from "./format.js";
+import { sentence } from "./sentences.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
 import { Waveform } from "./waveform.js";
@@ -114,16 +115,15 @@ async function events(record) {
     after = found.events.at(-1).id;
     seen.push(...found.events);
   }
-  const rows = seen.length ? seen.map((event) => [event.at_ms, event.kind, rest(event)]) : (record.events_ms ?? []).map(([at_ms, kind]) => [at_ms, kind, ""]);
-  fill(list, rows.map(([at_ms, kind, text]) => h("li", {}, h("span", { class: "muted", text: clock(at_ms) }), h("b", { text: words(kind) }), h("span", { text }))));
+  const rows = seen.length ? seen.map((event) => [event.at_ms, event]) : (record.events_ms ?? []).map(([at_ms, kind]) => [at_ms, { kind }]);
+  fill(list, rows.map(line));
   const acts = seen.filter((event) => ACTED.test(event.kind) && event.by);
   if (acts.length) {
-    list.closest("section").before(h("section", { class: "card wide", "aria-label": "Who acted" }, h("h2", { text: "Who acted" }), h("ol", { class: "timeline" }, acts.map((event) => h("li", {}, h("span", { class: "muted", text: clock(event.at_ms) }), h("b", { text: event.by }), h("span", { text: `${words(event.kind)} ${rest(event)}` }))))));
+    list.closest("section").before(h("section", { class: "card wide", "aria-label": "Who acted" }, h("h2", { text: "Who acted" }), h("ol", { class: "timeline" }, acts.map((event) => line([event.at_ms, event])))));
   }
 }
 
-function rest(event) {
-  return Object.entries(event).filter(([name]) => !["id", "at_ms", "kind", "item_id"].includes(name)).map(([name, value]) => `${words(name)}: ${value}`).join(", ");
-}
+/** Return when something was, and what, in a sentence. */
+const line = ([at_ms, event]) => h("li", {}, h("span", { class: "muted", text: clock(at_ms) }), h("span", { text: sentence(event) }));
 
 load();

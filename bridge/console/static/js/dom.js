@@ -19,6 +19,14 @@ function set(element, name, value) {
   else element.setAttribute(name, value === true ? "" : String(value));
 }
 
+/** Return an element of a drawing. */
+export function svg(tag, props = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(props)) element.setAttribute(name, String(value));
+  element.append(...children.flat(Infinity));
+  return element;
+}
+
 const PATHS = {
   good: "M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1Zm3.6 5.2-4.2 5-2.6-2.5 1-1L7.3 9l3.2-3.8 1.1 1Z",
   warn: "M8 1.3 15.2 14H.8L8 1.3ZM7.2 6v4h1.6V6H7.2Zm0 5.2v1.5h1.6v-1.5H7.2Z",
@@ -32,14 +40,7 @@ const PATHS = {
 
 /** Return a sign; what it says stands in words beside it. */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  svg.setAttribute("aria-hidden", "true");
-  svg.setAttribute("fill", "currentColor");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", PATHS[name] ?? PATHS.info);
-  svg.append(path);
-  return svg;
+  return svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true", fill: "currentColor" }, svg("path", { d: PATHS[name] ?? PATHS.info }));
 }
 
 export const $ = (selector, within = document) => within.querySelector(selector);
@@ -54,6 +55,9 @@ export function fill(element, ...children) {
 export function badge(kind, text, sign = null) {
   return h("span", { class: `badge ${kind}` }, sign ? icon(sign) : null, text);
 }
+
+/** Return a text on one line; what does not fit is told to whoever points at it. */
+export const clip = (text, kind = "") => h("span", { class: `clip ${kind}`.trim(), title: text, text });
 
 export function empty(title, text, ...more) {
   return h("div", { class: "empty" }, h("strong", { text: title }), h("span", { text }), ...more);

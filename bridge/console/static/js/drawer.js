@@ -1,12 +1,12 @@
 // One live call: its conversation as it streams, its latency, and what may be done about it.
 
+import { ActionBar } from "./action_bar.js";
 import { ACTIONS, isFor, perform, say, unmask } from "./actions.js";
 import { LISTENING, Listening } from "./audio.js";
 import { may, user } from "./api.js";
-import { $, badge, fill, h } from "./dom.js";
+import { $, badge, clip, fill, h } from "./dom.js";
 import { age, span, when } from "./format.js";
 import { healthMark, stateBadge } from "./health.js";
-import { keyOf } from "./keys.js";
 import { follow } from "./stream.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
@@ -41,7 +41,7 @@ export class Drawer {
       this.stop = follow(`/calls/${callId}/stream`, {
         event: (event) => this.#take(event),
         ended: () => this.ended(),
-      }, (state, old_ms) => this.panel.classList.toggle("is-stale", state !== "live" && old_ms !== Infinity));
+      }, (state, old_ms) => this.panel.classList.toggle("is-stale", state !== "live" && old_ms !== Infinity), "this call's transcript");
     } else {
       fill(this.scroll, h("p", { class: "muted", text: "Your role does not show transcripts." }));
     }
@@ -67,7 +67,7 @@ export class Drawer {
     this.head = h("div", { class: "facts-line" });
     this.why = h("p", { class: "small" });
     this.summary = h("p", { class: "summary", hidden: true });
-    this.actions = h("div", { class: "actions", role: "toolbar", "aria-label": "Actions on this call" });
+    this.bar = new ActionBar((id) => this.act(id));
     this.audio = h("div", { class: "listening", hidden: true });
     this.scroll = h("div", { class: "scroll" }, this.transcript.element);
     this.pill = h("button", { type: "button", class: "pill", hidden: true, text: "New messages", onclick: () => this.#toEnd() });
@@ -94,8 +94,8 @@ export class Drawer {
     this.title = h("h2", { tabindex: -1 });
     fill(
       this.element,
-      h("header", {}, h("div", { class: "spread" }, this.title, h("button", { type: "button", class: "quiet", "aria-label": "Close the call", onclick: () => this.close() }, "Close ", h("kbd", { text: "Esc" }))), this.head, this.why, this.summary),
-      this.actions, this.audio, tabs, this.panel, this.#composer(),
+      h("header", {}, h("div", { class: "title" }, this.title, h("button", { type: "button", class: "quiet", "aria-label": "Close the call", onclick: () => this.close() }, "Close ", h("kbd", { text: "Esc" }))), this.head, this.why, this.summary),
+      this.bar.element, this.audio, tabs, this.panel, this.#composer(),
     );
   }
 
@@ -123,7 +123,7 @@ export class Drawer {
   /** Take what the list says of the call. */
   update(row) {
     this.row = row;
-    this.title.textContent = `${row.from} on ${row.dialplan ?? "no route"}`;
+    fill(this.title, clip(row.from), h("span", { class: "clip" }, h("span", { class: "visually-hidden", text: " on " }), row.dialplan ?? "no route"));
     this.tick();
     fill(this.why, row.health_reasons?.length ? [h("b", { text: "Why: " }), row.health_reasons.join(", ")] : h("span", { class: "muted", text: "Nothing is wrong with this call." }));
     this.summary.hidden = !(row.handoff_summary && row.held_by === user);
@@ -164,18 +164,10 @@ export class Drawer {
 
   #drawActions() {
     if (this.over) {
-      fill(this.actions, h("span", { class: "grow", text: "This call is over." }), may("history.view") ? h("a", { class: "button", href: `/history/${this.callId}`, text: "Open its history" }) : null);
+      this.bar.replace(h("span", { class: "grow", text: "This call is over." }), may("history.view") ? h("a", { class: "button", href: `/history/${this.callId}`, text: "Open its history" }) : null);
       return;
     }
-    const focused = document.activeElement?.dataset?.action;
-    // Who listens in one way stops that before they begin in another.
-    const shown = (action) => isFor(action, this.row) && !(LISTENING[action.id] && this.listening && this.listening.kind !== action.id);
-    fill(this.actions, ACTIONS.filter(shown).map((action) => {
-      const pressed = this.listening?.kind === action.id;
-      return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": LISTENING[action.id] ? String(pressed) : null, "aria-keyshortcuts": keyOf(action.id), onclick: () => this.act(action.id) },
-        pressed ? "Stop listening" : action.label, keyOf(action.id) ? [" ", h("kbd", { text: keyOf(action.id) })] : null);
-    }));
-    if (focused) this.actions.querySelector(`[data-action="${focused}"]`)?.focus();
+    this.bar.show(this.row, this.listening?.kind);
   }
 
   /** Do what a key or a button says. */
@@ -186,7 +178,7 @@ export class Drawer {
     if (id === "whisper") { this.text?.focus(); return true; }
     const callId = this.callId;
     const done = await action.run(callId, this.row);
-    if (done && id === "take_over") await this.talk(done.microphone);
+    if (done?.microphone) await this.talk(done.microphone);
     if (done && id === "hand_back") this.#givenBack();
     return true;
   }

@@ -23,13 +23,24 @@ export function span(ms) {
   return n < 1000 ? `${Math.round(n)} ms` : `${(n / 1000).toFixed(1)} s`;
 }
 
-const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+// One way to write a moment, everywhere: the browser's own zone, and its name beside it.
+const PARTS = new Intl.DateTimeFormat("en-GB", { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short" });
+const parts = (ms) => Object.fromEntries(PARTS.formatToParts(ms).map(({ type, value }) => [type, value]));
 
-const SHORT = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+/** Return the zone of a moment, as a column's head names it: UTC, CET, GMT+2. */
+export const zone = (ms = Date.now()) => parts(ms).timeZoneName;
 
-export const shortly = (ms) => (ms ? SHORT.format(ms) : "");
-export const when = (ms) => (ms ? DAY.format(ms) : "");
-export const time = (ms) => (ms ? TIME.format(ms) : "");
+/** Return a moment under a head that names the zone: 2026-11-22 14:03:05. */
+export function moment(ms) {
+  if (!ms) return "";
+  const { year, month, day, hour, minute, second } = parts(ms);
+  return `${year}-${month}-${day} ${hour}:${minute}:${second}`;
+}
+
+/** Return a moment that stands by itself: 2026-11-22 14:03:05 UTC. */
+export const when = (ms) => (ms ? `${moment(ms)} ${zone(ms)}` : "");
+
+/** Return the time of today: 14:03:05 UTC. */
+export const time = (ms) => (ms ? when(ms).slice(11) : "");
 export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`);
 export const words = (name) => String(name ?? "").replaceAll("_", " ");

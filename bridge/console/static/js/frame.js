@@ -3,6 +3,7 @@
 import { attempt, del, get, may } from "./api.js";
 import { $ } from "./dom.js";
 import { help } from "./keys.js";
+import { note } from "./loss.js";
 
 $("#menu-button")?.addEventListener("click", (event) => {
   const open = $(".rail").classList.toggle("open");
@@ -24,15 +25,23 @@ $("#sign-out")?.addEventListener("click", async () => {
   if ((await attempt(del("/session"))) !== undefined) location.assign("/login");
 });
 
+const COUNT_MS = 15000;
+const COUNT_AGAIN_MS = 3000;
+
 async function countAlerts() {
   const badge = $("#open-alerts");
   if (!badge || !may("alerts.view")) return;
+  let next_ms = COUNT_MS;
   try {
     const { open } = await get("/alerts?limit=1");
     badge.hidden = !open;
     badge.textContent = open > 99 ? "99+" : String(open);
     badge.setAttribute("aria-label", `${open} open`);
-  } catch { /* the page itself says what is wrong */ }
+    note("open alerts", false);
+  } catch (error) {
+    next_ms = COUNT_AGAIN_MS;
+    note("open alerts", true, error.message);
+  }
+  setTimeout(countAlerts, next_ms);
 }
 countAlerts();
-setInterval(countAlerts, 15000);

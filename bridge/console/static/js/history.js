@@ -2,8 +2,9 @@
 
 import { attempt, get } from "./api.js";
 import { outcomeBadge } from "./badges.js";
-import { $, empty, fill, h } from "./dom.js";
-import { clock, percent, shortly, span, words } from "./format.js";
+import { $, clip, empty, fill, h } from "./dom.js";
+import { filled, folding } from "./fold.js";
+import { clock, moment, percent, span, words, zone } from "./format.js";
 import { key } from "./keys.js";
 import { Table } from "./table.js";
 import { useKeys } from "./table_keys.js";
@@ -11,20 +12,20 @@ import { marked, thresholdsButton } from "./thresholds.js";
 import { views } from "./views.js";
 
 const columns = [
-  { id: "start", label: "Began", value: (r) => r.started_at, cell: (r) => h("a", { href: `/history/${r.call_id}`, tabindex: -1, class: "nowrap", text: shortly(r.started_at) }) },
-  { id: "from", label: "From", value: (r) => r.from, cell: (r) => r.from ?? "" },
-  { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => r.to ?? "" },
-  { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => r.dialplan ?? "" },
-  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => r.arm ?? "" },
+  { id: "start", label: `Began, ${zone()}`, value: (r) => r.started_at, cell: (r) => h("a", { href: `/history/${r.call_id}`, tabindex: -1, class: "nowrap", text: moment(r.started_at) }) },
+  { id: "from", label: "From", value: (r) => r.from, cell: (r) => clip(r.from ?? "") },
+  { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => clip(r.to ?? "") },
+  { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => clip(r.dialplan ?? "") },
+  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => clip(r.arm ?? "") },
   { id: "length", label: "Length", number: true, value: (r) => r.duration_ms, cell: (r) => clock(r.duration_ms) },
-  { id: "outcome", label: "End", value: (r) => r.outcome, wide: true, cell: (r) => h("span", {}, outcomeBadge(r.outcome ?? "unknown"), h("span", { class: "why", text: [words(r.reason), r.fault && r.fault !== "none" && `fault: ${r.fault}`].filter(Boolean).join(", ") })) },
+  { id: "outcome", label: "End", value: (r) => r.outcome, wide: true, cell: (r) => h("span", { class: "one-line" }, outcomeBadge(r.outcome ?? "unknown"), clip([words(r.reason), r.fault && r.fault !== "none" && `fault: ${r.fault}`].filter(Boolean).join(", "), "why")) },
   { id: "fault", label: "Fault owner", value: (r) => r.fault, cell: (r) => (r.fault && r.fault !== "none" ? r.fault : ""), off: true },
   { id: "turns", label: "Turns", number: true, value: (r) => r.turns, cell: (r) => String(r.turns ?? "") },
   { id: "average", label: "Answers: mean", number: true, value: (r) => r.average_response_ms, cell: (r) => span(r.average_response_ms) },
   { id: "p95", label: "p95", number: true, value: (r) => r.response_p95_ms, cell: (r) => marked("answer_ms", r.response_p95_ms, span(r.response_p95_ms)) },
   { id: "silence", label: "Longest silence", number: true, value: (r) => r.longest_silence_ms, cell: (r) => span(r.longest_silence_ms), off: true },
   { id: "cuts", label: "Barge-ins", number: true, value: (r) => r.interruptions, cell: (r) => String(r.interruptions ?? "") },
-  { id: "transfer", label: "Transferred to", value: (r) => r.handoff_target, cell: (r) => (r.handoff_target ? `${r.handoff_target} (${words(r.handoff_result)})` : "") },
+  { id: "transfer", label: "Transferred to", value: (r) => r.handoff_target, cell: (r) => (r.handoff_target ? clip(`${r.handoff_target} (${words(r.handoff_result)})`) : "") },
   { id: "recording", label: "Kept", value: (r) => (r.recording ? "recording" : ""), cell: (r) => (r.recording ? "recording" : "") },
   { id: "consent", label: "Consent", value: (r) => r.consent, cell: (r) => r.consent ?? "" },
   { id: "node", label: "Node", value: (r) => r.node, cell: (r) => r.node ?? "", off: true },
@@ -48,7 +49,9 @@ if (form) {
   const chosen = new URLSearchParams(location.search);
   for (const [name, value] of chosen) if (form.elements[name]) form.elements[name].value = value;
 
+  const tellFilters = folding(() => filled(form, "text"));
   const draw = () => {
+    tellFilters();
     table.show(table.sorted(rows, (a, b) => b.started_at - a.started_at));
     $("#list").hidden = !rows.length;
     fill($("#none"), rows.length ? null : empty("No such call", "Calls of all nodes are here for a day, those of this node as long as they are kept."));

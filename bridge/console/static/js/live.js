@@ -1,8 +1,9 @@
 // The list of live calls: worst health first, then longest. Rows don't jump under the cursor.
 
-import { $, badge, empty, fill, h, icon } from "./dom.js";
+import { $, badge, clip, empty, fill, h, icon } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { age, clock, learnClock, now, span } from "./format.js";
+import { folding } from "./fold.js";
 import { band, healthMark, stateBadge } from "./health.js";
 import { keyOf, key } from "./keys.js";
 import { keep, kept } from "./prefs.js";
@@ -20,32 +21,33 @@ const asked = Object.fromEntries([...new URLSearchParams(location.search)].filte
 const filters = Object.keys(asked).length ? { ...NONE, ...asked } : { ...NONE, ...kept("live.filters", {}) };
 const silence = (row) => (row.silent_since_at && !["ringing", "transferring", "human"].includes(row.state) ? now() - row.silent_since_at : null);
 
+// What a glance is for stands first: it stays in view where there is little room.
 const columns = [
-  { id: "health", label: "Health", wide: true, value: (r) => r.health, cell: (r) => h("span", {}, healthMark(r.health), r.health_reasons.length ? h("span", { class: "why", text: r.health_reasons.join(", ") }) : null) },
-  { id: "from", label: "Caller", value: (r) => r.from, cell: (r) => h("span", {}, h("span", { class: "nowrap", text: r.from }), r.flagged ? h("span", { title: "flagged" }, " ", flag()) : null) },
-  { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => r.dialplan ?? "" },
-  { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => r.to, off: true },
-  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => r.arm ?? "" },
-  { id: "model", label: "Model", value: (r) => r.model, cell: (r) => r.model ?? "", off: true },
-  { id: "state", label: "State", value: (r) => r.state, cell: (r) => h("span", {}, stateBadge(r.state), r.lost ? " no word from its node" : null) },
+  { id: "health", label: "Health", wide: true, value: (r) => r.health, cell: (r) => h("span", { class: "one-line" }, healthMark(r.health), r.health_reasons.length ? clip(r.health_reasons.join(", "), "why") : null) },
+  { id: "from", label: "Caller", value: (r) => r.from, cell: (r) => h("span", { class: "one-line" }, clip(r.from), r.flagged ? h("span", { title: "flagged" }, flag()) : null) },
+  { id: "state", label: "State", value: (r) => r.state, cell: (r) => h("span", { class: "one-line" }, stateBadge(r.state), r.lost ? clip("no word from its node", "why") : null) },
+  { id: "silence", label: "Silence", number: true, value: silence, cell: (r) => (silence(r) === null ? "" : marked("silence_ms", silence(r), clock(silence(r)))) },
+  { id: "watchers", label: "Watching", value: (r) => r.watchers ?? "", cell: (r) => watching(r) },
+  { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => clip(r.dialplan ?? "") },
+  { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => clip(r.to), off: true },
+  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => clip(r.arm ?? "") },
+  { id: "model", label: "Model", value: (r) => r.model, cell: (r) => clip(r.model ?? ""), off: true },
   { id: "in_state", label: "In state", number: true, value: (r) => r.state_since_at && now() - r.state_since_at, cell: (r) => age(r.state_since_at) },
   { id: "age", label: "Age", number: true, value: (r) => r.started_at && now() - r.started_at, cell: (r) => age(r.started_at) },
   { id: "last_turn", label: "Last answer", number: true, value: (r) => r.last_turn_ms, cell: (r) => marked("answer_ms", r.last_turn_ms, span(r.last_turn_ms)) },
-  { id: "silence", label: "Silence", number: true, value: silence, cell: (r) => (silence(r) === null ? "" : marked("silence_ms", silence(r), clock(silence(r)))) },
   { id: "cuts", label: "Cuts: caller / AI", number: true, value: (r) => r.interruptions_caller ?? 0, cell: (r) => `${r.interruptions_caller ?? 0} / ${r.interruptions_agent ?? 0}` },
   { id: "tools", label: "Tool failures", number: true, value: (r) => r.tool_failures ?? 0, cell: (r) => String(r.tool_failures ?? 0), off: true },
-  { id: "watchers", label: "Watching", value: (r) => r.watchers ?? "", cell: (r) => watching(r) },
-  { id: "verstat", label: "Caller ID check", value: (r) => r.verstat, cell: (r) => r.verstat ?? "", off: true },
-  { id: "node", label: "Node", value: (r) => r.node, cell: (r) => r.node ?? "", off: true },
+  { id: "verstat", label: "Caller ID check", value: (r) => r.verstat, cell: (r) => clip(r.verstat ?? ""), off: true },
+  { id: "node", label: "Node", value: (r) => r.node, cell: (r) => clip(r.node ?? ""), off: true },
 ];
 
 function flag() { const svg = icon("flag"); svg.classList.add("icon"); return svg; }
 function watching(row) {
   const parts = [];
-  if (row.held_by) parts.push(badge("bad", `held by ${row.held_by}`, "phone"));
+  if (row.held_by) parts.push(badge("bad", clip(`held by ${row.held_by}`), "phone"));
   const watchers = watcherCount(row);
   if (watchers) parts.push(watchers);
-  return parts.length ? h("span", {}, parts) : "";
+  return parts.length ? h("span", { class: "one-line" }, parts) : "";
 }
 
 const box = $("#live-table");
@@ -166,7 +168,10 @@ function refilter(change) {
   showFilters();
 }
 
+const tellFilters = folding(() => [filters.route, filters.arm, filters.state, filters.health].filter(Boolean).length);
+
 function showFilters() {
+  tellFilters();
   if ($("#search").value !== filters.text) $("#search").value = filters.text;
   for (const name of SELECTS) $(`#filter-${name}`).value = filters[name];
   for (const id of ["#filter-health", "#tile-bad"]) $(id).setAttribute("aria-pressed", String(Boolean(filters.health)));
@@ -201,7 +206,7 @@ follow("/calls/stream", {
     if (linked && !drawer.callId && calls.has(linked)) open(calls.get(linked));
   },
   diff: ({ at_ms, rows, gone }) => { learnClock(at_ms); take(rows, gone); },
-}, showState);
+}, showState, "live calls");
 
 setInterval(() => { if (!isPaused()) table.refresh(["in_state", "age", "silence"]); drawer.tick(); }, 1000);
 tell();

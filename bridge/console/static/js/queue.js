@@ -75,6 +75,6 @@ function show(row) {
 }
 
 key("close", () => drawer.close());
-const again = poll("/queue", 1500, draw);
+const again = poll("/queue", 1500, "waiting callers", draw);
 $("#tools").append(thresholdsButton(["waiting", "oldest_wait_ms", "service_level", "abandoned"], () => again()));
 setInterval(() => { for (const each of items.querySelectorAll(".wait")) each.textContent = clock(now() - Number(each.dataset.since)); drawer.tick(); }, 1000);

@@ -102,4 +102,4 @@ function changes(one) {
     h("tbody", {}, one.changes.map((each) => h("tr", {}, h("td", { class: "nowrap", text: when(Number(each.at_ms)) }), h("td", { text: words(each.action) }), h("td", { class: "nowrap", text: `${each.was / 10} → ${each.share / 10}%` }), h("td", { text: each.author }), h("td", { text: each.reason })))))));
 }
 
-const again = poll("/rollouts", 2000, draw);
+const again = poll("/rollouts", 2000, "rollouts", draw);

@@ -1,6 +1,7 @@
 // Server-sent events that say how old their data is; they come back by themselves.
 
 import { $, $$ } from "./dom.js";
+import { note } from "./loss.js";
 
 const STALE_MS = 5000;
 
@@ -29,9 +30,11 @@ $("#pause")?.addEventListener("click", ({ currentTarget: button }) => {
  * @param {string} path below /api/v1
  * @param {Object<string, function(object): void>} handlers by event name
  * @param {function(string, number): void} onState gets live, stale or away, and the age in ms
+ * @param {string} what it brings, as people call it
  * @returns {function(): void} ends it
  */
-export function follow(path, handlers, onState = () => {}) {
+export function follow(path, handlers, onState, what) {
+  const begun = performance.now();
   let source = null;
   let heard = 0;
   let away = "";
@@ -39,7 +42,8 @@ export function follow(path, handlers, onState = () => {}) {
   let again = 0;
   const open = () => {
     source = new EventSource(`/api/v1${path}`);
-    for (const [name, handler] of Object.entries(handlers)) {
+    // A beat says that there is nothing new: what is shown is as it is.
+    for (const [name, handler] of Object.entries({ beat: () => {}, ...handlers })) {
       source.addEventListener(name, (event) => {
         heard = performance.now();
         away = "";
@@ -55,10 +59,11 @@ export function follow(path, handlers, onState = () => {}) {
   const tell = () => {
     const old = heard ? performance.now() - heard : Infinity;
     onState(away ? "away" : old > STALE_MS ? "stale" : "live", old, away);
+    note(what, Boolean(away) || performance.now() - (heard || begun) > STALE_MS, away);
   };
   open();
   const timer = setInterval(tell, 500);
-  return () => { over = true; clearInterval(timer); clearTimeout(again); source.close(); };
+  return () => { over = true; clearInterval(timer); clearTimeout(again); source.close(); note(what, false); };
 }
 
 /** Show a stream's state in the page's LIVE badge; what is under `.live-data` goes grey when old. */

@@ -19,7 +19,7 @@ export class Table {
     this.selected = null;
     this.body = h("tbody");
     this.headRow = h("tr");
-    this.element = h("table", { class: "grid", role: "grid", "aria-label": caption }, h("thead", {}, this.headRow), this.body);
+    this.element = h("table", { class: "grid dense", role: "grid", "aria-label": caption }, h("thead", {}, this.headRow), this.body);
     this.element.addEventListener("focusin", (event) => {
       const row = event.target.closest("tbody tr");
       if (row) this.#rove(row.dataset.key);

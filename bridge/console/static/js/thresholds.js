@@ -23,6 +23,13 @@ export function band(name, value) {
   return beyond(bad) ? "bad" : beyond(warn) ? "warn" : "good";
 }
 
+/** Return the limit up to which a figure is as it should be, in words; "" for what has none. */
+export function target(name, write) {
+  const row = TABLE.find((each) => each.name === name);
+  if (!row) return "";
+  return `Target: ${row.low ? "at least" : "at most"} ${write(limitOf(row)[0])}`;
+}
+
 const SAID = { high: { warn: "high", bad: "too high" }, low: { warn: "low", bad: "too low" } };
 
 /** Return a figure with the sign of its band: no colour stands alone. */

@@ -1,12 +1,13 @@
-// Who watches a call: they listen, or have whispered within the last minute. Names are for those who
-// may listen themselves; the others see how many.
+// Who watches a call: they listen, or within the last minute have whispered to the agent or had it say
+// something to the caller. Names are for those who may listen themselves; the others see how many.
 
 import { user } from "./api.js";
 import { badge, h } from "./dom.js";
 
-const YOURS = { listens: "you listen", whispers: "you whisper" };
-const said = ({ by, does }) => (by === user ? YOURS[does] : null) ?? `${by} ${does}`;
-const seen = (text) => badge("info", text, "eye");
+const WORDS = { listens: "listens", whispers: "whispers", says: "speaks through the AI" };
+const YOURS = { listens: "you listen", whispers: "you whisper", says: "you speak through the AI" };
+const said = ({ by, does }) => (by === user ? YOURS[does] : `${by} ${WORDS[does]}`);
+const seen = (...text) => badge("info", text, "eye");
 
 /** Return who watches but for who has the caller: that is told elsewhere. */
 const others = (row) => (row.watched_by ?? []).filter(({ by }) => by !== row.held_by);
@@ -20,7 +21,7 @@ export function watchersOf(row) {
 export function watcherCount(row) {
   const count = row.watched_by ? others(row).length : row.watchers;
   if (!count) return null;
-  const element = seen(`${count} watching`);
+  const element = seen(String(count), h("span", { class: "in-words", text: " watching" }));
   const names = others(row).map(said).join(", ");
   if (names) {
     element.title = names;

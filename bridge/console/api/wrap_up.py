@@ -1,0 +1,115 @@
+"""`/api/v1/calls/{call_id}/wrap-up`: what came of a call, by who had its caller.
+
+It stands in the call's hash at once, and in its record on the node that has or had the call.
+"""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException
+from pydantic import BaseModel, ConfigDict
+
+from bridge.console.access.door import Allowed
+from bridge.console.access.principal import Principal
+from bridge.console.access.roles import Permission
+from bridge.console.api.live_call import CallId
+from bridge.console.api.visible import VisibleCall, visible_call
+from bridge.console.services import Services, services_of
+from bridge.redaction.turns import Redactor
+from bridge.routing.models import Dialplan
+from bridge.routing.supervisor_orders import Note
+from bridge.store.wrap_ups import WrapUp
+
+router = APIRouter(prefix="/calls/{call_id}/wrap-up", tags=["queue"])
+
+Worker = Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))]
+Here = Annotated[Services, Depends(services_of)]
+
+
+class WrapUpWish(BaseModel):
+    """A code of the route's, and a note."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = ""
+    note: Note = ""
+
+
+class WrapUpCodes(BaseModel):
+    """The codes of a call's route, as ``handoff.wrap_up`` has them."""
+
+    codes: tuple[str, ...]
+
+
+class WrappedUp(BaseModel):
+    """What was written; ``recorded``: the call's node has it in the call's record, too."""
+
+    code: str
+    note: str
+    recorded: bool
+
+
+@router.get("")
+async def get_wrap_up_codes(call_id: CallId, principal: Worker, services: Here) -> WrapUpCodes:
+    """Return the codes that a call can be wrapped up with; for who has or had its caller."""
+    call = await _own_call(call_id, principal, services)
+    plan = _plan_of(call, services)
+    return WrapUpCodes(codes=() if plan is None else plan.handoff.wrap_up)
+
+
+@router.post("")
+async def wrap_up(
+    call_id: CallId, wish: WrapUpWish, principal: Worker, services: Here
+) -> WrappedUp:
+    """Write down what came of a call, during it or after its end; the last one counts.
+
+    For who has or had its caller; others get 403. 422: the route has no such code.
+    """
+    call = await _own_call(call_id, principal, services)
+    plan = _plan_of(call, services)
+    codes = () if plan is None else plan.handoff.wrap_up
+    if wish.code not in codes and (codes or wish.code):
+        raise HTTPException(422, f"no code of this route: {wish.code!r}; it has {list(codes)}")
+    redactor = Redactor() if plan is None else Redactor(frozenset(plan.recording.redact))
+    made = WrapUp(wish.code, redactor.redact(wish.note), principal.user, services.now_ms)
+
+    async def write() -> bool:
+        await services.wrap_ups.write(call_id, made)
+        answer = await services.control.send(
+            call.fields.get("node", ""),
+            call_id,
+            "wrap_up",
+            {"code": made.code, "note": made.note, "at_ms": made.at_ms},
+            by=principal.user,
+            command_id=secrets.token_hex(16),
+        )
+        return answer is not None and answer.accepted
+
+    recorded = await services.auditor.act(
+        principal,
+        "wrap_up",
+        write,
+        result_of=lambda found: "done" if found else "done, not in the record",
+        call_id=call_id,
+        params={"code": made.code, "note": made.note},
+    )
+    return WrappedUp(code=made.code, note=made.note, recorded=recorded)
+
+
+async def _own_call(call_id: str, principal: Principal, services: Services) -> VisibleCall:
+    """Return a call whose caller somebody has or had.
+
+    Raises:
+        HTTPException: 403: it was another's; 404: there is none, or Redis keeps it no more.
+    """
+    call = await visible_call(call_id, principal, services)
+    if not call.fields:
+        raise HTTPException(404, "the call is kept no more")
+    if principal.user not in (call.fields.get("held_by"), call.fields.get("handled_by")):
+        raise HTTPException(403, "another had the caller of this call")
+    return call
+
+
+def _plan_of(call: VisibleCall, services: Services) -> Dialplan | None:
+    name = call.fields.get("dialplan")
+    return next((plan for plan in services.sources.dialplans() if plan.name == name), None)

@@ -1,0 +1,66 @@
+"""The file descriptors of this process: their limit, and which errors are for lack of them.
+
+Every socket, file and pipe takes one (`getrlimit(2)`, RLIMIT_NOFILE). Without one nothing can be
+reached, whoever listens there: a failure for that is this process's and never the far end's.
+"""
+
+import errno
+import os
+import resource
+
+_NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+def out_of_descriptors(error: BaseException | None) -> bool:
+    """Return whether something failed because no descriptor was to be had.
+
+    The error, its causes and its members say so; a resolver of names says that there is no such
+    name, or that it can't be asked, so for an error without a number of the system's the table is
+    tried.
+    """
+    numbers = [each.errno for each in _system_errors(error)]
+    if any(number in _NONE_LEFT for number in numbers):
+        return True
+    # getaddrinfo's own numbers are negative; of several failed connections asyncio gives none.
+    return any(number is None or number < 0 for number in numbers) and _none_left()
+
+
+def open_now() -> int:
+    """Return how many this process has open (`proc(5)`)."""
+    return len(os.listdir("/dev/fd"))
+
+
+def raise_limit(wanted: int) -> int:
+    """Raise the soft limit as far as the hard one lets it, to ``wanted`` at most; return it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= target:
+        return wanted if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+    return target
+
+
+def _system_errors(error: BaseException | None) -> list[OSError]:
+    """Return the system's errors among an error, its members and its causes."""
+    found: list[OSError] = []
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, OSError):
+            found.append(each)
+        if isinstance(each, BaseExceptionGroup):
+            waiting.extend(each.exceptions)
+        waiting += [each.__cause__, each.__context__]
+    return found
+
+
+def _none_left() -> bool:
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _NONE_LEFT
+    return False

@@ -1,0 +1,49 @@
+"""Warns of scripts that are valid, and whose verdict would say less than it seems to. Pure."""
+
+from collections.abc import Iterator
+
+from bridge.replay.script import CallScript, Expectation, Utterance
+from bridge.replay.words_heard import Finds, holds_number, holds_words
+from bridge.speech.synthesis import speaks_english
+from bridge.speech.words import numbers_in, sentences_of, without_numbers
+
+
+def advise(script: CallScript) -> Iterator[str]:
+    """Yield one sentence for each weakness of a script."""
+    if not speaks_english(script.voice) and _speaks(script):
+        yield (
+            f"the voice '{script.voice}' speaks no English, which is all that the simulated service"
+            " understands: play it on a live arm alone (target.arms)"
+        )
+    sentences = [sentence for text in script.hears for sentence in sentences_of(text)]
+    for number, step in enumerate(script.caller, start=1):
+        for text, held in _wanted_numbers(step.expect) if step.expect else ():
+            right = [sentence for sentence in sentences if held(sentence)]
+            if right and not any(_rivals(sentence, right) for sentence in sentences):
+                yield (
+                    f'step {number} expects the number of "{text}", and hears has only'
+                    f' "{right[0]}": a recogniser without another choice finds it in any number;'
+                    " add the sentence with a wrong one"
+                )
+
+
+def _speaks(script: CallScript) -> bool:
+    actions = (step.action for step in script.caller)
+    return any(isinstance(each, Utterance) and each.audio is None for each in actions)
+
+
+def _wanted_numbers(expect: Expectation) -> Iterator[tuple[str, Finds]]:
+    texts = [expect.text_contains, *expect.contains_any, *expect.contains_all]
+    for text in texts:
+        # "One" alone is mostly no number: one moment, press one.
+        if text is not None and numbers_in(text) not in ((), ("1",)):
+            yield text, holds_words(text)
+    for number in expect.numbers:
+        yield str(number), holds_number(number)
+
+
+def _rivals(sentence: str, right: list[str]) -> bool:
+    """Tell whether a sentence is a right one with another number."""
+    return sentence not in right and any(
+        without_numbers(sentence) == without_numbers(each) for each in right
+    )

@@ -1,0 +1,178 @@
+"""What keeps Redis away, in words: for the log, the operator at the start, and a metric's label.
+
+A client sees little of some causes: a Redis without TLS waits for more when it gets a handshake,
+one with TLS hangs up on a command. :func:`diagnose` then asks the port in the other way.
+"""
+
+import asyncio
+import enum
+import os
+import re
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from redis import exceptions as redis_errors
+
+from bridge.descriptors import out_of_descriptors
+
+TRANSIENT_CODE = re.compile(r"\b(?:BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
+"""Errors that Redis takes back by itself; one inside a script has its code within the text."""
+
+_NO_FILE = "can't be trusted: a file that the URL names is missing"
+_URL = "BRIDGE_REDIS_URL (redis.url)"
+
+
+class Trouble(enum.StrEnum):
+    """Why Redis takes nothing; a metric label."""
+
+    UNREACHABLE = "unreachable"
+    SILENT = "silent"
+    PASSWORD_REFUSED = "password_refused"
+    NOT_PERMITTED = "not_permitted"
+    CERTIFICATE = "certificate"
+    TLS_WANTED = "tls_wanted"
+    TLS_NOT_SPOKEN = "tls_not_spoken"
+    NO_SUCH_DATABASE = "no_such_database"
+    NOT_REDIS = "not_redis"
+    LOADING = "loading"
+    REFUSING = "refusing"
+    NO_DESCRIPTORS = "no_descriptors"
+
+
+REMEDIES = {
+    Trouble.UNREACHABLE: f"start it, or correct {_URL}",
+    Trouble.SILENT: f"look at its load and at firewalls, or correct {_URL}",
+    Trouble.PASSWORD_REFUSED: f"put the user and password that it has now into {_URL}",
+    Trouble.NOT_PERMITTED: f"let the user of {_URL} run all commands on the keys of redis.prefix",
+    Trouble.CERTIFICATE: "add ?ssl_ca_certs=FILE with the authority that signed it to"
+    f" {_URL}, and name the host that it was made for",
+    Trouble.TLS_WANTED: f"write rediss:// in {_URL}",
+    Trouble.TLS_NOT_SPOKEN: f"name its TLS port in {_URL}, or write redis:// there",
+    Trouble.NO_SUCH_DATABASE: f"write one that it has in {_URL}, such as /0",
+    Trouble.NOT_REDIS: f"correct the port in {_URL}",
+    Trouble.LOADING: "wait",
+    Trouble.REFUSING: "look at its log: memory, disk, replicas",
+    Trouble.NO_DESCRIPTORS: "raise the limit of open files (LimitNOFILE, ulimit -n)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is wrong; ``says`` goes behind "Redis at HOST:PORT"."""
+
+    trouble: Trouble
+    says: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return REMEDIES[self.trouble]
+
+
+async def diagnose(error: Exception, url: str, timeout_s: float, *, answered: bool) -> Diagnosis:
+    """Say what an error of redis-py, or of the system, means.
+
+    Args:
+        error: what was raised.
+        url: of the Redis; what may be secret in it is not looked at.
+        timeout_s: what a round trip may take; asking once more takes as long at most.
+        answered: this Redis has answered before, so the way in which it is asked is the right one.
+    """
+    parts = urlsplit(url)
+    found = _of(error, timeout_s)
+    if found.trouble is Trouble.NO_SUCH_DATABASE:
+        return Diagnosis(found.trouble, f"has no database {parts.path.strip('/')}")
+    if parts.scheme == "rediss" and isinstance(_system_error(error), FileNotFoundError):
+        return Diagnosis(Trouble.CERTIFICATE, _NO_FILE)
+    doubtful = found.trouble in (Trouble.SILENT, Trouble.UNREACHABLE, Trouble.NOT_REDIS)
+    if answered or not doubtful or isinstance(_system_error(error), ConnectionRefusedError):
+        return found
+    host, port = parts.hostname or "localhost", parts.port or 6379
+    if parts.scheme == "rediss" and await _answers_without_tls(host, port, timeout_s):
+        says = "speaks no TLS, which rediss:// asks for"
+        return Diagnosis(Trouble.TLS_NOT_SPOKEN, says)
+    if parts.scheme == "redis" and await _speaks_tls(host, port, timeout_s):
+        return Diagnosis(Trouble.TLS_WANTED, "takes connections with TLS alone")
+    return found
+
+
+def _of(error: Exception, timeout_s: float) -> Diagnosis:
+    cause = _system_error(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        says = f"shows a certificate that is not trusted ({cause.verify_message.rstrip('.')})"
+        return Diagnosis(Trouble.CERTIFICATE, says)
+    if out_of_descriptors(error):
+        says = "can't be reached (this process has no file descriptor left)"
+        return Diagnosis(Trouble.NO_DESCRIPTORS, says)
+    match error:
+        case TimeoutError() | redis_errors.TimeoutError():
+            return Diagnosis(Trouble.SILENT, f"did not answer within {timeout_s:g} s")
+        case redis_errors.AuthenticationError():
+            return Diagnosis(Trouble.PASSWORD_REFUSED, "refused the user or the password")
+        case redis_errors.BusyLoadingError():
+            return Diagnosis(Trouble.LOADING, "is still loading its data")
+        case redis_errors.NoPermissionError():
+            return Diagnosis(Trouble.NOT_PERMITTED, "does not permit its user what is needed")
+        case redis_errors.ResponseError() if "DB index" in str(error):
+            return Diagnosis(Trouble.NO_SUCH_DATABASE, "has no such database")
+        case redis_errors.ResponseError():
+            return Diagnosis(Trouble.REFUSING, f"answered with the error {error_code(error)}")
+        case redis_errors.InvalidResponse():
+            return Diagnosis(Trouble.NOT_REDIS, "answered, but not as a Redis server does")
+        case _:
+            return Diagnosis(Trouble.UNREACHABLE, f"can't be reached ({_words(cause)})")
+
+
+def error_code(error: Exception) -> str:
+    """Return the code of an error reply, or redis-py's class where it strips the code."""
+    if isinstance(error, redis_errors.NoScriptError):
+        return "NOSCRIPT"
+    if code := TRANSIENT_CODE.search(str(error)):
+        return code.group()
+    first_word = str(error).partition(" ")[0]
+    return first_word if first_word.isupper() else type(error).__name__
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """Return the operating system's error, the first in the chain that has a number."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _words(cause: OSError | None) -> str:
+    if cause is None or cause.errno is None:
+        return "the connection was lost"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {cause.reason or 'no handshake'}".lower().replace("_", " ")
+    return os.strerror(cause.errno).lower() if cause.errno > 0 else "name not resolved"
+
+
+async def _answers_without_tls(host: str, port: int, within_s: float) -> bool:
+    """Tell whether a Redis answers a command in the clear, whatever it says; no secret is sent."""
+    try:
+        async with asyncio.timeout(within_s):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"PING\r\n")
+                return (await reader.read(1)) in (b"+", b"-")
+            finally:
+                writer.close()
+    except OSError:  # TimeoutError is one
+        return False
+
+
+async def _speaks_tls(host: str, port: int, within_s: float) -> bool:
+    """Tell whether a TLS handshake can be had; whose the certificate is does not matter here."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(within_s):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except OSError:  # ssl.SSLError and TimeoutError are
+        return False
+    writer.close()
+    return True

@@ -1,0 +1,48 @@
+"""Socket addresses as PJLIB has them (`pj_sockaddr`, pj/sock.h)."""
+
+import ctypes
+import ipaddress
+import socket
+from typing import Self
+
+_IPV6_PLACE = 4
+"""Bytes of the flow label before an IPv6 address."""
+
+
+class SocketAddress(ctypes.Structure):
+    """`pj_sockaddr`, a union: both families have the port in the same place."""
+
+    _fields_ = (
+        ("family", ctypes.c_uint16),
+        ("port", ctypes.c_uint8 * 2),
+        ("rest", ctypes.c_uint8 * 24),
+    )
+
+    @classmethod
+    def of(cls, host: str, port: int) -> Self:
+        """Write an address.
+
+        Args:
+            host: an IPv4 or IPv6 address, no name.
+
+        Raises:
+            ValueError: it is no address.
+        """
+        ip = ipaddress.ip_address(host)
+        address = cls(family=socket.AF_INET if ip.version == 4 else socket.AF_INET6)
+        address.port[:] = port.to_bytes(2, "big")
+        begin = 0 if ip.version == 4 else _IPV6_PLACE
+        address.rest[begin : begin + len(ip.packed)] = ip.packed
+        return address
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """The address as text, and the port."""
+        rest = bytes(self.rest)
+        raw = rest[:4] if self.family == socket.AF_INET else rest[_IPV6_PLACE : _IPV6_PLACE + 16]
+        return str(ipaddress.ip_address(raw)), int.from_bytes(bytes(self.port), "big")
+
+    @property
+    def size(self) -> int:
+        """Bytes of it that a system call takes; 0 for an unknown family."""
+        return {socket.AF_INET: 16, socket.AF_INET6: 28}.get(self.family, 0)

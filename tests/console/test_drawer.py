@@ -1,0 +1,98 @@
+"""The drawer's actions: three at hand, the rest under More, End apart."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.console.desk import Desk
+from tests.support.browser import SCHEMES, accessibility_faults, keep_screenshot
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.redis,
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+_PHONE, _LAPTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+_SMALLEST_PX = 24
+"""Of a target (WCAG 2.2, 2.5.8)."""
+
+
+async def _ids(within: Locator) -> list[str]:
+    shown: list[str] = await within.locator("[data-action]").evaluate_all(
+        "(all) => all.filter((each) => each.checkVisibility()).map((each) => each.dataset.action)"
+    )
+    return shown
+
+
+async def _out_of_reach(page: Page) -> list[str]:
+    """Return the actions whose buttons are not wholly in the window, too small, or under others."""
+    wrong: list[str] = await page.evaluate(
+        """(least) => [...document.querySelectorAll('#drawer [data-action]')].filter((button) => {
+            const { left, right, top, bottom, width, height } = button.getBoundingClientRect();
+            const there = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+            return left < 0 || top < 0 || right > innerWidth || bottom > innerHeight
+                || Math.min(width, height) < least || !button.contains(there);
+        }).map((button) => button.dataset.action)""",
+        _SMALLEST_PX,
+    )
+    return wrong
+
+
+@pytest.mark.parametrize("window", [_PHONE, _LAPTOP], ids=["phone", "laptop"])
+async def test_three_actions_are_at_hand_and_all_within_reach(
+    desk: Desk, tmp_path: Path, window: dict[str, int]
+) -> None:
+    async with desk.opens("calls#c_live1", "supervisor") as page:
+        await page.set_viewport_size({"width": window["width"], "height": window["height"]})
+        bar = page.locator("#drawer .actions")
+        await expect(bar).to_be_visible()
+        assert await _ids(bar) == ["listen", "whisper", "take_over", "end"]
+        assert await _ids(bar.locator(".apart")) == ["end"]
+        await bar.get_by_role("button", name="More").click()
+        await expect(bar.locator("[data-action=phone]")).to_be_focused()
+        assert len(await _ids(bar.locator(".more"))) == 8
+        assert await _out_of_reach(page) == []
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            assert await accessibility_faults(page, within="#drawer") == []
+            shot = f"drawer-more-{scheme}-{window['width']}"
+            await keep_screenshot(page, shot, tmp_path, whole=False)
+
+
+async def test_more_is_closed_by_escape_and_by_leaving_it(desk: Desk) -> None:
+    async with desk.opens("calls#c_live1", "supervisor") as page:
+        more = page.locator("#drawer").get_by_role("button", name="More")
+        menu = page.locator("#drawer .more")
+        await more.click()
+        await page.keyboard.press("Escape")
+        await expect(menu).to_be_hidden()
+        await expect(more).to_be_focused()
+        await expect(page.locator("#drawer")).to_be_visible()
+        await more.click()
+        await page.locator("#drawer textarea").focus()
+        await expect(menu).to_be_hidden()
+        await expect(more).to_have_attribute("aria-expanded", "false")
+
+
+async def test_who_has_the_caller_has_other_actions_at_hand(desk: Desk) -> None:
+    async with desk.opens("calls#c_live3", "supervisor", name="sam") as page:
+        bar = page.locator("#drawer .actions")
+        await expect(bar.locator("[data-action=hand_back]")).to_be_visible()
+        assert await _ids(bar) == ["mute", "hand_back", "transfer", "end"]
+        await bar.get_by_role("button", name="More").click()
+        assert "take_over" not in await _ids(bar)
+
+
+async def test_words_that_the_caller_heard_are_told_as_such(desk: Desk) -> None:
+    names = '{"sam": "whispers", "supervisor": "says", "kim": "says"}'
+    async with (
+        desk.with_call("c_said", watchers=3, watched_by=names),
+        desk.opens("calls#c_said", "supervisor") as page,
+    ):
+        head = page.locator("#drawer header")
+        await expect(head).to_contain_text("kim speaks through the AI")
+        await expect(head).to_contain_text("you speak through the AI")
+        await expect(head).to_contain_text("sam whispers")
