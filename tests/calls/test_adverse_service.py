@@ -233,14 +233,6 @@ def _judge(
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-async def test_a_minute_on_an_adverse_service_leaves_no_question_without_a_word(
-    tmp_path: Path,
-) -> None:
-    await run(tmp_path, 1.0, seed=20261122)
-
-
 @pytest.mark.nightly
 @pytest.mark.timeout(3600 + 300)
 async def test_an_hour_on_an_adverse_service_leaves_no_question_without_a_word(
