@@ -32,6 +32,7 @@ from bridge.store.keys import Keys
 from bridge.store.limits import LimitStore
 from bridge.store.once import OnceStore
 from bridge.store.pending import PendingStore
+from bridge.store.presence import PresenceStore
 from bridge.store.reader import CallReader
 from bridge.store.rollouts import RolloutStore
 from bridge.store.sessions import SessionStore
@@ -62,6 +63,7 @@ class Services:
         tokens: for audio and control.
         phone_tickets: for desk phones that call in.
         wrap_ups: what came of calls.
+        presence: who is signed in, and who is away.
         calls: the state of every node's calls.
         nodes: what other nodes keep of their calls.
         control: sends commands to the nodes that have them.
@@ -88,6 +90,7 @@ class Services:
     tokens: CallTokens
     phone_tickets: PhoneTickets
     wrap_ups: WrapUpStore
+    presence: PresenceStore
     calls: CallReader
     nodes: OtherNodes
     control: ControlSender
@@ -178,6 +181,7 @@ def open_services(
         phone_tickets=PhoneTickets(PendingStore(link, keys, "phone"), clock),
         sources=sources,
         wrap_ups=WrapUpStore(link, keys),
+        presence=PresenceStore(link, keys),
         calls=calls,
         nodes=OtherNodes(calls, tokens, trust, sources.node),
         live=LiveList(calls, clock),

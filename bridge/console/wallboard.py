@@ -20,6 +20,9 @@ _MEANT = frozenset({Outcome.COMPLETED.value, Outcome.MAX_DURATION.value})
 """Other outcomes are of calls that broke off (``node_lost``, ``session_lost``) or went on with a
 person."""
 
+_NOT_WITH_AI = frozenset({"ringing", "transferring", "human", "paused"})
+"""States in which no agent talks with the caller."""
+
 Row = Mapping[str, Any]  # Any: of JSON rows
 
 
@@ -39,13 +42,13 @@ def figures(live: Sequence[Row], ended: Sequence[Row], now_ms: int) -> dict[str,
     in_time = [row for row in served if row.get("handoff_wait_ms", 0) <= SERVICE_LEVEL_MS]
     waits = [row["handoff_wait_ms"] for row in served if "handoff_wait_ms" in row]
     answered = [row for row in ended if row.get("answered_at")]
-    contained = [row for row in answered if _is_contained(row)]
+    contained = [row for row in answered if is_contained(row)]
     return {
         "waiting": len(waiting),
         "oldest_wait_ms": max(
             (now_ms - row.get("waiting_since_at", now_ms) for row in waiting), default=0
         ),
-        "active_ai": len(live) - len(human) - len(waiting),
+        "active_ai": sum(row.get("state") not in _NOT_WITH_AI for row in live),
         "active_human": len(human),
         "failing": sum(row.get("health", 100) < BAD_BELOW for row in live),
         "abandoned": _share(abandoned, offered),
@@ -74,7 +77,7 @@ def by_hour(ended: Sequence[Row], now_ms: int) -> list[dict[str, object]]:
     return [{name: each[name] for name in _OF_AN_HOUR} for each in found]
 
 
-def _is_contained(row: Row) -> bool:
+def is_contained(row: Row) -> bool:
     """Return whether the AI alone handled a call to an end that was meant."""
     with_person = row.get("handoff_target") or row.get("handled_by")
     return not with_person and row.get("outcome") in _MEANT

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from bridge.audio.levels import DEFAULT_HANGOVER_MS, find_speech
 from bridge.audio.tones import find_tones
 from bridge.replay.evidence import CallerSide, GatewayEvent
 from bridge.replay.timeline import CallLog, Filler
@@ -40,7 +41,14 @@ def find_fillers(
         if any(_overlap_ms(start_ms, end_ms, each) > 0 for each in utterances):
             found.append(Filler(start_ms, end_ms, "tone"))
             voice[start_ms * EAR_HZ // 1000 : end_ms * EAR_HZ // 1000] = 0
-    return tuple(found), voice
+    starts = [start * 1000 // EAR_HZ for start, _ in find_speech(voice, EAR_HZ)]
+    return tuple(_up_to_voice(each, starts) for each in found), voice
+
+
+def _up_to_voice(filler: Filler, starts: Sequence[int]) -> Filler:
+    """Let a tone last to the voice behind it, where a pause of one utterance is between them."""
+    behind = (at for at in starts if 0 <= at - filler.end_ms <= DEFAULT_HANGOVER_MS)
+    return replace(filler, end_ms=next(behind, filler.end_ms))
 
 
 def with_phrases(side: CallerSide, events: Sequence[GatewayEvent]) -> CallerSide:

@@ -65,6 +65,11 @@ class Keys:
         return f"{self.prefix}control:reply:{command_id}"
 
     @property
+    def presence(self) -> str:
+        """The hash of users who say that they are away."""
+        return f"{self.prefix}presence"
+
+    @property
     def alerts_acknowledged(self) -> str:
         """The hash of who has seen to which of them."""
         return f"{self.prefix}alerts:acknowledged"

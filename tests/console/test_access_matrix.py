@@ -74,6 +74,9 @@ TABLE = {
     "GET /api/v1/history": _LOOKS_BACK,
     "GET /api/v1/queue": _SEES_QUEUE,
     "GET /api/v1/wallboard": _SEES_CALLS,
+    "GET /api/v1/trends": _SEES_CALLS,
+    "GET /api/v1/presence": _STEPS_IN,
+    "PUT /api/v1/presence": "agent supervisor admin",
     "POST /api/v1/queue/{call_id}/accept": "agent supervisor admin",
     "POST /api/v1/queue/{call_id}/hand-back": "agent supervisor admin",
     "GET /api/v1/alerts": _SEES_CALLS,
@@ -115,6 +118,7 @@ BODIES: dict[str, object] = {
     "hold": {"on": True},
     "listen": {"via": "sip:eve@127.0.0.1"},
     "audio-token": {"kind": "listen"},
+    "presence": {"state": "away"},
     "unmask": {"reason": "To call back."},
 }
 """What is good, by the end of the path; for the others ``{}`` is."""

@@ -1,8 +1,10 @@
-"""The wallboard's figures."""
+"""The wallboard's figures, each with a call that it must not count."""
 
 import pytest
 
-from bridge.console.wallboard import TREND_HOURS, by_hour, figures
+from bridge.console.trends import trends
+from bridge.console.wallboard import SERVICE_LEVEL_MS, TREND_HOURS, by_hour, figures
+from tests.deploy.rules import DEPLOY
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,69 @@ def test_call_that_a_supervisor_took_over_was_not_handled_by_the_ai_alone() -> N
 def test_call_that_was_handed_over_was_not_handled_by_the_ai_alone() -> None:
     ended = [{"answered_at": 1, "outcome": "completed", "handoff_target": "billing"}]
     assert figures([], ended, 2)["containment"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("figure", "counted", "not_counted"),
+    [
+        ("waiting", "transferring", "human"),
+        ("active_human", "human", "transferring"),
+        ("active_ai", "listening", "human"),
+        ("active_ai", "listening", "transferring"),
+        ("active_ai", "listening", "ringing"),
+        ("active_ai", "listening", "paused"),
+    ],
+)
+def test_figure_of_now_counts_calls_of_its_state_alone(
+    figure: str, counted: str, not_counted: str
+) -> None:
+    assert figures([{"state": counted}, {"state": not_counted}], [], 2)[figure] == 1
+
+
+def test_oldest_wait_is_of_callers_who_wait() -> None:
+    talks = {"state": "human", "waiting_since_at": 1}
+    waits = {"state": "transferring", "waiting_since_at": 60}
+    assert figures([talks, waits], [], 100)["oldest_wait_ms"] == 40
+
+
+def test_failing_calls_are_below_forty() -> None:
+    assert figures([{"health": 39}, {"health": 40}, {}], [], 2)["failing"] == 1
+
+
+ACCEPTED = {"handoff_result": "accepted", "handoff_wait_ms": 10_000}
+
+
+@pytest.mark.parametrize(
+    ("figure", "call", "value"),
+    [
+        ("service_level", {**ACCEPTED, "handoff_wait_ms": SERVICE_LEVEL_MS + 1}, 0.5),
+        ("service_level", {"handoff_result": "caller_left", "handoff_wait_ms": 5}, 0.5),
+        ("service_level", {"handoff_result": "waiting"}, 1.0),
+        ("service_level", {"answered_at": 1, "outcome": "completed"}, 1.0),
+        ("abandoned", {"handoff_result": "no_answer", "handoff_wait_ms": 30_000}, 0.0),
+        ("abandoned", {"answered_at": 1, "outcome": "completed"}, 0.0),
+        ("average_wait_ms", {"handoff_result": "caller_left", "handoff_wait_ms": 90_000}, 10_000),
+        ("offered_last_hour", {"handoff_result": "waiting"}, 1),
+        ("offered_last_hour", {"answered_at": 1, "outcome": "completed"}, 1),
+        ("containment", {"outcome": "cancelled"}, None),
+    ],
+)
+def test_share_leaves_out_what_it_must_not_count(
+    figure: str, call: dict[str, object], value: float | None
+) -> None:
+    assert figures([], [ACCEPTED, call], 2)[figure] == value
+
+
+def test_calls_that_go_on_have_not_ended() -> None:
+    assert figures([{"state": "listening"}], [{}], 2)["ended_last_hour"] == 1
+
+
+def test_every_figure_is_defined_in_the_handbook() -> None:
+    text = (DEPLOY / "CONSOLE.md").read_text(encoding="utf-8")
+    handbook = text.partition("## What the figures mean")[2].partition("\n## ")[0]
+    (row,) = trends([{"started_at": 1}])
+    names = {*figures([], [], 1), *row} - {"hour_at", "route"}
+    assert {name for name in names if f"`{name}`" not in handbook} == set()
 
 
 def test_each_call_counts_in_the_hour_in_which_it_began() -> None:

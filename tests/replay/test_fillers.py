@@ -111,6 +111,16 @@ def test_a_tone_is_found_by_ear_beside_speech_and_is_not_left_for_the_recogniser
     assert np.array_equal(voice[-speech.size // 2 :], audio[-speech.size // 2 :])
 
 
+def test_the_pause_between_a_tone_and_an_answer_belongs_to_the_tone() -> None:
+    speech = Synthesizer().say("Your order was shipped on Monday.")
+    pause = np.zeros(_HZ * 200 // 1000, np.int16)
+    audio = np.concatenate([np.zeros(_HZ, np.int16), _tone(300), pause, speech])
+    heard = Utterance(1000, audio.size * 1000 // _HZ)
+    (tone,), _ = find_fillers(audio, [heard])
+
+    assert 1480 <= tone.end_ms <= 1620
+
+
 @pytest.mark.parametrize("voice", ["en-us", "en-us+f3", "en-gb-x-rp"])
 def test_no_voice_is_a_tone(voice: str) -> None:
     said = Synthesizer(voice).say("Mmm, hmm. Who knew? The moon in June is new, too. Ooh, no!")

@@ -1,0 +1,36 @@
+"""`/api/v1/trends`: how calls went by hour and route."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from bridge.console.access.door import Allowed
+from bridge.console.access.principal import Principal
+from bridge.console.access.roles import Permission
+from bridge.console.services import Services, services_of
+from bridge.console.trends import HOUR_MS, trends
+
+router = APIRouter(tags=["queue"])
+
+
+@router.get("/trends")
+async def get_trends(
+    principal: Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))],
+    services: Annotated[Services, Depends(services_of)],
+    hours: Annotated[int, Query(ge=1, le=168)] = 24,
+) -> dict[str, Any]:  # Any: JSON of figures
+    """Return figures of the last hours, the present one among them, by hour and route.
+
+    They are of the calls that Redis still keeps, a thousand at most: ``since_at`` is the begin of
+    the first hour that is asked for, ``known_since_at`` that of the earliest call that is known,
+    null without any.
+    """
+    now_ms = services.now_ms
+    since_ms = (now_ms // HOUR_MS - hours + 1) * HOUR_MS
+    ended = await services.history.ended_since(since_ms, principal.may_see)
+    return {
+        "at_ms": now_ms,
+        "since_at": since_ms,
+        "known_since_at": min((row["started_at"] for row in ended), default=None),
+        "rows": trends(ended),
+    }

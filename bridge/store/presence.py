@@ -1,0 +1,62 @@
+"""Who is signed in, since when their pages are silent, and who says that they are away.
+
+bridge:presence    hash: user -> "away"; who is not in it is there
+
+An open page uses its session again and again, so the idle time of the session's key says whether
+somebody has one open.
+"""
+
+from collections.abc import Sequence
+
+from bridge.store.client import RedisLink
+from bridge.store.keys import Keys
+
+_AWAY = "away"
+
+
+class PresenceStore:
+    """Reads and writes presence. Every method raises RedisUnavailableError while Redis is away.
+
+    Args:
+        link: to Redis; closed by whoever made it.
+        keys: of the project.
+    """
+
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    async def set_away(self, user: str, *, away: bool) -> None:
+        """Note that somebody is away, or there again."""
+        if away:
+            await self._link.ask(("HSET", self._keys.presence, user, _AWAY))
+        else:
+            await self._link.ask(("HDEL", self._keys.presence, user))
+
+    async def away(self) -> frozenset[str]:
+        """Return who says that they are away."""
+        found = await self._link.ask(("HKEYS", self._keys.presence))
+        return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
+
+    async def idle_s(self, users: Sequence[str]) -> dict[str, int]:
+        """Return who of these is signed in, and for how many seconds they have used nothing."""
+        if not users:
+            return {}
+        sets = await self._link.ask_all(
+            [("SMEMBERS", self._keys.user_sessions(user)) for user in users]
+        )
+        asked = [
+            (user, str(session_id))
+            for user, ids in zip(users, sets, strict=True)
+            for session_id in (ids if isinstance(ids, list) else ())
+        ]
+        if not asked:
+            return {}
+        idle = await self._link.ask_all(
+            [("OBJECT", "IDLETIME", self._keys.session(session_id)) for _, session_id in asked]
+        )
+        found: dict[str, int] = {}
+        for (user, _), seconds in zip(asked, idle, strict=True):
+            if isinstance(seconds, int):  # else the session is over
+                found[user] = min(seconds, found.get(user, seconds))
+        return found
