@@ -219,8 +219,10 @@ class CallbackPorts:
                 self._link(joined)
 
     def _unlink(self, one: CallAudio, two: CallAudio) -> None:
+        if not _exist(one, two):
+            return
         for source, sink in ((one, two), (two, one)):
-            with contextlib.suppress(pj.Error):  # PJSUA may have taken the call's port out already
+            with contextlib.suppress(pj.Error):  # it may go in the same conference tick
                 source.stopTransmit(sink)
 
     def close_row(self, row: int) -> None:
@@ -243,3 +245,10 @@ class CallbackPorts:
 
     def _played(self, rows: Positions, starts: Positions, count: int) -> Samples:
         return gather(self.heard_ring, rows, starts, count)
+
+
+def _exist(*ports: CallAudio) -> bool:
+    """Return whether ports are in the conference: PJSUA takes a call's out before it says so."""
+    there = pj.Endpoint.instance().mediaEnumPorts2()  # owns what is read below
+    ids = {int(each.getPortId()) for each in there}
+    return all(port.getPortId() in ids for port in ports)

@@ -338,6 +338,8 @@ async def test_no_race_ends_the_process(tmp_path: Path, redis: LocalRedis) -> No
             environ=ALLOCATOR_CHECKS,
             sip={"max_calls": 100},
         ) as gateway:
+            loaded = psutil.Process(gateway.process.pid).memory_maps()
+            assert any(ALLOCATOR_CHECKS["LD_PRELOAD"] in each.path for each in loaded)
             run = Run(gateway, at_once())
             await run.play(drawn(SHORT))
             process = await settled(gateway)

@@ -396,6 +396,7 @@ def _dialplan() -> Dialplan:
             "match": [{"called": "+1 555 0100"}],
             "arm": "ga",
             "agent": {"instructions": "Help.", "language": "en", "greeting": "Northwind support."},
+            "consent": {"disclosure": "An AI answers, and the call is recorded."},
             "hours": {
                 "time_zone": "Europe/Berlin",
                 "open": [

@@ -28,6 +28,9 @@ async def test_route_is_drawn_from_number_to_fallback(desk: Desk, tmp_path: Path
         await expect(steps.nth(3)).to_contain_text(
             "They hear “Please call later.”. Then the call goes to sip:desk@x."
         )
+        facts = page.locator(".facts")
+        await expect(facts).to_contain_text("An AI answers, and the call is recorded.")
+        await expect(facts).to_contain_text("Recordingon")
         days = page.locator(".week tbody tr")
         await expect(days).to_have_count(7)
         await expect(days.nth(0)).to_contain_text("08:00 to 18:30")

@@ -22,7 +22,7 @@ from tests.deploy.pages import ROOT, blocks, settings_files
 from tests.deploy.rules import DEPLOY
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.library, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.nightly, pytest.mark.timeout(900)]
 
 GUIDE = (DEPLOY / "MIGRATION.md").read_text(encoding="utf-8")
 STAYS = ("bridge simulate", "bridge serve")

@@ -101,6 +101,11 @@ class RtpCaller:
         self._sending: asyncio.Task[None] | None = None
 
     @property
+    def call_id(self) -> str:
+        """The Call-ID of the INVITE and all that follows."""
+        return f"rtp-caller-{self._number}-{self._sip_port}@127.0.0.1"
+
+    @property
     def said_until_ns(self) -> int:
         """When the last packet of queued speech was sent, monotonic; 0 for none."""
         return self.spoken_ns[-1] if self.spoken_ns else 0
@@ -244,7 +249,7 @@ class RtpCaller:
             f"branch=z9hG4bK-{self._number}-{self._branch}",
             f"From: <sip:test@127.0.0.1:{self._sip_port}>;tag=caller{self._number}",
             f"To: <{self._uri}>{tag}",
-            f"Call-ID: rtp-caller-{self._number}-{self._sip_port}@127.0.0.1",
+            f"Call-ID: {self.call_id}",
             f"CSeq: {sequence} {method}",
             f"Contact: <sip:test@127.0.0.1:{self._sip_port}>",
             "Max-Forwards: 70",

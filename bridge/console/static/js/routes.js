@@ -54,11 +54,10 @@ function hours(route) {
 }
 
 function card(route) {
-  const disclosure = route.consent?.disclosure;
   const facts = [
     ["Language", route.language], ["Tools", (route.tools ?? []).join(", ")],
-    ["Told about AI and recording", disclosure ? Object.values(disclosure).filter((each) => typeof each === "string").join(" ") : "nothing"], ["Text's version", route.consent_version],
-    ["Recording", route.recording?.enabled === false ? "off" : "on"], ["Longest call", route.limits?.max_call_s && `${Math.round(route.limits.max_call_s / 60)} minutes`], ["Calls at once", route.limits?.max_calls],
+    ["Told about AI and recording", route.consent?.disclosure ?? "nothing"], ["Text's version", route.consent_version],
+    ["Recording", route.recording?.enabled ? "on" : "off"], ["Kept, days", Object.entries(route.recording?.keep_days ?? {}).map(([what, days]) => `${words(what)} ${days}`).join(", ")], ["Longest call", route.limits?.max_call_s && `${Math.round(route.limits.max_call_s / 60)} minutes`], ["Calls at once", route.limits?.max_calls],
   ];
   return h("section", { class: "card stack", "aria-label": route.name },
     h("div", { class: "spread" }, h("h2", { text: route.name }), badge(route.now === "open" ? "good" : "warn", route.now, route.now === "open" ? "good" : "warn")),
