@@ -1,8 +1,8 @@
 """How much audio one packet of ours carries, as a far end's session description allows. Pure.
 
-PJSIP obeys `a=ptime` of an audio stream, rounded to its frames of 10 ms, up to packets that fit its
-MTU: past that it sends none at all. It does not look at `a=maxptime` (RFC 8866 section 6.4), which
-binds where `ptime` recommends. So its limit and ours are written where PJSIP reads the ptime.
+PJSIP obeys `a=ptime` of an audio stream, rounded to its frames of 10 ms, and sends nothing where such
+a packet is longer than its MTU. It ignores `a=maxptime` (RFC 8866 section 6.4), a limit where `ptime`
+is a wish. So the shorter of both is written where PJSIP reads the ptime.
 """
 
 import re
@@ -53,9 +53,9 @@ def _served(section: bytes, fixed_ms: int | None) -> bytes:
         return _MAXPTIME.sub(lambda found: _written(found, served_ms), section, count=1)
     if fixed_ms is not None:
         return _void(section)  # PJSIP's default is what the endpoint has set
-    return _PTIME.sub(
-        lambda found: _written(found, served_ms) if wanted > _LONGEST_MS else found[0], section
-    )
+    if wanted > _LONGEST_MS:
+        return _PTIME.sub(lambda found: _written(found, served_ms), section, count=1)
+    return section
 
 
 def _least(section: bytes) -> int:

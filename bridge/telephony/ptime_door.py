@@ -41,8 +41,8 @@ class PtimeDoor:
             found = self._finder.text(rdata)
             text = ctypes.string_at(*found) if found else b""
             if found and b"ptime:" in text:
-                served = with_served_ptime(text, self._fixed_ms)
-                ctypes.memmove(found[0], served, min(len(served), len(text)))
+                served = with_served_ptime(text, self._fixed_ms)  # of the same length
+                ctypes.memmove(found[0], served, len(text))
         except Exception:
             log.exception("ptime_not_served")
         return PASS
