@@ -1,8 +1,8 @@
 """How much audio one packet of ours carries, as a far end's session description allows. Pure.
 
-PJSIP obeys `a=ptime` of an audio stream, rounded to its frames of 10 ms, and sends nothing where such
-a packet is longer than its MTU. It ignores `a=maxptime` (RFC 8866 section 6.4), a limit where `ptime`
-is a wish. So the shorter of both is written where PJSIP reads the ptime.
+PJSIP obeys `a=ptime` of an audio stream, rounded to its frames of 10 ms, and sends nothing at all
+where such a packet is longer than its MTU. It ignores `a=maxptime` (RFC 8866 section 6.4), a limit
+where `ptime` is a wish. So the shorter of both is written where PJSIP reads the ptime.
 """
 
 import re
