@@ -1,4 +1,4 @@
-"""Finds steady tones in a call's audio: those that bid a caller wait, and are nobody's voice. Pure.
+"""Finds steady tones of one pitch in a call's audio, as the one that bids a caller wait. Pure.
 
 A voice has overtones and changes its pitch; a tone has all its power at one frequency and stays
 there. Measured over 24 kHz audio that went through G.711: a 440 Hz tone has 99% of its power within
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _HOP_MS, _WINDOW_MS = 20, 40
-_LEAST_HZ = 350.0
-"""Hummed sounds (m, n, oo) have almost all their power below, at the pitch of the voice."""
+WAITING_HZ = 440.0
+"""The bridge's waiting tone (`bridge/live/filler.py`). Hummed sounds (m, n, oo) have almost all
+their power below it, at the pitch of the voice."""
 _SHARE = 0.93
 _WIDTH_BINS = 2
 _DRIFT_HZ = 26.0
@@ -19,17 +20,21 @@ _LEAST_RMS = 80.0
 """-52 dBFS: the begin of a tone that fades in, and no noise of the line."""
 
 
-def find_tones(samples: NDArray[np.int16], rate_hz: int) -> list[tuple[int, int]]:
+def find_tones(
+    samples: NDArray[np.int16], rate_hz: int, tone_hz: float = WAITING_HZ
+) -> list[tuple[int, int]]:
     """Find stretches of one steady frequency, of 100 ms and more.
 
     Args:
         samples: (n,) int16 at ``rate_hz``.
         rate_hz: rate of the signal.
+        tone_hz: the frequency, to within 26 Hz; other tones are none of these.
 
     Returns:
         (start, end) in ms, in order, accurate to 20 ms.
     """
     peaks_hz = _peaks_hz(samples, rate_hz)
+    peaks_hz[np.abs(peaks_hz - tone_hz) > _DRIFT_HZ] = np.nan
     found: list[tuple[int, int]] = []
     begin = 0
     for at in range(1, peaks_hz.size + 1):
@@ -56,4 +61,4 @@ def _peaks_hz(samples: NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
     share = np.where(near, power, 0.0).sum(axis=1) / np.maximum(power.sum(axis=1), 1.0)
     hz = top * (1000 / _WINDOW_MS)
     loud = np.sqrt(np.mean(np.square(windows), axis=1)) >= _LEAST_RMS
-    return np.where(loud & (share >= _SHARE) & (hz >= _LEAST_HZ), hz, np.nan)
+    return np.where(loud & (share >= _SHARE), hz, np.nan)
