@@ -68,17 +68,20 @@ class FallbackPolicy:
         transfer_to: who then gets the call; None to hang up.
         say_if_failed: what the caller is told when they could not be put through.
         answers: a call that still rings is answered for it; else it is refused with 503.
+        is_apology: ``say`` is the bridge's own, for a call that was answered already: no reason to
+            answer one that a carrier may take elsewhere.
     """
 
     say: str | None = None
     transfer_to: HandoffTarget | None = None
     say_if_failed: str | None = None
     answers: bool = False
+    is_apology: bool = False
 
     @property
     def heard(self) -> bool:
-        """Whether it has more for the caller than a tone."""
-        return self.say is not None or self.transfer_to is not None
+        """Whether the dialplan has more for the caller than a tone."""
+        return (self.say is not None and not self.is_apology) or self.transfer_to is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ def policy_of(dialplan: Dialplan, phrases: Phrases, mode: Mode = Mode.OPEN) -> C
             transfer_to=None if fallback.to is None else _fallback_target(fallback.to),
             say_if_failed=at_hand(fallback.words_if_failed(language)),
             answers=fallback.before_answer == "answer",
+            is_apology=fallback.say is None,
         ),
     )
 

@@ -65,7 +65,8 @@ FAULTS = [
         "503 at every reconnect",
         (DROP_MID_AUDIO, {**AT_CONNECT, "kind": "refuse", "status": 503, "times": None}),
         falls_back=True,
-        lost=("close_1006", *["http_503"] * 4),
+        lost=("close_1006", "http_503"),
+        over_and_over=True,
         tells=("gave_up",),
     ),
     Fault(

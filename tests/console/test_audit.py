@@ -332,7 +332,8 @@ async def test_unmasking_is_put_down_with_its_reason(
     path = f"/api/v1/calls/{call}/unmask"
     assert (await browser.post(path, {"reason": ""}))[0] == 422
     status, found = await browser.post(path, {"reason": "asked to be called back"})
-    assert (status, found) == (200, {"caller": "+15551234567", "called": "100"})
+    shown = {"caller": "+15551234567", "called": "100", "asserted": ""}
+    assert (status, found) == (200, shown)
     [entry] = await entries(console)
     assert (entry["action"], entry["call_id"], entry["actor"]) == ("unmask", "c1", "sue")
     assert json.loads(entry["detail"]) == {"reason": "asked to be called back"}

@@ -125,7 +125,6 @@ async def test_agent_may_do_nothing_else_with_the_caller_they_have(
     for path, content in (
         ("actions/whisper", {"text": "x"}),
         ("actions/take_over", {}),
-        ("actions/end", {"reason": "x"}),
         ("actions/listen", {"via": "sip:bob@pbx.example"}),
         ("unmask", {"reason": "x"}),
     ):

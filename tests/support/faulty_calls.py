@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -70,6 +70,7 @@ class Fault:
         falls_back: the call ends with the fallback; else the talk goes on.
         cuts_off: the first question's answer may be lost; else it is given all the same.
         lost: codes of the `session_lost` events in Redis, in order.
+        over_and_over: the last of them as often as the time allows.
         tells: kinds of other events that Redis must have.
         redis_is_quiet: Redis must have no events but ordinary ones.
         dialects: where it can happen.
@@ -84,6 +85,7 @@ class Fault:
     falls_back: bool = False
     cuts_off: bool = False
     lost: tuple[str, ...] = ()
+    over_and_over: bool = False
     tells: tuple[str, ...] = ()
     redis_is_quiet: bool = False
     dialects: tuple[str, ...] = DIALECTS
@@ -411,6 +413,8 @@ def judge(
     if state["outcome"] != outcome:
         yield f"outcome {state['outcome']}, not {outcome}"
     lost = tuple(each["code"] for each in told if each["kind"] == "session_lost")
+    if fault.over_and_over:
+        lost = tuple(code for code, _ in groupby(lost))
     if lost != fault.lost:
         yield f"Redis tells of lost sessions {lost}, not {fault.lost}"
     kinds = {each["kind"] for each in told}

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from bridge.config.settings import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony import endpoint as endpoint_module
-from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
+from bridge.telephony.endpoint import GUEST_ROWS, MediaPortsKind, SipEndpoint
 
 pytestmark = pytest.mark.sip
 
@@ -107,7 +107,7 @@ def test_the_library_says_what_it_can_do(endpoint: SipEndpoint) -> None:
     assert endpoint.info.version.startswith("2.")
     assert endpoint.info.call_limit >= 4
     assert endpoint.info.media_ports in {"memory", "callback"}
-    assert endpoint.ports.arena.rows == endpoint.info.call_limit
+    assert endpoint.ports.arena.rows == endpoint.info.call_limit + GUEST_ROWS
 
 
 _OPEN_AND_CLOSE_ROWS = """
