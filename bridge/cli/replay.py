@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.replay_fix import fix_persona
 from bridge.cli.replay_import import import_recorded
 from bridge.cli.replay_outcome import write_outcome
 from bridge.cli.replay_plan import (
@@ -64,7 +65,7 @@ def replay() -> None:
 
 @replay.command(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Subcommands: bridge replay trend, bridge replay import (each has --help).",
+    epilog="Subcommands: bridge replay trend, import, fix (each has --help).",
 )
 @click.argument("scripts", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -132,6 +133,12 @@ def replay() -> None:
     metavar="local|URL",
     help="Write down what the agent says, in any words, as evidence: by the built-in recogniser, or"
     " an OpenAI-compatible /v1/audio/transcriptions (key: BRIDGE_TRANSCRIBE_KEY).",
+)
+@click.option(
+    "--stand-ins",
+    is_flag=True,
+    help="Play the `script` of personas and judges that have a text model, too: costs nothing, and"
+    " says the same each time.",
 )
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="JUnit XML.")
 @click.option(
@@ -285,4 +292,5 @@ def caller() -> None:
     take_orders(run)
 
 
+replay.add_command(fix_persona)
 replay.add_command(import_recorded)

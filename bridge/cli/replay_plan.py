@@ -20,6 +20,7 @@ from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.errors import ConfigError
 from bridge.replay.arms import check_tapes, choose_arms
+from bridge.replay.chat.choosing import check_text_models
 from bridge.replay.plan import ReplayPlan
 from bridge.replay.scene import GatewayTraces, ScriptFile, Target
 from bridge.replay.script import load_script
@@ -54,6 +55,7 @@ class PlayOptions:
     day: datetime | None
     cost_cap: float | None
     transcribe: str | None
+    stand_ins: bool
 
 
 def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPlan:
@@ -70,10 +72,12 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
     scripts = options.scripts
     if options.shadow is not None:
         scripts = (*scripts, *_shadow(options.shadow, options.day, stack))
+    files = find_scripts(scripts, options.tags)
+    check_text_models(files, os.environ, stand_ins=options.stand_ins)
     target = _target(options)
     jobs = default_jobs() if target is None else JOBS_AT_A_TARGET
     plan = ReplayPlan(
-        files=find_scripts(scripts, options.tags),
+        files=files,
         arms=choose_arms(
             options.arms,
             options.config,
@@ -88,6 +92,7 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
         dialplans=options.dialplans,
         cap_usd=options.cost_cap,
         transcribe=_transcriber(options.transcribe),
+        stand_ins=options.stand_ins,
         command=shlex.join(["bridge", *sys.argv[1:]]),
         commit=_commit(),
         version=version("telephony-bridge"),

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 
-from bridge.replay.script import CallScript, Expectation, Utterance
+from bridge.replay.script import CallScript, Expectation, Persona, Utterance
+from bridge.replay.script.text_model import goes_in_the_clear
 from bridge.replay.words_heard import Finds, holds_number, holds_words
 from bridge.speech.synthesis import speaks_english
 from bridge.speech.words import numbers_in, sentences_of, without_numbers
+
+_NO_EXPECTATIONS = frozenset({"by", "max_duration_s", "after_s", "loss_up_to_pct"})
+"""Fields of an ending that say nothing of what the agent did."""
 
 
 def advise(script: CallScript) -> Iterator[str]:
@@ -15,6 +19,8 @@ def advise(script: CallScript) -> Iterator[str]:
             f"the voice '{script.voice}' speaks no English, which is all that the simulated service"
             " understands: play it on a live arm alone (target.arms)"
         )
+    if script.persona is not None:
+        yield from _of_persona(script, script.persona)
     sentences = [sentence for text in script.hears for sentence in sentences_of(text)]
     for number, step in enumerate(script.caller, start=1):
         for text, held in _wanted_numbers(step.expect) if step.expect else ():
@@ -27,7 +33,26 @@ def advise(script: CallScript) -> Iterator[str]:
                 )
 
 
+def _of_persona(script: CallScript, persona: Persona) -> Iterator[str]:
+    if not script.hears and persona.transcription is None:
+        yield (
+            "the persona hears by the built-in recogniser of any words, which gets a third of them"
+            " wrong: give hears, or persona.transcription"
+        )
+    if not (set(script.end.model_fields_set) - _NO_EXPECTATIONS):
+        yield (
+            "nothing but the persona's own word says that its goal was reached: expect something of"
+            " the call (end: must_say, state)"
+        )
+    for where, model in (("model", persona.model), ("transcription", persona.transcription)):
+        keyed = model is not None and (model.api_key_env or model.api_key_file)
+        if model is not None and keyed and goes_in_the_clear(model):
+            yield f"persona.{where} sends its key over http, which anybody on the way can read"
+
+
 def _speaks(script: CallScript) -> bool:
+    if script.persona is not None:
+        return True
     actions = (step.action for step in script.caller)
     return any(isinstance(each, Utterance) and each.audio is None for each in actions)
 

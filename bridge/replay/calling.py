@@ -16,6 +16,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from bridge.clock import SystemClock
 from bridge.errors import BridgeError
+from bridge.replay.chat.choosing import with_stand_ins
 from bridge.replay.evidence import CallerSide
 from bridge.replay.preparation import PreparedScript, prepare
 from bridge.replay.runner import Line, Replay
@@ -35,12 +36,14 @@ class CallOrder:
         uri: to dial.
         headers: of the INVITE.
         recording: where the call is recorded.
+        stand_ins: the script's own replies are played in the place of text models.
     """
 
     script: Path
     uri: str
     headers: Mapping[str, str] = field(default_factory=dict)
     recording: Path | None = None
+    stand_ins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,10 @@ def take_orders(run: Run) -> None:
         order = ORDERS.validate_json(line)
         try:
             if order.script not in prepared:
-                prepared[order.script] = prepare(load_script(order.script), order.script.parent)
+                script = load_script(order.script)
+                if order.stand_ins:
+                    script = with_stand_ins(script)
+                prepared[order.script] = prepare(script, order.script.parent)
             answer = run(_place(order, prepared[order.script]))
         except BridgeError as error:
             answer = CallAnswer(None, error=str(error))

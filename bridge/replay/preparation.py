@@ -4,6 +4,7 @@ It blocks for about a second, so it is done before the call, and every mistake t
 shows before anybody is dialled.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import numpy.typing as npt
 from bridge.audio.levels import find_speech
 from bridge.audio.wav import read_speech
 from bridge.errors import ConfigError
+from bridge.replay.chat.client import read_key
 from bridge.replay.noise import make_noise
+from bridge.replay.persona.hearing import Hearing, make_hearing
 from bridge.replay.script import CallScript, Utterance
 from bridge.softphone.ear import EAR_HZ
 from bridge.speech.recognition import Recognizer
@@ -38,6 +41,21 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedPersona:
+    """What a persona needs in its call.
+
+    Attributes:
+        synthesizer: its voice.
+        hearing: its ear for words.
+        key: of its text model; None for none.
+    """
+
+    synthesizer: Synthesizer
+    hearing: Hearing
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedScript:
     """A script that can be played at once.
 
@@ -45,12 +63,14 @@ class PreparedScript:
         speeches: by the step's index, from 0.
         recognizer: None where the script hears nothing.
         noise: (n,) int16 at 24 kHz, under everything that the caller sends; None for none.
+        persona: None where the caller's steps are written down.
     """
 
     script: CallScript
     speeches: dict[int, Speech]
     recognizer: Recognizer | None
     noise: npt.NDArray[np.int16] | None = None
+    persona: PreparedPersona | None = None
 
 
 def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
@@ -61,7 +81,7 @@ def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
         folder: where its relative audio paths begin.
 
     Raises:
-        ConfigError: a voice, a word or a sound file is no good.
+        ConfigError: a voice, a word, a sound file or the key of a text model is no good.
     """
     synthesizer = Synthesizer(script.voice)
     speeches = {
@@ -74,8 +94,22 @@ def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
     noise = None
     if script.noise is not None:
         said = [speech.samples for speech in speeches.values()]
+        if script.persona is not None:  # its words are not known: any of its voice's measure it
+            said = [synthesizer.say(script.persona.goal)]
         noise = make_noise(script.noise, said, folder)
-    return PreparedScript(script, speeches, recognizer, noise)
+    persona = _prepare_persona(script, synthesizer, recognizer)
+    return PreparedScript(script, speeches, recognizer, noise, persona)
+
+
+def _prepare_persona(
+    script: CallScript, synthesizer: Synthesizer, recognizer: Recognizer | None
+) -> PreparedPersona | None:
+    persona = script.persona
+    if persona is None:
+        return None
+    key = None if persona.model is None else read_key(persona.model, os.environ)
+    hearing = make_hearing(script, recognizer, lambda model: read_key(model, os.environ))
+    return PreparedPersona(synthesizer, hearing, key)
 
 
 def _render(utterance: Utterance, synthesizer: Synthesizer, folder: Path) -> Speech:
@@ -88,6 +122,16 @@ def _render(utterance: Utterance, synthesizer: Synthesizer, folder: Path) -> Spe
             f"there is nothing to say in '{utterance.text}'",
             remedy="write words, or give audio",
         )
+    return make_speech(utterance.text, samples)
+
+
+def make_speech(text: str, samples: npt.NDArray[np.int16]) -> Speech:
+    """Find the first and the last sound of speech.
+
+    Args:
+        text: the words.
+        samples: (n,) int16 at 24 kHz.
+    """
     stretches = find_speech(samples, EAR_HZ) or [(0, samples.size)]
     begins, ends = stretches[0][0], stretches[-1][1]
-    return Speech(utterance.text, samples, begins * 1000 // EAR_HZ, ends * 1000 // EAR_HZ)
+    return Speech(text, samples, begins * 1000 // EAR_HZ, ends * 1000 // EAR_HZ)

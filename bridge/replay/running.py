@@ -262,6 +262,7 @@ class ReplayRun:
             scene.uri(file.script),
             {RUN_HEADER: job.run, **(target.headers(job.arm) if target is not None else {})},
             folder / "call.wav",
+            self._plan.stand_ins,
         )
         answer, waits = await seat.call(order, file)
         if answer.error is not None:

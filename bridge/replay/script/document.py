@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from bridge.config.names import Name
 from bridge.config.parts import OneOrMore, Part, Text
@@ -12,10 +14,29 @@ from bridge.config.yaml_source import load_yaml_model
 from bridge.replay.script.actions import HangUp, Utterance
 from bridge.replay.script.circumstances import Noise, Setup, Source, Target, ToolMock
 from bridge.replay.script.ending import Ending
+from bridge.replay.script.persona import Persona
 from bridge.replay.script.simulated import Simulated
 from bridge.replay.script.steps import Step
 from bridge.replay.script.variables import fill_in
 from bridge.softphone.settings import Media, Network
+
+_PERSONA = "persona"
+
+
+class _OrPersona:
+    """Has the JSON Schema allow `caller: persona`."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"const": _PERSONA}, handler(core_schema)]}
+
+
+def _no_steps_of_a_persona(value: object) -> object:
+    return () if value == _PERSONA else value
+
+
+Steps = Annotated[tuple[Step, ...], BeforeValidator(_no_steps_of_a_persona), _OrPersona()]
 
 
 class CallScript(Part):
@@ -39,7 +60,8 @@ class CallScript(Part):
             were really spoken; sentences that must not come belong here as well. Without any, only
             times are known.
         pronunciations: ARPABET for words that the recogniser's dictionary lacks.
-        caller: the steps.
+        caller: the steps; or `persona`: they are made up while the call goes on.
+        persona: who calls then, and what for.
         end: how it has to end.
     """
 
@@ -58,13 +80,26 @@ class CallScript(Part):
     voice: Text = "en-us"
     hears: OneOrMore[Text] = ()
     pronunciations: dict[str, str] = Field(default_factory=dict)
-    caller: tuple[Step, ...]
+    caller: Steps
+    persona: Persona | None = None
     end: Ending = Ending()
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, document: object) -> object:
         return fill_in(document)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_one_caller(cls, document: object) -> object:
+        if not isinstance(document, dict):
+            return document
+        made_up = document.get("caller") == _PERSONA
+        if made_up and document.get("persona") is None:
+            raise ValueError("has caller: persona, and no persona: give its goal and its model")
+        if document.get("persona") is not None and not made_up:
+            raise ValueError("has a persona, and steps of its own: write caller: persona")
+        return document
 
     @model_validator(mode="after")
     def _can_hear_what_it_expects(self) -> Self:
@@ -95,6 +130,19 @@ class CallScript(Part):
         for number, step in enumerate(self.caller):
             if isinstance(step.action, HangUp) and step.action.after is not None:
                 yield number, step.action.after.event
+
+    @model_validator(mode="after")
+    def _lets_the_persona_end(self) -> Self:
+        if self.persona is None:
+            return self
+        if self.persona.limits.seconds >= self.end.max_duration_s:
+            raise ValueError(
+                f"persona.limits.seconds ({self.persona.limits.seconds:g}) should be under"
+                f" end.max_duration_s ({self.end.max_duration_s:g}), which breaks the script"
+            )
+        if self.end.after_s is not None:
+            raise ValueError("end.after_s is for steps: a persona has limits.seconds")
+        return self
 
     @model_validator(mode="after")
     def _names_each_tool_once(self) -> Self:
