@@ -16,6 +16,7 @@ from bridge.cli.errors import exits_cleanly
 from bridge.cli.replay_fix import fix_persona
 from bridge.cli.replay_import import import_recorded
 from bridge.cli.replay_outcome import write_outcome
+from bridge.cli.replay_packs import list_packs
 from bridge.cli.replay_plan import (
     JOBS_A_CPU,
     JOBS_AT_A_TARGET,
@@ -65,7 +66,7 @@ def replay() -> None:
 
 @replay.command(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Subcommands: bridge replay trend, import, fix (each has --help).",
+    epilog="Subcommands: bridge replay trend, import, fix, packs (each has --help).",
 )
 @click.argument("scripts", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -90,6 +91,14 @@ def replay() -> None:
     help=f"Calls at once.  [default: {JOBS_A_CPU} for each CPU; with --target {JOBS_AT_A_TARGET}]",
 )
 @click.option("--tag", "tags", multiple=True, help="Only scripts with this tag. Repeatable.")
+@click.option(
+    "--pack",
+    "packs",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Play each script under every item of this pack, too: accents, noises, lines, headset"
+    " (bridge replay packs), or a file of your own. Repeatable.",
+)
 @click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
@@ -187,6 +196,7 @@ def play(
     Examples:
       bridge replay call_scripts
       bridge replay call_scripts/support_demo.yaml --arm beta --arm ga --repeat 5 --report out
+      bridge replay call_scripts --tag smoke --pack noises --pack headset
       bridge replay call_scripts --config bridge.yaml --arm ga --arm new --cost-cap 2
       bridge replay call_scripts --arm ga --arm beta=recorded:out/july
       bridge replay call_scripts --target sip:192.0.2.7:5060 --arm ga
@@ -294,3 +304,4 @@ def caller() -> None:
 
 replay.add_command(fix_persona)
 replay.add_command(import_recorded)
+replay.add_command(list_packs)

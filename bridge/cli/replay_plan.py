@@ -21,9 +21,11 @@ from bridge.config.models import load_models
 from bridge.errors import ConfigError
 from bridge.replay.arms import check_tapes, choose_arms
 from bridge.replay.chat.choosing import check_text_models
+from bridge.replay.packing import multiplied
 from bridge.replay.plan import ReplayPlan
 from bridge.replay.scene import GatewayTraces, ScriptFile, Target
 from bridge.replay.script import load_script
+from bridge.replay.script.packs import choose_packs
 from bridge.replay.shadowing import shadow_calls, yesterday_of
 from bridge.replay.target_arm import ArmSigner, find_flag
 from bridge.replay.transcribing import Transcribe, at_endpoint
@@ -56,6 +58,7 @@ class PlayOptions:
     cost_cap: float | None
     transcribe: str | None
     stand_ins: bool
+    packs: tuple[str, ...]
 
 
 def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPlan:
@@ -74,6 +77,9 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
         scripts = (*scripts, *_shadow(options.shadow, options.day, stack))
     files = find_scripts(scripts, options.tags)
     check_text_models(files, os.environ, stand_ins=options.stand_ins)
+    files, left_out = multiplied(files, choose_packs(options.packs))
+    for why in left_out:
+        click.echo(f"not played: {why}", err=True)
     target = _target(options)
     jobs = default_jobs() if target is None else JOBS_AT_A_TARGET
     plan = ReplayPlan(

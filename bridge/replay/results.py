@@ -67,7 +67,12 @@ class ArmInfo:
 
 @dataclass(frozen=True, slots=True)
 class ScriptInfo:
-    """A script, as it was played."""
+    """A script, as it was played.
+
+    Attributes:
+        base: id of the script in its file, where it was played under an item of a pack; else "".
+        pack, item: which; "" for a script as it is in its file.
+    """
 
     id: str
     path: str
@@ -75,6 +80,9 @@ class ScriptInfo:
     tags: tuple[str, ...] = ()
     pass_rate: float = 1.0
     repeat: int = 1
+    base: str = ""
+    pack: str = ""
+    item: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,24 @@ class TableRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PackRow:
+    """How the suite did under one circumstance, on one arm.
+
+    Attributes:
+        item: its name; "" for the scripts as they are.
+        passes: runs that passed, of ``runs``.
+        broken: ids of the scripts that did not pass, and do so as they are.
+    """
+
+    pack: str
+    item: str
+    arm: str
+    passes: int
+    runs: int
+    broken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Of live arms; estimated from usage events and the table of prices."""
 
@@ -154,6 +180,7 @@ class Results:
         version: of the package.
         stopped: why not everything was played; None if it was.
         protocol: of all scripts that more arms than one played.
+        packs: the table by circumstance; empty where no pack was played.
     """
 
     started_at: str
@@ -168,6 +195,7 @@ class Results:
     cost: Cost | None = None
     stopped: str | None = None
     protocol: tuple[ProtocolFinding, ...] = ()
+    packs: tuple[PackRow, ...] = ()
     schema: Literal["replayresults/v1"] = "replayresults/v1"
 
 

@@ -117,6 +117,7 @@ class Replay:
                 host=line.host,
                 media=script.media,
                 noise=self._prepared.noise,
+                echo=script.echo,
             )
             model = await self._open_model(stack)
             await stack.enter_async_context(phone)

@@ -25,6 +25,7 @@ from bridge.replay.evidence import Evidence, WireEvent
 from bridge.replay.gathering import gather, with_recording
 from bridge.replay.history import Timing, make_timing
 from bridge.replay.judging import Judgement, broken_by, judge_run
+from bridge.replay.packing import pack_rows
 from bridge.replay.plan import ReplayPlan
 from bridge.replay.protocol import Side, compare
 from bridge.replay.results import (
@@ -127,6 +128,9 @@ class ReplayRun:
                 tuple(file.script.tags),
                 file.script.target.pass_rate,
                 plan.times(file),
+                file.base,
+                "" if file.circumstance is None else file.circumstance.pack,
+                "" if file.circumstance is None else file.circumstance.name,
             )
             for file in plan.files
         )
@@ -134,6 +138,7 @@ class ReplayRun:
         runs = tuple(
             sorted(self._runs, key=lambda run: (order[run.script], names[run.arm], run.number))
         )
+        table = make_table(runs, scripts)
         costs = any(arm.kind == "live" for arm in plan.arms) or self._meter.spent_usd > 0
         return Results(
             started_at=self._began.isoformat(timespec="seconds"),
@@ -144,10 +149,11 @@ class ReplayRun:
             arms=tuple(arm.info(self._records.get(arm.name)) for arm in plan.arms),
             scripts=scripts,
             runs=runs,
-            table=make_table(runs, scripts),
+            table=table,
             cost=Cost(round(self._meter.spent_usd, 6), plan.cap_usd) if costs else None,
             stopped=stopped or self._stopped,
             protocol=tuple(self._protocol()),
+            packs=pack_rows(scripts, table),
         )
 
     @property
@@ -263,6 +269,7 @@ class ReplayRun:
             {RUN_HEADER: job.run, **(target.headers(job.arm) if target is not None else {})},
             folder / "call.wav",
             self._plan.stand_ins,
+            None if file.circumstance is None else file.circumstance.item,
         )
         answer, waits = await seat.call(order, file)
         if answer.error is not None:

@@ -17,17 +17,38 @@ from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
 from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
 from bridge.replay.script import CallScript, ToolMock
+from bridge.replay.script.packs import PackItem
 from bridge.replay.target_arm import ArmSigner
 from bridge.simulator.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
+class Circumstance:
+    """What of a pack a script is played under.
+
+    Attributes:
+        name: of the item.
+    """
+
+    pack: str
+    name: str
+    item: PackItem
+
+
+@dataclass(frozen=True, slots=True)
 class ScriptFile:
-    """A script, and where it is."""
+    """A script, and where it is.
+
+    Attributes:
+        circumstance: that the script is under already; None of one as it is in its file.
+        base: id of the script in the file, where that is another.
+    """
 
     path: Path
     script: CallScript
     sha256: str
+    circumstance: Circumstance | None = None
+    base: str = ""
 
     def scenario(self) -> Scenario:
         """Return what the simulator plays in its calls.

@@ -135,7 +135,7 @@ class PersonaCaller(ScriptedCaller):
         """Do a step that was made up; one that could not be done leaves no trace."""
         index = len(self._steps)
         if step.dtmf is None:
-            samples = await asyncio.to_thread(self._ready.synthesizer.say, text)
+            samples = await asyncio.to_thread(self._ready.say, text)
             self._speeches[index] = make_speech(text, samples)
         self._steps.append(step)
         done = len(self.deeds)

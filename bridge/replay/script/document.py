@@ -11,14 +11,16 @@ from pydantic_core import CoreSchema
 from bridge.config.names import Name
 from bridge.config.parts import OneOrMore, Part, Text
 from bridge.config.yaml_source import load_yaml_model
+from bridge.errors import ConfigError
 from bridge.replay.script.actions import HangUp, Utterance
 from bridge.replay.script.circumstances import Noise, Setup, Source, Target, ToolMock
 from bridge.replay.script.ending import Ending
+from bridge.replay.script.packs import choose_packs
 from bridge.replay.script.persona import Persona
 from bridge.replay.script.simulated import Simulated
 from bridge.replay.script.steps import Step
 from bridge.replay.script.variables import fill_in
-from bridge.softphone.settings import Media, Network
+from bridge.softphone.settings import EchoPath, Media, Network
 
 _PERSONA = "persona"
 
@@ -52,6 +54,7 @@ class CallScript(Part):
         media: codec, packet time and keys of the caller's phone.
         network: what becomes of packets on their way; without it nothing does.
         noise: in the caller's audio.
+        echo: lets the agent's voice back into the caller's audio; without it nothing does.
         realtime: the simulated Realtime service of this call.
         tools: what tools answer in this call.
         called: number or name to dial.
@@ -74,6 +77,7 @@ class CallScript(Part):
     media: Media = Media()
     network: Network | None = None
     noise: Noise | None = None
+    echo: EchoPath | None = None
     realtime: Simulated = Simulated()
     tools: OneOrMore[ToolMock] = ()
     called: Text = "support"
@@ -130,6 +134,14 @@ class CallScript(Part):
         for number, step in enumerate(self.caller):
             if isinstance(step.action, HangUp) and step.action.after is not None:
                 yield number, step.action.after.event
+
+    @model_validator(mode="after")
+    def _names_packs_that_are_there(self) -> Self:
+        try:
+            choose_packs(self.target.packs)
+        except ConfigError as error:
+            raise ValueError(f"target.packs: {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _lets_the_persona_end(self) -> Self:

@@ -3,9 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import TypeVar, cast
 
-import numpy as np
 import pytest
 
 from bridge.replay.chat.client import ChatAnswer, ChatError, ChatMessage, ChatModel
@@ -17,12 +16,22 @@ from bridge.replay.persona.scripted import scripted_answers
 from bridge.replay.preparation import PreparedPersona, PreparedScript
 from bridge.replay.script import CallScript
 from bridge.replay.timeline import Doing
-from bridge.speech.synthesis import Synthesizer
 from tests.replay.test_caller import WORDS_MS, Agent
 from tests.softphone.far_end import tone
 from tests.softphone.virtual import VirtualCall
 
 Document = dict[str, object]
+R = TypeVar("R")
+
+
+@pytest.fixture(autouse=True)
+def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The virtual clock goes on while a thread works: nothing would take no time."""
+
+    async def inline(function: Callable[..., R], *arguments: object) -> R:
+        return function(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", inline)
 
 
 class Model:
@@ -37,11 +46,6 @@ class Model:
     async def ask(self, messages: Sequence[ChatMessage]) -> ChatAnswer:
         self.asked.append(list(messages))
         return ChatAnswer(self._answer(messages), 30, 20)
-
-
-class Voice:
-    def say(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-        return tone(500, WORDS_MS)
 
 
 def script_of(*replies: Document, **persona: object) -> CallScript:
@@ -65,7 +69,7 @@ async def played(
     model = model or Model(scripted_answers(script.persona.script))
     words = iter(heard)
     hearing = Hearing("fake", lambda samples, rate: next(words, "anything"))
-    ready = PreparedPersona(cast(Synthesizer, Voice()), hearing)  # what a persona uses of it
+    ready = PreparedPersona(lambda text: tone(500, WORDS_MS), hearing)
     virtual = VirtualCall(agent)
     mind = Mind(script.persona, cast(ChatModel, model))  # what a mind uses of it
     prepared = PreparedScript(script, {}, None, persona=ready)
