@@ -88,7 +88,14 @@ def replay() -> None:
 @click.option(
     "--jobs",
     type=click.IntRange(1, MOST_JOBS),
-    help=f"Calls at once.  [default: {JOBS_A_CPU} for each CPU; with --target {JOBS_AT_A_TARGET}]",
+    help=f"Calls at once.  [default: {JOBS_A_CPU} for each CPU; with --target {JOBS_AT_A_TARGET},"
+    " with --load 1]",
+)
+@click.option(
+    "--load",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="N other calls go on beside each one, on the same gateway: real SIP calls that talk.",
 )
 @click.option("--tag", "tags", multiple=True, help="Only scripts with this tag. Repeatable.")
 @click.option(
@@ -197,6 +204,7 @@ def play(
       bridge replay call_scripts
       bridge replay call_scripts/support_demo.yaml --arm beta --arm ga --repeat 5 --report out
       bridge replay call_scripts --tag smoke --pack noises --pack headset
+      bridge replay call_scripts --arm ga --load 2
       bridge replay call_scripts --config bridge.yaml --arm ga --arm new --cost-cap 2
       bridge replay call_scripts --arm ga --arm beta=recorded:out/july
       bridge replay call_scripts --target sip:192.0.2.7:5060 --arm ga
@@ -237,7 +245,7 @@ def play_plan(
         ReplayScreen(len(plan.play_list())) as screen,
         tempfile.TemporaryDirectory(prefix="bridge-replay-") as place,
     ):
-        hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans)
+        hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans, plan.load)
         replayed = ReplayRun(plan, load_models(), hands, screen)
 
         async def work() -> None:

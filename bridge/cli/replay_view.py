@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.replay.agenda import Job
-from bridge.replay.results import Results, RunInfo, RunVerdict
+from bridge.replay.results import Results, RunInfo, RunVerdict, sum_load
 
 _STYLES = {
     RunVerdict.PASS: "green",
@@ -100,11 +100,18 @@ def print_results(results: Results) -> None:
             where = f"{run.script} on {run.arm}, {run.number}"
             console.print(Text(f"{where}: {run.reason}", style=_STYLES[run.verdict]))
     _print_protocol(console, results)
+    _print_load(console, results)
     if results.cost is not None:
         cap = "" if results.cost.cap_usd is None else f" of at most {results.cost.cap_usd:g}"
         console.print(f"cost: about {results.cost.spent_usd:.4f} USD{cap}")
     if results.stopped is not None:
         console.print(Text(f"stopped: {results.stopped}", style="yellow"))
+
+
+def _print_load(console: Console, results: Results) -> None:
+    borne = sum_load(results)
+    if borne is not None:
+        console.print(f"under load: {borne}", soft_wrap=True)
 
 
 def _print_packs(console: Console, results: Results) -> None:

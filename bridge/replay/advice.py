@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
+from bridge.replay.chat.choosing import text_models
 from bridge.replay.script import CallScript, Expectation, Persona, Utterance
 from bridge.replay.script.text_model import goes_in_the_clear
 from bridge.replay.words_heard import Finds, holds_number, holds_words
 from bridge.speech.synthesis import speaks_english
 from bridge.speech.words import numbers_in, sentences_of, without_numbers
-
-_NO_EXPECTATIONS = frozenset({"by", "max_duration_s", "after_s", "loss_up_to_pct"})
-"""Fields of an ending that say nothing of what the agent did."""
 
 
 def advise(script: CallScript) -> Iterator[str]:
@@ -21,6 +19,12 @@ def advise(script: CallScript) -> Iterator[str]:
         )
     if script.persona is not None:
         yield from _of_persona(script, script.persona)
+    if script.judge is not None and not script.expects_something:
+        yield (
+            "nothing but a judge decides, and a judge alone passes nothing: at best the script is"
+            " inconclusive; expect something of the steps or of the end"
+        )
+    yield from _keys_in_the_clear(script)
     sentences = [sentence for text in script.hears for sentence in sentences_of(text)]
     for number, step in enumerate(script.caller, start=1):
         for text, held in _wanted_numbers(step.expect) if step.expect else ():
@@ -39,15 +43,17 @@ def _of_persona(script: CallScript, persona: Persona) -> Iterator[str]:
             "the persona hears by the built-in recogniser of any words, which gets a third of them"
             " wrong: give hears, or persona.transcription"
         )
-    if not (set(script.end.model_fields_set) - _NO_EXPECTATIONS):
+    if not script.expects_something:
         yield (
             "nothing but the persona's own word says that its goal was reached: expect something of"
             " the call (end: must_say, state)"
         )
-    for where, model in (("model", persona.model), ("transcription", persona.transcription)):
-        keyed = model is not None and (model.api_key_env or model.api_key_file)
-        if model is not None and keyed and goes_in_the_clear(model):
-            yield f"persona.{where} sends its key over http, which anybody on the way can read"
+
+
+def _keys_in_the_clear(script: CallScript) -> Iterator[str]:
+    for where, model in text_models(script):
+        if (model.api_key_env or model.api_key_file) and goes_in_the_clear(model):
+            yield f"{where} sends its key over http, which anybody on the way can read"
 
 
 def _speaks(script: CallScript) -> bool:

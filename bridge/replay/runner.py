@@ -15,7 +15,7 @@ from bridge.errors import InfrastructureError
 from bridge.replay.caller import ScriptedCaller
 from bridge.replay.chat.client import ChatModel
 from bridge.replay.chat.stand_in import ChatStandIn
-from bridge.replay.checks import Check
+from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.evidence import CallerSide, Evidence
 from bridge.replay.fillers import find_fillers
 from bridge.replay.persona.caller import PersonaCaller
@@ -43,6 +43,7 @@ from bridge.telephony.rtp_stats import RtpStats
 _REACTION_S = 15.0
 """RFC 3261 wants ringing at once; INVITEs sent again after 0.5, 1, 2 and 4 s fit in."""
 _ANSWER_S = 60.0
+_UNASKED, _NONE = "only bridge replay asks a judge", CheckStatus.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +214,14 @@ class Replay:
         )
 
     def _checks(self, side: CallerSide) -> tuple[Check, ...]:
-        """Judge by what the caller alone knows."""
-        return judge(self._prepared.script, Evidence("", "", "", side))
+        """Judge by what the caller alone knows; the script's judge is asked elsewhere."""
+        script = self._prepared.script
+        asked = () if script.judge is None else script.judge.questions
+        unasked = (
+            Check(None, "judge", f'"{each.ask}" to be answered by {each.expect}', _UNASKED, _NONE)
+            for each in asked
+        )
+        return (*judge(script, Evidence("", "", "", side)), *unasked)
 
     def _side(
         self,

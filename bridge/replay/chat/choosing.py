@@ -9,11 +9,26 @@ from bridge.replay.script import CallScript, TextModel
 
 
 def with_stand_ins(script: CallScript) -> CallScript:
-    """Return a script whose persona is played by the replies that it has."""
-    if script.persona is None:
-        return script
-    persona = script.persona.model_copy(update={"model": None})
-    return script.model_copy(update={"persona": persona})
+    """Return a script whose persona and judge are played by the words that it has for them."""
+    changed: dict[str, object] = {}
+    if script.persona is not None:
+        changed["persona"] = script.persona.model_copy(
+            update={"model": None, "transcription": None}
+        )
+    if script.judge is not None:
+        changed["judge"] = script.judge.model_copy(update={"model": None})
+    return script.model_copy(update=changed)
+
+
+def text_models(script: CallScript) -> Iterator[tuple[str, TextModel]]:
+    """Yield a script's text models, and where it names them."""
+    named = []
+    if script.persona is not None:
+        named += [("persona.model", script.persona.model)]
+        named += [("persona.transcription", script.persona.transcription)]
+    if script.judge is not None:
+        named += [("judge.model", script.judge.model)]
+    yield from ((where, model) for where, model in named if model is not None)
 
 
 def check_text_models(
@@ -26,19 +41,17 @@ def check_text_models(
     """
     for file in files:
         script, path = file.script, str(file.path)
-        if stand_ins and script.persona is not None and not script.persona.script:
-            raise ConfigError(
-                "--stand-ins: its persona has no script to play",
-                path=path,
-                remedy="add persona.script, or leave --stand-ins out",
-            )
-        for model in _models(with_stand_ins(script) if stand_ins else script):
+        for what, part in (("persona", script.persona), ("judge", script.judge)):
+            if stand_ins and part is not None and not part.script:
+                raise ConfigError(
+                    f"--stand-ins: its {what} has no script to play",
+                    path=path,
+                    remedy=f"add {what}.script, or leave --stand-ins out",
+                )
+        for where, model in text_models(with_stand_ins(script) if stand_ins else script):
             try:
                 read_key(model, environ)
             except ConfigError as error:
-                raise ConfigError(error.what, path=path, remedy=error.remedy) from None
-
-
-def _models(script: CallScript) -> Iterator[TextModel]:
-    if script.persona is not None:
-        yield from (m for m in (script.persona.model, script.persona.transcription) if m)
+                raise ConfigError(
+                    f"{where}: {error.what}", path=path, remedy=error.remedy
+                ) from None

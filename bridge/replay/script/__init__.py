@@ -20,6 +20,7 @@ from bridge.replay.script.circumstances import Noise, Setup, Source, Target, Too
 from bridge.replay.script.document import CallScript, load_script
 from bridge.replay.script.ending import Ending
 from bridge.replay.script.expectations import Expectation, ExpectedTool, ExpectedTransfer
+from bridge.replay.script.judge import Judge
 from bridge.replay.script.persona import Persona, ScriptedReply, Temperament
 from bridge.replay.script.simulated import Simulated
 from bridge.replay.script.steps import Step
@@ -37,6 +38,7 @@ __all__ = [
     "HangUp",
     "Hold",
     "Interruption",
+    "Judge",
     "KeyPresses",
     "Noise",
     "Persona",

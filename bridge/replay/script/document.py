@@ -15,6 +15,7 @@ from bridge.errors import ConfigError
 from bridge.replay.script.actions import HangUp, Utterance
 from bridge.replay.script.circumstances import Noise, Setup, Source, Target, ToolMock
 from bridge.replay.script.ending import Ending
+from bridge.replay.script.judge import Judge
 from bridge.replay.script.packs import choose_packs
 from bridge.replay.script.persona import Persona
 from bridge.replay.script.simulated import Simulated
@@ -23,6 +24,8 @@ from bridge.replay.script.variables import fill_in
 from bridge.softphone.settings import EchoPath, Media, Network
 
 _PERSONA = "persona"
+_NO_EXPECTATIONS = frozenset({"by", "max_duration_s", "after_s", "loss_up_to_pct"})
+"""Fields of an ending that say nothing of what the agent did."""
 
 
 class _OrPersona:
@@ -66,6 +69,7 @@ class CallScript(Part):
         caller: the steps; or `persona`: they are made up while the call goes on.
         persona: who calls then, and what for.
         end: how it has to end.
+        judge: questions about the conversation, for a text model.
     """
 
     schema_: Literal["callscript/v1"] = Field(alias="schema")
@@ -87,6 +91,7 @@ class CallScript(Part):
     caller: Steps
     persona: Persona | None = None
     end: Ending = Ending()
+    judge: Judge | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -163,6 +168,12 @@ class CallScript(Part):
         if twice is not None:
             raise ValueError(f"tools has '{twice}' twice")
         return self
+
+    @property
+    def expects_something(self) -> bool:
+        """Whether anything but a judge, or a persona's own word, tells if the agent did well."""
+        of_the_end = self.end.model_fields_set - _NO_EXPECTATIONS
+        return bool(of_the_end) or any(step.expect is not None for step in self.caller)
 
     @property
     def gives_up_after_ms(self) -> int | None:

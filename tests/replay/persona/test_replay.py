@@ -13,12 +13,10 @@ from bridge.store.local import start_local_redis
 from tests.support.replaying import ANSWER, ASKS, QUESTION, Document, arms_of, play, write_script
 from tests.support.text_model import Body, Wire, completion, text_model
 
-GREETING = "Hello."
-WHEN = "When does it come?"
 PERSONA: Document = {
     **{name: part for name, part in ASKS.items() if name != "caller"},
     "id": "made-up",
-    "hears": [ANSWER, GREETING, "Would you say that again, please?"],
+    "hears": [ANSWER, "Would you say that again, please?"],
     "caller": "persona",
     "persona": {
         "goal": "Find out when the order was shipped.",
@@ -28,9 +26,17 @@ PERSONA: Document = {
             {"hears": ["Monday"], "done": True, "why": "it knows the day"},
         ],
     },
+    "end": {"max_duration_s": 30, "must_say": ["shipped on Monday"]},
+    "judge": {
+        "questions": ["Did the agent name a day?"],
+        "script": [{"answer": "yes", "quotes": ["shipped on Monday"]}],
+    },
 }
 
-pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.slow]
+pytestmark = [
+    *(pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.slow),
+    pytest.mark.timeout(400),
+]
 
 
 async def test_a_persona_gets_its_answer_on_both_dialects_and_becomes_a_script(
@@ -45,9 +51,13 @@ async def test_a_persona_gets_its_answer_on_both_dialects_and_becomes_a_script(
         told = json.loads(json.dumps(files.detail.call["persona"]))
         assert (told["stopped"], told["why"]) == ("goal_reached", "it knows the day")
         assert [(turn["does"], turn["text"]) for turn in told["turns"]] == [("say", QUESTION)]
-        assert told["turns"][0]["heard"] == GREETING, "what its phone heard"
+        assert told["turns"][0]["heard"] == "", "this agent lets its callers begin"
         assert files.detail.transcript[1].text == QUESTION
-        assert "persona" in {check.kind for check in files.detail.checks}
+        kinds = {check.kind: check for check in files.detail.checks}
+        assert kinds["persona"].status.value == "pass"
+        assert kinds["judge"].found.startswith('the judge said yes: "shipped on Monday" (agent, ')
+        (judged,) = files.detail.judged
+        assert (judged.verdict, judged.quotes[0].speaker) == ("pass", "agent")
 
     out = tmp_path / "same-words.yaml"
     run = played.directory / played.run("ga")[0].folder
@@ -59,6 +69,7 @@ async def test_a_persona_gets_its_answer_on_both_dialects_and_becomes_a_script(
     assert [step.say.text for step in script.caller if step.say] == [QUESTION]
     assert script.hears == tuple(PERSONA["hears"])
     assert script.realtime == load_script(path).realtime
+    assert script.judge is not None
     again = CliRunner().invoke(replay, ["fix", str(run), "--out", str(out)])
     assert again.exit_code == 2
     assert "is there already; pass --replace" in again.stderr
@@ -84,7 +95,7 @@ async def test_a_models_server_makes_up_the_words_and_hears_no_more_than_the_pho
     assert info.verdict is RunVerdict.PASS, info.reason
     assert "authorization: bearer sk-secret-0815" in server.heads[0].lower()
     assert [body["messages"][-1]["content"] for body in server.bodies] == [
-        f"The agent said: {GREETING}",
+        "The agent said: (nothing)",
         f"The agent said: {ANSWER}",
     ]
     told = json.dumps(files.detail.call)

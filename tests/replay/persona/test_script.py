@@ -117,7 +117,7 @@ def test_a_persona_that_proves_nothing_or_hears_badly_is_warned_of() -> None:
         (
             {"goal": "x", "model": {"url": "https://h/v1", "model": "m", "api_key_env": "NO_KEY"}},
             (),
-            "a.yaml: the environment variable NO_KEY is not set; export NO_KEY with the key of h",
+            "persona.model: the environment variable NO_KEY is not set; export NO_KEY with the key",
         ),
         (
             {
@@ -125,7 +125,7 @@ def test_a_persona_that_proves_nothing_or_hears_badly_is_warned_of() -> None:
                 "model": {"url": "https://h/v1", "model": "m", "api_key_file": "nowhere"},
             },
             (),
-            "a.yaml: the key can't be read: FileNotFoundError; api_key_file names a file with",
+            "a.yaml: persona.model: the key can't be read: FileNotFoundError; api_key_file names",
         ),
         (
             {"goal": "x", "model": {"url": "https://h/v1", "model": "m"}},
