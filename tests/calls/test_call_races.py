@@ -411,7 +411,7 @@ async def test_no_race_ends_the_process(tmp_path: Path, redis: LocalRedis) -> No
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 async def test_a_thousand_races_leave_the_process_and_its_memory(
     tmp_path: Path, redis: LocalRedis, request: pytest.FixtureRequest
 ) -> None:
