@@ -28,7 +28,7 @@ ANSWER = "Your order shipped on Monday and should arrive on Thursday."
 
 PROBES = ("/healthz", "/readyz")
 
-# Seen on no wire, although the schemas have it (`protocol.md` section 3): the service never tells.
+# Seen on no wire, although the schemas have it (`PROTOCOL.md` section 3): the service never tells.
 NEVER_TOLD = {"conversation_id"}
 
 # Of dialplans that tell their callers something first.
@@ -73,7 +73,7 @@ async def test_a_conversation_is_told_everywhere(
         metrics = await gateway.metrics()
         logged = gateway.process.logged
 
-    # Redis: every field of `design.md` section 5, the sequences of appends and deltas.
+    # Redis: every field of `ARCHITECTURE.md` section 5, the sequences of appends and deltas.
     assert during is not None
     assert after.keys() == CALL_FIELDS - NEVER_TOLD - OF_CONSENT - OF_ROLLOUTS - OF_PEOPLE
     assert (after["call_id"], after["node"], after["arm"]) == (call_id, gateway.node, "local")
@@ -101,7 +101,7 @@ async def test_a_conversation_is_told_everywhere(
     turns = [(each["speaker"], each["text"]) for each in record["turns"]]
     assert turns == [("caller", QUESTION), ("agent", ANSWER)]
     assert record["outcome"] == "completed"
-    assert 0 < record["turns"][1]["latency_ms"] < 1500  # needs.md (e), with the VAD's 500 ms
+    assert 0 < record["turns"][1]["latency_ms"] < 1500  # NEEDS.md section 5, with the VAD's 500 ms
     assert abs(int(after["played_ms"]) - record["turns"][1]["heard_ms"]) <= 20
     samples, rate_hz = read_wav(record["recording"])
     assert (rate_hz, samples.shape[1]) == (8000, 2)

@@ -38,7 +38,7 @@ CRY = "I need an ambulance now."
 HUM_HZ, PERSON_HZ = 440.0, 1000.0
 HUM_PACKETS = 50
 AUDIBLE_WITHIN_MS = 1_000
-"""`needs.md` (e): our answer to the first sound."""
+"""`NEEDS.md` section 5: our answer to the first sound."""
 
 SCENARIO = {
     "name": "consent",
