@@ -78,7 +78,7 @@ async def test_a_conversation_is_told_everywhere(
         metrics = await gateway.metrics()
         logged = gateway.process.logged
 
-    # Redis: every field of `design.md` section 5, the sequences of appends and deltas.
+    # Redis: every field of `ARCHITECTURE.md` section 5, the sequences of appends and deltas.
     assert during is not None
     of_others = OF_CONSENT | OF_ROLLOUTS | OF_TRUNKS | OF_PEOPLE
     assert after.keys() == CALL_FIELDS - of_others
@@ -108,7 +108,7 @@ async def test_a_conversation_is_told_everywhere(
     turns = [(each["speaker"], each["text"]) for each in record["turns"]]
     assert turns == [("caller", QUESTION), ("agent", ANSWER)]
     assert record["outcome"] == "completed"
-    assert 0 < record["turns"][1]["latency_ms"] < 1500  # needs.md (e), with the VAD's 500 ms
+    assert 0 < record["turns"][1]["latency_ms"] < 1500  # NEEDS.md section 5, with the VAD's 500 ms
     assert abs(int(after["played_ms"]) - record["turns"][1]["heard_ms"]) <= 20
     samples, rate_hz = read_wav(record["recording"])
     assert (rate_hz, samples.shape[1]) == (8000, 2)

@@ -42,7 +42,7 @@ CARRIER: Overrides = {
 }
 """Whose word on who calls is taken."""
 AUDIBLE_WITHIN_MS = 1_000
-"""`needs.md` (e): our answer to the first sound."""
+"""`NEEDS.md` section 5: our answer to the first sound."""
 
 SCENARIO = {
     "name": "consent",
