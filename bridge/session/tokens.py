@@ -337,7 +337,9 @@ class TokenProvider:
         grant = decode_grant(self._wire, body)
         if grant is None:
             return self._failure("no token in its answer", "token_malformed", retryable=True)
-        life_s = min(lifetime_s(grant, headers.get("Date"), self._clock.wall_ns()), self._request.ttl_s)
+        life_s = min(
+            lifetime_s(grant, headers.get("Date"), self._clock.wall_ns()), self._request.ttl_s
+        )
         if life_s <= 0:
             return self._failure("its token has ended already", "token_malformed", retryable=True)
         # From the asking on: the answer may have been under way for long.
