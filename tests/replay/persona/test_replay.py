@@ -52,7 +52,7 @@ async def test_a_persona_gets_its_answer_on_both_dialects_and_becomes_a_script(
         assert (told["stopped"], told["why"]) == ("goal_reached", "it knows the day")
         assert [(turn["does"], turn["text"]) for turn in told["turns"]] == [("say", QUESTION)]
         assert told["turns"][0]["heard"] == "", "this agent lets its callers begin"
-        assert files.detail.transcript[1].text == QUESTION
+        assert files.detail.transcript[0].text == QUESTION
         kinds = {check.kind: check for check in files.detail.checks}
         assert kinds["persona"].status.value == "pass"
         assert kinds["judge"].found.startswith('the judge said yes: "shipped on Monday" (agent, ')
