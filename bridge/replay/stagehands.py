@@ -95,7 +95,8 @@ class Stagehands:
         load: Load | None = None
         if self.load:
             check_room(self.load, int(str(ready["max_calls"])), file.script)
-            arguments = ["bench", "callers", sip, "--called", LOAD_CALLED, "--talking"]
+            server = sip.removeprefix("sip:")
+            arguments = ["bench", "callers", server, "--called", LOAD_CALLED, "--talking"]
             talkers = await stack.enter_async_context(
                 await start_child(
                     "the other calls", arguments, self._clean_environ, takes_orders=True
