@@ -233,11 +233,11 @@ def exchange(number: int, shape: str) -> list[Input]:
     """What is heard of one turn: few walks of single events get as far as a sound of the agent."""
     response, item = ResponseId(f"resp_of_{number}"), ItemId(f"item_of_{number}")
     call_id = ToolCallId(f"call_of_{number}")
-    asked = [started(), stopped(300), InputCommitted(U1), ResponseCreated(response)]
-    spoken = [*asked, audio(item, response, 400), PlayoutStarted(item, 0)]
-    cut = [started(), flushed((item, 100, 400)), audio(item, response, 20)]
-    called = [wants_tool(call_id, "lookup", response), done(response)]
-    disclosed = [PlayoutStarted(ItemId("bridge_say_1"), 0), PlayoutDrained()]
+    asked: list[Input] = [started(), stopped(300), InputCommitted(U1), ResponseCreated(response)]
+    spoken: list[Input] = [*asked, audio(item, response, 400), PlayoutStarted(item, 0)]
+    cut: list[Input] = [started(), flushed((item, 100, 400)), audio(item, response, 20)]
+    called: list[Input] = [wants_tool(call_id, "lookup", response), done(response)]
+    disclosed: list[Input] = [PlayoutStarted(ItemId("bridge_say_1"), 0), PlayoutDrained()]
     exchanges: dict[str, list[Input]] = {
         "agreed": [*disclosed, DigitReceived("1")],
         "heard": [*spoken, done(response), PlayoutDrained()],
