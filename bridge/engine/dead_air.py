@@ -91,13 +91,18 @@ def _watch_hush(call: CallState, now_ns: int) -> Effects:
         and not call.held
         and not call.with_person
     )
-    if not owed or call.speech.sounding is not None:
+    sounds, sounded = call.speech.sounding is not None, wait.sounded
+    wait.sounded = sounds
+    if sounds or sounded:
+        wait.heard_ns = now_ns
+    if not owed or sounds:
         yield from _end_hush(call, now_ns)
         return
     if wait.hush_ns is None:
         clock = call.session.turn_clock
         last_sound_ns = None if clock is None else clock.last_sound_ns
-        wait.hush_ns = now_ns if last_sound_ns is None else min(last_sound_ns, now_ns)
+        since_ns = now_ns if last_sound_ns is None else last_sound_ns
+        wait.hush_ns = min(max(since_ns, wait.heard_ns), now_ns)
         greets = call.policy.greet and not call.transcript.heard_any
         wait.cause = "greeting" if greets else "model"
     if call.lost:

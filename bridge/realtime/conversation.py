@@ -158,8 +158,8 @@ class ConversationLog:
 
     @property
     def owes_answer(self) -> bool:
-        """Whether it is the agent's turn: a response is asked for, unfinished or failed, or the last
-        word was the caller's or a tool's. Not while the caller speaks or a tool runs.
+        """Whether it is the agent's turn: a response is asked for, unfinished or failed, or the
+        last word was the caller's or a tool's. Not while the caller speaks or a tool runs.
 
         Notes to the model are nobody's word, and an agent's item is one from its first sound on.
         """

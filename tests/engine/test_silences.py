@@ -14,6 +14,7 @@ from bridge.engine.effects import (
     TransferCall,
 )
 from bridge.engine.inputs import (
+    AudioAppended,
     CallEnded,
     DigitReceived,
     HoldChanged,
@@ -158,6 +159,16 @@ def test_filler_ends_a_silence() -> None:
     assert of(SilenceMeasured, effects) == [SilenceMeasured(1_400, "model")]
     effects = call.feed(PlayoutDrained(), after_ms=1_200)
     assert of(SilenceMeasured, effects) == []
+
+
+def test_silence_after_a_filler_begins_with_its_end_not_with_the_callers_last_sound() -> None:
+    call = answered()
+    call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
+    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
+    [first] = of(SilenceMeasured, call.feed(filler, after_ms=1_400))
+    call.feed(PlayoutDrained(), after_ms=1_200)
+    [second] = of(SilenceMeasured, call.feed(filler, after_ms=60))
+    assert (first.silence_ms >= 1_400, second.silence_ms) == (True, 60)
 
 
 def test_silence_in_which_the_caller_hangs_up_is_measured() -> None:
