@@ -4,8 +4,8 @@
     presses 0 after the offer   -> the call is handed over
 
 The filler (:mod:`bridge.engine.filler`) comes before these. A wait is the agent's debt, whatever
-the bridge says meanwhile; a silence is the part of it in which nothing is heard at all, as PJSIP
-plays it. A silent outage has its own rules (:mod:`bridge.engine.recovery`), but is measured here.
+the bridge says meanwhile, and an outage is a part of it; a silence is the part in which nothing is
+heard at all, as PJSIP plays it.
 """
 
 from bridge.clock import NS_PER_MS
@@ -65,10 +65,10 @@ def _watch_wait(call: CallState, now_ns: int) -> Effects:
     policy, wait = call.policy.dead_air, call.dead_air
     waits = (
         call.stage is Stage.TALKING
-        and call.agent_busy
+        and (call.agent_busy or call.lost)
+        and call.fallback is None
         and not call.playing
         and not call.caller_has_floor
-        and not call.lost
         and not call.held
         and not call.elsewhere
     )

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 
 from tests.support.adverse_calls import Asked, place, unaccounted
@@ -27,6 +28,8 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis]
 AT_ONCE = 3
 """Of four calls that the pip wheel holds."""
 DIALECTS = ("ga", "beta")
+_SHOWN = (5, 50, 95)
+"""Percentiles of a figure of each call."""
 AGENT = {
     "instructions": "Be brief.",
     "language": "en",
@@ -107,6 +110,11 @@ def _judge(
     known = [call for call in calls if call.sip_call_id in by_call_id]
     for call in known:
         problems += unaccounted(call, by_call_id[call.sip_call_id])
+    differs_ms = [
+        (by_call_id[call.sip_call_id]["longest_silence_ms"] or 0) - call.silence_ms
+        for call in known
+        if call.status == 200
+    ]
     questions = [question for call in calls for question in call.questions]
     answered = [question for question in questions if question.answered_ns]
     report = {
@@ -122,6 +130,10 @@ def _judge(
             ((q.heard_ns - q.ended_ns) / 1e9 for q in questions if q.heard_ns), default=0.0
         ),
         "longest silence ms": max((q.silence_ms for q in questions), default=0.0),
+        "silence put down less heard ms": [
+            round(each) for each in np.percentile(differs_ms, _SHOWN)
+        ],
+        "packets late by at most ms": round(max(call.late_ms for call in calls)),
         "done wrong": dict(service.log.most_common()),
         "problems": problems,
     }

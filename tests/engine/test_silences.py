@@ -7,6 +7,7 @@ from bridge.engine.effects import (
     Effect,
     FlushPlayout,
     HangUp,
+    PlayFiller,
     PlayPhrase,
     Send,
     StartTimer,
@@ -21,6 +22,8 @@ from bridge.engine.inputs import (
     PlayoutDrained,
     PlayoutStarted,
     ProcessStopped,
+    SessionFailed,
+    SessionReady,
     Timer,
     TimerFired,
     TransferCompleted,
@@ -34,7 +37,7 @@ from bridge.engine.policy import (
     HandoffTarget,
 )
 from bridge.engine.turns import State
-from bridge.errors import Fault, Outcome
+from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import InputTranscriptCompleted, ResponseCreated
 from bridge.realtime.ids import ItemId
@@ -103,6 +106,32 @@ def test_apology_is_said_told_to_the_model_and_does_not_end_the_wait() -> None:
     item = Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, note),))
     assert Send(CreateItem(item)) in effects
     assert StopTimer(Timer.OFFER) not in effects + heard(call, SAY_1)
+
+
+def test_outage_goes_on_with_the_wait_and_the_tone_comes_back_after_the_apology() -> None:
+    call = thinking(WAITS)
+    effects = call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    assert {StopTimer(Timer.APOLOGY), StopTimer(Timer.OFFER)}.isdisjoint(of(StopTimer, effects))
+    assert of(PlayFiller, fire(call, Timer.FILLER, 1_200)) == [PlayFiller()]
+    assert said(fire(call, Timer.APOLOGY, 3_800)) == ["Sorry."]
+    effects = heard(call, SAY_1)
+    assert StartTimer(Timer.FILLER, WAITS.recovery.filler_after_ms) in effects
+    assert of(PlayFiller, fire(call, Timer.FILLER, 1_200)) == [PlayFiller()]
+
+
+def test_outage_is_a_wait_though_nobody_owed_anything() -> None:
+    call = answered(WAITS)
+    effects = call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    assert StartTimer(Timer.APOLOGY, 5_000) in effects
+    effects = call.feed(SessionReady("sess_2"))
+    assert StopTimer(Timer.APOLOGY) in effects
+
+
+def test_fallback_ends_the_wait() -> None:
+    call = thinking(WAITS)
+    effects = call.feed(SessionFailed(UpstreamError("no", code="insufficient_quota")))
+    assert StopTimer(Timer.APOLOGY) in effects
+    assert said(fire(call, Timer.APOLOGY, 5_000)) == []
 
 
 def test_person_is_offered_and_zero_takes_the_offer() -> None:
