@@ -193,6 +193,8 @@ class Leg:
         self._info_answered: asyncio.Future[int] | None = None
         self._pj_call: Any = None  # SWIG object without types
         self._release: Callable[[Leg], None] = lambda leg: None
+        self._is_offered = True
+        self._ended_with: int | None = None
         self._closing_row: Callable[[int], None] = _no_row
         self._media_agreed = False
 
@@ -201,7 +203,21 @@ class Leg:
         """Return the leg of an INVITE that came in."""
         leg = cls(ports, called=called, from_uri=far_end.from_uri, to_uri=far_end.to_uri)
         leg._name_far_end(far_end)
+        leg._is_offered = False
         return leg
+
+    def offer(self, take: Callable[["Leg"], None]) -> None:
+        """Hand the leg of an INVITE to its taker.
+
+        A caller may take the INVITE back before that: the taker then learns of the end after the
+        beginning, as of any other call's.
+        """
+        try:
+            take(self)
+        finally:
+            self._is_offered = True
+            if self._ended_with is not None:
+                self.on_pj_state(LegState.DISCONNECTED, self._ended_with)
 
     def bind(self, pj_call: Any, release: Callable[["Leg"], None]) -> None:
         """Give the leg its PJSUA call, and whom to tell when it has ended (the endpoint)."""
@@ -391,6 +407,10 @@ class Leg:
     def on_pj_state(self, state: LegState, code: int) -> None:
         """Take a state from PJSUA."""
         if self.state is LegState.DISCONNECTED:
+            return
+        if state is LegState.DISCONNECTED and not self._is_offered:
+            self._ended_with = code
+            self.unbind()  # nothing can be sent any more
             return
         if state is LegState.DISCONNECTED and self.heir is not None:
             if self.ended_by_far_end:
