@@ -11,6 +11,7 @@ from bridge.telemetry.scrape import Scrape
 from tests.live.conftest import StartGateway
 from tests.live.odd_service import DIALECTS
 from tests.live.talk import redis_events, talking
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
@@ -39,8 +40,11 @@ async def test_turn_without_words_stands_in_the_records(
                 content_index=0,
                 error={"type": "server_error", "code": None, "message": "no", "param": None},
             )
-        await talk.first.tell(
-            "response.created", response={"id": "r2", "status": "in_progress", "output": []}
+        last = {"type": "invalid_request_error", "code": "last_of_all", "message": ""}
+        await talk.first.tell("error", error=last)
+        metrics = talk.gateway.metrics
+        await wait_until(
+            lambda: b"last_of_all" in metrics.render()[0], 20.0, "the events were not taken"
         )
         await talk.caller.hang_up()
         summary = await talk.over()

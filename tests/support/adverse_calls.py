@@ -24,7 +24,7 @@ from tests.support.rtp_caller import Heard, RtpCaller
 RATE_HZ = 8_000
 QUESTION_MS = 900
 WORD_WITHIN_S = 7.0
-"""Words are due 5 s after the caller's last (`needs.md` (e), Dead air), and behind what plays."""
+"""Words are due 5 s after the caller's last (`NEEDS.md` section 5), and behind what plays."""
 SILENCE_MS = 2_500
 """Of any kind, the waiting tone's gaps included; 2 s are dead air, and the machine is shared."""
 SAME_SILENCE_MS = 200
