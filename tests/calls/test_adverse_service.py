@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from random import Random
 
@@ -37,7 +37,7 @@ AGENT = {
     "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
     "transcription": {"model": "gpt-transcribe"},
 }
-Caller = Callable[[int, list[Asked]], Awaitable[None]]
+Caller = Callable[[int, list[Asked]], Coroutine[None, None, None]]
 """Places calls to a SIP port, one after the other, and puts them down."""
 
 
