@@ -228,15 +228,18 @@ async def test_what_stands_in_a_long_messages_body_is_never_a_request(rig: Rig) 
 @pytest.mark.sip
 async def test_a_connection_in_the_middle_of_a_long_message_may_go(rig: Rig) -> None:
     """The next connection may get the same place in memory; its messages are its own."""
+
+    def nothing_awaited() -> bool:
+        assert rig.endpoint._unread is not None
+        return not rig.endpoint._unread[1]._rests
+
     async with RawSip(rig.endpoint.port) as sip:
         for _ in range(5):
             async with connected(rig.endpoint.port) as tcp:
                 data = by_tcp(filled(200_000, long_body(sip)))
                 tcp.writer.write(data[:50_000])
                 assert (await tcp.reply()).code == 513
-            assert rig.endpoint._unread is not None
-            rests = rig.endpoint._unread[1]._rests
-            await wait_until(lambda rests=rests: not rests, 5.0, "its rest is still awaited")
+            await wait_until(nothing_awaited, 5.0, "its rest is still awaited")
             async with connected(rig.endpoint.port) as tcp:
                 tcp.writer.write(by_tcp(sip.talk().request("OPTIONS")))
                 assert (await tcp.reply()).code == 200
