@@ -87,9 +87,7 @@ def tally(rows: Sequence[Row]) -> Tally:
     )
 
 
-def tallies(
-    rows: Iterable[Row], group_of: Callable[[Row], Group | None]
-) -> Mapping[Group, Tally]:
+def tallies(rows: Iterable[Row], group_of: Callable[[Row], Group | None]) -> Mapping[Group, Tally]:
     """Count rows group by group; rows whose group is None are left out."""
     groups: dict[Group, list[Row]] = defaultdict(list)
     for row in rows:

@@ -12,7 +12,6 @@ from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
 
 
-
 class PresenceStore:
     """Reads and writes presence. Every method raises RedisUnavailableError while Redis is away.
 

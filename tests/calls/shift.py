@@ -84,6 +84,22 @@ def spoken(text: str) -> Sound:
     return resample_rational(Synthesizer("en-us", 150).say(text), SAMPLE_RATE_HZ, RATE_HZ)
 
 
+class _Words:
+    """Asks the recogniser for a sentence, each time that somebody has come to a pause."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._loud = 0
+
+    def __call__(self, sound: Sound) -> bool:
+        loud = int((np.abs(sound) > 1_000).sum())
+        pauses = bool(np.abs(sound[-_WINDOW:]).max(initial=0) < 500)
+        if not pauses or loud == self._loud:
+            return False
+        self._loud = loud
+        return has_words(sound, self._text)
+
+
 def is_busy() -> bool:
     """Return whether this machine has more to do than it can: sound is chopped then."""
     return os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1)
@@ -151,7 +167,7 @@ class Ear:
         """
         for _ in range(3):
             try:
-                await self.hears(f"“{text}”", lambda sound: has_words(sound, text))
+                await self.hears(f"“{text}”", _Words(text))
                 return
             except AssertionError:
                 if not is_busy():
@@ -315,7 +331,9 @@ def shift_office(redis_url: str, directory: Path) -> Iterator[Office]:
 _WATCHED = """
     window.longest_ms = 0;
     new PerformanceObserver((list) => {
-        for (const each of list.getEntries()) window.longest_ms = Math.max(window.longest_ms, each.duration);
+        for (const { duration } of list.getEntries()) {
+            window.longest_ms = Math.max(window.longest_ms, duration);
+        }
     }).observe({ type: "longtask", buffered: true });
 """
 

@@ -142,9 +142,7 @@ async def test_history_counts_no_call_that_broke_off_as_ended_well(desk: Desk) -
         well = sum(each in ("completed", "transferred") for each in found)
         assert 0 < well < len(found)
         share = f"{100 * well / len(found):.0f}%"
-        await expect(page.locator("#count")).to_have_text(
-            f"{len(found)} calls, {share} ended well"
-        )
+        await expect(page.locator("#count")).to_have_text(f"{len(found)} calls, {share} ended well")
 
 
 def _summary() -> CallSummary:
@@ -213,7 +211,10 @@ def _tool_that_was_stopped() -> Iterator[bool]:
         call.vitals.take("tool_ended", {"fault": fault})
     yield call.fields["tool_failures"] == 1
     summary = _summary()
-    summary.tools = [ToolRun("a", ok=True, took_ms=1), ToolRun("b", ok=False, took_ms=1, fault="tool")]
+    summary.tools = [
+        ToolRun("a", ok=True, took_ms=1),
+        ToolRun("b", ok=False, took_ms=1, fault="tool"),
+    ]
     rate = summary.tool_success_rate
     summary.tools.append(ToolRun("c", ok=False, took_ms=1, fault="none"))
     yield rate == summary.tool_success_rate == 0.5

@@ -21,7 +21,7 @@ async def get_trends(
     hours: Annotated[int, Query(ge=1, le=168)] = 24,
     route: Annotated[str, Query(max_length=100)] = "",
 ) -> dict[str, Any]:  # Any: JSON of figures
-    """Return figures of the last hours, the present one among them: ``hours`` and, by route, ``rows``.
+    """Return figures of the last hours, now among them: ``hours``, and by route ``rows``.
 
     They are of the calls that Redis still keeps, a thousand at most: ``since_at`` is the begin of
     the first hour that is asked for, ``known_since_at`` that of the earliest call that is known,
