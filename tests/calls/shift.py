@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Error as PlaywrightError
 
 from bridge.audio.resample import resample_rational
 from bridge.audio.wav import write_wav
@@ -41,7 +42,7 @@ WORDS = (GREETING, ANSWERS, GOES_ON, EXACTLY, BRIEFING, "A new call.", "Press on
 """All that a machine says to somebody."""
 
 DIALECTS = ("ga", "beta")
-PATIENCE_S = 40.0
+PATIENCE_S = 30.0
 _SCENARIO = {
     "name": "shift",
     "words_per_minute": 160,
@@ -260,9 +261,8 @@ class Office:
     async def audited(self, call_id: str) -> list[tuple[str, str, str]]:
         """Return actor, action and result of the audit's entries on a call, the earliest first."""
         link = RedisLink(self.redis_url, timeout_s=5)
-        found = await link.ask(["XRANGE", "bridge:audit", "-", "+"])
+        found: Any = await link.ask(["XRANGE", "bridge:audit", "-", "+"])  # Any: a nested reply
         await link.aclose()
-        assert isinstance(found, list)
         entries = [dict(zip(words[::2], words[1::2], strict=True)) for _, words in found]
         return [
             (each["actor"], each["action"], each["result"])
@@ -365,24 +365,37 @@ async def heap_bytes(page: Page) -> int:
     return int(found["usedSize"])
 
 
+async def _leave(number: int) -> None:
+    """Leave things as they are after a step that failed."""
+
+
 class Diary:
-    """What was done and seen in a shift."""
+    """What was done and seen in a shift.
+
+    Attributes:
+        recover: is called after a step that failed, with its number.
+    """
 
     def __init__(self) -> None:
         self.steps: list[str] = []
         self.checks: list[str] = []
         self.failures: list[str] = []
         self.slowest: tuple[int, str] = (0, "")
+        self.recover: Callable[[int], Awaitable[None]] = _leave
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[None]:
-        """Note a step, and a failure of it."""
+        """Note a step, and a failure of it; the shift goes on."""
         self.steps.append(name)
         try:
             yield
-        except BaseException as error:
-            self.failures.append(f"{len(self.steps)}. {name}: {type(error).__name__}: {error}")
-            raise
+        except (AssertionError, TimeoutError, PlaywrightError) as error:
+            why = str(error).partition("\nCall log")[0].replace("\n", " ")
+            self.failures.append(f"{len(self.steps)}. {name}: {why or type(error).__name__}")
+            print(f"FAILED {self.failures[-1]}")
+            await self.recover(len(self.steps))
+        else:
+            print(f"{len(self.steps)}. {name}")
 
     async def reacts(self, what: str, waiting: Any) -> None:  # Any: an awaitable of anything
         """Wait until the page shows something; note how long that took."""
@@ -403,8 +416,3 @@ class Diary:
             },
             indent=1,
         )
-
-
-async def all_of(*waiting: Any) -> Sequence[Any]:  # Any: awaitables of anything
-    """Wait for all."""
-    return await asyncio.gather(*waiting)

@@ -12,9 +12,10 @@ from playwright.async_api import Page, expect
 from bridge.config.rollouts import RolloutSettings
 from bridge.console.live_row import live_row
 from bridge.engine.inputs import SoundStarted, SoundStopped
-from bridge.engine.news import Speaker
+from bridge.engine.news import Interrupted, Speaker
 from bridge.live.filler import FILLER_ITEM
 from bridge.live.summary import CallSummary, ToolRun, Turn
+from bridge.realtime.ids import ItemId
 from bridge.routing.rollout.observed import Loss, Observed
 from bridge.telemetry.turn_latency import TurnLatency
 from tests.console.desk import Desk
@@ -31,23 +32,19 @@ HANDBOOK = (
 _ROW = re.compile(r"^\| ([^|]+) \| [^|]+ \|", re.MULTILINE)
 
 DEFINED = {
-    name.strip().strip("`").lower()
+    name.strip(" `").lower()
     for row in _ROW.findall(HANDBOOK)
     for name in re.split(r", | \(history\)", row)
 }
 
 _SAME = {
-    "oldest wait": "oldest wait",
     "taken within 20 s": "taken in time",
     "mean wait": "average_wait_ms",
-    "answered": "answered",
-    "calls": "calls",
     "ai alone": "contained",
     "offered a person": "offered",
-    "broken": "broken",
+    "calls ended, last hour": "ended_last_hour",
     "mean length": "average_duration_ms",
     "mean answer": "average_response_ms",
-    "with the ai": "with the ai",
 }
 """What a page calls a figure that the handbook has under its name in the API."""
 
@@ -241,12 +238,9 @@ def _answers() -> Iterator[bool]:
 
 
 def _cut_by_a_supervisor_in_the_record() -> Iterator[bool]:
-    from bridge.engine.news import Interrupted
-
     turns = Turns()
     for by in (Speaker.SUPERVISOR, Speaker.CALLER):
-        given = Interrupted("item", 10, 10, by=by)  # type: ignore[arg-type, call-arg]
-        turns.record.effects[Interrupted](given)
+        turns.record.effects[Interrupted](Interrupted(ItemId("item_1"), 10, 10, by))
     yield turns.summary.interruptions == 1
 
 

@@ -22,7 +22,7 @@ export function bars(label, hours, write, least) {
     return svg("rect", { class: "bar", x: index * wide + wide * 0.1, width: wide * 0.8, y: HEIGHT - tall, height: tall }, svg("title", {}, `${when(at)}: ${write(value)}`));
   };
   const said = `${label} by hour, the earliest first: ${hours.map(({ value }) => (value === null ? "none" : write(value))).join(", ")}`;
-  const highest = known.length ? `at most ${write(Math.max(...known.map(({ value }) => value)))}` : "none";
+  const highest = known.length ? `highest ${write(Math.max(...known.map(({ value }) => value)))}` : "none";
   return h("section", { class: "card", "aria-label": label },
     h("h2", {}, h("span", { text: label }), h("span", { class: "muted", text: highest })),
     svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": said },
