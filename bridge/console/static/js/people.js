@@ -17,10 +17,10 @@ const columns = [
   { id: "name", label: "Name", wide: true, value: (r) => r.user, cell: (r) => clip(r.user) },
   { id: "roles", label: "Role", value: (r) => r.roles.join(", "), cell: (r) => clip(r.roles.join(", ")) },
   { id: "state", label: "State", value: (r) => ORDER.indexOf(r.state), cell: (r) => badge(...STATES[r.state]) },
-  { id: "since", label: `Since, ${zone()}`, value: (r) => r.since_at ?? 0, cell: (r) => h("span", { class: "nowrap", text: moment(r.since_at) }) },
+  { id: "since", label: `Since, ${zone()}`, value: (r) => r.since_at ?? 0, cell: (r) => (r.since_at ? h("span", { class: "nowrap", text: moment(r.since_at) }) : "") },
   { id: "for", label: "For", number: true, value: (r) => r.since_at ?? 0, cell: (r) => age(r.since_at) },
   { id: "call", label: "Has the caller of", value: (r) => r.call_id ?? "", cell: (r) => (r.call_id ? link(r.call_id) : "") },
-  { id: "watches", label: "Watches", value: (r) => r.watches.length, cell: (r) => watched(r) },
+  { id: "watches", label: "Watches", wide: true, value: (r) => r.watches.length, cell: (r) => watched(r) },
   { id: "idle", label: "Page last used", number: true, value: (r) => r.idle_s, cell: (r) => `${clock(r.idle_s * 1000)} ago` },
 ];
 
@@ -29,7 +29,7 @@ function watched({ watches }) {
   if (!watches.length) return "";
   const said = watches.map((each) => `${DOES[each.does] ?? each.does} ${each.call_id}${each.since_at ? ` since ${moment(each.since_at)}` : ""}`);
   const [first] = watches;
-  return h("span", { class: "one-line", title: said.join("; ") }, `${DOES[first.does] ?? first.does} `, link(first.call_id), first.since_at ? ` for ${age(first.since_at)}` : "", watches.length > 1 ? ` and ${watches.length - 1} more` : "");
+  return h("span", { class: "clip", title: said.join("; ") }, `${DOES[first.does] ?? first.does} `, link(first.call_id), first.since_at ? ` for ${age(first.since_at)}` : "", watches.length > 1 ? ` and ${watches.length - 1} more` : "");
 }
 
 let people = [];
