@@ -48,6 +48,7 @@ from tests.support.supervisor import RATE_HZ, VOICE_HZ
 from tests.support.waiting import wait_until
 
 pytestmark = [
+    pytest.mark.nightly,
     pytest.mark.browser,
     pytest.mark.sip,
     pytest.mark.redis,
@@ -433,7 +434,6 @@ async def test_each_step_of_a_shift_is_heard_by_the_caller_and_audited(
     assert diary.failures == []
 
 
-@pytest.mark.nightly
 @pytest.mark.timeout(7_200)
 async def test_a_shift_of_half_an_hour(office: Office, browser: Browser, tmp_path: Path) -> None:
     minutes = float(os.environ.get("SHIFT_MINUTES", "30"))
