@@ -101,6 +101,23 @@ class CallReader:
         found = (_pairs(reply) for reply in replies if not isinstance(reply, Refused))
         return [fields for fields in found if fields]
 
+    async def troubled_nodes(self) -> dict[str, str]:
+        """Return what is wrong with the nodes that have not left, by their names."""
+        names = _texts(await self._link.ask(["ZRANGE", self._keys.nodes, 0, -1]))
+        if not names:
+            return {}
+        replies = await self._link.ask_all(
+            [["HMGET", self._keys.node(name), "updated_at", "troubles"] for name in names]
+        )
+        found: dict[str, str] = {}
+        for name, reply in zip(names, replies, strict=True):
+            beat, troubles = reply if isinstance(reply, list) else (None, None)
+            if beat is None:
+                found[name] = "has no heartbeat: it is dead, or can't write to Redis"
+            elif troubles:
+                found[name] = str(troubles)
+        return found
+
     async def pages(
         self, call_ids: Sequence[str], fields: Sequence[str]
     ) -> AsyncIterator[list[dict[str, str]]]:

@@ -279,3 +279,43 @@ async def test_heartbeat_says_what_the_node_holds(
     await store.aclose()
     assert await reader.node("node-a") is None
     assert await redis("ZCARD", "bridge:nodes") == 0
+
+
+async def test_a_redis_that_lost_its_data_is_noticed_once_and_gets_the_calls_anew(
+    make_store: OpenStore, reader: CallReader, redis: Raw, caplog: pytest.LogCaptureFixture
+) -> None:
+    stores = [make_store(f"node-{letter}", FAST) for letter in "ab"]
+    for store in stores:
+        await store.open()
+    stores[0].begin("c1", {"arm": "local"})
+    await wait_until(lambda: stores[0].stats.pending == 0)
+    assert [store.stats.emptied for store in stores] == [0, 0]
+    await redis("FLUSHALL")
+    await wait_until(lambda: all(store.stats.emptied for store in stores))
+    beats = await redis.calls_of("setnx")
+
+    async def beaten() -> bool:
+        return await redis.calls_of("setnx") >= beats + 4
+
+    await wait_until(beaten, message="nobody beats")
+    assert [store.stats.emptied for store in stores] == [1, 1]
+    assert sum("has lost what it held" in each.message for each in caplog.records) == 2
+
+    async def anew() -> bool:
+        return (await reader.call("c1") or {}).get("arm") == "local"
+
+    await wait_until(anew, message="the call that goes on was not written anew")
+
+
+async def test_heartbeat_says_what_is_wrong_with_the_node(
+    make_store: OpenStore, reader: CallReader
+) -> None:
+    troubles: list[str] = []
+    store = make_store("node-a", FAST, troubles=lambda: troubles)
+    await store.open()
+    troubles += ["one thing", "another"]
+
+    async def told() -> bool:
+        return (await reader.node("node-a") or {}).get("troubles") == "one thing; another"
+
+    await wait_until(told, message="the heartbeat does not say it")
