@@ -3,6 +3,7 @@
 import asyncio
 import mmap
 import os
+import resource
 import ssl
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,19 @@ def fill(place: Path) -> None:
     with suppress(OSError), (place / "filler").open("ab", buffering=0) as filler:
         while True:
             filler.write(bytes(1024))
+
+
+@contextmanager
+def no_new_descriptor(pid: int) -> Iterator[None]:
+    """Let a process open nothing more: those that it has stay its own."""
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    taken = {int(each) for each in os.listdir(f"/proc/{pid}/fd")}
+    first_free = next(number for number in count() if number not in taken)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
 _CLOCK = r"""

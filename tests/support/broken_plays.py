@@ -6,14 +6,21 @@ import signal
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 import psutil
 import redis
 from redis.exceptions import RedisError
 
-from tests.support.breakages import WallClock, fill, mount, piped, small_disk, taken_cpu
+from tests.support.breakages import (
+    WallClock,
+    fill,
+    mount,
+    no_new_descriptor,
+    piped,
+    small_disk,
+    taken_cpu,
+)
 from tests.support.broken_machine import Stage
 from tests.support.certificates import make_certificate
 from tests.support.gateways import Gateway
@@ -94,29 +101,26 @@ async def few_descriptors_at_start(stage: Stage) -> None:
 async def no_descriptor_left(stage: Stage) -> None:
     stage.redis.start()
     async with stage.gateway() as gateway:
+        pid = gateway.process.pid
         async with stage.talk() as talk:
-            _no_more(gateway, resource.RLIMIT_NOFILE)
-            await stage.goes_on(talk)
-            await stage.new_call()  # while the call has its own descriptors
+            with no_new_descriptor(pid):
+                await stage.goes_on(talk)
+                await stage.new_call()  # while the call has its own descriptors
+                await stage.until_alerts()
         await stage.look()
 
 
-def _no_more(gateway: Gateway, which: int) -> None:
+def _no_more_memory(gateway: Gateway) -> None:
     """Take what a process has for all that it may ever have."""
-    process = psutil.Process(gateway.process.pid)
-    if which == resource.RLIMIT_NOFILE:
-        taken = {int(each.name) for each in Path(f"/proc/{process.pid}/fd").iterdir()}
-        most = next(number for number in count() if number not in taken)
-    else:
-        most = process.memory_info().vms
-    resource.prlimit(process.pid, which, (most, most))
+    taken = psutil.Process(gateway.process.pid).memory_info().vms
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_AS, (taken, taken))
 
 
 async def no_memory_left(stage: Stage) -> None:
     stage.redis.start()
     async with stage.gateway() as gateway:
         async with stage.talk() as talk:
-            _no_more(gateway, resource.RLIMIT_AS)
+            _no_more_memory(gateway)
             talk.breaks()
             await talk.ask()
             await talk.until_hung_up(GIVEN_UP_S)
