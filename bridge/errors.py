@@ -16,7 +16,7 @@ from typing import ClassVar
 
 
 class Fault(enum.StrEnum):
-    """Who has to act (`needs.md` (a): whom to call)."""
+    """Who has to act (`NEEDS.md` section 1: whom to call)."""
 
     NONE = "none"
     CALLER = "caller"

@@ -26,7 +26,7 @@ from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
 from bridge.telephony.pump import Pump
 
 WHOLE_OVER_AUDIO = 4.0
-"""CPU of a whole call over that of its audio as measured here: 3.35 ms a second (`pjsip.md`, 200
+"""CPU of a whole call over that of its audio as measured here: 3.35 ms a second (`PJSIP.md`, 200
 calls at 67% of a core) over 0.85 ms on the same kind of machine, one BLAS thread."""
 
 SHARE_OF_CORE = 0.7

@@ -20,7 +20,7 @@ from bridge.app.demo_result import DemoResult, seconds, summary_rows
 
 _GOOD_LATENCY_MS = 1000
 _FAIR_LATENCY_MS = 1500
-"""`design.md` section 7: p95 of a reply under 1.5 s."""
+"""`NEEDS.md` section 5: p95 of a reply under 1.5 s."""
 
 _PHASE_WORDS = {
     "idle": "the phone rings",

@@ -1,8 +1,8 @@
 """When Python's cycle collector runs: in the loop's thread only, in small steps.
 
 A collection that starts in another thread (PJSIP's clock, a worker) could free pjsua2 objects
-there, which crashes PJSIP (`design.md` section 2). So automatic collection is off, and the loop
-collects: the young often, everything seldom. What is alive at start is frozen out of it.
+there, which crashes PJSIP (`ARCHITECTURE.md` section 2). So automatic collection is off, and the
+loop collects: the young often, everything seldom. What is alive at start is frozen out of it.
 
 The C library's free memory goes back to the system, too. PJSIP keeps 15 KB for each refused INVITE
 that nobody acknowledges, for 32 s (RFC 3261 section 17.2.1, timer H); after a flood of them glibc

@@ -44,7 +44,7 @@ _REPORTS_AT_ONCE = 200
 _DISK_WITHIN_S = 2.0
 _ACTIONS = tuple(action.value for action in Action if action is not Action.NONE)
 _AT_ONCE = frozenset({Action.STOP, Action.PAUSE})
-"""What one node does alone (`needs.md` (d) 1, the hard gate)."""
+"""What one node does alone (`NEEDS.md` section 4, rule 1)."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """Sample rings of all calls: one numpy arena, a row a call, receive and transmit.
 
 Positions are absolute int64 sample counts since the row was acquired and never wrap; position
-modulo length is the index. PJSIP's own position in a ring is the clock (``design.md`` section 2).
+modulo length is the index. PJSIP's own position in a ring is the clock (`ARCHITECTURE.md` section
+2).
 
 Invariants: the arena is one allocation that never moves, so the address of a row is good for the
 arena's life and may be given to PJSIP's memory ports. Nothing here locks: Python's side runs in the
@@ -19,7 +20,7 @@ from bridge.errors import BridgeError, Outcome
 FRAME_SAMPLES = 160
 """20 ms at 8 kHz: what PJSIP moves at once."""
 DEFAULT_LENGTH_SAMPLES = 16_000
-"""2 s at 8 kHz (``design.md`` section 2)."""
+"""2 s at 8 kHz (`ARCHITECTURE.md` section 2)."""
 RESTING_ROWS = 8
 """Rows that rest before a released one is taken again, while there are untouched ones: PJSIP may
 still finish a frame in it. Memory is so taken by the most calls at once, not by all there were."""

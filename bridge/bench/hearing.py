@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bridge.clock import NS_PER_MS, NS_PER_S
 
 BUFFER_MS = 60
-"""`needs.md` (e): what the bridge may add each way; also a common phone's buffer."""
+"""`NEEDS.md` section 5: what the bridge may add each way; also a common phone's buffer."""
 
 DROPOUT_FRAMES = 25
 """Silence up to 500 ms between two loud packets is a hole in the answer: answers are a steady tone,

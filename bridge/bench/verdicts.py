@@ -1,6 +1,6 @@
 """What the figures should be, and whether they are. Pure.
 
-The bounds are those of issue 4 and of `needs.md` (e).
+The bounds are those of issue 4 and of `NEEDS.md` section 5.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -62,6 +62,7 @@ class ConsoleSettings(_Part):
     Without TLS, its own or a trusted proxy's, only this machine's browsers may use it.
 
     Attributes:
+        enabled: False leaves the probes and `/metrics` alone on the port.
         session_idle_s: a sign-in that is not used for so long is over.
         session_max_s: a sign-in is over then, whatever happens.
         second_factor: codes of an authenticator app beside the password: each user's choice, or
@@ -92,7 +93,6 @@ class ConsoleSettings(_Part):
     scripts_dir: Path = Path("call_scripts/recorded")
     audit_file: Path | None = None
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
-
     oidc: OidcSettings = OidcSettings()
 
     @model_validator(mode="after")

@@ -22,11 +22,11 @@ from bridge.errors import ConfigError
 MODELS_FILE = Path(__file__).with_name("models.yaml")
 
 SUNSET_DAYS = 60
-"""A model that ends sooner is warned of (`needs.md` (c), alert ModelSunset)."""
+"""A model that ends sooner is warned of (`NEEDS.md` section 3, alert ModelSunset)."""
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _CUSTOM_VOICE = "voice_"
-"""Ids of a customer's own voices begin so (`protocol.md` section 4, GA)."""
+"""Ids of a customer's own voices begin so (`PROTOCOL.md` section 4, GA)."""
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,32}$")]

@@ -1,4 +1,4 @@
-"""What the settings say of a rollout: two arms, how fast, and what stops it (`needs.md` (d)).
+"""What the settings say of a rollout: two arms, how fast, and what stops it (`NEEDS.md` section 4).
 
 What is *in force* (shares, kill switches) is not here but in Redis, so that it can change within
 seconds; see :mod:`bridge.routing.rollout.state`.
@@ -25,7 +25,7 @@ class OverrideSettings(_Part):
     """Calls that get an arm without a draw.
 
     Attributes:
-        by: what is looked at.
+        by: what of a call is looked at.
         patterns: numbers or names, ``*`` at an end for any ending; trunks by their names.
         arm: None for the old arm.
     """
@@ -39,6 +39,10 @@ class HoursSettings(_Part):
     """When the rollout may take a step by itself.
 
     Attributes:
+        days: of the week.
+        begin: on the wall clock of the time zone.
+        end: likewise; from then on no step is taken.
+        timezone: IANA's name.
         until_percent: greater steps may be taken at any time.
     """
 
@@ -62,20 +66,28 @@ class RolloutSettings(_Part):
     """A flag: which of two arms a call gets.
 
     Attributes:
-        control: the old arm; ``treatment``: the new one.
+        control: the old arm.
+        treatment: the new one.
         salt: changing it deals all callers anew.
         steps: the treatment's shares, percent.
         gates: steps that a person takes.
-        min_time_s, min_calls: of a step, before the next one.
-        max_bad_rate, max_worse_by: bounds for a promotion, 0 to 1.
+        min_time_s: of a step, before the next one.
+        min_calls: of the treatment in a step, before the next one.
+        max_bad_rate: a promotion wants the upper bound of the treatment's bad calls below it, 0 to
+            1.
+        max_worse_by: and that of its difference to the control's below this.
         no_data_s: without a call for so long: one step back.
         setup_failures: in a row, that close the treatment.
-        incident_rate, incident_calls: bad calls among the last ones of *each* arm.
+        incident_rate: bad calls among the last ones of *each* arm that make an incident, 0 to 1.
+        incident_calls: how many are looked at for that.
         on_incident: what is done where both arms fail.
         cool_down_s: after a rollback, before a person may arm the treatment again.
-        slow_greeting_s, slow_turn_s, dead_air_s: what makes a call a bad one.
+        slow_greeting_s: a greeting that is later makes a call a bad one.
+        slow_turn_s: likewise an answer.
+        dead_air_s: likewise a silence in which the caller waits.
         hours: when steps may be taken; None: always.
         caps: arm to calls at once, on all nodes together.
+        overrides: calls that are not drawn: by caller, route, called number, trunk, then as listed.
         rescue_after_s: without a session for so long, a ringing call tries the other arm.
     """
 

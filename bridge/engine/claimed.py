@@ -1,7 +1,7 @@
 """A service that refuses a response because one runs already: whose word counts, and what is done.
 
 The default conversation runs one response at a time, and the service's word on that is final
-(`protocol.md` section 5, `conversation_already_has_active_response`). What was asked for is owed:
+(`PROTOCOL.md` section 5, `conversation_already_has_active_response`). What was asked for is owed:
 
     one runs here, too                 -> asked for again when it is done
     one was cancelled here             -> when its end is told, or CANCELLED_ENDS_WITHIN_MS later

@@ -249,7 +249,7 @@ class CallCore:
         if isinstance(event, AudioAppended) and call.stage is Stage.TALKING:
             # Fifty times a second of every call: what is watched and told below can't have changed.
             return list(caller.on_audio_appended(call, event, now_ns))
-        # Only server events carry an event_id, and not all of those (`protocol.md` section 3).
+        # Only server events carry an event_id, and not all of those (`PROTOCOL.md` section 3).
         event_id = getattr(event, "event_id", None)
         if call.session.seen.repeated(event_id):
             return []

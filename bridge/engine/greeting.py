@@ -1,7 +1,7 @@
 """The greeting: the agent's, or, where that is late, the bridge's own rendering of it.
 
-A model that is slow to begin would leave the caller in silence (`needs.md` (e): greeting within
-1 s of the 200, the cached one after 800 ms). Then the agent's is not wanted any more: it is
+A model that is slow to begin would leave the caller in silence (`NEEDS.md` section 5: greeting
+within 1 s of the 200, the cached one after 800 ms). Then the agent's is not wanted any more: it is
 cancelled, at once or as soon as it exists, and the model is told what was said.
 """
 

@@ -9,7 +9,7 @@ nothing; nothing is expected of it either until it tells that the caller speaks.
                                                       is sent again
 
 A `session.update` that names no setting is answered within a round trip (`session.updated`,
-`protocol.md` section 2: updates are partial), and changes nothing: a noise that the service rightly
+`PROTOCOL.md` section 2: updates are partial), and changes nothing: a noise that the service rightly
 does not take for speech costs a message. Any word of the service is an answer.
 """
 

@@ -1,7 +1,7 @@
 """A call from its INVITE to its end, and the timers that bound it.
 
 The INVITE is answered only when the session is ready; a session that can't be had in time gives
-503, or the dialplan's fallback (`design.md` section 7).
+503, or the dialplan's fallback (`NEEDS.md` section 5).
 """
 
 from collections.abc import Callable, Mapping

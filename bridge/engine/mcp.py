@@ -4,7 +4,7 @@
     mcp_call.in_progress -> completed | failed -> ServerToolBegan, ServerToolEnded
 
 The service answers them to its model alone, so they are only followed. The wire names the server
-and the tool in items, and the events name the items (`protocol.md` section 7; GA only). A call
+and the tool in items, and the events name the items (`PROTOCOL.md` section 7; GA only). A call
 whose end never comes, as its response was cancelled or its session lost, ends as ``cancelled``.
 """
 

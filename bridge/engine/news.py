@@ -92,7 +92,7 @@ class ToolsNotListed:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """Fields of the call's Redis hash that changed (names fixed in `design.md` section 5)."""
+    """Fields of the call's Redis hash that changed (names fixed in `ARCHITECTURE.md` section 5)."""
 
     fields: Mapping[str, str | int]
 
@@ -135,7 +135,7 @@ class TurnSpoken:
 
 @dataclass(frozen=True, slots=True)
 class TurnMeasured:
-    """Latency stages of one agent turn, for `bridge_turn_stage_seconds` (`needs.md` (c)).
+    """Latency stages of one agent turn, for `bridge_turn_stage_seconds` (`NEEDS.md` section 3).
 
     Attributes:
         stages_ns: stage name -> duration.

@@ -4,7 +4,7 @@
     SessionReady  -> the talk is given to the new session, LISTENING
 
 What was queued of the agent goes on playing, and what the caller says is kept by the runner. State
-of the old session goes with its :class:`SessionState`. Source: `design.md` section 4 (RECOVERING).
+of the old session goes with its :class:`SessionState` (`ARCHITECTURE.md` section 4).
 """
 
 from typing import assert_never

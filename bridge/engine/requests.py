@@ -1,6 +1,6 @@
 """When the model is asked to respond.
 
-Invariant: the default conversation runs one response at a time (`protocol.md` section 5), so a
+Invariant: the default conversation runs one response at a time (`PROTOCOL.md` section 5), so a
 request waits, as ``owed``, while one runs or is due, and while the caller speaks. Where the bridge
 decides who has the floor (:mod:`bridge.engine.barge_in`), every response is asked for here.
 """

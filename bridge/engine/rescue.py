@@ -2,7 +2,7 @@
 
 While it rings the other arm is tried at the first failure, or where no session comes for a while;
 after our answer where the session is gone, refuses for good, or owes the greeting for too long. The
-failure is the first arm's all the same (`needs.md` (d) "Rescue before rollback").
+failure is the first arm's all the same (`NEEDS.md` section 4 "Rescue before rollback").
 """
 
 from bridge.engine.effects import OpenSession, SwitchArm

@@ -228,7 +228,7 @@ def _owes_sound(call: CallState, running: Response, event: ResponseDone) -> bool
 
 
 def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Effects:
-    """Count an error; nearly all leave the session open (`protocol.md` section 7)."""
+    """Count an error; nearly all leave the session open (`PROTOCOL.md` section 7)."""
     responses = call.session.responses
     code = event.error.code or event.error.type
     failure = classify_event(event.error)

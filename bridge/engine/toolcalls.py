@@ -1,6 +1,6 @@
 """Tool calls of the model: checked, run once, answered together, never for a cancelled response.
 
-The wire announces a call in three places (`protocol.md` section 7); only OutputItemDone counts.
+The wire announces a call in three places (`PROTOCOL.md` section 7); only OutputItemDone counts.
 Built-in tools are rows of :data:`BUILT_IN`; the rest is run outside (`bridge/tools/`). Whatever is
 wrong with a call becomes an output, so that the model can mend it or speak about it.
 """

@@ -3,7 +3,7 @@
 Invariants: the table is the only place where a state follows from another; a pair that it lacks
 changes nothing and is reported; ENDED has no way out. SPEAKING means that the caller hears the
 agent: it is entered when PJSIP takes the first sample of an item, never on a received delta.
-The diagram in the docs is drawn from the table (`design.md` section 4).
+The diagram in `deploy/TURNS.md` is drawn from the table.
 """
 
 import enum

@@ -13,7 +13,8 @@ from bridge.realtime.failures import Failure, Layer
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 
 _SILENT_AFTER_MS = 5_000
-"""An answered caller who has heard nothing for so long is in a silent call (`needs.md` (c))."""
+"""A call in which the caller has heard nothing for so long is a silent one (`NEEDS.md` section
+3)."""
 
 
 class ArmWatch:

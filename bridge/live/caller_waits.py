@@ -18,7 +18,7 @@ from bridge.telemetry.turn_latency import TurnLatency
 log = structlog.get_logger(__name__)
 
 DEAD_AIR_MS = 2_000
-"""A longer silence is dead air (`needs.md` (e))."""
+"""A longer silence is dead air (`NEEDS.md` section 5)."""
 
 
 _HEARD_OUT = frozenset({Trigger.PLAYOUT_DRAINED, Trigger.RESPONSE_DONE})

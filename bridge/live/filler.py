@@ -12,7 +12,7 @@ FILLER_ITEM = ItemId("bridge_filler")
 RATE_HZ = 24_000
 TONE_MS = 300
 PAUSE_MS = 900
-"""Tone and pause together stay well under the 2 s that are dead air (`needs.md` (e))."""
+"""Tone and pause together stay well under the 2 s that are dead air (`NEEDS.md` section 5)."""
 
 _TONE_HZ = 440.0
 _PEAK = 2600

@@ -14,7 +14,7 @@ from bridge.telemetry.labels import InterruptionResult
 from bridge.telemetry.metrics import TurnMetrics
 
 LATE_MS = 5_000
-"""A caller who waits for longer hangs up or asks again (`needs.md` (d): 5 s of silence is bad)."""
+"""A caller who waits for longer hangs up or asks again (`NEEDS.md` section 4)."""
 
 _REFUSED = "item_truncate_invalid_item_id"
 _LEAVES_AGENT = frozenset({"handoff_started", "supervisor_joined"})

@@ -25,8 +25,8 @@ from bridge.routing.session import (
 )
 
 _FILLER_AFTER_MS = 1_500
-"""From the caller's last sound on. Two seconds of silence are dead air (`needs.md` (e)); what is
-left of them is for the jitter buffers on both ways, and a busy machine."""
+"""From the caller's last sound on. Two seconds of silence are dead air (`NEEDS.md` section 5); what
+is left of them is for the jitter buffers on both ways, and a busy machine."""
 
 
 _NO_AGENT = {

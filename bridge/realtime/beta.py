@@ -1,4 +1,4 @@
-"""The beta dialect of the Realtime API: its two tables (`protocol.md` sections 2 and 3).
+"""The beta dialect of the Realtime API: its two tables (`PROTOCOL.md` sections 2 and 3).
 
 Gone from api.openai.com since 2026-05-12; previews, compatible servers and our simulator speak it.
 Pure and stateless: one instance serves every session.

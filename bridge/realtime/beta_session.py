@@ -1,4 +1,4 @@
-"""Session and response settings as the beta dialect spells them (`protocol.md` sections 4 and 5).
+"""Session and response settings as the beta dialect spells them (`PROTOCOL.md` sections 4 and 5).
 
 Flat objects without a ``type``. What came with GA (MCP, reasoning, truncation, stored prompts, idle
 timeout, custom voices, newer transcription settings) is left out: a server rejects a whole update
@@ -166,7 +166,7 @@ def encode_response(config: ResponseConfig) -> WireObject:
         else [encode_tool(tool) for tool in _functions(config.tools)],
         tool_choice=_tool_choice(config.tool_choice),
         temperature=config.temperature,
-        # The SDK's name; the beta's OpenAPI says max_output_tokens (`protocol.md` section 5).
+        # The SDK's name; the beta's OpenAPI says max_output_tokens (`PROTOCOL.md` section 5).
         max_response_output_tokens=config.max_output_tokens,
         metadata=dict(config.metadata) or None,
         input=None

@@ -1,6 +1,6 @@
 """Canonical client commands: what we tell a Realtime session, dialect-free.
 
-A closed union of frozen dataclasses (:data:`Command`), named in the imperative (`protocol.md`
+A closed union of frozen dataclasses (:data:`Command`), named in the imperative (`PROTOCOL.md`
 section 2). Dialects encode these; the session gives each one its ``event_id``.
 """
 
@@ -16,7 +16,7 @@ class UpdateSession:
     """Set a new session up, whole: its tools, formats and modalities are always sent.
 
     Not for a session that talks: its service replaces every setting that the update names, so a
-    config with defaults would take the agent's tools away (`protocol.md` section 2).
+    config with defaults would take the agent's tools away (`PROTOCOL.md` section 2).
     """
 
     config: SessionConfig

@@ -407,7 +407,7 @@ class ConversationLog:
         self._sounded = False
         if event.status is ResponseStatus.COMPLETED:
             return
-        # Calls of a cancelled response are not answered (`protocol.md` section 7).
+        # Calls of a cancelled response are not answered (`PROTOCOL.md` section 7).
         dead = [
             key
             for key, entry in self._entries.items()

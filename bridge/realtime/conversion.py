@@ -1,4 +1,4 @@
-"""A beta session's settings, rewritten as GA has them (`protocol.md` section 4). Pure.
+"""A beta session's settings, rewritten as GA has them (`PROTOCOL.md` section 4). Pure.
 
 One table: where each beta field goes, and how its value is spelt there. What has no place in GA is
 left out, because a server refuses a whole update for one key that it does not know, and every

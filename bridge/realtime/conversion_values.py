@@ -1,4 +1,4 @@
-"""Values of a beta session's fields, as GA spells them (`protocol.md` section 4). Pure.
+"""Values of a beta session's fields, as GA spells them (`PROTOCOL.md` section 4). Pure.
 
 Each ``convert_*`` takes a JSON value and its path. It raises ConfigError for what no beta server
 would have taken.
@@ -56,7 +56,7 @@ MISREAD = MappingProxyType(
         "async_functions": "functions may be answered at any time; no setting turns it on",
     }
 )
-"""Claims in circulation (`protocol.md` section 9), answered."""
+"""Claims in circulation (`PROTOCOL.md` section 9), answered."""
 
 
 def bad_value(path: str, wanted: str) -> ConfigError:

@@ -2,7 +2,7 @@
 
 A closed union of frozen dataclasses (:data:`ServerEvent`), named in the past tense. Dialects decode
 into these and nothing above `bridge/realtime/` sees wire names. Every field's source is
-`protocol.md` section 3. ``event_id`` is None where the wire has none.
+`PROTOCOL.md` section 3. ``event_id`` is None where the wire has none.
 """
 
 import enum

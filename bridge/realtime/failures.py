@@ -1,6 +1,6 @@
 """Every failure of a Realtime session in one table: layer, fault owner, and what can help.
 
-Pure. Sources: `protocol.md` sections 1 and 7, RFC 6455 section 7.4.1, `needs.md` (d) "What to
+Pure. Sources: `PROTOCOL.md` sections 1 and 7, RFC 6455 section 7.4.1, `NEEDS.md` section 4 "What to
 separate". The words are those of :class:`UpstreamError.code` (``http_401``, ``timeout``, an API
 code), ``close_<code>`` where a connection was closed, and the API's own error codes. What the table
 lacks falls to :data:`DEFAULTS`, which are written down beside it.
@@ -16,7 +16,7 @@ from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
 
 
 class Layer(enum.StrEnum):
-    """Where it failed (`needs.md` (d)); a metric label."""
+    """Where it failed (`NEEDS.md` section 4); a metric label."""
 
     CONNECTION = "connection"
     PROTOCOL = "protocol"
@@ -60,7 +60,7 @@ class Row:
 
     Attributes:
         permanent: no call on this arm can work until a person acts: stop the arm
-            (`needs.md` (d), hard gate).
+            (`NEEDS.md` section 4, hard gate).
         blames_key: the credential was refused; with one that could not be fresher this is
             permanent (:func:`classify`).
         wait_ms: least wait before trying again.
@@ -121,7 +121,7 @@ _ENDING: Mapping[str, Row] = {
     "insufficient_quota": _NO_QUOTA,
     "session_expired": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
 }
-"""API codes that end a session wherever they come (`protocol.md` section 7)."""
+"""API codes that end a session wherever they come (`PROTOCOL.md` section 7)."""
 
 _LOSS: Mapping[str, Row] = {
     **_ENDING,
@@ -237,7 +237,7 @@ _TOOL: Mapping[str, Row] = {
     "unreachable": _TOOL_FAILED,
     "too_large": _TOOL_FAILED,
     "not_text": _TOOL_FAILED,
-    # An MCP server's (`protocol.md` section 6, `mcp_call.error.type`); the last: it lists no tools.
+    # An MCP server's (`PROTOCOL.md` section 6, `mcp_call.error.type`); the last: it lists no tools.
     "mcp_failed": _TOOL_FAILED,
     "protocol_error": _TOOL_FAILED,
     "tool_execution_error": _TOOL_FAILED,
@@ -274,7 +274,7 @@ DEFAULTS: Mapping[Place, Row] = MappingProxyType(
     {
         # A wrong guess costs an attempt or two of a bounded budget; giving up would cost the call.
         Place.LOSS: Row(Layer.CONNECTION, Fault.PROVIDER, Cure.RENEW),
-        # `protocol.md` section 10: every error that is not known to end the session is not fatal.
+        # `PROTOCOL.md` section 10: every error that is not known to end the session is not fatal.
         Place.ERROR_EVENT: Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.NOTHING),
         Place.RESPONSE: Row(Layer.MODEL, Fault.PROVIDER, Cure.RETRY_RESPONSE),
         Place.TOOL: _TOOL_FAILED,

@@ -1,4 +1,4 @@
-"""The GA dialect of the Realtime API: its two tables (`protocol.md` sections 2 and 3).
+"""The GA dialect of the Realtime API: its two tables (`PROTOCOL.md` sections 2 and 3).
 
 Pure and stateless: one instance serves every session.
 """

@@ -1,4 +1,4 @@
-"""Session and response settings as the GA dialect spells them (`protocol.md` sections 4 and 5)."""
+"""Session and response settings as the GA dialect spells them (`PROTOCOL.md` sections 4 and 5)."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Conversation items, dialect-free (`protocol.md` section 6).
+"""Conversation items, dialect-free (`PROTOCOL.md` section 6).
 
 Content part kinds are ours (:class:`PartKind`); each dialect's table knows what they are called on
 its wire.

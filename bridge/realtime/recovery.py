@@ -2,7 +2,7 @@
 
 Pure: time and jitter come in as arguments, and nothing here acts. The call runner carries the steps
 out in order; where a step fails it classifies that failure, counts it (:meth:`Budget.failed`) and
-plans again. Rules: `design.md` section 4 (RECOVERING), `needs.md` (e) "Dead air".
+plans again. Rules: `ARCHITECTURE.md` section 4, `NEEDS.md` section 5 "Dead air".
 """
 
 import enum
@@ -41,7 +41,7 @@ class RecoveryPolicy:
         stable_ms: a session that stood this long was a recovery, as was one that has answered the
             caller (:meth:`Budget.proved`); one that did neither counts on.
         filler_after_ms: silence that the caller is given before they hear a filler (a gap over 2 s
-            is dead air, `needs.md` (e)).
+            is dead air, `NEEDS.md` section 5).
         kept_audio_ms: caller audio that is kept for the next session.
         summary_chars: length of a summary.
         token_margin_ms: a token that ends within this time after an attempt's start is too old.

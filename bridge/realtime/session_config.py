@@ -1,7 +1,7 @@
 """What a Realtime session and one response of it can be told, dialect-free.
 
 Fields left at None are not sent: the server's default stays. Which dialect can express which field
-is the business of its adapter (`protocol.md` sections 4 and 5).
+is the business of its adapter (`PROTOCOL.md` sections 4 and 5).
 """
 
 import enum
@@ -31,7 +31,7 @@ class AudioFormat(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerVad:
-    """Turn detection by level and silence (`protocol.md` section 4)."""
+    """Turn detection by level and silence (`PROTOCOL.md` section 4)."""
 
     threshold: float | None = None
     prefix_padding_ms: int | None = None

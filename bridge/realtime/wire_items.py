@@ -1,4 +1,4 @@
-"""Items and their content parts on the wire (`protocol.md` section 6).
+"""Items and their content parts on the wire (`PROTOCOL.md` section 6).
 
 Reading takes the part names of every dialect, since servers mix them (a GA ``item.retrieved`` was
 seen with ``audio``); writing takes the names of one.

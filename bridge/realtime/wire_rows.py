@@ -1,6 +1,6 @@
 """Rows that the beta and GA dialects share: events and commands of the same name and shape.
 
-Each dialect's tables are these plus its own (`protocol.md` sections 2, 3, 5 and 7).
+Each dialect's tables are these plus its own (`PROTOCOL.md` sections 2, 3, 5 and 7).
 """
 
 from collections.abc import Mapping
@@ -271,7 +271,7 @@ def _append_audio(value: AppendAudio, event_id: str | None) -> str:
 
 
 def _clear_output(_value: ClearOutput, _event_id: str | None) -> str:
-    # A plain WebSocket client plays out by itself (`protocol.md` section 2).
+    # A plain WebSocket client plays out by itself (`PROTOCOL.md` section 2).
     raise ValueError("output_audio_buffer.clear is for WebRTC and SIP sessions; flush our playout")
 
 

@@ -1,4 +1,4 @@
-"""Settings that every dialect spells alike (`protocol.md` section 4), and what is left of them.
+"""Settings that every dialect spells alike (`PROTOCOL.md` section 4), and what is left of them.
 
 A dialect that cannot say something first makes the settings sayable, then spells them; what was
 dropped is the difference (:func:`differences`), so that what is named is what is not sent.

@@ -17,7 +17,8 @@ from bridge.telemetry.costs import cost_usd
 from bridge.telemetry.labels import Modality, TokenKind
 
 _CALLER_TOKENS_PER_S, _AGENT_TOKENS_PER_S = 10, 20
-"""Audio: 1 token for 100 ms of the caller's, and for 50 ms of the agent's (`protocol.md` 8)."""
+"""Audio: 1 token for 100 ms of the caller's, and for 50 ms of the agent's (`PROTOCOL.md` section
+5)."""
 
 
 @dataclass(frozen=True, slots=True)

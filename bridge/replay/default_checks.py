@@ -18,8 +18,8 @@ from bridge.replay.protocol import common_name, unknown_events
 from bridge.replay.timeline import CallLog, Doing
 
 BRIDGE_ADDS_MS = 200.0
-"""Median of a call's turns, each way. A call at rest takes under 60 ms each way (`design.md`
-section 7); more than three times that is no busy machine any more."""
+"""Median of a call's turns, each way. A call at rest takes under 60 ms each way (`NEEDS.md`
+section 5); more than three times that is no busy machine any more."""
 
 TRUNCATED_WITHIN_MS = 300.0
 """How far a truncation may be from what the caller's ear says: the ear is 20 ms coarse, the way to

@@ -2,9 +2,9 @@
 
 Protocol differences don't depend on what was said: an event that one arm always has and the other
 never, a field likewise, an event that the dialect does not know, comes twice or out of order. They
-are found in the wire logs of a script's calls, under one set of names: GA's (`needs.md` (b) 7,
-`protocol.md` sections 2 to 4). That set is written down here once more, so that a dialect which
-forgets a name is found out.
+are found in the wire logs of a script's calls, under one set of names: GA's (`NEEDS.md` section 2,
+rule 7; `PROTOCOL.md` sections 2 to 4). That set is written down here once more, so that a dialect
+which forgets a name is found out.
 
 Those that block say that an adapter, or a service, is not what it should be. The others may come of
 the talk's having gone another way.

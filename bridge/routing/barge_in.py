@@ -21,7 +21,8 @@ BACKCHANNELS = frozenset(
 _MIN_SPEECH_MS = MappingProxyType({"ignore": 460, "stop": 200})
 _YIELD_MS = MappingProxyType({"ignore": 360, "stop": 160})
 """A backchannel lasts 300 to 400 ms. The agent is silent some 30 ms after the length at which it
-yields (`tests/bench/bench_barge_in.py`); `needs.md` (e) allows 500 ms from the first sound."""
+yields (`tests/bench/bench_barge_in.py`); 500 ms from the first sound on are allowed (`NEEDS.md`
+section 5)."""
 
 
 class BargeIn(Part):

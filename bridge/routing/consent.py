@@ -1,7 +1,7 @@
 """What a caller is told before an AI listens, and what they agree to.
 
 Told: that a machine speaks, that the call is recorded, that somebody may listen in. The text is the
-dialplan's; the law is the operator's (`needs.md` (e), "Regulatory").
+dialplan's; the law is the operator's (`NEEDS.md` section 5 "Regulatory").
 """
 
 import hashlib

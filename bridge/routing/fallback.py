@@ -78,7 +78,7 @@ class Recovery(Part):
         max_outage_s: longest time without a session; attempts are spread over it.
         attempt_s: longest time of one attempt.
         filler_after_s: silence before the caller hears the filler; over 2 s is dead air
-            (`needs.md` (e)).
+            (`NEEDS.md` section 5).
         kept_audio_s: what the caller says meanwhile, kept for the next session.
         filler: ``tone``, or what the caller is told once, before the tones.
     """

@@ -30,7 +30,7 @@ from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration
 
 
 class ServerVadTurns(Part):
-    """Turns end by level and silence (`protocol.md` section 4); None: the server's default."""
+    """Turns end by level and silence (`PROTOCOL.md` section 4); None: the server's default."""
 
     type: Literal["server_vad"]
     threshold: float | None = Field(None, ge=0, le=1)
@@ -42,7 +42,7 @@ class ServerVadTurns(Part):
 
 
 class SemanticVadTurns(Part):
-    """Turns end by meaning (`protocol.md` section 4)."""
+    """Turns end by meaning (`PROTOCOL.md` section 4)."""
 
     type: Literal["semantic_vad"]
     eagerness: Literal["low", "medium", "high", "auto"] | None = None

@@ -81,7 +81,7 @@ def trailing_silence_ms(dialplan: Dialplan) -> int:
     """Return the silence that the server counts into the end of the caller's speech.
 
     ``audio_end_ms`` of speech_stopped includes the silence that ended the turn; it is what the
-    dialplan asks for, or the documented default (`protocol.md` section 4). Semantic and manual
+    dialplan asks for, or the documented default (`PROTOCOL.md` section 4). Semantic and manual
     turns have no such figure: 0.
     """
     turns = dialplan.agent.turn_detection
@@ -94,7 +94,7 @@ def trailing_silence_ms(dialplan: Dialplan) -> int:
 def turn_overdue_ms(dialplan: Dialplan) -> int | None:
     """Return how long a service may take to tell the end of a turn, from that of a sound.
 
-    Semantic detection waits by its eagerness (`protocol.md` section 4), the other for its silence.
+    Semantic detection waits by its eagerness (`PROTOCOL.md` section 4), the other for its silence.
     A sound's end is known 300 ms late, which is as much as network and smoothing take. None: the
     service tells no ends.
     """

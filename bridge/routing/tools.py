@@ -202,7 +202,7 @@ class ToolDeclaration(Part):
 
 
 class McpServer(Part):
-    """A tool server that the Realtime service calls by itself (GA arms; `protocol.md` section 5).
+    """A tool server that the Realtime service calls by itself (GA arms; `PROTOCOL.md` section 5).
 
     Attributes:
         approval: ``always`` has every call wait for the bridge's approval, ``never`` none.
@@ -242,7 +242,7 @@ def function_tool(
 
 
 def mcp_tool(server: McpServer, authorization: str | None = None) -> McpTool:
-    """Return what the Realtime service is told about a tool server (`protocol.md` section 4)."""
+    """Return what the Realtime service is told about a tool server (`PROTOCOL.md` section 4)."""
     settings: dict[str, object] = {"server_url": server.url, "require_approval": server.approval}
     if server.description is not None:
         settings["server_description"] = server.description

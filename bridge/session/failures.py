@@ -30,7 +30,7 @@ CLOSING_ERRORS = frozenset(
         "session_expired",
     }
 )
-"""Error codes that the server follows with a close (`protocol.md` section 7)."""
+"""Error codes that the server follows with a close (`PROTOCOL.md` section 7)."""
 
 _REMEDIES = {
     "invalid_api_key": "check the key that the arm's api_key_env or api_key_file names",
@@ -140,7 +140,7 @@ def refused(error: ApiError, host: str, close_code: int | None) -> UpstreamError
 def closed(closure: Closure, host: str) -> UpstreamError:
     """Say that the connection ended by itself; an API code in the close reason names the cause."""
     by = f" ({closure.reason})" if _PATH.fullmatch(closure.reason) else ""
-    # `invalid_request_error.beta_api_shape_disabled`, or the code alone (`protocol.md` section 1).
+    # `invalid_request_error.beta_api_shape_disabled`, or the code alone (`PROTOCOL.md` section 1).
     told = closure.reason.rpartition(".")[2]
     error = _rated(
         f"the connection with {host} ended with {closure.code}{by}",

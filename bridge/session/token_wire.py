@@ -1,4 +1,4 @@
-"""The token services of both dialects on the wire (`protocol.md` section 1). Pure.
+"""The token services of both dialects on the wire (`PROTOCOL.md` section 1). Pure.
 
 GA: `POST /v1/realtime/client_secrets`, the token at `.value`. Beta: `POST /v1/realtime/sessions`,
 the token at `.client_secret.value`.

@@ -8,7 +8,7 @@ the Authorization header of the token request; no secret is in a repr, a log lin
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from bridge.descriptors import out_of_descriptors
 from bridge.errors import ConfigError, UpstreamError
 from bridge.realtime.backoff import Backoff
 from bridge.session.http import http_session, read_body
+from bridge.session.retry_after import retry_after_ms
 from bridge.session.token_wire import TOKEN_WIRES, decode_grant, is_header_safe, lifetime_s
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,9 @@ its life (the beta service's own default is 60 s)."""
 
 MAX_BODY_BYTES = 64 * 1024
 """Longest answer that is read; a session with its instructions is a few KiB."""
+
+LONGEST_AWAY_MS = 300_000
+"""A Retry-After holds back all calls of an arm, so that no more than five minutes are believed."""
 
 _MORE_FILES = "raise the limit of open files (LimitNOFILE, ulimit -n)"
 _BACKOFF = Backoff(base_ms=500, limit_ms=30_000)
@@ -169,6 +173,7 @@ class TokenProvider:
         self._credential: Credential | None = None
         self._error: UpstreamError | None = None
         self._failures = 0
+        self._retry_ns = 0
         self._wanted = asyncio.Event()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -203,7 +208,9 @@ class TokenProvider:
                 replaced meanwhile.
 
         Raises:
-            UpstreamError: the service refuses (at once, not retryable), or no token came in time.
+            UpstreamError: the service refuses (at once, not retryable), wants to be left alone for
+                longer than a caller here waits (at once), or no token came in time. It says how
+                long nobody asks again, if the service said so.
         """
         try:
             async with asyncio.timeout(self._wait_timeout_s):
@@ -211,7 +218,7 @@ class TokenProvider:
                     credential = self._good()
                     if credential is not None and credential is not other_than:
                         return credential
-                    if self._error is not None and not self._error.retryable:
+                    if self._error is not None and not self._is_hopeful(self._error):
                         raise self._copy(self._error)
                     news = self._news
                     self._wanted.set()
@@ -222,6 +229,14 @@ class TokenProvider:
             raise self._copy(error)
         what = f"no token came within {self._wait_timeout_s:g} s"
         raise self._failure(what, "token_timeout", retryable=True)
+
+    def _is_hopeful(self, error: UpstreamError) -> bool:
+        """Whether a token may come while somebody waits here."""
+        return error.retryable and self._away_ms() < self._wait_timeout_s * 1000
+
+    def _away_ms(self) -> int:
+        """Return how much longer the service wants to be left alone."""
+        return max(self._retry_ns - self._clock.now_ns(), 0) // NS_PER_MS
 
     def _good(self) -> Credential | None:
         held = self._credential
@@ -245,14 +260,19 @@ class TokenProvider:
             self._failures += 1
             # Not the first, short wait: that one is for blips, and here a token is at hand mostly.
             wait_ms = self._backoff.wait_ms(self._failures + 1, self._jitter())
+            away_ms = min(result.retry_after_ms or 0, LONGEST_AWAY_MS)
+            self._retry_ns = self._clock.now_ns() + away_ms * NS_PER_MS
+            wait_ms = max(wait_ms, away_ms)
             log.warning(
                 "token.rotation_failed",
                 host=self._request.host,
                 code=result.code,
                 failures=self._failures,
                 has_token=self._good() is not None,
+                retry_after_ms=result.retry_after_ms,
             )
         else:
+            self._retry_ns = 0
             self._error, self._failures, self._credential = None, 0, result
             wait_ms = self._renewal_ms(result)
         # Whoever asked meanwhile asked for this result; who is not content asks again.
@@ -296,7 +316,7 @@ class TokenProvider:
         """
         asked_ns = self._clock.now_ns()
         try:
-            status, date, body = await self._post(http)
+            status, headers, body = await self._post(http)
         except TimeoutError:
             return self._failure(
                 f"no answer within {self._timeout.total:g} s", "token_timeout", retryable=True
@@ -310,17 +330,22 @@ class TokenProvider:
             log.error("token.rotation_broken", error=type(error).__name__)
             return self._failure("our own failure", "token_internal", retryable=True)
         if status not in (200, 201):
-            return self._refusal(status)
+            refusal = self._refusal(status)
+            now_s = self._clock.wall_ns() / NS_PER_S
+            refusal.retry_after_ms = retry_after_ms(headers.get("Retry-After"), now_s)
+            return refusal
         grant = decode_grant(self._wire, body)
         if grant is None:
             return self._failure("no token in its answer", "token_malformed", retryable=True)
-        life_s = min(lifetime_s(grant, date, self._clock.wall_ns()), self._request.ttl_s)
+        life_s = min(
+            lifetime_s(grant, headers.get("Date"), self._clock.wall_ns()), self._request.ttl_s
+        )
         if life_s <= 0:
             return self._failure("its token has ended already", "token_malformed", retryable=True)
         # From the asking on: the answer may have been under way for long.
         return Credential(grant.value, asked_ns + round(life_s * NS_PER_S))
 
-    async def _post(self, http: aiohttp.ClientSession) -> tuple[int, str | None, bytes]:
+    async def _post(self, http: aiohttp.ClientSession) -> tuple[int, Mapping[str, str], bytes]:
         request = self._request
         async with http.post(
             request.url,
@@ -330,7 +355,7 @@ class TokenProvider:
             allow_redirects=False,
         ) as response:
             body = await read_body(response, MAX_BODY_BYTES)
-            return response.status, response.headers.get("Date"), body
+            return response.status, response.headers, body
 
     def _refusal(self, status: int) -> UpstreamError:
         what = f"HTTP {status}"
@@ -356,6 +381,8 @@ class TokenProvider:
 
     def _copy(self, error: UpstreamError) -> UpstreamError:
         """Make an exception that one waiter can raise: a shared one would chain tracebacks."""
-        return UpstreamError(
+        copy = UpstreamError(
             error.what, code=error.code, remedy=error.remedy, retryable=error.retryable
         )
+        copy.retry_after_ms = self._away_ms() or None
+        return copy

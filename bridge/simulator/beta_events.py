@@ -1,4 +1,4 @@
-"""Server events of the beta dialect where they are its own (`protocol.md` sections 3, 5 and 7).
+"""Server events of the beta dialect where they are its own (`PROTOCOL.md` sections 3, 5 and 7).
 
 There is no event for a finished item, and none for an idle caller; the limits come with
 ``response.created``.

@@ -1,4 +1,4 @@
-"""Client events of the beta dialect where they are its own (`protocol.md` sections 2, 4, 5 and 6).
+"""Client events of the beta dialect where they are its own (`PROTOCOL.md` sections 2, 4, 5 and 6).
 
 A beta session is flat. ``client_secret`` belongs to the token endpoint alone: a client that sends
 back what it got there is refused, as on the real service.
@@ -134,7 +134,7 @@ class ResponseShape(Shape):
     """``response`` of ``response.create``.
 
     The SDK says ``max_response_output_tokens``, the beta's OpenAPI ``max_output_tokens``: both are
-    taken (`protocol.md` section 5).
+    taken (`PROTOCOL.md` section 5).
     """
 
     modalities: Modalities | None = None

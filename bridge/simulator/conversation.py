@@ -21,7 +21,7 @@ from bridge.realtime.items import (
 from bridge.simulator.refusal import refuse
 
 FRONT = ItemId("root")
-"""As ``previous_item_id``: before everything else (`protocol.md` section 2)."""
+"""As ``previous_item_id``: before everything else (`PROTOCOL.md` section 2)."""
 
 _USER_AUDIO_MS_PER_TOKEN = 100
 _ASSISTANT_AUDIO_MS_PER_TOKEN = 50
@@ -213,12 +213,12 @@ def text_tokens(text: str) -> int:
 
 
 def spoken_tokens(audio_ms: float) -> int:
-    """Count the tokens of the agent's audio: one for 50 ms (`protocol.md` section 5)."""
+    """Count the tokens of the agent's audio: one for 50 ms (`PROTOCOL.md` section 5)."""
     return math.ceil(audio_ms / _ASSISTANT_AUDIO_MS_PER_TOKEN)
 
 
 def count_tokens(entries: Iterable[Entry]) -> Tokens:
-    """Count what a model reads of these items (`protocol.md` section 5)."""
+    """Count what a model reads of these items (`PROTOCOL.md` section 5)."""
     text = audio = 0
     for entry in entries:
         match entry.item:

@@ -1,6 +1,6 @@
 """The door of the server: who comes in, in which dialect, and what is said to those who don't.
 
-Keys, dialects, models and close codes are those of `protocol.md` section 1. Faults that strike
+Keys, dialects, models and close codes are those of `PROTOCOL.md` section 1. Faults that strike
 before there is a session strike here.
 """
 

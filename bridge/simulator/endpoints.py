@@ -23,7 +23,7 @@ from bridge.simulator.wire import DialectName, Identity, WireObject
 
 ADMIN_HEADER = "X-Simulator-Admin"
 
-# `protocol.md` section 1.
+# `PROTOCOL.md` section 1.
 _GA_LIFETIME_S = 600
 _BETA_LIFETIME_S = 60
 _GA_MODEL = "gpt-realtime"

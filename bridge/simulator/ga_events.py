@@ -1,4 +1,4 @@
-"""Server events of the GA dialect where they are its own (`protocol.md` sections 3, 5 and 7)."""
+"""Server events of the GA dialect where they are its own (`PROTOCOL.md` sections 3, 5 and 7)."""
 
 from bridge.realtime import events as e
 from bridge.realtime.items import PartKind

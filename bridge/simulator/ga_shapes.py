@@ -1,4 +1,4 @@
-"""Client events of the GA dialect where they are its own (`protocol.md` sections 2, 4, 5 and 6)."""
+"""Client events of the GA dialect where they are its own (`PROTOCOL.md` sections 2, 4, 5 and 6)."""
 
 from typing import Annotated, Literal, Self
 
@@ -125,7 +125,7 @@ class McpApprovalFilter(SparseShape):
 
 
 class McpShape(SparseShape):
-    """A tool server, called by the service itself (`protocol.md` section 4)."""
+    """A tool server, called by the service itself (`PROTOCOL.md` section 4)."""
 
     type: Literal["mcp"]
     server_label: str

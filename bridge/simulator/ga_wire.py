@@ -1,6 +1,6 @@
 """The GA dialect on the server's side: one connection's session object, and requests read.
 
-Requests are tables of readers, one for each kind of session (`protocol.md` sections 2, 4, 5, 6);
+Requests are tables of readers, one for each kind of session (`PROTOCOL.md` sections 2, 4, 5, 6);
 events are written by :mod:`bridge.simulator.ga_events`.
 """
 

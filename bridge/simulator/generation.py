@@ -2,7 +2,7 @@
 
 No I/O and no clock: a step says how long to wait after it. Whoever drives the steps may stop at any
 of them and :meth:`Generation.cut` the response instead; the events are in the order of
-`protocol.md` section 7 either way.
+`PROTOCOL.md` section 7 either way.
 """
 
 from collections.abc import Iterator, Mapping
@@ -175,7 +175,7 @@ class Generation:
         return self._end(ResponseStatus.COMPLETED, None)
 
     def fail(self, code: str) -> ServerEvent:
-        """End the response as failed (`protocol.md` section 7: not as an ``error`` event)."""
+        """End the response as failed (`PROTOCOL.md` section 7: not as an ``error`` event)."""
         return replace(self._end(ResponseStatus.FAILED, None), error_code=code)
 
     @property

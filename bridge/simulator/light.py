@@ -3,7 +3,7 @@
 It hears nothing: every session goes round the same turn by the clock, half of it the caller's and
 half of it an answer, so that many of them cost this process little and the far end just what real
 ones would. Sessions begin at different points of the turn. Events are written by the same code as
-the full simulator's, in the order of `protocol.md` section 7.
+the full simulator's, in the order of `PROTOCOL.md` section 7.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""MCP servers, as the simulated service reaches them by itself (GA only, `protocol.md` section 7).
+"""MCP servers, as the simulated service reaches them by itself (GA only, `PROTOCOL.md` section 7).
 
 A scenario says which servers there are, what they offer and what each call gives; nothing goes over
 the network. One :class:`McpServers` belongs to one session and changes only between awaits.

@@ -1,4 +1,4 @@
-"""One MCP call within a response, as a series of steps (`protocol.md` section 7).
+"""One MCP call within a response, as a series of steps (`PROTOCOL.md` section 7).
 
 The order is the guide's: the call and its arguments, the client's approval where it is needed, the
 call's run, and its end. No I/O and no clock, as in :mod:`bridge.simulator.generation`.

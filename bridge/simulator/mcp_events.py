@@ -1,4 +1,4 @@
-"""MCP items and events as the GA dialect writes them (`protocol.md` sections 3 and 6)."""
+"""MCP items and events as the GA dialect writes them (`PROTOCOL.md` sections 3 and 6)."""
 
 import secrets
 

@@ -12,5 +12,5 @@ class Refused(Exception):
 
 
 def refuse(code: str | None, message: str, param: str | None = None) -> Refused:
-    """Make the refusal of a client's mistake (`protocol.md` section 7, table of codes)."""
+    """Make the refusal of a client's mistake (`PROTOCOL.md` section 7, table of codes)."""
     return Refused(ApiError("invalid_request_error", message, code=code, param=param))

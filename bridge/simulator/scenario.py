@@ -114,7 +114,7 @@ class SessionLimit(_Model):
         lifetime_s: seconds; None for what the real service gives, 30 minutes in the beta and 60 in
             GA.
         told_by: what the client gets then: an error ``session_expired``, close code 1001, or both.
-            All have been seen (`protocol.md` section 1).
+            All have been seen (`PROTOCOL.md` section 1).
         token_lifetime_s: seconds that a token is good for, however long was asked for; None for
             what was. A session lives on after the end of its token; a new one needs another.
     """

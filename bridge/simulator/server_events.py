@@ -1,4 +1,4 @@
-"""Server events as both dialects write them, but for spelling (`protocol.md` sections 3, 6 and 7).
+"""Server events as both dialects write them, but for spelling (`PROTOCOL.md` sections 3, 6 and 7).
 
 Pure functions from canonical events to JSON objects, without ``event_id``. They share nothing with
 the adapters that read them in :mod:`bridge.realtime`.

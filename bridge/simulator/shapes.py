@@ -1,6 +1,6 @@
 """Client events as both dialects have them, strictly, and refusals in the server's own words.
 
-Unknown keys, wrong types and values out of range are refused (`protocol.md` section 2). A
+Unknown keys, wrong types and values out of range are refused (`PROTOCOL.md` section 2). A
 validation error becomes an API error in :func:`refusal_of`.
 """
 
@@ -159,7 +159,7 @@ class ResponseCancel(EventShape):
 
 
 class ExpiresAfter(Shape):
-    """``expires_after`` of a client secret (`protocol.md` section 1)."""
+    """``expires_after`` of a client secret (`PROTOCOL.md` section 1)."""
 
     anchor: Literal["created_at"] = "created_at"
     seconds: int | None = Field(None, ge=10, le=7200)

@@ -89,7 +89,7 @@ def read_tape(path: Path) -> Tape:
         )
     return Tape(
         path,
-        # GA says what kind a session is, the beta knows one kind only (`protocol.md` section 3).
+        # GA says what kind a session is, the beta knows one kind only (`PROTOCOL.md` section 3).
         DialectName.GA if "type" in session else DialectName.BETA,
         str(session.get("model") or ""),
         [events for _, events in sorted(sessions.items())],

@@ -1,6 +1,6 @@
 """Short-lived tokens: what ``ek_...`` stands for, and until when.
 
-A token bounds connecting, not the session, and is good for many connections (`protocol.md` section
+A token bounds connecting, not the session, and is good for many connections (`PROTOCOL.md` section
 1). Expired ones are forgotten.
 """
 

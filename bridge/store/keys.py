@@ -1,4 +1,4 @@
-"""Names of the keys and hash fields that hold call state (`design.md` section 5: fixed names).
+"""Names of the keys and hash fields that hold call state (`ARCHITECTURE.md` section 5).
 
 Other people's tools read these, so nothing else in the project spells one out. The names carry no
 hash tags: one call's keys fall into different slots, so Redis Cluster is not supported.

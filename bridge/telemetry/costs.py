@@ -1,7 +1,7 @@
 """What a call's tokens are and what they cost. Pure.
 
 Prices are those of `bridge/config/models.yaml`; a cached token is billed at its own price in the
-place of the input price (`protocol.md` section 8).
+place of the input price (`PROTOCOL.md` section 8).
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """How well a call goes, 0 to 100, and why: what a supervisor's list of calls is sorted by.
 
 A call begins at 100. Each kind of trouble takes its points, up to a limit of its own, so that one
-kind alone says "look" and several together say "go there now" (bands: `needs.md` (a), S rows).
+kind alone says "look" and several together say "go there now" (`NEEDS.md` section 1).
 """
 
 from dataclasses import dataclass, fields
@@ -14,7 +14,7 @@ BAD_BELOW = 40
 """Below this they should step in."""
 
 SLOW_ANSWER_MS = 2_500
-"""An answer that takes longer counts as slow (p95 is to be under 1.5 s, `design.md` section 7)."""
+"""An answer that takes longer counts as slow (p95 is to be under 1.5 s, `NEEDS.md` section 5)."""
 
 LONG_SILENCE_MS = 8_000
 """Nobody has said anything for so long: a caller who still waits thinks that the line is dead."""

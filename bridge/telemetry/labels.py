@@ -1,6 +1,6 @@
 """Label values of the metrics: closed sets, and a guard for the words that a server chooses.
 
-A label is never a call id, a number, an address or free text (`needs.md` (c)).
+A label is never a call id, a number, an address or free text (`NEEDS.md` section 3).
 """
 
 import enum
@@ -34,8 +34,8 @@ class Stage(enum.StrEnum):
 
     @property
     def label(self) -> str:
-        """The value in `bridge_turn_stage_seconds`: the table in `needs.md` (c) has its own words
-        for the two last stages."""
+        """The value in `bridge_turn_stage_seconds`, where the two last stages have words of their
+        own (`NEEDS.md` section 3)."""
         return {Stage.DOWNLINK: "transcode", Stage.PLAYBACK: "pacing"}.get(self, self.value)
 
 
@@ -46,8 +46,8 @@ INFERENCE = (Stage.ENDPOINT, Stage.MODEL, Stage.TOOL, Stage.FIRST_DELTA)
 class CallAge(enum.StrEnum):
     """How long a call has lasted at one of its turns.
 
-    Replies that take 1 to 2 s at first were seen to take 6 to 8 s after some 9 minutes (`needs.md`
-    (e) "Long calls").
+    Replies that take 1 to 2 s at first were seen to take 6 to 8 s after some 9 minutes (`NEEDS.md`
+    section 3).
     """
 
     UNDER_2_MIN = "under_2m"

@@ -1,7 +1,7 @@
 """The quality of a call's audio as an estimated MOS. Pure.
 
 The E-model of ITU-T G.107 reduced to what a gateway can see, for G.711 with packet loss concealment
-(`needs.md` (c)). An estimate: say so wherever it is shown.
+(`NEEDS.md` section 3). An estimate: say so wherever it is shown.
 """
 
 _R_MAX = 93.2

@@ -2,7 +2,7 @@
 
 The two callbacks run in PJSIP's audio clock thread and take the GIL there, so they only copy one
 frame and move two numbers: no allocation that lasts, no lock, no log. Frames are copied through
-the address of SWIG's vector (9 us a callback, against 85 us by `bytes(frame.buf)`; `pjsip.md`).
+the address of SWIG's vector (9 us a callback, against 85 us by `bytes(frame.buf)`; `PJSIP.md`).
 
 A row's port is made once and kept until PJSIP goes down: PJSIP 2.15 takes a port out of the
 conference at its next tick, but frees an `AudioMediaPort` at once, under a clock that may be inside

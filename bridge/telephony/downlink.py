@@ -36,7 +36,7 @@ half of what is laid ahead, so that the other half bears a loop that stands stil
 
 _FADE_SAMPLES = FRAME_SAMPLES
 """A gain changes over 20 ms, as a step would click. Two changes, to low and to silent, make up the
-40 ms and more that `needs.md` (e) asks for; a longer fade would cost the bridge its 60 ms."""
+40 ms and more that `NEEDS.md` section 5 asks for; a longer fade would cost the bridge its 60 ms."""
 
 _CUT_SAMPLES = RATE_HZ * 5 // 1000
 """What is cut short fades over 5 ms, which nobody hears as sound."""

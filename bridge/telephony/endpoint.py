@@ -344,10 +344,8 @@ class SipEndpoint:
         """
         arrived, self._arrived = self._arrived, []
         for leg in arrived:
-            if leg not in self.legs:  # the caller took its INVITE back in the same breath
-                continue
             try:
-                self._on_incoming(leg)
+                leg.offer(self._on_incoming)
             except Exception:
                 log.exception("incoming_call_failed", call_id=leg.call_id)
                 leg.reject(500, "Internal Error")

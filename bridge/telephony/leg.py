@@ -193,14 +193,31 @@ class Leg:
         self._info_answered: asyncio.Future[int] | None = None
         self._pj_call: Any = None  # SWIG object without types
         self._release: Callable[[Leg], None] = lambda leg: None
+        self._is_offered = True
+        self._ended_with: int | None = None
         self._closing_row: Callable[[int], None] = _no_row
+        self._media_agreed = False
 
     @classmethod
     def offered(cls, ports: MediaPorts, called: str, far_end: FarEnd) -> Self:
         """Return the leg of an INVITE that came in."""
         leg = cls(ports, called=called, from_uri=far_end.from_uri, to_uri=far_end.to_uri)
         leg._name_far_end(far_end)
+        leg._is_offered = False
         return leg
+
+    def offer(self, take: Callable[["Leg"], None]) -> None:
+        """Hand the leg of an INVITE to its taker.
+
+        A caller may take the INVITE back before that: the taker then learns of the end after the
+        beginning, as of any other call's.
+        """
+        try:
+            take(self)
+        finally:
+            self._is_offered = True
+            if self._ended_with is not None:
+                self.on_pj_state(LegState.DISCONNECTED, self._ended_with)
 
     def bind(self, pj_call: Any, release: Callable[["Leg"], None]) -> None:
         """Give the leg its PJSUA call, and whom to tell when it has ended (the endpoint)."""
@@ -218,6 +235,7 @@ class Leg:
         """
         former, self._pj_call = self._pj_call, pj_call
         self.heir = None
+        self._media_agreed = False
         self._name_far_end(far_end)
         self._keys = KeyFilter(SystemClock())
         self.on_pj_info_answered(_DIALOG_GONE)
@@ -390,6 +408,10 @@ class Leg:
         """Take a state from PJSUA."""
         if self.state is LegState.DISCONNECTED:
             return
+        if state is LegState.DISCONNECTED and not self._is_offered:
+            self._ended_with = code
+            self.unbind()  # nothing can be sent any more
+            return
         if state is LegState.DISCONNECTED and self.heir is not None:
             if self.ended_by_far_end:
                 self.heir.inherit()
@@ -399,7 +421,7 @@ class Leg:
             self.lost = Lost.NO_ANSWER
             log.warning("far_end_lost", call_id=self.call_id, reason=self.lost, sip_code=code)
         self.state, self.last_code = state, code
-        if state is LegState.CONFIRMED and self.row is None:
+        if state is LegState.CONFIRMED and not self._media_agreed:
             # Our offer was not answered in the ACK (RFC 3264 section 4): nobody would ever hear.
             self.reject(NO_MEDIA, "No Media")
             return
@@ -424,6 +446,17 @@ class Leg:
 
     def on_pj_media(self, audio: Any, codec: str, telephone_event: bool = False) -> None:
         """Take the call's conference port after an offer/answer; None when there is no audio."""
+        self._media_agreed = True
+        self._move_to(audio, codec, telephone_event=telephone_event)
+
+    def await_media(self) -> None:
+        """Part from the audio of the dialog so far, where the next one's isn't agreed on yet.
+
+        That one's port in the conference may be another call's at any moment.
+        """
+        self._move_to(None, "", telephone_event=False)
+
+    def _move_to(self, audio: Any, codec: str, *, telephone_event: bool) -> None:
         if self.state is LegState.DISCONNECTED:
             return
         if self.row is None:

@@ -24,7 +24,7 @@ from bridge.telephony.taps import Audience, Levels, Taps
 from bridge.telephony.uplink import Uplink
 
 STALL_NS = 60 * NS_PER_MS
-"""Three frames: a gap that a jitter buffer of 40 to 80 ms may let one hear (`needs.md` (e))."""
+"""Three frames: a longer gap gets through a jitter buffer of 40 to 80 ms (`NEEDS.md` section 5)."""
 
 
 class ClockWatch:

@@ -124,7 +124,9 @@ class Successor(_Aside):
         log.info("leg_replaced", call_id=self.call_id)
         former = leg.rebind(call, self._far_end)
         call.owner, former.owner = leg, Predecessor(leg)
-        if self._media is not None:
+        if self._media is None:
+            leg.await_media()
+        else:
             leg.on_pj_media(*self._media)
         if leg.state is not LegState.CONFIRMED:
             leg.on_pj_state(LegState.CONFIRMED, 200)

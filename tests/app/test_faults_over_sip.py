@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mar
 MOST_PARDONS = 3
 """In all calls together; a bridge that loses the first syllables of a question makes far more."""
 DEAD_AIR_MS = 2_000
-"""A longer silence is dead air (`needs.md` (e))."""
+"""A longer silence is dead air (`NEEDS.md` section 5)."""
 LANES = 4
 
 AT_CONNECT, AT_TURN = {"at": "connect"}, {"at": "turn"}

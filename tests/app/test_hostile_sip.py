@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import show
 from tests.support.gateways import Gateway, serving, write_dialplan
+from tests.support.memory import settled_memory
 from tests.support.mutations import good_messages, hostile_cases, mutations
 from tests.support.raw_sip import RawSip, sdp
 from tests.support.rfc4475 import MESSAGES
@@ -25,8 +26,6 @@ WARM_UP = 1000
 BETWEEN_CALLS = 2000
 UNTIL_DEALT_WITH = 20
 """Datagrams that go before a probe: the socket's buffer holds them all."""
-SETTLED_WITHIN_S = 50.0
-"""RFC 3261 timers B, F, H and J are 32 s; freed memory goes back to the system every 10 s."""
 MEMORY_GROWTH = 0.03
 
 
@@ -124,11 +123,11 @@ async def test_mutated_datagrams_leave_the_process_and_its_memory_as_they_were(
             return
         await send_all(sip, mutations(good, SEED, WARM_UP))
         await check_a_call(sip)
-        before = await _settled(process)
+        before = await settled_memory(gateway)
         await send_all(sip, mutations(good, SEED + 1, count))
         await send_all(sip, (torture.from_here() for torture in MESSAGES))
         await check_a_call(sip)
-        after = await _settled(process)
+        after = await settled_memory(gateway)
     show(
         request.config,
         "hostile SIP",
@@ -136,12 +135,6 @@ async def test_mutated_datagrams_leave_the_process_and_its_memory_as_they_were(
     )
     assert process.is_running()
     assert after <= before * (1 + MEMORY_GROWTH)
-
-
-async def _settled(process: psutil.Process) -> int:
-    """Return the memory of a process once its transactions are over, in bytes."""
-    await asyncio.sleep(SETTLED_WITHIN_S)  # the claim is about this time
-    return int(process.memory_info().rss)
 
 
 async def test_what_pjsip_says_of_broken_messages_is_logged_and_never_printed(

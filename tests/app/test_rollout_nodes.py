@@ -144,7 +144,7 @@ async def test_kill_switches_reach_both_nodes_and_each_decides_alone_without_red
         record = await call(again)
         assert (record["arm"], record["rollout_version"]) == ("old", 2)
         assert again.process.ready["node"]
-        await again.until_ready(503, "Redis is away")
+        await again.until_away("unreachable")
 
 
 async def killed_in_a_call(node: Gateway, redis: LocalRedis) -> str:

@@ -26,7 +26,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
 MOST_CALLS = 4
-"""What the pip wheel of PJSIP holds (`pjsip.md`)."""
+"""What the pip wheel of PJSIP holds (`PJSIP.md`)."""
 
 GRACE_S = 5.0
 """`shutdown_grace_s` as it comes."""

@@ -9,7 +9,7 @@ a time. Each one asks for a long answer and speaks over it, again and again:
     share   the bridge's decision to yield (its log line) -> the same; the guard is not in it
     false   backchannels of 300 to 400 ms for which the agent's answer was cut off
 
-Exit code 1 where a figure misses its limit (`needs.md` (e), issue 5).
+Exit code 1 where a figure misses its limit (`NEEDS.md` section 5, issue 5).
 """
 
 import argparse

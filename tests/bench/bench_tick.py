@@ -2,7 +2,7 @@
 
 Claim: 200 calls in one process leave room on one core: everything between PJSIP's rings and the
 socket, asyncio and websockets included, costs at most 0.26% of a core per call (0.40% less PJSIP's
-own 0.14%, ``pjsip.md``).
+own 0.14%, ``PJSIP.md``).
 
     python -m tests.bench.bench_tick [--calls 200] [--append-ms 40] [--json] [--profile]
 

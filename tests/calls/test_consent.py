@@ -20,7 +20,7 @@ from bridge.speech.recognition import Recognizer
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from tests.audio.signals import level_at_db, tone
-from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, Record, serving
+from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, Overrides, Record, serving
 from tests.support.person import LOUD_DB, a_person, free_udp_port
 from tests.support.processes import simulating, write_yaml
 from tests.support.relay import Relay, relaying
@@ -37,8 +37,12 @@ ANSWER = "It is on its way."
 CRY = "I need an ambulance now."
 HUM_HZ, PERSON_HZ = 440.0, 1000.0
 HUM_PACKETS = 50
+CARRIER: Overrides = {
+    "trunks": {"carrier": {"addresses": ["127.0.0.1"], "trust": ["P-Asserted-Identity"]}}
+}
+"""Whose word on who calls is taken."""
 AUDIBLE_WITHIN_MS = 1_000
-"""`needs.md` (e): our answer to the first sound."""
+"""`NEEDS.md` section 5: our answer to the first sound."""
 
 SCENARIO = {
     "name": "consent",
@@ -105,7 +109,13 @@ def office(
     arm = {"dialect": request.param, "url": url, "api_key_env": "SIM_KEY"}
     dialplans = write_dialplans(directory / "dialplans", person_port)
     with serving(
-        directory, url, dialplans, redis_url=redis.url, preflight=False, arms={"local": arm}
+        directory,
+        url,
+        dialplans,
+        redis_url=redis.url,
+        preflight=False,
+        arms={"local": arm},
+        sip=CARRIER,
     ) as gateway:
         yield Office(gateway, simulator, relay_port, person_port, redis.url)
 
@@ -193,7 +203,7 @@ def level_db(sound: Sound, hz: float, rate_hz: int) -> float:
 async def test_nothing_of_the_caller_leaves_before_they_have_heard_the_disclosure(
     office: Office,
 ) -> None:
-    asserted = "P-Asserted-Identity: <sip:+15551234567;verstat=TN-Validation-Passed-B@carrier>"
+    asserted = "P-Asserted-Identity: <sip:test;verstat=TN-Validation-Passed-B@carrier>"
     async with placed(office, "told", asserted) as talk:
         caller = talk.caller
         await talk.loud()

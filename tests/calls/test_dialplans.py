@@ -30,7 +30,7 @@ NIGHT = "Good evening, our shop is closed."
 BUSY = "All of our lines are taken."
 
 LATE_MS = 800
-"""`needs.md` (e): then the cached greeting is played."""
+"""`NEEDS.md` section 5: then the cached greeting is played."""
 
 MODEL_MS = 2000
 """When the slow service begins to answer."""

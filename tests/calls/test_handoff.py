@@ -48,7 +48,7 @@ BACK = "You are back."
 SUMMARY = "Order 4711 - Größe tauschen, urgent."
 CALLER_HZ, PERSON_HZ = 440.0, 1000.0
 DEAD_AIR_MS = 2_000
-"""A longer silence is dead air (`needs.md` (e))."""
+"""A longer silence is dead air (`NEEDS.md` section 5)."""
 
 SCENARIO = {
     "name": "handoff",

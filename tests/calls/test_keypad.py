@@ -41,7 +41,7 @@ CARD = "411122223333"
 TONE_HZ = 1000.0
 TONE_MS = 700
 STARTS_WITHIN_S = 3.0
-"""`needs.md` (e): from the caller's wish to the transfer."""
+"""`NEEDS.md` section 5: from the caller's wish to the transfer."""
 
 SCENARIO = {
     "name": "keypad",

@@ -38,7 +38,7 @@ QUICK_MS, PATIENT_MS = 300, 300 + DELAY_MS
 NOISE_MS = 300
 """What a stage may take more or less from one turn to the next, on a machine with other work."""
 OUR_SHARE_MS = 200
-"""Capture, uplink, downlink and playback together; 120 ms are aimed at (`needs.md` (e))."""
+"""Capture, uplink, downlink and playback together; 120 ms are aimed at (`NEEDS.md` section 5)."""
 TONE_MS = 1_450
 """On a slow machine a caller who waits longer for a tool hears a tone before the answer."""
 UNSEEN_MS = 250

@@ -27,7 +27,7 @@ ANSWER = "Your order shipped on Monday and should arrive on Thursday."
 LONG_QUESTION = "What is your return policy?"
 
 GAP_MS = 60
-"""`needs.md` (e): what a phone's buffer bridges."""
+"""`NEEDS.md` section 5: what a phone's buffer bridges."""
 
 
 DIALECTS = ("ga", "beta")

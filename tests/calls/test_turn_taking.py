@@ -34,7 +34,7 @@ OFFER = "Press zero for a person."
 WARNING = "This call has to end in a moment."
 
 SPOKEN_OVER_MS = 500
-"""`needs.md` (e): the caller's first sound to silence, p95."""
+"""`NEEDS.md` section 5: the caller's first sound to silence, p95."""
 
 INVOICE = {
     "name": "lookup_invoice",

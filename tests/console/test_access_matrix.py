@@ -1,7 +1,7 @@
 """Every operation of the API by every role, beside a table that was written by hand.
 
 The operations come from OpenAPI, so a new one without an entry turns this red. The table is what
-`needs.md` (a) "Roles" says: viewer: aggregates and the list of calls; agent: his own handoffs;
+`NEEDS.md` section 1 "Roles" says: viewer: figures and the list of calls; agent: his own handoffs;
 supervisor: his own routes, listen, coach, barge, end; QA: history and scripts, no live action;
 operator: flags and kill switch, no audio, no transcripts; admin: all; auditor: the audit alone.
 """

@@ -1,6 +1,5 @@
 """deploy/CONSOLE.md says what the code does."""
 
-from bridge.config.console import ConsoleSettings
 from bridge.console.access.roles import ALLOWED, Permission, Role
 from tests.deploy.rules import DEPLOY
 
@@ -16,8 +15,3 @@ def test_the_table_of_roles_is_the_codes() -> None:
         for cells in (row.split("|") for row in rows)
     }
     assert found == {each: {r for r in Role if each in ALLOWED[r]} for each in Permission}
-
-
-def test_every_setting_is_told() -> None:
-    settings = TEXT.partition("## Settings")[2].partition("## Single")[0]
-    assert [name for name in ConsoleSettings.model_fields if name not in settings] == []

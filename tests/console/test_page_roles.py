@@ -1,6 +1,6 @@
 """What each role sees of the pages: the screens that are for it, no button that the API refuses.
 
-The tables are written down by hand from what the roles are for (`needs.md` (a) "Roles").
+The tables are written down by hand from what the roles are for (`NEEDS.md` section 1 "Roles").
 """
 
 import pytest

@@ -129,7 +129,7 @@ async def test_agent_may_do_nothing_else_with_the_caller_they_have(
         ("unmask", {"reason": "x"}),
     ):
         assert (await bob.post(f"/api/v1/calls/c_1/{path}", content))[0] == 403, path
-    for path in ("calls", "calls/c_1", "calls/c_1/stream", "calls/c_1/recording"):
+    for path in ("calls", "calls/c_2", "calls/c_2/stream", "calls/c_1/recording"):
         assert (await bob.get(f"/api/v1/{path}"))[0] == 403, path
     assert node.commands == []
 

@@ -16,7 +16,8 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "call_scripts" / "README.md",
     ROOT / "dialplans" / "README.md",
-    *sorted(DEPLOY.glob("*.md")),
+    *sorted(DEPLOY.glob("**/*.md")),
+    *sorted((ROOT / ".github").glob("*.md")),
 )
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(bridge [^`]+)`")

@@ -1,6 +1,6 @@
 """A server's side of a call as frames of text, in either dialect.
 
-Written from `protocol.md` sections 3, 5, 6 and 7 by hand: it shares nothing with our adapters, nor
+Written from `PROTOCOL.md` sections 3, 5, 6 and 7 by hand: it shares nothing with our adapters, nor
 with the simulator. Times are milliseconds since the call was answered.
 """
 

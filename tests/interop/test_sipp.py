@@ -21,7 +21,7 @@ PAYLOADS = {"PCMU": "0", "PCMA": "8"}
 
 TALK_MS = 4000
 MOST_CALLS = 4
-"""What the pip wheel of PJSIP holds (`pjsip.md`)."""
+"""What the pip wheel of PJSIP holds (`PJSIP.md`)."""
 
 # SIPp sends the agent's voice back: nobody may take that for a caller who talks.
 DEAF_AGENT = {

@@ -28,7 +28,7 @@ class TonePeer:
     Attributes:
         sent: every client event except audio.
         session: its settings. Like the real service, it takes each key of an update for the new
-            value of that key, and leaves the others as they were (`protocol.md` section 2).
+            value of that key, and leaves the others as they were (`PROTOCOL.md` section 2).
         appended_ms: of caller audio; ``loud_ms``: of it, what is no silence.
     """
 

@@ -18,7 +18,7 @@ from tests.live.service import Service, tone_service
 from tests.support.rtp_caller import RtpCaller
 
 DEAD_AIR_MS = 2_000
-"""A longer silence is dead air (`needs.md` (e))."""
+"""A longer silence is dead air (`NEEDS.md` section 5)."""
 
 
 @dataclass

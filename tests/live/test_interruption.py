@@ -69,8 +69,8 @@ async def test_barge_in_silences_the_agent_and_truncates_to_what_was_heard(
         f"silent {silent_ms:.0f} ms after speech_started; "
         f"truncated to {truncate['audio_end_ms']} ms, heard on the wire {tone_ms(heard):.0f} ms"
     )
-    # needs.md (e): the bridge's share of a barge-in is at most 60 ms. The event was sent, and so
-    # received, no earlier than told_ns.
+    # NEEDS.md section 5: the bridge's share of a barge-in is at most 60 ms. The event was sent, and
+    # so received, no earlier than told_ns.
     assert silent_ms < 60
     assert abs(truncate["audio_end_ms"] - tone_ms(heard)) <= 40
     samples, rate_hz = read_recording(tmp_path)

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from websockets.asyncio.client import connect
 
 from bridge.session import connection
+from bridge.session.redirects import GuardedConnect
 from bridge.telemetry.turn_latency import TOLERANCE_MS
 from tests.live.conftest import StartGateway
 from tests.live.peer import TonePeer
@@ -30,15 +30,15 @@ TINY_BYTES = 4096
 def tiny_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the kernel hold next to nothing of what is sent: loopback would hold a minute of it."""
 
-    def open_tiny(url: str, **options: Any) -> connect:  # Any: as the library's own signature
+    def open_tiny(url: str, **options: Any) -> GuardedConnect:  # Any: the library's
         port = urlsplit(url).port
         opened = socket.socket()
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, TINY_BYTES)
         opened.connect(("127.0.0.1", port))
         opened.setblocking(False)
-        return connect(url, sock=opened, **options)
+        return GuardedConnect(url, sock=opened, **options)
 
-    monkeypatch.setattr(connection, "connect", open_tiny)
+    monkeypatch.setattr(connection, "GuardedConnect", open_tiny)
 
 
 async def answer(peer: TonePeer, audio_start_ms: float) -> None:

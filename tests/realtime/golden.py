@@ -1,4 +1,4 @@
-"""Golden wire lines of each dialect, written from `protocol.md` by hand: never from our encoder.
+"""Golden wire lines of each dialect, written from `PROTOCOL.md` by hand: never from our encoder.
 
 `server.jsonl` has every kind of event, `client.jsonl` every command of `examples.py` under its
 name, `conversation.jsonl` one conversation that is the same in both dialects.

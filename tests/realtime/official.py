@@ -1,4 +1,4 @@
-"""The official `openai` types as judge of wire events (`protocol.md` section 10).
+"""The official `openai` types as judge of wire events (`PROTOCOL.md` section 10).
 
 The SDK's models take any extra key, so a valid event is still wrong where it holds a key that no
 model names: after validation a walk over `model_extra` finds those, less the few that the real
@@ -187,14 +187,14 @@ GAPS = {
         "beta",
         "server",
         "transcription_session.created is in no SDK union, and the wire's .updated has neither the "
-        "client_secret that its type requires nor only its fields (protocol.md section 3)",
+        "client_secret that its type requires nor only its fields (PROTOCOL.md section 3)",
         _mend_transcription_session,
     ),
     "retrieved_audio": Gap(
         "ga",
         "server",
         "the official example of conversation.item.retrieved has an assistant part of type audio "
-        "with a format, its type has output_audio without (protocol.md section 6)",
+        "with a format, its type has output_audio without (PROTOCOL.md section 6)",
         _mend_retrieved,
     ),
 }

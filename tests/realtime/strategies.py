@@ -1,4 +1,4 @@
-"""Hypothesis strategies of commands with documented values (`protocol.md` sections 2 to 6)."""
+"""Hypothesis strategies of commands with documented values (`PROTOCOL.md` sections 2 to 6)."""
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy

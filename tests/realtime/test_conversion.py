@@ -1,4 +1,4 @@
-"""Beta settings become GA settings that a strict server takes (`protocol.md` sections 4 and 9)."""
+"""Beta settings become GA settings that a strict server takes (`PROTOCOL.md` sections 4 and 9)."""
 
 from contextlib import suppress
 from typing import Any

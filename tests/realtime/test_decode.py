@@ -47,7 +47,7 @@ def test_golden_lines_cover_every_wire_event_and_canonical_event(name: DialectNa
 
 @both
 def test_tables_have_every_event_of_the_official_types(name: DialectName) -> None:
-    # protocol.md section 3: the one event on the beta's wire that is in no SDK union.
+    # PROTOCOL.md section 3: the one event on the beta's wire that is in no SDK union.
     unlisted = {"transcription_session.created"} if name == "beta" else set()
     assert TABLES[name].events.keys() == CLASSES[name, "server"].keys() | unlisted
     said = {kind for row in TABLES[name].commands.values() for kind in row.wire_types}

@@ -1,6 +1,6 @@
 """One conversation in both dialects: tool call, interruption, text answer.
 
-The wires differ in names, shapes and order as documented (`protocol.md` sections 3 and 7); what
+The wires differ in names, shapes and order as documented (`PROTOCOL.md` sections 3 and 7); what
 the engine sees must not.
 """
 

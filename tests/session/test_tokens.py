@@ -99,10 +99,13 @@ class Service:
             self.active -= 1
 
 
-def status(code: int) -> Answer:
+def status(code: int, retry_after: str | None = None) -> Answer:
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+
     async def answer(request: web.Request) -> web.Response:
         # As the real service does: the text quotes the key.
-        return web.json_response({"error": {"message": f"no: {KEY}"}}, status=code)
+        body = {"error": {"message": f"no: {KEY}"}}
+        return web.json_response(body, status=code, headers=headers)
 
     return answer
 
@@ -317,6 +320,84 @@ async def test_waiters_sit_out_500s_until_it_works(
         (False, "token_unavailable"),
         (True, "due"),
     ]
+
+
+@pytest.mark.parametrize("code", [429, 503, 500, 408])
+@pytest.mark.parametrize(
+    ("retry_after", "wait_ms"),
+    [
+        ("3", 3_000),
+        ("date", 4_000),
+        ("0", 375),
+        ("-5", 375),
+        ("soon", 375),
+        ("1e3", 375),
+        ("86400", 300_000),
+        ("99999999999", 375),
+    ],
+)
+async def test_retry_after_of_the_token_service_is_kept(
+    provider: TokenProvider,
+    service: Service,
+    time: ManualTime,
+    rotations: Rotations,
+    code: int,
+    retry_after: str,
+    wait_ms: int,
+) -> None:
+    in_4_s = formatdate(time.clock.wall_ns() / NS_PER_S + 4, usegmt=True)
+    service.answers = [status(code, in_4_s if retry_after == "date" else retry_after)]
+    await provider.open()
+    await rotations.count(1)
+    await time.asleep()
+    assert abs(time.wait_ms() - wait_ms) <= (1_000 if retry_after == "date" else 0)  # whole seconds
+    service.answers = [service.token]
+    await time.pass_sleep()
+    await rotations.count(2)
+    assert (await provider.get()).value == "ek_SENTINEL_2"
+
+
+async def test_call_is_not_kept_waiting_for_a_service_that_wants_to_be_left_alone_for_longer(
+    provider: TokenProvider, service: Service, time: ManualTime, rotations: Rotations
+) -> None:
+    service.answers = [status(429, "60"), service.token]
+    await provider.open()
+    await rotations.count(1)
+    async with asyncio.timeout(SOON_S / 5):
+        error = await refused(provider)
+    assert (error.code, error.retryable, error.retry_after_ms) == ("token_limited", True, 60_000)
+    await time.asleep()
+    time.clock.advance_ms(59_000)
+    assert (await asyncio.wait_for(_soon(provider, time), SOON_S)).value == "ek_SENTINEL_2"
+
+
+async def _soon(provider: TokenProvider, time: ManualTime) -> Credential:
+    """Ask within a second of the end of the service's wish, and wait that second."""
+    waiter = asyncio.create_task(provider.get())
+    await time.pass_sleep()
+    return await waiter
+
+
+async def test_what_the_token_service_asked_for_is_told_to_who_waited_in_vain(
+    service: Service, time: ManualTime, rotations: Rotations
+) -> None:
+    service.answers = [status(503, "2")]
+    async with make(service, time, rotations, wait_timeout_s=2.5) as provider:
+        await rotations.count(1)
+        time.clock.advance_ms(500)
+        error = await refused(provider)
+    assert (error.code, error.retry_after_ms) == ("token_unavailable", 1_500)
+
+
+async def test_renewal_that_is_put_off_leaves_the_token_in_use(
+    provider: TokenProvider, service: Service, time: ManualTime, rotations: Rotations
+) -> None:
+    service.answers = [service.token, status(429, "60")]
+    await provider.open()
+    first = await provider.get()
+    await time.pass_sleep()
+    await rotations.count(2)
+    assert await provider.get() is first
 
 
 async def test_success_ends_the_growth_of_the_waits(

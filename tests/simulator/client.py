@@ -88,7 +88,7 @@ class Client:
     def order(self) -> list[str]:
         """Return the types received so far: runs as one, transcription events left out.
 
-        Transcription may come anywhere after the commit (`protocol.md` section 7).
+        Transcription may come anywhere after the commit (`PROTOCOL.md` section 7).
         """
         order: list[str] = []
         for event in self.events:

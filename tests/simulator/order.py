@@ -1,4 +1,4 @@
-"""Event types in their order (`protocol.md` section 7), as pieces of which every scene is made.
+"""Event types in their order (`PROTOCOL.md` section 7), as pieces of which every scene is made.
 
 Runs of one type count once, and so do the two kinds of delta that come by turns; transcription of
 the caller may come anywhere and is left out.

@@ -1,7 +1,7 @@
 """What the official client talks about with the simulator, and the order of what it gets.
 
 Each :class:`Scene` is a conversation in one or both dialects, with every event of it in order
-(`protocol.md` section 7).
+(`PROTOCOL.md` section 7).
 """
 
 import json

@@ -1,6 +1,6 @@
 """A session is echoed with what was set in it: clients' types may take an absence, but no null.
 
-The nulls that stay are those of the service's own `session.created` (`protocol.md` section 4).
+The nulls that stay are those of the service's own `session.created` (`PROTOCOL.md` section 4).
 """
 
 from collections.abc import Iterator

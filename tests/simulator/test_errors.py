@@ -1,4 +1,4 @@
-"""The error table of `protocol.md` section 7, in both dialects, with the client's own event_id."""
+"""The error table of `PROTOCOL.md` section 7, in both dialects, with the client's own event_id."""
 
 import base64
 import json

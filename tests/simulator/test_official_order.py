@@ -3,7 +3,7 @@
 Each scene is held by the official client in each dialect that has it; every event is judged by the
 official types (and the walk through `model_extra`) as it comes, and the whole order is pinned. At
 the end, every event that the dialect's union has was seen, but for those that a WebSocket client of
-the real service never sees (`protocol.md` section 3).
+the real service never sees (`PROTOCOL.md` section 3).
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The order of events, pinned exactly, in both dialects (`protocol.md` section 7)."""
+"""The order of events, pinned exactly, in both dialects (`PROTOCOL.md` section 7)."""
 
 import json
 

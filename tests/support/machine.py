@@ -22,7 +22,7 @@ from bridge.children import waited_ns
 from bridge.clock import NS_PER_MS
 
 TOO_LONG_MS = 40.0
-"""In one look's time: two packets of sound, and a phone's buffer bridges three (`needs.md` (e))."""
+"""In a look's time: two packets of sound; a phone's buffer bridges three (`NEEDS.md` section 5)."""
 
 LOOK_S = 0.5
 

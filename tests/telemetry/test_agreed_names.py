@@ -1,4 +1,4 @@
-"""The table of metrics that dashboards elsewhere were promised (`needs.md` (c)), name by name."""
+"""The metrics that dashboards elsewhere were promised (`NEEDS.md` section 3), name by name."""
 
 import pytest
 

@@ -42,7 +42,7 @@ TURN = ".1 .2 .3 .4 .5 .65 .8 1 1.25 1.5 2 2.5 3 4 5 8 13"
 STAGE = ".005 .01 .02 .03 .04 .06 .08 .1 .15 .2 .3 .5 .8 1.5 3 5 8"
 SETUP = ".05 .1 .2 .3 .5 .75 1 1.5 2 3 5 10 20 30"
 
-# Names, labels and buckets as in needs.md (c), and more of our own.
+# Names, labels and buckets as in NEEDS.md section 3, and more of our own.
 EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_build_info": ("version", ""),
     "bridge_arm_info": ("arm dialect endpoint model", ""),

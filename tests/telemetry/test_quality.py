@@ -1,4 +1,4 @@
-"""Estimated MOS against the figures of `needs.md` (c)."""
+"""Estimated MOS against the figures of `NEEDS.md` section 3."""
 
 import pytest
 

@@ -45,7 +45,7 @@ def test_percentiles_are_of_the_turns_that_have_the_stage() -> None:
 
 
 def test_answers_that_slow_down_with_the_calls_age_show_a_drift() -> None:
-    # needs.md (e): 1 to 2 s grew to 6 to 8 s after 9 minutes; here 20 ms a turn, four a minute.
+    # NEEDS.md section 3: 1 to 2 s grew to 6 to 8 s after 9 minutes; here 20 ms a turn, 4 a minute.
     assert drift(growing(20, 15_000, 20.0)) == Drift(80.0, 20)
     assert drift(growing(20, 15_000)) == Drift(0.0, 20)
 

@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+import numpy as np
 import pytest
 
 from bridge.telephony.leg import LegState
+from tests.audio.signals import tone
 from tests.support.raw_phone import RawCall, RawPhone, new_branch, sdp
+from tests.support.rtp import RtpPeer
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Call, Rig
 
@@ -100,6 +103,47 @@ async def test_late_offer_takes_the_place_with_its_ack(rig: Rig) -> None:
         await call.until(lambda: call.replaced == 1, "the change")
         await call.until(lambda: call.media[-1], "media")
         await call.hear(100)
+
+
+async def begun_late(phone: RawPhone, first: RawCall, call: Call) -> RawCall:
+    """Replace a call by an INVITE without SDP, and end that one before the offer has its answer."""
+    phone.acknowledges = False
+    second = phone.call()
+    second.last_invite = second.send("INVITE", "", [f"Replaces: {first.replaces}"])
+    await second.answered()
+    assert await first.bye() == 200
+    await call.until(lambda: call.replaced == 1, "the change")
+    return second
+
+
+async def test_old_call_may_hang_up_before_a_late_offer_is_answered(rig: Rig) -> None:
+    """The next caller's audio gets the old call's port of the conference."""
+    async with up(rig) as (phone, first, call):
+        second = await begun_late(phone, first, call)
+        assert call.media[-1] is False
+        async with RtpPeer() as talker:
+            phone.acknowledges = True
+            stranger = await phone.invite(sdp(talker.port)).answered()
+            talker.say(tone(500, 8000, 8000 * 3, amplitude=8000))
+            talker.stream(
+                int(stranger.finals("INVITE")[0].text.partition("m=audio ")[2].split()[0])
+            )
+            other = await rig.call_in(1)
+            await wait_until(lambda: other.pieces and np.abs(other.pieces[-1]).max() > 1000)
+            assert np.abs(await call.hear(200)).max() < 100
+        second.acknowledge(second.finals("INVITE")[0], sdp(phone.rtp_port))
+        await call.until(lambda: call.media[-1], "media")
+        assert not call.ended
+
+
+async def test_late_offer_without_an_answer_ends_the_call_whose_old_one_has_hung_up(
+    rig: Rig,
+) -> None:
+    async with up(rig) as (phone, first, call):
+        second = await begun_late(phone, first, call)
+        second.acknowledge(second.finals("INVITE")[0])
+        await second.until(lambda: second.requests("BYE"))
+        await call.until(lambda: call.ended, "the end")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Simulated(Part):
         session: how long a session lasts.
         beta: whether the beta dialect is there.
         models: that each dialect has.
-        faults: what goes wrong (`bridge/simulator/README.md`), after the scenario's own.
+        faults: what goes wrong (`bridge/simulator/faults.py`), after the scenario's own.
         credentials: what the gateway connects with: its key (`direct`), or short-lived tokens that
             it fetches with it (`token`).
     """

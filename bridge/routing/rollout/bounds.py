@@ -1,7 +1,7 @@
 """Bounds for promotion, which wants evidence of no harm, and the comparison of latencies.
 
 Wilson 1927 for a rate, Newcombe 1998 (method 10) for a difference of rates, a percentile bootstrap
-resampled by call for p95 (`needs.md` (d) 3 and 4).
+resampled by call for p95 (`NEEDS.md` section 4, rules 3 and 4).
 """
 
 import math

@@ -1,7 +1,7 @@
 """The decision about one call, made once at its INVITE and frozen for its life.
 
-Order (`needs.md` (d)): AI off, arm off, signed test header, caller list, route, number, trunk,
-draw, default. It never throws: what goes wrong is a decision with reason ERROR.
+Order (`NEEDS.md` section 4): AI off, arm off, signed test header, caller list, route, number,
+trunk, draw, default. It never throws: what goes wrong is a decision with reason ERROR.
 """
 
 import enum

@@ -3,7 +3,7 @@
 Only bad calls count, among those that were drawn. If the arms are alike, a bad call is the
 treatment's with the chance f with which its caller was dealt to it, whatever the weight was at that
 time; ramps and outages of both arms cancel. The E-value is a likelihood ratio averaged over rate
-ratios, so it may be peeked at freely (`needs.md` (d) 2; Ville's inequality).
+ratios, so it may be peeked at freely (`NEEDS.md` section 4, rule 2; Ville's inequality).
 """
 
 import math

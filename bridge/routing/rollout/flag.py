@@ -1,7 +1,7 @@
 """A rollout flag: arms with weights, overrides, caps and kill switches. A value; changes make anew.
 
 Terms are OpenFeature's: the flag's value is an arm's name, its variants are the arms. Rules:
-`needs.md` (d) "Flag must support".
+`NEEDS.md` section 4 "Flag must support".
 """
 
 import enum

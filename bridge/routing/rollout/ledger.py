@@ -15,7 +15,8 @@ from bridge.routing.rollout.state import Halt, RolloutState, guards_of
 from bridge.routing.rollout.verdict import Judgement, Trial, judge
 
 REPEAT_S = 3600.0
-"""A caller's bad calls count once in this time: the caller is the unit (`needs.md` (d) 7)."""
+"""A caller's bad calls count once in this time: the caller is the unit (`NEEDS.md` section 4,
+rule 7)."""
 
 _CALLS_COMPARED = 300
 """Latest calls of each arm whose latencies are compared."""

@@ -1,7 +1,7 @@
 """What a call that is over says about the arm that it was dealt to.
 
-Only faults of connection, protocol, timing and handoff count (`needs.md` (d) "What to separate").
-A caller who hangs up before there was a session, or the carrier's faults, say nothing.
+Only faults of connection, protocol, timing and handoff count (`NEEDS.md` section 4 "What to
+separate"). A caller who hangs up before there was a session, or the carrier's faults, say nothing.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 A hard gate for what needs no statistics, the sequential test for harm, bounds for promotion.
 Missing evidence is never success. Only faults of connection, protocol, timing and handoff may roll
-an arm back by themselves, and not where both arms suffer (`needs.md` (d)).
+an arm back by themselves, and not where both arms suffer (`NEEDS.md` section 4).
 """
 
 import enum

@@ -1,6 +1,6 @@
 """Every metric of the bridge, on a registry of its own.
 
-Names, labels and buckets are those of `needs.md` (c). Durations are given in nanoseconds, as
+Names, labels and buckets are those of `NEEDS.md` section 3. Durations are given in nanoseconds, as
 the bridge keeps them, and published in seconds. Recording takes a few microseconds and never
 blocks; everything runs in the loop's thread.
 

@@ -36,7 +36,7 @@ LOOP_LAG_S: Buckets = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25, 0
 ADDED_LATENCY_S: Buckets = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15, 0.2, 0.5)
 
 EVENT_TYPES_KEPT = 100
-"""The GA dialect has 45 server event types (`protocol.md` section 3); room for every dialect."""
+"""The GA dialect has 46 server event types (`PROTOCOL.md` section 3); room for every dialect."""
 
 ARM_STOPPING: tuple[str, ...] = tuple(
     sorted(

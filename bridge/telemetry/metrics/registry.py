@@ -161,7 +161,7 @@ class Metrics:
 
         All of it takes 7 ms for two arms (90 kB), 12 ms with exemplars, too long for the loop at
         once; a piece takes 0.8 ms. A worker thread is no way out: it could start the
-        garbage collector outside the loop's thread (`design.md` section 2).
+        garbage collector outside the loop's thread (`ARCHITECTURE.md` section 2).
         """
         for family in self._registry.collect():
             yield b""  # collecting takes as long as writing

@@ -11,13 +11,13 @@ from bridge.routing.rollout.verdict import calls_needed
 
 @pytest.mark.parametrize(("limit", "calls"), [(0.01, 268), (0.02, 133)])
 def test_calls_without_a_failure_that_show_a_rate(limit: float, calls: int) -> None:
-    """`needs.md` (d) 3: 268 for 1%, 133 for 2%."""
+    """`NEEDS.md` section 4, rule 3: 268 for 1%, 133 for 2%."""
     assert calls_needed(limit) == calls
 
 
 @pytest.mark.parametrize(("calls", "points"), [(200, 2.0), (500, 1.06)])
 def test_newcombe_at_one_percent(calls: int, points: float) -> None:
-    """`needs.md` (d) 3: at a 1% rate, 200 treatment calls give +2.0 pp, 500 give +1.06 pp."""
+    """`NEEDS.md` section 4, rule 3: at 1%, 200 treatment calls give +2.0 pp, 500 give +1.06 pp."""
     bound = difference_upper(Rate(round(calls * 0.01), calls), Rate(100, 10_000))
     assert bound * 100 == pytest.approx(points, abs=0.35)
 

@@ -1,4 +1,4 @@
-"""The automatic decision, by rule and by simulated rollouts (`needs.md` (d), figures there)."""
+"""The automatic decision, by rule and by simulated rollouts (`NEEDS.md` section 4)."""
 
 from collections.abc import Iterator
 from statistics import median

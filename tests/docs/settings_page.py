@@ -1,0 +1,144 @@
+"""Writes `deploy/handbook/CONFIGURATION.md` from the settings models.
+
+After a change: `python -m tests.docs.settings_page > deploy/handbook/CONFIGURATION.md`.
+"""
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from bridge.config.loading import CONFIG_VARIABLE, variable_names
+from bridge.config.settings import Settings
+
+HEAD = f"""\
+# Configuration
+
+One YAML file (`--config`, or the variable `{CONFIG_VARIABLE}`), and variables that win over it:
+`BRIDGE_SIP_PORT` for `sip.port`, `BRIDGE_NODE` for `node`. A list in a variable is separated by
+commas or written as JSON, a mapping (`BRIDGE_ARMS`) as JSON or YAML on one line. Secrets come
+only from variables or files that the settings name. `bridge check --config FILE` says what is
+wrong, with its line. What an agent says and does is not here but in
+[dialplans](../../dialplans/README.md); how the console is reached, in [CONSOLE.md](../CONSOLE.md);
+how a rollout is run, in [ROLLOUT.md](../ROLLOUT.md).
+
+`_s` is seconds, `_ms` milliseconds. This page is written from the settings models
+(`bridge/config/settings.py`); after a change:
+`python -m tests.docs.settings_page > deploy/handbook/CONFIGURATION.md`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting: its name within its section, its default, what it is for."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The settings of one model, by the place that they have in the file (`sip`, `arms.<name>`)."""
+
+    place: str
+    about: str
+    rows: tuple[Row, ...]
+
+
+def sections(model: type[BaseModel] = Settings, place: str = "") -> Iterator[Section]:
+    """Yield a model's section, then those of the models in it."""
+    summary, words = described(model)
+    held = {name: _model_in(field.annotation) for name, field in model.model_fields.items()}
+    rows = tuple(
+        Row(name, _default(field), words.get(name, ""))
+        for name, field in model.model_fields.items()
+        if held[name] is None or name in words
+    )
+    yield Section(place, summary, rows)
+    for name, inner in held.items():
+        if inner is not None:
+            many = _is_many(model.model_fields[name].annotation)
+            yield from sections(inner, f"{place}{'.' if place else ''}{name}{many}")
+
+
+def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
+    """Return a model's own words: its summary, and its `Attributes` by name."""
+    text = inspect.getdoc(model) or ""
+    summary, _, rest = text.partition("\nAttributes:\n")
+    entries = re.split(r"^ {4}(?=[a-z])", rest, flags=re.MULTILINE)
+    words = {}
+    for entry in entries[1:]:
+        name, _, meaning = " ".join(entry.split()).partition(": ")
+        words[name] = meaning
+    return " ".join(summary.split()), words
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [HEAD]
+    for section in sections():
+        parts.append(f"## {f'`{section.place}`' if section.place else 'At the top'}\n")
+        parts.append(f"{_plain(section.about)}\n")
+        parts.append("| setting | default | what it is |\n|---|---|---|")
+        parts += [
+            f"| `{row.name}` | {row.default} | {_plain(row.meaning)} |" for row in section.rows
+        ]
+        parts.append("")
+    names = [f"`{name}`" for name in variable_names()]
+    return "\n".join([*parts, "## Variables\n", _wrapped(", ".join(names)) + "."])
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r":(?:meth|class|func|mod|data):`~?([^`]+)`", r"`\1`", text)
+    text = re.sub(r"\bNone\b", "null", text)
+    text = re.sub(r"\b(?:True|False)\b", lambda match: match[0].lower(), text)
+    return text.replace("``", "`").replace("|", "\\|")
+
+
+def _wrapped(text: str) -> str:
+    lines = [""]
+    for word in text.split(" "):
+        if len(lines[-1]) + len(word) > 100:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return "\n".join(lines)
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(each) for each in typing.get_args(annotation))
+    return next((each for each in found if each is not None), None)
+
+
+def _is_many(annotation: object) -> str:
+    origin = typing.get_origin(annotation)
+    return ".<name>" if origin is dict else "[]" if origin is tuple else ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be given"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "see below"
+    if value is None or value in ((), {}, ""):
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(
+            f"`{each:g}`" if isinstance(each, float) else f"`{each}`" for each in value
+        )
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+__all__ = ["Row", "Section", "described", "page", "sections"]
+
+if __name__ == "__main__":
+    print(page(), end="\n")
