@@ -11,6 +11,7 @@ from bridge.app.troubles import Troubles
 from bridge.app.wall_clock import WallClockWatch
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.settings import SipSettings
+from bridge.descriptors import none_left
 from bridge.live.call import CallRunner
 from bridge.store.calls import CallStore
 from bridge.telemetry.labels import Direction
@@ -69,6 +70,7 @@ class Counts:
             await asyncio.sleep(_EVERY_S)
             self._publish_media()
             self._publish_store()
+            self._publish_descriptors()
             if self._wall_clock.look():
                 self._metrics.node.clock_set()
             self._round += 1
@@ -98,6 +100,13 @@ class Counts:
         self._dropped, self._swept, self._emptied = stats.dropped, stats.swept, stats.emptied
         away = None if stats.trouble is None else f"Redis is away: {stats.trouble}"
         self._troubles.put("redis", away)
+
+    def _publish_descriptors(self) -> None:
+        used_up = none_left()
+        self._metrics.node.set_descriptors_used_up(used_up=used_up)
+        words = "no file descriptor left: new calls are refused" if used_up else None
+        if self._troubles.put("no descriptor", words) and used_up:
+            log.error("descriptors_used_up", remedy="raise the limit of open files; find the leak")
 
     def _publish_round_trips(self) -> None:
         for call in self._calls:

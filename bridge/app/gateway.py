@@ -30,7 +30,7 @@ from bridge.app.descriptors import calls_within_limit
 from bridge.app.dialplans import DialplansInForce
 from bridge.app.directories import Directories
 from bridge.app.garbage import collect_garbage_in_loop
-from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
+from bridge.app.intake import DRAINING, NO_AUDIO, NO_DESCRIPTORS, SHUTTING_DOWN, Closed, Intake
 from bridge.app.lost_calls import LostCalls
 from bridge.app.phone_door import PhoneDoor
 from bridge.app.plans import Dialplans
@@ -50,6 +50,7 @@ from bridge.config.models import load_models
 from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
+from bridge.descriptors import none_left
 from bridge.live.record_keeper import RecordKeeper
 from bridge.live.services import Services
 from bridge.store.calls import CallStore
@@ -112,7 +113,7 @@ class Gateway:
         self._webhooks = WebhookClient(clock, self._dialplans.secrets)
         self._redis_url = redis_url
         self._audio = AudioWatch(lambda: self.calls, self.metrics.media, self._troubles)
-        self._intake = Intake(lambda: len(self._endpoint.legs), lambda: self._audio.stopped)
+        self._intake = Intake(lambda: len(self._endpoint.legs), self._unable)
         self._reception = Reception(
             settings,
             clock,
@@ -403,6 +404,12 @@ class Gateway:
             ConfigError: an arm's model lacks a dialplan's voice; those in force stay.
         """
         await self._dialplans.replace(dialplans)
+
+    def _unable(self) -> Closed | None:
+        """Return why this process could hold no call just now."""
+        if self._audio.stopped:
+            return NO_AUDIO
+        return NO_DESCRIPTORS if none_left() else None
 
     def not_ready(self) -> Sequence[str]:
         """Return why this gateway should get no calls."""

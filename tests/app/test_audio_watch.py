@@ -23,7 +23,7 @@ class Call:
 def make_watch(calls: list[Any]) -> tuple[AudioWatch, Intake, Troubles]:  # Any: only told
     troubles = Troubles()
     watch = AudioWatch(lambda: calls, Metrics("0").media, troubles)
-    intake = Intake(lambda: len(calls), lambda: watch.stopped)
+    intake = Intake(lambda: len(calls), lambda: NO_AUDIO if watch.stopped else None)
     intake.limit = 4
     return watch, intake, troubles
 

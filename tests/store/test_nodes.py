@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bridge.clock import SystemClock
+from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.settings import RedisSettings
 from bridge.store.client import Command, RedisLink, Reply
 from bridge.store.keys import Keys
@@ -319,3 +319,20 @@ async def test_heartbeat_says_what_is_wrong_with_the_node(
         return (await reader.node("node-a") or {}).get("troubles") == "one thing; another"
 
     await wait_until(told, message="the heartbeat does not say it")
+
+
+async def test_nodes_in_trouble_are_named_and_so_are_those_without_a_heartbeat(
+    reader: CallReader, redis: Raw
+) -> None:
+    assert await reader.troubled_nodes() == {}
+    now_ms = SystemClock().wall_ns() // NS_PER_MS
+    await redis("ZADD", "bridge:nodes", 0, "well", 0, "sick", 1, "dead", 0, "mute")
+    await redis("HSET", "bridge:node:well", "updated_at", now_ms, "troubles", "")
+    await redis("HSET", "bridge:node:sick", "updated_at", now_ms, "troubles", "one thing; another")
+    await redis("HSET", "bridge:node:mute", "updated_at", now_ms - 60_000, "troubles", "")
+    found = await reader.troubled_nodes()
+    assert found.pop("mute").startswith("its last heartbeat is 6")
+    assert found == {
+        "sick": "one thing; another",
+        "dead": "has no heartbeat: it is dead, or can't write to Redis",
+    }

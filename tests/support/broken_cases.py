@@ -15,7 +15,7 @@ AS_EVER_MS = 6_000
 """An answer within this is one as ever, on a machine with other work to do."""
 
 
-_OF_THE_TESTS_MACHINE = frozenset({"TicksLate"})
+_OF_THE_TESTS_MACHINE = frozenset({"TicksLate", "ProcessStopped", "RtpQuality", "MediaRestarts"})
 """It may be busy with others' work."""
 
 
@@ -294,7 +294,7 @@ CASES = (
         new_status=503,
         fields=_WELL,
         may=frozenset({"DirectoryRefuses", "CapacityHigh", "Sip5xx", "RedisAway", "BridgeDown"}),
-        logged=("session_failed",),
+        logged=("descriptors_used_up", "call_refused"),
     ),
     Case(
         "No memory left (RLIMIT_AS: a frame of PJSIP's audio gets none)",
@@ -344,7 +344,7 @@ CASES = (
         "Redis is out of memory (`noeviction`)",
         plays.redis_out_of_memory,
         "refusing",
-        "has no heartbeat",
+        "its last heartbeat is",
         command=0,
         console=200,
     ),
@@ -366,7 +366,6 @@ CASES = (
         plays.redis_certificate_ended,
         "certificate",
         "shows a certificate that is not trusted",
-        console=401,
     ),
     Case(
         "Redis is emptied (FLUSHALL, or a restart without its data)",

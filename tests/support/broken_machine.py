@@ -222,7 +222,7 @@ class Stage:
                     )
                 )
                 self.nodes.append(node)
-            if redis_runs and self.redis_url == self.redis.url:
+            if redis_runs:
                 self._cookie, _ = await sign_in(self.redis_url, "vera")
             await stack.enter_async_context(self._watched(self.nodes[0].process.ready["probes"]))
             try:
@@ -250,7 +250,7 @@ class Stage:
 
     def _settings(
         self, place: Path, number: int, sections: Mapping[str, Mapping[str, object]]
-    ) -> dict[str, Mapping[str, object]]:
+    ) -> dict[str, Any]:  # Any: sections, given by name beside arguments of other types
         own: dict[str, Mapping[str, object]] = {
             "http": {"port": self._ports[number]},
             "redis": {"heartbeat_ms": 500},

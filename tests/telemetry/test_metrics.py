@@ -132,6 +132,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_process_stops_total": ("", ""),
     "bridge_clock_sets_total": ("", ""),
     "bridge_calls_promised": ("", ""),
+    "bridge_descriptors_used_up": ("", ""),
     "bridge_directory_refused": ("directory", ""),
     "bridge_certificate_expiry_timestamp_seconds": ("of", ""),
     "bridge_turn_transitions_refused_total": ("state trigger", ""),

@@ -16,6 +16,9 @@ class NodeMetrics:
         self._promised = make.gauge(
             "calls_promised", "Calls that settings and PJSIP allow; the limit may be lower."
         )
+        self._used_up = make.gauge(
+            "descriptors_used_up", "1 while this process can open nothing more."
+        )
         self._refused = make.gauge(
             "directory_refused", "1 while a directory takes no files.", "directory"
         )
@@ -36,6 +39,10 @@ class NodeMetrics:
     def set_promised(self, calls: int) -> None:
         """Say how many calls there would be with file descriptors enough."""
         self._promised.set(calls)
+
+    def set_descriptors_used_up(self, *, used_up: bool) -> None:
+        """Say whether a file descriptor can be had."""
+        self._used_up.set(used_up)
 
     def set_refused(self, directory: str, *, refused: bool) -> None:
         """Say whether a directory takes no files; ``directory`` is what it is for."""
