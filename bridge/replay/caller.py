@@ -159,17 +159,17 @@ class ScriptedCaller:
         return not self._call.over
 
     async def _reach_speech(self, delay_ms: int) -> bool:
-        utterance = await self._call.heard_after(self._since_ms(), self._patience_ms)
-        if utterance is None:
+        begun_ms = await self._call.voice_after(self._since_ms(), self._patience_ms)
+        if begun_ms is None:
             return False
-        await self._call.until_ms(utterance.start_ms + delay_ms)
+        await self._call.until_ms(begun_ms + delay_ms)
         if self._call.ear.speaking is None:
             # It may only draw breath between two sentences.
             await self._call.heard_after(self._call.elapsed_ms, _QUIET_MS)
         return self._call.ear.speaking is not None
 
     async def _reach_quiet(self, delay_ms: int) -> bool:
-        if await self._call.heard_after(self._since_ms(), self._patience_ms) is None:
+        if await self._call.voice_after(self._since_ms(), self._patience_ms) is None:
             return False
         await self._call.quiet(_QUIET_MS, _UTTERANCE_MS)
         await self._call.quiet(delay_ms, delay_ms)

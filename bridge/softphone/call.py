@@ -131,6 +131,14 @@ class PhoneCall:
         )
         return self.ear.first_after(at_ms)
 
+    async def voice_after(self, at_ms: int, patience_ms: int) -> int | None:
+        """Wait until a voice is heard after ``at_ms``; return its begin, None if not in time."""
+        gives_up_ms = self.elapsed_ms + patience_ms
+        await self._until(
+            lambda: self.ear.voice_after(at_ms) is not None or self._past(gives_up_ms)
+        )
+        return self.ear.voice_after(at_ms)
+
     async def quiet(self, quiet_ms: int, patience_ms: int) -> bool:
         """Wait until the agent has not been heard for ``quiet_ms``."""
         gives_up_ms = self.elapsed_ms + patience_ms

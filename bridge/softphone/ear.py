@@ -8,11 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bridge.audio.levels import SpeechGate, Started
+from bridge.audio.levels import SpeechGate, Started, find_speech
+from bridge.audio.tones import find_tones
 from bridge.softphone.events import AgentSpeech
 
 EAR_HZ = 24_000
 PIECE_MS = SpeechGate.FRAME_MS
+
+_TELLS_APART_MS = 160
+"""Of a sound that goes on, before it is taken for a voice: a tone is found in 100 ms of itself."""
+_TONE_AT_MS = 60
+"""It fades in, so that it is loud before it is a tone."""
+_FAR_MS = 1_000
+"""A tone that bids a caller wait is over by then, and the voice behind it has begun."""
 
 
 @dataclass(slots=True)
@@ -84,6 +92,29 @@ class Ear:
     def first_after(self, at_ms: int) -> Utterance | None:
         """Return the first utterance of which something was heard after ``at_ms``."""
         return next((each for each in self.utterances if each.goes_beyond(at_ms)), None)
+
+    def voice_after(self, at_ms: int) -> int | None:
+        """Return when the first voice began of which something was heard after ``at_ms``.
+
+        A tone that bids a caller wait is no voice; one that leads over to a voice begins none.
+        """
+        heard = (each for each in self.utterances if each.goes_beyond(at_ms))
+        return next((at for each in heard if (at := self._voice_in(each)) is not None), None)
+
+    def _voice_in(self, utterance: Utterance) -> int | None:
+        start_ms = utterance.start_ms
+        end_ms = self.heard_ms if utterance.end_ms is None else utterance.end_ms
+        if utterance.end_ms is None and end_ms - start_ms < _TELLS_APART_MS:
+            return None
+        last_ms = min(end_ms, start_ms + _FAR_MS)
+        pieces = self._pieces[start_ms // PIECE_MS : last_ms // PIECE_MS]
+        sound = np.concatenate(pieces)
+        tones = find_tones(sound, EAR_HZ)
+        if not tones or tones[0][0] > _TONE_AT_MS:
+            return start_ms
+        behind_ms = tones[0][1]
+        voice = find_speech(sound[behind_ms * EAR_HZ // 1000 :], EAR_HZ)
+        return start_ms + behind_ms + voice[0][0] * 1000 // EAR_HZ if voice else None
 
     def close(self) -> AgentSpeech | None:
         """End the call here: what the agent is saying is cut."""

@@ -158,6 +158,21 @@ async def test_crowd_fits_a_phone(desk: Desk, tmp_path: Path) -> None:
         assert highest <= 112
 
 
+async def test_filters_fold_on_a_phone_and_nowhere_else(desk: Desk) -> None:
+    async with desk.opens("calls", "supervisor") as page:
+        await _opened(page, _PHONE, drawer=False)
+        folds, button = page.locator("#folds"), page.locator("#fold")
+        await expect(folds).to_be_hidden()
+        await button.click()
+        await expect(folds).to_be_visible()
+        await expect(button).to_have_attribute("aria-expanded", "true")
+        await button.click()
+        await expect(folds).to_be_hidden()
+        await _opened(page, _LAPTOP, drawer=False)
+        await expect(folds).to_be_visible()
+        await expect(button).to_be_hidden()
+
+
 async def test_crowd_is_for_everybody(desk: Desk) -> None:
     async with desk.opens("calls", "supervisor") as page:
         await _opened(page, _LAPTOP, drawer=True)

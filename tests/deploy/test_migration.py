@@ -42,5 +42,6 @@ def test_every_alert_that_the_guide_names_exists() -> None:
 def test_files_that_the_pages_lead_to_are_there() -> None:
     for page in ("MIGRATION.md", "RUNBOOK.md"):
         text = (DEPLOY / page).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)#]+)", text):
-            assert (DEPLOY / target).exists(), f"{page} leads to {target}"
+        targets = re.findall(r"\]\(([^)#]+)", text)
+        assert targets, f"{page} leads nowhere"
+        assert [each for each in targets if not (DEPLOY / each).exists()] == [], page

@@ -1,5 +1,6 @@
 """Callers with odd names: each is answered, and what is told of them is true and can be read."""
 
+import asyncio
 import json
 import unicodedata
 from collections.abc import Mapping
@@ -132,12 +133,13 @@ async def test_bytes_in_the_request_uri_and_in_other_headers_cost_no_call(
 ORIGIN: tuple[Header, ...] = (
     (b"P-Asserted-Identity", b'"Ann" <sip:+15550123@carrier.example>'),
     (b"Diversion", b"<sip:+15550111@c>;reason=unconditional"),
+    (b"History-Info", b"<sip:+15550177@c>;index=1"),
     (b"User-to-User", b"00C81f;encoding=hex"),
     (b"X-Account", b"M\xfcller 4111 1111 1111 1111"),
     (b"X-Else", b"no"),
 )
 TRUSTED = {"trunks": {"carrier": {"addresses": ["127.0.0.1"], "trust": ["P-Asserted-Identity"]}}}
-TOLD = ("asserted", "privacy", "diversion", "user_to_user")
+TOLD = ("asserted", "privacy", "diversion", "history_info", "user_to_user")
 
 
 async def test_what_a_trusted_trunk_says_is_in_hash_and_record(
@@ -155,6 +157,7 @@ async def test_what_a_trusted_trunk_says_is_in_hash_and_record(
     told = {
         "asserted": '"Ann" <sip:+15550123@carrier.example>',
         "diversion": "<sip:+15550111@c>;reason=unconditional",
+        "history_info": "<sip:+15550177@c>;index=1",
         "user_to_user": "00C81f;encoding=hex",
     }
     assert {name: seen.hash[name] for name in TOLD if name in seen.hash} == told
@@ -173,6 +176,22 @@ async def test_a_stranger_asserts_nothing(
 ) -> None:
     seen = await call(start_gateway, redis, tmp_path, from_=b"<sip:+15550100@x>", more=ORIGIN)
     assert "15550123" not in seen.texts
+
+
+@pytest.mark.parametrize(
+    ("sip", "status"), [(None, 404), (TRUSTED, 200)], ids=["stranger", "trusted trunk"]
+)
+async def test_a_headers_rule_believes_a_trusted_trunk_alone(
+    start_gateway: StartGateway, sip: Mapping[str, object] | None, status: int
+) -> None:
+    rule = {"headers": {"P-Asserted-Identity": "*"}}
+    async with tone_service() as (_, url):
+        gateway, port = await start_gateway(url, sip=sip, dialplan={"match": [rule]})
+        async with RawCaller(port, from_=b"<sip:+15550100@x>", more=ORIGIN) as caller:
+            assert await caller.invite() == status
+            if status == 200:
+                assert await caller.bye() == 200
+        await asyncio.gather(*gateway.calls.values())
 
 
 async def test_who_asks_for_privacy_is_told_nowhere(

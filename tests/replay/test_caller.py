@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from bridge.live.filler import filler_audio
 from bridge.replay.caller import ScriptedCaller
 from bridge.replay.preparation import PreparedScript, Speech
 from bridge.replay.script import CallScript, Utterance
@@ -64,7 +65,7 @@ class Agent:
 
 
 async def played(
-    agent: Callable[[VirtualCall], bool], script: PreparedScript
+    agent: Callable[[VirtualCall], bool | bytes], script: PreparedScript
 ) -> tuple[VirtualCall, ScriptedCaller]:
     virtual = VirtualCall(agent)
     caller = ScriptedCaller(virtual.call, script)
@@ -310,3 +311,43 @@ async def test_after_a_tone_alone_the_caller_goes_on_after_a_while() -> None:
     _, caller = await played(agent, prepared({"say": "one"}, {"say": "two"}))
 
     assert caller.deeds[1].start_ms == pytest.approx(5300 + 600 + 3000, abs=120)
+
+
+def with_waiting_tone(voice: tuple[int, int]) -> Callable[[VirtualCall], bool | bytes]:
+    """Greet, let a waiting tone be heard from 5000 to 5300 ms, and then the voice."""
+    sound = filler_audio(pause=False)
+    piece = 480 * 2
+
+    def agent(call: VirtualCall) -> bool | bytes:
+        at = (call.now_ms - 5020) // 20 * piece
+        if 0 <= at < len(sound):
+            return sound[at : at + piece]
+        return 300 < call.now_ms <= 1300 or voice[0] < call.now_ms <= voice[1]
+
+    return agent
+
+
+@pytest.mark.parametrize("voice_ms", [5460, 6500], ids=["right behind", "after a pause"])
+@pytest.mark.parametrize("delay_ms", [100, 1500])
+async def test_a_waiting_tone_is_not_the_agents_first_sound(voice_ms: int, delay_ms: int) -> None:
+    interrupt = {"interrupt": {"text": "wait", "after": {"delay_ms": delay_ms}}}
+    agent = with_waiting_tone((voice_ms, 9500))
+    _, caller = await played(agent, prepared({"say": "one"}, interrupt))
+
+    assert [deed.doing for deed in caller.deeds] == [Doing.SAY, Doing.INTERRUPT]
+    assert caller.deeds[1].start_ms == pytest.approx(voice_ms + max(delay_ms, 160), abs=60)
+
+
+async def test_a_waiting_tone_is_not_the_agents_last_sound() -> None:
+    wait = {"wait": {"event": "agent_audio_stopped", "delay_ms": 700}}
+    agent = with_waiting_tone((6500, 8000))
+    _, caller = await played(agent, prepared({"say": "one"}, wait))
+
+    assert caller.deeds[1].start_ms == pytest.approx(8000 + 700, abs=80)
+
+
+async def test_a_waiting_tone_alone_is_not_interrupted() -> None:
+    interrupt = {"interrupt": {"text": "wait", "after": {"delay_ms": 100}}}
+    _, caller = await played(with_waiting_tone((0, 0)), prepared({"say": "one"}, interrupt))
+
+    assert [deed.doing for deed in caller.deeds] == [Doing.SAY]

@@ -46,10 +46,10 @@ def test_the_agent_has_an_answer_to_all_that_the_caller_says(script: CallScript)
 
 def test_what_is_expected_can_be_heard(script: CallScript) -> None:
     hears = [" ".join(words_of(sentence)) for sentence in script.hears]
-    for step in script.caller:
-        if step.expect is not None and step.expect.text_contains is not None:
-            wanted = " ".join(words_of(step.expect.text_contains))
-            assert any(wanted in sentence for sentence in hears)
+    expects = [step.expect for step in script.caller if step.expect is not None]
+    wanted = [" ".join(words_of(each.text_contains)) for each in expects if each.text_contains]
+    assert wanted
+    assert [each for each in wanted if not any(each in sentence for sentence in hears)] == []
 
 
 @pytest.mark.speech

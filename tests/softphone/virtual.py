@@ -88,11 +88,14 @@ class _Pump:
 
 
 class VirtualCall:
-    """An answered call whose agent says what ``agent`` decides, 20 ms at a time."""
+    """An answered call whose agent says what ``agent`` decides, 20 ms at a time.
+
+    It decides for sound, for silence, or gives 24 kHz samples of its own.
+    """
 
     def __init__(
         self,
-        agent: Callable[["VirtualCall"], bool] = lambda call: False,
+        agent: Callable[["VirtualCall"], bool | bytes] = lambda call: False,
         *,
         answers_bye: bool = True,
         recording: Path | None = None,
@@ -151,4 +154,7 @@ class VirtualCall:
             line.playout.laid(block, self._position, _FRAME_SAMPLES)
         for event in line.playout.advance(self._position):
             line.listener.on_playout(event)
-        line.listener.on_caller_audio(_LOUD if self._agent(self) else _QUIET, 0)
+        sound = self._agent(self)
+        if isinstance(sound, bool):
+            sound = _LOUD if sound else _QUIET
+        line.listener.on_caller_audio(sound, 0)
