@@ -62,6 +62,7 @@ class Directories:
 
 
 def _write(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
+    while not path.exists():  # it is made with its first file
+        path = path.parent
     with tempfile.TemporaryFile(dir=path) as file:
         file.write(bytes(_BYTES))

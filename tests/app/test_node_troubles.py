@@ -1,6 +1,7 @@
 """What a node notices about the machine under it, and what it says of it."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -95,7 +96,18 @@ async def test_a_place_that_is_no_directory_is_a_trouble(tmp_path: Path) -> None
     (tmp_path / "state").write_text("a file")
     async with looking(tmp_path / "state", troubles, Metrics("0")):
         await wait_until(lambda: troubles.words)
-    assert list(troubles.words) == [f"{tmp_path / 'state'} (state) takes no files: File exists"]
+    assert list(troubles.words) == [f"{tmp_path / 'state'} (state) takes no files: Not a directory"]
+
+
+async def test_a_directory_that_is_not_there_yet_is_no_trouble_and_is_not_made(
+    tmp_path: Path,
+) -> None:
+    metrics = Metrics("0")
+    async with looking(tmp_path / "not" / "yet", Troubles(), metrics):
+        await wait_until(
+            lambda: scraped(metrics).value("bridge_directory_refused", directory="state") == 0
+        )
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(("days_left", "says"), [(-1, "has ended on"), (13, "ends on"), (15, None)])
