@@ -1,6 +1,7 @@
 """Publishes what others only count, once a second, and SIP messages as they pass the wire."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ from bridge.config.settings import SipSettings
 from bridge.live.call import CallRunner
 from bridge.store.calls import CallStore
 from bridge.telemetry.labels import Direction
+from bridge.telemetry.logs import lines_left_out
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.metrics.sip import SipMetrics
 from bridge.telephony.pump import Pump
@@ -49,6 +51,7 @@ class Counts:
         self._rounds_a_ping = max(1, round(ping_interval_s / _EVERY_S))
         self._round = 0
         self._overruns = self._late_blocks = self._stalls = self._dropped = self._swept = 0
+        self._left_out: Counter[str] = Counter()
 
     async def keep_publishing(self) -> None:
         """Publish for ever; cancel to end."""
@@ -56,6 +59,7 @@ class Counts:
             await asyncio.sleep(_EVERY_S)
             self._publish_media()
             self._publish_store()
+            self._publish_log()
             self._round += 1
             if self._round % self._rounds_a_ping == 0:
                 self._publish_round_trips()
@@ -79,6 +83,12 @@ class Counts:
         self._metrics.store.dropped(stats.dropped - self._dropped)
         self._metrics.store.swept(stats.swept - self._swept)
         self._dropped, self._swept = stats.dropped, stats.swept
+
+    def _publish_log(self) -> None:
+        left_out = Counter(lines_left_out())
+        for level, lines in (left_out - self._left_out).items():
+            self._metrics.log_lines_left_out(level, lines)
+        self._left_out = left_out
 
     def _publish_round_trips(self) -> None:
         for call in self._calls:
