@@ -88,6 +88,11 @@ class Keys:
         """
         return f"{self.prefix}nodes"
 
+    @property
+    def born(self) -> str:
+        """The string that a Redis gets from its first node: another one, and it was emptied."""
+        return f"{self.prefix}born"
+
     def record(self, call_id: str) -> str:
         """Return the hash of a call's record that waits for its node's disk."""
         return f"{self.prefix}record:{call_id}"
