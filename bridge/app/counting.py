@@ -1,6 +1,7 @@
 """Publishes what others only count, once a second, and SIP messages as they pass the wire."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from bridge.descriptors import none_left
 from bridge.live.call import CallRunner
 from bridge.store.calls import CallStore
 from bridge.telemetry.labels import Direction
+from bridge.telemetry.logs import lines_left_out
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.metrics.sip import SipMetrics
 from bridge.telephony.pump import Pump
@@ -63,6 +65,7 @@ class Counts:
         self._round = 0
         self._overruns = self._late_blocks = self._stalls = self._dropped = self._swept = 0
         self._emptied = 0
+        self._left_out: Counter[str] = Counter()
 
     async def keep_publishing(self) -> None:
         """Publish for ever; cancel to end."""
@@ -73,6 +76,7 @@ class Counts:
             self._publish_descriptors()
             if self._wall_clock.look():
                 self._metrics.node.clock_set()
+            self._publish_log()
             self._round += 1
             if self._round % self._rounds_a_ping == 0:
                 self._publish_round_trips()
@@ -107,6 +111,12 @@ class Counts:
         words = "no file descriptor left: new calls are refused" if used_up else None
         if self._troubles.put("no descriptor", words) and used_up:
             log.error("descriptors_used_up", remedy="raise the limit of open files; find the leak")
+
+    def _publish_log(self) -> None:
+        left_out = Counter(lines_left_out())
+        for level, lines in (left_out - self._left_out).items():
+            self._metrics.log_lines_left_out(level, lines)
+        self._left_out = left_out
 
     def _publish_round_trips(self) -> None:
         for call in self._calls:

@@ -2,18 +2,20 @@
 
 Our own lines (structlog) and the libraries' (stdlib `logging`) pass the same processors: context,
 level, UTC time, redaction, then JSON or a console line. The context is a `contextvars` one: what a
-task binds, its children see.
+task binds, its children see. What strangers can make the log grow by is bounded
+(:mod:`bridge.telemetry.log_limits`).
 """
 
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bridge.config.settings import TelemetrySettings
+from bridge.telemetry.log_limits import LogLimits, cut
 from bridge.telemetry.redaction import redact, without_secrets
 
 _LEAST_LEVELS = {
@@ -91,16 +93,43 @@ def call_context(call_id: str, **fields: str) -> Iterator[None]:
         yield
 
 
+_LIMITS = LogLimits()
+
+
+def lines_left_out() -> Mapping[str, int]:
+    """Return how many lines were not written since the start, by level."""
+    return _LIMITS.left_out
+
+
 class _BridgeHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in typeshed only
     """The handler that :func:`configure` owns, told apart from others' by its type."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, unless too many of its kind came."""
+        fields = record.msg if isinstance(record.msg, dict) else {}
+        call_id = str(fields.get("call_id", ""))
+        left_out = _LIMITS.take(_kind(record, fields), record.levelno, call_id)
+        if left_out is None:
+            return
+        record.left_out = left_out
+        super().emit(record)
+
+
+def _kind(record: logging.LogRecord, fields: Mapping[str, object]) -> Hashable:
+    """Return what lines have in common: our events by name, others by their place in the code."""
+    if fields:
+        return record.name, fields.get("event")
+    return record.pathname, record.lineno
 
 
 def _final_processors(settings: TelemetrySettings) -> list[Processor]:
     """Return what makes a line of the fields, redaction after tracebacks have become text."""
     shaped: list[Processor] = [
+        _add_left_out,
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
+        _cut,
         _mask_secrets,
     ]
     if not settings.reveal_pii:
@@ -121,6 +150,17 @@ def _add_session(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     if session_id is not None:
         event.setdefault("session_id", session_id)
     return event
+
+
+def _add_left_out(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    left_out = getattr(event["_record"], "left_out", 0)
+    if left_out:
+        event["left_out"] = left_out
+    return event
+
+
+def _cut(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return cut(event)
 
 
 def _mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

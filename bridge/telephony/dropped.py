@@ -7,23 +7,20 @@ itself; otherwise the request stays unanswered. In the loop's thread, inside the
 """
 
 import ctypes
+from functools import lru_cache
 
 import structlog
 
+from bridge.telephony.long_messages import LongMessages
+from bridge.telephony.raw_replies import TCP, TLS, UDP, RawReplies, Transport
 from bridge.telephony.request_door import Standing, due
-from bridge.telephony.sip_module import Symbols
-from bridge.telephony.sip_request import Answer, Request, refusal_of, write_response
+from bridge.telephony.sip_request import Answer, Request, refusal_of
 from bridge.telephony.socket_address import SocketAddress
 
 log = structlog.get_logger(__name__)
 
 _IGNORED = 70020
 """PJ_EIGNORED: line ends between messages, which keep a connection alive."""
-_UDP, _TCP, _TLS = 1, 2, 3
-_IPV6 = 128
-"""`pjsip_transport_type_e`; IPv6 is a bit."""
-_LONGEST_PACKET = 4000
-"""`PJSIP_MAX_PKT_LEN`."""
 _BAD_REQUEST = Answer(400, "Bad Request")
 
 
@@ -38,35 +35,22 @@ class _Dropped(ctypes.Structure):
     )
 
 
-class _Transport(ctypes.Structure):
-    """The beginning of `pjsip_transport`."""
+@lru_cache
+def _packet_type(most_bytes: int) -> type[ctypes.Structure]:
+    """Return `pkt_info` of `pjsip_rx_data`, from its packet on, as a build with this limit has."""
 
-    _fields_ = (
-        ("obj_name", ctypes.c_char * 32),
-        ("pool", ctypes.c_void_p),
-        ("ref_cnt", ctypes.c_void_p),
-        ("lock", ctypes.c_void_p),
-        ("grp_lock", ctypes.c_void_p),
-        ("tracing", ctypes.c_int),
-        ("is_shutdown", ctypes.c_int),
-        ("is_destroying", ctypes.c_int),
-        ("type", ctypes.c_long),
-        ("far_end", SocketAddress),
-    )
+    class _Packet(ctypes.Structure):
+        _fields_ = (
+            ("packet", ctypes.c_char * most_bytes),
+            ("zero", ctypes.c_uint32),
+            ("len", ctypes.c_ssize_t),
+            ("source", SocketAddress),
+            ("source_size", ctypes.c_int),
+            ("source_name", ctypes.c_char * 46),
+            ("source_port", ctypes.c_int),
+        )
 
-
-class _Packet(ctypes.Structure):
-    """`pkt_info` of `pjsip_rx_data`, from its packet on."""
-
-    _fields_ = (
-        ("packet", ctypes.c_char * _LONGEST_PACKET),
-        ("zero", ctypes.c_uint32),
-        ("len", ctypes.c_ssize_t),
-        ("source", SocketAddress),
-        ("source_size", ctypes.c_int),
-        ("source_name", ctypes.c_char * 46),
-        ("source_port", ctypes.c_int),
-    )
+    return _Packet
 
 
 _OnDropped = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -77,18 +61,29 @@ class DroppedRequests:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
+        most_bytes: of a message (:mod:`bridge.telephony.packet_limit`).
+        replies: sends the answers.
+        long_messages: learns of the line ends that PJSIP leaves out of a stream.
     """
 
-    def __init__(self, lib: ctypes.CDLL) -> None:
-        self._lib: Symbols = lib
-        self._manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
+    def __init__(
+        self, lib: ctypes.CDLL, most_bytes: int, replies: RawReplies, long_messages: LongMessages
+    ) -> None:
+        self._most_bytes = most_bytes
+        self._long_messages = long_messages
+        self._packet = _packet_type(most_bytes)
+        self._replies = replies
         self._callback = _OnDropped(self._on_dropped)
-        lib.pjsip_tpmgr_set_drop_data_cb(self._manager, self._callback)
+        manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
+        lib.pjsip_tpmgr_set_drop_data_cb(manager, self._callback)
 
     def _on_dropped(self, address: int) -> None:
         try:
             dropped = _Dropped.from_address(address)
-            if dropped.status != _IGNORED:
+            if dropped.status == _IGNORED:
+                line_ends = ctypes.string_at(dropped.data, dropped.len)
+                self._long_messages.pass_over(dropped.transport, line_ends)
+            else:
                 self._answer(dropped)
         except Exception:
             log.exception("dropped_request_unanswered")
@@ -99,42 +94,37 @@ class DroppedRequests:
         # Without a Via there is nobody to answer (RFC 3261 section 18.2.2).
         if request is None or request.method == "ACK" or not request.header("via"):
             return
-        transport = _Transport.from_address(dropped.transport)
-        source = _source(transport, dropped)
+        transport = Transport.from_address(dropped.transport)
+        source = self._source(transport, dropped)
         if source is None:
             log.warning("dropped_request_without_source")
             return
-        answer = refusal_of(request) or due(request.method, Standing.OUTSIDE) or _BAD_REQUEST
+        answer = refusal_of(request, self._most_bytes) or due(request.method, Standing.OUTSIDE)
+        answer = answer or _BAD_REQUEST
         log.info("bad_request", code=answer.code, reason=answer.reason)
-        response = write_response(request, answer, source.host_and_port)
-        self._lib.pjsip_tpmgr_send_raw(
-            *(self._manager, transport.type, None, None, response, len(response)),
-            *(ctypes.byref(source), source.size, None, None),
-        )
+        self._replies.send(request, answer, transport, source)
 
-
-def _source(transport: _Transport, dropped: _Dropped) -> SocketAddress | None:
-    kind = transport.type & ~_IPV6
-    if kind in {_TCP, _TLS}:
-        far_end: SocketAddress = transport.far_end
-        return far_end if far_end.size else None
-    if kind != _UDP:
+    def _source(self, transport: Transport, dropped: _Dropped) -> SocketAddress | None:
+        if transport.kind in {TCP, TLS}:
+            far_end: SocketAddress = transport.far_end
+            return far_end if far_end.size else None
+        if transport.kind != UDP:
+            return None
+        begin = dropped.data
+        # Line ends before the message are in the packet, too; it begins at a word's boundary.
+        for skipped in range(self._most_bytes - dropped.len + 1):
+            place = begin - skipped
+            if place % 8 == 0:
+                packet = self._packet.from_address(place)
+                if packet.len == dropped.len + skipped and _believable(packet):
+                    source: SocketAddress = packet.source
+                    return source
+            if ctypes.string_at(place - 1, 1) not in b"\r\n":
+                break
         return None
-    begin = dropped.data
-    # Line ends before the message are in the packet, too; it begins at a word's boundary.
-    for skipped in range(_LONGEST_PACKET - dropped.len + 1):
-        place = begin - skipped
-        if place % 8 == 0:
-            packet = _Packet.from_address(place)
-            if packet.len == dropped.len + skipped and _believable(packet):
-                source: SocketAddress = packet.source
-                return source
-        if ctypes.string_at(place - 1, 1) not in b"\r\n":
-            break
-    return None
 
 
-def _believable(packet: _Packet) -> bool:
+def _believable(packet: ctypes.Structure) -> bool:
     source = packet.source
     if packet.source_size != source.size or not source.size:
         return False

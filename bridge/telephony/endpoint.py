@@ -26,9 +26,11 @@ from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.left_calls import LeftCalls
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
+from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pacing import Pacing, has_few_places
+from bridge.telephony.packet_limit import longest_packet_bytes
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
@@ -42,6 +44,7 @@ from bridge.telephony.pj_settings import (
 )
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.ptime_door import PtimeDoor
+from bridge.telephony.raw_replies import RawReplies
 from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replacing import Replacing
@@ -125,7 +128,7 @@ class SipEndpoint:
         self._door: AdmissionDoor | None = None
         self._ptime_door: PtimeDoor | None = None
         self._request_door: RequestDoor | None = None
-        self._dropped_requests: DroppedRequests | None = None
+        self._unread: tuple[DroppedRequests, LongMessages] | None = None
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
@@ -182,8 +185,12 @@ class SipEndpoint:
             )
             replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
-            self._request_door = RequestDoor(symbols, self._transferring)
-            self._dropped_requests = DroppedRequests(symbols)
+            most_bytes = longest_packet_bytes(symbols)
+            self._request_door = RequestDoor(symbols, most_bytes, self._transferring)
+            raw_replies = RawReplies(symbols, self._on_message or (lambda message, sent: None))
+            long_messages = LongMessages(symbols, most_bytes, raw_replies)
+            dropped = DroppedRequests(symbols, most_bytes, raw_replies, long_messages)
+            self._unread = (dropped, long_messages)
             self._left_calls = LeftCalls(StatelessRequests(symbols, self._place))
             self._replaces_door = replaces_door
             self._door = AdmissionDoor(
@@ -200,6 +207,7 @@ class SipEndpoint:
                 *(symbols, self.port, SystemClock()),
                 most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
                 is_trunk=lambda host: bool(self._settings.trunk_of(host)),
+                on_closed=long_messages.forget,
             )
             self._endpoint.libStart()
             choose_codecs(self._endpoint, self._settings, self._ptime_ms)

@@ -4,6 +4,7 @@ SIP is heard on UDP and TCP at one port. PJSIP has no SIP threads of its own (`t
 """
 
 import logging
+import re
 from typing import Any
 
 import structlog
@@ -15,8 +16,6 @@ from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import RATE_HZ
 
 pj: Any = import_pjsua2()
-log = structlog.get_logger(__name__)
-
 _MOST_CALLS = 1024
 
 _PORT_ATTEMPTS = 5
@@ -24,6 +23,11 @@ _PORT_ATTEMPTS = 5
 
 _LOG_LEVELS = {1: logging.WARNING, 2: logging.INFO}
 """By PJSIP's level. Its errors may be expected: a port that went with its call, one in use."""
+
+_LINE = re.compile(r"[\d:.]+\s+([A-Za-z_]+)\S*\s+(.*)", re.DOTALL)
+"""Time, the part of PJSIP that says something (a file, or an object with an address), and what."""
+_MOST_CHARS = 500
+"""Of a line: it may hold all of a message that PJSIP could not read."""
 
 _CODEC_PRIORITIES = (255, 254)
 _CODEC_FRAME_MS = 10
@@ -34,12 +38,16 @@ ACCOUNT = "bridge"
 
 
 class LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
-    """Sends PJSIP's log lines where ours go."""
+    """Sends PJSIP's log lines where ours go, by a logger for each part of PJSIP."""
 
     def write(self, entry: Any) -> None:
         """Take one line."""
         level = _LOG_LEVELS.get(int(entry.level), logging.DEBUG)
-        log.log(level, "pjsip", line=str(entry.msg).strip())
+        message = str(entry.msg).strip()
+        found = _LINE.match(message)
+        part, text = found.groups() if found else ("", message)
+        named = structlog.get_logger(f"bridge.pjsip.{part}" if part else "bridge.pjsip")
+        named.log(level, "pjsip", line=text[:_MOST_CHARS])
 
 
 def identity_of(settings: SipSettings, port: int, user: str) -> str:

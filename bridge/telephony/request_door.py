@@ -97,12 +97,16 @@ class RequestDoor:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
+        most_bytes: of a message (:mod:`bridge.telephony.packet_limit`).
         transferring: by a Call-ID, whether its call awaits news of a transfer; None where there is
             no such call.
     """
 
-    def __init__(self, lib: ctypes.CDLL, transferring: Callable[[str], bool | None]) -> None:
+    def __init__(
+        self, lib: ctypes.CDLL, most_bytes: int, transferring: Callable[[str], bool | None]
+    ) -> None:
         self._lib: Symbols = lib
+        self._most_bytes = most_bytes
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
         self._transferring = transferring
@@ -146,7 +150,7 @@ class RequestDoor:
         if _is_too_much(data):
             return _TOO_MUCH_MEDIA
         outside = None if request.tag("to") else due(request.method, Standing.OUTSIDE)
-        return refusal_of(request) or outside
+        return refusal_of(request, self._most_bytes) or outside
 
     def _on_request_in_dialog(self, rdata: int) -> int:
         """Judge a request by its call; repeated ones have met their transaction by then."""

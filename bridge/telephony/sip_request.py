@@ -29,9 +29,6 @@ _HIGHEST_SEQUENCE = 2**31 - 1
 """RFC 3261 section 8.1.1.5."""
 _MOST_HOPS = 255
 """RFC 3261 section 20.22."""
-_MOST_BYTES = 4000
-"""`PJSIP_MAX_PKT_LEN`: PJSIP cuts longer datagrams off."""
-
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETED = re.compile(r"<[^<>]*>")
 _VIA = re.compile(
@@ -66,14 +63,14 @@ class Request:
     Attributes:
         uri: all between method and version, spaces too.
         headers: full lower-case name -> values, one a line, unfolded.
-        body_bytes: how much follows the headers.
+        body_bytes: how much follows the headers; None where no empty line ends them.
     """
 
     method: str
     uri: str
     version: str
     headers: Mapping[str, tuple[str, ...]]
-    body_bytes: int
+    body_bytes: int | None
     size_bytes: int
 
     @classmethod
@@ -93,7 +90,7 @@ class Request:
                 key = name.strip().lower()
                 key = _COMPACT.get(key, key)
                 found[key] = (*found.get(key, ()), value.strip())
-        body_bytes = len(parts[1]) if len(parts) > 1 else 0
+        body_bytes = len(parts[1]) if len(parts) > 1 else None
         return cls(method, uri.strip(), version, MappingProxyType(found), body_bytes, len(data))
 
     def header(self, name: str) -> str:
@@ -107,19 +104,33 @@ class Request:
         return found[1] if found else ""
 
 
-def refusal_of(request: Request) -> Answer | None:
+TOO_LARGE = Answer(513, "Message Too Large")
+"""RFC 3261 section 21.5.7."""
+
+
+def refusal_of(request: Request, most_bytes: int) -> Answer | None:
     """Return what a request's faults are answered with; None where it has none.
 
     ACK has no answer (RFC 3261 section 17): the caller of this sends it none.
+
+    Args:
+        most_bytes: PJSIP cuts longer datagrams off (:mod:`bridge.telephony.packet_limit`).
     """
+    if _may_be_cut_off(request, most_bytes):
+        return TOO_LARGE
     if request.version.upper() != "SIP/2.0":
         return Answer(505, "Version Not Supported")
     fault = next((fault for check in _CHECKS for fault in check(request)), None)
     if fault is not None:
-        if request.size_bytes >= _MOST_BYTES:
-            return Answer(513, "Message Too Large")
         return Answer(400, f"Bad {fault}")
     return _unsupported(request)
+
+
+def _may_be_cut_off(request: Request, most_bytes: int) -> bool:
+    """Tell whether there may have been more of a datagram; its Content-Length alone says no."""
+    length, body_bytes = request.header("content-length"), request.body_bytes
+    whole = body_bytes is not None and _is_number(length, body_bytes)
+    return request.size_bytes >= most_bytes and not whole
 
 
 def _unsupported(request: Request) -> Answer | None:
@@ -169,7 +180,7 @@ def _sequence(request: Request) -> Faults:
 
 def _numbers(request: Request) -> Faults:
     length, hops = request.header("content-length"), request.header("max-forwards")
-    if length and not _is_number(length, request.body_bytes):
+    if length and not _is_number(length, request.body_bytes or 0):
         yield "Content-Length"
     if hops and not _is_number(hops, _MOST_HOPS):
         yield "Max-Forwards"

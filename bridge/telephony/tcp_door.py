@@ -62,6 +62,7 @@ class TcpDoor:
         port: where it does.
         most: places of connections, open or closed lately, from which no more are accepted.
         is_trunk: says of a host whether it is one that calls come from.
+        on_closed: given the address of the `pjsip_transport` that goes.
 
     Raises:
         TelephonyError: no socket of this process listens at the port.
@@ -75,11 +76,13 @@ class TcpDoor:
         *,
         most: int,
         is_trunk: Callable[[str], bool],
+        on_closed: Callable[[int], None],
     ) -> None:
         self._port = port
         self._clock = clock
         self._most = most
         self._is_trunk = is_trunk
+        self._on_closed = on_closed
         self._open: set[int] = set()
         self._closed_ns: deque[int] = deque()
         self._shut = False
@@ -119,6 +122,7 @@ class TcpDoor:
             elif state == _DESTROYED:
                 self._open.discard(transport)
                 self._closed_ns.append(self._clock.now_ns())
+                self._on_closed(transport)
         except Exception:
             log.exception("connection_not_counted")
         self._next(transport, state, info)

@@ -170,6 +170,25 @@ ARMS = [
         {"{{arm}} {{reason}}": rate("bridge_upstream_connect_failures_total", "arm, reason", ARM)},
     ),
     Panel(
+        "Sessions had, by model",
+        "reqps",
+        {"{{arm}} {{model}}": rate("bridge_upstream_sessions_total", "arm, model", ARM)},
+    ),
+    Panel(
+        "Models passed over for another one of their arm",
+        "reqps",
+        {
+            "{{arm}} {{model}}: {{reason}}": rate(
+                "bridge_upstream_model_fallbacks_total", "arm, model, reason", ARM
+            )
+        },
+    ),
+    Panel(
+        "Settings that the service confirmed otherwise",
+        "reqps",
+        {"{{arm}} {{field}}": rate("bridge_upstream_session_differences_total", "arm, field", ARM)},
+    ),
+    Panel(
         "Sessions that end, by phase and close code",
         "reqps",
         {
@@ -491,6 +510,12 @@ QUEUE = [
 ]
 
 HOST = [
+    Panel(
+        "Lines of log that came too often to be written",
+        "short",
+        {"{{instance}} {{level}}": rate("bridge_log_lines_left_out_total", "instance, level")},
+        "Of one kind 100 at once and 1 a second are written: somebody floods this node.",
+    ),
     Panel("How late the tick runs", "s", quantiles("bridge_loop_lag_seconds", "", ""), "", 0.02),
     Panel("How long a tick works", "s", quantiles("bridge_tick_seconds", "", ""), "", 0.01),
     Panel(

@@ -4,6 +4,8 @@ The whole of it (20,000 datagrams) runs with ``pytest -m nightly tests/app/test_
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -146,6 +148,43 @@ async def test_what_pjsip_says_of_broken_messages_is_logged_and_never_printed(
     lines = [line for line in gateway.process.logged if line["event"] == "pjsip"]
     assert any("Error processing packet" in str(line["line"]) for line in lines)
     assert gateway.process.printed == b""
+
+
+FLOOD = 600
+LINES_OF_A_KIND = 100
+"""At once; one a second after that."""
+
+
+async def test_a_flood_of_strangers_messages_leaves_a_short_log(gateway: Gateway) -> None:
+    began_s = time.monotonic()
+    filler = "x" * 2500
+    async with RawSip(gateway.sip_port) as sip:
+        for number in range(FLOOD):
+            talk = sip.talk("nobody")
+            sip.send(talk.request("OPTIONS", headers=(f"X: {filler}",)).replace(b"To: ", b"Toxx: "))
+            sip.send(talk.request("OPTIONS", headers=("From: <sip:a@b>;tag=1",)))
+            sip.send(talk.request("INVITE", sdp(), ("Content-Type: application/sdp",)))
+            _, writer = await asyncio.open_connection(
+                *gateway.http.removeprefix("http://").split(":")
+            )
+            writer.write(b"\x00 no HTTP\r\n\r\n")
+            writer.close()
+            if number % UNTIL_DEALT_WITH == 0:
+                await check_alive(sip)
+                sip.replies.clear()
+        await check_alive(sip)
+    most = LINES_OF_A_KIND + (time.monotonic() - began_s) + 1
+    metrics = await gateway.metrics()
+    lines = gateway.process.logged
+    kinds = Counter((line["logger"], line["event"]) for line in lines)
+    assert len(kinds) >= 4, "not every way in left a line"
+    assert max(kinds.values()) <= most, kinds.most_common(3)
+    assert max(len(str(line)) for line in lines) < 1_500
+    left_out = sum(
+        metrics.value("bridge_log_lines_left_out_total", level=level)
+        for level in ("info", "warning")
+    )
+    assert left_out > FLOOD
 
 
 async def test_a_caller_who_leaves_our_offer_unanswered_is_in_the_records(

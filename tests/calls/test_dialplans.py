@@ -35,6 +35,9 @@ LATE_MS = 800
 MODEL_MS = 2000
 """When the slow service begins to answer."""
 
+CARRIER = "127.0.0.2"
+"""The address of a trunk that is trusted."""
+
 Plan = dict[str, Any]  # Any: what a person may write in YAML
 
 
@@ -75,8 +78,11 @@ def lines(
     plans: dict[str, Plan] = {
         "gold": {"match": [{"called": "line", "headers": {"X-Tier": "gold*"}}]},
         "vouched": {"match": [{"called": "line", "stir": ["A", "B"]}]},
+        "asserted": {
+            "match": [{"called": "line", "headers": {"P-Asserted-Identity": "*+15550777*"}}]
+        },
         "elsewhere": {"match": [{"called": "line", "trunk": "elsewhere"}]},
-        "here": {"match": [{"called": "line", "trunk": "here", "caller": "te*"}]},
+        "here": {"match": [{"called": "line", "trunk": ["here", "carrier"]}]},
         "closed": {"hours": closed_now({"say": CLOSED})},
         "night": {
             "hours": closed_now({"then": "agent", "instructions": "Be kind.", "greeting": NIGHT})
@@ -94,7 +100,13 @@ def lines(
         preflight=False,
         redis_url=redis.url,
         arms={"local": {**arm, "dialect": "ga"}, "beta": {**arm, "dialect": "beta"}},
-        sip={"trunks": {"elsewhere": ["192.0.2.0/24"], "here": ["127.0.0.0/8"]}},
+        sip={
+            "trunks": {
+                "elsewhere": ["192.0.2.0/24"],
+                "carrier": {"addresses": [CARRIER], "trust": ["P-Asserted-Identity"]},
+                "here": ["127.0.0.0/8"],
+            }
+        },
     ) as gateway:
         yield gateway
 
@@ -114,8 +126,6 @@ def turns(record: Record) -> list[tuple[str, str]]:
     ("more", "route"),
     [
         ("X-Tier: gold-plus", "gold"),
-        # It vouches for another number than the one that the caller shows.
-        ("P-Asserted-Identity: <sip:+15550100;verstat=TN-Validation-Passed-A@gw>", "here"),
         ("X-Tier: silver", "here"),
     ],
 )
@@ -128,6 +138,38 @@ async def test_call_is_taken_by_what_its_invite_says(
         call_id = await calls.until_another(known)
         await caller.hang_up()
         assert (await calls.until_ended(call_id))["dialplan"] == route
+
+
+PASSED = "verstat=TN-Validation-Passed-A"
+
+
+@pytest.mark.parametrize(
+    ("host", "caller", "asserted", "route"),
+    [
+        (CARRIER, "+15550100", f"<sip:+15550100;{PASSED}@gw>", "vouched"),
+        # It vouches for another number than the one that the caller shows.
+        (CARRIER, "+15550199", f"<sip:+15550100;{PASSED}@gw>", "here"),
+        (CARRIER, "+15550100", "<sip:+15550100;verstat=TN-Validation-Failed@gw>", "here"),
+        (CARRIER, "test", "<sip:+15550777@gw>", "asserted"),
+        # Nobody believes these of anybody.
+        ("127.0.0.1", "+15550100", f"<sip:+15550100;{PASSED}@gw>", "here"),
+        ("127.0.0.1", "test", "<sip:+15550777@gw>", "here"),
+    ],
+)
+async def test_asserted_identity_decides_where_its_trunk_is_trusted_for_it(
+    lines: Gateway, redis: LocalRedis, host: str, caller: str, asserted: str, route: str
+) -> None:
+    async with (
+        CallsInRedis(redis.url) as calls,
+        RtpCaller(lines.sip_port, user=caller, host=host) as phone,
+    ):
+        known = await calls.reader.active()
+        assert await phone.call("line", more=f"P-Asserted-Identity: {asserted}") == 200
+        call_id = await calls.until_another(known)
+        await phone.hang_up()
+        state = await calls.until_ended(call_id)
+        assert state["dialplan"] == route
+        assert (state.get("asserted", "") != "") is (host == CARRIER)
 
 
 async def test_call_that_meets_no_rule_is_refused(lines: Gateway) -> None:

@@ -250,7 +250,7 @@ class Floor:
                 call_id,
                 started_at=since,
                 answered_at=since + 800,
-                **{"from": "sip:+15550111@x"},
+                **{"from": "sip:+15550111@x", "asserted": "<sip:+15550222@x>"},
                 **handed,
             )
             self.store.event(

@@ -338,6 +338,7 @@ async def test_whole_number_is_shown_for_a_reason_that_is_put_down(desk: Desk) -
         await dialog.get_by_label("Reason").fill("called us back")
         await dialog.get_by_role("button", name="Show").click()
         await expect(dialog).to_contain_text("+15550111")
+        await expect(dialog).to_contain_text("vouches for: +15550222")
     async with desk.opens("audit") as page:
         entry = page.locator("#entries tr", has_text="unmask").first
         await expect(entry).to_contain_text("supervisor")

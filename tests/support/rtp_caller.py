@@ -61,6 +61,10 @@ class _Socket(asyncio.DatagramProtocol):
 class RtpCaller:
     """One call to ``port`` on loopback; sends silence unless told what to say.
 
+    Args:
+        user: of its From.
+        host: where its SIP comes from, another address of loopback for another trunk.
+
     Attributes:
         heard: every RTP packet that came.
         sent: RTP packets sent.
@@ -73,8 +77,10 @@ class RtpCaller:
         refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, user: str = "test", host: str = "127.0.0.1") -> None:
         self.port = port
+        self._user = user
+        self._host = host
         self.heard: list[Heard] = []
         self.sent = 0
         self.spoken_ns: list[int] = []
@@ -113,7 +119,7 @@ class RtpCaller:
     async def __aenter__(self) -> "RtpCaller":
         loop = asyncio.get_running_loop()
         self._sip, _ = await loop.create_datagram_endpoint(
-            lambda: _Socket(self._on_sip), local_addr=("127.0.0.1", 0)
+            lambda: _Socket(self._on_sip), local_addr=(self._host, 0)
         )
         self._rtp = _open_rtp_socket()
         loop.add_reader(self._rtp, self._read_rtp)
@@ -181,7 +187,7 @@ class RtpCaller:
         kept = ("Via", "From", "To", "Call-ID", "CSeq")
         fields = [f"{name}: {value}" for name in kept for value in headers(request, name)]
         lines = [f"SIP/2.0 {status}", *fields]
-        lines.append(f"Contact: <sip:test@127.0.0.1:{self._sip_port}>")
+        lines.append(f"Contact: <sip:test@{self._host}:{self._sip_port}>")
         reply = "\r\n".join([*lines, "Content-Length: 0", "", ""])
         self._sip.sendto(reply.encode(), ("127.0.0.1", self.port))
 
@@ -245,13 +251,13 @@ class RtpCaller:
         tag = f";tag={self._to_tag}" if self._to_tag else ""
         lines = [
             f"{method} {self._target} SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{self._sip_port};"
+            f"Via: SIP/2.0/UDP {self._host}:{self._sip_port};"
             f"branch=z9hG4bK-{self._number}-{self._branch}",
-            f"From: <sip:test@127.0.0.1:{self._sip_port}>;tag=caller{self._number}",
+            f"From: <sip:{self._user}@{self._host}:{self._sip_port}>;tag=caller{self._number}",
             f"To: <{self._uri}>{tag}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {sequence} {method}",
-            f"Contact: <sip:test@127.0.0.1:{self._sip_port}>",
+            f"Contact: <sip:test@{self._host}:{self._sip_port}>",
             "Max-Forwards: 70",
             *(f"Route: {route}" for route in self._routes),
             more,

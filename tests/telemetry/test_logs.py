@@ -7,7 +7,14 @@ import pytest
 import structlog
 
 from bridge.config.settings import TelemetrySettings
-from bridge.telemetry.logs import bind_call, call_context, configure, unbind_call
+from bridge.telemetry.log_limits import LogLimits
+from bridge.telemetry.logs import (
+    bind_call,
+    call_context,
+    configure,
+    lines_left_out,
+    unbind_call,
+)
 
 Capture = pytest.CaptureFixture[str]
 
@@ -180,3 +187,67 @@ def test_a_key_in_an_exception_and_in_its_context_is_masked(
     assert "no route" in written
     assert "Zebra0451" not in written
     assert "Quagga7788" not in written
+
+
+def test_lines_of_one_kind_are_bounded_and_the_rest_counted(capsys: Capture) -> None:
+    now_s = 0.0
+    limits = LogLimits(lambda: now_s)
+    written = [limits.take("refused", logging.WARNING) for _ in range(1_000)]
+    assert written == [0] * 100 + [None] * 900
+    assert limits.take("other", logging.ERROR) == 0
+    now_s = 1.0
+    assert [limits.take("refused", logging.WARNING) for _ in range(3)] == [900, None, None]
+    assert limits.left_out == {"warning": 902}
+    assert limits.take("refused", logging.DEBUG) == 0
+
+
+def test_a_calls_lines_leave_those_of_others_alone() -> None:
+    limits = LogLimits(lambda: 0.0)
+    noisy = [limits.take("info_failed", logging.INFO, "c0") for _ in range(500)]
+    assert noisy.count(None) == 400
+    assert all(
+        limits.take("info_failed", logging.INFO, f"c{n}") is not None for n in range(1, 4_900)
+    )
+    assert None in [limits.take("info_failed", logging.INFO, f"d{n}") for n in range(500)]
+
+
+def test_a_flood_of_kinds_takes_no_memory() -> None:
+    limits = LogLimits(lambda: 0.0)
+    for number in range(20_000):
+        limits.take("call", logging.INFO, f"c{number}")
+    assert len(limits._buckets) <= 4_096
+
+
+def test_left_out_lines_are_named_by_the_next_of_their_kind(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr("bridge.telemetry.logs._LIMITS", LogLimits(lambda: now_s))
+    log = configure_json()
+    for number in range(150):
+        log.warning("refused", number=number)
+        logging.getLogger("a.library").warning("invalid request %d", number)
+    assert len(lines(capsys)) == 200
+    assert lines_left_out() == {"warning": 100}
+    now_s = 1.0
+    log.warning("refused")
+    logging.getLogger("a.library").warning("of another place in the code")
+    first, second = lines(capsys)
+    assert first["left_out"] == 50
+    assert "left_out" not in second
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_line_is_never_as_long_as_a_stranger_likes(capsys: Capture, log_format: str) -> None:
+    log = configure_json(log_format=log_format)
+    long = "<" + "x" * 50_000 + ">"
+    log.warning("bad", data=long, parts=[long] * 5, names={long: long}, number=10**80)
+    logging.getLogger("a.library").warning("bad %s", long)
+    try:
+        raise RuntimeError(long)
+    except RuntimeError:
+        log.exception("broken")
+    written = capsys.readouterr().err
+    assert len(written) < 3 * 2_100 + 2_100 + 16_100 + 1_000
+    assert "characters left out" in written
+    assert f"{long[-100:]}" in written

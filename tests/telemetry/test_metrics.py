@@ -138,6 +138,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
     "bridge_tick_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
     "bridge_long_ticks_total": ("", ""),
+    "bridge_log_lines_left_out_total": ("level", ""),
     "bridge_supervisor_actions_total": ("action result", ""),
 }
 

@@ -48,7 +48,7 @@ def request(*changed: str, body: str = "") -> bytes:
 def test_what_can_be_understood_has_no_fault(headers: tuple[str, ...]) -> None:
     parsed = Request.parse(request(*headers))
     assert parsed is not None
-    assert refusal_of(parsed) is None
+    assert refusal_of(parsed, 4_000) is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_can_be_understood_has_no_fault(headers: tuple[str, ...]) -> None:
         (("CSeq: 1 INVITE",), 400),
         (("CSeq: -1 OPTIONS",), 400),
         (("CSeq: \xb2 OPTIONS",), 400),
-        (("CSeq: " + "9" * 5000 + " OPTIONS",), 513),
+        (("CSeq: " + "9" * 5000 + " OPTIONS",), 400),
         (("Max-Forwards: 256",), 400),
         (("Max-Forwards: -1",), 400),
         (("Max-Forwards: \xb2",), 400),
@@ -78,7 +78,7 @@ def test_what_can_be_understood_has_no_fault(headers: tuple[str, ...]) -> None:
 def test_faults_are_found(headers: tuple[str, ...], code: int) -> None:
     parsed = Request.parse(request(*headers))
     assert parsed is not None
-    answer = refusal_of(parsed)
+    answer = refusal_of(parsed, 4_000)
     assert answer is not None
     assert answer.code == code
 
@@ -94,7 +94,7 @@ def test_a_response_names_where_the_request_came_from_and_nothing_else_of_it() -
     parsed = Request.parse(
         request("Via: SIP/2.0/UDP h;rport;branch=1;received=6.6.6.6, SIP/2.0/TCP i")
     )
-    answer = refusal_of(Request.parse(request("Require: x")) or pytest.fail("no request"))
+    answer = refusal_of(Request.parse(request("Require: x")) or pytest.fail("no request"), 4_000)
     assert parsed is not None
     assert answer is not None
     response = Reply(write_response(parsed, answer, ("192.0.2.1", 5070)))

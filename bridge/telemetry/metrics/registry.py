@@ -94,6 +94,11 @@ class Metrics:
         self._long_ticks = make.counter(
             "long_ticks_total", "Ticks that worked for longer than their period."
         )
+        self._log_lines_left_out = make.counter(
+            "log_lines_left_out_total", "Lines of log that came too often to be written.", "level"
+        )
+        for level in ("info", "warning", "error"):
+            self._log_lines_left_out.labels(level)
         self._tasks = make.gauge("loop_tasks", "Asyncio tasks; without calls always as many.")
         self.sip = SipMetrics(make)
         self.calls = CallMetrics(make)
@@ -151,6 +156,10 @@ class Metrics:
         self._tick.observe(took_ns / NS_PER_S)
         if took_ns > period_ns:
             self._long_ticks.inc()
+
+    def log_lines_left_out(self, level: str, lines: int) -> None:
+        """Count lines of log that were not written."""
+        self._log_lines_left_out.labels(level).inc(lines)
 
     def watch_tasks(self, count: Callable[[], int]) -> None:
         """Count the loop's tasks at each scrape: what grows from call to call is a leak."""

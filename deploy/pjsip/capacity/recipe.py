@@ -19,6 +19,8 @@ CONFIG_SITE = """\
 #define PJSIP_MAX_DIALOG_COUNT      (8*1024-1)
 /* SIP waits here while the loop does something else. */
 #define PJSIP_UDP_SO_RCVBUF_SIZE    (4*1024*1024)
+/* An INVITE with PASSporTs, a location (PIDF-LO) and a long History-Info passes PJSIP's 4,000. */
+#define PJSIP_MAX_PKT_LEN           16000
 /* The media thread handles a packet under its socket's lock, as up to 2.15. Without it a stream is
    attached, parted and freed by the loop's thread under a packet that is just handled (2.17:
    pj_sockaddr_get_len asserts in on_rx_rtp; pjproject's pull request 5135: use after free). */

@@ -156,7 +156,9 @@ export async function say(callId, text) {
 export async function unmask(callId) {
   const given = await ask({ title: "Show the whole numbers", text: "Who looks, and why, stands in the audit.", fields: [{ name: "reason", label: "Reason", required: true, maxlength: 500 }], button: "Show" });
   const found = given && await attempt(post(`/calls/${callId}/unmask`, given));
-  if (found) await ask({ title: "Whole numbers", text: `Caller: ${found.caller || "withheld"}. Dialled: ${found.called}.`, button: "Close" });
+  if (!found) return;
+  const asserted = found.asserted ? ` The trunk vouches for: ${found.asserted}.` : "";
+  await ask({ title: "Whole numbers", text: `Caller: ${found.caller || "withheld"}. Dialled: ${found.called}.${asserted}`, button: "Close" });
 }
 
 const phoneField = () => ({ name: "via", label: "Your phone", value: kept("phone", ""), placeholder: "sip:204@pbx.example", required: true, maxlength: 200 });
