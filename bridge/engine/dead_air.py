@@ -4,8 +4,8 @@
     presses 0 after the offer   -> the call is handed over
 
 The filler (:mod:`bridge.engine.filler`) comes before these. A wait is the agent's debt, whatever
-the bridge says meanwhile; a silence is the part of it in which nothing is heard at all, as PJSIP
-plays it. A silent outage has its own rules (:mod:`bridge.engine.recovery`), but is measured here.
+the bridge says meanwhile, and an outage is a part of it; a silence is the part in which nothing is
+heard at all, as PJSIP plays it.
 """
 
 from bridge.clock import NS_PER_MS
@@ -65,10 +65,10 @@ def _watch_wait(call: CallState, now_ns: int) -> Effects:
     policy, wait = call.policy.dead_air, call.dead_air
     waits = (
         call.stage is Stage.TALKING
-        and call.agent_busy
+        and (call.agent_busy or call.lost)
+        and call.fallback is None
         and not call.playing
         and not call.caller_has_floor
-        and not call.lost
         and not call.held
         and not call.elsewhere
     )
@@ -91,13 +91,18 @@ def _watch_hush(call: CallState, now_ns: int) -> Effects:
         and not call.held
         and not call.with_person
     )
-    if not owed or call.speech.sounding is not None:
+    sounds, sounded = call.speech.sounding is not None, wait.sounded
+    wait.sounded = sounds
+    if sounds or sounded:
+        wait.heard_ns = now_ns
+    if not owed or sounds:
         yield from _end_hush(call, now_ns)
         return
     if wait.hush_ns is None:
         clock = call.session.turn_clock
         last_sound_ns = None if clock is None else clock.last_sound_ns
-        wait.hush_ns = now_ns if last_sound_ns is None else min(last_sound_ns, now_ns)
+        since_ns = now_ns if last_sound_ns is None else last_sound_ns
+        wait.hush_ns = min(max(since_ns, wait.heard_ns), now_ns)
         greets = call.policy.greet and not call.transcript.heard_any
         wait.cause = "greeting" if greets else "model"
     if call.lost:

@@ -1,11 +1,11 @@
-"""A turn of the caller's whose end the service does not tell: the bridge ends it by its own ears.
+"""A turn of the caller's that the service does not commit: the bridge ends it by its own ears.
 
 A service that stalls while the caller speaks keeps its socket open and says nothing more, and one
-in whose ears a noise goes on hears no end. Either way the caller waits for an answer to what they
-have said, and nobody works on one. So:
+in whose ears a noise goes on hears no end; another tells the end, and then does not commit. Either
+way the caller waits for an answer to what they have said, and nobody works on one. So:
 
-    SpeechStarted, the sound ends here, no SpeechStopped  -> after ``turn_overdue_ms`` the turn is
-                                                             committed, and the agent owes an answer
+    SpeechStarted, then the sound ends here or a          -> after ``turn_overdue_ms`` the turn is
+    SpeechStopped comes, and no InputCommitted               committed, and the agent owes an answer
     nothing comes back for :data:`COMMITS_WITHIN_MS`      -> the session is left
 
 A commit is answered within a round trip (`input_audio_buffer.committed`, or an error that says that
@@ -43,21 +43,21 @@ def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
         return
     if not _is_over_here(call):
         return
+    told, call.session.caller_speaking = not call.session.caller_speaking, False
     call.session.commit_asked = True
-    call.session.caller_speaking = False
     yield from call.send(CommitInput())
     yield from call.start_timer(Timer.OPEN_TURN, COMMITS_WITHIN_MS)
-    if not call.agent_has_floor:
+    if not told and not call.agent_has_floor:
         # What it means for an agent who has the floor is decided when it is committed.
         yield from end_turn(call, call.sound.silent_since_ns, now_ns)
 
 
 def _is_over_here(call: CallState) -> bool:
-    """Whether the service hears the caller speak on, and we do not."""
+    """Whether a turn that the service has begun is over, as it says or as we hear, and open."""
+    told = not call.session.caller_speaking
     return (
         call.stage is Stage.TALKING
-        and call.session.caller_speaking
-        and call.sound.turn_heard
-        and not call.sound.heard
+        and call.session.turn_open
+        and (told or (call.sound.turn_heard and not call.sound.heard))
         and not (call.lost or call.held or call.handing_over or call.keypad.in_secret)
     )

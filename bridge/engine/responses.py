@@ -224,7 +224,10 @@ def _owes_sound(call: CallState, running: Response, event: ResponseDone) -> bool
         return False
     if any(isinstance(item, McpCall | McpApprovalRequest) for item in event.output):
         return False
-    return not (event.status is ResponseStatus.CANCELLED and event.reason == TURN_DETECTED)
+    responses = call.session.responses
+    takes_turn = call.session.caller_speaking or responses.awaited or responses.owed
+    made_way = event.status is ResponseStatus.CANCELLED and event.reason == TURN_DETECTED
+    return not (made_way and takes_turn)
 
 
 def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Effects:
@@ -240,7 +243,7 @@ def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Eff
         return
     yield UpstreamErrorSeen(code)
     if code == NOTHING_TO_COMMIT:
-        call.session.commit_asked = False
+        call.session.commit_asked = call.session.turn_open = False
     if code == ALREADY_ACTIVE:
         yield from on_claimed_active(call, now_ns)
     if code == CANCEL_NOT_ACTIVE and responses.running is not None and responses.running.cancelled:

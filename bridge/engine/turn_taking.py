@@ -164,12 +164,15 @@ class DeadAir:
     Attributes:
         since_ns: begin of the present wait; None while nobody waits.
         hush_ns: since when the waiting caller hears nothing at all.
+        heard_ns: when they heard something last; ``sounded``: they did at the input before.
         cause: what that silence waits for.
         offered: a person was offered.
     """
 
     since_ns: int | None = None
     hush_ns: int | None = None
+    heard_ns: int = 0
+    sounded: bool = False
     cause: str = ""
     offered: bool = False
 

@@ -1,6 +1,8 @@
 """What is done while the caller waits for an agent who is not heard: a filler, and an end to it.
 
 Looked at after every input. A service that stalls keeps its socket open, so nobody else notices.
+An outage asks for its first filler itself (:mod:`bridge.engine.recovery`); after words of the
+bridge's own the tone comes back here.
 """
 
 from bridge.engine.filler import stop_filler, want_filler
@@ -14,10 +16,18 @@ MCP_CALL_MS = 60_000
 
 def watch_waiting(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the wait's timers, as the call stands after ``event``."""
-    if call.stage is not Stage.TALKING or call.lost or call.handing_over:
+    if call.stage is not Stage.TALKING or call.handing_over or call.fallback is not None:
+        return
+    if call.lost:
+        yield from _watch_outage(call, now_ns)
         return
     yield from _watch_silence(call, now_ns)
     yield from _watch_stall(call, event)
+
+
+def _watch_outage(call: CallState, now_ns: int) -> Effects:
+    if not (call.audible or call.filler_wanted):
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 
 def _watch_silence(call: CallState, now_ns: int) -> Effects:

@@ -32,6 +32,7 @@ from bridge.live.vitals import Vitals
 from bridge.realtime.events import (
     InputCommitted,
     InputTranscriptCompleted,
+    InputTranscriptFailed,
     ResponseDone,
     ServerEvent,
     Usage,
@@ -91,7 +92,13 @@ class CallRecord:
         self._waits = CallerWaits(summary, metrics.turns, tell, elapsed_ms)
         judged = dialplan.agent.barge_in.is_ours
         self._turns = TurnRecord(
-            tell, summary, metrics.turns, recording, self._redactor, judged=judged
+            tell,
+            summary,
+            metrics.turns,
+            recording,
+            self._redactor,
+            judged=judged,
+            transcribed=dialplan.agent.transcription is not None,
         )
         self.sessions = SessionRecord(
             self._events, summary, self.watch, metrics.upstream, self._turns.session_restored
@@ -208,8 +215,13 @@ class CallRecord:
         match event:
             case ResponseDone(usage=Usage() as usage):
                 self.sessions.count(usage)
-            case InputTranscriptCompleted(usage=Usage() as usage):
-                self.sessions.count_transcription(usage)
+            case InputTranscriptCompleted(item_id=item_id, usage=usage):
+                self._turns.transcribed(item_id)
+                if usage is not None:
+                    self.sessions.count_transcription(usage)
+            case InputTranscriptFailed():
+                self._turns.not_transcribed(event.item_id)
+                self.sessions.transcription_failed()
             case InputCommitted():
                 self._turns.committed(event.item_id)
             case _:
@@ -247,6 +259,7 @@ class CallRecord:
     def closed(self, effect: CallClosed) -> None:
         """Note how the call ended."""
         summary = self.summary
+        self._turns.ended()
         self.watch.tell(summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason

@@ -21,6 +21,9 @@ from bridge.telemetry.metrics.upstream import UpstreamMetrics
 
 log = structlog.get_logger(__name__)
 
+TRANSCRIPTION_FAILED = "transcription_failed"
+"""Our own code among the upstream's, for a turn of the caller's without its words."""
+
 
 class SessionRecord:
     """Tells of one call's sessions.
@@ -111,6 +114,10 @@ class SessionRecord:
         for (kind, modality), count in tokens.items():
             self._metrics.tokens(self._summary.arm_in_use, model, kind, modality, count)
         return tokens
+
+    def transcription_failed(self) -> None:
+        """Count a turn of the caller's that the service could not put into words."""
+        self._error(TRANSCRIPTION_FAILED)
 
     def _on_error(self, effect: UpstreamErrorSeen) -> None:
         self._error(effect.code)

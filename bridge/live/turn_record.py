@@ -16,6 +16,7 @@ from bridge.engine.news import (
 )
 from bridge.live.recording import NOT_RECORDED, CallRecording, Fields
 from bridge.live.summary import CallSummary, Turn
+from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
 from bridge.telemetry.labels import By, InterruptionKind
@@ -34,6 +35,7 @@ class TurnRecord:
         recording: knows what must not be written.
         redactor: of what was said.
         judged: our own barge-in policy tells the kind of an interruption, some time after it.
+        transcribed: the service is asked for the caller's words.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class TurnRecord:
         redactor: Redactor,
         *,
         judged: bool,
+        transcribed: bool,
     ) -> None:
         self._tell = tell
         self._summary = summary
@@ -52,9 +55,12 @@ class TurnRecord:
         self._recording = recording
         self._redactor = redactor
         self._judged = judged
+        self._transcribed = transcribed
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
         self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
         self._asked: dict[ItemId, str] = {}
+        self._wordless: dict[ItemId, int] = {}
+        """Turns of the caller's whose words are awaited: how many turns were put down before."""
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -73,10 +79,37 @@ class TurnRecord:
 
         Its words may come after the answer's: what it answers itself is known now.
         """
+        if item_id in self._asked:
+            return  # it comes again, maybe after its words
         self._asked[item_id] = self._last_said(by_caller=False)
+        if self._transcribed:
+            self._wordless[item_id] = len(self._summary.turns)
+
+    def transcribed(self, item_id: ItemId) -> None:
+        """Note that the words of a turn of the caller's came; there may be none in it."""
+        self._wordless.pop(item_id, None)
+
+    def not_transcribed(self, item_id: ItemId) -> None:
+        """Put down a turn of the caller's whose words nobody will ever know."""
+        at = self._wordless.pop(item_id, None)
+        if at is None:
+            return
+        turn = self._turns[Speaker.CALLER, item_id] = Turn(Speaker.CALLER, NOT_TRANSCRIBED)
+        self._summary.turns.insert(at, turn)
+        self._tell_turn(item_id, turn)
+
+    def ended(self) -> None:
+        """Put down the turns whose words never came."""
+        for item_id in reversed(list(self._wordless)):
+            self.not_transcribed(item_id)
 
     def session_restored(self) -> None:
-        """Forget the caller's turns: a new session may give the next one the id of an old one."""
+        """Forget the caller's turns: a new session may give the next one the id of an old one.
+
+        What the old one left without words the new one is sent to hear, or its loss stands for it.
+        """
+        self._wordless.clear()
+        self._asked.clear()
         self._turns = {key: turn for key, turn in self._turns.items() if key[0] is Speaker.AGENT}
 
     def _on_turn(self, effect: TurnSpoken) -> None:
@@ -90,15 +123,18 @@ class TurnRecord:
         turn.latency_ms = effect.latency_ms
         turn.heard_ms = effect.heard_ms
         turn.interrupted = effect.interrupted
+        self._tell_turn(effect.item_id, turn)
+
+    def _tell_turn(self, item_id: ItemId, turn: Turn) -> None:
         self._tell(
             "turn",
             {
-                "speaker": effect.speaker.value,
-                "item_id": effect.item_id,
-                "text": text,
-                "latency_ms": effect.latency_ms,
-                "heard_ms": effect.heard_ms,
-                "interrupted": int(effect.interrupted),
+                "speaker": turn.speaker.value,
+                "item_id": item_id,
+                "text": turn.text,
+                "latency_ms": turn.latency_ms,
+                "heard_ms": turn.heard_ms,
+                "interrupted": int(turn.interrupted),
             },
         )
 

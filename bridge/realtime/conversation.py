@@ -61,6 +61,7 @@ class _Said:
     """Maps are keyed by content_index; ``heard`` is the share that was heard, 0 to 1.
 
     ``spoken`` is a turn of the caller's that the service heard; ``answered``: with an answer.
+    ``sounded``: audio of an agent's item came.
     """
 
     role: Role
@@ -70,6 +71,12 @@ class _Said:
     cut: bool = False
     spoken: bool = False
     answered: bool = False
+    sounded: bool = False
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is the caller's or the agent's, and more than an item without a sound."""
+        return self.sounded if self.role is Role.ASSISTANT else self.role is Role.USER
 
     @property
     def unheard(self) -> bool:
@@ -151,12 +158,15 @@ class ConversationLog:
 
     @property
     def owes_answer(self) -> bool:
-        """Whether it is the agent's turn: a response is asked for or unfinished, or the last word
-        was the caller's or a tool's. Not while the caller speaks or a tool runs.
+        """Whether it is the agent's turn: a response is asked for, unfinished or failed, or the
+        last word was the caller's or a tool's. Not while the caller speaks or a tool runs.
+
+        Notes to the model are nobody's word, and an agent's item is one from its first sound on.
         """
         if self._caller_speaks or self.running_calls:
             return False
-        last = next(reversed(self._entries.values()), None)
+        latest = reversed(self._entries.values())
+        last = next((each for each in latest if isinstance(each, _Called) or each.is_word), None)
         mine = isinstance(last, _Called) or (last is not None and last.role is Role.USER)
         return self._response_open or self._resent or mine
 
@@ -367,7 +377,8 @@ class ConversationLog:
         self._resent = False
 
     def _on_audio(self, event: AudioDelta) -> None:
-        self._sounded = True
+        if event.audio:
+            self._said(event.item_id, Role.ASSISTANT).sounded = self._sounded = True
 
     def _on_item_added(self, event: OutputItemAdded) -> None:
         if isinstance(event.item, Message) and event.item.item_id is not None:
@@ -381,14 +392,14 @@ class ConversationLog:
             self._entries.setdefault(key, _Called(item, event.response_id))
 
     def _on_delta(self, event: TranscriptDelta) -> None:
-        said, self._sounded = self._open_item(event.item_id), True
+        said = self._open_item(event.item_id)
         repeated = self._seen.repeated(event.event_id)
         if said is not None and not repeated and event.content_index not in said.complete:
             text = said.texts.get(event.content_index, "") + event.delta
             said.texts[event.content_index] = text[: self._max_chars]
 
     def _on_transcript(self, event: TranscriptDone) -> None:
-        said, self._sounded = self._open_item(event.item_id), True
+        said = self._open_item(event.item_id)
         if said is not None:
             said.texts[event.content_index] = event.transcript[: self._max_chars]
             said.complete.add(event.content_index)
@@ -401,8 +412,8 @@ class ConversationLog:
     def _on_response_done(self, event: ResponseDone) -> None:
         if self._seen.repeated(event.event_id):
             return
-        self._response_open = False
-        if self._sounded and event.status is not ResponseStatus.FAILED:
+        self._response_open = event.status is ResponseStatus.FAILED
+        if self._sounded and not self._response_open:
             self._answer()  # one that the caller cut, too: they heard what they wanted of it
         self._sounded = False
         if event.status is ResponseStatus.COMPLETED:

@@ -2,235 +2,145 @@
 
 The service and the callers share no code with the product (tests/support/adverse_service.py). Each
 caller asks in tones and knows the answer's pitch. After each question they hear that answer, or
-words of the bridge's, within :data:`WORD_WITHIN_S`; and the call's record accounts for each
-question: answered, or said again by the bridge, with a failure that says why.
+words of the bridge's, within :data:`tests.support.adverse_calls.WORD_WITHIN_S`; the call's record
+accounts for each question, answered or with a failure that says why, and for the longest silence.
 """
 
 import asyncio
 import json
 import os
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
-from tests.support.adverse_service import (
-    ANSWERS_HZ,
-    GREETING_HZ,
-    QUESTIONS,
-    AdverseService,
-    adverse_service,
-    strongest_hz,
-)
-from tests.support.gateways import Gateway, Record, serving, write_dialplan
-from tests.support.rtp_caller import Heard, RtpCaller
+from tests.support.adverse_calls import Asked, place, unaccounted
+from tests.support.adverse_mischief import Mischief, Opening
+from tests.support.adverse_service import AdverseService, adverse_service
+from tests.support.certificates import make_certificate
+from tests.support.gateways import Record, serving, write_dialplan
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
-RATE_HZ = 8_000
-QUESTION_MS = 900
-WORD_WITHIN_S = 9.0
-"""A service that stalls for ever costs a response's timeout (2.5 s here), twice, and a phrase."""
-SILENCE_MS = 3_000
-"""Of any kind, the waiting tone included; 2 s are dead air, and the machine is shared."""
-_NO_WORDS_HZ = (440, GREETING_HZ, *ANSWERS_HZ.values())
-"""The waiting tone, and what answers other questions."""
-
 AT_ONCE = 3
 """Of four calls that the pip wheel holds."""
+DIALECTS = ("ga", "beta")
+_SHOWN = (5, 50, 95)
+"""Percentiles of a figure of each call."""
+AGENT = {
+    "instructions": "Be brief.",
+    "language": "en",
+    "greeting": "Hello.",
+    "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
+    "transcription": {"model": "gpt-transcribe"},
+}
+Caller = Callable[[int, list[Asked]], Coroutine[None, None, None]]
+"""Places calls to a SIP port, one after the other, and puts them down."""
 
 
-@dataclass
-class Question:
-    """One question of a caller's.
+async def run(
+    directory: Path, service: AdverseService, paths: dict[str, str], caller: Caller
+) -> list[str]:
+    """Serve routes, have callers call, and judge each call.
 
-    Attributes:
-        ended_ns: its last packet, monotonic; ``answered_ns``: the first of its answer's pitch.
-        worded_ns: the first of anybody's words. Zero for never.
-        silence_ms: the longest from its end to what came next.
+    Args:
+        directory: for all files.
+        service: where the routes lead.
+        paths: route -> what its URL has behind the service's. A route's name begins with its
+            dialect; one that ends in ``tls`` leads there by TLS.
+        caller: is done by :data:`AT_ONCE` at once.
+
+    Returns:
+        What is wrong with the calls.
     """
-
-    name: str
-    ended_ns: int
-    answered_ns: int = 0
-    worded_ns: int = 0
-    silence_ms: float = 0.0
-
-
-@dataclass
-class Asked:
-    """One call: what was asked, what was heard, what the record says."""
-
-    dialect: str
-    sip_call_id: str = ""
-    questions: list[Question] = field(default_factory=list)
-    ended_by_bridge: bool = False
-
-
-async def place(gateway: Gateway, dialect: str, dice: random.Random) -> Asked:
-    """Place a call, ask two to five questions, hang up."""
-    asked = Asked(dialect)
-    async with RtpCaller(gateway.sip_port) as caller:
-        assert await caller.call(dialect, 20.0) == 200
-        asked.sip_call_id = caller.call_id
-        await asyncio.sleep(1.5)  # the greeting
-        for _ in range(dice.randint(2, 5)):
-            if caller.ended.is_set():
-                break
-            asked.questions.append(await _ask(caller, dice.choice(list(QUESTIONS))))
-            await asyncio.sleep(dice.uniform(0.2, 1.5))
-        asked.ended_by_bridge = caller.ended.is_set()
-        if not asked.ended_by_bridge:
-            await caller.hang_up()
-    return asked
-
-
-async def _ask(caller: RtpCaller, name: str) -> Question:
-    """Ask, and wait for the answer, for words, or for the end."""
-    at_s = np.arange(RATE_HZ * QUESTION_MS // 1000) / RATE_HZ
-    caller.speak((7000 * np.sin(2 * np.pi * QUESTIONS[name] * at_s)).astype(np.int16))
-    await caller.until(lambda: not caller.speaking or caller.ended.is_set())
-    question = Question(name, caller.said_until_ns)
-    seen = len(caller.heard)
-    patience = asyncio.get_running_loop().time() + 2 * WORD_WITHIN_S
-    while asyncio.get_running_loop().time() < patience and not caller.ended.is_set():
-        await asyncio.sleep(0.1)
-        _listen(question, caller.heard[max(seen - 10, 0) :])
-        if question.answered_ns or (question.worded_ns and _pause(caller.heard)):
-            break
-    question.silence_ms = _longest_silence_ms(question, caller.heard[seen:])
-    return question
-
-
-def _pause(heard: list[Heard]) -> bool:
-    """Return whether nothing was said for a second."""
-    return not any(each.loud for each in heard[-50:])
-
-
-def _listen(question: Question, heard: list[Heard]) -> None:
-    """Note the first 100 ms that are the answer, and the first that are words."""
-    for at in range(len(heard) - 5):
-        window = heard[at : at + 5]
-        if window[0].arrived_ns < question.ended_ns or not all(each.loud for each in window):
-            continue
-        pitch_hz = strongest_hz(np.concatenate([each.samples for each in window]), RATE_HZ)
-        if abs(pitch_hz - ANSWERS_HZ[question.name]) < 30:
-            question.answered_ns = question.answered_ns or window[0].arrived_ns
-        elif not any(abs(pitch_hz - each) < 30 for each in _NO_WORDS_HZ):
-            question.worded_ns = question.worded_ns or window[0].arrived_ns
-
-
-def _longest_silence_ms(question: Question, heard: list[Heard]) -> float:
-    until_ns = question.answered_ns or question.worded_ns or heard[-1].arrived_ns
-    loud = [question.ended_ns]
-    loud += [e.arrived_ns for e in heard if e.loud and question.ended_ns < e.arrived_ns < until_ns]
-    loud.append(until_ns)
-    return max(later - earlier for earlier, later in pairwise(loud)) / 1e6
-
-
-def unaccounted(asked: Asked, record: Record) -> Iterator[str]:
-    """Yield what the caller lacked, and what the record doesn't know."""
-    where = f"{asked.dialect} {record['call_id']}"
-    said = [turn for turn in record["turns"] if turn["speaker"] == "caller"]
-    replies = [turn for turn in record["turns"] if turn["speaker"] != "caller"]
-    failures = record["failures"]
-    for number, question in enumerate(asked.questions):
-        what = f"{where} question {number + 1} ({question.name})"
-        first_ns = min(filter(None, (question.answered_ns, question.worded_ns)), default=0)
-        if not first_ns:
-            yield f"{what}: not a word"
-        elif first_ns - question.ended_ns > WORD_WITHIN_S * 1e9:
-            yield f"{what}: a word after {(first_ns - question.ended_ns) / 1e9:.1f} s"
-        if question.silence_ms > SILENCE_MS:
-            yield f"{what}: {question.silence_ms:.0f} ms of silence"
-        if os.environ.get("ADVERSE_VERBOSE") and not question.answered_ns:
-            print(what, (question.worded_ns - question.ended_ns) / 1e9, record["turns"], failures)
-        if not question.answered_ns and not failures:
-            yield f"{what}: not answered, and the record knows of no failure"
-    if len(said) < len(asked.questions) and not failures:
-        yield f"{where}: {len(asked.questions)} asked, {len(said)} in the record, no failure"
-    if not replies:
-        yield f"{where}: nobody said anything, by the record"
-    if record["outcome"] in ("", "error"):
-        yield f"{where}: outcome {record['outcome']!r}"
-
-
-async def run(directory: Path, minutes: float, seed: int) -> None:
-    """Run calls in both dialects for so long, and judge each."""
-    dice = random.Random(seed)
-    service = AdverseService(seed)
-    dialplans = directory / "dialplans"
-    async with adverse_service(service) as url:
+    certificate = make_certificate(directory)
+    async with adverse_service(service, certificate) as (plain, secure):
         arms = {
-            name: {"dialect": name, "url": url, "api_key_env": "SIM_KEY"} for name in ("ga", "beta")
+            route: {
+                "dialect": route.partition("_")[0],
+                "url": (secure if route.endswith("tls") else plain) + path,
+                "api_key_env": "SIM_KEY",
+            }
+            for route, path in paths.items()
         }
-        for name in arms:
-            write_dialplan(
-                dialplans,
-                name=name,
-                called=name,
-                arm=name,
-                agent={
-                    "instructions": "Be brief.",
-                    "language": "en",
-                    "greeting": "Hello.",
-                    "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
-                    "transcription": {"model": "gpt-transcribe"},
-                },
-                limits={"response_timeout_s": 2.5},
-                recording={"redact": []},
-            )
-        calls: list[Asked] = []
-        gateway: Gateway
-
-        async def caller(number: int) -> None:
-            own = random.Random(dice.random())
-            while asyncio.get_running_loop().time() < until:
-                dialect = ("ga", "beta")[(len(calls) + number) % 2]
-                calls.append(await place(gateway, dialect, own))
-
-        serving_here = serving(directory, url, dialplans, preflight=False, arms=arms)
+        serving_here = serving(
+            directory,
+            plain,
+            _dialplans(directory / "dialplans", paths),
+            preflight=False,
+            environ={"SSL_CERT_FILE": str(certificate[0])},
+            arms=arms,
+            session={"ping_interval_s": 2.0, "ping_timeout_s": 2.0},
+        )
         gateway = await asyncio.to_thread(serving_here.__enter__)
-        until = asyncio.get_running_loop().time() + minutes * 60
+        calls: list[Asked] = []
         try:
             async with asyncio.TaskGroup() as callers:
-                for number in range(AT_ONCE):
-                    callers.create_task(caller(number))
+                for _ in range(AT_ONCE):
+                    callers.create_task(caller(gateway.sip_port, calls))
             await gateway.until_active(0)
             records = await gateway.records(len(calls))
         finally:
             await asyncio.to_thread(serving_here.__exit__, None, None, None)
-    _judge(directory, service, calls, records)
+    return _judge(directory, service, calls, records)
+
+
+def _dialplans(directory: Path, routes: Iterable[str]) -> Path:
+    for route in routes:
+        write_dialplan(
+            directory,
+            AGENT,
+            name=route,
+            called=route,
+            arm=route,
+            limits={"response_timeout_s": 2.5},
+            recording={"redact": []},
+        )
+    return directory
 
 
 def _judge(
     directory: Path, service: AdverseService, calls: list[Asked], records: list[Record]
-) -> None:
+) -> list[str]:
     by_call_id = {record["sip_call_id"]: record for record in records}
-    missing = [call.sip_call_id for call in calls if call.sip_call_id not in by_call_id]
-    problems = [f"no record of {each}" for each in missing]
-    for call in calls:
-        if call.sip_call_id in by_call_id:
-            problems += unaccounted(call, by_call_id[call.sip_call_id])
+    problems = [f"no record of {c.route}" for c in calls if c.sip_call_id not in by_call_id]
+    known = [call for call in calls if call.sip_call_id in by_call_id]
+    for call in known:
+        problems += unaccounted(call, by_call_id[call.sip_call_id])
+    differs_ms = [
+        (by_call_id[call.sip_call_id]["longest_silence_ms"] or 0) - call.silence_ms
+        for call in known
+        if call.status == 200
+    ]
     questions = [question for call in calls for question in call.questions]
-    answered = sum(bool(question.answered_ns) for question in questions)
+    answered = [question for question in questions if question.answered_ns]
     report = {
         "calls": len(calls),
+        "refused": sum(call.status != 200 for call in calls),
+        "ended by the bridge": sum(call.ended_by_bridge for call in calls),
         "questions": len(questions),
-        "answered": answered,
-        "worded": sum(not q.answered_ns and bool(q.worded_ns) for q in questions),
+        "answered": len(answered),
+        "of these after a word": sum(0 < q.worded_ns < q.answered_ns for q in answered),
+        "a word and no answer": sum(not q.answered_ns and q.worded_ns > 0 for q in questions),
+        "unanswered without a word": sum(not q.heard_ns for q in questions),
+        "longest wait for an answer or a word s": max(
+            ((q.heard_ns - q.ended_ns) / 1e9 for q in questions if q.heard_ns), default=0.0
+        ),
         "longest silence ms": max((q.silence_ms for q in questions), default=0.0),
-        "done wrong": dict(service.log),
+        "silence put down less heard ms": [
+            round(each) for each in np.percentile(differs_ms, _SHOWN)
+        ],
+        "packets late by at most ms": round(max(call.late_ms for call in calls)),
+        "done wrong": dict(service.log.most_common()),
         "problems": problems,
     }
     (directory / "report.json").write_text(json.dumps(report, indent=1))
     print(json.dumps(report, indent=1))
     assert questions
-    assert not problems, "\n".join(problems)
+    return problems
 
 
 @pytest.mark.nightly
@@ -238,5 +148,33 @@ def _judge(
 async def test_an_hour_on_an_adverse_service_leaves_no_question_without_a_word(
     tmp_path: Path,
 ) -> None:
-    minutes = float(os.environ.get("ADVERSE_MINUTES", "60"))
-    await run(tmp_path, minutes, seed=int(os.environ.get("ADVERSE_SEED", "1")))
+    seed = int(os.environ.get("ADVERSE_SEED", "1"))
+    dice = Random(seed)
+    routes = [f"{dialect}{by}" for by in ("", "_tls") for dialect in DIALECTS]
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + 60 * float(os.environ.get("ADVERSE_MINUTES", "60"))
+
+    async def call_on(port: int, calls: list[Asked]) -> None:
+        own = Random(dice.random())
+        while loop.time() < until_s:
+            calls.append(await place(port, routes[len(calls) % 4], own, own.randint(2, 5)))
+
+    problems = await run(tmp_path, AdverseService(seed), dict.fromkeys(routes, ""), call_on)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_each_mischief_is_answered_or_spoken_about(tmp_path: Path, dialect: str) -> None:
+    only = os.environ.get("ADVERSE_ONLY", "").split()
+    names = only or [*Mischief.__members__, *Opening.__members__]
+    paths = {f"{dialect}_{name.lower()}": f"/{name}" for name in names}
+    waiting = deque(paths)
+
+    async def call_each(port: int, calls: list[Asked]) -> None:
+        while waiting:
+            calls.append(await place(port, waiting.popleft(), Random(1), 2))
+
+    problems = await run(tmp_path, AdverseService(seed=1), paths, call_each)
+    assert not problems, "\n".join(problems)

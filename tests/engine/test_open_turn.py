@@ -75,7 +75,28 @@ def test_end_of_the_sound_begins_the_watch() -> None:
     assert watched(call.feed(SoundStopped(0))) == [StartTimer(Timer.OPEN_TURN, OVERDUE_MS)]
 
 
-@pytest.mark.parametrize("event", [stopped(), InputCommitted(U1), InputCleared()])
+@pytest.mark.parametrize("policy", [OURS, THEIRS])
+def test_turn_that_is_said_to_be_over_and_not_committed_is_committed_here(
+    policy: CallPolicy,
+) -> None:
+    call = waiting(policy)
+    assert watched(call.feed(stopped())) == []  # counted from the end of the sound on
+    effects = call.feed(TimerFired(Timer.OPEN_TURN), after_ms=OVERDUE_MS)
+    assert sent(effects) == [CommitInput()]
+    effects = call.feed(InputCommitted(U1))
+    assert sent(effects) == [CreateResponse()]
+    assert StopTimer(Timer.OPEN_TURN) in effects
+
+
+def test_service_that_answers_to_no_commit_after_its_own_word_is_left() -> None:
+    call = waiting(OURS)
+    call.feed(stopped())
+    call.feed(TimerFired(Timer.OPEN_TURN), after_ms=OVERDUE_MS)
+    effects = call.feed(TimerFired(Timer.OPEN_TURN), after_ms=COMMITS_WITHIN_MS)
+    assert [each.failure.code for each in of(SessionLost, effects)] == ["stalled"]
+
+
+@pytest.mark.parametrize("event", [InputCommitted(U1), InputCleared()])
 def test_word_of_the_service_ends_it(event: object) -> None:
     call = waiting(OURS)
     assert StopTimer(Timer.OPEN_TURN) in watched(call.feed(event))  # type: ignore[arg-type]
@@ -128,6 +149,7 @@ def test_service_with_nothing_to_commit_is_there() -> None:
     call, _ = overdue(OURS)
     error = ApiError("invalid_request_error", "buffer too small", "input_audio_buffer_commit_empty")
     assert StopTimer(Timer.OPEN_TURN) in call.feed(ErrorReported(error))
+    assert watched(call.feed(SoundStarted(0), SoundStopped(0))) == []  # it is asked once
 
 
 def test_answer_that_the_caller_spoke_into_goes_on_being_watched() -> None:

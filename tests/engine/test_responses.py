@@ -1,5 +1,7 @@
 """A response from created to done, the watchdog over it, and what the server objects to."""
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.engine.core import CallPolicy
@@ -208,25 +210,32 @@ def test_response_without_audio_is_asked_for_again() -> None:
     assert Send(CreateResponse()) in call.feed(TimerFired(Timer.RETRY))
 
 
-@pytest.mark.parametrize(
-    "over",
-    [
-        ResponseDone(R1, ResponseStatus.CANCELLED, reason="turn_detected"),
-        ResponseDone(
-            R1,
-            ResponseStatus.COMPLETED,
-            output=(
-                McpCall(
-                    item_id=A1, type="mcp_call", server_label="shop", name="find", arguments="{}"
-                ),
-            ),
-        ),
-    ],
-)
-def test_response_that_made_way_or_acted_owes_no_sound(over: ResponseDone) -> None:
+MADE_WAY = ResponseDone(R1, ResponseStatus.CANCELLED, reason="turn_detected")
+
+
+def test_response_that_acted_owes_no_sound() -> None:
+    find = McpCall(item_id=A1, type="mcp_call", server_label="shop", name="find", arguments="{}")
     call = thinking()
-    assert of(AnswerFailed, call.feed(over)) == []
+    assert (
+        of(AnswerFailed, call.feed(ResponseDone(R1, ResponseStatus.COMPLETED, output=(find,))))
+        == []
+    )
     assert call.core.state is State.LISTENING
+
+
+@pytest.mark.parametrize("policy", [SILENT, replace(SILENT, barge_in=BargeInPolicy())])
+def test_response_that_made_way_for_the_caller_owes_no_sound(policy: CallPolicy) -> None:
+    call = thinking(policy)
+    call.feed(started(U2))
+    assert of(AnswerFailed, call.feed(MADE_WAY)) == []
+
+
+@pytest.mark.parametrize("policy", [SILENT, replace(SILENT, barge_in=BargeInPolicy())])
+def test_response_that_made_way_for_nobody_is_asked_for_again(policy: CallPolicy) -> None:
+    call = thinking(policy)
+    effects = call.feed(MADE_WAY)
+    assert [each.failure.code for each in of(AnswerFailed, effects)] == ["cancelled_by_service"]
+    assert Send(CreateResponse()) in call.feed(TimerFired(Timer.RETRY))
 
 
 def test_response_that_was_to_be_text_owes_no_sound() -> None:

@@ -7,6 +7,7 @@ from bridge.engine.effects import (
     Effect,
     FlushPlayout,
     HangUp,
+    PlayFiller,
     PlayPhrase,
     Send,
     StartTimer,
@@ -14,12 +15,15 @@ from bridge.engine.effects import (
     TransferCall,
 )
 from bridge.engine.inputs import (
+    AudioAppended,
     CallEnded,
     DigitReceived,
     HoldChanged,
     PlayoutDrained,
     PlayoutStarted,
     ProcessStopped,
+    SessionFailed,
+    SessionReady,
     Timer,
     TimerFired,
     TransferCompleted,
@@ -33,7 +37,7 @@ from bridge.engine.policy import (
     HandoffTarget,
 )
 from bridge.engine.turns import State
-from bridge.errors import Fault, Outcome
+from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import InputTranscriptCompleted, ResponseCreated
 from bridge.realtime.ids import ItemId
@@ -104,6 +108,32 @@ def test_apology_is_said_told_to_the_model_and_does_not_end_the_wait() -> None:
     assert StopTimer(Timer.OFFER) not in effects + heard(call, SAY_1)
 
 
+def test_outage_goes_on_with_the_wait_and_the_tone_comes_back_after_the_apology() -> None:
+    call = thinking(WAITS)
+    effects = call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    assert {StopTimer(Timer.APOLOGY), StopTimer(Timer.OFFER)}.isdisjoint(of(StopTimer, effects))
+    assert of(PlayFiller, fire(call, Timer.FILLER, 1_200)) == [PlayFiller()]
+    assert said(fire(call, Timer.APOLOGY, 3_800)) == ["Sorry."]
+    effects = heard(call, SAY_1)
+    assert StartTimer(Timer.FILLER, WAITS.recovery.filler_after_ms) in effects
+    assert of(PlayFiller, fire(call, Timer.FILLER, 1_200)) == [PlayFiller()]
+
+
+def test_outage_is_a_wait_though_nobody_owed_anything() -> None:
+    call = answered(WAITS)
+    effects = call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    assert StartTimer(Timer.APOLOGY, 5_000) in effects
+    effects = call.feed(SessionReady("sess_2"))
+    assert StopTimer(Timer.APOLOGY) in effects
+
+
+def test_fallback_ends_the_wait() -> None:
+    call = thinking(WAITS)
+    effects = call.feed(SessionFailed(UpstreamError("no", code="insufficient_quota")))
+    assert StopTimer(Timer.APOLOGY) in effects
+    assert said(fire(call, Timer.APOLOGY, 5_000)) == []
+
+
 def test_person_is_offered_and_zero_takes_the_offer() -> None:
     call = thinking(WAITS)
     assert said(fire(call, Timer.OFFER, 10_000)) == ["Press zero."]
@@ -158,6 +188,16 @@ def test_filler_ends_a_silence() -> None:
     assert of(SilenceMeasured, effects) == [SilenceMeasured(1_400, "model")]
     effects = call.feed(PlayoutDrained(), after_ms=1_200)
     assert of(SilenceMeasured, effects) == []
+
+
+def test_silence_after_a_filler_begins_with_its_end_not_with_the_callers_last_sound() -> None:
+    call = answered()
+    call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
+    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
+    [first] = of(SilenceMeasured, call.feed(filler, after_ms=1_400))
+    call.feed(PlayoutDrained(), after_ms=1_200)
+    [second] = of(SilenceMeasured, call.feed(filler, after_ms=60))
+    assert (first.silence_ms >= 1_400, second.silence_ms) == (True, 60)
 
 
 def test_silence_in_which_the_caller_hangs_up_is_measured() -> None:

@@ -7,6 +7,7 @@ from bridge.engine.news import Speaker, TurnSpoken
 from bridge.live.recording import CallRecording, Fields
 from bridge.live.summary import CallSummary
 from bridge.live.turn_record import TurnRecord
+from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
 from bridge.telemetry.metrics import Metrics
@@ -19,7 +20,7 @@ ITEM = ItemId("item_1")
 class Turns:
     """The turns of a call that is not recorded."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, transcribed: bool = True) -> None:
         clock, metrics = ManualClock(), Metrics("1")
         pump = Pump(FakePorts(clock), clock, append_ms=20, ahead_ms=200)
         recording = CallRecording(None, {}, pump, clock, metrics.media, lambda kind, fields: None)
@@ -32,6 +33,7 @@ class Turns:
             recording,
             Redactor(),
             judged=False,
+            transcribed=transcribed,
         )
 
     def spoken(self, speaker: Speaker, text: str) -> None:
@@ -45,6 +47,54 @@ class Turns:
 @pytest.fixture
 def turns() -> Turns:
     return Turns()
+
+
+def test_turn_without_words_is_put_down_where_it_was_said(turns: Turns) -> None:
+    turns.spoken(Speaker.BRIDGE, "Hello.")
+    turns.record.committed(ITEM)
+    turns.spoken(Speaker.AGENT, "It is on its way.")
+    turns.record.not_transcribed(ITEM)
+    assert turns.texts == ["Hello.", NOT_TRANSCRIBED, "It is on its way."]
+    kind, fields = turns.told[-1]
+    assert (kind, fields["speaker"], fields["text"]) == ("turn", "caller", NOT_TRANSCRIBED)
+
+
+def test_turns_whose_words_never_come_are_put_down_at_the_end(turns: Turns) -> None:
+    for name, text in (("first", "One."), ("second", "Two.")):
+        turns.record.committed(ItemId(name))
+        turns.record.effects[TurnSpoken](TurnSpoken(Speaker.AGENT, ItemId(f"{name}_a"), text))
+    turns.record.ended()
+    assert turns.texts == [NOT_TRANSCRIBED, "One.", NOT_TRANSCRIBED, "Two."]
+
+
+def test_words_that_come_after_all_replace_the_note(turns: Turns) -> None:
+    turns.record.committed(ITEM)
+    turns.record.not_transcribed(ITEM)
+    turns.spoken(Speaker.CALLER, "where is my order")
+    turns.record.ended()
+    assert turns.texts == ["where is my order"]
+
+
+def test_sound_without_words_is_no_turn(turns: Turns) -> None:
+    turns.record.committed(ITEM)
+    turns.record.transcribed(ITEM)
+    turns.record.committed(ITEM)  # it comes again
+    turns.record.ended()
+    assert turns.texts == []
+
+
+def test_turn_that_a_lost_session_heard_is_left_to_the_next(turns: Turns) -> None:
+    turns.record.committed(ITEM)
+    turns.record.session_restored()
+    turns.record.ended()
+    assert turns.texts == []
+
+
+def test_call_without_transcription_has_no_turns_of_the_callers() -> None:
+    turns = Turns(transcribed=False)
+    turns.record.committed(ITEM)
+    turns.record.ended()
+    assert turns.texts == []
 
 
 def test_text_of_the_same_item_replaces_what_was_put_down(turns: Turns) -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.conversation import NOT_TRANSCRIBED, ConversationLog, cut_text
 from bridge.realtime.events import (
+    AudioDelta,
     InputCleared,
     InputCommitted,
     InputTranscriptCompleted,
@@ -50,6 +51,7 @@ def spoken(item: str, text: str, response_id: ResponseId = R1) -> list[ServerEve
     return [
         ResponseCreated(response_id, event_id=f"{item}-created"),
         OutputItemAdded(response_id, 0, message),
+        AudioDelta(response_id=response_id, item_id=item_id, audio=bytes(4_800)),
         *(
             TranscriptDelta(
                 response_id=response_id, item_id=item_id, delta=word, event_id=f"{item}-{index}"
@@ -192,6 +194,52 @@ def test_agent_owes_nothing_while_the_caller_speaks_or_a_tool_runs() -> None:
     assert not log.owes_answer
     log.sent(RESULT)
     assert log.owes_answer
+
+
+def empty_answer(*parts: ServerEvent, status: ResponseStatus) -> list[ServerEvent]:
+    """An agent's item with nothing in it but ``parts``, and its response's end."""
+    announced, added, _sound = spoken("a1", "")
+    return [announced, added, *parts, ResponseDone(R1, status, event_id="a1-done")]
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        (),
+        (AudioDelta(response_id=R1, item_id=ItemId("a1"), audio=b""),),
+        (TranscriptDelta(response_id=R1, item_id=ItemId("a1"), delta=" "),),
+        (TranscriptDone(response_id=R1, item_id=ItemId("a1"), transcript=""),),
+    ],
+    ids=["nothing", "audio", "delta", "transcript"],
+)
+@pytest.mark.parametrize(
+    "status", [ResponseStatus.COMPLETED, ResponseStatus.INCOMPLETE, ResponseStatus.CANCELLED]
+)
+def test_empty_answer_leaves_the_agent_owing_one(
+    status: ResponseStatus, empty: tuple[ServerEvent, ...]
+) -> None:
+    log = fed(caller_turn("u1", "Hello?"), empty_answer(*empty, status=status))
+    assert log.owes_answer
+    assert log.unanswered == (message(Role.USER, PartKind.INPUT_TEXT, "Hello?"),)
+
+
+def test_words_of_the_bridge_answer_nothing() -> None:
+    log = fed(caller_turn("u1", "Hello?"))
+    log.sent(CreateItem(message(Role.SYSTEM, PartKind.INPUT_TEXT, "The caller was told to wait.")))
+    assert log.owes_answer
+
+
+def test_answer_of_sound_alone_is_one() -> None:
+    sound = AudioDelta(response_id=R1, item_id=ItemId("a1"), audio=b"\1\0")
+    answer = empty_answer(sound, status=ResponseStatus.COMPLETED)
+    assert not fed(caller_turn("u1", "Hello?"), answer).owes_answer
+
+
+def test_failed_answer_is_owed_though_a_part_of_it_was_heard() -> None:
+    sound = AudioDelta(response_id=R1, item_id=ItemId("a1"), audio=b"\1\0")
+    answer = empty_answer(sound, status=ResponseStatus.FAILED)
+    assert fed(answer).owes_answer  # a greeting
+    assert fed(caller_turn("u1", "Hello?"), answer).owes_answer
 
 
 def test_requested_response_is_owed_unless_out_of_band() -> None:

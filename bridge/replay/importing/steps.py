@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.live.recording import NOT_RECORDED
+from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import (
     OVER_AGENT_MS,
@@ -29,6 +30,8 @@ _NO_WORDS_MS = 400
 """A shorter sound that nothing made words of is a cough or the line."""
 _MURMUR = "mm-hmm"
 _HANGS_UP_WITHIN_MS = 400
+_WITHOUT_WORDS = {NOT_RECORDED: "not to be recorded", NOT_TRANSCRIBED: "not transcribed"}
+"""What a record has in the place of words, and how it came to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +112,9 @@ class Drafter:
     def _speech(self, speech: Speech) -> DraftStep | None:
         over = self._call.agent_span_at(speech.start_ms)
         text, notes = speech.text, list[str]()
-        if text == NOT_RECORDED:
+        if text in _WITHOUT_WORDS:
             ms = speech.end_ms - speech.start_ms
-            note = "what was said here was not to be recorded: write words in its place"
+            note = f"what was said here was {_WITHOUT_WORDS[text]}: write words in its place"
             return DraftStep(speech.start_ms, {"silence": {"ms": ms}}, notes=[note])
         is_short = speech.end_ms - speech.start_ms < _BACKCHANNEL_MS
         if text is None:

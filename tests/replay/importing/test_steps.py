@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from bridge.live.recording import NOT_RECORDED
+from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.replay.importing.expecting import expect
 from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import (
@@ -125,8 +128,9 @@ def test_hanging_up_in_the_middle_of_ones_words_is_anchored_to_them() -> None:
     assert does(call)[-1] == {"hangup": {"after": after}}
 
 
-def test_what_was_not_to_be_recorded_is_silence_of_its_length() -> None:
-    call = recorded(Speech(3_000, 5_500, NOT_RECORDED), agent=(GREETED,))
+@pytest.mark.parametrize("without_words", [NOT_RECORDED, NOT_TRANSCRIBED])
+def test_what_a_record_has_no_words_of_is_silence_of_its_length(without_words: str) -> None:
+    call = recorded(Speech(3_000, 5_500, without_words), agent=(GREETED,))
     assert does(call)[1] == {"silence": {"ms": 2_500}}
 
 

@@ -1,0 +1,229 @@
+"""Callers of the adverse service, and the judge of what they heard against their calls' records.
+
+They share no code with the product. The ear is at the phone: RTP packets, stamped by the kernel.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+
+from tests.support.adverse_session import (
+    ANSWER_MS,
+    ANSWERS_HZ,
+    GREETING_HZ,
+    QUESTIONS,
+    strongest_hz,
+)
+from tests.support.gateways import Record
+from tests.support.rtp_caller import Heard, RtpCaller
+
+RATE_HZ = 8_000
+QUESTION_MS = 900
+WORD_WITHIN_S = 7.0
+"""Words are due 5 s after the caller's last (`NEEDS.md` section 5), and behind what plays."""
+SILENCE_MS = 2_500
+"""Of any kind, the waiting tone's gaps included; 2 s are dead air, and the machine is shared."""
+SAME_SILENCE_MS = 200
+"""How far the record's longest silence may be from that at the caller's ear, beside what the
+machine delayed the caller's own packets by: what is late there is a silence on one side alone."""
+GIVES_UP_S = 20.0
+_NO_WORDS_HZ = (440, GREETING_HZ, *ANSWERS_HZ.values())
+"""The waiting tone, and what answers other questions."""
+_WINDOW = 5
+"""Packets in which a pitch is looked for: 100 ms."""
+
+
+@dataclass
+class Question:
+    """One question of a caller's.
+
+    Attributes:
+        ended_ns: its last packet, monotonic; ``answered_ns``: the first of its answer's pitch.
+        worded_ns: the first of anybody's words. Zero for never.
+        silence_ms: the longest from its end to what came next.
+    """
+
+    name: str
+    ended_ns: int
+    answered_ns: int = 0
+    worded_ns: int = 0
+    silence_ms: float = 0.0
+
+    @property
+    def heard_ns(self) -> int:
+        """When the first was heard that is no waiting tone; 0 for never."""
+        return min(filter(None, (self.answered_ns, self.worded_ns)), default=0)
+
+
+@dataclass
+class Asked:
+    """One call: what was asked, what was heard.
+
+    Attributes:
+        status: of the INVITE.
+        silence_ms: the longest in which the agent owed something, at the caller's ear.
+        late_ms: how late a packet went or came at most.
+        ended_by_bridge: it sent the BYE.
+    """
+
+    route: str
+    status: int = 0
+    sip_call_id: str = ""
+    questions: list[Question] = field(default_factory=list)
+    silence_ms: float = 0.0
+    late_ms: float = 0.0
+    ended_by_bridge: bool = False
+
+
+async def place(port: int, route: str, dice: Random, questions: int) -> Asked:
+    """Place a call, ask, hang up."""
+    asked = Asked(route)
+    begun: list[int] = []
+    async with RtpCaller(port) as caller:
+        asked.status = await caller.call(route, 40.0)
+        asked.sip_call_id = caller.call_id
+        if asked.status != 200:
+            return asked
+        await asyncio.sleep(1.5)  # the greeting
+        for _ in range(questions):
+            if caller.ended.is_set():
+                break
+            begun.append(len(caller.spoken_ns))
+            asked.questions.append(await _ask(caller, dice.choice(list(QUESTIONS))))
+            await asyncio.sleep(dice.uniform(0.2, 2.5))
+        asked.ended_by_bridge = caller.ended.is_set()
+        if not asked.ended_by_bridge:
+            await caller.hang_up()
+    starts_ns = [caller.spoken_ns[at] for at in begun]
+    asked.silence_ms = _owed_silence_ms(asked, starts_ns, caller)
+    asked.late_ms = _late_ms(caller, set(begun))
+    return asked
+
+
+def _late_ms(caller: RtpCaller, begun: set[int]) -> float:
+    """Return by how much two packets in a row went, or came, too far apart at most."""
+    came = pairwise([each.arrived_ns for each in caller.heard])
+    went = (
+        (caller.spoken_ns[at - 1], caller.spoken_ns[at])
+        for at in range(1, len(caller.spoken_ns))
+        if at not in begun
+    )
+    return max((b - a for a, b in (*came, *went)), default=0) / 1e6 - 20
+
+
+async def _ask(caller: RtpCaller, name: str) -> Question:
+    """Ask, and wait for the answer, for words and a pause, or for the end."""
+    at_s = np.arange(RATE_HZ * QUESTION_MS // 1000) / RATE_HZ
+    caller.speak((7000 * np.sin(2 * np.pi * QUESTIONS[name] * at_s)).astype(np.int16))
+    await caller.until(lambda: not caller.speaking or caller.ended.is_set())
+    question = Question(name, caller.said_until_ns)
+    seen = len(caller.heard)
+    loop = asyncio.get_running_loop()
+    patience = loop.time() + GIVES_UP_S
+    while loop.time() < patience and not caller.ended.is_set():
+        await asyncio.sleep(0.1)
+        _listen(question, caller.heard[max(seen - 10, 0) :])
+        if question.answered_ns or (question.worded_ns and _pause(caller.heard)):
+            break
+    until_ns = question.heard_ns or caller.heard[-1].arrived_ns
+    question.silence_ms = _longest_gap_ms(caller.heard[seen:], question.ended_ns, until_ns)
+    return question
+
+
+def _pause(heard: list[Heard]) -> bool:
+    """Return whether nothing was said for a second and a half."""
+    return not any(each.loud for each in heard[-75:])
+
+
+def _listen(question: Question, heard: list[Heard]) -> None:
+    """Note the first 100 ms that are the answer, and the first that are words."""
+    for window in _windows(heard, question.ended_ns):
+        pitch_hz = _pitch_hz(window)
+        if abs(pitch_hz - ANSWERS_HZ[question.name]) < 30:
+            question.answered_ns = question.answered_ns or window[0].arrived_ns
+        elif not any(abs(pitch_hz - each) < 30 for each in _NO_WORDS_HZ):
+            question.worded_ns = question.worded_ns or window[0].arrived_ns
+
+
+def _windows(heard: list[Heard], since_ns: int) -> Iterator[list[Heard]]:
+    for at in range(len(heard) - _WINDOW + 1):
+        window = heard[at : at + _WINDOW]
+        if window[0].arrived_ns >= since_ns and all(each.loud for each in window):
+            yield window
+
+
+def _pitch_hz(window: list[Heard]) -> float:
+    return strongest_hz(np.concatenate([each.samples for each in window]), RATE_HZ)
+
+
+def _longest_gap_ms(heard: list[Heard], since_ns: int, until_ns: int) -> float:
+    """Return the longest time without a sound between two moments."""
+    loud = [e.arrived_ns for e in heard if e.loud and since_ns < e.arrived_ns < until_ns]
+    moments = [since_ns, *loud, until_ns]
+    return max((b - a for a, b in pairwise(moments)), default=0) / 1e6
+
+
+def _owed_silence_ms(asked: Asked, starts_ns: list[int], caller: RtpCaller) -> float:
+    """Return the call's longest silence in which the agent owed a greeting or an answer.
+
+    That is from the answer to the greeting, and from each question's end until its answer was heard
+    wholly, the next question began, or the call was over.
+    """
+    over_ns = caller.heard[-1].arrived_ns
+    ends_ns = [*starts_ns[1:], over_ns]
+    spans = [(caller.answered_ns, starts_ns[0] if starts_ns else over_ns, GREETING_HZ, 500)]
+    for question, end_ns in zip(asked.questions, ends_ns, strict=True):
+        spans.append((question.ended_ns, end_ns, ANSWERS_HZ[question.name], ANSWER_MS - 100))
+    longest_ms = 0.0
+    for since_ns, until_ns, pitch_hz, whole_ms in spans:
+        within = [each for each in caller.heard if since_ns < each.arrived_ns < until_ns]
+        whole_ns = _whole_ns(within, pitch_hz, whole_ms) or until_ns
+        longest_ms = max(longest_ms, _longest_gap_ms(within, since_ns, whole_ns))
+    return longest_ms
+
+
+def _whole_ns(heard: list[Heard], pitch_hz: float, whole_ms: int) -> int:
+    """Return when so much of a pitch had been heard; 0 for never."""
+    of_it: set[int] = set()
+    for window in _windows(heard, 0):
+        if abs(_pitch_hz(window) - pitch_hz) < 30:
+            of_it.update(each.sequence for each in window)
+            if len(of_it) * 20 >= whole_ms:
+                return window[-1].arrived_ns
+    return 0
+
+
+def unaccounted(asked: Asked, record: Record) -> Iterator[str]:
+    """Yield what the caller lacked, and what the record doesn't know."""
+    where = f"{asked.route} {record['call_id']}"
+    failures = record["failures"]
+    if asked.status != 200:
+        if record["outcome"] != "session_unavailable" or not failures:
+            yield f"{where}: {asked.status}, and the record says {record['outcome']!r}, {failures}"
+        return
+    said = [turn for turn in record["turns"] if turn["speaker"] == "caller"]
+    for number, question in enumerate(asked.questions):
+        what = f"{where} question {number + 1} ({question.name})"
+        after_s = (question.heard_ns - question.ended_ns) / 1e9
+        if not question.heard_ns:
+            yield f"{what}: not a word"
+        elif after_s > WORD_WITHIN_S:
+            yield f"{what}: a word after {after_s:.1f} s"
+        if question.silence_ms > SILENCE_MS:
+            yield f"{what}: {question.silence_ms:.0f} ms of silence"
+        if not question.answered_ns and not failures:
+            yield f"{what}: not answered, and the record knows of no failure"
+    if len(said) < len(asked.questions) and not failures:
+        yield f"{where}: {len(asked.questions)} asked, {len(said)} in the record, no failure"
+    if not any(turn["speaker"] != "caller" for turn in record["turns"]):
+        yield f"{where}: nobody said anything, by the record"
+    if record["outcome"] in ("", "error"):
+        yield f"{where}: outcome {record['outcome']!r}"
+    recorded_ms = record["longest_silence_ms"] or 0
+    if abs(recorded_ms - asked.silence_ms) > SAME_SILENCE_MS + asked.late_ms:
+        heard = f"{asked.silence_ms:.0f} ms of silence heard"
+        yield f"{where}: {heard}, {recorded_ms} put down ({record['longest_silence_cause']})"
