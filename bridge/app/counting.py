@@ -64,8 +64,8 @@ class Counts:
         self._rounds_a_ping = max(1, round(ping_interval_s / _EVERY_S))
         self._round = 0
         self._overruns = self._late_blocks = self._stalls = self._dropped = self._swept = 0
-        self._emptied = 0
         self._left_out: Counter[str] = Counter()
+        self._emptied = 0
 
     async def keep_publishing(self) -> None:
         """Publish for ever; cancel to end."""
@@ -73,10 +73,10 @@ class Counts:
             await asyncio.sleep(_EVERY_S)
             self._publish_media()
             self._publish_store()
+            self._publish_log()
             self._publish_descriptors()
             if self._wall_clock.look():
                 self._metrics.node.clock_set()
-            self._publish_log()
             self._round += 1
             if self._round % self._rounds_a_ping == 0:
                 self._publish_round_trips()

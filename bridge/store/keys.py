@@ -19,7 +19,8 @@ CALL_FIELDS = frozenset(
     | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
     | {"interruptions_caller", "interruptions_agent", "tool_failures"}
     | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}
-    | {"watchers", "watched_by", "held_by", "handled_by", "flagged", "sensitive"}
+    | {"watchers", "watched_by", "watched_since", "held_by", "handled_by", "hold", "muted"}
+    | {"flagged", "sensitive"}
     | {"wrap_up_code", "wrap_up_note", "wrapped_up_by", "wrapped_up_at"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""

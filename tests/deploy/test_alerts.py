@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.config.models import load_models
+from bridge.config.settings import ArmSettings
 from bridge.telemetry.metrics import ARM_STOPPING
 from tests.deploy.rules import (
     DEPLOY,
@@ -59,6 +61,15 @@ def test_an_arm_is_dead_for_every_reason_that_only_a_person_can_mend() -> None:
     reasons = re.search(r'reason=~"([^"]+)"', ALERTS["ArmDead"]["expr"])
     assert reasons is not None
     assert sorted(reasons[1].split("|")) == list(ARM_STOPPING)
+
+
+def test_a_gateway_after_the_readme_has_no_alert_of_its_models_end() -> None:
+    readme = (DEPLOY.parent / "README.md").read_text(encoding="utf-8")
+    named = {ArmSettings.model_fields["model"].default}
+    named.update(re.findall(r"^ +model: (\S+)$", readme, re.MULTILINE))
+    table = load_models()
+    ends = {name: known.shutdown for name in named if (known := table.find(name)) is not None}
+    assert ends == dict.fromkeys(named)
 
 
 def test_runbook_goes_through_auth_latency_media_and_state_in_this_order() -> None:

@@ -32,6 +32,14 @@ def test_every_renamed_event_is_in_the_guide_and_no_other() -> None:
     assert [beta for beta, new in told.items() if new[0] not in renamed[beta]] == []
 
 
+def test_the_inventory_asks_how_transcripts_are_kept() -> None:
+    inventory = GUIDE.partition("\n## 1. Inventory\n")[2].partition("\n## ")[0]
+    (row,) = [line for line in inventory.splitlines() if line.startswith("| transcripts")]
+    what, _, why = (cell.strip() for cell in row.strip("| ").split(" | "))
+    assert all(each in what for each in ("where", "form", "how long", "who reads", "consent"))
+    assert "`recording`" in why
+
+
 def test_every_alert_that_the_guide_names_exists() -> None:
     runbook = (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8")
     for alert in ("UpstreamOutage", "ArmDead", "SilentCalls"):

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.clock import ManualClock
-from bridge.engine.news import Speaker, TurnSpoken
+from bridge.engine.news import Interrupted, Speaker, TurnSpoken
 from bridge.live.recording import CallRecording, Fields
 from bridge.live.summary import CallSummary
 from bridge.live.turn_record import TurnRecord
@@ -11,6 +11,7 @@ from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.scrape import Scrape
 from bridge.telephony.pump import Pump
 from tests.telephony.fake_ports import FakePorts
 
@@ -22,6 +23,7 @@ class Turns:
 
     def __init__(self, *, transcribed: bool = True) -> None:
         clock, metrics = ManualClock(), Metrics("1")
+        self.metrics = metrics
         pump = Pump(FakePorts(clock), clock, append_ms=20, ahead_ms=200)
         recording = CallRecording(None, {}, pump, clock, metrics.media, lambda kind, fields: None)
         self.summary = CallSummary("c_1", "support", "a", "ga", "100")
@@ -115,3 +117,17 @@ def test_new_session_may_name_a_turn_of_the_callers_as_the_old_one_did(
     turns.record.session_restored()
     turns.spoken(speaker, "after")
     assert turns.texts == texts
+
+
+@pytest.mark.parametrize(
+    ("by", "kind", "counted"),
+    [(Speaker.CALLER, "interrupted", 1), (Speaker.SUPERVISOR, "agent_cut", 0)],
+)
+def test_agent_that_a_supervisor_cuts_is_not_interrupted_by_the_caller(
+    turns: Turns, by: Speaker, kind: str, counted: int
+) -> None:
+    turns.record.effects[Interrupted](Interrupted(ITEM, 1_200, 40_000_000, by))
+    assert turns.summary.interruptions == counted
+    assert [told for told, _ in turns.told] == [kind]
+    scrape = Scrape.parse(turns.metrics.render()[0].decode())
+    assert scrape.value("bridge_interruptions_total", by="caller") == counted

@@ -34,7 +34,8 @@ async def main():
     store = CallStore(settings, sys.argv[1], "doomed", clock=SystemClock())
     await store.open()
     for number in range(int(sys.argv[2])):
-        watched = {{"watchers": 1, "watched_by": '{{"ann": "listens"}}'}}
+        watched = {{"watchers": 1, "watched_by": '{{"ann": "listens"}}',
+            "watched_since": '{{"ann": 1}}'}}
         store.begin(f"lost-{{number}}", watched)
         store.event(f"lost-{{number}}", "answered")
     while store.stats.pending:
@@ -94,7 +95,7 @@ async def test_calls_of_a_killed_node_are_ended_as_node_lost(
     assert call.items() >= {"phase": "ended", "outcome": "node_lost", "fault": "bridge"}.items()
     assert call["ended_at"] == before["updated_at"]
     assert before["watched_by"] == '{"ann": "listens"}'
-    assert call.keys().isdisjoint({"watchers", "watched_by"})
+    assert call.keys().isdisjoint({"watchers", "watched_by", "watched_since"})
     (*_, (_, last)) = await reader.events("lost-0")
     assert last["swept_by"] in {"node-a", "node-b"}
     del last["swept_by"]
