@@ -27,11 +27,11 @@ class CallAudio:
 
     Attributes:
         media: pjsua2's `AudioMedia`, which has no type.
-        pj_call_id: PJSUA's number of the call.
+        number: PJSUA's, of the call.
     """
 
     media: Any
-    pj_call_id: int
+    number: int
 
     @property
     def slot(self) -> int:
@@ -44,7 +44,7 @@ class CallAudio:
         PJSUA takes a port out before it says so, the conference at its next tick. The call knows at
         once.
         """
-        return int(lib.pjsua_call_get_conf_port(self.pj_call_id)) == self.slot
+        return int(lib.pjsua_call_get_conf_port(self.number)) == self.slot
 
 
 class MediaPorts(Protocol):
