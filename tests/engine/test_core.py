@@ -4,7 +4,7 @@ import typing
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from bridge.engine import actions
@@ -274,10 +274,17 @@ def run(policy: CallPolicy, walk: list[Input]) -> tuple[CallCore, list[Effect]]:
     return core, effects
 
 
+ROUNDS = 30
+"""Of other walks; one round in five or more leads to each of what the tests are about."""
+
+
 def on_walks(
     examples: int = 100,
 ) -> Callable[[Callable[[CallPolicy, list[Input]], bool]], Callable[[], None]]:
-    """Hold a property on many walks; it returns whether a walk got to what it is about."""
+    """Hold a property on many walks; it returns whether a walk got to what it is about.
+
+    Where none did, others are tried: few walks lead to a tool or into an interruption.
+    """
 
     def decorate(holds: Callable[[CallPolicy, list[Input]], bool]) -> Callable[[], None]:
         def test() -> None:
@@ -290,6 +297,9 @@ def on_walks(
                 got_there += holds(policy, walk)
 
             hold()
+            for others in range(ROUNDS):
+                if not got_there:
+                    seed(others)(hold)()
             assert got_there, "no walk led to what this is about"
 
         return test
