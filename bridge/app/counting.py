@@ -7,8 +7,12 @@ from functools import lru_cache
 
 import structlog
 
-from bridge.clock import NS_PER_MS
+from bridge.app.audio_watch import AudioWatch
+from bridge.app.troubles import Troubles
+from bridge.app.wall_clock import WallClockWatch
+from bridge.clock import NS_PER_MS, Clock
 from bridge.config.settings import SipSettings
+from bridge.descriptors import none_left
 from bridge.live.call import CallRunner
 from bridge.store.calls import CallStore
 from bridge.telemetry.labels import Direction
@@ -31,6 +35,9 @@ class Counts:
     Args:
         metrics: where to.
         pump, store: what counts.
+        clock: whose wall time is looked after.
+        troubles: where to say that Redis is away.
+        audio: looks at the audio clock.
         calls: those that go on now; read anew each time.
         ping_interval_s: how often a session pings, so how often its round trip is new.
     """
@@ -40,6 +47,9 @@ class Counts:
         metrics: Metrics,
         pump: Pump,
         store: CallStore,
+        clock: Clock,
+        troubles: Troubles,
+        audio: AudioWatch,
         calls: Collection[CallRunner],
         *,
         ping_interval_s: float,
@@ -47,11 +57,15 @@ class Counts:
         self._metrics = metrics
         self._pump = pump
         self._store = store
+        self._wall_clock = WallClockWatch(clock)
+        self._troubles = troubles
+        self._audio = audio
         self._calls = calls
         self._rounds_a_ping = max(1, round(ping_interval_s / _EVERY_S))
         self._round = 0
         self._overruns = self._late_blocks = self._stalls = self._dropped = self._swept = 0
         self._left_out: Counter[str] = Counter()
+        self._emptied = 0
 
     async def keep_publishing(self) -> None:
         """Publish for ever; cancel to end."""
@@ -60,6 +74,9 @@ class Counts:
             self._publish_media()
             self._publish_store()
             self._publish_log()
+            self._publish_descriptors()
+            if self._wall_clock.look():
+                self._metrics.node.clock_set()
             self._round += 1
             if self._round % self._rounds_a_ping == 0:
                 self._publish_round_trips()
@@ -75,6 +92,7 @@ class Counts:
             log.warning("audio_clock_stalled", stalls=stats.clock_stalls - self._stalls)
         self._metrics.media.clock_stalls(stats.clock_stalls - self._stalls)
         self._stalls = stats.clock_stalls
+        self._audio.look(stats.clock_still_ms)
 
     def _publish_store(self) -> None:
         stats = self._store.stats
@@ -82,7 +100,17 @@ class Counts:
         self._metrics.store.set_away(stats.trouble)
         self._metrics.store.dropped(stats.dropped - self._dropped)
         self._metrics.store.swept(stats.swept - self._swept)
-        self._dropped, self._swept = stats.dropped, stats.swept
+        self._metrics.store.emptied(stats.emptied - self._emptied)
+        self._dropped, self._swept, self._emptied = stats.dropped, stats.swept, stats.emptied
+        away = None if stats.trouble is None else f"Redis is away: {stats.trouble}"
+        self._troubles.put("redis", away)
+
+    def _publish_descriptors(self) -> None:
+        used_up = none_left()
+        self._metrics.node.set_descriptors_used_up(used_up=used_up)
+        words = "no file descriptor left: new calls are refused" if used_up else None
+        if self._troubles.put("no descriptor", words) and used_up:
+            log.error("descriptors_used_up", remedy="raise the limit of open files; find the leak")
 
     def _publish_log(self) -> None:
         left_out = Counter(lines_left_out())

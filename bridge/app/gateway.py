@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -20,13 +21,16 @@ from bridge.app.addresses import (
     warn_of_open_http,
 )
 from bridge.app.arms import make_arms, publish_arms
+from bridge.app.audio_watch import AudioWatch
 from bridge.app.capacity import measure_max_calls
+from bridge.app.certificate import ConsoleCertificate
 from bridge.app.console import invite_admin, open_console
 from bridge.app.counting import Counts, message_counter
 from bridge.app.descriptors import calls_within_limit
 from bridge.app.dialplans import DialplansInForce
+from bridge.app.directories import Directories
 from bridge.app.garbage import collect_garbage_in_loop
-from bridge.app.intake import DRAINING, SHUTTING_DOWN, Intake
+from bridge.app.intake import DRAINING, NO_AUDIO, NO_DESCRIPTORS, SHUTTING_DOWN, Closed, Intake
 from bridge.app.lost_calls import LostCalls
 from bridge.app.phone_door import PhoneDoor
 from bridge.app.plans import Dialplans
@@ -38,6 +42,7 @@ from bridge.app.rollouts import Rollouts
 from bridge.app.sunsets import Sunsets
 from bridge.app.supervisors import SupervisorDesk
 from bridge.app.ticking import make_ticker
+from bridge.app.troubles import Troubles
 from bridge.app.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
@@ -45,6 +50,7 @@ from bridge.config.models import load_models
 from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
+from bridge.descriptors import none_left
 from bridge.live.record_keeper import RecordKeeper
 from bridge.live.services import Services
 from bridge.store.calls import CallStore
@@ -89,6 +95,7 @@ class Gateway:
     ) -> None:
         self.metrics = Metrics(version)
         self.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
+        self._troubles = Troubles()
         self._settings = settings
         self._models = load_models()
         self._arms = make_arms(
@@ -105,7 +112,8 @@ class Gateway:
         self._rollout_secret = rollout_secret
         self._webhooks = WebhookClient(clock, self._dialplans.secrets)
         self._redis_url = redis_url
-        self._intake = Intake(lambda: len(self._endpoint.legs))
+        self._audio = AudioWatch(lambda: self.calls, self.metrics.media, self._troubles)
+        self._intake = Intake(lambda: len(self._endpoint.legs), self._unable)
         self._reception = Reception(
             settings,
             clock,
@@ -143,13 +151,18 @@ class Gateway:
         """Return the HTTP server of the console, and that of the probes where they have one."""
         http, console = self._settings.http, self._settings.console
         apart = http.probes_port is not None
-        app = make_app(self._console, self.metrics, self.not_ready, shows_metrics=not apart)
+        make = partial(
+            make_app,
+            metrics=self.metrics,
+            ready=self.not_ready,
+            troubles=lambda: self._troubles.words,
+        )
+        app = make(self._console, shows_metrics=not apart)
         server = HttpServer(http, console, app)
         if http.probes_port is None:
             return server, None
         place = HttpSettings(host=http.probes_host, port=http.probes_port)
-        probes = make_app(None, self.metrics, self.not_ready)
-        return server, HttpServer(place, ConsoleSettings(), probes)
+        return server, HttpServer(place, ConsoleSettings(), make(None))
 
     def _make_endpoint(self) -> SipEndpoint:
         settings, metrics = self._settings, self.metrics
@@ -229,6 +242,10 @@ class Gateway:
         log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
         promised = min(most, self._endpoint.info.call_limit)
         self._intake.limit = calls_within_limit(promised)
+        self.metrics.node.set_promised(promised)
+        if self._intake.limit < promised:
+            words = f"{self._intake.limit} calls of {promised}: too few file descriptors"
+            self._troubles.put("descriptors", words)
         log.debug("calls_limited", limit=self._intake.limit, wanted=wanted, most=most)
         self._node = settings.node or node_name(self._endpoint.port)
 
@@ -239,6 +256,7 @@ class Gateway:
             self._node,
             clock=self._clock,
             on_lost=self._lost_calls.take,
+            troubles=lambda: self._troubles.words,
         )
         directory = self._settings.media.recordings_dir
         records = self._records = RecordKeeper(directory, store.records, self.metrics.store)
@@ -320,6 +338,8 @@ class Gateway:
             "sunsets": self._sunsets.keep_asking(),
             "records": records.keep_trying(),
             "phones": self._phone_door.keep_looking(lambda: self.calls),
+            "directories": self._directories().keep_looking(),
+            "certificate": self._certificate().keep_looking(),
         }
         if settings.sip.trunk_probes:
             probed = self.metrics.sip.probed
@@ -385,6 +405,12 @@ class Gateway:
         """
         await self._dialplans.replace(dialplans)
 
+    def _unable(self) -> Closed | None:
+        """Return why this process could hold no call just now."""
+        if self._audio.stopped:
+            return NO_AUDIO
+        return NO_DESCRIPTORS if none_left() else None
+
     def not_ready(self) -> Sequence[str]:
         """Return why this gateway should get no calls."""
         closed = self._intake.closed()
@@ -398,6 +424,17 @@ class Gateway:
     def _now_wall_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS
 
+    def _directories(self) -> Directories:
+        paths = {
+            "recordings": self._settings.media.recordings_dir,
+            "state": self._settings.state_dir,
+        }
+        return Directories(paths, self.metrics.node, self._troubles)
+
+    def _certificate(self) -> ConsoleCertificate:
+        path = self._settings.console.tls_cert_file
+        return ConsoleCertificate(path, self._clock, self.metrics.node, self._troubles)
+
     def _report_node(self) -> None:
         if self._store is not None:
             self._store.report_node(
@@ -409,7 +446,16 @@ class Gateway:
 
     def _counts(self, pump: Pump, store: CallStore) -> Counts:
         ping_interval_s = self._settings.session.ping_interval_s
-        return Counts(self.metrics, pump, store, self.calls.keys(), ping_interval_s=ping_interval_s)
+        return Counts(
+            self.metrics,
+            pump,
+            store,
+            self._clock,
+            self._troubles,
+            self._audio,
+            self.calls.keys(),
+            ping_interval_s=ping_interval_s,
+        )
 
     def _take_call(self, leg: Leg) -> None:
         if self._phone_door.takes(leg):

@@ -23,6 +23,8 @@ class Closed:
 
 AT_CAPACITY = Closed("at_capacity", "at capacity", "At Capacity")
 DRAINING = Closed("draining", "draining", "Draining")
+NO_DESCRIPTORS = Closed("no_descriptors", "no file descriptor left", "No Descriptors")
+NO_AUDIO = Closed("no_audio", "its audio stands still", "No Audio")
 SHUTTING_DOWN = Closed("shutdown", "shutting down", "Shutting Down")
 
 
@@ -46,14 +48,18 @@ class Intake:
 
     Args:
         held: returns the calls that are here now, those not yet answered included.
+        unable: returns why no call could be held just now, None where it could.
 
     Attributes:
         limit: calls at once.
     """
 
-    def __init__(self, held: Callable[[], int]) -> None:
+    def __init__(
+        self, held: Callable[[], int], unable: Callable[[], Closed | None] = lambda: None
+    ) -> None:
         self.limit = 0
         self._held = held
+        self._unable = unable
         self._closed: Closed | None = None
 
     @property
@@ -69,4 +75,6 @@ class Intake:
         """Return why a new call would be refused now; None if it would be taken."""
         if self._closed is not None:
             return self._closed
+        if (unable := self._unable()) is not None:
+            return unable
         return AT_CAPACITY if self._held() >= self.limit else None

@@ -14,6 +14,7 @@ import structlog
 from bridge.app.gateway import Gateway
 from bridge.app.plans import read_dialplans
 from bridge.config.settings import Settings
+from bridge.descriptors import out_of_descriptors
 from bridge.errors import BridgeError
 from bridge.routing.matching import SUFFIXES
 from bridge.telemetry.labels import ReloadResult
@@ -44,6 +45,7 @@ class DialplanReloader:
         self._environ = environ
         self._every_s = every_s
         self._told = asyncio.Event()
+        self._in_force: _Seen = frozenset()
         self._in_force = self._look()
 
     def tell(self) -> None:
@@ -96,5 +98,6 @@ class DialplanReloader:
                     for entry in entries
                     if entry.name.endswith(SUFFIXES)
                 )
-        except OSError:  # gone, or half replaced: reading it will tell
-            return frozenset()
+        except OSError as error:
+            # Without a descriptor nothing is seen; gone, or half replaced: reading it will tell.
+            return self._in_force if out_of_descriptors(error) else frozenset()

@@ -45,6 +45,7 @@ def make_ticker(
         if ms < STOPPED_MS:
             return
         stopped = list(calls())
+        metrics.node.stopped()
         log.warning("process_stopped", ms=ms, calls=len(stopped))
         for call in stopped:
             call.process_stopped(ms)

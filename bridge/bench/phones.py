@@ -135,13 +135,20 @@ class Phones:
                 if heard.endswith(b"\n"):
                     order = json.loads(heard)
                     heard, current = b"", self.orders[order["do"]](order)
-            self._tick()
+            self.tick()
             if current is not None and (answer := next(current)) is not None:
                 sys.stdout.write(json.dumps(answer) + "\n")
                 sys.stdout.flush()
                 current = None
 
-    def _tick(self) -> None:
+    def close(self) -> None:
+        """Give the sockets back."""
+        self._sip_socket.close()
+        for lane in self._lanes:
+            lane.wire.close()
+
+    def tick(self) -> None:
+        """Move the RTP that is due, and repeat requests."""
         now_ns = time.monotonic_ns()
         for lane in self._lanes:
             while lane.due_ns <= now_ns:
@@ -174,4 +181,7 @@ def run_phones(make: Callable[[], Phones]) -> None:
         phones = make()
     except OSError as error:
         raise InfrastructureError(f"the callers get no socket: {error.strerror}") from error
-    phones.run()
+    try:
+        phones.run()
+    finally:
+        phones.close()

@@ -15,6 +15,7 @@ from bridge.bench.parts import CALLED, KEY
 from bridge.bench.plot import check_can_plot, plot
 from bridge.bench.ready import Ready
 from bridge.bench.run import BenchPlan, run_bench
+from bridge.bench.talkers import run_talkers
 from bridge.bench.view import Screen, print_result
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import make_directory, run, until_done_or_told, until_told_to_stop
@@ -155,10 +156,14 @@ def _can_plot() -> bool:
 @click.argument("server")
 @click.option("--called", default=CALLED, help="Whom they call.")
 @click.option("--each-another", is_flag=True, help="Every call is from a number of its own.")
+@click.option("--talking", is_flag=True, help="They say something, and not only listen.")
 @exits_cleanly
-def callers(server: str, called: str, each_another: bool) -> None:
+def callers(server: str, called: str, each_another: bool, talking: bool) -> None:
     """Place calls to SERVER (host:port) as told on stdin."""
     host, _, port = server.rpartition(":")
+    if talking:
+        run_talkers((host, int(port)), called)
+        return
     run_callers((host, int(port)), called, each_another=each_another)
 
 

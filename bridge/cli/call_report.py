@@ -4,6 +4,7 @@ from typing import assert_never
 
 import click
 
+from bridge.replay.persona.outcome import PersonaOutcome
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.timeline import Turn
 from bridge.softphone.events import (
@@ -69,6 +70,8 @@ def print_result(result: CallResult) -> None:
     )
     if result.recording is not None:
         click.echo(f"recording: {result.recording}")
+    if result.persona is not None:
+        click.echo(_persona_line(result.persona))
     for check in result.broken:
         click.echo(f"broken: {check}")
     for check in result.undecided:
@@ -100,6 +103,13 @@ def _turn_line(turn: Turn) -> str:
     text = "(speech)" if turn.text is None else turn.text
     latency = "" if turn.latency_ms is None else f"  [after {turn.latency_ms} ms]"
     return f"{span}  {turn.speaker:6}  {text}{latency}"
+
+
+def _persona_line(persona: PersonaOutcome) -> str:
+    why = f" ({persona.why})" if persona.why else ""
+    cost = "" if persona.cost_usd is None else f", about {persona.cost_usd:.4f} USD"
+    stopped = persona.stopped.value.replace("_", " ")
+    return f"persona: {stopped}{why}; {persona.model}, {persona.tokens} tokens{cost}"
 
 
 def _stop(stop_ms: int | None) -> str:

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from bridge.cli.calls_audit import begin_of, print_entries, print_verdict
-from bridge.cli.calls_list import Wanted, clock_time, find_calls, print_calls
+from bridge.cli.calls_list import Wanted, clock_time, find_calls, find_troubles, print_calls
 from bridge.cli.calls_show import CallStory, print_story
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run
@@ -80,13 +80,15 @@ def list_calls(
     """List the calls that go on, and the latest that ended.
 
     Filters look at the latest 1000 that ended. A call that goes on has no outcome, fault, p95 or
-    silence yet.
+    silence yet. Nodes with which something is wrong are named on standard error.
 
     \b
     bridge calls list --fault provider --slower-than 1500
     """
     wanted = Wanted(outcome, fault, arm, slower_than, silence_over)
     found = run(find_calls(_reader(config, url), 0 if active else limit, wanted))
+    for line in run(find_troubles(_reader(config, url))):
+        click.echo(f"node {line}", err=True)
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:

@@ -70,6 +70,16 @@ async def find_calls(reader: CallReader, most: int, wanted: Wanted) -> list[dict
     return [*(fields for fields in going_on if wanted.takes(fields)), *found[:most]]
 
 
+async def find_troubles(reader: CallReader) -> list[str]:
+    """Return a line for each node with which something is wrong.
+
+    Raises:
+        RedisUnavailableError: Redis is away.
+    """
+    async with reader:
+        return [f"{node}: {words}" for node, words in (await reader.troubled_nodes()).items()]
+
+
 def print_calls(found: Sequence[Mapping[str, str]]) -> None:
     """Print calls as a table."""
     table = Table(box=None, header_style="bold")

@@ -21,6 +21,7 @@ from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
 from bridge.replay.advice import advise
 from bridge.replay.script import CallScript, load_script
+from bridge.replay.script.packs import load_packs
 from bridge.routing.matching import (
     check_arms,
     check_together,
@@ -32,9 +33,11 @@ from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.rules import IncomingCall
 from bridge.routing.verstat import Verstat
 from bridge.simulator.scenario import load_scenario
+from bridge.speech.synthesis import Synthesizer
 
 _KINDS: dict[str, Callable[[Path], object]] = {
     "callscript/v1": load_script,
+    "packs/v1": load_packs,
     "dialplan/v1": lambda path: Dialplan.from_source(load_yaml(path)),
 }
 
@@ -182,11 +185,19 @@ def _problems(paths: tuple[Path, ...], warnings: list[str]) -> Iterator[ConfigEr
                 if isinstance(checked, Dialplan):
                     dialplans.append(checked)
                 elif isinstance(checked, CallScript):
+                    yield from _voice_problem(file, checked.voice)
                     warnings += [f"{file}: {each}" for each in advise(checked)]
         try:
             check_together(dialplans)
         except ConfigError as error:
             yield error
+
+
+def _voice_problem(file: Path, voice: str) -> Iterator[ConfigError]:
+    try:
+        Synthesizer(voice)
+    except ConfigError as error:
+        yield ConfigError(f"voice: {error.what}", path=str(file), remedy=error.remedy)
 
 
 def _check_file(path: Path) -> object:

@@ -13,8 +13,10 @@ from typing import Any
 import click
 
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.replay_fix import fix_persona
 from bridge.cli.replay_import import import_recorded
 from bridge.cli.replay_outcome import write_outcome
+from bridge.cli.replay_packs import list_packs
 from bridge.cli.replay_plan import (
     JOBS_A_CPU,
     JOBS_AT_A_TARGET,
@@ -64,7 +66,7 @@ def replay() -> None:
 
 @replay.command(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Subcommands: bridge replay trend, bridge replay import (each has --help).",
+    epilog="Subcommands: bridge replay trend, import, fix, packs (each has --help).",
 )
 @click.argument("scripts", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -86,9 +88,24 @@ def replay() -> None:
 @click.option(
     "--jobs",
     type=click.IntRange(1, MOST_JOBS),
-    help=f"Calls at once.  [default: {JOBS_A_CPU} for each CPU; with --target {JOBS_AT_A_TARGET}]",
+    help=f"Calls at once.  [default: {JOBS_A_CPU} for each CPU; with --target {JOBS_AT_A_TARGET},"
+    " with --load 1]",
+)
+@click.option(
+    "--load",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="N other calls go on beside each one, on the same gateway: real SIP calls that talk.",
 )
 @click.option("--tag", "tags", multiple=True, help="Only scripts with this tag. Repeatable.")
+@click.option(
+    "--pack",
+    "packs",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Play each script under every item of this pack, too: accents, noises, lines, headset"
+    " (bridge replay packs), or a file of your own. Repeatable.",
+)
 @click.option(
     "--report",
     type=click.Path(file_okay=False, path_type=Path),
@@ -132,6 +149,12 @@ def replay() -> None:
     metavar="local|URL",
     help="Write down what the agent says, in any words, as evidence: by the built-in recogniser, or"
     " an OpenAI-compatible /v1/audio/transcriptions (key: BRIDGE_TRANSCRIBE_KEY).",
+)
+@click.option(
+    "--stand-ins",
+    is_flag=True,
+    help="Play the `script` of personas and judges that have a text model, too: costs nothing, and"
+    " says the same each time.",
 )
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="JUnit XML.")
 @click.option(
@@ -180,6 +203,8 @@ def play(
     Examples:
       bridge replay call_scripts
       bridge replay call_scripts/support_demo.yaml --arm beta --arm ga --repeat 5 --report out
+      bridge replay call_scripts --tag smoke --pack noises --pack headset
+      bridge replay call_scripts --arm ga --load 2
       bridge replay call_scripts --config bridge.yaml --arm ga --arm new --cost-cap 2
       bridge replay call_scripts --arm ga --arm beta=recorded:out/july
       bridge replay call_scripts --target sip:192.0.2.7:5060 --arm ga
@@ -220,7 +245,7 @@ def play_plan(
         ReplayScreen(len(plan.play_list())) as screen,
         tempfile.TemporaryDirectory(prefix="bridge-replay-") as place,
     ):
-        hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans)
+        hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans, plan.load)
         replayed = ReplayRun(plan, load_models(), hands, screen)
 
         async def work() -> None:
@@ -285,4 +310,6 @@ def caller() -> None:
     take_orders(run)
 
 
+replay.add_command(fix_persona)
 replay.add_command(import_recorded)
+replay.add_command(list_packs)

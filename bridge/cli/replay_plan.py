@@ -20,13 +20,18 @@ from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.errors import ConfigError
 from bridge.replay.arms import check_tapes, choose_arms
+from bridge.replay.chat.choosing import check_text_models
+from bridge.replay.load import check_room
+from bridge.replay.packing import multiplied
 from bridge.replay.plan import ReplayPlan
 from bridge.replay.scene import GatewayTraces, ScriptFile, Target
 from bridge.replay.script import load_script
+from bridge.replay.script.packs import choose_packs
 from bridge.replay.shadowing import shadow_calls, yesterday_of
 from bridge.replay.target_arm import ArmSigner, find_flag
 from bridge.replay.transcribing import Transcribe, at_endpoint
 from bridge.speech.open_recognition import OpenRecognizer
+from bridge.telephony.capabilities import examine
 
 JOBS_A_CPU = 3
 """A call is real time and takes a quarter of a CPU; the rest is for what is started and heard."""
@@ -54,6 +59,9 @@ class PlayOptions:
     day: datetime | None
     cost_cap: float | None
     transcribe: str | None
+    stand_ins: bool
+    packs: tuple[str, ...]
+    load: int | None
 
 
 def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPlan:
@@ -70,10 +78,19 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
     scripts = options.scripts
     if options.shadow is not None:
         scripts = (*scripts, *_shadow(options.shadow, options.day, stack))
+    files = find_scripts(scripts, options.tags)
+    check_text_models(files, os.environ, stand_ins=options.stand_ins)
+    files, left_out = multiplied(files, choose_packs(options.packs))
+    for why in left_out:
+        click.echo(f"not played: {why}", err=True)
+    if options.load is not None:
+        _check_load(options.load, options.target, files)
     target = _target(options)
     jobs = default_jobs() if target is None else JOBS_AT_A_TARGET
+    if options.load is not None:
+        jobs = 1
     plan = ReplayPlan(
-        files=find_scripts(scripts, options.tags),
+        files=files,
         arms=choose_arms(
             options.arms,
             options.config,
@@ -88,6 +105,8 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
         dialplans=options.dialplans,
         cap_usd=options.cost_cap,
         transcribe=_transcriber(options.transcribe),
+        stand_ins=options.stand_ins,
+        load=options.load or 0,
         command=shlex.join(["bridge", *sys.argv[1:]]),
         commit=_commit(),
         version=version("telephony-bridge"),
@@ -96,6 +115,22 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
         check_tapes(arm, [file.script.id for file in plan.files])
     _name_unplayed(plan)
     return plan
+
+
+def _check_load(load: int, target: str | None, files: Sequence[ScriptFile]) -> None:
+    """Make sure, before any call, that the other calls can be had.
+
+    Raises:
+        ConfigError: the gateway is another's, or holds too few.
+    """
+    if target is not None:
+        raise ConfigError(
+            "--load puts other calls on the replay's own gateway, and --target names another",
+            remedy="leave one of them out; bridge bench measures a gateway under many calls",
+        )
+    holds = examine().call_limit
+    for file in files:
+        check_room(load, holds, file.script)
 
 
 def _transcriber(where: str | None) -> Transcribe | None:

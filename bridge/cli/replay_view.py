@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.replay.agenda import Job
-from bridge.replay.results import Results, RunInfo, RunVerdict
+from bridge.replay.results import Results, RunInfo, RunVerdict, sum_load
 
 _STYLES = {
     RunVerdict.PASS: "green",
@@ -94,16 +94,36 @@ def print_results(results: Results) -> None:
         verdict = Text(row.verdict.value, style=_STYLES[row.verdict])
         table.add_row(row.script, row.arm, f"{row.passes} of {counts}", ", ".join(others), verdict)
     console.print(table)
+    _print_packs(console, results)
     for run in results.runs:
         if run.verdict is not RunVerdict.PASS:
             where = f"{run.script} on {run.arm}, {run.number}"
             console.print(Text(f"{where}: {run.reason}", style=_STYLES[run.verdict]))
     _print_protocol(console, results)
+    _print_load(console, results)
     if results.cost is not None:
         cap = "" if results.cost.cap_usd is None else f" of at most {results.cost.cap_usd:g}"
         console.print(f"cost: about {results.cost.spent_usd:.4f} USD{cap}")
     if results.stopped is not None:
         console.print(Text(f"stopped: {results.stopped}", style="yellow"))
+
+
+def _print_load(console: Console, results: Results) -> None:
+    borne = sum_load(results)
+    if borne is not None:
+        console.print(f"under load: {borne}", soft_wrap=True)
+
+
+def _print_packs(console: Console, results: Results) -> None:
+    if not results.packs:
+        return
+    table = Table("pack", "item", "arm", "passed", "pass as they are, and not so")
+    for row in results.packs:
+        passed = f"{row.passes} of {row.runs}"
+        style = "none" if row.passes == row.runs else "yellow"
+        name = row.pack or "as they are"
+        table.add_row(name, row.item, row.arm, Text(passed, style=style), ", ".join(row.broken))
+    console.print(table)
 
 
 def _print_protocol(console: Console, results: Results) -> None:

@@ -12,7 +12,7 @@ from bridge.console.faults import add_handlers
 from bridge.console.headers import SecureHeaders, TransportGuard
 from bridge.console.oidc_pages import router as oidc_pages
 from bridge.console.pages import router as pages
-from bridge.console.probes import NotReady, make_probes
+from bridge.console.probes import InTrouble, NotReady, make_probes
 from bridge.console.services import Services
 from bridge.console.streams import Streams, StreamsMiddleware
 from bridge.telemetry.metrics import Metrics
@@ -22,14 +22,19 @@ STATIC = Path(__file__).parent / "static"
 
 
 def make_app(
-    services: Services | None, metrics: Metrics, ready: NotReady, *, shows_metrics: bool = True
+    services: Services | None,
+    metrics: Metrics,
+    ready: NotReady,
+    troubles: InTrouble = tuple,
+    *,
+    shows_metrics: bool = True,
 ) -> FastAPI:
     """Return the app, for :class:`bridge.console.server.HttpServer`.
 
     Args:
         services: what the console works with; None for probes alone.
         metrics: for `/metrics`.
-        ready: for `/readyz`.
+        ready, troubles: for `/readyz`.
         shows_metrics: False where `/metrics` has a port of its own.
     """
     app = FastAPI(
@@ -43,7 +48,7 @@ def make_app(
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.streams = Streams(still_allowed)
-    app.include_router(make_probes(metrics, ready, shows_metrics=shows_metrics))
+    app.include_router(make_probes(metrics, ready, troubles, shows_metrics=shows_metrics))
     if services is not None:
         _add_console(app, services)
     return app

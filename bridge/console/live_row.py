@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from bridge.console.access.principal import Principal
 from bridge.console.masking import mask_caller
@@ -13,22 +14,23 @@ _LOST_AFTER_MS = 5_000
 
 _TEXTS = (
     *("call_id", "node", "dialplan", "arm", "dialect", "model", "state", "verstat", "consent"),
-    *("held_by", "handoff_result"),
+    *("held_by", "handled_by", "hold", "handoff_result"),
 )
-_SUMMARY = "handoff_summary"
-_WORDS = ("handoff_target", _SUMMARY)
+SUMMARY = "handoff_summary"
+_WORDS = ("handoff_target", SUMMARY)
 """Texts that a number may stand in."""
 
 _WATCHED_BY = "watched_by"
 _WATCHED = frozenset({"watchers", _WATCHED_BY})
 
-HIDEABLE = frozenset({_SUMMARY, _WATCHED_BY})
+HIDEABLE = frozenset({SUMMARY, _WATCHED_BY})
 """What of a row is not for everybody who sees the call."""
 
 _NUMBERS = (
     *("started_at", "answered_at", "state_since_at", "silent_since_at", "waiting_since_at"),
     *(
         "watchers",
+        "muted",
         "flagged",
         "sensitive",
         "last_turn_ms",
@@ -42,6 +44,7 @@ FIELDS = (
     *_WORDS,
     *_NUMBERS,
     _WATCHED_BY,
+    "watched_since",
     "from",
     "to",
     "health",
@@ -61,7 +64,8 @@ def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
     """Return what a list shows of a live call, from its hash.
 
     Times are ms since the Unix epoch; what is not known is missing. ``watched_by`` is a list of
-    ``by`` and ``does`` (``listens``, ``whispers``, ``says``).
+    ``by``, ``does`` (``listens``, ``whispers``, ``says``) and ``since_at``,
+    where that is known.
     """
     row: Row = {name: fields[name] for name in _TEXTS if fields.get(name)}
     row.update({name: int(fields[name]) for name in _NUMBERS if fields.get(name, "0") != "0"})
@@ -79,14 +83,24 @@ def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
     if row["lost"] or "ended_at" in fields:  # nobody hears anything there
         return without(row, _WATCHED)
     if watched := fields.get(_WATCHED_BY):
-        does = json.loads(watched)
-        row[_WATCHED_BY] = [{"by": by, "does": does[by]} for by in sorted(does)]
+        does, since = json.loads(watched), json.loads(fields.get("watched_since") or "{}")
+        row[_WATCHED_BY] = [
+            {"by": by, "does": does[by]} | ({"since_at": since[by]} if by in since else {})
+            for by in sorted(does)
+        ]
     return row
+
+
+def watched_by(row: Row) -> list[dict[str, Any]]:  # Any: of JSON
+    """Return who watches a call, as a row has it."""
+    found = row.get(_WATCHED_BY, [])
+    assert isinstance(found, list)
+    return found
 
 
 def hidden_from(principal: Principal) -> frozenset[str]:
     """Return what of a row is not for somebody who sees the call."""
-    shown = {_SUMMARY: principal.reads_summaries, _WATCHED_BY: principal.knows_watchers}
+    shown = {SUMMARY: principal.reads_summaries, _WATCHED_BY: principal.knows_watchers}
     return frozenset(name for name in HIDEABLE if not shown[name])
 
 

@@ -11,17 +11,23 @@ from bridge.telemetry.metrics import Format, Metrics
 NotReady = Callable[[], Sequence[str]]
 """Returns why this process should get no calls; empty means that it should."""
 
+InTrouble = Callable[[], Sequence[str]]
+"""Returns what is wrong with this process although it takes calls."""
 
-def make_probes(metrics: Metrics, ready: NotReady, *, shows_metrics: bool = True) -> APIRouter:
+
+def make_probes(
+    metrics: Metrics, ready: NotReady, troubles: InTrouble = tuple, *, shows_metrics: bool = True
+) -> APIRouter:
     """Return the routes.
 
     Args:
         metrics: what `/metrics` shows.
         ready: asked at each `/readyz`; its reasons are shown to whoever asks, so they name no one.
+        troubles: shown there, too; they change nothing about the status.
         shows_metrics: False leaves `/metrics` out.
     """
     router = APIRouter(include_in_schema=False)
-    _add_health(router, ready)
+    _add_health(router, ready, troubles)
     if shows_metrics:
         _add_metrics(router, metrics)
     return router
@@ -39,7 +45,7 @@ def _add_metrics(router: APIRouter, metrics: Metrics) -> None:
         return Response(b"".join(parts), headers={"Content-Type": form.value})
 
 
-def _add_health(router: APIRouter, ready: NotReady) -> None:
+def _add_health(router: APIRouter, ready: NotReady, troubles: InTrouble) -> None:
     @router.get("/healthz")
     async def get_health() -> Response:
         # That this answer comes says it all: the loop runs.
@@ -49,5 +55,6 @@ def _add_health(router: APIRouter, ready: NotReady) -> None:
     async def get_ready() -> Response:
         reasons = list(ready())
         return JSONResponse(
-            {"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200
+            {"ready": not reasons, "reasons": reasons, "troubles": list(troubles())},
+            status_code=503 if reasons else 200,
         )

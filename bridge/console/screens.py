@@ -47,6 +47,22 @@ SCREENS = (
         "M1 2h14v9H9v2h3v1.5H4V13h3v-2H1V2Zm2 7h2V6H3v3Zm4 0h2V4H7v5Zm4 0h2V7h-2v2Z",
     ),
     Screen(
+        "/trends",
+        "Trends",
+        Permission.CALLS_VIEW,
+        "trends.html",
+        "M1 13.5h14V15H1v-1.5ZM2 8h2.5v4.5H2V8Zm4.8-3h2.4v7.5H6.8V5Zm4.7-4H14v11.5h-2.5V1Z",
+    ),
+    Screen(
+        "/people",
+        "People",
+        Permission.MONITOR,
+        "people.html",
+        "M5.5 7.5a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM.5 14c0-3 2-4.8 5-4.8s5 1.8 5 4.8h-10Zm10.3-6.5a2.6"
+        " 2.6 0 1 0-.6-5.1 4.5 4.5 0 0 1 0 4.9l.6.2Zm-.1 1.5c1 1.1 1.5 2.8 1.6 5h3.2c0-3-1.7-5"
+        "-4.8-5Z",
+    ),
+    Screen(
         "/alerts",
         "Alerts",
         Permission.ALERTS_VIEW,

@@ -1,60 +1,52 @@
 """How calls went by hour and route, from those that have ended. Pure."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from bridge.console.wallboard import is_contained
-
-HOUR_MS = 3_600_000
+from bridge.console.tally import HOUR_MS, Tally, tallies
 
 Row = Mapping[str, Any]  # Any: of JSON rows
 
 
-def trends(ended: Iterable[Row]) -> list[dict[str, object]]:
+def by_route(ended: Iterable[Row]) -> list[dict[str, object]]:
     """Return a row for each hour and route that had calls, the earliest hour first.
 
     Args:
         ended: rows of the history.
 
     Returns:
-        ``hour_at`` (its begin, ms since the Unix epoch), ``route``, and of the calls that began in
-        it: ``calls``; ``answered``; ``contained``: answered, and handled by the AI alone;
-        ``with_person``: handed to a person or taken over by one; ``abandoned``: the caller left
-        while they waited for one; ``broken``: with a fault that is not the caller's;
-        ``average_duration_ms`` of the answered ones and ``average_response_ms`` over those that
-        have one, null without any.
+        ``hour_at`` (its begin, ms since the Unix epoch), ``route``, the counts and means of
+        :class:`bridge.console.tally.Tally`, and its shares (0 to 1, None where nothing was offered
+        that a share could be of): ``containment``, ``service_level``, ``abandonment``.
     """
-    groups: dict[tuple[int, str], list[Row]] = defaultdict(list)
-    for row in ended:
-        if "started_at" in row:
-            hour_at = row["started_at"] // HOUR_MS * HOUR_MS
-            groups[hour_at, str(row.get("dialplan", ""))].append(row)
+    found = tallies(ended, _hour_and_route)
     return [
-        {"hour_at": hour_at, "route": route, **_figures(groups[hour_at, route])}
-        for hour_at, route in sorted(groups)
+        {"hour_at": hour_at, "route": route, **_figures(found[hour_at, route])}
+        for hour_at, route in sorted(found)
     ]
 
 
-def _figures(rows: Sequence[Row]) -> dict[str, object]:
-    answered = [row for row in rows if row.get("answered_at")]
+def by_hour(ended: Iterable[Row]) -> list[dict[str, object]]:
+    """Return a row as :func:`by_route` does for each hour, of all routes together."""
+    found = tallies(ended, _hour_at)
+    return [{"hour_at": hour_at, **_figures(found[hour_at])} for hour_at in sorted(found)]
+
+
+def _hour_at(row: Row) -> int | None:
+    began_ms: int | None = row.get("started_at")
+    return None if began_ms is None else began_ms // HOUR_MS * HOUR_MS
+
+
+def _hour_and_route(row: Row) -> tuple[int, str] | None:
+    hour_at = _hour_at(row)
+    return None if hour_at is None else (hour_at, str(row.get("dialplan", "")))
+
+
+def _figures(found: Tally) -> dict[str, object]:
     return {
-        "calls": len(rows),
-        "answered": len(answered),
-        "contained": sum(is_contained(row) for row in answered),
-        "with_person": sum(_was_with_person(row) for row in answered),
-        "abandoned": sum(row.get("handoff_result") == "caller_left" for row in answered),
-        "broken": sum(row.get("fault", "none") not in ("none", "caller", "") for row in answered),
-        "average_duration_ms": _mean(answered, "duration_ms"),
-        "average_response_ms": _mean(answered, "average_response_ms"),
+        **asdict(found),
+        "containment": found.containment,
+        "service_level": found.service_level,
+        "abandonment": found.abandonment,
     }
-
-
-def _was_with_person(row: Row) -> bool:
-    served = row.get("handoff_result") in ("accepted", "completed")
-    return served or bool(row.get("handled_by"))
-
-
-def _mean(rows: Sequence[Row], name: str) -> int | None:
-    known = [row[name] for row in rows if row.get(name) is not None]
-    return round(sum(known) / len(known)) if known else None

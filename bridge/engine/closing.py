@@ -12,6 +12,7 @@ SIP_SERVICE_UNAVAILABLE = 503
 
 END_CALL = Ending(Outcome.COMPLETED, Fault.NONE, "end_call")
 MAX_DURATION = Ending(Outcome.MAX_DURATION, Fault.NONE, "max_duration")
+AUDIO_STOPPED = Ending(Outcome.MEDIA_FAILED, Fault.BRIDGE, "audio_stopped")
 SHUTDOWN = Ending(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
 SESSION_TIMEOUT = Ending(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "timeout")
 AI_OFF = Ending(Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR, "ai_off")

@@ -37,6 +37,7 @@ from bridge.engine.hearing import on_session_updated, watch_hearing
 from bridge.engine.inputs import (
     AudioAppended,
     AudioLost,
+    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -104,6 +105,7 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         events.SessionUpdated: on_session_updated,
         HoldChanged: caller.on_hold_changed,
         ProcessStopped: on_process_stopped,
+        AudioStopped: lifecycle.on_audio_stopped,
         SupervisorActed: supervision.on_acted,
         SupervisorHeard: supervision.on_heard,
         SupervisorLost: supervision.on_lost,

@@ -241,6 +241,13 @@ class ProcessStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioStopped:
+    """PJSIP's audio clock has stood still for ``ms``, and nobody can make it go on."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer that the core started ran out."""
 
@@ -378,6 +385,7 @@ Input = (
     | SoundStopped
     | HoldChanged
     | ProcessStopped
+    | AudioStopped
     | TimerFired
     | ToolFinished
     | TransferProgressed

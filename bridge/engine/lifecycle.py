@@ -14,6 +14,7 @@ from bridge.engine.caller_silence import (
     on_caller_silent,
 )
 from bridge.engine.closing import (
+    AUDIO_STOPPED,
     CALLER_HUNG_UP,
     CANCELLED,
     END_CALL,
@@ -24,7 +25,7 @@ from bridge.engine.closing import (
 )
 from bridge.engine.collecting import on_last_tone_over
 from bridge.engine.consent import hold_back, on_answer_overdue
-from bridge.engine.dead_air import on_apology_due, on_offer_due
+from bridge.engine.dead_air import BRIDGE, on_apology_due, on_offer_due
 from bridge.engine.duration import on_max_duration, on_max_warning, watch_duration
 from bridge.engine.effects import AnswerCall, FlushPlayout, OpenSession, RingCall
 from bridge.engine.fallback import answer_without_agent, go_on_with_fallback, refuse_or_answer
@@ -34,6 +35,7 @@ from bridge.engine.greeting import greet, on_greeting_late
 from bridge.engine.handoff import on_caller_left, on_transfer_overdue
 from bridge.engine.hearing import on_unheard
 from bridge.engine.inputs import (
+    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -43,7 +45,7 @@ from bridge.engine.inputs import (
     TimerFired,
 )
 from bridge.engine.keypad import on_no_key, open_first_menu
-from bridge.engine.news import TransitionRefused
+from bridge.engine.news import SilenceMeasured, TransitionRefused
 from bridge.engine.open_turn import on_turn_overdue
 from bridge.engine.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.rescue import on_rescue_due, watch_arm
@@ -145,6 +147,13 @@ def on_shutdown_requested(call: CallState, event: ShutdownRequested, now_ns: int
     if call.stage is Stage.TALKING:
         yield FlushPlayout()
     yield from close(call, SHUTDOWN)
+
+
+def on_audio_stopped(call: CallState, event: AudioStopped, now_ns: int) -> Effects:
+    """End the call: its caller hears nothing, and won't hear anything here any more."""
+    if call.stage is Stage.TALKING:
+        yield SilenceMeasured(event.ms, BRIDGE)
+    yield from close(call, AUDIO_STOPPED)
 
 
 def on_conversation_created(call: CallState, event: ConversationCreated, now_ns: int) -> Effects:

@@ -461,6 +461,10 @@ class CallState:
             if self._written.get(name) != value:
                 self._written[name] = self._changed[name] = value
 
+    def noted(self, name: str) -> str | int:
+        """Return what was put down last of a field; empty where nothing was."""
+        return self._written.get(name, "")
+
     def note_phase(self) -> None:
         """Put the phase down: the turn machine's state, but for what tells more than that."""
         phase: str = self.turns.state

@@ -132,13 +132,26 @@ def on_supervisor_overdue(call: CallState, now_ns: int) -> Effects:
 
 
 def watch_supervision(call: CallState, event: Input, now_ns: int) -> Effects:
-    """Keep the agent out of a talk that is not its own; looked at after every input."""
+    """Keep the agent out of a talk that is not its own; looked at after every input.
+
+    How the call is held goes down here, since each step of it is an input's doing.
+    """
     supervised = call.supervised
     if supervised.joined and not call.closed and call.handing_over:
         yield from leave_talk(call)  # the caller goes to somebody whom a supervisor can't join
     if supervised.held and not call.closed:
         # Turn detection had heard the end of a turn before the caller was muted.
         yield from cancel_response(call, tell_server=True)
+    _note_hold(call)
+
+
+def _note_hold(call: CallState) -> None:
+    """Put down how the call is held, and whether the holder has muted themselves."""
+    supervised = call.supervised
+    hold = "" if supervised.hold is Hold.AGENT else supervised.hold.value
+    muted = int(bool(hold) and supervised.muted)
+    if hold or call.noted("hold"):
+        call.note(hold=hold, muted=muted)
 
 
 # What is refused

@@ -33,6 +33,7 @@ from bridge.engine.effects import (
 )
 from bridge.engine.inputs import (
     AudioLost,
+    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -242,6 +243,11 @@ class CallRunner:
         """Note that the process stood still, and the call's audio with it."""
         self.record.event("process_stopped", {"ms": ms})
         self._feed(ProcessStopped(ms))
+
+    def audio_stopped(self, ms: int) -> None:
+        """End the call, since the audio of this process stands still for good."""
+        self.record.event("audio_stopped", {"ms": ms})
+        self._feed(AudioStopped(ms))
 
     def let_go(self) -> None:
         """Forget everything but the record, once :meth:`run` is over.

@@ -6,7 +6,7 @@ tried again, slower and slower, by this process and by the node's next one.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import structlog
 
 from bridge.live.summary import CallSummary, record_files
 from bridge.recordings.record_files import RecordFiles
+from bridge.recordings.retention import Part
 from bridge.store.client import RedisUnavailableError
 from bridge.store.waiting_records import WaitingRecord, WaitingRecords
 from bridge.telemetry.metrics.store import StoreMetrics
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 DISK_WITHIN_S = 10.0
 """A disk that hangs must not keep the call, and with it the gateway."""
 
+_DAY_S = 24 * 3600
 _FIRST_S, _LONGEST_S = 1.0, 60.0
 _HELD = 200
 """Records in memory while Redis is away, too."""
@@ -126,7 +128,8 @@ class RecordKeeper:
         for call_id, summary in list(self._held.items()):
             files = await asyncio.to_thread(record_files, summary)
             caller, asserted = summary.caller, summary.asserted
-            await self._waiting.put(WaitingRecord(call_id, caller, asserted, files.to_text()))
+            text, keep_s = files.to_text(), longest_wait_s(summary.keep_days)
+            await self._waiting.put(WaitingRecord(call_id, caller, asserted, text, keep_s))
             self._held.pop(call_id, None)
             self._in_redis += 1
 
@@ -146,3 +149,10 @@ class RecordKeeper:
         given_up = self._given_up + self._waiting.dropped
         self._metrics.records_dropped(given_up - self._told)
         self._told = given_up
+
+
+def longest_wait_s(keep_days: Mapping[str, int | None]) -> int | None:
+    """Return how long a whole record may wait, None for ever: as long as each of its parts."""
+    parts = (keep_days.get(part.value) for part in (Part.TRANSCRIPT, Part.EVENTS))
+    days = [each for each in parts if each is not None]
+    return min(days) * _DAY_S if days else None

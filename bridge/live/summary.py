@@ -272,6 +272,11 @@ class CallSummary:
         return sum(known) / len(known) if known else None
 
     @property
+    def turns_of_talk(self) -> int:
+        """How many turns caller and agent had; announcements and supervisors' notes are none."""
+        return sum(turn.speaker in (Speaker.CALLER, Speaker.AGENT) for turn in self.turns)
+
+    @property
     def tool_success_rate(self) -> float | None:
         """Share of tool calls that gave a good output, 0 to 1; None without any.
 
@@ -285,7 +290,7 @@ class CallSummary:
         latency_ms, rate = self.average_latency_ms, self.tool_success_rate
         response = percentiles(self.latency).get("response")
         return {
-            "turns": len(self.turns),
+            "turns": self.turns_of_talk,
             "interruptions": self.interruptions,
             "average_response_ms": None if latency_ms is None else round(latency_ms),
             "response_p95_ms": None if response is None else round(response.p95_ms),
@@ -343,7 +348,7 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
         "transcription_tokens": _by_kind(summary.transcription_tokens),
         "transcription_seconds": round(summary.transcription_s, 3),
         "transcription_cost": summary.transcription_cost_usd,
-        "turns": len(summary.turns),
+        "turns": summary.turns_of_talk,
         "interruptions": summary.interruptions,
         "longest_silence_ms": summary.longest_silence_ms,
         "longest_silence_cause": summary.longest_silence_cause,

@@ -27,7 +27,7 @@ class SupervisionRecord:
         self._summary = summary
         self._store = store
         self._redactor = redactor
-        self._watched = False
+        self._watching: dict[str, int] | None = None
 
     def flag(self, by: str, note: str, at_ms: int | None) -> None:
         """Mark the call to be looked at, at a moment since its begin; None for now."""
@@ -53,13 +53,19 @@ class SupervisionRecord:
         self._events.tell("supervisor_acted", told)
 
     def watched(self, does: Mapping[str, str]) -> None:
-        """Note who watches: what each of them does, by name."""
-        self._watched = True
-        names = json.dumps(does) if does else ""
-        told: dict[str, str | int] = {"watchers": len(does), "watched_by": names}
+        """Note who watches: what each of them does, by name, and since when they are there."""
+        before, now_ms = self._watching or {}, self._events.wall_ms()
+        self._watching = {by: before.get(by, now_ms) for by in does}
+        told: dict[str, str | int] = {
+            "watchers": len(does),
+            "watched_by": json.dumps(does) if does else "",
+            "watched_since": json.dumps(self._watching) if does else "",
+        }
         self._store.update(self._summary.call_id, told)
 
     @property
     def at_end(self) -> Mapping[str, str | int]:
         """What the call's state says of watchers once it is over: nobody, if there were any."""
-        return {"watchers": 0, "watched_by": ""} if self._watched else {}
+        if self._watching is None:
+            return {}
+        return {"watchers": 0, "watched_by": "", "watched_since": ""}

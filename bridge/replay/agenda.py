@@ -102,6 +102,8 @@ _LETTERS_A_S = 12.0
 
 def likely_s(script: CallScript) -> float:
     """Guess how long a script's call takes; for the order of calls alone."""
+    if script.persona is not None:
+        return script.persona.limits.seconds
     return min(
         _CALL_S + sum(_STEP_S + _action_s(step.action) for step in script.caller),
         script.end.after_s or script.end.max_duration_s,

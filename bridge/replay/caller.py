@@ -49,7 +49,8 @@ class ScriptedCaller:
         self.cut_off = False
         self._call = call
         self._script = prepared.script
-        self._speeches = prepared.speeches
+        self._steps = list(prepared.script.caller)
+        self._speeches = dict(prepared.speeches)
         # The agent owes an answer to what ended then; None when it has been given.
         self._owed_since_ms: int | None = 0
         self._patience_ms = _GREETING_MS
@@ -74,7 +75,7 @@ class ScriptedCaller:
         self._call.hang_up()
 
     async def _do_steps(self) -> None:
-        for index, step in enumerate(self._script.caller):
+        for index, step in enumerate(self._steps):
             if self._call.over:
                 return
             await self._do(index, step)
@@ -112,7 +113,7 @@ class ScriptedCaller:
         return after is not None and after.event == "agent_audio_started"
 
     def _after(self, index: int) -> After | None:
-        steps = self._script.caller
+        steps = self._steps
         match steps[index].action if index < len(steps) else None:
             case Interruption(after=after) | Backchannel(after=after) | HangUp(after=after):
                 return after
@@ -180,14 +181,14 @@ class ScriptedCaller:
             return
         span = await self._call.press(action.digits, action.gap_ms or 0)
         self._note(index, Doing.DTMF, action.digits, span.start_ms, span.end_ms)
-        if self._script.caller[index].expect is not None:
+        if self._steps[index].expect is not None:
             self._owe(span.end_ms)
 
     async def _be_silent(self, index: int, action: Silence) -> None:
         start_ms = self._call.elapsed_ms
         await self._call.until_ms(start_ms + action.ms)
         self._note(index, Doing.SILENCE, "", start_ms, self._call.elapsed_ms)
-        if self._script.caller[index].expect is not None:
+        if self._steps[index].expect is not None:
             self._owe(start_ms)
 
     async def _wait(self, index: int, action: Wait) -> None:
@@ -195,7 +196,7 @@ class ScriptedCaller:
             return
         now_ms = self._call.elapsed_ms
         self._note(index, Doing.WAIT, "", now_ms, now_ms)
-        if self._script.caller[index].expect is not None:
+        if self._steps[index].expect is not None:
             self._owe(now_ms)
 
     async def _hold(self, index: int, action: Hold) -> None:
@@ -203,7 +204,7 @@ class ScriptedCaller:
         if span is None:
             return
         self._note(index, Doing.HOLD, "", span.start_ms, span.end_ms)
-        if self._script.caller[index].expect is not None:
+        if self._steps[index].expect is not None:
             self._owe(span.end_ms)
 
     async def _hang_up(self, index: int, action: HangUp) -> None:

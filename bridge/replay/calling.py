@@ -16,10 +16,13 @@ from pydantic import JsonValue, TypeAdapter
 
 from bridge.clock import SystemClock
 from bridge.errors import BridgeError
+from bridge.replay.chat.choosing import with_stand_ins
 from bridge.replay.evidence import CallerSide
+from bridge.replay.packing import under
 from bridge.replay.preparation import PreparedScript, prepare
 from bridge.replay.runner import Line, Replay
-from bridge.replay.script import load_script
+from bridge.replay.script import CallScript, load_script
+from bridge.replay.script.packs import PackItem
 from bridge.sip.addresses import Uri
 
 RUN_HEADER = "X-Bridge-Replay"
@@ -35,12 +38,16 @@ class CallOrder:
         uri: to dial.
         headers: of the INVITE.
         recording: where the call is recorded.
+        stand_ins: the script's own replies are played in the place of text models.
+        item: that the script is played under; None: as it is.
     """
 
     script: Path
     uri: str
     headers: Mapping[str, str] = field(default_factory=dict)
     recording: Path | None = None
+    stand_ins: bool = False
+    item: PackItem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +88,25 @@ def take_orders(run: Run) -> None:
     Args:
         run: runs a call in a fresh event loop.
     """
-    prepared: dict[Path, PreparedScript] = {}
+    prepared: dict[tuple[Path, PackItem | None], PreparedScript] = {}
     for line in sys.stdin:
         order = ORDERS.validate_json(line)
+        wanted = order.script, order.item
         try:
-            if order.script not in prepared:
-                prepared[order.script] = prepare(load_script(order.script), order.script.parent)
-            answer = run(_place(order, prepared[order.script]))
+            if wanted not in prepared:
+                prepared[wanted] = prepare(_script_of(order), order.script.parent)
+            answer = run(_place(order, prepared[wanted]))
         except BridgeError as error:
             answer = CallAnswer(None, error=str(error))
         sys.stdout.write(ANSWERS.dump_json(answer).decode() + "\n")
         sys.stdout.flush()
+
+
+def _script_of(order: CallOrder) -> CallScript:
+    script = load_script(order.script)
+    if order.item is not None:
+        script = under(script, order.item)
+    return with_stand_ins(script) if order.stand_ins else script
 
 
 async def _place(order: CallOrder, prepared: PreparedScript) -> CallAnswer:

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from bridge.clock import NS_PER_MS
+from bridge.replay.persona.outcome import PersonaOutcome
 from bridge.replay.result import CallOutcome
 from bridge.replay.timeline import CallLog
 
@@ -32,6 +33,7 @@ class CallerSide:
         rtp: figures of the phone's RTP stream; empty where they are not known.
         loss_pct: share of packets lost on the way `to_bridge` and `to_caller`; a way is missing
             where it is not known.
+        persona: what became of a caller that was made up; None of one with steps.
     """
 
     outcome: CallOutcome
@@ -43,6 +45,7 @@ class CallerSide:
     recording: Path | None = None
     rtp: Mapping[str, float | None] = field(default_factory=dict)
     loss_pct: Mapping[str, float] = field(default_factory=dict)
+    persona: PersonaOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """The verdict of a run: what its script expects, and what every call is judged by. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.default_checks import default_checks, switched_off
 from bridge.replay.divergence import Departure, check_followed, find_departure
 from bridge.replay.evidence import Evidence
+from bridge.replay.judges.asking import check_judged
 from bridge.replay.result import CallOutcome
-from bridge.replay.results import RunVerdict
+from bridge.replay.results import Judged, RunVerdict
 from bridge.replay.script import CallScript
 from bridge.replay.target_arm import check_arm
 from bridge.replay.verdicts import judge, off_script_from
@@ -68,14 +69,33 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
         *([check_arm(evidence)] if asked_for_arm else []),
     )
     off_script_ms = _off_script_ms(checks, left)
+    return _by_the_worst(
+        Judgement(RunVerdict.PASS, "", checks, None, off_script_ms, False, unjudged)
+    )
+
+
+def with_judge(script: CallScript, judgement: Judgement, judged: Sequence[Judged]) -> Judgement:
+    """Return a judgement with what a judge said of the call.
+
+    A judge alone passes nothing: where the script expects nothing else, a pass is inconclusive.
+    """
+    checks = (*judgement.checks, *(check_judged(each) for each in judged))
+    found = _by_the_worst(replace(judgement, verdict=RunVerdict.PASS, reason="", checks=checks))
+    if found.verdict is RunVerdict.PASS and not script.expects_something:
+        why = "nothing but a judge decided, and a judge alone passes nothing"
+        return replace(found, verdict=RunVerdict.INCONCLUSIVE, reason=why)
+    return found
+
+
+def _by_the_worst(judgement: Judgement) -> Judgement:
+    """Return a judgement with the verdict and the reason of its worst check."""
+    checks = judgement.checks
     for status, verdict in _WORST_FIRST:
         first = next((check for check in checks if check.status is status), None)
         if first is not None:
             reason = "; ".join([str(first), *_said_of_the_way(checks, first)])
-            return Judgement(
-                verdict, reason, checks, first.at_ms, off_script_ms, switched_off=unjudged
-            )
-    return Judgement(RunVerdict.PASS, checks=checks, switched_off=unjudged)
+            return replace(judgement, verdict=verdict, reason=reason, at_ms=first.at_ms)
+    return replace(judgement, verdict=RunVerdict.PASS, reason="", at_ms=None, off_script_ms=None)
 
 
 def _said_of_the_way(checks: Sequence[Check], first: Check) -> list[str]:

@@ -9,23 +9,16 @@ import numpy.typing as npt
 from bridge.audio.levels import find_speech
 from bridge.audio.wav import read_speech
 from bridge.errors import ConfigError
+from bridge.replay.noises import MAKERS, within
 from bridge.replay.script import Noise
-from bridge.speech.synthesis import SAMPLE_RATE_HZ, Synthesizer
+from bridge.speech.synthesis import SAMPLE_RATE_HZ
 
 Samples = npt.NDArray[np.int16]
 
-_NOISE_S = 10
+_SILENT_RMS = 0.1
 _FULL_SCALE = 32768.0
 _NOMINAL_RMS = 0.05 * _FULL_SCALE
 """Level of speech (-26 dBFS, ITU-T P.56's active level) for a caller who says nothing."""
-
-_BABBLE_VOICES = ("en-us", "en-us+f3", "en-gb-x-rp+m3", "en-us+f4", "en-gb-scotland", "en-us+m7")
-_BABBLE = (
-    "The train on platform four is late again, so they all walk over the bridge and wait there. "
-    "My sister bought green apples, some bread, and a bottle of milk on her way home. "
-    "We could meet at the corner near the bank, or else come to the office after lunch."
-)
-"""Nothing that a caller would say to an agent: its words must not be taken for the caller's."""
 
 
 def make_noise(noise: Noise, said: Sequence[Samples], folder: Path) -> Samples:
@@ -44,13 +37,10 @@ def make_noise(noise: Noise, said: Sequence[Samples], folder: Path) -> Samples:
     """
     if noise.file is not None:
         raw = read_speech(folder / noise.file, SAMPLE_RATE_HZ).astype(np.float64)
-    elif noise.kind == "white":
-        random = np.random.default_rng(noise.seed)
-        raw = random.normal(0.0, 1000.0, SAMPLE_RATE_HZ * _NOISE_S)
     else:
-        raw = _babble(noise.seed)
+        raw = MAKERS[noise.kind or "white"](np.random.default_rng(noise.seed))
     rms = float(np.sqrt(np.mean(np.square(raw)))) if raw.size else 0.0
-    if rms < 1.0:
+    if rms < _SILENT_RMS:
         raise ConfigError("the noise is silent", path=str(noise.file), remedy="name another file")
     wanted_rms = speech_rms(said) / 10 ** (noise.snr_db / 20)
     return _as_samples(raw * (wanted_rms / rms))
@@ -75,15 +65,9 @@ def speech_rms(said: Sequence[Samples]) -> float:
     return float(np.sqrt(np.mean(np.square(np.concatenate(loud)))))
 
 
-def _babble(seed: int) -> npt.NDArray[np.float64]:
-    """Let several voices speak at once, each from somewhere else on."""
-    random = np.random.default_rng(seed)
-    mixed = np.zeros(SAMPLE_RATE_HZ * _NOISE_S)
-    for voice in _BABBLE_VOICES:
-        speech = Synthesizer(voice, int(random.integers(140, 190))).say(_BABBLE)
-        begin = int(random.integers(speech.size))
-        mixed += np.resize(np.roll(speech, -begin), mixed.size)
-    return mixed
+def through_band(samples: Samples, low_hz: int, high_hz: int) -> Samples:
+    """Return what a narrow line lets through, (n,) int16 at 24 kHz."""
+    return _as_samples(within(samples.astype(np.float64), low_hz, high_hz))
 
 
 def _as_samples(signal: npt.NDArray[np.float64]) -> Samples:

@@ -24,6 +24,8 @@ class ReplayPlan:
         cap_usd: what live calls may cost in all.
         too_busy_ms: a part of a call that waits so long for a CPU, of one second, spoils what is no
             pass.
+        load: other calls that go on beside each one.
+        stand_ins: the scripts' own replies are played in the place of text models.
         transcribe: writes down what the agent says, as evidence; None: nothing does.
     """
 
@@ -40,6 +42,8 @@ class ReplayPlan:
     transcribe: Transcribe | None = None
     commit: str | None = None
     version: str = ""
+    stand_ins: bool = False
+    load: int = 0
 
     def times(self, file: ScriptFile) -> int:
         """Return how often a script is played on each arm."""

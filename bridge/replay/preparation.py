@@ -4,6 +4,8 @@ It blocks for about a second, so it is done before the call, and every mistake t
 shows before anybody is dialled.
 """
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +15,16 @@ import numpy.typing as npt
 from bridge.audio.levels import find_speech
 from bridge.audio.wav import read_speech
 from bridge.errors import ConfigError
-from bridge.replay.noise import make_noise
+from bridge.replay.chat.client import read_key
+from bridge.replay.noise import make_noise, through_band
+from bridge.replay.persona.hearing import Hearing, make_hearing
 from bridge.replay.script import CallScript, Utterance
 from bridge.softphone.ear import EAR_HZ
 from bridge.speech.recognition import Recognizer
 from bridge.speech.synthesis import Synthesizer
 from bridge.speech.words import sentences_of
+
+Samples = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,21 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedPersona:
+    """What a persona needs in its call.
+
+    Attributes:
+        say: its voice: words to (n,) int16 at 24 kHz, as its line lets them through; blocks.
+        hearing: its ear for words.
+        key: of its text model; None for none.
+    """
+
+    say: Callable[[str], Samples]
+    hearing: Hearing
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedScript:
     """A script that can be played at once.
 
@@ -45,12 +66,14 @@ class PreparedScript:
         speeches: by the step's index, from 0.
         recognizer: None where the script hears nothing.
         noise: (n,) int16 at 24 kHz, under everything that the caller sends; None for none.
+        persona: None where the caller's steps are written down.
     """
 
     script: CallScript
     speeches: dict[int, Speech]
     recognizer: Recognizer | None
     noise: npt.NDArray[np.int16] | None = None
+    persona: PreparedPersona | None = None
 
 
 def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
@@ -61,11 +84,16 @@ def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
         folder: where its relative audio paths begin.
 
     Raises:
-        ConfigError: a voice, a word or a sound file is no good.
+        ConfigError: a voice, a word, a sound file or the key of a text model is no good.
     """
     synthesizer = Synthesizer(script.voice)
+    line = _line_of(script)
+
+    def say(text: str) -> Samples:
+        return line(synthesizer.say(text))
+
     speeches = {
-        index: _render(step.action, synthesizer, folder)
+        index: _render(step.action, say, line, folder)
         for index, step in enumerate(script.caller)
         if isinstance(step.action, Utterance)
     }
@@ -74,20 +102,57 @@ def prepare(script: CallScript, folder: Path = Path()) -> PreparedScript:
     noise = None
     if script.noise is not None:
         said = [speech.samples for speech in speeches.values()]
-        noise = make_noise(script.noise, said, folder)
-    return PreparedScript(script, speeches, recognizer, noise)
+        if script.persona is not None:  # its words are not known: any of its voice's measure it
+            said = [say(script.persona.goal)]
+        noise = line(make_noise(script.noise, said, folder))
+    persona = _prepare_persona(script, say, recognizer)
+    return PreparedScript(script, speeches, recognizer, noise, persona)
 
 
-def _render(utterance: Utterance, synthesizer: Synthesizer, folder: Path) -> Speech:
+def _line_of(script: CallScript) -> Callable[[Samples], Samples]:
+    """Return what the line lets through of what the caller sends."""
+    band = script.media.band
+    if band is None:
+        return lambda samples: samples
+    return lambda samples: through_band(samples, band.low_hz, band.high_hz)
+
+
+def _prepare_persona(
+    script: CallScript, say: Callable[[str], Samples], recognizer: Recognizer | None
+) -> PreparedPersona | None:
+    persona = script.persona
+    if persona is None:
+        return None
+    key = None if persona.model is None else read_key(persona.model, os.environ)
+    hearing = make_hearing(script, recognizer, lambda model: read_key(model, os.environ))
+    return PreparedPersona(say, hearing, key)
+
+
+def _render(
+    utterance: Utterance,
+    say: Callable[[str], Samples],
+    line: Callable[[Samples], Samples],
+    folder: Path,
+) -> Speech:
     if utterance.audio is not None:
-        samples = read_speech(folder / utterance.audio, EAR_HZ)
+        samples = line(read_speech(folder / utterance.audio, EAR_HZ))
     else:
-        samples = synthesizer.say(utterance.text)
+        samples = say(utterance.text)
     if not samples.size:
         raise ConfigError(
             f"there is nothing to say in '{utterance.text}'",
             remedy="write words, or give audio",
         )
+    return make_speech(utterance.text, samples)
+
+
+def make_speech(text: str, samples: npt.NDArray[np.int16]) -> Speech:
+    """Find the first and the last sound of speech.
+
+    Args:
+        text: the words.
+        samples: (n,) int16 at 24 kHz.
+    """
     stretches = find_speech(samples, EAR_HZ) or [(0, samples.size)]
     begins, ends = stretches[0][0], stretches[-1][1]
-    return Speech(utterance.text, samples, begins * 1000 // EAR_HZ, ends * 1000 // EAR_HZ)
+    return Speech(text, samples, begins * 1000 // EAR_HZ, ends * 1000 // EAR_HZ)

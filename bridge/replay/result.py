@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.persona.outcome import PersonaOutcome
 from bridge.replay.timeline import Interruption, Turn
 
 
@@ -32,6 +33,7 @@ class CallResult:
         ended_by: who hung up; None for a call that was not answered.
         agent_heard_ms: how long the agent was heard.
         recording: stereo WAV, caller left, agent right; None if there is none.
+        persona: what it said and why it stopped; None of a caller with steps.
     """
 
     outcome: CallOutcome
@@ -44,6 +46,7 @@ class CallResult:
     interruptions: tuple[Interruption, ...] = ()
     checks: tuple[Check, ...] = ()
     recording: Path | None = None
+    persona: PersonaOutcome | None = None
 
     @property
     def broken(self) -> tuple[Check, ...]:

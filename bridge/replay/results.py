@@ -32,6 +32,7 @@ UNKNOWN = "unknown"
 
 T = TypeVar("T")
 
+JudgeVerdict = Literal["pass", "fail", "inconclusive"]
 ArmKind = Literal["live", "emulated", "recorded", "unknown"]
 
 
@@ -67,7 +68,12 @@ class ArmInfo:
 
 @dataclass(frozen=True, slots=True)
 class ScriptInfo:
-    """A script, as it was played."""
+    """A script, as it was played.
+
+    Attributes:
+        base: id of the script in its file, where it was played under an item of a pack; else "".
+        pack, item: which; "" for a script as it is in its file.
+    """
 
     id: str
     path: str
@@ -75,6 +81,34 @@ class ScriptInfo:
     tags: tuple[str, ...] = ()
     pass_rate: float = 1.0
     repeat: int = 1
+    base: str = ""
+    pack: str = ""
+    item: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """The other calls of a run, and how the machine bore them.
+
+    Attributes:
+        calls: that were up beside it, from its begin to its end.
+        dropped: of them, ended by the gateway meanwhile.
+        underruns: gaps inside an agent's speech, in all calls; ``own_underruns``: in this one.
+        late_blocks: agent audio that came after its time.
+        long_ticks: ticks of 10 ms that took longer.
+        tick_lag_p99_ms, tick_lag_max_ms: how late ticks began, as bounds of a histogram.
+        stalls: times that PJSIP's audio clock stood still for 60 ms.
+    """
+
+    calls: int
+    dropped: int = 0
+    underruns: int = 0
+    own_underruns: int = 0
+    late_blocks: int = 0
+    long_ticks: int = 0
+    tick_lag_p99_ms: float | None = None
+    tick_lag_max_ms: float | None = None
+    stalls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +125,7 @@ class RunInfo:
         spoiled_by: why the first attempt did not count: the machine was too busy; "" for one alone.
         cost_usd: by the gateway's record; None where that has none.
         tools_ok, tools_failed: tool calls by their ends; those that nobody waited for are neither.
+        load: the other calls that went on; None without any.
     """
 
     script: str
@@ -106,6 +141,7 @@ class RunInfo:
     cost_usd: float | None = None
     tools_ok: int = 0
     tools_failed: int = 0
+    load: LoadFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +160,24 @@ class TableRow:
     infrastructure: int
     verdict: RunVerdict
     placed_again: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PackRow:
+    """How the suite did under one circumstance, on one arm.
+
+    Attributes:
+        item: its name; "" for the scripts as they are.
+        passes: runs that passed, of ``runs``.
+        broken: ids of the scripts that did not pass, and do so as they are.
+    """
+
+    pack: str
+    item: str
+    arm: str
+    passes: int
+    runs: int
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +208,8 @@ class Results:
         version: of the package.
         stopped: why not everything was played; None if it was.
         protocol: of all scripts that more arms than one played.
+        packs: the table by circumstance; empty where no pack was played.
+        load: other calls that went on beside each one.
     """
 
     started_at: str
@@ -168,6 +224,8 @@ class Results:
     cost: Cost | None = None
     stopped: str | None = None
     protocol: tuple[ProtocolFinding, ...] = ()
+    packs: tuple[PackRow, ...] = ()
+    load: int = 0
     schema: Literal["replayresults/v1"] = "replayresults/v1"
 
 
@@ -236,6 +294,38 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeQuote:
+    """What a judge quoted, and who said it when."""
+
+    text: str
+    speaker: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A judge's answer to one question.
+
+    Attributes:
+        answer: `yes`, `no` or `unclear`; "" where there is none.
+        verdict: what counts of it: an answer without a true quote is inconclusive.
+        quotes: those that were found in the conversation.
+        why: of what is inconclusive.
+        model: that was asked, and its host.
+    """
+
+    question: str
+    expected: str
+    answer: str
+    verdict: JudgeVerdict
+    quotes: tuple[JudgeQuote, ...]
+    why: str
+    model: str
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunDetail:
     """``result.json``: one call.
 
@@ -245,6 +335,7 @@ class RunDetail:
         off_script_from: from when on the talk had left the script; None if it hadn't.
         why: the reason of the verdict, in one line; "" for a pass.
         switched_off: kinds of the checks that the script's faults switch off.
+        judged: the script's questions to a judge, in order.
     """
 
     call: Mapping[str, JsonValue]
@@ -258,6 +349,7 @@ class RunDetail:
     off_script_from: int | None = None
     why: str = ""
     switched_off: tuple[str, ...] = ()
+    judged: tuple[Judged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +423,23 @@ def _row(script: str, arm: str, runs: Sequence[RunInfo], pass_rate: float) -> Ta
         of[RunVerdict.INFRASTRUCTURE],
         verdict,
         placed_again=sum(run.attempts > 1 for run in runs),
+    )
+
+
+def sum_load(results: Results) -> str | None:
+    """Say how the machine bore the other calls, in one sentence; None where there were none."""
+    loads = [run.load for run in results.runs if run.load is not None]
+    if not results.load or not loads:
+        return None
+    lags = [load.tick_lag_max_ms for load in loads if load.tick_lag_max_ms is not None]
+    return (
+        f"{results.load} other calls beside each one, {sum(load.dropped for load in loads)} of them"
+        f" dropped; {sum(load.underruns for load in loads)} gaps in agents' speech"
+        f" ({sum(load.own_underruns for load in loads)} in the scripts' own calls),"
+        f" {sum(load.late_blocks for load in loads)} pieces of it late,"
+        f" {sum(load.long_ticks for load in loads)} ticks too long, the latest one"
+        f" {max(lags, default=0.0):g} ms late, {sum(load.stalls for load in loads)} stalls of the"
+        " audio clock"
     )
 
 

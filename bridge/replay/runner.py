@@ -13,9 +13,15 @@ from pathlib import Path
 from bridge.clock import NS_PER_MS, Clock
 from bridge.errors import InfrastructureError
 from bridge.replay.caller import ScriptedCaller
-from bridge.replay.checks import Check
+from bridge.replay.chat.client import ChatModel
+from bridge.replay.chat.stand_in import ChatStandIn
+from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.evidence import CallerSide, Evidence
 from bridge.replay.fillers import find_fillers
+from bridge.replay.persona.caller import PersonaCaller
+from bridge.replay.persona.mind import Mind
+from bridge.replay.persona.outcome import PersonaOutcome
+from bridge.replay.persona.scripted import scripted_answers
 from bridge.replay.preparation import PreparedScript
 from bridge.replay.result import CallOutcome, CallResult
 from bridge.replay.timeline import (
@@ -37,6 +43,7 @@ from bridge.telephony.rtp_stats import RtpStats
 _REACTION_S = 15.0
 """RFC 3261 wants ringing at once; INVITEs sent again after 0.5, 1, 2 and 4 s fit in."""
 _ANSWER_S = 60.0
+_UNASKED, _NONE = "only bridge replay asks a judge", CheckStatus.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +118,13 @@ class Replay:
                 host=line.host,
                 media=script.media,
                 noise=self._prepared.noise,
+                echo=script.echo,
             )
+            model = await self._open_model(stack)
             await stack.enter_async_context(phone)
             headers = {**script.setup.headers, **line.headers}
             self._call = call = phone.call(uri, headers, caller=script.setup.from_)
-            caller = ScriptedCaller(call, self._prepared)
+            caller = self._make_caller(call, model)
             try:
                 answered = not self._stopped and await self._is_answered(call)
                 rang = call.rang
@@ -131,6 +140,25 @@ class Replay:
         if not answered:
             return self._unanswered(call, rang=rang)
         return await asyncio.to_thread(self._judge, call, caller)
+
+    async def _open_model(self, stack: AsyncExitStack) -> ChatModel | None:
+        """Open the persona's text model, or what stands in for it; None without a persona."""
+        persona, ready = self._prepared.script.persona, self._prepared.persona
+        if persona is None or ready is None:
+            return None
+        model = persona.model
+        if model is None:
+            stand_in = ChatStandIn(scripted_answers(persona.script))
+            model = (await stack.enter_async_context(stand_in)).model
+        return await stack.enter_async_context(ChatModel(model, ready.key))
+
+    def _make_caller(self, call: PhoneCall, model: ChatModel | None) -> ScriptedCaller:
+        persona, ready = self._prepared.script.persona, self._prepared.persona
+        if persona is None or ready is None or model is None:
+            return ScriptedCaller(call, self._prepared)
+        mind = Mind(persona, model)
+        name = model.name if persona.model is not None else "stand-in"
+        return PersonaCaller(call, self._prepared, persona, ready, mind, name)
 
     async def _is_answered(self, call: PhoneCall) -> bool:
         gives_up_ms = self._prepared.script.gives_up_after_ms
@@ -169,7 +197,8 @@ class Replay:
         if recognizer is None:
             spans = ((each.start_ms, each.end_ms or each.start_ms) for each in voices(log))
             log = replace(log, pieces=[HeardPiece(None, *span) for span in spans])
-        self.caller_side = side = self._side(call, CallOutcome.ANSWERED, log)
+        persona = caller.outcome if isinstance(caller, PersonaCaller) else None
+        self.caller_side = side = self._side(call, CallOutcome.ANSWERED, log, persona)
         return CallResult(
             outcome=CallOutcome.ANSWERED,
             sip_code=call.leg.last_code,
@@ -181,13 +210,26 @@ class Replay:
             interruptions=make_interruptions(log),
             checks=self._checks(side),
             recording=self._line.recording,
+            persona=persona,
         )
 
     def _checks(self, side: CallerSide) -> tuple[Check, ...]:
-        """Judge by what the caller alone knows."""
-        return judge(self._prepared.script, Evidence("", "", "", side))
+        """Judge by what the caller alone knows; the script's judge is asked elsewhere."""
+        script = self._prepared.script
+        asked = () if script.judge is None else script.judge.questions
+        unasked = (
+            Check(None, "judge", f'"{each.ask}" to be answered by {each.expect}', _UNASKED, _NONE)
+            for each in asked
+        )
+        return (*judge(script, Evidence("", "", "", side)), *unasked)
 
-    def _side(self, call: PhoneCall, outcome: CallOutcome, log: CallLog | None) -> CallerSide:
+    def _side(
+        self,
+        call: PhoneCall,
+        outcome: CallOutcome,
+        log: CallLog | None,
+        persona: PersonaOutcome | None = None,
+    ) -> CallerSide:
         return CallerSide(
             outcome=outcome,
             sip_code=call.leg.last_code,
@@ -198,6 +240,7 @@ class Replay:
             recording=None if log is None else self._line.recording,
             rtp=_rtp_figures(call.leg.rtp),
             loss_pct=self._loss_pct(call.leg.rtp),
+            persona=persona,
         )
 
     def _loss_pct(self, rtp: RtpStats | None) -> dict[str, float]:

@@ -8,6 +8,7 @@ are written in worker threads.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -19,16 +20,22 @@ from bridge.errors import BridgeError, InfrastructureError
 from bridge.replay.agenda import Agenda, Job, SceneKey
 from bridge.replay.busy import excused, span_ns
 from bridge.replay.calling import RUN_HEADER, CallOrder
+from bridge.replay.chat.choosing import with_stand_ins
+from bridge.replay.chat.client import read_key
 from bridge.replay.costs import CostMeter, Use
 from bridge.replay.divergence import RECORDING, compare_with_recording
 from bridge.replay.evidence import Evidence, WireEvent
 from bridge.replay.gathering import gather, with_recording
 from bridge.replay.history import Timing, make_timing
-from bridge.replay.judging import Judgement, broken_by, judge_run
+from bridge.replay.judges.asking import ask_judge
+from bridge.replay.judges.conversation import conversation_of
+from bridge.replay.judging import Judgement, broken_by, judge_run, with_judge
+from bridge.replay.packing import pack_rows
 from bridge.replay.plan import ReplayPlan
 from bridge.replay.protocol import Side, compare
 from bridge.replay.results import (
     Cost,
+    LoadFigures,
     ProtocolFinding,
     Results,
     RunDetail,
@@ -41,6 +48,7 @@ from bridge.replay.results import (
     write_run,
 )
 from bridge.replay.retelling import retell
+from bridge.replay.scene import ScriptFile
 from bridge.replay.seat import Seat
 from bridge.replay.stagehands import Stagehands
 from bridge.replay.timeline import make_interruptions, make_turns
@@ -97,6 +105,7 @@ class ReplayRun:
         self._stops: dict[tuple[str, str], list[float]] = {}
         self._records: dict[str, Mapping[str, JsonValue]] = {}
         self._uses: dict[Job, Use] = {}
+        self._loads: dict[Job, LoadFigures] = {}
         self._began = datetime.now(UTC)
         self._began_s = time.monotonic()
         self._stopped: str | None = None
@@ -127,6 +136,9 @@ class ReplayRun:
                 tuple(file.script.tags),
                 file.script.target.pass_rate,
                 plan.times(file),
+                file.base,
+                "" if file.circumstance is None else file.circumstance.pack,
+                "" if file.circumstance is None else file.circumstance.name,
             )
             for file in plan.files
         )
@@ -134,6 +146,7 @@ class ReplayRun:
         runs = tuple(
             sorted(self._runs, key=lambda run: (order[run.script], names[run.arm], run.number))
         )
+        table = make_table(runs, scripts)
         costs = any(arm.kind == "live" for arm in plan.arms) or self._meter.spent_usd > 0
         return Results(
             started_at=self._began.isoformat(timespec="seconds"),
@@ -144,10 +157,12 @@ class ReplayRun:
             arms=tuple(arm.info(self._records.get(arm.name)) for arm in plan.arms),
             scripts=scripts,
             runs=runs,
-            table=make_table(runs, scripts),
+            table=table,
             cost=Cost(round(self._meter.spent_usd, 6), plan.cap_usd) if costs else None,
             stopped=stopped or self._stopped,
             protocol=tuple(self._protocol()),
+            packs=pack_rows(scripts, table),
+            load=plan.load,
         )
 
     @property
@@ -262,11 +277,16 @@ class ReplayRun:
             scene.uri(file.script),
             {RUN_HEADER: job.run, **(target.headers(job.arm) if target is not None else {})},
             folder / "call.wav",
+            self._plan.stand_ins,
+            None if file.circumstance is None else file.circumstance.item,
         )
         answer, waits = await seat.call(order, file)
         if answer.error is not None:
             raise InfrastructureError(answer.error)
         scene.check_alive()
+        load = await scene.load_figures()
+        if load is not None:
+            self._loads[job] = load
         mocks = None if target is not None else self._stagehands.mocks
         evidence = await gather(job, arm.settings.dialect, answer.caller, scene, mocks)
         if arm.tapes is not None:
@@ -290,8 +310,24 @@ class ReplayRun:
                 detail = await asyncio.to_thread(with_open_transcript, detail, wav, transcribe)
             except BridgeError as error:  # it is evidence beside the verdict, which stands
                 _log.warning("not_transcribed", run=job.run, error=str(error))
+        if not judgement.spoiled:
+            detail, judgement = await self._judged(file, detail, judgement)
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
         return judgement, evidence
+
+    async def _judged(
+        self, file: ScriptFile, detail: RunDetail, judgement: Judgement
+    ) -> tuple[RunDetail, Judgement]:
+        """Ask the script's judge about a conversation, if it has one and there was one."""
+        script = with_stand_ins(file.script) if self._plan.stand_ins else file.script
+        if script.judge is None:
+            return detail, judgement
+        model = script.judge.model
+        key = None if model is None else read_key(model, self._stagehands.environ)
+        judged = await ask_judge(script.judge, key, conversation_of(detail.transcript))
+        judgement = with_judge(script, judgement, judged)
+        told = replace(detail, checks=judgement.checks, why=judgement.reason, judged=judged)
+        return told, judgement
 
     async def _write(self, job: Job, files: RunFiles) -> None:
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)
@@ -340,6 +376,7 @@ class ReplayRun:
             cost_usd=use.cost_usd,
             tools_ok=use.tools_ok,
             tools_failed=use.tools_failed,
+            load=self._loads.get(job),
         )
         self._runs.append(info)
         self._view.done(job, info)

@@ -16,18 +16,41 @@ from urllib.parse import quote
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
 from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
+from bridge.replay.load import Load
+from bridge.replay.results import LoadFigures
 from bridge.replay.script import CallScript, ToolMock
+from bridge.replay.script.packs import PackItem
 from bridge.replay.target_arm import ArmSigner
 from bridge.simulator.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
+class Circumstance:
+    """What of a pack a script is played under.
+
+    Attributes:
+        name: of the item.
+    """
+
+    pack: str
+    name: str
+    item: PackItem
+
+
+@dataclass(frozen=True, slots=True)
 class ScriptFile:
-    """A script, and where it is."""
+    """A script, and where it is.
+
+    Attributes:
+        circumstance: that the script is under already; None of one as it is in its file.
+        base: id of the script in the file, where that is another.
+    """
 
     path: Path
     script: CallScript
     sha256: str
+    circumstance: Circumstance | None = None
+    base: str = ""
 
     def scenario(self) -> Scenario:
         """Return what the simulator plays in its calls.
@@ -77,6 +100,10 @@ class Scene(Protocol):
         """Return how often the script's faults have struck; None where there is no simulator."""
         ...
 
+    async def load_figures(self) -> LoadFigures | None:
+        """Return what the machine counted since the scene was set; None without other calls."""
+        ...
+
 
 class OwnScene:
     """A scene of our own; :meth:`Stagehands.open_scene` makes it.
@@ -93,6 +120,7 @@ class OwnScene:
         set_tools: Callable[[Sequence[ToolMock]], object],
         parts: Sequence[Child],
         tape: SimulatorTape | None = None,
+        load: Load | None = None,
     ) -> None:
         self.traces = traces
         self.parts = parts
@@ -100,6 +128,7 @@ class OwnScene:
         self._simulator = simulator
         self._set_tools = set_tools
         self._tape = tape
+        self._load = load
 
     def uri(self, script: CallScript) -> str:
         """Return what a script's caller dials."""
@@ -131,6 +160,8 @@ class OwnScene:
                 await self._simulator.play(file.scenario().model_dump(mode="json"))
         except (OSError, TimeoutError) as error:
             raise InfrastructureError(f"the simulator takes no orders: {error!r}") from error
+        if self._load is not None:
+            await self._load.begin()
 
     async def faults_struck(self) -> Mapping[str, int] | None:
         """Return how often the script's faults have struck; None where there is no simulator.
@@ -144,6 +175,14 @@ class OwnScene:
             return await self._simulator.struck()
         except (OSError, TimeoutError) as error:
             raise InfrastructureError(f"the simulator tells no faults: {error!r}") from error
+
+    async def load_figures(self) -> LoadFigures | None:
+        """Return what the machine counted since the scene was set; None without other calls.
+
+        Raises:
+            InfrastructureError: gateway or callers tell nothing.
+        """
+        return None if self._load is None else await self._load.figures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +218,6 @@ class Target:
 
     async def faults_struck(self) -> None:
         """Nothing is known of the Realtime service here."""
+
+    async def load_figures(self) -> None:
+        """Nothing is put on another's gateway."""

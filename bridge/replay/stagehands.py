@@ -18,6 +18,14 @@ from bridge.processes.child import Child, start_child
 from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
 from bridge.replay.agenda import SceneKey
 from bridge.replay.arms import KEY, KEY_VARIABLE, ReplayArm
+from bridge.replay.load import (
+    LOAD_ARM,
+    LOAD_CALLED,
+    LOAD_DIALPLAN,
+    Load,
+    check_room,
+    load_arm,
+)
 from bridge.replay.scene import GatewayTraces, OwnScene, ScriptFile
 from bridge.replay.staging import ARM, stage, trunks_of
 from bridge.replay.tapes import Tapes
@@ -36,6 +44,7 @@ class Stagehands:
         environ: of the processes; they don't get its ``BRIDGE_*``.
         place: directory for records and wire logs, which outlives the scenes.
         dialplans: their directory, for every script; None: beside the script, or the project's.
+        load: other calls that each scene's gateway has beside the script's.
     """
 
     environ: Mapping[str, str]
@@ -43,6 +52,7 @@ class Stagehands:
     place: Path
     mocks: ToolMocks
     dialplans: Path | None = None
+    load: int = 0
 
     async def open_scene(self, file: ScriptFile, arm: ReplayArm, stack: AsyncExitStack) -> OwnScene:
         """Start the processes that a script's calls on an arm need; the stack stops them.
@@ -66,18 +76,36 @@ class Stagehands:
         traces = GatewayTraces(
             self.place / node / "recordings", self.place / node / "wire", self.redis_url
         )
-        settings = self._settings(file, arm, url, node, place, traces)
+        service: str | None = None
+        if self.load:
+            child = await self._start("the other calls' service", ["bench", "peer"], {}, stack)
+            service = str((await child.report(_READY_WITHIN_S))["url"])
+            parts.append(child)
+        settings = self._settings(file, arm, url, node, place, traces, service)
         variables = {PREFIX + name: value for name, value in settings.items()}
         preflight = [] if arm.is_live else ["--no-preflight"]
         gateway = await self._start(
             "the gateway",
             ["serve", "--json", *preflight],
-            {**variables, **({} if arm.is_live else {KEY_VARIABLE: KEY})},
+            {**variables, **({} if arm.is_live and not self.load else {KEY_VARIABLE: KEY})},
             stack,
         )
-        sip = str((await gateway.report(_READY_WITHIN_S))["sip"])
+        ready = await gateway.report(_READY_WITHIN_S)
+        sip = str(ready["sip"])
+        load: Load | None = None
+        if self.load:
+            check_room(self.load, int(str(ready["max_calls"])), file.script)
+            server = sip.removeprefix("sip:")
+            arguments = ["bench", "callers", server, "--called", LOAD_CALLED, "--talking"]
+            talkers = await stack.enter_async_context(
+                await start_child(
+                    "the other calls", arguments, self._clean_environ, takes_orders=True
+                )
+            )
+            load = Load(talkers, self.load, str(ready["probes"]))
+            parts.append(talkers)
         set_tools = partial(self.mocks.set, node)
-        return OwnScene(sip, traces, simulator, set_tools, [*parts, gateway], tape)
+        return OwnScene(sip, traces, simulator, set_tools, [*parts, gateway], tape, load)
 
     def key_of(self, file: ScriptFile, arm: ReplayArm) -> SceneKey:
         """Return what a script's calls on an arm need of their gateway."""
@@ -151,16 +179,22 @@ class Stagehands:
         node: str,
         place: Path,
         traces: GatewayTraces,
+        load_url: str | None,
     ) -> dict[str, str]:
         """Return the gateway's settings, without their prefix."""
         mocks_url = self.mocks.url_of(node)
         port = _free_port()
         directory, trunks = self._stage_dialplans(file, place, mocks_url, f"{_HOST}:{port}")
+        arms = {ARM: arm.settings_at(url, file.script.realtime.credentials)}
+        if load_url is not None:
+            arms[LOAD_ARM] = load_arm(load_url, arm.settings.dialect)
+            content = yaml.safe_dump(LOAD_DIALPLAN, sort_keys=False)
+            (directory / "00-load.yaml").write_text(content, encoding="utf-8")
         now = file.script.setup.now
         return {
             "NODE": node,
             "DIALPLANS_DIR": str(directory),
-            "ARMS": json.dumps({ARM: arm.settings_at(url, file.script.realtime.credentials)}),
+            "ARMS": json.dumps(arms),
             "SIP_HOST": _HOST,
             "SIP_PORT": str(port),
             "SIP_MAX_CALLS": "1024",

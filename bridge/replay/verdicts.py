@@ -13,6 +13,7 @@ from bridge.replay.causes import likely_cause
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.ending_checks import check_end
 from bridge.replay.evidence import Evidence
+from bridge.replay.persona.outcome import check_persona
 from bridge.replay.result import CallOutcome
 from bridge.replay.script import (
     Backchannel,
@@ -49,6 +50,8 @@ def judge(
         return (*_unanswered(script, evidence), *check_end(script, evidence))
     steps = list(_check_steps(script, evidence, evidence.log, departed_ms))
     ends = check_end(script, evidence)
+    if evidence.caller.persona is not None:
+        ends = (*ends, check_persona(evidence.caller.persona))
     if departed_ms is not None or off_script_from(steps) is not None:
         ends = tuple(_undecided_if_failed(check) for check in ends)
     return (*steps, *ends)

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
+from bridge.softphone.background import Background
 from bridge.softphone.ear import EAR_HZ, PIECE_MS, Ear, Utterance
 from bridge.softphone.events import CallProgress, Held, KeysPressed, PhoneListener, Spoke
-from bridge.softphone.noise import Noise
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
@@ -31,8 +31,8 @@ KEY_MS = 260
 """What PJSIP takes for one RFC 4733 digit: 200 ms of tone and its three end packets."""
 
 
-_NOISE = ItemId("noise")
-_NOISE_SAMPLES = EAR_HZ * PIECE_MS // 1000
+_BACKGROUND = ItemId("background")
+_PIECE_SAMPLES = EAR_HZ * PIECE_MS // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class PhoneCall:
         recording: Path | None,
         *,
         keys_by_info: bool = False,
-        noise: npt.NDArray[np.int16] | None = None,
+        background: Background | None = None,
     ) -> None:
         self.leg = leg
         self.ear = Ear()
@@ -80,7 +80,7 @@ class PhoneCall:
         self._on_event = on_event
         self._recording = recording
         self._keys_by_info = keys_by_info
-        self._noise = Noise(noise) if noise is not None else None
+        self._background = background
         self._recorder: Recorder | None = None
         self._line: Line | None = None
         self._dialled_ns = clock.now_ns()
@@ -172,7 +172,7 @@ class PhoneCall:
             return None
         saying = _Saying(ItemId(f"say-{next(self._numbers)}"), text)
         self._saying.append(saying)
-        mixed = samples if self._noise is None else self._noise.under(samples)
+        mixed = samples if self._background is None else self._background.under(samples)
         audio = mixed.astype("<i2").tobytes()
 
         def cut() -> bool:
@@ -267,17 +267,18 @@ class PhoneCall:
         """Nobody takes the place of whom a caller has called."""
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
-        """Listen to what came in; go on making noise."""
-        change = self.ear.feed(np.frombuffer(audio, dtype="<i2"))
+        """Listen to what came in; go on sending what is in the background."""
+        piece = np.frombuffer(audio, dtype="<i2")
+        change = self.ear.feed(piece)
         if change is not None:
             self._on_event(change)
-        self._make_noise()
+        self._send_background(piece)
         self._changed.set()
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Learn that our own words go out, or are out."""
         begun = event.item_id if isinstance(event, PlayoutStarted) else None
-        if begun == _NOISE:  # it comes after words that were said, and before those that wait
+        if begun == _BACKGROUND:  # it comes after words that were said, and before those that wait
             if self._saying and self._saying[0].start_ms is not None:
                 self._end_saying()
             self._changed.set()
@@ -290,14 +291,15 @@ class PhoneCall:
             self._on_event(Spoke(saying.text, True, saying.start_ms))
         self._changed.set()
 
-    def _make_noise(self) -> None:
-        """Queue as much noise as audio has come in, unless words are queued."""
-        line = self._line
-        if self._noise is None or line is None or line.playout.paused:
+    def _send_background(self, heard: npt.NDArray[np.int16]) -> None:
+        """Queue as much background as audio has come in, unless words are queued."""
+        background, line = self._background, self._line
+        if background is None or line is None:
             return
-        if line.playout.waiting_samples < _NOISE_SAMPLES:
-            noise = self._noise.next(_NOISE_SAMPLES)
-            self._pump.play(line.row, _NOISE, 0, noise.astype("<i2").tobytes())
+        background.hear(heard)
+        if not line.playout.paused and line.playout.waiting_samples < _PIECE_SAMPLES:
+            piece = background.next(_PIECE_SAMPLES)
+            self._pump.play(line.row, _BACKGROUND, 0, piece.astype("<i2").tobytes())
 
     def _end_saying(self) -> None:
         saying = self._saying.popleft()

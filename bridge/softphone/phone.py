@@ -14,16 +14,19 @@ import numpy.typing as npt
 from bridge.clock import Clock
 from bridge.config.settings import SipSettings
 from bridge.errors import TelephonyError
+from bridge.softphone.background import Background, Echo, Noise
 from bridge.softphone.call import PhoneCall
-from bridge.softphone.ear import PIECE_MS
+from bridge.softphone.ear import EAR_HZ, PIECE_MS
 from bridge.softphone.events import PhoneListener
-from bridge.softphone.settings import Media
+from bridge.softphone.settings import EchoPath, Media
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
 
 _AHEAD_MS = 100
 _BYE_TIMEOUT_S = 1.0
+_ECHO_SLACK_MS = 60
+"""Pieces come and go in 20 ms; a loop that is late by two of them loses none."""
 
 
 class Softphone:
@@ -39,6 +42,7 @@ class Softphone:
         host: address to speak from; ``0.0.0.0`` lets the route to the far end decide.
         media: codec, packet time, and how keys go.
         noise: (n,) int16 at 24 kHz, under all that the phone sends, again and again; None for none.
+        echo: lets the agent's voice back; None: nothing does.
     """
 
     def __init__(
@@ -50,12 +54,14 @@ class Softphone:
         host: str = "127.0.0.1",
         media: Media | None = None,
         noise: npt.NDArray[np.int16] | None = None,
+        echo: EchoPath | None = None,
     ) -> None:
         self._clock = clock
         self._on_event = on_event
         self._recording = recording
         self._media = media or Media()
         self._noise = noise
+        self._echo = echo
         self._endpoint = SipEndpoint(
             SipSettings(host=host, port=0, codecs=(self._media.codec,)),
             ptime_ms=self._media.ptime_ms,
@@ -107,8 +113,18 @@ class Softphone:
             self._on_event,
             self._recording,
             keys_by_info=self._media.dtmf == "info",
-            noise=self._noise,
+            background=self._background(),
         )
+
+    def _background(self) -> Background | None:
+        if self._noise is None and self._echo is None:
+            return None
+        noise = None if self._noise is None else Noise(self._noise)
+        echo = None
+        if self._echo is not None:
+            slack = EAR_HZ * _ECHO_SLACK_MS // 1000
+            echo = Echo(self._echo.delay_ms * EAR_HZ // 1000, self._echo.gain, slack)
+        return Background(noise, echo)
 
     def _tick(self) -> None:
         self._endpoint.poll()

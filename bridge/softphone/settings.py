@@ -13,6 +13,43 @@ Codec = Literal["PCMU", "PCMA"]
 DtmfWay = Literal["rfc4733", "info"]
 NetworkDirection = Literal["both", "to_bridge", "to_caller"]
 
+_NARROWEST_HZ = 400
+
+
+class EchoPath(Part):
+    """The way of the agent's voice back to it: through a headset's microphone, or a line's end.
+
+    Attributes:
+        delay_ms: from the caller's hearing it to the phone's sending it.
+        attenuation_db: how much quieter it comes back.
+    """
+
+    delay_ms: int = Field(40, ge=0, le=2_000)
+    attenuation_db: float = Field(20.0, ge=0, le=80)
+
+    @property
+    def gain(self) -> float:
+        """What samples are multiplied by."""
+        return float(10 ** (-self.attenuation_db / 20))
+
+
+class Band(Part):
+    """The frequencies that a line lets through, of what the caller sends.
+
+    Attributes:
+        low_hz: what is lower is gone.
+        high_hz: what is higher is gone.
+    """
+
+    low_hz: int = Field(300, ge=0, le=3_000)
+    high_hz: int = Field(3_400, ge=500, le=4_000)
+
+    @model_validator(mode="after")
+    def _lets_something_through(self) -> Self:
+        if self.high_hz - self.low_hz < _NARROWEST_HZ:
+            raise ValueError(f"lets next to nothing through: {_NARROWEST_HZ} Hz at least")
+        return self
+
 
 class Media(Part):
     """What the caller's phone offers.
@@ -21,11 +58,13 @@ class Media(Part):
         codec: the only one that it offers: G.711 u-law or A-law (RFC 3551 section 4.5.14).
         ptime_ms: audio in one RTP packet of the caller's.
         dtmf: how keys go: as RTP events (RFC 4733), or by SIP INFO.
+        band: what of the caller's voice a narrow line lets through; G.711's own if left out.
     """
 
     codec: Codec = "PCMU"
     ptime_ms: Literal[10, 20, 30, 40, 60] = 20
     dtmf: DtmfWay = "rfc4733"
+    band: Band | None = None
 
 
 class Outage(Part):

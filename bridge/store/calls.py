@@ -46,6 +46,7 @@ class StoreStats:
         failures: round trips that did not come back.
         trouble: why the last round trip, or heartbeat, did not come back; None where it did.
         swept: calls of dead nodes, and of this one's former life, that were ended here.
+        emptied: how often Redis had lost what it held.
     """
 
     pending: int
@@ -56,6 +57,7 @@ class StoreStats:
     failures: int
     trouble: Trouble | None
     swept: int
+    emptied: int
 
     @property
     def connected(self) -> bool:
@@ -79,6 +81,7 @@ class CallStore:
         node_id: this node's name, the same after a restart.
         clock: wall time for records.
         on_lost: receives each call that was ended here in a dead node's place, once.
+        troubles: returns what is wrong with this node, for its heartbeat.
 
     Attributes:
         records: of calls, which wait for this node's disk.
@@ -95,10 +98,12 @@ class CallStore:
         *,
         clock: Clock,
         on_lost: OnLost = _nobody,
+        troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._settings = settings
         self._url = url
         self._on_lost = on_lost
+        self._troubles = troubles
         self._untold: deque[str] = deque()
         self._node_id = node_id
         self._clock = clock
@@ -129,6 +134,7 @@ class CallStore:
             failures=self._failures,
             trouble=self._trouble,
             swept=self._swept,
+            emptied=self._nodes.emptied,
         )
 
     async def open(self) -> None:
@@ -302,7 +308,9 @@ class CallStore:
                 async with asyncio.timeout(self._heartbeat_s):
                     await self._beat_now.wait()
             self._beat_now.clear()
-            report = replace(self._report, active=len(self._buffer.live))
+            troubles = "; ".join(self._troubles())
+            report = replace(self._report, active=len(self._buffer.live), troubles=troubles)
+            emptied = self._nodes.emptied
             try:
                 await self._nodes.beat(report)
                 await self._end_former_life()
@@ -310,6 +318,12 @@ class CallStore:
                 self._lose_contact(error)  # a node without calls has no other sign of it
             else:
                 self._regain_contact()
+            if self._nodes.emptied > emptied:
+                _log.error(
+                    "Redis at %s has lost what it held (FLUSHALL, or a restart without its data):"
+                    " ended calls, users, rollouts and the audit are gone; restore its backup",
+                    self._link.place,
+                )
 
     async def _keep_sweeping(self) -> None:
         while True:

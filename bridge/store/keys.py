@@ -19,7 +19,8 @@ CALL_FIELDS = frozenset(
     | {"state", "state_since_at", "last_turn_ms", "silent_since_at", "health", "health_reasons"}
     | {"interruptions_caller", "interruptions_agent", "tool_failures"}
     | {"handoff_target", "handoff_summary", "handoff_result", "handoff_wait_ms", "waiting_since_at"}
-    | {"watchers", "watched_by", "held_by", "handled_by", "flagged", "sensitive"}
+    | {"watchers", "watched_by", "watched_since", "held_by", "handled_by", "hold", "muted"}
+    | {"flagged", "sensitive"}
     | {"wrap_up_code", "wrap_up_note", "wrapped_up_by", "wrapped_up_at"}
 )
 """Every field that a call's hash may have. Times are milliseconds since the Unix epoch."""
@@ -86,6 +87,11 @@ class Keys:
         In ms since the Unix epoch by Redis's clock; 0 for a node that beats.
         """
         return f"{self.prefix}nodes"
+
+    @property
+    def born(self) -> str:
+        """The string that a Redis gets from its first node: another one, and it was emptied."""
+        return f"{self.prefix}born"
 
     def record(self, call_id: str) -> str:
         """Return the hash of a call's record that waits for its node's disk."""

@@ -26,7 +26,7 @@ end
 redis.call('HSET', call, 'phase', 'ended', 'outcome', 'node_lost', 'fault', 'bridge',
            'ended_at', ended_at, 'updated_at', ARGV[3])
 -- Whoever watched it hears nothing any more.
-redis.call('HDEL', call, 'watchers', 'watched_by')
+redis.call('HDEL', call, 'watchers', 'watched_by', 'watched_since')
 redis.call('XADD', events, 'MAXLEN', '~', ARGV[5], '*', 'kind', 'ended',
            'outcome', 'node_lost', 'fault', 'bridge', unpack(ARGV, FIRST_PAIR))
 redis.call('ZADD', ended_calls, ended_at, ARGV[1])

@@ -34,6 +34,7 @@ class NodeReport:
         draining: it takes no new calls.
         http: where other nodes reach its HTTP port; empty while that is down.
         sip: host and port where phones reach it; empty where that is not known.
+        troubles: what is wrong with it although it takes calls; empty for nothing.
     """
 
     capacity: int = 0
@@ -41,6 +42,7 @@ class NodeReport:
     draining: bool = False
     http: str = ""
     sip: str = ""
+    troubles: str = ""
 
 
 class NodeRegistry:
@@ -52,11 +54,16 @@ class NodeRegistry:
         node_id: this node.
         clock: wall time of the records.
         settings: how often :meth:`beat` will be called, how long an ended call is kept.
+
+    Attributes:
+        emptied: how often Redis had lost, at a beat, what it held at the one before.
     """
 
     def __init__(
         self, link: RedisLink, keys: Keys, node_id: str, *, clock: Clock, settings: RedisSettings
     ) -> None:
+        self.emptied = 0
+        self._born = ""
         self._link = link
         self._keys = keys
         self._node_id = node_id
@@ -73,13 +80,17 @@ class NodeRegistry:
         fields = {**asdict(report), "updated_at": self._now_ms()}
         pairs = [word for name, value in fields.items() for word in (name, _word(value))]
         ttl_ms = self._settings.heartbeat_ms * BEATS_TO_LIVE
-        await self._link.ask_all(
+        *_, born = await self._link.ask_all(
             [
                 ["HSET", key, *pairs],
                 ["PEXPIRE", key, ttl_ms],
                 ["ZADD", self._keys.nodes, 0, self._node_id],
+                ["SETNX", self._keys.born, f"{self._node_id} {self._clock.wall_ns()}"],
+                ["GET", self._keys.born],
             ]
         )
+        self.emptied += self._born not in ("", born)
+        self._born = str(born)
 
     async def leave(self) -> None:
         """Take the heartbeat away.

@@ -1,17 +1,15 @@
 """Who is signed in, since when their pages are silent, and who says that they are away.
 
-bridge:presence    hash: user -> "away"; who is not in it is there
+bridge:presence    hash: user -> since when they say that they are away, ms since the Unix epoch
 
 An open page uses its session again and again, so the idle time of the session's key says whether
 somebody has one open.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
-
-_AWAY = "away"
 
 
 class PresenceStore:
@@ -26,17 +24,18 @@ class PresenceStore:
         self._link = link
         self._keys = keys
 
-    async def set_away(self, user: str, *, away: bool) -> None:
-        """Note that somebody is away, or there again."""
-        if away:
-            await self._link.ask(("HSET", self._keys.presence, user, _AWAY))
-        else:
+    async def set_away(self, user: str, since_ms: int | None) -> None:
+        """Note since when somebody is away; None: they are there again."""
+        if since_ms is None:
             await self._link.ask(("HDEL", self._keys.presence, user))
+        else:
+            await self._link.ask(("HSETNX", self._keys.presence, user, since_ms))
 
-    async def away(self) -> frozenset[str]:
-        """Return who says that they are away."""
-        found = await self._link.ask(("HKEYS", self._keys.presence))
-        return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
+    async def away(self) -> Mapping[str, int]:
+        """Return who says that they are away, and since when, ms since the Unix epoch."""
+        found = await self._link.ask(("HGETALL", self._keys.presence))
+        words = list(map(str, found)) if isinstance(found, list) else []
+        return {user: int(at) for user, at in zip(words[::2], words[1::2], strict=True)}
 
     async def idle_s(self, users: Sequence[str]) -> dict[str, int]:
         """Return who of these is signed in, and for how many seconds they have used nothing."""

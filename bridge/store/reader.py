@@ -11,6 +11,9 @@ from bridge.store.keys import Keys
 MAX_BLOCK_MS = 5_000
 _MAX_EVENTS = 500
 _POLL_S = 0.05
+_OLD_BEATS = 10
+"""A heartbeat that is older was not written any more; clocks differ by less."""
+
 _PAGE = 40
 """Calls in one round trip of a long list: more would hold the loop for over 2 ms."""
 
@@ -71,6 +74,7 @@ class CallReader:
 
     def __init__(self, settings: RedisSettings, url: str) -> None:
         self._keys = Keys(settings.prefix)
+        self._heartbeat_s = settings.heartbeat_ms / 1000
         self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
 
     async def __aenter__(self) -> "CallReader":
@@ -100,6 +104,34 @@ class CallReader:
         )
         found = (_pairs(reply) for reply in replies if not isinstance(reply, Refused))
         return [fields for fields in found if fields]
+
+    async def troubled_nodes(self) -> dict[str, str]:
+        """Return what is wrong with the nodes that have not left, by their names."""
+        names = _texts(await self._link.ask(["ZRANGE", self._keys.nodes, 0, -1]))
+        if not names:
+            return {}
+        time, *replies = await self._link.ask_all(
+            [["TIME"]]
+            + [["HMGET", self._keys.node(name), "updated_at", "troubles"] for name in names]
+        )
+        now_s = int(str(time[0])) if isinstance(time, list) else 0
+        found = {
+            name: self._trouble(*reply, now_s=now_s)
+            for name, reply in zip(names, replies, strict=True)
+            if isinstance(reply, list)
+        }
+        return {name: words for name, words in found.items() if words}
+
+    def _trouble(self, beat: Reply, troubles: Reply, *, now_s: int) -> str:
+        """Return what is wrong with a node by its heartbeat's time and its own words."""
+        if beat is None:
+            return "has no heartbeat: it is dead, or can't write to Redis"
+        # Of a Redis that takes no new data the heartbeat's end is put off all the same.
+        silent_s = now_s - int(str(beat)) // 1000
+        if silent_s > _OLD_BEATS * self._heartbeat_s:
+            old = f"its last heartbeat is {silent_s} s old"
+            return f"{old}: it can't write to Redis, or its clock is wrong"
+        return str(troubles or "")
 
     async def pages(
         self, call_ids: Sequence[str], fields: Sequence[str]

@@ -10,14 +10,19 @@ import os
 import re
 import ssl
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from redis import exceptions as redis_errors
 
 from bridge.descriptors import out_of_descriptors
 
-TRANSIENT_CODE = re.compile(r"\b(?:BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
-"""Errors that Redis takes back by itself; one inside a script has its code within the text."""
+_UNAUTHENTICATED = "unauthenticated"
+"""In what Redis says, beside NOAUTH, to a long command of somebody who gave no password."""
+
+TRANSIENT_CODE = re.compile(rf"\b(?:BUSY|MISCONF|NOREPLICAS|OOM|READONLY|{_UNAUTHENTICATED})\b")
+"""Errors that Redis takes back by itself, or a person mends: what was to be written waits.
+
+One inside a script has its code within the text."""
 
 _NO_FILE = "can't be trusted: a file that the URL names is missing"
 _URL = "BRIDGE_REDIS_URL (redis.url)"
@@ -70,6 +75,9 @@ class Diagnosis:
         return REMEDIES[self.trouble]
 
 
+_NO_PASSWORD = Diagnosis(Trouble.PASSWORD_REFUSED, "wants a password, and was given none")
+
+
 async def diagnose(error: Exception, url: str, timeout_s: float, *, answered: bool) -> Diagnosis:
     """Say what an error of redis-py, or of the system, means.
 
@@ -86,10 +94,16 @@ async def diagnose(error: Exception, url: str, timeout_s: float, *, answered: bo
     if parts.scheme == "rediss" and isinstance(_system_error(error), FileNotFoundError):
         return Diagnosis(Trouble.CERTIFICATE, _NO_FILE)
     doubtful = found.trouble in (Trouble.SILENT, Trouble.UNREACHABLE, Trouble.NOT_REDIS)
-    if answered or not doubtful or isinstance(_system_error(error), ConnectionRefusedError):
+    if not doubtful or isinstance(_system_error(error), ConnectionRefusedError):
+        return found
+    # A long command of one who gave no password costs the connection, and often the answer.
+    cut_off = found.trouble is Trouble.UNREACHABLE and parts.scheme == "redis"
+    if cut_off and (await _say_ping(parts, timeout_s)).startswith(b"-NOAUTH"):
+        return _NO_PASSWORD
+    if answered:
         return found
     host, port = parts.hostname or "localhost", parts.port or 6379
-    if parts.scheme == "rediss" and await _answers_without_tls(host, port, timeout_s):
+    if parts.scheme == "rediss" and (await _say_ping(parts, timeout_s)).startswith((b"+", b"-")):
         says = "speaks no TLS, which rediss:// asks for"
         return Diagnosis(Trouble.TLS_NOT_SPOKEN, says)
     if parts.scheme == "redis" and await _speaks_tls(host, port, timeout_s):
@@ -114,6 +128,8 @@ def _of(error: Exception, timeout_s: float) -> Diagnosis:
             return Diagnosis(Trouble.LOADING, "is still loading its data")
         case redis_errors.NoPermissionError():
             return Diagnosis(Trouble.NOT_PERMITTED, "does not permit its user what is needed")
+        case redis_errors.ResponseError() if _UNAUTHENTICATED in str(error):
+            return _NO_PASSWORD
         case redis_errors.ResponseError() if "DB index" in str(error):
             return Diagnosis(Trouble.NO_SUCH_DATABASE, "has no such database")
         case redis_errors.ResponseError():
@@ -151,18 +167,19 @@ def _words(cause: OSError | None) -> str:
     return os.strerror(cause.errno).lower() if cause.errno > 0 else "name not resolved"
 
 
-async def _answers_without_tls(host: str, port: int, within_s: float) -> bool:
-    """Tell whether a Redis answers a command in the clear, whatever it says; no secret is sent."""
+async def _say_ping(parts: SplitResult, within_s: float) -> bytes:
+    """Return what a Redis answers in the clear, b"" for nothing; no secret is sent."""
     try:
         async with asyncio.timeout(within_s):
-            reader, writer = await asyncio.open_connection(host, port)
+            place = parts.hostname or "localhost", parts.port or 6379
+            reader, writer = await asyncio.open_connection(*place)
             try:
                 writer.write(b"PING\r\n")
-                return (await reader.read(1)) in (b"+", b"-")
+                return await reader.readline()
             finally:
                 writer.close()
-    except OSError:  # TimeoutError is one
-        return False
+    except (OSError, ValueError):  # TimeoutError is one; ValueError: a line without an end
+        return b""
 
 
 async def _speaks_tls(host: str, port: int, within_s: float) -> bool:

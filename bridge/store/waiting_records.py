@@ -23,12 +23,14 @@ class WaitingRecord:
     Attributes:
         caller, asserted: as SIP names them, so that a caller's records can be found and erased.
         files: what is to be written, in its writer's words.
+        keep_s: how long it may be kept at most; None for as long as any record waits.
     """
 
     call_id: str
     caller: str
     asserted: str
     files: str
+    keep_s: int | None = None
 
 
 class WaitingRecords:
@@ -65,6 +67,8 @@ class WaitingRecords:
         }
         pairs = [word for pair in fields.items() for word in pair]
         expire_s = self._settings.records_wait_s
+        if record.keep_s is not None:
+            expire_s = min(expire_s, record.keep_s)
         await self._link.ask_all(
             [
                 ("HSET", key, *pairs),

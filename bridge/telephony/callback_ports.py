@@ -10,10 +10,9 @@ it (2.15.1 crashed within seconds of opening and closing rows). So a closed row 
 the clock, and its positions go on from where they were when it is opened again.
 """
 
-import contextlib
 import ctypes
 import time
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.errors import TelephonyError
 from bridge.telephony.guests import GuestRows
 from bridge.telephony.joined import JoinedRows
-from bridge.telephony.library import import_pjsua2
+from bridge.telephony.library import import_pjsua2, load_symbols
 from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
 
 pj: Any = import_pjsua2()
@@ -90,14 +89,15 @@ class CallbackPorts:
     """:class:`bridge.telephony.ports.JoinablePorts` over `AudioMediaPort`.
 
     Args:
-        clock_sink: the conference's null device; every row feeds it, so that rows keep stepping
-            when their call is on hold.
+        clock_sink: the conference's null device, an `AudioMedia`; every row feeds it, so that rows
+            keep stepping when their call is on hold.
         rows: calls at once.
 
     The object must be kept until PJSIP is down.
     """
 
-    def __init__(self, clock_sink: CallAudio, rows: int) -> None:
+    def __init__(self, clock_sink: Any, rows: int) -> None:
+        self._library = load_symbols()
         self.arena = RingArena(rows)
         self.heard_ring = np.zeros((rows, self.arena.length_samples), dtype=np.int16)
         self.rx_positions: Positions = np.zeros(rows, dtype=np.int64)
@@ -141,26 +141,27 @@ class CallbackPorts:
     def connect(self, row: int, audio: CallAudio) -> None:
         """Join a row to a call's audio, both ways."""
         self._calls[row] = audio
-        self._link(row)
+        self._link(audio.media, self._ports[row])
         other = self._joined.other(row)
         if other is not None:
             self._link_calls(row, other)
         self._link_guest(row)
 
     def disconnect(self, row: int) -> None:
-        """Part a row from its call's audio, if it is joined and the call's port still exists."""
+        """Part a row from its call's audio, if it is joined."""
         other = self._joined.other(row)
         if other is not None:
             self._unlink_calls(row, other)
         self._unlink_guest(row)
-        audio = self._calls.pop(row, None)
-        if audio is None:
-            return
-        port = self._ports[row]
-        self._unlink(audio, port)
-        # Parting from a port that PJSUA takes out at the same conference tick undoes every link of
-        # ours (seen with 2.15.1); the clock's has to stay.
-        port.startTransmit(self._clock_sink)
+        audio = self._audio(row)
+        self._calls.pop(row, None)
+        if audio is not None:
+            self._unlink(audio, self._ports[row])
+
+    def _audio(self, row: int) -> Any:
+        """Return the port of a row's call; None where PJSUA took it out, and the links with it."""
+        audio = self._calls.get(row)
+        return audio.media if audio is not None and audio.exists(self._library) else None
 
     def join(self, row: int, other: int) -> None:
         """Have the calls of two rows hear each other; see :class:`JoinablePorts`."""
@@ -185,53 +186,40 @@ class CallbackPorts:
         self._guests.unseat(row)
 
     def _link_guest(self, row: int) -> None:
-        guest, audio = self._guests.of(row), self._calls.get(row)
+        guest, audio = self._guests.of(row), self._audio(row)
         if guest is not None and audio is not None:
             self._ports[guest].startTransmit(audio)
 
     def _unlink_guest(self, row: int) -> None:
-        guest, audio = self._guests.of(row), self._calls.get(row)
-        if guest is None or audio is None:
-            return
-        with contextlib.suppress(pj.Error):  # PJSUA may have taken the call's port out already
+        guest, audio = self._guests.of(row), self._audio(row)
+        if guest is not None and audio is not None:
             self._ports[guest].stopTransmit(audio)
-        self._ports[guest].startTransmit(self._clock_sink)  # see disconnect
-
-    def _link(self, row: int) -> None:
-        audio, port = self._calls[row], cast(CallAudio, self._ports[row])
-        audio.startTransmit(port)
-        port.startTransmit(audio)
 
     def _link_calls(self, row: int, other: int) -> None:
         """Link two calls where both have audio; linking twice does nothing."""
-        ours, theirs = self._calls.get(row), self._calls.get(other)
+        ours, theirs = self._audio(row), self._audio(other)
         if ours is not None and theirs is not None:
-            ours.startTransmit(theirs)
-            theirs.startTransmit(ours)
+            self._link(ours, theirs)
 
     def _unlink_calls(self, row: int, other: int) -> None:
-        ours, theirs = self._calls.get(row), self._calls.get(other)
-        if ours is None or theirs is None:
-            return
-        self._unlink(ours, theirs)
-        for joined in (row, other):  # see disconnect: what has to stay is made again
-            with contextlib.suppress(pj.Error):
-                self._link(joined)
+        ours, theirs = self._audio(row), self._audio(other)
+        if ours is not None and theirs is not None:
+            self._unlink(ours, theirs)
 
-    def _unlink(self, one: CallAudio, two: CallAudio) -> None:
-        if not _exist(one, two):
-            return
-        for source, sink in ((one, two), (two, one)):
-            with contextlib.suppress(pj.Error):  # it may go in the same conference tick
-                source.stopTransmit(sink)
+    def _link(self, one: Any, two: Any) -> None:
+        one.startTransmit(two)
+        two.startTransmit(one)
+
+    def _unlink(self, one: Any, two: Any) -> None:
+        one.stopTransmit(two)
+        two.stopTransmit(one)
 
     def close_row(self, row: int) -> None:
         """Part the row from its call and from the clock, and give it back."""
         self.disconnect(row)
         self._joined.part(row)
         self._guests.unseat(row)
-        with contextlib.suppress(pj.Error):
-            self._ports[row].stopTransmit(self._clock_sink)
+        self._ports[row].stopTransmit(self._clock_sink)
         self.arena.release(row)
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
@@ -245,10 +233,3 @@ class CallbackPorts:
 
     def _played(self, rows: Positions, starts: Positions, count: int) -> Samples:
         return gather(self.heard_ring, rows, starts, count)
-
-
-def _exist(*ports: CallAudio) -> bool:
-    """Return whether ports are in the conference: PJSUA takes a call's out before it says so."""
-    there = pj.Endpoint.instance().mediaEnumPorts2()  # owns what is read below
-    ids = {int(each.getPortId()) for each in there}
-    return all(port.getPortId() in ids for port in ports)

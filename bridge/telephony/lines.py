@@ -63,12 +63,14 @@ class PumpStats:
         underruns: an item's audio had a gap, because more of it wasn't there in time.
         late_blocks: PJSIP had passed a block's place by the time that it was laid.
         clock_stalls: PJSIP's audio clock stood still for :data:`bridge.telephony.pump.STALL_NS`.
+        clock_still_ms: for how long it has stood still by now, while there are calls.
     """
 
     overruns: int = 0
     underruns: int = 0
     late_blocks: int = 0
     clock_stalls: int = 0
+    clock_still_ms: int = 0
     blocks_up: int = 0
     blocks_down: int = 0
 

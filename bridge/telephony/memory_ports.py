@@ -86,7 +86,7 @@ class MemoryPorts:
         self.tx_positions: Positions = np.zeros(rows, dtype=np.int64)
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._rows: dict[int, _Row] = {}
-        self._call_slots: dict[int, int] = {}
+        self._calls: dict[int, CallAudio] = {}
         self._joined = JoinedRows()
         self._guests = GuestRows()
         self._clock = ConferenceClock()
@@ -190,8 +190,8 @@ class MemoryPorts:
         Raises:
             TelephonyError: PJSIP refused it.
         """
-        ports, call_slot = self._rows[row], audio.getPortId()
-        self._call_slots[row] = call_slot
+        ports, call_slot = self._rows[row], audio.slot
+        self._calls[row] = audio
         for source, sink in ((call_slot, ports.capture_slot), (ports.player_slot, call_slot)):
             self._connect(source, sink)
         other = self._joined.other(row)
@@ -200,20 +200,23 @@ class MemoryPorts:
         self._connect_guest(row)
 
     def disconnect(self, row: int) -> None:
-        """Part a row from its call's audio, if it is joined.
-
-        PJSUA may have taken the call's port out already; then the links went with it.
-        """
+        """Part a row from its call's audio, if it is joined."""
         other = self._joined.other(row)
         if other is not None:
             self._disconnect_calls(row, other)
         self._disconnect_guest(row)
-        call_slot = self._call_slots.pop(row, None)
+        call_slot = self._call_slot(row)
+        self._calls.pop(row, None)
         if call_slot is None:
             return
         ports = self._rows[row]
         self._library.pjsua_conf_disconnect(call_slot, ports.capture_slot)
         self._library.pjsua_conf_disconnect(ports.player_slot, call_slot)
+
+    def _call_slot(self, row: int) -> int | None:
+        """Return the slot of a row's call; None where PJSUA took it out, and the links with it."""
+        audio = self._calls.get(row)
+        return audio.slot if audio is not None and audio.exists(self._library) else None
 
     def join(self, row: int, other: int) -> None:
         """Have the calls of two rows hear each other; see :class:`JoinablePorts`.
@@ -234,13 +237,13 @@ class MemoryPorts:
 
     def _connect_calls(self, row: int, other: int) -> None:
         """Link two calls where both have audio; linking twice does nothing."""
-        ours, theirs = self._call_slots.get(row), self._call_slots.get(other)
+        ours, theirs = self._call_slot(row), self._call_slot(other)
         if ours is not None and theirs is not None:
             self._connect(ours, theirs)
             self._connect(theirs, ours)
 
     def _disconnect_calls(self, row: int, other: int) -> None:
-        ours, theirs = self._call_slots.get(row), self._call_slots.get(other)
+        ours, theirs = self._call_slot(row), self._call_slot(other)
         if ours is not None and theirs is not None:
             self._library.pjsua_conf_disconnect(ours, theirs)
             self._library.pjsua_conf_disconnect(theirs, ours)
@@ -261,12 +264,12 @@ class MemoryPorts:
         self._guests.unseat(row)
 
     def _connect_guest(self, row: int) -> None:
-        guest, call_slot = self._guests.of(row), self._call_slots.get(row)
+        guest, call_slot = self._guests.of(row), self._call_slot(row)
         if guest is not None and call_slot is not None:
             self._connect(self._rows[guest].player_slot, call_slot)
 
     def _disconnect_guest(self, row: int) -> None:
-        guest, call_slot = self._guests.of(row), self._call_slots.get(row)
+        guest, call_slot = self._guests.of(row), self._call_slot(row)
         if guest is not None and call_slot is not None:
             self._library.pjsua_conf_disconnect(self._rows[guest].player_slot, call_slot)
 

@@ -15,6 +15,7 @@ from bridge.telephony.library import import_pjsua2
 from bridge.telephony.offers import has_usable_audio
 from bridge.telephony.packet_time import with_own_ptime
 from bridge.telephony.pj_calls import PjCalls
+from bridge.telephony.ports import CallAudio
 from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
 
@@ -54,8 +55,10 @@ class CallOwner(Protocol):
         """Take the INVITE session's state and its last status; DISCONNECTED comes last."""
         ...
 
-    def on_pj_media(self, audio: Any, codec: str, telephone_event: bool = False) -> None:
-        """Take the conference port (a SWIG object) after an offer/answer; None without audio."""
+    def on_pj_media(
+        self, audio: CallAudio | None, codec: str, telephone_event: bool = False
+    ) -> None:
+        """Take the conference port after an offer/answer; None without audio."""
         ...
 
     def on_pj_rtp(self, rtp: RtpStats) -> None:
@@ -123,6 +126,14 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         except pj.Error as error:  # it has just ended
             log.debug("call_not_refused", call_id=self.owner.call_id, error=error.reason)
 
+    def free(self) -> None:
+        """Destroy the C++ object, whoever still knows this one; a method of it fails from then on.
+
+        SWIG would leave the pointer in ``this``, where it pointed.
+        """
+        pj.Call.__swig_destroy__(self)
+        del self.this
+
     def onCallState(self, prm: Any) -> None:
         """Pass the INVITE session's state on."""
         try:
@@ -148,7 +159,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             stream = self.getStreamInfo(index)  # owns what is read below
             telephone_event = int(stream.audTxEventPt) >= 0
             codec = str(stream.codecName)
-            self.owner.on_pj_media(self.getAudioMedia(place), codec, telephone_event)
+            audio = CallAudio(self.getAudioMedia(place), int(self.getId()))
+            self.owner.on_pj_media(audio, codec, telephone_event)
         except Exception:
             log.exception("call_media_failed", call_id=self.owner.call_id)
             with contextlib.suppress(TelephonyError):

@@ -1,8 +1,10 @@
 """The calls that PJSUA has: their objects live from before its first callback to after its last.
 
 pjsua2's destructor takes the object off whatever call is in its slot by then, and hangs that up.
-So an object whose call is over is dropped outside of callbacks, and only once its slot is free: no
-other call, not even one that is hanging up, may be in it.
+So an object whose call is over is freed outside of callbacks, and only once its slot is free: no
+other call, not even one that is hanging up, may be in it. It is freed then and there, not with the
+last reference: the traceback of an error may hold one for long, and the destructor aborts a process
+whose PJSIP is down.
 """
 
 import ctypes
@@ -24,6 +26,10 @@ class Kept(Protocol):
 
     def getId(self) -> int:
         """Return its slot in PJSUA."""
+        ...
+
+    def free(self) -> None:
+        """Destroy the C++ object, whoever still knows this one."""
         ...
 
 
@@ -75,12 +81,18 @@ class PjCalls(Generic[CallT]):
         return dialog in self._past
 
     def drop_ended(self) -> None:
-        """Drop those that are over; not to be called in a callback."""
-        if self._over:
-            self._over = [call for call in self._over if not self._is_free(call.getId())]
+        """Free those that are over; not to be called in a callback."""
+        over, self._over = self._over, []
+        for call in over:
+            if self._is_free(call.getId()):
+                call.free()
+            else:
+                self._over.append(call)
 
     def drop_all(self) -> None:
-        """Drop every one; PJSUA has hung up all of its calls."""
+        """Free every one; PJSUA has hung up all of its calls."""
+        for call in (*self._going_on, *self._over):
+            call.free()
         self._going_on.clear()
         self._over.clear()
 

@@ -7,7 +7,9 @@ conference tick (20 ms) at a time, and they step while the call is on hold, too.
 PJSIP's; everything else reads them, as they were at the last :meth:`MediaPorts.refresh` or later.
 """
 
-from typing import Protocol
+import ctypes
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,20 +21,30 @@ Positions = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.int16]
 
 
-class CallAudio(Protocol):
-    """A call's conference port, as pjsua2's `AudioMedia` gives it."""
+@dataclass(frozen=True, slots=True)
+class CallAudio:
+    """A call's port in PJSIP's conference.
 
-    def startTransmit(self, sink: object) -> None:
-        """Feed this port's audio to ``sink``."""
-        ...
+    Attributes:
+        media: pjsua2's `AudioMedia`, which has no type.
+        number: PJSUA's, of the call.
+    """
 
-    def stopTransmit(self, sink: object) -> None:
-        """Stop feeding ``sink``."""
-        ...
+    media: Any
+    number: int
 
-    def getPortId(self) -> int:
-        """Return its slot in the conference."""
-        ...
+    @property
+    def slot(self) -> int:
+        """Its place in the conference."""
+        return int(self.media.getPortId())
+
+    def exists(self, lib: ctypes.CDLL) -> bool:
+        """Return whether the port is still the call's; its place may be another call's if not.
+
+        PJSUA takes a port out before it says so, the conference at its next tick. The call knows at
+        once.
+        """
+        return int(lib.pjsua_call_get_conf_port(self.number)) == self.slot
 
 
 class MediaPorts(Protocol):

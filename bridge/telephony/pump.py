@@ -32,10 +32,12 @@ class ClockWatch:
 
     Attributes:
         stalls: how often it stood still for :data:`STALL_NS`.
+        still_ns: for how long it stands still.
     """
 
     def __init__(self) -> None:
         self.stalls = 0
+        self.still_ns = 0
         self._position = -1
         self._moved_ns = 0
         self._stalled = False
@@ -47,9 +49,12 @@ class ClockWatch:
     def feed(self, position: int, now_ns: int) -> bool:
         """Return whether the clock has stepped since it was last looked at."""
         if position != self._position:
+            if self._position >= 0:  # else nobody knows yet whether it steps
+                self.still_ns = 0
             self._position, self._moved_ns, self._stalled = position, now_ns, False
             return True
-        if not self._stalled and now_ns - self._moved_ns >= STALL_NS:
+        self.still_ns = now_ns - self._moved_ns
+        if not self._stalled and self.still_ns >= STALL_NS:
             self._stalled = True
             self.stalls += 1
         return False
@@ -170,11 +175,13 @@ class Pump:
         """Move everything that is due; mostly nothing where PJSIP's clock has not stepped."""
         lines = self._set
         if not lines:
+            self.stats.clock_still_ms = 0
             return
         self._ports.refresh()
         position = int(self._ports.tx_positions[lines.lines[0].row])  # all rows step together
         stepped = self._watch.feed(position, self._clock.now_ns())
         self.stats.clock_stalls = self._watch.stalls
+        self.stats.clock_still_ms = self._watch.still_ns // NS_PER_MS
         if not stepped:
             self._down.move_fresh()
             return

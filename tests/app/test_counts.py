@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from bridge.app.audio_watch import AudioWatch
 from bridge.app.counting import Counts
+from bridge.app.troubles import Troubles
 from bridge.clock import ManualClock
 from bridge.config.settings import RedisSettings
 from bridge.store.calls import CallStore
@@ -32,8 +34,10 @@ def stalled() -> Pump:
 
 async def test_a_stall_of_the_audio_clock_is_counted(stalled: Pump) -> None:
     metrics = Metrics("test")
-    store = CallStore(RedisSettings(), "redis://127.0.0.1:1", "a", clock=ManualClock())
-    counts = Counts(metrics, stalled, store, (), ping_interval_s=20)
+    clock, troubles = ManualClock(), Troubles()
+    store = CallStore(RedisSettings(), "redis://127.0.0.1:1", "a", clock=clock)
+    audio = AudioWatch(lambda: (), metrics.media, troubles)
+    counts = Counts(metrics, stalled, store, clock, troubles, audio, (), ping_interval_s=20)
     publishing = asyncio.create_task(counts.keep_publishing())
 
     def stalls() -> float:

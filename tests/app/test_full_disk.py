@@ -1,14 +1,13 @@
 """A disk that is really full: a call's record waits, and is written once when there is room."""
 
 import json
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from bridge.store.local import LocalRedis
+from tests.support.breakages import fill, mount, small_disk
 from tests.support.gateways import CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
@@ -16,28 +15,15 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
 NODE = "full-disk"
-SMALL, LARGE = "size=128k", "size=8m"
-
-
-def mount(*arguments: str) -> bool:
-    """Run `mount`; return whether it was allowed."""
-    return subprocess.run(("mount", *arguments), check=False, capture_output=True).returncode == 0
+SMALL, LARGE = "128k", "8m"
 
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own without room, where the recordings go."""
-    place = tmp_path / "recordings"
-    place.mkdir()
-    if not mount("-t", "tmpfs", "-o", SMALL, "tmpfs", str(place)):
-        pytest.skip("this user may not mount a tmpfs")
-    try:
-        with suppress(OSError), (place / "filler").open("wb", buffering=0) as filler:
-            while True:
-                filler.write(bytes(1024))
+    with small_disk(tmp_path / "recordings", SMALL) as place:
+        fill(place)
         yield place
-    finally:
-        subprocess.run(("umount", "-l", str(place)), check=True)
 
 
 async def one_call(gateway: Gateway, redis: LocalRedis) -> str:
@@ -78,7 +64,7 @@ async def test_a_record_waits_for_room_and_outlives_the_gateway(
         await until_waiting(gateway, 1)
         second = await one_call(gateway, redis)
         await until_waiting(gateway, 2)
-        assert mount("-o", f"remount,{LARGE}", str(full_disk))
+        assert mount("-o", f"remount,size={LARGE}", str(full_disk))
         await until_waiting(gateway, 0)
         for call_id in (first, second):
             record = json.loads((full_disk / f"{call_id}.json").read_text("utf-8"))

@@ -1,95 +1,20 @@
 """A real Prometheus, with the rules of deploy/, scrapes a gateway that takes a real call."""
 
-import asyncio
-import json
 import re
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.error import URLError
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
 
 from bridge.store.local import LocalRedis
 from tests.deploy.rules import DEPLOY, read_rules
 from tests.support.gateways import CallsInRedis, Gateway, serving, write_dialplan
-from tests.support.processes import write_yaml
-from tests.support.programs import need_program
+from tests.support.prometheus import Json, Prometheus, prometheus
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
-
-Json = Any  # what Prometheus answers
-
-
-class Prometheus:
-    """A Prometheus of the test's own."""
-
-    def __init__(self, port: int) -> None:
-        self._url = f"http://127.0.0.1:{port}"
-
-    async def get(self, path: str, **query: str) -> Json:
-        """Return `data` of an answer; None while there is none."""
-        return await asyncio.to_thread(_get, f"{self._url}/api/v1/{path}?{urlencode(query)}")
-
-    async def value(self, query: str) -> float | None:
-        """Return the first value of an instant query."""
-        found = await self.get("query", query=query)
-        return float(found["result"][0]["value"][1]) if found and found["result"] else None
-
-
-def _get(url: str) -> Json:
-    try:
-        with urlopen(url, timeout=5.0) as response:
-            return json.load(response)["data"]
-    except (URLError, ConnectionError):
-        return None
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
-@asynccontextmanager
-async def prometheus(directory: Path, target: str) -> AsyncIterator[Prometheus]:
-    """Run Prometheus on a gateway's HTTP port."""
-    program, port = need_program("prometheus", "prometheus"), _free_port()
-    config = write_yaml(
-        directory / "prometheus.yaml",
-        {
-            "global": {"scrape_interval": "500ms", "evaluation_interval": "1s"},
-            "rule_files": [str(DEPLOY / "prometheus" / "rules" / "*.yaml")],
-            "scrape_configs": [
-                {
-                    "job_name": "bridge",
-                    "static_configs": [{"targets": [target.removeprefix("http://")]}],
-                }
-            ],
-        },
-    )
-    with (directory / "prometheus.log").open("w", encoding="utf-8") as log:
-        process = await asyncio.create_subprocess_exec(
-            program,
-            f"--config.file={config}",
-            f"--storage.tsdb.path={directory / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--enable-feature=exemplar-storage",
-            stdout=log,
-            stderr=log,
-            cwd=directory,
-        )
-        try:
-            yield Prometheus(port)
-        finally:
-            process.terminate()
-            await process.wait()
 
 
 @pytest.fixture
@@ -106,7 +31,7 @@ def gateway(simulator: str, redis: LocalRedis, tmp_path: Path) -> Iterator[Gatew
 async def test_prometheus_sees_a_call_and_leads_to_its_id(
     gateway: Gateway, redis: LocalRedis, tmp_path: Path
 ) -> None:
-    async with prometheus(tmp_path, gateway.http) as prom:
+    async with prometheus(tmp_path, [gateway.http]) as prom:
 
         async def scraped() -> bool:
             return await prom.value('up{job="bridge"}') == 1
@@ -167,7 +92,7 @@ async def test_fresh_gateway_with_the_documented_models_has_no_alert_pending(
     }
     dialplans = write_dialplan(tmp_path / "dialplans")
     with serving(tmp_path, simulator, dialplans, redis_url=redis.url, arms=arms) as gateway:
-        async with prometheus(tmp_path, gateway.http) as prom:
+        async with prometheus(tmp_path, [gateway.http]) as prom:
 
             async def scraped() -> bool:
                 arms_seen = await prom.value("count(count by (arm) (bridge_arm_info))")

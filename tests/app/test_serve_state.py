@@ -40,7 +40,8 @@ OF_TRUNKS = {"asserted", "privacy", "diversion", "history_info", "user_to_user",
 
 OF_HANDOFFS = frozenset(field for field in CALL_FIELDS if field.startswith("handoff_"))
 OF_PEOPLE = frozenset(
-    {"waiting_since_at", "watchers", "watched_by", "flagged", "handled_by"}
+    {"waiting_since_at", "watchers", "watched_by", "watched_since", "flagged", "handled_by"}
+    | {"hold", "muted"}
     | {"wrap_up_code", "wrap_up_note", "wrapped_up_by", "wrapped_up_at"}
 ).union(OF_HANDOFFS)
 """Fields of calls that somebody looked at, or took."""

@@ -12,6 +12,7 @@ from bridge.cli.calls import calls
 from bridge.clock import SystemClock
 from bridge.config.settings import RedisSettings
 from bridge.store.calls import CallStore
+from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 
 pytestmark = pytest.mark.redis
@@ -181,3 +182,22 @@ def test_a_redis_that_is_away_is_an_infrastructure_error() -> None:
     result = bridge_calls("list", "--redis", "redis://127.0.0.1:1")
     assert result.exit_code == 3
     assert "error:" in result.output
+
+
+def test_nodes_with_which_something_is_wrong_are_named_on_standard_error() -> None:
+    with start_local_redis() as other:
+        link = RedisLink(other.url, timeout_s=2)
+
+        async def write() -> None:
+            now_ms = SystemClock().wall_ns() // 1_000_000
+            await link.ask(["ZADD", "bridge:nodes", 0, "sick"])
+            await link.ask(
+                ["HSET", "bridge:node:sick", "updated_at", now_ms, "troubles", "disk full"]
+            )
+            await link.aclose()
+
+        asyncio.run(write())
+        result = bridge_calls("list", "--json", "--redis", other.url)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == []
+    assert result.stderr == "node sick: disk full\n"

@@ -18,7 +18,9 @@ from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.reader import CallReader
 from bridge.store.rollouts import RolloutStore
+from bridge.store.waiting_records import WaitingRecord, WaitingRecords
 from tests.recordings.test_deletion import ALICE, BOB, left, store
+from tests.support.breakages import mount, small_disk
 
 pytestmark = pytest.mark.redis
 
@@ -139,3 +141,48 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
 def test_the_markers_schema_can_be_had() -> None:
     done = CliRunner().invoke(recordings, ["schema"])
     assert set(json.loads(done.stdout)) == {"header", "marker"}
+
+
+async def wait_for_a_disk(url: str, call_id: str, caller: str) -> None:
+    link = RedisLink(url, timeout_s=2)
+    records = WaitingRecords(link, RedisSettings(), "node-1", lambda: 1)
+    await records.put(WaitingRecord(call_id, caller, "", "{}"))
+    await link.aclose()
+
+
+async def wait_still(url: str) -> list[str]:
+    link = RedisLink(url, timeout_s=2)
+    records = WaitingRecords(link, RedisSettings(), "node-1", lambda: 1)
+    found = [each.call_id async for each in records.all()]
+    await link.aclose()
+    return found
+
+
+def test_a_callers_record_that_waits_for_a_disk_is_deleted_although_that_is_read_only(
+    tmp_path: Path,
+) -> None:
+    """It lies in Redis alone; that nothing can be put down about it on the disk is said."""
+    with start_local_redis() as redis, small_disk(tmp_path / "recordings") as place:
+        store(place, "c_2", caller=BOB)
+        before = left(place)
+        asyncio.run(wait_for_a_disk(redis.url, "c_1", ALICE))
+        asyncio.run(wait_for_a_disk(redis.url, "c_2", BOB))
+        assert mount("-o", "remount,ro", str(place))
+        done = run(place, "delete", "--caller", "+1 555 0100", "--redis", redis.url)
+        assert done.exit_code == 3
+        assert "can't be put down" in done.output
+        assert "Read-only file system" in done.output
+        assert '"redis": ["c_1"]' in done.output
+        assert asyncio.run(wait_still(redis.url)) == ["c_2"]
+        assert left(place) == before
+
+
+def test_a_callers_files_on_a_read_only_disk_are_left_and_said_to_be(tmp_path: Path) -> None:
+    with start_local_redis() as redis, small_disk(tmp_path / "recordings") as place:
+        store(place, "c_1")
+        before = left(place)
+        assert mount("-o", "remount,ro", str(place))
+        done = run(place, "delete", "--caller", "+1 555 0100", "--redis", redis.url)
+        assert done.exit_code == 3
+        assert "can't be deleted: Read-only file system" in done.output
+        assert left(place) == before

@@ -1,4 +1,5 @@
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import aiohttp
@@ -14,10 +15,13 @@ from bridge.telemetry.metrics import Metrics
 Get = Callable[[str], "aiohttp.client._RequestContextManager"]
 
 
+TROUBLES: list[str] = []
+"""Of the server that runs."""
+
+
 def server_of(settings: HttpSettings, reasons: Sequence[str] = ()) -> HttpServer:
-    return HttpServer(
-        settings, ConsoleSettings(), make_app(None, Metrics("1.2.3"), lambda: reasons)
-    )
+    app = make_app(None, Metrics("1.2.3"), lambda: reasons, lambda: TROUBLES)
+    return HttpServer(settings, ConsoleSettings(), app)
 
 
 @pytest.fixture
@@ -66,11 +70,22 @@ async def test_health_is_good_while_the_loop_runs(get: Get, reasons: list[str]) 
 async def test_readiness_follows_the_reasons(get: Get, reasons: list[str]) -> None:
     async with get("/readyz") as response:
         assert response.status == 200
-        assert await response.json() == {"ready": True, "reasons": []}
+        assert await response.json() == {"ready": True, "reasons": [], "troubles": []}
     reasons += ["draining", "no arm is alive"]
     async with get("/readyz") as response:
         assert response.status == 503
-        assert await response.json() == {"ready": False, "reasons": ["draining", "no arm is alive"]}
+        told = {"reasons": ["draining", "no arm is alive"], "troubles": []}
+        assert await response.json() == {"ready": False, **told}
+
+
+async def test_troubles_are_told_and_keep_no_calls_away(
+    get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "TROUBLES", ["Redis is away: silent"])
+    async with get("/readyz") as response:
+        assert response.status == 200
+        told = {"reasons": [], "troubles": ["Redis is away: silent"]}
+        assert await response.json() == {"ready": True, **told}
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/console"])

@@ -19,6 +19,8 @@ _LIVE = {
     "calls": "#live-table tbody tr >> nth=6",
     "queue": "#list .summary",
     "wallboard": "#wall .tile >> nth=8",
+    "trends": "#list tbody tr >> nth=0",
+    "people": "#list tbody tr >> nth=0",
     "alerts": "#list li.card >> nth=1",
     "rollouts": "#list .arm >> nth=1",
     "history": "#list tbody tr >> nth=5",

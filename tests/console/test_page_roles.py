@@ -17,12 +17,14 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-_FLOOR = ["calls", "queue", "wallboard", "alerts"]
-_ALL = [*_FLOOR, "history", "rollouts", "replays", "routes", "users", "audit"]
+_SEEN_BY_ALL = ["calls", "queue", "wallboard", "trends"]
+_FLOOR = [*_SEEN_BY_ALL, "alerts"]
+_LED = [*_SEEN_BY_ALL, "people", "alerts"]
+_ALL = [*_LED, "history", "rollouts", "replays", "routes", "users", "audit"]
 _MENU = {
     Role.VIEWER: [*_FLOOR, "rollouts", "routes"],
     Role.AGENT: ["queue"],
-    Role.SUPERVISOR: [*_FLOOR, "history", "rollouts", "replays", "routes"],
+    Role.SUPERVISOR: [*_LED, "history", "rollouts", "replays", "routes"],
     Role.QA: ["history", "rollouts", "replays"],
     Role.OPERATOR: [*_FLOOR, "rollouts", "replays", "routes"],
     Role.ADMIN: _ALL,

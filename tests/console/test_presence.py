@@ -65,3 +65,30 @@ _LONG_UNUSED = """
 local kept = redis.call('DUMP', KEYS[1])
 return redis.call('RESTORE', KEYS[1], 600000, kept, 'REPLACE', 'IDLETIME', 600)
 """
+
+
+async def test_who_watches_what_since_when_and_in_which_role(
+    console: Console, browser: Browser, redis: RedisLink
+) -> None:
+    await console.add_user("sam", "supervisor", routes=("support",))
+    await console.add_user("ann", "agent", "supervisor")
+    await console.sign_in(browser, "sam")
+    async with console.browser() as ann:
+        await console.sign_in(ann, "ann")
+        for call_id, route in (("c_1", "support"), ("c_2", "vip")):
+            watched = {"watchers": "1", "watched_by": '{"ann": "listens"}'}
+            await begin_call(redis, call_id, route, **watched, watched_since='{"ann": 77}')
+            await redis.ask(["ZADD", "bridge:calls:active", "1", call_id])
+        console.services.live._readings.forget()
+        _, found = await browser.get(PATH)
+        (person,) = [each for each in found["people"] if each["user"] == "ann"]
+        assert sorted(person["roles"]) == ["agent", "supervisor"]
+        # A call of another route does not exist for who asks.
+        assert person["watches"] == [{"call_id": "c_1", "does": "listens", "since_at": 77}]
+        assert (person["state"], person["since_at"]) == ("available", None)
+        await ann.ask("PUT", PATH, {"state": "away"})
+        at_ms = console.services.now_ms
+        await ann.ask("PUT", PATH, {"state": "away"})  # said again, it is as old as before
+        _, found = await browser.get(PATH)
+        (person,) = [each for each in found["people"] if each["user"] == "ann"]
+        assert (person["state"], person["since_at"]) == ("away", at_ms)

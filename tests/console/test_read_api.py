@@ -61,7 +61,7 @@ async def test_scope_of_routes_holds_everywhere(console: Console, floor: Floor) 
         _, found = await browser.get("/api/v1/calls")
         assert [row["dialplan"] for row in found["calls"]] == ["vip"]
         assert (await browser.get("/api/v1/history"))[1]["calls"] == []
-        assert (await browser.get("/api/v1/alerts"))[1] == {"open": 0, "alerts": []}
+        assert (await browser.get("/api/v1/alerts"))[1] == {"open": 0, "alerts": [], "nodes": {}}
         assert (await browser.get("/api/v1/routes"))[1] == {"routes": []}
         assert (await browser.get("/api/v1/queue"))[1]["waiting"] == []
         for path in ("", "/events", "/stream", "/recording", "/outline"):

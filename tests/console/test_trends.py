@@ -2,7 +2,9 @@
 
 import pytest
 
-from bridge.console.trends import HOUR_MS, trends
+from bridge.console.tally import HOUR_MS, SERVICE_LEVEL_MS
+from bridge.console.trends import by_hour, by_route
+from bridge.console.wallboard import by_hour as hours_of_the_wall
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console
 from tests.console.live import begin_call
@@ -17,11 +19,13 @@ GOOD = {
     "average_response_ms": 800,
 }
 
+WAITED = {"handoff_result": "accepted", "handoff_wait_ms": SERVICE_LEVEL_MS}
+
 
 def test_calls_are_of_the_hour_and_the_route_in_which_they_began() -> None:
     later = {**GOOD, "started_at": 2 * HOUR_MS, "duration_ms": 30_000}
     other = {**GOOD, "dialplan": "billing", "started_at": 2 * HOUR_MS - 1}
-    found = [(row["hour_at"], row["route"], row["calls"]) for row in trends([later, GOOD, other])]
+    found = [(row["hour_at"], row["route"], row["calls"]) for row in by_route([later, GOOD, other])]
     assert found == [(HOUR_MS, "billing", 1), (HOUR_MS, "support", 1), (2 * HOUR_MS, "support", 1)]
 
 
@@ -38,20 +42,52 @@ def test_calls_are_of_the_hour_and_the_route_in_which_they_began() -> None:
         ("abandoned", {"handoff_result": "caller_left"}, {"handoff_result": "no_answer"}),
         ("broken", {"fault": "provider"}, {"fault": "caller"}),
         ("broken", {"fault": "bridge"}, {"fault": "none"}),
+        ("offered", {"handoff_result": "no_answer"}, {"handoff_result": "waiting"}),
+        ("offered", {"handoff_result": "no_answer"}, {}),
+        ("in_time", WAITED, {**WAITED, "handoff_wait_ms": SERVICE_LEVEL_MS + 1}),
+        ("in_time", WAITED, {**WAITED, "handoff_result": "caller_left"}),
     ],
 )
 def test_figure_counts_this_call_and_not_that_one(
     figure: str, counted: dict[str, object], not_counted: dict[str, object]
 ) -> None:
-    (row,) = trends([{**GOOD, **counted}, {**GOOD, **not_counted}])
+    (row,) = by_route([{**GOOD, **counted}, {**GOOD, **not_counted}])
     assert row[figure] == 1
 
 
 def test_averages_leave_out_calls_that_were_not_answered_or_have_no_figure() -> None:
     unanswered = {**GOOD, "answered_at": 0, "duration_ms": 5}
     mute = {**GOOD, "average_response_ms": None, "duration_ms": 20_000}
-    (row,) = trends([GOOD, unanswered, mute])
+    (row,) = by_route([GOOD, unanswered, mute])
     assert (row["average_duration_ms"], row["average_response_ms"]) == (40_000, 800)
+
+
+def test_hour_of_all_routes_is_no_mean_of_means() -> None:
+    calls = [GOOD, GOOD, {**GOOD, "dialplan": "billing", "duration_ms": 30_000}]
+    (hour,) = by_hour(calls)
+    assert (hour["calls"], hour["average_duration_ms"]) == (3, 50_000)
+    assert [row["average_duration_ms"] for row in by_route(calls)] == [30_000, 60_000]
+
+
+def test_wallboard_and_trends_say_the_same_of_an_hour() -> None:
+    calls = [
+        {**GOOD, **more}
+        for more in (
+            {},
+            {"outcome": "node_lost"},
+            WAITED,
+            {"handoff_result": "caller_left"},
+            {"answered_at": 0},
+        )
+    ]
+    (trend,), wall = by_hour(calls), hours_of_the_wall(calls, 2 * HOUR_MS - 1)[-1]
+    assert wall == {
+        "service_level": trend["service_level"],
+        "abandoned": trend["abandonment"],
+        "containment": trend["containment"],
+        "ended_last_hour": trend["calls"],
+    }
+    assert (trend["service_level"], trend["containment"]) == (0.5, 0.75)
 
 
 @pytest.mark.redis
@@ -74,4 +110,7 @@ async def test_trends_are_of_the_hours_asked_for_and_of_ones_own_routes(
     assert [(row["hour_at"], row["route"], row["calls"]) for row in found["rows"]] == [
         (hour_at, "support", 1)
     ]
-    assert found["known_since_at"] == hour_at
+    assert (found["known_since_at"], found["routes"]) == (hour_at, ["support"])
+    assert [(hour["hour_at"], hour["calls"]) for hour in found["hours"]] == [(hour_at, 1)]
+    _, other = await browser.get("/api/v1/trends?route=vip")
+    assert (other["rows"], other["hours"], other["routes"]) == ([], [], ["support"])

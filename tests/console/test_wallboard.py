@@ -2,8 +2,9 @@
 
 import pytest
 
-from bridge.console.trends import trends
-from bridge.console.wallboard import SERVICE_LEVEL_MS, TREND_HOURS, by_hour, figures
+from bridge.console.tally import SERVICE_LEVEL_MS
+from bridge.console.trends import by_route
+from bridge.console.wallboard import TREND_HOURS, by_hour, figures
 from tests.deploy.rules import DEPLOY
 
 
@@ -91,7 +92,7 @@ def test_calls_that_go_on_have_not_ended() -> None:
 def test_every_figure_is_defined_in_the_handbook() -> None:
     text = (DEPLOY / "CONSOLE.md").read_text(encoding="utf-8")
     handbook = text.partition("## What the figures mean")[2].partition("\n## ")[0]
-    (row,) = trends([{"started_at": 1}])
+    (row,) = by_route([{"started_at": 1}])
     names = {*figures([], [], 1), *row} - {"hour_at", "route"}
     assert {name for name in names if f"`{name}`" not in handbook} == set()
 

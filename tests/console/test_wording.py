@@ -82,6 +82,7 @@ async def test_every_moment_is_written_one_way_and_names_its_zone(desk: Desk) ->
         "history": "#list tbody tr >> nth=5",
         "history/c_over0": "#call .card >> nth=1",
         "alerts": "#list li.card",
+        "trends": "#list tbody tr >> nth=0",
         "audit": "#entries tr >> nth=0",
         "rollouts": "#list .arm",
         "replays": "#list .spark",

@@ -21,7 +21,7 @@ OTHERS = {
     "bridge_synthetic_call_success": "the node exporter's, from deploy/prometheus/synthetic-call",
     "bridge_synthetic_call_timestamp_seconds": "likewise",
     "up": "Prometheus' own",
-    "probe_ssl_earliest_cert_expiry": "the blackbox exporter's: the bridge ends no TLS itself",
+    "probe_ssl_earliest_cert_expiry": "the blackbox exporter's, of a proxy before the bridge",
     "node_netstat_Udp_RcvbufErrors": "the node exporter's: packets that no process ever saw",
 }
 """Exported by others."""

@@ -52,3 +52,8 @@ def anchors(page: Path) -> set[str]:
 def prose(page: Path) -> str:
     """Return a page without its fenced blocks."""
     return _FENCED.sub("", read(page))
+
+
+def pictures(page: Path) -> list[str]:
+    """Return the Mermaid texts of a page."""
+    return re.findall(r"^```mermaid\n(.*?)^```$", read(page), flags=re.MULTILINE | re.DOTALL)

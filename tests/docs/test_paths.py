@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.docs.pages import FOLDERS, ROOT, pages, prose
+from tests.docs.pages import FOLDERS, ROOT, pages, pictures, prose
 
 _QUOTED = re.compile(r"`([^`\s]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -42,3 +42,9 @@ def test_what_is_not_there_is_found(tmp_path: Path) -> None:
     page = tmp_path / "PAGE.md"
     page.write_text("[a](gone.md#x) [b](https://a.example) `bridge/gone.py` `bridge/*.py` `a/b.py`")
     assert [name for name, _ in paths_named_in(page)] == ["gone.md#x", "bridge/gone.py"]
+
+
+def test_modules_in_the_pictures_are_there() -> None:
+    drawn = re.findall(r"\b\w+/\w+\.py", "".join(pictures(ROOT / "bridge" / "ARCHITECTURE.md")))
+    assert len(drawn) > 10
+    assert [module for module in drawn if not (ROOT / "bridge" / module).exists()] == []

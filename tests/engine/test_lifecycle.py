@@ -17,6 +17,7 @@ from bridge.engine.effects import (
     StopTimer,
 )
 from bridge.engine.inputs import (
+    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -31,6 +32,7 @@ from bridge.engine.news import (
     CallClosed,
     PhaseChanged,
     SessionLost,
+    SilenceMeasured,
     StateChanged,
     TransitionRefused,
 )
@@ -234,6 +236,13 @@ def test_shutdown_in_the_call_silences_and_hangs_up() -> None:
     effects = speaking().feed(ShutdownRequested())
     assert effects[:3] == [FlushPlayout(), HangUp(), CloseSession()]
     assert effects[-1] == CallClosed(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
+
+
+def test_audio_that_stands_still_for_good_ends_the_call_and_is_in_its_silence() -> None:
+    effects = speaking().feed(AudioStopped(9_000))
+    assert effects[0] == SilenceMeasured(9_000, "bridge")
+    assert HangUp() in effects
+    assert effects[-1] == CallClosed(Outcome.MEDIA_FAILED, Fault.BRIDGE, "audio_stopped")
 
 
 def test_nothing_comes_after_the_end() -> None:

@@ -712,3 +712,48 @@ def test_who_has_paused_the_agent_or_was_handed_the_caller_cannot_join() -> None
     call = speaking()
     act(call, Pause(60_000))
     assert answer(act(call, Join())) == Refusal.AGENT_AWAY
+
+
+def test_how_a_call_is_held_stands_in_its_state() -> None:
+    """For the page of who has the caller, and of the other supervisors."""
+    call = answered()
+    noted: list[tuple[object, object]] = []
+
+    def look(effects: list[Effect]) -> None:
+        changed: dict[str, object] = {}
+        for each in of(StateChanged, effects):
+            changed |= each.fields
+        before = noted[-1] if noted else ("", 0)
+        noted.append((changed.get("hold", before[0]), changed.get("muted", before[1])))
+
+    look(act(call, TakeOver()))
+    look(call.feed(SupervisorHeard("eve")))
+    look(act(call, Mute(on=True)))
+    look(act(call, HoldCaller(on=True)))
+    look(act(call, HoldCaller(on=False)))
+    look(call.feed(SupervisorLost("eve")))
+    look(call.feed(SupervisorHeard("eve")))
+    look(act(call, Mute(on=False)))
+    look(act(call, Join()))
+    look(act(call, HandBack()))
+    look(act(call, Pause(1_000)))
+    look(act(call, Resume()))
+    assert noted == [
+        ("awaited", 0),
+        ("talking", 0),
+        ("talking", 1),
+        ("on_hold", 1),
+        ("talking", 1),
+        ("awaited", 1),
+        ("talking", 1),
+        ("talking", 0),
+        ("joined", 0),
+        ("", 0),
+        ("paused", 0),
+        ("", 0),
+    ]
+
+
+def test_call_that_nobody_ever_held_says_nothing_of_it() -> None:
+    effects = act(answered(), Whisper("x"))
+    assert all("hold" not in each.fields for each in of(StateChanged, effects))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bridge.clock import ManualClock
 from bridge.realtime.ids import ItemId
+from bridge.softphone.background import Background, Noise
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import PIECE_MS
 from bridge.softphone.events import PhoneEvent, Spoke
@@ -100,6 +101,7 @@ class VirtualCall:
         answers_bye: bool = True,
         recording: Path | None = None,
         noise: NDArray[np.int16] | None = None,
+        background: Background | None = None,
         keys_by_info: bool = False,
     ) -> None:
         self.sent: list[tuple[int, bytes]] = []  # 20 ms of the caller's, and when
@@ -118,7 +120,8 @@ class VirtualCall:
             self.events.append,
             recording,
             keys_by_info=keys_by_info,
-            noise=noise,
+            background=background
+            or (Background(Noise(noise), None) if noise is not None else None),
         )
         self.leg.state = LegState.CONFIRMED
         self.leg.listener.on_state(self.leg.state)

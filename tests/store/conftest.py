@@ -1,12 +1,13 @@
 """A real Redis server, and stores and readers on it."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 
 from bridge.clock import SystemClock
 from bridge.config.settings import RedisSettings
-from bridge.store.calls import CallStore, OnLost
+from bridge.store.calls import CallStore
 from bridge.store.client import RedisLink, Reply
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.reader import CallReader
@@ -61,7 +62,9 @@ async def make_store(server: LocalRedis, redis: Raw) -> AsyncIterator[OpenStore]
     stores: list[CallStore] = []
 
     def make(
-        node_id: str = "node-a", settings: RedisSettings = SETTINGS, **more: OnLost
+        node_id: str = "node-a",
+        settings: RedisSettings = SETTINGS,
+        **more: Any,  # the store's own arguments
     ) -> CallStore:
         stores.append(CallStore(settings, server.url, node_id, clock=SystemClock(), **more))
         return stores[-1]

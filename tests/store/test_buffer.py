@@ -96,6 +96,7 @@ def test_sequence_numbers_that_leave_the_buffer_only_grow(
     """Whatever is written, however often sending fails: bounded, and monotone per call's life."""
     buffer = WriteBuffer(5)
     sent: dict[int, int] = {}
+    known: list[object] = []  # kept, so that no id is given again
     for verb, call_id, n in writes:
         fields = {"last_user_audio_seq": n}
         match verb:
@@ -114,5 +115,6 @@ def test_sequence_numbers_that_leave_the_buffer_only_grow(
                     seq = int(state.record.fields["last_user_audio_seq"])
                     assert seq >= sent.get(id(state.record), 0)
                     sent[id(state.record)] = seq
+                    known.append(state.record)
                     buffer.confirm(state)
         assert buffer.pending <= 5

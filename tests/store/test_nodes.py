@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bridge.clock import SystemClock
+from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.settings import RedisSettings
 from bridge.store.client import Command, RedisLink, Reply
 from bridge.store.keys import Keys
@@ -34,7 +34,8 @@ async def main():
     store = CallStore(settings, sys.argv[1], "doomed", clock=SystemClock())
     await store.open()
     for number in range(int(sys.argv[2])):
-        watched = {{"watchers": 1, "watched_by": '{{"ann": "listens"}}'}}
+        watched = {{"watchers": 1, "watched_by": '{{"ann": "listens"}}',
+            "watched_since": '{{"ann": 1}}'}}
         store.begin(f"lost-{{number}}", watched)
         store.event(f"lost-{{number}}", "answered")
     while store.stats.pending:
@@ -94,7 +95,7 @@ async def test_calls_of_a_killed_node_are_ended_as_node_lost(
     assert call.items() >= {"phase": "ended", "outcome": "node_lost", "fault": "bridge"}.items()
     assert call["ended_at"] == before["updated_at"]
     assert before["watched_by"] == '{"ann": "listens"}'
-    assert call.keys().isdisjoint({"watchers", "watched_by"})
+    assert call.keys().isdisjoint({"watchers", "watched_by", "watched_since"})
     (*_, (_, last)) = await reader.events("lost-0")
     assert last["swept_by"] in {"node-a", "node-b"}
     del last["swept_by"]
@@ -279,3 +280,60 @@ async def test_heartbeat_says_what_the_node_holds(
     await store.aclose()
     assert await reader.node("node-a") is None
     assert await redis("ZCARD", "bridge:nodes") == 0
+
+
+async def test_a_redis_that_lost_its_data_is_noticed_once_and_gets_the_calls_anew(
+    make_store: OpenStore, reader: CallReader, redis: Raw, caplog: pytest.LogCaptureFixture
+) -> None:
+    stores = [make_store(f"node-{letter}", FAST) for letter in "ab"]
+    for store in stores:
+        await store.open()
+    stores[0].begin("c1", {"arm": "local"})
+    await wait_until(lambda: stores[0].stats.pending == 0)
+    assert [store.stats.emptied for store in stores] == [0, 0]
+    await redis("FLUSHALL")
+    await wait_until(lambda: all(store.stats.emptied for store in stores))
+    beats = await redis.calls_of("setnx")
+
+    async def beaten() -> bool:
+        return await redis.calls_of("setnx") >= beats + 4
+
+    await wait_until(beaten, message="nobody beats")
+    assert [store.stats.emptied for store in stores] == [1, 1]
+    assert sum("has lost what it held" in each.message for each in caplog.records) == 2
+
+    async def anew() -> bool:
+        return (await reader.call("c1") or {}).get("arm") == "local"
+
+    await wait_until(anew, message="the call that goes on was not written anew")
+
+
+async def test_heartbeat_says_what_is_wrong_with_the_node(
+    make_store: OpenStore, reader: CallReader
+) -> None:
+    troubles: list[str] = []
+    store = make_store("node-a", FAST, troubles=lambda: troubles)
+    await store.open()
+    troubles += ["one thing", "another"]
+
+    async def told() -> bool:
+        return (await reader.node("node-a") or {}).get("troubles") == "one thing; another"
+
+    await wait_until(told, message="the heartbeat does not say it")
+
+
+async def test_nodes_in_trouble_are_named_and_so_are_those_without_a_heartbeat(
+    reader: CallReader, redis: Raw
+) -> None:
+    assert await reader.troubled_nodes() == {}
+    now_ms = SystemClock().wall_ns() // NS_PER_MS
+    await redis("ZADD", "bridge:nodes", 0, "well", 0, "sick", 1, "dead", 0, "mute")
+    await redis("HSET", "bridge:node:well", "updated_at", now_ms, "troubles", "")
+    await redis("HSET", "bridge:node:sick", "updated_at", now_ms, "troubles", "one thing; another")
+    await redis("HSET", "bridge:node:mute", "updated_at", now_ms - 60_000, "troubles", "")
+    found = await reader.troubled_nodes()
+    assert found.pop("mute").startswith("its last heartbeat is 6")
+    assert found == {
+        "sick": "one thing; another",
+        "dead": "has no heartbeat: it is dead, or can't write to Redis",
+    }

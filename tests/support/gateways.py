@@ -76,12 +76,17 @@ class Gateway:
         self.process = process
         self.recordings = recordings
         self.http = process.ready["http"]
+        self.probes = process.ready["probes"]
         self.node = process.ready["node"]
         self.sip_port = int(process.ready["sip"].rsplit(":", 1)[1])
 
     async def get(self, path: str) -> tuple[int, str]:
         """Return status and body of an HTTP GET."""
         return await asyncio.to_thread(_get, self.http + path)
+
+    async def probe(self, path: str) -> tuple[int, str]:
+        """Return status and body of a probe, where probes have a port of their own, too."""
+        return await asyncio.to_thread(_get, self.probes + path)
 
     async def until_ready(self, status: int, reason: str = "") -> None:
         """Wait until `/readyz` says so."""
@@ -112,7 +117,7 @@ class Gateway:
 
     async def metrics(self) -> Scrape:
         """Scrape `/metrics`."""
-        _, text = await self.get("/metrics")
+        _, text = await self.probe("/metrics")
         return Scrape.parse(text)
 
     async def until_active(self, calls: int) -> None:

@@ -1,5 +1,6 @@
 """Redis servers of Debian, on TCP: with a password, with TLS, stopped and started at one port."""
 
+import signal
 import socket
 import subprocess
 import tempfile
@@ -47,6 +48,16 @@ class RedisServer:
             assert self._process.poll() is None, "redis-server ended at once"
             assert time.monotonic() < give_up, "redis-server did not open its port"
             time.sleep(0.01)
+
+    @property
+    def url(self) -> str:
+        """The server's URL, for whoever needs no password."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send the server a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def stop(self) -> None:
         """End the server, if one runs."""

@@ -129,6 +129,7 @@ async def play(
     cap_usd: float | None = None,
     target: Target | None = None,
     too_busy_ms: float = math.inf,
+    load: int = 0,
 ) -> Played:
     """Play scripts on arms; ``environ``: more variables of all processes.
 
@@ -137,11 +138,19 @@ async def play(
     files = [ScriptFile(path.absolute(), load_script(path), "") for path in scripts]
     results = directory / "results"
     plan = ReplayPlan(
-        files, arms, repeat, jobs, results, target, cap_usd=cap_usd, too_busy_ms=too_busy_ms
+        files,
+        arms,
+        repeat,
+        jobs,
+        results,
+        target,
+        cap_usd=cap_usd,
+        too_busy_ms=too_busy_ms,
+        load=load,
     )
     async with ToolMocks() as mocks:
         variables = {**os.environ, **(environ or {})}
-        hands = Stagehands(variables, redis_url, directory / "gateways", mocks)
+        hands = Stagehands(variables, redis_url, directory / "gateways", mocks, load=load)
         view = _Noting()
         replayed = ReplayRun(plan, load_models(), hands, view)
         await replayed.play()

@@ -102,6 +102,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_audit_write_failures_total": ("", ""),
     "bridge_audio_thread_overruns_total": ("", ""),
     "bridge_media_reinvites_total": ("", ""),
+    "bridge_audio_clock_still_seconds": ("", ""),
     "bridge_silent_calls_total": ("arm", ""),
     "bridge_sip_requests_total": ("method trunk direction", ""),
     "bridge_sip_responses_total": ("method code trunk direction", ""),
@@ -127,6 +128,13 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_records_dropped_total": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
     "bridge_store_swept_calls_total": ("", ""),
+    "bridge_store_emptied_total": ("", ""),
+    "bridge_process_stops_total": ("", ""),
+    "bridge_clock_sets_total": ("", ""),
+    "bridge_calls_promised": ("", ""),
+    "bridge_descriptors_used_up": ("", ""),
+    "bridge_directory_refused": ("directory", ""),
+    "bridge_certificate_expiry_timestamp_seconds": ("of", ""),
     "bridge_turn_transitions_refused_total": ("state trigger", ""),
     "bridge_tick_seconds": ("", ".001 .002 .005 .01 .02 .04 .06 .1 .25 .5 1"),
     "bridge_long_ticks_total": ("", ""),
@@ -242,6 +250,8 @@ def used(metrics: Metrics) -> Metrics:
     metrics.store.set_records_waiting(2)
     metrics.store.records_dropped(1)
     metrics.store.dropped(2)
+    metrics.node.set_refused("state", refused=True)
+    metrics.node.set_certificate("console", 1.0)
     return metrics
 
 

@@ -28,9 +28,13 @@ class Ended:
         self.slot = slot
         self.dialog = dialog
         self.invite = None
+        self.freed = False
 
     def getId(self) -> int:
         return self.slot
+
+    def free(self) -> None:
+        self.freed = True
 
 
 @pytest.fixture
@@ -46,16 +50,24 @@ def kept(slots: Slots) -> Any:  # Any: the library is a stand-in
 def test_a_slot_that_another_call_has_keeps_the_object(slots: Slots) -> None:
     """Its destructor would take the other call's callbacks away, also while that one hangs up."""
     calls, call = kept(slots), Ended(0)
-    gone = weakref.ref(call)
     calls.add(call)
     slots.objects[0] = 1
     calls.over(call)
-    del call
     calls.drop_ended()
-    assert gone() is not None
+    assert not call.freed
     slots.objects.clear()
     calls.drop_ended()
-    assert gone() is None
+    assert call.freed
+
+
+def test_all_are_freed_whoever_knows_them(slots: Slots) -> None:
+    calls, going_on, over = kept(slots), Ended(0), Ended(1)
+    for call in (going_on, over):
+        calls.add(call)
+    slots.objects[1] = 1
+    calls.over(over)
+    calls.drop_all()
+    assert [call.freed for call in (going_on, over)] == [True, True]
 
 
 def test_a_call_that_goes_on_is_kept_though_nobody_else_knows_it(slots: Slots) -> None:

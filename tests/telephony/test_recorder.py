@@ -20,6 +20,7 @@ from bridge.telephony.ports import RATE_HZ
 from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder, StopReason
 from tests.audio.signals import noise, tone
+from tests.support.no_files import no_descriptor_left
 from tests.telephony.fake_ports import AGENT_HZ, Ear, FakePorts, Sound
 
 WITHIN_S = 5.0
@@ -189,6 +190,17 @@ def test_a_disk_that_fills_up_leaves_what_was_recorded_and_takes_markers(
     assert len(samples) >= 3 * RATE_HZ
     np.testing.assert_array_equal(samples[: 3 * RATE_HZ], np.concatenate(blocks[:3]))
     assert (tmp_path / "call.markers.jsonl").read_bytes() == b"after\n"
+
+
+def test_a_recording_that_no_descriptor_is_left_for_is_not_the_disks_fault(
+    tmp_path: Path,
+) -> None:
+    stopped: list[StopReason] = []
+    with no_descriptor_left():
+        recorder = Recorder(tmp_path / "call.wav", on_stopped=stopped.append)
+        recorder.append(stereo(RATE_HZ, 1))
+        close(recorder)
+    assert stopped == [StopReason.NO_DESCRIPTORS]
 
 
 RECORDED_THEN_KILLED = """

@@ -11,10 +11,13 @@ import pytest
 from aiohttp import web
 
 from bridge.clock import SystemClock
+from bridge.errors import Fault
+from bridge.realtime.failures import classify_tool
 from bridge.routing.tools import Webhook
 from bridge.tools.addresses import is_public
 from bridge.tools.signing import SIGNATURE_HEADER, verify
 from bridge.tools.webhook import ToolRequest, WebhookClient
+from tests.support.no_files import no_descriptor_left
 
 REQUEST = ToolRequest(
     "lookup_order", {"order": "4 711"}, "c_1:call_1", {"call_id": "c_1", "from": "+4930123"}
@@ -219,3 +222,20 @@ def test_public_addresses(address: str, public: bool) -> None:
 def test_facts_and_arguments_are_told_apart() -> None:
     other = replace(REQUEST, arguments={"call": "x"})
     assert other.facts == REQUEST.facts
+
+
+async def test_no_descriptor_for_a_tools_request_is_the_bridges_fault(
+    client: WebhookClient,
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response({})
+
+    async with endpoint(answer) as hook:
+        with no_descriptor_left():
+            result = await client.call(hook.webhook(retries=1), REQUEST, deadline_s=5)
+        assert result.code == "no_descriptors"
+        assert hook.came == []
+        failure = classify_tool(result.code)
+        assert failure is not None
+        assert failure.fault is Fault.BRIDGE
+        assert (await client.call(hook.webhook(), REQUEST, deadline_s=5)).ok

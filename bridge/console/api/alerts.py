@@ -22,11 +22,18 @@ async def list_alerts(
     services: Here,
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> Json:
-    """Return the latest alerts, the newest first, and how many of all are open."""
+    """Return the latest alerts, the newest first, and how many of all are open.
+
+    ``nodes`` has what is wrong with gateways that take calls all the same, by their names.
+    """
     found = await _concerning(principal, services)
     live = set(await services.calls.active())
     shown = [_shown(each, live) for each in found[:limit]]
-    return {"open": sum(each.acknowledged is None for each in found), "alerts": shown}
+    return {
+        "open": sum(each.acknowledged is None for each in found),
+        "alerts": shown,
+        "nodes": await services.calls.troubled_nodes(),
+    }
 
 
 @router.post("/{alert_id}/acknowledge")

@@ -1,5 +1,6 @@
 """`/api/v1/presence`: who of those who take callers is there, on a call, or away."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends
@@ -10,7 +11,7 @@ from bridge.console.access.audit import Entry
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission, permissions_of
-from bridge.console.live_row import HIDEABLE
+from bridge.console.live_row import SUMMARY, Row, watched_by
 from bridge.console.services import Services, services_of
 
 router = APIRouter(prefix="/presence", tags=["queue"])
@@ -27,26 +28,47 @@ class PresenceWish(BaseModel):
     state: Literal["available", "away"]
 
 
+class Watched(BaseModel):
+    """A call that somebody watches.
+
+    Attributes:
+        does: ``listens``, ``whispers`` or ``says``.
+        since_at: ms since the Unix epoch; None where its node has not said so.
+    """
+
+    call_id: str
+    does: str
+    since_at: int | None
+
+
 class Present(BaseModel):
     """One person.
 
     Attributes:
+        roles: what they may do, by name.
         state: ``on_call``: has a caller, or talks in a call; ``away``: says so, or has no page
             open; else ``available``.
+        since_at: begin of that state, ms since the Unix epoch; None for ``available``.
         call_id: the call that they have; None where there is none, or it is of a route that does
             not concern the asker.
+        watches: calls that they watch, of routes that concern the asker, but for those to which
+            they listen privately.
         idle_s: for how long no page of theirs has asked for anything.
     """
 
     user: str
+    roles: list[str]
     state: Literal["available", "on_call", "away"]
+    since_at: int | None
     call_id: str | None
+    watches: list[Watched]
     idle_s: int
 
 
 class People(BaseModel):
-    """Who is signed in and may take callers, by name."""
+    """Who is signed in and may take callers, by name; ``at_ms`` is now."""
 
+    at_ms: int
     people: list[Present]
 
 
@@ -56,33 +78,58 @@ async def get_presence(
 ) -> People:
     """Return who is signed in of those who may take callers out of the queue, and where."""
     roster = await services.users.roster()
-    names = sorted(
-        name
-        for name, user in roster.users.items()
+    takes = {
+        name: user
+        for name, user in sorted(roster.users.items())
         if not user.disabled and Permission.QUEUE_ACCEPT in permissions_of(known_roles(user.roles))
-    )
-    idle_s = await services.presence.idle_s(names)
-    away = await services.presence.away()
-    rows = await services.live.rows(lambda route: True, hidden=HIDEABLE)
-    holding: dict[str, Any] = {  # Any: of JSON rows
-        str(row["held_by"]): row for row in rows if row.get("held_by")
     }
-    people = []
-    for name in names:
-        if name not in idle_s:
-            continue
-        row = holding.get(name)
-        is_away = name in away or idle_s[name] > AWAY_AFTER_S
-        seen = row is not None and principal.may_see(str(row.get("dialplan", "")))
-        people.append(
+    idle_s = await services.presence.idle_s(tuple(takes))
+    away_since = await services.presence.away()
+    rows = await services.live.rows(lambda route: True, hidden=frozenset({SUMMARY}))
+    return People(
+        at_ms=services.now_ms,
+        people=[
             Present(
                 user=name,
-                state="on_call" if row is not None else "away" if is_away else "available",
-                call_id=str(row["call_id"]) if row is not None and seen else None,
+                roles=list(user.roles),
+                watches=_watches(name, rows, principal),
                 idle_s=idle_s[name],
+                **_state(name, rows, principal, away_since.get(name), idle_s[name], services),
             )
-        )
-    return People(people=people)
+            for name, user in takes.items()
+            if name in idle_s
+        ],
+    )
+
+
+def _state(
+    name: str,
+    rows: Sequence[Row],
+    principal: Principal,
+    away_since_ms: int | None,
+    idle_s: int,
+    services: Services,
+) -> dict[str, Any]:  # Any: fields of Present
+    """Return what somebody does, and since when."""
+    held = next((row for row in rows if row.get("held_by") == name), None)
+    if held is not None:
+        seen = principal.may_see(str(held.get("dialplan", "")))
+        call_id = held["call_id"] if seen else None
+        return {"state": "on_call", "since_at": held.get("state_since_at"), "call_id": call_id}
+    if away_since_ms is None and idle_s > AWAY_AFTER_S:
+        away_since_ms = services.now_ms - 1000 * idle_s
+    state = "available" if away_since_ms is None else "away"
+    return {"state": state, "since_at": away_since_ms, "call_id": None}
+
+
+def _watches(name: str, rows: Sequence[Row], principal: Principal) -> list[Watched]:
+    return [
+        Watched(call_id=str(row["call_id"]), does=each["does"], since_at=each.get("since_at"))
+        for row in rows
+        if principal.may_see(str(row.get("dialplan", "")))
+        for each in watched_by(row)
+        if each["by"] == name
+    ]
 
 
 @router.put("")
@@ -92,6 +139,7 @@ async def say_presence(
     services: Here,
 ) -> PresenceWish:
     """Say of oneself that one is away, or available again."""
-    await services.presence.set_away(principal.user, away=wish.state == "away")
+    since_ms = services.now_ms if wish.state == "away" else None
+    await services.presence.set_away(principal.user, since_ms)
     await services.auditor.write(Entry.by(principal, "presence", params={"state": wish.state}))
     return wish

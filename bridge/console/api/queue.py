@@ -12,6 +12,7 @@ from bridge.console.api.actions import ActionResult, IdempotencyKey, act, comman
 from bridge.console.api.live_call import CallId
 from bridge.console.live_row import HIDEABLE, hidden_from
 from bridge.console.services import Services, services_of
+from bridge.console.tally import HOUR_MS
 from bridge.console.wallboard import TREND_HOURS, by_hour, figures
 from bridge.routing.supervisor_orders import AcceptOrder, HandBackOrder
 
@@ -21,7 +22,6 @@ Json = dict[str, Any]  # Any: JSON of rows and figures
 Here = Annotated[Services, Depends(services_of)]
 Accepter = Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))]
 
-_HOUR_MS = 3_600_000
 _WAITS = frozenset({"transferring", "handoff"})
 
 
@@ -31,6 +31,7 @@ async def get_queue(
 ) -> Json:
     """Return the callers who wait for a person, who waits longest first, and the queue's figures.
 
+    ``yours``: calls whose caller the asker has, so that a page that was loaded anew finds them.
     The summary that the model wrote is for who may accept, or may read transcripts.
     """
     rows = await services.live.rows(principal.may_see, hidden=hidden_from(principal))
@@ -39,6 +40,7 @@ async def get_queue(
     return {
         "at_ms": services.now_ms,
         "waiting": waiting,
+        "yours": [row for row in rows if row.get("held_by") == principal.user],
         "figures": await _hour(principal, services),
     }
 
@@ -53,7 +55,7 @@ async def get_wallboard(
     in it and are over; None where an hour has nothing that a share could be of.
     """
     now_ms = services.now_ms
-    ended = await services.history.ended_since(now_ms - TREND_HOURS * _HOUR_MS, principal.may_see)
+    ended = await services.history.ended_since(now_ms - TREND_HOURS * HOUR_MS, principal.may_see)
     return {
         "at_ms": now_ms,
         **await _hour(principal, services),
@@ -96,6 +98,6 @@ async def _hour(principal: Principal, services: Services) -> Json:
     now_ms = services.now_ms
     live, ended = await asyncio.gather(
         services.live.rows(principal.may_see, hidden=HIDEABLE),
-        services.history.ended_since(now_ms - _HOUR_MS, principal.may_see),
+        services.history.ended_since(now_ms - HOUR_MS, principal.may_see),
     )
     return figures(live, ended, now_ms)

@@ -20,7 +20,7 @@ from bridge.replay.report.sound import Budget
 from bridge.replay.report.timing import Spread, heard_answers, spreads, spreads_by_age
 from bridge.replay.report.transcripts import input_error_rate
 from bridge.replay.report.trendlines import TrendLine, readable, trend_line
-from bridge.replay.results import Results, RunVerdict
+from bridge.replay.results import Results, RunVerdict, sum_load
 from bridge.replay.statistics import CallPair
 
 
@@ -104,6 +104,11 @@ class Page:
     def blocking(self) -> int:
         """Protocol differences that block a release."""
         return sum(tally_of_arm.blocking for tally_of_arm in self.protocols)
+
+    @property
+    def load(self) -> str | None:
+        """How the machine bore the other calls; None where there were none."""
+        return sum_load(self.results)
 
     @property
     def spread_rows(self) -> list[SpreadRow]:

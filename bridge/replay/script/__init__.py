@@ -20,8 +20,11 @@ from bridge.replay.script.circumstances import Noise, Setup, Source, Target, Too
 from bridge.replay.script.document import CallScript, load_script
 from bridge.replay.script.ending import Ending
 from bridge.replay.script.expectations import Expectation, ExpectedTool, ExpectedTransfer
+from bridge.replay.script.judge import Judge
+from bridge.replay.script.persona import Persona, ScriptedReply, Temperament
 from bridge.replay.script.simulated import Simulated
 from bridge.replay.script.steps import Step
+from bridge.replay.script.text_model import TextModel
 
 __all__ = [
     "Action",
@@ -35,15 +38,20 @@ __all__ = [
     "HangUp",
     "Hold",
     "Interruption",
+    "Judge",
     "KeyPresses",
     "Noise",
+    "Persona",
     "Saying",
+    "ScriptedReply",
     "Setup",
     "Silence",
     "Simulated",
     "Source",
     "Step",
     "Target",
+    "Temperament",
+    "TextModel",
     "ToolMock",
     "Utterance",
     "Wait",

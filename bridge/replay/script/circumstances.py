@@ -21,6 +21,8 @@ _OURS = frozenset(
     | {"content-type", "route", "record-route", "allow", "supported", "x-bridge-replay"}
 )
 
+NoiseKind = Literal["white", "babble", "street", "office", "music"]
+
 
 def _may_be_set(name: str) -> str:
     if name.lower() in _OURS:
@@ -66,12 +68,14 @@ class Target(Part):
         arms: the arms that it is for; empty for those of the command line.
         repeat: how often each arm is called.
         pass_rate: share of the runs that have to pass.
+        packs: circumstances that it is played under, too (`bridge replay packs`).
     """
 
     route: Name | None = None
     arms: OneOrMore[Name] = ()
     repeat: int = Field(1, ge=1, le=100)
     pass_rate: float = Field(1.0, gt=0, le=1)
+    packs: OneOrMore[Name] = ()
 
 
 class Setup(Part):
@@ -94,7 +98,7 @@ class Noise(Part):
     """Noise in the caller's audio, during the words and between them.
 
     Attributes:
-        kind: `white` noise, or `babble` of several voices.
+        kind: `white` noise, `babble` of several voices, a `street`, an `office`, or `music`.
         file: a WAV file in place of that; repeated where it is too short.
         snr_db: how much louder than the noise the words are, RMS while somebody speaks.
         seed: the same seed makes the same noise.
@@ -102,7 +106,7 @@ class Noise(Part):
 
     bare: ClassVar[str | None] = "kind"
 
-    kind: Literal["white", "babble"] | None = None
+    kind: NoiseKind | None = None
     file: Path | None = None
     snr_db: float = Field(15.0, ge=-10, le=60)
     seed: int = Field(1, ge=0, le=2**32 - 1)
@@ -110,7 +114,9 @@ class Noise(Part):
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.kind is None) is (self.file is None):
-            raise ValueError("noise has a kind (white, babble) or a file, one of them")
+            raise ValueError(
+                "noise has a kind (white, babble, street, office, music) or a file, one of them"
+            )
         return self
 
 

@@ -2,20 +2,46 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from bridge.config.names import Name
 from bridge.config.parts import OneOrMore, Part, Text
 from bridge.config.yaml_source import load_yaml_model
+from bridge.errors import ConfigError
 from bridge.replay.script.actions import HangUp, Utterance
 from bridge.replay.script.circumstances import Noise, Setup, Source, Target, ToolMock
 from bridge.replay.script.ending import Ending
+from bridge.replay.script.judge import Judge
+from bridge.replay.script.packs import choose_packs
+from bridge.replay.script.persona import Persona
 from bridge.replay.script.simulated import Simulated
 from bridge.replay.script.steps import Step
 from bridge.replay.script.variables import fill_in
-from bridge.softphone.settings import Media, Network
+from bridge.softphone.settings import EchoPath, Media, Network
+
+_PERSONA = "persona"
+_NO_EXPECTATIONS = frozenset({"by", "max_duration_s", "after_s", "loss_up_to_pct"})
+"""Fields of an ending that say nothing of what the agent did."""
+
+
+class _OrPersona:
+    """Has the JSON Schema allow `caller: persona`."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [{"const": _PERSONA}, handler(core_schema)]}
+
+
+def _no_steps_of_a_persona(value: object) -> object:
+    return () if value == _PERSONA else value
+
+
+Steps = Annotated[tuple[Step, ...], BeforeValidator(_no_steps_of_a_persona), _OrPersona()]
 
 
 class CallScript(Part):
@@ -31,6 +57,7 @@ class CallScript(Part):
         media: codec, packet time and keys of the caller's phone.
         network: what becomes of packets on their way; without it nothing does.
         noise: in the caller's audio.
+        echo: lets the agent's voice back into the caller's audio; without it nothing does.
         realtime: the simulated Realtime service of this call.
         tools: what tools answer in this call.
         called: number or name to dial.
@@ -39,8 +66,10 @@ class CallScript(Part):
             were really spoken; sentences that must not come belong here as well. Without any, only
             times are known.
         pronunciations: ARPABET for words that the recogniser's dictionary lacks.
-        caller: the steps.
+        caller: the steps; or `persona`: they are made up while the call goes on.
+        persona: who calls then, and what for.
         end: how it has to end.
+        judge: questions about the conversation, for a text model.
     """
 
     schema_: Literal["callscript/v1"] = Field(alias="schema")
@@ -52,19 +81,34 @@ class CallScript(Part):
     media: Media = Media()
     network: Network | None = None
     noise: Noise | None = None
+    echo: EchoPath | None = None
     realtime: Simulated = Simulated()
     tools: OneOrMore[ToolMock] = ()
     called: Text = "support"
     voice: Text = "en-us"
     hears: OneOrMore[Text] = ()
     pronunciations: dict[str, str] = Field(default_factory=dict)
-    caller: tuple[Step, ...]
+    caller: Steps
+    persona: Persona | None = None
     end: Ending = Ending()
+    judge: Judge | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, document: object) -> object:
         return fill_in(document)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_one_caller(cls, document: object) -> object:
+        if not isinstance(document, dict):
+            return document
+        made_up = document.get("caller") == _PERSONA
+        if made_up and document.get("persona") is None:
+            raise ValueError("has caller: persona, and no persona: give its goal and its model")
+        if document.get("persona") is not None and not made_up:
+            raise ValueError("has a persona, and steps of its own: write caller: persona")
+        return document
 
     @model_validator(mode="after")
     def _can_hear_what_it_expects(self) -> Self:
@@ -97,12 +141,39 @@ class CallScript(Part):
                 yield number, step.action.after.event
 
     @model_validator(mode="after")
+    def _names_packs_that_are_there(self) -> Self:
+        try:
+            choose_packs(self.target.packs)
+        except ConfigError as error:
+            raise ValueError(f"target.packs: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _lets_the_persona_end(self) -> Self:
+        if self.persona is None:
+            return self
+        if self.persona.limits.seconds >= self.end.max_duration_s:
+            raise ValueError(
+                f"persona.limits.seconds ({self.persona.limits.seconds:g}) should be under"
+                f" end.max_duration_s ({self.end.max_duration_s:g}), which breaks the script"
+            )
+        if self.end.after_s is not None:
+            raise ValueError("end.after_s is for steps: a persona has limits.seconds")
+        return self
+
+    @model_validator(mode="after")
     def _names_each_tool_once(self) -> Self:
         names = [tool.name for tool in self.tools]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"tools has '{twice}' twice")
         return self
+
+    @property
+    def expects_something(self) -> bool:
+        """Whether anything but a judge, or a persona's own word, tells if the agent did well."""
+        of_the_end = self.end.model_fields_set - _NO_EXPECTATIONS
+        return bool(of_the_end) or any(step.expect is not None for step in self.caller)
 
     @property
     def gives_up_after_ms(self) -> int | None:

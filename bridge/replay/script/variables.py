@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from bridge.config.complaints import Location, suggest
 
 _PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-_SPOKEN = frozenset({"called", "hears", "caller", "end"})
+_SPOKEN = frozenset({"called", "hears", "caller", "persona", "end", "judge"})
 """Where a name that nobody set is a mistake. Elsewhere braces may be another's: a simulator's rule
 writes ``{field}`` for what a tool has answered."""
 

@@ -67,6 +67,9 @@ class MediaMetrics:
         self._stalls = make.counter(
             "audio_thread_overruns_total", "Times that PJSIP's audio clock stood still for 60 ms."
         )
+        self._still = make.gauge(
+            "audio_clock_still_seconds", "For how long PJSIP's audio clock has stood still by now."
+        )
         self._reinvites = make.counter(
             "media_reinvites_total", "Times that a re-INVITE began a call's audio anew, holds too."
         )
@@ -129,6 +132,10 @@ class MediaMetrics:
     def overrun(self, overruns: int = 1) -> None:
         """Count pieces of caller audio that were overwritten before the pump came for them."""
         self._overruns.inc(overruns)
+
+    def clock_still(self, ms: int) -> None:
+        """Say for how long PJSIP's audio clock has stood still by now."""
+        self._still.set(ms / 1000)
 
     def clock_stalls(self, stalls: int = 1) -> None:
         """Count how often PJSIP's audio clock stood still."""

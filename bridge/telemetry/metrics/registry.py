@@ -28,6 +28,7 @@ from bridge.telemetry.metrics.families import (
     Families,
 )
 from bridge.telemetry.metrics.media import MediaMetrics
+from bridge.telemetry.metrics.node import NodeMetrics
 from bridge.telemetry.metrics.queues import QueueMetrics
 from bridge.telemetry.metrics.rollouts import RolloutMetrics
 from bridge.telemetry.metrics.sip import SipMetrics
@@ -109,6 +110,7 @@ class Metrics:
         self.supervision = SupervisionMetrics(make)
         self.rollouts = RolloutMetrics(make)
         self.store = StoreMetrics(make)
+        self.node = NodeMetrics(make)
 
     @property
     def labels(self) -> Mapping[str, tuple[str, ...]]:

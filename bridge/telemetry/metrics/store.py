@@ -16,6 +16,9 @@ class StoreMetrics:
         self._swept = make.counter(
             "store_swept_calls_total", "Calls of dead nodes that were ended as node_lost."
         )
+        self._emptied = make.counter(
+            "store_emptied_total", "Times that Redis had lost what it held when it was asked next."
+        )
         self._records_waiting = make.gauge(
             "records_waiting", "Records of calls that the disk has refused so far."
         )
@@ -52,6 +55,10 @@ class StoreMetrics:
     def dropped(self, writes: int = 1) -> None:
         """Count writes that were given up."""
         self._dropped.inc(writes)
+
+    def emptied(self, times: int = 1) -> None:
+        """Count that Redis had lost what it held."""
+        self._emptied.inc(times)
 
     def swept(self, calls: int = 1) -> None:
         """Count calls that this node ended in a dead one's place."""

@@ -7,6 +7,7 @@ import { fill, h } from "./dom.js";
 import { keyOf } from "./keys.js";
 
 const AT_HAND = 3;
+const labelOf = ({ label }, row) => (typeof label === "function" ? label(row) : label);
 
 /** Return the actions at hand, those under More, and those apart. */
 function placed(actions, row, isOn) {
@@ -37,10 +38,10 @@ export class ActionBar {
   /** Show what may be done to a call; `kind`: how somebody listens to it now, if they do. */
   show(row, kind) {
     const focused = document.activeElement?.dataset?.action;
-    const isOn = (action) => kind === action.id;
+    const isOn = (action) => kind === action.id || Boolean(action.isOn?.(row));
     // Who listens in one way stops that before they begin in another.
-    const shown = (action) => isFor(action, row) && !(LISTENING[action.id] && kind && !isOn(action));
-    const draw = (action) => this.#button(action, isOn(action));
+    const shown = (action) => isFor(action, row) && !(LISTENING[action.id] && kind && kind !== action.id);
+    const draw = (action) => this.#button(action, row, isOn(action));
     const [first, rest, apart] = placed(ACTIONS.filter(shown), row, isOn);
     fill(this.menu, rest.map(draw));
     if (!rest.length) this.#open(false);
@@ -48,13 +49,16 @@ export class ActionBar {
     if (focused) this.element.querySelector(`[data-action="${focused}"]`)?.focus();
   }
 
-  /** Show something else in the place of the buttons. */
-  replace(...children) { fill(this.element, ...children); }
+  /** Show what may be done to a call that is over, beside what is told of it. */
+  showOver(row, ...told) {
+    const shown = ACTIONS.filter((action) => action.afterwards && isFor(action, row));
+    fill(this.element, ...told, shown.map((action) => this.#button(action, row, false)));
+  }
 
-  #button(action, isOn) {
+  #button(action, row, isOn) {
     const key = keyOf(action.id);
-    return h("button", { type: "button", class: action.danger ? "danger" : "", dataset: { action: action.id }, "aria-pressed": LISTENING[action.id] ? String(isOn) : null, "aria-keyshortcuts": key, onclick: () => this.#press(action.id) },
-      isOn ? "Stop listening" : action.label, key ? [" ", h("kbd", { text: key })] : null);
+    return h("button", { type: "button", class: [action.danger && "danger", action.isOn && isOn && "on"].filter(Boolean).join(" "), dataset: { action: action.id }, "aria-pressed": LISTENING[action.id] ? String(isOn) : null, "aria-keyshortcuts": key, onclick: () => this.#press(action.id) },
+      LISTENING[action.id] && isOn ? "Stop listening" : labelOf(action, row), key ? [" ", h("kbd", { text: key })] : null);
   }
 
   #press(id) {

@@ -11,7 +11,7 @@ export async function perform(callId, action, params = {}, path = `/calls/${call
   const found = await attempt(post(path, params, { "Idempotency-Key": crypto.randomUUID() }));
   if (!found) return null;
   if (!found.accepted) { toast(`${SAID[action] ?? words(action)}: ${whyNot(found)}`, "bad"); return null; }
-  toast(`${SAID[action] ?? words(action)}: done`, "good");
+  toast(DONE[action]?.(params) ?? `${SAID[action] ?? words(action)}: done`, "good");
   return found.result ?? {};
 }
 
@@ -22,22 +22,40 @@ const SAID = {
   transfer: "Transfer", end: "End the call", sensitive: "Sensitive mode", pause_recording: "Pause recording", flag: "Flag",
 };
 
+/** What is said of a switch, by where it was put. */
+const DONE = {
+  mute: ({ on }) => (on ? "You are muted" : "You are heard again"),
+  hold: ({ on }) => (on ? "The caller is on hold" : "The caller hears you again"),
+  pause_recording: ({ on }) => (on ? "The recording is paused" : "The recording goes on"),
+  sensitive: ({ on }) => (on ? "Sensitive mode is on" : "Sensitive mode is off"),
+};
+
 const talks = (row) => !["ringing", "ended"].includes(row.state);
 const mine = (row, user) => row.held_by === user;
+/** Who talks by this page hears the call by that. */
+const silent = (row) => talks(row) && !row.voice;
+const had = (row, user) => mine(row, user) || row.handled_by === user;
+const joined = (row, user) => mine(row, user) && row.hold === "joined";
+const inTalk = (row, user) => mine(row, user) && !["paused", "awaited"].includes(row.hold);
 
 /** Return whether an action is for whoever is signed in: by a role, or because they have this caller. */
 export const isFor = (action, row) => (may(action.permission) || (may(action.holders) && mine(row, user))) && action.shown(row, user);
 
+const TAKEN = (row, user) => ({ held_by: user, handled_by: user, hold: "awaited", muted: 0 });
+const JOINED = (row, user) => ({ held_by: user, hold: "joined", muted: 0 });
+const GIVEN_BACK = () => ({ held_by: "", hold: "", muted: 0 });
 const others = (row, user) => !mine(row, user);
 
 /**
  * What may be done, in the order in which it stands there.
  * `shown(row, user)`: when there is any sense in it; `first(row, user)`: when it is one of the three
- * at hand, the rest being under More; `apart`: it ends what goes on, and stands by itself.
+ * at hand, the rest being under More; `isOn(row)`: of a switch; `apart`: it ends what goes on, and
+ * stands by itself; `afterwards`: also of a call that is over; `becomes(row, user)`: what the call is
+ * once it was done, until its node says so.
  */
 export const ACTIONS = [
-  { id: "listen", label: "Listen", permission: "monitor", shown: talks, first: others },
-  { id: "listen_private", label: "Listen privately", permission: "monitor.private", shown: talks },
+  { id: "listen", label: "Listen", permission: "monitor", shown: silent, first: others },
+  { id: "listen_private", label: "Listen privately", permission: "monitor.private", shown: silent },
   {
     id: "phone", label: "Listen by phone", permission: "monitor", shown: talks,
     run: async (callId) => {
@@ -61,31 +79,35 @@ export const ACTIONS = [
   },
   { id: "whisper", label: "Whisper", permission: "coach", shown: talks, first: others },
   {
-    id: "take_over", label: "Take over", permission: "barge", danger: true, shown: (row, user) => talks(row) && !mine(row, user), first: others,
+    id: "talk", label: "Connect microphone", permission: "barge", holders: "queue.accept",
+    shown: (row, user) => mine(row, user) && !row.voice && ["awaited", "joined"].includes(row.hold), first: mine,
     run: async (callId, row) => {
-      const microphone = await checkMicrophone(row);
-      if (!microphone) return null;
-      const done = await perform(callId, "take_over");
-      if (!done) microphone.getTracks().forEach((track) => track.stop());
-      return done && { microphone };
+      const microphone = await checkMicrophone(row, { title: `Talk with ${row.from} again?`, text: "They hear you as soon as you connect.", button: "Connect" });
+      return microphone && { microphone };
     },
   },
   {
-    id: "join", label: "Three-way", permission: "barge", shown: (row) => talks(row) && row.state !== "paused",
-    run: async (callId, row) => {
-      const microphone = await checkMicrophone(row, { title: `Talk with ${row.from} and the AI?`, text: "Both hear you, and you hear both.", button: "Join" });
-      if (!microphone) return null;
-      const done = await perform(callId, "join");
-      if (!done) microphone.getTracks().forEach((track) => track.stop());
-      return done && { microphone };
-    },
+    id: "take_over", label: "Take over", permission: "barge", danger: true, becomes: TAKEN, first: others,
+    shown: (row, user) => talks(row) && (!mine(row, user) || ["joined", "paused"].includes(row.hold)),
+    run: (callId, row) => stepIn(callId, row, "take_over"),
   },
-  { id: "mute", label: "Mute", permission: "barge", holders: "queue.accept", shown: mine, first: mine, run: (callId) => muteOrNot(callId) },
-  { id: "hold", label: "Hold", permission: "barge", holders: "queue.accept", shown: (row, user) => mine(row, user) && row.state === "human", run: (callId) => holdOrNot(callId) },
   {
-    id: "hand_back", label: "Hand back", permission: "barge", holders: "queue.accept", shown: mine, first: mine,
-    run: async (callId) => {
-      const given = await ask({ title: "Hand the caller back to the AI", fields: [{ name: "summary", label: "What did you agree on? The AI reads this.", kind: "textarea", maxlength: 1000 }], button: "Hand back" });
+    id: "join", label: "Three-way", permission: "barge", becomes: JOINED, shown: (row, user) => talks(row) && row.state !== "paused" && !joined(row, user),
+    run: (callId, row) => stepIn(callId, row, "join", { title: `Talk with ${row.from} and the AI?`, text: "Both hear you, and you hear both.", button: "Join" }),
+  },
+  {
+    id: "mute", label: (row) => (row.muted ? "Unmute" : "Mute"), permission: "barge", holders: "queue.accept", shown: inTalk, first: mine, isOn: (row) => Boolean(row.muted),
+    run: (callId, row) => perform(callId, "mute", { on: !row.muted }), becomes: (row) => ({ muted: row.muted ? 0 : 1 }),
+  },
+  {
+    id: "hold", label: (row) => (row.hold === "on_hold" ? "Off hold" : "Hold"), permission: "barge", holders: "queue.accept", shown: (row, user) => inTalk(row, user) && row.state === "human" && !joined(row, user), isOn: (row) => row.hold === "on_hold",
+    run: (callId, row) => perform(callId, "hold", { on: row.hold !== "on_hold" }), becomes: (row) => ({ hold: row.hold === "on_hold" ? "talking" : "on_hold" }),
+  },
+  {
+    id: "hand_back", label: (row) => (row.hold === "joined" ? "Leave" : "Hand back"), permission: "barge", holders: "queue.accept", shown: (row, user) => mine(row, user) && row.hold !== "paused", first: mine, becomes: GIVEN_BACK,
+    run: async (callId, row) => {
+      const title = row.hold === "joined" ? "Leave caller and AI" : "Hand the caller back to the AI";
+      const given = await ask({ title, fields: [{ name: "summary", label: "What did you agree on? The AI reads this.", kind: "textarea", maxlength: 1000 }], button: row.hold === "joined" ? "Leave" : "Hand back" });
       return given && perform(callId, "hand_back", given, may("barge") ? undefined : `/queue/${callId}/hand-back`);
     },
   },
@@ -96,7 +118,7 @@ export const ACTIONS = [
       return given && perform(callId, "pause", given);
     },
   },
-  { id: "resume", label: "Resume AI", permission: "coach", shown: (row, user) => mine(row, user), run: (callId) => perform(callId, "resume") },
+  { id: "resume", label: "Resume AI", permission: "coach", shown: (row, user) => mine(row, user) && row.hold === "paused", first: mine, run: (callId) => perform(callId, "resume"), becomes: GIVEN_BACK },
   {
     id: "transfer", label: "Transfer", permission: "transfer", holders: "queue.accept", shown: talks, first: mine,
     run: async (callId, row) => {
@@ -107,7 +129,7 @@ export const ACTIONS = [
       return given && perform(callId, "transfer", given);
     },
   },
-  { id: "wrap_up", label: "Wrap up", permission: "queue.accept", shown: mine, run: (callId) => wrapUp(callId) },
+  { id: "wrap_up", label: "Wrap up", permission: "queue.accept", shown: had, run: (callId) => wrapUp(callId), afterwards: true },
   { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.", false) },
   { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId, row) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording, nor the AI, nor anybody who listens hears the caller until you end it.", row.sensitive) },
   {
@@ -128,6 +150,15 @@ export const ACTIONS = [
     },
   },
 ];
+
+/** Take a caller over, or join them and the AI: the microphone is heard before, unless it is in the call already. */
+async function stepIn(callId, row, action, about) {
+  const microphone = row.voice ? null : await checkMicrophone(row, about);
+  if (!microphone && !row.voice) return null;
+  const done = await perform(callId, action);
+  if (!done) microphone?.getTracks().forEach((track) => track.stop());
+  return done && { microphone };
+}
 
 /** Have who has or had a caller say what came of the call, with a code of its route. */
 export async function wrapUp(callId) {
@@ -175,9 +206,6 @@ export async function accept(callId, microphone) {
   keep("phone", given.via);
   return perform(callId, "accept", given, path);
 }
-
-const muteOrNot = (callId) => onOff(callId, "mute", "Your microphone", "Nobody hears you until you switch it on again.", false);
-const holdOrNot = (callId) => onOff(callId, "hold", "Hold", "The caller hears tones until you take them back.", false);
 
 async function onOff(callId, action, what, text, isOn) {
   const given = await ask({ title: what, text, fields: [{ name: "on", label: "Now", kind: "select", value: isOn ? "resume" : "pause", options: [["pause", "Begin"], ["resume", "End"]] }], button: "OK" });

@@ -49,6 +49,7 @@ function why(found, status) {
 
 export const get = (path) => ask("GET", path);
 export const patch = (path, body) => ask("PATCH", path, body);
+export const put = (path, body) => ask("PUT", path, body);
 export const del = (path) => ask("DELETE", path);
 export const post = (path, body = {}, headers = {}) => ask("POST", path, body, headers);
 

@@ -1,11 +1,16 @@
 // Listening to a call and talking to its caller. Frames as in the API: listen: uint32 seq, uint32 ms
 // since the answer, int16 LE stereo (caller, agent) at 8 kHz; talk: the same head, mono at 24 kHz.
 
-import { attempt, post } from "./api.js";
+import { post, Refused, user } from "./api.js";
 import { fill, h, toast } from "./dom.js";
 import { keep, kept } from "./prefs.js";
 
 const CALL_OVER = 4410;
+const GRACE_MS = 10000;  // as long as the call waits for who has its caller
+const AGAIN_MS = 1000;
+// RFC 6455 section 7.4.1: without a word, or the server goes; 4502: the call's node was not reached.
+const LOST = new Set([1001, 1006, 4502]);
+const UNREACHED = new Set([0, 502, 503, 504]);
 const LANES = [["caller", "Caller"], ["agent", "AI"]];
 
 
@@ -15,9 +20,21 @@ export const LISTENING = {
   listen_private: "You are listening. Nobody on the call knows, and no other supervisor.",
 };
 
+/** Who hears the microphone that is connected, by how the call is held. */
+const HEARD = {
+  talking: "The caller hears you. The AI is silent.",
+  joined: "The caller and the AI hear you.",
+  on_hold: "The caller is on hold: they hear tones, not you.",
+  awaited: "The caller hears tones until your microphone is there.",
+  paused: "The AI is paused: the caller hears tones, not you.",
+};
+const MUTED = "You are muted: nobody hears you.";
+const AWAY = "Your microphone is not connected: nobody hears you.";
+const ELSEWHERE = "The caller hears you by another way than this page.";
+
 export class Listening {
-  constructor(callId, kind, element, onEnd) {
-    Object.assign(this, { callId, kind, element, onEnd, socket: null, mic: null, context: null, over: false });
+  constructor(callId, kind, element, { row, onEnd, onVoice }) {
+    Object.assign(this, { callId, kind, element, row, onEnd, onVoice, socket: null, voice: null, stream: null, context: null, over: false });
     this.volumes = kept("volumes", { caller: 1, agent: 1 });
     this.status = h("b", { text: "Connecting…" });
     this.meters = {};
@@ -36,21 +53,43 @@ export class Listening {
     this.player?.port.postMessage({ volumes: this.volumes });
   }
 
-  /** Say who is live, whichever of both connections came up last. */
-  #tell() {
-    const talking = this.voice?.readyState === WebSocket.OPEN;
-    this.element.classList.toggle("talking", talking);
-    this.status.textContent = talking ? "The caller hears you. The AI is silent." : LISTENING[this.kind];
+  /** Whether a microphone is connected, or being connected again. */
+  get talks() { return this.stream !== null; }
+
+  /** Take what is known of the call. */
+  update(row) {
+    this.row = row;
+    this.#tell();
   }
 
+  /** Say who hears whom, whichever of both connections came up last. */
+  #tell() {
+    if (this.socket?.readyState !== WebSocket.OPEN && !this.talks) return;
+    const { hold = "", muted, held_by: holder } = this.row;
+    const open = this.voice?.readyState === WebSocket.OPEN;
+    this.element.classList.toggle("talking", open && !muted && ["talking", "joined"].includes(hold));
+    if (open) this.status.textContent = muted && hold !== "on_hold" ? MUTED : HEARD[hold] ?? LISTENING[this.kind];
+    else if (this.talks || (holder === user && ["awaited", "joined"].includes(hold))) this.status.textContent = AWAY;
+    else this.status.textContent = holder === user && hold === "talking" ? ELSEWHERE : LISTENING[this.kind];
+  }
+
+  /** Return a connection; null where it is refused, or was not to be had for too long. */
   async #open(kind) {
-    const token = await attempt(post(`/calls/${this.callId}/audio-token`, { kind }));
-    if (!token) return null;
-    const url = new URL(token.url, location.href);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(url);
-    socket.binaryType = "arraybuffer";
-    return socket;
+    for (;;) {
+      try {
+        const token = await post(`/calls/${this.callId}/audio-token`, { kind });
+        const url = new URL(token.url, location.href);
+        url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+        const socket = new WebSocket(url);
+        socket.binaryType = "arraybuffer";
+        return socket;
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        if (!UNREACHED.has(error.status) || !this.#triesAgain()) { toast(error.message, "bad"); return null; }
+        await new Promise((done) => setTimeout(done, AGAIN_MS));
+        if (this.over) return null;
+      }
+    }
   }
 
   async listen() {
@@ -60,26 +99,43 @@ export class Listening {
     this.player.port.postMessage({ volumes: this.volumes });
     this.player.port.onmessage = ({ data }) => { for (const [name] of LANES) this.meters[name].value = data[name]; };
     this.player.connect(this.context.destination);
+    await this.#hear();
+  }
+
+  /** Connect what is heard; again, if the connection is lost. */
+  async #hear() {
     this.socket = await this.#open(this.kind);
     if (!this.socket || this.over) { this.close(); return; }
-    this.socket.onopen = () => this.#tell();
+    this.socket.onopen = () => { this.lostAt = null; this.#tell(); };
     this.socket.onmessage = ({ data }) => {
       this.frames = (this.frames ?? 0) + 1;
       this.element.dataset.frames = String(this.frames);
       this.player.port.postMessage({ frame: data }, [data]);
     };
-    this.socket.onclose = (event) => { if (!this.over) { toast(event.code === CALL_OVER ? "The call is over." : event.reason || "The audio has ended.", [1000, CALL_OVER].includes(event.code) ? "" : "bad"); this.close(event.code === CALL_OVER); } };
+    this.socket.onclose = ({ code, reason }) => {
+      if (this.over) return;
+      if (code === CALL_OVER) { toast("The call is over."); this.close(true); return; }
+      if (LOST.has(code) && this.#triesAgain()) { this.status.textContent = "The connection was lost. Connecting again…"; this.#later(() => this.#hear()); return; }
+      toast(reason || "The audio has ended.", code === 1000 ? "" : "bad");
+      this.close();
+    };
   }
 
-  /** Send a microphone to the caller. */
+  /** Return whether what was lost is still tried again: as long as a caller waits for it. */
+  #triesAgain() {
+    this.lostAt ??= performance.now();
+    return performance.now() - this.lostAt < GRACE_MS;
+  }
+
+  #later(act) { setTimeout(() => { if (!this.over) act(); }, AGAIN_MS); }
+
+  /** Send a microphone to the call; one that is sent already makes room. */
   async talk(stream) {
+    this.mute();
     this.stream = stream;
-    this.voice = await this.#open("talk");
-    if (!this.voice) { this.mute(); return; }
-    this.voice.onopen = () => this.#tell();  // at once: it may open, or close, before the worklet is here
-    this.voice.onclose = () => { if (this.stream) { toast("Your microphone is not heard any more.", "bad"); this.mute(); } };
     this.micContext = new AudioContext({ sampleRate: 24000 });
     await this.micContext.audioWorklet.addModule("/static/worklets/microphone.js");
+    if (this.stream !== stream) return;
     const node = new AudioWorkletNode(this.micContext, "microphone", { numberOfOutputs: 0 });
     this.micContext.createMediaStreamSource(stream).connect(node);
     let seq = 0;
@@ -92,17 +148,36 @@ export class Listening {
       seq += 1;
       this.voice.send(data);
     };
+    await this.#speak(stream);
+    this.onVoice?.();
+  }
+
+  /** Connect the microphone; again, if its connection is lost. */
+  async #speak(stream) {
+    const voice = await this.#open("talk");
+    if (this.stream !== stream) { voice?.close(); return; }
+    if (!voice) { this.mute(); return; }
+    this.voice = voice;
+    voice.onopen = () => { this.lostAt = null; this.#tell(); };
+    voice.onclose = ({ code }) => {
+      if (this.voice !== voice) return;
+      this.#tell();
+      if (LOST.has(code) && this.#triesAgain()) { this.#later(() => { if (this.stream === stream) this.#speak(stream); }); return; }
+      toast("Your microphone is not heard any more.", "bad");
+      this.mute();
+    };
   }
 
   /** Stop sending the microphone. */
   mute() {
+    const voice = this.voice;
     this.stream?.getTracks().forEach((track) => track.stop());
-    this.stream = null;
-    this.voice?.close();
-    this.voice = null;
+    this.stream = this.voice = null;
+    voice?.close();
     this.micContext?.close();
     this.micContext = null;
     this.#tell();
+    this.onVoice?.();
   }
 
   /** `callOver`: because there is nothing to be heard any more. */

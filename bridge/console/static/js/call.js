@@ -1,7 +1,7 @@
 // One call that is over: how it ended and whose doing it was, its sound, its words, its tools.
 
-import { unmask } from "./actions.js";
-import { attempt, get, may, post } from "./api.js";
+import { unmask, wrapUp } from "./actions.js";
+import { attempt, get, may, post, user } from "./api.js";
 import { outcomeBadge } from "./badges.js";
 import { $, badge, empty, fill, h, toast } from "./dom.js";
 import { clock, percent, span, when, words } from "./format.js";
@@ -38,6 +38,7 @@ async function load() {
     const made = await attempt(post(`/calls/${callId}/script`));
     if (made) toast(`Script written: ${made.path ?? made.id ?? "done"}`, "good");
   });
+  if (call.handled_by === user) tool("Wrap up", "queue.accept", async () => { if (await wrapUp(callId)) location.reload(); });
   tool("Show whole numbers", "unmask", () => unmask(callId));
   wave?.load();
   if (may("transcript.view")) events(record);
@@ -51,6 +52,8 @@ function ending(found, record, call) {
   const outcome = call.outcome ?? record.outcome;
   const fault = call.fault ?? record.fault ?? "none";
   const consent = record.consent;
+  // Redis has it at once, the record once its node has answered.
+  const wrapped = call.wrap_up_code || call.wrap_up_note ? { code: call.wrap_up_code, note: call.wrap_up_note, by: call.wrapped_up_by } : record.wrap_up ?? {};
   const facts = [
     ["End", outcomeBadge(outcome ?? "unknown")], ["Reason", words(record.reason)],
     ["Fault owner", fault === "none" ? "nobody: it ended as it should" : badge("bad", BY_WHOM[fault] ?? fault, "warn")],
@@ -60,7 +63,8 @@ function ending(found, record, call) {
     ["Consent", consent ? `${consent.given === true ? "given" : consent.given === false ? "refused" : "told"}${consent.how ? ` by ${consent.how}` : ""}, text ${consent.version}` : ""],
     ["Voice quality (MOS)", Object.entries(record.mos ?? {}).filter(([, mos]) => mos).map(([way, mos]) => `${way} ${mos}`).join(", ")],
     ["Longest silence", record.longest_silence_ms ? `${span(record.longest_silence_ms)}, waiting for the ${record.longest_silence_cause}` : ""],
-    ["Cut by the caller", record.interruptions], ["Cost", record.cost_usd ? `$${record.cost_usd.toFixed(4)}` : ""], ["Recording", found.recording ? "kept" : words(record.recording_stopped) || "none"], ["Call id", callId],
+    ["Cut by the caller", record.interruptions], ["Cost", record.cost_usd ? `$${record.cost_usd.toFixed(4)}` : ""], ["Recording", found.recording ? "kept" : words(record.recording_stopped) || "none"], ["Had the caller", call.handled_by],
+    ["Wrap-up", words(wrapped.code)], ["Note", wrapped.note && `${wrapped.note} (${wrapped.by})`], ["Call id", callId],
   ];
   return h("section", { class: "card", "aria-label": "How it ended" }, h("h2", { text: "How it ended" }), h("dl", { class: "facts" }, facts.filter(([, v]) => v !== undefined && v !== null && v !== "").map(([n, v]) => [h("dt", { text: n }), h("dd", {}, v instanceof Node ? v : String(v))])));
 }

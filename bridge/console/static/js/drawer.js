@@ -4,6 +4,7 @@ import { ActionBar } from "./action_bar.js";
 import { ACTIONS, isFor, perform, say, unmask } from "./actions.js";
 import { LISTENING, Listening } from "./audio.js";
 import { may, user } from "./api.js";
+import { ask } from "./dialogs.js";
 import { $, badge, clip, fill, h } from "./dom.js";
 import { age, span, when } from "./format.js";
 import { healthMark, stateBadge } from "./health.js";
@@ -11,6 +12,16 @@ import { follow } from "./stream.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
 import { watchersOf } from "./watchers.js";
+
+const YOURS = { joined: "you are in the call", on_hold: "you have the caller on hold", paused: "you have paused the AI" };
+const OTHERS = { joined: "in the call", on_hold: "on hold", paused: "AI paused" };
+/** Return who has the caller, and how. */
+function holdOf({ held_by: holder, hold, muted }) {
+  if (holder === user) return `${YOURS[hold] ?? "you have the caller"}${muted ? ", muted" : ""}`;
+  return [`held by ${holder}`, OTHERS[hold], muted && "muted"].filter(Boolean).join(", ");
+}
+
+const EXPECTED_MS = 3000;  // the list knows of an action within a second
 
 const TABS = [["transcript", "Transcript"], ["latency", "Latency"], ["details", "Details"]];
 
@@ -22,6 +33,8 @@ export class Drawer {
     this.row = null;
     this.stop = null;
     this.listening = null;
+    // A page that is closed or loaded anew takes the microphone away, too.
+    window.addEventListener("beforeunload", (event) => { if (this.talks) event.preventDefault(); });
   }
 
   /** Show a call. `row`: what the list knows of it. */
@@ -30,6 +43,7 @@ export class Drawer {
     this.#leave();
     this.callId = callId;
     this.row = row;
+    this.expects = null;
     this.over = false;
     this.transcript = new Transcript();
     this.waterfall = new Waterfall();
@@ -47,12 +61,21 @@ export class Drawer {
     }
   }
 
-  close() {
-    if (!this.callId) return false;
+  /** Close it, unless somebody's voice is in the call, and they stay. */
+  async close() {
+    if (this.talks && !(await this.mayLeave())) return;
     this.#leave();
     this.element.hidden = true;
     this.onClose?.();
-    return true;
+  }
+
+  /** Whether this page's microphone is in the call. */
+  get talks() { return Boolean(this.listening?.talks); }
+
+  /** Ask somebody whose voice is in the call whether they leave it, since their caller would wait. */
+  async mayLeave() {
+    const text = "Your microphone is in this call. Once you leave, the caller hears tones for ten seconds, then the AI goes on with them.";
+    return Boolean(await ask({ title: `Leave ${this.row.from}?`, text, button: "Leave", danger: true }));
   }
 
   #leave() {
@@ -122,13 +145,35 @@ export class Drawer {
 
   /** Take what the list says of the call. */
   update(row) {
+    const expected = this.#expected(row);
+    const lets = this.row.held_by === user && expected.held_by !== user;
+    this.row = expected;
+    if (lets) this.#givenBack();
+    this.#show({ ...expected, voice: this.talks });
+  }
+
+  /** Return a row as an action has just left the call, where the list does not know of it yet. */
+  #expected(row) {
+    const { before, values, until } = this.expects ?? { values: {} };
+    const names = Object.keys(values);
+    if (performance.now() > until || names.some((name) => (row[name] || "") !== (before[name] || ""))) this.expects = null;
+    return { ...row, ...this.expects?.values };
+  }
+
+  #expect(before, values) {
+    this.expects = { before, values, until: performance.now() + EXPECTED_MS };
+    this.update(before);
+  }
+
+  #show(row) {
     this.row = row;
+    this.listening?.update(row);
     fill(this.title, clip(row.from), h("span", { class: "clip" }, h("span", { class: "visually-hidden", text: " on " }), row.dialplan ?? "no route"));
     this.tick();
     fill(this.why, row.health_reasons?.length ? [h("b", { text: "Why: " }), row.health_reasons.join(", ")] : h("span", { class: "muted", text: "Nothing is wrong with this call." }));
     this.summary.hidden = !(row.handoff_summary && row.held_by === user);
     this.summary.textContent = row.handoff_summary ?? "";
-    const drawn = JSON.stringify([row.state, row.held_by, row.flagged, row.sensitive, Boolean(this.listening), this.over]);
+    const drawn = JSON.stringify([row.state, row.held_by, row.handled_by, row.hold, row.muted, row.voice, row.flagged, row.sensitive, this.listening?.kind, this.over]);
     if (drawn !== this.drawnActions) {
       this.drawnActions = drawn;
       this.#drawActions();
@@ -143,7 +188,7 @@ export class Drawer {
       healthMark(row.health), stateBadge(this.over ? "ended" : row.state), h("span", { text: `for ${age(row.state_since_at)}` }),
       h("span", { class: "muted", text: `age ${age(row.started_at)}` }), row.arm ? h("span", { class: "muted", text: `arm ${row.arm}` }) : null,
       row.last_turn_ms ? h("span", { class: "muted", text: `last answer ${span(row.last_turn_ms)}` }) : null,
-      row.held_by ? badge("bad", row.held_by === user ? "you have the caller" : `held by ${row.held_by}`, "phone") : null,
+      row.held_by ? badge("bad", holdOf(row), "phone") : null,
       watchersOf(row),
       row.sensitive ? badge("warn", "confidential: nobody hears the caller", "warn") : null,
       row.flagged ? badge("warn", "flagged", "flag") : null);
@@ -164,7 +209,7 @@ export class Drawer {
 
   #drawActions() {
     if (this.over) {
-      this.bar.replace(h("span", { class: "grow", text: "This call is over." }), may("history.view") ? h("a", { class: "button", href: `/history/${this.callId}`, text: "Open its history" }) : null);
+      this.bar.showOver(this.row, h("span", { class: "grow", text: "This call is over." }), may("history.view") ? h("a", { class: "button", href: `/history/${this.callId}`, text: "Open its history" }) : null);
       return;
     }
     this.bar.show(this.row, this.listening?.kind);
@@ -173,27 +218,32 @@ export class Drawer {
   /** Do what a key or a button says. */
   async act(id) {
     const action = ACTIONS.find((each) => each.id === id);
-    if (!this.callId || this.over || !action || !isFor(action, this.row)) return false;
+    if (!this.callId || !action || (this.over && !action.afterwards) || !isFor(action, this.row)) return false;
     if (LISTENING[id]) { await this.#listen(id); return true; }
     if (id === "whisper") { this.text?.focus(); return true; }
-    const callId = this.callId;
-    const done = await action.run(callId, this.row);
-    if (done?.microphone) await this.talk(done.microphone);
-    if (done && id === "hand_back") this.#givenBack();
+    const before = this.row;
+    const done = await action.run(this.callId, before);
+    if (!done || this.callId !== before.call_id) return true;
+    if (action.becomes) this.#expect(before, action.becomes(before, user));
+    if (done.microphone) await this.talk(done.microphone);
     return true;
   }
 
+  /** The caller is somebody else's now: nobody hears this page, and who may not listen hears nobody. */
   #givenBack() {
     if (may("monitor")) this.listening?.mute(); else this.listening?.close();
-    this.update({ ...this.row, held_by: "" });
   }
 
   async #listen(kind) {
     if (this.listening) { this.listening.close(); this.listening = null; this.audio.hidden = true; } else {
-      this.listening = new Listening(this.callId, kind, this.audio, (callOver) => {
-        this.listening = null;
-        this.audio.hidden = true;
-        if (callOver) this.ended(); else this.#drawActions();
+      this.listening = new Listening(this.callId, kind, this.audio, {
+        row: this.row,
+        onVoice: () => { if (this.callId && !this.over) this.#show({ ...this.row, voice: this.talks }); },
+        onEnd: (callOver) => {
+          this.listening = null;
+          this.audio.hidden = true;
+          if (callOver) this.ended(); else this.#show({ ...this.row, voice: false });
+        },
       });
       this.audio.hidden = false;
       await this.listening.listen();

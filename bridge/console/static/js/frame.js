@@ -28,12 +28,21 @@ $("#sign-out")?.addEventListener("click", async () => {
 const COUNT_MS = 15000;
 const COUNT_AGAIN_MS = 3000;
 
+/** Say what is wrong with gateways, in the words of their `/readyz`. */
+function showTroubles(nodes) {
+  const bar = $("#troubles");
+  const words = Object.entries(nodes).map(([node, says]) => `Gateway ${node}: ${says}.`).join(" ");
+  if (bar.textContent !== words) bar.textContent = words;
+  bar.hidden = !words;
+}
+
 async function countAlerts() {
   const badge = $("#open-alerts");
   if (!badge || !may("alerts.view")) return;
   let next_ms = COUNT_MS;
   try {
-    const { open } = await get("/alerts?limit=1");
+    const { open, nodes } = await get("/alerts?limit=1");
+    showTroubles(nodes);
     badge.hidden = !open;
     badge.textContent = open > 99 ? "99+" : String(open);
     badge.setAttribute("aria-label", `${open} open`);

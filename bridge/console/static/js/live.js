@@ -59,7 +59,8 @@ const read = () => ({ filters: { ...filters }, sort: table.sort });
 const apply = (values) => { table.sortBy(values.sort); refilter({ ...NONE, ...values.filters }); };
 $("#live-tools").append(views("live", read, apply), table.chooser(), thresholdsButton(["answer_ms", "silence_ms"], () => table.refresh(["last_turn", "silence"])), h("button", { type: "button", text: "CSV", onclick: () => table.save() }));
 
-function open(row) {
+async function open(row) {
+  if (drawer.talks && drawer.callId !== row.call_id && !(await drawer.mayLeave())) return;
   table.select(row.call_id);
   layout(true);
   drawer.open(row.call_id, calls.get(row.call_id) ?? row);

@@ -8,7 +8,7 @@ const LATE_MS = 5000;
 
 /**
  * Ask again and again.
- * @param {string} path below /api/v1
+ * @param {string|function(): string} path below /api/v1
  * @param {number} every_ms
  * @param {string} what it brings, as people call it
  * @param {function(object): void} draw what has come
@@ -25,7 +25,7 @@ export function poll(path, every_ms, what, draw, onLost = () => {}) {
     if (!document.hidden && !isPaused()) {
       asked ||= performance.now();
       try {
-        const found = await get(path);
+        const found = await get(typeof path === "function" ? path() : path);
         heard = performance.now();
         why = "";
         if (!isPaused()) draw(found);

@@ -17,8 +17,21 @@ const tiles = h("div", { class: "tiles" });
 const items = h("div");
 fill(list, h("div", { class: "stack" }, tiles, items));
 
-function draw({ at_ms, waiting, figures }) {
+let had = null;
+
+/** Follow the caller whom one has: their drawer is open, after a reload of the page, too. */
+function follow(yours) {
+  const [first] = yours;
+  if (first && !drawer.callId) show(first);
+  const open = yours.find((row) => row.call_id === drawer.callId);
+  if (open) drawer.update(open);
+  else if (had && had === drawer.callId) drawer.update({ ...drawer.row, held_by: "", hold: "" });
+  had = open ? open.call_id : null;
+}
+
+function draw({ at_ms, waiting, yours, figures }) {
   learnClock(at_ms);
+  follow(yours);
   const tile = (label, value, name = "") => h("div", { class: `tile ${band(name, figures[name])}` }, h("span", { class: "value" }, marked(name, figures[name], value)), h("span", { class: "label", text: label }));
   fill(tiles,
     tile("waiting", String(figures.waiting), "waiting"), tile("oldest wait", clock(figures.oldest_wait_ms), "oldest_wait_ms"),
@@ -54,27 +67,31 @@ function card(row) {
 
 /** Take a caller over: the summary is read first, the microphone is heard first. */
 async function accept(row) {
+  if (drawer.talks && !(await drawer.mayLeave())) return;
   const microphone = await checkMicrophone(row, { title: `Talk to ${row.from}?`, text: `${row.handoff_summary || "The AI has written no summary."} The caller hears you as soon as you accept.`, button: "Accept and talk" });
   if (!microphone) return;
   if (!(await take(row.call_id, microphone))) {
     microphone.getTracks().forEach((track) => track.stop());
     return;
   }
-  show(row);
+  show(taken(row));
   await drawer.talk(microphone);
 }
 
 async function acceptByPhone(row) {
-  if (await take(row.call_id, null)) show(row);
+  if (await take(row.call_id, null)) show(taken(row));
 }
+
+/** Return a row as it is once its caller is ours, until its node says so. */
+const taken = (row) => ({ ...row, state: "human", state_since_at: now(), held_by: user, handled_by: user, hold: "awaited" });
 
 /** Show a caller who is ours now. */
 function show(row) {
-  drawer.open(row.call_id, { ...row, state: "human", state_since_at: now(), held_by: user });
+  drawer.open(row.call_id, row);
   $(".with-drawer").classList.add("open");
 }
 
-key("close", () => drawer.close());
+key("close", () => (drawer.callId ? drawer.close() : false));
 const again = poll("/queue", 1500, "waiting callers", draw);
 $("#tools").append(thresholdsButton(["waiting", "oldest_wait_ms", "service_level", "abandoned"], () => again()));
 setInterval(() => { for (const each of items.querySelectorAll(".wait")) each.textContent = clock(now() - Number(each.dataset.since)); drawer.tick(); }, 1000);

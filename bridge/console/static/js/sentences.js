@@ -78,6 +78,7 @@ const DETAILS = {
   no_telephone_event: () => "The caller's phone sends no keys",
   model_taken: (e) => `The model ${e.model} has the call`,
   wrapped_up: (e) => `${e.by ?? "A person"} put down what came of the call: ${words(e.code)}${e.text ? `, “${e.text}”` : ""}`,
+  audio_stopped: (e) => `The gateway's audio has stood still for ${span(e.ms)}: it ends the call`,
   process_stopped: (e) => `The gateway stood still for ${span(e.ms)}, and the call with it`,
   phone_joined: (e) => `${e.by ?? "A supervisor"} listens by phone`,
 };

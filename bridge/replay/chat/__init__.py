@@ -1,0 +1,1 @@
+"""Text models behind OpenAI-compatible URLs: the client, and the stand-in that CI asks."""

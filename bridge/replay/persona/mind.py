@@ -1,0 +1,67 @@
+"""Makes up what a persona says next: one conversation with one text model."""
+
+from dataclasses import dataclass
+
+from bridge.replay.chat.client import ChatAnswer, ChatError, ChatMessage, ChatModel
+from bridge.replay.persona.prompt import first_message, heard_message
+from bridge.replay.persona.reply import NoReply, Reply, parse_reply
+from bridge.replay.script import Persona
+
+_ATTEMPTS = 2
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a conversation has used of its limits."""
+
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class Mind:
+    """One persona in one call.
+
+    Attributes:
+        spent: up to now, answers that were no replies included.
+    """
+
+    def __init__(self, persona: Persona, model: ChatModel) -> None:
+        self.spent = Spent()
+        self._persona = persona
+        self._model = model
+        self._messages = [first_message(persona)]
+
+    async def reply(self, heard: str) -> Reply:
+        """Return what the persona does next; the model is asked again for what is no reply.
+
+        Args:
+            heard: of the agent, over the phone line, since the last reply.
+
+        Raises:
+            ChatError: there is none.
+        """
+        self._messages.append(heard_message(heard))
+        again: list[ChatMessage] = []
+        problem = ""
+        for _ in range(_ATTEMPTS):
+            answer = await self._model.ask([*self._messages, *again])
+            self._count(answer)
+            try:
+                reply = parse_reply(answer.text)
+            except NoReply as error:
+                problem = str(error)
+                again = [
+                    ChatMessage("assistant", answer.text),
+                    ChatMessage("user", f"That was {problem}. Answer with the JSON object alone."),
+                ]
+            else:
+                self._messages.append(ChatMessage("assistant", answer.text))
+                return reply
+        raise ChatError(
+            f"the text model {self._model.name} gave no reply: it wrote {problem}",
+            remedy="take a model that follows instructions to answer in JSON",
+        )
+
+    def _count(self, answer: ChatAnswer) -> None:
+        self.spent.tokens += answer.tokens
+        self.spent.cost_usd += answer.cost_usd(self._persona.model)
