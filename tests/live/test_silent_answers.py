@@ -124,9 +124,11 @@ async def test_service_that_stays_mute_is_spoken_about(start_gateway: StartGatew
 async def test_status_of_tomorrow_with_audio_is_an_answer(start_gateway: StartGateway) -> None:
     async with odd_service("ga") as service:
         service.answers.append(Answer(status="a_status_of_tomorrow"))
-        _, _, summary = await _greet(start_gateway, service, _heard)
+        gateway, _, summary = await _greet(start_gateway, service, _heard)
     assert service.requests == 1
     assert summary.failures == []
+    text = gateway.metrics.render()[0].decode()
+    assert 'bridge_upstream_malformed_events_total{arm="peer"} 0.0' in text
 
 
 async def test_answer_that_calls_a_tool_needs_no_sound(start_gateway: StartGateway) -> None:
