@@ -207,6 +207,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         await until_true(page, "document.querySelector('dialog meter').value > 0.1")
         await dialog.get_by_role("button", name="Take over").click()
         await expect(drawer).to_contain_text("you have the caller")
+        await expect(drawer).to_contain_text("The caller hears you. The AI is silent.")
         taken = len(caller.heard)
         await caller.until(lambda: len(caller.heard) > taken + 125, 10.0)
         talk = heard_by(caller.heard[taken + 50 :])
