@@ -119,14 +119,16 @@ async def _ask(caller: RtpCaller, name: str) -> Question:
     """Ask, and wait for the answer, for words and a pause, or for the end."""
     at_s = np.arange(RATE_HZ * QUESTION_MS // 1000) / RATE_HZ
     caller.speak((7000 * np.sin(2 * np.pi * QUESTIONS[name] * at_s)).astype(np.int16))
-    await caller.until(lambda: not caller.speaking or caller.ended.is_set())
+    await caller.until(lambda: not caller.speaking or caller.ended.is_set(), 60.0)
     question = Question(name, caller.said_until_ns)
     seen = len(caller.heard)
+    listened = max(seen - 10, 0)
     loop = asyncio.get_running_loop()
     patience = loop.time() + GIVES_UP_S
     while loop.time() < patience and not caller.ended.is_set():
         await asyncio.sleep(0.1)
-        _listen(question, caller.heard[max(seen - 10, 0) :])
+        _listen(question, caller.heard[listened:])
+        listened = max(len(caller.heard) - _WINDOW + 1, listened)
         if question.answered_ns or (question.worded_ns and _pause(caller.heard)):
             break
     until_ns = question.heard_ns or caller.heard[-1].arrived_ns
