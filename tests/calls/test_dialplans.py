@@ -79,7 +79,7 @@ def lines(
         "gold": {"match": [{"called": "line", "headers": {"X-Tier": "gold*"}}]},
         "vouched": {"match": [{"called": "line", "stir": ["A", "B"]}]},
         "asserted": {
-            "match": [{"called": "line", "headers": {"P-Asserted-Identity": "*+15550777*"}}]
+            "match": [{"called": "line", "headers": {"P-Asserted-Identity": "<sip:+15550777@*"}}]
         },
         "elsewhere": {"match": [{"called": "line", "trunk": "elsewhere"}]},
         "here": {"match": [{"called": "line", "trunk": ["here", "carrier"]}]},
