@@ -35,7 +35,8 @@ class Manner:
 
     Attributes:
         told: to the model.
-        gap_ms: silence of the agent's before the caller speaks; None: as most people.
+        gap_ms: silence of the agent's before the caller speaks; None: as most people. Synthetic
+            sentences pause for 360 ms: less would speak into the middle of an answer.
         interrupts_after_ms: so long the agent may speak before it is talked over; None: for ever.
     """
 
@@ -46,7 +47,7 @@ class Manner:
 
 MANNERS = {
     Temperament.PATIENT: Manner("You are patient and let people finish.", gap_ms=900),
-    Temperament.HASTY: Manner("You are in a hurry and get to the point at once.", gap_ms=300),
+    Temperament.HASTY: Manner("You are in a hurry and get to the point at once.", gap_ms=450),
     Temperament.INTERRUPTS: Manner(
         'You interrupt long answers: give "interrupt" with each "say".', interrupts_after_ms=1_500
     ),
