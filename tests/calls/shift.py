@@ -137,7 +137,7 @@ class Ear:
             async with asyncio.timeout(PATIENCE_S):
                 while True:
                     sound = self.sound
-                    if len(sound) >= asked and await asyncio.to_thread(found, sound):
+                    if len(sound) >= max(asked, _WINDOW) and await asyncio.to_thread(found, sound):
                         self._count(f"the caller hears {what}")
                         return
                     asked = len(sound) + RATE_HZ // 4

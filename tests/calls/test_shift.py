@@ -419,9 +419,9 @@ async def a_shift(office: Office, browser: Browser, folder: Path, minutes: float
 
 @pytest.fixture
 async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    """A browser whose microphone hums."""
-    hum = tone(VOICE_HZ, 48_000, 48_000, amplitude=8_000)
-    write_wav(tmp_path / "microphone.wav", hum, 48_000)
+    """A browser whose microphone hums, with pauses: a steady hum is damped as noise."""
+    hum = tone(VOICE_HZ, 48_000, 38_400, amplitude=8_000)
+    write_wav(tmp_path / "microphone.wav", np.pad(hum, (0, 19_200)), 48_000)
     async with open_browser(tmp_path / "microphone.wav") as browser:
         yield browser
 
