@@ -68,6 +68,13 @@ class CallAnswer:
 ORDERS = TypeAdapter(CallOrder)
 ANSWERS = TypeAdapter(CallAnswer)
 
+
+def encode_order(order: CallOrder) -> dict[str, object]:
+    """Return an order as JSON values, of a pack's item what its file says and no more."""
+    written: dict[str, object] = ORDERS.dump_python(order, mode="json", exclude_unset=True)
+    return written
+
+
 Run = Callable[[Coroutine[Any, Any, CallAnswer]], CallAnswer]  # Any: as asyncio's own
 
 

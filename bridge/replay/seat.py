@@ -7,7 +7,7 @@ from bridge.processes.child import Child
 from bridge.replay.agenda import SceneKey
 from bridge.replay.arms import ReplayArm
 from bridge.replay.busy import CpuWaits
-from bridge.replay.calling import ANSWERS, ORDERS, CallAnswer, CallOrder
+from bridge.replay.calling import ANSWERS, CallAnswer, CallOrder, encode_order
 from bridge.replay.scene import OwnScene, Scene, ScriptFile, Target
 from bridge.replay.stagehands import Stagehands
 
@@ -77,7 +77,7 @@ class Seat:
         end = file.script.end
         longest_s = (end.after_s or end.max_duration_s) + _PREPARED_WITHIN_S
         parts = [self._caller, *(self._scene.parts if self._scene is not None else ())]
-        await self._caller.tell(ORDERS.dump_python(order, mode="json"))
+        await self._caller.tell(encode_order(order))
         try:
             async with CpuWaits({part.name: part.pid for part in parts}) as waits:
                 return ANSWERS.validate_python(await self._caller.report(longest_s)), waits

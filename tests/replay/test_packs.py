@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bridge.cli.main import main
 from bridge.cli.replay import replay
 from bridge.errors import ConfigError
+from bridge.replay.calling import ORDERS, CallOrder, encode_order
 from bridge.replay.noises import MAKERS, within
 from bridge.replay.packing import multiplied, pack_rows, under
 from bridge.replay.preparation import prepare
@@ -172,6 +173,18 @@ def test_check_refuses_a_voice_that_is_not_there(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["check", str(path)])
     assert done.exit_code == 2
     assert "a.yaml: voice: espeak-ng has no voice 'en-mars'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("pack", "name"), [(p, n) for p, pack in built_in_packs().items() for n in pack.items]
+)
+def test_an_item_is_the_same_in_the_callers_process(pack: str, name: str) -> None:
+    item = built_in_packs()[pack].items[name]
+    line = json.dumps(encode_order(CallOrder(Path("asks.yaml"), "sip:h", item=item)))
+    order = ORDERS.validate_json(line)
+    assert order.item is not None
+    script = script_of(media={"dtmf": "info"}, noise="white", voice="en-us+f4")
+    assert under(script, order.item) == under(script, item)
 
 
 def test_an_item_is_a_mapping_key() -> None:
