@@ -62,18 +62,38 @@ def last_heard_ms(caller: RtpCaller, voice: npt.NDArray[np.float64]) -> float:
 async def interrupt(caller: RtpCaller, peer: TonePeer, after_ms: int) -> None:
     """Speak over the agent, ``after_ms`` into its answer, until it is silent."""
     await caller.until(lambda: any(each.loud for each in caller.heard), 20)
-    packets = len(caller.heard) + after_ms // 20
-    await caller.until(lambda: len(caller.heard) >= packets, 20)
+    await hear(caller, after_ms)
     time_s = np.arange(8 * 900) / 8_000
     caller.speak((9_000 * np.sin(2 * np.pi * 300 * time_s)).astype(np.int16))
     await peer.until_sent("conversation.item.truncate")
-    packets = len(caller.heard) + 20
-    await caller.until(lambda: len(caller.heard) >= packets, 20)
+    await hear(caller, 400)
 
 
-@pytest.mark.parametrize("after_ms", [[600], [1_490], [2_310], [700, 1_130, 1_950]])
+async def hear(caller: RtpCaller, ms: int) -> None:
+    """Wait until the caller has heard so much more."""
+
+    def heard_samples() -> int:
+        return sum(len(each.payload) for each in caller.heard)
+
+    samples = heard_samples() + 8 * ms
+    await caller.until(lambda: heard_samples() >= samples, 20)
+
+
+CASES = [
+    ([600], [20]),
+    ([1_490], [20]),
+    ([2_310], [20]),
+    ([700, 1_130, 1_950], [20, 20, 20]),
+    ([700, 1_130], [10, 40]),
+    ([1_150], [60]),
+    ([1_310, 1_010], [120, 180]),
+    ([650, 1_550], [120, 180]),
+]
+
+
+@pytest.mark.parametrize(("after_ms", "ptimes_ms"), CASES)
 async def test_service_is_told_what_was_heard(
-    start_gateway: StartGateway, after_ms: list[int]
+    start_gateway: StartGateway, after_ms: list[int], ptimes_ms: list[int]
 ) -> None:
     voice = noise_8k()
     async with AsyncExitStack() as stack:
@@ -81,8 +101,8 @@ async def test_service_is_told_what_was_heard(
         service.voice = at_24k(voice)
         gateway, port = await start_gateway(url)
         callers, peers = [], []
-        for number in range(1, len(after_ms) + 1):
-            caller = await stack.enter_async_context(RtpCaller(port))
+        for number, ptime_ms in enumerate(ptimes_ms, 1):
+            caller = await stack.enter_async_context(RtpCaller(port, ptime_ms=ptime_ms))
             assert await caller.call() == 200
             callers.append(caller)
             peers.append(await service.session(number))
@@ -90,10 +110,11 @@ async def test_service_is_told_what_was_heard(
         claimed = [
             (await p.until_sent("conversation.item.truncate"))["audio_end_ms"] for p in peers
         ]
+        assert [len(caller.heard[0].payload) for caller in callers] == [8 * ms for ms in ptimes_ms]
         heard = [last_heard_ms(caller, voice) for caller in callers]
         for caller in callers:
             await caller.hang_up()
         await asyncio.gather(*gateway.calls.values())
     too_much = [told - really for told, really in zip(claimed, heard, strict=True)]
-    print(f"claimed {claimed}, heard {heard}")
+    print(f"ptimes {ptimes_ms}, claimed {claimed}, heard {heard}")
     assert max(map(abs, too_much)) <= WITHIN_MS

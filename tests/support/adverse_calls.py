@@ -202,8 +202,8 @@ def unaccounted(asked: Asked, record: Record) -> Iterator[str]:
     where = f"{asked.route} {record['call_id']}"
     failures = record["failures"]
     if asked.status != 200:
-        if record["outcome"] != "session_unavailable" or not failures:
-            yield f"{where}: {asked.status}, and the record says {record['outcome']!r}, {failures}"
+        if record["outcome"] != "session_unavailable" or not record["reason"]:
+            yield f"{where}: {asked.status}, and the record says {record['outcome']!r}"
         return
     said = [turn for turn in record["turns"] if turn["speaker"] == "caller"]
     for number, question in enumerate(asked.questions):

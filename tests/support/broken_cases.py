@@ -80,7 +80,8 @@ class Case:
         ear: None where there can be no call.
         new_status: of a call that comes meanwhile; None where none is tried.
         alerts: that must fire; ``may``: others that may, by name.
-        record: what it says, or where it is, for people; ``fields`` of it; ``lies`` as in `Seen`.
+        record: what it says, or where it is, for people; ``fields`` of it; ``says``: the last words
+            in it, which the bridge says itself; ``lies`` as in `Seen`.
         logged: what stands in the log, each the begin of a line's name.
         ready: status of `/readyz`, 0: nobody answers; ``troubles``: words that it has.
         console: status of the console's list; ``command``: exit code of `bridge calls list`, and
@@ -97,6 +98,7 @@ class Case:
     new_status: int | None = 200
     may: frozenset[str] = frozenset()
     fields: Mapping[str, object] = field(default_factory=dict)
+    says: str = ""
     lies: str = "disk"
     logged: tuple[str, ...] = ()
     ready: int = 200
@@ -147,6 +149,9 @@ class Case:
     def _recorded(self, seen: Seen) -> Iterator[str]:
         if seen.lies != self.lies:
             yield f"the record: {seen.lies}"
+        turns = [] if seen.record is None else seen.record["turns"]
+        if self.says and (not turns or turns[-1]["text"] != self.says):
+            yield f"the record's turns: {turns}"
         for name, value in self.fields.items():
             found = None if seen.record is None else seen.record.get(name)
             if found != value:
@@ -473,7 +478,8 @@ CASES = (
         "The service can't be reached",
         plays.service_unreachable,
         Ear(
-            "A waiting tone, an apology, and BYE.",
+            "A waiting tone, “I am still here”, the tone, “please call again”, and BYE after 20 s.",
+            answered=False,
             silence_ms=(0, AS_EVER_MS),
             bye_within_ms=60_000,
         ),
@@ -481,6 +487,7 @@ CASES = (
         "On the disk: `session_lost`, fault `provider`, reason `refused`.",
         new_status=503,
         fields={"outcome": "session_lost", "fault": "provider", "reason": "refused"},
+        says="I am sorry, I can't help you right now. Please call again a little later.",
         logged=("session_lost", "session_given_up"),
         may=frozenset({"ArmDead", "Sip5xx", "SessionsLost"}),
     ),

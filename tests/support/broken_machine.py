@@ -39,10 +39,6 @@ _QUIET_S = 1.5
 """Nothing heard for so long after speech: the agent has said what it had to say."""
 
 _ALERTS_WITHIN_S = 45.0
-_APOLOGIES = (
-    "I am sorry that this takes so long. I am still here.",
-    "I am sorry, I can't help you right now. Please call again a little later.",
-)
 
 
 @dataclass(slots=True)
@@ -50,7 +46,7 @@ class Heard:
     """What a caller heard after something broke.
 
     Attributes:
-        words: sentences, as a recogniser understands them.
+        words: the agent's sentences, as a recogniser understands them.
         silence_ms: the longest time without a sound in which the agent owed one.
         bye_ms: from the break to the gateway's BYE; None where none came.
     """
@@ -162,7 +158,7 @@ class Talk:
 
 @cache
 def _recognizer() -> Recognizer:
-    return Recognizer([*ANSWERS.values(), PARDON, *_APOLOGIES])
+    return Recognizer([*ANSWERS.values(), PARDON])
 
 
 class Stage:

@@ -64,6 +64,7 @@ class RtpCaller:
     Args:
         user: of its From.
         host: where its SIP comes from, another address of loopback for another trunk.
+        ptime_ms: of the packets that it asks for; its own have 20.
 
     Attributes:
         heard: every RTP packet that came.
@@ -77,8 +78,11 @@ class RtpCaller:
         refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
     """
 
-    def __init__(self, port: int, *, user: str = "test", host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, port: int, *, user: str = "test", host: str = "127.0.0.1", ptime_ms: int = 20
+    ) -> None:
         self.port = port
+        self._ptime_ms = ptime_ms
         self._user = user
         self._host = host
         self.heard: list[Heard] = []
@@ -152,7 +156,7 @@ class RtpCaller:
         sdp = (
             f"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
             f"m=audio {self._rtp_port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n"
-            f"a=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+            f"a=rtpmap:101 telephone-event/8000\r\na=ptime:{self._ptime_ms}\r\na=sendrecv\r\n"
         )
         self._uri = self._target = f"sip:{called}@127.0.0.1:{self.port}"
         self._send_request("INVITE", sdp, more=more)

@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bridge.replay.chat.client import ChatAnswer, ChatError, ChatMessage, ChatModel
 from bridge.replay.persona.caller import PersonaCaller
@@ -16,6 +18,7 @@ from bridge.replay.persona.scripted import scripted_answers
 from bridge.replay.preparation import PreparedPersona, PreparedScript
 from bridge.replay.script import CallScript
 from bridge.replay.timeline import Doing
+from bridge.replay.transcribing import Transcribe
 from tests.replay.test_caller import WORDS_MS, Agent
 from tests.softphone.far_end import tone
 from tests.softphone.virtual import VirtualCall
@@ -64,11 +67,12 @@ async def played(
     script: CallScript,
     model: Model | None = None,
     heard: Sequence[str] = (),
+    hear: Transcribe | None = None,
 ) -> tuple[VirtualCall, PersonaCaller, Model]:
     assert script.persona is not None
     model = model or Model(scripted_answers(script.persona.script))
     words = iter(heard)
-    hearing = Hearing("fake", lambda samples, rate: next(words, "anything"))
+    hearing = Hearing("fake", hear or (lambda samples, rate: next(words, "anything")))
     ready = PreparedPersona(lambda text: tone(500, WORDS_MS), hearing)
     virtual = VirtualCall(agent)
     mind = Mind(script.persona, cast(ChatModel, model))  # what a mind uses of it
@@ -96,6 +100,20 @@ async def test_it_hears_the_agent_out_answers_and_says_why_it_stops() -> None:
     first, second = caller.deeds
     assert first.start_ms >= 1300 + 900, "a patient caller lets the greeting end"
     assert second.start_ms >= first.end_ms + 700 + 800 + 900
+
+
+async def test_it_hears_the_whole_answer_before_it_replies() -> None:
+    script = script_of({"say": "one"}, {"done": True})
+    heard_ms: list[int] = []
+
+    def hear(samples: NDArray[np.int16], rate_hz: int) -> str:
+        heard_ms.append(int(np.count_nonzero(np.abs(samples) > 100)) * 1000 // rate_hz)
+        return "anything"
+
+    _, _, _ = await played(Agent(answer_ms=2000), script, hear=hear)
+    greeting_ms, answer_ms = heard_ms
+    assert greeting_ms > 900
+    assert answer_ms > 1800, "it replied to what it had not heard yet"
 
 
 async def test_a_hasty_caller_waits_for_less_silence() -> None:
