@@ -64,8 +64,9 @@ def is_tone(sound: Sound, hz: float, over_db: float = 10.0) -> bool:
 def has_words(sound: Sound, text: str) -> bool:
     """Return whether a sentence was said; blocks."""
     sentences = [each for words in WORDS for each in _sentences(words)]
-    heard = {each.text for each in Recognizer(sentences).hear_all(sound, RATE_HZ)}
-    return set(_sentences(text)) <= heard
+    pieces = Recognizer(sentences).hear_all(sound, RATE_HZ)
+    heard = " ".join(each.text for each in pieces if each.text)  # a row of sentences is one piece
+    return all(each in heard for each in _sentences(text))
 
 
 def _holds(sound: Sound, hz: float, size: int) -> bool:

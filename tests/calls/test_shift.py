@@ -209,8 +209,8 @@ class Shift:
         await ear.hears("silence", found)
 
     async def loses_connection(self, ear: Ear) -> None:
-        """The wire is cut for two seconds; nobody does anything about it."""
-        cut = asyncio.create_task(self.wire.cut(2.0))
+        """The wire is cut for four seconds; nobody does anything about it."""
+        cut = asyncio.create_task(self.wire.cut(4.0))
         await self.says("Your microphone is not connected: nobody hears you.")
         ear.from_now()
         await ear.hears_hold()
