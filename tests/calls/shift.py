@@ -50,7 +50,7 @@ _SCENARIO = {
     "fallback": GOES_ON,
     "rules": [{"hears": [ASKS], "say": ANSWERS}],
 }
-_WINDOW, _SHORT = RATE_HZ // 2, RATE_HZ // 5
+_WINDOW, _SHORT = RATE_HZ // 2, RATE_HZ // 4
 
 Sound = npt.NDArray[np.int16]
 
@@ -64,8 +64,17 @@ def is_tone(sound: Sound, hz: float, over_db: float = 10.0) -> bool:
 def has_words(sound: Sound, text: str) -> bool:
     """Return whether a sentence was said; blocks."""
     sentences = [each for words in WORDS for each in _sentences(words)]
-    heard = {each.text for each in Recognizer(sentences).hear_all(sound, RATE_HZ)}
-    return set(_sentences(text)) <= heard
+    pieces = Recognizer(sentences).hear_all(sound, RATE_HZ)
+    heard = " ".join(each.text for each in pieces if each.text)  # a row of sentences is one piece
+    return all(each in heard for each in _sentences(text))
+
+
+def _holds(sound: Sound, hz: float, size: int) -> bool:
+    """Return whether the last three seconds hold a tone for so many samples."""
+    latest = sound[-3 * RATE_HZ :]
+    return any(
+        is_tone(latest[at : at + size], hz) for at in range(0, len(latest) - size + 1, size // 4)
+    )
 
 
 def _sentences(text: str) -> list[str]:
@@ -137,22 +146,23 @@ class Ear:
             async with asyncio.timeout(PATIENCE_S):
                 while True:
                     sound = self.sound
-                    if len(sound) >= max(asked, _WINDOW) and await asyncio.to_thread(found, sound):
-                        self._count(f"the caller hears {what}")
-                        return
-                    asked = len(sound) + RATE_HZ // 4
+                    if len(sound) >= max(asked, _WINDOW):
+                        if await asyncio.to_thread(found, sound):
+                            self._count(f"the caller hears {what}")
+                            return
+                        asked = len(sound) + RATE_HZ // 4
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            write_wav(self._folder / "not_heard.wav", self.sound, RATE_HZ)
+            write_wav(self._folder / f"not_heard_{time.monotonic():.0f}.wav", self.sound, RATE_HZ)
             raise AssertionError(f"the caller did not hear {what}") from None
 
     async def hears_supervisor(self) -> None:
-        """Wait until the last half second is the microphone's hum, and nothing else."""
-        await self.hears("the supervisor", lambda s: is_tone(s[-_WINDOW:], VOICE_HZ))
+        """Wait until half a second of the latest is the microphone's hum, and nothing else."""
+        await self.hears("the supervisor", lambda s: _holds(s, VOICE_HZ, _WINDOW))
 
     async def hears_hold(self) -> None:
         """Wait until the latest sound is the waiting tone's."""
-        await self.hears("waiting tones", lambda s: is_tone(s[-_SHORT:], HOLD_HZ))
+        await self.hears("waiting tones", lambda s: _holds(s, HOLD_HZ, _SHORT))
 
     async def hears_person(self) -> None:
         """Wait until the last half second is the other phone's hum."""
@@ -189,6 +199,11 @@ class Ear:
             return level_db > 40 and loudest_other_db(latest, VOICE_HZ, RATE_HZ) > 50
 
         await self.hears("supervisor and AI at once", found)
+
+    async def hears_supervisor_again(self) -> None:
+        """Wait until the microphone is heard from now on."""
+        self.from_now()
+        await self.hears_supervisor()
 
     async def hears_no_supervisor(self, ms: int = 1_500) -> None:
         """Listen for a while: no half second of it is the microphone's."""
@@ -291,7 +306,7 @@ def shift_office(redis_url: str, directory: Path) -> Iterator[Office]:
                 },
                 "announce": "A new call.",
                 "ask": "Press one.",
-                "accept": {"by": "key"},
+                "accept": {"by": "key", "within_s": 60},
                 "wrap_up": ["resolved", "second_parcel"],
             },
         )

@@ -156,7 +156,7 @@ class Shift:
         await self.agrees("Take over")
         await self.shows("you have the caller")
         await self.says("The caller hears you. The AI is silent.")
-        await ear.hears_supervisor()
+        await ear.hears_supervisor_again()
         await self.bob_sees(call_id, "held by eve")
         await self.bobs.locator(f'tr[data-key="{call_id}"]').click()
         await self.bobs.locator("#drawer [data-action=whisper]").wait_for()
@@ -170,7 +170,7 @@ class Shift:
         await expect(self.bobs.locator("#drawer header")).to_contain_text("held by eve, muted")
         await self.presses("mute")
         await self.says("The caller hears you. The AI is silent.")
-        await ear.hears_supervisor()
+        await ear.hears_supervisor_again()
 
     async def holds(self, ear: Ear) -> None:
         await self.presses("hold")
@@ -180,7 +180,7 @@ class Shift:
         await expect(self.bobs.locator("#drawer header")).to_contain_text("held by eve, on hold")
         await self.presses("hold")
         await self.says("The caller hears you. The AI is silent.")
-        await ear.hears_supervisor()
+        await ear.hears_supervisor_again()
 
     async def joins(self, caller: RtpCaller, ear: Ear) -> None:
         """Three-way: muted, the caller is answered by the agent; heard, both are there at once."""
@@ -198,7 +198,7 @@ class Shift:
         await ear.hears_words(ANSWERS, lambda: caller.speak(spoken(ASKS)))
         await self.presses("mute")
         await self.says("The caller and the AI hear you.")
-        await ear.hears_supervisor()
+        await ear.hears_supervisor_again()
 
     async def until_quiet(self, ear: Ear) -> None:
         """Wait until a second of what the caller hears is silence."""
@@ -209,14 +209,14 @@ class Shift:
         await ear.hears("silence", found)
 
     async def loses_connection(self, ear: Ear) -> None:
-        """The wire is cut for two seconds; nobody does anything about it."""
-        cut = asyncio.create_task(self.wire.cut(2.0))
+        """The wire is cut for four seconds; nobody does anything about it."""
+        cut = asyncio.create_task(self.wire.cut(4.0))
         await self.says("Your microphone is not connected: nobody hears you.")
         ear.from_now()
         await ear.hears_hold()
         await cut
         await self.says("The caller hears you. The AI is silent.")
-        await ear.hears_supervisor()
+        await ear.hears_supervisor_again()
 
     async def reloads(self, ear: Ear) -> None:
         """The page is loaded anew while it has the caller."""
@@ -227,7 +227,7 @@ class Shift:
         await self.presses("talk")
         await self.agrees("Connect")
         await self.says("The caller hears you. The AI is silent.")
-        await ear.hears_supervisor()
+        await ear.hears_supervisor_again()
 
     async def hands_back(self, ear: Ear) -> None:
         await self.presses("hand_back")
@@ -235,6 +235,7 @@ class Shift:
         ear.from_now()
         await self.agrees("Hand back")
         await ear.hears_words(GOES_ON)
+        ear.from_now()
         await ear.hears_no_supervisor()
         await expect(self.drawer.get_by_role("log")).to_contain_text("The agent goes on")
         await self.says("You are listening. Nobody on the call knows.")
@@ -263,11 +264,12 @@ class Shift:
         """The person is told the briefing; where the machine chops it, that something is said."""
 
         def briefed() -> bool:
-            return has_words(ann.rtp.heard(0, 0), BRIEFING)
+            return has_words(ann.rtp.heard(0), BRIEFING)
 
         until_s = time.monotonic() + 20
         while not await asyncio.to_thread(briefed):
             if time.monotonic() > until_s:
+                write_wav(self.office.directory / "briefing.wav", ann.rtp.heard(0), RATE_HZ)
                 assert is_busy(), "the person did not hear the briefing"
                 self.diary.checks.append("the person hears a voice, chopped: the briefing")
                 return
@@ -343,7 +345,7 @@ async def a_round(shift: Shift, number: int, *, disturbed: bool) -> None:
             await shift.presses("take_over")
             await shift.says("The caller hears you. The AI is silent.")
             ear.from_now()
-            await ear.hears_supervisor()
+            await ear.hears_supervisor_again()
             await shift.hands_back(ear)
         async with step(f"{dialect}: warm transfer"):
             await shift.transfers(caller, ear, ann)

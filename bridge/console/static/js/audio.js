@@ -62,15 +62,20 @@ export class Listening {
     this.#tell();
   }
 
-  /** Say who hears whom, whichever of both connections came up last. */
+  /** Say who hears whom, whichever of both connections came up, or was lost, last. */
   #tell() {
-    if (this.socket?.readyState !== WebSocket.OPEN && !this.talks) return;
-    const { hold = "", muted, held_by: holder } = this.row;
     const open = this.voice?.readyState === WebSocket.OPEN;
-    this.element.classList.toggle("talking", open && !muted && ["talking", "joined"].includes(hold));
-    if (open) this.status.textContent = muted && hold !== "on_hold" ? MUTED : HEARD[hold] ?? LISTENING[this.kind];
-    else if (this.talks || (holder === user && ["awaited", "joined"].includes(hold))) this.status.textContent = AWAY;
-    else this.status.textContent = holder === user && hold === "talking" ? ELSEWHERE : LISTENING[this.kind];
+    this.element.classList.toggle("talking", open && !this.row.muted && ["talking", "joined"].includes(this.row.hold));
+    this.status.textContent = this.#said(open, this.row);
+  }
+
+  #said(open, { hold = "", muted, held_by: holder }) {
+    const hears = this.socket?.readyState === WebSocket.OPEN;
+    if (open) return muted && hold !== "on_hold" ? MUTED : HEARD[hold] ?? LISTENING[this.kind];
+    // Who believes to be heard has to know first that they are not.
+    if (this.talks || (hears && holder === user && ["awaited", "joined"].includes(hold))) return AWAY;
+    if (!hears) return this.lostAt ? "The connection was lost. Connecting again…" : "Connecting…";
+    return holder === user && hold === "talking" ? ELSEWHERE : LISTENING[this.kind];
   }
 
   /** Return a connection; null where it is refused, or was not to be had for too long. */
@@ -115,7 +120,7 @@ export class Listening {
     this.socket.onclose = ({ code, reason }) => {
       if (this.over) return;
       if (code === CALL_OVER) { toast("The call is over."); this.close(true); return; }
-      if (LOST.has(code) && this.#triesAgain()) { this.status.textContent = "The connection was lost. Connecting again…"; this.#later(() => this.#hear()); return; }
+      if (LOST.has(code) && this.#triesAgain()) { this.#tell(); this.#later(() => this.#hear()); return; }
       toast(reason || "The audio has ended.", code === 1000 ? "" : "bad");
       this.close();
     };
