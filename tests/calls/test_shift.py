@@ -107,7 +107,8 @@ class Shift:
         )
 
     async def bob_sees(self, call_id: str, text: str) -> None:
-        """Wait until the other node's list says so of a call."""
+        """Wait until the other node's list, at which nobody points, says so of a call."""
+        await self.bobs.mouse.move(2, 2)
         row = self.bobs.locator(f'tr[data-key="{call_id}"]')
         await self.diary.reacts(f"Bob sees: {text}", expect(row).to_contain_text(text))
 
@@ -122,6 +123,7 @@ class Shift:
         row = self.page.locator(f'tr[data-key="{call_id}"]')
         await self.diary.reacts("the call is in the list", expect(row).to_be_visible())
         await row.click()
+        await self.page.mouse.move(2, 2)
         await self.diary.reacts(
             "its words stream",
             expect(self.drawer.get_by_role("log")).to_contain_text("Thank you for calling"),
@@ -159,6 +161,7 @@ class Shift:
         await ear.hears_supervisor_again()
         await self.bob_sees(call_id, "held by eve")
         await self.bobs.locator(f'tr[data-key="{call_id}"]').click()
+        await self.bobs.mouse.move(2, 2)
         await self.bobs.locator("#drawer [data-action=whisper]").wait_for()
         await self.bobs.locator("#drawer [data-action=end]").wait_for()
 
