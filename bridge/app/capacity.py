@@ -1,4 +1,4 @@
-"""How many calls this machine holds in one process, measured at the start (`sip.max_calls: auto`).
+"""Measures at the start how many calls one process holds here (`sip.max_calls: auto`).
 
 The loop is one thread, so a core is what there is. Measured is what the audio of a call costs
 there: the pump both ways with its resamplers, an append encoded for each piece up, a delta decoded

@@ -1,4 +1,4 @@
-"""What the gateway does every tick: SIP polled, then all calls' audio moved."""
+"""The gateway's tick: SIP is polled, then the audio of all calls is moved."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""What is wrong with this node now, in words: the same ones for `/readyz`, Redis and the console.
+"""The board of this node's troubles, in the same words for `/readyz`, Redis and the console.
 
 A trouble of which calls may know nothing: they are taken all the same. What keeps them out is
 :mod:`bridge.app.intake`'s.

@@ -1,4 +1,4 @@
-"""What callers hear, judged packet by packet, for all calls at once. Pure numpy.
+"""Judges packet by packet the sound that callers get, for all calls at once. Pure numpy.
 
 A call is a row. A jitter buffer of 60 ms stands for the phone: a packet that comes more than that
 after the fastest path so far would have missed its time to be played. After a packet that was late

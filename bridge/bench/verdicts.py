@@ -1,4 +1,4 @@
-"""What the figures should be, and whether they are. Pure.
+"""Holds the benchmark's figures against their bounds. Pure.
 
 The bounds are those of issue 4 and of `NEEDS.md` section 5.
 """

@@ -1,4 +1,4 @@
-"""How `bridge call` tells of a call: events while it goes on, the result at its end."""
+"""Prints a call for `bridge call`: events while it goes on, the result at its end."""
 
 from typing import assert_never
 

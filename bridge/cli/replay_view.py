@@ -1,4 +1,4 @@
-"""How `bridge replay` shows how it goes, and what came of it."""
+"""Shows the progress and the results of `bridge replay`."""
 
 from rich.console import Console
 from rich.progress import (

@@ -1,4 +1,4 @@
-"""What the settings say of the console: who may reach it, and how long a sign-in lasts."""
+"""The console's settings: who may reach it, and how long a sign-in lasts."""
 
 from pathlib import Path
 from typing import Literal, Self

@@ -1,4 +1,4 @@
-"""How calls went by hour and route, from those that have ended. Pure."""
+"""Figures of ended calls by hour and route. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""How a call ends: one door, whatever the cause, so that each call closes exactly once."""
+"""Ends a call by one door, whatever the cause, so that each call closes exactly once."""
 
 from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo, RejectCall
 from bridge.engine.news import CallClosed, SupervisorLeft

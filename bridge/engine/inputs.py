@@ -1,4 +1,4 @@
-"""What a call's core is fed, beside the canonical server events.
+"""The inputs of a call's core beside the canonical server events.
 
 Named in the past tense; frozen. Together with :data:`bridge.realtime.events.ServerEvent` they make
 :data:`Input`, a closed union.

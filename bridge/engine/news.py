@@ -1,5 +1,6 @@
-"""What a call's core has to tell: past tense, and only to be recorded (but :class:`CallClosed`,
-which ends the call's runner, too). Frozen, a closed union (:data:`News`).
+"""News of a call's core: past tense, and only to be recorded.
+
+:class:`CallClosed` ends the call's runner, too. Frozen, a closed union (:data:`News`).
 """
 
 import enum

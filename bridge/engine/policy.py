@@ -1,4 +1,4 @@
-"""What a dialplan decides about one call's core. Fixed for the call; times in milliseconds."""
+"""The policy of one call's core, from its dialplan. Fixed for the call; times in milliseconds."""
 
 import enum
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a call's core remembers between inputs, and the few ways in which every handler changes it.
+"""The state of a call's core between inputs, and the few ways in which every handler changes it.
 
 Handlers are generators of effects over :class:`CallState`; they run in the loop's thread, one input
 at a time. Fields of the call's Redis hash are collected during one input and leave as one

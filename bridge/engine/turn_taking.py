@@ -1,4 +1,4 @@
-"""What a call remembers about who speaks: sounds, phrases of its own, silences.
+"""The state of a call's turn-taking: sounds, phrases of its own, silences.
 
 Plain state of :mod:`bridge.engine.barge_in`, :mod:`bridge.engine.speech`,
 :mod:`bridge.engine.dead_air` and :mod:`bridge.engine.caller_silence`. Times are monotonic ns.

@@ -1,4 +1,4 @@
-"""What is done while the caller waits for an agent who is not heard: a filler, and an end to it.
+"""Gives a caller who waits for an unheard agent a filler, and ends the wait.
 
 Looked at after every input. A service that stalls keeps its socket open, so nobody else notices.
 An outage asks for its first filler itself (:mod:`bridge.engine.recovery`); after words of the

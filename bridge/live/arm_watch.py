@@ -1,4 +1,4 @@
-"""What is seen of the arm that a flag dealt a call to, until the call leaves it or ends.
+"""Watches the arm that a flag dealt a call to, until the call leaves it or ends.
 
 It tells once, and nothing where this process itself failed the call (:attr:`Layer.HOST`). What
 another arm does for the call after a rescue says nothing of the first.

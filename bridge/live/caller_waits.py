@@ -1,4 +1,4 @@
-"""How long one caller waits: for each answer, stage by stage, and in silence."""
+"""Measures one caller's waits: for each answer, stage by stage, and in silence."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""What a dialplan means for the core of its calls."""
+"""Turns a dialplan into the policy of its calls' core."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is known of a call at its end, and the files that say so.
+"""The summary of a call at its end, and the files that hold it.
 
 Beside the recording lie ``<call_id>.json``, everything; ``metrics/session_<call_id>.json``, the
 figures that a report wants; and ``calls.jsonl``, one line a call (the call detail record).

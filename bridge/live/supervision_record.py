@@ -1,4 +1,4 @@
-"""What is told of a call's supervisors: what they did, what they marked, who watches."""
+"""Records a call's supervisors: actions, marks, and the list of those that watch."""
 
 import json
 from collections.abc import Mapping

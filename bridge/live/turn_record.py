@@ -1,4 +1,4 @@
-"""What is told of a call's turns: who said what, as it may be written, and who interrupted whom."""
+"""Records a call's turns: each speaker's words as they may be written, and interruptions."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""What a phone sends beside the caller's words: noise of the place, and the agent's voice. Pure.
+"""A phone's sound beside the caller's words: noise of the place, the agent's voice. Pure.
 
 All samples are int16 at one rate.
 """

@@ -1,4 +1,4 @@
-"""What a soak leaves behind on the disk, in Redis and in the log, and what it says of the calls."""
+"""Reads a soak's traces: records on the disk, calls in Redis, errors in the log."""
 
 import json
 from collections import Counter

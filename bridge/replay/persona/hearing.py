@@ -1,4 +1,4 @@
-"""How a persona hears the agent: by a recogniser, from what came out of its own phone.
+"""A persona's hearing: a recogniser, on the sound that came out of its own phone.
 
 Nothing else reaches the text model: no transcript of the gateway's, no text of the service's. So a
 word that the line swallowed was not heard.

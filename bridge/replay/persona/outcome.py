@@ -1,4 +1,4 @@
-"""What a persona said, why it stopped, and the check of that. Pure."""
+"""The outcome of a persona's call: its words, the reason it stopped, and their check. Pure."""
 
 import enum
 from dataclasses import dataclass

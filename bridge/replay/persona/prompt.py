@@ -1,4 +1,4 @@
-"""What a persona's text model is told, and how each temperament behaves on the phone. Pure."""
+"""The prompt of a persona's text model, and how each temperament behaves on the phone. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
