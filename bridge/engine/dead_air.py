@@ -9,7 +9,7 @@ heard at all, as PJSIP plays it.
 """
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.inputs import Input, ProcessStopped, Timer
+from bridge.engine.inputs import Input, ProcessStopped, SoundStopped, Timer
 from bridge.engine.news import SilenceMeasured
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
@@ -25,7 +25,7 @@ OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
 def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end a wait, and a silence; looked at after every input."""
     yield from _watch_wait(call, now_ns)
-    yield from _watch_hush(call, now_ns)
+    yield from _watch_hush(call, event, now_ns)
 
 
 def on_apology_due(call: CallState, now_ns: int) -> Effects:
@@ -82,12 +82,12 @@ def _watch_wait(call: CallState, now_ns: int) -> Effects:
         yield from call.stop_timer(Timer.OFFER)
 
 
-def _watch_hush(call: CallState, now_ns: int) -> Effects:
+def _watch_hush(call: CallState, event: Input, now_ns: int) -> Effects:
     wait = call.dead_air
     owed = (
         call.stage is Stage.TALKING
         and (call.agent_busy or call.playing or call.lost)
-        and not call.caller_has_floor
+        and not _caller_speaks(call)
         and not call.held
         and not call.with_person
     )
@@ -96,19 +96,36 @@ def _watch_hush(call: CallState, now_ns: int) -> Effects:
     if sounds or sounded:
         wait.heard_ns = now_ns
     if not owed or sounds:
-        yield from _end_hush(call, now_ns)
+        yield from _end_hush(call, _ended_ns(call, now_ns))
         return
     if wait.hush_ns is None:
-        clock = call.session.turn_clock
-        last_sound_ns = None if clock is None else clock.last_sound_ns
-        since_ns = now_ns if last_sound_ns is None else last_sound_ns
-        wait.hush_ns = min(max(since_ns, wait.heard_ns), now_ns)
+        wait.hush_ns = min(max(_began_ns(call, event, now_ns), wait.heard_ns), now_ns)
         greets = call.policy.greet and not call.transcript.heard_any
         wait.cause = "greeting" if greets else "model"
     if call.lost:
         wait.cause = "upstream"
     elif call.waits_for_tool or any(run.began_ns is not None for run in call.mcp.runs.values()):
         wait.cause = "tool"
+
+
+def _caller_speaks(call: CallState) -> bool:
+    """Whether the caller is heard; while no session listens, by our ears."""
+    return call.caller_has_floor or (call.lost and call.sound.heard)
+
+
+def _began_ns(call: CallState, event: Input, now_ns: int) -> int:
+    """Return when the caller's last sound ended, where the silence follows on it."""
+    if isinstance(event, SoundStopped):
+        return event.at_ns
+    clock = call.session.turn_clock
+    return now_ns if clock is None or clock.last_sound_ns is None else clock.last_sound_ns
+
+
+def _ended_ns(call: CallState, now_ns: int) -> int:
+    """Return when a silence ended: with the caller's sound, which is known a while later."""
+    hush_ns, sound = call.dead_air.hush_ns, call.sound
+    breaks = hush_ns is not None and hush_ns < sound.began_ns <= now_ns
+    return sound.began_ns if breaks and sound.heard and _caller_speaks(call) else now_ns
 
 
 def _end_hush(call: CallState, now_ns: int) -> Effects:

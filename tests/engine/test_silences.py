@@ -24,6 +24,9 @@ from bridge.engine.inputs import (
     ProcessStopped,
     SessionFailed,
     SessionReady,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
     Timer,
     TimerFired,
     TransferCompleted,
@@ -44,6 +47,7 @@ from bridge.realtime.ids import ItemId
 from bridge.realtime.items import Message, Part, PartKind, Role
 from tests.engine.calls import (
     A1,
+    MS,
     R1,
     U1,
     Call,
@@ -220,6 +224,40 @@ def test_callers_own_silence_is_not_the_agents() -> None:
     call = speaking()
     call.feed(done(R1), PlayoutDrained())
     assert of(SilenceMeasured, call.feed(started(), after_ms=9_000)) == []
+
+
+def test_silence_in_an_outage_is_over_while_the_caller_is_heard() -> None:
+    call = speaking()
+    call.feed(PlayoutDrained())
+    began_ns = call.clock.now_ns() + 1_000 * MS
+    call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)), after_ms=900)
+    effects = call.feed(SoundStarted(began_ns), after_ms=160)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(1_000, "upstream")]
+    assert of(SilenceMeasured, call.feed(TimerFired(Timer.FILLER), after_ms=500)) == []
+    ended_ns = call.clock.now_ns()
+    call.feed(SoundStopped(ended_ns), after_ms=300)
+    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
+    effects = call.feed(filler, after_ms=400)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(700, "upstream")]
+
+
+def test_silence_is_over_when_the_caller_begins_not_when_the_service_says_so() -> None:
+    call = speaking()
+    call.feed(PlayoutDrained())
+    began_ns = call.clock.now_ns() + 800 * MS
+    assert of(SilenceMeasured, call.feed(SoundStarted(began_ns), after_ms=860)) == []
+    effects = call.feed(started(), after_ms=240)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(800, "model")]
+
+
+def test_silence_after_a_turn_that_cut_the_agent_is_measured_before_its_commit() -> None:
+    call = speaking(CallPolicy(greet=False, barge_in=BargeInPolicy(), filler_after_ms=1_500))
+    call.feed(SoundStarted(call.clock.now_ns()), SoundLasted(call.clock.now_ns(), 460))
+    call.feed(flushed((A1, 500, 2_000)), done(R1), started())
+    call.feed(SoundStopped(call.clock.now_ns()), stopped())
+    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
+    [silence] = of(SilenceMeasured, call.feed(filler, after_ms=1_500))
+    assert (silence.silence_ms >= 1_500, silence.cause) == (True, "model")
 
 
 # The caller says nothing
