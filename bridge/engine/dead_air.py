@@ -4,8 +4,9 @@
     presses 0 after the offer   -> the call is handed over
 
 The filler (:mod:`bridge.engine.filler`) comes before these. A wait is the agent's debt, whatever
-the bridge says meanwhile, and an outage is a part of it; a silence is the part in which nothing is
-heard at all, as PJSIP plays it.
+the bridge says meanwhile, and an outage is a part of it. It counts from the caller's last sound, so
+a session that hears that sound again, as kept audio, goes on with the wait. A silence is the part
+in which nothing is heard at all, as PJSIP plays it.
 """
 
 from bridge.clock import NS_PER_MS
@@ -31,6 +32,7 @@ def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
 def on_apology_due(call: CallState, now_ns: int) -> Effects:
     """Apologise; the caller has waited too long."""
     policy = call.policy.dead_air
+    call.dead_air.spoken_ns[Timer.APOLOGY] = now_ns
     if policy is not None and policy.apology is not None:
         yield from say(call, policy.apology)
 
@@ -38,6 +40,7 @@ def on_apology_due(call: CallState, now_ns: int) -> Effects:
 def on_offer_due(call: CallState, now_ns: int) -> Effects:
     """Offer a person."""
     policy = call.policy.dead_air
+    call.dead_air.spoken_ns[Timer.OFFER] = now_ns
     if policy is not None and policy.offer is not None and call.policy.person is not None:
         call.dead_air.offered = True
         yield from say(call, policy.offer)
@@ -73,9 +76,14 @@ def _watch_wait(call: CallState, now_ns: int) -> Effects:
         and not call.elsewhere
     )
     if waits and wait.since_ns is None and policy is not None:
-        wait.since_ns = now_ns
-        yield from call.start_timer(Timer.APOLOGY, policy.apology_after_ms)
-        yield from call.start_timer(Timer.OFFER, policy.offer_after_ms)
+        wait.since_ns = min(_turn_ended_ns(call, now_ns), now_ns)
+        waited_ms = (now_ns - wait.since_ns) // NS_PER_MS
+        for timer, due_ms in (
+            (Timer.APOLOGY, policy.apology_after_ms),
+            (Timer.OFFER, policy.offer_after_ms),
+        ):
+            if wait.spoken_ns.get(timer, -1) < wait.since_ns:
+                yield from call.start_timer(timer, max(due_ms - waited_ms, 0))
     elif not waits and wait.since_ns is not None:
         wait.since_ns = None
         yield from call.stop_timer(Timer.APOLOGY)
@@ -115,8 +123,11 @@ def _caller_speaks(call: CallState) -> bool:
 
 def _began_ns(call: CallState, event: Input, now_ns: int) -> int:
     """Return when the caller's last sound ended, where the silence follows on it."""
-    if isinstance(event, SoundStopped):
-        return event.at_ns
+    return event.at_ns if isinstance(event, SoundStopped) else _turn_ended_ns(call, now_ns)
+
+
+def _turn_ended_ns(call: CallState, now_ns: int) -> int:
+    """Return when the caller ended the turn that is to be answered; now, if there is none."""
     clock = call.session.turn_clock
     return now_ns if clock is None or clock.last_sound_ns is None else clock.last_sound_ns
 

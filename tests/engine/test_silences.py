@@ -1,5 +1,7 @@
 """Silences: the caller who waits, the caller who says nothing, and the end that is told before."""
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.engine.core import CallPolicy
@@ -155,6 +157,35 @@ def test_offer_is_cut_by_the_key_that_takes_it() -> None:
     assert (of(FlushPlayout, effects), of(HandoffStarted, effects)) == ([FlushPlayout()], [])
     assert [effect.to for effect in of(TransferCall, call.feed(flushed()))] == [QUEUE]
     assert call.core.state is State.HANDOFF
+
+
+def outage_in_which_the_question_is_sent_again(call: Call, lasts_ms: int) -> list[Effect]:
+    """Lose the session; the next one hears the caller's last words at once, and their end."""
+    asked_ns = call.clock.now_ns()
+    call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    call.feed(SessionReady("sess_2", kept_speech=True), after_ms=lasts_ms)
+    return call.feed(AudioAppended(1_000, asked_ns), started(), stopped())
+
+
+def timers_of(effects: list[Effect]) -> list[tuple[Timer, int]]:
+    waits = (Timer.APOLOGY, Timer.OFFER)
+    started_ms = {each.timer: each.after_ms for each in of(StartTimer, effects)}
+    return [(timer, round(started_ms[timer], -2)) for timer in waits if timer in started_ms]
+
+
+def test_question_that_is_sent_to_the_next_session_is_not_waited_for_anew() -> None:
+    call = answered(replace(WAITS, vad_trailing_silence_ms=0))
+    call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
+    effects = outage_in_which_the_question_is_sent_again(call, 4_000)
+    assert timers_of(effects) == [(Timer.APOLOGY, 1_000), (Timer.OFFER, 6_000)]
+
+
+def test_apology_is_made_once_in_a_wait_however_many_sessions_it_takes() -> None:
+    call = answered(replace(WAITS, vad_trailing_silence_ms=0))
+    call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
+    fire(call, Timer.APOLOGY, 0)
+    effects = outage_in_which_the_question_is_sent_again(call, 6_000)
+    assert timers_of(effects) == [(Timer.OFFER, 4_000)]
 
 
 def test_who_takes_the_offer_has_waited_for_the_provider() -> None:

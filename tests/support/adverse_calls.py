@@ -4,7 +4,7 @@ They share no code with the product. The ear is at the phone: RTP packets, stamp
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
@@ -31,7 +31,10 @@ SAME_SILENCE_MS = 200
 """How far the record's longest silence may be from that at the caller's ear, beside what the
 machine delayed the caller's own packets by: what is late there is a silence on one side alone."""
 GIVES_UP_S = 20.0
-_NO_WORDS_HZ = (440, GREETING_HZ, *ANSWERS_HZ.values())
+_TONE_HZ = 440
+_TONE_PAUSE_MS = 900
+"""Between two waiting tones: as in a ringback tone, they are a part of it."""
+_NO_WORDS_HZ = (_TONE_HZ, GREETING_HZ, *ANSWERS_HZ.values())
 """The waiting tone, and what answers other questions."""
 _WINDOW = 5
 """Packets in which a pitch is looked for: 100 ms."""
@@ -65,7 +68,8 @@ class Asked:
 
     Attributes:
         status: of the INVITE.
-        silence_ms: the longest in which the agent owed something, at the caller's ear.
+        silence_ms: the longest in which the agent owed something, at the caller's ear; the pauses
+            of the waiting tone are none.
         open_silence_ms: the longest until the caller's next word, whatever was owed.
         greeted: the greeting was heard; ``cut_short``: it, or an answer, was not heard wholly.
         late_ms: how late a packet went or came at most.
@@ -187,11 +191,26 @@ def _pitch_hz(window: list[Heard]) -> float:
     return strongest_hz(np.concatenate([each.samples for each in window]), RATE_HZ)
 
 
-def _longest_gap_ms(heard: list[Heard], since_ns: int, until_ns: int) -> float:
-    """Return the longest time without a sound between two moments."""
+def _longest_gap_ms(
+    heard: list[Heard], since_ns: int, until_ns: int, tones_ns: Set[int] = frozenset()
+) -> float:
+    """Return the longest time without a sound between two moments.
+
+    Args:
+        heard: packets.
+        since_ns: the first moment; ``until_ns``: the second one.
+        tones_ns: packets after which a pause is a part of the sound.
+    """
     loud = [e.arrived_ns for e in heard if e.loud and since_ns < e.arrived_ns < until_ns]
     moments = [since_ns, *loud, until_ns]
-    return max((b - a for a, b in pairwise(moments)), default=0) / 1e6
+    gaps_ms = ((b - a) / 1e6 - _TONE_PAUSE_MS * (a in tones_ns) for a, b in pairwise(moments))
+    return max(gaps_ms, default=0.0)
+
+
+def _tones_ns(heard: list[Heard]) -> set[int]:
+    """Return when the packets of the waiting tone came."""
+    tones = (each for each in _windows(heard, 0) if abs(_pitch_hz(each) - _TONE_HZ) < 30)
+    return {packet.arrived_ns for window in tones for packet in window}
 
 
 def _measure_silences(asked: Asked, starts_ns: list[int], caller: RtpCaller) -> None:
@@ -210,7 +229,7 @@ def _measure_silences(asked: Asked, starts_ns: list[int], caller: RtpCaller) -> 
         heard_ms, last_ns = _heard_of(within, pitch_hz, whole_ms)
         asked.greeted = asked.greeted or (heard_ms > 0 and pitch_hz == GREETING_HZ)
         asked.cut_short = asked.cut_short or heard_ms < whole_ms
-        owed_ms = _longest_gap_ms(within, since_ns, last_ns or until_ns)
+        owed_ms = _longest_gap_ms(within, since_ns, last_ns or until_ns, _tones_ns(within))
         asked.silence_ms = max(asked.silence_ms, owed_ms)
         open_ms = _longest_gap_ms(within, since_ns, until_ns)
         asked.open_silence_ms = max(asked.open_silence_ms, open_ms)
