@@ -186,7 +186,7 @@ class SipEndpoint:
             replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
-            self._request_door = RequestDoor(symbols, most_bytes, self._transferring)
+            self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
             raw_replies = RawReplies(symbols, self._on_message or (lambda message, sent: None))
             long_messages = LongMessages(symbols, most_bytes, raw_replies)
             dropped = DroppedRequests(symbols, most_bytes, raw_replies, long_messages)
@@ -358,11 +358,8 @@ class SipEndpoint:
                 log.exception("incoming_call_failed", call_id=leg.call_id)
                 leg.reject(500, "Internal Error")
 
-    def _transferring(self, sip_call_id: str) -> bool | None:
-        owners = (call.owner for call in self._calls)
-        return next(
-            (owner.transferring for owner in owners if owner.sip_call_id == sip_call_id), None
-        )
+    def _find_call(self, sip_call_id: str) -> PjCall | None:
+        return next((call for call in self._calls if call.owner.sip_call_id == sip_call_id), None)
 
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
