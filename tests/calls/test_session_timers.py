@@ -24,7 +24,8 @@ UNANSWERED_AFTER_S = REFRESHED_AFTER_S + 32
 """Timer F (RFC 3261 section 17.1.2.2)."""
 EXPIRED_AFTER_S = INTERVAL_S - 30
 """RFC 4028 section 10: before the end by the smaller of 32 s and a third of the interval."""
-MARGIN_S = 8.0
+EARLY_S, MARGIN_S = 2.0, 12.0
+"""PJSIP counts in whole seconds; a busy machine is late."""
 
 BY_US, BY_THEM = "uas", "uac"
 
@@ -69,6 +70,7 @@ class Caller:
         return time.monotonic() - self._began_s
 
 
+@pytest.mark.timeout(300)
 async def test_a_call_ends_where_its_session_is_not_refreshed_and_stays_where_it_is(
     tmp_path: Path, redis: LocalRedis
 ) -> None:
@@ -93,7 +95,10 @@ async def test_a_call_ends_where_its_session_is_not_refreshed_and_stays_where_it
                     gone.until_ended(), mute.until_ended(), forgetful.until_ended()
                 )
                 expected_s = (REFRESHED_AFTER_S, UNANSWERED_AFTER_S, EXPIRED_AFTER_S)
-                assert lengths_s == pytest.approx(expected_s, abs=MARGIN_S)
+                late_s = [
+                    length_s - due_s for length_s, due_s in zip(lengths_s, expected_s, strict=True)
+                ]
+                assert all(-EARLY_S < each < MARGIN_S for each in late_s), late_s
                 assert there.call.requests("UPDATE")
                 assert not there.call.requests("BYE")
                 assert await there.call.bye() == 200
