@@ -10,6 +10,8 @@ from websockets.frames import Frame, Opcode
 from tests.support.adverse_mischief import Mischief, Opening
 
 _BEYOND_BOUNDS = 6 * 1024 * 1024
+_RSV1 = 0x40
+"""Of a frame's first octet: RFC 7692 section 6, where an extension was agreed to."""
 
 
 class AdverseConnection(ServerConnection):
@@ -60,7 +62,9 @@ class AdverseConnection(ServerConnection):
             case Mischief.TOO_LARGE:
                 self._write(Frame(Opcode.TEXT, b'{"type":"' + b"x" * _BEYOND_BOUNDS))
             case Mischief.COMPRESSED:
-                self._write(Frame(Opcode.TEXT, b"\xca\x4f\xca", rsv1=True))
+                frame = bytearray(Frame(Opcode.TEXT, b"\xca\x4f\xca").serialize(mask=False))
+                frame[0] |= _RSV1  # the library itself would refuse to
+                self.transport.write(bytes(frame))
             case Mischief.MASKED:
                 self.transport.write(Frame(Opcode.TEXT, b"{}").serialize(mask=True))
             case Mischief.BAD_UTF8:
