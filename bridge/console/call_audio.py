@@ -5,7 +5,8 @@ gives it.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from itertools import count
 from typing import Protocol
 
 import structlog
@@ -79,7 +80,7 @@ class NoCalls:
 async def serve_listener(
     socket: WebSocket, audio: CallAudio, by: str, *, private: bool = False
 ) -> int:
-    """Send what is said until one of both sides goes; return how many frames were lost.
+    """Send what is said until one of both sides goes; return how many frames were sent.
 
     Args:
         socket: accepted.
@@ -91,11 +92,12 @@ async def serve_listener(
     if listener is None:
         await socket.close(CALL_OVER_CODE)
         return 0
+    sent = count()
     try:
-        await _first_done(_send_frames(socket, listener), _until_gone(socket))
+        await _first_done(_send_frames(socket, listener, sent), _until_gone(socket))
     finally:
         audio.stop_listening(listener)
-    return listener.lost_frames
+    return next(sent)
 
 
 async def serve_talker(socket: WebSocket, audio: CallAudio, by: str) -> int:
@@ -131,9 +133,10 @@ async def serve_talker(socket: WebSocket, audio: CallAudio, by: str) -> int:
     return frames
 
 
-async def _send_frames(socket: WebSocket, listener: Listener) -> None:
+async def _send_frames(socket: WebSocket, listener: Listener, sent: Iterator[int]) -> None:
     while (frame := await listener.get()) is not None:
         await socket.send_bytes(encode_listen(frame))
+        next(sent)
     await socket.close(CALL_OVER_CODE)
 
 
