@@ -81,8 +81,15 @@ async def test_call_of_two_hundred_turns(desk: Desk, tmp_path: Path) -> None:
         desk.floor.store.event(call_id, "turn", said)
     noted = {"by": LONG, "text": _SUMMARY, "when": "now"}
     desk.floor.store.event(call_id, "whispered", noted)
-    ended = {"outcome": "session_lost", "fault": "provider", "ended_at": now_ms + 95_000}
-    desk.floor.store.end(call_id, ended | {"handled_by": LONG})
+    desk.floor.store.end(
+        call_id,
+        {
+            "outcome": "session_lost",
+            "fault": "provider",
+            "ended_at": now_ms + 95_000,
+            "handled_by": LONG,
+        },
+    )
     await desk.floor.settle()
     async with desk.opens(f"history/{call_id}", "supervisor") as page:
         await expect(page.locator("#call .turn").nth(_ROWS - 1)).to_be_attached()
@@ -115,8 +122,8 @@ async def _in_trouble(redis_url: str, nodes: Sequence[str]) -> AsyncIterator[Non
     link = RedisLink(redis_url, timeout_s=2)
     in_an_hour_ms = SystemClock().wall_ns() // NS_PER_MS + 3_600_000
     for node in nodes:
-        fields = ["updated_at", in_an_hour_ms, "troubles", _TROUBLE]
-        await link.ask(["HSET", _KEYS.node(node), *fields])
+        key = _KEYS.node(node)
+        await link.ask(["HSET", key, "updated_at", in_an_hour_ms, "troubles", _TROUBLE])
         await link.ask(["ZADD", _KEYS.nodes, 0, node])
     try:
         yield
