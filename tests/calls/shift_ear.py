@@ -170,22 +170,22 @@ class Ear:
 
         Args:
             text: the sentence.
-            again: is done once more where nothing of the kind is heard for a while: a machine that
-                is too busy chops what a caller says, too. There alone a voice is enough.
+            again: is done once more where it is not heard: a machine that is too busy chops what
+                a caller says, and the agent answers something else. It chops what they hear, too:
+                there alone a voice is enough in the end.
         """
-        for _ in range(3):
+        for _ in range(1 if again is None else 3):
             try:
                 await self.hears(f"“{text}”", _Words(text))
                 return
             except AssertionError:
                 if not is_busy():
                     raise
-                if np.abs(self.sound).max(initial=0) > 1_000:
-                    self._count(f"the caller hears a voice, chopped: “{text}”")
-                    return
                 if again is not None:
+                    self._count(f"the caller is not understood, chopped: again for “{text}”")
                     again()
-        raise AssertionError(f"the caller heard no voice: “{text}”")
+        assert np.abs(self.sound).max(initial=0) > 1_000, f"the caller heard no voice: “{text}”"
+        self._count(f"the caller hears a voice, chopped: “{text}”")
 
     async def heard_no_words(self, text: str) -> None:
         """Look whether a sentence was said since the question's begin: it must not have been."""

@@ -91,6 +91,7 @@ export class Drawer {
     this.why = h("p", { class: "small" });
     this.summary = h("p", { class: "summary", hidden: true });
     this.bar = new ActionBar((id) => this.act(id));
+    this.drawnActions = null;  // of another call, though it may be in the same state
     this.audio = h("div", { class: "listening", hidden: true });
     this.scroll = h("div", { class: "scroll" }, this.transcript.element);
     this.pill = h("button", { type: "button", class: "pill", hidden: true, text: "New messages", onclick: () => this.#toEnd() });
