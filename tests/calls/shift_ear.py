@@ -29,7 +29,9 @@ GOES_ON = "I am here for you again."
 EXACTLY = "We send a second parcel today."
 NOTE = "Offer a second parcel."
 BRIEFING = "The caller wants a second parcel."
-WORDS = (GREETING, ANSWERS, GOES_ON, EXACTLY, NOTE, BRIEFING, "A new call.", "Press one.")
+ANNOUNCED = f"A new call. {BRIEFING} Press one."
+"""What a person hears who is called: without a pause, as one piece."""
+WORDS = (GREETING, ANSWERS, GOES_ON, EXACTLY, NOTE, ANNOUNCED)
 """All that a machine says to somebody, and what is whispered to one."""
 
 PATIENCE_S = 30.0
@@ -56,7 +58,7 @@ def is_tone_in_voice(sound: Sound, hz: float) -> bool:
 def has_words(sound: Sound, text: str) -> bool:
     """Return whether a sentence was said; blocks."""
     sentences = [each for words in WORDS for each in _sentences(words)]
-    pieces = Recognizer(sentences).hear_all(sound, RATE_HZ)
+    pieces = Recognizer([*sentences, ANNOUNCED]).hear_all(sound, RATE_HZ)
     heard = " ".join(each.text for each in pieces if each.text)  # a row of sentences is one piece
     return all(each in heard for each in _sentences(text))
 
@@ -183,6 +185,7 @@ class Ear:
                     raise
                 if again is not None:
                     self._count(f"the caller is not understood, chopped: again for “{text}”")
+                    self.from_now()  # to ask the recogniser while the caller speaks chops it
                     again()
         assert np.abs(self.sound).max(initial=0) > 1_000, f"the caller heard no voice: “{text}”"
         self._count(f"the caller hears a voice, chopped: “{text}”")

@@ -210,6 +210,7 @@ class Shift:
         ear.from_now()
         await ear.hears_no_supervisor(600)
         await self.until_quiet(ear)
+        ear.from_now()
         caller.speak(spoken(ASKS))
         await ear.hears_words(ANSWERS, lambda: caller.speak(spoken(ASKS)))
         await self.presses("mute")

@@ -23,10 +23,10 @@ pytestmark = [
 
 _ROWS = 200
 _CALLER = f"sip:{LONG}@carrier-with-a-long-name.example"
-_TARGET = "second-line-for-partners-in-the-north-and-the-south"
+_TARGET = "second_line_for_partners_in_the_north_and_the_south"
 _SUMMARY = f"Wants the payment for {'9' * 60} back, and asks for {LONG}. " * 4
 _TROUBLE = (
-    f"/srv/{'recordings-of-the-north-and-the-south/' * 3} (recordings) takes no files: No space "
+    f"/srv/{'recordings_of_the_north_and_the_south/' * 3} (recordings) takes no files: No space "
     "left on device; 12 records wait in Redis until the disk takes them"
 )
 _KEYS = Keys("bridge:")
@@ -64,7 +64,7 @@ def _long_record(desk: Desk, call_id: str) -> None:
         many = record[part] * (_ROWS // len(record[part]) + 1)
         record[part] = many[:_ROWS] if part == "turns" else many[:20]
     record["turns"][1] |= {"text": _SUMMARY}
-    record["tools"][0] |= {"name": _TARGET.replace("-", "_") * 2}
+    record["tools"][0] |= {"name": _TARGET * 2}
     record["handoffs"][0] |= {"target": _CALLER}
     record["failures"] = [{"code": "session_lost", "at_ms": 9_000, "fault": "provider"}]
     record["wrap_up"] = {"code": "second_parcel", "note": _SUMMARY, "by": LONG}
@@ -139,4 +139,7 @@ async def test_gateways_in_trouble(desk: Desk, tmp_path: Path, path: str) -> Non
     nodes = [f"gateway-of-the-north-and-the-south-{number}" for number in range(3)]
     async with _in_trouble(desk.floor.redis_url, nodes), desk.opens(path, "supervisor") as page:
         await expect(page.locator("#troubles")).to_contain_text(f"Gateway {nodes[-1]}: /srv/")
+        await expect(page.locator("#troubles > span")).to_have_count(len(nodes))
         assert await faults_of_looks(page, f"troubles-{path}", tmp_path, "#troubles") == []
+        if path == "wallboard":  # nobody scrolls a wall
+            await expect(page.locator("#wall .tile").last).to_be_in_viewport(ratio=1)
