@@ -136,7 +136,7 @@ async def _in_trouble(redis_url: str, nodes: Sequence[str]) -> AsyncIterator[Non
 
 @pytest.mark.parametrize("path", ["calls", "wallboard"])
 async def test_gateways_in_trouble(desk: Desk, tmp_path: Path, path: str) -> None:
-    nodes = [f"gateway-of-the-north-and-the-south-{number}" for number in range(3)]
+    nodes = [f"gateway-of-the-north-and-the-south-{number}" for number in range(2)]
     async with _in_trouble(desk.floor.redis_url, nodes), desk.opens(path, "supervisor") as page:
         await expect(page.locator("#troubles")).to_contain_text(f"Gateway {nodes[-1]}: /srv/")
         await expect(page.locator("#troubles > span")).to_have_count(len(nodes))
