@@ -1,4 +1,4 @@
-"""Arms and routes: what the settings and dialplans ask for, made into what calls connect with.
+"""Builds the arms and routes that calls connect with, from the settings and dialplans.
 
 Everything that can be wrong with a model, a voice or a key is found here, before any call is taken.
 """

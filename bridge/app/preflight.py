@@ -1,4 +1,4 @@
-"""What is tried before any call is taken: a session on each arm, a file where recordings go."""
+"""Checks before any call is taken that each arm opens a session and recordings can be written."""
 
 import asyncio
 import tempfile

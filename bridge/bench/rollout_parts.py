@@ -60,7 +60,7 @@ class ArmServer:
 
 @dataclass(frozen=True, slots=True)
 class RolloutParts:
-    """What runs.
+    """The running processes of the rollout demo.
 
     Attributes:
         servers: by arm.

@@ -1,4 +1,4 @@
-"""What would become of a call, in words: `bridge check --explain`."""
+"""Explains in words how the dialplans would treat a call, for `bridge check --explain`."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The plan of `bridge replay`: what its options ask for."""
+"""Builds the plan of `bridge replay` from its options."""
 
 import hashlib
 import os

@@ -48,7 +48,7 @@ class Wanted:
     before_ms: int | None = None
 
     def takes(self, row: Mapping[str, object]) -> bool:
-        """Whether a call is wanted, its words aside."""
+        """Return whether a call is wanted, its words aside."""
         exact = {
             "dialplan": self.dialplan,
             "arm": self.arm,

@@ -1,4 +1,4 @@
-"""Who has the floor: how long the caller must be heard over the agent, and what they meant by it.
+"""Decides whether the caller's sound over the agent lowers, silences or cuts it, or is ignored.
 
 Where the dialplan leaves it to the service (``CallPolicy.barge_in`` is None), its SpeechStarted
 cuts the agent at once, and it answers each turn by itself. Else the bridge decides, on the
@@ -133,7 +133,7 @@ def take_turn_over_agent(call: CallState, item_id: ItemId) -> Effects:
 
 
 def is_ignored(call: CallState) -> bool:
-    """Whether the turn that ends now is too short to be one, as the agent has the floor."""
+    """Return whether the turn that ends now is too short to be one, as the agent has the floor."""
     if call.policy.barge_in is None or call.session.turn_is_kept:
         return False
     return call.agent_has_floor and not call.sound.turn_long
@@ -165,7 +165,7 @@ def on_transcript_failed(call: CallState, event: InputTranscriptFailed, now_ns: 
 
 
 def is_turn(text: str, policy: BargeInPolicy) -> bool:
-    """Whether words that were spoken over the agent are more than a backchannel."""
+    """Return whether words that were spoken over the agent are more than a backchannel."""
     return any(word not in policy.backchannel_words for word in words_in(text))
 
 

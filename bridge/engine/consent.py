@@ -1,4 +1,4 @@
-"""What the caller is told before an agent listens, and whether they agree.
+"""Plays the disclosure before an agent listens, and takes the caller's consent or refusal.
 
 The disclosure is the bridge's own voice, rendered before any call, and nothing cuts it. Until it
 was heard to its end, as PJSIP played it, the caller's audio stays here where the dialplan says so,
@@ -50,7 +50,7 @@ def hold_back(call: CallState) -> Effects:
 
 
 def watch_consent(call: CallState, event: Input, now_ns: int) -> Effects:
-    """Say what is due, and learn what of it was heard; looked at after every input."""
+    """Play what is due, and follow how much of it was heard; looked at after every input."""
     policy, consent = call.policy.consent, call.consent
     if policy is None or not consent.open or call.stage is not Stage.TALKING:
         return

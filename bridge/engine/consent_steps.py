@@ -1,4 +1,4 @@
-"""One caller's way to consent: its steps, what may happen in each, and one table that joins them.
+"""The steps of one caller's consent, and the table that joins them.
 
     DUE -> TELLING -> SETTLED                     told, or staying on the line is agreeing
     DUE -> TELLING -> ASKING -> SETTLED | REFUSED
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 
 class Step(enum.StrEnum):
-    """How far it is."""
+    """The step that a caller's consent is at."""
 
     DUE = "due"
     TELLING = "telling"
@@ -25,7 +25,7 @@ class Step(enum.StrEnum):
 
 
 class Signal(enum.StrEnum):
-    """What moves it."""
+    """An event that moves a caller's consent on."""
 
     SAY = "say"
     CUT = "cut"
@@ -64,7 +64,7 @@ _OPEN = frozenset({Step.DUE, Step.TELLING, Step.ASKING})
 
 @dataclass(slots=True)
 class ConsentState:
-    """Where one call stands.
+    """The state of one caller's consent.
 
     Attributes:
         since_ns: when the disclosure was first given to the playout.

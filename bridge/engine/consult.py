@@ -1,4 +1,4 @@
-"""One handing over: its steps, what may happen in each, and one table that joins them.
+"""The steps of one handing over, and the table that joins them.
 
     WANTED -> [TELLING] -> REFERRING -> DONE             blind: the carrier moves the caller
                              |
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Step(enum.StrEnum):
-    """How far a handing over is."""
+    """The step that a handing over is at."""
 
     WANTED = "wanted"
     """The agent is still heard; the talk is not interrupted for it."""
@@ -51,7 +51,7 @@ class Step(enum.StrEnum):
 
 
 class Signal(enum.StrEnum):
-    """What moves it."""
+    """An event that moves a handing over on."""
 
     TELL = "tell"
     REFER = "refer"

@@ -1,4 +1,4 @@
-"""A caller whose words say that somebody is in danger: told at once whom to call, and told of.
+"""Answers words that show an emergency with an instruction, and reports them.
 
 The instruction cuts the agent, and nothing cuts it. It never says that help comes: nobody here can
 send any. Then the agent goes on, knowing what the caller was told, or a person takes the call.

@@ -1,4 +1,4 @@
-"""The end of a call whose session could not be had (again): the dialplan's fallback.
+"""Ends a call whose session could not be had (again), by the dialplan's fallback.
 
     EXPLAIN -> [TRANSFER -> APOLOGISE] -> our BYE
 

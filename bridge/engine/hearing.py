@@ -64,7 +64,7 @@ def on_unheard(call: CallState, now_ns: int) -> Effects:
 
 
 def _is_listened_for(call: CallState) -> bool:
-    """Whether the service ought to tell that the caller speaks, and has not."""
+    """Return whether the service ought to tell that the caller speaks, and has not."""
     return (
         call.stage is Stage.TALKING
         and call.policy.turn_overdue_ms is not None

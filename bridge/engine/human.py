@@ -1,4 +1,4 @@
-"""The person who is asked for, and what is done where they were not reached.
+"""Plans the handing over to a person that the model or the caller asks for.
 
 The model asks by its tool (:mod:`bridge.engine.toolcalls`), the caller by key or in words
 (:mod:`bridge.engine.asking`).

@@ -1,4 +1,4 @@
-"""Keys of the caller: who takes them, and the menus of a dialplan.
+"""Hands each key of the caller's to the part of the call that takes it, and runs the menus.
 
 A key goes to the first who takes it: digits that are being collected, the question for consent,
 ``0`` (a person), the menu, the model. None of the first four asks the model anything. Who is heard
@@ -36,7 +36,7 @@ _NO_CHOICE = "The caller made no choice in the phone menu. Ask what they need."
 
 
 def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
-    """Give a key to whom it is for."""
+    """Hand a key to the first part of the call that takes it."""
     if call.handing_over:
         yield from on_caller_digit(call, event.digit)
         return
@@ -196,7 +196,7 @@ def _tell(call: CallState, text: str, role: Role = Role.USER) -> Effects:
 
 
 def _caller_may_choose(call: CallState) -> bool:
-    """Whether nothing is to be heard or awaited but the caller."""
+    """Return whether nothing is to be heard or awaited but the caller."""
     return not (
         call.audible
         or call.filling

@@ -1,4 +1,4 @@
-"""What a dialplan decides about keys. Fixed for the call; times in milliseconds."""
+"""The policy of a call's keys: menus, collected digits, the way to a person. Times in ms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,4 @@
-"""What a call remembers about keys: plain state of :mod:`bridge.engine.keypad` and
-:mod:`bridge.engine.collecting`.
-"""
+"""The state of a call's menus and collected digits."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The interruption ledger of one call: which agent audio lies where, and what of it was heard.
+"""The interruption ledger of one call: the place of each item's audio, and how much was heard.
 
 Invariants: heard is what PJSIP took from the tx ring, sample by sample, per content part; a gap
 between two pieces of a part (underrun) counts for nobody; what was written behind the read position
@@ -240,7 +240,7 @@ class PlayoutLedger:
         return cut
 
     def heard_ms(self, item_id: ItemId, content_index: int | None = None) -> int:
-        """Tell how much of an item was heard, also after it was played or flushed.
+        """Return how much of an item was heard, also after it was played or flushed.
 
         Args:
             item_id: the item.

@@ -1,4 +1,4 @@
-"""What the person does who is to take a call over: answers, decides, talks, holds, leaves.
+"""Handles the events of the person who takes a call over: answer, decision, keys, hold, end.
 
 Their keys are good from their answer on; their voice only after the announcement, as it is told by
 its level alone.
@@ -20,7 +20,7 @@ from bridge.engine.state import CallState, Effects
 
 
 def on_answered(call: CallState, event: PersonAnswered, now_ns: int) -> Effects:
-    """Tell the person who waits, or put the caller through."""
+    """Announce the waiting caller to the person, or put the caller through."""
     warm = call.handoff is not None and call.handoff.target.warm
     yield from advance(call, Signal.ANSWERED if warm else Signal.ACCEPTED, now_ns)
 

@@ -1,4 +1,4 @@
-"""A call without its session: what is asked for to get it back, and how the talk goes on with it.
+"""Gets a call's lost session back, and goes on with the conversation.
 
     SessionFailed -> RECOVERING, the steps of `plan()` as effects, anew for each attempt that fails
     SessionReady  -> the talk is given to the new session, LISTENING

@@ -72,7 +72,7 @@ class Response:
 
 @dataclass(slots=True)
 class ResponseBook:
-    """Which response runs, and which ones are due.
+    """The responses of a session: the one that runs, and those that are due.
 
     Attributes:
         running: from response.created to response.done, cancelled or not.
@@ -115,7 +115,7 @@ class ResponseBook:
         return self.owed and cancelled and not self.awaited
 
     def active_is(self, response_id: ResponseId) -> bool:
-        """Whether ``response_id`` is the active response."""
+        """Return whether ``response_id`` is the active response."""
         return self.active is not None and self.active.response_id == response_id
 
     def finish(self) -> None:
@@ -256,14 +256,14 @@ class Ending:
 
 
 class Filler(enum.Enum):
-    """What fills a silence."""
+    """The sound that fills a silence."""
 
     TONE = enum.auto()
     PHRASE = enum.auto()
 
 
 class FallbackStep(enum.Enum):
-    """What is done, in turn, about a call whose session can't be had."""
+    """A step of the fallback for a call whose session can't be had."""
 
     EXPLAIN = enum.auto()
     TRANSFER = enum.auto()
@@ -272,7 +272,7 @@ class FallbackStep(enum.Enum):
 
 @dataclass(slots=True)
 class Fallback:
-    """How a call without a session goes on.
+    """The state of a call's fallback.
 
     Attributes:
         policy: what is said, and to whom the call goes.
@@ -287,7 +287,7 @@ class Fallback:
 
 @dataclass(slots=True)
 class CallState:
-    """Everything about one call that the core knows.
+    """The whole state of one call's core.
 
     Attributes:
         jitter: draws a number in [0, 1).

@@ -1,4 +1,4 @@
-"""A supervisor steps in: whispers, speaks in the agent's place, takes the caller, gives them back.
+"""Takes a supervisor's action on a call, or refuses it; one row per action.
 
     SupervisorActed -> ActionAnswered, and before it what is to be done about the action
 

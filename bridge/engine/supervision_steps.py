@@ -1,4 +1,4 @@
-"""Who has the caller, the agent or a supervisor: its steps, and one table that joins them.
+"""The steps by which a supervisor takes a caller from the agent and gives them back, as a table.
 
     AGENT -> AWAITED -> TALKING      taken over; the supervisor's voice comes, or comes back
     AGENT -> PAUSED                  the agent waits for a supervisor, the caller hears tones
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Hold(enum.StrEnum):
-    """Who has the caller."""
+    """The party that has the caller."""
 
     AGENT = "agent"
     PAUSED = "paused"
@@ -34,7 +34,7 @@ class Hold(enum.StrEnum):
 
 
 class Signal(enum.StrEnum):
-    """What moves it."""
+    """An event by which a caller changes hands."""
 
     TAKE = "take"
     VOICE = "voice"
@@ -81,7 +81,7 @@ HOLDS: Mapping[tuple[Hold, Signal], Hold] = MappingProxyType(
 
 @dataclass(slots=True)
 class Supervised:
-    """What supervisors do to a call.
+    """The state of a call under supervision.
 
     Attributes:
         hold: who has the caller.

@@ -1,4 +1,4 @@
-"""How each action of a supervisor is carried out; the event's action is of its row's kind.
+"""Carries out each action of a supervisor on a call; the event's action is of its row's kind.
 
 When one is refused instead is in :mod:`bridge.engine.supervision`, which has the rows.
 """

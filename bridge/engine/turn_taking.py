@@ -110,7 +110,7 @@ class Phrase:
 
 @dataclass(slots=True)
 class OwnSpeech:
-    """What the bridge itself says.
+    """The state of the bridge's own phrases in a call.
 
     Attributes:
         count: phrases so far.
@@ -136,11 +136,11 @@ class OwnSpeech:
         return bool(self.pending or self.waiting)
 
     def says(self, text: str | None) -> bool:
-        """Whether a phrase is being heard, or waits to be."""
+        """Return whether a phrase is being heard, or waits to be."""
         return text in self.pending.values() or any(text == each.text for each in self.waiting)
 
     def sounds(self, text: str | None) -> bool:
-        """Whether a phrase is being heard."""
+        """Return whether a phrase is being heard."""
         return self.sounding is not None and self.pending.get(self.sounding) == text
 
     def hears(self, item_id: ItemId) -> None:

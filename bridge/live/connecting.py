@@ -1,4 +1,4 @@
-"""How one call gets a session on its arm: which models are asked, with which credential."""
+"""Connects one call to a session on its arm, trying the arm's models in order."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ DIFFERS = "session_differs"
 
 
 class LinkListener(Protocol):
-    """Who hears of a call's connections."""
+    """The interface of whatever follows a call's connections."""
 
     def on_event(self, link: Link, event: ServerEvent, received_ns: int) -> None:
         """Take an event, and when it was read from the socket."""

@@ -1,4 +1,4 @@
-"""What a dialplan means for keys; phrases that are not at hand are left to the model."""
+"""Compiles a dialplan's keys into the policy of a call; the model says what the voice lacks."""
 
 from bridge.engine.keypad_policy import Choice, Digits, KeypadPolicy, Menu
 from bridge.live.turn_policy import AtHand

@@ -1,4 +1,4 @@
-"""One connection of a call's to its Realtime service, and the end of those that are let go.
+"""One connection of a call to its Realtime service, and the closing of those given up.
 
 What is true for one connection alone is in its :class:`Link`, which is replaced, never reset.
 Loop's thread.

@@ -1,4 +1,4 @@
-"""What every live call shares, and what is fixed for one call at its INVITE."""
+"""The services that all live calls share, and the route that is fixed for a call at its INVITE."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace

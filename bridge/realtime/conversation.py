@@ -1,4 +1,4 @@
-"""What was said on one call by whom, as far as it must survive a Realtime session.
+"""The conversation of one call, kept so that a new Realtime session can go on with it.
 
 Pure and bounded: the oldest entries are forgotten, and counted. Fed with the server's events and
 with the commands that were sent; both may come twice, and transcripts at any time after their
@@ -290,7 +290,7 @@ class ConversationLog:
         return tuple(found)
 
     def summary(self, max_chars: int) -> str:
-        """Tell the talk in few lines: what the caller first wanted, then the latest that fits.
+        """Return the talk in few lines: the caller's first words, then the latest that fits.
 
         What :attr:`unanswered` gives, and what goes as audio, is not part of it.
 

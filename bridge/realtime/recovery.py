@@ -1,4 +1,4 @@
-"""How a call gets its Realtime session back: a failure in, ordered steps out.
+"""Plans how a call gets its Realtime session back: a failure in, ordered steps out.
 
 Pure: time and jitter come in as arguments, and nothing here acts. The call runner carries the steps
 out in order; where a step fails it classifies that failure, counts it (:meth:`Budget.failed`) and
@@ -305,7 +305,7 @@ def plan_rollover(
 
 
 def rollover_due(age_ms: int, limit_ms: int, *, quiet: bool) -> bool:
-    """Say whether a session should be rolled over now.
+    """Return whether a session should be rolled over now.
 
     Args:
         age_ms: of the session.

@@ -1,4 +1,4 @@
-"""How long a call's processes waited for a CPU: whether the machine was too busy for a verdict.
+"""Measures how long a call's processes waited for a CPU, and excuses verdicts that this spoilt.
 
 Work that a process does itself is none of it, so that a bridge which is slow by its own fault is
 not excused. Where the kernel does not count (:func:`bridge.children.waited_ns`), nobody has waited.
@@ -25,7 +25,7 @@ _WINDOW = 4
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The worst second.
+    """The second in which a process waited longest for a CPU.
 
     Attributes:
         who: the process: "the gateway".

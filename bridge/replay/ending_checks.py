@@ -1,4 +1,4 @@
-"""What a script expects of the call as a whole. Pure."""
+"""Checks a script's expectations of the call as a whole. Pure."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def check_end(script: CallScript, evidence: Evidence) -> tuple[Check, ...]:
 
 
 def check_loss(end: Ending, evidence: Evidence) -> Iterator[Check]:
-    """Tell whether so much was lost on the way that the call shows little of either side.
+    """Yield an undecided check where so much was lost that the call shows little.
 
     Nothing for a call on which no more was lost than a verdict can rest on.
     """

@@ -1,4 +1,4 @@
-"""What a run of `bridge replay` plays."""
+"""The plan of a `bridge replay` run: its scripts, arms, repetitions and limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

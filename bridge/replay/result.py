@@ -1,4 +1,4 @@
-"""What came of a played call, for people and programs."""
+"""The result of a played call, for people and programs."""
 
 import enum
 from dataclasses import asdict, dataclass

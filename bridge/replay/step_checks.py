@@ -1,4 +1,4 @@
-"""What a step expects, decided one by one. Pure.
+"""Checks a script's expectations of each step. Pure.
 
 A step's time is its window: from its begin to the begin of the caller's next turn.
 """
@@ -88,7 +88,7 @@ class Window:
         return next(iter(in_time or starts), None)
 
     def holds(self, at_ms: float) -> bool:
-        """Tell whether something happened in this step."""
+        """Return whether something happened in this step."""
         return self.deed.start_ms <= at_ms < self.ends_ms
 
 

@@ -1,4 +1,4 @@
-"""What happened in a played call, in the order of time: who spoke when, and who was cut short.
+"""Lays a played call out in the order of time: both sides' turns, and the interruptions.
 
 Pure functions over what the phone noted and what the recogniser made of it. All times are ms since
 the answer, on the audio clock of the caller's own phone.
@@ -201,7 +201,7 @@ def _bids_wait(piece: HeardPiece, log: CallLog) -> bool:
 
 
 def make_interruptions(log: CallLog) -> tuple[Interruption, ...]:
-    """Tell for each interruption how soon the agent fell silent."""
+    """Return each interruption, with the time in which the agent fell silent."""
     return tuple(
         Interruption(deed.text, deed.start_ms, _stop_ms(deed, log.utterances))
         for deed in log.deeds

@@ -1,4 +1,4 @@
-"""What the agent said, by the caller's ear and by the session's own transcript. Pure.
+"""Judges the agent's words by the caller's ear and by the session's own transcript. Pure.
 
 The ear decides. Where it understood nothing of a stretch, the transcript may still show that the
 words were never said; it can't show that the caller heard them.
@@ -139,7 +139,7 @@ def holds_words(wanted: str) -> Finds:
 
 
 def contains_words(text: str, wanted: str) -> bool:
-    """Tell whether ``text`` holds the words of ``wanted`` one after the other."""
+    """Return whether ``text`` holds the words of ``wanted`` one after the other."""
     words, sought = words_of(text), words_of(wanted)
     return bool(sought) and any(
         words[at : at + len(sought)] == sought for at in range(len(words) - len(sought) + 1)

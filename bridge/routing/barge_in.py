@@ -1,4 +1,4 @@
-"""What a dialplan says about who has the floor: interruptions, dead air, silent callers."""
+"""A dialplan's rules for interruptions, dead air and silent callers."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -227,7 +227,7 @@ class HumanWords:
         self._alone = re.compile(rf"(?:{around} )*{_any(own.named)}(?: {around})*")
 
     def ask(self, text: str) -> bool:
-        """Whether a turn of the caller's asks for a person."""
+        """Return whether a turn of the caller's asks for a person."""
         if self._also.find(text) is not None:
             return True
         words = " ".join(words_in(text.replace("-", " ")))

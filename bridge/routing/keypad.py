@@ -1,4 +1,4 @@
-"""What keys do in a dialplan's calls: menus, digits that are collected, and the way to a person."""
+"""A dialplan's rules for keys: menus, digits that are collected, and the way to a person."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType

@@ -87,7 +87,7 @@ class TransferProgress:
 
 
 class LegListener(Protocol):
-    """Who hears what a leg does."""
+    """The interface of whatever follows a leg."""
 
     def on_state(self, state: LegState) -> None:
         """Learn of a new state; DISCONNECTED comes once and is the last."""

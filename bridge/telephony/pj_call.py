@@ -181,7 +181,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             log.exception("offer_failed", call_id=self.owner.call_id)
 
     def onCallSdpCreated(self, prm: Any) -> None:
-        """Say in our session description how much audio a packet to us is to carry."""
+        """Write into our session description how much audio a packet to us is to carry."""
         try:
             own = str(prm.sdp.wholeSdp)  # empty where it is too long for pjsua2 to print
             prm.sdp.wholeSdp = with_own_ptime(own)

@@ -1,4 +1,4 @@
-"""INVITE with Replaces (RFC 3891): its header, and which status it is due. Pure.
+"""INVITE with Replaces (RFC 3891): its header, and the status that it is due. Pure.
 
 The bridge matches and judges it itself; PJSUA never sees the header
 (:mod:`bridge.telephony.replaces_door`).

@@ -1,4 +1,4 @@
-"""Which leg an INVITE with Replaces is for, and whether its sender may replace that one's far end.
+"""Finds the leg that an INVITE with Replaces is for, and checks that its sender may replace it.
 
 RFC 3891 section 3 wants the sender to be authorised: it must come from where the replaced far end
 is, by address or by trunk (`sip.trunks`), and the leg must be one that lets itself be taken over.
@@ -17,7 +17,7 @@ _UNKNOWN = 481
 
 
 class Replacing:
-    """Judges such INVITEs.
+    """Judges INVITEs with Replaces.
 
     Args:
         trunk_of: names the trunk of an address, "" for none.

@@ -192,5 +192,5 @@ class RequestDoor:
 
 
 def _is_too_much(data: bytes) -> bool:
-    """Tell whether a session description would overflow PJSIP's tables."""
+    """Return whether a session description would overflow PJSIP's tables."""
     return data.count(b"\nm=") > _MOST_MEDIA or data.count(b"\na=crypto") > _MOST_KEYS

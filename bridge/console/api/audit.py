@@ -1,4 +1,4 @@
-"""`/api/v1/audit`: what people and the bridge itself decided."""
+"""`/api/v1/audit`: decisions of people and of the bridge itself."""
 
 import asyncio
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What a replayed call has to do, loosely: what a person would miss, and times rounded up. Pure."""
+"""Drafts loose expectations for the steps of an imported call, times rounded up. Pure."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A recorded call as both kinds of recording tell it: who spoke when, keys, holds, tools.
+"""A recorded call, from either kind of recording: speech, keys, holds, tools.
 
 All times are ms into the recording. Pure data; what nobody knows is None.
 """

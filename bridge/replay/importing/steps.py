@@ -105,7 +105,7 @@ class Drafter:
                 return DraftStep(self._call.answered_ms, {}) if self._greeted(stretch) else None
 
     def _greeted(self, stretch: Stretch) -> bool:
-        """Tell whether anything was said first; also where the recording paused meanwhile."""
+        """Return whether anything was said first; also where the recording paused meanwhile."""
         heard = any(start < stretch.until_ms for start, _ in self._call.agent_spans)
         return heard or bool(stretch.words)
 

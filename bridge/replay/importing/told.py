@@ -1,4 +1,4 @@
-"""What the markers of a gateway's recording tell of its call. Pure."""
+"""Reads a call's words, keys, holds and tools from the markers of its recording. Pure."""
 
 import json
 import re

@@ -42,7 +42,7 @@ class Said:
     told: str | None = None
 
     def holds(self, quote: str) -> bool:
-        """Tell whether both, what was heard and what was told, hold a quote."""
+        """Return whether both, what was heard and what was told, hold a quote."""
         texts = [self.text] if self.told is None else [self.text, self.told]
         return all(contains_words(text, quote) for text in texts)
 
@@ -84,5 +84,5 @@ def find_quote(quote: str, conversation: Sequence[Said]) -> JudgeQuote | None:
 
 
 def _overlap(sentence: str, quote: str) -> bool:
-    """Tell whether a quote is of a sentence, in whole or in part."""
+    """Return whether a quote is of a sentence, in whole or in part."""
     return contains_words(sentence, quote) or contains_words(quote, sentence)

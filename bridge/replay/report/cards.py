@@ -1,4 +1,4 @@
-"""One script's card: its calls on all arms under one clock, and what differs between them."""
+"""One script's card: its calls on all arms under one clock, and their differences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

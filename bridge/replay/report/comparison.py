@@ -1,4 +1,4 @@
-"""What two arms' verdicts say of each other, in classes and in sentences. Pure."""
+"""Compares the verdicts and latencies of two arms, in classes and in sentences. Pure."""
 
 import enum
 from collections import Counter
@@ -95,7 +95,7 @@ def judge_change(first: TableRow | None, second: TableRow | None) -> Judged:
 
 
 def compare_verdicts(first: str, second: str, changes: Sequence[Change]) -> Verdict:
-    """Say whether one arm is worse than the other, or whether that may be chance."""
+    """Return whether one arm is worse than the other, or whether that may be chance."""
     counts = Counter(changes)
     worse, better = counts[Change.NEWLY_FAILING], counts[Change.FIXED]
     p_value = mcnemar_exact(worse, better)
@@ -111,7 +111,7 @@ def compare_verdicts(first: str, second: str, changes: Sequence[Change]) -> Verd
 def compare_latency(
     first: str, second: str, pairs: Sequence[CallPair], percent: int, name: str
 ) -> Shift:
-    """Say by how much a percentile of the latency differs, if that can be told."""
+    """Return by how much a percentile of the latency differs, if that can be told."""
     interval = paired_bootstrap(pairs, percent=percent)
     full_name = f"{name}, p{percent}"
     if interval is None:

@@ -252,7 +252,7 @@ def _reference(turn: TranscriptTurn) -> str:
 
 
 def _differing_tokens(tokens: Sequence[tuple[str, ...]], other: Sequence[str]) -> list[bool]:
-    """Tell for each token, spelled as words, whether any of them is not in the other text."""
+    """Return for each token, spelled as words, whether any of them is not in the other text."""
     flat = [word for token in tokens for word in token]
     matcher = SequenceMatcher(None, flat, list(other), autojunk=False)
     same = {at + i for at, _, size in matcher.get_matching_blocks() for i in range(size)}
