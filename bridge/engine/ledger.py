@@ -20,7 +20,7 @@ REMEMBERED_SILENCES = 8
 """Far more than lie in what is laid ahead."""
 
 REMEMBERED_PARTS = 64
-"""Parts whose heard time stays queryable: an answer has one or two, so dozens of turns."""
+"""Parts whose count goes on where they are resumed: an answer has one or two, so dozens of turns."""
 
 _FRAME_NS = FRAME_SAMPLES // SAMPLES_PER_MS * NS_PER_MS
 
@@ -115,7 +115,6 @@ class PlayoutLedger:
         self._heard: dict[tuple[ItemId, int], int] = {}
         self._silences = _Silences()
         self._read_position = 0
-        self._total_heard = 0
 
     @property
     def pending(self) -> bool:
@@ -134,11 +133,6 @@ class PlayoutLedger:
                 if not part.sounding:
                     begins = min(begins, part.pieces[0][0] + 1)
         return min(begins, end)
-
-    @property
-    def total_heard_ms(self) -> int:
-        """Agent audio heard in the whole call, milliseconds."""
-        return _to_ms(self._total_heard)
 
     def queue(self, item_id: ItemId, content_index: int, samples_8k: float) -> None:
         """Note audio that was accepted but is not in the ring yet.
@@ -239,25 +233,6 @@ class PlayoutLedger:
         self._silences.clear()
         return cut
 
-    def heard_ms(self, item_id: ItemId, content_index: int | None = None) -> int:
-        """Return how much of an item was heard, also after it was played or flushed.
-
-        Args:
-            item_id: the item.
-            content_index: one part of it; None for all.
-
-        Returns:
-            Milliseconds; 0 for an item never heard or forgotten
-            (:data:`REMEMBERED_PARTS` are kept).
-        """
-        return _to_ms(
-            sum(
-                samples
-                for (item, index), samples in self._heard.items()
-                if item == item_id and content_index in (None, index)
-            )
-        )
-
     def _take(self) -> list[tuple[_Part, int]]:
         """Return the parts of which something was taken, and from where on."""
         sounded: list[tuple[_Part, int]] = []
@@ -265,7 +240,6 @@ class PlayoutLedger:
             start = part.pieces[0][0] if part.pieces else 0
             taken = part.take(self._read_position, self._silences)
             if taken:
-                self._total_heard += taken
                 self._remember(part, taken)
                 sounded.append((part, start))
         return sounded

@@ -147,11 +147,6 @@ class ConversationLog:
         """Entries that the bound pushed out."""
 
     @property
-    def caller_speaks(self) -> bool:
-        """Whether the caller's present turn has begun and is not committed."""
-        return self._caller_speaks
-
-    @property
     def running_calls(self) -> tuple[FunctionCall, ...]:
         """Tool calls whose output has not been given."""
         return tuple(each.call for each in self._called() if each.output is None)
