@@ -88,7 +88,7 @@ class Target:
             raise InfrastructureError(f"{self.child.name} gives no metrics: {error!r}") from error
 
 
-class Callers:
+class CallersProcess:
     """The load; see :mod:`bridge.bench.callers` for the orders."""
 
     def __init__(self, child: Child) -> None:
@@ -208,12 +208,12 @@ class Parts:
         )
         return _target("bridge", child, await child.report(_READY_WITHIN_S))
 
-    async def callers(self, target: Target) -> Callers:
+    async def callers(self, target: Target) -> CallersProcess:
         """Start callers for one target."""
         child = await self.start(
             "the callers", "bench", "callers", target.server, takes_orders=True
         )
-        return Callers(child)
+        return CallersProcess(child)
 
     async def start(
         self,

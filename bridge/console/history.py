@@ -31,7 +31,7 @@ _END_NUMBERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedCalls:
     """Which calls are looked for; empty asks for nothing.
 
     Attributes:
@@ -84,7 +84,7 @@ class CallHistory:
         return self._clock.wall_ns() // NS_PER_MS
 
     async def find(
-        self, wanted: Wanted, most: int, may_see: Callable[[str], bool], *, words: bool
+        self, wanted: WantedCalls, most: int, may_see: Callable[[str], bool], *, words: bool
     ) -> list[Json]:
         """Return the latest wanted calls.
 

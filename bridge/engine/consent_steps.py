@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 
-class Step(enum.StrEnum):
+class ConsentStep(enum.StrEnum):
     """The step that a caller's consent is at."""
 
     DUE = "due"
@@ -24,7 +24,7 @@ class Step(enum.StrEnum):
     REFUSED = "refused"
 
 
-class Signal(enum.StrEnum):
+class ConsentSignal(enum.StrEnum):
     """An event that moves a caller's consent on."""
 
     SAY = "say"
@@ -35,31 +35,31 @@ class Signal(enum.StrEnum):
     REFUSE = "refuse"
 
 
-_ROWS: Mapping[Step, Mapping[Signal, Step]] = {
-    Step.DUE: {
-        Signal.SAY: Step.TELLING,
+_ROWS: Mapping[ConsentStep, Mapping[ConsentSignal, ConsentStep]] = {
+    ConsentStep.DUE: {
+        ConsentSignal.SAY: ConsentStep.TELLING,
         # It can't be said.
-        Signal.REFUSE: Step.REFUSED,
+        ConsentSignal.REFUSE: ConsentStep.REFUSED,
     },
-    Step.TELLING: {
-        Signal.CUT: Step.DUE,
-        Signal.ASK: Step.ASKING,
-        Signal.SETTLE: Step.SETTLED,
+    ConsentStep.TELLING: {
+        ConsentSignal.CUT: ConsentStep.DUE,
+        ConsentSignal.ASK: ConsentStep.ASKING,
+        ConsentSignal.SETTLE: ConsentStep.SETTLED,
         # Nobody has to hear the rest of what they don't want.
-        Signal.REFUSE: Step.REFUSED,
+        ConsentSignal.REFUSE: ConsentStep.REFUSED,
     },
-    Step.ASKING: {
-        Signal.CUT: Step.DUE,
-        Signal.SETTLE: Step.SETTLED,
-        Signal.REFUSE: Step.REFUSED,
+    ConsentStep.ASKING: {
+        ConsentSignal.CUT: ConsentStep.DUE,
+        ConsentSignal.SETTLE: ConsentStep.SETTLED,
+        ConsentSignal.REFUSE: ConsentStep.REFUSED,
     },
 }
 
-STEPS: Mapping[tuple[Step, Signal], Step] = MappingProxyType(
+STEPS: Mapping[tuple[ConsentStep, ConsentSignal], ConsentStep] = MappingProxyType(
     {(old, signal): new for old, row in _ROWS.items() for signal, new in row.items()}
 )
 
-_OPEN = frozenset({Step.DUE, Step.TELLING, Step.ASKING})
+_OPEN = frozenset({ConsentStep.DUE, ConsentStep.TELLING, ConsentStep.ASKING})
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class ConsentState:
         questions: how often they were asked.
     """
 
-    step: Step = Step.SETTLED
+    step: ConsentStep = ConsentStep.SETTLED
     since_ns: int | None = None
     sounding: bool = False
     greeted: bool = False
@@ -84,7 +84,7 @@ class ConsentState:
         """Whether something is left to be told or answered."""
         return self.step in _OPEN
 
-    def take(self, signal: Signal) -> bool:
+    def take(self, signal: ConsentSignal) -> bool:
         """Step by the table; return whether it had a row."""
         new = STEPS.get((self.step, signal))
         if new is None:

@@ -4,7 +4,7 @@ The model asks by its tool (:mod:`bridge.engine.toolcalls`), the caller by key o
 (:mod:`bridge.engine.asking`).
 """
 
-from bridge.engine.consult import Handoff
+from bridge.engine.consult import HandingOver
 from bridge.engine.fallback import go_on_with_fallback
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Ending
@@ -26,7 +26,7 @@ def human_wanted(
     target: str | None = None,
     summary: str = "",
     call_id: ToolCallId | None = None,
-) -> Handoff:
+) -> HandingOver:
     """Return the handing over to one of the dialplan's people.
 
     Args:
@@ -47,10 +47,10 @@ def human_wanted(
     if call.elsewhere:
         raise NoHumanError("under way already")
     ending = Ending(Outcome.TRANSFERRED, Fault.NONE, reason)
-    return Handoff(now_ns, found, ending, _not_reached, summary, call_id)
+    return HandingOver(now_ns, found, ending, _not_reached, summary, call_id)
 
 
-def _not_reached(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _not_reached(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     """Let the agent know and say so; without one, the fallback goes on."""
     told = handoff.target.on_failure
     if handoff.call_id is None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from bridge.engine.keypad_policy import Digits, Menu
+from bridge.engine.keypad_policy import DigitsPolicy, MenuPolicy
 from bridge.realtime.ids import ToolCallId
 
 
@@ -15,14 +15,14 @@ class Collection:
         prompts: said so far.
     """
 
-    wanted: Digits
+    wanted: DigitsPolicy
     call_id: ToolCallId
     digits: str = field(default="", repr=False)
     prompts: int = 0
 
 
 @dataclass(slots=True)
-class Keypad:
+class KeypadState:
     """Menus, digits, secrets.
 
     Attributes:
@@ -33,7 +33,7 @@ class Keypad:
         secrets: sensitive digits by the reference that the model has in their place.
     """
 
-    menu: Menu | None = None
+    menu: MenuPolicy | None = None
     prompt_due: bool = False
     choosing: bool = False
     prompts: int = 0

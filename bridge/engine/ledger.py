@@ -20,7 +20,7 @@ REMEMBERED_SILENCES = 8
 """Far more than lie in what is laid ahead."""
 
 REMEMBERED_PARTS = 64
-"""Parts whose count goes on where they are resumed: an answer has one or two, so dozens of turns."""
+"""Parts that count on where they are resumed: an answer has one or two, so dozens of turns."""
 
 _FRAME_NS = FRAME_SAMPLES // SAMPLES_PER_MS * NS_PER_MS
 

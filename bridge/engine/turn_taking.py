@@ -158,7 +158,7 @@ class OwnSpeech:
 
 
 @dataclass(slots=True)
-class DeadAir:
+class DeadAirState:
     """The wait for the agent.
 
     Attributes:
@@ -178,7 +178,7 @@ class DeadAir:
 
 
 @dataclass(slots=True)
-class CallerSilence:
+class CallerSilenceState:
     """The caller's own silence.
 
     Attributes:

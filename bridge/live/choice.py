@@ -7,7 +7,7 @@ from bridge.session.tokens import CredentialSource
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ArmModel:
     """One model to connect with.
 
     Attributes:

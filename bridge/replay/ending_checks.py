@@ -9,7 +9,7 @@ from bridge.replay.script import CallScript, Ending
 from bridge.replay.sounds import longest_dead_air, talk_over_ms
 from bridge.replay.timeline import CallLog, text_of
 from bridge.replay.words_heard import (
-    Said,
+    AgentSaid,
     beside,
     holds_words,
     judge_said,
@@ -71,7 +71,7 @@ def _check_hangup(end: Ending, log: CallLog) -> Iterator[Check]:
 
 def _check_words(end: Ending, evidence: Evidence, log: CallLog) -> Iterator[Check]:
     everything = transcripts(evidence, float("-inf"), float("inf"))
-    said = Said(text_of(log.pieces), everything, beside(evidence, log.pieces))
+    said = AgentSaid(text_of(log.pieces), everything, beside(evidence, log.pieces))
     for text in end.must_say:
         status, found = judge_said(said, holds_words(text))
         yield Check(None, "must_say", f'the agent to say "{text}"', found, status)

@@ -186,7 +186,7 @@ class OwnScene:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RunningGateway:
     """Another's gateway, which runs already.
 
     Attributes:

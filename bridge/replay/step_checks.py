@@ -14,8 +14,8 @@ from bridge.replay.script import Expectation, ExpectedTool, ExpectedTransfer, St
 from bridge.replay.sounds import longest_dead_air, resumes_at_ms, stopped_for, talk_over_ms
 from bridge.replay.timeline import CallLog, Deed, make_interruptions, text_of, voices
 from bridge.replay.words_heard import (
+    AgentSaid,
     Finds,
-    Said,
     beside,
     contains_words,
     judge_said,
@@ -71,10 +71,10 @@ class Window:
         ]
 
     @property
-    def said(self) -> Said:
+    def said(self) -> AgentSaid:
         """What the agent said in answer."""
         told = transcripts(self.evidence, self.deed.start_ms, self.ends_ms)
-        return Said(text_of(self.pieces), told, beside(self.evidence, self.pieces))
+        return AgentSaid(text_of(self.pieces), told, beside(self.evidence, self.pieces))
 
     @property
     def first_sound_ms(self) -> int | None:
