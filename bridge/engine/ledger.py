@@ -20,7 +20,7 @@ REMEMBERED_SILENCES = 8
 """Far more than lie in what is laid ahead."""
 
 REMEMBERED_PARTS = 64
-"""Parts that count on where they are resumed: an answer has one or two, so dozens of turns."""
+"""Parts whose heard time stays queryable: an answer has one or two, so dozens of turns."""
 
 _FRAME_NS = FRAME_SAMPLES // SAMPLES_PER_MS * NS_PER_MS
 
@@ -232,6 +232,25 @@ class PlayoutLedger:
         self._parts.clear()
         self._silences.clear()
         return cut
+
+    def heard_ms(self, item_id: ItemId, content_index: int | None = None) -> int:
+        """Return how much of an item was heard, also after it was played or flushed.
+
+        Args:
+            item_id: the item.
+            content_index: one part of it; None for all.
+
+        Returns:
+            Milliseconds; 0 for an item never heard or forgotten
+            (:data:`REMEMBERED_PARTS` are kept).
+        """
+        return _to_ms(
+            sum(
+                samples
+                for (item, index), samples in self._heard.items()
+                if item == item_id and content_index in (None, index)
+            )
+        )
 
     def _take(self) -> list[tuple[_Part, int]]:
         """Return the parts of which something was taken, and from where on."""

@@ -83,6 +83,7 @@ def test_interruption_truncates_to_what_was_heard_not_to_what_was_received(heard
     assert [send.command for send in of(Send, effects)] == [TruncateItem(A1, 0, heard_ms)]
     assert of(TurnSpoken, effects)[0].heard_ms == heard_ms
     assert of(Interrupted, effects)[0].played_ms == heard_ms
+    assert playout.ledger.heard_ms(A1) == heard_ms
 
 
 def test_interruption_in_the_second_item_leaves_the_first_alone() -> None:

@@ -71,6 +71,7 @@ def test_flush_gives_what_was_taken_of_the_cut_part() -> None:
     ledger = playing()
     ledger.advance(1_000 + 3_999)
     assert ledger.flush(1_000 + 4_007) == (PlayedItem(A1, 0, 500, 2_000),)
+    assert ledger.heard_ms(A1) == 500
 
 
 def test_flush_twice_gives_nothing_more() -> None:
@@ -97,6 +98,9 @@ def test_flush_keeps_content_parts_of_one_item_apart() -> None:
     ledger = playing(1)
     ledger.append(A1, 1, 1_000 + SECOND, SECOND)
     assert ledger.flush(1_000 + SECOND + 8) == (PlayedItem(A1, 1, 1, 1_000),)
+    assert ledger.heard_ms(A1, 0) == 1_000
+    assert ledger.heard_ms(A1, 1) == 1
+    assert ledger.heard_ms(A1) == 1_001
     assert resumed(ledger, A1, 0) == PlayedItem(A1, 0, 1_000, 1_010)
     assert resumed(ledger, A1, 1) == PlayedItem(A1, 1, 1, 11)
 
@@ -122,6 +126,10 @@ def test_milliseconds_are_rounded_down() -> None:
     assert ledger.flush(1_000 + 15) == (PlayedItem(A1, 0, 1, 2_000),)
 
 
+def test_heard_ms_of_an_unknown_item_is_zero() -> None:
+    assert playing().heard_ms(A2) == 0
+
+
 def test_memory_is_bounded() -> None:
     ledger = PlayoutLedger()
     position = 0
@@ -130,6 +138,7 @@ def test_memory_is_bounded() -> None:
         position += 80
         ledger.advance(position)
     forgotten, kept = ItemId("item_0"), ItemId(f"item_{2 * REMEMBERED_PARTS}")
+    assert (ledger.heard_ms(forgotten), ledger.heard_ms(kept)) == (0, 10)
     assert resumed(ledger, forgotten, 0) == PlayedItem(forgotten, 0, 0, 10)
     assert resumed(ledger, kept, 0) == PlayedItem(kept, 0, 10, 20)
 
@@ -157,6 +166,7 @@ def test_heard_equals_the_samples_of_the_item_in_the_ring(
     for item_id in (A1, A2):
         owned = [at for at, owner in ring.items() if owner == item_id]
         heard = sum(at < read for at in owned)
+        assert ledger.heard_ms(item_id) == heard // 8
         assert (item_id in cut) == (heard < len(owned))
         if item_id in cut:
             assert cut[item_id].played_ms == heard // 8
