@@ -1,5 +1,9 @@
 """What holds for every test."""
 
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -55,6 +59,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         if not _excused(item, reports):
             break
         item.session._setupstate.teardown_exact(None)
+        _free_what_the_attempt_left(item.config)
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
@@ -72,6 +77,33 @@ def _excused(item: pytest.Item, reports: list[pytest.TestReport]) -> bool:
     found = next((line for line in why.splitlines() if line.startswith("E ")), why)
     show(item.config, _REPEATED, [f"{item.nodeid}: {watch.worst}: {found[1:].strip()}"])
     return True
+
+
+def _free_what_the_attempt_left(config: pytest.Config) -> None:
+    """Free it where it fails nobody: a failed test's traceback keeps sockets and loops open.
+
+    Freed later, they would warn in whatever test runs then, of another file.
+    """
+    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+        vars(sys).pop(name, None)
+    with _unraisable_shown(config, "after a failed attempt: "):
+        gc.collect()
+
+
+_UNRAISABLE = "raised where no caller could catch it"
+
+
+@contextmanager
+def _unraisable_shown(config: pytest.Config, when: str) -> Iterator[None]:
+    """Show what is raised in finalizers and callbacks from C, and let it fail no test."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda found: show(
+        config, _UNRAISABLE, [f"{when}{found.exc_value!r} in {found.object!r}"]
+    )
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _watch_machine(item: pytest.Item) -> None:

@@ -22,6 +22,14 @@ from bridge.store.local import LocalRedis, start_local_redis
 pytestmark = pytest.mark.redis
 
 
+@pytest.fixture(autouse=True)
+def away_from_the_checkout(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where README's demo has run, `state/` holds the head of that gateway's chain."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 @pytest.fixture
 def redis() -> Iterator[LocalRedis]:
     with start_local_redis() as server:
