@@ -118,10 +118,8 @@ def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns
 
 
 def on_hold_changed(call: CallState, event: HoldChanged, now_ns: int) -> Effects:
-    """Remember that the far end holds the call; an answer that the hold puts off is not timed."""
+    """Remember that the far end holds the call."""
     call.held = event.held
-    if event.held and call.session.turn_clock is not None:
-        call.session.turn_clock.put_off()
     call.note_phase()
     yield from ()
 

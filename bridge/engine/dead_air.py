@@ -5,7 +5,8 @@
 
 The filler (:mod:`bridge.engine.filler`) comes before these. A wait is the agent's debt, whatever
 the bridge says meanwhile, and an outage is a part of it; a silence is the part in which nothing is
-heard at all, as PJSIP plays it.
+heard at all, as PJSIP plays it. While the far end holds the call, and while a person has the caller,
+the agent owes nothing: an answer that this puts off is not timed, and its silence begins after it.
 """
 
 from bridge.clock import NS_PER_MS
@@ -83,13 +84,15 @@ def _watch_wait(call: CallState, now_ns: int) -> Effects:
 
 
 def _watch_hush(call: CallState, now_ns: int) -> Effects:
-    wait = call.dead_air
+    wait, clock = call.dead_air, call.session.turn_clock
+    away = call.held or call.with_person
+    if away and clock is not None:
+        clock.put_off()
     owed = (
         call.stage is Stage.TALKING
         and (call.agent_busy or call.playing or call.lost)
         and not call.caller_has_floor
-        and not call.held
-        and not call.with_person
+        and not away
     )
     sounds, sounded = call.speech.sounding is not None, wait.sounded
     wait.sounded = sounds
@@ -99,7 +102,6 @@ def _watch_hush(call: CallState, now_ns: int) -> Effects:
         yield from _end_hush(call, now_ns)
         return
     if wait.hush_ns is None:
-        clock = call.session.turn_clock
         last_sound_ns = None if clock is None else clock.last_sound_ns
         since_ns = now_ns if last_sound_ns is None else last_sound_ns
         wait.hush_ns = min(max(since_ns, wait.heard_ns), now_ns)
