@@ -1,4 +1,4 @@
-"""What live calls cost, and the cap that they keep to. Pure.
+"""Counts the cost of live calls, and holds it under a cap. Pure.
 
 A call's cost is known at its end, from the usage that the service billed and the table of prices.
 Before it, the dearest call so far stands for it, or at first what its audio would cost if both

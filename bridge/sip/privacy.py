@@ -1,4 +1,4 @@
-"""What a caller, and who sent the call on, asked not to be shown.
+"""Reads the requests for privacy of a caller and of those who sent the call on.
 
 RFC 3323, RFC 3325 section 9.3, RFC 7044 section 10.1, RFC 5806 section 4.
 """
