@@ -401,7 +401,8 @@ class CallState:
     @property
     def caller_has_floor(self) -> bool:
         """Whether the caller speaks, by the service's or, where they cut the agent, by our ears."""
-        return self.session.caller_speaking or self.sound.stopped_agent or self.sound.unexplained
+        cut_agent = self.sound.unexplained and not self.session.responses.expected
+        return self.session.caller_speaking or self.sound.stopped_agent or cut_agent
 
     @property
     def handing_over(self) -> bool:

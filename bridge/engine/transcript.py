@@ -198,10 +198,12 @@ class AgentTranscript:
                 yield item.turn()
 
     def unspoken(self) -> Iterator[TurnSpoken]:
-        """Close the open items whose text was never reported (the call ends)."""
+        """Close the open items as the call ends; of those, yield each that was not reported yet
+        although its words came, or the caller heard some of it.
+        """
         for item in self._open():
             item.open = False
-            if not item.spoken and item.texts:
+            if not item.spoken and (item.texts or item.audible):
                 yield item.turn()
 
     def _open(self) -> list[AgentItem]:

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bridge.clock import NS_PER_MS
+from bridge.engine.inputs import Timer
 from bridge.realtime.ids import ItemId
 
 REMEMBERED_TURNS = 8
@@ -163,6 +164,7 @@ class DeadAir:
 
     Attributes:
         since_ns: begin of the present wait; None while nobody waits.
+        spoken_ns: when the apology, and the offer, were made last, by the timer of each.
         hush_ns: since when the waiting caller hears nothing at all.
         heard_ns: when they heard something last; ``sounded``: they did at the input before.
         cause: what that silence waits for.
@@ -170,6 +172,7 @@ class DeadAir:
     """
 
     since_ns: int | None = None
+    spoken_ns: dict[Timer, int] = field(default_factory=dict)
     hush_ns: int | None = None
     heard_ns: int = 0
     sounded: bool = False

@@ -37,6 +37,7 @@ from bridge.realtime.events import (
     ServerEvent,
     Usage,
 )
+from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
 from bridge.routing.origin import Origin
 from bridge.telephony.leg import Leg
@@ -256,10 +257,15 @@ class CallRecord:
         """Return how long ago the call was answered; None before."""
         return self._events.talk_ms()
 
-    def closed(self, effect: CallClosed) -> None:
-        """Note how the call ended."""
+    def closed(self, effect: CallClosed, heard_ms: Callable[[ItemId], int]) -> None:
+        """Note how the call ended.
+
+        Args:
+            effect: outcome and fault.
+            heard_ms: returns how much of an item of the agent's the caller heard.
+        """
         summary = self.summary
-        self._turns.ended()
+        self._turns.ended(heard_ms)
         self.watch.tell(summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason

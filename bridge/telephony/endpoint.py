@@ -6,6 +6,7 @@ there alone. Its media threads (RTP sockets, conference clock) are its own.
 """
 
 import asyncio
+import atexit
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
@@ -161,7 +162,9 @@ class SipEndpoint:
         return int(self._symbols.pjsua_conf_get_active_ports()) if self._endpoint is not None else 0
 
     def start(self) -> None:
-        """Bring PJSIP up.
+        """Bring PJSIP up; it goes down with the process at the latest.
+
+        At the interpreter's end PJSIP would call back into modules that are gone.
 
         Raises:
             InfrastructureError: the SIP port is taken or the address isn't this machine's; memory
@@ -176,6 +179,7 @@ class SipEndpoint:
         symbols.pj_log_set_level(0)  # until libInit, PJSIP would print to standard output
         self._endpoint = pj.Endpoint()
         SipEndpoint._running = True
+        atexit.register(self.stop)
         try:
             self._endpoint.libCreate()
             self._endpoint.libInit(endpoint_config(self._settings, self._log_writer))
@@ -186,7 +190,7 @@ class SipEndpoint:
             replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
-            self._request_door = RequestDoor(symbols, most_bytes, self._transferring)
+            self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
             raw_replies = RawReplies(symbols, self._on_message or (lambda message, sent: None))
             long_messages = LongMessages(symbols, most_bytes, raw_replies)
             dropped = DroppedRequests(symbols, most_bytes, raw_replies, long_messages)
@@ -224,6 +228,7 @@ class SipEndpoint:
         if self._endpoint is None:
             return
         endpoint, self._endpoint = self._endpoint, None
+        atexit.unregister(self.stop)
         # PJSIP waits a second for answers to its last requests, in this thread: only if there are.
         flags = 0 if len(self._calls) else pj.PJSUA_DESTROY_NO_RX_MSG
         for leg in list(self.legs):
@@ -358,11 +363,8 @@ class SipEndpoint:
                 log.exception("incoming_call_failed", call_id=leg.call_id)
                 leg.reject(500, "Internal Error")
 
-    def _transferring(self, sip_call_id: str) -> bool | None:
-        owners = (call.owner for call in self._calls)
-        return next(
-            (owner.transferring for owner in owners if owner.sip_call_id == sip_call_id), None
-        )
+    def _find_call(self, sip_call_id: str) -> PjCall | None:
+        return next((call for call in self._calls if call.owner.sip_call_id == sip_call_id), None)
 
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""

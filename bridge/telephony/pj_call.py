@@ -16,6 +16,7 @@ from bridge.telephony.offers import has_usable_audio
 from bridge.telephony.packet_time import with_own_ptime
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.ports import CallAudio
+from bridge.telephony.reliable_rings import ReliableRings
 from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
 
@@ -95,6 +96,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         invite: with which it came in; None where the bridge has called.
         contact: URI of the far end's last Contact; "" while that is the first INVITE's.
         cseq: the highest of our own requests.
+        rings: responses to its INVITE that the far end has not acknowledged.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self.invite: InviteId | None = None
         self.contact = ""
         self.cseq = UNSEEN_CSEQ
+        self.rings = ReliableRings()
         self._named = False
         self._stream = 0
         self._sip_signs = 0
@@ -271,6 +274,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             text = str(change.src.rdata.wholeMsg)
         elif not as_caller and change.type == pj.PJSIP_EVENT_TX_MSG:
             text = str(change.src.tdata.wholeMsg)
+            self.rings.sent(read_headers(text))
         else:
             return
         self.dialog = DialogId.of_message(text, as_caller=as_caller) or self.dialog

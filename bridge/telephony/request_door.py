@@ -16,6 +16,7 @@ import structlog
 
 from bridge.telephony.allowed import allow_only
 from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
+from bridge.telephony.pj_call import PjCall
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 from bridge.telephony.sip_request import Answer, Request, refusal_of
@@ -52,7 +53,7 @@ class Standing(enum.Enum):
     OUTSIDE = enum.auto()
     """It has no To tag: it belongs to no dialog."""
     UNKNOWN = enum.auto()
-    """Its dialog isn't there."""
+    """Its dialog isn't there, or the response that it acknowledges as PRACK (RFC 3262)."""
     OVER = enum.auto()
     """Its dialog is there, its call is over: a transfer's subscription may live on."""
     IN_CALL = enum.auto()
@@ -98,18 +99,17 @@ class RequestDoor:
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
         most_bytes: of a message (:mod:`bridge.telephony.packet_limit`).
-        transferring: by a Call-ID, whether its call awaits news of a transfer; None where there is
-            no such call.
+        find_call: returns the call that goes on with a Call-ID; None where there is none.
     """
 
     def __init__(
-        self, lib: ctypes.CDLL, most_bytes: int, transferring: Callable[[str], bool | None]
+        self, lib: ctypes.CDLL, most_bytes: int, find_call: Callable[[str], PjCall | None]
     ) -> None:
         self._lib: Symbols = lib
         self._most_bytes = most_bytes
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
-        self._transferring = transferring
+        self._find_call = find_call
         self._replies = Replies(lib)
         allow_only(lib, f"{_SERVED}, REFER, NOTIFY".split(", "))
         self._modules = (
@@ -178,10 +178,12 @@ class RequestDoor:
         local, remote = request.tag("to"), request.tag("from")
         if not self._has_dialog(request.header("call-id"), local, remote):
             return Standing.UNKNOWN
-        transferring = self._transferring(request.header("call-id"))
-        if transferring is None:
+        call = self._find_call(request.header("call-id"))
+        if call is None:
             return Standing.OVER
-        return Standing.TRANSFERRING if transferring else Standing.IN_CALL
+        if request.method == "PRACK" and not call.rings.acknowledge(request.header("rack")):
+            return Standing.UNKNOWN
+        return Standing.TRANSFERRING if call.owner.transferring else Standing.IN_CALL
 
     def _has_dialog(self, *names: str) -> bool:
         if not all(names):

@@ -59,7 +59,7 @@ class RawCall:
 
     Attributes:
         messages: everything that came for it, in order.
-        answers: what its requests from the far end get, by method; 200 otherwise.
+        answers: what requests from the far end get, by method; 0 is silence, 200 what others get.
     """
 
     phone: "RawPhone"
@@ -136,7 +136,9 @@ class RawCall:
         if received.status:
             self._take_response(received)
         elif received.method != "ACK":
-            self.phone.answer(received, self.answers.get(received.method, 200))
+            status = self.answers.get(received.method, 200)
+            if status:
+                self.phone.answer(received, status)
 
     def _take_response(self, received: Received) -> None:
         if received.method != "INVITE":

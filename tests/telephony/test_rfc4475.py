@@ -11,8 +11,9 @@ from tests.telephony.rig import Call, Rig
 pytestmark = pytest.mark.sip
 
 PJSIP_CANNOT = {
-    # PJSIP makes no dialog of an INVITE without a Contact. RFC 3261 section 8.1.1.8 demands one,
-    # RFC 2543 did not.
+    # It has no Contact, which RFC 2543 did not demand. RFC 3261 section 8.1.1.8 does: without one
+    # there is no address for our requests in the call. RFC 4475 section 3.4.1 wants it accepted by
+    # those who keep up compatibility with RFC 2543, and PJSIP makes no dialog of it.
     "inv2543": 400,
 }
 """By name, what is answered where PJSIP leaves no other way."""
