@@ -1,4 +1,4 @@
-"""The plan of `bridge replay`: what its options ask for."""
+"""Builds the plan of `bridge replay` from its options."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ from bridge.replay.costs import texts_usd
 from bridge.replay.load import check_room
 from bridge.replay.packing import multiplied
 from bridge.replay.plan import ReplayPlan
-from bridge.replay.scene import GatewayTraces, ScriptFile, Target
+from bridge.replay.scene import GatewayTraces, RunningGateway, ScriptFile
 from bridge.replay.script import load_script
 from bridge.replay.script.packs import choose_packs
 from bridge.replay.shadowing import shadow_calls, yesterday_of
@@ -217,7 +217,7 @@ def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Pa
     return found.scripts
 
 
-def _target(options: PlayOptions) -> Target | None:
+def _target(options: PlayOptions) -> RunningGateway | None:
     if options.target is None:
         return None
     signer = _signer(options.arms, options.config, options.target_rollout)
@@ -226,7 +226,7 @@ def _target(options: PlayOptions) -> Target | None:
     traces = GatewayTraces(
         options.target_recordings, options.target_wire_log, os.environ.get("BRIDGE_REDIS_URL")
     )
-    return Target(options.target, traces, signer)
+    return RunningGateway(options.target, traces, signer)
 
 
 def _signer(arms: Sequence[str], config: Path | None, flag: str | None) -> ArmSigner | None:

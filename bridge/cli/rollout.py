@@ -1,4 +1,4 @@
-"""`bridge rollout`: which share of calls the new arm gets, the kill switches, and what is known."""
+"""`bridge rollout`: shows and sets the share of calls on the new arm, and the kill switches."""
 
 import asyncio
 import getpass

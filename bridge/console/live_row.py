@@ -1,4 +1,4 @@
-"""One row of the list of live calls: what is shown of a call, and of what to whom. Pure."""
+"""One row of the list of live calls, with the fields that its reader may see. Pure."""
 
 import json
 from collections.abc import Mapping

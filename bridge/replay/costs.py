@@ -1,4 +1,4 @@
-"""Costs of a replay's calls, and the cap that they keep to. Pure.
+"""Counts the costs of a replay's calls, and holds them under a cap. Pure.
 
 A call's cost is known at its end: of a live arm from the usage that the service billed and the
 table of prices, of a persona's and a judge's text model from the tokens that it counted. Before it,

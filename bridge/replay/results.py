@@ -1,4 +1,4 @@
-"""Results on disk, schema ``replayresults/v1``: what a run of `bridge replay` leaves.
+"""The results of a `bridge replay` run on disk, schema ``replayresults/v1``.
 
     DIR/results.json                  everything in short
     DIR/runs/<script>/<arm>/<n>/      one call: result.json, call.wav, markers.json, wire.jsonl,
@@ -429,7 +429,7 @@ def _row(script: str, arm: str, runs: Sequence[RunInfo], pass_rate: float) -> Ta
 
 
 def sum_load(results: Results) -> str | None:
-    """Say how the machine bore the other calls, in one sentence; None where there were none."""
+    """Return how the machine bore the other calls, in one sentence; None where there were none."""
     loads = [run.load for run in results.runs if run.load is not None]
     if not results.load or not loads:
         return None

@@ -231,7 +231,7 @@ class ReplayRun:
         return self._stagehands.key_of(self._files[job.script], self._arms[job.arm])
 
     def _may_repeat(self, job: Job, judgement: Judgement) -> bool:
-        """Tell whether a call is placed again: once, and not where it costs money."""
+        """Return whether a call is placed again: once, and not where it costs money."""
         is_ours = not self._arms[job.arm].is_live and self._plan.target is None
         free = not self._uses.get(job, Use()).texts_usd
         return judgement.spoiled and is_ours and free and job not in self._spoiled

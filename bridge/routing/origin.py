@@ -1,4 +1,4 @@
-"""What an INVITE says of its call beside who calls whom: asserted identity, history, tokens. Pure.
+"""Reads the origin of a call from its INVITE: asserted identity, history, tokens. Pure.
 
 Values are bounded here, once, for whoever keeps or passes them on. They are what the far end
 writes; the headers given are those that its trunk is believed (:mod:`bridge.config.trunks`).

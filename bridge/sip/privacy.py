@@ -1,4 +1,4 @@
-"""What a caller asked not to be shown (RFC 3323, RFC 3325 section 9.3, RFC 7044 section 10.1)."""
+"""Reads a caller's request for privacy (RFC 3323, RFC 3325 section 9.3, RFC 7044 section 10.1)."""
 
 from collections.abc import Mapping, Sequence
 

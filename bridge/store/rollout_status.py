@@ -1,4 +1,4 @@
-"""Where rollouts stand, as people and programs read it: the command line's, the console's."""
+"""Reports the status of all rollouts for the command line and the console."""
 
 import json
 from collections.abc import Mapping

@@ -9,8 +9,6 @@ from bridge.sip.text import clean
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values, one a header line, in the order of the message."""
 
-NO_HEADERS: Headers = MappingProxyType({})
-
 _LINE_END = re.compile(r"\r?\n")
 _FOLDED = re.compile(r"\r?\n[ \t]+")
 

@@ -77,7 +77,7 @@ from bridge.engine.policy import (
     HandoffTarget,
 )
 from bridge.engine.supervision import RULES, Refusal
-from bridge.engine.supervision_steps import HOLDS, Hold, Signal
+from bridge.engine.supervision_steps import HOLDS, Hold, HoldSignal
 from bridge.engine.supervisor_hold import VOICE_GRACE_MS
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
@@ -564,7 +564,7 @@ def test_every_action_has_a_rule_of_its_own_name() -> None:
 def test_every_hold_leads_back_to_the_agent() -> None:
     for hold in Hold:
         if hold is not Hold.AGENT:
-            assert HOLDS[hold, Signal.RELEASE] is Hold.AGENT
+            assert HOLDS[hold, HoldSignal.RELEASE] is Hold.AGENT
 
 
 # Mute, hold

@@ -12,7 +12,7 @@ from bridge.config.models import load_models
 from bridge.replay.arms import choose_arms
 from bridge.replay.checks import CheckStatus
 from bridge.replay.results import RunVerdict, overall
-from bridge.replay.scene import GatewayTraces, Target
+from bridge.replay.scene import GatewayTraces, RunningGateway
 from bridge.replay.target_arm import ArmSigner
 from bridge.store.local import start_local_redis
 from tests.support.gateways import serving, write_dialplan
@@ -190,7 +190,7 @@ async def _play_target(place: Path, redis_url: str, sip: str) -> Played:
         "caller": [{"say": "When are you open?", "expect": {"within_ms": 8000}}],
         "end": {"by": "caller", "redis": {"outcome": "completed"}},
     }
-    target = Target(sip, GatewayTraces(None, None, None))
+    target = RunningGateway(sip, GatewayTraces(None, None, None))
     arms = arms_at_a_target("ga")
     return await play(place, [write_script(place, script)], arms, redis_url, target=target)
 
@@ -210,7 +210,7 @@ async def _play_rolled(place: Path, redis_url: str, sip: str) -> Played:
     script = {**ASKS, "id": "rolled", "called": "rolled", "hears": [], "caller": [asks]}
     script |= {"end": {"state": "completed", "redis": {"outcome": "completed"}}}
     traces = GatewayTraces(place / "recordings", place / "wire", redis_url)
-    target = Target(sip, traces, ArmSigner("f", _SECRET))
+    target = RunningGateway(sip, traces, ArmSigner("f", _SECRET))
     path = write_script(place / "rolled", script)
     arms = arms_at_a_target("beta", "ga")
     return await play(place / "rolled", [path], arms, redis_url, target=target)

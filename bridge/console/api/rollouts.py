@@ -1,4 +1,4 @@
-"""`/api/v1/rollouts`: where they stand, and every change that a person may make."""
+"""`/api/v1/rollouts`: the state of each rollout, and the changes that people make."""
 
 import enum
 from collections import Counter
