@@ -51,7 +51,7 @@ async def test_a_quoted_yes_counts_and_tells_who_said_it_when() -> None:
 
 def test_a_quote_shows_the_whole_sentence_that_it_is_part_of() -> None:
     said = "I am sorry. It is not true that your order was shipped on Monday. Goodbye."
-    found = find_quote("your order was shipped on Monday", [Said("agent", said, 0)])
+    found = find_quote("your order was shipped on Monday", [ConversationTurn("agent", said, 0)])
     assert found is not None
     assert found.text == "It is not true that your order was shipped on Monday."
 
