@@ -20,7 +20,8 @@ from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.errors import ConfigError
 from bridge.replay.arms import check_tapes, choose_arms
-from bridge.replay.chat.choosing import check_text_models
+from bridge.replay.chat.choosing import check_text_models, with_stand_ins
+from bridge.replay.costs import texts_usd
 from bridge.replay.load import check_room
 from bridge.replay.packing import multiplied
 from bridge.replay.plan import ReplayPlan
@@ -113,6 +114,9 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
     )
     for arm in plan.arms:
         check_tapes(arm, [file.script.id for file in plan.files])
+    if plan.cap_usd is not None:
+        for file in files:  # before the first call: a price that is missing would end the run later
+            texts_usd(with_stand_ins(file.script) if plan.stand_ins else file.script, 0.0)
     _name_unplayed(plan)
     return plan
 

@@ -14,15 +14,29 @@ _FOLDED = re.compile(r"\r?\n[ \t]+")
 
 _COMPACT = MappingProxyType(
     {
+        "a": "accept-contact",
+        "b": "referred-by",
         "c": "content-type",
+        "d": "request-disposition",
+        "e": "content-encoding",
         "f": "from",
         "i": "call-id",
+        "j": "reject-contact",
+        "k": "supported",
+        "l": "content-length",
         "m": "contact",
+        "n": "identity-info",
+        "o": "event",
+        "r": "refer-to",
+        "s": "subject",
         "t": "to",
+        "u": "allow-events",
         "v": "via",
+        "x": "session-expires",
+        "y": "identity",
     }
 )
-"""RFC 3261 section 7.3.3; those that anybody asks for."""
+"""RFC 3261 section 7.3.3, with the forms that IANA has registered since; a rule may name any."""
 
 
 def read_headers(message: str) -> Headers:

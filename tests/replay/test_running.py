@@ -96,6 +96,7 @@ class _Played:
     own: Played
     live: Played
     broke: Played
+    lost: Played
     target: Played
     spoiled: Played
     rolled: Played
@@ -131,15 +132,16 @@ def _arm_at(url: str, dialect: str) -> dict[str, str]:
 
 
 async def _play(place: Path, redis_url: str, url: str, sip: str) -> _Played:
-    own, live, broke, target, spoiled, rolled = await asyncio.gather(
+    own, live, broke, lost, target, spoiled, rolled = await asyncio.gather(
         _play_own(place / "own", redis_url),
         _play_live(place / "live", redis_url, url, _ENOUGH_FOR_ONE_USD),
         _play_live(place / "broke", redis_url, url, 0.01),
+        _play_live(place / "lost", redis_url, url, _ENOUGH_FOR_ONE_USD, {"schema": "dialplan/v1"}),
         _play_target(place / "target", redis_url, sip),
         _play_spoiled(place / "spoiled", redis_url),
         _play_rolled(place, redis_url, sip),
     )
-    return _Played(own, live, broke, target, spoiled, rolled)
+    return _Played(own, live, broke, lost, target, spoiled, rolled)
 
 
 async def _play_own(place: Path, redis_url: str) -> Played:
@@ -161,7 +163,9 @@ async def _play_own(place: Path, redis_url: str) -> Played:
     return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=1)
 
 
-async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> Played:
+async def _play_live(
+    place: Path, redis_url: str, url: str, cap_usd: float, *dialplan: Document
+) -> Played:
     """Play two calls on a simulator that passes for a live service."""
     arm = {"url": url, "model": "gpt-realtime", "api_key_env": "SIM_KEY"}
     config = write_yaml(place / "bridge.yaml", {"arms": {"new": arm}})
@@ -169,7 +173,7 @@ async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> P
     del script["realtime"]
     return await play(
         place,
-        [write_script(place, script)],
+        [write_script(place, script, *dialplan)],
         choose_arms(["new"], config, {}, load_models()),
         redis_url,
         repeat=2,
@@ -315,6 +319,14 @@ def test_nothing_is_called_that_might_pass_the_cap(played: _Played) -> None:
     assert played.broke.results.runs == ()
     assert "the cost cap: 0.0000 USD of 0.0100 are spent" in (played.broke.results.stopped or "")
     assert overall(played.broke.results) is RunVerdict.INCONCLUSIVE
+
+
+def test_a_live_call_that_could_not_be_placed_keeps_nobody_waiting_under_a_cap(
+    played: _Played,
+) -> None:
+    results = played.lost.results
+    assert [run.verdict for run in results.runs] == [RunVerdict.INFRASTRUCTURE]
+    assert "might pass it" in (results.stopped or "")
 
 
 def test_what_another_gateway_does_not_show_is_inconclusive_and_no_pass(played: _Played) -> None:

@@ -64,7 +64,8 @@ def find_quote(quote: str, conversation: Sequence[ConversationTurn]) -> JudgeQuo
     """Return where a quote occurs, first in the agent's turns; None where it does not count.
 
     It does not where nobody said it, where it is too short to tell anything, and where it is of a
-    sentence that speaks to the judge.
+    sentence that speaks to the judge. The sentence that it is part of is returned whole: a judge
+    that leaves a "not" out of its quote hides it from nobody.
     """
     if not words_of(quote):
         return None
@@ -79,7 +80,8 @@ def find_quote(quote: str, conversation: Sequence[ConversationTurn]) -> JudgeQuo
         told = [sentence for sentence in sentences if _TO_A_JUDGE.search(sentence)]
         if _TO_A_JUDGE.search(quote) or any(_overlap(sentence, quote) for sentence in told):
             continue
-        return JudgeQuote(quote, said.speaker, said.at_ms)
+        around = " ".join(each for each in sentences if _overlap(each, quote)) or quote
+        return JudgeQuote(around, said.speaker, said.at_ms)
     return None
 
 

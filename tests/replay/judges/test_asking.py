@@ -43,10 +43,17 @@ def says(answer: object, *quotes: object, **more: object) -> Wire:
 async def test_a_quoted_yes_counts_and_tells_who_said_it_when() -> None:
     judged = await answered(says("yes", "should arrive on THURSDAY the 14th"))
     assert judged.verdict == "pass"
-    assert judged.quotes == (JudgeQuote("should arrive on THURSDAY the 14th", "agent", 7_000),)
+    assert judged.quotes == (JudgeQuote(SENTENCE, "agent", 7_000),)
     check = check_judged(judged)
     assert (check.kind, check.status, check.at_ms) == ("judge", CheckStatus.PASS, 7_000)
     assert "(agent, 7.0 s)" in check.found
+
+
+def test_a_quote_shows_the_whole_sentence_that_it_is_part_of() -> None:
+    said = "I am sorry. It is not true that your order was shipped on Monday. Goodbye."
+    found = find_quote("your order was shipped on Monday", [ConversationTurn("agent", said, 0)])
+    assert found is not None
+    assert found.text == "It is not true that your order was shipped on Monday."
 
 
 async def test_a_quoted_no_fails_where_yes_is_expected() -> None:
@@ -141,7 +148,7 @@ def test_what_was_heard_and_what_was_told_have_to_agree_on_a_quote() -> None:
         "It costs a lot. Goodbye.",
     ]
     assert find_quote("You owe forty two dollars", talk) is None
-    assert find_quote("it costs a lot", talk) == JudgeQuote("it costs a lot", "agent", 2)
+    assert find_quote("it costs a lot", talk) == JudgeQuote("It costs a lot.", "agent", 2)
 
 
 def script_of(**fields: object) -> CallScript:
