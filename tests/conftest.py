@@ -48,8 +48,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Repeat a test of several processes that failed while the machine let one of them wait.
 
     A repeat begins with nothing from before: fixtures of modules are made anew, too, which
-    pytest-rerunfailures 16 does not do, and what a call has counted would be counted twice.
+    pytest-rerunfailures 16 does not do, and what a call has counted would be counted twice. What
+    takes a night has a machine of its own, and is not repeated.
     """
+    if item.get_closest_marker("nightly") is not None:
+        return None
     if not any(item.get_closest_marker(mark) for mark in _SEVERAL_PROCESSES):
         return None
     _watch_machine(item)

@@ -36,7 +36,7 @@ _FASTEST = 1.5
 sends more would take the loop's time from the calls."""
 
 
-class CallAudio(Protocol):
+class SupervisorAudio(Protocol):
     """One live call's audio."""
 
     def listen(self, by: str, *, private: bool = False) -> Listener | None:
@@ -63,7 +63,7 @@ class CallAudio(Protocol):
 class LocalCalls(Protocol):
     """The calls of this node."""
 
-    def audio_of(self, call_id: str) -> CallAudio | None:
+    def audio_of(self, call_id: str) -> SupervisorAudio | None:
         """Return a call's audio; None for a call that is not here."""
         ...
 
@@ -71,13 +71,13 @@ class LocalCalls(Protocol):
 class NoCalls:
     """A console without calls of its own."""
 
-    def audio_of(self, call_id: str) -> CallAudio | None:
+    def audio_of(self, call_id: str) -> SupervisorAudio | None:
         """Return None."""
         return None
 
 
 async def serve_listener(
-    socket: WebSocket, audio: CallAudio, by: str, *, private: bool = False
+    socket: WebSocket, audio: SupervisorAudio, by: str, *, private: bool = False
 ) -> int:
     """Send what is said until one of both sides goes; return how many frames were lost.
 
@@ -98,7 +98,7 @@ async def serve_listener(
     return listener.lost_frames
 
 
-async def serve_talker(socket: WebSocket, audio: CallAudio, by: str) -> int:
+async def serve_talker(socket: WebSocket, audio: SupervisorAudio, by: str) -> int:
     """Take what a supervisor says until the connection goes; return how many frames came.
 
     Args:

@@ -4,12 +4,14 @@
     presses 0 after the offer   -> the call is handed over
 
 The filler (:mod:`bridge.engine.filler`) comes before these. A wait is the agent's debt, whatever
-the bridge says meanwhile, and an outage is a part of it; a silence is the part in which nothing is
-heard at all, as PJSIP plays it.
+the bridge says meanwhile, and an outage is a part of it. It counts from the caller's last sound, so
+a session that hears that sound again, as kept audio, goes on with the wait. A silence is the part
+in which nothing is heard at all, as PJSIP plays it. While the far end holds the call, and while a
+person has the caller, the agent owes nothing: both count anew from the end of that.
 """
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.inputs import Input, ProcessStopped, Timer
+from bridge.engine.inputs import Input, ProcessStopped, SoundStopped, Timer
 from bridge.engine.news import SilenceMeasured
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
@@ -24,13 +26,17 @@ OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
 
 def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end a wait, and a silence; looked at after every input."""
+    clock = call.session.turn_clock
+    if clock is not None and (call.held or call.with_person):
+        clock.put_off()
     yield from _watch_wait(call, now_ns)
-    yield from _watch_hush(call, now_ns)
+    yield from _watch_hush(call, event, now_ns)
 
 
 def on_apology_due(call: CallState, now_ns: int) -> Effects:
     """Apologise; the caller has waited too long."""
     policy = call.policy.dead_air
+    call.dead_air.spoken_ns[Timer.APOLOGY] = now_ns
     if policy is not None and policy.apology is not None:
         yield from say(call, policy.apology)
 
@@ -38,6 +44,7 @@ def on_apology_due(call: CallState, now_ns: int) -> Effects:
 def on_offer_due(call: CallState, now_ns: int) -> Effects:
     """Offer a person."""
     policy = call.policy.dead_air
+    call.dead_air.spoken_ns[Timer.OFFER] = now_ns
     if policy is not None and policy.offer is not None and call.policy.person is not None:
         call.dead_air.offered = True
         yield from say(call, policy.offer)
@@ -73,21 +80,26 @@ def _watch_wait(call: CallState, now_ns: int) -> Effects:
         and not call.elsewhere
     )
     if waits and wait.since_ns is None and policy is not None:
-        wait.since_ns = now_ns
-        yield from call.start_timer(Timer.APOLOGY, policy.apology_after_ms)
-        yield from call.start_timer(Timer.OFFER, policy.offer_after_ms)
+        wait.since_ns = min(_turn_ended_ns(call, now_ns), now_ns)
+        waited_ms = (now_ns - wait.since_ns) // NS_PER_MS
+        for timer, due_ms in (
+            (Timer.APOLOGY, policy.apology_after_ms),
+            (Timer.OFFER, policy.offer_after_ms),
+        ):
+            if wait.spoken_ns.get(timer, -1) < wait.since_ns:
+                yield from call.start_timer(timer, max(due_ms - waited_ms, 0))
     elif not waits and wait.since_ns is not None:
         wait.since_ns = None
         yield from call.stop_timer(Timer.APOLOGY)
         yield from call.stop_timer(Timer.OFFER)
 
 
-def _watch_hush(call: CallState, now_ns: int) -> Effects:
+def _watch_hush(call: CallState, event: Input, now_ns: int) -> Effects:
     wait = call.dead_air
     owed = (
         call.stage is Stage.TALKING
         and (call.agent_busy or call.playing or call.lost)
-        and not call.caller_has_floor
+        and not _caller_speaks(call)
         and not call.held
         and not call.with_person
     )
@@ -96,19 +108,39 @@ def _watch_hush(call: CallState, now_ns: int) -> Effects:
     if sounds or sounded:
         wait.heard_ns = now_ns
     if not owed or sounds:
-        yield from _end_hush(call, now_ns)
+        yield from _end_hush(call, _ended_ns(call, now_ns))
         return
     if wait.hush_ns is None:
-        clock = call.session.turn_clock
-        last_sound_ns = None if clock is None else clock.last_sound_ns
-        since_ns = now_ns if last_sound_ns is None else last_sound_ns
-        wait.hush_ns = min(max(since_ns, wait.heard_ns), now_ns)
+        wait.hush_ns = min(max(_began_ns(call, event, now_ns), wait.heard_ns), now_ns)
         greets = call.policy.greet and not call.transcript.heard_any
         wait.cause = "greeting" if greets else "model"
     if call.lost:
         wait.cause = "upstream"
     elif call.waits_for_tool or any(run.began_ns is not None for run in call.mcp.runs.values()):
         wait.cause = "tool"
+
+
+def _caller_speaks(call: CallState) -> bool:
+    """Whether the caller is heard; while no session listens, by our ears."""
+    return call.caller_has_floor or (call.lost and call.sound.heard)
+
+
+def _began_ns(call: CallState, event: Input, now_ns: int) -> int:
+    """Return when the caller's last sound ended, where the silence follows on it."""
+    return event.at_ns if isinstance(event, SoundStopped) else _turn_ended_ns(call, now_ns)
+
+
+def _turn_ended_ns(call: CallState, now_ns: int) -> int:
+    """Return when the caller ended the turn that is to be answered; now, if there is none."""
+    clock = call.session.turn_clock
+    return now_ns if clock is None or clock.last_sound_ns is None else clock.last_sound_ns
+
+
+def _ended_ns(call: CallState, now_ns: int) -> int:
+    """Return when a silence ended: with the caller's sound, which is known a while later."""
+    hush_ns, sound = call.dead_air.hush_ns, call.sound
+    breaks = hush_ns is not None and hush_ns < sound.began_ns <= now_ns
+    return sound.began_ns if breaks and sound.heard and _caller_speaks(call) else now_ns
 
 
 def _end_hush(call: CallState, now_ns: int) -> Effects:

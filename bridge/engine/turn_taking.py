@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from bridge.clock import NS_PER_MS
+from bridge.engine.inputs import Timer
 from bridge.realtime.ids import ItemId
 
 REMEMBERED_TURNS = 8
@@ -110,7 +111,7 @@ class Phrase:
 
 @dataclass(slots=True)
 class OwnSpeech:
-    """What the bridge itself says.
+    """The state of the bridge's own phrases in a call.
 
     Attributes:
         count: phrases so far.
@@ -136,11 +137,11 @@ class OwnSpeech:
         return bool(self.pending or self.waiting)
 
     def says(self, text: str | None) -> bool:
-        """Whether a phrase is being heard, or waits to be."""
+        """Return whether a phrase is being heard, or waits to be."""
         return text in self.pending.values() or any(text == each.text for each in self.waiting)
 
     def sounds(self, text: str | None) -> bool:
-        """Whether a phrase is being heard."""
+        """Return whether a phrase is being heard."""
         return self.sounding is not None and self.pending.get(self.sounding) == text
 
     def hears(self, item_id: ItemId) -> None:
@@ -158,11 +159,12 @@ class OwnSpeech:
 
 
 @dataclass(slots=True)
-class DeadAir:
+class DeadAirState:
     """The wait for the agent.
 
     Attributes:
         since_ns: begin of the present wait; None while nobody waits.
+        spoken_ns: when the apology, and the offer, were made last, by the timer of each.
         hush_ns: since when the waiting caller hears nothing at all.
         heard_ns: when they heard something last; ``sounded``: they did at the input before.
         cause: what that silence waits for.
@@ -170,6 +172,7 @@ class DeadAir:
     """
 
     since_ns: int | None = None
+    spoken_ns: dict[Timer, int] = field(default_factory=dict)
     hush_ns: int | None = None
     heard_ns: int = 0
     sounded: bool = False
@@ -178,7 +181,7 @@ class DeadAir:
 
 
 @dataclass(slots=True)
-class CallerSilence:
+class CallerSilenceState:
     """The caller's own silence.
 
     Attributes:

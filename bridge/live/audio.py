@@ -9,6 +9,7 @@ from bridge.audio.sounds import SoundSettings
 from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, SendKeptAudio
 from bridge.engine.inputs import (
     AudioAppended,
+    PlayedItem,
     PlayoutDrained,
     PlayoutFlushed,
     PlayoutStarted,
@@ -21,6 +22,7 @@ from bridge.live.recording import CallRecording
 from bridge.live.services import Services
 from bridge.live.uplink import UplinkGate
 from bridge.live.upstream import Upstream
+from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import Path
 from bridge.telephony.lines import Line, Sound, Sounds
 
@@ -67,6 +69,7 @@ class CallAudio:
         self._sounds = sounds
         self._gate = UplinkGate(services.clock, services.append_ms)
         self._silent: asyncio.TimerHandle | None = None
+        self._heard_ms: Callable[[ItemId], int] = lambda item_id: 0
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -89,6 +92,7 @@ class CallAudio:
             on_downlink=self._on_downlink,
             sounds=Sounds(self._sounds, self._on_sound),
         )
+        self._heard_ms = self.line.playout.ledger.heard_ms
         self._recording.follow(row)
 
     def begin(self) -> None:
@@ -99,11 +103,17 @@ class CallAudio:
 
     def let_go(self, row: int) -> None:
         """Leave the row."""
+        self._silence()
         line, self.line = self.line, None
         self._recording.follow(None)
         self._pump.remove(row)
         for _ in range(0 if line is None else line.underruns):
             self._metrics.media.underrun(self.arm)
+
+    def heard_ms(self, item_id: ItemId) -> int:
+        """Return how much of an item the caller heard by the end of the call, which is now."""
+        self._silence()
+        return self._heard_ms(item_id)
 
     def end_silence(self) -> None:
         """Note that the caller hears something, or that nobody waits for it any more."""
@@ -154,10 +164,13 @@ class CallAudio:
             self._pump.play(self.line.row, effect.item_id, effect.content_index, effect.audio)
 
     def _flush(self, effect: FlushPlayout) -> None:
-        parts = () if self.line is None else self._pump.flush(self.line.row)
+        parts = self._silence()
         self._recording.on_agent_silent()
         self._record.vitals.on_agent_silent()
         self._driver.put_first(PlayoutFlushed(parts))
+
+    def _silence(self) -> tuple[PlayedItem, ...]:
+        return () if self.line is None else self._pump.flush(self.line.row)
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
         sent_ms = self._upstream.send_kept(effect)

@@ -347,7 +347,7 @@ class CallRunner:
         self._upstream.switch(rescuer)
 
     def _close(self, effect: CallClosed) -> None:
-        self.record.closed(effect)
+        self.record.closed(effect, self._audio.heard_ms)
         self._over.set()
 
     def _confirm(self) -> None:

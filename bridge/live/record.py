@@ -1,4 +1,4 @@
-"""The record of one call: what the runner's observations add up to.
+"""The record of one call, added up from its runner's observations.
 
 One door for what is only to be told: log lines, metrics, the call's hash and event stream in Redis,
 and the JSON record that lies beside the recording.
@@ -37,6 +37,7 @@ from bridge.realtime.events import (
     ServerEvent,
     Usage,
 )
+from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
 from bridge.routing.origin import Origin
 from bridge.telephony.leg import Leg
@@ -241,7 +242,7 @@ class CallRecord:
         }
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
-        """Tell an event (:meth:`bridge.live.events.CallEvents.tell`)."""
+        """Record an event (:meth:`bridge.live.events.CallEvents.tell`)."""
         self._events.tell(kind, fields)
 
     def redact(self, text: str) -> str:
@@ -256,10 +257,15 @@ class CallRecord:
         """Return how long ago the call was answered; None before."""
         return self._events.talk_ms()
 
-    def closed(self, effect: CallClosed) -> None:
-        """Note how the call ended."""
+    def closed(self, effect: CallClosed, heard_ms: Callable[[ItemId], int]) -> None:
+        """Note how the call ended.
+
+        Args:
+            effect: outcome and fault.
+            heard_ms: returns how much of an item of the agent's the caller heard.
+        """
         summary = self.summary
-        self._turns.ended()
+        self._turns.ended(heard_ms)
         self.watch.tell(summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason

@@ -98,10 +98,19 @@ class TurnRecord:
         self._summary.turns.insert(at, turn)
         self._tell_turn(item_id, turn)
 
-    def ended(self) -> None:
-        """Put down the turns whose words never came."""
+    def ended(self, heard_ms: Callable[[ItemId], int]) -> None:
+        """Put down the turns whose words never came, and what was heard of those that the call's
+        end cut.
+
+        Args:
+            heard_ms: returns how much of an item the caller heard.
+        """
         for item_id in reversed(list(self._wordless)):
             self.not_transcribed(item_id)
+        for (speaker, item_id), turn in self._turns.items():
+            if speaker is Speaker.AGENT and turn.heard_ms is None:
+                turn.heard_ms = heard_ms(item_id)
+                self._tell_turn(item_id, turn)
 
     def session_restored(self) -> None:
         """Forget the caller's turns: a new session may give the next one the id of an old one.

@@ -11,6 +11,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 
@@ -37,7 +38,27 @@ AGENT = {
     "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
     "transcription": {"model": "gpt-transcribe"},
 }
-Caller = Callable[[int, list[Asked]], Coroutine[None, None, None]]
+
+
+class Log:
+    """The calls of a run, each written down as it ends: a run that breaks keeps what it had.
+
+    Args:
+        path: gets a line of JSON for each call.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.calls: list[Asked] = []
+        self._path = path
+
+    def add(self, call: Asked) -> None:
+        """Take a call that is over."""
+        self.calls.append(call)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(call)) + "\n")
+
+
+Caller = Callable[[int, Log], Coroutine[None, None, None]]
 """Places calls to a SIP port, one after the other, and puts them down."""
 
 
@@ -47,7 +68,7 @@ async def run(
     """Serve routes, have callers call, and judge each call.
 
     Args:
-        directory: for all files.
+        directory: for all files: ``calls.jsonl`` as they end, ``report.json`` at the end.
         service: where the routes lead.
         paths: route -> what its URL has behind the service's. A route's name begins with its
             dialect; one that ends in ``tls`` leads there by TLS.
@@ -76,16 +97,16 @@ async def run(
             session={"ping_interval_s": 2.0, "ping_timeout_s": 2.0},
         )
         gateway = await asyncio.to_thread(serving_here.__enter__)
-        calls: list[Asked] = []
+        log = Log(directory / "calls.jsonl")
         try:
             async with asyncio.TaskGroup() as callers:
                 for _ in range(AT_ONCE):
-                    callers.create_task(caller(gateway.sip_port, calls))
+                    callers.create_task(caller(gateway.sip_port, log))
             await gateway.until_active(0)
-            records = await gateway.records(len(calls))
+            records = await gateway.records(len(log.calls))
         finally:
             await asyncio.to_thread(serving_here.__exit__, None, None, None)
-    return _judge(directory, service, calls, records)
+    return _judge(directory, service, log.calls, records)
 
 
 def _dialplans(directory: Path, routes: Iterable[str]) -> Path:
@@ -109,27 +130,17 @@ def _judge(
     problems = [f"no record of {c.route}" for c in calls if c.sip_call_id not in by_call_id]
     known = [call for call in calls if call.sip_call_id in by_call_id]
     for call in known:
-        problems += unaccounted(call, by_call_id[call.sip_call_id])
+        problems += unaccounted(call, by_call_id[call.sip_call_id], service.endless)
     differs_ms = [
         (by_call_id[call.sip_call_id]["longest_silence_ms"] or 0) - call.silence_ms
         for call in known
         if call.status == 200
     ]
-    questions = [question for call in calls for question in call.questions]
-    answered = [question for question in questions if question.answered_ns]
+    dialects = sorted({call.route.partition("_")[0] for call in calls})
     report = {
-        "calls": len(calls),
-        "refused": sum(call.status != 200 for call in calls),
-        "ended by the bridge": sum(call.ended_by_bridge for call in calls),
-        "questions": len(questions),
-        "answered": len(answered),
-        "of these after a word": sum(0 < q.worded_ns < q.answered_ns for q in answered),
-        "a word and no answer": sum(not q.answered_ns and q.worded_ns > 0 for q in questions),
-        "unanswered without a word": sum(not q.heard_ns for q in questions),
-        "longest wait for an answer or a word s": max(
-            ((q.heard_ns - q.ended_ns) / 1e9 for q in questions if q.heard_ns), default=0.0
-        ),
-        "longest silence ms": max((q.silence_ms for q in questions), default=0.0),
+        dialect: _figures([call for call in calls if call.route.startswith(dialect)])
+        for dialect in dialects
+    } | {
         "silence put down less heard ms": [
             round(each) for each in np.percentile(differs_ms, _SHOWN)
         ],
@@ -139,8 +150,28 @@ def _judge(
     }
     (directory / "report.json").write_text(json.dumps(report, indent=1))
     print(json.dumps(report, indent=1))
-    assert questions
+    assert any(call.questions for call in calls)
     return problems
+
+
+def _figures(calls: list[Asked]) -> dict[str, float]:
+    questions = [question for call in calls for question in call.questions]
+    answered = [question for question in questions if question.answered_ns]
+    return {
+        "calls": len(calls),
+        "refused": sum(call.status != 200 for call in calls),
+        "ended by the bridge": sum(call.ended_by_bridge for call in calls),
+        "the caller broke off": sum(bool(call.broke) for call in calls),
+        "questions": len(questions),
+        "answered": len(answered),
+        "of these after a word": sum(0 < q.worded_ns < q.answered_ns for q in answered),
+        "a word and no answer": sum(not q.answered_ns and q.worded_ns > 0 for q in questions),
+        "unanswered without a word": sum(not q.heard_ns for q in questions),
+        "longest wait for an answer or a word s": max(
+            ((q.heard_ns - q.ended_ns) / 1e9 for q in questions if q.heard_ns), default=0.0
+        ),
+        "longest silence ms": max((q.silence_ms for q in questions), default=0.0),
+    }
 
 
 @pytest.mark.nightly
@@ -154,10 +185,10 @@ async def test_an_hour_on_an_adverse_service_leaves_no_question_without_a_word(
     loop = asyncio.get_running_loop()
     until_s = loop.time() + 60 * float(os.environ.get("ADVERSE_MINUTES", "60"))
 
-    async def call_on(port: int, calls: list[Asked]) -> None:
+    async def call_on(port: int, log: Log) -> None:
         own = Random(dice.random())
         while loop.time() < until_s:
-            calls.append(await place(port, routes[len(calls) % 4], own, own.randint(2, 5)))
+            log.add(await place(port, routes[len(log.calls) % 4], own, own.randint(2, 5)))
 
     problems = await run(tmp_path, AdverseService(seed), dict.fromkeys(routes, ""), call_on)
     assert not problems, "\n".join(problems)
@@ -172,9 +203,9 @@ async def test_each_mischief_is_answered_or_spoken_about(tmp_path: Path, dialect
     paths = {f"{dialect}_{name.lower()}": f"/{name}" for name in names}
     waiting = deque(paths)
 
-    async def call_each(port: int, calls: list[Asked]) -> None:
+    async def call_each(port: int, log: Log) -> None:
         while waiting:
-            calls.append(await place(port, waiting.popleft(), Random(1), 2))
+            log.add(await place(port, waiting.popleft(), Random(1), 2))
 
     problems = await run(tmp_path, AdverseService(seed=1), paths, call_each)
     assert not problems, "\n".join(problems)

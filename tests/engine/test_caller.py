@@ -76,6 +76,17 @@ def test_text_cut_off_by_the_end_of_the_call_is_not_lost() -> None:
     assert of(TurnSpoken, effects) == [TurnSpoken(Speaker.AGENT, A1, "our hours are", 0)]
 
 
+def test_answer_that_was_heard_without_its_text_is_a_turn_as_the_call_ends() -> None:
+    effects = speaking().feed(CallEnded(by_caller=True, sip_code=200))
+    assert of(TurnSpoken, effects) == [TurnSpoken(Speaker.AGENT, A1, "", 0)]
+
+
+def test_answer_of_which_nothing_was_heard_or_told_is_none_as_the_call_ends() -> None:
+    call = thinking()
+    call.feed(audio(A1, R1, 500))
+    assert of(TurnSpoken, call.feed(CallEnded(by_caller=True, sip_code=200))) == []
+
+
 def test_only_the_first_item_of_a_turn_has_a_latency() -> None:
     call = speaking()
     call.feed(audio(A2, R1), PlayoutStarted(A2, 0), said_all(A2, R1, "also"))

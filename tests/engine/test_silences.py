@@ -1,7 +1,10 @@
 """Silences: the caller who waits, the caller who says nothing, and the end that is told before."""
 
+from dataclasses import replace
+
 import pytest
 
+from bridge.clock import NS_PER_MS
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     Effect,
@@ -24,12 +27,21 @@ from bridge.engine.inputs import (
     ProcessStopped,
     SessionFailed,
     SessionReady,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
     Timer,
     TimerFired,
     TransferCompleted,
     TransferProgressed,
 )
-from bridge.engine.news import CallClosed, HandoffStarted, SilenceMeasured, SilencePrompted
+from bridge.engine.news import (
+    CallClosed,
+    HandoffStarted,
+    SilenceMeasured,
+    SilencePrompted,
+    TurnMeasured,
+)
 from bridge.engine.policy import (
     BargeInPolicy,
     CallerSilencePolicy,
@@ -44,6 +56,7 @@ from bridge.realtime.ids import ItemId
 from bridge.realtime.items import Message, Part, PartKind, Role
 from tests.engine.calls import (
     A1,
+    MS,
     R1,
     U1,
     Call,
@@ -153,6 +166,35 @@ def test_offer_is_cut_by_the_key_that_takes_it() -> None:
     assert call.core.state is State.HANDOFF
 
 
+def outage_in_which_the_question_is_sent_again(call: Call, lasts_ms: int) -> list[Effect]:
+    """Lose the session; the next one hears the caller's last words at once, and their end."""
+    asked_ns = call.clock.now_ns()
+    call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    call.feed(SessionReady("sess_2", kept_speech=True), after_ms=lasts_ms)
+    return call.feed(AudioAppended(1_000, asked_ns), started(), stopped())
+
+
+def timers_of(effects: list[Effect]) -> list[tuple[Timer, int]]:
+    waits = (Timer.APOLOGY, Timer.OFFER)
+    started_ms = {each.timer: each.after_ms for each in of(StartTimer, effects)}
+    return [(timer, round(started_ms[timer], -2)) for timer in waits if timer in started_ms]
+
+
+def test_question_that_is_sent_to_the_next_session_is_not_waited_for_anew() -> None:
+    call = answered(replace(WAITS, vad_trailing_silence_ms=0))
+    call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
+    effects = outage_in_which_the_question_is_sent_again(call, 4_000)
+    assert timers_of(effects) == [(Timer.APOLOGY, 1_000), (Timer.OFFER, 6_000)]
+
+
+def test_apology_is_made_once_in_a_wait_however_many_sessions_it_takes() -> None:
+    call = answered(replace(WAITS, vad_trailing_silence_ms=0))
+    call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
+    fire(call, Timer.APOLOGY, 0)
+    effects = outage_in_which_the_question_is_sent_again(call, 6_000)
+    assert timers_of(effects) == [(Timer.OFFER, 4_000)]
+
+
 def test_who_takes_the_offer_has_waited_for_the_provider() -> None:
     call = thinking(WAITS)
     fire(call, Timer.OFFER, 10_000)
@@ -220,6 +262,65 @@ def test_callers_own_silence_is_not_the_agents() -> None:
     call = speaking()
     call.feed(done(R1), PlayoutDrained())
     assert of(SilenceMeasured, call.feed(started(), after_ms=9_000)) == []
+
+
+def test_a_hold_is_in_no_silence_and_in_no_answer() -> None:
+    call = thinking()
+    [before] = of(SilenceMeasured, call.feed(HoldChanged(held=True), after_ms=500))
+    call.feed(HoldChanged(held=False), after_ms=9_000)
+    effects = call.feed(audio(A1, R1), PlayoutStarted(A1, 0), after_ms=300)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(300, "model")]
+    assert before == SilenceMeasured(500, "model")
+    assert all(turn.total_ns is None for turn in of(TurnMeasured, effects))
+
+
+def test_the_apology_waits_its_time_anew_after_a_hold() -> None:
+    call = thinking(WAITS)
+    call.feed(HoldChanged(held=True), after_ms=500)
+    effects = call.feed(HoldChanged(held=False), after_ms=9_000)
+    assert StartTimer(Timer.APOLOGY, 5_000) in effects
+
+
+def test_a_reinvite_that_holds_nothing_leaves_the_answer_timed() -> None:
+    call = thinking()
+    call.feed(HoldChanged(held=False), after_ms=500)
+    effects = call.feed(audio(A1, R1), PlayoutStarted(A1, 0), after_ms=300)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(800, "model")]
+    assert [turn.total_ns for turn in of(TurnMeasured, effects)] == [800 * NS_PER_MS]
+
+
+def test_silence_in_an_outage_is_over_while_the_caller_is_heard() -> None:
+    call = speaking()
+    call.feed(PlayoutDrained())
+    began_ns = call.clock.now_ns() + 1_000 * MS
+    call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)), after_ms=900)
+    effects = call.feed(SoundStarted(began_ns), after_ms=160)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(1_000, "upstream")]
+    assert of(SilenceMeasured, call.feed(TimerFired(Timer.FILLER), after_ms=500)) == []
+    ended_ns = call.clock.now_ns()
+    call.feed(SoundStopped(ended_ns), after_ms=300)
+    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
+    effects = call.feed(filler, after_ms=400)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(700, "upstream")]
+
+
+def test_silence_is_over_when_the_caller_begins_not_when_the_service_says_so() -> None:
+    call = speaking()
+    call.feed(PlayoutDrained())
+    began_ns = call.clock.now_ns() + 800 * MS
+    assert of(SilenceMeasured, call.feed(SoundStarted(began_ns), after_ms=860)) == []
+    effects = call.feed(started(), after_ms=240)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(800, "model")]
+
+
+def test_silence_after_a_turn_that_cut_the_agent_is_measured_before_its_commit() -> None:
+    call = speaking(CallPolicy(greet=False, barge_in=BargeInPolicy(), filler_after_ms=1_500))
+    call.feed(SoundStarted(call.clock.now_ns()), SoundLasted(call.clock.now_ns(), 460))
+    call.feed(flushed((A1, 500, 2_000)), done(R1), started())
+    call.feed(SoundStopped(call.clock.now_ns()), stopped())
+    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
+    [silence] = of(SilenceMeasured, call.feed(filler, after_ms=1_500))
+    assert (silence.silence_ms >= 1_500, silence.cause) == (True, "model")
 
 
 # The caller says nothing

@@ -47,7 +47,7 @@ class TonePeer:
         self.life_s: float | None = None
         self._socket: ServerConnection | None = None
         self._changed = asyncio.Event()
-        self._responses = 0
+        self._responses = self._answered = 0
 
     @property
     def session_id(self) -> str:
@@ -118,6 +118,12 @@ class TonePeer:
         assert self._socket is not None
         await self._socket.close(code, reason)
 
+    async def heard(self) -> None:
+        """Wait until the client has read the answers that were asked for, whole."""
+        await self.until(lambda: self._answered == self._responses > 0)
+        assert self._socket is not None
+        await (await self._socket.ping())  # its pong follows on what came before it
+
     async def finish_response(self) -> None:
         """End the response that runs, whole."""
         response = {"id": f"{self.prefix}resp_{self._responses}", "status": "completed"}
@@ -176,6 +182,8 @@ class TonePeer:
             delta = base64.b64encode(tone[start : start + step].tobytes()).decode()
             kind = "response.audio.delta" if self.beta else "response.output_audio.delta"
             await self.tell(kind, delta=delta, content_index=0, **at)
+        self._answered += 1
+        self._changed.set()
 
     async def _end_response(self, status: str) -> None:
         await self.tell(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bridge.config.settings import RedisSettings
+from bridge.engine.news import Speaker
 from bridge.store.local import LocalRedis
 from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway
@@ -38,6 +39,19 @@ async def test_word_that_the_hanging_up_cuts_off_does_not_keep_the_call(
             summary = await talk.over()
         assert (summary.outcome, summary.reason) == ("completed", "caller_hung_up")
         assert services.endpoint.rows_in_use == 0
+
+
+async def test_answer_that_the_hanging_up_cuts_is_put_down_as_far_as_it_was_heard(
+    start_gateway: StartGateway,
+) -> None:
+    async with talking(start_gateway, greeting_ms=8_000) as talk:
+        await talk.heard_loud(50)
+        await talk.caller.hang_up()
+        summary = await talk.over()
+        heard_ms = talk.loud * 20
+    (turn,) = summary.turns
+    assert (turn.speaker, turn.text, turn.interrupted) == (Speaker.AGENT, "", False)
+    assert turn.heard_ms == pytest.approx(heard_ms, abs=100)
 
 
 async def test_invite_that_is_cancelled_in_the_same_poll_is_begun_and_ended(

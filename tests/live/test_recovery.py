@@ -23,10 +23,11 @@ async def test_drop_in_the_middle_of_an_answer(
 ) -> None:
     async with talking(start_gateway, greeting_ms=1_000) as talk:
         talk.service.tone_ms = 500
+        await talk.first.heard()
         talk.first.drop()
         second = await talk.service.session(2)
         await second.until_sent("response.create")
-        await talk.heard_loud(60)  # the rest of the first answer, and the second one
+        await talk.heard_loud(60, since=0)  # the whole of the first answer, and the second one
         silence_ms = talk.longest_silence_ms()
         await second.finish_response()
         await talk.silent()
@@ -81,10 +82,11 @@ async def test_drop_while_an_answer_is_owed(start_gateway: StartGateway) -> None
             transcript="Where is my order?",
         )
         await talk.first.until(lambda: talk.first.appended_ms > 0)
+        loud = talk.loud
         talk.first.drop()
         second = await talk.service.session(2)
         await second.until_sent("response.create")
-        await talk.heard_loud(10)
+        await talk.heard_loud(10, since=loud)
         silence_ms = talk.longest_silence_ms()
     created = [each["item"] for each in second.sent if each["type"] == "conversation.item.create"]
     assert "Where is my order?" in str(created)
@@ -97,7 +99,7 @@ async def test_long_outage_is_filled_and_the_tone_stops_for_the_agent(
 ) -> None:
     async with talking(start_gateway, greeting_ms=300) as talk:
         talk.service.refusals.append(4.0)
-        talk.service.tone_ms = 1_000
+        talk.service.tone_ms = 2_000
         talk.first.drop()
         await talk.silent()
         second = await talk.service.session(2)

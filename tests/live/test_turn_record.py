@@ -18,6 +18,10 @@ from tests.telephony.fake_ports import FakePorts
 ITEM = ItemId("item_1")
 
 
+def unheard(item_id: ItemId) -> int:
+    return 0
+
+
 class Turns:
     """The turns of a call that is not recorded."""
 
@@ -65,15 +69,25 @@ def test_turns_whose_words_never_come_are_put_down_at_the_end(turns: Turns) -> N
     for name, text in (("first", "One."), ("second", "Two.")):
         turns.record.committed(ItemId(name))
         turns.record.effects[TurnSpoken](TurnSpoken(Speaker.AGENT, ItemId(f"{name}_a"), text))
-    turns.record.ended()
+    turns.record.ended(unheard)
     assert turns.texts == [NOT_TRANSCRIBED, "One.", NOT_TRANSCRIBED, "Two."]
+
+
+def test_end_of_the_call_puts_down_what_was_heard_of_the_turn_that_it_cut(turns: Turns) -> None:
+    cut = ItemId("item_cut")
+    turns.record.effects[TurnSpoken](TurnSpoken(Speaker.AGENT, ITEM, "Hello.", heard_ms=600))
+    turns.record.effects[TurnSpoken](TurnSpoken(Speaker.AGENT, cut, "It is on its way."))
+    turns.record.ended({ITEM: 700, cut: 340}.__getitem__)
+    assert [turn.heard_ms for turn in turns.summary.turns] == [600, 340]
+    kind, fields = turns.told[-1]
+    assert (kind, fields["item_id"], fields["heard_ms"]) == ("turn", cut, 340)
 
 
 def test_words_that_come_after_all_replace_the_note(turns: Turns) -> None:
     turns.record.committed(ITEM)
     turns.record.not_transcribed(ITEM)
     turns.spoken(Speaker.CALLER, "where is my order")
-    turns.record.ended()
+    turns.record.ended(unheard)
     assert turns.texts == ["where is my order"]
 
 
@@ -81,21 +95,21 @@ def test_sound_without_words_is_no_turn(turns: Turns) -> None:
     turns.record.committed(ITEM)
     turns.record.transcribed(ITEM)
     turns.record.committed(ITEM)  # it comes again
-    turns.record.ended()
+    turns.record.ended(unheard)
     assert turns.texts == []
 
 
 def test_turn_that_a_lost_session_heard_is_left_to_the_next(turns: Turns) -> None:
     turns.record.committed(ITEM)
     turns.record.session_restored()
-    turns.record.ended()
+    turns.record.ended(unheard)
     assert turns.texts == []
 
 
 def test_call_without_transcription_has_no_turns_of_the_callers() -> None:
     turns = Turns(transcribed=False)
     turns.record.committed(ITEM)
-    turns.record.ended()
+    turns.record.ended(unheard)
     assert turns.texts == []
 
 

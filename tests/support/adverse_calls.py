@@ -4,7 +4,7 @@ They share no code with the product. The ear is at the phone: RTP packets, stamp
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
@@ -31,7 +31,10 @@ SAME_SILENCE_MS = 200
 """How far the record's longest silence may be from that at the caller's ear, beside what the
 machine delayed the caller's own packets by: what is late there is a silence on one side alone."""
 GIVES_UP_S = 20.0
-_NO_WORDS_HZ = (440, GREETING_HZ, *ANSWERS_HZ.values())
+_TONE_HZ = 440
+_TONE_PAUSE_MS = 900
+"""Between two waiting tones: as in a ringback tone, they are a part of it."""
+_NO_WORDS_HZ = (_TONE_HZ, GREETING_HZ, *ANSWERS_HZ.values())
 """The waiting tone, and what answers other questions."""
 _WINDOW = 5
 """Packets in which a pitch is looked for: 100 ms."""
@@ -65,9 +68,13 @@ class Asked:
 
     Attributes:
         status: of the INVITE.
-        silence_ms: the longest in which the agent owed something, at the caller's ear.
+        silence_ms: the longest in which the agent owed something, at the caller's ear; the pauses
+            of the waiting tone are none.
+        open_silence_ms: the longest until the caller's next word, whatever was owed.
+        greeted: the greeting was heard; ``cut_short``: it, or an answer, was not heard wholly.
         late_ms: how late a packet went or came at most.
         ended_by_bridge: it sent the BYE.
+        broke: why the caller could not go on; empty where they did.
     """
 
     route: str
@@ -75,33 +82,52 @@ class Asked:
     sip_call_id: str = ""
     questions: list[Question] = field(default_factory=list)
     silence_ms: float = 0.0
+    open_silence_ms: float = 0.0
+    greeted: bool = False
+    cut_short: bool = False
     late_ms: float = 0.0
     ended_by_bridge: bool = False
+    broke: str = ""
 
 
 async def place(port: int, route: str, dice: Random, questions: int) -> Asked:
-    """Place a call, ask, hang up."""
+    """Place a call, ask, hang up; a caller who can't go on says why, and keeps what was heard."""
     asked = Asked(route)
     begun: list[int] = []
     async with RtpCaller(port) as caller:
-        asked.status = await caller.call(route, 40.0)
         asked.sip_call_id = caller.call_id
-        if asked.status != 200:
-            return asked
-        await asyncio.sleep(1.5)  # the greeting
-        for _ in range(questions):
-            if caller.ended.is_set():
-                break
-            begun.append(len(caller.spoken_ns))
-            asked.questions.append(await _ask(caller, dice.choice(list(QUESTIONS))))
-            await asyncio.sleep(dice.uniform(0.2, 2.5))
-        asked.ended_by_bridge = caller.ended.is_set()
-        if not asked.ended_by_bridge:
-            await caller.hang_up()
-    starts_ns = [caller.spoken_ns[at] for at in begun]
-    asked.silence_ms = _owed_silence_ms(asked, starts_ns, caller)
-    asked.late_ms = _late_ms(caller, set(begun))
+        try:
+            await _converse(caller, asked, begun, dice, questions)
+        except (TimeoutError, OSError) as error:
+            asked.broke = f"{type(error).__name__} with question {len(asked.questions)}: {error}"
+    asked.ended_by_bridge = caller.ended.is_set()
+    if caller.heard:
+        starts_ns = [caller.spoken_ns[at] for at in begun]
+        _measure_silences(asked, starts_ns, caller)
+        asked.late_ms = _late_ms(caller, set(begun))
     return asked
+
+
+async def _converse(
+    caller: RtpCaller, asked: Asked, begun: list[int], dice: Random, questions: int
+) -> None:
+    asked.status = await caller.call(asked.route, 40.0)
+    if asked.status != 200:
+        return
+    await asyncio.sleep(1.5)  # the greeting
+    for _ in range(questions):
+        if caller.ended.is_set():
+            return
+        at = len(caller.spoken_ns)
+        question = await _say(caller, dice.choice(list(QUESTIONS)))
+        if len(caller.spoken_ns) == at:
+            return  # the bridge hung up before the first word
+        begun.append(at)
+        asked.questions.append(question)
+        await _hear_out(caller, question)
+        await asyncio.sleep(dice.uniform(0.2, 2.5))
+    if not caller.ended.is_set():
+        await caller.hang_up(30.0)
 
 
 def _late_ms(caller: RtpCaller, begun: set[int]) -> float:
@@ -115,12 +141,16 @@ def _late_ms(caller: RtpCaller, begun: set[int]) -> float:
     return max((b - a for a, b in (*came, *went)), default=0) / 1e6 - 20
 
 
-async def _ask(caller: RtpCaller, name: str) -> Question:
-    """Ask, and wait for the answer, for words and a pause, or for the end."""
+async def _say(caller: RtpCaller, name: str) -> Question:
+    """Ask a question."""
     at_s = np.arange(RATE_HZ * QUESTION_MS // 1000) / RATE_HZ
     caller.speak((7000 * np.sin(2 * np.pi * QUESTIONS[name] * at_s)).astype(np.int16))
     await caller.until(lambda: not caller.speaking or caller.ended.is_set(), 60.0)
-    question = Question(name, caller.said_until_ns)
+    return Question(name, caller.said_until_ns)
+
+
+async def _hear_out(caller: RtpCaller, question: Question) -> None:
+    """Wait for the answer, for words and a pause, or for the end."""
     seen = len(caller.heard)
     listened = max(seen - 10, 0)
     loop = asyncio.get_running_loop()
@@ -133,7 +163,6 @@ async def _ask(caller: RtpCaller, name: str) -> Question:
             break
     until_ns = question.heard_ns or caller.heard[-1].arrived_ns
     question.silence_ms = _longest_gap_ms(caller.heard[seen:], question.ended_ns, until_ns)
-    return question
 
 
 def _pause(heard: list[Heard]) -> bool:
@@ -162,52 +191,78 @@ def _pitch_hz(window: list[Heard]) -> float:
     return strongest_hz(np.concatenate([each.samples for each in window]), RATE_HZ)
 
 
-def _longest_gap_ms(heard: list[Heard], since_ns: int, until_ns: int) -> float:
-    """Return the longest time without a sound between two moments."""
+def _longest_gap_ms(
+    heard: list[Heard], since_ns: int, until_ns: int, tones_ns: Set[int] = frozenset()
+) -> float:
+    """Return the longest time without a sound between two moments.
+
+    Args:
+        heard: packets.
+        since_ns: the first moment; ``until_ns``: the second one.
+        tones_ns: packets after which a pause is a part of the sound.
+    """
     loud = [e.arrived_ns for e in heard if e.loud and since_ns < e.arrived_ns < until_ns]
     moments = [since_ns, *loud, until_ns]
-    return max((b - a for a, b in pairwise(moments)), default=0) / 1e6
+    gaps_ms = ((b - a) / 1e6 - _TONE_PAUSE_MS * (a in tones_ns) for a, b in pairwise(moments))
+    return max(gaps_ms, default=0.0)
 
 
-def _owed_silence_ms(asked: Asked, starts_ns: list[int], caller: RtpCaller) -> float:
-    """Return the call's longest silence in which the agent owed a greeting or an answer.
+def _tones_ns(heard: list[Heard]) -> set[int]:
+    """Return when the packets of the waiting tone came."""
+    tones = (each for each in _windows(heard, 0) if abs(_pitch_hz(each) - _TONE_HZ) < 30)
+    return {packet.arrived_ns for window in tones for packet in window}
+
+
+def _measure_silences(asked: Asked, starts_ns: list[int], caller: RtpCaller) -> None:
+    """Measure the call's silences in which the agent owed a greeting or an answer.
 
     That is from the answer to the greeting, and from each question's end until its answer was heard
-    wholly, the next question began, or the call was over.
+    wholly, or as far as it came; until the next question or the call's end where none came.
     """
     over_ns = caller.heard[-1].arrived_ns
     ends_ns = [*starts_ns[1:], over_ns]
     spans = [(caller.answered_ns, starts_ns[0] if starts_ns else over_ns, GREETING_HZ, 500)]
     for question, end_ns in zip(asked.questions, ends_ns, strict=True):
         spans.append((question.ended_ns, end_ns, ANSWERS_HZ[question.name], ANSWER_MS - 100))
-    longest_ms = 0.0
     for since_ns, until_ns, pitch_hz, whole_ms in spans:
         within = [each for each in caller.heard if since_ns < each.arrived_ns < until_ns]
-        whole_ns = _whole_ns(within, pitch_hz, whole_ms) or until_ns
-        longest_ms = max(longest_ms, _longest_gap_ms(within, since_ns, whole_ns))
-    return longest_ms
+        heard_ms, last_ns = _heard_of(within, pitch_hz, whole_ms)
+        asked.greeted = asked.greeted or (heard_ms > 0 and pitch_hz == GREETING_HZ)
+        asked.cut_short = asked.cut_short or heard_ms < whole_ms
+        owed_ms = _longest_gap_ms(within, since_ns, last_ns or until_ns, _tones_ns(within))
+        asked.silence_ms = max(asked.silence_ms, owed_ms)
+        open_ms = _longest_gap_ms(within, since_ns, until_ns)
+        asked.open_silence_ms = max(asked.open_silence_ms, open_ms)
 
 
-def _whole_ns(heard: list[Heard], pitch_hz: float, whole_ms: int) -> int:
-    """Return when so much of a pitch had been heard; 0 for never."""
+def _heard_of(heard: list[Heard], pitch_hz: float, whole_ms: int) -> tuple[int, int]:
+    """Return how much of a pitch was heard, up to ``whole_ms``, and when the last of that came."""
     of_it: set[int] = set()
+    last_ns = 0
     for window in _windows(heard, 0):
         if abs(_pitch_hz(window) - pitch_hz) < 30:
             of_it.update(each.sequence for each in window)
+            last_ns = window[-1].arrived_ns
             if len(of_it) * 20 >= whole_ms:
-                return window[-1].arrived_ns
-    return 0
+                break
+    return len(of_it) * 20, last_ns
 
 
-def unaccounted(asked: Asked, record: Record) -> Iterator[str]:
-    """Yield what the caller lacked, and what the record doesn't know."""
+def unaccounted(asked: Asked, record: Record, endless: set[str]) -> Iterator[str]:
+    """Yield what the caller lacked, and what the record doesn't know.
+
+    Args:
+        asked: the call, as its caller had it.
+        record: the bridge's.
+        endless: ids of the sessions in which an answer's end was never told.
+    """
     where = f"{asked.route} {record['call_id']}"
-    failures = record["failures"]
+    if asked.broke:
+        yield f"{where}: the caller broke off: {asked.broke}"
     if asked.status != 200:
         if record["outcome"] != "session_unavailable" or not record["reason"]:
             yield f"{where}: {asked.status}, and the record says {record['outcome']!r}"
         return
-    said = [turn for turn in record["turns"] if turn["speaker"] == "caller"]
     for number, question in enumerate(asked.questions):
         what = f"{where} question {number + 1} ({question.name})"
         after_s = (question.heard_ns - question.ended_ns) / 1e9
@@ -217,15 +272,41 @@ def unaccounted(asked: Asked, record: Record) -> Iterator[str]:
             yield f"{what}: a word after {after_s:.1f} s"
         if question.silence_ms > SILENCE_MS:
             yield f"{what}: {question.silence_ms:.0f} ms of silence"
-        if not question.answered_ns and not failures:
-            yield f"{what}: not answered, and the record knows of no failure"
-    if len(said) < len(asked.questions) and not failures:
-        yield f"{where}: {len(asked.questions)} asked, {len(said)} in the record, no failure"
+    for each in (*_lacks(asked, record), *_silence_differs(asked, record, endless)):
+        yield f"{where}: {each}"
+
+
+def _lacks(asked: Asked, record: Record) -> Iterator[str]:
+    """Yield what the record lacks of the talk: each question is in it, with its answer as far as it
+    was heard, or a failure stands for it.
+    """
+    said = [turn for turn in record["turns"] if turn["speaker"] == "caller"]
+    heard = [turn for turn in record["turns"] if turn["speaker"] == "agent" and turn["heard_ms"]]
+    failures = len(record["failures"])
+    if len(said) + failures < len(asked.questions):
+        yield f"{len(asked.questions)} asked, {len(said)} in the record, {failures} failures"
+    answered = sum(question.answered_ns > 0 for question in asked.questions)
+    if len(heard) < asked.greeted + answered:
+        yield f"{asked.greeted + answered} answers heard, {len(heard)} in the record"
+    if answered < len(asked.questions) and not failures:
+        yield f"{len(asked.questions) - answered} not answered, and no failure in the record"
     if not any(turn["speaker"] != "caller" for turn in record["turns"]):
-        yield f"{where}: nobody said anything, by the record"
+        yield "nobody said anything, by the record"
     if record["outcome"] in ("", "error"):
-        yield f"{where}: outcome {record['outcome']!r}"
+        yield f"outcome {record['outcome']!r}"
+
+
+def _silence_differs(asked: Asked, record: Record, endless: set[str]) -> Iterator[str]:
+    """Yield a longest silence that is not the caller's.
+
+    Where an answer broke off, or its end was never told, the bridge can't know that nothing more is
+    owed: there it may have counted until the caller's next word.
+    """
     recorded_ms = record["longest_silence_ms"] or 0
-    if abs(recorded_ms - asked.silence_ms) > SAME_SILENCE_MS + asked.late_ms:
-        heard = f"{asked.silence_ms:.0f} ms of silence heard"
-        yield f"{where}: {heard}, {recorded_ms} put down ({record['longest_silence_cause']})"
+    sessions = {session["session_id"] for session in record["sessions"]}
+    unsure = asked.cut_short or record["failures"] or sessions & endless
+    most_ms = asked.open_silence_ms if unsure else asked.silence_ms
+    near_ms = SAME_SILENCE_MS + asked.late_ms
+    if not asked.silence_ms - near_ms <= recorded_ms <= most_ms + near_ms:
+        heard = f"{asked.silence_ms:.0f} to {most_ms:.0f} ms of silence heard"
+        yield f"{heard}, {recorded_ms} put down ({record['longest_silence_cause']})"

@@ -97,12 +97,14 @@ class AdverseService:
 
     Attributes:
         log: Counter of what was done wrong; ``asked``: names of the questions that were committed.
+        endless: ids of the sessions in which an answer's end was never told.
     """
 
     def __init__(self, seed: int, share_wrong: float = 0.7, share_refused: float = 0.2) -> None:
         self.dice = Random(seed)
         self.log: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.endless: set[str] = set()
         self._sessions = 0
         self._by_dice = Dice(self.dice, share_wrong, share_refused)
         self._plans: dict[str, Plan] = {}

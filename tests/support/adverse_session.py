@@ -73,6 +73,7 @@ class Run(Protocol):
     dice: Random
     log: Counter[str]
     asked: Counter[str]
+    endless: set[str]
 
 
 class AdverseSession:
@@ -353,6 +354,7 @@ class AdverseSession:
             await self._socket.tell(edit(event, mischief))
         self._socket.frames = Mischief.NONE
         if mischief is Mischief.NO_DONE:
+            self._run.endless.add(self._session["id"])
             await asyncio.Event().wait()
 
     def _events_of(self, tone: Samples, mischief: Mischief) -> list[Event]:
