@@ -12,7 +12,7 @@ NS_PER_S = 1_000_000_000
 
 
 class Clock(Protocol):
-    """What reads the time."""
+    """The interface of a clock."""
 
     def now_ns(self) -> int:
         """Return monotonic nanoseconds, comparable within this process only."""

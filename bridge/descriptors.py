@@ -1,4 +1,4 @@
-"""The file descriptors of this process: their limit, and which errors are for lack of them.
+"""The file descriptors of this process: their limit, and the errors that show a lack of them.
 
 Every socket, file and pipe takes one (`getrlimit(2)`, RLIMIT_NOFILE). Without one nothing can be
 reached, whoever listens there: a failure for that is this process's and never the far end's.

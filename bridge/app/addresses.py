@@ -1,4 +1,4 @@
-"""Where a node is to be found: its name, and its addresses for phones and browsers."""
+"""The name of a node, and the addresses at which phones and browsers reach it."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""Arms and routes: what the settings and dialplans ask for, made into what calls connect with.
+"""Builds the arms and routes that calls connect with, from the settings and dialplans.
 
 Everything that can be wrong with a model, a voice or a key is found here, before any call is taken.
 """
@@ -12,7 +12,7 @@ from bridge.clock import NS_PER_S, Clock
 from bridge.config.loading import resolve_key
 from bridge.config.models import ModelChoice, ModelTable, choose_model
 from bridge.config.settings import ArmSettings
-from bridge.live.choice import Choice
+from bridge.live.choice import ArmModel
 from bridge.live.services import Arm, Route
 from bridge.realtime.dialects import DIALECTS
 from bridge.routing.models import Dialplan, secret_names
@@ -73,7 +73,7 @@ def make_route(
     _warn(arm.name, chosen, dialplan=dialplan.name)
     sources = {each.endpoint.model: each for each in arm.choices}
     choices = tuple(
-        Choice(sources[each.model].endpoint, sources[each.model].credentials, each.voice)
+        ArmModel(sources[each.model].endpoint, sources[each.model].credentials, each.voice)
         for each in chosen
     )
     return Route(dialplan, arm, choices, secrets)
@@ -147,7 +147,7 @@ def _make_arm(
     chosen = choose_model(arm, table, today_of(clock))
     _warn(name, chosen)
     choices = tuple(
-        Choice(
+        ArmModel(
             # The key is tried on the endpoint, so that one that fits no header is found now.
             Endpoint(arm.url, each.model, key, arm.redirect_hosts).with_key(None),
             _credentials(name, arm, each.model, key, clock, on_rotated),

@@ -22,7 +22,7 @@ from bridge.realtime.commands import AppendAudio
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import AudioDelta
 from bridge.realtime.ga import GaDialect
-from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
+from bridge.telephony.ports import RATE_HZ, ConferencePort, Positions, Samples
 from bridge.telephony.pump import Pump
 
 WHOLE_OVER_AUDIO = 4.0
@@ -81,7 +81,7 @@ class _Ports:
     def open_row(self) -> int:
         return self.arena.acquire()
 
-    def connect(self, row: int, audio: CallAudio) -> None: ...
+    def connect(self, row: int, audio: ConferencePort) -> None: ...
 
     def disconnect(self, row: int) -> None: ...
 

@@ -1,4 +1,4 @@
-"""The console of one gateway: what it is given to show, and how its first admin comes in."""
+"""Opens the console of one gateway, and returns the link for its first admin."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Publishes what others only count, once a second, and SIP messages as they pass the wire."""
+"""Publishes counts once a second that other parts only keep, and each SIP message as it passes."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the demo's caller reports at its end: the JSON object of `bridge call --script`."""
+"""Reads the report of the demo's caller: the JSON object that `bridge call --script` prints."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ class _HeardTurn(BaseModel):
 
 
 class CallerReport(BaseModel):
-    """What the demo reads of it.
+    """The part of the caller's report that the demo reads.
 
     Attributes:
         outcome: of the INVITE, as the caller saw it.

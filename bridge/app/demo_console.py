@@ -1,4 +1,4 @@
-"""The console on a floor that lives: a gateway, a local Realtime server, callers who call again.
+"""Runs a live contact centre for the console's demo: gateway, Realtime server, repeated callers.
 
 Every part is a process of its own, as in :mod:`bridge.app.demo`; nothing is checked here, there is
 only something to see, to hear and to step into.

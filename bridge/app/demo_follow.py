@@ -1,4 +1,4 @@
-"""One call as its event stream in Redis tells it: phase, turns with latency, interruptions.
+"""Follows one call by its event stream in Redis: phase, turns with latency, interruptions.
 
 Pure: events in, lines of the conversation out. The stream tells a turn several times (when its text
 is complete, when it was heard or cut); it becomes a line as soon as its latency is known. Times are

@@ -1,4 +1,4 @@
-"""What the demo found out, as JSON and as the rows of its summary. Pure."""
+"""The demo's result, as JSON and as the rows of its summary. Pure."""
 
 import math
 from collections.abc import Iterator, Sequence

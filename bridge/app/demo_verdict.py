@@ -1,5 +1,4 @@
-"""The demo's judgement: did the caller hear what the agent said, and the gateway what the caller
-said?
+"""Judges the demo by holding each side's transcript of the other against what was said.
 
 Both sides are compared from outside: the agent's words as the caller's own recogniser heard them
 against the gateway's record, the gateway's transcript against the words that the caller's script
@@ -55,7 +54,7 @@ class CallerSide:
 
 
 def judge(outcome: str, turns: Sequence[RecordedTurn], caller: CallerSide) -> list[str]:
-    """Say what was wrong with a call.
+    """Return what was wrong with a call.
 
     Args:
         outcome: how the gateway says that the call ended.

@@ -35,7 +35,7 @@ _SPEAKER_STYLES = {"agent": "bold cyan", "caller": "bold magenta", "bridge": "bo
 
 
 class View(Protocol):
-    """Who shows the demo."""
+    """The interface of whatever shows the demo."""
 
     def __enter__(self) -> "View":
         """Begin to show."""

@@ -1,4 +1,4 @@
-"""How many calls the file descriptors of this process suffice for, found out at the start.
+"""Raises this process's limit of file descriptors at the start, and returns the calls it holds.
 
 A call that gets none for its session or its RTP is lost after it was taken, so fewer are promised.
 """

@@ -74,7 +74,7 @@ class DialplansInForce:
         self.publish()
 
     def publish(self) -> None:
-        """Tell the metrics that they are in force."""
+        """Publish in the metrics that they are in force."""
         for dialplan in self.plans.dialplans:
             if dialplan.consent.disclosure is not None:
                 self._metrics.calls.expect_prompts(route=dialplan.name)

@@ -1,4 +1,4 @@
-"""Tries all the time whether this node's directories take files: a call must not be the first."""
+"""Tests again and again that this node's directories take files, before a call needs them."""
 
 import asyncio
 import tempfile

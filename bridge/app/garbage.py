@@ -1,4 +1,4 @@
-"""When Python's cycle collector runs: in the loop's thread only, in small steps.
+"""Runs Python's cycle collector in the loop's thread only, in small steps.
 
 A collection that starts in another thread (PJSIP's clock, a worker) could free pjsua2 objects
 there, which crashes PJSIP (`ARCHITECTURE.md` section 2). So automatic collection is off, and the

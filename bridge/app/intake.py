@@ -1,4 +1,4 @@
-"""Whether this node takes new calls, and why not: one answer for the SIP door, HTTP and metrics."""
+"""Decides for the SIP door, HTTP and metrics whether this node takes new calls, with the reason."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is done for the calls of a node that died, by the node that swept them."""
+"""Closes the calls of a dead node: a BYE to each caller, the record, an entry in the rollout."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

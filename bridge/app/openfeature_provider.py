@@ -14,19 +14,26 @@ alone.
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from openfeature.evaluation_context import EvaluationContext
-from openfeature.exception import ErrorCode
-from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
-from openfeature.provider import AbstractProvider, Metadata
-
 from bridge.app.rollout_files import RolloutFiles
 from bridge.app.rollouts import PROVIDER
 from bridge.config.settings import Settings
+from bridge.errors import ConfigError
 from bridge.routing.numbers import normalise_called, shown_number
 from bridge.routing.rollout.decision import CallFacts, decide
 from bridge.routing.rollout.draw import targeting_key
 from bridge.routing.rollout.flag import Flag
 from bridge.routing.rollout.state import RolloutState, flag_of
+
+try:
+    from openfeature.evaluation_context import EvaluationContext
+    from openfeature.exception import ErrorCode
+    from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType, Reason
+    from openfeature.provider import AbstractProvider, Metadata
+except ModuleNotFoundError as error:
+    raise ConfigError(
+        "the OpenFeature provider needs openfeature-sdk, which is not installed",
+        remedy="pip install 'telephony-bridge[openfeature]'",
+    ) from error
 
 _T = TypeVar("_T")
 

@@ -1,4 +1,4 @@
-"""The door of supervisors' phones, and an eye on those inside.
+"""Admits supervisors' phones that call in, and drops phones whose users lose the right.
 
 Phones call in at ``sip:listen-{call id}-{ticket}@{node}``:
 

@@ -1,4 +1,4 @@
-"""The dialplans in force, and what each of them means for a call: replaced as a whole.
+"""The dialplans in force with the policies compiled from them, replaced as a whole.
 
 A call keeps the route that it got at its INVITE, whatever is put in force after.
 """
@@ -144,7 +144,7 @@ def _arms_of(dialplan: Dialplan, settings: Settings) -> tuple[str, ...]:
 
 
 def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:
-    """Say what dialplans may look at in a leg's INVITE."""
+    """Return what dialplans may look at in a leg's INVITE."""
     trunk = settings.sip.trunk_of(leg.source)
     headers = settings.sip.believed(leg.headers, trunk)
     return incoming_call(

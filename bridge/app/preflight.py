@@ -1,4 +1,4 @@
-"""What is tried before any call is taken: a session on each arm, a file where recordings go."""
+"""Checks before any call is taken that each arm opens a session and recordings can be written."""
 
 import asyncio
 import tempfile
@@ -10,7 +10,7 @@ import structlog
 from bridge.clock import Clock
 from bridge.config.settings import ArmSettings, SessionSettings, Settings
 from bridge.errors import BridgeError, ConfigError, InfrastructureError, UpstreamError
-from bridge.live.choice import Choice
+from bridge.live.choice import ArmModel
 from bridge.live.services import Arm
 from bridge.realtime.session_config import SessionConfig
 from bridge.session.realtime import RealtimeSession
@@ -78,7 +78,7 @@ async def _first_answer(arm: Arm, settings: SessionSettings, clock: Clock) -> Up
     return None
 
 
-async def _open_once(arm: Arm, choice: Choice, settings: SessionSettings, clock: Clock) -> None:
+async def _open_once(arm: Arm, choice: ArmModel, settings: SessionSettings, clock: Clock) -> None:
     credential = await choice.credentials.get()
     session = RealtimeSession(
         choice.endpoint.with_key(credential.value),

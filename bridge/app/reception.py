@@ -1,4 +1,4 @@
-"""Where calls come in: an INVITE gets its route and its runner, or is refused."""
+"""Receives the calls of one node: each INVITE gets a route and a runner, or is refused."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ class Reception:
         self._metrics = metrics
 
     def refusal(self, method: str) -> str | None:
-        """Tell the door. Redis being away is no reason: calls don't need it, all nodes share it."""
+        """Return why the door refuses. Redis being away is no reason: calls don't need it."""
         closed = self._intake.closed()
         if closed is None:
             return None

@@ -1,4 +1,4 @@
-"""New dialplans in a running gateway: read when told to, or when a file changes.
+"""Reloads a running gateway's dialplans on request, or when a file changes.
 
 Files are looked at every two seconds, off the loop. What changed is read once it has stood still
 for one look, so that a file is not read while it is being written. Bad files change nothing: the

@@ -1,4 +1,4 @@
-"""What a node knew last of each rollout, on its disk: for a start while Redis is away.
+"""Keeps each rollout's last known state on a node's disk, for a start while Redis is away.
 
 One JSON file a flag, `<state_dir>/rollout-<flag>.json`, replaced whole. Reading and writing block.
 """

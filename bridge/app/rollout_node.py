@@ -48,12 +48,12 @@ class RolloutNode:
         self._deciding: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Learn what is in force."""
+        """Read the states in force."""
         await self.flags.open()
         self._deciding = asyncio.create_task(self._controller.run(), name="rollout-controller")
 
     async def aclose(self) -> None:
-        """Tell Redis what it does not know yet, and disconnect."""
+        """Write to Redis all that it lacks, and disconnect."""
         deciding, self._deciding = self._deciding, None
         if deciding is not None:
             deciding.cancel()

@@ -1,4 +1,4 @@
-"""One node's rollouts: what is in force here, the decision about a call, and what calls tell of it.
+"""One node's rollouts: their state here, the decision about each call, and the calls' results.
 
 Redis is asked twice a second, so a kill switch works on every node well within two seconds. While
 Redis is away, and at a start without it, the last state that was known is in force. What a node
@@ -106,7 +106,7 @@ class Rollouts:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Learn what is in force, from Redis or else from the disk, and keep learning."""
+        """Read the state in force, from Redis or else from the disk, and keep it up to date."""
         for name in self._here:
             known = await asyncio.to_thread(self._files.read, name)
             if known is not None:
@@ -118,7 +118,7 @@ class Rollouts:
         self._task = asyncio.create_task(self._keep_synchronised(), name="rollouts")
 
     async def aclose(self) -> None:
-        """Tell Redis what it was not told yet, once, and stop."""
+        """Write to Redis, once, all that it lacks, and stop."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -244,7 +244,7 @@ class Rollouts:
                 log.exception("rollouts_broken")
 
     async def _synchronise(self) -> None:
-        """Tell Redis what this node found, and learn what is in force."""
+        """Write this node's findings to Redis, and read the state in force."""
         try:
             for name, here in self._here.items():
                 await self._synchronise_one(name, here)

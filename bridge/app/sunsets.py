@@ -1,4 +1,4 @@
-"""When the arms' models end: asked of their services at the start and daily, told by a metric.
+"""Asks each arm's service at the start and daily when its models end, and publishes the dates.
 
 What a service says of a model stands above `models.yaml`, which is as old as the release. Without a
 key, or an answer, the table's date stays.

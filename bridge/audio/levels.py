@@ -127,11 +127,6 @@ class SpeechGate:
         """True from :class:`Started` to :class:`Stopped`."""
         return self._phase is _Phase.SPEAKING
 
-    @property
-    def position_samples(self) -> int:
-        """Samples fed so far."""
-        return self._position_samples
-
     def feed(self, frame: NDArray[np.int16]) -> GateEvent | None:
         """Take the next 20 ms.
 

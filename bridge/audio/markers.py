@@ -1,4 +1,4 @@
-"""The markers beside a recording: what happened where in it, one JSON object a line.
+"""The markers beside a recording: events with their places in it, one JSON object a line.
 
 ``<recording>.markers.jsonl`` lies beside ``<recording>.wav``. Its first line says which call it is
 (:data:`HEADER_SCHEMA`), each other one what happened (:data:`MARKER_SCHEMA`). A line is written

@@ -1,4 +1,4 @@
-"""Sounds of many callers at once: where each begins, how long it lasts, where it ends.
+"""Sounds of many callers at once: the begin, the length and the end of each.
 
 Fed with the levels of both directions, 20 ms frame by 20 ms frame. A caller's frame is loud where
 it is above a threshold, and above what the agent's own echo would be: the agent's loudest frame of

@@ -1,1 +1,1 @@
-"""The benchmark: load, the way under test, its floor, the plain way, and what came of them."""
+"""The benchmark: the same load on the gateway, on bare PJSIP, and on a plain pjsua2 gateway."""

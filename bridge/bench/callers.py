@@ -1,4 +1,4 @@
-"""The benchmark's callers: one process, many calls with RTP both ways, told what to do.
+"""The benchmark's callers: one process, many calls with RTP both ways, directed by its parent.
 
 Orders are JSON lines on stdin, each answered by one JSON line on stdout:
 

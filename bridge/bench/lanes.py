@@ -1,4 +1,4 @@
-"""RTP of many calls on few sockets ("lanes"): quiet rooms, speech, keys; and what comes back.
+"""RTP of many calls on few sockets ("lanes"): quiet rooms, speech, keys, and the agent's audio.
 
 Every call of a lane names the same port in its SDP, and what comes is told apart by where it comes
 from. A lane's calls send together, once in 20 ms.
@@ -89,7 +89,7 @@ class Lane:
         self._keys.setdefault(slot, deque()).append(key)
 
     def is_busy(self, slot: int) -> bool:
-        """Whether something is left to say or to press."""
+        """Return whether something is left to say or to press."""
         return slot in self._speech or slot in self._keys
 
     def send(self) -> None:

@@ -17,6 +17,7 @@ from bridge.config.loading import PREFIX
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child, start_child
 from bridge.processes.http import get
+from bridge.processes.load import load_dialplan
 from bridge.processes.usage import Usage, usage_of
 from bridge.simulator.light import STATS_PATH
 from bridge.telemetry.scrape import Scrape
@@ -32,20 +33,6 @@ _ANSWER_WITHIN_S = 60.0
 
 _TELLS_WITHIN_S = 15.0
 """A process at the end of its strength is slow to tell its figures."""
-
-_DIALPLAN: Mapping[str, object] = {
-    "schema": "dialplan/v1",
-    "name": "bench",
-    "match": [{"called": "*"}],
-    "arm": _ARM,
-    "agent": {
-        "instructions": "Be brief.",
-        "language": "en",
-        "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
-    },
-    "limits": {"session_ready_s": 20},
-    "recording": {"enabled": False},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +88,7 @@ class Target:
             raise InfrastructureError(f"{self.child.name} gives no metrics: {error!r}") from error
 
 
-class Callers:
+class CallersProcess:
     """The load; see :mod:`bridge.bench.callers` for the orders."""
 
     def __init__(self, child: Child) -> None:
@@ -173,7 +160,8 @@ class Parts:
     async def bridge(self, peer: Peer, dialect: str) -> Target:
         """Start the gateway, with a Redis of its own and a dialplan that records nothing."""
         arm = {"dialect": dialect, "url": peer.url, "api_key_env": KEY_VARIABLE}
-        return await self.gateway(self.directory(), [_DIALPLAN], {_ARM: arm})
+        dialplan = load_dialplan("bench", called="*", arm=_ARM)
+        return await self.gateway(self.directory(), [dialplan], {_ARM: arm})
 
     def directory(self) -> Path:
         """Make a directory that goes with the processes."""
@@ -220,12 +208,12 @@ class Parts:
         )
         return _target("bridge", child, await child.report(_READY_WITHIN_S))
 
-    async def callers(self, target: Target) -> Callers:
+    async def callers(self, target: Target) -> CallersProcess:
         """Start callers for one target."""
         child = await self.start(
             "the callers", "bench", "callers", target.server, takes_orders=True
         )
-        return Callers(child)
+        return CallersProcess(child)
 
     async def start(
         self,

@@ -1,4 +1,4 @@
-"""Many phones in one process, which does what it is told: a JSON line on stdin, one on stdout.
+"""Many phones in one process, directed by JSON lines on stdin and answering on stdout.
 
 The base of the benchmark's callers and the soak's. RTP goes through a few lanes; lane k sends at
 its own moment of each 20 ms, so that the gateway sees packets spread as from many phones, and this

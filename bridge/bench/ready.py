@@ -1,4 +1,4 @@
-"""What a part of the benchmark says when it takes calls."""
+"""The JSON line by which a part of the benchmark reports that it takes calls."""
 
 from dataclasses import dataclass
 

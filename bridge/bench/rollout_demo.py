@@ -189,7 +189,7 @@ class RolloutResult:
 async def run_rollout_demo(
     plan: RolloutPlan, redis_url: str, environ: Mapping[str, str], view: View
 ) -> RolloutResult:
-    """Tell every story; cancel to stop everything in order.
+    """Play every story; cancel to stop everything in order.
 
     Raises:
         InfrastructureError: a part did not start, or died.

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from bridge.bench.parts import Callers
+from bridge.bench.parts import CallersProcess
 from bridge.config.loading import PREFIX
 from bridge.config.models import load_models
 from bridge.errors import InfrastructureError
@@ -60,7 +60,7 @@ class ArmServer:
 
 @dataclass(frozen=True, slots=True)
 class RolloutParts:
-    """What runs.
+    """The running processes of the rollout demo.
 
     Attributes:
         servers: by arm.
@@ -69,7 +69,7 @@ class RolloutParts:
     """
 
     servers: Mapping[str, ArmServer]
-    callers: Mapping[str, Callers]
+    callers: Mapping[str, CallersProcess]
     recordings: Path
 
 
@@ -153,9 +153,9 @@ class _Starter:
         )
         return str((await child.report(_READY_WITHIN_S))["sip"]).removeprefix("sip:")
 
-    async def callers(self, flag: str, sip: str) -> Callers:
+    async def callers(self, flag: str, sip: str) -> CallersProcess:
         arguments = ["bench", "callers", sip, "--called", flag, "--each-another"]
-        return Callers(await self._start("the callers", arguments, {}, takes_orders=True))
+        return CallersProcess(await self._start("the callers", arguments, {}, takes_orders=True))
 
     async def _start(
         self,

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 
 from bridge.bench.figures import BenchResult, Climb, Inside, Setup, Soak, Spent, Way, Window
-from bridge.bench.parts import Callers, Parts, Peer, Target
+from bridge.bench.parts import CallersProcess, Parts, Peer, Target
 from bridge.bench.verdicts import complaint, doubts_about, ratios_of, verdicts_on
 from bridge.bench.view import View
 from bridge.errors import ConfigError, InfrastructureError
@@ -202,7 +202,12 @@ class _Trial:
     """One target and its callers."""
 
     def __init__(
-        self, plan: BenchPlan, view: View, target: Target, callers: Callers, peer: Peer | None
+        self,
+        plan: BenchPlan,
+        view: View,
+        target: Target,
+        callers: CallersProcess,
+        peer: Peer | None,
     ) -> None:
         self._plan = plan
         self._view = view

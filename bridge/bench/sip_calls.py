@@ -174,7 +174,7 @@ class SipCalls:
         return True
 
     def is_changing(self, slot: int) -> bool:
-        """Whether a re-INVITE waits for its answer."""
+        """Return whether a re-INVITE waits for its answer."""
         return bool(self._of(slot))
 
     def bye(self, slot: int, now_ns: int) -> None:

@@ -1,4 +1,4 @@
-"""The benchmark on the screen: what is being done, what was found, the tables at the end."""
+"""Shows the benchmark on the screen: its progress, its findings, the tables at the end."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -14,7 +14,7 @@ _MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("not judg
 
 
 class View(Protocol):
-    """Who shows it."""
+    """The interface of whatever shows the benchmark."""
 
     def doing(self, what: str) -> None:
         """Say what takes its time now."""

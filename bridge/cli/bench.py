@@ -1,4 +1,4 @@
-"""`bridge bench`: how many calls, at what cost, beside PJSIP's floor and the plain way."""
+"""`bridge bench`: measures calls and their cost, beside PJSIP's floor and the plain way."""
 
 import json
 import os

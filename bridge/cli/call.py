@@ -1,4 +1,4 @@
-"""`bridge call`: a softphone that dials, speaks, listens, records and tells what it heard."""
+"""`bridge call`: a softphone that dials, speaks, listens, records and reports."""
 
 import asyncio
 import json

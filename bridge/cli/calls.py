@@ -1,4 +1,4 @@
-"""`bridge calls`: what the calls of every node did and do, as Redis has it."""
+"""`bridge calls`: lists and shows the calls of every node, as Redis has them."""
 
 import asyncio
 import json

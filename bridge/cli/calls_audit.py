@@ -1,4 +1,4 @@
-"""What `bridge calls audit` shows: who did what, and whether the chain of entries holds."""
+"""Prints the audit for `bridge calls audit`: its entries, and whether their chain is unbroken."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Which calls a list shows, and the table of them."""
+"""Finds the calls that `bridge calls` lists, and prints them as a table."""
 
 import sys
 import time

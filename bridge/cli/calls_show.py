@@ -1,4 +1,4 @@
-"""One call's story: what was said, where each turn's time went, what happened when."""
+"""Prints one call's story: its words, the latency of its turns, its events."""
 
 from rich.console import Console
 from rich.table import Table

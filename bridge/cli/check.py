@@ -1,4 +1,4 @@
-"""`bridge check`: validates what people write, before it meets a call."""
+"""`bridge check`: validates dialplans, scripts and settings before a call meets them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How commands fail: one line that names the thing and the remedy, and the fixed exit codes."""
+"""Turns an error of a command into one line with its remedy, and a fixed exit code."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What would become of a call, in words: `bridge check --explain`."""
+"""Explains in words how the dialplans would treat a call, for `bridge check --explain`."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import click
 
 from bridge.config.settings import SipSettings
 from bridge.errors import ConfigError
-from bridge.routing.matching import Verdict, explain_match
+from bridge.routing.matching import RuleVerdict, explain_match
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, has_agent, mode_of
 from bridge.routing.origin import NO_ORIGIN, Origin, read_origin
@@ -30,7 +30,7 @@ class Explanation:
     """
 
     call: IncomingCall
-    rules: Sequence[Verdict]
+    rules: Sequence[RuleVerdict]
     taken: Dialplan | None
     mode: Mode = Mode.OPEN
     hours: str = ""

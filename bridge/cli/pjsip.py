@@ -1,4 +1,4 @@
-"""`bridge pjsip`: what the loaded PJSIP can do."""
+"""`bridge pjsip`: prints the capabilities of the loaded PJSIP."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`bridge recordings`: keep, hold and delete what is kept of calls that are over."""
+"""`bridge recordings`: keeps, holds and deletes the files of calls that are over."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`bridge replay fix`: makes an ordinary script of what a persona said."""
+"""`bridge replay fix`: makes an ordinary script of a persona's words."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `bridge replay` leaves behind: results, JUnit XML, the history, the report."""
+"""Writes the files that `bridge replay` leaves: results, JUnit XML, the history, the report."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The plan of `bridge replay`: what its options ask for."""
+"""Builds the plan of `bridge replay` from its options."""
 
 import hashlib
 import os
@@ -20,11 +20,12 @@ from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.errors import ConfigError
 from bridge.replay.arms import check_tapes, choose_arms
-from bridge.replay.chat.choosing import check_text_models
+from bridge.replay.chat.choosing import check_text_models, with_stand_ins
+from bridge.replay.costs import texts_usd
 from bridge.replay.load import check_room
 from bridge.replay.packing import multiplied
 from bridge.replay.plan import ReplayPlan
-from bridge.replay.scene import GatewayTraces, ScriptFile, Target
+from bridge.replay.scene import GatewayTraces, RunningGateway, ScriptFile
 from bridge.replay.script import load_script
 from bridge.replay.script.packs import choose_packs
 from bridge.replay.shadowing import shadow_calls, yesterday_of
@@ -113,6 +114,9 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
     )
     for arm in plan.arms:
         check_tapes(arm, [file.script.id for file in plan.files])
+    if plan.cap_usd is not None:
+        for file in files:  # before the first call: a price that is missing would end the run later
+            texts_usd(with_stand_ins(file.script) if plan.stand_ins else file.script, 0.0)
     _name_unplayed(plan)
     return plan
 
@@ -213,7 +217,7 @@ def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Pa
     return found.scripts
 
 
-def _target(options: PlayOptions) -> Target | None:
+def _target(options: PlayOptions) -> RunningGateway | None:
     if options.target is None:
         return None
     signer = _signer(options.arms, options.config, options.target_rollout)
@@ -222,7 +226,7 @@ def _target(options: PlayOptions) -> Target | None:
     traces = GatewayTraces(
         options.target_recordings, options.target_wire_log, os.environ.get("BRIDGE_REDIS_URL")
     )
-    return Target(options.target, traces, signer)
+    return RunningGateway(options.target, traces, signer)
 
 
 def _signer(arms: Sequence[str], config: Path | None, flag: str | None) -> ArmSigner | None:

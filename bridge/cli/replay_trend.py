@@ -1,4 +1,4 @@
-"""How scripts did over the last runs of `bridge replay`: a row a script and arm, a bar a run."""
+"""Prints the trend of each script and arm over the last runs of `bridge replay`, as bars."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""`bridge rollout`: which share of calls the new arm gets, the kill switches, and what is known."""
+"""`bridge rollout`: shows and sets the share of calls on the new arm, and the kill switches."""
 
 import asyncio
 import getpass
@@ -29,7 +29,7 @@ from bridge.routing.rollout.signed_arm import HEADER, sign_arm
 from bridge.routing.rollout.state import RolloutState, flag_of
 from bridge.store.client import RedisLink
 from bridge.store.reader import CallReader
-from bridge.store.rollout_status import change_of, rollout_status
+from bridge.store.rollout_status import calls_by_arm, change_of, rollout_status
 from bridge.store.rollouts import RolloutStore, Signature
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -316,12 +316,8 @@ async def _status(
 
 
 async def _calls_now(settings: Settings, url: str | None) -> Mapping[str, int]:
-    counts: dict[str, int] = {}
     async with CallReader(settings.redis, _address(settings, url)) as reader:
-        for fields in await reader.calls(await reader.active()):
-            arm = fields.get("rescued_by") or fields.get("arm", "")
-            counts[arm] = counts.get(arm, 0) + 1
-    return counts
+        return calls_by_arm(await reader.calls(await reader.active()))
 
 
 def _change(

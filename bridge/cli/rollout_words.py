@@ -1,4 +1,4 @@
-"""What `bridge rollout set` takes for arms, caps and overrides: words into changes."""
+"""Parses the arms, caps and overrides of `bridge rollout set` into changes of a rollout."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How commands run: the loop, and the signals that end it."""
+"""Runs a command's coroutine in a loop, and ends it in order at a signal."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Where the time of each turn went, as bars: one row a turn, one colour a stage."""
+"""Draws the latency of each turn as a bar on the terminal, one colour per stage."""
 
 from collections.abc import Sequence
 

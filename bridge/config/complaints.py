@@ -25,7 +25,7 @@ _KEY_MARK = "[key]"
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[Location, str]]:
-    """Say what is wrong, one entry for each of pydantic's errors.
+    """Return what is wrong, one entry for each of pydantic's errors.
 
     Args:
         error: what the validation raised.
@@ -178,7 +178,7 @@ def _arms(annotation: object) -> Iterator[object]:
 
 
 def _is_tagged(model: type[BaseModel], tag: str | int) -> bool:
-    """Say whether pydantic would call this member of a union by ``tag``."""
+    """Return whether pydantic would call this member of a union by ``tag``."""
     return tag == model.__name__ or any(
         get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
         for field in model.model_fields.values()

@@ -1,4 +1,4 @@
-"""The console's settings: who may reach it, and how long a sign-in lasts."""
+"""The console's settings: reach, TLS, sign-ins, identity provider."""
 
 from pathlib import Path
 from typing import Literal, Self

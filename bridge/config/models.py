@@ -105,7 +105,7 @@ class ModelTable(_Part):
         return self.models.get(name) or self.models.get(_SNAPSHOT.sub("", name))
 
     def binds(self, url: str) -> bool:
-        """Whether the dates are about the server at ``url``."""
+        """Return whether the dates are about the server at ``url``."""
         return urlsplit(url).hostname in self.binding_hosts
 
     def shutdown_at(self, url: str, name: str) -> date | None:

@@ -1,4 +1,4 @@
-"""What the files that people write have in common: dialplans and call scripts."""
+"""Base types of the files that people write, dialplans and call scripts: mappings and lists."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""The settings of a rollout: two arms, how fast, and what stops it (`NEEDS.md` section 4).
+"""The settings of a rollout: two arms, its steps, and its limits (`NEEDS.md` section 4).
 
 What is *in force* (shares, kill switches) is not here but in Redis, so that it can change within
 seconds; see :mod:`bridge.routing.rollout.state`.

@@ -1,4 +1,4 @@
-"""Trunks: where INVITEs come from, and which of their headers are believed."""
+"""Trunks: the sources of INVITEs, and the headers that each of them is believed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated

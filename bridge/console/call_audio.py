@@ -5,7 +5,8 @@ gives it.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from itertools import count
 from typing import Protocol
 
 import structlog
@@ -36,7 +37,7 @@ _FASTEST = 1.5
 sends more would take the loop's time from the calls."""
 
 
-class CallAudio(Protocol):
+class SupervisorAudio(Protocol):
     """One live call's audio."""
 
     def listen(self, by: str, *, private: bool = False) -> Listener | None:
@@ -63,7 +64,7 @@ class CallAudio(Protocol):
 class LocalCalls(Protocol):
     """The calls of this node."""
 
-    def audio_of(self, call_id: str) -> CallAudio | None:
+    def audio_of(self, call_id: str) -> SupervisorAudio | None:
         """Return a call's audio; None for a call that is not here."""
         ...
 
@@ -71,15 +72,15 @@ class LocalCalls(Protocol):
 class NoCalls:
     """A console without calls of its own."""
 
-    def audio_of(self, call_id: str) -> CallAudio | None:
+    def audio_of(self, call_id: str) -> SupervisorAudio | None:
         """Return None."""
         return None
 
 
 async def serve_listener(
-    socket: WebSocket, audio: CallAudio, by: str, *, private: bool = False
+    socket: WebSocket, audio: SupervisorAudio, by: str, *, private: bool = False
 ) -> int:
-    """Send what is said until one of both sides goes; return how many frames were lost.
+    """Send what is said until one of both sides goes; return how many frames were sent.
 
     Args:
         socket: accepted.
@@ -91,14 +92,15 @@ async def serve_listener(
     if listener is None:
         await socket.close(CALL_OVER_CODE)
         return 0
+    sent = count()
     try:
-        await _first_done(_send_frames(socket, listener), _until_gone(socket))
+        await _first_done(_send_frames(socket, listener, sent), _until_gone(socket))
     finally:
         audio.stop_listening(listener)
-    return listener.lost_frames
+    return next(sent)
 
 
-async def serve_talker(socket: WebSocket, audio: CallAudio, by: str) -> int:
+async def serve_talker(socket: WebSocket, audio: SupervisorAudio, by: str) -> int:
     """Take what a supervisor says until the connection goes; return how many frames came.
 
     Args:
@@ -131,9 +133,10 @@ async def serve_talker(socket: WebSocket, audio: CallAudio, by: str) -> int:
     return frames
 
 
-async def _send_frames(socket: WebSocket, listener: Listener) -> None:
+async def _send_frames(socket: WebSocket, listener: Listener, sent: Iterator[int]) -> None:
     while (frame := await listener.get()) is not None:
         await socket.send_bytes(encode_listen(frame))
+        next(sent)
     await socket.close(CALL_OVER_CODE)
 
 

@@ -1,4 +1,4 @@
-"""What this node's disk has of a call: its record, its recording, its place in the list of calls.
+"""Reads a call's files from this node's disk: record, markers, recording, line in the list.
 
 Everything here blocks: in the gateway it belongs in a worker thread. Long loops let go of the
 interpreter from time to time, so that the loop's thread waits for less than 2 ms.

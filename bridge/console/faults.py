@@ -1,4 +1,4 @@
-"""How errors become answers: `{"detail": ...}` for who asked, the rest for the log."""
+"""Turns errors into HTTP answers: `{"detail": ...}` for the client, everything else for the log."""
 
 import math
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What every answer of the console carries, and who may reach it without TLS."""
+"""Adds security headers to each answer, and refuses other machines' requests without TLS."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit

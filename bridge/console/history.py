@@ -31,7 +31,7 @@ _END_NUMBERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedCalls:
     """Which calls are looked for; empty asks for nothing.
 
     Attributes:
@@ -48,7 +48,7 @@ class Wanted:
     before_ms: int | None = None
 
     def takes(self, row: Mapping[str, object]) -> bool:
-        """Whether a call is wanted, its words aside."""
+        """Return whether a call is wanted, its words aside."""
         exact = {
             "dialplan": self.dialplan,
             "arm": self.arm,
@@ -84,7 +84,7 @@ class CallHistory:
         return self._clock.wall_ns() // NS_PER_MS
 
     async def find(
-        self, wanted: Wanted, most: int, may_see: Callable[[str], bool], *, words: bool
+        self, wanted: WantedCalls, most: int, may_see: Callable[[str], bool], *, words: bool
     ) -> list[Json]:
         """Return the latest wanted calls.
 

@@ -1,4 +1,4 @@
-"""The list of live calls of all nodes: read once for everybody who watches, told as differences.
+"""The list of live calls of all nodes: read once for everybody who watches, sent as differences.
 
 It is read out of Redis while somebody watches, and not at all else. A row is made anew when its
 call has changed, and a message is written once for all who may see the same routes. Numbers are

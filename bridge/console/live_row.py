@@ -1,4 +1,4 @@
-"""One row of the list of live calls: what is shown of a call, and of what to whom. Pure."""
+"""One row of the list of live calls, with the fields that its reader may see. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ _LOST_AFTER_MS = 5_000
 """A node says once a second that its calls go on."""
 
 _TEXTS = (
-    *("call_id", "node", "dialplan", "arm", "dialect", "model", "state", "verstat", "consent"),
-    *("held_by", "handled_by", "hold", "handoff_result"),
+    *("call_id", "node", "dialplan", "arm", "rescued_by", "dialect", "model", "state"),
+    *("verstat", "consent", "held_by", "handled_by", "hold", "handoff_result"),
 )
 SUMMARY = "handoff_summary"
 _WORDS = ("handoff_target", SUMMARY)

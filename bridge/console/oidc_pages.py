@@ -1,4 +1,4 @@
-"""`/login/oidc` and what the identity provider sends browsers back to."""
+"""`/login/oidc` and the page to which the identity provider sends browsers back."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What other nodes keep on their disks: their recordings, passed on to the browser that asks here.
+"""Fetches recordings from the nodes that hold them, for a browser that asks this node.
 
 The node with the browser has checked who asks, and audits it; to the node with the file it shows a
 token of its own, good once, for that user and that call (:mod:`bridge.console.access.tokens`).

@@ -13,8 +13,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from bridge.console.call_audio import CALL_OVER_CODE
-
 log = structlog.get_logger(__name__)
 
 _OPEN_WITHIN_S = 3.0
@@ -23,7 +21,10 @@ _QUEUED_MESSAGES = 8
 """A browser that is slow is noticed by the node with the call, which then leaves frames out."""
 
 UNREACHABLE_CODE = 4502
-"""WebSocket close code: the node that has the call can't be reached."""
+"""WebSocket close code: the node that has the call can't be reached, or not any more."""
+
+_LOST = frozenset({1001, 1006, 1011, 1012})
+"""RFC 6455 section 7.4.1: the node goes, went without a word, failed, or starts anew."""
 
 
 async def relay(
@@ -79,17 +80,18 @@ async def _to_browser(socket: WebSocket, far: ClientConnection, counts: list[int
     try:
         async for message in far:
             if isinstance(message, bytes):
-                counts[0] += 1
                 await socket.send_bytes(message)
+                counts[0] += 1
     except ConnectionClosed:
         pass
-    await socket.close(far.close_code if far.close_code == CALL_OVER_CODE else 1000)
+    code = far.close_code or 1006
+    await socket.close(UNREACHABLE_CODE if code in _LOST else code)
 
 
 async def _to_node(socket: WebSocket, far: ClientConnection, counts: list[int]) -> None:
     try:
         while True:
-            counts[1] += 1
             await far.send(await socket.receive_bytes())
+            counts[1] += 1
     except (WebSocketDisconnect, ConnectionClosed, KeyError):
         return

@@ -1,4 +1,4 @@
-"""What the console's routes work with; one of each a process."""
+"""The objects that the console's routes work with, made once per process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ from bridge.store.wrap_ups import WrapUpStore
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What routes work with.
+    """The objects that the console's routes work with.
 
     Attributes:
         settings: of the console.

@@ -1,4 +1,4 @@
-"""One reading for all who ask for the same at about the same time."""
+"""Serves one reading to all who ask for the same at about the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """Gives what was read a moment ago, or has it read; who asks meanwhile waits for that.
+    """Caches one reading for a moment; all who ask while it is made wait for that one.
 
     Args:
         read: reads. What it raises is for the one who asked; the next one tries again.

@@ -1,4 +1,4 @@
-"""What the gateway lets the console know of itself."""
+"""The gateway's own data that the console reads beside Redis: directories, dialplans, rollouts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Counts what calls came to: one set of definitions for the wallboard and for the trends. Pure."""
+"""Counts calls by result, with one set of definitions for the wallboard and the trends. Pure."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

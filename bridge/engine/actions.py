@@ -1,4 +1,4 @@
-"""What a supervisor may do to a live call. Frozen, a closed union (:data:`Action`).
+"""The actions of supervisors on a live call: frozen, a closed union (:data:`Action`).
 
 In the imperative; values are checked before they come here. How each is carried out, and when it
 is refused, is in :mod:`bridge.engine.supervision`.

@@ -1,4 +1,4 @@
-"""Who has the floor: how long the caller must be heard over the agent, and what they meant by it.
+"""Decides whether the caller's sound over the agent lowers, silences or cuts it, or is ignored.
 
 Where the dialplan leaves it to the service (``CallPolicy.barge_in`` is None), its SpeechStarted
 cuts the agent at once, and it answers each turn by itself. Else the bridge decides, on the
@@ -37,7 +37,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.effects import DuckPlayout, RestorePlayout
 from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
 from bridge.engine.interruption import give_floor, is_protected, may_cut
-from bridge.engine.news import InterruptionJudged, Judgement
+from bridge.engine.news import BargeInJudgement, InterruptionJudged
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Stage
@@ -106,7 +106,7 @@ def watch_barge_in(call: CallState, event: Input, now_ns: int) -> Effects:
 def on_false_stop(call: CallState, now_ns: int) -> Effects:
     """Have the agent go on: it was stopped for nothing."""
     call.sound.unexplained = False
-    yield InterruptionJudged(Judgement.FALSE)
+    yield InterruptionJudged(BargeInJudgement.FALSE)
     yield from request_response(call)
 
 
@@ -124,16 +124,16 @@ def take_turn_over_agent(call: CallState, item_id: ItemId) -> Effects:
         if policy.transcribed:
             sound.await_words(item_id, OverAgent.STOPPED)
         else:
-            yield InterruptionJudged(Judgement.TRUE)
+            yield InterruptionJudged(BargeInJudgement.TRUE)
     elif is_ignored(call) and sound.turn_heard:
         if policy.transcribed:
             sound.await_words(item_id, OverAgent.IGNORED)
         else:
-            yield InterruptionJudged(Judgement.BACKCHANNEL)
+            yield InterruptionJudged(BargeInJudgement.BACKCHANNEL)
 
 
 def is_ignored(call: CallState) -> bool:
-    """Whether the turn that ends now is too short to be one, as the agent has the floor."""
+    """Return whether the turn that ends now is too short to be one, as the agent has the floor."""
     if call.policy.barge_in is None or call.session.turn_is_kept:
         return False
     return call.agent_has_floor and not call.sound.turn_long
@@ -146,9 +146,9 @@ def judge_words(call: CallState, event: InputTranscriptCompleted, now_ns: int) -
         return
     turn = is_turn(event.transcript, policy)
     if done is OverAgent.STOPPED:
-        yield InterruptionJudged(Judgement.TRUE if turn else Judgement.FALSE)
+        yield InterruptionJudged(BargeInJudgement.TRUE if turn else BargeInJudgement.FALSE)
         return
-    yield InterruptionJudged(Judgement.MISSED if turn else Judgement.BACKCHANNEL)
+    yield InterruptionJudged(BargeInJudgement.MISSED if turn else BargeInJudgement.BACKCHANNEL)
     if not turn:
         return
     if _can_be_cut(call):
@@ -161,11 +161,13 @@ def on_transcript_failed(call: CallState, event: InputTranscriptFailed, now_ns: 
     done = call.sound.turns.pop(event.item_id, None)
     if done is not None:
         stopped = done is OverAgent.STOPPED
-        yield InterruptionJudged(Judgement.FALSE if stopped else Judgement.BACKCHANNEL)
+        yield InterruptionJudged(
+            BargeInJudgement.FALSE if stopped else BargeInJudgement.BACKCHANNEL
+        )
 
 
 def is_turn(text: str, policy: BargeInPolicy) -> bool:
-    """Whether words that were spoken over the agent are more than a backchannel."""
+    """Return whether words that were spoken over the agent are more than a backchannel."""
     return any(word not in policy.backchannel_words for word in words_in(text))
 
 

@@ -1,4 +1,4 @@
-"""A service that refuses a response because one runs already: whose word counts, and what is done.
+"""Handles a refusal of a response because one runs already, where the bridge knows of none.
 
 The default conversation runs one response at a time, and the service's word on that is final
 (`PROTOCOL.md` section 5, `conversation_already_has_active_response`). What was asked for is owed:

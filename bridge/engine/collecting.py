@@ -19,7 +19,7 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.inputs import Timer
-from bridge.engine.keypad_policy import Digits
+from bridge.engine.keypad_policy import DigitsPolicy
 from bridge.engine.keypad_state import Collection
 from bridge.engine.news import DigitsCollected
 from bridge.engine.requests import request_response
@@ -99,7 +99,7 @@ def on_last_tone_over(call: CallState, now_ns: int) -> Effects:
         yield ResumeRecording(RecordingHold.SENSITIVE)
 
 
-def _wanted(call: CallState, arguments: Mapping[str, object]) -> Digits | None:
+def _wanted(call: CallState, arguments: Mapping[str, object]) -> DigitsPolicy | None:
     """Return what is to be collected: the dialplan's word, or the model's description."""
     policy, what = call.policy.keypad, arguments.get("what")
     if what is not None:

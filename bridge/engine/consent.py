@@ -1,4 +1,4 @@
-"""What the caller is told before an agent listens, and whether they agree.
+"""Plays the disclosure before an agent listens, and takes the caller's consent or refusal.
 
 The disclosure is the bridge's own voice, rendered before any call, and nothing cuts it. Until it
 was heard to its end, as PJSIP played it, the caller's audio stays here where the dialplan says so,
@@ -15,7 +15,7 @@ everywhere, so it refuses.
 
 from dataclasses import replace
 
-from bridge.engine.consent_steps import ConsentState, Signal, Step
+from bridge.engine.consent_steps import ConsentSignal, ConsentState, ConsentStep
 from bridge.engine.effects import (
     PauseRecording,
     PauseUplink,
@@ -50,19 +50,19 @@ def hold_back(call: CallState) -> Effects:
 
 
 def watch_consent(call: CallState, event: Input, now_ns: int) -> Effects:
-    """Say what is due, and learn what of it was heard; looked at after every input."""
+    """Play what is due, and follow how much of it was heard; looked at after every input."""
     policy, consent = call.policy.consent, call.consent
     if policy is None or not consent.open or call.stage is not Stage.TALKING:
         return
     if call.fallback is not None:
         return
-    if consent.step is Step.TELLING:
+    if consent.step is ConsentStep.TELLING:
         yield from _follow_telling(call, policy, event, now_ns)
-    if call.handing_over and consent.take(Signal.CUT):
+    if call.handing_over and consent.take(ConsentSignal.CUT):
         yield from call.stop_timer(Timer.CONSENT)
-    if consent.step is Step.DUE and not call.elsewhere:
+    if consent.step is ConsentStep.DUE and not call.elsewhere:
         yield from _tell(call, policy, now_ns)
-    elif consent.step is Step.ASKING and Timer.CONSENT not in call.timers:
+    elif consent.step is ConsentStep.ASKING and Timer.CONSENT not in call.timers:
         yield from _await_answer(call, policy)
 
 
@@ -73,7 +73,7 @@ def take_answer(call: CallState, digit: str, now_ns: int) -> Effects | None:
         return None
     if digit in (policy.refuse_key, HUMAN_KEY):
         return _refuse(call, policy, "key", now_ns)
-    if digit == policy.agree_key and call.consent.step is Step.ASKING:
+    if digit == policy.agree_key and call.consent.step is ConsentStep.ASKING:
         return _agree(call, policy, "key", now_ns)
     return iter(())
 
@@ -81,7 +81,7 @@ def take_answer(call: CallState, digit: str, now_ns: int) -> Effects | None:
 def hear_answer(call: CallState, text: str, now_ns: int) -> Effects | None:
     """Take words as an answer, where it is awaited and they are one; else None."""
     policy = call.policy.consent
-    if policy is None or call.consent.step is not Step.ASKING:
+    if policy is None or call.consent.step is not ConsentStep.ASKING:
         return None
     if policy.no.find(text) is not None:
         return _refuse(call, policy, "words", now_ns)
@@ -93,7 +93,7 @@ def hear_answer(call: CallState, text: str, now_ns: int) -> Effects | None:
 def on_answer_overdue(call: CallState, now_ns: int) -> Effects:
     """Ask again, or take the silence as the dialplan does."""
     policy, consent = call.policy.consent, call.consent
-    if policy is None or consent.step is not Step.ASKING:
+    if policy is None or consent.step is not ConsentStep.ASKING:
         return
     if call.held:
         yield from call.start_timer(Timer.CONSENT, policy.answer_within_ms)
@@ -115,7 +115,7 @@ def _follow_telling(call: CallState, policy: ConsentPolicy, event: Input, now_ns
     elif consent.sounding and isinstance(event, PlayoutStarted | PlayoutDrained):
         yield from _told(call, policy)
     elif not call.speech.says(policy.disclosure):
-        consent.take(Signal.CUT)
+        consent.take(ConsentSignal.CUT)
 
 
 def _delay_ns(consent: ConsentState, started: PlayoutStarted, now_ns: int) -> int:
@@ -129,7 +129,7 @@ def _tell(call: CallState, policy: ConsentPolicy, now_ns: int) -> Effects:
     if policy.disclosure is None:
         yield from _refuse(call, policy, "not_spoken", now_ns)
         return
-    consent.take(Signal.SAY)
+    consent.take(ConsentSignal.SAY)
     consent.since_ns = now_ns if consent.since_ns is None else consent.since_ns
     call.session.turn_clock = None  # of the greeting: this is what greets the caller
     yield from say(call, policy.disclosure, protected=True)
@@ -141,9 +141,9 @@ def _tell(call: CallState, policy: ConsentPolicy, now_ns: int) -> Effects:
 def _told(call: CallState, policy: ConsentPolicy) -> Effects:
     yield DisclosureSpoken(policy.version)
     if policy.asks:
-        call.consent.take(Signal.ASK)
+        call.consent.take(ConsentSignal.ASK)
         return
-    call.consent.take(Signal.SETTLE)
+    call.consent.take(ConsentSignal.SETTLE)
     if policy.notice:
         yield ConsentSettled(True, "notice", policy.version)
     yield from _let_through(policy)
@@ -161,7 +161,7 @@ def _await_answer(call: CallState, policy: ConsentPolicy) -> Effects:
 
 
 def _agree(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Effects:
-    if not call.consent.take(Signal.SETTLE):
+    if not call.consent.take(ConsentSignal.SETTLE):
         return
     yield from call.stop_timer(Timer.CONSENT)
     yield ConsentSettled(True, how, policy.version)
@@ -175,7 +175,7 @@ def _agree(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Eff
 
 def _refuse(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Effects:
     """Have the agent leave; what was held back stays so."""
-    if not call.consent.take(Signal.REFUSE):
+    if not call.consent.take(ConsentSignal.REFUSE):
         return
     yield from call.stop_timer(Timer.CONSENT)
     yield ConsentSettled(False, how, policy.version)

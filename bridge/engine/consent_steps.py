@@ -1,4 +1,4 @@
-"""One caller's way to consent: its steps, what may happen in each, and one table that joins them.
+"""The steps of one caller's consent, and the table that joins them.
 
     DUE -> TELLING -> SETTLED                     told, or staying on the line is agreeing
     DUE -> TELLING -> ASKING -> SETTLED | REFUSED
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 
-class Step(enum.StrEnum):
-    """How far it is."""
+class ConsentStep(enum.StrEnum):
+    """The step that a caller's consent is at."""
 
     DUE = "due"
     TELLING = "telling"
@@ -24,8 +24,8 @@ class Step(enum.StrEnum):
     REFUSED = "refused"
 
 
-class Signal(enum.StrEnum):
-    """What moves it."""
+class ConsentSignal(enum.StrEnum):
+    """An event that moves a caller's consent on."""
 
     SAY = "say"
     CUT = "cut"
@@ -35,36 +35,36 @@ class Signal(enum.StrEnum):
     REFUSE = "refuse"
 
 
-_ROWS: Mapping[Step, Mapping[Signal, Step]] = {
-    Step.DUE: {
-        Signal.SAY: Step.TELLING,
+_ROWS: Mapping[ConsentStep, Mapping[ConsentSignal, ConsentStep]] = {
+    ConsentStep.DUE: {
+        ConsentSignal.SAY: ConsentStep.TELLING,
         # It can't be said.
-        Signal.REFUSE: Step.REFUSED,
+        ConsentSignal.REFUSE: ConsentStep.REFUSED,
     },
-    Step.TELLING: {
-        Signal.CUT: Step.DUE,
-        Signal.ASK: Step.ASKING,
-        Signal.SETTLE: Step.SETTLED,
+    ConsentStep.TELLING: {
+        ConsentSignal.CUT: ConsentStep.DUE,
+        ConsentSignal.ASK: ConsentStep.ASKING,
+        ConsentSignal.SETTLE: ConsentStep.SETTLED,
         # Nobody has to hear the rest of what they don't want.
-        Signal.REFUSE: Step.REFUSED,
+        ConsentSignal.REFUSE: ConsentStep.REFUSED,
     },
-    Step.ASKING: {
-        Signal.CUT: Step.DUE,
-        Signal.SETTLE: Step.SETTLED,
-        Signal.REFUSE: Step.REFUSED,
+    ConsentStep.ASKING: {
+        ConsentSignal.CUT: ConsentStep.DUE,
+        ConsentSignal.SETTLE: ConsentStep.SETTLED,
+        ConsentSignal.REFUSE: ConsentStep.REFUSED,
     },
 }
 
-STEPS: Mapping[tuple[Step, Signal], Step] = MappingProxyType(
+STEPS: Mapping[tuple[ConsentStep, ConsentSignal], ConsentStep] = MappingProxyType(
     {(old, signal): new for old, row in _ROWS.items() for signal, new in row.items()}
 )
 
-_OPEN = frozenset({Step.DUE, Step.TELLING, Step.ASKING})
+_OPEN = frozenset({ConsentStep.DUE, ConsentStep.TELLING, ConsentStep.ASKING})
 
 
 @dataclass(slots=True)
 class ConsentState:
-    """Where one call stands.
+    """The state of one caller's consent.
 
     Attributes:
         since_ns: when the disclosure was first given to the playout.
@@ -73,7 +73,7 @@ class ConsentState:
         questions: how often they were asked.
     """
 
-    step: Step = Step.SETTLED
+    step: ConsentStep = ConsentStep.SETTLED
     since_ns: int | None = None
     sounding: bool = False
     greeted: bool = False
@@ -84,7 +84,7 @@ class ConsentState:
         """Whether something is left to be told or answered."""
         return self.step in _OPEN
 
-    def take(self, signal: Signal) -> bool:
+    def take(self, signal: ConsentSignal) -> bool:
         """Step by the table; return whether it had a row."""
         new = STEPS.get((self.step, signal))
         if new is None:

@@ -1,4 +1,4 @@
-"""One handing over: its steps, what may happen in each, and one table that joins them.
+"""The steps of one handing over, and the table that joins them.
 
     WANTED -> [TELLING] -> REFERRING -> DONE             blind: the carrier moves the caller
                              |
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from bridge.engine.state import Ending
 
 
-class Step(enum.StrEnum):
-    """How far a handing over is."""
+class HandoffStep(enum.StrEnum):
+    """The step that a handing over is at."""
 
     WANTED = "wanted"
     """The agent is still heard; the talk is not interrupted for it."""
@@ -50,8 +50,8 @@ class Step(enum.StrEnum):
     HANDED_BACK = "handed_back"
 
 
-class Signal(enum.StrEnum):
-    """What moves it."""
+class HandoffSignal(enum.StrEnum):
+    """An event that moves a handing over on."""
 
     TELL = "tell"
     REFER = "refer"
@@ -66,64 +66,66 @@ class Signal(enum.StrEnum):
     HAND_BACK = "hand_back"
 
 
-_ROWS: Mapping[Step, Mapping[Signal, Step]] = {
-    Step.WANTED: {
-        Signal.TELL: Step.TELLING,
-        Signal.REFER: Step.REFERRING,
-        Signal.DIAL: Step.DIALLING,
-        Signal.FAILED: Step.FAILED,
+_ROWS: Mapping[HandoffStep, Mapping[HandoffSignal, HandoffStep]] = {
+    HandoffStep.WANTED: {
+        HandoffSignal.TELL: HandoffStep.TELLING,
+        HandoffSignal.REFER: HandoffStep.REFERRING,
+        HandoffSignal.DIAL: HandoffStep.DIALLING,
+        HandoffSignal.FAILED: HandoffStep.FAILED,
     },
-    Step.TELLING: {
-        Signal.REFER: Step.REFERRING,
-        Signal.DIAL: Step.DIALLING,
-        Signal.CLAIMED: Step.CLAIMED,
+    HandoffStep.TELLING: {
+        HandoffSignal.REFER: HandoffStep.REFERRING,
+        HandoffSignal.DIAL: HandoffStep.DIALLING,
+        HandoffSignal.CLAIMED: HandoffStep.CLAIMED,
     },
-    Step.REFERRING: {
-        Signal.DIAL: Step.DIALLING,
-        Signal.FAILED: Step.FAILED,
-        Signal.DONE: Step.DONE,
+    HandoffStep.REFERRING: {
+        HandoffSignal.DIAL: HandoffStep.DIALLING,
+        HandoffSignal.FAILED: HandoffStep.FAILED,
+        HandoffSignal.DONE: HandoffStep.DONE,
     },
-    Step.DIALLING: {
-        Signal.ANSWERED: Step.ANNOUNCING,
+    HandoffStep.DIALLING: {
+        HandoffSignal.ANSWERED: HandoffStep.ANNOUNCING,
         # Who answers a blind call has taken it.
-        Signal.ACCEPTED: Step.BRIDGED,
-        Signal.CLAIMED: Step.CLAIMED,
-        Signal.FAILED: Step.FAILED,
+        HandoffSignal.ACCEPTED: HandoffStep.BRIDGED,
+        HandoffSignal.CLAIMED: HandoffStep.CLAIMED,
+        HandoffSignal.FAILED: HandoffStep.FAILED,
     },
-    Step.ANNOUNCING: {
-        Signal.TOLD: Step.ASKING,
+    HandoffStep.ANNOUNCING: {
+        HandoffSignal.TOLD: HandoffStep.ASKING,
         # A key is good before the announcement's end; speech would be its echo.
-        Signal.ACCEPTED: Step.BRIDGED,
-        Signal.CLAIMED: Step.CLAIMED,
-        Signal.FAILED: Step.FAILED,
+        HandoffSignal.ACCEPTED: HandoffStep.BRIDGED,
+        HandoffSignal.CLAIMED: HandoffStep.CLAIMED,
+        HandoffSignal.FAILED: HandoffStep.FAILED,
     },
-    Step.ASKING: {
-        Signal.ACCEPTED: Step.BRIDGED,
-        Signal.CLAIMED: Step.CLAIMED,
-        Signal.FAILED: Step.FAILED,
+    HandoffStep.ASKING: {
+        HandoffSignal.ACCEPTED: HandoffStep.BRIDGED,
+        HandoffSignal.CLAIMED: HandoffStep.CLAIMED,
+        HandoffSignal.FAILED: HandoffStep.FAILED,
     },
-    Step.CLAIMED: {
-        Signal.JOINED: Step.JOINED,
-        Signal.FAILED: Step.FAILED,
+    HandoffStep.CLAIMED: {
+        HandoffSignal.JOINED: HandoffStep.JOINED,
+        HandoffSignal.FAILED: HandoffStep.FAILED,
     },
-    Step.BRIDGED: {
-        Signal.HAND_BACK: Step.HANDED_BACK,
-        Signal.DONE: Step.DONE,
+    HandoffStep.BRIDGED: {
+        HandoffSignal.HAND_BACK: HandoffStep.HANDED_BACK,
+        HandoffSignal.DONE: HandoffStep.DONE,
     },
 }
 
-STEPS: Mapping[tuple[Step, Signal], Step] = MappingProxyType(
+STEPS: Mapping[tuple[HandoffStep, HandoffSignal], HandoffStep] = MappingProxyType(
     {(old, signal): new for old, row in _ROWS.items() for signal, new in row.items()}
 )
 
-ENDS = (Step.FAILED, Step.JOINED, Step.DONE, Step.HANDED_BACK)
+ENDS = (HandoffStep.FAILED, HandoffStep.JOINED, HandoffStep.DONE, HandoffStep.HANDED_BACK)
 
-WITH_PERSON = frozenset({Step.DIALLING, Step.ANNOUNCING, Step.ASKING, Step.BRIDGED})
+WITH_PERSON = frozenset(
+    {HandoffStep.DIALLING, HandoffStep.ANNOUNCING, HandoffStep.ASKING, HandoffStep.BRIDGED}
+)
 """Steps in which there is a call to the person."""
 
 
 @dataclass(slots=True)
-class Handoff:
+class HandingOver:
     """A handing over that goes on.
 
     Attributes:
@@ -144,10 +146,10 @@ class Handoff:
     target: HandoffTarget
     ending: "Ending"
     # The first argument is the call's CallState, which is made of this.
-    on_failed: Callable[[Any, "Handoff", int], Iterator[Any]]
+    on_failed: Callable[[Any, "HandingOver", int], Iterator[Any]]
     summary: str = ""
     call_id: ToolCallId | None = None
-    step: Step = Step.WANTED
+    step: HandoffStep = HandoffStep.WANTED
     way: Way = Way.BLIND
     accepted: bool = False
     failure: str = ""
@@ -157,7 +159,7 @@ class Handoff:
     @property
     def begun(self) -> bool:
         """Whether the agent has left the talk, if only for now."""
-        return self.step is not Step.WANTED
+        return self.step is not HandoffStep.WANTED
 
     @property
     def has_person(self) -> bool:
@@ -167,10 +169,10 @@ class Handoff:
 
 def diagram() -> str:
     """Draw the table as a Mermaid state diagram, ending in a newline."""
-    arrows: dict[tuple[Step, Step], list[Signal]] = {}
+    arrows: dict[tuple[HandoffStep, HandoffStep], list[HandoffSignal]] = {}
     for (old, signal), new in STEPS.items():
         arrows.setdefault((old, new), []).append(signal)
-    lines = ["stateDiagram-v2", f"    [*] --> {Step.WANTED}"]
+    lines = ["stateDiagram-v2", f"    [*] --> {HandoffStep.WANTED}"]
     lines += [f"    {old} --> {new}: {', '.join(why)}" for (old, new), why in arrows.items()]
     lines += [f"    {end} --> [*]" for end in ENDS]
     return "\n".join(lines) + "\n"

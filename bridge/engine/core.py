@@ -33,7 +33,6 @@ from bridge.engine.caller_silence import watch_caller
 from bridge.engine.consent import watch_consent
 from bridge.engine.dead_air import on_process_stopped, silence_at_close, watch_dead_air
 from bridge.engine.effects import Effect
-from bridge.engine.hearing import on_session_updated, watch_hearing
 from bridge.engine.inputs import (
     AudioAppended,
     AudioLost,
@@ -72,6 +71,7 @@ from bridge.engine.inputs import (
     TransferFailed,
     TransferProgressed,
 )
+from bridge.engine.liveness import on_session_updated, watch_liveness
 from bridge.engine.news import TransitionRefused
 from bridge.engine.open_turn import watch_open_turn
 from bridge.engine.policy import CallPolicy
@@ -162,7 +162,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     keypad.watch_keypad,
     watch_speech,
     watch_open_turn,
-    watch_hearing,
+    watch_liveness,
     recovery.watch_unheard,
     watch_waiting,
     watch_dead_air,

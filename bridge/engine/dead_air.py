@@ -6,7 +6,8 @@
 The filler (:mod:`bridge.engine.filler`) comes before these. A wait is the agent's debt, whatever
 the bridge says meanwhile, and an outage is a part of it. It counts from the caller's last sound, so
 a session that hears that sound again, as kept audio, goes on with the wait. A silence is the part
-in which nothing is heard at all, as PJSIP plays it.
+in which nothing is heard at all, as PJSIP plays it. While the far end holds the call, and while a
+person has the caller, the agent owes nothing: both count anew from the end of that.
 """
 
 from bridge.clock import NS_PER_MS
@@ -25,6 +26,9 @@ OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
 
 def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end a wait, and a silence; looked at after every input."""
+    clock = call.session.turn_clock
+    if clock is not None and (call.held or call.with_person):
+        clock.put_off()
     yield from _watch_wait(call, now_ns)
     yield from _watch_hush(call, event, now_ns)
 

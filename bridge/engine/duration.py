@@ -17,7 +17,7 @@ def watch_duration(call: CallState) -> Effects:
 
 
 def on_max_warning(call: CallState, now_ns: int) -> Effects:
-    """Say that the call ends soon."""
+    """Warn the caller that the call ends soon."""
     if call.policy.max_duration_warning is not None and not call.lost and not call.handing_over:
         yield from say(call, call.policy.max_duration_warning)
 

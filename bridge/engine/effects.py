@@ -1,4 +1,4 @@
-"""What a call's core wants done. The call runner (`bridge/live/`) alone turns these into I/O.
+"""The effects of a call's core: orders that the call runner (`bridge/live/`) turns into I/O.
 
 In the imperative: something is to be done to the world. What is only to be recorded is in
 :mod:`bridge.engine.news`. Frozen, a closed union (:data:`Effect`).

@@ -1,10 +1,10 @@
-"""A caller whose words say that somebody is in danger: told at once whom to call, and told of.
+"""Answers words that show an emergency with an instruction, and reports them.
 
 The instruction cuts the agent, and nothing cuts it. It never says that help comes: nobody here can
 send any. Then the agent goes on, knowing what the caller was told, or a person takes the call.
 """
 
-from bridge.engine.consult import Handoff
+from bridge.engine.consult import HandingOver
 from bridge.engine.handoff import want_handoff
 from bridge.engine.interruption import cut
 from bridge.engine.news import EmergencyHeard, Speaker
@@ -37,10 +37,10 @@ def _act(call: CallState, policy: EmergencyPolicy, heard: EmergencyHeard, now_ns
     yield from say(call, policy.instruction, protected=True, by_model=policy.by_model)
     person = call.policy.person
     if policy.transfers and person is not None and not call.elsewhere:
-        yield from want_handoff(call, Handoff(now_ns, person, EMERGENCY, _go_on))
+        yield from want_handoff(call, HandingOver(now_ns, person, EMERGENCY, _go_on))
     elif interrupts and not policy.by_model:
         yield from request_response(call)  # the answer that was cut, in the light of it
 
 
-def _go_on(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _go_on(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from request_response(call)

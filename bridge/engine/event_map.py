@@ -1,4 +1,4 @@
-"""The event map: every canonical event and command, its wire names, and who handles it.
+"""The event map: every canonical event and command, its wire names, and its handlers.
 
 Generated from the dialects' own tables and the core's dispatch, so that it cannot disagree with
 them. Pure; built on demand (`bridge check --event-map`), never during a call.

@@ -1,4 +1,4 @@
-"""The end of a call whose session could not be had (again): the dialplan's fallback.
+"""Ends a call whose session could not be had (again), by the dialplan's fallback.
 
     EXPLAIN -> [TRANSFER -> APOLOGISE] -> our BYE
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bridge.engine.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close
-from bridge.engine.consult import Handoff
+from bridge.engine.consult import HandingOver
 from bridge.engine.effects import AnswerCall, CloseSession, PlayFiller
 from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import Timer
@@ -23,7 +23,7 @@ from bridge.engine.state import (
     CallState,
     Effects,
     Ending,
-    Fallback,
+    FallbackState,
     FallbackStep,
     Filler,
     SessionState,
@@ -147,7 +147,7 @@ def go_on_with_fallback(call: CallState, now_ns: int) -> Effects:
 
 def _begin(call: CallState, ending: Ending, policy: FallbackPolicy) -> None:
     call.lost = True
-    call.fallback = Fallback(policy, ending, _steps(policy))
+    call.fallback = FallbackState(policy, ending, _steps(policy))
 
 
 def _steps(policy: FallbackPolicy) -> deque[FallbackStep]:
@@ -156,24 +156,24 @@ def _steps(policy: FallbackPolicy) -> deque[FallbackStep]:
     return deque([FallbackStep.EXPLAIN, FallbackStep.TRANSFER, FallbackStep.APOLOGISE])
 
 
-def _explain(call: CallState, fallback: Fallback, now_ns: int) -> Effects:
+def _explain(call: CallState, fallback: FallbackState, now_ns: int) -> Effects:
     yield from _say(call, fallback.policy.say)
 
 
-def _apologise(call: CallState, fallback: Fallback, now_ns: int) -> Effects:
+def _apologise(call: CallState, fallback: FallbackState, now_ns: int) -> Effects:
     yield from _say(call, fallback.policy.say_if_failed)
 
 
-def _transfer(call: CallState, fallback: Fallback, now_ns: int) -> Effects:
+def _transfer(call: CallState, fallback: FallbackState, now_ns: int) -> Effects:
     to = fallback.policy.transfer_to
     if to is None:
         return
     yield from call.stop_timer(Timer.CLOSING)
     ending = Ending(Outcome.TRANSFERRED, fallback.ending.fault, fallback.ending.reason)
-    yield from start_handoff(call, Handoff(now_ns, to, ending, _not_transferred), now_ns)
+    yield from start_handoff(call, HandingOver(now_ns, to, ending, _not_transferred), now_ns)
 
 
-def _not_transferred(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _not_transferred(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from go_on_with_fallback(call, now_ns)
 
 
@@ -185,10 +185,12 @@ def _say(call: CallState, phrase: str | None) -> Effects:
     yield PlayFiller(pause=False)
 
 
-_CARRY_OUT: Mapping[FallbackStep, Callable[[CallState, Fallback, int], Effects]] = MappingProxyType(
-    {
-        FallbackStep.EXPLAIN: _explain,
-        FallbackStep.TRANSFER: _transfer,
-        FallbackStep.APOLOGISE: _apologise,
-    }
+_CARRY_OUT: Mapping[FallbackStep, Callable[[CallState, FallbackState, int], Effects]] = (
+    MappingProxyType(
+        {
+            FallbackStep.EXPLAIN: _explain,
+            FallbackStep.TRANSFER: _transfer,
+            FallbackStep.APOLOGISE: _apologise,
+        }
+    )
 )

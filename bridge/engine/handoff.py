@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.engine.closing import close
-from bridge.engine.consult import STEPS, Handoff, Signal, Step
+from bridge.engine.consult import STEPS, HandingOver, HandoffSignal, HandoffStep
 from bridge.engine.duration import watch_duration
 from bridge.engine.effects import (
     BridgePerson,
@@ -73,13 +73,13 @@ _SESSION_TIMERS = (
 """Nothing of the agent's bounds a talk between two people."""
 
 
-def want_handoff(call: CallState, handoff: Handoff) -> Effects:
+def want_handoff(call: CallState, handoff: HandingOver) -> Effects:
     """Hand the call over as soon as the agent was heard to its end."""
     call.handoff = handoff
     yield from call.start_timer(Timer.TRANSFER, PHRASE_MS)
 
 
-def start_handoff(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def start_handoff(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     """Hand the call over now.
 
     Args:
@@ -131,7 +131,7 @@ def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
 def on_transfer_progressed(call: CallState, event: TransferProgressed, now_ns: int) -> Effects:
     """Note that the far end has taken the REFER."""
     handoff = call.handoff
-    if handoff is None or handoff.step is not Step.REFERRING or handoff.accepted:
+    if handoff is None or handoff.step is not HandoffStep.REFERRING or handoff.accepted:
         return
     handoff.accepted = True
     yield from call.start_timer(Timer.TRANSFER, call.policy.transfer_timeout_ms)
@@ -139,22 +139,22 @@ def on_transfer_progressed(call: CallState, event: TransferProgressed, now_ns: i
 
 def on_transfer_completed(call: CallState, event: TransferCompleted, now_ns: int) -> Effects:
     """Leave the call: the far end has somebody else to talk to."""
-    yield from advance(call, Signal.DONE, now_ns)
+    yield from advance(call, HandoffSignal.DONE, now_ns)
 
 
 def on_transfer_failed(call: CallState, event: TransferFailed, now_ns: int) -> Effects:
     """Dial the target ourselves, unless it is known to be busy."""
     handoff = call.handoff
-    if handoff is None or handoff.step is not Step.REFERRING:
+    if handoff is None or handoff.step is not HandoffStep.REFERRING:
         return
     handoff.failure = f"sip_{event.sip_code}"
     busy = handoff.accepted and event.sip_code in BUSY
-    yield from advance(call, Signal.FAILED if busy else Signal.DIAL, now_ns)
+    yield from advance(call, HandoffSignal.FAILED if busy else HandoffSignal.DIAL, now_ns)
 
 
 def on_told(call: CallState, now_ns: int) -> Effects:
     """Go on once the caller was told; anything else that was heard changes nothing."""
-    if call.handoff is not None and call.handoff.step is Step.TELLING:
+    if call.handoff is not None and call.handoff.step is HandoffStep.TELLING:
         yield from advance(call, _next(False, call.handoff), now_ns)
 
 
@@ -164,16 +164,16 @@ def on_transfer_overdue(call: CallState, now_ns: int) -> Effects:
     if handoff is None:
         return
     match handoff.step:
-        case Step.TELLING:
+        case HandoffStep.TELLING:
             yield from on_told(call, now_ns)
-        case Step.WANTED:
+        case HandoffStep.WANTED:
             yield from start_handoff(call, handoff, now_ns)
-        case Step.REFERRING if not handoff.accepted:
+        case HandoffStep.REFERRING if not handoff.accepted:
             handoff.failure = TIMEOUT
-            yield from advance(call, Signal.DIAL, now_ns)
-        case Step.DIALLING:
+            yield from advance(call, HandoffSignal.DIAL, now_ns)
+        case HandoffStep.DIALLING:
             yield from fail(call, "no_answer", now_ns)
-        case Step.ANNOUNCING | Step.ASKING:
+        case HandoffStep.ANNOUNCING | HandoffStep.ASKING:
             yield from fail(call, "not_accepted", now_ns)
         case _:
             yield from fail(call, TIMEOUT, now_ns)
@@ -190,12 +190,12 @@ def on_caller_left(call: CallState, lost: Ending | None, now_ns: int) -> Effects
     if handoff is None:
         return
     # Some far ends hang up once they have taken the REFER, before they tell how it went.
-    moved = handoff.step is Step.REFERRING and handoff.accepted
+    moved = handoff.step is HandoffStep.REFERRING and handoff.accepted
     if moved:
         yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
     if moved:
         yield from close(call, handoff.ending, dialog_over=True)
-    elif handoff.step is Step.BRIDGED:
+    elif handoff.step is HandoffStep.BRIDGED:
         yield from close(call, lost or handoff.ending, dialog_over=True)
     elif handoff.begun:
         yield HandoffFailed(handoff.way, "caller_left", _took_ms(handoff, now_ns))
@@ -204,7 +204,7 @@ def on_caller_left(call: CallState, lost: Ending | None, now_ns: int) -> Effects
 # The steps
 
 
-def advance(call: CallState, signal: Signal, now_ns: int) -> Effects:
+def advance(call: CallState, signal: HandoffSignal, now_ns: int) -> Effects:
     """Take a signal: the next step by the table, and what it brings."""
     handoff = call.handoff
     if handoff is None:
@@ -223,27 +223,27 @@ def fail(call: CallState, reason: str, now_ns: int) -> Effects:
     """Take a failure; where it can't be one any more, it is counted and changes nothing."""
     if call.handoff is not None:
         call.handoff.failure = reason
-    yield from advance(call, Signal.FAILED, now_ns)
+    yield from advance(call, HandoffSignal.FAILED, now_ns)
 
 
-def _next(tell: bool, handoff: Handoff) -> Signal:
+def _next(tell: bool, handoff: HandingOver) -> HandoffSignal:
     if tell:
-        return Signal.TELL
-    return Signal.REFER if handoff.way is Way.BLIND else Signal.DIAL
+        return HandoffSignal.TELL
+    return HandoffSignal.REFER if handoff.way is Way.BLIND else HandoffSignal.DIAL
 
 
-def _tell(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _tell(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.TRANSFER, PHRASE_MS)
     yield from say(call, handoff.target.before or "")
 
 
-def _refer(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _refer(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.TRANSFER, REFER_ANSWER_MS)
     yield TransferCall(handoff.target.to, handoff.summary, handoff.target.refer_to_headers)
     yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 
-def _dial(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _dial(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     if handoff.way is Way.BLIND:
         handoff.way = Way.BRIDGED
     yield from call.start_timer(Timer.TRANSFER, handoff.target.ring_ms)
@@ -251,17 +251,17 @@ def _dial(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 
-def _announce(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _announce(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.TRANSFER, PHRASE_MS + handoff.target.decide_ms)
     said = (handoff.target.announce, handoff.summary, handoff.target.ask)
     yield TellPerson(tuple(text for text in said if text))
 
 
-def _ask(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _ask(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.TRANSFER, handoff.target.decide_ms)
 
 
-def _bridge(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _bridge(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     """Leave the talk to caller and person."""
     handoff.bridged_ns = now_ns
     yield from call.stop_timer(Timer.TRANSFER)
@@ -278,13 +278,13 @@ def _bridge(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     yield CloseSession()
 
 
-def _claim(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _claim(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     """Leave the call to the supervisor who has accepted it, and is awaited as their hold says."""
     handoff.way = Way.CONSOLE
     yield from call.stop_timer(Timer.TRANSFER)
 
 
-def _join(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _join(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     """Have a supervisor be the person; their own hold keeps the agent out."""
     call.handoff = None
     call.supervised.accepted = handoff.ending
@@ -292,7 +292,7 @@ def _join(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     yield from _tell_accepted(call, handoff, now_ns)
 
 
-def _tell_accepted(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _tell_accepted(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield HandoffAccepted(handoff.way, call.supervised.holder)
     yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
     if handoff.call_id is not None:
@@ -300,7 +300,7 @@ def _tell_accepted(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
         yield from call.answer_tool(handoff.call_id, {"transferred": True})
 
 
-def _take_back(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _take_back(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     call.handoff = None
     yield HandoffFailed(handoff.way, handoff.failure, _took_ms(handoff, now_ns))
     yield from call.stop_timer(Timer.TRANSFER)
@@ -314,13 +314,13 @@ def _take_back(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
     yield from handoff.on_failed(call, handoff, now_ns)
 
 
-def _leave(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _leave(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     if not handoff.bridged_ns:
         yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
     yield from close(call, handoff.ending)
 
 
-def _go_on_with_agent(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _go_on_with_agent(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     """Have a session again, and let it know what it has missed."""
     call.handoff = None
     talked_s = (now_ns - handoff.bridged_ns) // NS_PER_S
@@ -339,24 +339,24 @@ def _go_on_with_agent(call: CallState, handoff: Handoff, now_ns: int) -> Effects
     yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 
-_ENTER: Mapping[Step, Callable[[CallState, Handoff, int], Effects]] = MappingProxyType(
+_ENTER: Mapping[HandoffStep, Callable[[CallState, HandingOver, int], Effects]] = MappingProxyType(
     {
-        Step.TELLING: _tell,
-        Step.REFERRING: _refer,
-        Step.DIALLING: _dial,
-        Step.ANNOUNCING: _announce,
-        Step.ASKING: _ask,
-        Step.BRIDGED: _bridge,
-        Step.CLAIMED: _claim,
-        Step.JOINED: _join,
-        Step.FAILED: _take_back,
-        Step.DONE: _leave,
-        Step.HANDED_BACK: _go_on_with_agent,
+        HandoffStep.TELLING: _tell,
+        HandoffStep.REFERRING: _refer,
+        HandoffStep.DIALLING: _dial,
+        HandoffStep.ANNOUNCING: _announce,
+        HandoffStep.ASKING: _ask,
+        HandoffStep.BRIDGED: _bridge,
+        HandoffStep.CLAIMED: _claim,
+        HandoffStep.JOINED: _join,
+        HandoffStep.FAILED: _take_back,
+        HandoffStep.DONE: _leave,
+        HandoffStep.HANDED_BACK: _go_on_with_agent,
     }
 )
 
 
-def _note(handoff: Handoff, talked_s: int) -> Message:
+def _note(handoff: HandingOver, talked_s: int) -> Message:
     """Return what the agent is told of the talk that it did not hear."""
     text = (
         f"The caller was put through to {handoff.target.name} and talked to them for {talked_s} "
@@ -368,5 +368,5 @@ def _note(handoff: Handoff, talked_s: int) -> Message:
     return Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))
 
 
-def _took_ms(handoff: Handoff, now_ns: int) -> int:
+def _took_ms(handoff: HandingOver, now_ns: int) -> int:
     return (now_ns - handoff.since_ns) // NS_PER_MS

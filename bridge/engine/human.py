@@ -1,10 +1,10 @@
-"""The person who is asked for, and what is done where they were not reached.
+"""Plans the handing over to a person that the model or the caller asks for.
 
 The model asks by its tool (:mod:`bridge.engine.toolcalls`), the caller by key or in words
 (:mod:`bridge.engine.asking`).
 """
 
-from bridge.engine.consult import Handoff
+from bridge.engine.consult import HandingOver
 from bridge.engine.fallback import go_on_with_fallback
 from bridge.engine.requests import request_response
 from bridge.engine.state import CallState, Effects, Ending
@@ -26,7 +26,7 @@ def human_wanted(
     target: str | None = None,
     summary: str = "",
     call_id: ToolCallId | None = None,
-) -> Handoff:
+) -> HandingOver:
     """Return the handing over to one of the dialplan's people.
 
     Args:
@@ -47,10 +47,10 @@ def human_wanted(
     if call.elsewhere:
         raise NoHumanError("under way already")
     ending = Ending(Outcome.TRANSFERRED, Fault.NONE, reason)
-    return Handoff(now_ns, found, ending, _not_reached, summary, call_id)
+    return HandingOver(now_ns, found, ending, _not_reached, summary, call_id)
 
 
-def _not_reached(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _not_reached(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     """Let the agent know and say so; without one, the fallback goes on."""
     told = handoff.target.on_failure
     if handoff.call_id is None:

@@ -51,7 +51,7 @@ def hush(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effec
 
 
 def may_cut(call: CallState) -> bool:
-    """Whether there is something to cut, and nothing protects it."""
+    """Return whether there is something to cut, and nothing protects it."""
     return (
         call.agent_has_floor
         and not is_protected(call)
@@ -60,7 +60,7 @@ def may_cut(call: CallState) -> bool:
 
 
 def is_protected(call: CallState) -> bool:
-    """Whether what is heard, or about to be, is heard to its end."""
+    """Return whether what is heard, or about to be, is heard to its end."""
     active = call.session.responses.active
     return bool(call.speech.protected) or (active is not None and active.protected)
 

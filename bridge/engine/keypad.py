@@ -1,4 +1,4 @@
-"""Keys of the caller: who takes them, and the menus of a dialplan.
+"""Hands each key of the caller's to the part of the call that takes it, and runs the menus.
 
 A key goes to the first who takes it: digits that are being collected, the question for consent,
 ``0`` (a person), the menu, the model. None of the first four asks the model anything. Who is heard
@@ -19,7 +19,7 @@ from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
 from bridge.engine.inputs import DigitReceived, Input, Timer
 from bridge.engine.interruption import hush
-from bridge.engine.keypad_policy import Choice, Menu
+from bridge.engine.keypad_policy import ChoicePolicy, MenuPolicy
 from bridge.engine.news import MenuChosen
 from bridge.engine.person import on_caller_digit
 from bridge.engine.requests import request_response
@@ -36,7 +36,7 @@ _NO_CHOICE = "The caller made no choice in the phone menu. Ask what they need."
 
 
 def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
-    """Give a key to whom it is for."""
+    """Hand a key to the first part of the call that takes it."""
     if call.handing_over:
         yield from on_caller_digit(call, event.digit)
         return
@@ -124,7 +124,9 @@ TAKERS: tuple[Taker, ...] = (_collect, take_answer, press_for_human, _choose, _t
 # Menus
 
 
-def _carry_out(call: CallState, menu: Menu, digit: str, choice: Choice, now_ns: int) -> Effects:
+def _carry_out(
+    call: CallState, menu: MenuPolicy, digit: str, choice: ChoicePolicy, now_ns: int
+) -> Effects:
     yield MenuChosen(menu.name, digit)
     yield from leave_keypad(call)
     yield from hush(call, now_ns)
@@ -139,7 +141,7 @@ def _carry_out(call: CallState, menu: Menu, digit: str, choice: Choice, now_ns: 
         yield from _prompt(call)
 
 
-def _on_wrong_key(call: CallState, menu: Menu, digit: str, now_ns: int) -> Effects:
+def _on_wrong_key(call: CallState, menu: MenuPolicy, digit: str, now_ns: int) -> Effects:
     yield MenuChosen(menu.name, digit, known=False)
     yield from hush(call, now_ns)
     if menu.invalid is not None:
@@ -157,7 +159,7 @@ def _prompt(call: CallState) -> Effects:
         yield from _say(call, menu.prompt)
 
 
-def _prompt_again(call: CallState, menu: Menu, now_ns: int) -> Effects:
+def _prompt_again(call: CallState, menu: MenuPolicy, now_ns: int) -> Effects:
     if call.keypad.prompts < menu.prompts:
         yield from _prompt(call)
         return
@@ -196,7 +198,7 @@ def _tell(call: CallState, text: str, role: Role = Role.USER) -> Effects:
 
 
 def _caller_may_choose(call: CallState) -> bool:
-    """Whether nothing is to be heard or awaited but the caller."""
+    """Return whether nothing is to be heard or awaited but the caller."""
     return not (
         call.audible
         or call.filling

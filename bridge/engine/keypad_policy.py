@@ -1,4 +1,4 @@
-"""What a dialplan decides about keys. Fixed for the call; times in milliseconds."""
+"""The policy of a call's keys: menus, collected digits, the way to a person. Times in ms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from bridge.routing.human_words import HumanWords
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChoicePolicy:
     """What a key of a menu does; in this order, where it is more than one thing.
 
     Attributes:
@@ -24,7 +24,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Menu:
+class MenuPolicy:
     """Keys and what they do.
 
     Attributes:
@@ -37,7 +37,7 @@ class Menu:
 
     name: str
     prompt: str | None = None
-    choices: Mapping[str, Choice] = field(default_factory=dict)
+    choices: Mapping[str, ChoicePolicy] = field(default_factory=dict)
     invalid: str | None = None
     timeout_ms: int = 6_000
     prompts: int = 2
@@ -45,7 +45,7 @@ class Menu:
 
 
 @dataclass(frozen=True, slots=True)
-class Digits:
+class DigitsPolicy:
     """How digits are collected.
 
     Attributes:
@@ -85,10 +85,10 @@ class KeypadPolicy:
         by_model: the bridge has no voice for all this, so the agent says it.
     """
 
-    menus: Mapping[str, Menu] = field(default_factory=dict)
+    menus: Mapping[str, MenuPolicy] = field(default_factory=dict)
     start: str | None = None
-    digits: Mapping[str, Digits] = field(default_factory=dict)
-    asked: Digits = Digits()
+    digits: Mapping[str, DigitsPolicy] = field(default_factory=dict)
+    asked: DigitsPolicy = DigitsPolicy()
     human_words: HumanWords | None = None
     nobody: str | None = None
     by_model: bool = False

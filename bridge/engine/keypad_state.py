@@ -1,10 +1,8 @@
-"""What a call remembers about keys: plain state of :mod:`bridge.engine.keypad` and
-:mod:`bridge.engine.collecting`.
-"""
+"""The state of a call's menus and collected digits."""
 
 from dataclasses import dataclass, field
 
-from bridge.engine.keypad_policy import Digits, Menu
+from bridge.engine.keypad_policy import DigitsPolicy, MenuPolicy
 from bridge.realtime.ids import ToolCallId
 
 
@@ -17,14 +15,14 @@ class Collection:
         prompts: said so far.
     """
 
-    wanted: Digits
+    wanted: DigitsPolicy
     call_id: ToolCallId
     digits: str = field(default="", repr=False)
     prompts: int = 0
 
 
 @dataclass(slots=True)
-class Keypad:
+class KeypadState:
     """Menus, digits, secrets.
 
     Attributes:
@@ -35,7 +33,7 @@ class Keypad:
         secrets: sensitive digits by the reference that the model has in their place.
     """
 
-    menu: Menu | None = None
+    menu: MenuPolicy | None = None
     prompt_due: bool = False
     choosing: bool = False
     prompts: int = 0

@@ -47,6 +47,8 @@ class TurnClock:
         created_ns: the turn's first response began.
         resumed_ns: its latest response began (later than the first after a tool call).
         delta_ns: first audio of the latest response.
+        away: the caller was on hold or with a person meanwhile: the time is not the agent's, and
+            nothing is measured.
     """
 
     began_ns: int | None = None
@@ -57,6 +59,11 @@ class TurnClock:
     created_ns: int | None = None
     resumed_ns: int | None = None
     delta_ns: int | None = None
+    away: bool = False
+
+    def put_off(self) -> None:
+        """Leave the turn unmeasured: the caller is away before the answer is heard."""
+        self.away, self.began_ns, self.last_sound_ns = True, None, None
 
     def sound_sent(self, sent: LastSoundSent | None) -> None:
         """Take the end of a sound, if it is this turn's; it may be known after speech_stopped."""
@@ -88,6 +95,8 @@ class TurnClock:
             The stages whose ends are known, ``tool`` only after tools; for the greeting its delay
             alone. None where nothing can be told.
         """
+        if self.away:
+            return None
         heard_ns = now_ns if started.taken_ns is None else started.taken_ns
         if self.answered_ns is not None:
             return TurnMeasured(greeting_ns=max(heard_ns - self.answered_ns, 0))

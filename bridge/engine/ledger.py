@@ -1,4 +1,4 @@
-"""The interruption ledger of one call: which agent audio lies where, and what of it was heard.
+"""The interruption ledger of one call: the place of each item's audio, and how much was heard.
 
 Invariants: heard is what PJSIP took from the tx ring, sample by sample, per content part; a gap
 between two pieces of a part (underrun) counts for nobody; what was written behind the read position
@@ -115,7 +115,6 @@ class PlayoutLedger:
         self._heard: dict[tuple[ItemId, int], int] = {}
         self._silences = _Silences()
         self._read_position = 0
-        self._total_heard = 0
 
     @property
     def pending(self) -> bool:
@@ -134,11 +133,6 @@ class PlayoutLedger:
                 if not part.sounding:
                     begins = min(begins, part.pieces[0][0] + 1)
         return min(begins, end)
-
-    @property
-    def total_heard_ms(self) -> int:
-        """Agent audio heard in the whole call, milliseconds."""
-        return _to_ms(self._total_heard)
 
     def queue(self, item_id: ItemId, content_index: int, samples_8k: float) -> None:
         """Note audio that was accepted but is not in the ring yet.
@@ -240,7 +234,7 @@ class PlayoutLedger:
         return cut
 
     def heard_ms(self, item_id: ItemId, content_index: int | None = None) -> int:
-        """Tell how much of an item was heard, also after it was played or flushed.
+        """Return how much of an item was heard, also after it was played or flushed.
 
         Args:
             item_id: the item.
@@ -265,7 +259,6 @@ class PlayoutLedger:
             start = part.pieces[0][0] if part.pieces else 0
             taken = part.take(self._read_position, self._silences)
             if taken:
-                self._total_heard += taken
                 self._remember(part, taken)
                 sounded.append((part, start))
         return sounded

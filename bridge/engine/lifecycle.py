@@ -33,7 +33,6 @@ from bridge.engine.filler import on_silence_too_long, want_filler
 from bridge.engine.goodbye import leave
 from bridge.engine.greeting import greet, on_greeting_late
 from bridge.engine.handoff import on_caller_left, on_transfer_overdue
-from bridge.engine.hearing import on_unheard
 from bridge.engine.inputs import (
     AudioStopped,
     CallAnswered,
@@ -45,6 +44,7 @@ from bridge.engine.inputs import (
     TimerFired,
 )
 from bridge.engine.keypad import on_no_key, open_first_menu
+from bridge.engine.liveness import on_unheard
 from bridge.engine.news import SilenceMeasured, TransitionRefused
 from bridge.engine.open_turn import on_turn_overdue
 from bridge.engine.recovery import on_life_timer, on_retry_due, restore

@@ -169,7 +169,7 @@ class AgentInterrupted:
     """The agent began to be heard while the caller spoke."""
 
 
-class Judgement(enum.StrEnum):
+class BargeInJudgement(enum.StrEnum):
     """What a caller's speech over the agent turned out to be; a metric label."""
 
     TRUE = "true"
@@ -185,7 +185,7 @@ class Judgement(enum.StrEnum):
 class InterruptionJudged:
     """It is known what the caller's speech over the agent was."""
 
-    kind: Judgement
+    kind: BargeInJudgement
 
 
 @dataclass(frozen=True, slots=True)

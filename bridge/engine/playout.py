@@ -1,4 +1,4 @@
-"""What the caller hears of the agent, as PJSIP reports it, and whose turn follows from it."""
+"""Follows the agent's playout as PJSIP reports it, and settles from it whose turn it is."""
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.closing import END_CALL, close

@@ -228,7 +228,7 @@ class EmergencyPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """How a call is run.
+    """The policy by which one call is run.
 
     Attributes:
         no_agent: the call is answered for its fallback; None: for the agent.

@@ -1,4 +1,4 @@
-"""A call without its session: what is asked for to get it back, and how the talk goes on with it.
+"""Gets a call's lost session back, and goes on with the conversation.
 
     SessionFailed -> RECOVERING, the steps of `plan()` as effects, anew for each attempt that fails
     SessionReady  -> the talk is given to the new session, LISTENING
@@ -62,14 +62,7 @@ def _try_again(call: CallState, event: SessionFailed, failure: Failure, now_ns: 
     """Open a session anew while the caller hears ringing; Timer.SESSION_READY bounds it all."""
     call.budget = call.budget.failed(failure, now_ns)
     yield SessionLost(failure, call.budget.failures)
-    steps = recovery.plan(
-        failure,
-        call.log,
-        call.budget,
-        now_ns,
-        jitter=call.jitter(),
-        token_expires_ns=event.token_expires_ns,
-    )
+    steps = _plan(call, failure, event.token_expires_ns, now_ns)
     call.unready = unavailable(failure)
     if may_rescue(call):
         yield from rescue(call, failure.code)
@@ -105,14 +98,7 @@ def recover(
         yield TakeSpare()
         yield from restore(call, SessionReady(spare.session_id, spare.expires_in_ms), now_ns)
         return
-    steps = recovery.plan(
-        failure,
-        call.log,
-        call.budget,
-        now_ns,
-        jitter=call.jitter(),
-        token_expires_ns=token_expires_ns,
-    )
+    steps = _plan(call, failure, token_expires_ns, now_ns)
     yield from _carry_out(call, steps, failure, now_ns)
     if not steps:
         # Nothing can help, and there is no session: the call must not hang.
@@ -213,12 +199,12 @@ def on_life_timer(call: CallState, now_ns: int) -> Effects:
         return
     if not is_quiet(call):
         yield from _suspend(call, now_ns)
-    _, *steps = recovery.plan_rollover(call.log, call.policy.recovery, now_ns)
+    call.budget = call.budget.restored(now_ns)
+    steps = recovery.restoration(call.log, call.budget)
     ready = SessionReady(life.ready.session_id, life.ready.expires_in_ms)
     yield TakeSpare()
-    call.budget = call.budget.restored(now_ns)
     call.note(conversation_id="")  # the next response names the new session's
-    yield from move_on(call, ready, tuple(steps), now_ns)
+    yield from move_on(call, ready, steps, now_ns)
     yield SessionRestored(0)
 
 
@@ -255,6 +241,19 @@ def on_retry_due(call: CallState) -> Effects:
     responses = call.session.responses
     asked, responses.retry = responses.retry, None
     yield from request_response(call, asked)
+
+
+def _plan(
+    call: CallState, failure: Failure, token_expires_ns: int | None, now_ns: int
+) -> tuple[recovery.Step, ...]:
+    return recovery.plan(
+        failure,
+        call.log,
+        call.budget,
+        now_ns,
+        jitter=call.jitter(),
+        token_expires_ns=token_expires_ns,
+    )
 
 
 def _suspend(call: CallState, now_ns: int) -> Effects:

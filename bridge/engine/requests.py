@@ -1,4 +1,4 @@
-"""When the model is asked to respond.
+"""Requests responses from the model, one at a time, and cancels them.
 
 Invariant: the default conversation runs one response at a time (`PROTOCOL.md` section 5), so a
 request waits, as ``owed``, while one runs or is due, and while the caller speaks. Where the bridge

@@ -1,4 +1,4 @@
-"""A call whose arm fails before the caller has heard its agent: once, it goes on with another arm.
+"""Moves a call once to another arm, where its own fails before the caller has heard the agent.
 
 While it rings the other arm is tried at the first failure, or where no session comes for a while;
 after our answer where the session is gone, refuses for good, or owes the greeting for too long. The
@@ -14,7 +14,7 @@ from bridge.realtime.failures import classify
 
 
 def may_rescue(call: CallState) -> bool:
-    """Say whether another arm may still take the call over."""
+    """Return whether another arm may still take the call over."""
     if call.policy.rescue_after_ms is None or call.rescued:
         return False
     if call.playing or call.transcript.heard_any:

@@ -215,7 +215,7 @@ def on_response_done(call: CallState, event: ResponseDone, now_ns: int) -> Effec
 
 
 def _owes_sound(call: CallState, running: Response, event: ResponseDone) -> bool:
-    """Say whether a caller waits to hear a response: not one that we cancelled or that was to be
+    """Return whether a caller waits to hear a response: not one that we cancelled or that was to be
     text, nor one that acted instead, nor one that made way for the caller's next turn.
     """
     if running.cancelled or (running.asked is not None and running.asked.output_audio is False):

@@ -30,7 +30,7 @@ def watch_life(call: CallState, expires_in_ms: int | None, now_ns: int) -> Effec
 
 
 def is_due(call: CallState, life: Rollover, now_ns: int) -> bool:
-    """Say whether the session should be changed at this moment."""
+    """Return whether the session should be changed at this moment."""
     age_ms = (now_ns - life.since_ns) // NS_PER_MS
     return rollover_due(age_ms, life.limit_ms, quiet=is_quiet(call))
 
@@ -66,7 +66,7 @@ def on_spare_failed(call: CallState, event: SpareFailed, now_ns: int) -> Effects
 
 
 def is_quiet(call: CallState) -> bool:
-    """Say whether nobody would hear a change of sessions."""
+    """Return whether nobody would hear a change of sessions."""
     return (
         call.stage is Stage.TALKING
         and call.turns.state is State.LISTENING

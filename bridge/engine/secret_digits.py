@@ -7,25 +7,25 @@ tell the digits in its answer, the reference stands there again.
 
 from collections.abc import Mapping
 
-from bridge.engine.keypad_state import Keypad
+from bridge.engine.keypad_state import KeypadState
 
 _SHORTEST_CONCEALED = 4
 """Two or three digits stand in any answer by chance."""
 
 
-def keep_secret(keypad: Keypad, digits: str) -> str:
+def keep_secret(keypad: KeypadState, digits: str) -> str:
     """Keep digits; return their reference."""
     reference = f"secret_digits_{len(keypad.secrets) + 1}"
     keypad.secrets[reference] = digits
     return reference
 
 
-def reveal(keypad: Keypad, arguments: Mapping[str, object]) -> dict[str, object]:
+def reveal(keypad: KeypadState, arguments: Mapping[str, object]) -> dict[str, object]:
     """Return a tool's arguments with every reference replaced by its digits."""
     return {name: _revealed(keypad.secrets, value) for name, value in arguments.items()}
 
 
-def conceal(keypad: Keypad, output: str) -> str:
+def conceal(keypad: KeypadState, output: str) -> str:
     """Return a tool's output with all secret digits replaced by their references."""
     for reference, digits in keypad.secrets.items():
         if len(digits) >= _SHORTEST_CONCEALED:

@@ -1,4 +1,4 @@
-"""What the bridge itself says: a phrase of its own voice, or an order to the model.
+"""Speaks the bridge's own sentences: as phrases of its voice, or by an order to the model.
 
 Phrases are played like the agent's audio, are no items of any session, and stand in the transcript
 as the bridge's. The model is told of them, so that it does not repeat them. A phrase waits for the

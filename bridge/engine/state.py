@@ -11,18 +11,17 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bridge.engine.consent_steps import ConsentState
-from bridge.engine.consent_steps import Step as ConsentStep
-from bridge.engine.consult import Handoff, Step
+from bridge.engine.consent_steps import ConsentState, ConsentStep
+from bridge.engine.consult import HandingOver, HandoffStep
 from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
 from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
-from bridge.engine.keypad_state import Keypad
+from bridge.engine.keypad_state import KeypadState
 from bridge.engine.latency import InputClock, TurnClock
 from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TransitionRefused
 from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.engine.supervision_steps import Hold, Supervised
 from bridge.engine.transcript import AgentTranscript
-from bridge.engine.turn_taking import CallerSilence, CallerSound, DeadAir, OwnSpeech
+from bridge.engine.turn_taking import CallerSilenceState, CallerSound, DeadAirState, OwnSpeech
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import Command, CreateItem
@@ -72,7 +71,7 @@ class Response:
 
 @dataclass(slots=True)
 class ResponseBook:
-    """Which response runs, and which ones are due.
+    """The responses of a session: the one that runs, and those that are due.
 
     Attributes:
         running: from response.created to response.done, cancelled or not.
@@ -115,7 +114,7 @@ class ResponseBook:
         return self.owed and cancelled and not self.awaited
 
     def active_is(self, response_id: ResponseId) -> bool:
-        """Whether ``response_id`` is the active response."""
+        """Return whether ``response_id`` is the active response."""
         return self.active is not None and self.active.response_id == response_id
 
     def finish(self) -> None:
@@ -256,14 +255,14 @@ class Ending:
 
 
 class Filler(enum.Enum):
-    """What fills a silence."""
+    """The sound that fills a silence."""
 
     TONE = enum.auto()
     PHRASE = enum.auto()
 
 
 class FallbackStep(enum.Enum):
-    """What is done, in turn, about a call whose session can't be had."""
+    """A step of the fallback for a call whose session can't be had."""
 
     EXPLAIN = enum.auto()
     TRANSFER = enum.auto()
@@ -271,8 +270,8 @@ class FallbackStep(enum.Enum):
 
 
 @dataclass(slots=True)
-class Fallback:
-    """How a call without a session goes on.
+class FallbackState:
+    """The state of a call's fallback.
 
     Attributes:
         policy: what is said, and to whom the call goes.
@@ -287,7 +286,7 @@ class Fallback:
 
 @dataclass(slots=True)
 class CallState:
-    """Everything about one call that the core knows.
+    """The whole state of one call's core.
 
     Attributes:
         jitter: draws a number in [0, 1).
@@ -331,14 +330,14 @@ class CallState:
     filler_wanted: bool = False
     filling: Filler | None = None
     explained_ns: int | None = None
-    fallback: Fallback | None = None
-    handoff: Handoff | None = None
+    fallback: FallbackState | None = None
+    handoff: HandingOver | None = None
     supervised: Supervised = field(default_factory=Supervised)
     sound: CallerSound = field(default_factory=CallerSound)
     speech: OwnSpeech = field(default_factory=OwnSpeech)
-    dead_air: DeadAir = field(default_factory=DeadAir)
-    caller_silence: CallerSilence = field(default_factory=CallerSilence)
-    keypad: Keypad = field(default_factory=Keypad)
+    dead_air: DeadAirState = field(default_factory=DeadAirState)
+    caller_silence: CallerSilenceState = field(default_factory=CallerSilenceState)
+    keypad: KeypadState = field(default_factory=KeypadState)
     consent: ConsentState = field(default_factory=ConsentState)
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)
@@ -417,7 +416,7 @@ class CallState:
     @property
     def with_person(self) -> bool:
         """Whether the caller talks to a person, or waits for one by a supervisor's wish."""
-        bridged = self.handoff is not None and self.handoff.step is Step.BRIDGED
+        bridged = self.handoff is not None and self.handoff.step is HandoffStep.BRIDGED
         return bridged or self.supervised.held
 
     def move(self, trigger: Trigger) -> Generator[Effect, None, bool]:

@@ -1,4 +1,4 @@
-"""A supervisor steps in: whispers, speaks in the agent's place, takes the caller, gives them back.
+"""Takes a supervisor's action on a call, or refuses it; one row per action.
 
     SupervisorActed -> ActionAnswered, and before it what is to be done about the action
 
@@ -32,14 +32,13 @@ from bridge.engine.actions import (
     Transfer,
     Whisper,
 )
-from bridge.engine.consult import STEPS, Step
-from bridge.engine.consult import Signal as HandoffSignal
+from bridge.engine.consult import STEPS, HandoffSignal, HandoffStep
 from bridge.engine.effects import CloseVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
 from bridge.engine.news import ActionAnswered, SupervisorLeft
 from bridge.engine.requests import cancel_response
 from bridge.engine.state import CallState, Effects, Stage
-from bridge.engine.supervision_steps import Hold, Signal
+from bridge.engine.supervision_steps import Hold, HoldSignal
 from bridge.engine.supervisor_hold import (
     LOST,
     PAUSED,
@@ -113,7 +112,7 @@ def on_lost(call: CallState, event: SupervisorLost, now_ns: int) -> Effects:
         yield CloseVoice()
         yield SupervisorLeft(event.by, lost=True)
         yield from let_join(call)
-    elif supervised.step(Signal.NO_VOICE):
+    elif supervised.step(HoldSignal.NO_VOICE):
         supervised.lost_voice = True
         yield CloseVoice()
         yield SupervisorLeft(event.by, lost=True)
@@ -157,7 +156,7 @@ def _note_hold(call: CallState) -> None:
 # What is refused
 
 
-def _refusal(call: CallState, event: SupervisorActed, rule: "Rule") -> Refusal | None:
+def _refusal(call: CallState, event: SupervisorActed, rule: "ActionRule") -> Refusal | None:
     if call.stage is not Stage.TALKING:
         return Refusal.NOT_TALKING
     supervised = call.supervised
@@ -224,7 +223,7 @@ def _unless_waiting(call: CallState, action: Action) -> Refusal | None:
     handoff = call.handoff
     if handoff is None or not handoff.begun:
         return Refusal.NOT_WAITING
-    if handoff.step is Step.REFERRING:
+    if handoff.step is HandoffStep.REFERRING:
         return Refusal.REFER_ACCEPTED if handoff.accepted else Refusal.REFER_SENT
     waits = (handoff.step, HandoffSignal.CLAIMED) in STEPS
     return None if waits else Refusal.HANDED_OVER
@@ -253,7 +252,7 @@ def _why_they_wait(call: CallState, answer: ActionAnswered) -> ActionAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ActionRule:
     """How one kind of action is treated.
 
     Attributes:
@@ -274,22 +273,24 @@ class Rule:
     needs_agent: bool = True
 
 
-RULES: Mapping[type[Action], Rule] = MappingProxyType(
+RULES: Mapping[type[Action], ActionRule] = MappingProxyType(
     {
-        Whisper: Rule("whisper", moves.whisper, exclusive=False),
-        Say: Rule("say", moves.say_exactly, _if_away),
-        TakeOver: Rule("take_over", moves.take_over, _if_taken),
-        Accept: Rule("accept", moves.accept, _unless_waiting, _why_they_wait, needs_agent=False),
-        HandBack: Rule("hand_back", moves.hand_back, _unless_in_talk, needs_agent=False),
-        Join: Rule("join", moves.join, _if_joined),
-        Mute: Rule("mute", moves.mute, _if_muted, needs_agent=False),
-        HoldCaller: Rule("hold", moves.hold_caller, _if_waiting, needs_agent=False),
-        Pause: Rule("pause", moves.pause, _if_held),
-        Resume: Rule("resume", moves.resume, _unless_paused, needs_agent=False),
-        Transfer: Rule("transfer", moves.transfer),
-        End: Rule("end", moves.end, _if_leaving, needs_agent=False),
-        KeepSecret: Rule("sensitive", moves.keep_secret, exclusive=False, needs_agent=False),
-        HoldRecording: Rule(
+        Whisper: ActionRule("whisper", moves.whisper, exclusive=False),
+        Say: ActionRule("say", moves.say_exactly, _if_away),
+        TakeOver: ActionRule("take_over", moves.take_over, _if_taken),
+        Accept: ActionRule(
+            "accept", moves.accept, _unless_waiting, _why_they_wait, needs_agent=False
+        ),
+        HandBack: ActionRule("hand_back", moves.hand_back, _unless_in_talk, needs_agent=False),
+        Join: ActionRule("join", moves.join, _if_joined),
+        Mute: ActionRule("mute", moves.mute, _if_muted, needs_agent=False),
+        HoldCaller: ActionRule("hold", moves.hold_caller, _if_waiting, needs_agent=False),
+        Pause: ActionRule("pause", moves.pause, _if_held),
+        Resume: ActionRule("resume", moves.resume, _unless_paused, needs_agent=False),
+        Transfer: ActionRule("transfer", moves.transfer),
+        End: ActionRule("end", moves.end, _if_leaving, needs_agent=False),
+        KeepSecret: ActionRule("sensitive", moves.keep_secret, exclusive=False, needs_agent=False),
+        HoldRecording: ActionRule(
             "pause_recording", moves.hold_recording, exclusive=False, needs_agent=False
         ),
     }

@@ -1,4 +1,4 @@
-"""Who has the caller, the agent or a supervisor: its steps, and one table that joins them.
+"""The steps by which a supervisor takes a caller from the agent and gives them back, as a table.
 
     AGENT -> AWAITED -> TALKING      taken over; the supervisor's voice comes, or comes back
     AGENT -> PAUSED                  the agent waits for a supervisor, the caller hears tones
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Hold(enum.StrEnum):
-    """Who has the caller."""
+    """The party that has the caller."""
 
     AGENT = "agent"
     PAUSED = "paused"
@@ -33,8 +33,8 @@ class Hold(enum.StrEnum):
     """The agent has them, and a supervisor talks with both."""
 
 
-class Signal(enum.StrEnum):
-    """What moves it."""
+class HoldSignal(enum.StrEnum):
+    """An event by which a caller changes hands."""
 
     TAKE = "take"
     VOICE = "voice"
@@ -49,39 +49,39 @@ class Signal(enum.StrEnum):
     RELEASE = "release"
 
 
-_ROWS: Mapping[Hold, Mapping[Signal, Hold]] = {
+_ROWS: Mapping[Hold, Mapping[HoldSignal, Hold]] = {
     Hold.AGENT: {
-        Signal.TAKE: Hold.AWAITED,
-        Signal.PAUSE: Hold.PAUSED,
-        Signal.JOIN: Hold.JOINED,
+        HoldSignal.TAKE: Hold.AWAITED,
+        HoldSignal.PAUSE: Hold.PAUSED,
+        HoldSignal.JOIN: Hold.JOINED,
     },
     Hold.JOINED: {
-        Signal.TAKE: Hold.AWAITED,
-        Signal.PAUSE: Hold.PAUSED,
-        Signal.RELEASE: Hold.AGENT,
+        HoldSignal.TAKE: Hold.AWAITED,
+        HoldSignal.PAUSE: Hold.PAUSED,
+        HoldSignal.RELEASE: Hold.AGENT,
     },
-    Hold.PAUSED: {Signal.TAKE: Hold.AWAITED, Signal.RELEASE: Hold.AGENT},
-    Hold.AWAITED: {Signal.VOICE: Hold.TALKING, Signal.RELEASE: Hold.AGENT},
+    Hold.PAUSED: {HoldSignal.TAKE: Hold.AWAITED, HoldSignal.RELEASE: Hold.AGENT},
+    Hold.AWAITED: {HoldSignal.VOICE: Hold.TALKING, HoldSignal.RELEASE: Hold.AGENT},
     Hold.TALKING: {
-        Signal.NO_VOICE: Hold.AWAITED,
-        Signal.WAIT: Hold.ON_HOLD,
-        Signal.RELEASE: Hold.AGENT,
+        HoldSignal.NO_VOICE: Hold.AWAITED,
+        HoldSignal.WAIT: Hold.ON_HOLD,
+        HoldSignal.RELEASE: Hold.AGENT,
     },
     Hold.ON_HOLD: {
-        Signal.NO_VOICE: Hold.AWAITED,
-        Signal.GO_ON: Hold.TALKING,
-        Signal.RELEASE: Hold.AGENT,
+        HoldSignal.NO_VOICE: Hold.AWAITED,
+        HoldSignal.GO_ON: Hold.TALKING,
+        HoldSignal.RELEASE: Hold.AGENT,
     },
 }
 
-HOLDS: Mapping[tuple[Hold, Signal], Hold] = MappingProxyType(
+HOLDS: Mapping[tuple[Hold, HoldSignal], Hold] = MappingProxyType(
     {(old, signal): new for old, row in _ROWS.items() for signal, new in row.items()}
 )
 
 
 @dataclass(slots=True)
 class Supervised:
-    """What supervisors do to a call.
+    """The state of a call under supervision.
 
     Attributes:
         hold: who has the caller.
@@ -137,7 +137,7 @@ class Supervised:
         """Whether a supervisor talks with the caller, who may be on hold for a moment."""
         return self.audible or self.hold is Hold.ON_HOLD
 
-    def step(self, signal: Signal) -> bool:
+    def step(self, signal: HoldSignal) -> bool:
         """Take a signal; return whether the table had a row."""
         new = HOLDS.get((self.hold, signal))
         if new is not None:

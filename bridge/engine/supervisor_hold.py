@@ -12,8 +12,7 @@ supervisor says of it. Steps: :mod:`bridge.engine.supervision_steps`.
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.asking import leave_keypad
-from bridge.engine.consult import Signal as HandoffSignal
-from bridge.engine.consult import Step
+from bridge.engine.consult import HandoffSignal, HandoffStep
 from bridge.engine.duration import watch_duration
 from bridge.engine.effects import CloseVoice, OpenVoice, PauseUplink, ResumeUplink, UplinkHold
 from bridge.engine.fallback import go_on_with_fallback
@@ -30,7 +29,7 @@ from bridge.engine.news import (
 )
 from bridge.engine.requests import drop_request, request_response
 from bridge.engine.state import CallState, Effects
-from bridge.engine.supervision_steps import Signal
+from bridge.engine.supervision_steps import HoldSignal
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import ClearInput, CreateItem
 from bridge.realtime.items import Message, Part, PartKind, Role
@@ -62,7 +61,7 @@ def silence_agent(call: CallState, now_ns: int) -> Effects:
     yield from call.move(Trigger.TAKEN_OVER)
 
 
-def hold(call: CallState, signal: Signal, by: str, now_ns: int) -> Effects:
+def hold(call: CallState, signal: HoldSignal, by: str, now_ns: int) -> Effects:
     """Have the call be held by somebody from now on."""
     supervised = call.supervised
     if not supervised.held:
@@ -79,13 +78,13 @@ def hold(call: CallState, signal: Signal, by: str, now_ns: int) -> Effects:
 def let_talk(call: CallState, now_ns: int) -> Effects:
     """Have the caller hear the holder, if they are awaited."""
     supervised = call.supervised
-    if not supervised.step(Signal.VOICE):
+    if not supervised.step(HoldSignal.VOICE):
         return
     yield from call.stop_timer(Timer.SUPERVISOR)
     yield from stop_filler(call, cut_phrase=True)
     yield OpenVoice(supervised.holder, muted=supervised.muted)
     yield SupervisorJoined(supervised.holder)
-    if call.handoff is not None and call.handoff.step is Step.CLAIMED:
+    if call.handoff is not None and call.handoff.step is HandoffStep.CLAIMED:
         yield from advance(call, HandoffSignal.JOINED, now_ns)
 
 
@@ -108,7 +107,7 @@ def close_voice(call: CallState) -> Effects:
 
 def have_wait(call: CallState, now_ns: int) -> Effects:
     """Have the caller wait for the supervisor who has them; they hear tones."""
-    call.supervised.step(Signal.WAIT)
+    call.supervised.step(HoldSignal.WAIT)
     yield CloseVoice()
     call.session.waiting_since_ns = now_ns
     yield from want_filler(call, HOLD_TONE_AFTER_MS, now_ns)
@@ -117,7 +116,7 @@ def have_wait(call: CallState, now_ns: int) -> Effects:
 def have_back(call: CallState) -> Effects:
     """Have the caller hear the supervisor again who had them wait."""
     supervised = call.supervised
-    supervised.step(Signal.GO_ON)
+    supervised.step(HoldSignal.GO_ON)
     yield from stop_filler(call, cut_phrase=True)
     yield OpenVoice(supervised.holder, muted=supervised.muted)
 
@@ -147,7 +146,7 @@ def let_go(call: CallState) -> Effects:
     supervised = call.supervised
     yield from call.stop_timer(Timer.SUPERVISOR)
     yield from close_voice(call)
-    supervised.step(Signal.RELEASE)
+    supervised.step(HoldSignal.RELEASE)
     supervised.holder, supervised.accepted = "", None
     call.note(held_by="")
 
@@ -202,7 +201,7 @@ def forget_input(call: CallState) -> Effects:
 def drop_handoff(call: CallState, now_ns: int) -> Effects:
     """Give up a handing over that has not begun: a supervisor decides now."""
     handoff = call.handoff
-    if handoff is None or handoff.step is not Step.WANTED:
+    if handoff is None or handoff.step is not HandoffStep.WANTED:
         return
     call.handoff = None
     yield from call.stop_timer(Timer.TRANSFER)

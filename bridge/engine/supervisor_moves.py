@@ -1,4 +1,4 @@
-"""How each action of a supervisor is carried out; the event's action is of its row's kind.
+"""Carries out each action of a supervisor on a call; the event's action is of its row's kind.
 
 When one is refused instead is in :mod:`bridge.engine.supervision`, which has the rows.
 """
@@ -20,8 +20,7 @@ from bridge.engine.actions import (
 )
 from bridge.engine.asking import leave_keypad
 from bridge.engine.closing import close
-from bridge.engine.consult import Handoff
-from bridge.engine.consult import Signal as HandoffSignal
+from bridge.engine.consult import HandingOver, HandoffSignal
 from bridge.engine.effects import (
     FlushPlayout,
     MuteVoice,
@@ -41,7 +40,7 @@ from bridge.engine.news import SecretKept, Speaker, TurnSpoken
 from bridge.engine.requests import drop_request, request_response
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending
-from bridge.engine.supervision_steps import Signal
+from bridge.engine.supervision_steps import HoldSignal
 from bridge.engine.supervisor_hold import (
     HOLD_TONE_AFTER_MS,
     JOINED,
@@ -123,7 +122,7 @@ def join(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
         yield from release(call, now_ns, "joined", f"{TAKEN} {JOINED}")
     else:
         yield from tell_agent(call, JOINED)
-    yield from hold(call, Signal.JOIN, event.by, now_ns)
+    yield from hold(call, HoldSignal.JOIN, event.by, now_ns)
     yield from let_join(call)
 
 
@@ -148,7 +147,7 @@ def pause(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     assert isinstance(action, Pause)
     yield from close_voice(call)
     yield from silence_agent(call, now_ns)
-    yield from hold(call, Signal.PAUSE, event.by, now_ns)
+    yield from hold(call, HoldSignal.PAUSE, event.by, now_ns)
     yield from call.start_timer(Timer.SUPERVISOR, action.resume_after_ms)
     call.session.waiting_since_ns = now_ns
     yield from want_filler(call, HOLD_TONE_AFTER_MS, now_ns)
@@ -171,7 +170,7 @@ def transfer(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
         yield ResumeUplink(UplinkHold.SUPERVISOR)  # the handing over holds it within this input
     else:
         yield from hush(call, now_ns, by=Speaker.SUPERVISOR)
-    handoff = Handoff(now_ns, action.target, TRANSFERRED, _not_transferred, action.summary)
+    handoff = HandingOver(now_ns, action.target, TRANSFERRED, _not_transferred, action.summary)
     yield from want_handoff(call, handoff)
 
 
@@ -230,14 +229,14 @@ def _take(call: CallState, by: str, now_ns: int, voice_within_ms: int | None = N
     yield from silence_agent(call, now_ns)
     for timer in _UNBOUND:
         yield from call.stop_timer(timer)
-    yield from hold(call, Signal.TAKE, by, now_ns)
+    yield from hold(call, HoldSignal.TAKE, by, now_ns)
     if by in call.supervised.voices:
         yield from let_talk(call, now_ns)
     else:
         yield from await_voice(call, now_ns, voice_within_ms)
 
 
-def _not_transferred(call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+def _not_transferred(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from tell_agent(call, _NOT_TRANSFERRED.format(failure=handoff.failure))
     yield from request_response(call)
 

@@ -1,5 +1,4 @@
-"""The agent's side of the transcript: what each item says, how much of it was given to the playout,
-how much was heard.
+"""The agent's side of the transcript: each item's words, its audio played, its audio heard.
 
 An item is *open* until all its audio was heard, or it was cut. Bounded: the oldest items are
 forgotten. A server's item ids are unique in one session only; the ids here are the call's, and the
@@ -47,7 +46,7 @@ class AgentItem:
     cut_by: Speaker | None = None
 
     def is_of(self, response_id: ResponseId) -> bool:
-        """Whether it is of a response of the present session."""
+        """Return whether it is of a response of the present session."""
         return self.response_id == response_id and not self.foreign
 
     def given_ms(self, content_index: int) -> int:

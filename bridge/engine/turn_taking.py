@@ -111,7 +111,7 @@ class Phrase:
 
 @dataclass(slots=True)
 class OwnSpeech:
-    """What the bridge itself says.
+    """The state of the bridge's own phrases in a call.
 
     Attributes:
         count: phrases so far.
@@ -137,11 +137,11 @@ class OwnSpeech:
         return bool(self.pending or self.waiting)
 
     def says(self, text: str | None) -> bool:
-        """Whether a phrase is being heard, or waits to be."""
+        """Return whether a phrase is being heard, or waits to be."""
         return text in self.pending.values() or any(text == each.text for each in self.waiting)
 
     def sounds(self, text: str | None) -> bool:
-        """Whether a phrase is being heard."""
+        """Return whether a phrase is being heard."""
         return self.sounding is not None and self.pending.get(self.sounding) == text
 
     def hears(self, item_id: ItemId) -> None:
@@ -159,7 +159,7 @@ class OwnSpeech:
 
 
 @dataclass(slots=True)
-class DeadAir:
+class DeadAirState:
     """The wait for the agent.
 
     Attributes:
@@ -181,7 +181,7 @@ class DeadAir:
 
 
 @dataclass(slots=True)
-class CallerSilence:
+class CallerSilenceState:
     """The caller's own silence.
 
     Attributes:

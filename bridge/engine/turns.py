@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 
 class State(enum.StrEnum):
-    """Whose move it is."""
+    """The state of the turn machine."""
 
     IDLE = "idle"
     LISTENING = "listening"
@@ -162,7 +162,7 @@ TRANSITIONS: Mapping[tuple[State, Trigger], State] = MappingProxyType(
 
 
 class TurnMachine:
-    """Where one call stands."""
+    """The turn machine of one call: its state, moved by triggers alone."""
 
     def __init__(self) -> None:
         self._state = State.IDLE

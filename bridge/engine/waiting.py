@@ -1,4 +1,4 @@
-"""Gives a caller who waits for an unheard agent a filler, and ends the wait.
+"""Bids a caller wait by a filler while the agent is not heard, and watches for stalled responses.
 
 Looked at after every input. A service that stalls keeps its socket open, so nobody else notices.
 An outage asks for its first filler itself (:mod:`bridge.engine.recovery`); after words of the
@@ -51,6 +51,6 @@ def _watch_stall(call: CallState, event: Input) -> Effects:
 
 
 def _brings_on(active: Response, event: Input) -> bool:
-    """Say whether an event is of the response; those of MCP calls name none."""
+    """Return whether an event is of the response; those of MCP calls name none."""
     response_id = getattr(event, "response_id", None)
     return response_id == active.response_id or isinstance(event, McpCallChanged)

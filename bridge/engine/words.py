@@ -1,4 +1,4 @@
-"""What the caller's words mean to the bridge itself, before the model makes anything of them.
+"""Acts on the caller's words before the model does: an emergency, consent, a wish for a person.
 
 Subjects are asked in the order of their weight, and the first whose words they are takes them.
 """

@@ -1,4 +1,4 @@
-"""The appends of one connection: which of them wait for the socket, and how the latest ones went.
+"""The appends of one connection: those that wait for the socket, and the times of the latest.
 
 Asked about at the end of each sound of the caller's, and no more: an append is numbered, and its
 times are kept for :data:`KEPT`, which is longer than it takes to tell that a sound is over. Loop's
@@ -71,7 +71,7 @@ class Appends:
         return None
 
     def sound_ended(self, at_ns: int) -> None:
-        """Tell of the append that holds a sound's end: at once, or when the socket takes it."""
+        """Report the append that holds a sound's end: at once, or when the socket takes it."""
         self._followed = None
         earliest_ns = at_ns - _FRAME_SLACK_NS
         if len(self._sent) == KEPT and self._sent[0][0] >= earliest_ns:

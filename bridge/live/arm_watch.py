@@ -61,7 +61,7 @@ class ArmWatch:
         self._handoff_failed = True
 
     def tell(self, summary: CallSummary, *, talk_ms: int | None, rescued_by: str = "") -> None:
-        """Tell how the arm did, if that was not told yet.
+        """Report how the arm did, unless that was reported before.
 
         Args:
             summary: of the call up to now.

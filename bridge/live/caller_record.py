@@ -1,4 +1,4 @@
-"""What is told of a caller, beside what they say: keys, silence, holds, and whom they ask for."""
+"""Records a caller's acts beside their words: keys, silences, holds, requests for a person."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class CallerRecord:
-    """Tells of one call's caller.
+    """Records one call's caller.
 
     Args:
         tell: puts an event into the call's record.

@@ -1,4 +1,4 @@
-"""One model of an arm, and what a connection with it needs."""
+"""One model of an arm, with the settings that a connection to it needs."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from bridge.session.tokens import CredentialSource
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ArmModel:
     """One model to connect with.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""How one call gets a session on its arm: which models are asked, with which credential."""
+"""Connects one call to a session on its arm, trying the arm's models in order."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ import structlog
 from bridge.engine.inputs import LastSoundSent, SessionFailed
 from bridge.errors import BridgeError, ConfigError, ProtocolError, UpstreamError
 from bridge.live.appends import Appends
-from bridge.live.choice import Choice
+from bridge.live.choice import ArmModel
 from bridge.live.link import Endings, Link
 from bridge.live.services import Route, Services
 from bridge.realtime.confirmed import Harm
@@ -27,7 +27,7 @@ DIFFERS = "session_differs"
 
 
 class LinkListener(Protocol):
-    """Who hears of a call's connections."""
+    """The interface of whatever follows a call's connections."""
 
     def on_event(self, link: Link, event: ServerEvent, received_ns: int) -> None:
         """Take an event, and when it was read from the socket."""
@@ -112,7 +112,7 @@ class Connector:
 
     async def _first_of(
         self,
-        choices: Sequence[Choice],
+        choices: Sequence[ArmModel],
         listener: LinkListener,
         within_s: float,
         *,
@@ -152,7 +152,7 @@ class Connector:
             self._metrics.model_refused(arm.name, model, code)
 
     async def _try(
-        self, choice: Choice, listener: LinkListener, *, new_token: bool
+        self, choice: ArmModel, listener: LinkListener, *, new_token: bool
     ) -> tuple[Link, SessionInfo]:
         arm = self._route.arm
         begun_ns = self._services.clock.now_ns()
@@ -182,7 +182,7 @@ class Connector:
         self._metrics.session_ready(arm.name, self._services.clock.now_ns() - begun_ns)
         return link, info
 
-    def _compare(self, choice: Choice, config: SessionConfig, info: SessionInfo) -> None:
+    def _compare(self, choice: ArmModel, config: SessionConfig, info: SessionInfo) -> None:
         """Refuse a session that the caller would hear to be another one than was asked for.
 
         A call that had a session before goes on with another voice rather than with none.

@@ -1,4 +1,4 @@
-"""What goes along with a call that is handed over: two SIP headers for the person's phone.
+"""The SIP headers that carry a call's id and summary to the phone of the person who gets it.
 
 ``X-Bridge-Call-Id`` names the call in the bridge's records. ``X-Bridge-Summary`` holds the
 summary's beginning; all of it is in the call's event stream in Redis.

@@ -1,4 +1,4 @@
-"""What is told of a call's handoffs: to whom, by which way, how long the caller waited."""
+"""Records a call's handoffs: target, way, result, and how long the caller waited."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class HandoffRecord:
-    """Tells of one call's handoffs.
+    """Records one call's handoffs.
 
     Args:
         tell: puts an event into the call's record.

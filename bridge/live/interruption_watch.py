@@ -1,4 +1,4 @@
-"""Whether the talk goes on after the caller has cut the agent off.
+"""Counts a call's interruptions by how the conversation went on after them.
 
     cut -> answered in time         recovered
         -> answered late, or never  late

@@ -1,4 +1,4 @@
-"""The latest audio of one caller, bounded, whether a session was sent it or not.
+"""Keeps the latest audio of one caller, bounded, whether a session was sent it or not.
 
 What was never sent is kept, and what was sent from the first turn on that another session would
 have to hear: the call's core says which one that is (:class:`~bridge.engine.effects.KeepTurns`).
@@ -144,7 +144,7 @@ class KeptAudio:
 
 
 def holds_speech(pieces: Sequence[Piece]) -> bool:
-    """Tell whether somebody speaks in these pieces, by level alone."""
+    """Return whether somebody speaks in these pieces, by level alone."""
     if not pieces:
         return False
     frames = np.frombuffer(b"".join(p.audio for p in pieces), dtype="<i2").reshape(len(pieces), -1)

@@ -1,6 +1,6 @@
-"""What a dialplan means for keys; phrases that are not at hand are left to the model."""
+"""Compiles a dialplan's keys into the policy of a call; the model says what the voice lacks."""
 
-from bridge.engine.keypad_policy import Choice, Digits, KeypadPolicy, Menu
+from bridge.engine.keypad_policy import ChoicePolicy, DigitsPolicy, KeypadPolicy, MenuPolicy
 from bridge.live.turn_policy import AtHand
 from bridge.routing import keypad as routing
 from bridge.routing.human_words import HumanWords
@@ -24,12 +24,12 @@ def keypad_policy(dialplan: Dialplan, at_hand: AtHand) -> KeypadPolicy:
     )
 
 
-def _menu(name: str, menu: routing.Menu, words: routing.OwnWords | None) -> Menu:
-    return Menu(
+def _menu(name: str, menu: routing.Menu, words: routing.OwnKeypadWords | None) -> MenuPolicy:
+    return MenuPolicy(
         name,
         prompt=menu.prompt,
         choices={
-            key: Choice(
+            key: ChoicePolicy(
                 choice.say, choice.tell, choice.transfer, name if choice.repeat else choice.menu
             )
             for key, choice in menu.keys.items()
@@ -41,8 +41,10 @@ def _menu(name: str, menu: routing.Menu, words: routing.OwnWords | None) -> Menu
     )
 
 
-def _digits(name: str, digits: routing.Digits, words: routing.OwnWords | None) -> Digits:
-    return Digits(
+def _digits(
+    name: str, digits: routing.Digits, words: routing.OwnKeypadWords | None
+) -> DigitsPolicy:
+    return DigitsPolicy(
         name,
         prompt=digits.prompt,
         wrong=digits.wrong or (words.wrong if words else None),

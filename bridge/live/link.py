@@ -1,4 +1,4 @@
-"""One connection of a call's to its Realtime service, and the end of those that are let go.
+"""One connection of a call to its Realtime service, and the closing of those given up.
 
 What is true for one connection alone is in its :class:`Link`, which is replaced, never reset.
 Loop's thread.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bridge.engine.inputs import SessionFailed
 from bridge.errors import BridgeError, UpstreamError
 from bridge.live.appends import Appends
-from bridge.live.choice import Choice
+from bridge.live.choice import ArmModel
 from bridge.realtime.events import ServerEvent
 from bridge.session.realtime import RealtimeSession
 from bridge.session.tokens import Credential
@@ -38,7 +38,7 @@ class Link:
     """
 
     arm: str
-    choice: Choice
+    choice: ArmModel
     credential: Credential
     appends: Appends
     session: RealtimeSession | None = None

@@ -1,4 +1,4 @@
-"""The record of a call whose node died, from what Redis has of it.
+"""The record of a call whose node died, made from the call's state in Redis.
 
 Written by the node that swept the call, where it writes its own records. What only the dead process
 knew is missing: the figures of its RTP, and what the call was billed.

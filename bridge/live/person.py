@@ -1,4 +1,4 @@
-"""The call to the person who is to take a call over: its announcement, their keys, their voice.
+"""The call to the person who gets the caller: its announcement, their keys, their voice.
 
 Everything runs in the loop's thread. The person's line is in the pump until the two calls are
 joined: then their audio flows within PJSIP.
@@ -138,7 +138,7 @@ class Person:
             self._feed(PersonTold())
 
     def _confirm(self) -> None:
-        """Tell of the answer when it is confirmed and media flows, whatever is last."""
+        """Report the answer when it is confirmed and media flows, whatever is last."""
         if self._line is not None and self._leg.state is LegState.CONFIRMED and not self._answered:
             self._answered = True
             self._feed(PersonAnswered())

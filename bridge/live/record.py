@@ -1,4 +1,4 @@
-"""The record of one call: what the runner's observations add up to.
+"""The record of one call, added up from its runner's observations.
 
 One door for what is only to be told: log lines, metrics, the call's hash and event stream in Redis,
 and the JSON record that lies beside the recording.
@@ -242,7 +242,7 @@ class CallRecord:
         }
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
-        """Tell an event (:meth:`bridge.live.events.CallEvents.tell`)."""
+        """Record an event (:meth:`bridge.live.events.CallEvents.tell`)."""
         self._events.tell(kind, fields)
 
     def redact(self, text: str) -> str:

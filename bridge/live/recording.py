@@ -1,4 +1,4 @@
-"""The recording of one call: its files, its pauses, and what was said while it paused.
+"""The recording of one call: its files, its pauses, and the words spoken during them.
 
 A pause is silence of the same length in the file, so positions stay true; the words of whoever
 spoke in it are not written anywhere. The bridge's own phrases are: they are the operator's.
@@ -150,7 +150,7 @@ class CallRecording:
         self._recorder.mark(encode_marker(at_ms, kind, given))
 
     def withholds(self, item_id: ItemId) -> bool:
-        """Tell whether an item was spoken, in part at least, while the recording paused."""
+        """Return whether an item was spoken, in part at least, while the recording paused."""
         return item_id in self._withheld
 
     def on_sound(self, event: Sound) -> None:

@@ -7,7 +7,7 @@ call at a time tries it first again. Each refusal in a row doubles the time. Pur
 from collections.abc import Sequence
 
 from bridge.clock import NS_PER_S
-from bridge.live.choice import Choice
+from bridge.live.choice import ArmModel
 
 _FIRST_S = 30
 _LONGEST_S = 600
@@ -21,7 +21,7 @@ class RefusedModels:
         self._until_ns: dict[str, int] = {}
         self._probed: set[str] = set()
 
-    def in_order(self, choices: Sequence[Choice], now_ns: int) -> tuple[Choice, ...]:
+    def in_order(self, choices: Sequence[ArmModel], now_ns: int) -> tuple[ArmModel, ...]:
         """Return the choices in the order to try them; claim those that are due to be probed.
 
         :meth:`gave_up` or one of the others must follow for each of them.
@@ -54,6 +54,6 @@ class RefusedModels:
         self._until_ns.pop(model, None)
         self._probed.discard(model)
 
-    def gave_up(self, choices: Sequence[Choice]) -> None:
+    def gave_up(self, choices: Sequence[ArmModel]) -> None:
         """Note that a call stopped trying: whatever it had claimed may be probed by another one."""
         self._probed.difference_update(choice.endpoint.model for choice in choices)

@@ -1,4 +1,4 @@
-"""What is put down of a call's RTP at its end: losses, and the quality estimated from them."""
+"""Records a call's RTP at its end: losses, and the quality estimated from them."""
 
 from bridge.live.summary import CallSummary
 from bridge.telemetry.labels import Direction

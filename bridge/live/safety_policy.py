@@ -1,4 +1,4 @@
-"""What a dialplan means for consent and emergencies in its calls."""
+"""Compiles a dialplan's consent and emergency sections into the policy of its calls."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""What is told of consent and emergencies, beside all else that is told of a call."""
+"""Records a call's disclosure, consent and emergencies."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class SafetyRecord:
-    """Tells of one call.
+    """Records one call's disclosure, consent and emergencies.
 
     Args:
         record: the call's.

@@ -1,4 +1,4 @@
-"""What every live call shares, and what is fixed for one call at its INVITE."""
+"""The services that all live calls share, and the route that is fixed for a call at its INVITE."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from bridge.clock import Clock
 from bridge.config.models import ModelTable
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import SessionSettings
-from bridge.live.choice import Choice
+from bridge.live.choice import ArmModel
 from bridge.live.phrases import Phrases
 from bridge.live.record_keeper import RecordKeeper
 from bridge.live.refused_models import RefusedModels
@@ -44,7 +44,7 @@ class Arm:
 
     name: str
     dialect: Dialect
-    choices: tuple[Choice, ...]
+    choices: tuple[ArmModel, ...]
     refused: RefusedModels = field(default_factory=RefusedModels, compare=False)
 
 
@@ -86,7 +86,7 @@ class Route:
 
     dialplan: Dialplan
     arm: Arm
-    choices: tuple[Choice, ...]
+    choices: tuple[ArmModel, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     verstat: Verstat = Verstat.NONE
     origin: Origin = NO_ORIGIN
@@ -111,7 +111,7 @@ class Route:
             return route
         return replace(route, arm=Arm(NO_ARM, self.arm.dialect, ()), choices=())
 
-    def config(self, choice: Choice) -> SessionConfig:
+    def config(self, choice: ArmModel) -> SessionConfig:
         """Return the session settings with which a choice is opened."""
         return replace(session_config(self.dialplan, self.secrets), voice=choice.voice)
 

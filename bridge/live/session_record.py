@@ -1,4 +1,4 @@
-"""Records a call's sessions: errors, losses and what became of them, tokens."""
+"""Records a call's sessions: errors, losses and their outcomes, tokens."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

@@ -118,7 +118,7 @@ class ReplacedCaller:
 
 
 @dataclass(frozen=True, slots=True)
-class Supervised:
+class SupervisorAct:
     """What a supervisor did, and the words of it."""
 
     at_ms: int
@@ -128,7 +128,7 @@ class Supervised:
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class FlaggedMoment:
     """A moment that a supervisor wants to be looked at."""
 
     at_ms: int
@@ -238,8 +238,8 @@ class CallSummary:
     failures: list[LostSession] = field(default_factory=list)
     handoffs: list[HandedOver] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
-    supervised: list[Supervised] = field(default_factory=list)
-    flags: list[Flag] = field(default_factory=list)
+    supervised: list[SupervisorAct] = field(default_factory=list)
+    flags: list[FlaggedMoment] = field(default_factory=list)
     wrap_up: WrapUp | None = None
     callbacks: list[dict[str, str | None]] = field(default_factory=list)
     tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)

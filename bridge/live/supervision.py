@@ -1,4 +1,4 @@
-"""A call's side of its supervisors: what they order, hear and say.
+"""Connects a live call with its supervisors: their orders, their listening, their voices.
 
 Orders come as commands (:mod:`bridge.store.control`), audio as frames. Whoever listens takes both
 sides off the pump; whoever talks is heard by the caller once the core has let them. Loop's thread.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from bridge.live.events import CallEvents
 from bridge.live.recording import Fields
-from bridge.live.summary import CallSummary, Flag, Supervised, WrapUp
+from bridge.live.summary import CallSummary, FlaggedMoment, SupervisorAct, WrapUp
 from bridge.redaction.turns import Redactor
 from bridge.store.calls import CallStore
 
@@ -34,7 +34,7 @@ class SupervisionRecord:
         if at_ms is None:
             at_ms = self._events.elapsed_ms()
         note = self._redactor.redact(note)
-        self._summary.flags.append(Flag(at_ms, by, note))
+        self._summary.flags.append(FlaggedMoment(at_ms, by, note))
         told: dict[str, str | int | None] = {"by": by, "marked_ms": at_ms, "text": note or None}
         self._events.tell("flagged", told)
         self._store.update(self._summary.call_id, {"flagged": len(self._summary.flags)})
@@ -48,7 +48,7 @@ class SupervisionRecord:
     def acted(self, by: str, action: str, text: str, details: Fields) -> None:
         """Note what a supervisor did; ``text`` are the words of it."""
         text = self._redactor.redact(text)
-        self._summary.supervised.append(Supervised(self._events.elapsed_ms(), by, action, text))
+        self._summary.supervised.append(SupervisorAct(self._events.elapsed_ms(), by, action, text))
         told = {**details, "by": by, "action": action, "text": text or None}
         self._events.tell("supervisor_acted", told)
 

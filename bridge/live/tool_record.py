@@ -1,4 +1,4 @@
-"""What is told of a call's tools: what they were asked and answered, so that a replay mocks them.
+"""Records a call's tools with their arguments and outputs, so that a replay can mock them.
 
 The model's own arguments and the outputs that it reads: references in the place of secret digits.
 They are kept as what was said is: redacted, not while the recording pauses, and deleted with the
@@ -35,7 +35,7 @@ _LONGEST_TEXT = 8192
 
 
 class ToolRecord:
-    """Tells of one call's tools.
+    """Records one call's tools.
 
     Args:
         tell: puts an event into the call's record.

@@ -1,6 +1,4 @@
-"""What a dialplan means for who has the floor in its calls; phrases that are not at hand are not
-said.
-"""
+"""Compiles a dialplan's turn-taking into the policy of its calls, without phrases not at hand."""
 
 from collections.abc import Callable, Iterator
 

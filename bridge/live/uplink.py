@@ -27,7 +27,7 @@ class UplinkGate:
         return MappingProxyType({PauseUplink: self._pause, ResumeUplink: self._resume})
 
     def lets_through(self, captured_ns: int) -> bool:
-        """Whether a piece may leave: all of it was said since the gate was opened.
+        """Return whether a piece may leave: all of it was said since the gate was opened.
 
         Args:
             captured_ns: when its last sample came in, monotonic.

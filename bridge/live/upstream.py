@@ -295,7 +295,7 @@ class Upstream:
             link.early.append(event)
 
     def on_closed(self, link: Link, error: UpstreamError | None) -> None:
-        """Tell the end of the present session, or of the spare."""
+        """Report the end of the present session, or of the spare."""
         link.session = None
         if error is None:
             return
@@ -322,7 +322,7 @@ class Upstream:
             self._listener.on_oddity(kind)
 
     def on_audio_sent(self, link: Link, sequence: int, sent_ns: int) -> None:
-        """Tell what the bridge added to an append's way."""
+        """Report the delay that the bridge added to an append."""
         captured_ns = link.appends.sent(sequence, sent_ns)
         if captured_ns is not None:
             self._listener.on_uplink(sent_ns - captured_ns + self._since_first_frame_ns)

@@ -1,4 +1,4 @@
-"""What a supervisor's list shows of one live call: its state, its silence, its health.
+"""Follows the state, silence and health of one live call for the supervisors' list.
 
 Everything that the record is told passes through :meth:`Vitals.take`; beside that only who is heard
 matters. Fields of the call's hash that changed go out at once; the store coalesces them.

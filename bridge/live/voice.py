@@ -1,4 +1,4 @@
-"""What the bridge itself lets a caller hear: tones, and phrases rendered before the call."""
+"""Plays the bridge's own sounds to a caller: tones, and phrases rendered before the call."""
 
 import asyncio
 import math

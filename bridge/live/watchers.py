@@ -63,7 +63,7 @@ class Watchers:
         self.changed()
 
     def close(self) -> None:
-        """Tell nothing any more: the call's audio is over, and its record says the rest."""
+        """Publish nothing any more: the call's audio is over, and its record says the rest."""
         self._over = True
         self._present, self._tell = tuple, _nobody
         for by in tuple(self._coaching):

@@ -1,1 +1,1 @@
-"""Processes of ours beside this one: `bridge` commands as children, HTTP, what they use."""
+"""Processes of ours beside this one: `bridge` commands as children, HTTP, resource usage."""

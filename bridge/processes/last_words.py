@@ -1,4 +1,4 @@
-"""A process's last words: what the C library, PJSIP and Python say as it dies, kept in a file.
+"""Keeps in a file the messages of the C library, PJSIP and Python as a process dies.
 
 A failed assertion, a broken heap or a C++ exception that nobody catches ends the process by SIGABRT
 after a line on file descriptor 2, whatever thread it is in; no log handler of ours runs any more.

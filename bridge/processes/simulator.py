@@ -1,4 +1,4 @@
-"""A simulator that runs as a process, told over HTTP what it plays and what goes wrong."""
+"""A simulator in a process of its own, whose scenario and faults are set over HTTP."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What a process uses, as the kernel counts it (Linux, proc(5))."""
+"""Reads the CPU time, memory, files and threads of a process from the kernel (Linux, proc(5))."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _AFTER_NAME = 2
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """At one moment.
+    """The CPU time and memory of a process at one moment.
 
     Attributes:
         cpu_s: user and system time of all its threads since it began; resolution 10 ms.

@@ -1,4 +1,4 @@
-"""How long to wait before a Realtime service is tried again. Pure: the jitter comes in."""
+"""Computes the wait before a Realtime service is tried again. Pure: the jitter comes in."""
 
 from dataclasses import dataclass
 

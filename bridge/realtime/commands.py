@@ -1,4 +1,4 @@
-"""Canonical client commands: what we tell a Realtime session, dialect-free.
+"""Canonical client commands to a Realtime session, dialect-free.
 
 A closed union of frozen dataclasses (:data:`Command`), named in the imperative (`PROTOCOL.md`
 section 2). Dialects encode these; the session gives each one its ``event_id``.

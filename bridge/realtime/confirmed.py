@@ -1,4 +1,4 @@
-"""What a service confirms of a session, beside what it was asked for. Pure.
+"""Compares a session as its service confirmed it with the session that was asked for. Pure.
 
 Only what both sides spell out is compared: a service may leave out what it took, and fill in what
 was left to it. Sides are wire values by field, picked by a dialect's own paths.
@@ -106,7 +106,7 @@ def _names(tools: list[object]) -> Iterator[str]:
 
 
 def _contradicts(asked: WireObject, confirmed: WireObject, *keys: str) -> bool:
-    """Say whether both name a value, and not the same one."""
+    """Return whether both name a value, and not the same one."""
     return any(
         asked[key] is not None and confirmed.get(key) is not None and asked[key] != confirmed[key]
         for key in keys or asked

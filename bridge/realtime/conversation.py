@@ -1,4 +1,4 @@
-"""What was said on one call by whom, as far as it must survive a Realtime session.
+"""The conversation of one call, kept so that a new Realtime session can go on with it.
 
 Pure and bounded: the oldest entries are forgotten, and counted. Fed with the server's events and
 with the commands that were sent; both may come twice, and transcripts at any time after their
@@ -147,11 +147,6 @@ class ConversationLog:
         """Entries that the bound pushed out."""
 
     @property
-    def caller_speaks(self) -> bool:
-        """Whether the caller's present turn has begun and is not committed."""
-        return self._caller_speaks
-
-    @property
     def running_calls(self) -> tuple[FunctionCall, ...]:
         """Tool calls whose output has not been given."""
         return tuple(each.call for each in self._called() if each.output is None)
@@ -290,7 +285,7 @@ class ConversationLog:
         return tuple(found)
 
     def summary(self, max_chars: int) -> str:
-        """Tell the talk in few lines: what the caller first wanted, then the latest that fits.
+        """Return the talk in few lines: the caller's first words, then the latest that fits.
 
         What :attr:`unanswered` gives, and what goes as audio, is not part of it.
 

@@ -1,4 +1,4 @@
-"""What a dialect is: the one interface between canonical events and a wire.
+"""The interface of a dialect: canonical events on one side, a wire on the other.
 
 A dialect is two tables, decode and encode, and the handshake that chooses it. Dialects don't know
 each other; nothing above this package knows what is on the wire.

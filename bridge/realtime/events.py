@@ -1,4 +1,4 @@
-"""Canonical server events: what a Realtime session told us, dialect-free.
+"""Canonical server events of a Realtime session, dialect-free.
 
 A closed union of frozen dataclasses (:data:`ServerEvent`), named in the past tense. Dialects decode
 into these and nothing above `bridge/realtime/` sees wire names. Every field's source is

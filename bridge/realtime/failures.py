@@ -1,4 +1,4 @@
-"""Every failure of a Realtime session in one table: layer, fault owner, and what can help.
+"""Every failure of a Realtime session in one table: layer, fault owner, cure.
 
 Pure. Sources: `PROTOCOL.md` sections 1 and 7, RFC 6455 section 7.4.1, `NEEDS.md` section 4 "What to
 separate". The words are those of :class:`UpstreamError.code` (``http_401``, ``timeout``, an API

@@ -1,4 +1,4 @@
-"""How a call gets its Realtime session back: a failure in, ordered steps out.
+"""Plans how a call gets its Realtime session back: a failure in, ordered steps out.
 
 Pure: time and jitter come in as arguments, and nothing here acts. The call runner carries the steps
 out in order; where a step fails it classifies that failure, counts it (:meth:`Budget.failed`) and
@@ -155,13 +155,11 @@ class Reconnect:
         after_ms: wait first.
         new_token: with a token other than the last one; no matter with a long-lived key.
         within_ms: the attempt has failed after this time, waiting not included.
-        keep_old: close the old connection only once the new session stands (rollover).
     """
 
     after_ms: int
     new_token: bool
     within_ms: int
-    keep_old: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,27 +283,8 @@ def restoration(conversation: ConversationLog, budget: Budget) -> tuple[Step, ..
     )
 
 
-def plan_rollover(
-    conversation: ConversationLog,
-    policy: RecoveryPolicy,
-    now_ns: int,
-    *,
-    token_expires_ns: int | None = None,
-) -> tuple[Step, ...]:
-    """Move a talk to a new session before the old one ends, unheard; see :func:`rollover_due`.
-
-    A rollover that fails costs nothing: the old session still stands; try again a little later.
-    """
-    return (
-        Reconnect(0, _too_old(token_expires_ns, now_ns, policy), policy.attempt_ms, keep_old=True),
-        *_context(conversation),
-        SendKeptAudio(policy.kept_audio_ms),
-        *((RequestResponse(),) if conversation.owes_answer else ()),
-    )
-
-
 def rollover_due(age_ms: int, limit_ms: int, *, quiet: bool) -> bool:
-    """Say whether a session should be rolled over now.
+    """Return whether a session should be rolled over now.
 
     Args:
         age_ms: of the session.

@@ -1,4 +1,4 @@
-"""Which events came already, by the name that the server gave them. Pure and bounded."""
+"""Recognises server events that came before, by their ids. Pure and bounded."""
 
 REMEMBERED = 512
 """Some ten seconds of a fast answer; a repeated event comes soon after its first or not at all."""

@@ -1,4 +1,4 @@
-"""What a Realtime session and one response of it can be told, dialect-free.
+"""The settings of a Realtime session and of one response, dialect-free.
 
 Fields left at None are not sent: the server's default stays. Which dialect can express which field
 is the business of its adapter (`PROTOCOL.md` sections 4 and 5).

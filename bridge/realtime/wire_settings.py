@@ -1,4 +1,4 @@
-"""Settings that every dialect spells alike (`PROTOCOL.md` section 4), and what is left of them.
+"""Encodes settings that dialects spell alike (`PROTOCOL.md` section 4), and names dropped ones.
 
 A dialect that cannot say something first makes the settings sayable, then spells them; what was
 dropped is the difference (:func:`differences`), so that what is named is what is not sent.
@@ -24,7 +24,7 @@ from bridge.realtime.wire import WireObject, given
 
 
 def is_custom_voice(voice: str | None) -> TypeGuard[str]:
-    """Tell a custom voice's id from a voice's name."""
+    """Return whether a voice is a custom voice's id rather than a voice's name."""
     return voice is not None and voice.startswith("voice_")
 
 

@@ -1,1 +1,1 @@
-"""The files of calls that are over: whose they are, how long they are kept, how they go."""
+"""The files of calls that are over: their owners, their retention, their deletion."""

@@ -1,4 +1,4 @@
-"""Deleting what is kept of calls, with a line of audit for each time that something was.
+"""Deletes the files of calls, with a line of audit for each deletion.
 
 Everything here blocks: on the gateway's loop it belongs in a worker thread.
 """

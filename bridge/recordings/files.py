@@ -1,4 +1,4 @@
-"""The files of calls in one directory: their names, and whose they are.
+"""The files of stored calls: their names, and the caller, age and hold of each call.
 
     <call_id>.wav                      the recording
     <call_id>.markers.jsonl            what happened where in it (`bridge.audio.markers`)

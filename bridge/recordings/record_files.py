@@ -1,4 +1,4 @@
-"""What a call's record is on the disk: two JSON files, and a line among those of all calls."""
+"""Writes a call's record to the disk: two JSON files, and a line in the list of all calls."""
 
 import json
 from collections.abc import Callable

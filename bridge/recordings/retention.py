@@ -1,4 +1,4 @@
-"""What of a call is over its time, and what of it a deletion takes. Pure."""
+"""Finds the parts of a stored call that were kept long enough. Pure."""
 
 import enum
 
@@ -40,7 +40,7 @@ def overdue(call: StoredCall, now_ms: int) -> frozenset[Part]:
 
 
 def is_of(caller: str, number: str) -> bool:
-    """Tell whether a call's caller, as SIP named them, has this number.
+    """Return whether a call's caller, as SIP named them, has this number.
 
     A leading ``+`` is no difference here: deleting the calls of a number must not miss those of a
     trunk that leaves it out.

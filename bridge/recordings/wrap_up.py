@@ -1,4 +1,4 @@
-"""Adds to the record of a call that is over what came of it. Blocks."""
+"""Adds a wrap-up to the record of a call that is over. Blocks."""
 
 import json
 from collections.abc import Mapping

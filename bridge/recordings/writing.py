@@ -1,4 +1,4 @@
-"""How the files of calls are written: whole or not at all, and line by line. Everything blocks."""
+"""Writes the files of calls, whole or not at all, and lists line by line. Everything blocks."""
 
 import fcntl
 import json

@@ -1,1 +1,1 @@
-"""Redaction of what was said, before it is written anywhere."""
+"""Redacts transcripts before they are written anywhere."""

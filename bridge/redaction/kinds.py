@@ -1,4 +1,4 @@
-"""What can be redacted, and the words after which a number is one of these. Pure data.
+"""The kinds of personal data that can be redacted, and the words that announce each. Pure data.
 
 A number alone says little: nine digits are an order, an account or a social security number. The
 word before it decides, in the same turn or in the question that the turn answers.

@@ -1,4 +1,4 @@
-"""Redaction of what a caller or agent said. Pure; whole turns.
+"""Redacts the words of callers and agents, turn by turn. Pure.
 
 Found by themselves: payment card numbers (13 to 19 digits that pass the Luhn check, ISO/IEC
 7812-1), US social security numbers as they are written, dates with a year, IBANs (ISO 13616).

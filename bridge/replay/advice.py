@@ -1,4 +1,4 @@
-"""Warns of scripts that are valid, and whose verdict would say less than it seems to. Pure."""
+"""Warns of valid scripts whose verdict would say less than it seems to. Pure."""
 
 from collections.abc import Iterator
 
@@ -74,7 +74,7 @@ def _wanted_numbers(expect: Expectation) -> Iterator[tuple[str, Finds]]:
 
 
 def _rivals(sentence: str, right: list[str]) -> bool:
-    """Tell whether a sentence is a right one with another number."""
+    """Return whether a sentence is a right one with another number."""
     return sentence not in right and any(
         without_numbers(sentence) == without_numbers(each) for each in right
     )

@@ -1,4 +1,4 @@
-"""Which call is placed next, and by whom. Pure.
+"""Assigns calls to the seats of a replay so that no two calls at once share anything. Pure.
 
 Every seat has a caller, and a *scene* that answers its calls, one after the other. No two calls
 that go on at once share anything, so none can harm another; a seat that stays with its scene saves

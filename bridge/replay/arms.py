@@ -51,7 +51,7 @@ class ReplayArm:
         return self.kind in ("live", "unknown")
 
     def plays(self, script: str) -> bool:
-        """Tell whether a script can be played on it: there may be no recording."""
+        """Return whether a script can be played on it: there may be no recording."""
         return self.tapes is None or self.tapes.of(script) is not None
 
     def settings_at(self, url: str | None, credentials: str = "direct") -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What happened behind the line: tools, transfers, the gateway's record. Pure.
+"""Finds a call's tools, transfers, recording and faults in its evidence. Pure.
 
 Each function finds something in the evidence, or says that there is none: None, never an empty
 answer.
@@ -69,7 +69,7 @@ def _arguments(text: JsonValue) -> Mapping[str, JsonValue]:
 
 
 def is_call_of(call: ToolCall, expected: ExpectedTool) -> bool:
-    """Tell whether a call is the expected one, which has some of its arguments at least."""
+    """Return whether a call is the expected one, which has some of its arguments at least."""
     return call.name == expected.name and same(expected.args, call.arguments)
 
 
@@ -122,7 +122,7 @@ def transfers(evidence: Evidence) -> tuple[TransferSeen, ...] | None:
 
 
 def leads_to(transfer: TransferSeen, expected: ExpectedTransfer) -> bool:
-    """Tell whether a transfer goes where it has to."""
+    """Return whether a transfer goes where it has to."""
     if expected.to is None:
         return True
     if expected.to.endswith("*"):

@@ -1,4 +1,4 @@
-"""How long a call's processes waited for a CPU: whether the machine was too busy for a verdict.
+"""Measures how long a call's processes waited for a CPU, and excuses verdicts that this spoilt.
 
 Work that a process does itself is none of it, so that a bridge which is slow by its own fault is
 not excused. Where the kernel does not count (:func:`bridge.children.waited_ns`), nobody has waited.
@@ -24,8 +24,8 @@ _WINDOW = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """The worst second.
+class CpuWait:
+    """The second in which a process waited longest for a CPU.
 
     Attributes:
         who: the process: "the gateway".
@@ -60,11 +60,11 @@ class CpuWaits:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
-    def worst(self, since_ns: int, until_ns: int) -> Wait | None:
+    def worst(self, since_ns: int, until_ns: int) -> CpuWait | None:
         """Return the worst second between two moments (wall time); None where nothing is known."""
         looks = [look for look in self._looks if since_ns <= look[0] <= until_ns]
         waits = [
-            Wait(who, (after[who] - before[who]) / (after_ns - before_ns) * 1000)
+            CpuWait(who, (after[who] - before[who]) / (after_ns - before_ns) * 1000)
             for (before_ns, before), (after_ns, after) in zip(looks, looks[_WINDOW:], strict=False)
             for who in before.keys() & after.keys()
         ]
@@ -89,7 +89,7 @@ def span_ns(evidence: Evidence) -> tuple[int, int]:
     return begun_ns - NS_PER_S, ended_ns + NS_PER_S
 
 
-def excused(judgement: Judgement, worst: Wait | None, too_long_ms: float) -> Judgement:
+def excused(judgement: Judgement, worst: CpuWait | None, too_long_ms: float) -> Judgement:
     """Return a judgement as it stands, or as none where it is no pass and somebody waited so long.
 
     Args:

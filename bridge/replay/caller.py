@@ -108,7 +108,7 @@ class ScriptedCaller:
             self._patience_ms = max(_REPLY_MS, _longest_ms(step.expect) + _MARGIN_MS)
 
     def _comes_into_the_answer(self, index: int) -> bool:
-        """Tell whether a step is anchored to the begin of what the agent says before it."""
+        """Return whether a step is anchored to the begin of what the agent says before it."""
         after = self._after(index)
         return after is not None and after.event == "agent_audio_started"
 

@@ -1,4 +1,4 @@
-"""A caller's process: places one call after the other, as it is told.
+"""A caller's process: places one call after the other, as its parent directs.
 
 Orders are JSON lines on stdin (:class:`CallOrder`), each answered by one JSON line on stdout
 (:class:`CallAnswer`). Speech is rendered, and the recogniser taught, here: once for each script.
@@ -52,7 +52,7 @@ class CallOrder:
 
 @dataclass(frozen=True, slots=True)
 class CallAnswer:
-    """What came of it.
+    """A caller's answer to an order.
 
     Attributes:
         caller: None where the call could not be tried.

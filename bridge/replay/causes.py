@@ -86,7 +86,7 @@ def _received(wire: Sequence[WireEvent], from_ms: int, to_ms: int) -> list[WireE
 
 
 def _begun(wire: Sequence[WireEvent], until_ms: int) -> bool:
-    """Tell whether the service was hearing speech that it saw no end of."""
+    """Return whether the service was hearing speech that it saw no end of."""
     turns = [
         event.type
         for event in _received(wire, -60_000, until_ms)

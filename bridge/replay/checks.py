@@ -1,4 +1,4 @@
-"""A check: one thing that was expected of a call, and what was found instead."""
+"""A check: one expectation of a call, with the finding."""
 
 import enum
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every call is judged by, whatever its script expects. Pure.
+"""Checks that every call must pass, whatever its script expects. Pure.
 
 The bridge is to know every event, to be refused nothing, to add little to an answer's time, and to
 tell the service how much of an interrupted answer was really heard.

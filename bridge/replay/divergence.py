@@ -1,4 +1,4 @@
-"""How a call that was answered from a recording left it. Pure.
+"""Finds where a call left the recording that it was answered from. Pure.
 
 The recorded service says what it said then, whatever it is told now. So it is told where the bridge
 first sends something else, or in another order, than then: from there on the call shows nothing of
@@ -66,7 +66,7 @@ def find_departure(evidence: Evidence) -> Departure | None:
 
 
 def check_followed(evidence: Evidence) -> tuple[Check, ...]:
-    """Tell whether the bridge sent what it had sent when the call was recorded, in that order.
+    """Return whether the bridge sent what it had sent when the call was recorded, in that order.
 
     Returns:
         Inconclusive with the departure: what would have been answered is not known. Nothing for a
@@ -117,7 +117,7 @@ def _gap(before: Sequence[_Command], today: Sequence[_Command], later_by_ms: flo
 
 
 def _leave(then: Sequence[_Command], now: Sequence[_Command], later_by_ms: float) -> Departure:
-    """Say how two orders differ whose first stretches do: their names, or how long they are."""
+    """Return how two orders differ whose first stretches do: their names, or how long they are."""
     before, today = _stretch(then), _stretch(now)
     place = agreed = min(len(before), len(today)) if before[:1] == today[:1] else 0
     after, after_today = then[len(before) :], now[len(today) :]
@@ -132,7 +132,7 @@ def _leave(then: Sequence[_Command], now: Sequence[_Command], later_by_ms: float
 
 
 def _tell(then: Sequence[_Command], now: Sequence[_Command]) -> Departure:
-    """Say how two orders differ from their begin on: by what explains most of the rest.
+    """Return how two orders differ from their begin on: by what explains most of the rest.
 
     Where two explanations do so, the number of commands decides.
     """
@@ -192,7 +192,7 @@ def on_the_clock_of(played: Wire, recorded: Wire) -> tuple[WireEvent, ...]:
 def compare_with_recording(
     arm: str, dialect: str, recorded: Sequence[Wire], played: Sequence[Wire]
 ) -> tuple[Difference, ...]:
-    """Tell how the events of an arm differ from those of its recording.
+    """Return how the events of an arm differ from those of its recording.
 
     What was understood then and is not now blocks: the decoder has lost it. Everything else is told
     alone: a bridge may learn to read and to say more than it did.

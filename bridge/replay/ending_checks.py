@@ -1,4 +1,4 @@
-"""What a script expects of the call as a whole. Pure."""
+"""Checks a script's expectations of the call as a whole. Pure."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from bridge.replay.script import CallScript, Ending
 from bridge.replay.sounds import longest_dead_air, talk_over_ms
 from bridge.replay.timeline import CallLog, text_of
 from bridge.replay.words_heard import (
-    Said,
+    AgentSaid,
     beside,
     holds_words,
     judge_said,
@@ -32,7 +32,7 @@ def check_end(script: CallScript, evidence: Evidence) -> tuple[Check, ...]:
 
 
 def check_loss(end: Ending, evidence: Evidence) -> Iterator[Check]:
-    """Tell whether so much was lost on the way that the call shows little of either side.
+    """Yield an undecided check where so much was lost that the call shows little.
 
     Nothing for a call on which no more was lost than a verdict can rest on.
     """
@@ -71,7 +71,7 @@ def _check_hangup(end: Ending, log: CallLog) -> Iterator[Check]:
 
 def _check_words(end: Ending, evidence: Evidence, log: CallLog) -> Iterator[Check]:
     everything = transcripts(evidence, float("-inf"), float("inf"))
-    said = Said(text_of(log.pieces), everything, beside(evidence, log.pieces))
+    said = AgentSaid(text_of(log.pieces), everything, beside(evidence, log.pieces))
     for text in end.must_say:
         status, found = judge_said(said, holds_words(text))
         yield Check(None, "must_say", f'the agent to say "{text}"', found, status)

@@ -1,4 +1,4 @@
-"""What is known of one played call, from both ends of it.
+"""The evidence of one played call, from the caller's phone, the gateway and the tool mocks.
 
 The caller's phone tells what it did and heard; the gateway's record, its state and events in Redis
 and its wire log tell what happened behind it; the tool mocks tell how they were called. What is
@@ -99,7 +99,7 @@ class ToolRequestSeen:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of it, for one call.
+    """All evidence of one call; what is missing is None.
 
     Attributes:
         run: names the run of the script (``X-Bridge-Replay`` on the INVITE).
@@ -136,7 +136,7 @@ class Evidence:
         return None if self.caller is None else self.caller.log
 
     def why_missing(self, source: str) -> str:
-        """Say why a source is None, for a check that needs it."""
+        """Return why a source is None, for a check that needs it."""
         return self.missing.get(source, f"there is no {source} of this call")
 
 

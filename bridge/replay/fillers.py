@@ -1,4 +1,4 @@
-"""Finds what only bids a caller wait: the bridge's tones by ear, its phrases by its events. Pure.
+"""Finds the fillers in a call: the bridge's tones by ear, its phrases by its events. Pure.
 
 A filler is no answer. Whatever judges how soon the agent spoke leaves it out, and mentions it.
 """

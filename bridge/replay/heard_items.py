@@ -1,4 +1,4 @@
-"""Which of the session's answers were heard when, and in which of the agent's turns. Pure.
+"""Matches the session's answers with the agent's turns in which they were heard. Pure.
 
 The wire log tells when an item's audio came and how long it is. Items are heard one after the
 other, each as long as its audio lasts, until an interruption cuts them.

@@ -1,5 +1,4 @@
-"""Golden history: a summary of every run of `bridge replay`, and what got worse since the ones
-before.
+"""Golden history: a summary of every run of `bridge replay`, and the regressions since.
 
 A directory of one JSON file a run of the command, named by when it began. A script is followed on
 each arm by itself. Only the newest run is judged, against the ones before it.
@@ -184,7 +183,7 @@ def trends(
 
 
 def find_regression(runs: Sequence[ScriptSummary]) -> str | None:
-    """Say why the newest run of a script on an arm is worse than the ones before, if it is.
+    """Return why the newest run of a script on an arm is worse than the ones before, if it is.
 
     It is if its pass rate is below the median of theirs, or its p95 is both 20% and 150 ms over the
     median of theirs. Runs that decided nothing, or measured nothing, are not compared.

@@ -1,4 +1,4 @@
-"""The verdict of a run: what its script expects, and what every call is judged by. Pure."""
+"""Judges a run by its script's expectations, and by those that hold for every call. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -99,7 +99,7 @@ def _by_the_worst(judgement: Judgement) -> Judgement:
 
 
 def _said_of_the_way(checks: Sequence[Check], first: Check) -> list[str]:
-    """Say what was lost on the way beside what broke: it may be why."""
+    """Return what was lost on the way beside what broke: it may be why."""
     return [
         check.found for check in checks if check.kind == "loss_up_to_pct" and check is not first
     ]

@@ -17,19 +17,6 @@ from bridge.replay.staging import ARM
 from bridge.telemetry.scrape import Scrape
 
 LOAD_ARM, LOAD_CALLED = "replay-load", "replay-load"
-LOAD_DIALPLAN: Mapping[str, object] = {
-    "schema": "dialplan/v1",
-    "name": "replay-load",
-    "match": [{"called": LOAD_CALLED}],
-    "arm": LOAD_ARM,
-    "agent": {
-        "instructions": "Be brief.",
-        "language": "en",
-        "turn_detection": {"type": "server_vad", "silence_duration_ms": 500},
-    },
-    "limits": {"session_ready_s": 20},
-    "recording": {"enabled": False},
-}
 _RATE = 10.0
 """Calls a second, as they are placed."""
 _WITHIN_S = 60.0

@@ -83,7 +83,7 @@ def _under(file: ScriptFile, circumstance: Circumstance) -> ScriptFile:
 
 
 def _changes_nothing(script: CallScript, item: PackItem) -> str:
-    """Say why an item makes no difference to a script; "" where it does."""
+    """Return why an item makes no difference to a script; "" where it does."""
     spoken = [step.action for step in script.caller if isinstance(step.action, Utterance)]
     if item.model_fields_set - {"about"} == {"voice"} and script.persona is None:
         if not spoken:

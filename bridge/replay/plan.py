@@ -1,4 +1,4 @@
-"""What a run of `bridge replay` plays."""
+"""The plan of a `bridge replay` run: its scripts, arms, repetitions and limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from bridge.replay.agenda import Job, likely_s
 from bridge.replay.arms import ReplayArm
 from bridge.replay.busy import TOO_LONG_MS
-from bridge.replay.scene import ScriptFile, Target
+from bridge.replay.scene import RunningGateway, ScriptFile
 from bridge.replay.transcribing import Transcribe
 
 
@@ -34,7 +34,7 @@ class ReplayPlan:
     repeat: int | None
     jobs: int
     results: Path
-    target: Target | None = None
+    target: RunningGateway | None = None
     dialplans: Path | None = None
     cap_usd: float | None = None
     too_busy_ms: float = TOO_LONG_MS

@@ -1,4 +1,4 @@
-"""What a script needs before its call: everything spoken rendered, the recogniser taught.
+"""Prepares a script for its call: renders everything spoken, and teaches the recogniser.
 
 It blocks for about a second, so it is done before the call, and every mistake that a person made
 shows before anybody is dialled.

@@ -1,4 +1,4 @@
-"""Differences between two arms' Realtime events: what both say, and how each says it. Pure.
+"""Compares two arms' Realtime events: those that both have, and their spelling. Pure.
 
 Protocol differences don't depend on what was said: an event that one arm always has and the other
 never, a field likewise, an event that the dialect does not know, comes twice or out of order. They
@@ -168,7 +168,7 @@ def common_name(event_type: str) -> str:
 
 
 def compare(reference: Side, other: Side, *, faulty: bool = False) -> tuple[Difference, ...]:
-    """Tell how another arm's events differ from the reference's.
+    """Return how another arm's events differ from the reference's.
 
     Args:
         faulty: the script has the Realtime service fail; nothing blocks then, for what is lost or

@@ -1,4 +1,4 @@
-"""What came of a played call, for people and programs."""
+"""The result of a played call, for people and programs."""
 
 import enum
 from dataclasses import asdict, dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bridge.replay.checks import Check, CheckStatus
 from bridge.replay.persona.outcome import PersonaOutcome
-from bridge.replay.timeline import Interruption, Turn
+from bridge.replay.timeline import HeardInterruption, Turn
 
 
 class CallOutcome(enum.StrEnum):
@@ -43,7 +43,7 @@ class CallResult:
     ended_by: str | None = None
     turns: tuple[Turn, ...] = ()
     agent_heard_ms: int = 0
-    interruptions: tuple[Interruption, ...] = ()
+    interruptions: tuple[HeardInterruption, ...] = ()
     checks: tuple[Check, ...] = ()
     recording: Path | None = None
     persona: PersonaOutcome | None = None

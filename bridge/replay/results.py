@@ -1,4 +1,4 @@
-"""Results on disk, schema ``replayresults/v1``: what a run of `bridge replay` leaves.
+"""The results of a `bridge replay` run on disk, schema ``replayresults/v1``.
 
     DIR/results.json                  everything in short
     DIR/runs/<script>/<arm>/<n>/      one call: result.json, call.wav, markers.json, wire.jsonl,
@@ -125,6 +125,7 @@ class RunInfo:
         spoiled_by: why the first attempt did not count: the machine was too busy; "" for one alone.
         cost_usd: by the gateway's record; None where that has none.
         tools_ok, tools_failed: tool calls by their ends; those that nobody waited for are neither.
+        texts_usd: of the persona's and the judge's text models; not in ``cost_usd``.
         load: the other calls that went on; None without any.
     """
 
@@ -141,6 +142,7 @@ class RunInfo:
     cost_usd: float | None = None
     tools_ok: int = 0
     tools_failed: int = 0
+    texts_usd: float = 0.0
     load: LoadFigures | None = None
 
 
@@ -182,7 +184,7 @@ class PackRow:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of live arms; estimated from usage events and the table of prices."""
+    """Of live arms, by usage events and the table of prices, and of personas and judges."""
 
     spent_usd: float
     cap_usd: float | None
@@ -427,7 +429,7 @@ def _row(script: str, arm: str, runs: Sequence[RunInfo], pass_rate: float) -> Ta
 
 
 def sum_load(results: Results) -> str | None:
-    """Say how the machine bore the other calls, in one sentence; None where there were none."""
+    """Return how the machine bore the other calls, in one sentence; None where there were none."""
     loads = [run.load for run in results.runs if run.load is not None]
     if not results.load or not loads:
         return None

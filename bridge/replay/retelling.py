@@ -1,4 +1,4 @@
-"""What a run's folder tells of a call, made of its evidence: transcript, stages, tools, markers.
+"""Makes a run's ``result.json`` and markers from its evidence: transcript, stages, tools.
 
 Pure.
 """
@@ -143,7 +143,7 @@ def _tools(wire: Sequence[WireEvent], record: Mapping[str, JsonValue]) -> Iterat
 
 
 def _went_well(name: str, output: str | None, record: Mapping[str, JsonValue]) -> bool:
-    """Tell how a tool of the bridge's own ended; no webhook says so."""
+    """Return how a tool of the bridge's own ended; no webhook says so."""
     if output is not None:
         with suppress(ValueError):
             told = json.loads(output)

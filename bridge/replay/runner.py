@@ -1,4 +1,4 @@
-"""Plays call scripts: dials, lets the scripted caller speak, and judges what was heard.
+"""Plays call scripts: dials, lets the scripted caller speak, and judges the agent.
 
 Everything that blocks is done before the call (:func:`bridge.replay.preparation.prepare`) or after
 it, in a worker thread, when PJSIP is gone.

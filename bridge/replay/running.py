@@ -22,7 +22,7 @@ from bridge.replay.busy import excused, span_ns
 from bridge.replay.calling import RUN_HEADER, CallOrder
 from bridge.replay.chat.choosing import with_stand_ins
 from bridge.replay.chat.client import read_key
-from bridge.replay.costs import CostMeter, Use
+from bridge.replay.costs import CostMeter, Use, talk_usd, texts_usd
 from bridge.replay.divergence import RECORDING, compare_with_recording
 from bridge.replay.evidence import Evidence, WireEvent
 from bridge.replay.gathering import gather, with_recording
@@ -48,7 +48,7 @@ from bridge.replay.results import (
     write_run,
 )
 from bridge.replay.retelling import retell
-from bridge.replay.scene import ScriptFile
+from bridge.replay.script.document import CallScript
 from bridge.replay.seat import Seat
 from bridge.replay.stagehands import Stagehands
 from bridge.replay.timeline import make_interruptions, make_turns
@@ -213,6 +213,7 @@ class ReplayRun:
                     judgement, evidence = Judgement(RunVerdict.INFRASTRUCTURE, str(error)), None
                     await seat.close_scene()
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
+                self._count_cost(job)
                 if self._may_repeat(job, judgement):
                     self._spoiled[job] = judgement
                     self._agenda.again(job)
@@ -230,9 +231,10 @@ class ReplayRun:
         return self._stagehands.key_of(self._files[job.script], self._arms[job.arm])
 
     def _may_repeat(self, job: Job, judgement: Judgement) -> bool:
-        """Tell whether a call is placed again: once, and not where it costs money."""
+        """Return whether a call is placed again: once, and not where it costs money."""
         is_ours = not self._arms[job.arm].is_live and self._plan.target is None
-        return judgement.spoiled and is_ours and job not in self._spoiled
+        free = not self._uses.get(job, Use()).texts_usd
+        return judgement.spoiled and is_ours and free and job not in self._spoiled
 
     async def _next_job(self, own: SceneKey | None) -> Job | None:
         while self._stopped is None and (job := self._agenda.take(own)) is not None:
@@ -252,13 +254,29 @@ class ReplayRun:
         return None
 
     def _may_cost(self, job: Job) -> bool:
-        arm = self._arms[job.arm]
-        if not arm.is_live:
-            return True
-        end = self._files[job.script].script.end
-        model = self._models.find(arm.settings.model)
-        longest_s = end.after_s or end.max_duration_s
-        return self._meter.begin(job.run, longest_s, arm.settings.model, model)
+        """Reserve what a call may cost; False if that would pass the cap.
+
+        Raises:
+            ConfigError: there is a cap, and a model has no price.
+        """
+        if self._plan.cap_usd is None:
+            return self._meter.begin(job.run, 0.0, 0.0)
+        arm, script = self._arms[job.arm], self._script_of(job)
+        longest_s = script.end.after_s or script.end.max_duration_s
+        name = arm.settings.model
+        talk = talk_usd(longest_s, name, self._models.find(name)) if arm.is_live else 0.0
+        return self._meter.begin(job.run, talk, texts_usd(script, longest_s))
+
+    def _count_cost(self, job: Job) -> None:
+        """Count what a call has cost, whatever became of it."""
+        use = self._uses.get(job, Use())
+        usd = use.cost_usd if self._arms[job.arm].is_live else 0.0
+        self._meter.end(job.run, usd, use.texts_usd)
+
+    def _script_of(self, job: Job) -> CallScript:
+        """Return a call's script, with stand-ins for its text models where the run wants them."""
+        script = self._files[job.script].script
+        return with_stand_ins(script) if self._plan.stand_ins else script
 
     async def _play(self, job: Job, seat: Seat) -> tuple[Judgement, Evidence]:
         """Place a call, gather what is known of it, judge it and write it down.
@@ -311,15 +329,18 @@ class ReplayRun:
             except BridgeError as error:  # it is evidence beside the verdict, which stands
                 _log.warning("not_transcribed", run=job.run, error=str(error))
         if not judgement.spoiled:
-            detail, judgement = await self._judged(file, detail, judgement)
+            detail, judgement = await self._judged(self._script_of(job), detail, judgement)
+        persona = None if answer.caller is None else answer.caller.persona
+        texts = sum(judged.cost_usd for judged in detail.judged)
+        texts += 0.0 if persona is None else persona.cost_usd or 0.0
+        self._uses[job] = Use.of(evidence.record, texts)
         await self._write(job, RunFiles(detail, markers, evidence.wire, evidence.record))
         return judgement, evidence
 
     async def _judged(
-        self, file: ScriptFile, detail: RunDetail, judgement: Judgement
+        self, script: CallScript, detail: RunDetail, judgement: Judgement
     ) -> tuple[RunDetail, Judgement]:
         """Ask the script's judge about a conversation, if it has one and there was one."""
-        script = with_stand_ins(file.script) if self._plan.stand_ins else file.script
         if script.judge is None:
             return detail, judgement
         model = script.judge.model
@@ -356,9 +377,6 @@ class ReplayRun:
             stops += [i.stop_ms for i in make_interruptions(log) if i.stop_ms is not None]
         if evidence.record is not None:
             self._records[job.arm] = evidence.record
-        use = self._uses[job] = Use.of(evidence.record)
-        if self._arms[job.arm].is_live:
-            self._meter.end(job.run, use.cost_usd)
 
     def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:
         spoiled, use = self._spoiled.get(job), self._uses.get(job, Use())
@@ -376,6 +394,7 @@ class ReplayRun:
             cost_usd=use.cost_usd,
             tools_ok=use.tools_ok,
             tools_failed=use.tools_failed,
+            texts_usd=use.texts_usd,
             load=self._loads.get(job),
         )
         self._runs.append(info)

@@ -1,4 +1,4 @@
-"""A scene: what answers calls on one arm, one after the other; every part a process of its own.
+"""A scene: the processes that answer calls on one arm, one call after the other.
 
 Before each call it is set for the call's script: the simulator plays the script's scenario, with
 its faults and no others, and the tools have its mocks; the tape of a recorded arm is rewound. A
@@ -186,7 +186,7 @@ class OwnScene:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RunningGateway:
     """Another's gateway, which runs already.
 
     Attributes:

@@ -8,7 +8,7 @@ from bridge.replay.agenda import SceneKey
 from bridge.replay.arms import ReplayArm
 from bridge.replay.busy import CpuWaits
 from bridge.replay.calling import ANSWERS, CallAnswer, CallOrder, encode_order
-from bridge.replay.scene import OwnScene, Scene, ScriptFile, Target
+from bridge.replay.scene import OwnScene, RunningGateway, Scene, ScriptFile
 from bridge.replay.stagehands import Stagehands
 
 _PREPARED_WITHIN_S = 90.0
@@ -25,7 +25,7 @@ class Seat:
         scene_key: the scene that is open; None while there is none.
     """
 
-    def __init__(self, stagehands: Stagehands, target: Target | None) -> None:
+    def __init__(self, stagehands: Stagehands, target: RunningGateway | None) -> None:
         self.scene_key: SceneKey | None = None
         self._stagehands = stagehands
         self._target = target

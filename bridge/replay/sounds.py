@@ -1,4 +1,4 @@
-"""Who was to be heard when in a call: silences, talking at once, stopping. Pure.
+"""Measures silences, overlaps and stops from the sounds of both sides of a call. Pure.
 
 Times are ms since the answer on the caller's clock. The agent's sounds are those that the caller
 heard; the caller's are the deeds that make one.
@@ -78,7 +78,7 @@ def _gaps(log: CallLog, begins_ms: int, ends_ms: int) -> Iterator[Span]:
 
 
 def resumes_at_ms(log: CallLog, deed: Deed) -> int | None:
-    """Tell when an interrupted agent began to speak again during the caller's words."""
+    """Return when an interrupted agent began to speak again during the caller's words."""
     spans = agent_spans(log)
     for (_, end_ms), (start_ms, _) in pairwise(spans):
         if end_ms >= deed.start_ms and end_ms < start_ms < deed.end_ms:
@@ -87,7 +87,7 @@ def resumes_at_ms(log: CallLog, deed: Deed) -> int | None:
 
 
 def stopped_for(log: CallLog, deed: Deed) -> Span | None:
-    """Tell when the agent fell silent during or just after a backchannel, and until when.
+    """Return when the agent fell silent during or just after a backchannel, and until when.
 
     Returns:
         From its last sound to the next one (or the call's end); None where it went on.

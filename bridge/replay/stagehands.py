@@ -15,13 +15,13 @@ import yaml
 from bridge.config.loading import PREFIX
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.child import Child, start_child
+from bridge.processes.load import load_dialplan
 from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
 from bridge.replay.agenda import SceneKey
 from bridge.replay.arms import KEY, KEY_VARIABLE, ReplayArm
 from bridge.replay.load import (
     LOAD_ARM,
     LOAD_CALLED,
-    LOAD_DIALPLAN,
     Load,
     check_room,
     load_arm,
@@ -188,7 +188,8 @@ class Stagehands:
         arms = {ARM: arm.settings_at(url, file.script.realtime.credentials)}
         if load_url is not None:
             arms[LOAD_ARM] = load_arm(load_url, arm.settings.dialect)
-            content = yaml.safe_dump(LOAD_DIALPLAN, sort_keys=False)
+            dialplan = load_dialplan("replay-load", called=LOAD_CALLED, arm=LOAD_ARM)
+            content = yaml.safe_dump(dialplan, sort_keys=False)
             (directory / "00-load.yaml").write_text(content, encoding="utf-8")
         now = file.script.setup.now
         return {

@@ -1,4 +1,4 @@
-"""Whether a difference between two arms is more than chance. Pure; exact where it can be.
+"""Tests whether two arms differ by more than chance. Pure; exact where it can be.
 
 Both arms play the same script, so everything here is paired: what a script or a call did on one arm
 is held against the same script or call on the other.

@@ -1,4 +1,4 @@
-"""What a step expects, decided one by one. Pure.
+"""Checks a script's expectations of each step. Pure.
 
 A step's time is its window: from its begin to the begin of the caller's next turn.
 """
@@ -14,8 +14,8 @@ from bridge.replay.script import Expectation, ExpectedTool, ExpectedTransfer, St
 from bridge.replay.sounds import longest_dead_air, resumes_at_ms, stopped_for, talk_over_ms
 from bridge.replay.timeline import CallLog, Deed, make_interruptions, text_of, voices
 from bridge.replay.words_heard import (
+    AgentSaid,
     Finds,
-    Said,
     beside,
     contains_words,
     judge_said,
@@ -71,10 +71,10 @@ class Window:
         ]
 
     @property
-    def said(self) -> Said:
+    def said(self) -> AgentSaid:
         """What the agent said in answer."""
         told = transcripts(self.evidence, self.deed.start_ms, self.ends_ms)
-        return Said(text_of(self.pieces), told, beside(self.evidence, self.pieces))
+        return AgentSaid(text_of(self.pieces), told, beside(self.evidence, self.pieces))
 
     @property
     def first_sound_ms(self) -> int | None:
@@ -88,7 +88,7 @@ class Window:
         return next(iter(in_time or starts), None)
 
     def holds(self, at_ms: float) -> bool:
-        """Tell whether something happened in this step."""
+        """Return whether something happened in this step."""
         return self.deed.start_ms <= at_ms < self.ends_ms
 
 

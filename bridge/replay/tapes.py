@@ -1,4 +1,4 @@
-"""The wire logs of a recorded arm: which one each script's calls are answered from. Blocks."""
+"""The wire logs of a recorded arm: one for each script's calls to be answered from. Blocks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

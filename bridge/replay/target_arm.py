@@ -1,4 +1,4 @@
-"""Which arm a running gateway takes a call on: asked for by the signed test header, and checked.
+"""Asks a running gateway for an arm by the signed test header, and checks which one it took.
 
 A gateway follows the header (:mod:`bridge.routing.rollout.signed_arm`) where the dialplan's arm is
 chosen by that rollout, and the arm is neither stopped, without a share, nor full. So its record has
@@ -74,7 +74,7 @@ def find_flag(
 
 
 def check_arm(evidence: Evidence) -> Check:
-    """Tell whether the gateway took the call on the arm that it was asked for."""
+    """Return whether the gateway took the call on the arm that it was asked for."""
     expected = f"the gateway to take the call on the arm {evidence.arm}"
     if evidence.record is None:
         found = f"{evidence.why_missing('record')}: name its recordings with --target-recordings"

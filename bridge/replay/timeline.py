@@ -1,4 +1,4 @@
-"""What happened in a played call, in the order of time: who spoke when, and who was cut short.
+"""Lays a played call out in the order of time: both sides' turns, and the interruptions.
 
 Pure functions over what the phone noted and what the recogniser made of it. All times are ms since
 the answer, on the audio clock of the caller's own phone.
@@ -139,7 +139,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Interruption:
+class HeardInterruption:
     """The caller talked over the agent.
 
     Attributes:
@@ -200,10 +200,10 @@ def _bids_wait(piece: HeardPiece, log: CallLog) -> bool:
     return any(each.start_ms <= piece.start_ms < each.end_ms for each in log.fillers)
 
 
-def make_interruptions(log: CallLog) -> tuple[Interruption, ...]:
-    """Tell for each interruption how soon the agent fell silent."""
+def make_interruptions(log: CallLog) -> tuple[HeardInterruption, ...]:
+    """Return each interruption, with the time in which the agent fell silent."""
     return tuple(
-        Interruption(deed.text, deed.start_ms, _stop_ms(deed, log.utterances))
+        HeardInterruption(deed.text, deed.start_ms, _stop_ms(deed, log.utterances))
         for deed in log.deeds
         if deed.doing is Doing.INTERRUPT
     )

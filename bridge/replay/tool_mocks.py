@@ -1,4 +1,4 @@
-"""The tools' webhooks during a replay: each call's script says what they answer.
+"""The tools' webhooks during a replay: each call's script gives their answers.
 
 HTTP/1.1, one request a connection, below ``/<scene>/<tool>``; a scene plays one script at a time. A
 tool that the script does not mock is answered 404, so that nothing outside is ever asked.

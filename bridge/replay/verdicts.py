@@ -1,4 +1,4 @@
-"""Verdicts: what a script expects of a call, against the evidence. Pure.
+"""Verdicts on a call: its script's expectations against the evidence. Pure.
 
 What the evidence contradicts has failed, and silence is evidence. What it does not show is
 inconclusive, never passed. Once the agent has answered something else than was expected, or the
@@ -154,7 +154,7 @@ def _undecided_if_failed(check: Check, since_ms: float = 0.0) -> Check:
 
 
 def describe(step: Step) -> str:
-    """Say in a few words what the caller does at a step."""
+    """Describe in a few words the caller's action at a step."""
     match step.action:
         case Interruption(text=text):
             return f'the caller to interrupt with "{text}"'

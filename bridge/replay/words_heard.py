@@ -1,4 +1,4 @@
-"""What the agent said, by the caller's ear and by the session's own transcript. Pure.
+"""Judges the agent's words by the caller's ear and by the session's own transcript. Pure.
 
 The ear decides. Where it understood nothing of a stretch, the transcript may still show that the
 words were never said; it can't show that the caller heard them.
@@ -22,7 +22,7 @@ _TRANSCRIPT = ("response.audio_transcript.done", "response.output_audio_transcri
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AgentSaid:
     """What the agent said in a stretch of the call.
 
     Attributes:
@@ -45,7 +45,7 @@ Finds = Callable[[str], bool]
 """Whether a text holds what is looked for."""
 
 
-def judge_said(said: Said, finds: Finds) -> tuple[CheckStatus, str]:
+def judge_said(said: AgentSaid, finds: Finds) -> tuple[CheckStatus, str]:
     """Decide whether the agent said something.
 
     Returns:
@@ -80,7 +80,7 @@ def judge_said(said: Said, finds: Finds) -> tuple[CheckStatus, str]:
     return CheckStatus.FAIL, f'it said "{text}" by the session\'s transcript'
 
 
-def _contradiction(said: Said, finds: Finds) -> str | None:
+def _contradiction(said: AgentSaid, finds: Finds) -> str | None:
     """Return the transcript of what was found in the words heard, where it does not hold it."""
     told = [told for heard, told in said.beside if finds(heard)]
     if not told or any(finds(text) or finds(_as_spoken(text)) for text in told):
@@ -99,7 +99,7 @@ def _amount(found: re.Match[str]) -> str:
     return f"{found[1]} dollars{cents}"
 
 
-def judge_unsaid(said: Said, finds: Finds) -> tuple[CheckStatus, str]:
+def judge_unsaid(said: AgentSaid, finds: Finds) -> tuple[CheckStatus, str]:
     """Decide whether the agent never said something."""
     for text in (said.heard, *(said.told or ())):
         if finds(text):
@@ -139,7 +139,7 @@ def holds_words(wanted: str) -> Finds:
 
 
 def contains_words(text: str, wanted: str) -> bool:
-    """Tell whether ``text`` holds the words of ``wanted`` one after the other."""
+    """Return whether ``text`` holds the words of ``wanted`` one after the other."""
     words, sought = words_of(text), words_of(wanted)
     return bool(sought) and any(
         words[at : at + len(sought)] == sought for at in range(len(words) - len(sought) + 1)

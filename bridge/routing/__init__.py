@@ -1,1 +1,1 @@
-"""Dialplans: which agent answers which call."""
+"""Dialplans: the rules by which calls get their agents."""

@@ -1,4 +1,4 @@
-"""What a dialplan says about who has the floor: interruptions, dead air, silent callers."""
+"""A dialplan's rules for interruptions, dead air and silent callers."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -91,7 +91,7 @@ class BargeIn(Part):
         return SoundSettings(self.threshold_dbfs, self.echo_guard_db, tuple(sorted(lengths)))
 
 
-class OwnWords(NamedTuple):
+class OwnTurnWords(NamedTuple):
     """What the bridge says where the dialplan gives no words of its own."""
 
     apology: str
@@ -101,14 +101,14 @@ class OwnWords(NamedTuple):
     warning: str
 
 
-_ENGLISH = OwnWords(
+_ENGLISH = OwnTurnWords(
     apology="I am sorry that this takes so long. I am still here.",
     offer="This takes longer than it should. Press zero to be put through to a person.",
     reprompt="Are you still there?",
     goodbye="I cannot hear you, so I am ending this call. Please call again. Goodbye.",
     warning="Just so you know, this call has to end in a moment.",
 )
-_BUILT_IN: Mapping[str, OwnWords] = MappingProxyType({"en": _ENGLISH})
+_BUILT_IN: Mapping[str, OwnTurnWords] = MappingProxyType({"en": _ENGLISH})
 
 _FAREWELLS: Mapping[str, str] = MappingProxyType(
     {
@@ -121,7 +121,7 @@ _FAREWELLS: Mapping[str, str] = MappingProxyType(
 """The languages in which the bridge asks for consent, too."""
 
 
-def own_words(language: str | None) -> OwnWords | None:
+def own_words(language: str | None) -> OwnTurnWords | None:
     """Return the bridge's own words in a language (BCP 47); English where none is given."""
     return _BUILT_IN.get((language or "en").split("-")[0])
 

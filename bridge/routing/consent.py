@@ -1,4 +1,4 @@
-"""What a caller is told before an AI listens, and what they agree to.
+"""A dialplan's disclosure before an AI listens, and its question for the caller's consent.
 
 Told: that a machine speaks, that the call is recorded, that somebody may listen in. The text is the
 dialplan's; the law is the operator's (`NEEDS.md` section 5 "Regulatory").

@@ -1,4 +1,4 @@
-"""What a dialplan does about a caller in an emergency: words, and an instruction.
+"""A dialplan's rules for callers in an emergency: their words, and the instruction they get.
 
 The words are looked for in the transcript, so a dialplan without ``agent.transcription`` hears
 none. The lists hold phrases, not words: whoever ordered a fire engine for a child is in no

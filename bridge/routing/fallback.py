@@ -1,4 +1,4 @@
-"""What a dialplan wants where the AI can't be reached: how hard it is tried, what comes then."""
+"""A dialplan's rules for an AI that can't be reached: retries, a phrase, a transfer."""
 
 from collections.abc import Iterator
 from typing import Literal, Self

@@ -1,4 +1,4 @@
-"""To whom a dialplan's agent may hand a call, how, and what is said about it."""
+"""A dialplan's rules for handing calls to people: targets, ways, announcements."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self

@@ -1,4 +1,4 @@
-"""What becomes of calls while a line is closed, or while it has all the calls it may have."""
+"""A dialplan's treatment of callers while its line is closed, or has all the calls it may have."""
 
 from collections.abc import Iterator
 from typing import Literal, Self

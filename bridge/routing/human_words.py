@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bridge.routing.wording import WordList, words_in
 
 
-class OwnWords(NamedTuple):
+class OwnHumanWords(NamedTuple):
     """What the bridge knows in a language: alternatives, each a regular expression over words.
 
     Attributes:
@@ -35,7 +35,7 @@ class OwnWords(NamedTuple):
 
 
 # fmt: off
-_ENGLISH = OwnWords(
+_ENGLISH = OwnHumanWords(
     asks=(
         "(?:speak|talk|chat) (?:to|with)", "get me", "give me", "connect me (?:to|with)",
         "put me (?:through |on )?(?:to|with)", "transfer(?: me| this call)? to",
@@ -70,7 +70,7 @@ _ENGLISH = OwnWords(
         "(?: there| here)? (?:i|that i|who i) can (?:speak|talk) (?:to|with)",
     ),
 )
-_GERMAN = OwnWords(
+_GERMAN = OwnHumanWords(
     asks=(
         "verbinden sie mich", "verbinde mich", "verbinden sie mich bitte", "geben sie mir",
         "gib mir",
@@ -98,7 +98,7 @@ _GERMAN = OwnWords(
         "mit (?:jemandem|jemand|wem) (?:sprechen|reden)",
     ),
 )
-_FRENCH = OwnWords(
+_FRENCH = OwnHumanWords(
     asks=(
         "parler (?:à|a|avec)", "passez moi", "passe moi", "donnez moi",
         "mettez moi en relation avec", "transférez moi (?:à|vers)",
@@ -123,7 +123,7 @@ _FRENCH = OwnWords(
         "pas", "jamais", "sans",
     ),
 )
-_SPANISH = OwnWords(
+_SPANISH = OwnHumanWords(
     asks=(
         "hablar con", "p[áa]seme con", "p[áa]same con", "comuníqueme con", "comunícame con",
         "póngame con", "transfiérame (?:a|con)", "(?:quiero|quisiera|necesito|deme|dame)(?: a)?",
@@ -145,7 +145,7 @@ _SPANISH = OwnWords(
         "no", "nunca", "sin", "en vez de", "en lugar de",
     ),
 )
-_ITALIAN = OwnWords(
+_ITALIAN = OwnHumanWords(
     asks=(
         "parlare con", "passatemi", "passami", "mi passi", "mettetemi in contatto con",
         "trasferitemi a", "(?:voglio|vorrei|ho bisogno di)",
@@ -168,7 +168,7 @@ _ITALIAN = OwnWords(
         "non", "mai", "senza", "invece di",
     ),
 )
-_PORTUGUESE = OwnWords(
+_PORTUGUESE = OwnHumanWords(
     asks=(
         "falar com", "conversar com", "me pass[ae] (?:para|pra|com)", "passe me (?:para|a)",
         "me transfir[ae] (?:para|pra)", "(?:quero|queria|gostaria de|preciso de)",
@@ -191,7 +191,7 @@ _PORTUGUESE = OwnWords(
     ),
 )
 # fmt: on
-_BUILT_IN: Mapping[str, OwnWords] = MappingProxyType(
+_BUILT_IN: Mapping[str, OwnHumanWords] = MappingProxyType(
     {
         "en": _ENGLISH,
         "de": _GERMAN,
@@ -227,7 +227,7 @@ class HumanWords:
         self._alone = re.compile(rf"(?:{around} )*{_any(own.named)}(?: {around})*")
 
     def ask(self, text: str) -> bool:
-        """Whether a turn of the caller's asks for a person."""
+        """Return whether a turn of the caller's asks for a person."""
         if self._also.find(text) is not None:
             return True
         words = " ".join(words_in(text.replace("-", " ")))

@@ -1,4 +1,4 @@
-"""What keys do in a dialplan's calls: menus, digits that are collected, and the way to a person."""
+"""A dialplan's rules for keys: menus, digits that are collected, and the way to a person."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ MenuKey = Annotated[str, StringConstraints(pattern=r"^[1-9*#]$")]
 """``0`` always leads to a person, so no menu has it."""
 
 
-class OwnWords(NamedTuple):
+class OwnKeypadWords(NamedTuple):
     """What the bridge says where the dialplan gives no words of its own."""
 
     nobody: str
@@ -23,9 +23,9 @@ class OwnWords(NamedTuple):
     wrong: str
 
 
-_BUILT_IN: Mapping[str, OwnWords] = MappingProxyType(
+_BUILT_IN: Mapping[str, OwnKeypadWords] = MappingProxyType(
     {
-        "en": OwnWords(
+        "en": OwnKeypadWords(
             nobody="I am sorry, nobody can take your call in person. I will help you if I can.",
             invalid="That is none of the choices.",
             wrong="That was not complete.",
@@ -34,7 +34,7 @@ _BUILT_IN: Mapping[str, OwnWords] = MappingProxyType(
 )
 
 
-def own_words(language: str | None) -> OwnWords | None:
+def own_words(language: str | None) -> OwnKeypadWords | None:
     """Return the bridge's own words in a language (BCP 47); English where none is given."""
     return _BUILT_IN.get((language or "en").split("-")[0])
 

@@ -62,7 +62,7 @@ def match(dialplans: Sequence[Dialplan], call: IncomingCall) -> Dialplan | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RuleVerdict:
     """What one rule says about a call.
 
     Attributes:
@@ -80,13 +80,13 @@ class Verdict:
         return all(check.holds for check in self.checks)
 
 
-def explain_match(dialplans: Sequence[Dialplan], call: IncomingCall) -> tuple[Verdict, ...]:
+def explain_match(dialplans: Sequence[Dialplan], call: IncomingCall) -> tuple[RuleVerdict, ...]:
     """Return what the rules say about a call, in order, up to the first that takes it."""
     verdicts = []
     for dialplan in dialplans:
         for index, rule in enumerate(dialplan.match):
             place = dialplan.place(("match", index))
-            verdicts.append(Verdict(dialplan, place, tuple(rule.checks(call))))
+            verdicts.append(RuleVerdict(dialplan, place, tuple(rule.checks(call))))
             if verdicts[-1].takes:
                 return tuple(verdicts)
     return tuple(verdicts)

@@ -1,4 +1,4 @@
-"""Dialplans: which arm answers a called number, and how the agent there behaves.
+"""Dialplans: the arm and the agent that answer a called number.
 
 One YAML file is one dialplan; `dialplans/README.md` teaches the format. Everything is checked at
 the door, so the rest of the bridge trusts it. Seconds (`_s`) are for the person who writes the

@@ -1,4 +1,4 @@
-"""How a call on a dialplan is treated, and what the dialplan is for such a call.
+"""Decides how a dialplan treats a new call (its mode), and returns the dialplan for that mode.
 
 Decided once, at the INVITE: a line that closes lets its calls go on.
 """
@@ -37,7 +37,7 @@ CALLBACK_TOOLS = ("schedule_callback", "end_call")
 
 
 def mode_of(dialplan: Dialplan, at: datetime, calls: int) -> Mode:
-    """Say how a new call is treated.
+    """Return how a new call is treated.
 
     Args:
         dialplan: the one that takes it.
@@ -51,7 +51,7 @@ def mode_of(dialplan: Dialplan, at: datetime, calls: int) -> Mode:
 
 
 def has_agent(dialplan: Dialplan, mode: Mode) -> bool:
-    """Say whether calls that are treated so get the AI; else the fallback is all they get."""
+    """Return whether calls that are treated so get the AI; else the fallback is all they get."""
     if mode is Mode.CLOSED and dialplan.hours is not None:
         return dialplan.hours.closed.then in ("callback", "agent")
     return mode is Mode.OPEN

@@ -78,7 +78,7 @@ def normalise_pattern(pattern: str) -> str:
 
 
 def pattern_matches(pattern: str, number: str) -> bool:
-    """Say whether a normalised number meets a normalised pattern."""
+    """Return whether a normalised number meets a normalised pattern."""
     wanted = _compile(pattern)
     if len(number) < len(wanted.places) or (len(number) > len(wanted.places) and not wanted.open):
         return False
@@ -86,7 +86,7 @@ def pattern_matches(pattern: str, number: str) -> bool:
 
 
 def covers(first: str, second: str) -> bool:
-    """Say whether every number that meets ``second`` meets ``first`` (both normalised)."""
+    """Return whether every number that meets ``second`` meets ``first`` (both normalised)."""
     one, other = _compile(first), _compile(second)
     shorter = len(one.places) <= len(other.places)
     if not shorter or (not one.open and (other.open or len(one.places) < len(other.places))):

@@ -1,4 +1,4 @@
-"""What an INVITE says of its call beside who calls whom: asserted identity, history, tokens. Pure.
+"""Reads the origin of a call from its INVITE: asserted identity, history, tokens. Pure.
 
 Values are bounded here, once, for whoever keeps or passes them on. They are what the far end
 writes; the headers given are those that its trunk is believed (:mod:`bridge.config.trunks`).
@@ -6,6 +6,7 @@ writes; the headers given are those that its trunk is believed (:mod:`bridge.con
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from pydantic import AfterValidator
 
 from bridge.config.names import HeaderName
 from bridge.sip.addresses import addresses_in
-from bridge.sip.privacy import hides_caller, hides_history, privacy_of
+from bridge.sip.privacy import hides_caller, hides_history, privacy_of, shown
 from bridge.sip.text import cut
 
 MAX_VALUE_CHARS = 512
@@ -52,8 +53,9 @@ class Origin:
         asserted: who calls, as the network knows them (P-Asserted-Identity, RFC 3325): the first
             address; "" where the caller asked for privacy.
         privacy: what the caller asked for (RFC 3323), as in ``id;user``.
-        diversion: who sent the call on, last one first (Diversion, RFC 5806).
-        history_info: where the call has been (History-Info, RFC 7044).
+        diversion: who sent the call on, last one first (Diversion, RFC 5806), without those who
+            don't want to be shown.
+        history_info: where the call has been (History-Info, RFC 7044), likewise.
         user_to_user: what the caller's application gave along (User-to-User, RFC 7433).
         headers: those that the dialplan names, as it spells them.
     """
@@ -100,8 +102,8 @@ def read_origin(headers: Headers, keep: Sequence[str] = ()) -> Origin:
 
 
 def _addresses(headers: Headers, name: str) -> str:
-    found = addresses_in(headers.get(name, ()))[:MAX_ADDRESSES]
-    return _bounded([str(each) for each in found])
+    found = shown(addresses_in(headers.get(name, ())))
+    return _bounded([str(each) for each in islice(found, MAX_ADDRESSES)])
 
 
 def _bounded(values: Sequence[str]) -> str:

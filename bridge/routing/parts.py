@@ -1,4 +1,4 @@
-"""What the parts of a dialplan have in common."""
+"""Types that the sections of a dialplan share: phrases, languages, transfer targets."""
 
 import re
 from typing import Annotated

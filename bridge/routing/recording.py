@@ -1,4 +1,4 @@
-"""What a dialplan says about keeping a call: whether its audio, for how long, without what."""
+"""A dialplan's rules for keeping calls: recording, days of retention, redaction."""
 
 from typing import Self
 

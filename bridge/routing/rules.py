@@ -1,4 +1,4 @@
-"""The rules by which a dialplan takes calls, and what they look at.
+"""The rules by which a dialplan takes calls, and the fields of a call that they look at.
 
 All conditions of a rule must hold; those that it does not have hold for every call. Each one is
 checked in one place, which the choice of a dialplan and its explanation share.
@@ -160,11 +160,11 @@ class Rule(Part):
             yield self.when.check(call.at)
 
     def takes(self, call: IncomingCall) -> bool:
-        """Say whether all conditions hold."""
+        """Return whether all conditions hold."""
         return all(check.holds for check in self.checks(call))
 
     def covers(self, other: "Rule") -> bool:
-        """Say whether this rule surely takes every call that ``other`` takes.
+        """Return whether this rule surely takes every call that ``other`` takes.
 
         Times are compared as a whole: two rules with different ones are taken as different.
         """

@@ -1,4 +1,4 @@
-"""What a dialplan asks of the Realtime session."""
+"""Builds the settings of a call's Realtime session from its dialplan."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a supervisor's actions are asked with: their names and parameters, checked.
+"""The names and parameters of supervisors' actions, checked wherever they come in.
 
 The console's API takes these, and so does the node that has the call: what comes through Redis is
 checked again there.

@@ -267,7 +267,7 @@ class Times(Part):
         return [(day, name) for day in coming if (name := self.holidays.name_of(day)) is not None]
 
     def moment(self, at: datetime) -> Moment:
-        """Say whether an aware moment is open."""
+        """Return whether an aware moment is open."""
         local = self.local(at)
         shown = f"{WEEKDAYS[local.weekday()]} {local:%Y-%m-%d %H:%M} in {self.time_zone}"
         for span in self.open or (_ALWAYS,):

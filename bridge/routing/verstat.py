@@ -1,4 +1,4 @@
-"""What a carrier found out about the caller's number: STIR/SHAKEN, as its INVITE tells.
+"""Reads from an INVITE how far its carrier verified the caller's number (STIR/SHAKEN).
 
 The carrier verifies the signature (RFC 8224) and hands the result over in a ``verstat`` parameter
 of the asserted identity (3GPP TS 24.229 section 7.2A.20), some with the attestation's level at its

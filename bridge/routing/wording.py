@@ -1,4 +1,4 @@
-"""Phrases looked for in what a caller said, word by word: "fire" is not in "fireplace". Pure."""
+"""Finds phrases in a caller's words, word by word: "fire" is not in "fireplace". Pure."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ class WordList:
         return None
 
     def is_all_of(self, text: str) -> bool:
-        """Whether ``text`` is made of the phrases alone, one or more."""
+        """Return whether ``text`` is made of the phrases alone, one or more."""
         said = words_in(text)
         covered = {place for words in self._phrases for place in _places(words, said)}
         return bool(said) and len(covered) == len(said)

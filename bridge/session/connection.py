@@ -1,4 +1,4 @@
-"""One WebSocket connection: its socket, its bounded write queue, how it ended.
+"""One WebSocket connection: its socket, its bounded write queue, its end.
 
 Knows frames, not events. All in the loop's thread; one task per connection owns the reading and
 writing and ends by itself when the socket does. Compression is off: audio in base64 hardly shrinks,

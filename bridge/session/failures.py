@@ -1,4 +1,4 @@
-"""What went wrong with a Realtime session, as one :class:`UpstreamError` each.
+"""Describes each failure of a Realtime session as one :class:`UpstreamError`.
 
 Pure. Names the endpoint's host and what to do; never the key, never the API's own message (it
 quotes part of the key, or content). Whether trying again can help is decided by
@@ -56,7 +56,7 @@ def host_of(url: str) -> str:
 
 
 def not_connected(error: Exception, host: str, now_s: float) -> UpstreamError:
-    """Say why no WebSocket connection came to be; ``now_s`` is Unix time, seconds."""
+    """Return why no WebSocket connection came to be; ``now_s`` is Unix time, seconds."""
     match error:
         case InvalidStatus():
             return _not_upgraded(error.response, host, now_s)
@@ -94,7 +94,7 @@ def not_connected(error: Exception, host: str, now_s: float) -> UpstreamError:
 
 
 def no_descriptors(host: str) -> UpstreamError:
-    """Say that this process could open no socket, whoever listens there."""
+    """Describe that this process could open no socket, whoever listens there."""
     return _rated(
         f"no connection to {host}: this process has no file descriptor left",
         code="no_descriptors",
@@ -116,7 +116,7 @@ def _not_upgraded(response: Response, host: str, now_s: float) -> UpstreamError:
 
 
 def timed_out(stage: str, host: str, timeout_s: float) -> UpstreamError:
-    """Say what did not come within the open timeout."""
+    """Return what did not come within the open timeout."""
     return _rated(
         f"{host}: no {stage} within {timeout_s:g} s",
         code="timeout",
@@ -125,7 +125,7 @@ def timed_out(stage: str, host: str, timeout_s: float) -> UpstreamError:
 
 
 def refused(error: ApiError, host: str, close_code: int | None) -> UpstreamError:
-    """Say which error the server answered our opening with."""
+    """Return which error the server answered our opening with."""
     label = error.code or error.type
     code = label.lower() if _LABEL.fullmatch(label) else "api_error"
     place = f" at {error.param}" if error.param and _PATH.fullmatch(error.param) else ""
@@ -138,7 +138,7 @@ def refused(error: ApiError, host: str, close_code: int | None) -> UpstreamError
 
 
 def closed(closure: Closure, host: str) -> UpstreamError:
-    """Say that the connection ended by itself; an API code in the close reason names the cause."""
+    """Describe a connection that ended by itself; an API code in the close reason is the cause."""
     by = f" ({closure.reason})" if _PATH.fullmatch(closure.reason) else ""
     # `invalid_request_error.beta_api_shape_disabled`, or the code alone (`PROTOCOL.md` section 1).
     told = closure.reason.rpartition(".")[2]
@@ -153,7 +153,7 @@ def closed(closure: Closure, host: str) -> UpstreamError:
 
 
 def differs(host: str, fields: Sequence[str]) -> UpstreamError:
-    """Say that the server set up another session than it was asked for, to be heard."""
+    """Describe a session that sounds other than the one that was asked for."""
     return _rated(
         f"{host} confirmed another {' and '.join(fields)} than the session was asked for",
         code="session_differs",
@@ -162,7 +162,7 @@ def differs(host: str, fields: Sequence[str]) -> UpstreamError:
 
 
 def stuck(host: str, frames: int) -> UpstreamError:
-    """Say that the peer takes nothing any more."""
+    """Describe a peer that takes nothing any more."""
     return _rated(
         f"{host} takes no data: {frames} frames wait",
         code="stuck",
@@ -171,12 +171,12 @@ def stuck(host: str, frames: int) -> UpstreamError:
 
 
 def not_open(host: str) -> UpstreamError:
-    """Say that there is no open session to send over."""
+    """Describe that there is no open session to send over."""
     return _rated(f"the session with {host} is not open", code="not_open")
 
 
 def given_up(host: str) -> UpstreamError:
-    """Say that we closed the session before it had opened."""
+    """Describe that we closed the session before it had opened."""
     return _rated(f"the session with {host} was closed before it opened", code="given_up")
 
 

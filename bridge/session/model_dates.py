@@ -1,4 +1,4 @@
-"""When models end, as the service itself says: `GET /v1/models`, the field `shutdown_date`.
+"""Fetches the days on which models end from their service: `GET /v1/models`, `shutdown_date`.
 
 A calendar day (YYYY-MM-DD), or null where none has been announced (developers.openai.com,
 "Deprecations" and "List models", 2026-11). Other servers leave the field out.

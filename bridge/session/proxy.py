@@ -1,4 +1,4 @@
-"""Whether a connection may go through the environment's proxy. Pure."""
+"""Decides whether a connection may go through the environment's proxy. Pure."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""How long a server asks us to stay away: Retry-After (RFC 9110 section 10.2.3). Pure."""
+"""Reads a server's Retry-After header (RFC 9110 section 10.2.3) as a wait. Pure."""
 
 import re
 from datetime import UTC

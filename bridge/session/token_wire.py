@@ -66,7 +66,7 @@ TOKEN_WIRES: Mapping[str, TokenWire] = MappingProxyType(
 
 
 def is_header_safe(secret: str) -> bool:
-    """Say whether a key or token can stand in an HTTP header."""
+    """Return whether a key or token can stand in an HTTP header."""
     return bool(secret) and secret.isascii() and secret.isprintable() and " " not in secret
 
 

@@ -231,7 +231,7 @@ class TokenProvider:
         raise self._failure(what, "token_timeout", retryable=True)
 
     def _is_hopeful(self, error: UpstreamError) -> bool:
-        """Whether a token may come while somebody waits here."""
+        """Return whether a token may come while somebody waits here."""
         return error.retryable and self._away_ms() < self._wait_timeout_s * 1000
 
     def _away_ms(self) -> int:

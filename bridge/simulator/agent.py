@@ -1,4 +1,4 @@
-"""The simulated agent: what it hears, how it decides, and its voice.
+"""The simulated agent: its ear, its rules, and its voice.
 
 Recognition and synthesis block, so they run in worker threads. Everything the scenario can say is
 rendered before the first call, so that an answer is ready as soon as the caller was understood.

@@ -15,7 +15,7 @@ from bridge.simulator.wire import Wire
 
 
 class Channel:
-    """One client's.
+    """The way to one client, and the tasks that run for it.
 
     Args:
         wire: the connection's dialect.
@@ -45,7 +45,7 @@ class Channel:
                 self._outbox.put(written)
 
     def report(self, error: ApiError) -> None:
-        """Tell the client that something is wrong."""
+        """Send the client an error."""
         self.emit(ErrorReported(error))
 
     def begin_response(self, response_id: ResponseId, asked: ResponseConfig) -> None:

@@ -40,7 +40,7 @@ class Connection:
         self._transport = request.transport
 
     async def turn_away(self, dialect: DialectName, objection: Objection) -> None:
-        """Tell the client what is wrong with its handshake, and close."""
+        """Send the client the fault of its handshake, and close."""
         error = objection.error
         for event in make_wire(dialect, Identity("", 0)).encode(ErrorReported(error)):
             await self.socket.send_json(event)

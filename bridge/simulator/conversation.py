@@ -1,4 +1,4 @@
-"""The conversation as the server remembers it: items in order, and what of them was spoken.
+"""The server's memory of a conversation: items in order, and the spoken part of each.
 
 No I/O. Assistant audio is remembered word by word, so that truncation shortens the transcript to
 what was heard.
@@ -197,7 +197,7 @@ def join(words: Iterable[SpokenWord]) -> str:
 
 
 def spread(text: str, audio_ms: float) -> tuple[SpokenWord, ...]:
-    """Say when each word of ``text`` ends, in proportion to its letters."""
+    """Return when each word of ``text`` ends, in proportion to its letters."""
     words = text.split()
     letters = sum(len(word) + 1 for word in words)
     spoken, done = [], 0

@@ -1,4 +1,4 @@
-"""What the two dialects' wires have in common: one connection's session and what it remembers.
+"""The base of both dialects' wires: one connection's session, and the responses asked for.
 
 A dialect subclasses :class:`DialectWire` with its own session shapes, readers and writer.
 """

@@ -1,4 +1,4 @@
-"""The door of the server: who comes in, in which dialect, and what is said to those who don't.
+"""Admits clients to the server in their dialect, and refuses the others as the service does.
 
 Keys, dialects, models and close codes are those of `PROTOCOL.md` section 1. Faults that strike
 before there is a session strike here.
@@ -65,7 +65,7 @@ class Doorkeeper:
     tokens: TokenDesk
 
     def knows(self, key: str) -> bool:
-        """Tell whether this is an API key, rather than a token."""
+        """Return whether this is an API key, rather than a token."""
         return any(fnmatchcase(key, pattern) for pattern in self.keys)
 
     def admit(self, request: web.Request, key: str) -> Visitor | Objection:
@@ -101,7 +101,7 @@ class Doorkeeper:
         return Visitor(dialect, kind, model, token)
 
     def has_model(self, dialect: DialectName, model: str) -> bool:
-        """Tell whether a dialect has a model."""
+        """Return whether a dialect has a model."""
         patterns = {DialectName.BETA: self.models.beta, DialectName.GA: self.models.ga}[dialect]
         return any(fnmatchcase(model, pattern) for pattern in patterns)
 
@@ -148,7 +148,7 @@ def no_key() -> web.Response:
 
 
 def beta_is_gone() -> ApiError:
-    """Say that the beta dialect has been removed, in the service's own words."""
+    """Return the service's own error for the removed beta dialect."""
     what = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
     return refuse("beta_api_shape_disabled", what).error
 

@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong, where, and how often.
+"""Faults on demand, each with its kind, its moment, and how often it strikes.
 
 A fault waits for a moment (:class:`Moment`) and then acts at one of three places: at the door of
 the server (:func:`bridge.simulator.door.meet`), on the outgoing stream (:data:`_EFFECTS`, pure

@@ -1,4 +1,4 @@
-"""What a session understands of its caller; each committed turn is recognised in its own task."""
+"""Recognises a session's committed caller turns, each in its own task."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ _WORD = re.compile(r"\S+\s*")
 
 
 class Hearing:
-    """One session's.
+    """Recognises one session's turns.
 
     Args:
         agent: has the ear.

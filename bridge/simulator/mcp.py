@@ -128,7 +128,7 @@ class McpServers:
         ]
 
     def needs_approval(self, use: McpUse) -> bool:
-        """Say whether the client is asked first: always, unless the session says otherwise."""
+        """Return whether the client is asked first: always, unless the session says otherwise."""
         rule = self._asked[use.server].settings.get("require_approval") or "always"
         if not isinstance(rule, Mapping):
             return rule == "always"

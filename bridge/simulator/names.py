@@ -1,4 +1,4 @@
-"""Names that the server gives to things."""
+"""Makes the ids of the server's sessions, items and events, such as ``item_3f...``."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""Client events read: what happens in every dialect, around that dialect's table of readers.
+"""Reads client events of either dialect by that dialect's table of readers.
 
 A reader gets the connection's wire and the event, checks it against a shape and returns a command.
 """

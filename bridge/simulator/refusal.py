@@ -1,4 +1,4 @@
-"""What the server answers to a request that it does not take."""
+"""The server's refusal of a request, as the exception that an ``error`` event is made from."""
 
 from bridge.realtime.events import ApiError
 

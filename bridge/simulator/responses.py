@@ -1,4 +1,4 @@
-"""A session's responses: what makes one begin, what runs it, what cuts it short.
+"""A session's responses: begun by turns or requests, run as tasks, cut short by speech.
 
 One at a time in the default conversation, any number out of band. Each is a task of its own, which
 takes its steps from a :class:`~bridge.simulator.generation.Generation`.
@@ -35,7 +35,7 @@ class _Active:
 
 
 class Responses:
-    """One session's.
+    """The responses of one session.
 
     Args:
         agent: who answers.

@@ -1,4 +1,4 @@
-"""What the simulated agent says to what it hears: a YAML file, read and checked once.
+"""The scenario of a simulated agent: its answers to callers, from a YAML file checked once.
 
 A caller's sentence is matched as the recogniser heard it, never as it was meant.
 """

@@ -122,7 +122,7 @@ class Session:
         self.report(refuse("invalid_event", "Events must be sent as text frames.").error)
 
     def report(self, error: ApiError) -> None:
-        """Tell the client that something is wrong."""
+        """Send the client an error."""
         self._channel.report(error)
 
     def _obey(self, command: c.Command) -> None:

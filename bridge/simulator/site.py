@@ -1,4 +1,4 @@
-"""Where a local Realtime server listens."""
+"""Serves a local Realtime server's application at an address."""
 
 from aiohttp import web
 

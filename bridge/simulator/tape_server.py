@@ -1,4 +1,4 @@
-"""A Realtime server that plays a tape: what the service once said, said again.
+"""A Realtime server that plays a tape: the service's recorded events, sent again.
 
 The n-th connection of a call gets the tape's n-th session; the next call begins with ``POST
 /admin/rewind``. Where a later session of the tape begins after the end of another, the other's
@@ -132,7 +132,7 @@ class TapeServer:
 
 
 def _is_followed(session: Sequence[TapeEvent], later: Sequence[Sequence[TapeEvent]]) -> bool:
-    """Tell whether the service ended it: the client opened another one only afterwards."""
+    """Return whether the service ended it: the client opened another one only afterwards."""
     return bool(later) and later[0][0].at_ns > session[-1].at_ns
 
 

@@ -1,4 +1,4 @@
-"""Short-lived tokens: what ``ek_...`` stands for, and until when.
+"""Issues short-lived tokens (``ek_...``), each with the session that it was made for.
 
 A token bounds connecting, not the session, and is good for many connections (`PROTOCOL.md` section
 1). Expired ones are forgotten.

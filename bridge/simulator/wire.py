@@ -1,4 +1,4 @@
-"""What a dialect is on the server's side of the socket.
+"""The interface of a dialect on the server's side of the socket.
 
 Twin of :mod:`bridge.realtime.dialect`, and an implementation apart from it: the same canonical
 commands and events, read and written here by different code, so that a mistake in an adapter shows.

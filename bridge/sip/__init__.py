@@ -1,1 +1,1 @@
-"""SIP's texts: what a message's bytes say, and the addresses in them. Pure, without state."""
+"""Parses SIP messages and the addresses in them. Pure, without state."""

@@ -1,4 +1,4 @@
-"""The caller's ear: what came in, kept, and when the agent was heard in it.
+"""The caller's ear: keeps the received audio, and finds the agent's speech in it.
 
 Pure: its clock is the audio that it was fed. Times are ms since the first piece.
 """
@@ -37,7 +37,7 @@ class Utterance:
     cut: bool = False
 
     def goes_beyond(self, at_ms: int) -> bool:
-        """Tell whether the agent was still heard after ``at_ms``."""
+        """Return whether the agent was still heard after ``at_ms``."""
         return self.end_ms is None or self.end_ms > at_ms
 
 

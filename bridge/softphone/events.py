@@ -1,4 +1,4 @@
-"""What a softphone tells while a call goes on.
+"""The events that a softphone publishes during a call.
 
 Named in the past tense or for what was noticed; frozen. ``at_ms`` counts from the moment the call
 was answered, on the audio clock of the phone's own ring.
@@ -59,7 +59,7 @@ PhoneEvent = CallProgress | AgentSpeech | Spoke | KeysPressed | Held
 
 
 class PhoneListener(Protocol):
-    """Who watches the phone."""
+    """The interface of whatever follows a softphone."""
 
     def __call__(self, event: PhoneEvent, /) -> None:
         """Take an event, in the loop's thread."""

@@ -1,4 +1,4 @@
-"""What becomes of each packet on an impaired network. Pure: same seed, same fates.
+"""Draws the fate of each packet on an impaired network. Pure: same seed, same fates.
 
 Losses follow Gilbert and Elliott: a path is good or bad, in the bad state every packet is lost, and
 the chances of going over are such that the mean loss and the mean length of a run of losses are

@@ -1,4 +1,4 @@
-"""How a softphone's audio and keys go out, and what the network between does to them.
+"""The settings of a softphone's audio and keys, and of the network that they cross.
 
 Part of a call script (`media:` and `network:`), and used without one, too.
 """

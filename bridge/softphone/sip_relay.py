@@ -152,7 +152,7 @@ class SipRelay(asyncio.DatagramProtocol):
             self._over.set()
 
     def _next_hop(self, start: str) -> tuple[str, Address]:
-        """Say where a request goes; one that was dialled here goes to the bridge."""
+        """Return where a request goes; one that was dialled here goes to the bridge."""
         method, uri, version = start.split(" ", 2)
         found = _URI.fullmatch(uri)
         if found is None:

@@ -1,4 +1,4 @@
-"""How words are pronounced that the recogniser's dictionary lacks: a guess, for a person to mend.
+"""Guesses pronunciations that the recogniser's dictionary lacks, for a person to mend.
 
 espeak-ng tells the sounds in IPA; the recogniser wants them in ARPABET (CMU's 39 phones).
 """

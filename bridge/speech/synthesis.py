@@ -63,7 +63,7 @@ def voice_of(language: str | None) -> str:
 
 
 def speaks_english(voice: str) -> bool:
-    """Tell whether a voice speaks English, the only language that the recogniser has."""
+    """Return whether a voice speaks English, the only language that the recogniser has."""
     return voice.partition("+")[0].lower().split("-")[0] == "en"
 
 

@@ -1,4 +1,4 @@
-"""Words as they are spoken, and how far two word sequences are apart.
+"""Words as they are spoken, and the distance of two word sequences.
 
 Both sides of a comparison go through :func:`words_of`, so case, punctuation and digits never count
 as a difference. Pure functions.

@@ -1,4 +1,4 @@
-"""What supervisors have to know at once, and who has seen to it.
+"""Reads supervisors' alerts from Redis, and records their acknowledgements.
 
 bridge:alerts                    stream: call_id node at_ms kind and more, of all calls
 bridge:alerts:acknowledged       hash: entry's id -> who and when, as JSON

@@ -1,4 +1,4 @@
-"""The audit in Redis: entries are added, with the changes that they tell of, and read.
+"""The audit in Redis: entries are added, with the changes that they record, and read.
 
 An entry and its change are one script, so there is neither without the other. The chain of hashes
 (:mod:`bridge.store.audit`) makes writers wait for each other: who finds that the last entry is

@@ -1,4 +1,4 @@
-"""What is waiting to be written to Redis: coalesced call state and event summaries. No I/O.
+"""Buffers writes to Redis: coalesced call state and event summaries. No I/O.
 
 State is kept per call, the last value of a field wins (the greatest, for sequence numbers), so any
 number of updates is one write. All that is known of a call stays until its end is written: if Redis

@@ -220,7 +220,7 @@ class CallStore:
         self._work.set()
 
     def alert(self, call_id: str, kind: str, summary: Mapping[str, FieldValue | None]) -> None:
-        """Tell supervisors of something at once, beside the call's own stream.
+        """Publish an alert for supervisors at once, beside the call's own stream.
 
         Args:
             call_id: the call; goes into the field `call_id`, beside `node` and `at_ms`.
@@ -339,7 +339,7 @@ class CallStore:
             self._has_former_life = False
 
     async def _keep_touching(self) -> None:
-        """Say that live calls go on: should this node die, their end is known to the second."""
+        """Touch live calls: should this node die, their end is known to the second."""
         while True:
             await asyncio.sleep(_TOUCH_EVERY_S)
             for call_id in self._buffer.live:
@@ -353,7 +353,7 @@ class CallStore:
             _log.warning("ended %d calls that lost nodes had left active", len(call_ids))
 
     async def _tell_lost(self) -> None:
-        """Tell of calls that were swept; those that Redis doesn't give now are told of later."""
+        """Report calls that were swept; those that Redis doesn't give now are reported later."""
         if not self._untold:
             return
         with suppress(RedisUnavailableError):
@@ -375,6 +375,6 @@ def _pairs(kind: str, summary: Mapping[str, FieldValue | None]) -> tuple[str, ..
 
 
 def _report_death(task: asyncio.Task[None]) -> None:
-    """Say at once that a task died of a bug: calls go on, and only their record suffers."""
+    """Log at once that a task died of a bug: calls go on, and only their record suffers."""
     if not task.cancelled() and task.exception() is not None:
         _log.critical("task %s died", task.get_name(), exc_info=task.exception())

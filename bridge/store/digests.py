@@ -1,4 +1,4 @@
-"""What stands for secrets in Redis."""
+"""Hashes secret tokens, so that Redis never holds one."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Erasing what Redis holds of calls that have ended."""
+"""Erases ended calls from Redis."""
 
 from collections.abc import Callable, Sequence
 

@@ -71,7 +71,7 @@ class NodeRegistry:
         self._settings = settings
 
     async def beat(self, report: NodeReport) -> None:
-        """Say that this node lives.
+        """Write that this node lives.
 
         Raises:
             RedisUnavailableError: nobody heard.

@@ -1,4 +1,4 @@
-"""What a secret token is good for, once and for a while: invitations, sign-ins under way.
+"""Keeps the purposes of secret tokens that are good once: invitations, sign-ins under way.
 
     bridge:pending:{kind}:{hash}   string that expires: the purpose as JSON
 
@@ -14,7 +14,7 @@ from bridge.store.keys import Keys
 
 
 class PendingStore:
-    """Every method raises RedisUnavailableError while Redis is away.
+    """Keeps tokens' purposes. Every method raises RedisUnavailableError while Redis is away.
 
     Args:
         link: to Redis; closed by whoever made it.

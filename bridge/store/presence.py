@@ -1,4 +1,4 @@
-"""Who is signed in, since when their pages are silent, and who says that they are away.
+"""Keeps which users are away, and reads how long those who are signed in have been idle.
 
 bridge:presence    hash: user -> since when they say that they are away, ms since the Unix epoch
 

@@ -1,7 +1,8 @@
-"""Where rollouts stand, as people and programs read it: the command line's, the console's."""
+"""Reports the status of all rollouts for the command line and the console."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from bridge.config.rollouts import RolloutSettings
 from bridge.routing.rollout import changes
@@ -10,6 +11,36 @@ from bridge.store.rollouts import RolloutStore
 
 CHANGES_SHOWN = 5
 _SHOWN_OF_A_CHANGE = ("version", "action", "share", "was", "author", "reason", "at_ms")
+
+
+def calls_by_arm(calls: Iterable[Mapping[str, object]]) -> Counter[str]:
+    """Count live calls by the arm that serves them: the one that took a call over, where one did.
+
+    Args:
+        calls: fields of their hashes, or rows of the live list.
+    """
+    return Counter(str(call.get("rescued_by") or call.get("arm", "")) for call in calls)
+
+
+def arms_of(
+    plan: RolloutSettings, state: RolloutState, calls: Mapping[str, int]
+) -> dict[str, dict[str, object]]:
+    """Return each arm's role, its percent of the draws, its switch, its cap and its live calls.
+
+    Args:
+        calls: arm -> live calls.
+    """
+    roles = {plan.control: "control", plan.treatment: "treatment"}
+    return {
+        arm: {
+            "role": role,
+            "percent": state.percent if role == "treatment" else 100 - state.percent,
+            "stopped": arm in state.stopped,
+            "cap": caps_of(plan, state).get(arm),
+            "calls_now": calls.get(arm, 0),
+        }
+        for arm, role in roles.items()
+    }
 
 
 async def rollout_status(
@@ -41,7 +72,7 @@ async def rollout_status(
         found.append(
             {
                 "flag": flag,
-                "arms": _arms(plan, state, calls_now),
+                "arms": arms_of(plan, state, calls_now),
                 "overrides": [
                     {"calls": each.words, "arm": each.arm or plan.control}
                     for each in overrides_of(plan, state)
@@ -66,22 +97,6 @@ async def rollout_status(
 def change_of(fields: Mapping[str, str]) -> dict[str, object]:
     """Return a change of the history with its state and its evidence read."""
     return {**fields, "state": _load(fields, "state"), "evidence": _load(fields, "evidence")}
-
-
-def _arms(
-    plan: RolloutSettings, state: RolloutState, calls: Mapping[str, int]
-) -> dict[str, object]:
-    roles = {plan.control: "control", plan.treatment: "treatment"}
-    return {
-        arm: {
-            "role": role,
-            "percent": state.percent if role == "treatment" else 100 - state.percent,
-            "stopped": arm in state.stopped,
-            "cap": caps_of(plan, state).get(arm),
-            "calls_now": calls.get(arm, 0),
-        }
-        for arm, role in roles.items()
-    }
 
 
 def _load(fields: Mapping[str, str], name: str) -> object:

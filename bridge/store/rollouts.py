@@ -1,4 +1,4 @@
-"""Rollouts in Redis: what is in force, what was, and the calls that decisions are made from.
+"""Rollouts in Redis: their states, their histories, and the calls that decide them.
 
     bridge:rollout:{flag}            hash: the state, each field as JSON; one version, one change
     bridge:rollout:{flag}:history    stream of changes: author, reason, evidence
@@ -198,7 +198,7 @@ class RolloutStore:
                 await self._link.ask(("XDEL", key, *ids[first : first + _PAGE]))
 
     async def put_verdict(self, flag: str, verdict: Mapping[str, object]) -> None:
-        """Say what is held of the new arm now."""
+        """Write the present verdict on the new arm."""
         key = self._keys.rollout_verdict(flag)
         await self._link.ask(("SET", key, json.dumps(verdict, ensure_ascii=False)))
 
@@ -223,7 +223,7 @@ class RolloutStore:
         return reply if isinstance(reply, str) else None
 
     async def share_active(self, node: str, calls: Mapping[str, int]) -> Counter[str]:
-        """Say how many calls a node has on each arm; return how many all others have."""
+        """Publish a node's calls on each arm; return the calls of all other nodes."""
         told = json.dumps(dict(calls))
         reply = await self._link.ask(
             ("EVAL", _ACTIVE, 1, self._keys.rollouts_active, node, told, ACTIVE_MS)

@@ -1,4 +1,4 @@
-"""What keeps Redis away, in words: for the log, the operator at the start, and a metric's label.
+"""Diagnoses what keeps Redis away: words for the log and the operator, a label for metrics.
 
 A client sees little of some causes: a Redis without TLS waits for more when it gets a handshake,
 one with TLS hangs up on a command. :func:`diagnose` then asks the port in the other way.
@@ -79,7 +79,7 @@ _NO_PASSWORD = Diagnosis(Trouble.PASSWORD_REFUSED, "wants a password, and was gi
 
 
 async def diagnose(error: Exception, url: str, timeout_s: float, *, answered: bool) -> Diagnosis:
-    """Say what an error of redis-py, or of the system, means.
+    """Return what an error of redis-py, or of the system, means.
 
     Args:
         error: what was raised.
@@ -183,7 +183,7 @@ async def _say_ping(parts: SplitResult, within_s: float) -> bytes:
 
 
 async def _speaks_tls(host: str, port: int, within_s: float) -> bool:
-    """Tell whether a TLS handshake can be had; whose the certificate is does not matter here."""
+    """Return whether a TLS handshake can be had; whose the certificate is does not matter here."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

@@ -1,4 +1,4 @@
-"""How calls were wrapped up: in the call's hash, which Redis keeps for a while after its end.
+"""Writes the wrap-up of an ended call into its hash, which Redis keeps for a while.
 
 The fields are the console's, who writes them after the call's end; a node's writes leave them.
 """

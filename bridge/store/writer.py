@@ -1,4 +1,4 @@
-"""Sends what is buffered: one command an event, one script call a call, many a round trip.
+"""Sends buffered writes to Redis: a command per event, a script call per call, many a round trip.
 
 Runs in the loop, in the store's flush task.
 """

@@ -1,4 +1,4 @@
-"""What a call's tokens are and what they cost. Pure.
+"""Sorts a call's tokens into kinds, and prices them. Pure.
 
 Prices are those of `bridge/config/models.yaml`; a cached token is billed at its own price in the
 place of the input price (`PROTOCOL.md` section 8).

@@ -1,4 +1,4 @@
-"""How well a call goes, 0 to 100, and why: what a supervisor's list of calls is sorted by.
+"""Rates a call's health from 0 to 100 with reasons, which supervisors' list is sorted by.
 
 A call begins at 100. Each kind of trouble takes its points, up to a limit of its own, so that one
 kind alone says "look" and several together say "go there now" (`NEEDS.md` section 1).

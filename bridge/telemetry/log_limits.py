@@ -1,4 +1,4 @@
-"""Bounds what a log can grow by, however often something happens that strangers can cause.
+"""Bounds the growth of the log by events that strangers can cause.
 
 A packet, a request or a connection of anybody's may write a line. Lines of one kind (logger and
 event) may come in a burst, and then once a second; the next line that is written says how many

@@ -81,11 +81,6 @@ def bind_call(call_id: str, **fields: str) -> None:
     structlog.contextvars.bind_contextvars(call_id=call_id, **fields)
 
 
-def unbind_call() -> None:
-    """Take everything off again that was bound in this task."""
-    structlog.contextvars.clear_contextvars()
-
-
 @contextlib.contextmanager
 def call_context(call_id: str, **fields: str) -> Iterator[None]:
     """Bind a call for a block, for callbacks in which one thread serves many calls."""

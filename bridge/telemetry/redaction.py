@@ -1,4 +1,4 @@
-"""What a log line must not show: secrets, personal fields, and phone numbers anywhere.
+"""Masks secrets, personal fields and phone numbers in log lines.
 
 Keys and tokens are masked in every text, also where personal data may be shown: no line of ours
 holds one, but a library's exception may hold a header or a URL.

@@ -1,4 +1,4 @@
-"""Where the time of a call's turns went: each turn's stages, their percentiles, their drift.
+"""Reports the latency of a call's turns: each turn's stages, their percentiles, their drift.
 
 Written into a call's record at its end, and read back out of Redis by `bridge calls show`.
 """

@@ -1,4 +1,4 @@
-"""Who listens to a live call: stereo frames in a bounded queue, the oldest lost to a slow listener.
+"""Queues a live call's stereo frames for each listener; a slow one loses the oldest.
 
 The call never waits: the pump puts frames in, and what finds no room pushes out what came first.
 Loop's thread.

@@ -21,7 +21,7 @@ from bridge.errors import TelephonyError
 from bridge.telephony.guests import GuestRows
 from bridge.telephony.joined import JoinedRows
 from bridge.telephony.library import import_pjsua2, load_symbols
-from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
+from bridge.telephony.ports import RATE_HZ, ConferencePort, Positions, Samples
 
 pj: Any = import_pjsua2()
 
@@ -105,7 +105,7 @@ class CallbackPorts:
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._clock_sink = clock_sink
         self._ports: dict[int, _RowPort] = {}
-        self._calls: dict[int, CallAudio] = {}
+        self._calls: dict[int, ConferencePort] = {}
         self._joined = JoinedRows()
         self._guests = GuestRows()
 
@@ -138,7 +138,7 @@ class CallbackPorts:
         port.this.disown()  # Python must not free it: PJSIP's clock may be inside (see above)
         return port
 
-    def connect(self, row: int, audio: CallAudio) -> None:
+    def connect(self, row: int, audio: ConferencePort) -> None:
         """Join a row to a call's audio, both ways."""
         self._calls[row] = audio
         self._link(audio.media, self._ports[row])

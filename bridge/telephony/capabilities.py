@@ -1,4 +1,4 @@
-"""What the loaded PJSIP can do, found out by asking it rather than by its version."""
+"""Examines the loaded PJSIP by asking it what it can do rather than by its version."""
 
 import ctypes
 import re

@@ -1,4 +1,4 @@
-"""When PJSIP's conference ticked, by the samples that it has counted."""
+"""Estimates when PJSIP's conference ticked, by the samples that it has counted."""
 
 from bridge.clock import NS_PER_S
 from bridge.telephony.ports import RATE_HZ

@@ -201,7 +201,7 @@ class Downlink:
             ]
 
     def report(self, lines: LineSet) -> None:
-        """Tell the listeners what began and ended by PJSIP's positions."""
+        """Notify the listeners of what began and ended by PJSIP's positions."""
         tx = self._ports.tx_positions[lines.rows]
         due = np.flatnonzero(tx >= self._quiet_until[lines.rows])
         if not due.size:
@@ -229,7 +229,7 @@ class Downlink:
         return taken_ns
 
     def _frames_due(self, line: Line, read: int) -> int:
-        """Tell how many frames are to be laid now; 0 for none.
+        """Return how many frames are to be laid now; 0 for none.
 
         Mostly a run of them, when there is room for it; the end of what waits goes frame by frame.
         A block that would need padding waits while there is time.

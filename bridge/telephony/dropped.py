@@ -13,7 +13,7 @@ import structlog
 
 from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.raw_replies import TCP, TLS, UDP, RawReplies, Transport
-from bridge.telephony.request_door import Standing, due
+from bridge.telephony.request_door import RequestStanding, due
 from bridge.telephony.sip_request import Answer, Request, refusal_of
 from bridge.telephony.socket_address import SocketAddress
 
@@ -99,7 +99,9 @@ class DroppedRequests:
         if source is None:
             log.warning("dropped_request_without_source")
             return
-        answer = refusal_of(request, self._most_bytes) or due(request.method, Standing.OUTSIDE)
+        answer = refusal_of(request, self._most_bytes) or due(
+            request.method, RequestStanding.OUTSIDE
+        )
         answer = answer or _BAD_REQUEST
         log.info("bad_request", code=answer.code, reason=answer.reason)
         self._replies.send(request, answer, transport, source)

@@ -1,4 +1,4 @@
-"""Ends of audio that nobody announces: what is about to run dry fades out, or goes on after all.
+"""Fades out audio that is about to run dry without notice, or lets it go on if more comes.
 
 Whoever sends live audio can't say which piece is the last. So the end of what lies in the ring is
 faded once there is little left of it, and put back as it was when more comes in time.

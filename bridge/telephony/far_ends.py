@@ -1,4 +1,4 @@
-"""Whether far ends are still there: a network or a phone may go away without a BYE.
+"""Watches for far ends that went away without a BYE.
 
     talking   no RTP and no RTCP for the time that the settings give: the call ends
     on hold   neither, nor SIP, for that time: OPTIONS in the dialog, and again after as long
@@ -35,7 +35,7 @@ class _Seen:
 
 
 class FarEnds:
-    """Looks after those of one endpoint.
+    """Looks after the far ends of one endpoint.
 
     Args:
         silent_s: how long they may be silent; None for ever.

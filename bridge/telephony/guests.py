@@ -1,4 +1,4 @@
-"""Rows whose audio the call of another row hears beside its own: one guest a call.
+"""Keeps each row's guest: a row without a call, heard in that row's call beside its own audio.
 
 A guest has a row and no call: what is laid into it goes to the host's call, where PJSIP mixes it
 with what the host's row plays. Nothing of the host's row is touched, so its caller hears neither a

@@ -9,22 +9,34 @@ from bridge.sip.text import clean
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values, one a header line, in the order of the message."""
 
-NO_HEADERS: Headers = MappingProxyType({})
-
 _LINE_END = re.compile(r"\r?\n")
 _FOLDED = re.compile(r"\r?\n[ \t]+")
 
 _COMPACT = MappingProxyType(
     {
+        "a": "accept-contact",
+        "b": "referred-by",
         "c": "content-type",
+        "d": "request-disposition",
+        "e": "content-encoding",
         "f": "from",
         "i": "call-id",
+        "j": "reject-contact",
+        "k": "supported",
+        "l": "content-length",
         "m": "contact",
+        "n": "identity-info",
+        "o": "event",
+        "r": "refer-to",
+        "s": "subject",
         "t": "to",
+        "u": "allow-events",
         "v": "via",
+        "x": "session-expires",
+        "y": "identity",
     }
 )
-"""RFC 3261 section 7.3.3; those that anybody asks for."""
+"""RFC 3261 section 7.3.3, with the forms that IANA has registered since; a rule may name any."""
 
 
 def read_headers(message: str) -> Headers:

@@ -1,4 +1,4 @@
-"""Which calls hear each other, and what a row's caller heard of the other one.
+"""Pairs rows whose calls hear each other, and adds to each what it heard of the other.
 
 Two rows that are joined stay joined to their own calls, too: PJSIP mixes what is laid into a row
 (a tone while the other side holds) with the other call's audio, and the rows go on receiving, so

@@ -1,4 +1,4 @@
-"""Keys that the far end presses, each told once: by RTP (RFC 4733), by SIP INFO, or by both.
+"""Keys pressed by the far end, published once each: by RTP (RFC 4733), by SIP INFO, or by both.
 
 One press is many packets of one event, whose RTP timestamp is its begin (RFC 4733 section 2.5.1.2),
 or one INFO. PJSIP tells packets of an event apart by their duration alone, and takes one that came
@@ -58,7 +58,7 @@ class _Event:
 
 
 class KeyFilter:
-    """Tells the presses of one call apart."""
+    """Keeps the presses of one call apart."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -21,7 +21,7 @@ from bridge.sip.dialog import Dialog, routes_of, uri_of_contact
 from bridge.telephony.info import Info
 from bridge.telephony.keys import KeyFilter, KeyPress
 from bridge.telephony.library import import_pjsua2
-from bridge.telephony.ports import CallAudio, MediaPorts
+from bridge.telephony.ports import ConferencePort, MediaPorts
 from bridge.telephony.rtp_stats import RtpStats, add
 
 pj: Any = import_pjsua2()
@@ -87,7 +87,7 @@ class TransferProgress:
 
 
 class LegListener(Protocol):
-    """Who hears what a leg does."""
+    """The interface of whatever follows a leg."""
 
     def on_state(self, state: LegState) -> None:
         """Learn of a new state; DISCONNECTED comes once and is the last."""
@@ -445,7 +445,7 @@ class Leg:
         return ends and self.ended_by_far_end and not self.lost and code in _UNANSWERED
 
     def on_pj_media(
-        self, audio: CallAudio | None, codec: str, telephone_event: bool = False
+        self, audio: ConferencePort | None, codec: str, telephone_event: bool = False
     ) -> None:
         """Take the call's conference port after an offer/answer; None when there is no audio."""
         self._media_agreed = True
@@ -458,7 +458,7 @@ class Leg:
         """
         self._move_to(None, "", telephone_event=False)
 
-    def _move_to(self, audio: CallAudio | None, codec: str, *, telephone_event: bool) -> None:
+    def _move_to(self, audio: ConferencePort | None, codec: str, *, telephone_event: bool) -> None:
         if self.state is LegState.DISCONNECTED:
             return
         if self.row is None:

@@ -1,4 +1,4 @@
-"""The loaded PJSIP: which build it is, and its C functions that pjsua2 doesn't wrap.
+"""The loaded PJSIP: its build, and its C functions that pjsua2 doesn't wrap.
 
 The extension module exports PJSIP's own symbols; they are called with opaque pointers and integers
 only, so no struct of PJSIP's is mirrored here but the documented `pjsip_module`. The same goes for

@@ -27,7 +27,7 @@ SILENCED = 0.0
 
 
 class LineListener(Protocol):
-    """Who hears of one call's audio."""
+    """The interface of whatever takes one call's audio."""
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         """Take caller audio, 24 kHz PCM; ``captured_ns`` is when its last sample came in."""
@@ -39,7 +39,7 @@ class LineListener(Protocol):
 
 
 class SoundListener(Protocol):
-    """Who hears when the caller makes a sound."""
+    """The interface of whatever follows the caller's sounds."""
 
     def __call__(self, event: Sound, /) -> None:
         """Take a change of the caller's sound."""
@@ -48,7 +48,7 @@ class SoundListener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sounds:
-    """Whose sounds are told, and to whom."""
+    """The lines whose sounds are watched, with their listeners."""
 
     settings: SoundSettings
     listener: SoundListener

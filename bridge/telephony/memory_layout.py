@@ -1,4 +1,4 @@
-"""Where the loaded PJSIP's memory ports keep their positions, found out by trying.
+"""Finds by trial the words in which PJSIP's memory ports keep their positions.
 
 Their structs are private to PJSIP: two frames go through a capture, three through a player, and the
 one word of each that moved as a position must is the position.

@@ -44,7 +44,7 @@ from bridge.telephony.pjmedia import (
     put_frame,
     words_at,
 )
-from bridge.telephony.ports import RATE_HZ, CallAudio, Positions, Samples
+from bridge.telephony.ports import RATE_HZ, ConferencePort, Positions, Samples
 
 HISTORY_SAMPLES = 6400
 """0.8 s of what was played can still be read; 1.2 s of a ring of 2 s may be laid ahead."""
@@ -86,7 +86,7 @@ class MemoryPorts:
         self.tx_positions: Positions = np.zeros(rows, dtype=np.int64)
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._rows: dict[int, _Row] = {}
-        self._calls: dict[int, CallAudio] = {}
+        self._calls: dict[int, ConferencePort] = {}
         self._joined = JoinedRows()
         self._guests = GuestRows()
         self._clock = ConferenceClock()
@@ -184,7 +184,7 @@ class MemoryPorts:
         self._rx_addresses = self.arena.rx.ctypes.data + made * self.arena.rx.strides[0]
         self._made = made
 
-    def connect(self, row: int, audio: CallAudio) -> None:
+    def connect(self, row: int, audio: ConferencePort) -> None:
         """Join a row to a call's audio, both ways.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Whether an offer within a call (RFC 3264 section 8) has audio that we can take. Pure.
+"""Decides whether an offer within a call (RFC 3264 section 8) has audio that we take. Pure.
 
 PJSIP answers a new offer that it can't take with "500 SDP negotiation failed"; 488 is due, which
 tells the far end that the call goes on as it was (RFC 3261 section 14.2).
@@ -17,7 +17,7 @@ _RTPMAP = re.compile(r"^a=rtpmap: *(\d+) +([^/\s]+/\d+)", re.MULTILINE)
 
 
 def has_usable_audio(offer: str, codecs: Collection[str]) -> bool:
-    """Tell whether one of an offer's streams can be taken.
+    """Return whether one of an offer's streams can be taken.
 
     Args:
         offer: the SDP.

@@ -1,4 +1,4 @@
-"""How fast calls may begin: PJSIP's table of sockets is small in the pip wheel, and never full.
+"""Paces the begin of calls, so that PJSIP's table of sockets (64 in the pip wheel) never fills.
 
 Its ioqueue of media (`pj/ioqueue_select.c`) has 64 places. A call takes two, and a place is free
 again half a second after its socket was closed (`PJ_IOQUEUE_KEY_FREE_DELAY`). With assertions, as

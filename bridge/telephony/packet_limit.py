@@ -1,4 +1,4 @@
-"""Reads from the loaded PJSIP how long a SIP message it can take in.
+"""Reads from the loaded PJSIP the longest SIP message that it takes in.
 
 The limit (`PJSIP_MAX_PKT_LEN`) is compiled in: 4,000 bytes in the pip wheel, 16,000 in the capacity
 build. PJSIP cuts longer datagrams off without a word, and gives up on longer messages of a stream.

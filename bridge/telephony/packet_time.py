@@ -1,4 +1,4 @@
-"""How much audio one packet of ours carries, as a far end's session description allows. Pure.
+"""Rewrites SDP so that PJSIP sends packets as long as the far end takes. Pure.
 
 PJSIP obeys `a=ptime` of an audio stream, rounded to its frames of 10 ms, and sends nothing at all
 where such a packet is longer than its MTU. It ignores `a=maxptime` (RFC 8866 section 6.4), a limit

@@ -15,7 +15,7 @@ from bridge.telephony.library import import_pjsua2
 from bridge.telephony.offers import has_usable_audio
 from bridge.telephony.packet_time import with_own_ptime
 from bridge.telephony.pj_calls import PjCalls
-from bridge.telephony.ports import CallAudio
+from bridge.telephony.ports import ConferencePort
 from bridge.telephony.reliable_rings import ReliableRings
 from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
@@ -57,7 +57,7 @@ class CallOwner(Protocol):
         ...
 
     def on_pj_media(
-        self, audio: CallAudio | None, codec: str, telephone_event: bool = False
+        self, audio: ConferencePort | None, codec: str, telephone_event: bool = False
     ) -> None:
         """Take the conference port after an offer/answer; None without audio."""
         ...
@@ -162,7 +162,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             stream = self.getStreamInfo(index)  # owns what is read below
             telephone_event = int(stream.audTxEventPt) >= 0
             codec = str(stream.codecName)
-            audio = CallAudio(self.getAudioMedia(place), int(self.getId()))
+            audio = ConferencePort(self.getAudioMedia(place), int(self.getId()))
             self.owner.on_pj_media(audio, codec, telephone_event)
         except Exception:
             log.exception("call_media_failed", call_id=self.owner.call_id)
@@ -184,7 +184,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             log.exception("offer_failed", call_id=self.owner.call_id)
 
     def onCallSdpCreated(self, prm: Any) -> None:
-        """Say in our session description how much audio a packet to us is to carry."""
+        """Write into our session description how much audio a packet to us is to carry."""
         try:
             own = str(prm.sdp.wholeSdp)  # empty where it is too long for pjsua2 to print
             prm.sdp.wholeSdp = with_own_ptime(own)

@@ -19,7 +19,7 @@ _REMEMBERED = 1024
 
 
 class Kept(Protocol):
-    """What is kept: a `pj::Call`."""
+    """The type of the objects that are kept: a `pj::Call`."""
 
     dialog: DialogId | None
     invite: InviteId | None

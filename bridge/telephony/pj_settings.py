@@ -1,4 +1,4 @@
-"""What PJSIP is told before it runs, by our settings: threads, log, sockets, codecs, account.
+"""Configures PJSIP by our settings: threads, log, sockets, codecs, account.
 
 SIP is heard on UDP and TCP at one port. PJSIP has no SIP threads of its own (`threadCnt=0`).
 """

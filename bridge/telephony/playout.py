@@ -91,7 +91,7 @@ class Playout:
         self.ledger.queue(item_id, content_index, samples / UPSAMPLING)
 
     def continues_item(self) -> bool:
-        """Tell whether what waits belongs to the item taken last, with no pause between."""
+        """Return whether what waits belongs to the item taken last, with no pause between."""
         return bool(self._pieces) and self._pieces[0].item_id == self._last_item
 
     def take_block(self, block_samples: int) -> Block | None:

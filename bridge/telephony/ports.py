@@ -22,7 +22,7 @@ Samples = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
-class CallAudio:
+class ConferencePort:
     """A call's port in PJSIP's conference.
 
     Attributes:
@@ -80,7 +80,7 @@ class MediaPorts(Protocol):
         """
         ...
 
-    def connect(self, row: int, audio: CallAudio) -> None:
+    def connect(self, row: int, audio: ConferencePort) -> None:
         """Join a row to a call's audio, both ways; again after each re-INVITE."""
         ...
 

@@ -1,4 +1,4 @@
-"""The door where a far end's ptime and maxptime become what PJSIP sends.
+"""The door at which a far end's ptime and maxptime are rewritten for PJSIP.
 
 Changes the text of a received message before PJSIP reads the session description in it: offers and
 answers, of new calls and within calls. Runs in the loop's thread, inside the poll.

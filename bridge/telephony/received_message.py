@@ -1,4 +1,4 @@
-"""Where a received message lies within PJSIP's `pjsip_rx_data`, whose size differs by build.
+"""Finds a received message within PJSIP's `pjsip_rx_data`, whose size differs by build.
 
 Its part `msg_info` begins (pjsip/sip_transport.h) with four words: the text's address, its length,
 the parsed message, and the line of log that `pjsip_rx_data_get_info` returns. That last address is

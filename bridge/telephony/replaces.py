@@ -1,4 +1,4 @@
-"""INVITE with Replaces (RFC 3891): its header, and which status it is due. Pure.
+"""INVITE with Replaces (RFC 3891): its header, and the status that it is due. Pure.
 
 The bridge matches and judges it itself; PJSUA never sees the header
 (:mod:`bridge.telephony.replaces_door`).
@@ -94,7 +94,7 @@ class Replaces:
         return cls(DialogId(found["call_id"], to_tags[0], from_tags[0]), "early-only" in given)
 
 
-class Standing(enum.Enum):
+class DialogStanding(enum.Enum):
     """How far the dialog is that is to be replaced."""
 
     UNKNOWN = enum.auto()
@@ -105,12 +105,16 @@ class Standing(enum.Enum):
     BEING_REPLACED = enum.auto()
 
 
-_REFUSED = {Standing.UNKNOWN: 481, Standing.OVER: 603, Standing.OFFERED_TO_US: 481}
+_REFUSED = {
+    DialogStanding.UNKNOWN: 481,
+    DialogStanding.OVER: 603,
+    DialogStanding.OFFERED_TO_US: 481,
+}
 """RFC 3891 section 3; an early dialog may be replaced only where this side has called."""
 
 
 def refusal_of(
-    replaces: Replaces | None, standing: Standing, *, authorised: bool, replaceable: bool
+    replaces: Replaces | None, standing: DialogStanding, *, authorised: bool, replaceable: bool
 ) -> int | None:
     """Return the SIP status with which an INVITE with Replaces is refused; None where it is due.
 
@@ -125,6 +129,6 @@ def refusal_of(
         return _REFUSED[standing]
     if not (authorised and replaceable):
         return 403
-    if standing is Standing.BEING_REPLACED:
+    if standing is DialogStanding.BEING_REPLACED:
         return 486
-    return 486 if replaces.early_only and standing is Standing.CONFIRMED else None
+    return 486 if replaces.early_only and standing is DialogStanding.CONFIRMED else None

@@ -1,4 +1,4 @@
-"""Which leg an INVITE with Replaces is for, and whether its sender may replace that one's far end.
+"""Finds the leg that an INVITE with Replaces is for, and checks that its sender may replace it.
 
 RFC 3891 section 3 wants the sender to be authorised: it must come from where the replaced far end
 is, by address or by trunk (`sip.trunks`), and the leg must be one that lets itself be taken over.
@@ -10,14 +10,14 @@ from bridge.sip.addresses import host_in
 from bridge.telephony.leg import Leg, LegState
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
-from bridge.telephony.replaces import Replaces, Standing, refusal_of
+from bridge.telephony.replaces import DialogStanding, Replaces, refusal_of
 from bridge.telephony.succession import Predecessor
 
 _UNKNOWN = 481
 
 
 class Replacing:
-    """Judges such INVITEs.
+    """Judges INVITEs with Replaces.
 
     Args:
         trunk_of: names the trunk of an address, "" for none.
@@ -35,7 +35,7 @@ class Replacing:
             replaces: its header; None where that is malformed.
             source: host that it came from.
         """
-        leg, standing = (None, Standing.UNKNOWN) if replaces is None else self._find(replaces)
+        leg, standing = (None, DialogStanding.UNKNOWN) if replaces is None else self._find(replaces)
         refusal = refusal_of(
             replaces,
             standing,
@@ -46,14 +46,16 @@ class Replacing:
             return refusal or _UNKNOWN
         return leg
 
-    def _find(self, replaces: Replaces) -> tuple[Leg | None, Standing]:
+    def _find(self, replaces: Replaces) -> tuple[Leg | None, DialogStanding]:
         call = self._calls.find(replaces.dialog)
         if call is None:
             past = self._calls.was(replaces.dialog)
-            return None, Standing.OVER if past else Standing.UNKNOWN
+            return None, DialogStanding.OVER if past else DialogStanding.UNKNOWN
         leg = call.owner
         if not isinstance(leg, Leg):  # it has been replaced, or is not confirmed yet
-            return None, Standing.OVER if isinstance(leg, Predecessor) else Standing.OFFERED_TO_US
+            return None, DialogStanding.OVER if isinstance(
+                leg, Predecessor
+            ) else DialogStanding.OFFERED_TO_US
         return leg, _standing_of(leg)
 
     def _is_from_there(self, leg: Leg, source: str) -> bool:
@@ -62,9 +64,9 @@ class Replacing:
         return source == there or (trunk != "" and trunk == self._trunk_of(there))
 
 
-def _standing_of(leg: Leg) -> Standing:
+def _standing_of(leg: Leg) -> DialogStanding:
     if leg.heir is not None:
-        return Standing.BEING_REPLACED
+        return DialogStanding.BEING_REPLACED
     if leg.state is LegState.CONFIRMED:
-        return Standing.CONFIRMED if leg.ended_by_far_end else Standing.OVER
-    return Standing.RINGING_THERE if leg.outbound else Standing.OFFERED_TO_US
+        return DialogStanding.CONFIRMED if leg.ended_by_far_end else DialogStanding.OVER
+    return DialogStanding.RINGING_THERE if leg.outbound else DialogStanding.OFFERED_TO_US

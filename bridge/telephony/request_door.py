@@ -47,7 +47,7 @@ _ALIVE = Answer(200, "OK", (("Allow", f"{_SERVED}, REFER, NOTIFY"), ("Accept", "
 """RFC 3261 section 11.2."""
 
 
-class Standing(enum.Enum):
+class RequestStanding(enum.Enum):
     """Where a request stands to our calls."""
 
     OUTSIDE = enum.auto()
@@ -65,9 +65,9 @@ _Row = Mapping[str, Answer | None]
 _PASSED = dict.fromkeys(("INVITE", "BYE", "CANCEL", "INFO", "UPDATE", "PRACK", "REFER"))
 _IN_CALL: _Row = {**_PASSED, "OPTIONS": _ALIVE, "SUBSCRIBE": _NO_EVENT, "NOTIFY": _NO_CALL}
 
-_ANSWERS: Mapping[Standing, tuple[_Row, Answer]] = MappingProxyType(
+_ANSWERS: Mapping[RequestStanding, tuple[_Row, Answer]] = MappingProxyType(
     {
-        Standing.OUTSIDE: (
+        RequestStanding.OUTSIDE: (
             {
                 **dict.fromkeys(("INVITE", "CANCEL", "OPTIONS")),
                 **dict.fromkeys(("BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"), _NO_CALL),
@@ -75,10 +75,10 @@ _ANSWERS: Mapping[Standing, tuple[_Row, Answer]] = MappingProxyType(
             },
             _NOT_ALLOWED,
         ),
-        Standing.UNKNOWN: ({"CANCEL": None, "REGISTER": _NOT_ALLOWED}, _NO_CALL),
-        Standing.OVER: (dict.fromkeys(("CANCEL", "NOTIFY", "PRACK")), _NO_CALL),
-        Standing.IN_CALL: (_IN_CALL, _NOT_ALLOWED_IN_CALL),
-        Standing.TRANSFERRING: ({**_IN_CALL, "NOTIFY": None}, _NOT_ALLOWED_IN_CALL),
+        RequestStanding.UNKNOWN: ({"CANCEL": None, "REGISTER": _NOT_ALLOWED}, _NO_CALL),
+        RequestStanding.OVER: (dict.fromkeys(("CANCEL", "NOTIFY", "PRACK")), _NO_CALL),
+        RequestStanding.IN_CALL: (_IN_CALL, _NOT_ALLOWED_IN_CALL),
+        RequestStanding.TRANSFERRING: ({**_IN_CALL, "NOTIFY": None}, _NOT_ALLOWED_IN_CALL),
     }
 )
 """By standing: methods with their answers (None: PJSIP has it), and the answer of all others.
@@ -87,7 +87,7 @@ ACK is not among them: it has no answer, and PJSIP has it always.
 """
 
 
-def due(method: str, standing: Standing) -> Answer | None:
+def due(method: str, standing: RequestStanding) -> Answer | None:
     """Return the answer to a request without faults; None where it is PJSIP's to answer."""
     row, otherwise = _ANSWERS[standing]
     return row.get(method, otherwise)
@@ -149,7 +149,7 @@ class RequestDoor:
     def _answer_to(self, request: Request, data: bytes) -> Answer | None:
         if _is_too_much(data):
             return _TOO_MUCH_MEDIA
-        outside = None if request.tag("to") else due(request.method, Standing.OUTSIDE)
+        outside = None if request.tag("to") else due(request.method, RequestStanding.OUTSIDE)
         return refusal_of(request, self._most_bytes) or outside
 
     def _on_request_in_dialog(self, rdata: int) -> int:
@@ -174,16 +174,16 @@ class RequestDoor:
             return PASS
         return HANDLED
 
-    def _standing(self, request: Request) -> Standing:
+    def _standing(self, request: Request) -> RequestStanding:
         local, remote = request.tag("to"), request.tag("from")
         if not self._has_dialog(request.header("call-id"), local, remote):
-            return Standing.UNKNOWN
+            return RequestStanding.UNKNOWN
         call = self._find_call(request.header("call-id"))
         if call is None:
-            return Standing.OVER
+            return RequestStanding.OVER
         if request.method == "PRACK" and not call.rings.acknowledge(request.header("rack")):
-            return Standing.UNKNOWN
-        return Standing.TRANSFERRING if call.owner.transferring else Standing.IN_CALL
+            return RequestStanding.UNKNOWN
+        return RequestStanding.TRANSFERRING if call.owner.transferring else RequestStanding.IN_CALL
 
     def _has_dialog(self, *names: str) -> bool:
         if not all(names):
@@ -194,5 +194,5 @@ class RequestDoor:
 
 
 def _is_too_much(data: bytes) -> bool:
-    """Tell whether a session description would overflow PJSIP's tables."""
+    """Return whether a session description would overflow PJSIP's tables."""
     return data.count(b"\nm=") > _MOST_MEDIA or data.count(b"\na=crypto") > _MOST_KEYS

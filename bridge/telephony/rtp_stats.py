@@ -1,4 +1,4 @@
-"""What PJSIP counted of a call's RTP, read when a stream of it ends.
+"""Reads PJSIP's counts of a call's RTP when a stream of it ends.
 
 Received: our own count, late ones being what the jitter buffer threw away. Sent: what the far end
 reported by RTCP (RFC 3550 section 6.4), which is nothing where it sends none.
@@ -14,7 +14,7 @@ _NETWORK_MS = 20
 
 @dataclass(frozen=True, slots=True)
 class RtpDirection:
-    """One direction.
+    """The RTP figures of one direction.
 
     Attributes:
         lost: missing by sequence number.

@@ -1,4 +1,4 @@
-"""SIP messages, told as they pass the wire: what `/metrics` counts.
+"""Publishes each SIP message as it passes the wire, for `/metrics` to count.
 
 A module below PJSIP's transaction layer sees every message, both ways, retransmissions among them
 (RFC 3261 section 17); the layer above hides those, and responses, from whoever stands higher.
@@ -59,7 +59,7 @@ def host_of(address: str) -> str:
 
 
 class SipMessages:
-    """Tells each message that comes or goes.
+    """Publishes each message that comes or goes.
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.

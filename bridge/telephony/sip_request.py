@@ -127,7 +127,7 @@ def refusal_of(request: Request, most_bytes: int) -> Answer | None:
 
 
 def _may_be_cut_off(request: Request, most_bytes: int) -> bool:
-    """Tell whether there may have been more of a datagram; its Content-Length alone says no."""
+    """Return whether there may have been more of a datagram; its Content-Length alone says no."""
     length, body_bytes = request.header("content-length"), request.body_bytes
     whole = body_bytes is not None and _is_number(length, body_bytes)
     return request.size_bytes >= most_bytes and not whole

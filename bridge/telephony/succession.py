@@ -17,7 +17,7 @@ from bridge.telephony.info import Info
 from bridge.telephony.leg import FarEnd, Leg, LegState, audio_only
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_call import PjCall
-from bridge.telephony.ports import CallAudio
+from bridge.telephony.ports import ConferencePort
 from bridge.telephony.rtp_stats import RtpStats
 
 pj: Any = import_pjsua2()  # a SWIG module without types
@@ -42,7 +42,7 @@ class _Aside:
     def on_pj_state(self, state: LegState, code: int) -> None: ...
 
     def on_pj_media(
-        self, audio: CallAudio | None, codec: str, telephone_event: bool = False
+        self, audio: ConferencePort | None, codec: str, telephone_event: bool = False
     ) -> None: ...
 
     def on_pj_rtp(self, rtp: RtpStats) -> None: ...
@@ -67,7 +67,7 @@ class Successor(_Aside):
         super().__init__(leg)
         self._far_end: FarEnd
         self._call: PjCall | None = None
-        self._media: tuple[CallAudio | None, str, bool] | None = None
+        self._media: tuple[ConferencePort | None, str, bool] | None = None
 
     def answer(self, call: PjCall, far_end: FarEnd) -> None:
         """Answer the INVITE.
@@ -116,7 +116,7 @@ class Successor(_Aside):
                 former.hangup(pj.CallOpParam())
 
     def on_pj_media(
-        self, audio: CallAudio | None, codec: str, telephone_event: bool = False
+        self, audio: ConferencePort | None, codec: str, telephone_event: bool = False
     ) -> None:
         """Keep the audio for the leg."""
         self._media = audio, codec, telephone_event

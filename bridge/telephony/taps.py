@@ -1,4 +1,4 @@
-"""The taps: levels, recordings, listeners and sounds of what both rings have stepped over.
+"""The taps: levels, recordings, listeners and sounds, from the audio that both rings have passed.
 
 Caller and agent are read at the same positions, the agent as PJSIP took it, so the two channels of
 a recording and the two levels of a frame belong together, and an echo can be told from the caller.

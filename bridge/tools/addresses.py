@@ -1,4 +1,4 @@
-"""Which addresses a webhook may lead to.
+"""Resolves webhooks' hosts to public addresses alone.
 
 A dialplan's URL is the operator's, but what its name resolves to is not: without this, whoever
 holds a name server could have the bridge post a caller's words to the metadata service of its own
@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 
 def is_public(address: str) -> bool:
-    """Say whether an IP address is one of the public internet."""
+    """Return whether an IP address is one of the public internet."""
     found = ipaddress.ip_address(address.split("%", 1)[0])
     mapped = getattr(found, "ipv4_mapped", None)
     return (mapped or found).is_global and not found.is_multicast
@@ -51,7 +51,7 @@ class PublicResolver(AbstractResolver):
 
 
 def is_private_literal(host: str) -> bool:
-    """Say whether a URL's host is written as an address that is not public."""
+    """Return whether a URL's host is written as an address that is not public."""
     try:
         return not is_public(host)
     except ValueError:

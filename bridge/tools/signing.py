@@ -1,4 +1,4 @@
-"""The signature of a webhook request, so that its receiver knows who asks, and when.
+"""Signs webhook requests, so that their receiver can check the sender and the time.
 
 ``X-Bridge-Signature: t=<unix seconds>,v1=<hex>`` where hex is HMAC-SHA256 over ``<t>.<body>`` with
 the dialplan's secret. A receiver recomputes it, compares in constant time, and refuses old times.
@@ -18,7 +18,7 @@ def sign(secret: str, body: bytes, unix_s: int) -> str:
 
 
 def verify(secret: str, body: bytes, signature: str, now_s: int) -> bool:
-    """Say whether a signature is good and not too old; what a receiver does."""
+    """Return whether a signature is good and not too old; what a receiver does."""
     parts = dict(part.partition("=")[::2] for part in signature.split(","))
     try:
         unix_s = int(parts.get("t", ""))

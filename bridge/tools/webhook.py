@@ -44,7 +44,7 @@ class ToolRequest:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of it.
+    """The result of a tool's request.
 
     Attributes:
         output: for the model: the endpoint's answer, or a JSON object with ``error``.

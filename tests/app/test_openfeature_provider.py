@@ -1,5 +1,7 @@
 """The rollouts through the OpenFeature SDK: the same answer as a call gets."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,3 +73,23 @@ def test_what_cannot_be_said_is_the_default_and_an_error(
 def test_an_arm_is_no_number(client: OpenFeatureClient) -> None:
     details = client.get_integer_details("f", 7, EvaluationContext("+1555"))
     assert (details.value, details.error_code) == (7, ErrorCode.TYPE_MISMATCH)
+
+
+@pytest.mark.parametrize(
+    ("module", "ends_with"),
+    [
+        ("bridge.app.gateway", ""),
+        (
+            "bridge.app.openfeature_provider",
+            "needs openfeature-sdk, which is not installed; "
+            "pip install 'telephony-bridge[openfeature]'",
+        ),
+    ],
+)
+def test_only_the_provider_needs_the_sdk(module: str, ends_with: str) -> None:
+    without_sdk = f"import sys; sys.modules['openfeature'] = None; import {module}"
+    ended = subprocess.run(
+        [sys.executable, "-c", without_sdk], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode == 0) == (ends_with == "")
+    assert ended.stderr.strip().endswith(ends_with)

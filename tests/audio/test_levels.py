@@ -52,7 +52,6 @@ def test_gate_reports_where_speech_began_and_ended(rate_hz: int) -> None:
     assert frame == rate_hz // 50
     events = run(gate, [QUIET] * 5 + [LOUD] * 10 + [QUIET] * 5)
     assert events == [Started(5 * frame), Stopped(15 * frame)]
-    assert gate.position_samples == 20 * frame
     assert not gate.speaking
 
 

@@ -23,7 +23,7 @@ from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, LegState
-from bridge.telephony.ports import CallAudio, Positions, Samples
+from bridge.telephony.ports import ConferencePort, Positions, Samples
 from bridge.telephony.pump import Pump
 from bridge.telephony.tick import Ticker
 from bridge.tools.webhook import WebhookClient
@@ -79,7 +79,7 @@ class ClockedPorts:
     def open_row(self) -> int:
         return self.arena.acquire()
 
-    def connect(self, row: int, audio: CallAudio) -> None: ...
+    def connect(self, row: int, audio: ConferencePort) -> None: ...
 
     def disconnect(self, row: int) -> None: ...
 

@@ -64,6 +64,21 @@ async def closed_with(browser: Browser, url: str) -> int | None:
         return error.status
 
 
+async def audio_audited(console: Console) -> list[str]:
+    """Wait until all audio that was asked for is over; return what the audit says of it."""
+    found: list[str] = []
+
+    async def over() -> bool:
+        entries = [fields for _, fields in await console.services.auditor.audit.latest(20)][::-1]
+        of_audio = [each for each in entries if each["action"] in ("listen", "talk")]
+        outcomes = [each for each in of_audio if each["result"] != "asked"]
+        found[:] = [f"{each['action']}: {each['result']}" for each in outcomes]
+        return len(outcomes) * 2 == len(of_audio) > 0
+
+    await wait_until(over, 5.0, "the audit does not say how it ended")
+    return found
+
+
 async def test_listener_hears_both_sides(eve: Browser, rooms: Rooms, console: Console) -> None:
     room = rooms.rooms["c_1"]
     async with opened(eve, await token_url(eve)) as socket:
@@ -74,6 +89,7 @@ async def test_listener_hears_both_sides(eve: Browser, rooms: Rooms, console: Co
         assert (frames[0].stereo == 7).all()
         assert len(console.streams) == 1
     await wait_until(lambda: not room.listeners, 5.0, "the listener was left")
+    assert await audio_audited(console) == ["listen: over, 3 frames"]
 
 
 async def test_slow_browser_loses_frames_and_nobody_waits(eve: Browser, rooms: Rooms) -> None:

@@ -62,6 +62,21 @@ async def test_three_actions_are_at_hand_and_all_within_reach(
             await keep_screenshot(page, shot, tmp_path, whole=False)
 
 
+async def test_another_call_in_the_same_state_has_its_actions(desk: Desk) -> None:
+    """Held calls change no state for minutes: what is not drawn when one is opened stays away."""
+    held = {"state": "human", "held_by": "kim", "hold": "talking"}
+    async with (
+        desk.with_call("c_first", **held),
+        desk.with_call("c_second", **held),
+        desk.opens("calls", "supervisor") as page,
+    ):
+        bar = page.locator("#drawer .actions")
+        for call_id in ("c_first", "c_second"):
+            await page.locator(f'tr[data-key="{call_id}"]').click()
+            await expect(bar.locator("[data-action=whisper]")).to_be_visible(timeout=10_000)
+            await expect(bar.locator("[data-action=end]")).to_be_visible()
+
+
 async def test_more_is_closed_by_escape_and_by_leaving_it(desk: Desk) -> None:
     async with desk.opens("calls#c_live1", "supervisor") as page:
         more = page.locator("#drawer").get_by_role("button", name="More")

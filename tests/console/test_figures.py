@@ -5,21 +5,36 @@ The pages are walked in a browser: a label beside a figure that the handbook lac
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from playwright.async_api import Page, expect
 
+from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.rollouts import RolloutSettings
 from bridge.console.live_row import live_row
-from bridge.engine.inputs import SoundStarted, SoundStopped
-from bridge.engine.news import Interrupted, Speaker
+from bridge.engine.inputs import (
+    HoldChanged,
+    PlayoutDrained,
+    PlayoutStarted,
+    SoundStarted,
+    SoundStopped,
+)
+from bridge.engine.news import Interrupted, SilenceMeasured, Speaker
 from bridge.live.filler import FILLER_ITEM
 from bridge.live.summary import CallSummary, ToolRun, Turn
+from bridge.realtime.events import SpeechStarted
 from bridge.realtime.ids import ItemId
+from bridge.routing.rollout import changes
+from bridge.routing.rollout.decision import CallFacts, decide
 from bridge.routing.rollout.observed import Loss, Observed
+from bridge.routing.rollout.state import RolloutState, flag_of
+from bridge.store.rollout_status import arms_of, calls_by_arm
 from bridge.telemetry.turn_latency import TurnLatency
 from tests.console.desk import Desk
 from tests.deploy.rules import DEPLOY
+from tests.engine.calls import A1, R1, U2, audio, done, of, thinking
+from tests.live.test_caller_waits import Waits
 from tests.live.test_turn_record import Turns
 from tests.live.test_vitals import Call, started
 
@@ -125,6 +140,31 @@ async def test_tiles_of_the_live_list_count_the_calls_that_they_name(desk: Desk)
             await expect(page.locator("#sum-bad")).to_have_text("2")
             await expect(page.locator("#sum-human")).to_have_text("1")
         await expect(page.locator("#sum-live")).to_have_text("7")  # one that is over is none
+
+
+@pytest.mark.browser
+@pytest.mark.redis
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="module")
+async def test_age_counts_no_clock_that_is_wrong_and_the_ringing_too(desk: Desk) -> None:
+    """The browser's clock is an hour ahead; the call rang for most of its life."""
+    now_ms = SystemClock().wall_ns() // NS_PER_MS
+    rang = {"dialplan": "rang", "started_at": now_ms - 600_000, "answered_at": now_ms - 5_000}
+    async with desk.with_call("c_rang", **rang), desk.opens("calls", "supervisor") as page:
+        await page.clock.install(time=(now_ms + 3_600_000) / 1000)
+        await page.reload()
+        row = page.locator("#live-table tbody tr", has_text="rang")
+        await expect(row.locator('td[data-column="age"]')).to_have_text(re.compile(r"^1\d:\d\d$"))
+
+
+@pytest.mark.browser
+@pytest.mark.redis
+@pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="module")
+async def test_rescued_call_names_the_arm_that_serves_it(desk: Desk) -> None:
+    fields = {"arm": "ga-next", "rescued_by": "ga"}
+    async with desk.with_call("c_rescued", **fields), desk.opens("calls#c_rescued") as page:
+        await expect(page.locator("#drawer")).to_contain_text("arm ga-next, rescued by ga")
 
 
 @pytest.mark.browser
@@ -259,6 +299,39 @@ def _unknown_stays_unknown() -> Iterator[bool]:
     yield "mos_out" not in summary.figures()
 
 
+def _silence_that_nobody_owes() -> Iterator[bool]:
+    waits = Waits()
+    call = thinking()
+    for event, after_ms in (
+        (HoldChanged(held=True), 300.0),
+        (HoldChanged(held=False), 60_000.0),
+        (audio(A1, R1), 0.0),
+        (PlayoutStarted(A1, 0), 400.0),
+        (done(R1), 0.0),
+        (PlayoutDrained(), 100.0),
+        (SpeechStarted(U2, 0), 60_000.0),  # the caller's own silence
+    ):
+        waits.tell(*of(SilenceMeasured, call.feed(event, after_ms=after_ms)))
+    yield waits.summary.longest_silence_ms == 400
+
+
+def _rescued_from_the_arm() -> Iterator[bool]:
+    dealt = {"arm": "new", "state": "listening"}
+    rows = [live_row(each, 1) for each in (dealt, {**dealt, "rescued_by": "old"})]
+    yield calls_by_arm(rows) == {"new": 1, "old": 1}
+
+
+def _dealt_without_a_draw() -> Iterator[bool]:
+    plan = RolloutSettings(control="old", treatment="new")
+    state = changes.set_share(RolloutState(), 25, 1)
+    flag = flag_of("voice", plan, state)
+    draws = [decide(flag, CallFacts(f"caller {number}")).arm for number in range(4_000)]
+    yield 0.23 < draws.count("new") / len(draws) < 0.27
+    state = replace(state, overrides={"caller:+4930*": "new"}, stopped=frozenset({"old"}))
+    arms = arms_of(plan, state, calls_by_arm([{"arm": "new"}] * 9))
+    yield [arms[arm]["percent"] for arm in ("old", "new")] == [75, 25]
+
+
 MUST_NOT_COUNT: dict[str, Callable[[], Iterator[bool]]] = {
     "silence": _filler_is_heard,
     "health": _silence_with_a_person,
@@ -276,6 +349,9 @@ MUST_NOT_COUNT: dict[str, Callable[[], Iterator[bool]]] = {
     "cut by the caller": _cut_by_a_supervisor_in_the_record,
     "bad ones": _callers_own_fault,
     "calls judged in this step": _callers_own_fault,
+    "longest silence": _silence_that_nobody_owes,
+    "calls now": _rescued_from_the_arm,
+    "share of new calls": _dealt_without_a_draw,
     "voice quality (mos)": _unknown_stays_unknown,
     "cost": _unknown_stays_unknown,
 }

@@ -18,7 +18,7 @@ from bridge.recordings.files import CallFiles
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, Room, Rooms, begin_call
-from tests.console.test_audio import closed_with, opened, token_url
+from tests.console.test_audio import audio_audited, closed_with, opened, token_url
 from tests.support.certificates import make_certificate
 from tests.support.supervisor_frames import decode_listen, encode_talk
 from tests.support.waiting import wait_until
@@ -97,6 +97,23 @@ async def test_live_audio_goes_between_nodes(
             await socket.send_bytes(encode_talk(frame))
             await wait_until(lambda: nodes.room.heard == [("eve", frame)], 5.0, "nothing was said")
         await wait_until(lambda: not nodes.room.voices, 5.0, "the microphone was left")
+    assert await audio_audited(nodes.near) == ["listen: over, 50 frames", "talk: over, 1 frames"]
+
+
+@pytest.mark.parametrize("kind", ["listen", "talk"])
+async def test_page_hears_that_the_calls_node_was_lost_and_may_try_again(
+    make_nodes: MakeNodes, redis: RedisLink, kind: str
+) -> None:
+    nodes = await make_nodes()
+    await begin_call(redis, CALL)
+    async with nodes.near.browser() as browser:
+        eve = await eve_at(nodes.near, browser)
+        async with opened(eve, await token_url(eve, kind, CALL)) as socket:
+            there = nodes.room.listeners if kind == "listen" else nodes.room.voices
+            await wait_until(lambda: there, 5.0, "nobody is there")
+            await nodes.far.aclose()
+            await socket.receive(timeout=5)
+            assert socket.close_code == UNREACHABLE_CODE
 
 
 async def test_node_whose_certificate_nobody_knows_is_not_believed(

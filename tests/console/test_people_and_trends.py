@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.console.tally import HOUR_MS
 from tests.console.desk import Desk
-from tests.support.browser import SCHEMES, accessibility_faults, keep_screenshot, too_wide
+from tests.console.looks import LONG, faults_of_looks
 from tests.support.console_user import sign_in
 
 pytestmark = [
@@ -19,29 +19,12 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-_WINDOWS = ((390, 844), (1440, 900), (3840, 2160))
-_LONG = "annemarie.of-the-evening-shift-in-the-north-and-the-south-of-it"
 _ROWS = "#list tbody tr"
-
-
-async def _looked_at(page: Page, name: str, folder: Path) -> list[str]:
-    """Return what is wrong with a page in light and dark on every width."""
-    wrong = []
-    for scheme in SCHEMES:
-        await page.emulate_media(color_scheme=scheme)
-        for width, height in _WINDOWS:
-            await page.set_viewport_size({"width": width, "height": height})
-            if beyond := await too_wide(page):
-                wrong.append(f"{scheme}, {width}: too wide by {beyond}")
-            await keep_screenshot(page, f"{name}-{scheme}-{width}", folder, whole=False)
-        await page.set_viewport_size({"width": 1440, "height": 900})
-        wrong += await accessibility_faults(page, within="#main .head")
-        wrong += await accessibility_faults(page, within=f"{_ROWS}:first-child")
-    return wrong
+_ASKED = ("#main .head", f"{_ROWS}:first-child")
 
 
 async def test_two_hundred_people_with_long_names(desk: Desk, tmp_path: Path) -> None:
-    names = [f"{_LONG}-{number:03}" for number in range(200)]
+    names = [f"{LONG}-{number:03}" for number in range(200)]
     for name in names:
         await sign_in(desk.floor.redis_url, name, "agent")
     watched = f'{{"{names[0]}": "listens"}}'
@@ -63,7 +46,7 @@ async def test_two_hundred_people_with_long_names(desk: Desk, tmp_path: Path) ->
         await expect(second).to_contain_text("c_held")
         await expect(second).to_contain_text("2:0")  # two hours and a minute
         await expect(page.locator("#count")).to_contain_text("1 on a call")
-        assert await _looked_at(page, "people", tmp_path) == []
+        assert await faults_of_looks(page, "people", tmp_path, *_ASKED) == []
         await page.locator("#search").fill("on a call")
         await expect(rows.filter(has_text=names[1])).to_have_count(1)
         await expect(rows.filter(has_text=names[0])).to_have_count(0)
@@ -99,7 +82,7 @@ async def test_trends_of_two_hundred_hours_and_routes(desk: Desk, tmp_path: Path
     async with desk.opens("trends", "supervisor") as page:
         rows = page.locator(_ROWS)
         await expect(rows.nth(199)).to_be_visible()
-        assert await _looked_at(page, "trends", tmp_path) == []
+        assert await faults_of_looks(page, "trends", tmp_path, *_ASKED) == []
         await page.locator("#route").select_option(routes[0])
         await expect(rows).to_have_count(10)
         latest = rows.first

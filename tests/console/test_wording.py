@@ -77,6 +77,20 @@ async def test_events_are_sentences(desk: Desk) -> None:
     assert untold == []
 
 
+async def test_who_acted_is_told_in_sentences_and_nobody_else_is_named(desk: Desk) -> None:
+    event = desk.floor.store.event
+    async with desk.with_call("c_acted"):
+        event("c_acted", "supervisor_acted", {"by": "eve", "action": "take_over"})
+        event("c_acted", "turn", {"speaker": "caller", "item_id": "i1", "text": "Hello?"})
+        event("c_acted", "supervisor_acted", {"by": "sam", "action": "say", "text": "One moment."})
+        event("c_acted", "supervisor_left", {"by": "eve"})
+    async with desk.opens("history/c_acted", "supervisor") as page:
+        lines = page.get_by_role("region", name="Who acted").locator("li span:last-child")
+        await expect(lines).to_have_text(
+            ["eve took the caller over.", "sam had the AI say: “One moment.”.", "eve left."]
+        )
+
+
 async def test_every_moment_is_written_one_way_and_names_its_zone(desk: Desk) -> None:
     places = {
         "history": "#list tbody tr >> nth=5",

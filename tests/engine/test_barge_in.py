@@ -15,7 +15,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
-from bridge.engine.news import AgentInterrupted, InterruptionJudged, Judgement, PhaseChanged
+from bridge.engine.news import AgentInterrupted, BargeInJudgement, InterruptionJudged, PhaseChanged
 from bridge.engine.policy import BargeInPolicy, CallPolicy
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, CreateResponse, TruncateItem
@@ -58,7 +58,7 @@ def sent(effects: list[Effect]) -> list[Command]:
     return [effect.command for effect in of(Send, effects)]
 
 
-def judged(effects: list[Effect]) -> list[Judgement]:
+def judged(effects: list[Effect]) -> list[BargeInJudgement]:
     return [effect.kind for effect in of(InterruptionJudged, effects)]
 
 
@@ -135,7 +135,7 @@ def test_short_turn_over_the_agent_is_not_answered() -> None:
     effects = call.feed(SoundStopped(0), *turn(U2))
     assert sent(effects) == []
     assert call.core.state is State.SPEAKING
-    assert judged(call.feed(said("Mm-hm.", U2))) == [Judgement.BACKCHANNEL]
+    assert judged(call.feed(said("Mm-hm.", U2))) == [BargeInJudgement.BACKCHANNEL]
 
 
 def test_short_turn_with_words_of_its_own_stops_the_agent_late() -> None:
@@ -145,7 +145,7 @@ def test_short_turn_with_words_of_its_own_stops_the_agent_late() -> None:
     sound(call, 120)
     call.feed(SoundStopped(0), stopped(item_id=U2), InputCommitted(U2))
     effects = call.feed(said("Stop!"))
-    assert judged(effects) == [Judgement.MISSED]
+    assert judged(effects) == [BargeInJudgement.MISSED]
     assert of(FlushPlayout, effects) == [FlushPlayout()]
     assert sent(effects) == [CreateResponse()]
 
@@ -159,7 +159,7 @@ def test_turn_without_a_sound_here_is_an_echo() -> None:
 
 
 def test_words_after_a_cut_tell_a_true_from_a_false_stop() -> None:
-    for text, kind in (("wait please", Judgement.TRUE), ("yeah", Judgement.FALSE)):
+    for text, kind in (("wait please", BargeInJudgement.TRUE), ("yeah", BargeInJudgement.FALSE)):
         call = speaking()
         sound(call, 460)
         call.feed(flushed((A1, 700, 2_000)), done(R1, ResponseStatus.CANCELLED))
@@ -173,7 +173,7 @@ def test_failed_transcript_after_a_cut_is_a_false_stop() -> None:
     sound(call, 460)
     call.feed(flushed(), done(R1, ResponseStatus.CANCELLED), SoundStopped(0), *turn(U2))
     failed = InputTranscriptFailed(U2, 0, ApiError("transcription_error", ""))
-    assert judged(call.feed(failed)) == [Judgement.FALSE]
+    assert judged(call.feed(failed)) == [BargeInJudgement.FALSE]
 
 
 def test_turns_without_words_are_judged_by_their_length() -> None:
@@ -184,10 +184,10 @@ def test_turns_without_words_are_judged_by_their_length() -> None:
     call.feed(started(U2))
     sound(call, 120)
     ignored = call.feed(SoundStopped(0), stopped(item_id=U2), InputCommitted(U2))
-    assert judged(ignored) == [Judgement.BACKCHANNEL]
+    assert judged(ignored) == [BargeInJudgement.BACKCHANNEL]
     call = speaking(NOT_TRANSCRIBED)
     sound(call, 460)
-    assert judged(call.feed(flushed(), *turn(U2))) == [Judgement.TRUE]
+    assert judged(call.feed(flushed(), *turn(U2))) == [BargeInJudgement.TRUE]
 
 
 def test_sound_that_was_no_speech_is_a_false_stop_and_the_agent_goes_on() -> None:
@@ -195,7 +195,7 @@ def test_sound_that_was_no_speech_is_a_false_stop_and_the_agent_goes_on() -> Non
     sound(call, 460)
     call.feed(flushed((A1, 700, 2_000)), done(R1, ResponseStatus.CANCELLED), SoundStopped(0))
     effects = call.feed(TimerFired(Timer.FALSE_STOP), after_ms=1_500)
-    assert judged(effects) == [Judgement.FALSE]
+    assert judged(effects) == [BargeInJudgement.FALSE]
     assert sent(effects) == [CreateResponse()]
 
 
@@ -203,7 +203,7 @@ def test_speech_that_the_service_takes_back_is_a_false_stop() -> None:
     call = speaking()
     sound(call, 460)
     call.feed(flushed(), done(R1, ResponseStatus.CANCELLED), started(U2), SoundStopped(0))
-    assert judged(call.feed(InputCleared())) == [Judgement.FALSE]
+    assert judged(call.feed(InputCleared())) == [BargeInJudgement.FALSE]
 
 
 def test_nothing_is_asked_while_a_caller_who_cut_the_agent_goes_on() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.engine.asking import ask_for_human
-from bridge.engine.consult import ENDS, STEPS, Handoff, Signal, Step, diagram
+from bridge.engine.consult import ENDS, STEPS, HandingOver, HandoffSignal, HandoffStep, diagram
 from bridge.engine.effects import (
     BridgePerson,
     CloseSession,
@@ -527,13 +527,13 @@ class Asker:
     def __init__(self) -> None:
         self.told = 0
 
-    def on_failed(self, call: CallState, handoff: Handoff, now_ns: int) -> Effects:
+    def on_failed(self, call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
         self.told += 1
         yield from ()
 
     def begin(self, call: CallState) -> list[Effect]:
         ending = Ending(Outcome.TRANSFERRED, Fault.NONE, "asked_for")
-        return list(start_handoff(call, Handoff(0, BLIND, ending, self.on_failed), 0))
+        return list(start_handoff(call, HandingOver(0, BLIND, ending, self.on_failed), 0))
 
 
 def test_handoff_that_the_state_forbids_has_failed() -> None:
@@ -555,19 +555,19 @@ def test_second_handoff_does_not_disturb_the_first() -> None:
 def test_impossible_events_are_counted_and_change_nothing() -> None:
     call, _ = wanted(WARM)
     assert of(TransitionRefused, call.feed(PersonTold(), TransferCompleted(200))) == [
-        TransitionRefused("handoff_dialling", Signal.TOLD),
-        TransitionRefused("handoff_dialling", Signal.DONE),
+        TransitionRefused("handoff_dialling", HandoffSignal.TOLD),
+        TransitionRefused("handoff_dialling", HandoffSignal.DONE),
     ]
     assert call.feed(CallAnswered()) != []
     assert call.core._call.handoff is not None
-    assert call.core._call.handoff.step is Step.DIALLING
+    assert call.core._call.handoff.step is HandoffStep.DIALLING
 
 
 def test_every_step_is_reachable_and_nothing_leads_out_of_an_end() -> None:
-    reached = {Step.WANTED} | set(STEPS.values())
-    assert reached == set(Step)
+    reached = {HandoffStep.WANTED} | set(STEPS.values())
+    assert reached == set(HandoffStep)
     left = {old for old, _ in STEPS}
-    assert left == set(Step) - set(ENDS)
+    assert left == set(HandoffStep) - set(ENDS)
 
 
 def test_diagram_draws_every_row() -> None:

@@ -38,7 +38,7 @@ from bridge.engine.inputs import (
     ToolFinished,
     TransferFailed,
 )
-from bridge.engine.keypad_policy import Choice, Digits, KeypadPolicy, Menu
+from bridge.engine.keypad_policy import ChoicePolicy, DigitsPolicy, KeypadPolicy, MenuPolicy
 from bridge.engine.news import (
     DigitsCollected,
     HandoffStarted,
@@ -92,20 +92,22 @@ from tests.engine.calls import (
 ANN = HandoffTarget("ann", "sip:ann@127.0.0.1:5070", refer=False)
 BOB = HandoffTarget("bob", "sip:bob@127.0.0.1:5070", refer=False)
 PROMPT, INVALID, NOBODY = "Press one or two.", "No such choice.", "Nobody is here."
-MAIN = Menu(
+MAIN = MenuPolicy(
     "main",
     PROMPT,
     {
-        "1": Choice(tell="I chose billing."),
-        "2": Choice(say="We are open."),
-        "3": Choice(transfer="bob"),
-        "4": Choice(menu="orders"),
-        "9": Choice(menu="main"),
+        "1": ChoicePolicy(tell="I chose billing."),
+        "2": ChoicePolicy(say="We are open."),
+        "3": ChoicePolicy(transfer="bob"),
+        "4": ChoicePolicy(menu="orders"),
+        "9": ChoicePolicy(menu="main"),
     },
     INVALID,
 )
-ORDERS = Menu("orders", "Press one for orders.", {"1": Choice(say="No orders.")}, then_person=True)
-CARD = Digits(
+ORDERS = MenuPolicy(
+    "orders", "Press one for orders.", {"1": ChoicePolicy(say="No orders.")}, then_person=True
+)
+CARD = DigitsPolicy(
     "card",
     "Key in your card number.",
     "That was too short.",
@@ -116,7 +118,7 @@ CARD = Digits(
 )
 KEYPAD = KeypadPolicy(
     menus={"main": MAIN, "orders": ORDERS},
-    digits={"card": CARD, "zip": Digits("zip", min_digits=5, max_digits=5)},
+    digits={"card": CARD, "zip": DigitsPolicy("zip", min_digits=5, max_digits=5)},
     human_words=HumanWords("en"),
     nobody=NOBODY,
 )

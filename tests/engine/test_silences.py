@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.clock import NS_PER_MS
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     Effect,
@@ -34,7 +35,13 @@ from bridge.engine.inputs import (
     TransferCompleted,
     TransferProgressed,
 )
-from bridge.engine.news import CallClosed, HandoffStarted, SilenceMeasured, SilencePrompted
+from bridge.engine.news import (
+    CallClosed,
+    HandoffStarted,
+    SilenceMeasured,
+    SilencePrompted,
+    TurnMeasured,
+)
 from bridge.engine.policy import (
     BargeInPolicy,
     CallerSilencePolicy,
@@ -255,6 +262,31 @@ def test_callers_own_silence_is_not_the_agents() -> None:
     call = speaking()
     call.feed(done(R1), PlayoutDrained())
     assert of(SilenceMeasured, call.feed(started(), after_ms=9_000)) == []
+
+
+def test_a_hold_is_in_no_silence_and_in_no_answer() -> None:
+    call = thinking()
+    [before] = of(SilenceMeasured, call.feed(HoldChanged(held=True), after_ms=500))
+    call.feed(HoldChanged(held=False), after_ms=9_000)
+    effects = call.feed(audio(A1, R1), PlayoutStarted(A1, 0), after_ms=300)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(300, "model")]
+    assert before == SilenceMeasured(500, "model")
+    assert all(turn.total_ns is None for turn in of(TurnMeasured, effects))
+
+
+def test_the_apology_waits_its_time_anew_after_a_hold() -> None:
+    call = thinking(WAITS)
+    call.feed(HoldChanged(held=True), after_ms=500)
+    effects = call.feed(HoldChanged(held=False), after_ms=9_000)
+    assert StartTimer(Timer.APOLOGY, 5_000) in effects
+
+
+def test_a_reinvite_that_holds_nothing_leaves_the_answer_timed() -> None:
+    call = thinking()
+    call.feed(HoldChanged(held=False), after_ms=500)
+    effects = call.feed(audio(A1, R1), PlayoutStarted(A1, 0), after_ms=300)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(800, "model")]
+    assert [turn.total_ns for turn in of(TurnMeasured, effects)] == [800 * NS_PER_MS]
 
 
 def test_silence_in_an_outage_is_over_while_the_caller_is_heard() -> None:

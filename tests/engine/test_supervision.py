@@ -67,6 +67,7 @@ from bridge.engine.news import (
     StateChanged,
     SupervisorJoined,
     SupervisorLeft,
+    TurnMeasured,
     TurnSpoken,
 )
 from bridge.engine.policy import (
@@ -77,7 +78,7 @@ from bridge.engine.policy import (
     HandoffTarget,
 )
 from bridge.engine.supervision import RULES, Refusal
-from bridge.engine.supervision_steps import HOLDS, Hold, Signal
+from bridge.engine.supervision_steps import HOLDS, Hold, HoldSignal
 from bridge.engine.supervisor_hold import VOICE_GRACE_MS
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
@@ -564,7 +565,7 @@ def test_every_action_has_a_rule_of_its_own_name() -> None:
 def test_every_hold_leads_back_to_the_agent() -> None:
     for hold in Hold:
         if hold is not Hold.AGENT:
-            assert HOLDS[hold, Signal.RELEASE] is Hold.AGENT
+            assert HOLDS[hold, HoldSignal.RELEASE] is Hold.AGENT
 
 
 # Mute, hold
@@ -590,6 +591,21 @@ def test_muting_lasts_over_a_hold_and_ends_with_the_talk() -> None:
     assert of(OpenVoice, act(call, HoldCaller(on=False))) == [OpenVoice("eve", muted=True)]
     act(call, HandBack())
     assert of(OpenVoice, act(call, TakeOver())) == [OpenVoice("eve")]
+
+
+@pytest.mark.parametrize(("takes", "gives"), [(TakeOver(), HandBack()), (Pause(90_000), Resume())])
+def test_time_with_a_supervisor_is_in_no_silence_and_in_no_answer(
+    takes: Action, gives: Action
+) -> None:
+    """The agent owed an answer when they stepped in."""
+    call = thinking()
+    act(call, takes, after_ms=500)
+    call.feed(SupervisorHeard("eve"), done(R1), after_ms=60_000)
+    assert answer(act(call, gives)) == ""
+    call.feed(ResponseCreated(R2), after_ms=100)
+    effects = call.feed(audio(A2, R2), PlayoutStarted(A2, 0), after_ms=300)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(400, "model")]
+    assert of(TurnMeasured, effects) == []
 
 
 def test_caller_on_hold_hears_tones_until_they_are_taken_back() -> None:

@@ -69,6 +69,7 @@ class Line:
         self._dialect = DIALECTS[dialect]
         self._core = CallCore(CallPolicy(greet=False, tools={TOOL: ToolPolicy()}))
         self._ledger = PlayoutLedger()
+        self._laid: list[tuple[int, int]] = []
         self._written = 0
         self._now_ms = 0
         for given_input in (CallOffered(), SessionReady("sess_1"), CallAnswered()):
@@ -88,7 +89,9 @@ class Line:
             self._now_ms = min(self._now_ms + TICK_MS, at_ms)
             for event in self._ledger.advance(self._now_ms * SAMPLES_PER_MS):
                 self.feed(event)
-        self.told.heard_ms = self._ledger.total_heard_ms
+        read = self._now_ms * SAMPLES_PER_MS
+        taken = sum(min(end, read) - start for start, end in self._laid if start < read)
+        self.told.heard_ms = taken // SAMPLES_PER_MS
 
     def feed(self, given_input: Input) -> None:
         pending = [given_input]
@@ -106,8 +109,10 @@ class Line:
                 self._ledger.queue(item_id, index, samples)
                 self._ledger.append(item_id, index, start, samples)
                 self._written = start + samples
+                self._laid.append((start, self._written))
             case FlushPlayout():
                 self._written = read
+                self._laid = [(start, min(end, read)) for start, end in self._laid if start < read]
                 return [PlayoutFlushed(self._ledger.flush(read))]
             case RunTool(call_id=call_id, name=name):
                 told.tools.append(name)

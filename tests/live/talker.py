@@ -41,7 +41,7 @@ from bridge.engine.inputs import (
     SoundStopped,
 )
 from bridge.engine.policy import CallPolicy
-from bridge.live.choice import Choice
+from bridge.live.choice import ArmModel
 from bridge.live.driver import CoreDriver
 from bridge.live.services import Arm, Route, Services
 from bridge.live.timers import CallTimers
@@ -78,7 +78,7 @@ class Talker:
                 "agent": {"instructions": "Be a test.", **agent},
             }
         )
-        choice = Choice(Endpoint(url, "m"), DirectKey(None))
+        choice = ArmModel(Endpoint(url, "m"), DirectKey(None))
         route = Route(plan, Arm("peer", DIALECTS[dialect](), (choice,)), (choice,))
         self.clock = SystemClock()
         services = SimpleNamespace(

@@ -116,6 +116,45 @@ async def test_caller_with_any_name_is_answered_and_told(
     assert not categories & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
+async def test_a_number_of_any_length_is_kept_whole(
+    start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path
+) -> None:
+    """PJSIP prints an address into 256 bytes; here the user part alone is longer."""
+    user = "1" * 300
+    seen = await call(
+        start_gateway,
+        redis,
+        tmp_path,
+        from_=b'"A \\"<sip:+15550171@x>\\" (desk)" <sip:%s@x;user=phone>' % user.encode(),
+        more=((b"Subject", b"n" * 900), (b"Organization", b"M\xfcller")),
+    )
+    assert seen.hash["from"] == seen.line["from"]
+    assert seen.hash["from"].endswith(f"<sip:{user}@x;user=phone>")
+    assert seen.record["outcome"] == "completed"
+
+
+async def test_places_that_are_not_to_be_shown_are_told_nowhere(
+    start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path
+) -> None:
+    seen = await call(
+        start_gateway,
+        redis,
+        tmp_path,
+        from_=b"<sip:+15550100@x>",
+        more=(
+            (b"Diversion", b'"J\xf6rg" <sip:+15550111@c>;privacy=full;reason=no-answer'),
+            (b"Diversion", b'"J\xf6rg" <sip:+15550112@c>;privacy=name'),
+            (b"History-Info", b"<sip:+15550177@c?Privacy=history>;index=1"),
+            (b"History-Info", b"<sip:x@c?Reason=SIP%3Bcause%3D302>;index=1.1"),
+            (b"User-to-User", b"M\xfcller;encoding=text"),
+        ),
+    )
+    assert not [each for each in ("15550111", "15550177", "Jörg") if each in seen.texts]
+    assert seen.record["diversion"] == "<sip:+15550112@c>;privacy=name"
+    assert seen.record["history_info"] == "<sip:x@c?Reason=SIP%3Bcause%3D302>;index=1.1"
+    assert seen.hash["user_to_user"] == "Müller;encoding=text"
+
+
 async def test_bytes_in_the_request_uri_and_in_other_headers_cost_no_call(
     start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path
 ) -> None:

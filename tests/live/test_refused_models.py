@@ -1,6 +1,6 @@
 """Which model of an arm is tried first, by what was refused of late."""
 
-from bridge.live.choice import Choice
+from bridge.live.choice import ArmModel
 from bridge.live.refused_models import RefusedModels
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import DirectKey
@@ -10,7 +10,7 @@ NEW, OLD = "gpt-realtime-2.1", "gpt-realtime"
 
 
 def test_model_that_is_back_is_noticed_by_one_call_at_a_time() -> None:
-    new, old = (Choice(Endpoint("ws://h/", model), DirectKey(None)) for model in (NEW, OLD))
+    new, old = (ArmModel(Endpoint("ws://h/", model), DirectKey(None)) for model in (NEW, OLD))
     wanted, instead = (new, old), (old, new)
     memory = RefusedModels()
     assert memory.in_order(wanted, 0) == wanted

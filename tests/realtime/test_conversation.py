@@ -186,7 +186,7 @@ def test_agent_owes_an_answer_after_the_callers_turn_until_it_is_given() -> None
 
 def test_agent_owes_nothing_while_the_caller_speaks_or_a_tool_runs() -> None:
     log = fed(caller_turn("u1", "Hello?"), [SpeechStarted(ItemId("u2"), 900)])
-    assert log.caller_speaks
+    assert log.first_unheard == ItemId("u2")
     assert not log.owes_answer
     log.feed(InputCleared())
     assert log.owes_answer
@@ -252,13 +252,13 @@ def test_requested_response_is_owed_unless_out_of_band() -> None:
 
 def test_repeated_speech_started_does_not_reopen_a_committed_turn() -> None:
     log = fed(caller_turn("u1", "Hello?"), [SpeechStarted(ItemId("u1"), 0)])
-    assert not log.caller_speaks
+    assert log.first_unheard is None
 
 
 def test_repeated_commit_does_not_end_the_turn_after_its_own() -> None:
     log = fed(caller_turn("u1", "Hello?"), [SpeechStarted(ItemId("u2"), 900)])
     log.feed(InputCommitted(ItemId("u1")))
-    assert log.caller_speaks
+    assert log.first_unheard == ItemId("u2")
 
 
 def test_repeated_end_of_a_response_does_not_end_the_next_one() -> None:
@@ -329,7 +329,7 @@ def test_event_that_comes_again_later_changes_nothing(first: int, later: int) ->
     again.insert(first + later, TALK[first])
     assert fed(again).items() == fed(TALK).items()
     assert fed(again).running_calls == fed(TALK).running_calls
-    assert fed(again).caller_speaks == fed(TALK).caller_speaks
+    assert fed(again).first_unheard == fed(TALK).first_unheard
 
 
 @given(place=st.integers(0, 12))

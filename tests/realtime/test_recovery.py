@@ -40,7 +40,6 @@ from bridge.realtime.recovery import (
     Step,
     SummariseContext,
     plan,
-    plan_rollover,
     rollover_due,
 )
 
@@ -308,13 +307,6 @@ def test_rollover_is_never_due_early_and_always_before_the_limit(
 ) -> None:
     assert not rollover_due(limit_ms * 3 // 4, limit_ms, quiet=quiet)
     assert rollover_due(limit_ms - 1, limit_ms, quiet=quiet)
-
-
-def test_rollover_keeps_the_old_session_and_plays_nothing() -> None:
-    log = talk()
-    steps = plan_rollover(log, POLICY, 0, token_expires_ns=0)
-    assert kinds(steps) == [Reconnect, RestoreContext, SendKeptAudio]
-    assert steps[0] == Reconnect(0, new_token=True, within_ms=POLICY.attempt_ms, keep_old=True)
 
 
 @given(failures=st.integers(1, 10_000), jitter=st.floats(0, 1, exclude_max=True))

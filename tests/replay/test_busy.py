@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from bridge.children import waited_ns
-from bridge.replay.busy import CpuWaits, Wait, excused
+from bridge.replay.busy import CpuWait, CpuWaits, excused
 from bridge.replay.judging import Judgement
 from bridge.replay.results import RunVerdict
 
@@ -63,7 +63,7 @@ def test_a_process_that_is_gone_has_not_waited() -> None:
 
 
 def test_a_failure_on_a_busy_machine_is_inconclusive_and_says_both() -> None:
-    judgement = excused(_FAILED, Wait("the gateway", 340.0), 200.0)
+    judgement = excused(_FAILED, CpuWait("the gateway", 340.0), 200.0)
     assert (judgement.verdict, judgement.spoiled) == (RunVerdict.INCONCLUSIVE, True)
     assert judgement.reason == (
         "the machine was too busy to tell (the gateway waited 340 ms of one second for a CPU):"
@@ -72,12 +72,12 @@ def test_a_failure_on_a_busy_machine_is_inconclusive_and_says_both() -> None:
     assert judgement.at_ms == 4000
 
 
-@pytest.mark.parametrize("worst", [None, Wait("the gateway", 199.0)])
-def test_a_failure_on_a_calm_machine_stays_one(worst: Wait | None) -> None:
+@pytest.mark.parametrize("worst", [None, CpuWait("the gateway", 199.0)])
+def test_a_failure_on_a_calm_machine_stays_one(worst: CpuWait | None) -> None:
     assert excused(_FAILED, worst, 200.0) is _FAILED
 
 
 @pytest.mark.parametrize("verdict", [RunVerdict.PASS, RunVerdict.INFRASTRUCTURE])
 def test_a_pass_on_a_busy_machine_is_one(verdict: RunVerdict) -> None:
     judgement = Judgement(verdict)
-    assert excused(judgement, Wait("the gateway", 900.0), 200.0) is judgement
+    assert excused(judgement, CpuWait("the gateway", 900.0), 200.0) is judgement

@@ -12,7 +12,7 @@ from bridge.config.models import load_models
 from bridge.replay.arms import choose_arms
 from bridge.replay.checks import CheckStatus
 from bridge.replay.results import RunVerdict, overall
-from bridge.replay.scene import GatewayTraces, Target
+from bridge.replay.scene import GatewayTraces, RunningGateway
 from bridge.replay.target_arm import ArmSigner
 from bridge.store.local import start_local_redis
 from tests.support.gateways import serving, write_dialplan
@@ -96,6 +96,7 @@ class _Played:
     own: Played
     live: Played
     broke: Played
+    lost: Played
     target: Played
     spoiled: Played
     rolled: Played
@@ -131,15 +132,16 @@ def _arm_at(url: str, dialect: str) -> dict[str, str]:
 
 
 async def _play(place: Path, redis_url: str, url: str, sip: str) -> _Played:
-    own, live, broke, target, spoiled, rolled = await asyncio.gather(
+    own, live, broke, lost, target, spoiled, rolled = await asyncio.gather(
         _play_own(place / "own", redis_url),
         _play_live(place / "live", redis_url, url, _ENOUGH_FOR_ONE_USD),
         _play_live(place / "broke", redis_url, url, 0.01),
+        _play_live(place / "lost", redis_url, url, _ENOUGH_FOR_ONE_USD, {"schema": "dialplan/v1"}),
         _play_target(place / "target", redis_url, sip),
         _play_spoiled(place / "spoiled", redis_url),
         _play_rolled(place, redis_url, sip),
     )
-    return _Played(own, live, broke, target, spoiled, rolled)
+    return _Played(own, live, broke, lost, target, spoiled, rolled)
 
 
 async def _play_own(place: Path, redis_url: str) -> Played:
@@ -161,7 +163,9 @@ async def _play_own(place: Path, redis_url: str) -> Played:
     return await play(place, scripts, arms_of("ga"), redis_url, repeat=1, jobs=1)
 
 
-async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> Played:
+async def _play_live(
+    place: Path, redis_url: str, url: str, cap_usd: float, *dialplan: Document
+) -> Played:
     """Play two calls on a simulator that passes for a live service."""
     arm = {"url": url, "model": "gpt-realtime", "api_key_env": "SIM_KEY"}
     config = write_yaml(place / "bridge.yaml", {"arms": {"new": arm}})
@@ -169,7 +173,7 @@ async def _play_live(place: Path, redis_url: str, url: str, cap_usd: float) -> P
     del script["realtime"]
     return await play(
         place,
-        [write_script(place, script)],
+        [write_script(place, script, *dialplan)],
         choose_arms(["new"], config, {}, load_models()),
         redis_url,
         repeat=2,
@@ -186,7 +190,7 @@ async def _play_target(place: Path, redis_url: str, sip: str) -> Played:
         "caller": [{"say": "When are you open?", "expect": {"within_ms": 8000}}],
         "end": {"by": "caller", "redis": {"outcome": "completed"}},
     }
-    target = Target(sip, GatewayTraces(None, None, None))
+    target = RunningGateway(sip, GatewayTraces(None, None, None))
     arms = arms_at_a_target("ga")
     return await play(place, [write_script(place, script)], arms, redis_url, target=target)
 
@@ -206,7 +210,7 @@ async def _play_rolled(place: Path, redis_url: str, sip: str) -> Played:
     script = {**ASKS, "id": "rolled", "called": "rolled", "hears": [], "caller": [asks]}
     script |= {"end": {"state": "completed", "redis": {"outcome": "completed"}}}
     traces = GatewayTraces(place / "recordings", place / "wire", redis_url)
-    target = Target(sip, traces, ArmSigner("f", _SECRET))
+    target = RunningGateway(sip, traces, ArmSigner("f", _SECRET))
     path = write_script(place / "rolled", script)
     arms = arms_at_a_target("beta", "ga")
     return await play(place / "rolled", [path], arms, redis_url, target=target)
@@ -315,6 +319,14 @@ def test_nothing_is_called_that_might_pass_the_cap(played: _Played) -> None:
     assert played.broke.results.runs == ()
     assert "the cost cap: 0.0000 USD of 0.0100 are spent" in (played.broke.results.stopped or "")
     assert overall(played.broke.results) is RunVerdict.INCONCLUSIVE
+
+
+def test_a_live_call_that_could_not_be_placed_keeps_nobody_waiting_under_a_cap(
+    played: _Played,
+) -> None:
+    results = played.lost.results
+    assert [run.verdict for run in results.runs] == [RunVerdict.INFRASTRUCTURE]
+    assert "might pass it" in (results.stopped or "")
 
 
 def test_what_another_gateway_does_not_show_is_inconclusive_and_no_pass(played: _Played) -> None:

@@ -4,7 +4,7 @@ from bridge.replay.timeline import (
     CallLog,
     Deed,
     Doing,
-    Interruption,
+    HeardInterruption,
     Turn,
     agent_heard_ms,
     make_interruptions,
@@ -98,7 +98,7 @@ def test_an_interruption_lasts_to_the_agents_last_sound() -> None:
     speech = (Utterance(0, 900), Utterance(2000, 4180))
 
     assert make_interruptions(log(said(0, 1), interrupted(4000, 5000), utterances=speech)) == (
-        Interruption("wait", 4000, 180),
+        HeardInterruption("wait", 4000, 180),
     )
 
 

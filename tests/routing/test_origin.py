@@ -48,6 +48,29 @@ def test_none_asks_for_nothing_and_history_hides_itself_alone() -> None:
     assert read_origin(hidden).texts().keys() == {"asserted", "privacy"}
 
 
+DESK, ANN = "<sip:+15550111@c>", '"Ann, \\"A.\\"" <sip:+15550111@c>'
+MOVED = "<sip:b@c?Reason=SIP%3Bcause%3D302%3Btext%3D%22Moved%2C%20now%22>;index=1.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("diversion", f"{DESK};privacy=full;reason=unconditional, <tel:+1>", "<tel:+1>"),
+        ("diversion", f'{DESK};Privacy="URI"', None),
+        ("diversion", f"{ANN};privacy=name", f"{DESK};privacy=name"),
+        ("diversion", f"{ANN};privacy=off", f"{ANN};privacy=off"),
+        ("diversion", "M\xfcller <sip:x@c>", '"M\xfcller" <sip:x@c>'),
+        ("history-info", f"<sip:a@c?Privacy=history&Reason=Q.850>;index=1, {MOVED}", MOVED),
+        ("history-info", "<sip:a@c?Reason=x&privacy=Session%3Bcritical>;index=1", None),
+        ("history-info", "<sip:a@c?Privacy=none>;index=1", "<sip:a@c?Privacy=none>;index=1"),
+    ],
+)
+def test_who_sent_the_call_on_is_told_as_far_as_they_want(
+    name: str, value: str, told: str | None
+) -> None:
+    assert read_origin({name: (value,)}).texts().get(name.replace("-", "_")) == told
+
+
 @given(
     st.dictionaries(
         st.sampled_from([*ASSERTED, "diversion", "x-a", "privacy"]), st.tuples(st.text())

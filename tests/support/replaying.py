@@ -13,7 +13,7 @@ from bridge.replay.arms import ReplayArm, choose_arms
 from bridge.replay.plan import ReplayPlan
 from bridge.replay.results import Results, RunFiles, RunInfo, read_run, write_results
 from bridge.replay.running import ReplayRun
-from bridge.replay.scene import ScriptFile, Target
+from bridge.replay.scene import RunningGateway, ScriptFile
 from bridge.replay.script import load_script
 from bridge.replay.stagehands import Stagehands
 from bridge.replay.tool_mocks import ToolMocks
@@ -127,7 +127,7 @@ async def play(
     jobs: int = 4,
     environ: Mapping[str, str] | None = None,
     cap_usd: float | None = None,
-    target: Target | None = None,
+    target: RunningGateway | None = None,
     too_busy_ms: float = math.inf,
     load: int = 0,
 ) -> Played:

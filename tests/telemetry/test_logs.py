@@ -13,7 +13,6 @@ from bridge.telemetry.logs import (
     call_context,
     configure,
     lines_left_out,
-    unbind_call,
 )
 
 Capture = pytest.CaptureFixture[str]
@@ -109,15 +108,13 @@ async def test_calls_in_their_own_tasks_keep_their_own_ids(capsys: Capture) -> N
     assert "call_id" not in outside
 
 
-def test_context_ends_with_its_block_or_unbinding(capsys: Capture) -> None:
+def test_context_ends_with_its_block(capsys: Capture) -> None:
     log = configure_json()
     bind_call("outer")
     with call_context("inner"):
         log.info("a")
     log.info("b")
-    unbind_call()
-    log.info("c")
-    assert [line.get("call_id") for line in lines(capsys)] == ["inner", "outer", None]
+    assert [line.get("call_id") for line in lines(capsys)] == ["inner", "outer"]
 
 
 def test_personal_fields_are_redacted(capsys: Capture) -> None:

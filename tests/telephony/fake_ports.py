@@ -10,7 +10,7 @@ from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import ManualClock
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.telephony.guests import GuestRows
-from bridge.telephony.ports import CallAudio, Positions, Samples
+from bridge.telephony.ports import ConferencePort, Positions, Samples
 
 RATE_HZ = 8000
 AGENT_HZ = 24_000
@@ -81,7 +81,7 @@ class FakePorts:
     def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
         return self._guests.said(rows, starts, count, self.heard)
 
-    def connect(self, row: int, audio: CallAudio) -> None: ...
+    def connect(self, row: int, audio: ConferencePort) -> None: ...
 
     def disconnect(self, row: int) -> None: ...
 

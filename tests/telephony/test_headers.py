@@ -1,5 +1,6 @@
 """Headers of a message, whatever its sender makes of RFC 3261."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,15 @@ def test_headers_are_found_by_lower_case_name_with_all_their_lines() -> None:
 
 def test_compact_form_is_the_long_one() -> None:
     assert read_headers(INVITE)["from"] == ("<sip:ann@x>;tag=1",)
+
+
+@pytest.mark.parametrize(
+    ("compact", "long"),
+    [("s", "subject"), ("B", "referred-by"), ("r", "refer-to"), ("k", "supported")],
+)
+def test_a_rule_finds_a_header_in_its_compact_form(compact: str, long: str) -> None:
+    headers = read_headers(f"INVITE sip:a@b SIP/2.0\r\n{compact} : M\udcfcller\r\n\r\n")
+    assert headers == {long: ("Müller",)}
 
 
 def test_only_line_feeds_end_a_header() -> None:

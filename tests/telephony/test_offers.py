@@ -85,12 +85,23 @@ async def test_an_offer_of_ours_has_one_stream_of_audio_alone(rig: Rig) -> None:
         assert [line.split()[0] for line in invite.media] == ["audio"]
 
 
-async def test_an_offer_of_ours_that_no_ack_answers_ends_the_call(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", ()),
+        (b"v=0\r\nthis is no SDP", ("Content-Type: application/sdp",)),
+        (b"hello", ("Content-Type: text/plain",)),
+    ],
+    ids=["nothing", "no-sdp", "text"],
+)
+async def test_an_offer_of_ours_that_no_ack_answers_ends_the_call(
+    rig: Rig, body: bytes, kind: tuple[str, ...]
+) -> None:
     """RFC 3264 section 4: the answer is due in the ACK; without it nobody is ever heard."""
     async with RawSip(rig.endpoint.port) as sip:
         talk = sip.talk()
         assert (await talk.invite(b"")).code == 200
-        talk.acknowledge()
+        talk.acknowledge(body, kind)
         bye = await sip.reply(lambda message: message.start.startswith("BYE"))
         assert bye is not None
         reasons = [reason.replace(" ;", ";") for reason in bye.headers("Reason")]

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.sip.addresses import host_in
-from bridge.telephony.replaces import DialogId, Replaces, Standing, refusal_of
+from bridge.telephony.replaces import DialogId, DialogStanding, Replaces, refusal_of
 
 DIALOG = DialogId("98732@sip.example.com", "r33th4x0r", "ff87ff")
 GOOD = Replaces(DIALOG)
@@ -40,18 +40,18 @@ def test_exactly_one_header_is_good() -> None:
 @pytest.mark.parametrize(
     ("standing", "early_only", "expected"),
     [
-        (Standing.UNKNOWN, False, 481),
-        (Standing.OVER, False, 603),
-        (Standing.OFFERED_TO_US, False, 481),
-        (Standing.RINGING_THERE, True, None),
-        (Standing.RINGING_THERE, False, None),
-        (Standing.CONFIRMED, False, None),
-        (Standing.CONFIRMED, True, 486),
-        (Standing.BEING_REPLACED, False, 486),
+        (DialogStanding.UNKNOWN, False, 481),
+        (DialogStanding.OVER, False, 603),
+        (DialogStanding.OFFERED_TO_US, False, 481),
+        (DialogStanding.RINGING_THERE, True, None),
+        (DialogStanding.RINGING_THERE, False, None),
+        (DialogStanding.CONFIRMED, False, None),
+        (DialogStanding.CONFIRMED, True, 486),
+        (DialogStanding.BEING_REPLACED, False, 486),
     ],
 )
 def test_status_goes_by_how_far_the_dialog_is(
-    standing: Standing, early_only: bool, expected: int | None
+    standing: DialogStanding, early_only: bool, expected: int | None
 ) -> None:
     replaces = Replaces(DIALOG, early_only)
     assert refusal_of(replaces, standing, authorised=True, replaceable=True) == expected
@@ -64,8 +64,8 @@ def test_who_may_not_learns_nothing_of_the_dialog(
 ) -> None:
     replaces = Replaces(DIALOG, early_only)
     given = {"authorised": authorised, "replaceable": replaceable}
-    assert refusal_of(replaces, Standing.CONFIRMED, **given) == 403
-    assert refusal_of(replaces, Standing.UNKNOWN, **given) == 481
+    assert refusal_of(replaces, DialogStanding.CONFIRMED, **given) == 403
+    assert refusal_of(replaces, DialogStanding.UNKNOWN, **given) == 481
 
 
 def test_dialog_is_named_from_either_side() -> None:

@@ -5,6 +5,7 @@ from typing import NoReturn
 import pytest
 
 from bridge.telephony import request_door
+from bridge.telephony.leg import LegState
 from bridge.telephony.sip_request import Request, refusal_of, write_response
 from tests.support.raw_sip import RawSip, Reply, sdp
 from tests.support.rtp import RtpPeer
@@ -154,6 +155,55 @@ async def test_requests_within_a_call_leave_it_as_it_was(rig: Rig, method: str, 
             assert answer.header("Accept") == "application/sdp"
         await call.hear(200)
         assert (await talk.ask("BYE")).code == 200
+
+
+@pytest.mark.sip
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        *((method, 405) for method in ("MESSAGE", "PUBLISH", "FOO", "x" * 300)),
+        *((method, 200) for method in ("OPTIONS", "INFO")),
+        ("NOTIFY", 481),
+        ("SUBSCRIBE", 489),
+    ],
+)
+async def test_requests_in_an_early_dialog_leave_it_ringing(
+    rig: Rig, method: str, code: int
+) -> None:
+    rig.take = lambda call: call.leg.ring()
+    async with RawSip(rig.endpoint.port) as sip:
+        talk = sip.talk()
+        sip.send(talk.request("INVITE", sdp(), ("Content-Type: application/sdp",)))
+        ringing = await sip.reply(lambda reply: reply.code == 180)
+        assert ringing is not None
+        talk.to, invited = ringing.header("To"), talk.sequence
+        answer = await talk.ask(method, b"", ("Event: dialog",))
+        assert answer.code == code, answer.start
+        call = await rig.call_in()
+        assert call.leg.state is LegState.EARLY
+        call.leg.answer()
+        taken = await sip.reply(lambda reply: (reply.code, reply.method) == (200, "INVITE"))
+        assert taken is not None
+        sip.send(talk.request("ACK", sequence=invited))
+        assert (await talk.ask("BYE")).code == 200
+
+
+@pytest.mark.sip
+async def test_a_bye_in_an_early_dialog_ends_it(rig: Rig) -> None:
+    """RFC 3261 section 15.1.2: the INVITE gets 487."""
+    rig.take = lambda call: call.leg.ring()
+    async with RawSip(rig.endpoint.port) as sip:
+        talk = sip.talk()
+        sip.send(talk.request("INVITE", sdp(), ("Content-Type: application/sdp",)))
+        ringing = await sip.reply(lambda reply: reply.code == 180)
+        assert ringing is not None
+        talk.to = ringing.header("To")
+        assert (await talk.ask("BYE")).code == 200
+        ended = await sip.reply(lambda reply: reply.method == "INVITE" and reply.code >= 200)
+        assert ended is not None
+        assert ended.code == 487
+        call = await rig.call_in()
+        await call.until(lambda: call.ended, "the end")
 
 
 @pytest.mark.sip

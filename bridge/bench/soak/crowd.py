@@ -51,12 +51,12 @@ class Crowd(Phones):
         self.calls: list[dict[str, object]] = []
 
     def on_up(self, slot: int, port: int) -> None:
-        """Tell the caller that somebody has answered."""
+        """Notify the caller that somebody has answered."""
         super().on_up(slot, port)
         self.people[slot].answered()
 
     def on_over(self, slot: int, ended: Ended) -> None:
-        """Tell the caller that the call is over."""
+        """Notify the caller that the call is over."""
         super().on_over(slot, ended)
         self.people.pop(slot).over(ended)
 

@@ -1,4 +1,4 @@
-"""The figures of a soak, and whether they are as they should be. Pure."""
+"""The figures of a soak, and their verdict. Pure."""
 
 import os
 from collections import Counter

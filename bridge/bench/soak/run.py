@@ -260,7 +260,7 @@ async def held_by(gateway: Target, simulator: Child) -> Held:
 
 
 def _is_like(held: Held, wanted: Held) -> bool:
-    """Whether a gateway is back where it was, but for what may grow up to a bound."""
+    """Return whether a gateway is back where it was, but for what may grow up to a bound."""
     return (
         replace(
             held,

@@ -1,4 +1,4 @@
-"""What surrounds the soaked gateway: the agent that answers, the dialplans, the arms."""
+"""Sets the scene of a soak: the simulated agent, the dialplans and the arms of its gateway."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What goes wrong around the gateway, by a seed: Redis and the Realtime server."""
+"""Makes a soak's Redis and Realtime server fail at random moments, by a seed."""
 
 import asyncio
 import os

@@ -1,1 +1,1 @@
-"""Who may do what: users, sessions, roles, tokens, limits."""
+"""Access to the console: users, sessions, roles, tokens and limits on tries."""

@@ -1,4 +1,4 @@
-"""What people did in the console, put down before it happens.
+"""Writes each action of a console user to the audit before the action is carried out.
 
 Nothing is done that can't be put down, but for what ends a supervisor's hold on a call
 (``fail_open``): a caller must not wait for Redis.

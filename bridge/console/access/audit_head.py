@@ -1,4 +1,4 @@
-"""The audit's head, kept on this node's own disk: whoever owns Redis can't write it.
+"""The audit's last entry on this node's own disk, by which a rewritten audit in Redis is seen.
 
 Every entry's hash covers all before it. Somebody who rewrites Redis can make a whole new chain, but
 not one that has the hash of the entry that this node wrote last.

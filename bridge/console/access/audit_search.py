@@ -28,7 +28,7 @@ Shown = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedEntries:
     """Which entries; "" and 0 ask for nothing.
 
     Attributes:
@@ -68,7 +68,7 @@ class Found:
     before: str
 
 
-async def search(audit: AuditLog, wanted: Wanted, most: int, before: str = "") -> Found:
+async def search(audit: AuditLog, wanted: WantedEntries, most: int, before: str = "") -> Found:
     """Return the latest wanted entries.
 
     Args:
@@ -103,7 +103,7 @@ def shown(entry_id: str, fields: Mapping[str, str]) -> Shown:
     return {"id": entry_id, **fields, **masked}
 
 
-async def export(audit: AuditLog, wanted: Wanted, *, as_csv: bool) -> AsyncIterator[bytes]:
+async def export(audit: AuditLog, wanted: WantedEntries, *, as_csv: bool) -> AsyncIterator[bytes]:
     """Yield the wanted entries, the oldest first, as CSV or as JSON lines."""
     if as_csv:
         yield _csv_line(COLUMNS)

@@ -1,4 +1,4 @@
-"""Whether a browser's request comes from a page of ours (RFC 6454; Fetch, ``Origin``)."""
+"""Recognises requests that come from the console's own pages (RFC 6454; Fetch, ``Origin``)."""
 
 from starlette.requests import HTTPConnection
 

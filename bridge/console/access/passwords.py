@@ -1,4 +1,4 @@
-"""Passwords: argon2id, one at a time, in a thread of its own; and which ones are refused."""
+"""Hashes passwords by argon2id, one at a time in a thread of its own, and refuses weak ones."""
 
 import asyncio
 from collections.abc import Callable

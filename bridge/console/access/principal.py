@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The signed-in user of a request, and the permissions that their roles give them."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Roles and what each may do (`NEEDS.md` section 1 "Roles"): one table, and nothing else decides.
+"""Roles and their permissions (`NEEDS.md` section 1 "Roles"): the one table that decides.
 
 A user may have several roles; what one of them allows is allowed. Routes (dialplans) narrow down
 which calls that concerns.

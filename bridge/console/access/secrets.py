@@ -1,4 +1,4 @@
-"""Secrets that nobody guesses."""
+"""Makes random secrets."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""`/api/v1/calls/{call_id}/actions/{action}`: what supervisors do to live calls.
+"""`/api/v1/calls/{call_id}/actions/{action}`: carries out supervisors' actions on live calls.
 
 An action goes to the node that has the call, and is carried out or refused there: the answer says
 which, and why. It is written into the audit before it is asked for, and again with its outcome.

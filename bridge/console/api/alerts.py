@@ -1,4 +1,4 @@
-"""`/api/v1/alerts`: what supervisors have to know at once."""
+"""`/api/v1/alerts`: lists alerts for supervisors, and takes their acknowledgements."""
 
 from typing import Annotated, Any
 

@@ -22,7 +22,7 @@ from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.access.tokens import TokenKind, TokenRefused
 from bridge.console.api.live_call import CallId, find_live_call
-from bridge.console.call_audio import CALL_OVER_CODE, CallAudio, serve_listener, serve_talker
+from bridge.console.call_audio import CALL_OVER_CODE, SupervisorAudio, serve_listener, serve_talker
 from bridge.console.relay import UNREACHABLE_CODE, relay
 from bridge.console.services import Services, services_of
 
@@ -185,7 +185,9 @@ async def _serve(
     return await relay(socket, node["http"], call_id, kind.value, token, services.nodes.trust)
 
 
-async def _serve_here(socket: WebSocket, audio: CallAudio | None, kind: Kind, user: str) -> int:
+async def _serve_here(
+    socket: WebSocket, audio: SupervisorAudio | None, kind: Kind, user: str
+) -> int:
     if audio is None:
         await socket.close(CALL_OVER_CODE)
         return 0

@@ -1,4 +1,4 @@
-"""`/api/v1/audit`: what people and the bridge itself decided."""
+"""`/api/v1/audit`: decisions of people and of the bridge itself."""
 
 import asyncio
 from dataclasses import asdict
@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from bridge.console.access.audit import Entry
-from bridge.console.access.audit_search import Wanted, export, search, verify
+from bridge.console.access.audit_search import WantedEntries, export, search, verify
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
@@ -58,12 +58,12 @@ def wanted_of(
     call_id: Text = "",
     since_ms: Time = 0,
     until_ms: Time = 0,
-) -> Wanted:
+) -> WantedEntries:
     """Read which entries are asked for; ``action`` is what an action begins with."""
-    return Wanted(actor, action, target, call_id, since_ms, until_ms)
+    return WantedEntries(actor, action, target, call_id, since_ms, until_ms)
 
 
-Asked = Annotated[Wanted, Depends(wanted_of)]
+Asked = Annotated[WantedEntries, Depends(wanted_of)]
 
 
 @router.get("")

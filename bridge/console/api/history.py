@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.history import Wanted
+from bridge.console.history import WantedCalls
 from bridge.console.services import Services, services_of
 
 router = APIRouter(prefix="/history", tags=["history"])
@@ -30,7 +30,7 @@ async def find_calls(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Json:
     """Return the latest calls that are over, and where the next page begins (``before_ms``)."""
-    wanted = Wanted(text, dialplan, arm, outcome, fault, since_ms, before_ms)
+    wanted = WantedCalls(text, dialplan, arm, outcome, fault, since_ms, before_ms)
     words = principal.may(Permission.TRANSCRIPT_VIEW)
     found = await services.history.find(wanted, limit + 1, principal.may_see, words=words)
     more = found[limit - 1].get("started_at") if len(found) > limit else None

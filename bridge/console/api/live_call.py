@@ -1,4 +1,4 @@
-"""What the routes of one live call have in common: the call, if the asker may know of it."""
+"""Finds the live call that a request names, if its user may know of the call."""
 
 from typing import Annotated
 

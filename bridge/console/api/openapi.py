@@ -1,4 +1,4 @@
-"""`/api/openapi.json`: the API's own description, for who is signed in."""
+"""`/api/openapi.json`: the API's own description, for signed-in users."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`/api/v1/presence`: who of those who take callers is there, on a call, or away."""
+"""`/api/v1/presence`: the state of people who take callers: available, on a call, away."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""`/api/v1/queue` and `/api/v1/wallboard`: who waits for a person, and the figures."""
+"""`/api/v1/queue` and `/api/v1/wallboard`: callers that wait for a person, and the figures."""
 
 import asyncio
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""`/api/v1/replays`: what `bridge replay` found."""
+"""`/api/v1/replays`: results of `bridge replay`."""
 
 import asyncio
 from typing import Annotated, Any

@@ -1,7 +1,6 @@
-"""`/api/v1/rollouts`: where they stand, and every change that a person may make."""
+"""`/api/v1/rollouts`: the state of each rollout, and the changes that people make."""
 
 import enum
-from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from bridge.console.services import Services, services_of
 from bridge.errors import ConfigError
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.state import RolloutState
-from bridge.store.rollout_status import change_of, rollout_status
+from bridge.store.rollout_status import calls_by_arm, change_of, rollout_status
 from bridge.store.rollouts import Signature
 
 router = APIRouter(prefix="/rollouts", tags=["rollouts"])
@@ -98,9 +97,8 @@ async def list_rollouts(_: Viewer, services: Here) -> Json:
         lambda route: True, hidden=HIDEABLE
     )  # counts alone: nothing of any call
     now_ms = services.now_ms
-    calls = Counter(str(row.get("arm", "")) for row in rows)
     plans = services.sources.rollouts
-    found = await rollout_status(services.rollouts, plans, calls, now_ms, _SHOWN)
+    found = await rollout_status(services.rollouts, plans, calls_by_arm(rows), now_ms, _SHOWN)
     for each in found:
         plan = plans[str(each["flag"])]
         each["settings"] = plan.model_dump(mode="json")

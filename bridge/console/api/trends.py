@@ -1,4 +1,4 @@
-"""`/api/v1/trends`: how calls went by hour and route."""
+"""`/api/v1/trends`: figures of calls by hour and route."""
 
 from typing import Annotated, Any
 

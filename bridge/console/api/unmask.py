@@ -1,4 +1,4 @@
-"""`/api/v1/calls/{call_id}/unmask`: a caller's whole number, for a reason, put down."""
+"""`/api/v1/calls/{call_id}/unmask`: a caller's whole number, for a reason that is audited."""
 
 from typing import Annotated
 

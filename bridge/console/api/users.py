@@ -1,4 +1,4 @@
-"""`/api/v1/users`: who may sign in, and what he may do."""
+"""`/api/v1/users`: the console's users and their roles."""
 
 from typing import Annotated
 

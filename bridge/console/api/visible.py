@@ -1,4 +1,4 @@
-"""One call, for those whom it concerns: for the others there is no such call."""
+"""Finds one call for users whom it concerns; for all others there is no such call."""
 
 import asyncio
 from dataclasses import dataclass

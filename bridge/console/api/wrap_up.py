@@ -1,4 +1,4 @@
-"""`/api/v1/calls/{call_id}/wrap-up`: what came of a call, by who had its caller.
+"""`/api/v1/calls/{call_id}/wrap-up`: takes the result of a call from the user who had its caller.
 
 It stands in the call's hash at once, and in its record on the node that has or had the call.
 """

@@ -15,9 +15,9 @@ from bridge.replay.importing.recorded import (
     AgentWords,
     CallerAct,
     Held,
-    Keys,
     RecordedCall,
-    Speech,
+    RecordedKeys,
+    RecordedSpeech,
     spans_of,
 )
 
@@ -80,23 +80,23 @@ def _lines(path: Path) -> Iterator[Event]:
             yield found
 
 
-def _speeches(told: list[Event], ended_ms: int) -> Iterator[Speech]:
+def _speeches(told: list[Event], ended_ms: int) -> Iterator[RecordedSpeech]:
     begun: Event | None = None
     for each in told:
         if each.get("event") == "caller_started":
             begun = each
         elif each.get("event") == "caller_stopped" and begun is not None:
-            yield Speech(int(begun["at_ms"]), int(each["at_ms"]), str(begun["text"]))
+            yield RecordedSpeech(int(begun["at_ms"]), int(each["at_ms"]), str(begun["text"]))
             begun = None
     if begun is not None:  # hung up in the middle of it
-        yield Speech(int(begun["at_ms"]), ended_ms, str(begun["text"]))
+        yield RecordedSpeech(int(begun["at_ms"]), ended_ms, str(begun["text"]))
 
 
-def _keys(told: list[Event]) -> Iterator[Keys]:
+def _keys(told: list[Event]) -> Iterator[RecordedKeys]:
     for each in told:
         if each.get("event") == "keys_pressed":
             at_ms, digits = int(each["at_ms"]), str(each["digits"])
-            yield Keys(at_ms, at_ms, digits, len(digits))
+            yield RecordedKeys(at_ms, at_ms, digits, len(digits))
 
 
 def _holds(told: list[Event]) -> Iterator[Held]:

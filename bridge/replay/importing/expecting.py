@@ -1,9 +1,15 @@
-"""What a replayed call has to do, loosely: what a person would miss, and times rounded up. Pure."""
+"""Drafts loose expectations for the steps of an imported call, times rounded up. Pure."""
 
 from collections.abc import Sequence
 
 from bridge.replay.importing.hiding import Hider, stands_in
-from bridge.replay.importing.recorded import AgentWords, Held, RecordedCall, Stretch, ToolUse
+from bridge.replay.importing.recorded import (
+    AgentWords,
+    Held,
+    RecordedCall,
+    RecordedToolUse,
+    Stretch,
+)
 from bridge.replay.importing.steps import DraftStep, Fields, loosely
 from bridge.replay.importing.tools import names_of
 from bridge.routing.tools import BUILT_IN, TRANSFER_TOOL
@@ -61,7 +67,7 @@ def _numbers(words: Sequence[AgentWords], hider: Hider) -> list[str]:
     return list(dict.fromkeys(found))[:_MOST_NUMBERS]
 
 
-def _tool(name: str, tools: Sequence[ToolUse], hider: Hider) -> Fields:
+def _tool(name: str, tools: Sequence[RecordedToolUse], hider: Hider) -> Fields:
     used = [each for each in tools if each.name == name]
     expected: Fields = {"name": name, "times": len(used)}
     arguments = hider.hide_json(dict(used[0].arguments or {}))

@@ -1,4 +1,4 @@
-"""A call that the gateway recorded, read from its files: whether it may be used, and what it was.
+"""Reads a call that the gateway recorded from its files, if it may be used.
 
 The recording and its markers say what happened and where; the record says how it ended. Events in
 Redis stand in for markers that a full disk left out. Everything here blocks.

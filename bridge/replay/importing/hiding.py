@@ -1,4 +1,4 @@
-"""What is taken out of a recorded call before anybody reads its script.
+"""Removes personal data from a recorded call before anybody reads its script.
 
 A turn in which something was redacted is spoken anew, whole, by the script's voice, with a stand-in
 in the place of what was taken out. A bleep would be simpler, and no good: a transcript doesn't say
@@ -93,5 +93,5 @@ class Hider:
 
 
 def stands_in(value: JsonValue) -> bool:
-    """Tell whether a tool's argument is a stand-in."""
+    """Return whether a tool's argument is a stand-in."""
     return isinstance(value, str) and any(each in value for each in WRITTEN.values())

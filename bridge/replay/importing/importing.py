@@ -16,7 +16,7 @@ from bridge.errors import ConfigError, InfrastructureError
 from bridge.replay.importing.document import audio_name, write_document
 from bridge.replay.importing.expecting import expect
 from bridge.replay.importing.hiding import Hider
-from bridge.replay.importing.recorded import RecordedCall, Sound, Speech
+from bridge.replay.importing.recorded import RecordedCall, RecordedSpeech, Sound
 from bridge.replay.importing.simulated import rules_of
 from bridge.replay.importing.steps import Cut, Drafter, DraftStep, Fields
 from bridge.replay.importing.tools import mocks_of
@@ -85,7 +85,7 @@ def _check_something_is_known(call: RecordedCall) -> None:
         raise ConfigError(
             f"nothing was said and no key was pressed in {call.name}", remedy="use another call"
         )
-    spoken = [act for act in call.acts if isinstance(act, Speech)]
+    spoken = [act for act in call.acts if isinstance(act, RecordedSpeech)]
     if spoken and all(act.text is None for act in spoken):
         raise ConfigError(
             f"no words of the caller's are known in {call.name}, so nothing could be taken out",

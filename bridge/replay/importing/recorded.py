@@ -1,4 +1,4 @@
-"""A recorded call as both kinds of recording tell it: who spoke when, keys, holds, tools.
+"""A recorded call, from either kind of recording: speech, keys, holds, tools.
 
 All times are ms into the recording. Pure data; what nobody knows is None.
 """
@@ -23,7 +23,7 @@ _SAME_WORDS_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class RecordedSpeech:
     """What the caller said at a stretch.
 
     Attributes:
@@ -38,7 +38,7 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class RecordedKeys:
     """Keys that the caller pressed together.
 
     Attributes:
@@ -60,7 +60,7 @@ class Held:
     end_ms: int
 
 
-CallerAct = Speech | Keys | Held
+CallerAct = RecordedSpeech | RecordedKeys | Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class AgentWords:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolUse:
+class RecordedToolUse:
     """One call of a tool.
 
     Attributes:
@@ -126,7 +126,7 @@ class RecordedCall:
     ended_ms: int
     acts: tuple[CallerAct, ...]
     words: tuple[AgentWords, ...] = ()
-    tools: tuple[ToolUse, ...] = ()
+    tools: tuple[RecordedToolUse, ...] = ()
     agent_spans: tuple[tuple[int, int], ...] = ()
     prompted_ms: tuple[int, ...] = ()
     keep_until: str | None = None
@@ -182,7 +182,7 @@ class Stretch:
     act: CallerAct | None
     until_ms: int
     words: tuple[AgentWords, ...]
-    tools: tuple[ToolUse, ...]
+    tools: tuple[RecordedToolUse, ...]
 
 
 def stretches_of(call: RecordedCall) -> list[Stretch]:

@@ -1,4 +1,4 @@
-"""Rules by which the simulated agent says in a replay what the agent said in the call. Pure."""
+"""Rules by which a simulated agent repeats the agent's answers of a recorded call. Pure."""
 
 from collections.abc import Iterator, Sequence
 

@@ -14,9 +14,9 @@ from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import (
     OVER_AGENT_MS,
     Held,
-    Keys,
     RecordedCall,
-    Speech,
+    RecordedKeys,
+    RecordedSpeech,
     Stretch,
     stretches_of,
 )
@@ -95,9 +95,9 @@ class Drafter:
 
     def _step(self, stretch: Stretch) -> DraftStep | None:
         match stretch.act:
-            case Speech():
+            case RecordedSpeech():
                 return self._speech(stretch.act)
-            case Keys() as keys:
+            case RecordedKeys() as keys:
                 return _press(keys)
             case Held() as held:
                 return DraftStep(held.start_ms, {"hold": {"ms": held.end_ms - held.start_ms}})
@@ -105,11 +105,11 @@ class Drafter:
                 return DraftStep(self._call.answered_ms, {}) if self._greeted(stretch) else None
 
     def _greeted(self, stretch: Stretch) -> bool:
-        """Tell whether anything was said first; also where the recording paused meanwhile."""
+        """Return whether anything was said first; also where the recording paused meanwhile."""
         heard = any(start < stretch.until_ms for start, _ in self._call.agent_spans)
         return heard or bool(stretch.words)
 
-    def _speech(self, speech: Speech) -> DraftStep | None:
+    def _speech(self, speech: RecordedSpeech) -> DraftStep | None:
         over = self._call.agent_span_at(speech.start_ms)
         text, notes = speech.text, list[str]()
         if text in _WITHOUT_WORDS:
@@ -150,7 +150,7 @@ class Drafter:
         return next(start for start, end in self._call.agent_spans if end > since_ms)
 
     def _said_in_turn(
-        self, speech: Speech, says: Fields, cut: Cut | None, notes: list[str]
+        self, speech: RecordedSpeech, says: Fields, cut: Cut | None, notes: list[str]
     ) -> DraftStep:
         before = [act for act in self._call.acts if act.start_ms < speech.start_ms]
         ended_ms = before[-1].end_ms if before else self._call.answered_ms
@@ -183,7 +183,7 @@ class Drafter:
             return
         limit_ms = call.ended_ms - _HANGS_UP_WITHIN_MS
         act = stretch.act
-        if isinstance(act, Speech) and act.end_ms > limit_ms:
+        if isinstance(act, RecordedSpeech) and act.end_ms > limit_ms:
             after = {"event": "caller_speech_started", "delay_ms": call.ended_ms - act.start_ms}
             yield DraftStep(call.ended_ms, {"hangup": {"after": after}})
             return
@@ -196,7 +196,7 @@ class Drafter:
             yield DraftStep(call.ended_ms, {"hangup": {"after": after}})
 
 
-def _press(keys: Keys) -> DraftStep:
+def _press(keys: RecordedKeys) -> DraftStep:
     if keys.digits is not None:
         return DraftStep(keys.start_ms, {"dtmf": {"digits": keys.digits}})
     note = f"which {keys.count} keys these were is nowhere kept: write them"

@@ -1,4 +1,4 @@
-"""What the markers of a gateway's recording tell of its call. Pure."""
+"""Reads a call's words, keys, holds and tools from the markers of its recording. Pure."""
 
 import json
 import re
@@ -10,7 +10,13 @@ from pydantic import JsonValue
 from bridge.audio.markers import Marker
 from bridge.live.recording import NOT_RECORDED
 from bridge.redaction.kinds import PLACEHOLDER
-from bridge.replay.importing.recorded import AgentWords, Held, Keys, Speech, ToolUse
+from bridge.replay.importing.recorded import (
+    AgentWords,
+    Held,
+    RecordedKeys,
+    RecordedSpeech,
+    RecordedToolUse,
+)
 from bridge.store.reader import History
 
 Span = tuple[int, int]
@@ -41,7 +47,9 @@ class Told:
         """Return the markers of a kind."""
         return self._by_kind.get(kind, [])
 
-    def speeches(self, utterances: Sequence[Span], agent_spans: Sequence[Span]) -> Iterator[Speech]:
+    def speeches(
+        self, utterances: Sequence[Span], agent_spans: Sequence[Span]
+    ) -> Iterator[RecordedSpeech]:
         """Give each utterance its words: those that were told first after it."""
         turns = [
             (int(each[0]["at_ms"]), str(each[-1]["text"]))
@@ -52,9 +60,11 @@ class Told:
         for number, (start_ms, end_ms, text) in enumerate(parts):
             until_ms = parts[number + 1][1] if number + 1 < len(parts) else _FOR_EVER_MS
             judged = [kind for at_ms, kind in kinds if start_ms <= at_ms < until_ms]
-            yield Speech(start_ms, end_ms, text, judged[0] == "backchannel" if judged else None)
+            yield RecordedSpeech(
+                start_ms, end_ms, text, judged[0] == "backchannel" if judged else None
+            )
 
-    def keys(self) -> Iterator[Keys]:
+    def keys(self) -> Iterator[RecordedKeys]:
         """Yield what the caller keyed in."""
         pressed = [
             (int(each["at_ms"]), self._key_at(int(each["at_ms"]))) for each in self.of_kind("digit")
@@ -64,7 +74,7 @@ class Told:
             if group and (press is None or press[0] - group[-1][0] > _ONE_ENTRY_MS):
                 known = [key for _, key in group if key is not None]
                 digits = "".join(known) if len(known) == len(group) else None
-                yield Keys(group[0][0], group[-1][0], digits, len(group))
+                yield RecordedKeys(group[0][0], group[-1][0], digits, len(group))
                 group = []
             if press is not None:
                 group.append(press)
@@ -90,7 +100,7 @@ class Told:
                 found.append(AgentWords(at_ms, text, str(turns[-1]["text"]), by_bridge))
         yield from sorted(found, key=lambda each: each.at_ms)
 
-    def tools(self) -> Iterator[ToolUse]:
+    def tools(self) -> Iterator[RecordedToolUse]:
         """Yield every tool call."""
         outputs = {str(m["tool_call"]): m for m in self.of_kind("tool_output")}
         for asked in self.of_kind("tool_arguments"):
@@ -105,7 +115,7 @@ class Told:
                 ),
                 None,
             )
-            yield ToolUse(
+            yield RecordedToolUse(
                 at_ms,
                 name,
                 arguments if isinstance(arguments, dict) else None,

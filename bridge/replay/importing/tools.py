@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from bridge.replay.importing.hiding import Hider
-from bridge.replay.importing.recorded import RecordedCall, ToolUse
+from bridge.replay.importing.recorded import RecordedCall, RecordedToolUse
 from bridge.replay.importing.steps import Fields, round_to
 from bridge.routing.tools import BUILT_IN
 
@@ -25,7 +25,7 @@ def mocks_of(call: RecordedCall, hider: Hider) -> Iterator[tuple[Fields, str]]:
         yield mock, note
 
 
-def names_of(tools: Sequence[ToolUse]) -> list[str]:
+def names_of(tools: Sequence[RecordedToolUse]) -> list[str]:
     """Return the names of tools, each once."""
     return list(dict.fromkeys(each.name for each in tools))
 

@@ -11,7 +11,7 @@ from bridge.replay.chat.client import ChatError, ChatMessage, ChatModel
 from bridge.replay.chat.json_in_text import find_object
 from bridge.replay.chat.stand_in import Answer, ChatStandIn
 from bridge.replay.checks import Check, CheckStatus
-from bridge.replay.judges.conversation import Said, find_quote
+from bridge.replay.judges.conversation import ConversationTurn, find_quote
 from bridge.replay.results import Judged, JudgeQuote, JudgeVerdict
 from bridge.replay.script.judge import Judge, Question
 
@@ -29,7 +29,7 @@ answer is worth nothing. Answer "unclear" if the conversation does not say."""
 
 
 async def ask_judge(
-    judge: Judge, key: str | None, conversation: Sequence[Said]
+    judge: Judge, key: str | None, conversation: Sequence[ConversationTurn]
 ) -> tuple[Judged, ...]:
     """Ask all questions, one after the other.
 
@@ -75,7 +75,7 @@ def scripted_judge(judge: Judge) -> Answer:
 
 
 async def _ask_all(
-    judge: Judge, model: ChatModel, name: str, conversation: Sequence[Said]
+    judge: Judge, model: ChatModel, name: str, conversation: Sequence[ConversationTurn]
 ) -> tuple[Judged, ...]:
     lines = [{"speaker": said.speaker, "text": said.text} for said in conversation]
     asked = []
@@ -102,7 +102,7 @@ def _decide(
     question: Question,
     name: str,
     found: Mapping[str, object] | None,
-    conversation: Sequence[Said],
+    conversation: Sequence[ConversationTurn],
     tokens: int,
     cost_usd: float,
 ) -> Judged:
@@ -130,7 +130,7 @@ def _decide(
 
 
 def _weigh(
-    listed: Sequence[str], conversation: Sequence[Said]
+    listed: Sequence[str], conversation: Sequence[ConversationTurn]
 ) -> tuple[tuple[JudgeQuote, ...], int]:
     """Return the quotes that count, and how many do not."""
     counted = []

@@ -28,7 +28,7 @@ _TO_A_JUDGE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ConversationTurn:
     """One turn of a conversation.
 
     Attributes:
@@ -42,12 +42,12 @@ class Said:
     told: str | None = None
 
     def holds(self, quote: str) -> bool:
-        """Tell whether both, what was heard and what was told, hold a quote."""
+        """Return whether both, what was heard and what was told, hold a quote."""
         texts = [self.text] if self.told is None else [self.text, self.told]
         return all(contains_words(text, quote) for text in texts)
 
 
-def conversation_of(turns: Sequence[TranscriptTurn]) -> tuple[Said, ...]:
+def conversation_of(turns: Sequence[TranscriptTurn]) -> tuple[ConversationTurn, ...]:
     """Return a conversation's turns; those of which no word is known are left out."""
     found = []
     for turn in turns:
@@ -56,15 +56,16 @@ def conversation_of(turns: Sequence[TranscriptTurn]) -> tuple[Said, ...]:
         text = turn.text if heard else turn.reference
         if text is not None and words_of(text.replace(NOT_UNDERSTOOD, "")):
             told = turn.reference if turn.speaker == "agent" else None
-            found.append(Said(turn.speaker, text, turn.start_ms, told))
+            found.append(ConversationTurn(turn.speaker, text, turn.start_ms, told))
     return tuple(found)
 
 
-def find_quote(quote: str, conversation: Sequence[Said]) -> JudgeQuote | None:
+def find_quote(quote: str, conversation: Sequence[ConversationTurn]) -> JudgeQuote | None:
     """Return where a quote occurs, first in the agent's turns; None where it does not count.
 
     It does not where nobody said it, where it is too short to tell anything, and where it is of a
-    sentence that speaks to the judge.
+    sentence that speaks to the judge. The sentence that it is part of is returned whole: a judge
+    that leaves a "not" out of its quote hides it from nobody.
     """
     if not words_of(quote):
         return None
@@ -79,10 +80,11 @@ def find_quote(quote: str, conversation: Sequence[Said]) -> JudgeQuote | None:
         told = [sentence for sentence in sentences if _TO_A_JUDGE.search(sentence)]
         if _TO_A_JUDGE.search(quote) or any(_overlap(sentence, quote) for sentence in told):
             continue
-        return JudgeQuote(quote, said.speaker, said.at_ms)
+        around = " ".join(each for each in sentences if _overlap(each, quote)) or quote
+        return JudgeQuote(around, said.speaker, said.at_ms)
     return None
 
 
 def _overlap(sentence: str, quote: str) -> bool:
-    """Tell whether a quote is of a sentence, in whole or in part."""
+    """Return whether a quote is of a sentence, in whole or in part."""
     return contains_words(sentence, quote) or contains_words(quote, sentence)

@@ -1,1 +1,1 @@
-"""The caller who is made up while the call goes on: a text model speaks as a persona."""
+"""A caller made up during the call: a text model speaks as a persona."""

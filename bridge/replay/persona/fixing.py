@@ -1,4 +1,4 @@
-"""Makes an ordinary call script of what a persona said, so that every arm hears the same words.
+"""Makes an ordinary call script of a persona's words, so that every arm hears the same ones.
 
 What the steps expect is that an answer comes in time, no more: sharpen it by hand. Paths in the
 script lead to the same files from where the new one lies. Blocks.

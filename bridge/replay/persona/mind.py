@@ -1,4 +1,4 @@
-"""Makes up what a persona says next: one conversation with one text model."""
+"""Makes up a persona's next words in a conversation with a text model."""
 
 from dataclasses import dataclass
 

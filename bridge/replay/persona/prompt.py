@@ -1,4 +1,4 @@
-"""The prompt of a persona's text model, and how each temperament behaves on the phone. Pure."""
+"""The prompt of a persona's text model, and each temperament's behaviour on the phone. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

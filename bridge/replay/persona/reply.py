@@ -1,4 +1,4 @@
-"""A persona's reply, as its text model writes it: read, checked and cut to what can be said. Pure.
+"""A persona's reply, as its text model writes it: read, checked and cut to speakable words. Pure.
 
 The model is asked for one JSON object. Words without any brace are taken for what the caller says;
 whatever else is no reply.

@@ -1,4 +1,4 @@
-"""The replies of a persona's stand-in, chosen by what the agent was heard to say. Pure."""
+"""The replies of a persona's stand-in, chosen by the agent's words as they were heard. Pure."""
 
 import json
 from collections.abc import Sequence

@@ -1,11 +1,11 @@
-"""One script's card: its calls on all arms under one clock, and what differs between them."""
+"""One script's card: its calls on all arms under one clock, and their differences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.errors import ConfigError
 from bridge.replay.checks import Check, CheckStatus
-from bridge.replay.report.comparison import Change, Judged, judge_change
+from bridge.replay.report.comparison import Change, JudgedChange, judge_change
 from bridge.replay.report.events import EventRow, align_events, gather
 from bridge.replay.report.lanes import (
     Caption,
@@ -145,7 +145,7 @@ class Card:
 
     anchor: str
     info: ScriptInfo
-    changes: tuple[tuple[str, Judged], ...]
+    changes: tuple[tuple[str, JudgedChange], ...]
     verdict: RunVerdict
     takes: tuple[Take, ...]
 

@@ -1,4 +1,4 @@
-"""What two arms' verdicts say of each other, in classes and in sentences. Pure."""
+"""Compares the verdicts and latencies of two arms, in classes and in sentences. Pure."""
 
 import enum
 from collections import Counter
@@ -37,7 +37,7 @@ _CHANGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedChange:
     """A script's change, and what is to be known of it beyond its name."""
 
     change: Change
@@ -76,26 +76,26 @@ class Shift:
     conclusion: str
 
 
-def judge_change(first: TableRow | None, second: TableRow | None) -> Judged:
+def judge_change(first: TableRow | None, second: TableRow | None) -> JudgedChange:
     """Return what became of a script from one arm to the other.
 
     A script that an arm didn't play, or didn't decide, is a gap in what was covered, and no
     regression.
     """
     if first is None or second is None:
-        return Judged(Change.NOT_COMPARABLE, "only one arm played it")
+        return JudgedChange(Change.NOT_COMPARABLE, "only one arm played it")
     change = _CHANGES.get((first.verdict, second.verdict))
     if change is None:
         undecided = [row.arm for row in (first, second) if not _decided(row)]
-        return Judged(Change.NOT_COMPARABLE, f"undecided on {' and '.join(undecided)}")
+        return JudgedChange(Change.NOT_COMPARABLE, f"undecided on {' and '.join(undecided)}")
     if change is Change.UNCHANGED:
         both = "passes" if first.verdict is RunVerdict.PASS else "fails"
-        return Judged(change, f"{both} on both")
-    return Judged(change, "")
+        return JudgedChange(change, f"{both} on both")
+    return JudgedChange(change, "")
 
 
 def compare_verdicts(first: str, second: str, changes: Sequence[Change]) -> Verdict:
-    """Say whether one arm is worse than the other, or whether that may be chance."""
+    """Return whether one arm is worse than the other, or whether that may be chance."""
     counts = Counter(changes)
     worse, better = counts[Change.NEWLY_FAILING], counts[Change.FIXED]
     p_value = mcnemar_exact(worse, better)
@@ -111,7 +111,7 @@ def compare_verdicts(first: str, second: str, changes: Sequence[Change]) -> Verd
 def compare_latency(
     first: str, second: str, pairs: Sequence[CallPair], percent: int, name: str
 ) -> Shift:
-    """Say by how much a percentile of the latency differs, if that can be told."""
+    """Return by how much a percentile of the latency differs, if that can be told."""
     interval = paired_bootstrap(pairs, percent=percent)
     full_name = f"{name}, p{percent}"
     if interval is None:

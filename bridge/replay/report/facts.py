@@ -1,4 +1,4 @@
-"""What must not differ between two wordings of one answer: its numbers, dates and names. Pure.
+"""Finds the numbers, dates and names that two wordings of one answer must share. Pure.
 
 A model words an answer anew each time. "It is forty two dollars" and "That makes $42" say the same;
 "It is fifty two dollars" doesn't, though it is but one word away.

@@ -1,4 +1,4 @@
-"""What came of a run, in one sentence. Pure."""
+"""Sums a run up in one sentence. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ SEVERITY = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE)
 
 
 def headline(cards: Sequence[Card], arms: Sequence[str]) -> str:
-    """Say in one sentence what came of it."""
+    """Return the run's result in one sentence."""
     total = _scripts(len(cards))
     for arm in arms[1:]:
         worse = sum(card.change_on(arm) is Change.NEWLY_FAILING for card in cards)

@@ -1,4 +1,4 @@
-"""The first thing that went wrong in a call: what a reader wants to know before all else. Pure."""
+"""Finds the first thing that went wrong in a call, for the top of its card. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

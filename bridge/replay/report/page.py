@@ -1,4 +1,4 @@
-"""The whole report as the template takes it: what broke first, everything else in order after."""
+"""The whole report as the template takes it: failures first, everything else in order after."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What the report is made of, read from the disk."""
+"""Reads a run's results and history from the disk, for its report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _TREND_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class PlayedRun:
-    """One call.
+    """One played call, with its files if they can be read.
 
     Attributes:
         files: None where its folder can't be read; ``problem`` says why.
@@ -35,7 +35,7 @@ class PlayedRun:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Everything.
+    """All that a report is made of.
 
     Attributes:
         runs: by script and arm, in the order of their numbers.

@@ -1,4 +1,4 @@
-"""How long the caller waited, and for what: percentiles, stages, age of the call. Pure."""
+"""Sums up callers' waits for an answer: percentiles, stages, age of the call. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ArmTurn:
     """One side's turn on one arm.
 
     Attributes:
@@ -83,8 +83,8 @@ class TurnRow:
     """
 
     speaker: str
-    first: Said | None
-    second: Said | None
+    first: ArmTurn | None
+    second: ArmTurn | None
     likeness: Likeness
     differences: tuple[str, ...] = field(default=())
 
@@ -175,10 +175,10 @@ def _caller_row(ours: TranscriptTurn | None, theirs: TranscriptTurn | None) -> T
     return TurnRow("caller", first, second, Likeness.SAME)
 
 
-def _caller_said(turn: TranscriptTurn) -> Said:
+def _caller_said(turn: TranscriptTurn) -> ArmTurn:
     text = _reference(turn)
     understood = turn.recognised
-    return Said(
+    return ArmTurn(
         turn.start_ms,
         turn.end_ms,
         plain_words(text) if understood is None else compare_words(text, understood),
@@ -188,13 +188,13 @@ def _caller_said(turn: TranscriptTurn) -> Said:
     )
 
 
-def _said(turn: TranscriptTurn, text: str | None, other: str | None) -> Said:
+def _said(turn: TranscriptTurn, text: str | None, other: str | None) -> ArmTurn:
     if text is None:
-        return Said(turn.start_ms, turn.end_ms, (), off_script=turn.off_script)
+        return ArmTurn(turn.start_ms, turn.end_ms, (), off_script=turn.off_script)
     told = turn.reference
     differs = told is not None and words_of(told) != words_of(text)
     heard = turn.text is not None and text == turn.text
-    return Said(
+    return ArmTurn(
         turn.start_ms,
         turn.end_ms,
         plain_words(text) if other is None else compare_words(text, other),
@@ -252,7 +252,7 @@ def _reference(turn: TranscriptTurn) -> str:
 
 
 def _differing_tokens(tokens: Sequence[tuple[str, ...]], other: Sequence[str]) -> list[bool]:
-    """Tell for each token, spelled as words, whether any of them is not in the other text."""
+    """Return for each token, spelled as words, whether any of them is not in the other text."""
     flat = [word for token in tokens for word in token]
     matcher = SequenceMatcher(None, flat, list(other), autojunk=False)
     same = {at + i for at, _, size in matcher.get_matching_blocks() for i in range(size)}

@@ -1,4 +1,4 @@
-"""Call scripts: what a caller says and does, and what has to come back.
+"""Call scripts: a caller's steps, and the expectations of the agent.
 
 One YAML file is one call; `call_scripts/README.md` teaches the format.
 """

@@ -1,4 +1,4 @@
-"""What a caller does at a step."""
+"""The actions of a scripted caller, one per step."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self

@@ -1,4 +1,4 @@
-"""What a call happens under: where the script comes from, whom it calls, noise, tools."""
+"""The circumstances of a scripted call: source, target, setup, noise, tools."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self

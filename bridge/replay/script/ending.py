@@ -1,4 +1,4 @@
-"""How a call has to end, and what holds for it as a whole."""
+"""A script's expectations of a call's end, and of the call as a whole."""
 
 from typing import Annotated, Literal
 

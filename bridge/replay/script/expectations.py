@@ -1,4 +1,4 @@
-"""What has to come back after a step."""
+"""A script's expectations of the agent after one step."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A caller who is made up while the call goes on: by a text model, or by a table of replies."""
+"""A persona in a call script: made up during the call by a text model, or by a table of replies."""
 
 import enum
 from typing import Annotated, Self

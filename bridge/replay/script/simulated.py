@@ -1,4 +1,4 @@
-"""What the simulated Realtime service says and does wrong in a call."""
+"""A script's rules and faults for the simulated Realtime service."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

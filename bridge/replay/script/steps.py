@@ -1,4 +1,4 @@
-"""One step of a call script: an action, and what is expected after it."""
+"""One step of a call script: an action, and the expectations after it."""
 
 from typing import Self
 

@@ -82,6 +82,6 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def goes_in_the_clear(model: TextModel) -> bool:
-    """Tell whether what is sent to a model leaves this machine without TLS."""
+    """Return whether what is sent to a model leaves this machine without TLS."""
     parts = urlsplit(model.url)
     return parts.scheme == "http" and parts.hostname not in LOOPBACK

@@ -1,1 +1,1 @@
-"""The rollout flag: which arm a call gets, and what the calls say about the arms. Pure."""
+"""Rollouts: the draw of an arm for each call, and the verdict on a new arm. Pure."""

@@ -60,7 +60,7 @@ class Evidence:
         return math.exp(min(top + math.log(mean), 700.0))
 
     def convicts(self, guard_metrics: int = 1) -> bool:
-        """Say whether the arm is to be rolled back.
+        """Return whether the arm is to be rolled back.
 
         Args:
             guard_metrics: how many are watched side by side.

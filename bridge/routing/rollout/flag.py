@@ -47,7 +47,7 @@ class Override:
         return f"{self.by}:{self.pattern}"
 
     def matches(self, value: str) -> bool:
-        """Say whether a caller, route, number or trunk is meant."""
+        """Return whether a caller, route, number or trunk is meant."""
         return bool(value) and pattern_matches(self.pattern, value)
 
 

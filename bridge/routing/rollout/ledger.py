@@ -1,4 +1,4 @@
-"""The calls of a rollout, added up: what the verdict is made from, and what is shown beside it.
+"""Adds up the calls of a rollout, for its verdict and for the figures shown beside it.
 
 A fold over the log of ended calls, so that any node can take it up from the log at any time.
 """

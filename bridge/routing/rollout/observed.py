@@ -1,4 +1,4 @@
-"""What a call that is over says about the arm that it was dealt to.
+"""Rates a call that is over as good or bad for the arm that it was dealt to.
 
 Only faults of connection, protocol, timing and handoff count (`NEEDS.md` section 4 "What to
 separate"). A caller who hangs up before there was a session, or the carrier's faults, say nothing.
@@ -71,7 +71,7 @@ class Observed:
         return any(loss.permanent for loss in self.losses)
 
     def badness(self, plan: RolloutSettings) -> frozenset[Badness]:
-        """Say why the call counts as a bad one; empty for a good one."""
+        """Return why the call counts as a bad one; empty for a good one."""
         bad = {
             _BADNESS_OF_LAYER[loss.layer]
             for loss in self.losses

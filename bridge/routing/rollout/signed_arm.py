@@ -1,4 +1,4 @@
-"""The test header: who holds the rollouts' key may choose the arm of a call of theirs.
+"""The test header, by which a holder of the rollouts' key chooses the arm of a call.
 
     X-Bridge-Arm: new;until=1795000000;signature=9f86d0...
 

@@ -1,4 +1,4 @@
-"""What is in force of a rollout: a value that is kept in Redis, in a file, and in every node.
+"""The state of a rollout in force: a value that is kept in Redis, in a file, and in every node.
 
 The settings say what a rollout may do (:class:`~bridge.config.rollouts.RolloutSettings`); this says
 where it stands. It only ever changes to a greater version (:mod:`~bridge.routing.rollout.changes`).

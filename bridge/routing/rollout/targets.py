@@ -1,4 +1,4 @@
-"""What overrides may name: trunks of the settings, and dialplans, which are the routes.
+"""Checks that a rollout's overrides name trunks and dialplans that exist.
 
 A misspelt one would never match, and nobody would see why.
 """

@@ -1,4 +1,4 @@
-"""The verdict about a new arm, from the calls since its last step; and what follows from it.
+"""Judges a new arm by the calls since its last step, and derives the next change.
 
 A hard gate for what needs no statistics, the sequential test for harm, bounds for promotion.
 Missing evidence is never success. Only faults of connection, protocol, timing and handoff may roll
@@ -109,7 +109,7 @@ class _Arm:
         return Rate(self.bad, self.calls)
 
     def fails(self, guards: Guards) -> bool:
-        """Whether its last calls say that it fails now: all of a few, or many of more."""
+        """Return whether its last calls say that it fails now: all of a few, or many of more."""
         few = self.recent[-guards.setup_failures :]
         if len(few) == guards.setup_failures and all(few):
             return True

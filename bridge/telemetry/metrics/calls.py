@@ -1,4 +1,4 @@
-"""Calls: offered, answered, refused, ended, and what they asked for."""
+"""Metrics of calls: offered, answered, refused, ended, handed over, emergencies."""
 
 from bridge.clock import NS_PER_S
 from bridge.errors import Fault, Outcome
@@ -137,5 +137,5 @@ class CallMetrics:
         self._emergencies.labels(self._route(route)).inc()
 
     def set_limit(self, calls: int) -> None:
-        """Say how many calls may be at once."""
+        """Publish how many calls may be at once."""
         self._limit.set(calls)

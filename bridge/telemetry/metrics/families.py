@@ -1,4 +1,4 @@
-"""What the families are made with: buckets, labels that are always there, exemplars."""
+"""Makes metric families on a registry, with shared buckets, labels and exemplars."""
 
 from prometheus_client import (
     CollectorRegistry,

@@ -1,4 +1,4 @@
-"""Audio and RTP: what is lost, late or added, recordings, keys."""
+"""Metrics of audio and RTP: losses, lateness, additions, recordings, keys."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -134,7 +134,7 @@ class MediaMetrics:
         self._overruns.inc(overruns)
 
     def clock_still(self, ms: int) -> None:
-        """Say for how long PJSIP's audio clock has stood still by now."""
+        """Publish for how long PJSIP's audio clock has stood still by now."""
         self._still.set(ms / 1000)
 
     def clock_stalls(self, stalls: int = 1) -> None:

@@ -37,17 +37,17 @@ class NodeMetrics:
         self._clock_sets.inc()
 
     def set_promised(self, calls: int) -> None:
-        """Say how many calls there would be with file descriptors enough."""
+        """Publish how many calls there would be with file descriptors enough."""
         self._promised.set(calls)
 
     def set_descriptors_used_up(self, *, used_up: bool) -> None:
-        """Say whether a file descriptor can be had."""
+        """Publish whether a file descriptor can be had."""
         self._used_up.set(used_up)
 
     def set_refused(self, directory: str, *, refused: bool) -> None:
-        """Say whether a directory takes no files; ``directory`` is what it is for."""
+        """Publish whether a directory takes no files; ``directory`` is what it is for."""
         self._refused.labels(directory).set(refused)
 
     def set_certificate(self, of: str, ends_at_s: float) -> None:
-        """Say when a certificate ends, Unix time."""
+        """Publish when a certificate ends, Unix time."""
         self._certificate.labels(of).set(ends_at_s)

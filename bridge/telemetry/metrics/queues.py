@@ -1,4 +1,4 @@
-"""Callers who wait for a person."""
+"""Metrics of callers who wait for a person."""
 
 from collections import defaultdict
 

@@ -1,4 +1,4 @@
-"""All metrics of one process, and how they are written."""
+"""All metrics of one process, and their text exposition."""
 
 import enum
 import re
@@ -135,12 +135,12 @@ class Metrics:
         self._arm_info.labels(arm, dialect, endpoint, model).set(1)
 
     def set_shutdown(self, arm: str, model: str, day: date) -> None:
-        """Say the first day without an arm's model."""
+        """Publish the first day without an arm's model."""
         midnight = datetime.combine(day, time(), UTC)
         self._shutdown.labels(arm, model).set(midnight.timestamp())
 
     def config_loaded(self, wall_ns: int) -> None:
-        """Say when the configuration was last read."""
+        """Publish when the configuration was last read."""
         self._reloaded.set(wall_ns / NS_PER_S)
 
     def dialplans_reloaded(self, result: ReloadResult) -> None:

@@ -1,4 +1,4 @@
-"""Flags, and what is held of new arms."""
+"""Metrics of rollouts: decisions, shares, verdicts and actions on arms."""
 
 from collections.abc import Collection, Iterable
 
@@ -35,11 +35,11 @@ class RolloutMetrics:
         self._evaluations.labels(arm, reason).inc()
 
     def set_target(self, arm: str, share: float) -> None:
-        """Say which share of new calls an arm is to get."""
+        """Publish which share of new calls an arm is to get."""
         self._target.labels(arm).set(share)
 
     def judged(self, arm: str, verdict: str, verdicts: Collection[str], e_value: float) -> None:
-        """Say what is held of an arm; the node that decides alone does."""
+        """Publish what is held of an arm; the node that decides alone does."""
         for each in verdicts:
             self._verdict.labels(arm, each).set(float(each == verdict))
         self._evidence.labels(arm, "bad_calls").set(e_value)

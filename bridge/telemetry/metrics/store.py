@@ -30,7 +30,7 @@ class StoreMetrics:
         )
 
     def set_records_waiting(self, records: int) -> None:
-        """Say how many records of calls wait for the disk."""
+        """Publish how many records of calls wait for the disk."""
         self._records_waiting.set(records)
 
     def records_dropped(self, records: int) -> None:
@@ -42,7 +42,7 @@ class StoreMetrics:
         self._audit_failed.inc()
 
     def set_pending(self, writes: int) -> None:
-        """Say how many writes wait."""
+        """Publish how many writes wait."""
         self._pending.set(writes)
 
     def set_away(self, reason: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What supervisors do to live calls."""
+"""Metrics of supervisors' actions on live calls."""
 
 from bridge.telemetry.metrics.families import Families
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.replay.importing.recorded import RecordedCall, Sound, Speech
+from bridge.replay.importing.recorded import RecordedCall, RecordedSpeech, Sound
 
 RATE_HZ = 8_000
 
@@ -20,7 +20,7 @@ def sound(*spans: tuple[int, int], ms: int = 20_000) -> Sound:
 
 def recorded(*acts: Any, agent: tuple[tuple[int, int], ...] = (), **fields: Any) -> RecordedCall:
     """Return a call of 20 s that was answered at its begin."""
-    said = [(act.start_ms, act.end_ms) for act in acts if isinstance(act, Speech)]
+    said = [(act.start_ms, act.end_ms) for act in acts if isinstance(act, RecordedSpeech)]
     call: dict[str, Any] = {
         "name": "c_1",
         "consent": "given on 2026-11-21 by key, text 1",

@@ -16,7 +16,14 @@ from bridge.errors import ConfigError
 from bridge.recordings.deletion import hold
 from bridge.recordings.files import find_call
 from bridge.replay.importing.gateway_call import MayNotBeUsedError, read_gateway_call
-from bridge.replay.importing.recorded import AgentWords, Held, Keys, RecordedCall, Speech, ToolUse
+from bridge.replay.importing.recorded import (
+    AgentWords,
+    Held,
+    RecordedCall,
+    RecordedKeys,
+    RecordedSpeech,
+    RecordedToolUse,
+)
 from bridge.store.reader import History
 from tests.replay.importing.calls import RATE_HZ, sound
 
@@ -132,22 +139,25 @@ def test_its_end_and_its_line_come_from_the_record(tmp_path: Path) -> None:
 def test_words_are_those_told_first_after_the_sound(tmp_path: Path) -> None:
     told = [turn(5_050, "caller", "a", "Where is it?"), turn(9_600, "caller", "b", "Thanks.")]
     assert read(write(tmp_path, told)).acts == (
-        Speech(3_000, 4_500, "Where is it?"),
-        Speech(8_000, 9_000, "Thanks."),
+        RecordedSpeech(3_000, 4_500, "Where is it?"),
+        RecordedSpeech(8_000, 9_000, "Thanks."),
     )
 
 
 def test_sound_without_words_keeps_its_place(tmp_path: Path) -> None:
     acts = read(write(tmp_path, [turn(9_600, "caller", "b", "Thanks.")])).acts
-    assert acts == (Speech(3_000, 4_500, None), Speech(8_000, 9_000, "Thanks."))
+    assert acts == (RecordedSpeech(3_000, 4_500, None), RecordedSpeech(8_000, 9_000, "Thanks."))
     acts = read(write(tmp_path, [turn(5_050, "caller", "a", "Where is it?")])).acts
-    assert acts == (Speech(3_000, 4_500, "Where is it?"), Speech(8_000, 9_000, None))
+    assert acts == (
+        RecordedSpeech(3_000, 4_500, "Where is it?"),
+        RecordedSpeech(8_000, 9_000, None),
+    )
 
 
 def test_a_turn_with_a_pause_that_nobody_answered_is_one(tmp_path: Path) -> None:
     write(tmp_path, [turn(9_600, "caller", "a", "Where... is it?")])
     write_wav(tmp_path / "c_1.wav", np.stack([sound(*CALLER), sound()], axis=1), RATE_HZ)
-    assert read(tmp_path).acts == (Speech(3_000, 9_000, "Where... is it?"),)
+    assert read(tmp_path).acts == (RecordedSpeech(3_000, 9_000, "Where... is it?"),)
 
 
 def test_the_agents_words_are_whole_and_as_heard(tmp_path: Path) -> None:
@@ -174,7 +184,7 @@ def test_keys_are_known_only_by_what_they_did(tmp_path: Path) -> None:
         (15_000, "digit", {}),
         (15_001, "human_asked", {"by": "key", "granted": 1}),
     ]
-    keys = [act for act in read(write(tmp_path, told)).acts if isinstance(act, Keys)]
+    keys = [act for act in read(write(tmp_path, told)).acts if isinstance(act, RecordedKeys)]
     assert [(each.digits, each.count) for each in keys] == [
         ("1", 1),
         ("3", 1),
@@ -197,8 +207,8 @@ def test_tools_are_known_with_what_they_were_asked_and_answered(tmp_path: Path) 
         (6_000, "tool_arguments", {"tool": "end_call", "tool_call": "t2", "text": "{}"}),
     ]
     assert read(write(tmp_path, told)).tools == (
-        ToolUse(5_000, "find", {"id": "[account]"}, {"n": 42}, "ok", 800),
-        ToolUse(6_000, "end_call", {}),
+        RecordedToolUse(5_000, "find", {"id": "[account]"}, {"n": 42}, "ok", 800),
+        RecordedToolUse(6_000, "end_call", {}),
     )
 
 
@@ -207,4 +217,4 @@ def test_events_in_redis_stand_in_for_markers_that_are_gone(tmp_path: Path) -> N
     fields = {"kind": "turn", "speaker": "caller", "item_id": "a", "text": "Where is it?"}
     event = (f"{BEGAN_MS - 40 + 5_050}-0", fields)
     history = History({"started_at": str(BEGAN_MS - 40)}, (event,))
-    assert read(tmp_path, events=history).acts[0] == Speech(3_000, 4_500, "Where is it?")
+    assert read(tmp_path, events=history).acts[0] == RecordedSpeech(3_000, 4_500, "Where is it?")

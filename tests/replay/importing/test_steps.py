@@ -11,10 +11,10 @@ from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import (
     AgentWords,
     Held,
-    Keys,
     RecordedCall,
-    Speech,
-    ToolUse,
+    RecordedKeys,
+    RecordedSpeech,
+    RecordedToolUse,
 )
 from bridge.replay.importing.simulated import rules_of
 from bridge.replay.importing.steps import Cut, Drafter, DraftStep
@@ -38,7 +38,7 @@ def does(call: RecordedCall) -> list[dict[str, Any]]:
 
 
 def test_words_come_after_the_gap_that_they_had() -> None:
-    call = recorded(Speech(3_300, 4_500, "Hello?"), agent=(GREETED,))
+    call = recorded(RecordedSpeech(3_300, 4_500, "Hello?"), agent=(GREETED,))
     greeting, says = draft(call)
     assert greeting.does == {}
     assert says.does == {"say": {"text": "Hello?", "gap_ms": 1_300}}
@@ -46,14 +46,14 @@ def test_words_come_after_the_gap_that_they_had() -> None:
 
 
 def test_a_gap_is_never_taken_for_a_pause_between_two_sentences() -> None:
-    call = recorded(Speech(2_050, 3_000, "Hello?"), agent=(GREETED,))
+    call = recorded(RecordedSpeech(2_050, 3_000, "Hello?"), agent=(GREETED,))
     assert does(call)[1] == {"say": {"text": "Hello?", "gap_ms": 400}}
 
 
 def test_words_over_the_agent_are_anchored_to_its_begin() -> None:
     call = recorded(
-        Speech(3_000, 4_000, "Tell me."),
-        Speech(6_500, 8_000, "Wait, please."),
+        RecordedSpeech(3_000, 4_000, "Tell me."),
+        RecordedSpeech(6_500, 8_000, "Wait, please."),
         agent=(GREETED, (5_000, 6_950), (9_000, 10_000)),
     )
     step = draft(call)[2]
@@ -64,47 +64,49 @@ def test_words_over_the_agent_are_anchored_to_its_begin() -> None:
 
 def test_an_anchor_is_the_begin_of_the_answer_and_not_of_its_second_sentence() -> None:
     call = recorded(
-        Speech(3_000, 4_000, "Tell me."),
-        Speech(7_500, 8_500, "Wait, please."),
+        RecordedSpeech(3_000, 4_000, "Tell me."),
+        RecordedSpeech(7_500, 8_500, "Wait, please."),
         agent=(GREETED, (5_000, 5_500), (5_900, 7_900)),
     )
     assert draft(call)[2].does["interrupt"]["after"]["delay_ms"] == 2_500
 
 
 def test_a_short_sound_that_the_agent_speaks_through_is_a_backchannel() -> None:
-    call = recorded(Speech(1_500, 1_900, "Yeah."), agent=((500, 4_000),))
+    call = recorded(RecordedSpeech(1_500, 1_900, "Yeah."), agent=((500, 4_000),))
     [_, step] = draft(call)
     assert step.does["backchannel"]["after"]["delay_ms"] == 1_000
     assert step.expect == {"agent_keeps_talking": True}
 
 
 def test_what_the_gateway_judged_decides_between_the_two() -> None:
-    call = recorded(Speech(6_000, 6_400, "No.", backchannel=False), agent=((5_000, 9_000),))
+    call = recorded(RecordedSpeech(6_000, 6_400, "No.", backchannel=False), agent=((5_000, 9_000),))
     assert "interrupt" in does(call)[-1]
 
 
 def test_words_after_which_nobody_answered_are_followed_by_the_clock() -> None:
     call = recorded(
-        Speech(3_000, 4_000, "Hello."), Speech(6_500, 7_000, "Anybody?"), agent=(GREETED,)
+        RecordedSpeech(3_000, 4_000, "Hello."),
+        RecordedSpeech(6_500, 7_000, "Anybody?"),
+        agent=(GREETED,),
     )
     after = {"event": "caller_speech_ended", "delay_ms": 2_500}
     assert does(call)[2] == {"interrupt": {"text": "Anybody?", "after": after}}
 
 
 def test_keys_and_holds_become_steps() -> None:
-    call = recorded(Keys(3_000, 3_400, "12#", 3), Held(5_000, 8_000), agent=(GREETED,))
+    call = recorded(RecordedKeys(3_000, 3_400, "12#", 3), Held(5_000, 8_000), agent=(GREETED,))
     assert does(call)[1:] == [{"dtmf": {"digits": "12#"}}, {"hold": {"ms": 3_000}}]
 
 
 def test_keys_that_nobody_kept_are_asked_for() -> None:
-    [step] = draft(recorded(Keys(3_000, 3_400, None, 4)))
+    [step] = draft(recorded(RecordedKeys(3_000, 3_400, None, 4)))
     assert step.does == {"dtmf": {"digits": "1111"}}
     assert step.notes == ["which 4 keys these were is nowhere kept: write them"]
 
 
 def test_a_silence_that_the_agent_asked_into_is_a_step_with_its_reprompt() -> None:
     call = recorded(
-        Speech(13_000, 14_000, "Yes."),
+        RecordedSpeech(13_000, 14_000, "Yes."),
         agent=(GREETED, (10_000, 11_000)),
         prompted_ms=(9_990,),
     )
@@ -114,7 +116,7 @@ def test_a_silence_that_the_agent_asked_into_is_a_step_with_its_reprompt() -> No
 
 def test_hanging_up_over_the_agent_is_anchored_to_it() -> None:
     call = recorded(
-        Speech(3_000, 4_000, "Go on."),
+        RecordedSpeech(3_000, 4_000, "Go on."),
         agent=(GREETED, (15_000, 20_000)),
         ended_by="caller",
     )
@@ -123,27 +125,27 @@ def test_hanging_up_over_the_agent_is_anchored_to_it() -> None:
 
 
 def test_hanging_up_in_the_middle_of_ones_words_is_anchored_to_them() -> None:
-    call = recorded(Speech(18_000, 20_000, "I would"), agent=(GREETED,), ended_by="caller")
+    call = recorded(RecordedSpeech(18_000, 20_000, "I would"), agent=(GREETED,), ended_by="caller")
     after = {"event": "caller_speech_started", "delay_ms": 2_000}
     assert does(call)[-1] == {"hangup": {"after": after}}
 
 
 @pytest.mark.parametrize("without_words", [NOT_RECORDED, NOT_TRANSCRIBED])
 def test_what_a_record_has_no_words_of_is_silence_of_its_length(without_words: str) -> None:
-    call = recorded(Speech(3_000, 5_500, without_words), agent=(GREETED,))
+    call = recorded(RecordedSpeech(3_000, 5_500, without_words), agent=(GREETED,))
     assert does(call)[1] == {"silence": {"ms": 2_500}}
 
 
 def test_a_turn_with_a_secret_has_nothing_of_the_callers_voice() -> None:
     card = "My card is 4111 1111 1111 1111."
-    [_, step] = draft(recorded(Speech(3_000, 5_500, card), agent=(GREETED,)))
+    [_, step] = draft(recorded(RecordedSpeech(3_000, 5_500, card), agent=(GREETED,)))
     assert step.cut is None
     assert step.does["say"]["text"].startswith("My card is four one one one")
 
 
 def test_a_secret_is_found_by_the_question_before_it() -> None:
     call = recorded(
-        Speech(3_000, 5_500, "It is 99 88 77."),
+        RecordedSpeech(3_000, 5_500, "It is 99 88 77."),
         agent=(GREETED,),
         words=(AgentWords(500, "What is your account number?", None),),
     )
@@ -151,13 +153,13 @@ def test_a_secret_is_found_by_the_question_before_it() -> None:
 
 
 def test_revoiced_calls_have_nothing_of_the_callers_voice() -> None:
-    call = recorded(Speech(3_000, 4_500, "Hello?"), agent=(GREETED,))
+    call = recorded(RecordedSpeech(3_000, 4_500, "Hello?"), agent=(GREETED,))
     assert draft(call, revoice=True)[1].cut is None
 
 
 INVOICE = recorded(
-    Speech(3_000, 4_500, "How much is my invoice?"),
-    Speech(12_000, 13_000, "Thanks."),
+    RecordedSpeech(3_000, 4_500, "How much is my invoice?"),
+    RecordedSpeech(12_000, 13_000, "Thanks."),
     agent=(GREETED, (5_200, 7_000), (8_000, 11_000), (14_000, 15_000)),
     words=(
         AgentWords(500, "Hello.", "Hello."),
@@ -166,10 +168,10 @@ INVOICE = recorded(
         AgentWords(14_000, "Goodbye.", "Goodbye."),
     ),
     tools=(
-        ToolUse(
+        RecordedToolUse(
             5_300, "lookup", {"which": "latest"}, {"amount": 42, "account": "99887766"}, "ok", 833
         ),
-        ToolUse(14_000, "end_call", {"reason": "done"}),
+        RecordedToolUse(14_000, "end_call", {"reason": "done"}),
     ),
 )
 
@@ -185,7 +187,7 @@ def test_expected_are_numbers_tools_and_times_rounded_up() -> None:
 
 def test_numbers_that_an_interrupted_agent_did_not_come_to_say_are_not_expected() -> None:
     call = recorded(
-        Speech(3_000, 4_000, "How much?"),
+        RecordedSpeech(3_000, 4_000, "How much?"),
         agent=(GREETED, (5_000, 6_000)),
         words=(AgentWords(5_000, "It is 42 dollars.", "It"),),
     )
@@ -201,7 +203,9 @@ def test_a_tools_answer_becomes_its_mock_without_what_is_nobodys_business() -> N
 
 def test_a_tool_that_failed_fails_in_the_replay() -> None:
     def mock(code: str) -> dict[str, Any]:
-        call = recorded(Keys(1, 1, "1", 1), tools=(ToolUse(9, "lookup", {}, None, code, 9),))
+        call = recorded(
+            RecordedKeys(1, 1, "1", 1), tools=(RecordedToolUse(9, "lookup", {}, None, code, 9),)
+        )
         return next(mocks_of(call, Hider()))[0]
 
     assert mock("http_503") == {"name": "lookup", "fails": "http_500"}

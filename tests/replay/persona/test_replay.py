@@ -1,6 +1,7 @@
 """Personas in real calls on both dialects, and the ordinary script that is made of one."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ async def test_a_persona_gets_its_answer_on_both_dialects_and_becomes_a_script(
         assert files.detail.transcript[0].text == QUESTION
         kinds = {check.kind: check for check in files.detail.checks}
         assert kinds["persona"].status.value == "pass"
-        assert kinds["judge"].found.startswith('the judge said yes: "shipped on Monday" (agent, ')
+        assert kinds["judge"].found.startswith(f'the judge said yes: "{ANSWER}" (agent, ')
         (judged,) = files.detail.judged
         assert (judged.verdict, judged.quotes[0].speaker) == ("pass", "agent")
 
@@ -85,14 +86,26 @@ async def test_a_models_server_makes_up_the_words_and_hears_no_more_than_the_pho
         return completion(json.dumps({"say": QUESTION}))
 
     async with text_model(answer) as server:
-        model = {"url": server.url, "model": "small", "api_key_env": "MY_MODEL_KEY"}
+        model = {
+            "url": server.url,
+            "model": "small",
+            "api_key_env": "MY_MODEL_KEY",
+            "usd_per_million": {"input": 1000, "output": 2000},
+        }
         persona = {**PERSONA["persona"], "model": model}
         path = write_script(tmp_path, {**PERSONA, "persona": persona})
         environ = {"MY_MODEL_KEY": "sk-secret-0815"}
         with start_local_redis() as redis:
-            played = await play(tmp_path, [path], arms_of("ga"), redis.url, environ=environ)
+            ran = partial(play, tmp_path, [path], arms_of("ga"), redis.url, environ=environ)
+            broke = await ran(cap_usd=29.9)
+            assert not server.bodies, "30,000 tokens might cost more than is allowed"
+            played = await ran(cap_usd=60.0)
+    assert "might pass it" in (broke.results.stopped or "")
     info, files = played.run("ga")
     assert info.verdict is RunVerdict.PASS, info.reason
+    assert info.texts_usd == pytest.approx(2 * (100 * 1000 + 20 * 2000) / 1e6)
+    assert played.results.cost is not None
+    assert played.results.cost.spent_usd == pytest.approx(info.texts_usd)
     assert "authorization: bearer sk-secret-0815" in server.heads[0].lower()
     assert [body["messages"][-1]["content"] for body in server.bodies] == [
         "The agent said: (nothing)",

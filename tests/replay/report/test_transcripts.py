@@ -3,8 +3,8 @@
 from typing import Literal
 
 from bridge.replay.report.transcripts import (
+    ArmTurn,
     Likeness,
-    Said,
     align,
     compare_words,
     input_error_rate,
@@ -24,7 +24,7 @@ def _turn(
     return TranscriptTurn(speaker, text, told, recognised, at_ms, at_ms + 900)
 
 
-def _marked(said: Said | None) -> list[str]:
+def _marked(said: ArmTurn | None) -> list[str]:
     assert said is not None
     return [word.text for word in said.words if word.differs]
 

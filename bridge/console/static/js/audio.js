@@ -8,8 +8,8 @@ import { keep, kept } from "./prefs.js";
 const CALL_OVER = 4410;
 const GRACE_MS = 10000;  // as long as the call waits for who has its caller
 const AGAIN_MS = 1000;
-// RFC 6455 section 7.4.1: without a word, or the server goes; 4502: the call's node was not reached.
-const LOST = new Set([1001, 1006, 4502]);
+// RFC 6455 section 7.4.1: the server goes, without a word, or starts anew; 4502: the call's node was not reached.
+const LOST = new Set([1001, 1006, 1012, 4502]);
 const UNREACHED = new Set([0, 502, 503, 504]);
 const LANES = [["caller", "Caller"], ["agent", "AI"]];
 

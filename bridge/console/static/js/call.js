@@ -4,7 +4,7 @@ import { unmask, wrapUp } from "./actions.js";
 import { attempt, get, may, post, user } from "./api.js";
 import { outcomeBadge } from "./badges.js";
 import { $, badge, empty, fill, h, toast } from "./dom.js";
-import { clock, percent, span, when, words } from "./format.js";
+import { arms, clock, percent, span, when, words } from "./format.js";
 import { sentence } from "./sentences.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
@@ -58,7 +58,7 @@ function ending(found, record, call) {
     ["End", outcomeBadge(outcome ?? "unknown")], ["Reason", words(record.reason)],
     ["Fault owner", fault === "none" ? "nobody: it ended as it should" : badge("bad", BY_WHOM[fault] ?? fault, "warn")],
     ["Length", clock(record.duration_ms ?? (call.ended_at - call.started_at))], ["Answered", when(record.answered_at_ms ?? call.answered_at) || "not answered"],
-    ["Arm", [call.arm ?? record.arm, record.rescued_by && `rescued by ${record.rescued_by}`].filter(Boolean).join(", ")], ["Model", record.model ?? call.model], ["Codec", record.codec], ["Node", call.node],
+    ["Arm", arms({ ...record, ...call })], ["Model", record.model ?? call.model], ["Codec", record.codec], ["Node", call.node],
     ["Rollout", record.rollout && `${record.rollout}, ${record.rollout_reason}`], ["Caller ID check", record.verstat],
     ["Consent", consent ? `${consent.given === true ? "given" : consent.given === false ? "refused" : "told"}${consent.how ? ` by ${consent.how}` : ""}, text ${consent.version}` : ""],
     ["Voice quality (MOS)", Object.entries(record.mos ?? {}).filter(([, mos]) => mos).map(([way, mos]) => `${way} ${mos}`).join(", ")],

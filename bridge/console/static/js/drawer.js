@@ -6,7 +6,7 @@ import { LISTENING, Listening } from "./audio.js";
 import { may, user } from "./api.js";
 import { ask } from "./dialogs.js";
 import { $, badge, clip, fill, h } from "./dom.js";
-import { age, span, when } from "./format.js";
+import { age, arms, span, when } from "./format.js";
 import { healthMark, stateBadge } from "./health.js";
 import { follow } from "./stream.js";
 import { Transcript } from "./transcript.js";
@@ -91,6 +91,7 @@ export class Drawer {
     this.why = h("p", { class: "small" });
     this.summary = h("p", { class: "summary", hidden: true });
     this.bar = new ActionBar((id) => this.act(id));
+    this.drawnActions = null;  // of another call, though it may be in the same state
     this.audio = h("div", { class: "listening", hidden: true });
     this.scroll = h("div", { class: "scroll" }, this.transcript.element);
     this.pill = h("button", { type: "button", class: "pill", hidden: true, text: "New messages", onclick: () => this.#toEnd() });
@@ -186,7 +187,7 @@ export class Drawer {
     const row = this.row;
     fill(this.head,
       healthMark(row.health), stateBadge(this.over ? "ended" : row.state), h("span", { text: `for ${age(row.state_since_at)}` }),
-      h("span", { class: "muted", text: `age ${age(row.started_at)}` }), row.arm ? h("span", { class: "muted", text: `arm ${row.arm}` }) : null,
+      h("span", { class: "muted", text: `age ${age(row.started_at)}` }), row.arm ? h("span", { class: "muted", text: `arm ${arms(row)}` }) : null,
       row.last_turn_ms ? h("span", { class: "muted", text: `last answer ${span(row.last_turn_ms)}` }) : null,
       row.held_by ? badge("bad", holdOf(row), "phone") : null,
       watchersOf(row),
@@ -284,7 +285,7 @@ export class Drawer {
   #drawDetails() {
     const row = this.row;
     const facts = [
-      ["Call", row.call_id], ["Node", row.node], ["Dialled", row.to], ["Route", row.dialplan], ["Arm", row.arm], ["Dialect and model", [row.dialect, row.model].filter(Boolean).join(", ")],
+      ["Call", row.call_id], ["Node", row.node], ["Dialled", row.to], ["Route", row.dialplan], ["Arm", arms(row)], ["Dialect and model", [row.dialect, row.model].filter(Boolean).join(", ")],
       ["Began", when(row.started_at)], ["Answered", when(row.answered_at)], ["Caller ID check", row.verstat], ["Consent", row.consent],
       ["Cut by the caller", row.interruptions_caller ?? 0], ["Cut in by the agent", row.interruptions_agent ?? 0], ["Tool failures", row.tool_failures ?? 0],
       ["Transfer", row.handoff_target && `${row.handoff_target}: ${row.handoff_result}`], ["Summary for the person", row.handoff_summary],

@@ -43,4 +43,6 @@ export const when = (ms) => (ms ? `${moment(ms)} ${zone(ms)}` : "");
 /** Return the time of today: 14:03:05 UTC. */
 export const time = (ms) => (ms ? when(ms).slice(11) : "");
 export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`);
+/** Return the arm that a call was dealt to, and the one that took it over. */
+export const arms = (call) => [call.arm, call.rescued_by && `rescued by ${call.rescued_by}`].filter(Boolean).join(", ");
 export const words = (name) => String(name ?? "").replaceAll("_", " ");

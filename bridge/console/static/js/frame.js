@@ -1,7 +1,7 @@
 // What every page has: the menu, the colours, help, open alerts in the menu.
 
 import { attempt, del, get, may } from "./api.js";
-import { $ } from "./dom.js";
+import { $, fill, h } from "./dom.js";
 import { help } from "./keys.js";
 import { note } from "./loss.js";
 
@@ -31,9 +31,9 @@ const COUNT_AGAIN_MS = 3000;
 /** Say what is wrong with gateways, in the words of their `/readyz`. */
 function showTroubles(nodes) {
   const bar = $("#troubles");
-  const words = Object.entries(nodes).map(([node, says]) => `Gateway ${node}: ${says}.`).join(" ");
-  if (bar.textContent !== words) bar.textContent = words;
-  bar.hidden = !words;
+  const lines = Object.entries(nodes).map(([node, says]) => `Gateway ${node}: ${says}.`);
+  if (bar.textContent !== lines.join("")) fill(bar, lines.map((text) => h("span", { text })));
+  bar.hidden = !lines.length;
 }
 
 async function countAlerts() {

@@ -4,7 +4,7 @@ import { attempt, get } from "./api.js";
 import { outcomeBadge } from "./badges.js";
 import { $, clip, empty, fill, h } from "./dom.js";
 import { filled, folding } from "./fold.js";
-import { clock, moment, percent, span, words, zone } from "./format.js";
+import { arms, clock, moment, percent, span, words, zone } from "./format.js";
 import { key } from "./keys.js";
 import { Table } from "./table.js";
 import { useKeys } from "./table_keys.js";
@@ -16,7 +16,7 @@ const columns = [
   { id: "from", label: "From", value: (r) => r.from, cell: (r) => clip(r.from ?? "") },
   { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => clip(r.to ?? "") },
   { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => clip(r.dialplan ?? "") },
-  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => clip(r.arm ?? "") },
+  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => clip(arms(r)) },
   { id: "length", label: "Length", number: true, value: (r) => r.duration_ms, cell: (r) => clock(r.duration_ms) },
   { id: "outcome", label: "End", value: (r) => r.outcome, wide: true, cell: (r) => h("span", { class: "one-line" }, outcomeBadge(r.outcome ?? "unknown"), clip([words(r.reason), r.fault && r.fault !== "none" && `fault: ${r.fault}`].filter(Boolean).join(", "), "why")) },
   { id: "fault", label: "Fault owner", value: (r) => r.fault, cell: (r) => (r.fault && r.fault !== "none" ? r.fault : ""), off: true },

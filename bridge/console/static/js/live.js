@@ -2,7 +2,7 @@
 
 import { $, badge, clip, empty, fill, h, icon } from "./dom.js";
 import { Drawer } from "./drawer.js";
-import { age, clock, learnClock, now, span } from "./format.js";
+import { age, arms, clock, learnClock, now, span } from "./format.js";
 import { folding } from "./fold.js";
 import { band, healthMark, stateBadge } from "./health.js";
 import { keyOf, key } from "./keys.js";
@@ -30,7 +30,7 @@ const columns = [
   { id: "watchers", label: "Watching", value: (r) => r.watchers ?? "", cell: (r) => watching(r) },
   { id: "route", label: "Route", value: (r) => r.dialplan, cell: (r) => clip(r.dialplan ?? "") },
   { id: "to", label: "Dialled", value: (r) => r.to, cell: (r) => clip(r.to), off: true },
-  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => clip(r.arm ?? "") },
+  { id: "arm", label: "Arm", value: (r) => r.arm, cell: (r) => clip(arms(r)) },
   { id: "model", label: "Model", value: (r) => r.model, cell: (r) => clip(r.model ?? ""), off: true },
   { id: "in_state", label: "In state", number: true, value: (r) => r.state_since_at && now() - r.state_since_at, cell: (r) => age(r.state_since_at) },
   { id: "age", label: "Age", number: true, value: (r) => r.started_at && now() - r.started_at, cell: (r) => age(r.started_at) },

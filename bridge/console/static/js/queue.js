@@ -14,7 +14,7 @@ const list = $("#list");
 const drawer = new Drawer($("#drawer"), { onClose: () => $(".with-drawer").classList.remove("open") });
 const seen = new Map();
 const tiles = h("div", { class: "tiles" });
-const items = h("div");
+const items = h("div", { class: "items" });
 fill(list, h("div", { class: "stack" }, tiles, items));
 
 let had = null;

@@ -1,4 +1,4 @@
-"""A caller whom the service does not seem to hear: the bridge asks whether anybody is there.
+"""Probes whether the service is alive, where a caller makes a sound and the service says nothing.
 
 A service that stalls between two turns keeps its socket open and its pings answered, and says
 nothing; nothing is expected of it either until it tells that the caller speaks. So:
@@ -35,7 +35,7 @@ ASKED_AGAIN_AFTER_MS = 10_000
 _WORDS: frozenset[type] = frozenset(get_args(ServerEvent))
 
 
-def watch_hearing(call: CallState, event: Input, now_ns: int) -> Effects:
+def watch_liveness(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the wait for a word of the service; looked at after every input."""
     kind = type(event)
     if Timer.UNHEARD in call.timers:
@@ -64,7 +64,7 @@ def on_unheard(call: CallState, now_ns: int) -> Effects:
 
 
 def _is_listened_for(call: CallState) -> bool:
-    """Whether the service ought to tell that the caller speaks, and has not."""
+    """Return whether the service ought to tell that the caller speaks, and has not."""
     return (
         call.stage is Stage.TALKING
         and call.policy.turn_overdue_ms is not None

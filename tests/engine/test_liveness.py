@@ -6,7 +6,6 @@ import pytest
 
 from bridge.engine.actions import KeepSecret
 from bridge.engine.effects import Effect, KeepSpeech, OpenSession, Send, StartTimer, StopTimer
-from bridge.engine.hearing import ANSWERS_WITHIN_MS, ASKED_AGAIN_AFTER_MS, TOLD_WITHIN_MS
 from bridge.engine.inputs import (
     HoldChanged,
     Input,
@@ -16,6 +15,7 @@ from bridge.engine.inputs import (
     Timer,
     TimerFired,
 )
+from bridge.engine.liveness import ANSWERS_WITHIN_MS, ASKED_AGAIN_AFTER_MS, TOLD_WITHIN_MS
 from bridge.engine.news import SessionLost
 from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ApiError, ErrorReported, SessionUpdated
