@@ -1,7 +1,8 @@
 """Puts the records of calls on the disk, and keeps those that it refuses until it takes them.
 
-Full, read-only or hung: the record goes to Redis, and to memory while that is away, too. It is
-tried again, slower and slower, by this process and by the node's next one.
+Full, read-only or hung, or no memory for a thread that writes: the record goes to Redis, and to
+memory while that is away, too. It is tried again, slower and slower, by this process and by the
+node's next one.
 """
 
 import asyncio
@@ -24,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 DISK_WITHIN_S = 10.0
 """A disk that hangs must not keep the call, and with it the gateway."""
+
+_NO_MEMORY = (MemoryError, RuntimeError)
+"""A thread whose stack gets no memory is a RuntimeError in CPython: "can't start new thread"."""
 
 _DAY_S = 24 * 3600
 _FIRST_S, _LONGEST_S = 1.0, 60.0
@@ -61,7 +65,7 @@ class RecordKeeper:
         directory = str(self._directory)
         log.error("record_waits", call_id=summary.call_id, directory=directory, error=error)
         self._hold(summary)
-        with suppress(RedisUnavailableError):
+        with suppress(RedisUnavailableError, *_NO_MEMORY):
             await self._hand_over()
         self._publish()
 
@@ -83,7 +87,7 @@ class RecordKeeper:
         try:
             async with asyncio.timeout(DISK_WITHIN_S):
                 await self._hand_over()
-        except (TimeoutError, RedisUnavailableError) as error:
+        except (TimeoutError, RedisUnavailableError, *_NO_MEMORY) as error:
             log.error("records_lost", calls=list(self._held), error=str(error))
 
     def _hold(self, summary: CallSummary) -> None:
@@ -97,7 +101,7 @@ class RecordKeeper:
         """Write what waits, the oldest first; return whether nothing is left."""
         try:
             written = await self._write_waiting()
-        except RedisUnavailableError:
+        except (RedisUnavailableError, *_NO_MEMORY):
             await self._write_held()
             written = False  # Redis may hold more
         self._publish()
@@ -142,6 +146,8 @@ class RecordKeeper:
             return "the disk hangs"
         except OSError as error:
             return error.strerror or type(error).__name__
+        except _NO_MEMORY as error:
+            return str(error) or type(error).__name__
         return None
 
     def _publish(self) -> None:
