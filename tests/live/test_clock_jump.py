@@ -33,3 +33,4 @@ async def test_a_clock_that_is_set_leaves_the_calls_times_in_order(
     assert summary.answered_at_ms is not None
     assert summary.started_at_ms <= summary.answered_at_ms <= summary.ended_at_ms
     assert summary.ended_at_ms - summary.started_at_ms == summary.duration_ms
+    assert 0 < summary.duration_ms < 120_000, "the hour that the clock was set by is in no length"
