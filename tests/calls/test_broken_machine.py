@@ -72,9 +72,10 @@ def test_the_page_has_what_is_expected() -> None:
 def test_no_row_where_nobody_is_told() -> None:
     assert len(CASES) > 15
     assert [case.name for case in CASES if not case.alerts] == []
-    assert [
+    by_metrics_alone = [
         case.name for case in CASES if not (case.logged or case.refuses or not case.ready)
-    ] == []
+    ]
+    assert by_metrics_alone == ["cpu_taken"]  # whether a line comes, too, hangs on the scheduler
 
 
 def test_every_alert_of_the_page_is_in_the_runbook() -> None:
