@@ -52,4 +52,7 @@ async def test_a_record_that_no_thread_can_be_started_for_waits_for_one(
     trying = asyncio.create_task(keeper.keep_trying())
     await wait_until(record.exists, 20.0, "the record is lost")
     trying.cancel()
+    await asyncio.gather(trying, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()  # what was refused stays queued
+    assert len((tmp_path / "calls.jsonl").read_text().splitlines()) == 1
     await link.aclose()

@@ -7,7 +7,7 @@ import pytest
 from bridge.telephony import request_door
 from bridge.telephony.leg import LegState
 from bridge.telephony.sip_request import Request, refusal_of, write_response
-from tests.support.raw_sip import RawSip, Reply, sdp
+from tests.support.raw_sip import RawSip, RawTalk, Reply, sdp
 from tests.support.rtp import RtpPeer
 from tests.telephony.rig import Rig
 
@@ -157,6 +157,16 @@ async def test_requests_within_a_call_leave_it_as_it_was(rig: Rig, method: str, 
         assert (await talk.ask("BYE")).code == 200
 
 
+async def ringing(sip: RawSip) -> RawTalk:
+    """Call, and return the early dialog that the 180 has made."""
+    talk = sip.talk()
+    sip.send(talk.request("INVITE", sdp(), ("Content-Type: application/sdp",)))
+    rings = await sip.reply(lambda reply: reply.code == 180)
+    assert rings is not None
+    talk.to = rings.header("To")
+    return talk
+
+
 @pytest.mark.sip
 @pytest.mark.parametrize(
     ("method", "code"),
@@ -172,11 +182,8 @@ async def test_requests_in_an_early_dialog_leave_it_ringing(
 ) -> None:
     rig.take = lambda call: call.leg.ring()
     async with RawSip(rig.endpoint.port) as sip:
-        talk = sip.talk()
-        sip.send(talk.request("INVITE", sdp(), ("Content-Type: application/sdp",)))
-        ringing = await sip.reply(lambda reply: reply.code == 180)
-        assert ringing is not None
-        talk.to, invited = ringing.header("To"), talk.sequence
+        talk = await ringing(sip)
+        invited = talk.sequence
         answer = await talk.ask(method, b"", ("Event: dialog",))
         assert answer.code == code, answer.start
         call = await rig.call_in()
@@ -193,11 +200,7 @@ async def test_a_bye_in_an_early_dialog_ends_it(rig: Rig) -> None:
     """RFC 3261 section 15.1.2: the INVITE gets 487."""
     rig.take = lambda call: call.leg.ring()
     async with RawSip(rig.endpoint.port) as sip:
-        talk = sip.talk()
-        sip.send(talk.request("INVITE", sdp(), ("Content-Type: application/sdp",)))
-        ringing = await sip.reply(lambda reply: reply.code == 180)
-        assert ringing is not None
-        talk.to = ringing.header("To")
+        talk = await ringing(sip)
         assert (await talk.ask("BYE")).code == 200
         ended = await sip.reply(lambda reply: reply.method == "INVITE" and reply.code >= 200)
         assert ended is not None
