@@ -99,8 +99,7 @@ class TurnRecord:
         self._tell_turn(item_id, turn)
 
     def ended(self, heard_ms: Callable[[ItemId], int]) -> None:
-        """Put down the turns whose words never came, and what was heard of those that the call's
-        end cut.
+        """Put down the turns whose words never came, and the length heard of those cut by the end.
 
         Args:
             heard_ms: returns how much of an item the caller heard.

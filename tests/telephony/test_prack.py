@@ -44,6 +44,20 @@ async def test_a_ring_is_acknowledged_once(rig: Rig) -> None:
         assert await call.bye() == 200
 
 
+async def test_a_copy_of_a_prack_gets_the_answer_again(rig: Rig) -> None:
+    """By UDP its 200 may be lost (RFC 3261 section 17.2.2)."""
+    async with RawPhone(rig.endpoint.port) as phone:
+        call, there = await ringing(rig, phone, *RELIABLY)
+        sent = call.send("PRACK", more=[f"RAck: {ring_of(call)} 1 INVITE"])
+        await call.until(lambda: call.finals("PRACK"))
+        phone.transmit(sent)
+        await call.until(lambda: len(call.finals("PRACK")) == 2)
+        assert [each.status for each in call.finals("PRACK")] == [200, 200]
+        there.leg.answer()
+        assert await call.final() == 200
+        assert await call.bye() == 200
+
+
 @pytest.mark.parametrize("change", ["{other} 1 INVITE", "{rseq} 2 INVITE", "{rseq} 1 UPDATE", "x"])
 async def test_what_fits_no_ring_acknowledges_none(rig: Rig, change: str) -> None:
     async with RawPhone(rig.endpoint.port) as phone:
