@@ -71,13 +71,13 @@ def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effec
     """Bring the agent back; where it was cut, see whether the service heard speech in that."""
     yield from _restore(call)
     call.sound.end(event.at_ns, now_ns)
-    if call.sound.unexplained and not call.session.caller_speaking:
+    if call.sound.unexplained and not call.session.turn.speaking:
         yield from call.start_timer(Timer.FALSE_STOP, TOLD_LATE_NS // NS_PER_MS)
 
 
 def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:
     """Take the service's word that the caller speaks."""
-    call.session.caller_speaking = call.session.turn_open = True
+    call.session.turn.begin()
     call.sound.begin_turn(now_ns)
     clock = call.session.input_clock
     call.session.turn_began_ns = now_ns if clock is None else clock.at(event.audio_start_ms)
@@ -96,7 +96,7 @@ def watch_barge_in(call: CallState, event: Input, now_ns: int) -> Effects:
     policy, sound = call.policy.barge_in, call.sound
     if policy is None or not sound.long or sound.stopped_agent or not _can_be_cut(call):
         return
-    if not (sound.over_agent or call.session.caller_speaking):
+    if not (sound.over_agent or call.session.turn.speaking):
         return  # noise that was there before the agent spoke
     sound.stopped_agent = sound.unexplained = True
     sound.lowered_db = 0.0  # the cut undoes it: to bring the agent back first would be heard

@@ -42,7 +42,7 @@ def on_last_sound_sent(call: CallState, event: LastSoundSent, now_ns: int) -> Ef
 
 def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Effects:
     """Hand the turn to the agent and start measuring."""
-    was_speaking, call.session.caller_speaking = call.session.caller_speaking, False
+    was_speaking = call.session.turn.stop()
     call.sound.told_ns = now_ns
     responses = call.session.responses
     if not was_speaking and (responses.expected or responses.active is not None):
@@ -70,17 +70,16 @@ def _await_answer(call: CallState, last_sound_ns: int | None, now_ns: int) -> Ef
     clock.sound_sent(call.session.last_sound)
     call.session.turn_clock = clock
     # The caller has heard nothing since their own last word, not since the server took note of it.
-    call.session.waiting_since_ns = now_ns if last_sound_ns is None else min(last_sound_ns, now_ns)
+    call.wait.begin(now_ns if last_sound_ns is None else min(last_sound_ns, now_ns))
     call.note_counters()
     yield from expect_response(call)
 
 
 def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> Effects:
     """Answer the turn where that is the bridge's to do; one without speech is an idle timeout."""
-    call.session.caller_speaking = False
     call.sound.told_ns = now_ns
-    turn_open, call.session.turn_open = call.session.turn_open, False
-    by_hand, call.session.commit_asked = call.session.commit_asked, False
+    turn_open, by_hand = call.session.turn.uncommitted, call.session.turn.commit_asked
+    call.session.turn.clear()
     if turn_open and call.policy.barge_in is None and by_hand:
         # The service answers the turns that it has ended itself.
         call.session.responses.expected = False
@@ -94,14 +93,14 @@ def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> E
     if not (yield from call.move(Trigger.INPUT_COMMITTED)):
         return
     call.session.turn_clock = TurnClock(stopped_ns=now_ns)
-    call.session.waiting_since_ns = now_ns
+    call.wait.begin(now_ns)
     call.note_counters()
     yield from expect_response(call)
 
 
 def on_input_cleared(call: CallState, event: InputCleared, now_ns: int) -> Effects:
     """Take a speech_started back that led to nothing."""
-    call.session.caller_speaking = call.session.turn_open = call.session.commit_asked = False
+    call.session.turn.clear()
     if call.sound.unexplained:
         yield from on_false_stop(call, now_ns)
     yield from pay_owed(call)

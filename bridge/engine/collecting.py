@@ -121,7 +121,7 @@ def _hold_back(call: CallState) -> Effects:
     yield PauseRecording(RecordingHold.SENSITIVE)
     yield from call.send(ClearInput())
     # Of a turn that was going on its end will not be heard.
-    call.session.caller_speaking = call.session.turn_open = False
+    call.session.turn.drop()
 
 
 def _ask(call: CallState, collection: Collection) -> Effects:

@@ -167,7 +167,7 @@ def _agree(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Eff
     yield ConsentSettled(True, how, policy.version)
     yield from _let_through(policy)
     yield from _hush(call, now_ns)
-    call.session.waiting_since_ns = now_ns
+    call.wait.begin(now_ns)
     yield from greet(call, now_ns)
     call.session.turn_clock = None  # the disclosure greeted the caller
     yield from pay_owed(call)

@@ -57,7 +57,8 @@ def leave_agent(call: CallState, ending: Ending, instead: FallbackPolicy, now_ns
     """
     _begin(call, ending, instead)
     yield CloseSession()
-    call.session = SessionState(waiting_since_ns=now_ns)
+    call.session = SessionState()
+    call.wait.begin(now_ns)
     call.transcript.disown()
     yield from _go_on_without_session(call, now_ns)
 

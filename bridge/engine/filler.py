@@ -5,7 +5,6 @@ agent's comes, the caller speaks, or nothing is awaited any more. In an outage, 
 runs, the dialplan's phrase may be the first one: once, and nothing but the caller cuts it short.
 """
 
-from bridge.clock import NS_PER_MS
 from bridge.engine.effects import PlayFiller, StopFiller
 from bridge.engine.inputs import Timer
 from bridge.engine.phrases import next_item, play_phrase
@@ -21,9 +20,7 @@ def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
         return
     if call.stage is not Stage.TALKING:  # nobody hears us yet
         return
-    since_ns = call.session.waiting_since_ns
-    waited_ms = 0 if since_ns is None else (now_ns - since_ns) // NS_PER_MS
-    yield from call.start_timer(Timer.FILLER, max(after_ms - waited_ms, 0))
+    yield from call.start_timer(Timer.FILLER, max(after_ms - call.wait.waited_ms(now_ns), 0))
 
 
 def on_silence_too_long(call: CallState) -> Effects:

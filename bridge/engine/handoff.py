@@ -102,8 +102,8 @@ def start_handoff(call: CallState, handoff: HandingOver, now_ns: int) -> Effects
     yield HandoffStarted(target.name, target.to, handoff.way, handoff.summary)
     yield PauseUplink(UplinkHold.HANDOFF)
     yield from call.send(ClearInput())
-    call.session.caller_speaking = False
-    call.session.waiting_since_ns = now_ns
+    call.session.turn.stop()
+    call.wait.begin(now_ns)
     yield from cancel_response(call, tell_server=True)
     yield from advance(call, _next(target.before is not None, handoff), now_ns)
 
@@ -272,6 +272,7 @@ def _bridge(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from _tell_accepted(call, handoff, now_ns)
     call.lost, call.fallback, call.rollover = True, None, None
     call.session = SessionState()
+    call.wait.end()
     call.transcript.disown()
     call.note(response_id="")
     call.note_phase()
@@ -331,7 +332,7 @@ def _go_on_with_agent(call: CallState, handoff: HandingOver, now_ns: int) -> Eff
     yield from call.send(CreateItem(_note(handoff, talked_s)))
     yield from request_response(call)
     call.budget = call.budget.restored(now_ns)
-    call.session.waiting_since_ns = now_ns
+    call.wait.begin(now_ns)
     yield from watch_duration(call)
     if handoff.target.on_hand_back is not None:
         yield from say(call, handoff.target.on_hand_back)

@@ -26,7 +26,7 @@ def give_floor(call: CallState, now_ns: int) -> Effects:
     if call.session.responses.retry is not None:  # the answer that failed is not wanted any more
         call.answers = call.answers.restored(now_ns)
     call.session.responses.expected, call.session.responses.retry = False, None
-    call.session.waiting_since_ns = None
+    call.wait.end()
     yield from call.stop_timer(Timer.RETRY)
     yield from stop_filler(call, cut_phrase=not call.playing)
     call.session.turn_clock = None

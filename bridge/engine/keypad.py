@@ -43,7 +43,7 @@ def on_digit(call: CallState, event: DigitReceived, now_ns: int) -> Effects:
     if call.supervised.secret:
         return
     yield from caller_understood(call)
-    call.session.waiting_since_ns = now_ns  # until the key is answered
+    call.wait.begin(now_ns)  # until the key is answered
     for take in TAKERS:
         taken = take(call, event.digit, now_ns)
         if taken is not None:

@@ -69,7 +69,7 @@ def _is_listened_for(call: CallState) -> bool:
         call.stage is Stage.TALKING
         and call.policy.turn_overdue_ms is not None
         and call.ending is None
-        and not call.session.caller_speaking
+        and not call.session.turn.speaking
         and not (call.lost or call.held or call.handing_over)
         and not (call.keypad.in_secret or call.supervised.secret)  # it gets nothing to hear
     )

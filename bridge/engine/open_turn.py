@@ -27,8 +27,8 @@ def watch_open_turn(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the wait for the end of a turn; looked at after every input."""
     overdue_ms = call.policy.turn_overdue_ms
     if call.handing_over:
-        call.session.commit_asked = False  # the caller's turns are left alone now
-    if call.session.commit_asked:
+        call.session.turn.leave_commit()  # the caller's turns are left alone now
+    if call.session.turn.commit_asked:
         return
     if overdue_ms is None or not _is_over_here(call):
         yield from call.stop_timer(Timer.OPEN_TURN)
@@ -38,13 +38,13 @@ def watch_open_turn(call: CallState, event: Input, now_ns: int) -> Effects:
 
 def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
     """End the turn here; leave a session that does not answer to that."""
-    if call.session.commit_asked:
+    if call.session.turn.commit_asked:
         yield from leave_stalled(call, now_ns)
         return
     if not _is_over_here(call):
         return
-    told, call.session.caller_speaking = not call.session.caller_speaking, False
-    call.session.commit_asked = True
+    told = not call.session.turn.stop()
+    call.session.turn.ask_commit()
     yield from call.send(CommitInput())
     yield from call.start_timer(Timer.OPEN_TURN, COMMITS_WITHIN_MS)
     if not told and not call.agent_has_floor:
@@ -54,10 +54,10 @@ def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
 
 def _is_over_here(call: CallState) -> bool:
     """Whether a turn that the service has begun is over, as it says or as we hear, and open."""
-    told = not call.session.caller_speaking
+    told = not call.session.turn.speaking
     return (
         call.stage is Stage.TALKING
-        and call.session.turn_open
+        and call.session.turn.uncommitted
         and (told or (call.sound.turn_heard and not call.sound.heard))
         and not (call.lost or call.held or call.handing_over or call.keypad.in_secret)
     )

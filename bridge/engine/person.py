@@ -75,7 +75,7 @@ def on_held(call: CallState, event: PersonHeld, now_ns: int) -> Effects:
     if handoff is None or handoff.step is not HandoffStep.BRIDGED:
         return
     if event.held:
-        call.session.waiting_since_ns = now_ns
+        call.wait.begin(now_ns)
         yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
     else:
         yield from stop_filler(call)

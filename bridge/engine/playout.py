@@ -38,7 +38,7 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
         if call.turns.state is not State.SPEAKING and _caller_speaks(call):
             yield AgentInterrupted()
     item.audible = True
-    call.session.waiting_since_ns = None
+    call.wait.end()
     if call.lost:
         return  # what was queued goes on playing; the state says that there is no session
     yield from call.move(Trigger.PLAYOUT_STARTED)
@@ -59,7 +59,7 @@ def _measure(call: CallState, item: AgentItem, event: PlayoutStarted, now_ns: in
 def _caller_speaks(call: CallState) -> bool:
     """Whether the service hears the caller speak; and we do, where the bridge listens itself."""
     ours = call.policy.barge_in is None or call.sound.heard
-    return call.session.caller_speaking and ours
+    return call.session.turn.speaking and ours
 
 
 def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:
@@ -81,7 +81,7 @@ def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> E
     if call.fallback is not None and not call.elsewhere:
         yield from go_on_with_fallback(call, now_ns)
         return
-    call.session.waiting_since_ns = now_ns
+    call.wait.begin(now_ns)
     call.note_counters()
     if call.filler_wanted:
         yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)

@@ -145,8 +145,7 @@ def move_on(
     call: CallState, ready: SessionReady, steps: tuple[recovery.Step, ...], now_ns: int
 ) -> Effects:
     """Go on with a new session: its state is its own, the talk is what ``steps`` give it."""
-    waiting_since_ns = call.session.waiting_since_ns
-    call.session = SessionState(waiting_since_ns=waiting_since_ns)
+    call.session = SessionState()
     call.transcript.disown()
     nothing_said = not call.log.items()
     speech_sent = ready.kept_speech or call.log.speech_unheard
@@ -224,7 +223,7 @@ def answer_failed(
         yield from recover(call, failure, now_ns)
         return
     call.answers = call.answers.failed(failure, now_ns)
-    if call.ending is not None or call.session.caller_speaking:
+    if call.ending is not None or call.session.turn.speaking:
         return
     steps = recovery.plan(failure, call.log, call.answers, now_ns, jitter=call.jitter())
     yield from _carry_out(call, steps, failure, now_ns, asked)
@@ -279,8 +278,10 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     call.note(response_id="", conversation_id="")
     call.sound.unexplained = False
     call.sound.turns.clear()
-    waiting_since_ns = call.session.waiting_since_ns if call.agent_busy else None
-    call.session = SessionState(waiting_since_ns=waiting_since_ns or now_ns)
+    if not call.agent_busy:
+        call.wait.end()
+    call.wait.go_on(now_ns)
+    call.session = SessionState()
     call.transcript.disown()
     for response_id, tools in list(call.tool_rounds.items()):
         tools.response_over = True
@@ -292,8 +293,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
 
 def _keep_untold(call: CallState, now_ns: int) -> Effects:
     """Have a sound of the caller's go to the next session, of which this one told nothing."""
-    session = call.session
-    if session.caller_speaking or session.turn_open:
+    if call.session.turn.speaking or call.session.turn.uncommitted:
         return
     since_ns = call.sound.since_ns_untold(now_ns)
     if since_ns is not None:

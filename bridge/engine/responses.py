@@ -68,7 +68,7 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
     if unwanted:
         yield from cancel_response(call, tell_server=True)
         return
-    if asked is not None and call.session.caller_speaking and call.policy.barge_in is None:
+    if asked is not None and call.session.turn.speaking and call.policy.barge_in is None:
         # Turn detection could not cancel it: it did not exist when the caller began.
         yield from cancel_response(call, tell_server=True)
         return
@@ -225,7 +225,7 @@ def _owes_sound(call: CallState, running: Response, event: ResponseDone) -> bool
     if any(isinstance(item, McpCall | McpApprovalRequest) for item in event.output):
         return False
     responses = call.session.responses
-    takes_turn = call.session.caller_speaking or responses.awaited or responses.owed
+    takes_turn = call.session.turn.speaking or responses.awaited or responses.owed
     made_way = event.status is ResponseStatus.CANCELLED and event.reason == TURN_DETECTED
     return not (made_way and takes_turn)
 
@@ -243,7 +243,7 @@ def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Eff
         return
     yield UpstreamErrorSeen(code)
     if code == NOTHING_TO_COMMIT:
-        call.session.commit_asked = call.session.turn_open = False
+        call.session.turn.close()
     if code == ALREADY_ACTIVE:
         yield from on_claimed_active(call, now_ns)
     if code == CANCEL_NOT_ACTIVE and responses.running is not None and responses.running.cancelled:

@@ -70,7 +70,7 @@ def is_quiet(call: CallState) -> bool:
     return (
         call.stage is Stage.TALKING
         and call.turns.state is State.LISTENING
-        and not (call.session.caller_speaking or call.sound.heard)
+        and not (call.session.turn.speaking or call.sound.heard)
         and not (call.audible or call.filling or call.agent_busy)
         and call.ending is None
     )

@@ -21,7 +21,14 @@ from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TransitionRe
 from bridge.engine.policy import CallPolicy, FallbackPolicy
 from bridge.engine.supervision_steps import Hold, Supervised
 from bridge.engine.transcript import AgentTranscript
-from bridge.engine.turn_taking import CallerSilenceState, CallerSound, DeadAirState, OwnSpeech
+from bridge.engine.turn_taking import (
+    AgentWait,
+    CallerSilenceState,
+    CallerSound,
+    DeadAirState,
+    HeardTurn,
+    OwnSpeech,
+)
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import Command, CreateItem
@@ -193,12 +200,10 @@ class SessionState:
         kept_ms: of the caller's audio before it stood, that it was sent.
         turn_is_kept: the caller's latest turn began in there.
         unheard: the first of its turns of the caller's that another session would have to hear.
-        turn_open: the service heard the caller speak, and has not committed that turn.
-        commit_asked: the bridge has ended that turn, and the service has not answered to it.
+        turn: of the caller's, as this session hears it.
         asked_alive: the service was asked whether it lives, and has not answered.
         asked_alive_ns: when it was asked last.
         seen: events that came already: a repeated one is none.
-        waiting_since_ns: since when the caller waits for the agent; None while they don't.
         turn_began_ns: the caller's first sound of their latest turn, by the service.
         last_sound: the end of their latest sound.
         turn_clock: marks of the agent turn that was not heard yet.
@@ -206,12 +211,10 @@ class SessionState:
 
     seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
-    caller_speaking: bool = False
+    turn: HeardTurn = field(default_factory=HeardTurn)
     kept_ms: float = 0.0
     turn_is_kept: bool = False
     unheard: ItemId | None = None
-    turn_open: bool = False
-    commit_asked: bool = False
     asked_alive: bool = False
     asked_alive_ns: int | None = None
     cut: Cut | None = None
@@ -219,7 +222,6 @@ class SessionState:
     turn_began_ns: int | None = None
     last_sound: LastSoundSent | None = None
     turn_clock: TurnClock | None = None
-    waiting_since_ns: int | None = None
 
 
 class Spare(enum.Enum):
@@ -296,6 +298,7 @@ class CallState:
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         leaving: how the call ends once the bridge's own goodbye was heard.
         lost: there is no session, and one is being had.
+        wait: of the caller for the agent; it goes on from one session to the next.
         background: tools that run while the talk goes on.
         tool_filler: said in the place of the next tone.
         filler_wanted: the caller is to hear a filler once they have heard nothing for a while.
@@ -325,6 +328,7 @@ class CallState:
     ending: ToolCallId | None = None
     leaving: Ending | None = None
     lost: bool = False
+    wait: AgentWait = field(default_factory=AgentWait)
     background: set[ToolCallId] = field(default_factory=set)
     tool_filler: str | None = None
     filler_wanted: bool = False
@@ -401,7 +405,7 @@ class CallState:
     def caller_has_floor(self) -> bool:
         """Whether the caller speaks, by the service's or, where they cut the agent, by our ears."""
         cut_agent = self.sound.unexplained and not self.session.responses.expected
-        return self.session.caller_speaking or self.sound.stopped_agent or cut_agent
+        return self.session.turn.speaking or self.sound.stopped_agent or cut_agent
 
     @property
     def handing_over(self) -> bool:

@@ -92,7 +92,7 @@ def await_voice(call: CallState, now_ns: int, within_ms: int | None = None) -> E
     """Have the caller wait for the holder's voice, with tones, but not for long."""
     within_ms = VOICE_GRACE_MS if within_ms is None else within_ms
     yield from call.start_timer(Timer.SUPERVISOR, within_ms)
-    call.session.waiting_since_ns = now_ns
+    call.wait.begin(now_ns)
     yield from want_filler(call, HOLD_TONE_AFTER_MS, now_ns)
 
 
@@ -109,7 +109,7 @@ def have_wait(call: CallState, now_ns: int) -> Effects:
     """Have the caller wait for the supervisor who has them; they hear tones."""
     call.supervised.step(HoldSignal.WAIT)
     yield CloseVoice()
-    call.session.waiting_since_ns = now_ns
+    call.wait.begin(now_ns)
     yield from want_filler(call, HOLD_TONE_AFTER_MS, now_ns)
 
 
@@ -185,7 +185,7 @@ def release(call: CallState, now_ns: int, cause: str, note: str, summary: str = 
         return
     told = note.format(seconds=away_ms // 1000)
     yield from tell_agent(call, f"{told} They say of it: {summary}" if summary else told)
-    call.session.waiting_since_ns = now_ns
+    call.wait.begin(now_ns)
     yield from request_response(call)
     if call.lost:
         yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
@@ -194,8 +194,7 @@ def release(call: CallState, now_ns: int, cause: str, note: str, summary: str = 
 def forget_input(call: CallState) -> Effects:
     """Have the session forget what it heard of a turn whose end it will not hear."""
     yield from call.send(ClearInput())
-    call.session.caller_speaking = call.session.turn_open = False
-    call.session.commit_asked = False  # what comes of it is a turn of the caller's, and left alone
+    call.session.turn.clear()  # what comes of a commit is a turn of the caller's, and left alone
 
 
 def drop_handoff(call: CallState, now_ns: int) -> Effects:

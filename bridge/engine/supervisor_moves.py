@@ -149,7 +149,7 @@ def pause(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     yield from silence_agent(call, now_ns)
     yield from hold(call, HoldSignal.PAUSE, event.by, now_ns)
     yield from call.start_timer(Timer.SUPERVISOR, action.resume_after_ms)
-    call.session.waiting_since_ns = now_ns
+    call.wait.begin(now_ns)
     yield from want_filler(call, HOLD_TONE_AFTER_MS, now_ns)
 
 

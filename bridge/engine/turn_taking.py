@@ -1,7 +1,8 @@
-"""The state of a call's turn-taking: sounds, phrases of its own, silences.
+"""The state of a call's turn-taking: sounds, turns, phrases of its own, silences.
 
 Plain state of :mod:`bridge.engine.barge_in`, :mod:`bridge.engine.speech`,
-:mod:`bridge.engine.dead_air` and :mod:`bridge.engine.caller_silence`. Times are monotonic ns.
+:mod:`bridge.engine.dead_air` and :mod:`bridge.engine.caller_silence`. Times are monotonic ns. The
+fields of :class:`HeardTurn` and :class:`AgentWait` are written by their methods alone.
 """
 
 import enum
@@ -99,6 +100,77 @@ class CallerSound:
         self.turns[item_id] = done
         if len(self.turns) > REMEMBERED_TURNS:
             del self.turns[next(iter(self.turns))]
+
+
+@dataclass(slots=True)
+class HeardTurn:
+    """The caller's turn as the service hears it.
+
+    Attributes:
+        speaking: the service hears the caller speak.
+        uncommitted: it has heard them speak, and has not committed that turn.
+        commit_asked: the bridge has ended that turn, and the service has not answered to it.
+    """
+
+    speaking: bool = False
+    uncommitted: bool = False
+    commit_asked: bool = False
+
+    def begin(self) -> None:
+        """Note that the caller speaks."""
+        self.speaking = self.uncommitted = True
+
+    def stop(self) -> bool:
+        """Note that they stopped; return whether they were said to speak."""
+        was_speaking, self.speaking = self.speaking, False
+        return was_speaking
+
+    def ask_commit(self) -> None:
+        """Note that the bridge has ended the turn."""
+        self.commit_asked = True
+
+    def leave_commit(self) -> None:
+        """Await no answer to a commit any more."""
+        self.commit_asked = False
+
+    def close(self) -> None:
+        """Note that nothing was left to commit; whether the caller speaks is another matter."""
+        self.uncommitted = self.commit_asked = False
+
+    def drop(self) -> None:
+        """Note that the end of it won't be heard; a commit is still answered."""
+        self.speaking = self.uncommitted = False
+
+    def clear(self) -> None:
+        """Note that it is over: committed, or dropped with all that was asked about it."""
+        self.drop()
+        self.leave_commit()
+
+
+class AgentWait:
+    """The caller's wait for the agent, from which the filler's time counts."""
+
+    __slots__ = ("_since_ns",)
+
+    def __init__(self) -> None:
+        self._since_ns: int | None = None
+
+    def begin(self, since_ns: int) -> None:
+        """Count from ``since_ns`` on, whatever was waited before."""
+        self._since_ns = since_ns
+
+    def go_on(self, now_ns: int) -> None:
+        """Count on; from now where the caller did not wait."""
+        if self._since_ns is None:
+            self._since_ns = now_ns
+
+    def end(self) -> None:
+        """Note that the caller doesn't wait."""
+        self._since_ns = None
+
+    def waited_ms(self, now_ns: int) -> int:
+        """Return for how long the caller has waited; 0 where they don't wait."""
+        return 0 if self._since_ns is None else (now_ns - self._since_ns) // NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def _watch_outage(call: CallState, now_ns: int) -> Effects:
 def _watch_silence(call: CallState, now_ns: int) -> Effects:
     if call.audible:
         return
-    if call.session.caller_speaking or not call.agent_busy:
+    if call.session.turn.speaking or not call.agent_busy:
         if call.filler_wanted:
             yield from stop_filler(call)
     elif call.policy.filler_after_ms is not None and not call.filler_wanted:
