@@ -35,12 +35,13 @@ import math
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import DuckPlayout, RestorePlayout
+from bridge.engine.floor import is_protected, sound_may_cut
 from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
-from bridge.engine.interruption import give_floor, is_protected, may_cut
+from bridge.engine.interruption import give_floor
 from bridge.engine.news import BargeInJudgement, InterruptionJudged
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.requests import request_response
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects
 from bridge.engine.turn_taking import TOLD_LATE_NS, OverAgent
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
@@ -62,7 +63,7 @@ def on_sound_lasted(call: CallState, event: SoundLasted, now_ns: int) -> Effects
         sound.long = sound.turn_long = True
         return
     lower_db = _lower_db(policy, event.lasted_ms)
-    if lower_db > sound.lowered_db and sound.over_agent and _can_be_cut(call):
+    if lower_db > sound.lowered_db and sound.over_agent and sound_may_cut(call):
         sound.lowered_db = lower_db
         yield DuckPlayout(lower_db)
 
@@ -94,7 +95,7 @@ def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Eff
 def watch_barge_in(call: CallState, event: Input, now_ns: int) -> Effects:
     """Cut the agent if the caller is heard over it for long enough; looked at after every input."""
     policy, sound = call.policy.barge_in, call.sound
-    if policy is None or not sound.long or sound.stopped_agent or not _can_be_cut(call):
+    if policy is None or not sound.long or sound.stopped_agent or not sound_may_cut(call):
         return
     if not (sound.over_agent or call.session.turn.speaking):
         return  # noise that was there before the agent spoke
@@ -151,7 +152,7 @@ def judge_words(call: CallState, event: InputTranscriptCompleted, now_ns: int) -
     yield InterruptionJudged(BargeInJudgement.MISSED if turn else BargeInJudgement.BACKCHANNEL)
     if not turn:
         return
-    if _can_be_cut(call):
+    if sound_may_cut(call):
         yield from give_floor(call, now_ns)
     yield from request_response(call)
 
@@ -176,11 +177,6 @@ def _lower_db(policy: BargeInPolicy, lasted_ms: int) -> float:
         return math.inf
     ducks = policy.duck_after_ms is not None and lasted_ms >= policy.duck_after_ms
     return policy.duck_db if ducks else 0.0
-
-
-def _can_be_cut(call: CallState) -> bool:
-    heard = not call.lost and not call.keypad.in_secret  # or no turn would come of it
-    return call.stage is Stage.TALKING and heard and may_cut(call)
 
 
 def _restore(call: CallState) -> Effects:

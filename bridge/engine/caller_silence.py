@@ -11,6 +11,7 @@ caller's last words (their last turn, where words are not transcribed) or key.
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.closing import close
+from bridge.engine.floor import caller_is_away, caller_owes_word
 from bridge.engine.goodbye import say_goodbye
 from bridge.engine.inputs import Input, Timer
 from bridge.engine.news import SilencePrompted
@@ -34,7 +35,7 @@ def watch_caller(call: CallState, event: Input, now_ns: int) -> Effects:
     policy, silence = call.policy.caller_silence, call.caller_silence
     if policy is None or call.leaving is not None or call.stage is not Stage.TALKING:
         return
-    if not _is_callers_turn(call):
+    if not caller_owes_word(call):
         yield from call.stop_timer(Timer.CALLER_SILENT)
         return
     if silence.since_ns is None:
@@ -46,7 +47,7 @@ def watch_caller(call: CallState, event: Input, now_ns: int) -> Effects:
 def on_caller_silent(call: CallState, now_ns: int) -> Effects:
     """Ask the caller, or end the call."""
     policy, silence = call.policy.caller_silence, call.caller_silence
-    if policy is None or not _is_callers_turn(call):
+    if policy is None or not caller_owes_word(call):
         return
     if silence.prompts >= policy.reprompts:
         yield from _leave(call, policy, "close")
@@ -64,7 +65,7 @@ def on_caller_cap(call: CallState, now_ns: int) -> Effects:
     policy = call.policy.caller_silence
     if policy is None or call.leaving is not None:
         return
-    if call.held or call.elsewhere or call.fallback is not None:
+    if caller_is_away(call):
         yield from call.start_timer(Timer.CALLER_CAP, policy.cap_ms)  # they may come back
         return
     if call.audible:
@@ -102,22 +103,6 @@ def _leave(call: CallState, policy: CallerSilencePolicy, step: str) -> Effects:
         yield from close(call, CALLER_SILENT)
         return
     yield from say_goodbye(call, CALLER_SILENT, policy.goodbye)
-
-
-def _is_callers_turn(call: CallState) -> bool:
-    return not (
-        call.agent_busy
-        or call.audible
-        or call.filling
-        or call.caller_has_floor
-        or call.held
-        or call.lost
-        or call.elsewhere
-        or call.supervised.secret
-        or call.ending is not None
-        or call.keypad.awaits_key
-        or call.awaits_consent
-    )
 
 
 def _patience_ms(call: CallState, policy: CallerSilencePolicy, now_ns: int) -> int:

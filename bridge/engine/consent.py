@@ -25,6 +25,7 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.fallback import leave_agent
+from bridge.engine.floor import voice_can_be_cut
 from bridge.engine.greeting import greet
 from bridge.engine.inputs import Input, PlayoutDrained, PlayoutStarted, Timer
 from bridge.engine.interruption import cut
@@ -33,7 +34,6 @@ from bridge.engine.policy import ConsentPolicy, FallbackPolicy
 from bridge.engine.requests import pay_owed
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, Stage
-from bridge.engine.turns import TRANSITIONS, Trigger
 from bridge.errors import Fault, Outcome
 from bridge.routing.consent import HUMAN_KEY
 
@@ -190,7 +190,7 @@ def _refuse(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Ef
 
 def _hush(call: CallState, now_ns: int) -> Effects:
     """Cut the question: it is answered."""
-    if call.audible and (call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS:
+    if voice_can_be_cut(call):
         yield from cut(call, now_ns, by=Speaker.BRIDGE)
 
 

@@ -11,6 +11,7 @@ person has the caller, the agent owes nothing: both count anew from the end of t
 """
 
 from bridge.clock import NS_PER_MS
+from bridge.engine.floor import agent_is_waited_for, agent_owes_sound, caller_is_heard
 from bridge.engine.inputs import Input, ProcessStopped, SoundStopped, Timer
 from bridge.engine.news import SilenceMeasured
 from bridge.engine.speech import say
@@ -70,15 +71,7 @@ def silence_at_close(call: CallState, now_ns: int) -> Effects:
 
 def _watch_wait(call: CallState, now_ns: int) -> Effects:
     policy, wait = call.policy.dead_air, call.dead_air
-    waits = (
-        call.stage is Stage.TALKING
-        and (call.agent_busy or call.lost)
-        and call.fallback is None
-        and not call.playing
-        and not call.caller_has_floor
-        and not call.held
-        and not call.elsewhere
-    )
+    waits = agent_is_waited_for(call)
     if waits and wait.since_ns is None and policy is not None:
         wait.since_ns = min(_turn_ended_ns(call, now_ns), now_ns)
         waited_ms = (now_ns - wait.since_ns) // NS_PER_MS
@@ -96,18 +89,11 @@ def _watch_wait(call: CallState, now_ns: int) -> Effects:
 
 def _watch_hush(call: CallState, event: Input, now_ns: int) -> Effects:
     wait = call.dead_air
-    owed = (
-        call.stage is Stage.TALKING
-        and (call.agent_busy or call.playing or call.lost)
-        and not _caller_speaks(call)
-        and not call.held
-        and not call.with_person
-    )
     sounds, sounded = call.speech.sounding is not None, wait.sounded
     wait.sounded = sounds
     if sounds or sounded:
         wait.heard_ns = now_ns
-    if not owed or sounds:
+    if sounds or not agent_owes_sound(call):
         yield from _end_hush(call, _ended_ns(call, now_ns))
         return
     if wait.hush_ns is None:
@@ -118,11 +104,6 @@ def _watch_hush(call: CallState, event: Input, now_ns: int) -> Effects:
         wait.cause = "upstream"
     elif call.waits_for_tool or any(run.began_ns is not None for run in call.mcp.runs.values()):
         wait.cause = "tool"
-
-
-def _caller_speaks(call: CallState) -> bool:
-    """Whether the caller is heard; while no session listens, by our ears."""
-    return call.caller_has_floor or (call.lost and call.sound.heard)
 
 
 def _began_ns(call: CallState, event: Input, now_ns: int) -> int:
@@ -140,7 +121,7 @@ def _ended_ns(call: CallState, now_ns: int) -> int:
     """Return when a silence ended: with the caller's sound, which is known a while later."""
     hush_ns, sound = call.dead_air.hush_ns, call.sound
     breaks = hush_ns is not None and hush_ns < sound.began_ns <= now_ns
-    return sound.began_ns if breaks and sound.heard and _caller_speaks(call) else now_ns
+    return sound.began_ns if breaks and sound.heard and caller_is_heard(call) else now_ns
 
 
 def _end_hush(call: CallState, now_ns: int) -> Effects:

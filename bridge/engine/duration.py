@@ -1,6 +1,7 @@
 """The longest that a call may last, and the warning before its end."""
 
 from bridge.engine.closing import MAX_DURATION, close
+from bridge.engine.floor import agent_is_in_talk
 from bridge.engine.inputs import Timer
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects
@@ -18,7 +19,7 @@ def watch_duration(call: CallState) -> Effects:
 
 def on_max_warning(call: CallState, now_ns: int) -> Effects:
     """Warn the caller that the call ends soon."""
-    if call.policy.max_duration_warning is not None and not call.lost and not call.handing_over:
+    if call.policy.max_duration_warning is not None and agent_is_in_talk(call):
         yield from say(call, call.policy.max_duration_warning)
 
 

@@ -5,6 +5,7 @@ send any. Then the agent goes on, knowing what the caller was told, or a person 
 """
 
 from bridge.engine.consult import HandingOver
+from bridge.engine.floor import agent_can_be_cut
 from bridge.engine.handoff import want_handoff
 from bridge.engine.interruption import cut
 from bridge.engine.news import EmergencyHeard, Speaker
@@ -12,7 +13,6 @@ from bridge.engine.policy import EmergencyPolicy
 from bridge.engine.requests import request_response
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending
-from bridge.engine.turns import TRANSITIONS, Trigger
 from bridge.errors import Fault, Outcome
 
 EMERGENCY = Ending(Outcome.TRANSFERRED, Fault.NONE, "emergency")
@@ -31,7 +31,7 @@ def _act(call: CallState, policy: EmergencyPolicy, heard: EmergencyHeard, now_ns
     yield heard
     if call.handing_over or call.speech.says(policy.instruction):
         return  # a person is on their way; the caller hears it just now
-    interrupts = call.agent_has_floor and (call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS
+    interrupts = agent_can_be_cut(call)
     if interrupts:
         yield from cut(call, now_ns, by=Speaker.BRIDGE)
     yield from say(call, policy.instruction, protected=True, by_model=policy.by_model)

@@ -5,6 +5,7 @@ within 1 s of the 200, the cached one after 800 ms). Then the agent's is not wan
 cancelled, at once or as soon as it exists, and the model is told what was said.
 """
 
+from bridge.engine.floor import bridge_may_greet
 from bridge.engine.inputs import Timer
 from bridge.engine.latency import TurnClock
 from bridge.engine.requests import drop_request, request_response
@@ -29,9 +30,7 @@ def on_greeting_late(call: CallState, now_ns: int) -> Effects:
     """Greet in the agent's place, unless it speaks or the caller did."""
     greeting, clock = call.policy.cached_greeting, call.session.turn_clock
     waits = call.lost or (clock is not None and clock.answered_ns is not None)
-    if greeting is None or not waits or call.audible or call.caller_has_floor:
-        return
-    if call.fallback is not None or call.handing_over or call.ending is not None:
+    if greeting is None or not waits or not bridge_may_greet(call):
         return
     yield from drop_request(call)
     call.speech.greets = True

@@ -31,6 +31,7 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.filler import stop_filler, want_filler
+from bridge.engine.floor import may_hand_over
 from bridge.engine.inputs import (
     Input,
     Timer,
@@ -50,7 +51,7 @@ from bridge.engine.news import (
 from bridge.engine.requests import cancel_response, request_response
 from bridge.engine.speech import say
 from bridge.engine.state import CallState, Effects, Ending, SessionState
-from bridge.engine.turns import TRANSITIONS, Trigger
+from bridge.engine.turns import Trigger
 from bridge.realtime.commands import ClearInput, CreateItem
 from bridge.realtime.items import Message, Part, PartKind, Role
 
@@ -120,8 +121,7 @@ def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
         # Turn detection had heard the end of a turn before the caller was muted.
         yield from cancel_response(call, tell_server=True)
         return
-    talks = call.audible or call.session.responses.active is not None
-    if not talks and (call.turns.state, Trigger.HANDOFF_STARTED) in TRANSITIONS:
+    if may_hand_over(call):
         yield from start_handoff(call, handoff, now_ns)
 
 

@@ -11,12 +11,13 @@ position (PlayedItem), never from bytes received: deltas run seconds ahead of wh
 from bridge.engine.caller_silence import keep_caller
 from bridge.engine.effects import FlushPlayout
 from bridge.engine.filler import stop_filler
+from bridge.engine.floor import may_cut
 from bridge.engine.inputs import PlayoutFlushed, Timer
 from bridge.engine.news import Interrupted, Speaker
 from bridge.engine.requests import cancel_response
 from bridge.engine.state import CallState, Cut, Effects
 from bridge.engine.toolcalls import keep_call
-from bridge.engine.turns import TRANSITIONS, State, Trigger
+from bridge.engine.turns import State, Trigger
 from bridge.realtime.commands import TruncateItem
 from bridge.realtime.ids import ItemId
 
@@ -48,21 +49,6 @@ def hush(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effec
     yield from stop_filler(call, cut_phrase=not call.playing)
     if may_cut(call):
         yield from cut(call, now_ns, by=by)
-
-
-def may_cut(call: CallState) -> bool:
-    """Return whether there is something to cut, and nothing protects it."""
-    return (
-        call.agent_has_floor
-        and not is_protected(call)
-        and (call.turns.state, Trigger.INTERRUPTED) in TRANSITIONS
-    )
-
-
-def is_protected(call: CallState) -> bool:
-    """Return whether what is heard, or about to be, is heard to its end."""
-    active = call.session.responses.active
-    return bool(call.speech.protected) or (active is not None and active.protected)
 
 
 def cut(

@@ -15,6 +15,7 @@ from bridge.engine.asking import ask_for_human, leave_keypad, press_for_human
 from bridge.engine.caller_silence import caller_understood
 from bridge.engine.collecting import abandon_collection, on_no_digit, take_digit
 from bridge.engine.consent import take_answer
+from bridge.engine.floor import caller_may_choose
 from bridge.engine.handoff import want_handoff
 from bridge.engine.human import NoHumanError, human_wanted
 from bridge.engine.inputs import DigitReceived, Input, Timer
@@ -58,11 +59,11 @@ def watch_keypad(call: CallState, event: Input, now_ns: int) -> Effects:
         return
     if isinstance(event, InputCommitted):
         yield from _take_turn(call)
-    if keypad.prompt_due and _caller_may_choose(call):
+    if keypad.prompt_due and caller_may_choose(call):
         yield from _prompt(call)
     if not keypad.awaits_key:
         return
-    if not _caller_may_choose(call):
+    if not caller_may_choose(call):
         yield from call.stop_timer(Timer.KEYPAD)
     elif Timer.KEYPAD not in call.timers:
         yield from call.start_timer(Timer.KEYPAD, _patience_ms(call))
@@ -195,21 +196,6 @@ def _say(call: CallState, text: str) -> Effects:
 def _tell(call: CallState, text: str, role: Role = Role.USER) -> Effects:
     yield from call.send(CreateItem(Message(role, (Part(PartKind.INPUT_TEXT, text),))))
     yield from request_response(call)
-
-
-def _caller_may_choose(call: CallState) -> bool:
-    """Return whether nothing is to be heard or awaited but the caller."""
-    return not (
-        call.audible
-        or call.filling
-        or call.agent_busy
-        or call.caller_has_floor
-        or call.held
-        or call.lost
-        or call.consent.open
-        or call.elsewhere
-        or call.ending is not None
-    )
 
 
 def _patience_ms(call: CallState) -> int:

@@ -17,9 +17,10 @@ from typing import get_args
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import KeepSpeech
+from bridge.engine.floor import service_owes_speech
 from bridge.engine.inputs import Input, SoundStarted, Timer
 from bridge.engine.recovery import leave_stalled
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects
 from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ServerEvent, SessionUpdated
 
@@ -64,15 +65,8 @@ def on_unheard(call: CallState, now_ns: int) -> Effects:
 
 
 def _is_listened_for(call: CallState) -> bool:
-    """Return whether the service ought to tell that the caller speaks, and has not."""
-    return (
-        call.stage is Stage.TALKING
-        and call.policy.turn_overdue_ms is not None
-        and call.ending is None
-        and not call.session.turn.speaking
-        and not (call.lost or call.held or call.handing_over)
-        and not (call.keypad.in_secret or call.supervised.secret)  # it gets nothing to hear
-    )
+    """Return whether a service that stalls is left, and ought to tell that the caller speaks."""
+    return call.policy.turn_overdue_ms is not None and service_owes_speech(call)
 
 
 def _was_asked_lately(call: CallState, now_ns: int) -> bool:

@@ -14,9 +14,10 @@ whether anybody is there.
 """
 
 from bridge.engine.caller import end_turn
+from bridge.engine.floor import service_owes_commit
 from bridge.engine.inputs import Input, Timer
 from bridge.engine.recovery import leave_stalled
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects
 from bridge.realtime.commands import CommitInput
 
 COMMITS_WITHIN_MS = 2_500
@@ -30,7 +31,7 @@ def watch_open_turn(call: CallState, event: Input, now_ns: int) -> Effects:
         call.session.turn.leave_commit()  # the caller's turns are left alone now
     if call.session.turn.commit_asked:
         return
-    if overdue_ms is None or not _is_over_here(call):
+    if overdue_ms is None or not service_owes_commit(call):
         yield from call.stop_timer(Timer.OPEN_TURN)
     elif Timer.OPEN_TURN not in call.timers:
         yield from call.start_timer(Timer.OPEN_TURN, overdue_ms)
@@ -41,7 +42,7 @@ def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
     if call.session.turn.commit_asked:
         yield from leave_stalled(call, now_ns)
         return
-    if not _is_over_here(call):
+    if not service_owes_commit(call):
         return
     told = not call.session.turn.stop()
     call.session.turn.ask_commit()
@@ -50,14 +51,3 @@ def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
     if not told and not call.agent_has_floor:
         # What it means for an agent who has the floor is decided when it is committed.
         yield from end_turn(call, call.sound.silent_since_ns, now_ns)
-
-
-def _is_over_here(call: CallState) -> bool:
-    """Whether a turn that the service has begun is over, as it says or as we hear, and open."""
-    told = not call.session.turn.speaking
-    return (
-        call.stage is Stage.TALKING
-        and call.session.turn.uncommitted
-        and (told or (call.sound.turn_heard and not call.sound.heard))
-        and not (call.lost or call.held or call.handing_over or call.keypad.in_secret)
-    )

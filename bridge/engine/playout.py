@@ -4,6 +4,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.closing import END_CALL, close
 from bridge.engine.fallback import go_on_with_fallback
 from bridge.engine.filler import on_filler_over, want_filler
+from bridge.engine.floor import agent_is_in_talk, caller_is_talked_over
 from bridge.engine.goodbye import leave
 from bridge.engine.handoff import on_told
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
@@ -25,7 +26,7 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
             if measured := clock.measure(event, now_ns):
                 yield measured
         call.speech.greets = False
-        if not call.lost and not call.handing_over:
+        if agent_is_in_talk(call):
             yield from call.move(Trigger.PLAYOUT_STARTED)
         return
     item = call.transcript.open_item(event.item_id)
@@ -35,7 +36,7 @@ def on_playout_started(call: CallState, event: PlayoutStarted, now_ns: int) -> E
     call.note(item_id=event.item_id)
     if not item.audible:
         yield from _measure(call, item, event, now_ns)
-        if call.turns.state is not State.SPEAKING and _caller_speaks(call):
+        if call.turns.state is not State.SPEAKING and caller_is_talked_over(call):
             yield AgentInterrupted()
     item.audible = True
     call.wait.end()
@@ -54,12 +55,6 @@ def _measure(call: CallState, item: AgentItem, event: PlayoutStarted, now_ns: in
         item.latency_ms = round(measured.total_ns / NS_PER_MS)
         if item.spoken:
             yield item.turn()
-
-
-def _caller_speaks(call: CallState) -> bool:
-    """Whether the service hears the caller speak; and we do, where the bridge listens itself."""
-    ours = call.policy.barge_in is None or call.sound.heard
-    return call.session.turn.speaking and ours
 
 
 def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> Effects:
@@ -101,7 +96,7 @@ def settle(call: CallState, trigger: Trigger) -> Effects:
         yield from call.transcript.played()
         yield from close(call, END_CALL)
         return
-    if call.lost or call.handing_over:
+    if not agent_is_in_talk(call):
         yield from call.transcript.played()
         return
     if call.agent_busy:

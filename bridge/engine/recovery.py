@@ -14,6 +14,7 @@ from bridge.engine.closing import END_CALL, close
 from bridge.engine.effects import KeepSpeech, KeepTurns, OpenSession, Send, SendKeptAudio, TakeSpare
 from bridge.engine.fallback import lose_session, refuse_or_answer, take_fallback, unavailable
 from bridge.engine.filler import stop_filler, want_filler
+from bridge.engine.floor import session_may_change
 from bridge.engine.inputs import Input, SessionFailed, SessionReady, SpareReady, Timer
 from bridge.engine.mcp import end_calls
 from bridge.engine.news import SessionLost, SessionRestored
@@ -22,7 +23,6 @@ from bridge.engine.rescue import may_rescue, rescue
 from bridge.engine.rollover import (
     LOOK_AGAIN_MS,
     is_due,
-    is_quiet,
     keep_spare,
     open_spare,
     watch_life,
@@ -196,7 +196,7 @@ def on_life_timer(call: CallState, now_ns: int) -> Effects:
     if not is_due(call, life, now_ns):
         yield from call.start_timer(Timer.ROLLOVER, LOOK_AGAIN_MS)
         return
-    if not is_quiet(call):
+    if not session_may_change(call):
         yield from _suspend(call, now_ns)
     call.budget = call.budget.restored(now_ns)
     steps = recovery.restoration(call.log, call.budget)

@@ -6,6 +6,7 @@ decides who has the floor (:mod:`bridge.engine.barge_in`), every response is ask
 """
 
 from bridge.engine.effects import CancelTool
+from bridge.engine.floor import answer_is_unwanted, caller_may_be_answered
 from bridge.engine.inputs import Timer
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
@@ -25,23 +26,17 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
         config: overrides for this response; a request that has to wait loses them.
     """
     responses = call.session.responses
-    if call.ending is not None or call.fallback is not None:
+    if answer_is_unwanted(call):
         return
-    if call.awaits_consent:
-        responses.owed = True
-        return
-    if call.lost:
+    if call.lost and not call.awaits_consent:
         call.log.sent(CreateResponse())  # owed by the next session
         return
-    if call.handing_over:
+    if not caller_may_be_answered(call):
         responses.owed = True
         return
-    if call.keypad.collection is not None:
-        responses.owed = True  # the caller presses keys, and is not talked to
-        return
-    if responses.running is not None or responses.awaited or call.caller_has_floor:
+    if responses.running is not None or responses.awaited:
         responses.owed = True
-        if responses.blocked and not call.caller_has_floor:
+        if responses.blocked:
             yield from call.start_timer(Timer.RESPONSE, CANCELLED_ENDS_WITHIN_MS)
         return
     responses.retried = False

@@ -6,9 +6,9 @@ moment. A spare that can't be had costs nothing: the present session stands, ano
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import OpenSpare
+from bridge.engine.floor import session_may_change
 from bridge.engine.inputs import SpareFailed, SpareReady, Timer
-from bridge.engine.state import CallState, Effects, Rollover, Spare, Stage
-from bridge.engine.turns import State
+from bridge.engine.state import CallState, Effects, Rollover, Spare
 from bridge.realtime.recovery import last_moment_ms, rollover_due
 
 LOOK_AGAIN_MS = 250
@@ -32,7 +32,7 @@ def watch_life(call: CallState, expires_in_ms: int | None, now_ns: int) -> Effec
 def is_due(call: CallState, life: Rollover, now_ns: int) -> bool:
     """Return whether the session should be changed at this moment."""
     age_ms = (now_ns - life.since_ns) // NS_PER_MS
-    return rollover_due(age_ms, life.limit_ms, quiet=is_quiet(call))
+    return rollover_due(age_ms, life.limit_ms, quiet=session_may_change(call))
 
 
 def open_spare(call: CallState, life: Rollover, now_ns: int) -> Effects:
@@ -63,14 +63,3 @@ def on_spare_failed(call: CallState, event: SpareFailed, now_ns: int) -> Effects
     if life is not None and life.spare is not Spare.NONE:
         life.spare, life.ready = Spare.NONE, None
         yield from call.start_timer(Timer.ROLLOVER, min(_TRY_AGAIN_MS, life.limit_ms // 20))
-
-
-def is_quiet(call: CallState) -> bool:
-    """Return whether nobody would hear a change of sessions."""
-    return (
-        call.stage is Stage.TALKING
-        and call.turns.state is State.LISTENING
-        and not (call.session.turn.speaking or call.sound.heard)
-        and not (call.audible or call.filling or call.agent_busy)
-        and call.ending is None
-    )

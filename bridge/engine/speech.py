@@ -6,6 +6,7 @@ end of a response whose audio is still coming in: the playout is one queue, and 
 """
 
 from bridge.engine.filler import stop_filler
+from bridge.engine.floor import phrase_may_sound
 from bridge.engine.inputs import Input
 from bridge.engine.phrases import next_item, play_phrase
 from bridge.engine.requests import request_response
@@ -39,8 +40,7 @@ def watch_speech(call: CallState, event: Input, now_ns: int) -> Effects:
 
 
 def _say_what_waits(call: CallState) -> Effects:
-    active = call.session.responses.active
-    if not call.speech.waiting or (active is not None and active.audible and call.playing):
+    if not call.speech.waiting or not phrase_may_sound(call):
         return
     yield from stop_filler(call)
     while call.speech.waiting:

@@ -6,8 +6,9 @@ bridge's own the tone comes back here.
 """
 
 from bridge.engine.filler import stop_filler, want_filler
+from bridge.engine.floor import waits_are_filled
 from bridge.engine.inputs import Input, Timer
-from bridge.engine.state import CallState, Effects, Response, Stage
+from bridge.engine.state import CallState, Effects, Response
 from bridge.realtime.events import McpCallChanged
 
 MCP_CALL_MS = 60_000
@@ -16,7 +17,7 @@ MCP_CALL_MS = 60_000
 
 def watch_waiting(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the wait's timers, as the call stands after ``event``."""
-    if call.stage is not Stage.TALKING or call.handing_over or call.fallback is not None:
+    if not waits_are_filled(call):
         return
     if call.lost:
         yield from _watch_outage(call, now_ns)
