@@ -67,7 +67,7 @@ def ask_for_human(call: CallState, now_ns: int, *, by: str, summary: str = "") -
 
 def leave_keypad(call: CallState) -> Effects:
     """Await no key any more."""
-    call.keypad.choosing = call.keypad.prompt_due = False
+    call.keypad.leave_menu()
     yield from call.stop_timer(Timer.KEYPAD)
     yield from abandon_collection(call, "the caller asked for a person")
 

@@ -60,7 +60,7 @@ def on_sound_lasted(call: CallState, event: SoundLasted, now_ns: int) -> Effects
     if policy is None or not sound.heard:
         return
     if event.lasted_ms >= policy.min_speech_ms:
-        sound.long = sound.turn_long = True
+        sound.last_long()
         return
     lower_db = _lower_db(policy, event.lasted_ms)
     if lower_db > sound.lowered_db and sound.over_agent and sound_may_cut(call):
@@ -99,14 +99,13 @@ def watch_barge_in(call: CallState, event: Input, now_ns: int) -> Effects:
         return
     if not (sound.over_agent or call.session.turn.speaking):
         return  # noise that was there before the agent spoke
-    sound.stopped_agent = sound.unexplained = True
-    sound.lowered_db = 0.0  # the cut undoes it: to bring the agent back first would be heard
+    sound.stop_agent()  # the cut undoes what lowered it: to bring it back first would be heard
     yield from give_floor(call, now_ns)
 
 
 def on_false_stop(call: CallState, now_ns: int) -> Effects:
     """Have the agent go on: it was stopped for nothing."""
-    call.sound.unexplained = False
+    call.sound.explain()
     yield InterruptionJudged(BargeInJudgement.FALSE)
     yield from request_response(call)
 
@@ -121,7 +120,7 @@ def take_turn_over_agent(call: CallState, item_id: ItemId) -> Effects:
     policy, sound = call.policy.barge_in, call.sound
     assert policy is not None
     if sound.unexplained:
-        sound.unexplained = False
+        sound.explain()
         if policy.transcribed:
             sound.await_words(item_id, OverAgent.STOPPED)
         else:

@@ -82,7 +82,7 @@ def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> E
     call.session.turn.clear()
     if turn_open and call.policy.barge_in is None and by_hand:
         # The service answers the turns that it has ended itself.
-        call.session.responses.expected = False
+        call.session.responses.expect_none()
         yield from request_response(call)
         return
     if turn_open and call.policy.barge_in is not None:
@@ -130,7 +130,7 @@ def _take_turn(call: CallState, item_id: ItemId) -> Effects:
     yield from take_turn_over_agent(call, item_id)
     if ignored:
         return
-    call.session.responses.expected = False
+    call.session.responses.expect_none()
     yield from request_response(call)
     if policy is not None and policy.transcribed:
         yield from caller_heard(call)

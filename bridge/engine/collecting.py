@@ -49,7 +49,7 @@ def begin_collection(
     # Not awaited like a tool's answer: it is the caller who takes their time now, not the agent.
     call.background.add(call_id)
     call.keypad.collection = collection = Collection(wanted, call_id)
-    call.keypad.choosing = False
+    call.keypad.await_no_choice()
     yield from call.stop_timer(Timer.KEYPAD)
     if wanted.sensitive:
         yield from _hold_back(call)

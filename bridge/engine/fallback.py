@@ -13,7 +13,8 @@ from types import MappingProxyType
 
 from bridge.engine.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close
 from bridge.engine.consult import HandingOver
-from bridge.engine.effects import AnswerCall, CloseSession, PlayFiller
+from bridge.engine.effects import AnswerCall, CloseSession
+from bridge.engine.filler import play_tone
 from bridge.engine.handoff import start_handoff
 from bridge.engine.inputs import Timer
 from bridge.engine.news import GaveUp
@@ -25,7 +26,6 @@ from bridge.engine.state import (
     Ending,
     FallbackState,
     FallbackStep,
-    Filler,
     SessionState,
     Stage,
 )
@@ -182,8 +182,7 @@ def _say(call: CallState, phrase: str | None) -> Effects:
     if phrase is not None:
         yield from say(call, phrase)
         return
-    call.filling = Filler.TONE
-    yield PlayFiller(pause=False)
+    yield from play_tone(call, pause=False)
 
 
 _CARRY_OUT: Mapping[FallbackStep, Callable[[CallState, FallbackState, int], Effects]] = (

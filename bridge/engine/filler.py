@@ -32,8 +32,18 @@ def on_silence_too_long(call: CallState) -> Effects:
         call.filling = Filler.PHRASE
         yield from play_phrase(call, next_item(call), phrase, bids_wait=True)
         return
+    yield from play_tone(call)
+
+
+def play_tone(call: CallState, *, pause: bool = True) -> Effects:
+    """Play the tone, with its pause or at once."""
     call.filling = Filler.TONE
-    yield PlayFiller()
+    yield PlayFiller(pause=pause)
+
+
+def drop_filler(call: CallState) -> None:
+    """Forget the filler: the playout has none any more."""
+    call.filling = None
 
 
 def _phrase(call: CallState) -> str | None:

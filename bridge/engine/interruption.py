@@ -10,7 +10,7 @@ position (PlayedItem), never from bytes received: deltas run seconds ahead of wh
 
 from bridge.engine.caller_silence import keep_caller
 from bridge.engine.effects import FlushPlayout
-from bridge.engine.filler import stop_filler
+from bridge.engine.filler import drop_filler, stop_filler
 from bridge.engine.floor import may_cut
 from bridge.engine.inputs import PlayoutFlushed, Timer
 from bridge.engine.news import Interrupted, Speaker
@@ -26,7 +26,7 @@ def give_floor(call: CallState, now_ns: int) -> Effects:
     """Have the caller speak: nothing is awaited of the agent, and it is cut off."""
     if call.session.responses.retry is not None:  # the answer that failed is not wanted any more
         call.answers = call.answers.restored(now_ns)
-    call.session.responses.expected, call.session.responses.retry = False, None
+    call.session.responses.give_up_awaited()
     call.wait.end()
     yield from call.stop_timer(Timer.RETRY)
     yield from stop_filler(call, cut_phrase=not call.playing)
@@ -70,7 +70,7 @@ def cut(
     if tell_server is None:
         tell_server = not call.policy.server_cancels
     active = call.session.responses.active
-    call.filling = None
+    drop_filler(call)
     call.speech.waiting.clear()
     call.speech.over()
     yield from keep_caller(call)

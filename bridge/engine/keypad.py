@@ -82,8 +82,7 @@ def open_first_menu(call: CallState) -> Effects:
     """Have the keys of the first menu good; its prompt comes behind the greeting."""
     start = call.policy.keypad.start
     if start is not None:
-        call.keypad.menu = call.policy.keypad.menus[start]
-        call.keypad.prompt_due = call.keypad.menu.prompt is not None
+        call.keypad.begin(call.policy.keypad.menus[start])
     yield from ()
 
 
@@ -138,7 +137,7 @@ def _carry_out(
     if choice.transfer is not None:
         yield from _transfer(call, choice.transfer, now_ns)
     if choice.menu is not None:
-        call.keypad.menu, call.keypad.prompts = call.policy.keypad.menus[choice.menu], 0
+        call.keypad.go_to(call.policy.keypad.menus[choice.menu])
         yield from _prompt(call)
 
 
@@ -151,13 +150,10 @@ def _on_wrong_key(call: CallState, menu: MenuPolicy, digit: str, now_ns: int) ->
 
 
 def _prompt(call: CallState) -> Effects:
-    keypad = call.keypad
-    menu, keypad.prompt_due = keypad.menu, False
-    if menu is not None and menu.prompt is not None:
-        keypad.choosing = True
-        keypad.prompts += 1
+    prompt = call.keypad.take_prompt()
+    if prompt is not None:
         yield from call.stop_timer(Timer.KEYPAD)
-        yield from _say(call, menu.prompt)
+        yield from _say(call, prompt)
 
 
 def _prompt_again(call: CallState, menu: MenuPolicy, now_ns: int) -> Effects:
@@ -184,7 +180,7 @@ def _take_turn(call: CallState) -> Effects:
     responses, collection = call.session.responses, call.keypad.collection
     if not (responses.owed or responses.awaited or responses.active):
         return  # no turn that is answered
-    call.keypad.choosing = call.keypad.prompt_due = False
+    call.keypad.leave_menu()
     if collection is not None and not call.keypad.in_secret:
         yield from abandon_collection(call, "the caller spoke instead", answer=True)
 

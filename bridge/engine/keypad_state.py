@@ -40,6 +40,31 @@ class KeypadState:
     collection: Collection | None = None
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
+    def begin(self, menu: MenuPolicy) -> None:
+        """Have the keys of the first menu good, and its prompt be due."""
+        self.menu, self.prompt_due = menu, menu.prompt is not None
+
+    def go_to(self, menu: MenuPolicy) -> None:
+        """Have another menu be the present one."""
+        self.menu, self.prompts = menu, 0
+
+    def take_prompt(self) -> str | None:
+        """Return what is to be said of the present menu, whose choice is awaited from then on."""
+        self.prompt_due = False
+        if self.menu is None or self.menu.prompt is None:
+            return None
+        self.choosing = True
+        self.prompts += 1
+        return self.menu.prompt
+
+    def await_no_choice(self) -> None:
+        """Await no choice for the time being."""
+        self.choosing = False
+
+    def leave_menu(self) -> None:
+        """Await no choice, and have no prompt be due; its keys stay good."""
+        self.choosing = self.prompt_due = False
+
     @property
     def in_secret(self) -> bool:
         """Whether sensitive digits are being collected: nobody upstream hears the caller."""

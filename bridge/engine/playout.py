@@ -3,7 +3,7 @@
 from bridge.clock import NS_PER_MS
 from bridge.engine.closing import END_CALL, close
 from bridge.engine.fallback import go_on_with_fallback
-from bridge.engine.filler import on_filler_over, want_filler
+from bridge.engine.filler import drop_filler, on_filler_over, want_filler
 from bridge.engine.floor import agent_is_in_talk, caller_is_talked_over
 from bridge.engine.goodbye import leave
 from bridge.engine.handoff import on_told
@@ -69,7 +69,7 @@ def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> E
         yield from on_filler_over(call)
         if call.fallback is None or call.filler_wanted:
             return
-    call.filling = None
+    drop_filler(call)
     call.playing = False
     if call.handing_over:
         yield from on_told(call, now_ns)

@@ -237,9 +237,7 @@ def leave_stalled(call: CallState, now_ns: int) -> Effects:
 
 def on_retry_due(call: CallState) -> Effects:
     """Ask again for the response that failed."""
-    responses = call.session.responses
-    asked, responses.retry = responses.retry, None
-    yield from request_response(call, asked)
+    yield from request_response(call, call.session.responses.take_retry())
 
 
 def _plan(
@@ -276,7 +274,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
         call.log.sent(CreateResponse())
     yield from end_calls(call, now_ns)
     call.note(response_id="", conversation_id="")
-    call.sound.unexplained = False
+    call.sound.explain()
     call.sound.turns.clear()
     if not call.agent_busy:
         call.wait.end()
@@ -315,7 +313,7 @@ def _carry_out(
                 yield OpenSession(step.after_ms, step.new_token, step.within_ms)
                 return  # the rest is asked for anew when the session stands
             case recovery.RequestResponse(after_ms=after_ms):
-                call.session.responses.retry = asked or ResponseConfig()
+                call.session.responses.retry_with(asked or ResponseConfig())
                 yield from call.start_timer(Timer.RETRY, after_ms)
             case recovery.GiveUp(reason=reason):
                 yield from take_fallback(call, failure, reason, now_ns)

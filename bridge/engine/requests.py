@@ -51,9 +51,7 @@ def pay_owed(call: CallState) -> Effects:
 
 def expect_response(call: CallState) -> Effects:
     """Wait for the response that turn detection makes by itself; it sees all items sent so far."""
-    call.session.responses.expected = True
-    call.session.responses.owed, call.session.responses.owed_config = False, None
-    call.session.responses.retried = False
+    call.session.responses.expect()
     yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
 
 

@@ -72,7 +72,7 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
         # Turn detection could not cancel it: it did not exist when the caller began.
         yield from cancel_response(call, tell_server=True)
         return
-    responses.expected = False
+    responses.expect_none()
     if call.session.turn_clock is not None:
         call.session.turn_clock.response_created(now_ns)
     call.note(response_id=event.response_id)
@@ -155,7 +155,8 @@ def on_response_overdue(call: CallState, now_ns: int) -> Effects:
     if responses.retried or may_rescue(call):
         yield from leave_stalled(call, now_ns)
         return
-    config, responses.requested, responses.expected = responses.requested, None, False
+    config, responses.requested = responses.requested, None
+    responses.expect_none()
     # A cancelled response whose end was never reported must not block the call.
     responses.finish()
     responses.retried = True

@@ -124,6 +124,28 @@ class ResponseBook:
         """Return whether ``response_id`` is the active response."""
         return self.active is not None and self.active.response_id == response_id
 
+    def expect(self) -> None:
+        """Await a response that the server makes by itself, in the place of what was owed."""
+        self.expected, self.retried = True, False
+        self.owed, self.owed_config = False, None
+
+    def expect_none(self) -> None:
+        """Await no response that the server would make by itself."""
+        self.expected = False
+
+    def retry_with(self, config: ResponseConfig) -> None:
+        """Await the time at which a failed response is asked for again."""
+        self.retry = config
+
+    def take_retry(self) -> ResponseConfig | None:
+        """Return what to ask with, as that time has come."""
+        config, self.retry = self.retry, None
+        return config
+
+    def give_up_awaited(self) -> None:
+        """Await neither a response of the server's own nor a retry."""
+        self.expected, self.retry = False, None
+
     def finish(self) -> None:
         """Forget the running response."""
         if self.running is not None:

@@ -50,14 +50,14 @@ def silence_agent(call: CallState, now_ns: int) -> Effects:
     if call.agent_has_floor:
         yield from cut(call, now_ns, tell_server=True, by=Speaker.SUPERVISOR)
     responses = call.session.responses
-    responses.expected, responses.retry = False, None
+    responses.give_up_awaited()
     yield from drop_request(call)
     if responses.unwanted:
         yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
     if not call.supervised.held:
         yield PauseUplink(UplinkHold.SUPERVISOR)
         yield from forget_input(call)
-    call.sound.unexplained = False
+    call.sound.explain()
     yield from call.move(Trigger.TAKEN_OVER)
 
 

@@ -75,6 +75,19 @@ class CallerSound:
         self.long = self.stopped_agent = False
         self.turn_heard = True
 
+    def last_long(self) -> None:
+        """Note that it has lasted the minimum that stops the agent."""
+        self.long = self.turn_long = True
+
+    def stop_agent(self) -> None:
+        """Note that it stopped the agent, whose audio is not lowered but gone."""
+        self.stopped_agent = self.unexplained = True
+        self.lowered_db = 0.0
+
+    def explain(self) -> None:
+        """Note that it is known why the agent was stopped, or does not matter any more."""
+        self.unexplained = False
+
     def end(self, at_ns: int, now_ns: int) -> None:
         """Note that it was over at ``at_ns``, as is known now."""
         self.silent_since_ns = at_ns
