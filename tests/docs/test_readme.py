@@ -15,6 +15,7 @@ README = ROOT / "README.md"
 
 WHERE = {
     "who decides that the agent stops": "bridge/engine/barge_in.py",
+    "may the agent answer just now": "bridge/engine/floor.py",
     "where the 503 comes from": "bridge/telephony/admission.py",
     "which file for a new vendor's header": "bridge/routing/origin.py",
     "where is the retention": "bridge/recordings/retention.py",
