@@ -12,21 +12,9 @@ from bridge.engine.turns import TRANSITIONS, State, Trigger
 
 
 def caller_may_choose(call: CallState) -> bool:
-    """Return whether the menu may be said, and a key be awaited."""
-    return _caller_is_awaited(call) and not call.consent.open
-
-
-def caller_owes_word(call: CallState) -> bool:
-    """Return whether the caller's own silence counts: everybody waits for them to speak."""
-    return _caller_is_awaited(call) and not (
-        call.supervised.secret  # keys and words of theirs lead nowhere
-        or call.keypad.awaits_key  # which has a patience of its own
-        or call.awaits_consent
-    )
-
-
-def _caller_is_awaited(call: CallState) -> bool:
-    """Whether nothing is heard, made or awaited but the caller, who is with the agent."""
+    """Return whether the menu may be said, and a key be awaited: nothing is heard, made or awaited
+    but the caller, who is with the agent.
+    """
     return not (
         call.agent_busy
         or call.audible
@@ -35,7 +23,16 @@ def _caller_is_awaited(call: CallState) -> bool:
         or call.held
         or call.lost
         or call.elsewhere
+        or call.awaits_consent
         or call.ending is not None
+    )
+
+
+def caller_owes_word(call: CallState) -> bool:
+    """Return whether the caller's own silence counts: they might choose, and don't."""
+    return caller_may_choose(call) and not (
+        call.supervised.secret  # keys and words of theirs lead nowhere
+        or call.keypad.awaits_key  # which has a patience of its own
     )
 
 

@@ -51,8 +51,11 @@ FACTS: Mapping[str, tuple[str, ...]] = {
 """Properties of the call's state."""
 
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
-    "caller_may_choose": ("caller_is_awaited !consent_open",),
-    "caller_owes_word": ("caller_is_awaited !secret !awaits_key !awaits_consent",),
+    "caller_may_choose": (
+        "!agent_busy !audible !filling !caller_has_floor !held !lost !elsewhere !ending"
+        " !awaits_consent",
+    ),
+    "caller_owes_word": ("caller_may_choose !secret !awaits_key",),
     "caller_is_away": ("held", "elsewhere", "fallback"),
     "caller_is_heard": ("caller_has_floor", "lost sound"),
     "caller_is_talked_over": ("speaking sound", "speaking !listens_itself"),
@@ -102,9 +105,6 @@ WORDS: Mapping[str, tuple[str, ...]] = {
         *("in_listening", "in_thinking", "in_speaking", "in_cancelling", "in_recovering"),
     ),
     "leavable": ("in_listening", "in_thinking", "in_speaking", "in_recovering", "in_handoff"),
-    "caller_is_awaited": (
-        "!agent_busy !audible !filling !caller_has_floor !held !lost !elsewhere !ending",
-    ),
     "service_listens": ("talking !lost !held !handing_over !secret_digits",),
 }
 """Names for what rows have in common."""
@@ -259,7 +259,7 @@ def named_facts(question: str) -> set[str]:
     found: set[str] = set()
     for row in TABLE[question]:
         for word in (each.removeprefix("!") for each in row.split()):
-            inner = word in QUESTIONS or word in ("caller_is_awaited", "service_listens")
+            inner = word in QUESTIONS or word == "service_listens"
             found |= named_facts(word) if inner else {word}
     return found
 
