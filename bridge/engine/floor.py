@@ -2,7 +2,7 @@
 
 They read the call's state and change nothing. ``tests/engine/test_floor.py`` holds each to its rows
 of a truth table. They are made of the facts that :class:`CallState` names: whether the agent is
-busy or heard, the caller speaks or is elsewhere.
+busy or heard, whether the caller speaks, or is with somebody else.
 """
 
 from bridge.engine.state import CallState, Stage

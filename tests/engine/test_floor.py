@@ -93,6 +93,7 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """Functions of the floor."""
 
+AT_WORK = ("in_listening", "in_thinking", "in_speaking")
 BEGUN = tuple(f"handoff_{step}" for step in HandoffStep if step is not HandoffStep.WANTED)
 WORDS: Mapping[str, tuple[str, ...]] = {
     "response": ("answering", "answering_aloud", "answering_protected"),
@@ -101,10 +102,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "supervisor_has": ("hold_paused", "hold_awaited", "hold_talking", "hold_on_hold"),
     "consent_open": ("consent_due", "consent_telling", "consent_asking"),
     "awaits_key": ("choosing", "digits", "secret_digits"),
-    "interruptible": (
-        *("in_listening", "in_thinking", "in_speaking", "in_cancelling", "in_recovering"),
-    ),
-    "leavable": ("in_listening", "in_thinking", "in_speaking", "in_recovering", "in_handoff"),
+    "interruptible": (*AT_WORK, "in_cancelling", "in_recovering"),
+    "leavable": (*AT_WORK, "in_recovering", "in_handoff"),
     "service_listens": ("talking !lost !held !handing_over !secret_digits",),
 }
 """Names for what rows have in common."""
