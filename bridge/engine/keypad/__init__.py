@@ -1,0 +1,1 @@
+"""The caller's keys: who takes each, the menus, the digits collected and kept secret."""
