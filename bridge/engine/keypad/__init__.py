@@ -1,1 +1,1 @@
-"""The caller's keys: who takes each, the menus, the digits collected and kept secret."""
+"""The caller's keys: their takers, the menus, the digits that are collected and kept secret."""
