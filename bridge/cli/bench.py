@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
-from bridge.bench.callers import run_callers
+from bridge.bench.callers import run_callers, run_talkers
 from bridge.bench.figures import BenchResult
 from bridge.bench.lanes import MOST_CALLS
 from bridge.bench.parts import CALLED, KEY
 from bridge.bench.plot import check_can_plot, plot
 from bridge.bench.ready import Ready
 from bridge.bench.run import BenchPlan, run_bench
-from bridge.bench.talkers import run_talkers
 from bridge.bench.view import Screen, print_result
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import make_directory, run, until_done_or_told, until_told_to_stop

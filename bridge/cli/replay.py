@@ -31,7 +31,7 @@ from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
 from bridge.replay.call.process import take_orders
-from bridge.replay.environment.startup import Stagehands
+from bridge.replay.environment.startup import Startup
 from bridge.replay.environment.tool_mocks import ToolMocks
 from bridge.replay.results.history import read_history, trends
 from bridge.replay.results.run import REPORT_FILE, Results, RunVerdict, overall
@@ -245,8 +245,8 @@ def play_plan(
         ReplayScreen(len(plan.play_list())) as screen,
         tempfile.TemporaryDirectory(prefix="bridge-replay-") as place,
     ):
-        hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans, plan.load)
-        replayed = ReplayRun(plan, load_models(), hands, screen)
+        startup = Startup(environ, redis_url, Path(place), mocks, plan.dialplans, plan.load)
+        replayed = ReplayRun(plan, load_models(), startup, screen)
 
         async def work() -> None:
             async with mocks:

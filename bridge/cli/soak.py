@@ -11,8 +11,7 @@ import click
 from bridge.bench.soak.crowd import run_crowd
 from bridge.bench.soak.figures import SoakPlan, SoakResult
 from bridge.bench.soak.run import run_soak
-from bridge.bench.soak.view import print_soak
-from bridge.bench.view import Screen
+from bridge.bench.view import Screen, print_soak
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import make_directory, run, until_done_or_told
 from bridge.config.settings import TelemetrySettings

@@ -26,9 +26,8 @@ from bridge.bench.soak.figures import (
     silences_of,
     verdicts_on,
 )
-from bridge.bench.soak.scene import arm_of, dialplan_of, write_scenario
+from bridge.bench.soak.surroundings import Webhook, arm_of, dialplan_of, write_scenario
 from bridge.bench.soak.troubles import TroubledRedis, Troubles
-from bridge.bench.soak.webhook import Webhook
 from bridge.bench.view import View
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child

@@ -28,9 +28,8 @@ from bridge.replay.checks.call import judge
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.evidence.evidence import CallerSide, Evidence
 from bridge.replay.persona.caller import PersonaCaller
-from bridge.replay.persona.mind import Mind
+from bridge.replay.persona.mind import Mind, scripted_answers
 from bridge.replay.persona.outcome import PersonaOutcome
-from bridge.replay.persona.scripted import scripted_answers
 from bridge.replay.results.call import CallOutcome, CallResult
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ

@@ -16,7 +16,7 @@ _ITSELF = "@replay.invalid"
 _SECRETS = ("secret_env", "authorization_env")
 
 
-def stage(dialplan: Mapping[str, object], mocks_url: str, sip: str) -> dict[str, object]:
+def redirect(dialplan: Mapping[str, object], mocks_url: str, sip: str) -> dict[str, object]:
     """Return a dialplan, as read from its file, for the replay's gateway.
 
     Args:
@@ -24,11 +24,11 @@ def stage(dialplan: Mapping[str, object], mocks_url: str, sip: str) -> dict[str,
         mocks_url: the tool mocks; a tool's own is below it.
         sip: the gateway's own ``host:port``.
     """
-    staged = {key: _led_back(value, mocks_url, sip) for key, value in dialplan.items()}
-    if "arm" in staged or "rollout" in staged:
-        staged.pop("rollout", None)
-        staged["arm"] = ARM
-    return staged
+    redirected = {key: _led_back(value, mocks_url, sip) for key, value in dialplan.items()}
+    if "arm" in redirected or "rollout" in redirected:
+        redirected.pop("rollout", None)
+        redirected["arm"] = ARM
+    return redirected
 
 
 def trunks_of(dialplan: Mapping[str, object]) -> Iterator[str]:

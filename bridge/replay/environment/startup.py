@@ -1,4 +1,4 @@
-"""Opens scenes: starts the gateway and the Realtime service that answer calls on an arm."""
+"""Starts environments: the gateway and the Realtime service that answer calls on an arm."""
 
 import json
 import secrets
@@ -18,8 +18,8 @@ from bridge.processes.child import Child, start_child
 from bridge.processes.load import load_dialplan
 from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
 from bridge.replay.environment.arms import KEY, KEY_VARIABLE, ReplayArm
-from bridge.replay.environment.dialplans import ARM, stage, trunks_of
-from bridge.replay.environment.environment import GatewayTraces, OwnScene, ScriptFile
+from bridge.replay.environment.dialplans import ARM, redirect, trunks_of
+from bridge.replay.environment.environment import EnvironmentKey, GatewayTraces, OwnEnvironment
 from bridge.replay.environment.load import (
     LOAD_ARM,
     LOAD_CALLED,
@@ -29,7 +29,7 @@ from bridge.replay.environment.load import (
 )
 from bridge.replay.environment.tapes import Tapes
 from bridge.replay.environment.tool_mocks import ToolMocks
-from bridge.replay.runs.agenda import SceneKey
+from bridge.replay.script.files import ScriptFile
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_S = 60.0
@@ -37,14 +37,14 @@ _PORTS, _PORTS_TRIED = range(20_000, 32_000), 50
 
 
 @dataclass(frozen=True, slots=True)
-class Stagehands:
-    """What scenes need to be opened.
+class Startup:
+    """Starts environments and callers with what all of a run's have in common.
 
     Attributes:
         environ: of the processes; they don't get its ``BRIDGE_*``.
-        place: directory for records and wire logs, which outlives the scenes.
+        place: directory for records and wire logs, which outlives the environments.
         dialplans: their directory, for every script; None: beside the script, or the project's.
-        load: other calls that each scene's gateway has beside the script's.
+        load: other calls that each environment's gateway has beside the script's.
     """
 
     environ: Mapping[str, str]
@@ -54,7 +54,9 @@ class Stagehands:
     dialplans: Path | None = None
     load: int = 0
 
-    async def open_scene(self, file: ScriptFile, arm: ReplayArm, stack: AsyncExitStack) -> OwnScene:
+    async def start_environment(
+        self, file: ScriptFile, arm: ReplayArm, stack: AsyncExitStack
+    ) -> OwnEnvironment:
         """Start the processes that a script's calls on an arm need; the stack stops them.
 
         Raises:
@@ -105,14 +107,14 @@ class Stagehands:
             load = Load(talkers, self.load, str(ready["probes"]))
             parts.append(talkers)
         set_tools = partial(self.mocks.set, node)
-        return OwnScene(sip, traces, simulator, set_tools, [*parts, gateway], tape, load)
+        return OwnEnvironment(sip, traces, simulator, set_tools, [*parts, gateway], tape, load)
 
-    def key_of(self, file: ScriptFile, arm: ReplayArm) -> SceneKey:
+    def key_of(self, file: ScriptFile, arm: ReplayArm) -> EnvironmentKey:
         """Return what a script's calls on an arm need of their gateway."""
         now = file.script.setup.now
         directory = self.dialplans or _beside(file) or ""
         alone = arm.tapes is not None or file.script.realtime.credentials == "token"
-        return SceneKey(
+        return EnvironmentKey(
             arm.name,
             str(directory),
             None if now is None else now.isoformat(),
@@ -184,7 +186,7 @@ class Stagehands:
         """Return the gateway's settings, without their prefix."""
         mocks_url = self.mocks.url_of(node)
         port = _free_port()
-        directory, trunks = self._stage_dialplans(file, place, mocks_url, f"{_HOST}:{port}")
+        directory, trunks = self._write_dialplans(file, place, mocks_url, f"{_HOST}:{port}")
         arms = {ARM: arm.settings_at(url, file.script.realtime.credentials)}
         if load_url is not None:
             arms[LOAD_ARM] = load_arm(load_url, arm.settings.dialect)
@@ -210,13 +212,13 @@ class Stagehands:
             **({} if now is None else {"NOW": now.isoformat()}),
         }
 
-    def _stage_dialplans(
+    def _write_dialplans(
         self, file: ScriptFile, place: Path, mocks_url: str, sip: str
     ) -> tuple[Path, list[str]]:
         """Write the dialplans for the gateway; return where, and the trunks that they name."""
-        staged = place / "dialplans"
+        written = place / "dialplans"
         trunks: set[str] = set()
-        staged.mkdir()
+        written.mkdir()
         found = sorted(self._dialplans_of(file).glob("*.yaml"))
         if not found:
             raise ConfigError(
@@ -225,9 +227,9 @@ class Stagehands:
         for path in found:
             document = _read_yaml(path)
             trunks.update(trunks_of(document))
-            content = yaml.safe_dump(stage(document, mocks_url, sip), sort_keys=False)
-            (staged / path.name).write_text(content, encoding="utf-8")
-        return staged, sorted(trunks)
+            content = yaml.safe_dump(redirect(document, mocks_url, sip), sort_keys=False)
+            (written / path.name).write_text(content, encoding="utf-8")
+        return written, sorted(trunks)
 
     def _dialplans_of(self, file: ScriptFile) -> Path:
         return self.dialplans or _beside(file) or _project_dialplans()

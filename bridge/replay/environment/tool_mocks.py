@@ -1,7 +1,8 @@
 """The tools' webhooks during a replay: each call's script gives their answers.
 
-HTTP/1.1, one request a connection, below ``/<scene>/<tool>``; a scene plays one script at a time. A
-tool that the script does not mock is answered 404, so that nothing outside is ever asked.
+HTTP/1.1, one request a connection, below ``/<environment>/<tool>``; an environment plays one script
+at a time. A tool that the script does not mock is answered 404, so that nothing outside is ever
+asked.
 """
 
 import asyncio
@@ -43,13 +44,13 @@ class ToolMocks(OneRequestServer):
         self._requests: list[_Request] = []
         self._asked: Counter[tuple[str, str, str]] = Counter()
 
-    def url_of(self, scene: str) -> str:
-        """Return the URL below which a scene's tools are."""
-        return f"{self.address}/{scene}"
+    def url_of(self, environment: str) -> str:
+        """Return the URL below which an environment's tools are."""
+        return f"{self.address}/{environment}"
 
-    def set(self, scene: str, mocks: Sequence[ToolMock]) -> None:
-        """Have a scene's tools answer so, and no others; what is being answered stays."""
-        self._mocks[scene] = {mock.name: mock for mock in mocks}
+    def set(self, environment: str, mocks: Sequence[ToolMock]) -> None:
+        """Have an environment's tools answer so, and no others; what is being answered stays."""
+        self._mocks[environment] = {mock.name: mock for mock in mocks}
 
     def seen(self, call_id: str, answered_wall_ns: int) -> tuple[ToolRequestSeen, ...]:
         """Return what one call's tools were asked, in order."""
@@ -71,7 +72,7 @@ class ToolMocks(OneRequestServer):
         """Answer as the script says, and remember what was asked."""
         begun_ns = time.time_ns()
         path, body = await read_request(reader)
-        scene, _, name = path.strip("/").partition("/")
+        environment, _, name = path.strip("/").partition("/")
         asked = json.loads(body)
         call_id = str(asked["call"]["call_id"])
         arguments = asked["arguments"]
@@ -80,7 +81,7 @@ class ToolMocks(OneRequestServer):
         place = len(self._requests)
         request = _Request(begun_ns, call_id, name, arguments, self._asked[which])
         self._requests.append(request)
-        status, output = await self._act(self._mocks.get(scene, {}).get(name), writer)
+        status, output = await self._act(self._mocks.get(environment, {}).get(name), writer)
         took_ms = (time.time_ns() - begun_ns) / NS_PER_MS
         self._requests[place] = _Request(
             begun_ns,

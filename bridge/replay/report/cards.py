@@ -10,11 +10,12 @@ from bridge.replay.report.events import EventRow, align_events, gather
 from bridge.replay.report.lanes import (
     Caption,
     Flag,
+    Mishap,
     Scale,
+    find_mishap,
     place_captions,
     place_flags,
 )
-from bridge.replay.report.mishaps import Mishap, find_mishap
 from bridge.replay.report.reading import Material, PlayedRun, most_telling_first
 from bridge.replay.report.sound import Budget, Recording, Sound, make_sound, read_recording
 from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls

@@ -12,13 +12,20 @@ from bridge.replay.report.comparison import (
     compare_latency,
     compare_verdicts,
 )
-from bridge.replay.report.headline import SEVERITY, headline, tone
-from bridge.replay.report.protocols import ProtocolTally, tally
+from bridge.replay.report.overview import (
+    SEVERITY,
+    ProtocolTally,
+    TrendLine,
+    headline,
+    readable,
+    tally,
+    tone,
+    trend_line,
+)
 from bridge.replay.report.reading import Material
 from bridge.replay.report.sound import Budget
 from bridge.replay.report.timing import Spread, heard_answers, spreads, spreads_by_age
 from bridge.replay.report.transcripts import input_error_rate
-from bridge.replay.report.trendlines import TrendLine, readable, trend_line
 from bridge.replay.results.history import Trend
 from bridge.replay.results.run import Results, RunVerdict, sum_load
 from bridge.replay.results.statistics import CallPair

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from bridge.replay.environment.environment import Circumstance, ScriptFile
 from bridge.replay.results.run import PackRow, RunVerdict, ScriptInfo, TableRow
 from bridge.replay.script import CallScript, Utterance
+from bridge.replay.script.files import Circumstance, ScriptFile
 from bridge.replay.script.packs import Pack, PackItem, choose_packs
 
 _MARK = "@"

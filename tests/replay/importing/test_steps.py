@@ -6,7 +6,7 @@ import pytest
 
 from bridge.live.recording import NOT_RECORDED
 from bridge.realtime.conversation import NOT_TRANSCRIBED
-from bridge.replay.importing.expecting import expect
+from bridge.replay.importing.drafting import expect, mocks_of, rules_of
 from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import (
     AgentWords,
@@ -16,9 +16,7 @@ from bridge.replay.importing.recorded import (
     RecordedSpeech,
     RecordedToolUse,
 )
-from bridge.replay.importing.simulated import rules_of
 from bridge.replay.importing.steps import Cut, Drafter, DraftStep
-from bridge.replay.importing.tools import mocks_of
 from tests.replay.importing.calls import recorded
 
 GREETED = (500, 2_000)

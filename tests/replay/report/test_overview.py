@@ -1,7 +1,7 @@
 """Protocol differences of all scripts are gathered."""
 
 from bridge.replay.checks.protocol import Difference, DifferenceKind
-from bridge.replay.report.protocols import tally
+from bridge.replay.report.overview import tally
 from bridge.replay.results.run import ProtocolFinding
 
 
