@@ -1,4 +1,4 @@
-"""A call on the clock: the places of its markers, words and seconds. Pure.
+"""A call on the clock: its markers and words, and the first thing that went wrong. Pure.
 
 The scale is fixed (pixels a second), so that both arms' calls lie under one clock and markers can
 be packed into rows here, and not in the browser.
