@@ -237,14 +237,21 @@ class _Teller:
                 await self._until_calls(story.before_calls)
                 begun_s = time.time()
                 for arm, faults in story.faults.items():
-                    await self._parts.servers[arm].fail(faults)
+                    await self._set_faults(arm, faults)
             ended = await self._until_over()
             await asyncio.sleep(story.then_s)
         finally:
             outcomes = await callers.end()
             for arm in story.faults:
-                await self._parts.servers[arm].recover()
+                await self._set_faults(arm, ())
         return await self._sum_up(begun_s, ended, outcomes)
+
+    async def _set_faults(self, arm: str, faults: Faults) -> None:
+        """Let everything go wrong at an arm that ``faults`` says (`bridge/simulator/faults.py`)."""
+        try:
+            await self._parts.servers[arm].set(faults)
+        except (OSError, TimeoutError) as error:
+            raise InfrastructureError("a Realtime server takes no faults") from error
 
     async def _until_calls(self, count: int) -> None:
         try:

@@ -226,7 +226,7 @@ async def measure(
     pages: list[int], seconds: float, calls: int, parts: Parts, redis_url: str
 ) -> dict[str, Any]:  # Any: JSON
     peer = await parts.peer()
-    place = parts.directory()
+    place = parts.directory("bridge-bench-")
     dialplan = {
         "schema": "dialplan/v1",
         "name": "bench",
@@ -236,7 +236,7 @@ async def measure(
         "recording": {"enabled": False},
     }
     arm = {"dialect": "ga", "url": peer.url, "api_key_env": "BENCH_REALTIME_KEY"}
-    target = await parts.gateway(place, [dialplan], {"light": arm}, {"REDIS_URL": redis_url})
+    target = await parts.target(place, [dialplan], {"light": arm}, {"REDIS_URL": redis_url})
     held = min(calls, target.max_calls)
     node = OtherNode(redis_url, calls - held)
     await node.begin()

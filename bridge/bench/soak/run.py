@@ -31,12 +31,9 @@ from bridge.bench.soak.troubles import TroubledRedis, Troubles
 from bridge.bench.view import View
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
-from bridge.processes.simulator import SimulatorAdmin
 from bridge.processes.usage import handles_of
 from bridge.recordings.files import CDR_FILE
 
-_SECRET = "soak"
-_READY_WITHIN_S = 30.0
 _REST_WITHIN_S = 90.0
 """A caller who vanished before the ACK is given up after 32 s, a session closes within seconds."""
 
@@ -95,7 +92,7 @@ class _Soak:
         self._stack = stack
         self._parts = Parts(environ, stack)
         self._random = Random(plan.seed)
-        self._place = self._parts.directory()
+        self._place = self._parts.directory("bridge-bench-")
         self._webhook = Webhook(Random(self._random.random()))
 
     async def start(self) -> None:
@@ -106,17 +103,11 @@ class _Soak:
         self._redis = TroubledRedis(place / "redis")
         self._stack.callback(self._redis.close)
         await self._stack.enter_async_context(self._webhook)
-        self._simulator = await parts.start(
-            "the simulator",
-            *("simulate", "--json", "--scenario", str(write_scenario(place))),
-            variables={"SIMULATOR_ADMIN_SECRET": _SECRET},
-        )
-        url = str((await self._simulator.report(_READY_WITHIN_S))["url"])
-        self._troubles = Troubles(
-            self._redis, SimulatorAdmin(url, _SECRET), Random(self._random.random())
-        )
+        simulator = await parts.simulator("the simulator", "--scenario", str(write_scenario(place)))
+        self._simulator, url = simulator.child, simulator.url
+        self._troubles = Troubles(self._redis, simulator.admin, Random(self._random.random()))
         self._log_path = (self._report or place) / "gateway.log"
-        self._gateway = await parts.gateway(
+        self._gateway = await parts.target(
             place,
             [dialplan_of(dialect, self._webhook.url) for dialect in self._plan.dialects],
             {dialect: arm_of(dialect, url) for dialect in self._plan.dialects},

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 
-import yaml
-
 from bridge.bench.parts import KEY_VARIABLE
 from bridge.bench.soak.person import (
     GOODBYE,
@@ -18,6 +16,7 @@ from bridge.bench.soak.person import (
     TOOL_QUESTION,
 )
 from bridge.processes.http import OneRequestServer, read_request, write_answer
+from bridge.processes.starter import write_yaml
 
 _GOOD = json.dumps({"amount": "forty two", "due": "Friday"}).encode()
 _LARGE_BYTES = 4 * 1024 * 1024
@@ -77,9 +76,7 @@ def write_scenario(place: Path) -> Path:
             {"hears": [GOODBYE], "say": "Goodbye.", "tool": {"name": "end_call"}},
         ],
     }
-    path = place / "scenario.yaml"
-    path.write_text(yaml.safe_dump(scenario, sort_keys=False), encoding="utf-8")
-    return path
+    return write_yaml(place / "scenario.yaml", scenario)
 
 
 def arm_of(dialect: str, url: str) -> dict[str, object]:
