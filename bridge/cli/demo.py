@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 import bridge
-from bridge.bench.rollout_demo import RolloutPlan
+from bridge.bench.rollout_stories import RolloutPlan
 from bridge.cli.demo_rollout import show_rollouts
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import STOPPING, run, until_done_or_told

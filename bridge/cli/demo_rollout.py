@@ -8,9 +8,9 @@ from functools import partial
 
 import click
 
-from bridge.bench.rollout_demo import RolloutPlan, RolloutResult, run_rollout_demo
-from bridge.bench.rollout_view import print_rollout
-from bridge.bench.view import Screen
+from bridge.bench.rollout_demo import run_rollout_demo
+from bridge.bench.rollout_stories import RolloutPlan, RolloutResult
+from bridge.bench.view import Screen, print_rollout
 from bridge.cli.running import STOPPING, run, until_done_or_told
 from bridge.errors import InfrastructureError
 from bridge.store.local import start_local_redis

@@ -14,6 +14,7 @@ from bridge.replay.call.timeline import CallLog, Doing, make_turns, voices
 from bridge.replay.checks.defaults import turns_of
 from bridge.replay.checks.protocol import common_name
 from bridge.replay.checks.run import Judgement
+from bridge.replay.checks.side_effects import called_tools, item_of
 from bridge.replay.evidence.evidence import Evidence, WireEvent
 from bridge.replay.evidence.heard_items import heard_items, references
 from bridge.replay.results.run import (
@@ -128,18 +129,15 @@ def _keys(log: CallLog) -> Iterator[Keys]:
 def _tools(wire: Sequence[WireEvent], record: Mapping[str, JsonValue]) -> Iterator[ToolUse]:
     outputs: dict[str, tuple[float, str]] = {}
     for event in wire:
-        item = _item(event)
+        item = item_of(event)
         if event.direction == "sent" and item.get("type") == "function_call_output":
             outputs[str(item.get("call_id"))] = event.at_ms, str(item.get("output"))
     results = _results(record)
-    for event in wire:
-        item = _item(event)
-        if event.type != "response.output_item.done" or item.get("type") != "function_call":
-            continue
-        name = str(item.get("name"))
-        end_ms, output = outputs.get(str(item.get("call_id")), (None, None))
+    for call in called_tools(wire):
+        name = call.name
+        end_ms, output = outputs.get(call.call_id, (None, None))
         ok = results[name].pop(0) if results.get(name) else _went_well(name, output, record)
-        yield ToolUse(name, _arguments(item), output, event.at_ms, end_ms, ok)
+        yield ToolUse(name, call.arguments, output, call.at_ms, end_ms, ok)
 
 
 def _went_well(name: str, output: str | None, record: Mapping[str, JsonValue]) -> bool:
@@ -155,19 +153,6 @@ def _went_well(name: str, output: str | None, record: Mapping[str, JsonValue]) -
     handoffs = record.get("handoffs")
     last = handoffs[-1] if isinstance(handoffs, list) and handoffs else None
     return name == TRANSFER_TOOL and isinstance(last, dict) and last.get("result") == "completed"
-
-
-def _item(event: WireEvent) -> Mapping[str, JsonValue]:
-    item = event.raw.get("item")
-    return item if isinstance(item, dict) else {}
-
-
-def _arguments(item: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    try:
-        found = json.loads(str(item.get("arguments")))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _results(record: Mapping[str, JsonValue]) -> dict[str, list[bool]]:
