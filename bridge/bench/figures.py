@@ -14,7 +14,7 @@ _ADDED = "bridge_added_latency_seconds"
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class CallSetups:
     """How the calls of a ramp came up; times are INVITE to 200, as the callers saw them."""
 
     answered: int
@@ -24,14 +24,14 @@ class Setup:
     setup_max_ms: float | None
 
     @classmethod
-    def of(cls, report: Mapping[str, object]) -> "Setup":
+    def of(cls, report: Mapping[str, object]) -> "CallSetups":
         """Read the callers' answer to `hold` or `churn`."""
         return cls(**{name: report[name] for name in cls.__slots__})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """What the callers heard for a while; see :class:`bridge.bench.hearing.Heard`.
+class HeardWindow:
+    """What the callers heard for a while; see :class:`bridge.bench.hearing.HeardRtp`.
 
     Attributes:
         calls: that were up.
@@ -55,7 +55,7 @@ class Window:
     send_lag_max_ms: float
 
     @classmethod
-    def of(cls, report: Mapping[str, object], seconds: float) -> "Window":
+    def of(cls, report: Mapping[str, object], seconds: float) -> "HeardWindow":
         """Read the callers' answer to `measure`."""
         return cls(seconds=seconds, **report)  # type: ignore[arg-type]
 
@@ -67,7 +67,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class SpentResources:
     """What the process under test used while it held ``calls``.
 
     Attributes:
@@ -161,9 +161,9 @@ class Way:
     """
 
     ports: str
-    setup: Setup
-    window: Window
-    spent: Spent
+    setup: CallSetups
+    window: HeardWindow
+    spent: SpentResources
     inside: Inside | None = None
     climb: Climb | None = None
     curve: Sequence[tuple[float, float, int]] = ()
@@ -185,7 +185,7 @@ class Soak:
     calls: int
     warm_up_calls: int
     rate: float
-    setup: Setup
+    setup: CallSetups
     rss_idle_bytes: int
     rss_before_bytes: int
     rss_after_bytes: int
@@ -197,7 +197,7 @@ class Soak:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FigureVerdict:
     """One figure beside what it should be; ``ok`` None: too few calls to judge."""
 
     figure: str
@@ -222,7 +222,7 @@ class BenchResult:
     ways: Mapping[str, Way] = field(default_factory=dict)
     soak: Soak | None = None
     ratios: Mapping[str, float] = field(default_factory=dict)
-    verdicts: Sequence[Verdict] = ()
+    verdicts: Sequence[FigureVerdict] = ()
     doubts: Sequence[str] = ()
 
     @property

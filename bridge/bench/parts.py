@@ -48,7 +48,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class BenchTarget:
     """What takes the calls.
 
     Attributes:
@@ -123,15 +123,15 @@ class CallersProcess:
         return await self._child.report(takes_s + _ANSWER_WITHIN_S)
 
 
-class Parts(Starter):
+class BenchParts(Starter):
     """Starts the processes of a benchmark."""
 
-    async def floor(self) -> Target:
+    async def floor(self) -> BenchTarget:
         """Start the floor."""
         child = await self.start("the floor", "bench", "floor")
         return _target("floor", child, await self.ready(child))
 
-    async def plain(self, peer: Peer, dialect: str) -> Target:
+    async def plain(self, peer: Peer, dialect: str) -> BenchTarget:
         """Start the plain way."""
         child = await self.start(
             "the plain way", "bench", "plain", "--url", peer.url, "--dialect", dialect
@@ -143,7 +143,7 @@ class Parts(Starter):
         child = await self.start("the light Realtime server", "bench", "peer")
         return Peer(child, str((await self.ready(child))["url"]))
 
-    async def bridge(self, peer: Peer, dialect: str) -> Target:
+    async def bridge(self, peer: Peer, dialect: str) -> BenchTarget:
         """Start the gateway, with a Redis of its own and a dialplan that records nothing."""
         arm = {"dialect": dialect, "url": peer.url, "api_key_env": KEY_VARIABLE}
         dialplan = load_dialplan("bench", called="*", arm=_ARM)
@@ -157,7 +157,7 @@ class Parts(Starter):
         settings: Mapping[str, str] | None = None,
         *,
         log_path: Path | None = None,
-    ) -> Target:
+    ) -> BenchTarget:
         """Start the gateway; its records go to ``place/recordings``.
 
         Args:
@@ -183,7 +183,7 @@ class Parts(Starter):
         child, ready = await self.gateway(chosen, variables={KEY_VARIABLE: KEY}, log_path=log_path)
         return _target("bridge", child, ready)
 
-    async def callers(self, target: Target) -> CallersProcess:
+    async def callers(self, target: BenchTarget) -> CallersProcess:
         """Start callers for one target."""
         child = await self.start(
             "the callers", "bench", "callers", target.server, takes_orders=True
@@ -191,9 +191,9 @@ class Parts(Starter):
         return CallersProcess(child)
 
 
-def _target(name: str, child: Child, ready: Mapping[str, object]) -> Target:
+def _target(name: str, child: Child, ready: Mapping[str, object]) -> BenchTarget:
     http = ready.get("http")
-    return Target(
+    return BenchTarget(
         name=name,
         child=child,
         server=str(ready["sip"]).removeprefix("sip:"),

@@ -9,7 +9,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from bridge.bench.figures import BenchResult, Inside, Setup, Verdict, Way, Window
+from bridge.bench.figures import BenchResult, CallSetups, FigureVerdict, HeardWindow, Inside, Way
 from bridge.bench.rollout_stories import RolloutResult
 from bridge.bench.soak.figures import SoakResult, calls_of, heard, silences_of
 
@@ -21,7 +21,7 @@ _COLUMNS = (
 _MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("not judged", "dim")}
 
 
-class View(Protocol):
+class BenchView(Protocol):
     """The interface of whatever shows the benchmark."""
 
     def doing(self, what: str) -> None:
@@ -33,14 +33,14 @@ class View(Protocol):
         ...
 
 
-class Screen:
+class BenchScreen:
     """Progress on stderr; a moving line on a terminal, nothing moves elsewhere. Use ``with``."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._status = Status("starting", console=self._console)
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> "BenchScreen":
         if self._console.is_terminal:
             self._status.start()
         return self
@@ -72,7 +72,7 @@ def print_result(result: BenchResult) -> None:
     print_verdicts(result.verdicts, result.doubts)
 
 
-def print_verdicts(verdicts: Sequence[Verdict], doubts: Sequence[str]) -> None:
+def print_verdicts(verdicts: Sequence[FigureVerdict], doubts: Sequence[str]) -> None:
     """Print what was found of what should be, and why that may be doubted."""
     console = Console(highlight=False)
     table = Table("figure", "measured", "wanted", "")
@@ -111,7 +111,7 @@ def _spent(way: Way) -> list[tuple[str, str]]:
     ]
 
 
-def _heard(window: Window) -> list[tuple[str, str]]:
+def _heard(window: HeardWindow) -> list[tuple[str, str]]:
     return [
         ("packets heard", f"{window.packets}"),
         ("lost / late", f"{window.lost} / {window.late}"),
@@ -120,7 +120,7 @@ def _heard(window: Window) -> list[tuple[str, str]]:
     ]
 
 
-def _setup(setup: Setup) -> list[tuple[str, str]]:
+def _setup(setup: CallSetups) -> list[tuple[str, str]]:
     return [
         ("setup p50 / p95 / max", _ms(setup.setup_p50_ms, setup.setup_p95_ms, setup.setup_max_ms))
     ]

@@ -15,7 +15,7 @@ from bridge.bench.parts import CALLED, KEY
 from bridge.bench.plot import check_can_plot, plot
 from bridge.bench.ready import Ready
 from bridge.bench.run import BenchPlan, run_bench
-from bridge.bench.view import Screen, print_result
+from bridge.bench.view import BenchScreen, print_result
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import make_directory, run, until_done_or_told, until_told_to_stop
 from bridge.config.settings import TelemetrySettings
@@ -113,7 +113,7 @@ def bench(
         check_can_plot()
     make_directory(report)
     plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0)
-    with Screen() as screen:
+    with BenchScreen() as screen:
         result = run(until_done_or_told(run_bench(plan, os.environ, screen), "bench"))
     if isinstance(result, str):
         click.echo(f"stopped by {result}; nothing is left running", err=True)

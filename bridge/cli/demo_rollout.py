@@ -10,7 +10,7 @@ import click
 
 from bridge.bench.rollout_demo import run_rollout_demo
 from bridge.bench.rollout_stories import RolloutPlan, RolloutResult
-from bridge.bench.view import Screen, print_rollout
+from bridge.bench.view import BenchScreen, print_rollout
 from bridge.cli.running import STOPPING, run, until_done_or_told
 from bridge.errors import InfrastructureError
 from bridge.store.local import start_local_redis
@@ -30,7 +30,7 @@ def show_rollouts(plan: RolloutPlan, *, as_json: bool) -> None:
             "the callers of the rollout demo need Linux", remedy="run it in a container"
         )
     # Its own Redis, whatever BRIDGE_REDIS_URL says: the demo's flags are nobody else's.
-    with start_local_redis() as redis, Screen() as screen:
+    with start_local_redis() as redis, BenchScreen() as screen:
         work = run_rollout_demo(plan, redis.url, os.environ, screen)
         found = run(until_done_or_told(work, "demo", partial(screen.doing, STOPPING)))
     if not isinstance(found, RolloutResult):

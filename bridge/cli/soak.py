@@ -11,7 +11,7 @@ import click
 from bridge.bench.soak.crowd import run_crowd
 from bridge.bench.soak.figures import SoakPlan, SoakResult
 from bridge.bench.soak.run import run_soak
-from bridge.bench.view import Screen, print_soak
+from bridge.bench.view import BenchScreen, print_soak
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import make_directory, run, until_done_or_told
 from bridge.config.settings import TelemetrySettings
@@ -86,7 +86,7 @@ def soak(
     make_directory(report)
     chosen = secrets.randbelow(1 << 32) if seed is None else seed
     plan = SoakPlan(minutes, warm_up_s, calls, _BOTH if dialect == "both" else (dialect,), chosen)
-    with Screen() as screen:
+    with BenchScreen() as screen:
         result = run(until_done_or_told(run_soak(plan, os.environ, screen, report), "soak"))
     if isinstance(result, str):
         click.echo(f"stopped by {result}; nothing is left running", err=True)

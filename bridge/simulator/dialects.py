@@ -86,7 +86,7 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class DialectTable:
     """One dialect.
 
     Attributes:
@@ -125,7 +125,7 @@ class Dialect:
     limits_first: bool
 
 
-BETA = Dialect(
+BETA = DialectTable(
     name=DialectName.BETA,
     names=Names(
         text="response.text",
@@ -194,7 +194,7 @@ BETA = Dialect(
     limits_first=True,
 )
 
-GA = Dialect(
+GA = DialectTable(
     name=DialectName.GA,
     names=Names(
         text="response.output_text",

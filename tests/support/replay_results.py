@@ -16,8 +16,8 @@ from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.evidence.evidence import WireEvent
 from bridge.replay.results.run import (
     ArmInfo,
-    Keys,
     Marker,
+    PressedKeys,
     Results,
     RunDetail,
     RunFiles,
@@ -185,7 +185,7 @@ def _run_files(plan: Plan, info: RunInfo) -> RunFiles:
             for number in range(1, len(_TURNS) + 1)
         ),
         tools=_tools(plan),
-        dtmf=(Keys(300.0, "1#"),),
+        dtmf=(PressedKeys(300.0, "1#"),),
         rtp={"caller": {"packets": 1200, "lost": 0, "jitter_ms": 1.5}},
         why=info.reason,
     )

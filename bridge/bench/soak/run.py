@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from bridge.bench.parts import Parts, Target
+from bridge.bench.parts import BenchParts, BenchTarget
 from bridge.bench.run import choose_calls, machine
 from bridge.bench.soak.evidence import errors_in, lines_of, look_at_records, name_in
 from bridge.bench.soak.figures import (
-    Held,
+    HeldResources,
     SoakPlan,
     SoakResult,
     calls_of,
@@ -26,9 +26,9 @@ from bridge.bench.soak.figures import (
     silences_of,
     verdicts_on,
 )
-from bridge.bench.soak.surroundings import Webhook, arm_of, dialplan_of, write_scenario
-from bridge.bench.soak.troubles import TroubledRedis, Troubles
-from bridge.bench.view import View
+from bridge.bench.soak.surroundings import SoakWebhook, arm_of, dialplan_of, write_scenario
+from bridge.bench.soak.troubles import SoakTroubles, TroubledRedis
+from bridge.bench.view import BenchView
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
 from bridge.processes.usage import handles_of
@@ -58,7 +58,7 @@ _COUNTED = (
 
 
 async def run_soak(
-    plan: SoakPlan, environ: Mapping[str, str], view: View, report: Path | None
+    plan: SoakPlan, environ: Mapping[str, str], view: BenchView, report: Path | None
 ) -> SoakResult:
     """Soak the gateway; cancel to stop everything in order.
 
@@ -82,7 +82,7 @@ class _Soak:
         self,
         plan: SoakPlan,
         environ: Mapping[str, str],
-        view: View,
+        view: BenchView,
         stack: AsyncExitStack,
         report: Path | None,
     ) -> None:
@@ -90,10 +90,10 @@ class _Soak:
         self._report = report
         self._view = view
         self._stack = stack
-        self._parts = Parts(environ, stack)
+        self._parts = BenchParts(environ, stack)
         self._random = Random(plan.seed)
         self._place = self._parts.directory("bridge-bench-")
-        self._webhook = Webhook(Random(self._random.random()))
+        self._webhook = SoakWebhook(Random(self._random.random()))
 
     async def start(self) -> None:
         """Start everything."""
@@ -105,7 +105,7 @@ class _Soak:
         await self._stack.enter_async_context(self._webhook)
         simulator = await parts.simulator("the simulator", "--scenario", str(write_scenario(place)))
         self._simulator, url = simulator.child, simulator.url
-        self._troubles = Troubles(self._redis, simulator.admin, Random(self._random.random()))
+        self._troubles = SoakTroubles(self._redis, simulator.admin, Random(self._random.random()))
         self._log_path = (self._report or place) / "gateway.log"
         self._gateway = await parts.target(
             place,
@@ -214,7 +214,7 @@ class _Soak:
                 passed_s = time.monotonic() - begun_s
                 self._view.step(f"{passed_s:.0f} s", _in_short(held))
 
-    async def _at_rest(self, wanted: Held | None) -> Held:
+    async def _at_rest(self, wanted: HeldResources | None) -> HeldResources:
         """Wait until the gateway holds as much as is wanted, or the same for a while."""
         looks = [await self._held()]
         deadline_s = time.monotonic() + _REST_WITHIN_S
@@ -226,16 +226,16 @@ class _Soak:
                 break
         return looks[-1]
 
-    async def _held(self) -> Held:
+    async def _held(self) -> HeldResources:
         return await held_by(self._gateway, self._simulator)
 
 
-async def held_by(gateway: Target, simulator: Child) -> Held:
+async def held_by(gateway: BenchTarget, simulator: Child) -> HeldResources:
     """Look up what the gateway holds, from outside and by its own word."""
     scrape = await gateway.scrape()
     assert scrape is not None
     handles, upstream = handles_of(gateway.child.pid), handles_of(simulator.pid)
-    return Held(
+    return HeldResources(
         calls=int(scrape.value("bridge_calls_active")),
         tasks=int(scrape.value("bridge_loop_tasks")),
         files=handles.files,
@@ -249,7 +249,7 @@ async def held_by(gateway: Target, simulator: Child) -> Held:
     )
 
 
-def _is_like(held: Held, wanted: Held) -> bool:
+def _is_like(held: HeldResources, wanted: HeldResources) -> bool:
     """Return whether a gateway is back where it was, but for what may grow up to a bound."""
     return (
         replace(
@@ -262,7 +262,7 @@ def _is_like(held: Held, wanted: Held) -> bool:
     )
 
 
-def _in_short(held: Held) -> str:
+def _in_short(held: HeldResources) -> str:
     return (
         f"{held.calls} calls, {held.tasks} tasks, {held.files} files, {held.sockets} sockets, "
         f"{held.unix_sockets} to Redis, {held.threads} threads, {held.rows} rows, "

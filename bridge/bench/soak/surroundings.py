@@ -89,7 +89,7 @@ def arm_of(dialect: str, url: str) -> dict[str, object]:
     }
 
 
-class Webhook(OneRequestServer):
+class SoakWebhook(OneRequestServer):
     """Answers a tool's calls, well and badly. Use ``async with``.
 
     Args:

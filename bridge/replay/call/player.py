@@ -26,7 +26,7 @@ from bridge.replay.chat.client import ChatModel
 from bridge.replay.chat.stand_in import ChatStandIn
 from bridge.replay.checks.call import judge
 from bridge.replay.checks.check import Check, CheckStatus
-from bridge.replay.evidence.evidence import CallerSide, Evidence
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence
 from bridge.replay.persona.caller import PersonaCaller
 from bridge.replay.persona.mind import Mind, scripted_answers
 from bridge.replay.persona.outcome import PersonaOutcome
@@ -46,7 +46,7 @@ _UNASKED, _NONE = "only bridge replay asks a judge", CheckStatus.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CallLine:
     """Where and how to call.
 
     Attributes:
@@ -78,7 +78,7 @@ class Replay:
     def __init__(
         self,
         prepared: PreparedScript,
-        line: Line,
+        line: CallLine,
         clock: Clock,
         on_event: PhoneListener = lambda event: None,
     ) -> None:
@@ -89,7 +89,7 @@ class Replay:
         self._call: PhoneCall | None = None
         self._stopped = False
         self._relay: SipRelay | None = None
-        self.caller_side: CallerSide | None = None
+        self.caller_side: CallerEvidence | None = None
 
     def stop(self) -> None:
         """Hang up; :meth:`run` goes on to judge what there was."""
@@ -212,7 +212,7 @@ class Replay:
             persona=persona,
         )
 
-    def _checks(self, side: CallerSide) -> tuple[Check, ...]:
+    def _checks(self, side: CallerEvidence) -> tuple[Check, ...]:
         """Judge by what the caller alone knows; the script's judge is asked elsewhere."""
         script = self._prepared.script
         asked = () if script.judge is None else script.judge.questions
@@ -228,8 +228,8 @@ class Replay:
         outcome: CallOutcome,
         log: CallLog | None,
         persona: PersonaOutcome | None = None,
-    ) -> CallerSide:
-        return CallerSide(
+    ) -> CallerEvidence:
+        return CallerEvidence(
             outcome=outcome,
             sip_code=call.leg.last_code,
             sip_call_id=call.leg.sip_call_id,

@@ -48,7 +48,7 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class PersonaHearing:
     """A persona's ear: a recogniser, on the sound that came out of its own phone.
 
     Nothing else reaches the text model, so a word that the line swallowed was not heard.
@@ -73,7 +73,7 @@ class PreparedPersona:
     """
 
     say: Callable[[str], Samples]
-    hearing: Hearing
+    hearing: PersonaHearing
     key: str | None = None
 
 
@@ -177,7 +177,9 @@ def make_speech(text: str, samples: npt.NDArray[np.int16]) -> Speech:
     return Speech(text, samples, begins * 1000 // EAR_HZ, ends * 1000 // EAR_HZ)
 
 
-def make_hearing(script: CallScript, recognizer: Recognizer | None, read_key: ReadKey) -> Hearing:
+def make_hearing(
+    script: CallScript, recognizer: Recognizer | None, read_key: ReadKey
+) -> PersonaHearing:
     """Choose what hears for a script's persona: its endpoint, else `hears`, else any words. Blocks.
 
     Raises:
@@ -187,10 +189,10 @@ def make_hearing(script: CallScript, recognizer: Recognizer | None, read_key: Re
     if endpoint is not None:
         url = f"{endpoint.url.rstrip('/').removesuffix('/audio/transcriptions')}"
         hear = at_endpoint(f"{url}/audio/transcriptions", read_key(endpoint), endpoint.model)
-        return Hearing(endpoint.model, hear)
+        return PersonaHearing(endpoint.model, hear)
     if recognizer is not None:
-        return Hearing("hears", _by_candidates(recognizer))
-    return Hearing("local", OpenRecognizer().transcribe)
+        return PersonaHearing("hears", _by_candidates(recognizer))
+    return PersonaHearing("local", OpenRecognizer().transcribe)
 
 
 def _by_candidates(recognizer: Recognizer) -> Transcribe:

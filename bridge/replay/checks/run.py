@@ -21,7 +21,7 @@ _WORST_FIRST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class RunJudgement:
     """What came of a run.
 
     Attributes:
@@ -42,13 +42,15 @@ class Judgement:
     switched_off: tuple[str, ...] = ()
 
 
-def broken_by(judgement: Judgement) -> tuple[int | None, str, str] | None:
+def broken_by(judgement: RunJudgement) -> tuple[int | None, str, str] | None:
     """Return step, kind and finding of the first expectation that has failed; None for none."""
     failed = (check for check in judgement.checks if check.status is CheckStatus.FAIL)
     return next(((check.step, check.kind, check.found) for check in failed), None)
 
 
-def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = False) -> Judgement:
+def judge_run(
+    script: CallScript, evidence: Evidence, *, asked_for_arm: bool = False
+) -> RunJudgement:
     """Judge a call that was tried.
 
     Args:
@@ -56,9 +58,9 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
     """
     caller = evidence.caller
     if caller is None:
-        return Judgement(RunVerdict.INFRASTRUCTURE, reason=evidence.why_missing("caller"))
+        return RunJudgement(RunVerdict.INFRASTRUCTURE, reason=evidence.why_missing("caller"))
     if caller.outcome is CallOutcome.FAILED:
-        return Judgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
+        return RunJudgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
     faulty = bool(script.realtime.faults)
     unjudged = switched_off(faulty=faulty)
     left = find_departure(evidence)
@@ -70,11 +72,13 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
     )
     off_script_ms = _off_script_ms(checks, left)
     return _by_the_worst(
-        Judgement(RunVerdict.PASS, "", checks, None, off_script_ms, False, unjudged)
+        RunJudgement(RunVerdict.PASS, "", checks, None, off_script_ms, False, unjudged)
     )
 
 
-def with_judge(script: CallScript, judgement: Judgement, judged: Sequence[Judged]) -> Judgement:
+def with_judge(
+    script: CallScript, judgement: RunJudgement, judged: Sequence[Judged]
+) -> RunJudgement:
     """Return a judgement with what a judge said of the call.
 
     A judge alone passes nothing: where the script expects nothing else, a pass is inconclusive.
@@ -87,7 +91,7 @@ def with_judge(script: CallScript, judgement: Judgement, judged: Sequence[Judged
     return found
 
 
-def _by_the_worst(judgement: Judgement) -> Judgement:
+def _by_the_worst(judgement: RunJudgement) -> RunJudgement:
     """Return a judgement with the verdict and the reason of its worst check."""
     checks = judgement.checks
     for status, verdict in _WORST_FIRST:

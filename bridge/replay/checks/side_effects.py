@@ -17,7 +17,7 @@ from bridge.speech.words import words_of
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCallSeen:
     """A tool that the model called."""
 
     at_ms: float
@@ -39,25 +39,25 @@ class TransferSeen:
     context: str
 
 
-def tool_calls(evidence: Evidence) -> tuple[ToolCall, ...] | None:
+def tool_calls(evidence: Evidence) -> tuple[ToolCallSeen, ...] | None:
     """Return the tools that were called, by the wire log, else by the requests to their mocks."""
     if evidence.wire is not None:
         return tuple(called_tools(evidence.wire))
     if evidence.tools is not None:
         return tuple(
-            ToolCall(seen.at_ms, seen.name, seen.arguments)
+            ToolCallSeen(seen.at_ms, seen.name, seen.arguments)
             for seen in evidence.tools
             if seen.attempt == 1
         )
     return None
 
 
-def called_tools(wire: Sequence[WireEvent]) -> Iterator[ToolCall]:
+def called_tools(wire: Sequence[WireEvent]) -> Iterator[ToolCallSeen]:
     """Yield the tools that the model called, in order."""
     for event in wire:
         item = item_of(event)
         if event.type == "response.output_item.done" and item.get("type") == "function_call":
-            yield ToolCall(
+            yield ToolCallSeen(
                 event.at_ms,
                 str(item.get("name")),
                 _arguments(item.get("arguments")),
@@ -79,7 +79,7 @@ def _arguments(text: JsonValue) -> Mapping[str, JsonValue]:
     return found if isinstance(found, dict) else {}
 
 
-def is_call_of(call: ToolCall, expected: ExpectedTool) -> bool:
+def is_call_of(call: ToolCallSeen, expected: ExpectedTool) -> bool:
     """Return whether a call is the expected one, which has some of its arguments at least."""
     return call.name == expected.name and same(expected.args, call.arguments)
 

@@ -21,7 +21,7 @@ from bridge.replay.results.call import CallOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class CallerSide:
+class CallerEvidence:
     """What the caller's phone knows; crosses from its process as JSON.
 
     Attributes:
@@ -119,7 +119,7 @@ class Evidence:
     run: str
     arm: str
     dialect: str
-    caller: CallerSide | None = None
+    caller: CallerEvidence | None = None
     record: Mapping[str, JsonValue] | None = None
     figures: Mapping[str, JsonValue] | None = None
     state: Mapping[str, str] | None = None

@@ -17,7 +17,7 @@ from bridge.replay.checks.divergence import on_the_clock_of
 from bridge.replay.environment.environment import Environment, GatewayTraces
 from bridge.replay.environment.tapes import Tapes
 from bridge.replay.environment.tool_mocks import ToolMocks
-from bridge.replay.evidence.evidence import CallerSide, Evidence, GatewayEvent, WireEvent, at_ms
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence, GatewayEvent, WireEvent, at_ms
 from bridge.replay.runs.agenda import Job
 from bridge.store.reader import CallReader
 
@@ -35,7 +35,7 @@ _NO_TRACES = "the gateway is another's, and its {what} is not to be seen from he
 async def gather(
     job: Job,
     dialect: str,
-    caller: CallerSide | None,
+    caller: CallerEvidence | None,
     environment: Environment,
     mocks: ToolMocks | None,
 ) -> Evidence:
@@ -97,7 +97,7 @@ def with_recording(evidence: Evidence, tapes: Tapes, script: str) -> Evidence:
 
 
 async def _find_call(
-    traces: GatewayTraces, caller: CallerSide, missing: dict[str, str]
+    traces: GatewayTraces, caller: CallerEvidence, missing: dict[str, str]
 ) -> str | None:
     """Return the gateway's id of the call, once it has written its record."""
     if traces.recordings is None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from bridge.replay.importing.hiding import Hider, stands_in
 from bridge.replay.importing.recorded import (
     AgentWords,
-    Held,
     RecordedCall,
+    RecordedHold,
     RecordedToolUse,
     Stretch,
     stretches_of,
@@ -52,7 +52,7 @@ def _times(step: DraftStep, stretch: Stretch, call: RecordedCall) -> Fields:
         stop_ms = loosely(over[1] - act.start_ms, 1.5, 250, least_ms=1_000)
         expected["agent_silent_within_ms"] = min(stop_ms, 10_000)
     begins = [start for start, _ in spans if act.end_ms <= start < stretch.until_ms]
-    if begins and not isinstance(act, Held):
+    if begins and not isinstance(act, RecordedHold):
         prompts = (at for at in call.prompted_ms if act.end_ms <= at)
         if next(prompts, begins[0] + 2 * _PROMPT_MS) > begins[0] + _PROMPT_MS:
             expected["within_ms"] = loosely(begins[0] - act.end_ms, 2.0, 500, least_ms=2_500)

@@ -17,7 +17,7 @@ from bridge.errors import ConfigError
 from bridge.recordings.files import StoredCall, stored_calls
 from bridge.recordings.retention import Part, overdue
 from bridge.replay.importing.importing import import_call
-from bridge.replay.importing.markers import Told, markers_of
+from bridge.replay.importing.markers import MarkedCall, markers_of
 from bridge.replay.importing.recorded import (
     CallerAct,
     RecordedCall,
@@ -55,7 +55,7 @@ def read_gateway_call(call: StoredCall, now_ms: int, events: History | None = No
         )
     header, markers = _read_markers(call)
     began_ms = _number(header, "started_at_ms") or int(record["started_at_ms"])
-    told = Told(markers or markers_of(events, began_ms))
+    told = MarkedCall(markers or markers_of(events, began_ms))
     caller, agent = sound[:, 0], sound[:, 1]
     agent_spans = spans_of(agent, rate_hz)
     utterances = utterances_of(caller, rate_hz, agent_spans)

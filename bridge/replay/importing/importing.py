@@ -18,7 +18,7 @@ from bridge.errors import ConfigError, InfrastructureError
 from bridge.replay.importing.drafting import expect, mocks_of, rules_of
 from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import RecordedCall, RecordedSpeech, Sound
-from bridge.replay.importing.steps import Cut, Drafter, DraftStep, Fields
+from bridge.replay.importing.steps import Drafter, DraftStep, Fields, VoiceCut
 from bridge.replay.script import CallScript, load_script
 from bridge.speech.recognition import guess_pronunciations
 from bridge.speech.words import sentences_of, words_of
@@ -170,7 +170,7 @@ def _write_audio(call: RecordedCall, steps: Sequence[DraftStep], folder: Path) -
             yield path
 
 
-def _cut(call: RecordedCall, cut: Cut) -> Sound:
+def _cut(call: RecordedCall, cut: VoiceCut) -> Sound:
     """Return a stretch of the caller's channel, and a little around it that nothing else is in."""
     others = [(act.start_ms, act.end_ms) for act in call.acts if act.start_ms != cut.start_ms]
     earliest = max((end for _, end in others if end <= cut.start_ms), default=0)

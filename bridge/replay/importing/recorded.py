@@ -53,14 +53,14 @@ class RecordedKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class RecordedHold:
     """The caller had the call on hold."""
 
     start_ms: int
     end_ms: int
 
 
-CallerAct = RecordedSpeech | RecordedKeys | Held
+CallerAct = RecordedSpeech | RecordedKeys | RecordedHold
 
 
 @dataclass(frozen=True, slots=True)

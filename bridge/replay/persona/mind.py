@@ -8,7 +8,7 @@ from bridge.replay.chat.client import ChatAnswer, ChatError, ChatMessage, ChatMo
 from bridge.replay.chat.stand_in import Answer
 from bridge.replay.checks.words import contains_words
 from bridge.replay.persona.prompt import HEARD, first_message, heard_message
-from bridge.replay.persona.reply import NoReply, Reply, parse_reply
+from bridge.replay.persona.reply import NoReply, PersonaReply, parse_reply
 from bridge.replay.script import Persona, ScriptedReply
 
 _NONE_FITS = ScriptedReply(
@@ -19,7 +19,7 @@ _ATTEMPTS = 2
 
 
 @dataclass(slots=True)
-class Spent:
+class SpentTokens:
     """What a conversation has used of its limits."""
 
     tokens: int = 0
@@ -34,12 +34,12 @@ class Mind:
     """
 
     def __init__(self, persona: Persona, model: ChatModel) -> None:
-        self.spent = Spent()
+        self.spent = SpentTokens()
         self._persona = persona
         self._model = model
         self._messages = [first_message(persona)]
 
-    async def reply(self, heard: str) -> Reply:
+    async def reply(self, heard: str) -> PersonaReply:
         """Return what the persona does next; the model is asked again for what is no reply.
 
         Args:

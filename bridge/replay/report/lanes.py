@@ -41,7 +41,7 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class MarkerFlag:
     """A marker as it is drawn.
 
     Attributes:
@@ -112,7 +112,7 @@ def _tick_text(at_s: int) -> str:
     return f"{at_s} s" if at_s < 60 else f"{at_s // 60}:{at_s % 60:02d}"
 
 
-def place_flags(markers: Iterable[Marker], scale: Scale) -> tuple[Flag, ...]:
+def place_flags(markers: Iterable[Marker], scale: Scale) -> tuple[MarkerFlag, ...]:
     """Put markers into as few rows as keep them apart; those before the answer stand at 0."""
     free_px: list[float] = []
     flags = []
@@ -121,7 +121,7 @@ def place_flags(markers: Iterable[Marker], scale: Scale) -> tuple[Flag, ...]:
         row = next((row for row, free in enumerate(free_px) if free <= left_px), len(free_px))
         free_px[row : row + 1] = [left_px + MARKER_PX]
         sign, name = KINDS.get(marker.kind, ("•", marker.kind.replace("_", " ")))
-        flags.append(Flag(marker.at_ms, left_px, row, marker.lane, sign, name, marker.text))
+        flags.append(MarkerFlag(marker.at_ms, left_px, row, marker.lane, sign, name, marker.text))
     return tuple(flags)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bridge.replay.checks.protocol import DifferenceKind
 from bridge.replay.report.cards import Card
-from bridge.replay.report.comparison import Change
+from bridge.replay.report.comparison import VerdictChange
 from bridge.replay.results.history import Point, Trend
 from bridge.replay.results.run import ProtocolFinding, RunVerdict
 
@@ -16,7 +16,7 @@ SEVERITY = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FindingPlace:
     """A script that shows a finding.
 
     Attributes:
@@ -38,7 +38,7 @@ class Finding:
     event: str
     detail: str
     blocks: bool
-    places: tuple[Place, ...]
+    places: tuple[FindingPlace, ...]
 
     @property
     def what(self) -> str:
@@ -86,12 +86,12 @@ def tally(
     Returns:
         Those that block first, and of those the ones that most scripts show.
     """
-    places: dict[tuple[DifferenceKind, str, str, str, bool], list[Place]] = {}
+    places: dict[tuple[DifferenceKind, str, str, str, bool], list[FindingPlace]] = {}
     for each in findings:
         if (each.reference, each.arm) == (first, second):
             found = each.difference
             key = (found.kind, found.direction, found.event, found.detail, found.blocks)
-            place = Place(each.script, anchors[each.script], found.at_ms)
+            place = FindingPlace(each.script, anchors[each.script], found.at_ms)
             places.setdefault(key, []).append(place)
     sums = [Finding(second, *key, tuple(at)) for key, at in places.items()]
     sums.sort(key=lambda finding: (not finding.blocks, -len(finding.places), finding.event))
@@ -103,7 +103,7 @@ def headline(cards: Sequence[Card], arms: Sequence[str]) -> str:
     """Return the run's result in one sentence."""
     total = _scripts(len(cards))
     for arm in arms[1:]:
-        worse = sum(card.change_on(arm) is Change.NEWLY_FAILING for card in cards)
+        worse = sum(card.change_on(arm) is VerdictChange.NEWLY_FAILING for card in cards)
         if worse:
             return f"{arm} breaks {worse} of {total} that {arms[0]} passes"
     count = Counter(card.verdict for card in cards)

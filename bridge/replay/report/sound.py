@@ -28,7 +28,7 @@ _PX_PER_BIN = 2
 
 
 @dataclass(slots=True)
-class Budget:
+class AudioBudget:
     """How much audio still goes into the page.
 
     Attributes:
@@ -48,7 +48,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordingInPage:
     """A call's audio as it was kept.
 
     Attributes:
@@ -87,17 +87,17 @@ class Sound:
     link: str
 
 
-def read_recording(path: Path, link: str) -> Recording:
+def read_recording(path: Path, link: str) -> RecordingInPage:
     """Read a call's audio.
 
     Raises:
         ConfigError: it is not there, or no WAV file.
     """
     lanes, rate_hz = read_wav(path)
-    return Recording(lanes, rate_hz, link)
+    return RecordingInPage(lanes, rate_hz, link)
 
 
-def make_sound(recording: Recording, px_per_s: float, budget: Budget) -> Sound:
+def make_sound(recording: RecordingInPage, px_per_s: float, budget: AudioBudget) -> Sound:
     """Draw a recording to a scale, and pack it if there is room."""
     width_px = recording.length_ms * px_per_s / 1000
     bins = max(1, round(width_px / _PX_PER_BIN))

@@ -25,7 +25,7 @@ AGES = ((0, "first minute"), (60, "minute 2 to 4"), (240, "minute 5 to 8"), (480
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardWaits:
     """The agent's answer to a turn of the caller's, at the caller's ear.
 
     Attributes:
@@ -77,11 +77,11 @@ class Waterfall:
     bars: tuple[Bar, ...]
 
 
-def heard_answers(detail: RunDetail) -> tuple[Heard, ...]:
+def heard_answers(detail: RunDetail) -> tuple[HeardWaits, ...]:
     """Return the answers of a call: the agent's turns that follow the caller's at once."""
     turns = sorted(detail.transcript, key=lambda turn: turn.start_ms)
     return tuple(
-        Heard(answer.start_ms, answer.start_ms - asked.end_ms)
+        HeardWaits(answer.start_ms, answer.start_ms - asked.end_ms)
         for asked, answer in pairwise(turns)
         if (asked.speaker, answer.speaker) == ("caller", "agent")
         and answer.start_ms >= asked.end_ms

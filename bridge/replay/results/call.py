@@ -4,7 +4,7 @@ import enum
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bridge.replay.call.timeline import HeardInterruption, Turn
+from bridge.replay.call.timeline import HeardInterruption, SpokenTurn
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.persona.outcome import PersonaOutcome
 
@@ -41,7 +41,7 @@ class CallResult:
     answered_after_ms: int | None = None
     duration_ms: int = 0
     ended_by: str | None = None
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[SpokenTurn, ...] = ()
     agent_heard_ms: int = 0
     interruptions: tuple[HeardInterruption, ...] = ()
     checks: tuple[Check, ...] = ()

@@ -13,17 +13,17 @@ from bridge.engine.tools.calls import END_CALL_TOOL, TRANSFER_TOOL
 from bridge.replay.call.timeline import CallLog, Doing, make_turns, voices
 from bridge.replay.checks.defaults import turns_of
 from bridge.replay.checks.protocol import common_name
-from bridge.replay.checks.run import Judgement
+from bridge.replay.checks.run import RunJudgement
 from bridge.replay.checks.side_effects import called_tools, item_of
 from bridge.replay.evidence.evidence import Evidence, WireEvent
 from bridge.replay.evidence.heard_items import heard_items, references
 from bridge.replay.results.run import (
-    Keys,
     Marker,
+    PressedKeys,
     RunDetail,
     ToolUse,
     TranscriptTurn,
-    Transfer,
+    TransferMade,
     TurnStages,
 )
 
@@ -31,7 +31,7 @@ _SPOKEN = (Doing.SAY, Doing.INTERRUPT, Doing.BACKCHANNEL)
 
 
 def retell(
-    evidence: Evidence, judgement: Judgement, call: Mapping[str, JsonValue]
+    evidence: Evidence, judgement: RunJudgement, call: Mapping[str, JsonValue]
 ) -> tuple[RunDetail, tuple[Marker, ...]]:
     """Return a run's ``result.json`` and its markers.
 
@@ -120,10 +120,10 @@ def _input_transcripts(wire: Sequence[WireEvent]) -> Iterator[tuple[float, str]]
             yield committed.get(item_id, event.at_ms), str(event.raw.get("transcript", "")).strip()
 
 
-def _keys(log: CallLog) -> Iterator[Keys]:
+def _keys(log: CallLog) -> Iterator[PressedKeys]:
     for deed in log.deeds:
         if deed.doing is Doing.DTMF:
-            yield Keys(float(deed.start_ms), deed.text)
+            yield PressedKeys(float(deed.start_ms), deed.text)
 
 
 def _tools(wire: Sequence[WireEvent], record: Mapping[str, JsonValue]) -> Iterator[ToolUse]:
@@ -165,7 +165,7 @@ def _results(record: Mapping[str, JsonValue]) -> dict[str, list[bool]]:
     return found
 
 
-def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> Transfer | None:
+def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> TransferMade | None:
     handoffs = record.get("handoffs")
     last = handoffs[-1] if isinstance(handoffs, list) and handoffs else None
     if not isinstance(last, dict):
@@ -173,7 +173,7 @@ def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> Transfe
     at_ms = last.get("at_ms")
     since_ms = float(at_ms) if isinstance(at_ms, int | float) else 0.0
     target = last.get("target") or last.get("to")
-    return Transfer(
+    return TransferMade(
         round(since_ms + (zero_ms or 0.0), 1), str(target), str(last["way"]), str(last["result"])
     )
 

@@ -21,7 +21,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from bridge.errors import ConfigError
 from bridge.recordings.writing import replace, write_json
 from bridge.replay.checks.check import Check
-from bridge.replay.checks.protocol import Difference
+from bridge.replay.checks.protocol import ProtocolDifference
 from bridge.replay.evidence.evidence import WireEvent
 
 RESULTS_FILE = "results.json"
@@ -197,7 +197,7 @@ class ProtocolFinding:
     script: str
     arm: str
     reference: str
-    difference: Difference
+    difference: ProtocolDifference
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +278,7 @@ class ToolUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class PressedKeys:
     """Keys that the caller pressed."""
 
     at_ms: float
@@ -286,7 +286,7 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class Transfer:
+class TransferMade:
     """A handing over."""
 
     at_ms: float
@@ -345,8 +345,8 @@ class RunDetail:
     transcript: tuple[TranscriptTurn, ...] = ()
     turns: tuple[TurnStages, ...] = ()
     tools: tuple[ToolUse, ...] = ()
-    dtmf: tuple[Keys, ...] = ()
-    transfer: Transfer | None = None
+    dtmf: tuple[PressedKeys, ...] = ()
+    transfer: TransferMade | None = None
     rtp: Mapping[str, JsonValue] = field(default_factory=dict)
     off_script_from: int | None = None
     why: str = ""

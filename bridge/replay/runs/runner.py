@@ -22,8 +22,8 @@ from bridge.replay.call.timeline import make_interruptions, make_turns
 from bridge.replay.chat.choosing import with_stand_ins
 from bridge.replay.chat.client import read_key
 from bridge.replay.checks.divergence import RECORDING, compare_with_recording
-from bridge.replay.checks.protocol import Side, compare
-from bridge.replay.checks.run import Judgement, broken_by, judge_run, with_judge
+from bridge.replay.checks.protocol import ArmEvents, compare
+from bridge.replay.checks.run import RunJudgement, broken_by, judge_run, with_judge
 from bridge.replay.environment.cpu_waits import excused, span_ns
 from bridge.replay.environment.environment import EnvironmentKey
 from bridge.replay.environment.startup import Startup
@@ -61,7 +61,7 @@ _APPENDS_KEPT = 3
 """Of a call's audio appends, for the comparison: each is like the others."""
 
 
-class View(Protocol):
+class RunView(Protocol):
     """The interface of whatever shows the progress of a run."""
 
     def begun(self, job: Job) -> None:
@@ -87,7 +87,9 @@ class ReplayRun:
         view: is told how it goes.
     """
 
-    def __init__(self, plan: ReplayPlan, models: ModelTable, startup: Startup, view: View) -> None:
+    def __init__(
+        self, plan: ReplayPlan, models: ModelTable, startup: Startup, view: RunView
+    ) -> None:
         self._plan = plan
         self._models = models
         self._startup = startup
@@ -95,7 +97,7 @@ class ReplayRun:
         self._files = {file.script.id: file for file in plan.files}
         self._arms = {arm.name: arm for arm in plan.arms}
         self._agenda = Agenda(plan.play_list(), self._environment_of)
-        self._spoiled: dict[Job, Judgement] = {}
+        self._spoiled: dict[Job, RunJudgement] = {}
         self._meter = CostMeter(plan.cap_usd)
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
@@ -176,7 +178,7 @@ class ReplayRun:
         found = []
         for file in self._plan.files:
             played = [
-                Side(arm.name, arm.settings.dialect, wires)
+                ArmEvents(arm.name, arm.settings.dialect, wires)
                 for arm in self._plan.arms
                 if (wires := self._wires.get((file.script.id, arm.name)))
             ]
@@ -209,7 +211,7 @@ class ReplayRun:
                 try:
                     judgement, evidence = await self._play(job, worker)
                 except BridgeError as error:
-                    judgement, evidence = Judgement(RunVerdict.INFRASTRUCTURE, str(error)), None
+                    judgement, evidence = RunJudgement(RunVerdict.INFRASTRUCTURE, str(error)), None
                     await worker.close_environment()
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
                 self._count_cost(job)
@@ -229,7 +231,7 @@ class ReplayRun:
             return EnvironmentKey(job.arm)
         return self._startup.key_of(self._files[job.script], self._arms[job.arm])
 
-    def _may_repeat(self, job: Job, judgement: Judgement) -> bool:
+    def _may_repeat(self, job: Job, judgement: RunJudgement) -> bool:
         """Return whether a call is placed again: once, and not where it costs money."""
         is_ours = not self._arms[job.arm].is_live and self._plan.target is None
         free = not self._uses.get(job, Use()).texts_usd
@@ -277,7 +279,7 @@ class ReplayRun:
         script = self._files[job.script].script
         return with_stand_ins(script) if self._plan.stand_ins else script
 
-    async def _play(self, job: Job, worker: Worker) -> tuple[Judgement, Evidence]:
+    async def _play(self, job: Job, worker: Worker) -> tuple[RunJudgement, Evidence]:
         """Place a call, gather what is known of it, judge it and write it down.
 
         Raises:
@@ -337,8 +339,8 @@ class ReplayRun:
         return judgement, evidence
 
     async def _judged(
-        self, script: CallScript, detail: RunDetail, judgement: Judgement
-    ) -> tuple[RunDetail, Judgement]:
+        self, script: CallScript, detail: RunDetail, judgement: RunJudgement
+    ) -> tuple[RunDetail, RunJudgement]:
         """Ask the script's judge about a conversation, if it has one and there was one."""
         if script.judge is None:
             return detail, judgement
@@ -377,7 +379,7 @@ class ReplayRun:
         if evidence.record is not None:
             self._records[job.arm] = evidence.record
 
-    def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:
+    def _note(self, job: Job, judgement: RunJudgement, seconds: float) -> None:
         spoiled, use = self._spoiled.get(job), self._uses.get(job, Use())
         info = RunInfo(
             job.script,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.replay.call.preparation import Hearing, PreparedPersona, PreparedScript
+from bridge.replay.call.preparation import PersonaHearing, PreparedPersona, PreparedScript
 from bridge.replay.call.timeline import Doing
 from bridge.replay.chat.client import ChatAnswer, ChatError, ChatMessage, ChatModel
 from bridge.replay.evidence.transcribing import Transcribe
@@ -70,7 +70,7 @@ async def played(
     assert script.persona is not None
     model = model or Model(scripted_answers(script.persona.script))
     words = iter(heard)
-    hearing = Hearing("fake", hear or (lambda samples, rate: next(words, "anything")))
+    hearing = PersonaHearing("fake", hear or (lambda samples, rate: next(words, "anything")))
     ready = PreparedPersona(lambda text: tone(500, WORDS_MS), hearing)
     virtual = VirtualCall(agent)
     mind = Mind(script.persona, cast(ChatModel, model))  # what a mind uses of it

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ConfigError
-from bridge.replay.checks.protocol import Difference, DifferenceKind
+from bridge.replay.checks.protocol import DifferenceKind, ProtocolDifference
 from bridge.replay.results.run import (
     ProtocolFinding,
     RunInfo,
@@ -123,7 +123,7 @@ def test_a_protocol_difference_that_blocks_fails_the_whole(tmp_path: Path) -> No
     good = write_example(tmp_path, [Plan("a", "ga"), Plan("a", "beta")])
     for blocks, wanted in ((True, _FAIL), (False, _PASS)):
         kind = DifferenceKind.MISSING
-        found = Difference(kind, "sent", "session.update", "never on ga", None, blocks)
+        found = ProtocolDifference(kind, "sent", "session.update", "never on ga", None, blocks)
         finding = ProtocolFinding("a", "ga", "beta", found)
         assert overall(replace(good, protocol=(finding,))) is wanted
 
