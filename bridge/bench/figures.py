@@ -15,7 +15,7 @@ _ADDED = "bridge_added_latency_seconds"
 
 @dataclass(frozen=True, slots=True)
 class CallSetups:
-    """How the calls of a ramp came up; times are INVITE to 200, as the callers saw them."""
+    """The setups of a ramp's calls; times are INVITE to 200, as the callers saw them."""
 
     answered: int
     refused: Sequence[int]
@@ -31,7 +31,7 @@ class CallSetups:
 
 @dataclass(frozen=True, slots=True)
 class HeardWindow:
-    """What the callers heard for a while; see :class:`bridge.bench.hearing.HeardRtp`.
+    """The sound that callers heard for a while (:class:`bridge.bench.hearing.HeardRtp`).
 
     Attributes:
         calls: that were up.
@@ -68,7 +68,7 @@ class HeardWindow:
 
 @dataclass(frozen=True, slots=True)
 class SpentResources:
-    """What the process under test used while it held ``calls``.
+    """The CPU and memory that the process under test used while it held ``calls``.
 
     Attributes:
         cpu_percent: of one core, user and system.
@@ -91,7 +91,7 @@ class SpentResources:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What the gateway says of itself: bounds of histogram buckets, so each is at most so much.
+    """The gateway's own figures: bounds of histogram buckets, so each is at most so much.
 
     Attributes:
         lag_*: how late the tick ran.
@@ -136,7 +136,7 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """How many calls a way holds.
+    """The number of calls that a way holds.
 
     Attributes:
         most: the most at which the callers were well served.
@@ -153,7 +153,7 @@ class Climb:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to serve calls: the bridge, its floor, or the plain way.
+    """A way to serve calls: the bridge, its floor, or the plain way.
 
     Attributes:
         ports: how audio gets in and out of PJSIP.
@@ -198,7 +198,7 @@ class Soak:
 
 @dataclass(frozen=True, slots=True)
 class FigureVerdict:
-    """One figure beside what it should be; ``ok`` None: too few calls to judge."""
+    """A figure beside what it should be; ``ok`` None: too few calls to judge."""
 
     figure: str
     value: str
@@ -208,7 +208,7 @@ class FigureVerdict:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """All of a run.
+    """The result of a run.
 
     Attributes:
         machine: what it ran on.

@@ -33,7 +33,7 @@ Int64s = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class HeardRtp:
-    """What all calls together heard in one window.
+    """The packets that all calls together heard in one window.
 
     Attributes:
         packets: that came.

@@ -40,7 +40,7 @@ Frames = npt.NDArray[np.uint8]
 
 
 class Lane:
-    """One RTP socket."""
+    """An RTP socket that many calls share."""
 
     def __init__(self) -> None:
         self.wire = Datagrams(_PACKET.itemsize, MOST_CALLS)

@@ -49,7 +49,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class BenchTarget:
-    """What takes the calls.
+    """The process that takes the calls.
 
     Attributes:
         server: host and port of its SIP socket.

@@ -32,7 +32,7 @@ Answer = Iterator[Mapping[str, object] | None]
 
 
 class Phones:
-    """All of them. A call is a slot.
+    """Many phones on few sockets. A call is a slot.
 
     Args:
         server: host and port of the SIP server.

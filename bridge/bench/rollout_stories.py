@@ -15,7 +15,7 @@ _SLOW: Faults = ({"at": "turn", "kind": "stall", "ms": 1500, "times": None},)
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One rollout.
+    """A rollout that is played, and the end that is right.
 
     Attributes:
         faults: of each arm, set once ``before_calls`` calls are over.
@@ -80,7 +80,7 @@ STORIES = (
 
 @dataclass(frozen=True, slots=True)
 class RolloutPlan:
-    """How the stories are told.
+    """The stories and the load that they are played under.
 
     Attributes:
         calls: at once; the pip wheel of PJSIP holds 4.
@@ -146,7 +146,7 @@ class StoryOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RolloutResult:
-    """All stories."""
+    """The outcomes of all stories."""
 
     stories: tuple[StoryOutcome, ...]
     took_s: float

@@ -51,7 +51,7 @@ _CLIMB_STEPS = 4
 
 @dataclass(frozen=True, slots=True)
 class BenchPlan:
-    """What to measure.
+    """The calls, times and dialect to measure with.
 
     Attributes:
         calls: at once; None takes 200, or all that the loaded PJSIP holds.

@@ -38,7 +38,7 @@ class AgentToolUse:
 
 @dataclass(frozen=True, slots=True)
 class AgentReply:
-    """What a response consists of: something said, a tool called, or one after the other.
+    """The content of a response: words, a tool's call, or one after the other.
 
     A tool of an MCP server is called within the response, and what is said after it is part of it.
     """
@@ -49,7 +49,7 @@ class AgentReply:
 
 
 class SimulatedAgent:
-    """One scenario, ready to be talked to; shared by all sessions.
+    """Hears and answers by a scenario; shared by all sessions.
 
     Args:
         scenario: what it knows.

@@ -22,7 +22,7 @@ _LIFETIMES_S = {DialectName.BETA: 30 * 60, DialectName.GA: 60 * 60}
 
 
 class ClientConnection:
-    """One client.
+    """A client's WebSocket, and the events on their way to it.
 
     Args:
         outbox: what is on its way to the client.
@@ -68,7 +68,7 @@ class ClientConnection:
 
 
 class Lifetime:
-    """How long sessions of a dialect last.
+    """The longest life of sessions of a dialect.
 
     Args:
         limit: as the scenario says.

@@ -87,7 +87,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class DialectTable:
-    """One dialect.
+    """A dialect's names, shapes and habits.
 
     Attributes:
         formats: audio formats, as session objects have them.

@@ -160,7 +160,7 @@ def _session_of(token: Token) -> WireObject:
 
 @dataclass(frozen=True, slots=True)
 class AdminEndpoint:
-    """Where an admin says what is played, and what goes wrong.
+    """Takes an admin's scenario and faults.
 
     ``/admin/faults``: POST sets one fault or a list, GET shows them all, DELETE clears them.
     ``/admin/scenario``: PUT has another scenario played, with its faults and no others.

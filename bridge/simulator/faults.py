@@ -29,7 +29,7 @@ from bridge.simulator.wire import WireObject
 
 
 class FaultMoment(enum.StrEnum):
-    """When a fault may strike.
+    """The moments at which a fault may strike.
 
     ``connect`` is a WebSocket handshake (for faults of the stream: its first event), ``token`` a
     request for a token, the others an event about to be sent. ``now`` is every open connection, at
@@ -259,7 +259,7 @@ class Armed:
 
 
 class FaultBoard:
-    """All faults of one server.
+    """Keeps the faults of one server.
 
     Args:
         specs: those that are set from the start.

@@ -85,7 +85,7 @@ class _Open:
 
 
 class At(TypedDict):
-    """Where in the response something happens."""
+    """The place in the response at which something happens."""
 
     response_id: ResponseId
     item_id: ItemId
@@ -93,7 +93,7 @@ class At(TypedDict):
 
 
 class Generation:
-    """One response being generated.
+    """A response being generated.
 
     Args:
         conversation: what the response's items go into; None for an out-of-band response.

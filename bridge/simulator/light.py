@@ -77,7 +77,7 @@ _LARGEST_FRAME_BYTES = 4 * 1024 * 1024
 
 @dataclass(slots=True)
 class Stats:
-    """What came in, of all sessions.
+    """Counts of what came in, of all sessions.
 
     Attributes:
         sessions: that are open now.

@@ -23,7 +23,7 @@ from bridge.simulator.names import new_name
 
 
 class McpCalling:
-    """One call.
+    """An MCP call on its way.
 
     Args:
         generation: the response that it is part of.

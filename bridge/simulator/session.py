@@ -60,7 +60,7 @@ _SHORTEST_COMMIT_MS = 100
 
 
 class ServerSession:
-    """One session.
+    """A client's session.
 
     Args:
         agent: who answers.

@@ -69,7 +69,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class HeardPiece:
-    """One stretch of speech in a longer recording; ``text`` is None if it was not understood."""
+    """A stretch of speech in a longer recording; ``text`` is None if it was not understood."""
 
     text: str | None
     start_ms: int

@@ -68,7 +68,7 @@ def speaks_english(voice: str) -> bool:
 
 
 class Synthesizer:
-    """One way of speaking.
+    """Speaks text with one voice at one pace.
 
     Args:
         voice: an espeak-ng voice, with a variant after a plus: ``en-us``, ``en-us+f3``.

@@ -25,7 +25,7 @@ _NO_SESSION = "session_unavailable,"
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """One trouble: what, and from when to when on the wall clock."""
+    """A trouble, with its begin and its end on the wall clock."""
 
     what: str
     began_ns: int
@@ -39,7 +39,7 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class HeldResources:
-    """What the gateway holds without calls.
+    """The tasks, sockets, threads and rows that the gateway holds without calls.
 
     Attributes:
         files: descriptors that are no sockets; sockets: but for those of Unix.
@@ -62,7 +62,7 @@ class HeldResources:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What is known of the calls that were placed.
+    """The calls that were placed, beside their records.
 
     Attributes:
         lines: of calls.jsonl.
@@ -83,7 +83,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class SoakPlan:
-    """What to do.
+    """The length, callers and dialects of a soak.
 
     Attributes:
         people: who call, so calls at once.
@@ -100,7 +100,7 @@ class SoakPlan:
 
 @dataclass(frozen=True, slots=True)
 class SoakResult:
-    """All of a run.
+    """The result of a soak.
 
     Attributes:
         crowd: the callers' own report (:mod:`bridge.bench.soak.crowd`).

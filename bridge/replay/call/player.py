@@ -47,7 +47,7 @@ _UNASKED, _NONE = "only bridge replay asks a judge", CheckStatus.INCONCLUSIVE
 
 @dataclass(frozen=True, slots=True)
 class CallLine:
-    """Where and how to call.
+    """The way of a call: whom to dial, from where, and what is kept of it.
 
     Attributes:
         uri: SIP URI to dial.
@@ -63,7 +63,7 @@ class CallLine:
 
 
 class Replay:
-    """One script, played once.
+    """Plays one script once: dials, speaks, and judges what was heard.
 
     Args:
         prepared: the script.

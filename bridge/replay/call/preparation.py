@@ -64,7 +64,7 @@ class PersonaHearing:
 
 @dataclass(frozen=True, slots=True)
 class PreparedPersona:
-    """What a persona needs in its call.
+    """The voice, the ear and the key of a persona, ready for its call.
 
     Attributes:
         say: its voice: words to (n,) int16 at 24 kHz, as its line lets them through; blocks.

@@ -31,7 +31,7 @@ RUN_HEADER = "X-Bridge-Replay"
 
 @dataclass(frozen=True, slots=True)
 class CallOrder:
-    """One call to be placed.
+    """An order to place a call, as the caller's process gets it.
 
     Attributes:
         script: the script's file.

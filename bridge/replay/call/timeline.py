@@ -47,7 +47,7 @@ pause for 360 ms."""
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What the caller really did at a step.
+    """An act of the caller at a step, as it really was.
 
     Attributes:
         step: index of the script's step, from 0.
@@ -99,7 +99,7 @@ class HeardFiller:
 
 @dataclass(frozen=True, slots=True)
 class CallLog:
-    """One answered call as it was.
+    """An answered call as it was: acts, sounds, words and its end.
 
     Attributes:
         deeds: in order.
@@ -123,7 +123,7 @@ class CallLog:
 
 @dataclass(frozen=True, slots=True)
 class SpokenTurn:
-    """What one side said at a stretch.
+    """A stretch that one side spoke.
 
     Attributes:
         text: None where the agent was heard without a recogniser.

@@ -30,7 +30,7 @@ _LEEWAY_MS = 2_000.0
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Where a call left its recording; whatever comes later says nothing.
+    """The moment at which a call left its recording; whatever comes later says nothing.
 
     Attributes:
         what: the bridge did that it had not done, or not then.

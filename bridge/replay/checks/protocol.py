@@ -110,7 +110,7 @@ _NAMED_IN_GA = ("received", "response.function_call_arguments.done"), "name"
 
 
 class DifferenceKind(enum.StrEnum):
-    """What kind of difference."""
+    """Kinds of differences between two arms' events."""
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -123,7 +123,7 @@ class DifferenceKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProtocolDifference:
-    """One difference of an arm from the reference arm.
+    """A difference of an arm from the reference arm.
 
     Attributes:
         event: the event's name, GA's where dialects differ.
@@ -146,7 +146,7 @@ class ProtocolDifference:
 
 @dataclass(frozen=True, slots=True)
 class ArmEvents:
-    """One arm's calls of a script.
+    """The events of an arm's calls of a script.
 
     Attributes:
         wires: of each call.

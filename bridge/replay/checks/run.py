@@ -22,7 +22,7 @@ _WORST_FIRST = (
 
 @dataclass(frozen=True, slots=True)
 class RunJudgement:
-    """What came of a run.
+    """The verdict on a run, with its reason and all checks.
 
     Attributes:
         reason: of everything but a pass: the first thing that is not as it should be.

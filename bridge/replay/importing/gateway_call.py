@@ -155,7 +155,7 @@ def _read_markers(call: StoredCall) -> Markers:
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """What became of a day's calls.
+    """The scripts that a day's calls became, and the calls that were left out.
 
     Attributes:
         scripts: of those that may be played, in the order of their begin.

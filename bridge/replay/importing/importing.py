@@ -41,7 +41,7 @@ _BEFORE_MS, _AFTER_MS = 120, 200
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came of an import.
+    """The script that an import wrote, and what a person has to look at.
 
     Attributes:
         path: the script.

@@ -31,7 +31,7 @@ _FOR_EVER_MS = 1 << 60
 
 
 class MarkedCall:
-    """What the markers tell, by kind.
+    """Reads a call's markers, by kind.
 
     Args:
         markers: of the recording, in the order in which they were written.

@@ -44,7 +44,7 @@ class VoiceCut:
 
 @dataclass(slots=True)
 class DraftStep:
-    """One step.
+    """A drafted step of a script.
 
     Attributes:
         does: its action, as YAML has it, under its name; empty for a step that only listens.

@@ -29,7 +29,7 @@ _TO_A_JUDGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ConversationTurn:
-    """One turn of a conversation.
+    """A turn of a conversation.
 
     Attributes:
         text: as the judge reads it.

@@ -20,14 +20,14 @@ _ATTEMPTS = 2
 
 @dataclass(slots=True)
 class SpentTokens:
-    """What a conversation has used of its limits."""
+    """The part of its limits that a conversation has used."""
 
     tokens: int = 0
     cost_usd: float = 0.0
 
 
 class Mind:
-    """One persona in one call.
+    """Makes up a persona's replies in one call.
 
     Attributes:
         spent: up to now, answers that were no replies included.

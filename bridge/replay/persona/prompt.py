@@ -31,7 +31,7 @@ _INTERRUPT = '"interrupt": "what you say into a long answer, or nothing", '
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a temperament shows.
+    """A temperament's behaviour on the phone.
 
     Attributes:
         told: to the model.

@@ -18,7 +18,7 @@ _ENDS_OF_SENTENCES = ".?!"
 
 @dataclass(frozen=True, slots=True)
 class PersonaReply:
-    """What the caller does next.
+    """A persona's next words, or its end of the call.
 
     Attributes:
         say: words; "" says nothing.

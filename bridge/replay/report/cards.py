@@ -107,7 +107,7 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One call of a script on each arm, beside each other.
+    """The calls of one number on all arms, beside each other.
 
     Attributes:
         number: from 1; the first is the most telling one.
@@ -141,7 +141,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One script.
+    """A script on all arms.
 
     Attributes:
         anchor: its id in the page.

@@ -20,7 +20,7 @@ TOO_FEW = "Too few runs to tell"
 
 
 class VerdictChange(enum.StrEnum):
-    """What became of a script from the first arm to the second."""
+    """The change of a script's verdict from the first arm to the second."""
 
     NEWLY_FAILING = "newly failing"
     FIXED = "fixed"
@@ -63,7 +63,7 @@ class ArmVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How a percentile of the latency differs between two arms.
+    """The difference of a latency's percentile between two arms.
 
     Attributes:
         name: of what is compared, with its percentile.

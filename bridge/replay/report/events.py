@@ -41,7 +41,7 @@ class EventRun:
 
 @dataclass(frozen=True, slots=True)
 class ComparedEvent:
-    """One row of the comparison; a side is None where the other arm alone has it."""
+    """A row of the comparison; a side is None where the other arm alone has it."""
 
     first: EventRun | None
     second: EventRun | None

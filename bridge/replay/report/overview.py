@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolTally:
-    """What was compared, and what was found.
+    """The protocol findings of two arms, and how many scripts they rest on.
 
     Attributes:
         compared: scripts whose wire logs both arms have.
@@ -136,7 +136,7 @@ def tone(cards: Sequence[Card]) -> RunVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Spark:
-    """One run of a script on an arm in the past, as it is drawn; ``rate`` 0.0 to 1.0."""
+    """A past run of a script on an arm, as it is drawn; ``rate`` 0.0 to 1.0."""
 
     rate: float | None
     newest: bool

@@ -92,7 +92,7 @@ SpreadRow = tuple[str, list[tuple[str, Spread]]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Everything that the template shows."""
+    """The whole page, as the template shows it."""
 
     headline: str
     tone: RunVerdict

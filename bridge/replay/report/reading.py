@@ -22,7 +22,7 @@ _TREND_RUNS = 20
 
 @dataclass(frozen=True, slots=True)
 class PlayedRun:
-    """One played call, with its files if they can be read.
+    """A played call, with its files if they can be read.
 
     Attributes:
         files: None where its folder can't be read; ``problem`` says why.
@@ -35,7 +35,7 @@ class PlayedRun:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """All that a report is made of.
+    """The results, calls and trends that a report is made of.
 
     Attributes:
         runs: by script and arm, in the order of their numbers.

@@ -29,7 +29,7 @@ _PX_PER_BIN = 2
 
 @dataclass(slots=True)
 class AudioBudget:
-    """How much audio still goes into the page.
+    """Counts how much audio still goes into the page.
 
     Attributes:
         left_out: calls whose audio didn't.

@@ -60,7 +60,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One stage of a turn as it is drawn, in percent of the longest turn."""
+    """A stage of a turn as it is drawn, in percent of the longest turn."""
 
     stage: str
     ms: float
@@ -70,7 +70,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """One turn."""
+    """A turn's stages as they are drawn."""
 
     number: int
     total_ms: float

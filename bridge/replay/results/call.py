@@ -10,7 +10,7 @@ from bridge.replay.persona.outcome import PersonaOutcome
 
 
 class CallOutcome(enum.StrEnum):
-    """What became of the INVITE."""
+    """The outcome of the INVITE."""
 
     ANSWERED = "answered"
     REFUSED = "refused"
@@ -25,7 +25,7 @@ class CallOutcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """One played call.
+    """The result of a played call.
 
     Attributes:
         sip_code: last SIP status of the INVITE; 0 if there was none.

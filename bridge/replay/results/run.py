@@ -37,7 +37,7 @@ ArmKind = Literal["live", "emulated", "recorded", "unknown"]
 
 
 class RunVerdict(enum.StrEnum):
-    """What came of a run."""
+    """The verdict on a run."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -113,7 +113,7 @@ class LoadFigures:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One call.
+    """A run in short: a script's call on an arm, and its verdict.
 
     Attributes:
         number: of the script on this arm, from 1.
@@ -166,7 +166,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class PackRow:
-    """How the suite did under one circumstance, on one arm.
+    """The suite's passes under one circumstance, on one arm.
 
     Attributes:
         item: its name; "" for the scripts as they are.
@@ -192,7 +192,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolFinding:
-    """How an arm's Realtime events differ from those of the run's first arm, in one script."""
+    """A difference of an arm's Realtime events from the first arm's, in one script."""
 
     script: str
     arm: str
@@ -202,7 +202,7 @@ class ProtocolFinding:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything in short.
+    """The whole run in short.
 
     Attributes:
         started_at: ISO 8601, UTC.
@@ -233,7 +233,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptTurn:
-    """What one side said at a stretch.
+    """A stretch that one side spoke, in its wordings.
 
     Attributes:
         text: the caller's as scripted, the agent's as the caller's recogniser heard it; None where
@@ -258,7 +258,7 @@ class TranscriptTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnStages:
-    """Where the time of an agent's turn went (:class:`bridge.telemetry.labels.Stage`)."""
+    """The stages of an agent's turn in ms (:class:`bridge.telemetry.labels.Stage`)."""
 
     number: int
     stages: Mapping[str, float]
@@ -267,7 +267,7 @@ class TurnStages:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """One call of a tool, as the session saw it."""
+    """A call of a tool, as the session saw it."""
 
     name: str
     arguments: Mapping[str, JsonValue]
@@ -287,7 +287,7 @@ class PressedKeys:
 
 @dataclass(frozen=True, slots=True)
 class TransferMade:
-    """A handing over."""
+    """A transfer to a person."""
 
     at_ms: float
     to: str
@@ -297,7 +297,7 @@ class TransferMade:
 
 @dataclass(frozen=True, slots=True)
 class JudgeQuote:
-    """What a judge quoted, and who said it when."""
+    """A judge's quote, with its speaker and its moment."""
 
     text: str
     speaker: str
@@ -366,7 +366,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """One call's folder.
+    """The files of a call's folder.
 
     Attributes:
         wire, record: None where they are missing.

@@ -15,7 +15,7 @@ from bridge.replay.script import Action, CallScript, Hold, Silence, Utterance, W
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call to be placed."""
+    """A call to be placed."""
 
     script: str
     arm: str
@@ -33,7 +33,7 @@ class Job:
 
 
 class Agenda:
-    """What is still to be done.
+    """The calls that are still to be placed.
 
     Args:
         jobs: in the order of their beginning, as far as there are environments for it.

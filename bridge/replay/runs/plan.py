@@ -14,7 +14,7 @@ from bridge.replay.script.files import ScriptFile
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """What to play.
+    """The scripts, arms and limits of a run.
 
     Attributes:
         repeat: None: as each script says.

@@ -78,7 +78,7 @@ class RunView(Protocol):
 
 
 class ReplayRun:
-    """One run of the command.
+    """Plays all calls of a run and sums them up.
 
     Args:
         plan: what to play.
