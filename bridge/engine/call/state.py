@@ -1,4 +1,4 @@
-"""The state of a call's course: how far the SIP side has come, and how the call ends."""
+"""The state of a call's course: the stage of its SIP side, and the way in which it ends."""
 
 import enum
 from dataclasses import dataclass

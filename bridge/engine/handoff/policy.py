@@ -1,4 +1,4 @@
-"""The people to whom a call may be handed: by the agent's wish, or as its fallback. Times in ms."""
+"""The people who may get a call, by the agent's wish or as its fallback. Times in milliseconds."""
 
 from dataclasses import dataclass
 
