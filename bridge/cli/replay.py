@@ -33,8 +33,9 @@ from bridge.errors import ConfigError
 from bridge.replay.call.process import take_orders
 from bridge.replay.environment.startup import Startup
 from bridge.replay.environment.tool_mocks import ToolMocks
+from bridge.replay.results.files import REPORT_FILE
 from bridge.replay.results.history import read_history, trends
-from bridge.replay.results.run import REPORT_FILE, Results, RunVerdict, overall
+from bridge.replay.results.run import Results, RunVerdict, overall
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.runs.runner import ReplayRun
 from bridge.store.local import start_local_redis

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from bridge.errors import InfrastructureError
 from bridge.replay.report import write_report
+from bridge.replay.results.files import read_run, write_results
 from bridge.replay.results.history import keep, make_summary
 from bridge.replay.results.junit import make_junit
-from bridge.replay.results.run import Results, read_run, write_results
+from bridge.replay.results.run import Results
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.runs.runner import ReplayRun
 

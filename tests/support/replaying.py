@@ -12,7 +12,9 @@ from bridge.replay.environment.arms import ReplayArm, choose_arms
 from bridge.replay.environment.environment import RunningGateway
 from bridge.replay.environment.startup import Startup
 from bridge.replay.environment.tool_mocks import ToolMocks
-from bridge.replay.results.run import Results, RunFiles, RunInfo, read_run, write_results
+from bridge.replay.results.detail import RunFiles
+from bridge.replay.results.files import read_run, write_results
+from bridge.replay.results.run import Results, RunInfo
 from bridge.replay.runs.agenda import Job
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.runs.runner import ReplayRun

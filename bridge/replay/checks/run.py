@@ -11,7 +11,8 @@ from bridge.replay.environment.target_arm import check_arm
 from bridge.replay.evidence.evidence import Evidence
 from bridge.replay.judges.asking import check_judged
 from bridge.replay.results.call import CallOutcome
-from bridge.replay.results.run import Judged, RunVerdict
+from bridge.replay.results.detail import Judged
+from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript
 
 _WORST_FIRST = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bridge.replay.call.timeline import NOT_UNDERSTOOD
 from bridge.replay.checks.words import contains_words
-from bridge.replay.results.run import JudgeQuote, TranscriptTurn
+from bridge.replay.results.detail import JudgeQuote, TranscriptTurn
 from bridge.speech.words import sentences_of, words_of
 
 _LEAST_WORDS = 3

@@ -26,15 +26,8 @@ from bridge.replay.report.sound import (
 )
 from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls
 from bridge.replay.report.transcripts import TurnRow, align, input_error_rate
-from bridge.replay.results.run import (
-    RunDetail,
-    RunFiles,
-    RunInfo,
-    RunVerdict,
-    ScriptInfo,
-    TableRow,
-    ToolUse,
-)
+from bridge.replay.results.detail import RunDetail, RunFiles, ToolUse
+from bridge.replay.results.run import RunInfo, RunVerdict, ScriptInfo, TableRow
 
 _ORDER = {CheckStatus.FAIL: 0, CheckStatus.INCONCLUSIVE: 1, CheckStatus.PASS: 2}
 

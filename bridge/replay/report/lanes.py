@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bridge.replay.checks.check import Check, CheckStatus
-from bridge.replay.results.run import Marker, RunInfo, RunVerdict, TranscriptTurn
+from bridge.replay.results.detail import Marker, TranscriptTurn
+from bridge.replay.results.run import RunInfo, RunVerdict
 from bridge.speech.words import words_of
 
 _LEAD_IN_MS = 1000

@@ -5,17 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import ConfigError
+from bridge.replay.results.detail import RunDetail, RunFiles
+from bridge.replay.results.files import read_results, read_run
 from bridge.replay.results.history import Trend, read_history, trends
-from bridge.replay.results.run import (
-    Results,
-    RunDetail,
-    RunFiles,
-    RunInfo,
-    RunVerdict,
-    TableRow,
-    read_results,
-    read_run,
-)
+from bridge.replay.results.run import Results, RunInfo, RunVerdict, TableRow
 
 _TREND_RUNS = 20
 

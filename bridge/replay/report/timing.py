@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bridge.replay.results.run import RunDetail, TurnStages
+from bridge.replay.results.detail import RunDetail, TurnStages
 from bridge.replay.results.statistics import PERCENTILES, percentile
 from bridge.telemetry.labels import Stage
 

@@ -17,7 +17,7 @@ from bridge.replay.checks.run import RunJudgement
 from bridge.replay.checks.side_effects import called_tools, item_of
 from bridge.replay.evidence.evidence import Evidence, WireEvent
 from bridge.replay.evidence.heard_items import heard_items, references
-from bridge.replay.results.run import (
+from bridge.replay.results.detail import (
     Marker,
     PressedKeys,
     RunDetail,

@@ -33,6 +33,8 @@ from bridge.replay.evidence.gathering import gather, with_recording
 from bridge.replay.evidence.transcribing import with_open_transcript
 from bridge.replay.judges.asking import ask_judge
 from bridge.replay.judges.conversation import conversation_of
+from bridge.replay.results.detail import RunDetail, RunFiles
+from bridge.replay.results.files import folder_of, write_run
 from bridge.replay.results.history import Timing, make_timing
 from bridge.replay.results.retelling import retell
 from bridge.replay.results.run import (
@@ -40,14 +42,10 @@ from bridge.replay.results.run import (
     LoadFigures,
     ProtocolFinding,
     Results,
-    RunDetail,
-    RunFiles,
     RunInfo,
     RunVerdict,
     ScriptInfo,
-    folder_of,
     make_table,
-    write_run,
 )
 from bridge.replay.runs.agenda import Agenda, Job
 from bridge.replay.runs.costs import CostMeter, Use, talk_usd, texts_usd

@@ -10,7 +10,8 @@ from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.run import RunJudgement, with_judge
 from bridge.replay.judges.asking import ask_judge, check_judged
 from bridge.replay.judges.conversation import ConversationTurn, conversation_of, find_quote
-from bridge.replay.results.run import Judged, JudgeQuote, RunVerdict, TranscriptTurn
+from bridge.replay.results.detail import Judged, JudgeQuote, TranscriptTurn
+from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript, Judge
 from tests.support.text_model import Wire, completion, text_model
 

@@ -17,14 +17,9 @@ from bridge.replay.report import write_report
 from bridge.replay.report.page import make_page
 from bridge.replay.report.reading import read_material
 from bridge.replay.report.writing import AUDIO_BYTES
+from bridge.replay.results.files import read_run, write_results, write_run
 from bridge.replay.results.history import Timing, keep, make_summary
-from bridge.replay.results.run import (
-    ProtocolFinding,
-    RunVerdict,
-    read_run,
-    write_results,
-    write_run,
-)
+from bridge.replay.results.run import ProtocolFinding, RunVerdict
 from tests.support.replay_results import EXAMPLE, TOO_BUSY, Plan, write_example
 
 _EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"

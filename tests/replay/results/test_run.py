@@ -8,6 +8,7 @@ import pytest
 
 from bridge.errors import ConfigError
 from bridge.replay.checks.protocol import DifferenceKind, ProtocolDifference
+from bridge.replay.results.files import read_results, read_run
 from bridge.replay.results.run import (
     ProtocolFinding,
     RunInfo,
@@ -15,8 +16,6 @@ from bridge.replay.results.run import (
     ScriptInfo,
     make_table,
     overall,
-    read_results,
-    read_run,
 )
 from tests.support.replay_results import EXAMPLE, TOO_BUSY, Plan, write_example
 
