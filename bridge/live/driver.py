@@ -16,7 +16,9 @@ import structlog
 from bridge.clock import Clock
 from bridge.engine.core import CallCore
 from bridge.engine.effects import Effect, StartTimer, StopTimer
-from bridge.engine.inputs import AudioAppended, Input, SessionFailed, Timer, TimerFired
+from bridge.engine.inputs import Input, SessionFailed, TimerFired
+from bridge.engine.media import AudioAppended
+from bridge.engine.timers import Timer
 from bridge.errors import BridgeError, UpstreamError
 from bridge.telemetry.logs import bind_call
 
