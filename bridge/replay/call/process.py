@@ -20,8 +20,8 @@ from bridge.replay.call.player import CallLine, Replay
 from bridge.replay.call.preparation import PreparedScript, prepare
 from bridge.replay.chat.choosing import with_stand_ins
 from bridge.replay.evidence.evidence import CallerEvidence
-from bridge.replay.runs.packing import under
 from bridge.replay.script import CallScript, load_script
+from bridge.replay.script.files import under
 from bridge.replay.script.packs import PackItem
 from bridge.sip.addresses import Uri
 

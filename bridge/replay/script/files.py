@@ -43,3 +43,13 @@ class ScriptFile:
             ConfigError: the scenario's file is no good.
         """
         return self.script.realtime.build(self.path.parent)
+
+
+def under(script: CallScript, item: PackItem) -> CallScript:
+    """Return a script under a circumstance."""
+    given = item.model_fields_set - {"about", "media"}
+    changed: dict[str, object] = {name: getattr(item, name) for name in given}
+    if item.media is not None:
+        own = {name: getattr(item.media, name) for name in item.media.model_fields_set}
+        changed["media"] = script.media.model_copy(update=own)
+    return script.model_copy(update=changed)
