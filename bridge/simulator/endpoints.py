@@ -14,7 +14,7 @@ from bridge.simulator import beta_shapes as beta
 from bridge.simulator import ga_shapes as ga
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Doorkeeper, beta_is_gone, http_error, key_of, meet, no_key
-from bridge.simulator.faults import FaultBoard, FaultMoment, FaultSpec
+from bridge.simulator.faults import FaultBoard, FaultSpec, Moment
 from bridge.simulator.refusal import Refused, refuse
 from bridge.simulator.scenario import Scenario
 from bridge.simulator.shapes import refusal_of
@@ -92,7 +92,7 @@ class TokenEndpoints:
         self, issue: Callable[[WireObject], WireObject]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
-            struck = await meet(self._faults.at_the_door(FaultMoment.TOKEN), request)
+            struck = await meet(self._faults.at_the_door(Moment.TOKEN), request)
             if struck is not None:
                 return struck
             key = key_of(request)
@@ -222,7 +222,7 @@ class AdminEndpoint:
             return http_error(400, refuse("invalid_value", str(error)).error)
         added = []
         for spec in specs:
-            if spec.at is FaultMoment.NOW:
+            if spec.at is Moment.NOW:
                 self.strike_now(spec)
             else:
                 added.append(self.faults.add(spec).report())

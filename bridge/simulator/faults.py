@@ -1,6 +1,6 @@
 """Faults on demand, each with its kind, its moment, and how often it strikes.
 
-A fault waits for a moment (:class:`FaultMoment`) and then acts at one of three places: at the door
+A fault waits for a moment (:class:`Moment`) and then acts at one of three places: at the door
 of the server (:func:`bridge.simulator.door.meet`), on the outgoing stream (:data:`_EFFECTS`, pure
 functions from an event to what is done in its place), or on the model
 (:meth:`ConnectionFaults.why_no_answer`). The session and the dialects know nothing of it.
@@ -28,8 +28,8 @@ from bridge.simulator.outbox import (
 from bridge.simulator.wire import WireObject
 
 
-class FaultMoment(enum.StrEnum):
-    """The moments at which a fault may strike.
+class Moment(enum.StrEnum):
+    """When a fault may strike.
 
     ``connect`` is a WebSocket handshake (for faults of the stream: its first event), ``token`` a
     request for a token, the others an event about to be sent. ``now`` is every open connection, at
@@ -48,18 +48,18 @@ class FaultMoment(enum.StrEnum):
 
 
 _MOMENTS = {
-    "session.created": FaultMoment.CONNECT,
-    "transcription_session.created": FaultMoment.CONNECT,
-    "input_audio_buffer.speech_started": FaultMoment.SPEECH,
-    "input_audio_buffer.speech_stopped": FaultMoment.SPEECH_END,
-    "response.created": FaultMoment.TURN,
-    "response.audio.delta": FaultMoment.AUDIO,
-    "response.output_audio.delta": FaultMoment.AUDIO,
-    "response.function_call_arguments.done": FaultMoment.TOOL,
-    "response.done": FaultMoment.DONE,
+    "session.created": Moment.CONNECT,
+    "transcription_session.created": Moment.CONNECT,
+    "input_audio_buffer.speech_started": Moment.SPEECH,
+    "input_audio_buffer.speech_stopped": Moment.SPEECH_END,
+    "response.created": Moment.TURN,
+    "response.audio.delta": Moment.AUDIO,
+    "response.output_audio.delta": Moment.AUDIO,
+    "response.function_call_arguments.done": Moment.TOOL,
+    "response.done": Moment.DONE,
 }
 _STREAM = frozenset(_MOMENTS.values())
-_DOOR = frozenset({FaultMoment.CONNECT, FaultMoment.TOKEN})
+_DOOR = frozenset({Moment.CONNECT, Moment.TOKEN})
 
 
 class _Fault(BaseModel):
@@ -73,9 +73,9 @@ class _Fault(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    moments: ClassVar[frozenset[FaultMoment]] = _STREAM
+    moments: ClassVar[frozenset[Moment]] = _STREAM
 
-    at: FaultMoment
+    at: Moment
     nth: int = Field(1, ge=1)
     times: int | None = Field(1, ge=1)
 
@@ -90,7 +90,7 @@ class _Fault(BaseModel):
 class Refuse(_Fault):
     """An HTTP status instead of an upgrade or a token."""
 
-    moments: ClassVar[frozenset[FaultMoment]] = _DOOR
+    moments: ClassVar[frozenset[Moment]] = _DOOR
     kind: Literal["refuse"]
     status: int = Field(503, ge=400, le=599)
     retry_after_s: int | None = Field(None, ge=0)
@@ -99,7 +99,7 @@ class Refuse(_Fault):
 class Drop(_Fault):
     """The TCP connection ends: by RST, or quietly."""
 
-    moments: ClassVar[frozenset[FaultMoment]] = _STREAM | _DOOR | {FaultMoment.NOW}
+    moments: ClassVar[frozenset[Moment]] = _STREAM | _DOOR | {Moment.NOW}
     kind: Literal["drop"]
     abruptly: bool = True
 
@@ -107,7 +107,7 @@ class Drop(_Fault):
 class Stall(_Fault):
     """Nothing is sent for a while; at ``audio``, ``times`` over, it makes slow deltas."""
 
-    moments: ClassVar[frozenset[FaultMoment]] = _STREAM | _DOOR | {FaultMoment.NOW}
+    moments: ClassVar[frozenset[Moment]] = _STREAM | _DOOR | {Moment.NOW}
     kind: Literal["stall"]
     ms: int = Field(ge=1, le=600_000)
 
@@ -115,7 +115,7 @@ class Stall(_Fault):
 class CloseSocket(_Fault):
     """The WebSocket closes with a code."""
 
-    moments: ClassVar[frozenset[FaultMoment]] = _STREAM | {FaultMoment.NOW}
+    moments: ClassVar[frozenset[Moment]] = _STREAM | {Moment.NOW}
     kind: Literal["close"]
     code: int = Field(1011, ge=1000, le=4999)
     reason: str = Field("", max_length=123)
@@ -124,7 +124,7 @@ class CloseSocket(_Fault):
 class ReportError(_Fault):
     """An ``error`` event comes before the event."""
 
-    moments: ClassVar[frozenset[FaultMoment]] = _STREAM | {FaultMoment.NOW}
+    moments: ClassVar[frozenset[Moment]] = _STREAM | {Moment.NOW}
     kind: Literal["error"]
     code: str = "server_error"
     type: str = "server_error"
@@ -134,7 +134,7 @@ class ReportError(_Fault):
 class Unknown(_Fault):
     """An event that nobody knows comes before the event."""
 
-    moments: ClassVar[frozenset[FaultMoment]] = _STREAM | {FaultMoment.NOW}
+    moments: ClassVar[frozenset[Moment]] = _STREAM | {Moment.NOW}
     kind: Literal["unknown"]
     type: str = "simulator.unheard_of"
 
@@ -174,7 +174,7 @@ class Delay(_Fault):
 class Fail(_Fault):
     """The model does not answer: ``response.done`` says failed, and why."""
 
-    moments: ClassVar[frozenset[FaultMoment]] = frozenset({FaultMoment.TURN})
+    moments: ClassVar[frozenset[Moment]] = frozenset({Moment.TURN})
     kind: Literal["fail"]
     code: str = "rate_limit_exceeded"
 
@@ -287,7 +287,7 @@ class FaultBoard:
         """Return all faults as the admin endpoint shows them."""
         return [armed.report() for armed in self._armed]
 
-    def at_the_door(self, moment: FaultMoment) -> list[Refuse | Drop | Stall]:
+    def at_the_door(self, moment: Moment) -> list[Refuse | Drop | Stall]:
         """Return the faults that strike at a handshake or a request for a token, in their order.
 
         All of them count the moment, even if the first ends it.
@@ -324,7 +324,7 @@ class ConnectionFaults:
         actions: tuple[Action, ...] = (Send(event),)
         if moment is None:
             return actions
-        connecting = moment is FaultMoment.CONNECT
+        connecting = moment is Moment.CONNECT
         seen = self._seen_by_server if connecting else self._seen
         for armed in tuple(self._armed):
             spec = armed.spec

@@ -14,7 +14,7 @@ from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.connection import ClientConnection, Lifetime, wire_for
 from bridge.simulator.door import Doorkeeper, Objection, dialect_of, key_of, meet, no_key
 from bridge.simulator.endpoints import AdminEndpoint, ModelList, TokenEndpoints
-from bridge.simulator.faults import FaultBoard, FaultMoment, FaultSpec, strike_now
+from bridge.simulator.faults import FaultBoard, FaultSpec, Moment, strike_now
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.scenario import BetaSwitch, Scenario
 from bridge.simulator.site import CLOSE_GRACE_S, PATH, listen
@@ -126,7 +126,7 @@ class SimulatorServer:
         return app
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        struck = await meet(self._faults.at_the_door(FaultMoment.CONNECT), request)
+        struck = await meet(self._faults.at_the_door(Moment.CONNECT), request)
         if struck is not None:
             return struck
         key = key_of(request)
