@@ -17,7 +17,7 @@ from bridge.errors import ProtocolError
 from bridge.realtime.commands import Command
 from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
 from bridge.realtime.wire import FieldError, Reader, WireObject, encodable, optional_str
-from bridge.realtime.wire_delta import cut_delta
+from bridge.realtime.wire_audio import cut_delta
 
 C = TypeVar("C", bound=Command)
 

@@ -62,7 +62,8 @@ class PumpStats:
         overruns: caller audio was lost because the loop stood still for almost a whole ring.
         underruns: an item's audio had a gap, because more of it wasn't there in time.
         late_blocks: PJSIP had passed a block's place by the time that it was laid.
-        clock_stalls: PJSIP's audio clock stood still for :data:`bridge.telephony.pump.STALL_NS`.
+        clock_stalls: PJSIP's audio clock stood still for so long that the caller hears it
+            (:class:`bridge.telephony.audio_clock.ClockWatch`).
         clock_still_ms: for how long it has stood still by now, while there are calls.
     """
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from bridge.errors import ProtocolError
 from bridge.realtime import wire_tables
-from bridge.realtime.append_frames import AppendFrames
 from bridge.realtime.commands import AppendAudio, Command
 from bridge.realtime.events import AudioDelta, ServerEvent
+from bridge.realtime.wire_audio import AppendFrames
 from tests.realtime.golden import DIALECTS
 from tests.realtime.official import DialectName
 
