@@ -30,6 +30,7 @@ from bridge.live.record import CallRecord
 from bridge.live.recording import CallRecording
 from bridge.live.services import Services
 from bridge.live.upstream import Upstream
+from bridge.realtime.events import AudioDelta
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import Path
 from bridge.telephony.lines import Line, Sound, Sounds
@@ -72,6 +73,7 @@ class CallAudio:
         self._driver = driver
         self._appended = driver.appended
         self._upstream = upstream
+        upstream.on_agent_audio = self.on_agent_audio
         self._record = record
         self._recording = recording
         self._sounds = sounds
@@ -128,6 +130,13 @@ class CallAudio:
         if self._silent is not None:
             self._silent.cancel()
             self._silent = None
+
+    # From the session
+
+    def on_agent_audio(self, delta: AudioDelta, received_ns: int) -> None:
+        """Take a piece of the agent's voice, and when it was read from the socket."""
+        self._recording.on_server_event(delta)
+        self._driver.feed(delta, received_ns)
 
     # Listener of the line
 

@@ -30,7 +30,7 @@ from bridge.realtime.events import (
     UnknownEvent,
 )
 from bridge.realtime.session_config import AudioFormat, SessionConfig, SessionInfo
-from bridge.realtime.wire_audio import AppendFrames, WholeSamples
+from bridge.realtime.wire_frames import AppendFrames, WholeSamples
 from bridge.session import failures
 from bridge.session.connection import Closure, Connection, SessionStats
 from bridge.session.wire_log import Tap
