@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.agent import playout, responses
 from bridge.engine.call import lifecycle
 from bridge.engine.caller import barge_in, interruption, turn
@@ -38,16 +40,11 @@ from bridge.engine.inputs import (
     PersonPressed,
     PersonSpoke,
     PersonTold,
-    PlayoutDrained,
     PlayoutFlushed,
-    PlayoutStarted,
     ProcessStopped,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     SpareFailed,
     SpareReady,
     SupervisorActed,

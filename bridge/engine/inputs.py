@@ -5,12 +5,14 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 """
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.supervision.actions import Action
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
-from bridge.realtime.ids import ItemId, ToolCallId
+from bridge.realtime.ids import ToolCallId
 
 
 class Timer(enum.StrEnum):
@@ -147,42 +149,6 @@ class LastSoundSent:
 
 
 @dataclass(frozen=True, slots=True)
-class PlayedItem:
-    """How much of one content part PJSIP really took from the tx ring.
-
-    Attributes:
-        played_ms: 8 kHz samples taken, as milliseconds.
-        queued_ms: all that was given to the playout of this part, played or not.
-    """
-
-    item_id: ItemId
-    content_index: int
-    played_ms: int
-    queued_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlayoutStarted:
-    """PJSIP took the first sample of an item.
-
-    Attributes:
-        laid_ns: that sample lay in the tx ring; None where that was not measured.
-        taken_ns: PJSIP took it, by its clock; likewise. Times do not tell one beginning from
-            another, so they don't count in comparisons.
-    """
-
-    item_id: ItemId
-    content_index: int
-    laid_ns: int | None = field(default=None, compare=False)
-    taken_ns: int | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PlayoutDrained:
-    """PJSIP took the last sample of all that was queued."""
-
-
-@dataclass(frozen=True, slots=True)
 class PlayoutFlushed:
     """The playout was silenced; what had been heard of each part not yet fully played."""
 
@@ -194,36 +160,6 @@ class DigitReceived:
     """The caller pressed a key: ``0-9 * # A-D``."""
 
     digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class SoundStarted:
-    """The caller's channel is louder than silence, and than the agent's echo would be.
-
-    Attributes:
-        at_ns: monotonic time of its first loud frame, before it was confirmed.
-    """
-
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class SoundLasted:
-    """A sound has become as long as one of the lengths that the policy asks about.
-
-    Attributes:
-        lasted_ms: from its first loud frame to its latest, by the audio clock.
-    """
-
-    at_ns: int
-    lasted_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SoundStopped:
-    """A sound is over; ``at_ns`` is the end of its last loud frame."""
-
-    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)

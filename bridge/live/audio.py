@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bridge.audio.sounds import SoundSettings
+from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import Sound, SoundSettings, SoundStopped
 from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.effects import (
     Effect,
@@ -16,14 +17,7 @@ from bridge.engine.effects import (
     SendKeptAudio,
     UplinkHold,
 )
-from bridge.engine.inputs import (
-    AudioAppended,
-    PlayedItem,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SoundStopped,
-)
+from bridge.engine.inputs import AudioAppended, PlayoutFlushed
 from bridge.errors import UpstreamError
 from bridge.live.driver import CoreDriver
 from bridge.live.record import CallRecord
@@ -33,7 +27,7 @@ from bridge.live.upstream import Upstream
 from bridge.realtime.events import AudioDelta
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import Path
-from bridge.telephony.lines import Line, Sound, Sounds
+from bridge.telephony.lines import Line, Sounds
 
 SILENT_AFTER_S = 5.0
 """A caller who has heard nothing for so long after the answer is in a silent call."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.levels import SpeechGate, Started
 from bridge.engine.inputs import (
     Input,
@@ -17,8 +18,6 @@ from bridge.engine.inputs import (
     PersonPressed,
     PersonSpoke,
     PersonTold,
-    PlayoutDrained,
-    PlayoutStarted,
 )
 from bridge.realtime.ids import ItemId
 from bridge.telephony.keys import KeyPress

@@ -6,20 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from bridge.audio.sounds import SoundSettings
-from bridge.engine.inputs import (
-    PlayoutDrained,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import Sound, SoundSettings
 from bridge.telephony.playout import Playout
 from bridge.telephony.ports import Positions
 from bridge.telephony.recorder import Recorder
-
-Sound = SoundStarted | SoundLasted | SoundStopped
-"""What is told of the caller's channel."""
 
 UNDUCKED = 1.0
 SILENCED = 0.0

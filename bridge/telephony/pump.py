@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bridge.audio.ledger import PlayedItem
 from bridge.audio.resample import Upsampler
 from bridge.audio.rings import FRAME_SAMPLES, gather
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
-from bridge.engine.inputs import PlayedItem
 from bridge.realtime.ids import ItemId
 from bridge.telephony.audio_clock import ClockWatch
 from bridge.telephony.downlink import Downlink

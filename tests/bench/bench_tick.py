@@ -38,8 +38,8 @@ import structlog
 import uvloop
 from websockets.asyncio.connection import Connection as Socket
 
+from bridge.audio.ledger import PlayoutLedger
 from bridge.audio.resample import Downsampler, Upsampler
-from bridge.engine.agent.ledger import PlayoutLedger
 from bridge.engine.core import CallCore
 from bridge.live.audio import CallAudio
 from bridge.live.driver import CoreDriver

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+from bridge.audio.ledger import PlayedItem, PlayoutStarted
 from bridge.clock import ManualClock
 from bridge.engine.core import CallCore, CallPolicy
 from bridge.engine.effects import Effect
@@ -10,9 +11,7 @@ from bridge.engine.inputs import (
     CallAnswered,
     CallOffered,
     Input,
-    PlayedItem,
     PlayoutFlushed,
-    PlayoutStarted,
     SessionReady,
 )
 from bridge.realtime.events import (

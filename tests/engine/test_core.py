@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.agent.responses import ALREADY_ACTIVE
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
@@ -31,15 +33,10 @@ from bridge.engine.inputs import (
     DigitReceived,
     HoldChanged,
     Input,
-    PlayoutDrained,
     PlayoutFlushed,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     SpareFailed,
     SpareReady,
     SupervisorActed,

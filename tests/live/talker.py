@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundStarted, SoundStopped
 from bridge.clock import SystemClock
 from bridge.config.settings import SessionSettings
 from bridge.engine.core import CallCore
@@ -33,12 +35,8 @@ from bridge.engine.inputs import (
     CallAnswered,
     CallOffered,
     LastSoundSent,
-    PlayoutDrained,
     PlayoutFlushed,
-    PlayoutStarted,
     ShutdownRequested,
-    SoundStarted,
-    SoundStopped,
 )
 from bridge.engine.policy import CallPolicy
 from bridge.live.choice import ArmModel

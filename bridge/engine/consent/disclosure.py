@@ -15,6 +15,7 @@ everywhere, so it refuses.
 
 from dataclasses import replace
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.agent.greeting import greet
 from bridge.engine.agent.requests import pay_owed
 from bridge.engine.caller.interruption import cut
@@ -28,7 +29,7 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.floor import voice_can_be_cut
-from bridge.engine.inputs import Input, PlayoutDrained, PlayoutStarted, Timer
+from bridge.engine.inputs import Input, Timer
 from bridge.engine.news import ConsentSettled, DisclosureSpoken, Speaker, TurnMeasured
 from bridge.engine.policy import ConsentPolicy, FallbackPolicy
 from bridge.engine.session.fallback import leave_agent

@@ -10,9 +10,10 @@ the part in which nothing is heard at all, as PJSIP plays it. While the far end 
 while a person has the caller, the agent owes nothing: both count anew from the end of that.
 """
 
+from bridge.audio.sounds import SoundStopped
 from bridge.clock import NS_PER_MS
 from bridge.engine.floor import agent_is_waited_for, agent_owes_sound, caller_is_heard
-from bridge.engine.inputs import Input, ProcessStopped, SoundStopped, Timer
+from bridge.engine.inputs import Input, ProcessStopped, Timer
 from bridge.engine.news import SilenceMeasured
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.voice.speech import say

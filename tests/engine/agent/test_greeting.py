@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     AnswerCall,
@@ -22,11 +24,7 @@ from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
     CallOffered,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
     Timer,
     TimerFired,
     TransferFailed,

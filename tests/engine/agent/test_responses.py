@@ -4,22 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS
 from bridge.engine.agent.responses import on_response_done
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import PlayAudio, Send, StartTimer, StopTimer
-from bridge.engine.inputs import (
-    AudioAppended,
-    AudioLost,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-    Timer,
-    TimerFired,
-)
+from bridge.engine.inputs import AudioAppended, AudioLost, PlayoutFlushed, Timer, TimerFired
 from bridge.engine.news import (
     AnswerFailed,
     PhaseChanged,

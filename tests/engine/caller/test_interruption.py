@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     Effect,
@@ -12,7 +13,7 @@ from bridge.engine.effects import (
     StartTimer,
     StopTimer,
 )
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer
+from bridge.engine.inputs import Timer
 from bridge.engine.news import (
     Interrupted,
     PhaseChanged,

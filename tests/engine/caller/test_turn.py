@@ -1,8 +1,9 @@
 """What the caller says and presses, and both sides' transcript."""
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import Send, StartTimer
-from bridge.engine.inputs import CallEnded, DigitReceived, PlayoutDrained, PlayoutStarted, Timer
+from bridge.engine.inputs import CallEnded, DigitReceived, Timer
 from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TurnSpoken
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateItem, CreateResponse

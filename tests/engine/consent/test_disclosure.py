@@ -2,6 +2,8 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     CloseSession,
@@ -28,12 +30,8 @@ from bridge.engine.inputs import (
     HoldChanged,
     PersonAnswered,
     PersonLeft,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
     Timer,
     TimerFired,
     TransferFailed,

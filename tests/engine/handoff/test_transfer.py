@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained
 from bridge.engine.effects import (
     BridgePerson,
     CloseSession,
@@ -46,7 +47,6 @@ from bridge.engine.inputs import (
     PersonPressed,
     PersonSpoke,
     PersonTold,
-    PlayoutDrained,
     SessionFailed,
     SessionReady,
     Timer,

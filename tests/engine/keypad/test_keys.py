@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted
 from bridge.engine.effects import (
     DialPerson,
     Effect,
@@ -28,11 +30,7 @@ from bridge.engine.inputs import (
     DigitReceived,
     Input,
     PersonAnswered,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
-    SoundLasted,
-    SoundStarted,
     SupervisorActed,
     Timer,
     TimerFired,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained
 from bridge.engine.effects import (
     AnswerCall,
     CloseSession,
@@ -26,7 +27,6 @@ from bridge.engine.inputs import (
     HoldChanged,
     Input,
     PersonLeft,
-    PlayoutDrained,
     SessionFailed,
     SessionReady,
     Timer,

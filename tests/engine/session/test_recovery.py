@@ -2,6 +2,8 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundStarted, SoundStopped
 from bridge.engine.effects import (
     AnswerCall,
     Effect,
@@ -23,12 +25,8 @@ from bridge.engine.inputs import (
     CallAnswered,
     CallOffered,
     DigitReceived,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
-    SoundStarted,
-    SoundStopped,
     SpareFailed,
     SpareReady,
     Timer,

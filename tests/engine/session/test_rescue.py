@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.effects import AnswerCall, OpenSession, PlayPhrase, RejectCall, Send, SwitchArm
 from bridge.engine.inputs import (
     CallAnswered,
     CallOffered,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
     Timer,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.effects import (
     DialPerson,
     Effect,
@@ -25,8 +26,6 @@ from bridge.engine.inputs import (
     PersonAnswered,
     PersonPressed,
     PersonTold,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SupervisorActed,
     SupervisorHeard,

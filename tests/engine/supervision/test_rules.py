@@ -4,6 +4,8 @@ import typing
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.effects import (
     CloseVoice,
     DialPerson,
@@ -28,13 +30,8 @@ from bridge.engine.inputs import (
     CallOffered,
     DigitReceived,
     PersonLeft,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
@@ -22,14 +24,9 @@ from bridge.engine.inputs import (
     CallEnded,
     DigitReceived,
     HoldChanged,
-    PlayoutDrained,
-    PlayoutStarted,
     ProcessStopped,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     Timer,
     TimerFired,
     TransferCompleted,
