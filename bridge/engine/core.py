@@ -69,6 +69,7 @@ from bridge.engine.voice.dead_air import on_process_stopped, silence_at_close, w
 from bridge.engine.voice.speech import watch_speech
 from bridge.engine.voice.waiting import watch_waiting
 from bridge.realtime import events
+from bridge.realtime.ids import ResponseId
 
 __all__ = ["IGNORED", "LIFECYCLE", "TALK", "CallCore", "CallPolicy"]
 
@@ -157,7 +158,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     watch_dead_air,
     watch_caller,
 )
-"""What is looked at after every input, in this order: who has the floor decides the rest."""
+"""What is looked at after an input, in this order: who has the floor decides the rest."""
 
 _BY_SESSION = "left to the session layer"
 _BY_RESPONSE = "items are followed through their response or their turn"
@@ -197,6 +198,9 @@ _TURNS_OF_CALLER = frozenset(
 )
 """Late news of a caller whom the agent does not hear any more."""
 
+_PIECES = (events.AudioDelta, events.TranscriptDelta)
+"""Pieces of an answer: some 30 a second while the agent speaks."""
+
 _SERVER_EVENTS: frozenset[type] = frozenset(get_args(events.ServerEvent))
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -211,6 +215,7 @@ class CallCore:
 
     def __init__(self, policy: CallPolicy, jitter: Callable[[], float] = lambda: 0.5) -> None:
         self._call = CallState(policy, jitter=jitter)
+        self._streaming: ResponseId | None = None
 
     @property
     def state(self) -> State:
@@ -258,9 +263,22 @@ class CallCore:
         effects = list(handler(call, event, now_ns))
         if self.closed:
             return [*silence_at_close(call, now_ns), *effects]
-        for watch in WATCHES:
-            effects.extend(watch(call, event, now_ns))
+        effects.extend(self._watch(event, now_ns))
         effects.extend(call.take_changes())
+        return effects
+
+    def _watch(self, event: Input, now_ns: int) -> list[Effect]:
+        """Look at the call after an input.
+
+        Not after a piece of an answer that follows on audio of it at which there was nothing to do:
+        nothing that is watched can have changed between the two.
+        """
+        response_id = event.response_id if isinstance(event, _PIECES) else None
+        if response_id is not None and response_id == self._streaming:
+            return []
+        effects = [effect for watch in WATCHES for effect in watch(self._call, event, now_ns)]
+        streams = isinstance(event, events.AudioDelta) and not effects
+        self._streaming = response_id if streams else None
         return effects
 
 
