@@ -4,43 +4,23 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 :data:`Input`, a closed union.
 """
 
-import enum
 from dataclasses import dataclass
 
-from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
+from bridge.engine.media import (
+    AudioAppended,
+    AudioLost,
+    AudioStopped,
+    LastSoundSent,
+    PlayoutFlushed,
+    ProcessStopped,
+)
 from bridge.engine.supervision.actions import Action
+from bridge.engine.timers import Timer
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ToolCallId
-
-
-class Timer(enum.StrEnum):
-    """The timers of one call; starting one that runs replaces it."""
-
-    SESSION_READY = "session_ready"
-    RESPONSE = "response"
-    MAX_DURATION = "max_duration"
-    CLOSING = "closing"
-    FILLER = "filler"
-    RETRY = "retry"
-    ROLLOVER = "rollover"
-    STALLED = "stalled"
-    TRANSFER = "transfer"
-    FALSE_STOP = "false_stop"
-    OPEN_TURN = "open_turn"
-    UNHEARD = "unheard"
-    APOLOGY = "apology"
-    OFFER = "offer"
-    CALLER_SILENT = "caller_silent"
-    CALLER_CAP = "caller_cap"
-    MAX_WARNING = "max_warning"
-    RESCUE = "rescue"
-    KEYPAD = "keypad"
-    LAST_TONE = "last_tone"
-    GREETING = "greeting"
-    CONSENT = "consent"
-    SUPERVISOR = "supervisor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +72,6 @@ class SessionFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class AudioLost:
-    """A piece of the agent's voice came that could not be decoded."""
-
-
-@dataclass(frozen=True, slots=True)
 class CallAnswered:
     """The caller's side confirmed our answer and media flows."""
 
@@ -117,45 +92,6 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class AudioAppended:
-    """Caller audio went out to the session.
-
-    Attributes:
-        total_ms: audio sent in this session so far, this piece included (the server's clock for
-            ``audio_start_ms`` and ``audio_end_ms``).
-        captured_ns: when PJSIP handed over the piece's last sample, monotonic.
-        pieces: appends that this stands for: the runner feeds only the last one before something
-            else happens. 0: what was kept for a new session, and sent to it at once.
-    """
-
-    total_ms: float
-    captured_ns: int
-    pieces: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class LastSoundSent:
-    """The end of a sound of the caller's is on its way to the session.
-
-    Attributes:
-        at_ns: the end of its last loud frame, as it came into the rx ring.
-        handed_ns: the append that holds it was handed to the session.
-        written_ns: the socket had taken that append.
-    """
-
-    at_ns: int
-    handed_ns: int
-    written_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlayoutFlushed:
-    """The playout was silenced; what had been heard of each part not yet fully played."""
-
-    parts: tuple[PlayedItem, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class DigitReceived:
     """The caller pressed a key: ``0-9 * # A-D``."""
 
@@ -167,20 +103,6 @@ class HoldChanged:
     """The far end put the call on hold, or took it back (re-INVITE)."""
 
     held: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessStopped:
-    """The process did not run for ``ms`` until now (SIGSTOP, a VM's pause); no line had audio."""
-
-    ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class AudioStopped:
-    """PJSIP's audio clock has stood still for ``ms``, and nobody can make it go on."""
-
-    ms: int
 
 
 @dataclass(frozen=True, slots=True)

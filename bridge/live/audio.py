@@ -17,13 +17,13 @@ from bridge.engine.effects import (
     SendKeptAudio,
     UplinkHold,
 )
-from bridge.engine.inputs import AudioAppended, PlayoutFlushed
+from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.errors import UpstreamError
 from bridge.live.driver import CoreDriver
-from bridge.live.record import CallRecord
 from bridge.live.recording import CallRecording
+from bridge.live.records.record import CallRecord
 from bridge.live.services import Services
-from bridge.live.upstream import Upstream
+from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.events import AudioDelta
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import Path

@@ -6,14 +6,8 @@ from bridge.audio.ledger import PlayedItem, PlayoutStarted
 from bridge.clock import ManualClock
 from bridge.engine.core import CallCore, CallPolicy
 from bridge.engine.effects import Effect
-from bridge.engine.inputs import (
-    AudioAppended,
-    CallAnswered,
-    CallOffered,
-    Input,
-    PlayoutFlushed,
-    SessionReady,
-)
+from bridge.engine.inputs import CallAnswered, CallOffered, Input, SessionReady
+from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.realtime.events import (
     AudioDelta,
     OutputItemDone,

@@ -26,15 +26,14 @@ from bridge.engine.effects import (
     TakeSpare,
     UplinkHold,
 )
+from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.inputs import (
-    AudioAppended,
     CallAnswered,
     CallEnded,
     CallOffered,
     DigitReceived,
     HoldChanged,
     Input,
-    PlayoutFlushed,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
@@ -43,10 +42,10 @@ from bridge.engine.inputs import (
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,
-    Timer,
     TimerFired,
     ToolFinished,
 )
+from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.engine.news import (
     CallClosed,
     ConsentSettled,
@@ -60,10 +59,10 @@ from bridge.engine.policy import (
     ConsentPolicy,
     DeadAirPolicy,
     EmergencyPolicy,
-    HandoffTarget,
     ToolPolicy,
 )
 from bridge.engine.supervision import actions
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.audio.ledger import PlayoutStarted
 from bridge.engine.agent.latency import TurnClock
-from bridge.engine.inputs import LastSoundSent
+from bridge.engine.media import LastSoundSent
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import INFERENCE, Stage
 from bridge.telemetry.turn_latency import (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bridge.audio.ledger import PlayoutStarted
 from bridge.clock import NS_PER_MS
-from bridge.engine.inputs import LastSoundSent
+from bridge.engine.media import LastSoundSent
 from bridge.engine.news import TurnMeasured
 
 

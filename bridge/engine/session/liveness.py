@@ -19,9 +19,10 @@ from bridge.audio.sounds import SoundStarted
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import KeepSpeech
 from bridge.engine.floor import service_owes_speech
-from bridge.engine.inputs import Input, Timer
+from bridge.engine.inputs import Input
 from bridge.engine.session.recovery import leave_stalled
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ServerEvent, SessionUpdated
 

@@ -8,9 +8,10 @@ import pytest
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.effects import DuckPlayout, Effect, FlushPlayout, PlayAudio, RestorePlayout, Send
-from bridge.engine.inputs import Timer, TimerFired
+from bridge.engine.inputs import TimerFired
 from bridge.engine.news import AgentInterrupted, BargeInJudgement, InterruptionJudged, PhaseChanged
 from bridge.engine.policy import BargeInPolicy, CallPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, CreateResponse, TruncateItem
 from bridge.realtime.events import (

@@ -3,8 +3,9 @@
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import Send, StartTimer
-from bridge.engine.inputs import CallEnded, DigitReceived, Timer
+from bridge.engine.inputs import CallEnded, DigitReceived
 from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TurnSpoken
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import (

@@ -22,6 +22,7 @@ from bridge.engine.effects import (
     StopTimer,
     UplinkHold,
 )
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -32,7 +33,6 @@ from bridge.engine.inputs import (
     PersonLeft,
     SessionFailed,
     SessionReady,
-    Timer,
     TimerFired,
     TransferFailed,
 )
@@ -44,14 +44,8 @@ from bridge.engine.news import (
     HandoffStarted,
     TurnMeasured,
 )
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    ConsentPolicy,
-    EmergencyPolicy,
-    FallbackPolicy,
-    HandoffTarget,
-)
+from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, ConsentPolicy, EmergencyPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse

@@ -26,13 +26,13 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.handoff.asking import ask_for_human
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     DigitReceived,
     Input,
     PersonAnswered,
     SessionFailed,
     SupervisorActed,
-    Timer,
     TimerFired,
     ToolFinished,
     TransferFailed,
@@ -54,11 +54,10 @@ from bridge.engine.policy import (
     CallerSilencePolicy,
     CallPolicy,
     DeadAirPolicy,
-    FallbackPolicy,
-    HandoffTarget,
     ToolPolicy,
 )
 from bridge.engine.supervision.actions import KeepSecret
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, ClearInput, CreateItem, CreateResponse

@@ -20,6 +20,7 @@ from bridge.engine.effects import (
     StopFiller,
     TransferCall,
 )
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -29,7 +30,6 @@ from bridge.engine.inputs import (
     PersonLeft,
     SessionFailed,
     SessionReady,
-    Timer,
     TimerFired,
     TransferCompleted,
     TransferFailed,
@@ -45,7 +45,8 @@ from bridge.engine.news import (
     TurnSpoken,
     Way,
 )
-from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget
+from bridge.engine.policy import CallPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import TruncateItem

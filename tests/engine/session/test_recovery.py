@@ -21,7 +21,6 @@ from bridge.engine.effects import (
     TakeSpare,
 )
 from bridge.engine.inputs import (
-    AudioAppended,
     CallAnswered,
     CallOffered,
     DigitReceived,
@@ -29,10 +28,10 @@ from bridge.engine.inputs import (
     SessionReady,
     SpareFailed,
     SpareReady,
-    Timer,
     TimerFired,
     ToolFinished,
 )
+from bridge.engine.media import AudioAppended
 from bridge.engine.news import (
     AnswerFailed,
     CallClosed,
@@ -42,6 +41,7 @@ from bridge.engine.news import (
     UpstreamErrorSeen,
 )
 from bridge.engine.policy import CallPolicy, ToolPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, TelephonyError, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse, TruncateItem

@@ -21,6 +21,7 @@ from bridge.engine.effects import (
     StopTimer,
     UplinkHold,
 )
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallEnded,
     PersonAnswered,
@@ -29,7 +30,6 @@ from bridge.engine.inputs import (
     SessionFailed,
     SupervisorActed,
     SupervisorHeard,
-    Timer,
     TimerFired,
     TransferProgressed,
 )
@@ -44,7 +44,7 @@ from bridge.engine.news import (
     TransitionRefused,
     Way,
 )
-from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, ToolPolicy
+from bridge.engine.policy import CallPolicy, ToolPolicy
 from bridge.engine.supervision.actions import (
     Accept,
     Action,
@@ -56,6 +56,7 @@ from bridge.engine.supervision.actions import (
 )
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse

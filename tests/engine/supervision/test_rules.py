@@ -26,6 +26,7 @@ from bridge.engine.effects import (
     StopFiller,
     UplinkHold,
 )
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallOffered,
     DigitReceived,
@@ -35,7 +36,6 @@ from bridge.engine.inputs import (
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,
-    Timer,
     TimerFired,
 )
 from bridge.engine.news import (
@@ -51,13 +51,7 @@ from bridge.engine.news import (
     TurnMeasured,
     TurnSpoken,
 )
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    CallPolicy,
-    FallbackPolicy,
-    HandoffTarget,
-)
+from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, CallPolicy
 from bridge.engine.supervision.actions import (
     Action,
     End,
@@ -77,6 +71,7 @@ from bridge.engine.supervision.actions import (
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import RULES, Refusal
 from bridge.engine.supervision.steps import HOLDS, Hold, HoldSignal
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import (

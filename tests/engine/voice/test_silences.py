@@ -19,19 +19,18 @@ from bridge.engine.effects import (
     StopTimer,
     TransferCall,
 )
+from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.inputs import (
-    AudioAppended,
     CallEnded,
     DigitReceived,
     HoldChanged,
-    ProcessStopped,
     SessionFailed,
     SessionReady,
-    Timer,
     TimerFired,
     TransferCompleted,
     TransferProgressed,
 )
+from bridge.engine.media import AudioAppended, ProcessStopped
 from bridge.engine.news import (
     CallClosed,
     HandoffStarted,
@@ -39,12 +38,8 @@ from bridge.engine.news import (
     SilencePrompted,
     TurnMeasured,
 )
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    DeadAirPolicy,
-    HandoffTarget,
-)
+from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, DeadAirPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
