@@ -33,9 +33,8 @@ from bridge.engine.effects import (
 from bridge.engine.inputs import CallAnswered, CallOffered, ShutdownRequested
 from bridge.engine.media import AudioAppended, LastSoundSent, PlayoutFlushed
 from bridge.engine.policy import CallPolicy
-from bridge.live.driver import CoreDriver
+from bridge.live.driver import CallTimers, CoreDriver
 from bridge.live.services import Arm, Route, Services
-from bridge.live.timers import CallTimers
 from bridge.live.upstream.models import ArmModel
 from bridge.live.upstream.sessions import SessionNews, Upstream
 from bridge.realtime.dialects import DIALECTS

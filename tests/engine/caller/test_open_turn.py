@@ -6,7 +6,7 @@ import pytest
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
-from bridge.engine.caller.open_turn import COMMITS_WITHIN_MS
+from bridge.engine.caller.turn import COMMITS_WITHIN_MS
 from bridge.engine.effects import Effect, OpenSession, PlayFiller, Send, StartTimer, StopTimer
 from bridge.engine.inputs import HoldChanged, TimerFired
 from bridge.engine.news import SessionLost
