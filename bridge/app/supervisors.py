@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from bridge.live.call import CallRunner
 from bridge.live.supervision import Supervision
 from bridge.recordings.wrap_up import add_wrap_up
-from bridge.routing.supervisor_orders import WrapUpOrder
+from bridge.routing.supervisor_verbs import WrapUpOrder
 from bridge.store.control import Answer, Command
 
 log = structlog.get_logger(__name__)

@@ -33,7 +33,7 @@ from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone
 from bridge.live.supervisor_phones import RING_S, SupervisorPhones
 from bridge.live.voices import Voice, VoiceBeside, VoiceInPlace
 from bridge.live.watchers import Watchers
-from bridge.routing.supervisor_orders import (
+from bridge.routing.supervisor_verbs import (
     ORDERS,
     AcceptOrder,
     FlagOrder,

@@ -25,7 +25,7 @@ from bridge.engine.actions import (
 from bridge.engine.policy import HandoffTarget
 from bridge.live.policy import target_at
 from bridge.routing.handoff import Handoff
-from bridge.routing.supervisor_orders import (
+from bridge.routing.supervisor_verbs import (
     AcceptOrder,
     EndOrder,
     HandBackOrder,

@@ -11,7 +11,7 @@ from bridge.engine.actions import Action, HandBack, TakeOver
 from bridge.errors import TelephonyError
 from bridge.live.services import Services
 from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone, Wish
-from bridge.routing.supervisor_orders import HandBackOrder, Order, TakeOverOrder
+from bridge.routing.supervisor_verbs import HandBackOrder, Order, TakeOverOrder
 from bridge.telephony.leg import Leg
 from bridge.telephony.lines import Line
 

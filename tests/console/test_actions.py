@@ -4,7 +4,7 @@ import pytest
 
 from bridge.console.access.phone_tickets import Ticket
 from bridge.console.api.actions import PERMISSIONS
-from bridge.routing.supervisor_orders import ORDERS
+from bridge.routing.supervisor_verbs import ORDERS
 from bridge.store.client import RedisLink
 from bridge.store.control import Answer
 from tests.console.conftest import Browser, Console

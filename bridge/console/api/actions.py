@@ -18,7 +18,7 @@ from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.live_call import CallId, find_live_call
 from bridge.console.services import Services, services_of
-from bridge.routing.supervisor_orders import ORDERS, Order, PhoneOrder
+from bridge.routing.supervisor_verbs import ORDERS, Order, PhoneOrder
 from bridge.store.control import Answer
 
 router = APIRouter(prefix="/calls", tags=["actions"])

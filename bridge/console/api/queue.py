@@ -14,7 +14,7 @@ from bridge.console.live_row import HIDEABLE, hidden_from
 from bridge.console.services import Services, services_of
 from bridge.console.tally import HOUR_MS
 from bridge.console.wallboard import TREND_HOURS, by_hour, figures
-from bridge.routing.supervisor_orders import AcceptOrder, HandBackOrder
+from bridge.routing.supervisor_verbs import AcceptOrder, HandBackOrder
 
 router = APIRouter(tags=["queue"])
 

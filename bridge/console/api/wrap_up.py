@@ -17,7 +17,7 @@ from bridge.console.api.visible import VisibleCall, visible_call
 from bridge.console.services import Services, services_of
 from bridge.redaction.turns import Redactor
 from bridge.routing.models import Dialplan
-from bridge.routing.supervisor_orders import Note
+from bridge.routing.supervisor_verbs import Note
 from bridge.store.wrap_ups import WrapUp
 
 router = APIRouter(prefix="/calls/{call_id}/wrap-up", tags=["queue"])
