@@ -34,12 +34,12 @@ from bridge.live.supervisor_phones import RING_S, SupervisorPhones
 from bridge.live.voices import Voice, VoiceBeside, VoiceInPlace
 from bridge.live.watchers import Watchers
 from bridge.routing.supervisor_verbs import (
-    ORDERS,
+    VERBS,
     AcceptOrder,
     FlagOrder,
     HandBackOrder,
+    ListenOrder,
     Order,
-    PhoneOrder,
     WrapUpOrder,
 )
 from bridge.store.control import Answer, Command
@@ -49,13 +49,8 @@ from bridge.telephony.lines import Line
 
 log = structlog.get_logger(__name__)
 
-_TOLD = ("text", "summary", "reason", "note")
-"""Parameters that are words; the record redacts them."""
-
 _ACCEPTED_RING_S = RING_S + 2
 """How long a caller waits for the phone of who has accepted them: until it has stopped to ring."""
-
-_DETAILS = ("when", "how", "kind", "target", "on", "auto_resume_s")
 
 
 class Supervision:
@@ -119,26 +114,26 @@ class Supervision:
 
     def act(self, command: Command) -> Answer:
         """Carry a command out, or refuse it."""
-        kind = ORDERS.get(command.action)
-        if kind is None:
+        verb = VERBS.get(command.action)
+        if verb is None:
             return Answer.refused("unknown_action")
         try:
-            order = kind.model_validate(command.params)
+            order = verb.order.model_validate(command.params)
             action = self._actions.make(order)
         except ValidationError as error:
             wrong = [".".join(map(str, each["loc"])) for each in error.errors()]
             return Answer.refused("bad_params", fields=wrong)
         except TargetError as error:
             return Answer.refused(error.reason)
-        if isinstance(order, PhoneOrder):
+        if isinstance(order, ListenOrder):
             answer = self._call_phone(command.by, order)
-            self._metrics.acted("listen", refused=not answer.accepted)
+            self._metrics.acted(verb.name, refused=not answer.accepted)
             return answer
         if isinstance(order, AcceptOrder) and order.via is not None:
             return self._accept_by_phone(command, order, order.via)
         if isinstance(order, FlagOrder):
             self._record.supervision.flag(command.by, order.note, order.at_ms)
-            self._metrics.acted("flag", refused=False)
+            self._metrics.acted(verb.name, refused=False)
             return Answer(True)
         if isinstance(order, WrapUpOrder):
             made = WrapUp(order.code, order.note, command.by, order.at_ms)
@@ -166,7 +161,7 @@ class Supervision:
         told = {name: each for name, each in more.items() if each}
         self._answers[effect.action_id] = Answer(True, result=told)
         if asked is not None:
-            self._record.supervision.acted(effect.by, effect.name, *_told(asked))
+            self._record.supervision.acted(effect.by, effect.name, *asked.for_record())
         self._watchers.acted(effect.by, effect.name)
 
     # Listening
@@ -295,7 +290,7 @@ class Supervision:
         """Answer a supervisor's phone that calls in; None where it can't be had."""
         return self._phones.take(leg, use)
 
-    def _call_phone(self, by: str, order: PhoneOrder) -> Answer:
+    def _call_phone(self, by: str, order: ListenOrder) -> Answer:
         use = PhoneUse(by, may_take_over=order.may_take_over, private=order.private)
         refused = self._phones.refusal(by, order.via) or self._phones.call(order.via, use)
         return Answer(True) if refused is None else Answer.refused(refused)
@@ -342,18 +337,6 @@ class Supervision:
             {"by": effect.by, "away_ms": effect.away_ms, "cause": effect.cause},
         )
         log.info("agent_resumed", cause=effect.cause, away_ms=effect.away_ms)
-
-
-def _told(order: Order) -> tuple[str, Mapping[str, str | int | None]]:
-    """Return an order's words, and what else is put down of it."""
-    given = order.model_dump(mode="json")
-    text = next((str(given[name]) for name in _TOLD if given.get(name)), "")
-    details = {name: given[name] for name in _DETAILS if name in given}
-    told = {
-        name: int(each) if isinstance(each, bool | float) else each
-        for name, each in details.items()
-    }
-    return text, told
 
 
 def _nobody(given: Input) -> None:
