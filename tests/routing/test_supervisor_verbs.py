@@ -34,7 +34,7 @@ def _routes() -> Iterator[tuple[str, APIRoute]]:
     for router in ROUTERS:
         for route in router.routes:
             if isinstance(route, APIRoute):
-                yield from ((f"{method} {route.path}", route) for method in route.methods)
+                yield from ((f"{method} {route.path}", route) for method in route.methods or ())
 
 
 ROUTES = dict(_routes())
