@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from bridge.audio.rings import RingsExhausted
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.engine.actions import Accept, Action, HandBack
 from bridge.engine.effects import CloseVoice, Effect, MuteVoice, OpenVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
 from bridge.engine.news import (
@@ -24,6 +23,7 @@ from bridge.engine.news import (
     SupervisorJoined,
     SupervisorLeft,
 )
+from bridge.engine.supervision.actions import Accept, Action, HandBack
 from bridge.errors import TelephonyError
 from bridge.live.record import CallRecord
 from bridge.live.services import Services

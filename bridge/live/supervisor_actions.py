@@ -5,7 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from bridge.engine.actions import (
+from bridge.engine.policy import HandoffTarget
+from bridge.engine.supervision.actions import (
     Accept,
     Action,
     End,
@@ -22,7 +23,6 @@ from bridge.engine.actions import (
     Transfer,
     Whisper,
 )
-from bridge.engine.policy import HandoffTarget
 from bridge.live.policy import target_at
 from bridge.routing.handoff import Handoff
 from bridge.routing.supervisor_verbs import (

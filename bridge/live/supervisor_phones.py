@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.engine.actions import Action, HandBack, TakeOver
+from bridge.engine.supervision.actions import Action, HandBack, TakeOver
 from bridge.errors import TelephonyError
 from bridge.live.services import Services
 from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone, Wish
