@@ -65,7 +65,7 @@ from bridge.engine.policy import CallPolicy
 from bridge.engine.session import recovery, rollover
 from bridge.engine.session.liveness import on_session_updated, watch_liveness
 from bridge.engine.state import CallState, Effects, Stage
-from bridge.engine.supervision import rules
+from bridge.engine.supervision import orders
 from bridge.engine.tools import calls, mcp
 from bridge.engine.turns import State
 from bridge.engine.voice.dead_air import on_process_stopped, silence_at_close, watch_dead_air
@@ -98,9 +98,9 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         HoldChanged: turn.on_hold_changed,
         ProcessStopped: on_process_stopped,
         AudioStopped: lifecycle.on_audio_stopped,
-        SupervisorActed: rules.on_acted,
-        SupervisorHeard: rules.on_heard,
-        SupervisorLost: rules.on_lost,
+        SupervisorActed: orders.on_acted,
+        SupervisorHeard: orders.on_heard,
+        SupervisorLost: orders.on_lost,
     }
 )
 """Inputs that mean something at any time."""
@@ -150,7 +150,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     watch_barge_in,
     watch_consent,
     transfer.watch_handoff,
-    rules.watch_supervision,
+    orders.watch_supervision,
     keys.watch_keypad,
     watch_speech,
     watch_open_turn,

@@ -54,7 +54,7 @@ from bridge.engine.session.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.session.rescue import on_rescue_due, watch_arm
 from bridge.engine.session.rollover import watch_life
 from bridge.engine.state import CallState, Effects, Ending, Stage
-from bridge.engine.supervision.rules import on_supervisor_overdue
+from bridge.engine.supervision.orders import on_supervisor_overdue
 from bridge.engine.turns import Trigger
 from bridge.engine.voice.dead_air import BRIDGE, on_apology_due, on_offer_due
 from bridge.engine.voice.filler import on_silence_too_long, want_filler
