@@ -7,10 +7,11 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 import enum
 from dataclasses import dataclass, field
 
-from bridge.engine.actions import Action
+from bridge.engine.policy import HandoffTarget
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ItemId, ToolCallId
+from bridge.routing.supervisor_verbs import Order
 
 
 class Timer(enum.StrEnum):
@@ -338,11 +339,16 @@ class SupervisorActed:
     Attributes:
         action_id: of the answer.
         by: the supervisor's name.
+        target: of a transfer, as the call's node has found them.
+        voice_within_ms: how long the caller waits to hear who accepts, where a phone rings first;
+            None for as long as they wait for a microphone.
     """
 
     action_id: str
     by: str
-    action: Action
+    order: Order
+    target: HandoffTarget | None = None
+    voice_within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

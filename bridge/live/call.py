@@ -57,7 +57,7 @@ from bridge.live.safety_record import SafetyRecord
 from bridge.live.services import Route, Services
 from bridge.live.summary import CallSummary
 from bridge.live.supervision import Supervision
-from bridge.live.supervisor_actions import SupervisorActions
+from bridge.live.supervisor_actions import TransferTargets
 from bridge.live.timers import CallTimers
 from bridge.live.tools import CallTools
 from bridge.live.upstream import SessionNews, Upstream
@@ -160,8 +160,8 @@ class CallRunner:
     def _make_supervision(self, policy: CallPolicy) -> Supervision:
         dialplan, phrases = self._route.dialplan, self._services.phrases
         return Supervision(
-            SupervisorActions(
-                dict(policy.handoff),
+            TransferTargets(
+                policy.handoff,
                 dialplan.handoff,
                 lambda text: phrases.at_hand(dialplan.agent.language, text),
                 self._services.may_transfer,

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from bridge.audio.rings import RingsExhausted
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.engine.actions import Accept, Action, HandBack
 from bridge.engine.effects import CloseVoice, Effect, MuteVoice, OpenVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
 from bridge.engine.news import (
@@ -28,7 +27,7 @@ from bridge.errors import TelephonyError
 from bridge.live.record import CallRecord
 from bridge.live.services import Services
 from bridge.live.summary import WrapUp
-from bridge.live.supervisor_actions import SupervisorActions, TargetError
+from bridge.live.supervisor_actions import TargetError, TransferTargets
 from bridge.live.supervisor_phone import PhoneUse, SupervisorPhone
 from bridge.live.supervisor_phones import RING_S, SupervisorPhones
 from bridge.live.voices import Voice, VoiceBeside, VoiceInPlace
@@ -40,6 +39,7 @@ from bridge.routing.supervisor_verbs import (
     HandBackOrder,
     ListenOrder,
     Order,
+    TransferOrder,
     WrapUpOrder,
 )
 from bridge.store.control import Answer, Command
@@ -57,7 +57,7 @@ class Supervision:
     """Supervisors of one call.
 
     Args:
-        actions: makes the core's actions of orders.
+        targets: of transfers.
         feed: takes what is to be fed to the core.
         record: of the call.
         services: what calls share.
@@ -66,13 +66,13 @@ class Supervision:
 
     def __init__(
         self,
-        actions: SupervisorActions,
+        targets: TransferTargets,
         feed: Callable[[Input], None],
         record: CallRecord,
         services: Services,
         line: Callable[[], Line | None],
     ) -> None:
-        self._actions = actions
+        self._targets = targets
         self._feed = feed
         self._record = record
         self._pump = services.pump
@@ -119,7 +119,7 @@ class Supervision:
             return Answer.refused("unknown_action")
         try:
             order = verb.order.model_validate(command.params)
-            action = self._actions.make(order)
+            target = self._targets.find(order) if isinstance(order, TransferOrder) else None
         except ValidationError as error:
             wrong = [".".join(map(str, each["loc"])) for each in error.errors()]
             return Answer.refused("bad_params", fields=wrong)
@@ -139,15 +139,13 @@ class Supervision:
             made = WrapUp(order.code, order.note, command.by, order.at_ms)
             self._record.supervision.wrap_up(made)
             return Answer(True)
-        if action is None:
-            return Answer.refused("unknown_action")
-        return self._order(command.command_id, command.by, order, action)
+        return self._order(SupervisorActed(command.command_id, command.by, order, target))
 
-    def _order(self, action_id: str, by: str, order: Order, action: Action) -> Answer:
-        self._asked[action_id] = order
-        self._feed(SupervisorActed(action_id, by, action))
-        self._asked.pop(action_id, None)
-        return self._answers.pop(action_id, Answer.refused("over"))
+    def _order(self, acted: SupervisorActed) -> Answer:
+        self._asked[acted.action_id] = acted.order
+        self._feed(acted)
+        self._asked.pop(acted.action_id, None)
+        return self._answers.pop(acted.action_id, Answer.refused("over"))
 
     def _on_answered(self, effect: ActionAnswered) -> None:
         asked = self._asked.get(effect.action_id)
@@ -300,13 +298,15 @@ class Supervision:
         refused = self._phones.refusal(command.by, via)
         if refused is not None:
             return Answer.refused(refused)
-        action = Accept(round(_ACCEPTED_RING_S * 1000))
-        answer = self._order(command.command_id, command.by, order, action)
+        ring_ms = round(_ACCEPTED_RING_S * 1000)
+        answer = self._order(
+            SupervisorActed(command.command_id, command.by, order, voice_within_ms=ring_ms)
+        )
         if answer.accepted:
             refused = self._phones.call(via, PhoneUse(command.by, accepts=True))
         if refused is None:
             return answer
-        self.wish(command.by, HandBackOrder(), HandBack())
+        self.wish(command.by, HandBackOrder())
         return Answer.refused(refused)
 
     def on_phone_heard(self, phone: SupervisorPhone, *, joined: bool) -> None:
@@ -317,10 +317,10 @@ class Supervision:
                 self._record.event("phone_joined", {"by": phone.by})
         self._watchers.changed()
 
-    def wish(self, by: str, order: Order, action: Action) -> None:
+    def wish(self, by: str, order: Order) -> None:
         """Do what a phone's keys ask for."""
         self._wishes += 1
-        self._order(f"phone-{self._wishes}", by, order, action)
+        self._order(SupervisorActed(f"phone-{self._wishes}", by, order))
 
     # What is told
 

@@ -1,66 +1,13 @@
-"""A supervisor's orders as the core takes them: parameters become actions, names become targets."""
+"""Finds whom a supervisor's transfer goes to: somebody of the dialplan, or an address typed in."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
-from bridge.engine.actions import (
-    Accept,
-    Action,
-    End,
-    HandBack,
-    HoldCaller,
-    HoldRecording,
-    Join,
-    KeepSecret,
-    Mute,
-    Pause,
-    Resume,
-    Say,
-    TakeOver,
-    Transfer,
-    Whisper,
-)
 from bridge.engine.policy import HandoffTarget
 from bridge.live.policy import target_at
 from bridge.routing.handoff import Handoff
-from bridge.routing.supervisor_verbs import (
-    AcceptOrder,
-    EndOrder,
-    HandBackOrder,
-    HoldOrder,
-    JoinOrder,
-    MuteOrder,
-    Order,
-    PauseOrder,
-    PauseRecordingOrder,
-    ResumeOrder,
-    SayOrder,
-    SensitiveOrder,
-    TakeOverOrder,
-    TransferOrder,
-    WhisperOrder,
-)
-
-# The order is of the row's kind, which a mapping's type cannot say.
-_MAKE: Mapping[type[Order], Callable[[Any], Action]] = MappingProxyType(
-    {
-        WhisperOrder: lambda order: Whisper(order.text, now=order.when == "now"),
-        SayOrder: lambda order: Say(order.text),
-        TakeOverOrder: lambda _: TakeOver(),
-        AcceptOrder: lambda _: Accept(),
-        JoinOrder: lambda _: Join(),
-        MuteOrder: lambda order: Mute(order.on),
-        HoldOrder: lambda order: HoldCaller(order.on),
-        HandBackOrder: lambda order: HandBack(order.summary),
-        PauseOrder: lambda order: Pause(round(order.auto_resume_s * 1000)),
-        ResumeOrder: lambda _: Resume(),
-        EndOrder: lambda order: End(politely=order.how == "politely"),
-        SensitiveOrder: lambda order: KeepSecret(order.on),
-        PauseRecordingOrder: lambda order: HoldRecording(order.on),
-    }
-)
+from bridge.routing.supervisor_verbs import TransferOrder
 
 AtHand = Callable[[str | None], str | None]
 
@@ -78,8 +25,8 @@ class TargetError(ValueError):
         self.reason = reason
 
 
-class SupervisorActions:
-    """Makes actions of orders for one call.
+class TransferTargets:
+    """Finds the targets of one call's transfers.
 
     Args:
         people: of the dialplan, by name.
@@ -90,7 +37,7 @@ class SupervisorActions:
 
     def __init__(
         self,
-        people: dict[str, HandoffTarget],
+        people: Mapping[str, HandoffTarget],
         handoff: Handoff,
         at_hand: AtHand,
         may_transfer: Callable[[str], bool],
@@ -100,18 +47,12 @@ class SupervisorActions:
         self._at_hand = at_hand
         self._may_transfer = may_transfer
 
-    def make(self, order: Order) -> Action | None:
-        """Return the action; None for an order that is not the core's.
+    def find(self, order: TransferOrder) -> HandoffTarget:
+        """Return whom an order means.
 
         Raises:
-            TargetError: of a transfer.
+            TargetError: it may not go there.
         """
-        if isinstance(order, TransferOrder):
-            return Transfer(self._target(order), order.summary)
-        make = _MAKE.get(type(order))
-        return None if make is None else make(order)
-
-    def _target(self, order: TransferOrder) -> HandoffTarget:
         warm = order.kind == "warm"
         if ":" in order.target:
             if not self._may_transfer(order.target):

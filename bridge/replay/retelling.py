@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from pydantic import JsonValue
 
-from bridge.engine.toolcalls import END_CALL_TOOL, TRANSFER_TOOL
+from bridge.engine.tools.calls import END_CALL_TOOL, TRANSFER_TOOL
 from bridge.replay.default_checks import turns_of
 from bridge.replay.evidence import Evidence, WireEvent
 from bridge.replay.heard_items import heard_items, references

@@ -3,7 +3,7 @@
 An order is a verb with its parameters. The console's API takes orders, and so does the node that
 has the call: what comes through Redis is checked again there. From a verb's row follow its path and
 permission in the API, the sentence in which a record tells of it, and what the pages call it. The
-engine's handler of an order is in :data:`bridge.engine.supervision.RULES`, its button in
+engine's handler of an order is in :data:`bridge.engine.supervision.orders.RULES`, its button in
 ``console/static/js/actions.js``.
 """
 
@@ -103,6 +103,11 @@ class PauseOrder(Order):
     """Silence the agent for a while; the caller hears hold tones."""
 
     auto_resume_s: float = Field(60.0, ge=1, le=900)
+
+    @property
+    def auto_resume_ms(self) -> int:
+        """:attr:`auto_resume_s` in milliseconds."""
+        return round(self.auto_resume_s * 1000)
 
 
 class ResumeOrder(Order):

@@ -169,7 +169,7 @@ async def test_listening_changes_nothing_for_the_caller(start_gateway: StartGate
 async def test_lost_microphone_is_a_tone_and_then_the_agent(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.engine.supervisor_hold.VOICE_GRACE_MS", 700)
+    monkeypatch.setattr("bridge.engine.supervision.hold.VOICE_GRACE_MS", 700)
     async with supervised(start_gateway) as (talk, eve):
         eve.connects()
         eve.orders("take_over")
