@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from bridge.errors import InfrastructureError
-from bridge.replay.history import keep, make_summary
-from bridge.replay.junit import make_junit
-from bridge.replay.plan import ReplayPlan
 from bridge.replay.report import write_report
-from bridge.replay.results import Results, read_run, write_results
-from bridge.replay.running import ReplayRun
+from bridge.replay.results.history import keep, make_summary
+from bridge.replay.results.junit import make_junit
+from bridge.replay.results.run import Results, read_run, write_results
+from bridge.replay.runs.plan import ReplayPlan
+from bridge.replay.runs.runner import ReplayRun
 
 
 def write_outcome(

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.replay.history import Trend
+from bridge.replay.results.history import Trend
 
 _BARS = "▁▂▃▄▅▆▇█"
 _UNKNOWN = "·"

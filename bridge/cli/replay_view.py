@@ -12,8 +12,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from bridge.replay.agenda import Job
-from bridge.replay.results import Results, RunInfo, RunVerdict, sum_load
+from bridge.replay.results.run import Results, RunInfo, RunVerdict, sum_load
+from bridge.replay.runs.agenda import Job
 
 _STYLES = {
     RunVerdict.PASS: "green",
