@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from bridge.engine.policy import HandoffTarget
+from bridge.engine.handoff.policy import HandoffTarget
 from bridge.live.policy import target_at
 from bridge.routing.handoff import Handoff
 from bridge.routing.supervisor_verbs import TransferOrder
