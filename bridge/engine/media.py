@@ -47,7 +47,7 @@ class LastSoundSent:
 
 @dataclass(frozen=True, slots=True)
 class PlayedItem:
-    """How much of one content part PJSIP really took from the tx ring.
+    """The audio of one content part that PJSIP really took from the tx ring.
 
     Attributes:
         played_ms: 8 kHz samples taken, as milliseconds.

@@ -101,7 +101,7 @@ class _Silences:
 
 
 class PlayoutLedger:
-    """What the playout owes and has delivered.
+    """The account of one call's playout: the audio that it owes, and what it has delivered.
 
     Order of calls for a piece of audio: :meth:`queue` when it is accepted, :meth:`append` when it
     (or a part of it) is written into the ring, :meth:`advance` on every tick.
