@@ -32,7 +32,7 @@ _WHOLE_SAMPLE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PlayedItem:
-    """How much of one content part PJSIP really took from the tx ring.
+    """The audio of one content part that PJSIP really took from the tx ring.
 
     Attributes:
         played_ms: 8 kHz samples taken, as milliseconds.
@@ -139,7 +139,7 @@ class _Silences:
 
 
 class PlayoutLedger:
-    """What the playout owes and has delivered.
+    """The account of one call's playout: the audio that it owes, and what it has delivered.
 
     Order of calls for a piece of audio: :meth:`queue` when it is accepted, :meth:`append` when it
     (or a part of it) is written into the ring, :meth:`advance` on every tick.

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
-from bridge.engine.agent import errors, greeting, playout, responses
+from bridge.engine.agent import greeting, playout, responses
 from bridge.engine.call import goodbye, lifecycle
 from bridge.engine.call.state import Stage
 from bridge.engine.caller import barge_in, interruption, silence, turn, words
@@ -65,7 +65,7 @@ from bridge.engine.supervision import orders
 from bridge.engine.timers import Timer
 from bridge.engine.tools import calls, mcp
 from bridge.engine.turns import State
-from bridge.engine.voice import dead_air, filler, speech, waiting
+from bridge.engine.voice import dead_air, filler, speech
 from bridge.realtime import events
 from bridge.realtime.ids import ResponseId
 
@@ -126,7 +126,7 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         events.ConversationCreated: lifecycle.on_conversation_created,
         events.ItemAdded: mcp.on_item_added,
         events.McpToolsListed: mcp.on_tools_listed,
-        events.ErrorReported: errors.on_error_reported,
+        events.ErrorReported: responses.on_error_reported,
         events.SessionUpdated: liveness.on_session_updated,
         HoldChanged: turn.on_hold_changed,
         ProcessStopped: dead_air.on_process_stopped,
@@ -189,11 +189,11 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     turn.watch_open_turn,
     liveness.watch_liveness,
     recovery.watch_unheard,
-    waiting.watch_waiting,
+    dead_air.watch_waiting,
     dead_air.watch_dead_air,
     silence.watch_caller,
 )
-"""What is looked at after an input, in this order: who has the floor decides the rest."""
+"""The watches that run after an input, in this order: who has the floor decides the rest."""
 
 _BY_SESSION = "left to the session layer"
 _BY_RESPONSE = "items are followed through their response or their turn"

@@ -152,7 +152,7 @@ class TransferFailed:
 
 @dataclass(frozen=True, slots=True)
 class PersonAnswered:
-    """Whom we called answered, and media flows."""
+    """The person whom we called answered, and media flows."""
 
 
 @dataclass(frozen=True, slots=True)

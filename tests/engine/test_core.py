@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine import core as deciding
-from bridge.engine.agent.errors import ALREADY_ACTIVE
+from bridge.engine.agent.responses import ALREADY_ACTIVE
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,
