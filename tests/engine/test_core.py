@@ -1,13 +1,16 @@
 """The core as a whole: every input has its place, and no sequence of inputs breaks its promises."""
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from bridge.engine.agent.errors import ALREADY_ACTIVE
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
+from bridge.engine import core as deciding
+from bridge.engine.agent.responses import ALREADY_ACTIVE
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,
@@ -42,15 +45,7 @@ from bridge.engine.inputs import (
     TimerFired,
     ToolFinished,
 )
-from bridge.engine.media import (
-    AudioAppended,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.engine.news import (
     CallClosed,
     ConsentSettled,
@@ -66,7 +61,6 @@ from bridge.engine.policy import (
     EmergencyPolicy,
     ToolPolicy,
 )
-from bridge.engine.supervision import actions
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
@@ -85,6 +79,17 @@ from bridge.realtime.events import (
     UnknownEvent,
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
+from bridge.routing.supervisor_verbs import (
+    HandBackOrder,
+    PauseOrder,
+    PauseRecordingOrder,
+    ResumeOrder,
+    SayOrder,
+    SensitiveOrder,
+    TakeOverOrder,
+    TransferOrder,
+    WhisperOrder,
+)
 from bridge.routing.wording import WordList
 from tests.engine.calls import (
     A1,
@@ -129,26 +134,27 @@ tools = st.sampled_from([T1, T2])
 ms = st.integers(0, 3_000)
 SETUP = [CallOffered(), SessionReady("sess_1"), CallAnswered()]
 
+ANN = HandoffTarget("ann", "sip:ann@x")
 supervisors = st.sampled_from(["ann", "bob"])
 orders = st.sampled_from(
     [
-        actions.Whisper("Be kind."),
-        actions.Whisper("Be kind.", now=True),
-        actions.Say("Hold on."),
-        actions.TakeOver(),
-        actions.HandBack("Settled."),
-        actions.Pause(5_000),
-        actions.Resume(),
-        actions.KeepSecret(on=True),
-        actions.KeepSecret(on=False),
-        actions.HoldRecording(on=True),
-        actions.HoldRecording(on=False),
-        actions.Transfer(HandoffTarget("ann", "sip:ann@x")),
+        WhisperOrder(text="Be kind."),
+        WhisperOrder(text="Be kind.", when="now"),
+        SayOrder(text="Hold on."),
+        TakeOverOrder(),
+        HandBackOrder(summary="Settled."),
+        PauseOrder(auto_resume_s=5),
+        ResumeOrder(),
+        SensitiveOrder(on=True),
+        SensitiveOrder(on=False),
+        PauseRecordingOrder(on=True),
+        PauseRecordingOrder(on=False),
+        TransferOrder(target="ann"),
     ]
 )
 
 conversation = st.one_of(
-    st.builds(SupervisorActed, st.just("1"), supervisors, orders),
+    st.builds(SupervisorActed, st.just("1"), supervisors, orders, st.just(ANN)),
     st.builds(SupervisorHeard, supervisors),
     st.builds(SupervisorLost, supervisors),
     st.just(started(U1)),
@@ -366,6 +372,36 @@ def test_walk_never_plays_a_response_after_it_was_flushed(
             ):
                 dead.add(effect.command.response_id)
     return bool(heard and dead)
+
+
+def _streamed(event: Input) -> list[Input]:
+    """Have the caller hear a piece of an answer to its end, and then more of the answer."""
+    if not isinstance(event, AudioDelta):
+        return [event]
+    words = said(event.item_id, event.response_id, "a")
+    return [words, words, event, event, words, PlayoutDrained(), words, event, event]
+
+
+@on_walks(examples=300)
+def test_walk_with_more_of_each_answer_gives_what_it_gives_where_each_piece_is_watched(
+    policy: CallPolicy, walk: list[Input]
+) -> bool:
+    streamed = [each for event in walk for each in _streamed(event)]
+    watched = [0, 0]
+
+    def effects(way: int) -> list[Effect]:
+        def count(call: object, event: object, now_ns: int) -> Iterator[Effect]:
+            watched[way] += 1
+            yield from ()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(deciding, "WATCHES", (*deciding.WATCHES, count))
+            if way:
+                patch.setattr(deciding, "_PIECES", ())
+            return run(policy, streamed)[1]
+
+    assert effects(0) == effects(1)
+    return watched[0] < watched[1]
 
 
 @on_walks()
