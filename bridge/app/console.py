@@ -9,8 +9,7 @@ from bridge.app.dialplans import DialplansInForce
 from bridge.app.supervisors import SupervisorDesk
 from bridge.clock import Clock
 from bridge.config.settings import Settings
-from bridge.console.services import Services, first_admin_link, open_services
-from bridge.console.sources import Sources
+from bridge.console.services import Services, Sources, first_admin_link, open_services
 from bridge.telemetry.metrics.store import StoreMetrics
 
 log = structlog.get_logger(__name__)

@@ -1,13 +1,16 @@
 """The objects that the console's routes work with, made once per process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
+from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import RedisSettings
 from bridge.console.access.accounts import Accounts
 from bridge.console.access.audit import AuditFile, Auditor
@@ -22,8 +25,8 @@ from bridge.console.call_audio import LocalCalls, NoCalls
 from bridge.console.history import CallHistory
 from bridge.console.live_list import LiveList
 from bridge.console.other_nodes import OtherNodes, trust_of
-from bridge.console.sources import Sources
 from bridge.errors import InfrastructureError
+from bridge.routing.models import Dialplan
 from bridge.store.alerts import AlertStore
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
@@ -38,6 +41,27 @@ from bridge.store.rollouts import RolloutStore
 from bridge.store.sessions import SessionStore
 from bridge.store.users import UserStore
 from bridge.store.wrap_ups import WrapUpStore
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the console looks beside Redis.
+
+    Attributes:
+        recordings_dir: recordings and call records of this node.
+        replays_dir: what `bridge replay --report` wrote, a directory each.
+        scripts_dir: where call scripts that are made of recorded calls go.
+        rollouts: of the settings.
+        dialplans: gives those in force.
+        node: gives this node's name; "" before it has one.
+    """
+
+    recordings_dir: Path = Path("recordings")
+    replays_dir: Path = Path(".bridge/replay")
+    scripts_dir: Path = Path("call_scripts/recorded")
+    rollouts: Mapping[str, RolloutSettings] = field(default_factory=dict)
+    dialplans: Callable[[], Sequence[Dialplan]] = tuple
+    node: Callable[[], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,3 +232,7 @@ def services_of(connection: HTTPConnection) -> Services:
     """Return what the app of a request works with (a FastAPI dependency)."""
     services: Services = connection.app.state.services
     return services
+
+
+Using = Annotated[Services, Depends(services_of)]
+"""The services, as a parameter of a route."""

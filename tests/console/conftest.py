@@ -20,8 +20,7 @@ from bridge.console.access.secrets import new_token
 from bridge.console.app import make_app
 from bridge.console.call_audio import LocalCalls
 from bridge.console.server import HttpServer
-from bridge.console.services import Services, open_services
-from bridge.console.sources import Sources
+from bridge.console.services import Services, Sources, open_services
 from bridge.console.streams import Streams
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from bridge.console.access.roles import Role
-from bridge.console.relay import UNREACHABLE_CODE
+from bridge.console.other_nodes import UNREACHABLE_CODE
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console
 from tests.console.live import begin_call

@@ -11,8 +11,8 @@ from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.audio.wav import write_wav
 from bridge.clock import SystemClock
 from bridge.console.access.tokens import TokenKind
-from bridge.console.relay import UNREACHABLE_CODE
-from bridge.console.sources import Sources
+from bridge.console.other_nodes import UNREACHABLE_CODE
+from bridge.console.services import Sources
 from bridge.errors import ConfigError
 from bridge.recordings.files import CallFiles
 from bridge.store.client import RedisLink

@@ -21,10 +21,10 @@ from bridge.console.access.door import Allowed, AllowedOrHolding
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.access.tokens import TokenKind, TokenRefused
-from bridge.console.api.live_call import CallId, find_live_call
+from bridge.console.api.visible import CallId, find_live_call
 from bridge.console.call_audio import CALL_OVER_CODE, SupervisorAudio, serve_listener, serve_talker
-from bridge.console.relay import UNREACHABLE_CODE, relay
-from bridge.console.services import Services, services_of
+from bridge.console.other_nodes import UNREACHABLE_CODE, relay
+from bridge.console.services import Services, Using
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +99,7 @@ async def make_audio_token(
     wish: TokenWish,
     request: Request,
     principal: Annotated[Principal, Depends(Allowed(None))],
-    services: Annotated[Services, Depends(services_of)],
+    services: Using,
 ) -> AudioToken:
     """Make a token for the WebSocket: it is good once, for 30 s.
 
@@ -124,7 +124,7 @@ async def open_audio(
     kind: Kind,
     token: str,
     principal: Annotated[Principal, Depends(allowed_kind)],
-    services: Annotated[Services, Depends(services_of)],
+    services: Using,
 ) -> None:
     """Hear a call, or be heard in it, until one side goes; both are audited."""
     try:
@@ -151,7 +151,7 @@ async def open_relayed_audio(
     call_id: CallId,
     kind: Kind,
     token: str,
-    services: Annotated[Services, Depends(services_of)],
+    services: Using,
 ) -> None:
     """Serve another node, which has checked who asks, and audits it."""
     try:

@@ -13,12 +13,11 @@ from bridge.console.access.audit_search import WantedEntries, export, search, ve
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.services import Services, services_of
+from bridge.console.services import Using
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
 Auditing = Annotated[Principal, Depends(Allowed(Permission.AUDIT_READ))]
-Using = Annotated[Services, Depends(services_of)]
 Text = Annotated[str, Query(max_length=100)]
 Time = Annotated[int, Query(ge=0, le=10**14)]
 

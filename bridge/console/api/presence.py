@@ -12,11 +12,10 @@ from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission, permissions_of
 from bridge.console.live_row import SUMMARY, Row, watched_by
-from bridge.console.services import Services, services_of
+from bridge.console.services import Services, Using
 
 router = APIRouter(prefix="/presence", tags=["queue"])
 
-Here = Annotated[Services, Depends(services_of)]
 
 AWAY_AFTER_S = 120
 """A page that is open asks for something every few seconds."""
@@ -74,7 +73,7 @@ class People(BaseModel):
 
 @router.get("")
 async def get_presence(
-    principal: Annotated[Principal, Depends(Allowed(Permission.MONITOR))], services: Here
+    principal: Annotated[Principal, Depends(Allowed(Permission.MONITOR))], services: Using
 ) -> People:
     """Return who is signed in of those who may take callers out of the queue, and where."""
     roster = await services.users.roster()
@@ -136,7 +135,7 @@ def _watches(name: str, rows: Sequence[Row], principal: Principal) -> list[Watch
 async def say_presence(
     wish: PresenceWish,
     principal: Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))],
-    services: Here,
+    services: Using,
 ) -> PresenceWish:
     """Say of oneself that one is away, or available again."""
     since_ms = services.now_ms if wish.state == "away" else None

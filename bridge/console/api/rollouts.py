@@ -13,7 +13,7 @@ from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.live_row import HIDEABLE
-from bridge.console.services import Services, services_of
+from bridge.console.services import Services, Using
 from bridge.errors import ConfigError
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.state import RolloutState
@@ -23,7 +23,6 @@ from bridge.store.rollouts import Signature
 router = APIRouter(prefix="/rollouts", tags=["rollouts"])
 
 Json = dict[str, Any]  # Any: JSON of states and evidence
-Here = Annotated[Services, Depends(services_of)]
 Viewer = Annotated[Principal, Depends(Allowed(Permission.ROLLOUT_VIEW))]
 _SHOWN = 20
 
@@ -91,7 +90,7 @@ _SWITCHES: Mapping[Switch, Make] = MappingProxyType(
 
 
 @router.get("")
-async def list_rollouts(_: Viewer, services: Here) -> Json:
+async def list_rollouts(_: Viewer, services: Using) -> Json:
     """Return where every rollout stands, with its settings, verdict and latest changes."""
     rows = await services.live.rows(
         lambda route: True, hidden=HIDEABLE
@@ -107,7 +106,7 @@ async def list_rollouts(_: Viewer, services: Here) -> Json:
 
 @router.get("/{flag}/history")
 async def get_history(
-    flag: str, _: Viewer, services: Here, limit: Annotated[int, Query(ge=1, le=500)] = 100
+    flag: str, _: Viewer, services: Using, limit: Annotated[int, Query(ge=1, le=500)] = 100
 ) -> Json:
     """Return a rollout's changes, the latest first, with their evidence."""
     _plan(services, flag)
@@ -121,7 +120,7 @@ async def take_step(
     step: Step,
     given: Change,
     principal: Annotated[Principal, Depends(Allowed(Permission.ROLLOUT_CHANGE))],
-    services: Here,
+    services: Using,
 ) -> Json:
     """Set the share, pause, resume, roll back, or arm again."""
     return await _change(flag, _STEPS[step], given, principal, services)
@@ -133,7 +132,7 @@ async def use_switch(
     switch: Switch,
     given: Change,
     principal: Annotated[Principal, Depends(Allowed(Permission.KILL))],
-    services: Here,
+    services: Using,
 ) -> Json:
     """Use the kill switch of an arm, or of the AI as a whole."""
     return await _change(flag, _SWITCHES[switch], given, principal, services)

@@ -18,7 +18,7 @@ from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission, Role
 from bridge.console.access.second_factor import EnrolmentNeededError, SecondFactorNeededError
 from bridge.console.access.signin import Proof, SignInRefusedError
-from bridge.console.services import Services, services_of
+from bridge.console.services import Services, Using
 from bridge.console.streams import check_streams
 from bridge.store.sessions import Session
 from bridge.store.users import User
@@ -26,7 +26,6 @@ from bridge.store.users import User
 router = APIRouter(tags=["session"])
 
 SignedIn = Annotated[Principal, Depends(Allowed(None))]
-Using = Annotated[Services, Depends(services_of)]
 Secret = Annotated[str, Field(max_length=MAX_LENGTH)]
 Token = Annotated[str, Field(max_length=64)]
 Code = Annotated[str, Field(max_length=64)]

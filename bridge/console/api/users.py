@@ -11,14 +11,13 @@ from bridge.console.access.door import Allowed
 from bridge.console.access.origin import own_origin
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission, Role
-from bridge.console.services import Services, services_of
+from bridge.console.services import Services, Using
 from bridge.console.streams import check_streams
 from bridge.store.users import User
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 Admin = Annotated[Principal, Depends(Allowed(Permission.USERS_ADMIN))]
-Using = Annotated[Services, Depends(services_of)]
 Revokes = Depends(check_streams)
 UserName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
 Route = Annotated[str, Field(pattern=r"^[a-z0-9*?_-]{1,64}$")]

@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.api.live_call import CallId
-from bridge.console.api.visible import VisibleCall, visible_call
-from bridge.console.services import Services, services_of
+from bridge.console.api.visible import CallId, VisibleCall, visible_call
+from bridge.console.services import Services, Using
 from bridge.redaction.turns import Redactor
 from bridge.routing.models import Dialplan
 from bridge.routing.supervisor_orders import Note
@@ -23,7 +22,6 @@ from bridge.store.wrap_ups import WrapUp
 router = APIRouter(prefix="/calls/{call_id}/wrap-up", tags=["queue"])
 
 Worker = Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))]
-Here = Annotated[Services, Depends(services_of)]
 
 
 class WrapUpWish(BaseModel):
@@ -50,7 +48,7 @@ class WrappedUp(BaseModel):
 
 
 @router.get("")
-async def get_wrap_up_codes(call_id: CallId, principal: Worker, services: Here) -> WrapUpCodes:
+async def get_wrap_up_codes(call_id: CallId, principal: Worker, services: Using) -> WrapUpCodes:
     """Return the codes that a call can be wrapped up with; for who has or had its caller."""
     call = await _own_call(call_id, principal, services)
     plan = _plan_of(call, services)
@@ -59,7 +57,7 @@ async def get_wrap_up_codes(call_id: CallId, principal: Worker, services: Here) 
 
 @router.post("")
 async def wrap_up(
-    call_id: CallId, wish: WrapUpWish, principal: Worker, services: Here
+    call_id: CallId, wish: WrapUpWish, principal: Worker, services: Using
 ) -> WrappedUp:
     """Write down what came of a call, during it or after its end; the last one counts.
 
