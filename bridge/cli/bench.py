@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from bridge.bench.run import BenchPlan, run_bench
 from bridge.bench.talkers import run_talkers
 from bridge.bench.view import Screen, print_result
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import make_directory, run, until_done_or_told, until_told_to_stop
+from bridge.cli.running import finished, make_directory, run, until_done_or_told, until_told_to_stop
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
 from bridge.realtime.dialects import DIALECTS
@@ -115,18 +114,16 @@ def bench(
     make_directory(report)
     plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0)
     with Screen() as screen:
-        result = run(until_done_or_told(run_bench(plan, os.environ, screen), "bench"))
-    if isinstance(result, str):
-        click.echo(f"stopped by {result}; nothing is left running", err=True)
-        raise SystemExit(128 + signal.Signals[result])
-    _tell(result, as_json=as_json, png=png, report=report)
+        done = run(until_done_or_told(run_bench(plan, os.environ, screen), "bench"))
+    result = finished(done)
+    _publish(result, as_json=as_json, png=png, report=report)
     if result.doubts:
         raise SystemExit(_INCONCLUSIVE)
     if not result.ok:
         raise SystemExit(_FAILED)
 
 
-def _tell(result: BenchResult, *, as_json: bool, png: Path | None, report: Path | None) -> None:
+def _publish(result: BenchResult, *, as_json: bool, png: Path | None, report: Path | None) -> None:
     text = json.dumps(result.to_json())
     if report is not None:
         (report / "bench.json").write_text(text + "\n", encoding="utf-8")

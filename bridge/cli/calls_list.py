@@ -1,17 +1,15 @@
 """Finds the calls that `bridge calls` lists, and prints them as a table."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rich.console import Console
 from rich.table import Table
 
+from bridge.cli.running import wide_console
 from bridge.store.reader import CallReader
 
-_PIPE_CHARS = 160
 _SEARCHED = 1_000
 """Ended calls among which a filter looks; the latest."""
 
@@ -96,9 +94,7 @@ def print_calls(found: Sequence[Mapping[str, str]]) -> None:
             fields.get("fault", ""),
             *(_ms(fields.get(name)) for name in _FROM_THE_END[1:]),
         )
-    # What goes into a pipe is not cut off at the width of a terminal that isn't there.
-    width = None if sys.stdout.isatty() else _PIPE_CHARS
-    Console(width=width).print(table if found else "no calls")
+    wide_console().print(table if found else "no calls")
 
 
 def clock_time(at_ms: int) -> str:

@@ -2,17 +2,22 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 import uvloop
+from rich.console import Console
 
 from bridge.errors import ConfigError
 
 T = TypeVar("T")
 
 STOPPING = "stopping everything, in order"
+
+_PIPE_CHARS = 160
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -51,6 +56,23 @@ async def until_done_or_told(
     told.cancel()
     await asyncio.gather(told, return_exceptions=True)
     return doing.result()
+
+
+def finished(done: T | str) -> T:
+    """Return the result of work that was let end; a signal's name ends the command.
+
+    Raises:
+        SystemExit: with 128 and the signal's number, as shells have it.
+    """
+    if isinstance(done, str):
+        click.echo(f"stopped by {done}; nothing is left running", err=True)
+        raise SystemExit(128 + signal.Signals[done])
+    return done
+
+
+def wide_console() -> Console:
+    """Return a console for tables: into a pipe they go whole, whatever a terminal's width."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_CHARS)
 
 
 def make_directory(path: Path | None) -> None:
