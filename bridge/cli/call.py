@@ -16,10 +16,10 @@ from bridge.cli.running import run, until_told_to_stop
 from bridge.clock import SystemClock
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError, InfrastructureError
-from bridge.replay.calling import own_address
-from bridge.replay.preparation import PreparedScript, prepare
-from bridge.replay.result import CallOutcome, CallResult
-from bridge.replay.runner import Line, Replay
+from bridge.replay.call.player import Line, Replay
+from bridge.replay.call.preparation import PreparedScript, prepare
+from bridge.replay.call.process import own_address
+from bridge.replay.results.call import CallOutcome, CallResult
 from bridge.replay.script import CallScript, Ending, KeyPresses, Saying, Step, load_script
 from bridge.replay.script.circumstances import Setup
 from bridge.softphone.events import PhoneEvent, PhoneListener

@@ -4,9 +4,9 @@ from typing import assert_never
 
 import click
 
+from bridge.replay.call.timeline import Turn
 from bridge.replay.persona.outcome import PersonaOutcome
-from bridge.replay.result import CallOutcome, CallResult
-from bridge.replay.timeline import Turn
+from bridge.replay.results.call import CallOutcome, CallResult
 from bridge.softphone.events import (
     AgentSpeech,
     CallProgress,

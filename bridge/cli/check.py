@@ -20,7 +20,7 @@ from bridge.config.yaml_source import load_yaml
 from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
 from bridge.realtime.conversion import convert_session
-from bridge.replay.advice import advise
+from bridge.replay.checks.advice import advise
 from bridge.replay.script import CallScript, load_script
 from bridge.replay.script.packs import load_packs
 from bridge.routing.matching import (

@@ -28,13 +28,13 @@ from bridge.cli.replay_view import ReplayScreen, print_results, write_outcome
 from bridge.cli.running import make_directory, run, until_done_or_told
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
-from bridge.replay.calling import take_orders
-from bridge.replay.plan import ReplayPlan
-from bridge.replay.results import REPORT_FILE, Results, RunVerdict, overall
-from bridge.replay.running import ReplayRun
+from bridge.replay.call.process import take_orders
+from bridge.replay.environment.startup import Stagehands
+from bridge.replay.environment.tool_mocks import ToolMocks
+from bridge.replay.results.run import REPORT_FILE, Results, RunVerdict, overall
+from bridge.replay.runs.plan import ReplayPlan
+from bridge.replay.runs.runner import ReplayRun
 from bridge.replay.script.packs import built_in_packs, choose_packs
-from bridge.replay.stagehands import Stagehands
-from bridge.replay.tool_mocks import ToolMocks
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
 

@@ -19,18 +19,18 @@ from bridge.app.rollout_secret import read_secret
 from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.errors import ConfigError
-from bridge.replay.arms import check_tapes, choose_arms
 from bridge.replay.chat.choosing import check_text_models, with_stand_ins
-from bridge.replay.costs import texts_usd
-from bridge.replay.load import check_room
-from bridge.replay.packing import multiplied
-from bridge.replay.plan import ReplayPlan
-from bridge.replay.scene import GatewayTraces, RunningGateway, ScriptFile
+from bridge.replay.environment.arms import check_tapes, choose_arms
+from bridge.replay.environment.environment import GatewayTraces, RunningGateway, ScriptFile
+from bridge.replay.environment.load import check_room
+from bridge.replay.environment.target_arm import ArmSigner, find_flag
+from bridge.replay.evidence.transcribing import Transcribe, at_endpoint
+from bridge.replay.importing.shadowing import shadow_calls, yesterday_of
+from bridge.replay.runs.costs import texts_usd
+from bridge.replay.runs.packing import multiplied
+from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.script import load_script
 from bridge.replay.script.packs import choose_packs
-from bridge.replay.shadowing import shadow_calls, yesterday_of
-from bridge.replay.target_arm import ArmSigner, find_flag
-from bridge.replay.transcribing import Transcribe, at_endpoint
 from bridge.speech.open_recognition import OpenRecognizer
 from bridge.telephony.capabilities import examine
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bridge.cli.errors import exits_cleanly
 from bridge.errors import ConfigError
-from bridge.replay.history import Trend, read_history, trends
+from bridge.replay.results.history import Trend, read_history, trends
 
 HISTORY = Path(".bridge") / "replay"
 """Where `bridge replay` keeps a summary of each run."""

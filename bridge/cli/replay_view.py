@@ -15,13 +15,20 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.errors import InfrastructureError
-from bridge.replay.agenda import Job
-from bridge.replay.history import keep, make_summary
-from bridge.replay.junit import make_junit
-from bridge.replay.plan import ReplayPlan
 from bridge.replay.report import write_report
-from bridge.replay.results import Results, RunInfo, RunVerdict, read_run, sum_load, write_results
-from bridge.replay.running import ReplayRun
+from bridge.replay.results.history import keep, make_summary
+from bridge.replay.results.junit import make_junit
+from bridge.replay.results.run import (
+    Results,
+    RunInfo,
+    RunVerdict,
+    read_run,
+    sum_load,
+    write_results,
+)
+from bridge.replay.runs.agenda import Job
+from bridge.replay.runs.plan import ReplayPlan
+from bridge.replay.runs.runner import ReplayRun
 
 _STYLES = {
     RunVerdict.PASS: "green",

@@ -25,15 +25,14 @@ def caller_may_choose(call: CallState) -> bool:
         or call.elsewhere
         or call.awaits_consent
         or call.ending is not None
+        or call.supervised.secret  # keys and words of theirs lead nowhere
     )
 
 
 def caller_owes_word(call: CallState) -> bool:
     """Return whether the caller's own silence counts: they might choose, and don't."""
-    return caller_may_choose(call) and not (
-        call.supervised.secret  # keys and words of theirs lead nowhere
-        or call.keypad.awaits_key  # which has a patience of its own
-    )
+    # The keypad has a patience of its own.
+    return caller_may_choose(call) and not call.keypad.awaits_key
 
 
 def caller_is_away(call: CallState) -> bool:
@@ -57,12 +56,7 @@ def caller_is_talked_over(call: CallState) -> bool:
 
 def service_owes_speech(call: CallState) -> bool:
     """Return whether the service ought to tell of a sound that the caller makes, and has not."""
-    return (
-        _service_listens(call)
-        and not call.session.turn.speaking
-        and not call.supervised.secret  # it gets nothing to hear
-        and call.ending is None
-    )
+    return _service_listens(call) and not call.session.turn.speaking and call.ending is None
 
 
 def service_owes_commit(call: CallState) -> bool:
@@ -75,7 +69,11 @@ def service_owes_commit(call: CallState) -> bool:
 def _service_listens(call: CallState) -> bool:
     """Whether a session gets the caller's sound, and its word about that is acted on."""
     return call.stage is Stage.TALKING and not (
-        call.lost or call.held or call.handing_over or call.keypad.in_secret
+        call.lost
+        or call.held
+        or call.handing_over
+        or call.keypad.in_secret
+        or call.supervised.secret
     )
 
 

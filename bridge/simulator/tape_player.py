@@ -4,7 +4,7 @@ What was received is served in its order. An event is due once the client has se
 before it, and as much audio since then, and no sooner than it came: so the play keeps to the
 client's pace, not to the clock. A command that does not come when it came then is waited for up to
 :data:`PATIENCE_NS`; one that was never sent before is left unanswered. Which ones those are is told
-by the two wire logs (:mod:`bridge.replay.divergence`), not here.
+by the two wire logs (:mod:`bridge.replay.checks.divergence`), not here.
 
 Names that the client gives (of its events and items) differ from call to call: what is served has
 today's. ``expires_at`` is as far off as it was then.

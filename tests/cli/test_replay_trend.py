@@ -5,8 +5,8 @@ from io import StringIO
 from rich.console import Console
 
 from bridge.cli.replay_trend import print_trends, sparkline
-from bridge.replay.history import ScriptSummary, Summary, Timing, trends
-from bridge.replay.results import RunVerdict, TableRow
+from bridge.replay.results.history import ScriptSummary, Summary, Timing, trends
+from bridge.replay.results.run import RunVerdict, TableRow
 
 
 def _run(day: int, passes: int, p95_ms: float | None, again: int = 0) -> Summary:

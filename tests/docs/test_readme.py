@@ -38,7 +38,7 @@ WHERE = {
     "which limits has PJSIP": "deploy/pjsip/capacity/recipe.py",
     "a stranger floods the SIP port": "bridge/telephony/tcp_door.py",
     "a node died: who ends its calls": "bridge/store/nodes.py",
-    "what does the test caller check": "bridge/replay/step_checks.py",
+    "what does the test caller check": "bridge/replay/checks/steps.py",
     "what does `arm` mean": "bridge/config/settings.py",
     "where is a setting declared": "bridge/config/settings.py",
 }

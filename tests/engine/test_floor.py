@@ -53,13 +53,13 @@ FACTS: Mapping[str, tuple[str, ...]] = {
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "caller_may_choose": (
         "!agent_busy !audible !filling !caller_has_floor !held !lost !elsewhere !ending"
-        " !awaits_consent",
+        " !awaits_consent !secret",
     ),
-    "caller_owes_word": ("caller_may_choose !secret !awaits_key",),
+    "caller_owes_word": ("caller_may_choose !awaits_key",),
     "caller_is_away": ("held", "elsewhere", "fallback"),
     "caller_is_heard": ("caller_has_floor", "lost sound"),
     "caller_is_talked_over": ("speaking sound", "speaking !listens_itself"),
-    "service_owes_speech": ("service_listens !speaking !secret !ending",),
+    "service_owes_speech": ("service_listens !speaking !ending",),
     "service_owes_commit": (
         "service_listens uncommitted !speaking",
         "service_listens uncommitted sound_in_turn !sound",
@@ -104,7 +104,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "awaits_key": ("choosing", "digits", "secret_digits"),
     "interruptible": (*AT_WORK, "in_cancelling", "in_recovering"),
     "leavable": (*AT_WORK, "in_recovering", "in_handoff"),
-    "service_listens": ("talking !lost !held !handing_over !secret_digits",),
+    "service_listens": ("talking !lost !held !handing_over !secret_digits !secret",),
 }
 """Names for what rows have in common."""
 

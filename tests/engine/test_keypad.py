@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.engine.actions import KeepSecret
 from bridge.engine.asking import ask_for_human
 from bridge.engine.collecting import LAST_TONE_MS
 from bridge.engine.effects import (
@@ -21,6 +22,7 @@ from bridge.engine.effects import (
     RunTool,
     Send,
     StartTimer,
+    StopTimer,
     TransferCall,
     UplinkHold,
 )
@@ -33,6 +35,7 @@ from bridge.engine.inputs import (
     SessionFailed,
     SoundLasted,
     SoundStarted,
+    SupervisorActed,
     Timer,
     TimerFired,
     ToolFinished,
@@ -390,6 +393,17 @@ def test_menu_that_waits_is_no_silent_caller() -> None:
     effects = heard(call)
     assert Timer.CALLER_SILENT not in [each.timer for each in of(StartTimer, effects)]
     assert of(SilencePrompted, fire(call, Timer.CALLER_SILENT)) == []
+
+
+def test_menu_waits_for_no_key_that_leads_nowhere() -> None:
+    """Kept secret, the caller's keys are the person's who asked for them."""
+    call = answered(WITH_MENU)
+    heard(call)
+    secret = call.feed(SupervisorActed("1", "ann", KeepSecret(on=True)))
+    assert StopTimer(Timer.KEYPAD) in secret
+    assert call.feed(DigitReceived("1")) == []
+    over = call.feed(SupervisorActed("2", "ann", KeepSecret(on=False)))
+    assert StartTimer(Timer.KEYPAD, MAIN.timeout_ms) in over
 
 
 # Digits

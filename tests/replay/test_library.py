@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bridge.config.yaml_source import load_yaml_model
-from bridge.replay.busy import TOO_LONG_MS
-from bridge.replay.results import RunVerdict
+from bridge.replay.environment.cpu_waits import TOO_LONG_MS
+from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript, load_script
 from bridge.replay.script.actions import HangUp
 from bridge.routing.models import Dialplan

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.replay.results import RunVerdict
+from bridge.replay.results.run import RunVerdict
 from bridge.store.local import start_local_redis
 from tests.support.replaying import (
     ASKS,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config.yaml_source import load_yaml_model
-from bridge.replay.preparation import prepare
+from bridge.replay.call.preparation import prepare
 from bridge.replay.script import CallScript, Utterance, load_script
 from bridge.routing.models import Dialplan
 from bridge.simulator.scenario import default_scenario

@@ -10,7 +10,7 @@ from bridge.audio.wav import write_wav
 from bridge.cli import call as call_module
 from bridge.cli.call import call
 from bridge.cli.call_report import event_fields
-from bridge.replay.runner import Line
+from bridge.replay.call.player import Line
 from bridge.replay.script import CallScript
 from bridge.softphone.events import AgentSpeech, CallProgress
 from tests.softphone.far_end import tone

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import JsonValue
 
 from bridge.audio.wav import write_wav
-from bridge.replay.checks import Check, CheckStatus
-from bridge.replay.evidence import WireEvent
-from bridge.replay.results import (
+from bridge.replay.checks.check import Check, CheckStatus
+from bridge.replay.evidence.evidence import WireEvent
+from bridge.replay.results.run import (
     ArmInfo,
     Keys,
     Marker,

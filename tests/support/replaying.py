@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bridge.config.models import load_models
-from bridge.replay.agenda import Job
-from bridge.replay.arms import ReplayArm, choose_arms
-from bridge.replay.plan import ReplayPlan
-from bridge.replay.results import Results, RunFiles, RunInfo, read_run, write_results
-from bridge.replay.running import ReplayRun
-from bridge.replay.scene import RunningGateway, ScriptFile
+from bridge.replay.environment.arms import ReplayArm, choose_arms
+from bridge.replay.environment.environment import RunningGateway, ScriptFile
+from bridge.replay.environment.startup import Stagehands
+from bridge.replay.environment.tool_mocks import ToolMocks
+from bridge.replay.results.run import Results, RunFiles, RunInfo, read_run, write_results
+from bridge.replay.runs.agenda import Job
+from bridge.replay.runs.plan import ReplayPlan
+from bridge.replay.runs.runner import ReplayRun
 from bridge.replay.script import load_script
-from bridge.replay.stagehands import Stagehands
-from bridge.replay.tool_mocks import ToolMocks
 from tests.support.processes import write_yaml
 
 QUESTION, ANSWER = "Where is my order?", "Your order was shipped on Monday."

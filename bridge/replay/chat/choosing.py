@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from bridge.errors import ConfigError
 from bridge.replay.chat.client import read_key
-from bridge.replay.scene import ScriptFile
+from bridge.replay.environment.environment import ScriptFile
 from bridge.replay.script import CallScript, TextModel
 
 

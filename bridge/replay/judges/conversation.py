@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.replay.results import JudgeQuote, TranscriptTurn
-from bridge.replay.timeline import NOT_UNDERSTOOD
-from bridge.replay.words_heard import contains_words
+from bridge.replay.call.timeline import NOT_UNDERSTOOD
+from bridge.replay.checks.words import contains_words
+from bridge.replay.results.run import JudgeQuote, TranscriptTurn
 from bridge.speech.words import sentences_of, words_of
 
 _LEAST_WORDS = 3

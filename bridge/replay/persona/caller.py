@@ -1,7 +1,7 @@
 """The caller of a persona: hears the agent, has its reply made up, and speaks it.
 
-It has the manners of :class:`bridge.replay.caller.ScriptedCaller`, whose steps it makes up one by
-one. Runs in the loop's thread; recognition and synthesis run in worker threads and let go of the
+It has the manners of :class:`bridge.replay.call.caller.ScriptedCaller`, whose steps it makes up one
+by one. Runs in the loop's thread; recognition and synthesis run in worker threads and let go of the
 interpreter's lock. A model that thinks long is a caller who thinks long: the line is silent.
 """
 
@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.errors import BridgeError
-from bridge.replay.caller import ScriptedCaller
+from bridge.replay.call.caller import ScriptedCaller
+from bridge.replay.call.fillers import find_fillers
+from bridge.replay.call.preparation import PreparedPersona, PreparedScript, make_speech
 from bridge.replay.chat.client import ChatError
-from bridge.replay.fillers import find_fillers
 from bridge.replay.persona.mind import Mind
 from bridge.replay.persona.outcome import PersonaOutcome, PersonaTurn, Stop
 from bridge.replay.persona.prompt import gap_ms, interrupts_after_ms
 from bridge.replay.persona.reply import Reply
-from bridge.replay.preparation import PreparedPersona, PreparedScript, make_speech
 from bridge.replay.script import After, Interruption, KeyPresses, Persona, Saying, Step
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ, Utterance

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bridge.replay.call.timeline import NOT_UNDERSTOOD
+from bridge.replay.evidence.transcribing import Transcribe, at_endpoint
 from bridge.replay.script import CallScript, TextModel
-from bridge.replay.timeline import NOT_UNDERSTOOD
-from bridge.replay.transcribing import Transcribe, at_endpoint
 from bridge.speech.open_recognition import OpenRecognizer
 from bridge.speech.recognition import Recognizer
 

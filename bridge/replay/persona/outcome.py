@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.checks.check import Check, CheckStatus
 
 
 class Stop(enum.StrEnum):

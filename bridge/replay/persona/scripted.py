@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from bridge.replay.chat.client import ChatMessage
 from bridge.replay.chat.stand_in import Answer
+from bridge.replay.checks.words import contains_words
 from bridge.replay.persona.prompt import HEARD
 from bridge.replay.script import ScriptedReply
-from bridge.replay.words_heard import contains_words
 
 _NONE_FITS = ScriptedReply(
     done=True, reached=False, why="none of the stand-in's replies fits what it heard"

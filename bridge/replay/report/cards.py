@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.errors import ConfigError
-from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.report.comparison import Change, JudgedChange, judge_change
 from bridge.replay.report.events import EventRow, align_events, gather
 from bridge.replay.report.lanes import (
@@ -19,7 +19,7 @@ from bridge.replay.report.reading import Material, PlayedRun, most_telling_first
 from bridge.replay.report.sound import Budget, Recording, Sound, make_sound, read_recording
 from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls
 from bridge.replay.report.transcripts import TurnRow, align, input_error_rate
-from bridge.replay.results import (
+from bridge.replay.results.run import (
     RunDetail,
     RunFiles,
     RunInfo,

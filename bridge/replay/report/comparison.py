@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.replay.results import RunVerdict, TableRow
-from bridge.replay.statistics import (
+from bridge.replay.results.run import RunVerdict, TableRow
+from bridge.replay.results.statistics import (
     ALPHA,
     ENOUGH_FLIPS,
     ENOUGH_PAIRS,

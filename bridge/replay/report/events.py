@@ -1,7 +1,7 @@
 """Two arms' Realtime events beside each other, by one set of names (GA's). Pure.
 
 How many audio deltas an answer comes in says nothing, so those of one response are one row. What
-must not differ is judged elsewhere (:mod:`bridge.replay.protocol`).
+must not differ is judged elsewhere (:mod:`bridge.replay.checks.protocol`).
 """
 
 import json
@@ -11,8 +11,8 @@ from difflib import SequenceMatcher
 
 from pydantic import JsonValue
 
-from bridge.replay.evidence import WireEvent
-from bridge.replay.protocol import GA_ALONE, common_name
+from bridge.replay.checks.protocol import GA_ALONE, common_name
+from bridge.replay.evidence.evidence import WireEvent
 
 _LONGEST_RAW = 4000
 _STREAMED = (".delta", ".append")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bridge.replay.report.cards import Card
 from bridge.replay.report.comparison import Change
-from bridge.replay.results import RunVerdict
+from bridge.replay.results.run import RunVerdict
 
 SEVERITY = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE)
 """What is not a pass, the worst first."""

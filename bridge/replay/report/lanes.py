@@ -7,7 +7,7 @@ be packed into rows here, and not in the browser.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bridge.replay.results import Marker, TranscriptTurn
+from bridge.replay.results.run import Marker, TranscriptTurn
 from bridge.speech.words import words_of
 
 MARKER_PX = 24

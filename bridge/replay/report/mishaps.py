@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.report.lanes import clock_text
-from bridge.replay.results import RunInfo, RunVerdict
+from bridge.replay.results.run import RunInfo, RunVerdict
 
 _LEAD_IN_MS = 1000
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.replay.divergence import RECORDING
-from bridge.replay.history import Trend
+from bridge.replay.checks.divergence import RECORDING
 from bridge.replay.report.cards import ArmCall, Card, make_cards
 from bridge.replay.report.comparison import (
     Change,
@@ -20,8 +19,9 @@ from bridge.replay.report.sound import Budget
 from bridge.replay.report.timing import Spread, heard_answers, spreads, spreads_by_age
 from bridge.replay.report.transcripts import input_error_rate
 from bridge.replay.report.trendlines import TrendLine, readable, trend_line
-from bridge.replay.results import Results, RunVerdict, sum_load
-from bridge.replay.statistics import CallPair
+from bridge.replay.results.history import Trend
+from bridge.replay.results.run import Results, RunVerdict, sum_load
+from bridge.replay.results.statistics import CallPair
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bridge.replay.protocol import DifferenceKind
-from bridge.replay.results import ProtocolFinding
+from bridge.replay.checks.protocol import DifferenceKind
+from bridge.replay.results.run import ProtocolFinding
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import ConfigError
-from bridge.replay.history import Trend, read_history, trends
-from bridge.replay.results import (
+from bridge.replay.results.history import Trend, read_history, trends
+from bridge.replay.results.run import (
     Results,
     RunDetail,
     RunFiles,

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bridge.replay.results import RunDetail, TurnStages
-from bridge.replay.statistics import PERCENTILES, percentile
+from bridge.replay.results.run import RunDetail, TurnStages
+from bridge.replay.results.statistics import PERCENTILES, percentile
 from bridge.telemetry.labels import Stage
 
 STAGES: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 
 from bridge.replay.report.facts import Fact, FactKind, differing, find_facts
-from bridge.replay.results import TranscriptTurn
+from bridge.replay.results.run import TranscriptTurn
 from bridge.speech.words import word_error_rate, words_of
 
 _TOKEN = re.compile(r"\S+")

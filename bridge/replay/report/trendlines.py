@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from bridge.replay.history import Point, Trend
+from bridge.replay.results.history import Point, Trend
 
 
 @dataclass(frozen=True, slots=True)

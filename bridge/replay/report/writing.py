@@ -15,8 +15,8 @@ from bridge.replay.report.page import Page, make_page
 from bridge.replay.report.reading import read_material
 from bridge.replay.report.sound import LANE_UNITS
 from bridge.replay.report.timing import STAGES
-from bridge.replay.results import REPORT_FILE
-from bridge.replay.statistics import PERCENTILES
+from bridge.replay.results.run import REPORT_FILE
+from bridge.replay.results.statistics import PERCENTILES
 
 AUDIO_BYTES = 5_500_000
 """Most that audio takes of a page: about 23 minutes of calls. With the rest of the whole library,

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from bridge.audio.wav import read_wav
 from bridge.cli.replay import replay
 from bridge.recordings.files import METRICS_DIR
-from bridge.replay.results import RunVerdict
+from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript, load_script
 from bridge.store.local import LocalRedis, start_local_redis
 from tests.support.gateways import PLAIN_AGENT, Gateway, serving, write_dialplan

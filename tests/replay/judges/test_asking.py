@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bridge.replay.checks import Check, CheckStatus
+from bridge.replay.checks.check import Check, CheckStatus
+from bridge.replay.checks.run import Judgement, with_judge
 from bridge.replay.judges.asking import ask_judge, check_judged
 from bridge.replay.judges.conversation import ConversationTurn, conversation_of, find_quote
-from bridge.replay.judging import Judgement, with_judge
-from bridge.replay.results import Judged, JudgeQuote, RunVerdict, TranscriptTurn
+from bridge.replay.results.run import Judged, JudgeQuote, RunVerdict, TranscriptTurn
 from bridge.replay.script import CallScript, Judge
 from tests.support.text_model import Wire, completion, text_model
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bridge.replay.call.preparation import PreparedPersona, PreparedScript
+from bridge.replay.call.timeline import Doing
 from bridge.replay.chat.client import ChatAnswer, ChatError, ChatMessage, ChatModel
+from bridge.replay.evidence.transcribing import Transcribe
 from bridge.replay.persona.caller import PersonaCaller
 from bridge.replay.persona.hearing import Hearing
 from bridge.replay.persona.mind import Mind
 from bridge.replay.persona.outcome import Stop, check_persona
 from bridge.replay.persona.scripted import scripted_answers
-from bridge.replay.preparation import PreparedPersona, PreparedScript
 from bridge.replay.script import CallScript
-from bridge.replay.timeline import Doing
-from bridge.replay.transcribing import Transcribe
-from tests.replay.test_caller import WORDS_MS, Agent
+from tests.replay.call.test_caller import WORDS_MS, Agent
 from tests.softphone.far_end import tone
 from tests.softphone.virtual import VirtualCall
 

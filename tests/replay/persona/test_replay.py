@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from bridge.cli.replay import replay
-from bridge.replay.results import RunVerdict
+from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import load_script
 from bridge.store.local import start_local_redis
 from tests.support.replaying import ANSWER, ASKS, QUESTION, Document, arms_of, play, write_script

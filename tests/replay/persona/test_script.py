@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from bridge.cli.main import main
 from bridge.cli.replay import replay
 from bridge.errors import ConfigError
-from bridge.replay.advice import advise
+from bridge.replay.checks.advice import advise
 from bridge.replay.script import CallScript, load_script
 from tests.support.processes import write_yaml
 

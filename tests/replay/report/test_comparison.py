@@ -9,7 +9,7 @@ from bridge.replay.report.comparison import (
     compare_verdicts,
     judge_change,
 )
-from bridge.replay.results import RunVerdict, TableRow
+from bridge.replay.results.run import RunVerdict, TableRow
 
 _PASS, _FAIL = RunVerdict.PASS, RunVerdict.FAIL
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from bridge.replay.evidence import WireEvent
+from bridge.replay.evidence.evidence import WireEvent
 from bridge.replay.report.events import align_events, gather
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ConfigError
-from bridge.replay.checks import Check, CheckStatus
-from bridge.replay.divergence import RECORDING
-from bridge.replay.history import Timing, keep, make_summary
-from bridge.replay.protocol import Difference, DifferenceKind
+from bridge.replay.checks.check import Check, CheckStatus
+from bridge.replay.checks.divergence import RECORDING
+from bridge.replay.checks.protocol import Difference, DifferenceKind
 from bridge.replay.report import write_report
 from bridge.replay.report.page import make_page
 from bridge.replay.report.reading import read_material
 from bridge.replay.report.writing import AUDIO_BYTES
-from bridge.replay.results import (
+from bridge.replay.results.history import Timing, keep, make_summary
+from bridge.replay.results.run import (
     ProtocolFinding,
     RunVerdict,
     read_run,

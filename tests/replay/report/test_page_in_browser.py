@@ -11,8 +11,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from bridge.audio.wav import read_wav
-from bridge.replay.history import Timing, keep, make_summary
 from bridge.replay.report import write_report
+from bridge.replay.results.history import Timing, keep, make_summary
 from tests.support.browser import (
     LAPTOP,
     SCHEMES,

@@ -1,8 +1,8 @@
 """Protocol differences of all scripts are gathered."""
 
-from bridge.replay.protocol import Difference, DifferenceKind
+from bridge.replay.checks.protocol import Difference, DifferenceKind
 from bridge.replay.report.protocols import tally
-from bridge.replay.results import ProtocolFinding
+from bridge.replay.results.run import ProtocolFinding
 
 
 def _difference(event: str, *, blocks: bool, at_ms: float | None = None) -> Difference:

@@ -1,0 +1,223 @@
+"""A scene: the processes that answer calls on one arm, one call after the other.
+
+Before each call it is set for the call's script: the simulator plays the script's scenario, with
+its faults and no others, and the tools have its mocks; the tape of a recorded arm is rewound. A
+live arm has only the gateway. Callers who are put through need three of the gateway's calls (their
+own, and both ends of the person's), which is why a scene answers one call at a time: the pip wheel
+of pjsua2 holds four. With ``--target`` another's gateway answers, and nothing is started.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+from bridge.errors import InfrastructureError
+from bridge.processes.child import Child
+from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
+from bridge.replay.environment.load import Load
+from bridge.replay.environment.target_arm import ArmSigner
+from bridge.replay.results.run import LoadFigures
+from bridge.replay.script import CallScript, ToolMock
+from bridge.replay.script.packs import PackItem
+from bridge.simulator.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstance:
+    """What of a pack a script is played under.
+
+    Attributes:
+        name: of the item.
+    """
+
+    pack: str
+    name: str
+    item: PackItem
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptFile:
+    """A script, and where it is.
+
+    Attributes:
+        circumstance: that the script is under already; None of one as it is in its file.
+        base: id of the script in the file, where that is another.
+    """
+
+    path: Path
+    script: CallScript
+    sha256: str
+    circumstance: Circumstance | None = None
+    base: str = ""
+
+    def scenario(self) -> Scenario:
+        """Return what the simulator plays in its calls.
+
+        Raises:
+            ConfigError: the scenario's file is no good.
+        """
+        return self.script.realtime.build(self.path.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayTraces:
+    """Where a gateway leaves what it knows of its calls.
+
+    Attributes:
+        recordings: its ``media.recordings_dir``; wire: its ``session.wire_log_dir``; None: we can't
+            look there.
+        redis_url: the Redis that it writes to.
+    """
+
+    recordings: Path | None
+    wire: Path | None
+    redis_url: str | None
+
+
+class Scene(Protocol):
+    """What answers calls."""
+
+    @property
+    def traces(self) -> GatewayTraces:
+        """Where the gateway's evidence is."""
+        ...
+
+    def uri(self, script: CallScript) -> str:
+        """Return what a script's caller dials."""
+        ...
+
+    def check_alive(self) -> None:
+        """Make sure that its processes live."""
+        ...
+
+    async def set_for(self, file: ScriptFile) -> None:
+        """Make everything as the next call's script has it."""
+        ...
+
+    async def faults_struck(self) -> Mapping[str, int] | None:
+        """Return how often the script's faults have struck; None where there is no simulator."""
+        ...
+
+    async def load_figures(self) -> LoadFigures | None:
+        """Return what the machine counted since the scene was set; None without other calls."""
+        ...
+
+
+class OwnScene:
+    """A scene of our own; :meth:`Stagehands.open_scene` makes it.
+
+    Attributes:
+        parts: its processes.
+    """
+
+    def __init__(
+        self,
+        sip: str,
+        traces: GatewayTraces,
+        simulator: SimulatorAdmin | None,
+        set_tools: Callable[[Sequence[ToolMock]], object],
+        parts: Sequence[Child],
+        tape: SimulatorTape | None = None,
+        load: Load | None = None,
+    ) -> None:
+        self.traces = traces
+        self.parts = parts
+        self._sip = sip
+        self._simulator = simulator
+        self._set_tools = set_tools
+        self._tape = tape
+        self._load = load
+
+    def uri(self, script: CallScript) -> str:
+        """Return what a script's caller dials."""
+        user = quote("".join(script.called.split()), safe="+*")
+        return f"sip:{user}@{self._sip.removeprefix('sip:')}"
+
+    def check_alive(self) -> None:
+        """Make sure that its processes live.
+
+        Raises:
+            BridgeError: one has ended.
+        """
+        for part in self.parts:
+            if part.has_ended:
+                raise part.failure()
+
+    async def set_for(self, file: ScriptFile) -> None:
+        """Make everything as the next call's script has it.
+
+        Raises:
+            ConfigError: the scenario can't be played.
+            InfrastructureError: the simulator does not answer.
+        """
+        self._set_tools(file.script.tools)
+        try:
+            if self._tape is not None:
+                await self._tape.rewind()
+            if self._simulator is not None:
+                await self._simulator.play(file.scenario().model_dump(mode="json"))
+        except (OSError, TimeoutError) as error:
+            raise InfrastructureError(f"the simulator takes no orders: {error!r}") from error
+        if self._load is not None:
+            await self._load.begin()
+
+    async def faults_struck(self) -> Mapping[str, int] | None:
+        """Return how often the script's faults have struck; None where there is no simulator.
+
+        Raises:
+            InfrastructureError: the simulator does not answer.
+        """
+        if self._simulator is None:
+            return None
+        try:
+            return await self._simulator.struck()
+        except (OSError, TimeoutError) as error:
+            raise InfrastructureError(f"the simulator tells no faults: {error!r}") from error
+
+    async def load_figures(self) -> LoadFigures | None:
+        """Return what the machine counted since the scene was set; None without other calls.
+
+        Raises:
+            InfrastructureError: gateway or callers tell nothing.
+        """
+        return None if self._load is None else await self._load.figures()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningGateway:
+    """Another's gateway, which runs already.
+
+    Attributes:
+        to: SIP URI; where it has no user, scripts say whom they call.
+        signer: asks for an arm; None: the gateway chooses it.
+    """
+
+    to: str
+    traces: GatewayTraces
+    signer: ArmSigner | None = None
+
+    def headers(self, arm: str) -> Mapping[str, str]:
+        """Return the headers of an INVITE that is to be taken on an arm."""
+        return {} if self.signer is None else self.signer.headers(arm)
+
+    def uri(self, script: CallScript) -> str:
+        """Return what a script's caller dials."""
+        rest = self.to.removeprefix("sip:")
+        if "@" in rest:
+            return self.to
+        user = quote("".join(script.called.split()), safe="+*")
+        return f"sip:{user}@{rest}"
+
+    def check_alive(self) -> None:
+        """Nothing of it is ours."""
+
+    async def set_for(self, file: ScriptFile) -> None:
+        """Nothing of it is ours."""
+
+    async def faults_struck(self) -> None:
+        """Nothing is known of the Realtime service here."""
+
+    async def load_figures(self) -> None:
+        """Nothing is put on another's gateway."""

@@ -1,0 +1,68 @@
+"""The plan of a `bridge replay` run: its scripts, arms, repetitions and limits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.replay.environment.arms import ReplayArm
+from bridge.replay.environment.cpu_waits import TOO_LONG_MS
+from bridge.replay.environment.environment import RunningGateway, ScriptFile
+from bridge.replay.evidence.transcribing import Transcribe
+from bridge.replay.runs.agenda import Job, likely_s
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What to play.
+
+    Attributes:
+        repeat: None: as each script says.
+        jobs: calls at once.
+        results: directory for the runs' folders.
+        target: a gateway that runs already; None: our own.
+        dialplans: for our own gateways; None: beside the scripts, or the project's.
+        cap_usd: what live calls may cost in all.
+        too_busy_ms: a part of a call that waits so long for a CPU, of one second, spoils what is no
+            pass.
+        load: other calls that go on beside each one.
+        stand_ins: the scripts' own replies are played in the place of text models.
+        transcribe: writes down what the agent says, as evidence; None: nothing does.
+    """
+
+    files: Sequence[ScriptFile]
+    arms: Sequence[ReplayArm]
+    repeat: int | None
+    jobs: int
+    results: Path
+    target: RunningGateway | None = None
+    dialplans: Path | None = None
+    cap_usd: float | None = None
+    too_busy_ms: float = TOO_LONG_MS
+    command: str = ""
+    transcribe: Transcribe | None = None
+    commit: str | None = None
+    version: str = ""
+    stand_ins: bool = False
+    load: int = 0
+
+    def times(self, file: ScriptFile) -> int:
+        """Return how often a script is played on each arm."""
+        return self.repeat or file.script.target.repeat
+
+    def arms_of(self, file: ScriptFile) -> list[ReplayArm]:
+        """Return the arms that a script is for, as far as they are played and can play it."""
+        wanted = file.script.target.arms
+        return [
+            arm
+            for arm in self.arms
+            if (not wanted or arm.name in wanted) and arm.plays(file.script.id)
+        ]
+
+    def play_list(self) -> list[Job]:
+        """Return all calls, the longest first: no long one is left when everything else is done."""
+        return [
+            Job(file.script.id, arm.name, number)
+            for file in sorted(self.files, key=lambda file: -likely_s(file.script))
+            for arm in self.arms_of(file)
+            for number in range(1, self.times(file) + 1)
+        ]
