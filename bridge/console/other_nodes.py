@@ -37,8 +37,10 @@ _QUEUED_MESSAGES = 8
 UNREACHABLE_CODE = 4502
 """WebSocket close code: the node that has the call can't be reached, or not any more."""
 
-_LOST = frozenset({1001, 1006, 1011, 1012})
-"""RFC 6455 section 7.4.1: the node goes, went without a word, failed, or starts anew."""
+_LOST = frozenset({1001, 1005, 1006, 1011, 1012})
+"""RFC 6455 section 7.4.1: the node goes, gave no code, was cut off, failed, or starts anew.
+
+1005 and 1006 are never sent (section 7.1.5), so they can't be passed on either."""
 
 _PASSED_ON = ("content-type", "content-length", "content-range", "accept-ranges", "etag")
 

@@ -1,6 +1,11 @@
 """Nodes that serve each other, over TLS and without: audio of calls, and recordings."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -114,6 +119,40 @@ async def test_page_hears_that_the_calls_node_was_lost_and_may_try_again(
             await nodes.far.aclose()
             await socket.receive(timeout=5)
             assert socket.close_code == UNREACHABLE_CODE
+
+
+@asynccontextmanager
+async def node_that_ends_with(last: bytes) -> AsyncIterator[str]:
+    """Serve a node's address; each WebSocket there is opened, gets these bytes, and is cut off."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        (key,) = re.findall(r"(?im)^sec-websocket-key: *(\S+)", request)
+        digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n" + last
+        )
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", ["listen", "talk"])
+@pytest.mark.parametrize("last", [b"", b"\x88\x00"], ids=["cut off", "closed without a code"])
+async def test_connection_that_ends_without_a_code_was_lost(
+    make_nodes: MakeNodes, redis: RedisLink, kind: str, last: bytes
+) -> None:
+    """RFC 6455 sections 5.5.1 and 7.1.5: nothing, or a close frame without a body."""
+    nodes = await make_nodes()
+    await begin_call(redis, CALL)
+    async with node_that_ends_with(last) as url, nodes.near.browser() as browser:
+        await redis.ask(["HSET", KEYS.node("node-a"), "http", url])
+        eve = await eve_at(nodes.near, browser)
+        assert await closed_with(eve, await token_url(eve, kind, CALL)) == UNREACHABLE_CODE
 
 
 async def test_node_whose_certificate_nobody_knows_is_not_believed(
