@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app.rollout_secret import read_secret
+from bridge.app.rollouts.secret import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.rollout_changes import pause, rearm, resume, rollback, set_share
 from bridge.cli.rollout_show import show_history, show_status

@@ -12,27 +12,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from bridge.engine import (
-    barge_in,
-    caller,
-    handoff,
-    interruption,
-    keypad,
-    lifecycle,
-    mcp,
-    person,
-    playout,
-    recovery,
-    responses,
-    rollover,
-    supervision,
-    toolcalls,
-)
-from bridge.engine.barge_in import watch_barge_in
-from bridge.engine.caller_silence import watch_caller
-from bridge.engine.consent import watch_consent
-from bridge.engine.dead_air import on_process_stopped, silence_at_close, watch_dead_air
+from bridge.engine.agent import playout, responses
+from bridge.engine.call import lifecycle
+from bridge.engine.caller import barge_in, interruption, turn
+from bridge.engine.caller.barge_in import watch_barge_in
+from bridge.engine.caller.open_turn import watch_open_turn
+from bridge.engine.caller.silence import watch_caller
+from bridge.engine.consent.disclosure import watch_consent
 from bridge.engine.effects import Effect
+from bridge.engine.handoff import person, transfer
 from bridge.engine.inputs import (
     AudioAppended,
     AudioLost,
@@ -71,14 +59,18 @@ from bridge.engine.inputs import (
     TransferFailed,
     TransferProgressed,
 )
-from bridge.engine.liveness import on_session_updated, watch_liveness
+from bridge.engine.keypad import keys
 from bridge.engine.news import TransitionRefused
-from bridge.engine.open_turn import watch_open_turn
 from bridge.engine.policy import CallPolicy
-from bridge.engine.speech import watch_speech
+from bridge.engine.session import recovery, rollover
+from bridge.engine.session.liveness import on_session_updated, watch_liveness
 from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.supervision import rules
+from bridge.engine.tools import calls, mcp
 from bridge.engine.turns import State
-from bridge.engine.waiting import watch_waiting
+from bridge.engine.voice.dead_air import on_process_stopped, silence_at_close, watch_dead_air
+from bridge.engine.voice.speech import watch_speech
+from bridge.engine.voice.waiting import watch_waiting
 from bridge.realtime import events
 
 __all__ = ["IGNORED", "LIFECYCLE", "TALK", "CallCore", "CallPolicy"]
@@ -103,30 +95,30 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         events.McpToolsListed: mcp.on_tools_listed,
         events.ErrorReported: responses.on_error_reported,
         events.SessionUpdated: on_session_updated,
-        HoldChanged: caller.on_hold_changed,
+        HoldChanged: turn.on_hold_changed,
         ProcessStopped: on_process_stopped,
         AudioStopped: lifecycle.on_audio_stopped,
-        SupervisorActed: supervision.on_acted,
-        SupervisorHeard: supervision.on_heard,
-        SupervisorLost: supervision.on_lost,
+        SupervisorActed: rules.on_acted,
+        SupervisorHeard: rules.on_heard,
+        SupervisorLost: rules.on_lost,
     }
 )
 """Inputs that mean something at any time."""
 
 TALK: Mapping[type[Input], Handler] = MappingProxyType(
     {
-        AudioAppended: caller.on_audio_appended,
-        LastSoundSent: caller.on_last_sound_sent,
+        AudioAppended: turn.on_audio_appended,
+        LastSoundSent: turn.on_last_sound_sent,
         SoundStarted: barge_in.on_sound_started,
         SoundLasted: barge_in.on_sound_lasted,
         SoundStopped: barge_in.on_sound_stopped,
         events.SpeechStarted: barge_in.on_speech_started,
-        events.SpeechStopped: caller.on_speech_stopped,
-        events.InputCommitted: caller.on_input_committed,
-        events.InputCleared: caller.on_input_cleared,
-        events.InputTranscriptCompleted: caller.on_input_transcript,
+        events.SpeechStopped: turn.on_speech_stopped,
+        events.InputCommitted: turn.on_input_committed,
+        events.InputCleared: turn.on_input_cleared,
+        events.InputTranscriptCompleted: turn.on_input_transcript,
         events.InputTranscriptFailed: barge_in.on_transcript_failed,
-        DigitReceived: keypad.on_digit,
+        DigitReceived: keys.on_digit,
         events.ResponseCreated: responses.on_response_created,
         events.AudioDelta: responses.on_audio_delta,
         AudioLost: responses.on_audio_lost,
@@ -134,13 +126,13 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.TranscriptDelta: responses.on_transcript_delta,
         events.TranscriptDone: responses.on_transcript_done,
         events.ResponseDone: responses.on_response_done,
-        events.OutputItemDone: toolcalls.on_output_item_done,
+        events.OutputItemDone: calls.on_output_item_done,
         events.McpCallChanged: mcp.on_call_changed,
         events.OutputItemAdded: mcp.on_output_item_added,
-        ToolFinished: toolcalls.on_tool_finished,
-        TransferProgressed: handoff.on_transfer_progressed,
-        TransferCompleted: handoff.on_transfer_completed,
-        TransferFailed: handoff.on_transfer_failed,
+        ToolFinished: calls.on_tool_finished,
+        TransferProgressed: transfer.on_transfer_progressed,
+        TransferCompleted: transfer.on_transfer_completed,
+        TransferFailed: transfer.on_transfer_failed,
         PersonAnswered: person.on_answered,
         PersonTold: person.on_told,
         PersonSpoke: person.on_spoke,
@@ -157,9 +149,9 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
 WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     watch_barge_in,
     watch_consent,
-    handoff.watch_handoff,
-    supervision.watch_supervision,
-    keypad.watch_keypad,
+    transfer.watch_handoff,
+    rules.watch_supervision,
+    keys.watch_keypad,
     watch_speech,
     watch_open_turn,
     watch_liveness,
@@ -248,7 +240,7 @@ class CallCore:
             return []
         if isinstance(event, AudioAppended) and call.stage is Stage.TALKING:
             # Fifty times a second of every call: what is watched and told below can't have changed.
-            return list(caller.on_audio_appended(call, event, now_ns))
+            return list(turn.on_audio_appended(call, event, now_ns))
         # Only server events carry an event_id, and not all of those (`PROTOCOL.md` section 3).
         event_id = getattr(event, "event_id", None)
         if call.session.seen.repeated(event_id):

@@ -7,7 +7,7 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 import enum
 from dataclasses import dataclass, field
 
-from bridge.engine.actions import Action
+from bridge.engine.supervision.actions import Action
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ItemId, ToolCallId

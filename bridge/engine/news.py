@@ -403,8 +403,8 @@ class ActionAnswered:
 
     Attributes:
         name: of the action, snake case.
-        refused: why nothing was done (:class:`bridge.engine.supervision.Refusal`); empty if it
-            was.
+        refused: why nothing was done (:class:`bridge.engine.supervision.rules.Refusal`); empty
+            if it was.
         held_by: who has the call, where that is why.
         target, summary: of the handing over that was accepted: for whom it was, and what the model
             wrote for them.

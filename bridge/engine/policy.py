@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bridge.engine.keypad_policy import KeypadPolicy
+from bridge.engine.keypad.policy import KeypadPolicy
 from bridge.realtime.recovery import RecoveryPolicy
 from bridge.routing.wording import NO_WORDS, WordList
 

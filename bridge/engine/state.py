@@ -11,17 +11,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bridge.engine.consent_steps import ConsentState, ConsentStep
-from bridge.engine.consult import HandingOver, HandoffStep
-from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
-from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
-from bridge.engine.keypad_state import KeypadState
-from bridge.engine.latency import InputClock, TurnClock
-from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TransitionRefused
-from bridge.engine.policy import CallPolicy, FallbackPolicy
-from bridge.engine.supervision_steps import Hold, Supervised
-from bridge.engine.transcript import AgentTranscript
-from bridge.engine.turn_taking import (
+from bridge.engine.agent.latency import InputClock, TurnClock
+from bridge.engine.agent.transcript import AgentTranscript
+from bridge.engine.caller.turn_taking import (
     AgentWait,
     CallerSilenceState,
     CallerSound,
@@ -29,6 +21,14 @@ from bridge.engine.turn_taking import (
     HeardTurn,
     OwnSpeech,
 )
+from bridge.engine.consent.steps import ConsentState, ConsentStep
+from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
+from bridge.engine.handoff.steps import HandingOver, HandoffStep
+from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
+from bridge.engine.keypad.state import KeypadState
+from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TransitionRefused
+from bridge.engine.policy import CallPolicy, FallbackPolicy
+from bridge.engine.supervision.steps import Hold, Supervised
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import Command, CreateItem

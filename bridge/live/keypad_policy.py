@@ -1,6 +1,6 @@
 """Compiles a dialplan's keys into the policy of a call; the model says what the voice lacks."""
 
-from bridge.engine.keypad_policy import ChoicePolicy, DigitsPolicy, KeypadPolicy, MenuPolicy
+from bridge.engine.keypad.policy import ChoicePolicy, DigitsPolicy, KeypadPolicy, MenuPolicy
 from bridge.live.turn_policy import AtHand
 from bridge.routing import keypad as routing
 from bridge.routing.human_words import HumanWords

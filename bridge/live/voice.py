@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from bridge.engine.agent.transcript import PLAYOUT_BYTES_PER_MS
 from bridge.engine.effects import (
     DuckPlayout,
     Effect,
@@ -16,7 +17,6 @@ from bridge.engine.effects import (
     RestorePlayout,
     StopFiller,
 )
-from bridge.engine.transcript import PLAYOUT_BYTES_PER_MS
 from bridge.live.filler import FILLER_ITEM, TONE_MS, filler_audio
 from bridge.live.phrases import Phrases
 from bridge.realtime.ids import ItemId

@@ -10,8 +10,8 @@ from collections.abc import Coroutine
 from bridge.realtime.events import ApiError, ErrorReported, ServerEvent
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig, SessionConfig
+from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.outbox import Outbox
-from bridge.simulator.wire import Wire
 
 
 class Channel:

@@ -2,29 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bridge.realtime.events import ErrorReported
 from bridge.simulator.agent import Agent
-from bridge.simulator.beta_wire import BetaWire
+from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Objection, Visitor
 from bridge.simulator.faults import ConnectionFaults
-from bridge.simulator.ga_wire import GaWire
 from bridge.simulator.outbox import Close, Outbox, SlowClientError
 from bridge.simulator.refusal import refuse
 from bridge.simulator.scenario import SessionLimit
 from bridge.simulator.session import Session
-from bridge.simulator.wire import DialectName, Identity, Wire, WireObject
+from bridge.simulator.wire import DialectName, Identity
 
 _log = logging.getLogger(__name__)
 
 _LIFETIMES_S = {DialectName.BETA: 30 * 60, DialectName.GA: 60 * 60}
-_WIRES: Mapping[DialectName, Callable[[Identity, WireObject | None], Wire]] = {
-    DialectName.BETA: BetaWire,
-    DialectName.GA: GaWire,
-}
 
 
 class Connection:
@@ -42,7 +36,7 @@ class Connection:
     async def turn_away(self, dialect: DialectName, objection: Objection) -> None:
         """Send the client the fault of its handshake, and close."""
         error = objection.error
-        for event in make_wire(dialect, Identity("", 0)).encode(ErrorReported(error)):
+        for event in Wire(dialect, Identity("", 0)).encode(ErrorReported(error)):
             await self.socket.send_json(event)
         reason = f"{error.type}.{error.code}"
         await self.socket.close(code=objection.close_code, message=reason.encode())
@@ -96,15 +90,6 @@ class Lifetime:
             outbox.do(Close(WSCloseCode.GOING_AWAY, what))
 
 
-def make_wire(dialect: DialectName, identity: Identity, settings: WireObject | None = None) -> Wire:
-    """Make a connection's wire.
-
-    Args:
-        settings: what the session begins with, in the dialect's shape.
-    """
-    return _WIRES[dialect](identity, settings)
-
-
 def wire_for(visitor: Visitor, now_s: int, lifetime: Lifetime) -> Wire:
     """Make the wire of a client that has been let in.
 
@@ -113,7 +98,7 @@ def wire_for(visitor: Visitor, now_s: int, lifetime: Lifetime) -> Wire:
     """
     identity = Identity(visitor.model, now_s + int(lifetime.seconds), visitor.kind)
     settings = visitor.token.settings if visitor.token is not None else None
-    return make_wire(visitor.dialect, identity, settings)
+    return Wire(visitor.dialect, identity, settings)
 
 
 def _spell(seconds: float) -> str:

@@ -12,7 +12,7 @@ from bridge.errors import ConfigError
 from bridge.realtime.session_config import SessionKind
 from bridge.simulator import beta_shapes as beta
 from bridge.simulator import ga_shapes as ga
-from bridge.simulator.connection import make_wire
+from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Doorkeeper, beta_is_gone, http_error, key_of, meet, no_key
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment
 from bridge.simulator.refusal import Refused, refuse
@@ -155,7 +155,7 @@ def _session_of(token: Token) -> WireObject:
 
     There is no session yet, so it expires at 0.
     """
-    return make_wire(token.dialect, Identity(token.model, 0, token.kind), token.settings).session
+    return Wire(token.dialect, Identity(token.model, 0, token.kind), token.settings).session
 
 
 @dataclass(frozen=True, slots=True)

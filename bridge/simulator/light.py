@@ -35,6 +35,7 @@ from bridge.realtime.items import ItemStatus, Message, Part, PartKind, Role
 from bridge.realtime.session_config import ResponseConfig
 from bridge.simulator.connection import Lifetime, wire_for
 from bridge.simulator.conversation import Conversation, Entry, Tokens
+from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Doorkeeper, Objection, key_of, no_key
 from bridge.simulator.formats import encode_speech
 from bridge.simulator.generation import Generation, Step
@@ -42,7 +43,6 @@ from bridge.simulator.names import new_name
 from bridge.simulator.refusal import Refused
 from bridge.simulator.scenario import Models, Pacing, SessionLimit
 from bridge.simulator.tokens import TokenDesk
-from bridge.simulator.wire import Wire
 
 PATH = "/v1/realtime"
 STATS_PATH = "/stats"

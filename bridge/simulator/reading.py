@@ -1,14 +1,14 @@
-"""Reads client events of either dialect by that dialect's table of readers.
+"""Reads client events of either dialect, each by the reader for its type.
 
-A reader gets the connection's wire and the event, checks it against a shape and returns a command.
+A reader checks the event against a shape and returns a command.
 """
 
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
 
 from pydantic import ValidationError
 
@@ -19,26 +19,36 @@ from bridge.realtime.items import (
     FunctionCallOutput,
     Item,
     ItemStatus,
+    McpApproval,
     Message,
     OpaqueItem,
     Part,
+    PartKind,
     Role,
 )
-from bridge.realtime.session_config import AudioFormat, SemanticVad, ServerVad, TurnDetection
+from bridge.realtime.session_config import AudioFormat, SessionKind
+from bridge.simulator import beta_shapes as beta
+from bridge.simulator import ga_shapes as ga
 from bridge.simulator import shapes
+from bridge.simulator.dialects import Dialect
 from bridge.simulator.names import new_name
 from bridge.simulator.refusal import Refused, refuse
+from bridge.simulator.session_reading import read_response
 from bridge.simulator.wire import Request, WireObject
 
 _LARGEST_APPEND_BYTES = 15 * 1024 * 1024
 _PCM_SAMPLE_BYTES = 2
 
-W = TypeVar("W")
+_Reader = Callable[[WireObject], c.Command]
+
+_WRITTEN_PARTS = {
+    "input_text": PartKind.INPUT_TEXT,
+    "text": PartKind.OUTPUT_TEXT,
+    "output_text": PartKind.OUTPUT_TEXT,
+}
 
 
-def read_request(
-    text: str, readers: Mapping[str, Callable[[W, WireObject], c.Command]], wire: W
-) -> Request:
+def read_request(text: str, readers: Mapping[str, _Reader]) -> Request:
     """Read one client event with the reader for its type.
 
     Raises:
@@ -53,7 +63,7 @@ def read_request(
     name = event.get("event_id")
     event_id = name if isinstance(name, str) else None
     try:
-        return Request(_reader_for(event, readers)(wire, event), event_id)
+        return Request(_reader_for(event, readers)(event), event_id)
     except Refused as refused:
         raise Refused(replace(refused.error, client_event_id=event_id)) from None
     except ValidationError as error:
@@ -61,9 +71,7 @@ def read_request(
         raise Refused(replace(told, client_event_id=event_id)) from None
 
 
-def _reader_for(
-    event: WireObject, readers: Mapping[str, Callable[[W, WireObject], c.Command]]
-) -> Callable[[W, WireObject], c.Command]:
+def _reader_for(event: WireObject, readers: Mapping[str, _Reader]) -> _Reader:
     kind = event.get("type")
     if kind is None:
         raise refuse("invalid_event", "The event has no 'type'.", "type")
@@ -89,11 +97,33 @@ def read_append(event: WireObject, audio_format: AudioFormat) -> c.Command:
     return c.AppendAudio(audio)
 
 
-def read_plain_item(
-    shape: shapes.FunctionCallShape | shapes.FunctionOutputShape | shapes.ReferenceShape,
+def _read_item_create(dialect: Dialect, event: WireObject) -> c.Command:
+    asked = dialect.shapes.item_create.model_validate(event)
+    return c.CreateItem(_read_item(asked.item, dialect, "item"), _name_of(asked.previous_item_id))
+
+
+def _read_response_create(dialect: Dialect, event: WireObject) -> c.Command:
+    asked = dialect.shapes.response_create.model_validate(event).response
+    if asked is None:
+        asked = dialect.shapes.response()
+    items = None
+    if asked.input is not None:
+        items = tuple(
+            _read_item(item, dialect, f"response.input[{place}]")
+            for place, item in enumerate(asked.input)
+        )
+    return c.CreateResponse(read_response(asked, dialect, items))
+
+
+def _read_item(
+    shape: beta.InputItemShape | ga.InputItemShape, dialect: Dialect, param: str
 ) -> Item:
-    """Turn an item that is no message into the canonical one."""
-    item_id = name_of(shape.id)
+    """Turn an item into the canonical one.
+
+    Args:
+        param: where the item stands in the event.
+    """
+    item_id = _name_of(shape.id)
     match shape:
         case shapes.FunctionCallShape():
             call_id = ToolCallId(shape.call_id or new_name("call"))
@@ -102,89 +132,99 @@ def read_plain_item(
             return FunctionCallOutput(ToolCallId(shape.call_id), shape.output, item_id)
         case shapes.ReferenceShape():
             return OpaqueItem(shape.type, item_id)
+        case ga.ApprovalShape():
+            request_id = ItemId(shape.approval_request_id)
+            return McpApproval(
+                item_id=item_id,
+                approval_request_id=request_id,
+                approve=shape.approve,
+                reason=shape.reason,
+            )
+        case beta.MessageShape() | ga.MessageShape():
+            role = Role(shape.role)
+            _check_parts(shape, dialect.client_parts[role], param)
+            parts = tuple(map(_read_part, shape.content))
+            return Message(role, parts, item_id, ItemStatus.COMPLETED)
 
 
-def read_message(
-    shape: shapes.MessageBase,
-    content: Sequence[tuple[str, Part]],
-    allowed: Mapping[Role, frozenset[str]],
-    param: str,
-) -> Message:
-    """Turn a message into the canonical one.
-
-    Args:
-        content: each part, with its type as the client wrote it.
-        allowed: the types of part that each role may write.
-        param: where the message stands in the event.
-    """
-    role = Role(shape.role)
-    for place, (kind, _) in enumerate(content):
-        if kind not in allowed[role]:
-            supported = ", ".join(f"'{each}'" for each in sorted(allowed[role]))
+def _check_parts(
+    shape: beta.MessageShape | ga.MessageShape, allowed: frozenset[str], param: str
+) -> None:
+    for place, part in enumerate(shape.content):
+        if part.type not in allowed:
+            supported = ", ".join(f"'{each}'" for each in sorted(allowed))
             raise refuse(
                 "invalid_value",
-                f"Invalid value: '{kind}'. Supported values for the role '{role}' are:"
+                f"Invalid value: '{part.type}'. Supported values for the role '{shape.role}' are:"
                 f" {supported}.",
                 f"{param}.content[{place}].type",
             )
-    parts = tuple(part for _, part in content)
-    return Message(role, parts, name_of(shape.id), ItemStatus.COMPLETED)
 
 
-def name_of(written: str | None) -> ItemId | None:
+def _read_part(shape: beta.PartShape | ga.PartShape) -> Part:
+    match shape:
+        case shapes.InputAudioPart():
+            return Part(PartKind.INPUT_AUDIO, shape.transcript)
+        case ga.InputImagePart():
+            return Part(PartKind.INPUT_IMAGE, image_url=shape.image_url, detail=shape.detail)
+        case _:
+            return Part(_WRITTEN_PARTS[shape.type], shape.text)
+
+
+def _name_of(written: str | None) -> ItemId | None:
     """Return an item's id, if the client gave one."""
     return ItemId(written) if written is not None else None
 
 
-def without_answers(detection: TurnDetection | None) -> TurnDetection | None:
-    """Return turn detection for a session that never responds."""
-    match detection:
-        case ServerVad():
-            return replace(
-                detection, create_response=False, interrupt_response=False, idle_timeout_ms=None
-            )
-        case SemanticVad():
-            return replace(detection, create_response=False, interrupt_response=False)
-        case _:
-            return detection
-
-
-def _bare(command: c.Command) -> Callable[[object, WireObject], c.Command]:
-    def read(_: object, event: WireObject) -> c.Command:
+def _bare(command: c.Command) -> _Reader:
+    def read(event: WireObject) -> c.Command:
         shapes.Bare.model_validate(event)
         return command
 
     return read
 
 
-def _named(make: Callable[[ItemId], c.Command]) -> Callable[[object, WireObject], c.Command]:
-    def read(_: object, event: WireObject) -> c.Command:
+def _named(make: Callable[[ItemId], c.Command]) -> _Reader:
+    def read(event: WireObject) -> c.Command:
         return make(ItemId(shapes.ItemNamed.model_validate(event).item_id))
 
     return read
 
 
-def _read_truncate(_: object, event: WireObject) -> c.Command:
+def _read_truncate(event: WireObject) -> c.Command:
     asked = shapes.ItemTruncate.model_validate(event)
     return c.TruncateItem(ItemId(asked.item_id), asked.content_index, asked.audio_end_ms)
 
 
-def _read_cancel(_: object, event: WireObject) -> c.Command:
+def _read_cancel(event: WireObject) -> c.Command:
     response_id = shapes.ResponseCancel.model_validate(event).response_id
     return c.CancelResponse(ResponseId(response_id) if response_id is not None else None)
 
 
-INPUT_READERS: Mapping[str, Callable[[object, WireObject], c.Command]] = {
+_INPUT_READERS: Mapping[str, _Reader] = {
     "input_audio_buffer.commit": _bare(c.CommitInput()),
     "input_audio_buffer.clear": _bare(c.ClearInput()),
 }
-"""What a session that only transcribes takes too."""
 
-TALK_READERS: Mapping[str, Callable[[object, WireObject], c.Command]] = {
+_TALK_READERS: Mapping[str, _Reader] = {
     "conversation.item.retrieve": _named(c.RetrieveItem),
     "conversation.item.truncate": _read_truncate,
     "conversation.item.delete": _named(c.DeleteItem),
     "response.cancel": _read_cancel,
     "output_audio_buffer.clear": _bare(c.ClearOutput()),
 }
-"""What only a session that talks takes."""
+
+
+def readers_for(dialect: Dialect, kind: SessionKind) -> Mapping[str, _Reader]:
+    """Return the readers of the events that change no settings and bring no audio.
+
+    A session that only transcribes takes none that is about items and responses.
+    """
+    if kind is SessionKind.TRANSCRIPTION:
+        return _INPUT_READERS
+    return {
+        **_INPUT_READERS,
+        "conversation.item.create": partial(_read_item_create, dialect),
+        "response.create": partial(_read_response_create, dialect),
+        **_TALK_READERS,
+    }

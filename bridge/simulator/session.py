@@ -46,6 +46,7 @@ from bridge.realtime.session_config import SemanticVad, ServerVad, SessionConfig
 from bridge.simulator.agent import Agent
 from bridge.simulator.channel import Channel
 from bridge.simulator.conversation import Conversation, Entry
+from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.formats import decode_audio, rate_hz
 from bridge.simulator.hearing import Hearing
 from bridge.simulator.listening import Idle, InputBuffer, Onset, Pause
@@ -54,7 +55,6 @@ from bridge.simulator.names import new_name
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.refusal import Refused, refuse
 from bridge.simulator.responses import Responses
-from bridge.simulator.wire import Wire
 
 _SHORTEST_COMMIT_MS = 100
 

@@ -1,16 +1,10 @@
-"""The interface of a dialect on the server's side of the socket.
-
-Twin of :mod:`bridge.realtime.dialect`, and an implementation apart from it: the same canonical
-commands and events, read and written here by different code, so that a mistake in an adapter shows.
-"""
+"""A connection's identity, its requests and its state, as both dialects have them."""
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bridge.realtime.commands import Command
-from bridge.realtime.events import ServerEvent
-from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig, SessionConfig, SessionInfo, SessionKind
 from bridge.simulator.names import new_name
 
@@ -27,7 +21,7 @@ class DialectName(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a session is, from its first event to its last.
+    """A session's identity, from its first event to its last.
 
     Attributes:
         expires_at_s: Unix time, seconds.
@@ -53,42 +47,21 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A client event: what it wants, and the name it gave itself."""
+    """A client event, read: its command, and the name that the client gave it."""
 
     command: Command
     event_id: str | None = None
 
 
-class Wire(Protocol):
-    """One connection's dialect, and the session settings in that dialect's shape."""
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """A session as its events repeat it.
 
-    @property
-    def config(self) -> SessionConfig:
-        """The settings in force; unlike a client's, complete."""
-        ...
+    Attributes:
+        session: the session object of the wire.
+        asked: what each response that has begun was asked to be.
+    """
 
-    @property
-    def info(self) -> SessionInfo:
-        """Who the session is."""
-        ...
-
-    @property
-    def session(self) -> WireObject:
-        """The session object as the client sees it."""
-        ...
-
-    def decode(self, text: str) -> Request:
-        """Read one client event; a ``session.update`` is in force once it is read.
-
-        Raises:
-            Refused: the event is not as the protocol has it. Nothing has changed.
-        """
-        ...
-
-    def begin_response(self, response_id: ResponseId, asked: ResponseConfig) -> None:
-        """Remember what a response was asked to be: its events say so."""
-        ...
-
-    def encode(self, event: ServerEvent) -> list[WireObject]:
-        """Write an event: one object, several, or none where the dialect has no such event."""
-        ...
+    identity: Identity
+    session: WireObject
+    asked: Mapping[str, ResponseConfig]

@@ -9,8 +9,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bridge.engine.agent.ledger import PlayoutLedger
 from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
-from bridge.engine.ledger import PlayoutLedger
 from bridge.realtime.ids import ItemId
 
 UPSAMPLING = 3

@@ -39,11 +39,11 @@ import uvloop
 from websockets.asyncio.connection import Connection as Socket
 
 from bridge.audio.resample import Downsampler, Upsampler
+from bridge.engine.agent.ledger import PlayoutLedger
 from bridge.engine.core import CallCore
-from bridge.engine.ledger import PlayoutLedger
 from bridge.live.audio import CallAudio
 from bridge.live.driver import CoreDriver
-from bridge.live.upstream import Upstream
+from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.ga import GaDialect
 from bridge.session.connection import Connection
 from bridge.session.realtime import RealtimeSession

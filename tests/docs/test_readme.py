@@ -14,7 +14,7 @@ from tests.docs.test_paths import paths_named_in
 README = ROOT / "README.md"
 
 WHERE = {
-    "who decides that the agent stops": "bridge/engine/barge_in.py",
+    "who decides that the agent stops": "bridge/engine/caller/barge_in.py",
     "may the agent answer just now": "bridge/engine/floor.py",
     "where the 503 comes from": "bridge/telephony/admission.py",
     "which file for a new vendor's header": "bridge/routing/origin.py",
@@ -26,14 +26,14 @@ WHERE = {
     "who may listen to a call": "bridge/console/access/roles.py",
     "how is a webhook signed and bounded": "bridge/tools/webhook.py",
     "which keys does Redis hold": "bridge/store/keys.py",
-    "why does the caller hear a tone": "bridge/engine/filler.py",
-    "how many calls does this machine hold": "bridge/app/capacity.py",
+    "why does the caller hear a tone": "bridge/engine/voice/filler.py",
+    "how many calls does this machine hold": "bridge/app/start/capacity.py",
     "what is taken out of transcripts": "bridge/redaction/kinds.py",
     "how are 8 kHz made 24 kHz": "bridge/audio/resample.py",
     "what was heard of an answer": "bridge/telephony/playout.py",
     "keys of the phone are ignored": "bridge/telephony/keys.py",
-    "the person did not get the call": "bridge/engine/handoff.py",
-    "what may be truncated and when": "bridge/engine/interruption.py",
+    "the person did not get the call": "bridge/engine/handoff/transfer.py",
+    "what may be truncated and when": "bridge/engine/caller/interruption.py",
     "the process died: what did it say": "bridge/app/garbage.py",
     "which limits has PJSIP": "deploy/pjsip/capacity/recipe.py",
     "a stranger floods the SIP port": "bridge/telephony/tcp_door.py",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from bridge.engine import actions
+from bridge.engine.agent.responses import ALREADY_ACTIVE
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,
@@ -65,7 +65,7 @@ from bridge.engine.policy import (
     HandoffTarget,
     ToolPolicy,
 )
-from bridge.engine.responses import ALREADY_ACTIVE
+from bridge.engine.supervision import actions
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem

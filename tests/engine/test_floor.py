@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from bridge.engine import floor
-from bridge.engine.consent_steps import ConsentStep
-from bridge.engine.consult import HandingOver, HandoffStep
-from bridge.engine.keypad_policy import DigitsPolicy
-from bridge.engine.keypad_state import Collection
+from bridge.engine.caller.turn_taking import Phrase
+from bridge.engine.consent.steps import ConsentStep
+from bridge.engine.handoff.steps import HandingOver, HandoffStep
+from bridge.engine.keypad.policy import DigitsPolicy
+from bridge.engine.keypad.state import Collection
 from bridge.engine.policy import BargeInPolicy, ConsentPolicy, FallbackPolicy, HandoffTarget
 from bridge.engine.state import (
     CallState,
@@ -26,8 +27,7 @@ from bridge.engine.state import (
     Stage,
     ToolRound,
 )
-from bridge.engine.supervision_steps import Hold
-from bridge.engine.turn_taking import Phrase
+from bridge.engine.supervision.steps import Hold
 from bridge.engine.turns import State, Trigger
 from bridge.errors import Fault, Outcome
 from bridge.realtime.session_config import ResponseConfig
@@ -324,17 +324,17 @@ def test_every_question_is_in_the_table() -> None:
 # One writer
 
 WRITERS = {
-    "speaking": "turn_taking",
-    "uncommitted": "turn_taking",
-    "commit_asked": "turn_taking",
-    "_since_ns": "turn_taking",
-    "stopped_agent": "turn_taking",
-    "unexplained": "turn_taking",
+    "speaking": "caller/turn_taking",
+    "uncommitted": "caller/turn_taking",
+    "commit_asked": "caller/turn_taking",
+    "_since_ns": "caller/turn_taking",
+    "stopped_agent": "caller/turn_taking",
+    "unexplained": "caller/turn_taking",
     "expected": "state",
     "retry": "state",
-    "choosing": "keypad_state",
-    "prompt_due": "keypad_state",
-    "filling": "filler",
+    "choosing": "keypad/state",
+    "prompt_due": "keypad/state",
+    "filling": "voice/filler",
 }
 """Fields that one module writes; the others call its methods."""
 
@@ -351,7 +351,7 @@ def written_by(tree: ast.AST) -> set[str]:
 @pytest.mark.parametrize(("name", "owner"), WRITERS.items())
 def test_field_has_one_writer(name: str, owner: str) -> None:
     writers = {
-        path.stem
+        str(path.relative_to(ENGINE).with_suffix(""))
         for path in ENGINE.rglob("*.py")
         if name in written_by(ast.parse(path.read_text(encoding="utf-8")))
     }

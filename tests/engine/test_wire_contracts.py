@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.engine.agent.ledger import SAMPLES_PER_MS, PlayoutLedger
 from bridge.engine.core import CallCore, CallPolicy
 from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, RunTool, Send
 from bridge.engine.inputs import (
@@ -23,7 +24,6 @@ from bridge.engine.inputs import (
     SessionReady,
     ToolFinished,
 )
-from bridge.engine.ledger import SAMPLES_PER_MS, PlayoutLedger
 from bridge.engine.news import CallClosed, Interrupted, PhaseChanged, TurnSpoken
 from bridge.engine.policy import ToolPolicy
 from bridge.errors import ProtocolError

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bridge.engine.tool_arguments import parse_arguments
+from bridge.engine.tools.arguments import parse_arguments
 from bridge.routing.tools import BUILT_IN
 from bridge.simulator.scenario import ToolCallSpec, default_scenario
 

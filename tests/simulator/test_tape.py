@@ -13,8 +13,7 @@ from bridge.clock import NS_PER_MS, NS_PER_S, ManualClock
 from bridge.errors import ConfigError
 from bridge.simulator.tape import TapeEvent, read_tape
 from bridge.simulator.tape_player import PATIENCE_NS, TapePlayer
-from bridge.simulator.tape_server import TapeServer
-from bridge.simulator.tape_sound import TapeSound
+from bridge.simulator.tape_server import TapeServer, TapeSound
 
 Raw = dict[str, Any]  # Any: JSON
 BEGUN_NS = 1_700_000_000 * NS_PER_S

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bridge.engine.agent.latency import TurnClock
 from bridge.engine.inputs import LastSoundSent, PlayoutStarted
-from bridge.engine.latency import TurnClock
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import INFERENCE, Stage
 from bridge.telemetry.turn_latency import (

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from pydantic import JsonValue
 
-from bridge.engine.toolcalls import END_CALL_TOOL, TRANSFER_TOOL
+from bridge.engine.tools.calls import END_CALL_TOOL, TRANSFER_TOOL
 from bridge.replay.call.timeline import CallLog, Doing, make_turns, voices
 from bridge.replay.checks.defaults import turns_of
 from bridge.replay.checks.protocol import common_name

@@ -1,0 +1,1 @@
+"""The agent's answer: asked for, made, played, transcribed and measured."""

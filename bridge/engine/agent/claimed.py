@@ -1,0 +1,43 @@
+"""Handles a refusal of a response because one runs already, where the bridge knows of none.
+
+The default conversation runs one response at a time, and the service's word on that is final
+(`PROTOCOL.md` section 5, `conversation_already_has_active_response`). What was asked for is owed:
+
+    one runs here, too                 -> asked for again when it is done
+    one was cancelled here             -> when its end is told, or CANCELLED_ENDS_WITHIN_MS later
+    turn detection is about to begin one -> that is the answer; missed after the same time
+    none is known here                 -> it is cancelled unnamed, and what was owed is asked for
+                                          when its end is told, the service says that there was
+                                          nothing to cancel, or the same time has passed
+    and the service refuses that again -> the session is left
+
+So a claim that is false costs a round trip, or one second where the service is silent about it, and
+never the ten seconds after which an answer counts as overdue.
+"""
+
+from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS
+from bridge.engine.inputs import Timer
+from bridge.engine.session.recovery import leave_stalled
+from bridge.engine.state import UNNAMED, CallState, Effects, Response
+from bridge.realtime.commands import CancelResponse
+
+
+def on_claimed_active(call: CallState, now_ns: int) -> Effects:
+    """Take the service's word that a response runs already."""
+    responses = call.session.responses
+    asked, responses.requested = responses.requested, None
+    unwanted, responses.unwanted = responses.unwanted, False
+    if asked is not None and not unwanted:
+        responses.owed, responses.owed_config = True, asked
+    if responses.active is not None:
+        responses.owed = True  # the one that runs does not know what it was to answer
+        return
+    if responses.running is None and responses.owed and not responses.expected:
+        responses.claims += 1
+        if responses.claims > 1:
+            yield from leave_stalled(call, now_ns)
+            return
+        responses.running = Response(UNNAMED, cancelled=True)
+        yield from call.send(CancelResponse())
+    if responses.owed or responses.expected:
+        yield from call.start_timer(Timer.RESPONSE, CANCELLED_ENDS_WITHIN_MS)

@@ -1,0 +1,1 @@
+"""The caller's turn: their sounds, words and silence, and the interruption of the agent."""

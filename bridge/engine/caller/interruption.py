@@ -1,0 +1,130 @@
+"""The interruption: one transaction from its cause to the truncated item.
+
+    cause          -> silence the tx ring, cancel the active response, drop its later deltas
+    PlayoutFlushed -> truncate each part with unheard audio to what PJSIP took of it
+
+The cause is the service's SpeechStarted, or what :mod:`bridge.engine.caller.barge_in` heard here.
+Sources: `ARCHITECTURE.md` section 4, `PROTOCOL.md` section 7. Milliseconds come from PJSIP's read
+position (PlayedItem), never from bytes received: deltas run seconds ahead of what is heard.
+"""
+
+from bridge.engine.agent.requests import cancel_response
+from bridge.engine.caller.silence import keep_caller
+from bridge.engine.effects import FlushPlayout
+from bridge.engine.floor import may_cut
+from bridge.engine.inputs import PlayoutFlushed, Timer
+from bridge.engine.news import Interrupted, Speaker
+from bridge.engine.state import CallState, Cut, Effects
+from bridge.engine.tools.calls import keep_call
+from bridge.engine.turns import State, Trigger
+from bridge.engine.voice.filler import drop_filler, stop_filler
+from bridge.realtime.commands import TruncateItem
+from bridge.realtime.ids import ItemId
+
+
+def give_floor(call: CallState, now_ns: int) -> Effects:
+    """Have the caller speak: nothing is awaited of the agent, and it is cut off."""
+    if call.session.responses.retry is not None:  # the answer that failed is not wanted any more
+        call.answers = call.answers.restored(now_ns)
+    call.session.responses.give_up_awaited()
+    call.wait.end()
+    yield from call.stop_timer(Timer.RETRY)
+    yield from stop_filler(call, cut_phrase=not call.playing)
+    call.session.turn_clock = None
+    if call.agent_has_floor:
+        yield from cut(call, now_ns)
+        return
+    yield from call.stop_timer(Timer.RESPONSE)
+    yield from call.move(Trigger.SPEECH_STARTED)
+
+
+def hush(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effects:
+    """Cut whatever is heard, for a key or because something else is to be heard at once.
+
+    Args:
+        call: the call.
+        now_ns: monotonic.
+        by: whose doing it is.
+    """
+    yield from stop_filler(call, cut_phrase=not call.playing)
+    if may_cut(call):
+        yield from cut(call, now_ns, by=by)
+
+
+def cut(
+    call: CallState,
+    now_ns: int,
+    *,
+    tell_server: bool | None = None,
+    by: Speaker = Speaker.CALLER,
+) -> Effects:
+    """Cut off an agent who is heard, about to be heard, or making an answer.
+
+    Args:
+        call: the call.
+        now_ns: monotonic.
+        tell_server: that its response is cancelled; None where the caller's speech is the cause,
+            which the server may have heard itself.
+        by: whose doing it is: only the caller's is an interruption.
+    """
+    if tell_server is None:
+        tell_server = not call.policy.server_cancels
+    active = call.session.responses.active
+    drop_filler(call)
+    call.speech.waiting.clear()
+    call.speech.over()
+    yield from keep_caller(call)
+    yield FlushPlayout()
+    yield from cancel_response(call, tell_server=tell_server)
+    yield from call.stop_timer(Timer.RESPONSE)
+    yield from keep_call(call, answer=active is None)
+    call.playing = False
+    call.session.cut = call.session.cut or Cut(
+        now_ns, active.response_id if active is not None else None, by
+    )
+    if call.turns.state is not State.HANDOFF:  # out of the talk the agent has no turn to lose
+        yield from call.move(Trigger.INTERRUPTED)
+
+
+def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> Effects:
+    """Bring the server's memory of its answer down to what was heard."""
+    cut, call.session.cut = call.session.cut, None
+    response_id = cut.response_id if cut is not None else None
+    ends = {
+        (part.item_id, part.content_index): min(part.played_ms, part.queued_ms)
+        for part in event.parts
+        if call.transcript.knows(part.item_id)
+    }
+    growing = call.transcript.growing_part(response_id) if response_id is not None else None
+    if growing is not None:
+        # Heard to its last byte so far, but the server has generated more than it had sent.
+        item_id, content_index, given_ms = growing
+        ends.setdefault((item_id, content_index), given_ms)
+    for (item_id, content_index), heard_ms in ends.items():
+        server_id = call.transcript.server_id(item_id)
+        if server_id is not None:
+            yield from call.send(TruncateItem(server_id, content_index, heard_ms))
+    for item_id, heard_ms, given_ms in call.transcript.cuts(ends, response_id):
+        call.log.cut(item_id, heard_ms, given_ms)
+    by = cut.by if cut is not None else Speaker.CALLER
+    yield from call.transcript.cut(ends, response_id, by)
+    if cut is not None:
+        yield from _report(call, ends, now_ns - cut.since_ns, by)
+    call.note_counters()
+    if not (yield from call.move(Trigger.PLAYOUT_FLUSHED)):
+        return
+    if call.session.responses.active is not None:
+        yield from call.move(Trigger.RESPONSE_CREATED)
+    elif call.session.responses.expected:
+        yield from call.move(Trigger.SPEECH_STOPPED)
+
+
+def _report(
+    call: CallState, ends: dict[tuple[ItemId, int], int], stop_ns: int, by: Speaker
+) -> Effects:
+    item_id: ItemId | None = None
+    played_ms = 0
+    if ends:
+        (item_id, _), played_ms = next(iter(ends.items()))
+        call.note(item_id=item_id, played_ms=played_ms)
+    yield Interrupted(item_id, played_ms, stop_ns, by)

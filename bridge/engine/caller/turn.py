@@ -1,0 +1,145 @@
+"""The caller's side of the conversation: speech ends, words, hold."""
+
+from bridge.engine.agent.latency import InputClock, TurnClock
+from bridge.engine.agent.requests import expect_response, pay_owed, request_response
+from bridge.engine.caller.barge_in import (
+    is_ignored,
+    judge_words,
+    on_false_stop,
+    take_turn_over_agent,
+)
+from bridge.engine.caller.silence import caller_heard, caller_understood
+from bridge.engine.caller.words import on_caller_words
+from bridge.engine.inputs import AudioAppended, HoldChanged, LastSoundSent
+from bridge.engine.news import Speaker, TurnSpoken
+from bridge.engine.state import CallState, Effects
+from bridge.engine.turns import Trigger
+from bridge.realtime.events import (
+    InputCleared,
+    InputCommitted,
+    InputTranscriptCompleted,
+    SpeechStopped,
+)
+from bridge.realtime.ids import ItemId
+
+
+def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Effects:
+    """Keep the tie between the server's audio clock and ours."""
+    call.user_audio_seq += event.pieces
+    if not event.pieces:
+        call.session.kept_ms = event.total_ms
+    call.session.input_clock = InputClock(event.total_ms, event.captured_ns)
+    yield from ()
+
+
+def on_last_sound_sent(call: CallState, event: LastSoundSent, now_ns: int) -> Effects:
+    """Keep how the caller's last sound went up; the service may have told its end already."""
+    call.session.last_sound = event
+    if call.session.turn_clock is not None:
+        call.session.turn_clock.sound_sent(event)
+    yield from ()
+
+
+def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Effects:
+    """Hand the turn to the agent and start measuring."""
+    was_speaking = call.session.turn.stop()
+    call.sound.told_ns = now_ns
+    responses = call.session.responses
+    if not was_speaking and (responses.expected or responses.active is not None):
+        # Repeated: the turn was taken already.
+        return
+    if call.policy.barge_in is not None and call.agent_has_floor:
+        return  # what it means is decided when it is committed
+    if not (yield from call.move(Trigger.SPEECH_STOPPED)):
+        return
+    yield from _await_answer(call, _last_sound_ns(call, event.audio_end_ms), now_ns)
+
+
+def end_turn(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
+    """Hand the turn to the agent, where the service does not say that it is over.
+
+    Args:
+        last_sound_ns: when the caller fell silent.
+    """
+    if (yield from call.move(Trigger.SPEECH_STOPPED)):
+        yield from _await_answer(call, last_sound_ns, now_ns)
+
+
+def _await_answer(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
+    clock = TurnClock(call.session.turn_began_ns, last_sound_ns, stopped_ns=now_ns)
+    clock.sound_sent(call.session.last_sound)
+    call.session.turn_clock = clock
+    # The caller has heard nothing since their own last word, not since the server took note of it.
+    call.wait.begin(now_ns if last_sound_ns is None else min(last_sound_ns, now_ns))
+    call.note_counters()
+    yield from expect_response(call)
+
+
+def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> Effects:
+    """Answer the turn where that is the bridge's to do; one without speech is an idle timeout."""
+    call.sound.told_ns = now_ns
+    turn_open, by_hand = call.session.turn.uncommitted, call.session.turn.commit_asked
+    call.session.turn.clear()
+    if turn_open and call.policy.barge_in is None and by_hand:
+        # The service answers the turns that it has ended itself.
+        call.session.responses.expect_none()
+        yield from request_response(call)
+        return
+    if turn_open and call.policy.barge_in is not None:
+        yield from _take_turn(call, event.item_id)
+        return
+    if call.session.responses.awaited or call.session.responses.active is not None:
+        return
+    if not (yield from call.move(Trigger.INPUT_COMMITTED)):
+        return
+    call.session.turn_clock = TurnClock(stopped_ns=now_ns)
+    call.wait.begin(now_ns)
+    call.note_counters()
+    yield from expect_response(call)
+
+
+def on_input_cleared(call: CallState, event: InputCleared, now_ns: int) -> Effects:
+    """Take a speech_started back that led to nothing."""
+    call.session.turn.clear()
+    if call.sound.unexplained:
+        yield from on_false_stop(call, now_ns)
+    yield from pay_owed(call)
+
+
+def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns: int) -> Effects:
+    """Report what the caller said; it may come at any time after the commit."""
+    text = event.transcript.strip()
+    if text:
+        yield TurnSpoken(Speaker.CALLER, event.item_id, text)
+        yield from caller_understood(call)
+    yield from judge_words(call, event, now_ns)
+    yield from on_caller_words(call, text, now_ns)
+
+
+def on_hold_changed(call: CallState, event: HoldChanged, now_ns: int) -> Effects:
+    """Remember that the far end holds the call."""
+    call.held = event.held
+    call.note_phase()
+    yield from ()
+
+
+def _take_turn(call: CallState, item_id: ItemId) -> Effects:
+    """Ask for the answer to a turn, unless it was none."""
+    policy = call.policy.barge_in
+    ignored = is_ignored(call)
+    yield from take_turn_over_agent(call, item_id)
+    if ignored:
+        return
+    call.session.responses.expect_none()
+    yield from request_response(call)
+    if policy is not None and policy.transcribed:
+        yield from caller_heard(call)
+    else:
+        yield from caller_understood(call)
+
+
+def _last_sound_ns(call: CallState, audio_end_ms: int) -> int | None:
+    if call.session.input_clock is None:
+        return None
+    # The server counts the silence that ended the turn in (reference of speech_stopped).
+    return call.session.input_clock.at(audio_end_ms - call.policy.vad_trailing_silence_ms)

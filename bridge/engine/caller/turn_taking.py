@@ -1,0 +1,278 @@
+"""The state of a call's turn-taking: sounds, turns, phrases of its own, silences.
+
+Plain state of :mod:`bridge.engine.caller.barge_in`, :mod:`bridge.engine.voice.speech`,
+:mod:`bridge.engine.voice.dead_air` and :mod:`bridge.engine.caller.silence`. Times are monotonic
+ns. The fields of :class:`HeardTurn` and :class:`AgentWait` are written by their methods alone.
+"""
+
+import enum
+from collections import deque
+from dataclasses import dataclass, field
+
+from bridge.clock import NS_PER_MS
+from bridge.engine.inputs import Timer
+from bridge.realtime.ids import ItemId
+
+REMEMBERED_TURNS = 8
+"""Turns whose words are awaited; a transcript comes within seconds of its turn."""
+
+
+TOLD_LATE_NS = 1_500 * NS_PER_MS
+"""A service that heard speech says so well within this time of its end, a slow network included."""
+
+
+class OverAgent(enum.Enum):
+    """What was done about a turn that the caller took over the agent."""
+
+    STOPPED = enum.auto()
+    IGNORED = enum.auto()
+
+
+@dataclass(slots=True)
+class CallerSound:
+    """What is heard of the caller by level, here, before any service has an opinion.
+
+    Attributes:
+        began_ns: begin of the present sound, or of the last one.
+        since_ns: begin of the present sound; None in silence.
+        long: it has lasted the minimum that stops the agent.
+        over_agent: the agent had the floor when it began.
+        stopped_agent: it did stop the agent.
+        ended_ns, ended_long: of the sound before.
+        silent_since_ns: its last loud moment; it is known to be over a while after that.
+        told_ns: when the service said last that a turn of the caller's was over.
+        turn_heard: a sound was heard since the service's turn began.
+        turn_long: a long one was.
+        unexplained: the agent was stopped, and no turn of the caller's has come of it yet.
+        lowered_db: by how much the agent's audio is lowered; infinite where it is silenced.
+        turns: the latest turns over the agent whose words are awaited.
+    """
+
+    began_ns: int = 0
+    since_ns: int | None = None
+    long: bool = False
+    over_agent: bool = False
+    stopped_agent: bool = False
+    ended_ns: int | None = None
+    silent_since_ns: int | None = None
+    ended_long: bool = False
+    told_ns: int = 0
+    turn_heard: bool = False
+    turn_long: bool = False
+    unexplained: bool = False
+    lowered_db: float = 0.0
+    turns: dict[ItemId, OverAgent] = field(default_factory=dict)
+
+    @property
+    def heard(self) -> bool:
+        """Whether the caller makes a sound now."""
+        return self.since_ns is not None
+
+    def begin(self, at_ns: int, *, over_agent: bool) -> None:
+        """Note that a sound began."""
+        self.began_ns = self.since_ns = at_ns
+        self.over_agent = over_agent
+        self.long = self.stopped_agent = False
+        self.turn_heard = True
+
+    def last_long(self) -> None:
+        """Note that it has lasted the minimum that stops the agent."""
+        self.long = self.turn_long = True
+
+    def stop_agent(self) -> None:
+        """Note that it stopped the agent, whose audio is not lowered but gone."""
+        self.stopped_agent = self.unexplained = True
+        self.lowered_db = 0.0
+
+    def explain(self) -> None:
+        """Note that it is known why the agent was stopped, or does not matter any more."""
+        self.unexplained = False
+
+    def end(self, at_ns: int, now_ns: int) -> None:
+        """Note that it was over at ``at_ns``, as is known now."""
+        self.silent_since_ns = at_ns
+        self.ended_ns, self.ended_long = now_ns, self.long
+        self.since_ns = None
+        self.long = self.over_agent = self.stopped_agent = False
+
+    def since_ns_untold(self, now_ns: int) -> int | None:
+        """Return when the latest sound began, if no turn was told of it and one still may be."""
+        over = self.since_ns is None
+        if over and (self.ended_ns is None or now_ns - self.ended_ns > TOLD_LATE_NS):
+            return None
+        return self.began_ns if self.began_ns > self.told_ns else None
+
+    def begin_turn(self, now_ns: int) -> None:
+        """Note that the service hears the caller speak: now, or a little while ago."""
+        told_late = self.ended_ns is not None and now_ns - self.ended_ns <= TOLD_LATE_NS
+        self.turn_heard = self.heard or told_late
+        self.turn_long = self.long or (told_late and self.ended_long)
+
+    def await_words(self, item_id: ItemId, done: OverAgent) -> None:
+        """Remember a turn until its words are known."""
+        self.turns[item_id] = done
+        if len(self.turns) > REMEMBERED_TURNS:
+            del self.turns[next(iter(self.turns))]
+
+
+@dataclass(slots=True)
+class HeardTurn:
+    """The caller's turn as the service hears it.
+
+    Attributes:
+        speaking: the service hears the caller speak.
+        uncommitted: it has heard them speak, and has not committed that turn.
+        commit_asked: the bridge has ended that turn, and the service has not answered to it.
+    """
+
+    speaking: bool = False
+    uncommitted: bool = False
+    commit_asked: bool = False
+
+    def begin(self) -> None:
+        """Note that the caller speaks."""
+        self.speaking = self.uncommitted = True
+
+    def stop(self) -> bool:
+        """Note that they stopped; return whether they were said to speak."""
+        was_speaking, self.speaking = self.speaking, False
+        return was_speaking
+
+    def ask_commit(self) -> None:
+        """Note that the bridge has ended the turn."""
+        self.commit_asked = True
+
+    def leave_commit(self) -> None:
+        """Await no answer to a commit any more."""
+        self.commit_asked = False
+
+    def close(self) -> None:
+        """Note that nothing was left to commit; whether the caller speaks is another matter."""
+        self.uncommitted = self.commit_asked = False
+
+    def drop(self) -> None:
+        """Note that the end of it won't be heard; a commit is still answered."""
+        self.speaking = self.uncommitted = False
+
+    def clear(self) -> None:
+        """Note that it is over: committed, or dropped with all that was asked about it."""
+        self.drop()
+        self.leave_commit()
+
+
+class AgentWait:
+    """The caller's wait for the agent, from which the filler's time counts."""
+
+    __slots__ = ("_since_ns",)
+
+    def __init__(self) -> None:
+        self._since_ns: int | None = None
+
+    def begin(self, since_ns: int) -> None:
+        """Count from ``since_ns`` on, whatever was waited before."""
+        self._since_ns = since_ns
+
+    def go_on(self, now_ns: int) -> None:
+        """Count on; from now where the caller did not wait."""
+        if self._since_ns is None:
+            self._since_ns = now_ns
+
+    def end(self) -> None:
+        """Note that the caller doesn't wait."""
+        self._since_ns = None
+
+    def waited_ms(self, now_ns: int) -> int:
+        """Return for how long the caller has waited; 0 where they don't wait."""
+        return 0 if self._since_ns is None else (now_ns - self._since_ns) // NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Something for the bridge itself to say; ``protected`` from the caller's speech."""
+
+    text: str
+    protected: bool
+
+
+@dataclass(slots=True)
+class OwnSpeech:
+    """The state of the bridge's own phrases in a call.
+
+    Attributes:
+        count: phrases so far.
+        waiting: phrases that wait for the end of a response whose audio is still coming in.
+        pending: phrases in the playout that were not heard to their end, by item.
+        protected: items that the caller does not cut, the agent's among them.
+        protects_next: the next response is protected (the greeting).
+        greets: the greeting was said in the agent's place, and not heard yet.
+        sounding: the item that is being heard.
+    """
+
+    count: int = 0
+    waiting: deque[Phrase] = field(default_factory=deque)
+    pending: dict[ItemId, str] = field(default_factory=dict)
+    protected: set[ItemId] = field(default_factory=set)
+    protects_next: bool = False
+    greets: bool = False
+    sounding: ItemId | None = None
+
+    @property
+    def going_on(self) -> bool:
+        """Whether a phrase is being heard, or waits to be."""
+        return bool(self.pending or self.waiting)
+
+    def says(self, text: str | None) -> bool:
+        """Return whether a phrase is being heard, or waits to be."""
+        return text in self.pending.values() or any(text == each.text for each in self.waiting)
+
+    def sounds(self, text: str | None) -> bool:
+        """Return whether a phrase is being heard."""
+        return self.sounding is not None and self.pending.get(self.sounding) == text
+
+    def hears(self, item_id: ItemId) -> None:
+        """Note what the caller hears now; the item before it is over."""
+        if self.sounding is not None and self.sounding != item_id:
+            self.pending.pop(self.sounding, None)
+            self.protected.discard(self.sounding)
+        self.sounding = item_id
+
+    def over(self) -> None:
+        """Note that nothing is left in the playout."""
+        self.pending.clear()
+        self.protected.clear()
+        self.sounding = None
+
+
+@dataclass(slots=True)
+class DeadAirState:
+    """The wait for the agent.
+
+    Attributes:
+        since_ns: begin of the present wait; None while nobody waits.
+        spoken_ns: when the apology, and the offer, were made last, by the timer of each.
+        hush_ns: since when the waiting caller hears nothing at all.
+        heard_ns: when they heard something last; ``sounded``: they did at the input before.
+        cause: what that silence waits for.
+        offered: a person was offered.
+    """
+
+    since_ns: int | None = None
+    spoken_ns: dict[Timer, int] = field(default_factory=dict)
+    hush_ns: int | None = None
+    heard_ns: int = 0
+    sounded: bool = False
+    cause: str = ""
+    offered: bool = False
+
+
+@dataclass(slots=True)
+class CallerSilenceState:
+    """The caller's own silence.
+
+    Attributes:
+        since_ns: begin of it; None while they speak or were just heard.
+        prompts: how often they were asked.
+    """
+
+    since_ns: int | None = None
+    prompts: int = 0

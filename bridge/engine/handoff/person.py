@@ -1,0 +1,98 @@
+"""Handles the events of the person who takes a call over: answer, decision, keys, hold, end.
+
+Their keys are good from their answer on; their voice only after the announcement, as it is told by
+its level alone.
+"""
+
+from bridge.engine.effects import PassDigits
+from bridge.engine.handoff.steps import HandingOver, HandoffSignal, HandoffStep
+from bridge.engine.handoff.transfer import advance, fail
+from bridge.engine.inputs import (
+    PersonAnswered,
+    PersonHeld,
+    PersonLeft,
+    PersonPressed,
+    PersonSpoke,
+    PersonTold,
+)
+from bridge.engine.state import CallState, Effects
+from bridge.engine.voice.filler import stop_filler, want_filler
+
+
+def on_answered(call: CallState, event: PersonAnswered, now_ns: int) -> Effects:
+    """Announce the waiting caller to the person, or put the caller through."""
+    warm = call.handoff is not None and call.handoff.target.warm
+    yield from advance(call, HandoffSignal.ANSWERED if warm else HandoffSignal.ACCEPTED, now_ns)
+
+
+def on_told(call: CallState, event: PersonTold, now_ns: int) -> Effects:
+    """Wait for the person to decide."""
+    yield from advance(call, HandoffSignal.TOLD, now_ns)
+
+
+def on_spoke(call: CallState, event: PersonSpoke, now_ns: int) -> Effects:
+    """Take speech after the announcement as a yes, where the dialplan does."""
+    handoff = call.handoff
+    if handoff is not None and handoff.step is HandoffStep.ASKING and handoff.target.accept_speech:
+        yield from advance(call, HandoffSignal.ACCEPTED, now_ns)
+
+
+def on_pressed(call: CallState, event: PersonPressed, now_ns: int) -> Effects:
+    """Take the person's decision; in the talk, hand it back, or pass the key on."""
+    handoff = call.handoff
+    if handoff is None:
+        return
+    target = handoff.target
+    if handoff.step is HandoffStep.BRIDGED:
+        yield from _on_key_in_talk(call, handoff, event.digit, now_ns)
+    elif handoff.step not in (HandoffStep.ANNOUNCING, HandoffStep.ASKING):
+        return
+    elif event.digit == target.accept_key:
+        yield from advance(call, HandoffSignal.ACCEPTED, now_ns)
+    elif event.digit == target.refuse_key:
+        yield from fail(call, "declined", now_ns)
+
+
+def on_left(call: CallState, event: PersonLeft, now_ns: int) -> Effects:
+    """Learn that the person's call is over, or never came to be."""
+    handoff = call.handoff
+    if handoff is None:
+        return
+    if handoff.step is HandoffStep.BRIDGED:
+        yield from advance(
+            call,
+            HandoffSignal.HAND_BACK if handoff.target.hand_back else HandoffSignal.DONE,
+            now_ns,
+        )
+        return
+    answered = handoff.step is not HandoffStep.DIALLING
+    yield from fail(call, "declined" if answered else f"sip_{event.sip_code}", now_ns)
+
+
+def on_held(call: CallState, event: PersonHeld, now_ns: int) -> Effects:
+    """Let the caller hear that they wait while the person holds the call."""
+    handoff = call.handoff
+    if handoff is None or handoff.step is not HandoffStep.BRIDGED:
+        return
+    if event.held:
+        call.wait.begin(now_ns)
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
+    else:
+        yield from stop_filler(call)
+
+
+def on_caller_digit(call: CallState, digit: str) -> Effects:
+    """Pass a key of the caller's on to the person."""
+    if call.handoff is not None and call.handoff.step is HandoffStep.BRIDGED:
+        yield PassDigits(digit, to_person=True)
+
+
+def _on_key_in_talk(call: CallState, handoff: HandingOver, digit: str, now_ns: int) -> Effects:
+    """Keys that may become the code are held back; the caller gets them when they don't."""
+    code = handoff.target.hand_back_key
+    handoff.keys += digit
+    if code is not None and handoff.keys == code:
+        yield from advance(call, HandoffSignal.HAND_BACK, now_ns)
+    elif code is None or not code.startswith(handoff.keys):
+        keys, handoff.keys = handoff.keys, ""
+        yield PassDigits(keys, to_person=False)

@@ -1,0 +1,375 @@
+"""The handing over of a call to a person, and its way back.
+
+Steps: :mod:`bridge.engine.handoff.steps`.
+
+    want_handoff  -> WANTED; begins once the agent was heard to its end
+    start_handoff -> HANDOFF; the agent hears nothing any more, the caller hears tones
+    BRIDGED       -> the session is closed; caller and person talk through the bridge
+    CLAIMED       -> whoever was called is let go; a supervisor is awaited in their place
+    JOINED        -> the supervisor has the caller; the session stays
+    FAILED        -> the call is ours again: whoever began it says how it goes on
+    HANDED_BACK   -> RECOVERING; a new session gets the talk, and a note of what it has missed
+
+Sources: REFER, RFC 3515 sections 2.4.4 to 2.4.7; who hangs up after it, RFC 5589 section 6.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.engine.agent.requests import cancel_response, request_response
+from bridge.engine.call.closing import close
+from bridge.engine.call.duration import watch_duration
+from bridge.engine.effects import (
+    BridgePerson,
+    CloseSession,
+    DialPerson,
+    LetPersonGo,
+    OpenSession,
+    PauseUplink,
+    ResumeUplink,
+    TellPerson,
+    TransferCall,
+    UplinkHold,
+)
+from bridge.engine.floor import may_hand_over
+from bridge.engine.handoff.steps import STEPS, HandingOver, HandoffSignal, HandoffStep
+from bridge.engine.inputs import (
+    Input,
+    Timer,
+    TransferCompleted,
+    TransferFailed,
+    TransferProgressed,
+)
+from bridge.engine.news import (
+    HandedBack,
+    HandoffAccepted,
+    HandoffCompleted,
+    HandoffFailed,
+    HandoffStarted,
+    TransitionRefused,
+    Way,
+)
+from bridge.engine.state import CallState, Effects, Ending, SessionState
+from bridge.engine.turns import Trigger
+from bridge.engine.voice.filler import stop_filler, want_filler
+from bridge.engine.voice.speech import say
+from bridge.realtime.commands import ClearInput, CreateItem
+from bridge.realtime.items import Message, Part, PartKind, Role
+
+REFER_ANSWER_MS = 5_000
+"""A trunk that takes REFERs answers within a second; one that doesn't may not answer at all."""
+
+PHRASE_MS = 45_000
+"""The longest that a phrase may take (400 characters), until the call goes on without its end."""
+
+TIMEOUT = "timeout"
+"""Why a handoff failed whose end was never told; others are named by their SIP status."""
+
+BUSY = frozenset({486, 600})
+"""Of the target itself, once the far end has taken the REFER: to dial again would be no use."""
+
+_SESSION_TIMERS = (
+    *(Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED),
+    *(Timer.CLOSING, Timer.MAX_DURATION, Timer.MAX_WARNING, Timer.FALSE_STOP),
+)
+"""Nothing of the agent's bounds a talk between two people."""
+
+
+def want_handoff(call: CallState, handoff: HandingOver) -> Effects:
+    """Hand the call over as soon as the agent was heard to its end."""
+    call.handoff = handoff
+    yield from call.start_timer(Timer.TRANSFER, PHRASE_MS)
+
+
+def start_handoff(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    """Hand the call over now.
+
+    Args:
+        call: in a state that may be left for HANDOFF; nothing is being played.
+        handoff: new; another one that goes on stays as it is.
+        now_ns: monotonic.
+    """
+    other = call.handoff
+    if (other is not None and other is not handoff) or not (
+        yield from call.move(Trigger.HANDOFF_STARTED)
+    ):
+        call.handoff = None if other is handoff else other
+        handoff.failure = "not_now"
+        yield from handoff.on_failed(call, handoff, now_ns)
+        return
+    call.handoff = handoff
+    yield from call.stop_timer(Timer.CLOSING)
+    target = handoff.target
+    handoff.way = Way.WARM if target.warm else Way.BLIND if target.refer else Way.BRIDGED
+    yield HandoffStarted(target.name, target.to, handoff.way, handoff.summary)
+    yield PauseUplink(UplinkHold.HANDOFF)
+    yield from call.send(ClearInput())
+    call.session.turn.stop()
+    call.wait.begin(now_ns)
+    yield from cancel_response(call, tell_server=True)
+    yield from advance(call, _next(target.before is not None, handoff), now_ns)
+
+
+def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Begin a handoff that is wanted, when it can; keep the agent out of one that has begun.
+
+    Looked at after every input.
+    """
+    handoff = call.handoff
+    if handoff is None or call.closed:
+        return
+    if handoff.begun:
+        # Turn detection had heard the end of a turn before the caller was muted.
+        yield from cancel_response(call, tell_server=True)
+        return
+    if may_hand_over(call):
+        yield from start_handoff(call, handoff, now_ns)
+
+
+# What happens
+
+
+def on_transfer_progressed(call: CallState, event: TransferProgressed, now_ns: int) -> Effects:
+    """Note that the far end has taken the REFER."""
+    handoff = call.handoff
+    if handoff is None or handoff.step is not HandoffStep.REFERRING or handoff.accepted:
+        return
+    handoff.accepted = True
+    yield from call.start_timer(Timer.TRANSFER, call.policy.transfer_timeout_ms)
+
+
+def on_transfer_completed(call: CallState, event: TransferCompleted, now_ns: int) -> Effects:
+    """Leave the call: the far end has somebody else to talk to."""
+    yield from advance(call, HandoffSignal.DONE, now_ns)
+
+
+def on_transfer_failed(call: CallState, event: TransferFailed, now_ns: int) -> Effects:
+    """Dial the target ourselves, unless it is known to be busy."""
+    handoff = call.handoff
+    if handoff is None or handoff.step is not HandoffStep.REFERRING:
+        return
+    handoff.failure = f"sip_{event.sip_code}"
+    busy = handoff.accepted and event.sip_code in BUSY
+    yield from advance(call, HandoffSignal.FAILED if busy else HandoffSignal.DIAL, now_ns)
+
+
+def on_told(call: CallState, now_ns: int) -> Effects:
+    """Go on once the caller was told; anything else that was heard changes nothing."""
+    if call.handoff is not None and call.handoff.step is HandoffStep.TELLING:
+        yield from advance(call, _next(False, call.handoff), now_ns)
+
+
+def on_transfer_overdue(call: CallState, now_ns: int) -> Effects:
+    """Go on without what did not come in its time."""
+    handoff = call.handoff
+    if handoff is None:
+        return
+    match handoff.step:
+        case HandoffStep.TELLING:
+            yield from on_told(call, now_ns)
+        case HandoffStep.WANTED:
+            yield from start_handoff(call, handoff, now_ns)
+        case HandoffStep.REFERRING if not handoff.accepted:
+            handoff.failure = TIMEOUT
+            yield from advance(call, HandoffSignal.DIAL, now_ns)
+        case HandoffStep.DIALLING:
+            yield from fail(call, "no_answer", now_ns)
+        case HandoffStep.ANNOUNCING | HandoffStep.ASKING:
+            yield from fail(call, "not_accepted", now_ns)
+        case _:
+            yield from fail(call, TIMEOUT, now_ns)
+
+
+def on_caller_left(call: CallState, lost: Ending | None, now_ns: int) -> Effects:
+    """Close a call that was handed over and whose caller left; else, only note the failure.
+
+    Args:
+        lost: how the call ends if the caller has vanished in a talk with a person; None: they hung
+            up. Far ends that have taken a REFER owe us no BYE.
+    """
+    handoff = call.handoff
+    if handoff is None:
+        return
+    # Some far ends hang up once they have taken the REFER, before they tell how it went.
+    moved = handoff.step is HandoffStep.REFERRING and handoff.accepted
+    if moved:
+        yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
+    if moved:
+        yield from close(call, handoff.ending, dialog_over=True)
+    elif handoff.step is HandoffStep.BRIDGED:
+        yield from close(call, lost or handoff.ending, dialog_over=True)
+    elif handoff.begun:
+        yield HandoffFailed(handoff.way, "caller_left", _took_ms(handoff, now_ns))
+
+
+# The steps
+
+
+def advance(call: CallState, signal: HandoffSignal, now_ns: int) -> Effects:
+    """Take a signal: the next step by the table, and what it brings."""
+    handoff = call.handoff
+    if handoff is None:
+        return
+    new = STEPS.get((handoff.step, signal))
+    if new is None:
+        yield TransitionRefused(f"handoff_{handoff.step}", signal)
+        return
+    had_person, handoff.step = handoff.has_person, new
+    if had_person and not handoff.has_person:
+        yield LetPersonGo()
+    yield from _ENTER[new](call, handoff, now_ns)
+
+
+def fail(call: CallState, reason: str, now_ns: int) -> Effects:
+    """Take a failure; where it can't be one any more, it is counted and changes nothing."""
+    if call.handoff is not None:
+        call.handoff.failure = reason
+    yield from advance(call, HandoffSignal.FAILED, now_ns)
+
+
+def _next(tell: bool, handoff: HandingOver) -> HandoffSignal:
+    if tell:
+        return HandoffSignal.TELL
+    return HandoffSignal.REFER if handoff.way is Way.BLIND else HandoffSignal.DIAL
+
+
+def _tell(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    yield from call.start_timer(Timer.TRANSFER, PHRASE_MS)
+    yield from say(call, handoff.target.before or "")
+
+
+def _refer(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    yield from call.start_timer(Timer.TRANSFER, REFER_ANSWER_MS)
+    yield TransferCall(handoff.target.to, handoff.summary, handoff.target.refer_to_headers)
+    yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
+
+
+def _dial(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    if handoff.way is Way.BLIND:
+        handoff.way = Way.BRIDGED
+    yield from call.start_timer(Timer.TRANSFER, handoff.target.ring_ms)
+    yield DialPerson(handoff.target.to, handoff.summary)
+    yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
+
+
+def _announce(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    yield from call.start_timer(Timer.TRANSFER, PHRASE_MS + handoff.target.decide_ms)
+    said = (handoff.target.announce, handoff.summary, handoff.target.ask)
+    yield TellPerson(tuple(text for text in said if text))
+
+
+def _ask(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    yield from call.start_timer(Timer.TRANSFER, handoff.target.decide_ms)
+
+
+def _bridge(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    """Leave the talk to caller and person."""
+    handoff.bridged_ns = now_ns
+    yield from call.stop_timer(Timer.TRANSFER)
+    yield from stop_filler(call, cut_phrase=True)
+    for timer in _SESSION_TIMERS:
+        yield from call.stop_timer(timer)
+    yield BridgePerson()
+    yield from _tell_accepted(call, handoff, now_ns)
+    call.lost, call.fallback, call.rollover = True, None, None
+    call.session = SessionState()
+    call.wait.end()
+    call.transcript.disown()
+    call.note(response_id="")
+    call.note_phase()
+    yield CloseSession()
+
+
+def _claim(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    """Leave the call to the supervisor who has accepted it, and is awaited as their hold says."""
+    handoff.way = Way.CONSOLE
+    yield from call.stop_timer(Timer.TRANSFER)
+
+
+def _join(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    """Have a supervisor be the person; their own hold keeps the agent out."""
+    call.handoff = None
+    call.supervised.accepted = handoff.ending
+    yield ResumeUplink(UplinkHold.HANDOFF)
+    yield from _tell_accepted(call, handoff, now_ns)
+
+
+def _tell_accepted(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    yield HandoffAccepted(handoff.way, call.supervised.holder)
+    yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
+    if handoff.call_id is not None:
+        call.background.discard(handoff.call_id)
+        yield from call.answer_tool(handoff.call_id, {"transferred": True})
+
+
+def _take_back(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    call.handoff = None
+    yield HandoffFailed(handoff.way, handoff.failure, _took_ms(handoff, now_ns))
+    yield from call.stop_timer(Timer.TRANSFER)
+    yield from stop_filler(call)
+    yield ResumeUplink(UplinkHold.HANDOFF)
+    yield from call.move(Trigger.HANDOFF_FAILED)
+    if call.lost:
+        yield from call.move(Trigger.SESSION_LOST)
+    if handoff.target.on_failure is not None:
+        yield from say(call, handoff.target.on_failure)
+    yield from handoff.on_failed(call, handoff, now_ns)
+
+
+def _leave(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    if not handoff.bridged_ns:
+        yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
+    yield from close(call, handoff.ending)
+
+
+def _go_on_with_agent(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    """Have a session again, and let it know what it has missed."""
+    call.handoff = None
+    talked_s = (now_ns - handoff.bridged_ns) // NS_PER_S
+    yield HandedBack(talked_s * 1000)
+    yield from stop_filler(call)
+    yield ResumeUplink(UplinkHold.HANDOFF)
+    yield from call.move(Trigger.HANDED_BACK)
+    yield from call.send(CreateItem(_note(handoff, talked_s)))
+    yield from request_response(call)
+    call.budget = call.budget.restored(now_ns)
+    call.wait.begin(now_ns)
+    yield from watch_duration(call)
+    if handoff.target.on_hand_back is not None:
+        yield from say(call, handoff.target.on_hand_back)
+    yield OpenSession(within_ms=call.policy.recovery.attempt_ms)
+    yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
+
+
+_ENTER: Mapping[HandoffStep, Callable[[CallState, HandingOver, int], Effects]] = MappingProxyType(
+    {
+        HandoffStep.TELLING: _tell,
+        HandoffStep.REFERRING: _refer,
+        HandoffStep.DIALLING: _dial,
+        HandoffStep.ANNOUNCING: _announce,
+        HandoffStep.ASKING: _ask,
+        HandoffStep.BRIDGED: _bridge,
+        HandoffStep.CLAIMED: _claim,
+        HandoffStep.JOINED: _join,
+        HandoffStep.FAILED: _take_back,
+        HandoffStep.DONE: _leave,
+        HandoffStep.HANDED_BACK: _go_on_with_agent,
+    }
+)
+
+
+def _note(handoff: HandingOver, talked_s: int) -> Message:
+    """Return what the agent is told of the talk that it did not hear."""
+    text = (
+        f"The caller was put through to {handoff.target.name} and talked to them for {talked_s} "
+        "seconds. You did not hear that talk. The caller is back with you now: ask what else they "
+        "need, and don't repeat what was settled before."
+    )
+    if handoff.summary:
+        text += f" You had told {handoff.target.name}: {handoff.summary}"
+    return Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))
+
+
+def _took_ms(handoff: HandingOver, now_ns: int) -> int:
+    return (now_ns - handoff.since_ns) // NS_PER_MS

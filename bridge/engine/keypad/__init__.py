@@ -1,0 +1,1 @@
+"""The caller's keys: their takers, the menus, the digits that are collected and kept secret."""

@@ -1,0 +1,1 @@
+"""The model's tools: those of the bridge and its webhooks, and those that the service runs."""

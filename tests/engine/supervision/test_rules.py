@@ -1,0 +1,775 @@
+"""A supervisor steps in: what is done about each action, and when it is refused."""
+
+import typing
+
+import pytest
+
+from bridge.engine.effects import (
+    CloseVoice,
+    DialPerson,
+    Effect,
+    FlushPlayout,
+    HangUp,
+    MuteVoice,
+    OpenVoice,
+    PauseRecording,
+    PauseUplink,
+    PlayFiller,
+    PlayPhrase,
+    RecordingHold,
+    ResumeRecording,
+    ResumeUplink,
+    Send,
+    StartTimer,
+    StopFiller,
+    UplinkHold,
+)
+from bridge.engine.inputs import (
+    CallOffered,
+    DigitReceived,
+    PersonLeft,
+    PlayoutDrained,
+    PlayoutStarted,
+    SessionFailed,
+    SessionReady,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
+    SupervisorActed,
+    SupervisorHeard,
+    SupervisorLost,
+    Timer,
+    TimerFired,
+)
+from bridge.engine.news import (
+    ActionAnswered,
+    AgentResumed,
+    CallClosed,
+    HandoffFailed,
+    Interrupted,
+    SilenceMeasured,
+    StateChanged,
+    SupervisorJoined,
+    SupervisorLeft,
+    TurnMeasured,
+    TurnSpoken,
+)
+from bridge.engine.policy import (
+    BargeInPolicy,
+    CallerSilencePolicy,
+    CallPolicy,
+    FallbackPolicy,
+    HandoffTarget,
+)
+from bridge.engine.supervision.actions import (
+    Action,
+    End,
+    HandBack,
+    HoldCaller,
+    HoldRecording,
+    Join,
+    KeepSecret,
+    Mute,
+    Pause,
+    Resume,
+    Say,
+    TakeOver,
+    Transfer,
+    Whisper,
+)
+from bridge.engine.supervision.hold import VOICE_GRACE_MS
+from bridge.engine.supervision.rules import RULES, Refusal
+from bridge.engine.supervision.steps import HOLDS, Hold, HoldSignal
+from bridge.engine.turns import State
+from bridge.errors import Outcome, UpstreamError
+from bridge.realtime.commands import (
+    CancelResponse,
+    ClearInput,
+    CreateItem,
+    CreateResponse,
+    TruncateItem,
+)
+from bridge.realtime.events import ResponseCreated
+from bridge.realtime.ids import ItemId
+from bridge.realtime.items import Message, Role
+from tests.engine.calls import (
+    A1,
+    A2,
+    R1,
+    R2,
+    SILENT,
+    Call,
+    answered,
+    audio,
+    done,
+    flushed,
+    of,
+    said_all,
+    speaking,
+    started,
+    stopped,
+    thinking,
+)
+
+ANN = HandoffTarget("ann", "sip:ann@pbx.example", refer=False)
+
+
+def act(call: Call, action: Action, by: str = "eve", after_ms: float = 0) -> list[Effect]:
+    return call.feed(SupervisorActed("a1", by, action), after_ms=after_ms)
+
+
+def answer(effects: list[Effect]) -> str:
+    """Return why an action was refused; empty where it was carried out."""
+    (told,) = of(ActionAnswered, effects)
+    return told.refused
+
+
+def notes(effects: list[Effect]) -> list[str]:
+    """Return what the agent is told."""
+    items = [
+        each.command.item for each in of(Send, effects) if isinstance(each.command, CreateItem)
+    ]
+    messages = [item for item in items if isinstance(item, Message)]
+    assert all(message.role is Role.SYSTEM for message in messages)
+    return [part.text or "" for message in messages for part in message.parts]
+
+
+def sent(effects: list[Effect], kind: type[object]) -> list[object]:
+    return [each.command for each in of(Send, effects) if isinstance(each.command, kind)]
+
+
+def taken(by: str = "eve", policy: CallPolicy = SILENT) -> Call:
+    """The agent was speaking; the supervisor is heard."""
+    call = speaking(policy)
+    call.feed(SupervisorHeard(by))
+    act(call, TakeOver(), by)
+    call.feed(flushed((A1, 300, 2_000)))
+    return call
+
+
+# Whisper
+
+
+def test_whisper_for_the_next_turn_is_an_item_and_nothing_else() -> None:
+    call = speaking()
+    effects = act(call, Whisper("Offer 10 percent."))
+    assert "Offer 10 percent." in notes(effects)[0]
+    assert not sent(effects, CreateResponse)
+    assert not of(FlushPlayout, effects)
+    (turn,) = of(TurnSpoken, effects)
+    assert (turn.speaker, turn.text) == ("supervisor", "Offer 10 percent.")
+
+
+def test_whisper_now_cuts_the_agent_and_asks_for_another_answer() -> None:
+    call = speaking()
+    effects = act(call, Whisper("Stop that.", now=True))
+    assert of(FlushPlayout, effects)
+    assert sent(effects, CancelResponse) == [CancelResponse(R1)]
+    after = call.feed(flushed((A1, 300, 2_000)), done(R1))
+    assert sent(after, CreateResponse)
+
+
+def test_whisper_now_to_a_silent_agent_asks_at_once() -> None:
+    effects = act(answered(), Whisper("Greet them.", now=True))
+    assert sent(effects, CreateResponse)
+    assert not of(FlushPlayout, effects)
+
+
+# Say
+
+
+def test_said_exactly_in_the_bridges_voice_over_an_agent_that_is_cut() -> None:
+    effects = act(speaking(), Say("This call is free."))
+    assert of(FlushPlayout, effects)
+    assert [each.text for each in of(PlayPhrase, effects)] == ["This call is free."]
+    assert '"This call is free."' in notes(effects)[0]
+
+
+# Take over
+
+
+def test_taken_over_agent_is_silent_and_hears_nothing() -> None:
+    call = speaking()
+    call.feed(SupervisorHeard("eve"))
+    effects = act(call, TakeOver())
+    assert answer(effects) == ""
+    assert of(FlushPlayout, effects)
+    assert sent(effects, CancelResponse) == [CancelResponse(R1)]
+    assert sent(effects, ClearInput)
+    assert of(PauseUplink, effects) == [PauseUplink(UplinkHold.SUPERVISOR)]
+    assert of(OpenVoice, effects) == [OpenVoice("eve")]
+    assert of(SupervisorJoined, effects) == [SupervisorJoined("eve")]
+    assert call.core.state is State.HANDOFF
+    cut = call.feed(flushed((A1, 300, 2_000)))
+    assert sent(cut, TruncateItem) == [TruncateItem(A1, 0, 300)]
+    assert not of(PlayFiller, call.feed(PlayoutDrained()))
+
+
+@pytest.mark.parametrize(
+    "action", [TakeOver(), Pause(60_000), Whisper("Stop.", now=True), Say("X")]
+)
+def test_cut_by_a_supervisor_is_no_interruption_by_the_caller(action: Action) -> None:
+    call = speaking()
+    call.feed(said_all(A1, R1, "One two three four."))
+    act(call, action)
+    effects = call.feed(flushed((A1, 1_000, 2_000)))
+    assert [cut.by for cut in of(Interrupted, effects)] == ["supervisor"]
+    turn = of(TurnSpoken, effects)[-1]
+    assert (turn.text, turn.heard_ms, turn.interrupted) == ("One two", 1_000, False)
+
+
+@pytest.mark.parametrize("server_cancels", [True, False])
+def test_server_is_told_though_it_cancels_by_itself_for_the_callers_speech(
+    server_cancels: bool,
+) -> None:
+    effects = act(speaking(CallPolicy(greet=False, server_cancels=server_cancels)), TakeOver())
+    assert sent(effects, CancelResponse) == [CancelResponse(R1)]
+
+
+def test_answer_that_turn_detection_begins_later_is_cancelled_unheard() -> None:
+    call = answered()
+    call.feed(started(), stopped())
+    act(call, TakeOver())
+    effects = call.feed(ResponseCreated(R2), audio(A1, R2))
+    assert sent(effects, CancelResponse) == [CancelResponse(R2)]
+    effects = call.feed(audio(A1, R2))
+    assert not [each for each in effects if type(each).__name__ == "PlayAudio"]
+
+
+def test_turn_that_was_being_ended_here_does_not_cost_the_session() -> None:
+    call = answered(CallPolicy(greet=False, turn_overdue_ms=3_000))
+    call.feed(SoundStarted(0), started(), SoundStopped(0), TimerFired(Timer.OPEN_TURN))
+    act(call, TakeOver())
+    effects = call.feed(TimerFired(Timer.OPEN_TURN))
+    assert effects == []
+    assert call.core.state is State.HANDOFF
+
+
+def test_phrase_that_the_caller_cannot_cut_is_cut_by_a_take_over() -> None:
+    call = answered()
+    act(call, Say("You must hear this."))
+    assert of(FlushPlayout, act(call, TakeOver()))
+
+
+def test_taken_over_in_every_talking_state() -> None:
+    lost = answered()
+    lost.feed(SessionFailed(UpstreamError("gone", code="session_expired")))
+    cancelling = speaking()
+    cancelling.feed(started())
+    for call in (answered(), thinking(), speaking(), cancelling, lost):
+        assert answer(act(call, TakeOver())) == ""
+        assert call.core.state is State.HANDOFF
+
+
+def test_caller_waits_with_a_tone_for_a_microphone_that_has_not_come() -> None:
+    call = answered()
+    effects = act(call, TakeOver())
+    assert not of(OpenVoice, effects)
+    assert StartTimer(Timer.SUPERVISOR, VOICE_GRACE_MS) in effects
+    assert of(PlayFiller, call.feed(TimerFired(Timer.FILLER)))
+    effects = call.feed(SupervisorHeard("eve"))
+    assert of(OpenVoice, effects) == [OpenVoice("eve")]
+    assert not call.feed(TimerFired(Timer.SUPERVISOR))
+
+
+def test_nobody_comes_and_the_agent_goes_on() -> None:
+    call = answered()
+    act(call, TakeOver())
+    effects = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
+    assert of(AgentResumed, effects) == [AgentResumed("eve", VOICE_GRACE_MS, "voice_lost")]
+    assert sent(effects, CreateResponse)
+    assert call.core.state is State.THINKING
+
+
+def test_lost_microphone_is_awaited_then_the_agent_has_the_caller_again() -> None:
+    call = taken()
+    effects = call.feed(SupervisorLost("eve"))
+    assert of(CloseVoice, effects)
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=True)]
+    back = call.feed(SupervisorHeard("eve"), after_ms=2_000)
+    assert of(OpenVoice, back)
+    call.feed(SupervisorLost("eve"))
+    effects = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
+    assert "was cut off" in notes(effects)[0]
+    assert of(ResumeUplink, effects) == [ResumeUplink(UplinkHold.SUPERVISOR)]
+
+
+def test_microphone_of_somebody_else_changes_nothing() -> None:
+    call = taken()
+    assert call.feed(SupervisorHeard("bob"), SupervisorLost("bob")) == []
+
+
+def test_supervisors_voice_is_none_of_the_agents() -> None:
+    call = taken()
+    item = ItemId("bridge_supervisor_1")
+    assert call.feed(PlayoutStarted(item, 0)) == []
+    call.feed(done(R1))
+    act(call, HandBack())
+    effects = call.feed(ResponseCreated(R2), audio(A2, R2), PlayoutStarted(A2, 0), after_ms=3_000)
+    assert [each.silence_ms for each in of(SilenceMeasured, effects)] == [3_000]
+
+
+def test_barge_in_does_not_misfire_while_a_supervisor_talks() -> None:
+    call = taken(policy=CallPolicy(greet=False, barge_in=BargeInPolicy()))
+    effects = call.feed(SoundStarted(0), SoundLasted(0, 120), SoundLasted(0, 460))
+    assert effects == []
+
+
+# Hand back
+
+
+def test_handed_back_with_a_summary_the_agent_goes_on() -> None:
+    call = taken()
+    effects = act(call, HandBack("They get a refund {4711}."), after_ms=8_000)
+    (note,) = notes(effects)
+    assert "They get a refund {4711}." in note
+    assert "8 seconds" in note
+    assert of(CloseVoice, effects)
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
+    assert of(ResumeUplink, effects) == [ResumeUplink(UplinkHold.SUPERVISOR)]
+    after = call.feed(done(R1))
+    assert sent([*effects, *after], CreateResponse)
+    assert call.core.state is State.THINKING
+    assert call.feed(ResponseCreated(R2), audio(A1, R2))  # its answer is played
+
+
+def test_handed_back_while_the_session_is_lost_it_is_owed_by_the_next_one() -> None:
+    call = taken()
+    call.feed(SessionFailed(UpstreamError("gone", code="session_expired")))
+    effects = act(call, HandBack("Settled."))
+    assert call.core.state is State.RECOVERING
+    assert not sent(effects, CreateResponse)
+    restored = call.feed(SessionReady("sess_2"))
+    assert any("Settled." in note for note in notes(restored))
+    assert sent(restored, CreateResponse)
+
+
+def test_session_that_is_given_up_meanwhile_ends_by_the_fallback_after_it() -> None:
+    call = taken(policy=CallPolicy(greet=False, fallback=FallbackPolicy("Sorry.")))
+    gone = SessionFailed(UpstreamError("gone", code="beta_api_shape_disabled"))
+    assert not of(PlayPhrase, call.feed(gone))
+    effects = act(call, HandBack())
+    assert [each.text for each in of(PlayPhrase, effects)] == ["Sorry."]
+
+
+def test_a_long_talk_is_not_bounded_and_the_agents_bound_begins_anew() -> None:
+    call = taken(policy=CallPolicy(greet=False, max_duration_ms=60_000))
+    assert not of(CallClosed, call.feed(TimerFired(Timer.MAX_DURATION)))
+    assert StartTimer(Timer.MAX_DURATION, 60_000) in act(call, HandBack())
+
+
+# Pause
+
+
+def test_paused_agent_goes_on_by_itself() -> None:
+    call = speaking()
+    effects = act(call, Pause(30_000))
+    assert of(FlushPlayout, effects)
+    assert of(PauseUplink, effects)
+    assert StartTimer(Timer.SUPERVISOR, 30_000) in effects
+    assert of(StateChanged, effects)[-1].fields["phase"] == "paused"
+    call.feed(flushed(), done(R1))
+    assert of(PlayFiller, call.feed(TimerFired(Timer.FILLER)))
+    effects = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=30_000)
+    assert of(AgentResumed, effects) == [AgentResumed("eve", 30_000, "timeout")]
+    assert sent(effects, CreateResponse)
+
+
+def test_paused_agent_may_be_taken_over_and_handed_back() -> None:
+    call = answered()
+    call.feed(SupervisorHeard("eve"))
+    act(call, Pause(30_000))
+    effects = act(call, TakeOver())
+    assert of(OpenVoice, effects)
+    assert not of(PauseUplink, effects)  # it is held once
+    assert not call.feed(TimerFired(Timer.SUPERVISOR))
+    assert of(ResumeUplink, act(call, HandBack()))
+
+
+def test_silent_caller_is_not_asked_while_the_agent_is_kept_out() -> None:
+    policy = CallPolicy(greet=False, caller_silence=CallerSilencePolicy("Hello?"))
+    call = taken(policy=policy)
+    assert not of(PlayPhrase, call.feed(TimerFired(Timer.CALLER_SILENT)))
+    assert not of(PlayPhrase, call.feed(TimerFired(Timer.CALLER_CAP)))
+
+
+# Transfer
+
+
+def test_transferred_from_a_take_over() -> None:
+    call = taken()
+    effects = act(call, Transfer(ANN, "Refund agreed."))
+    assert of(DialPerson, effects) == [DialPerson(ANN.to, "Refund agreed.")]
+    holds = [each for each in effects if isinstance(each, PauseUplink | ResumeUplink)]
+    assert holds[-1] == PauseUplink(UplinkHold.HANDOFF)
+
+
+def test_transferred_while_the_agent_speaks() -> None:
+    call = speaking()
+    effects = act(call, Transfer(ANN))
+    assert of(FlushPlayout, effects)
+    effects = call.feed(flushed((A1, 300, 2_000)))
+    assert of(DialPerson, effects)
+
+
+def test_failed_transfer_is_the_agents_to_tell() -> None:
+    call = answered()
+    act(call, Transfer(ANN))
+    effects = call.feed(PersonLeft(486))
+    assert of(HandoffFailed, effects)
+    assert "sip_486" in notes(effects)[0]
+    assert sent(effects, CreateResponse)
+
+
+# End
+
+
+def test_ended_now() -> None:
+    effects = act(speaking(), End(politely=False))
+    assert of(HangUp, effects)
+    (closed,) = of(CallClosed, effects)
+    assert (closed.outcome, closed.reason) == (Outcome.COMPLETED, "ended_by_supervisor")
+
+
+def test_ended_politely_after_a_goodbye_that_the_caller_does_not_cut() -> None:
+    call = speaking(CallPolicy(greet=False, goodbye="Goodbye."))
+    effects = act(call, End(politely=True))
+    assert of(FlushPlayout, effects)
+    (phrase,) = of(PlayPhrase, effects)
+    call.feed(flushed((A1, 300, 2_000)), PlayoutStarted(phrase.item_id, 0), started())
+    assert not call.core.closed
+    (closed,) = of(CallClosed, call.feed(PlayoutDrained()))
+    assert closed.reason == "ended_by_supervisor"
+
+
+def test_ended_politely_where_no_goodbye_is_known_is_ended_now() -> None:
+    assert of(CallClosed, act(answered(), End(politely=True)))
+
+
+def test_call_that_ends_under_a_supervisor_says_so() -> None:
+    effects = act(taken(), End(politely=False))
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
+    assert of(CloseVoice, effects)
+
+
+# What is confidential
+
+
+def test_secret_keeps_the_caller_from_model_and_recording() -> None:
+    call = answered()
+    effects = act(call, KeepSecret(on=True))
+    assert of(PauseUplink, effects) == [PauseUplink(UplinkHold.SECRET)]
+    assert of(PauseRecording, effects) == [PauseRecording(RecordingHold.SUPERVISOR)]
+    assert sent(effects, ClearInput)
+    assert call.feed(DigitReceived("4")) == []
+    effects = act(call, KeepSecret(on=False))
+    assert of(ResumeUplink, effects) == [ResumeUplink(UplinkHold.SECRET)]
+    assert of(ResumeRecording, effects)
+
+
+def test_recording_goes_on_when_neither_wish_holds_it() -> None:
+    call = answered()
+    act(call, HoldRecording(on=True))
+    act(call, KeepSecret(on=True))
+    assert not of(ResumeRecording, act(call, KeepSecret(on=False)))
+    assert of(ResumeRecording, act(call, HoldRecording(on=False)))
+
+
+def test_secret_outlasts_a_take_over() -> None:
+    call = taken()
+    act(call, KeepSecret(on=True))
+    assert of(ResumeUplink, act(call, HandBack())) == [ResumeUplink(UplinkHold.SUPERVISOR)]
+
+
+# What is refused
+
+
+EXCLUSIVE = [
+    Say("x"),
+    TakeOver(),
+    HandBack(),
+    Pause(1_000),
+    Resume(),
+    Transfer(ANN),
+    End(politely=False),
+]
+
+
+@pytest.mark.parametrize("action", EXCLUSIVE)
+def test_second_supervisor_is_told_who_holds_the_call(action: Action) -> None:
+    call = taken("ann")
+    (told,) = of(ActionAnswered, act(call, action, "bob"))
+    assert (told.refused, told.held_by) == (Refusal.HELD, "ann")
+    assert call.core.state is State.HANDOFF
+
+
+@pytest.mark.parametrize("action", [Whisper("x", now=True), KeepSecret(on=True)])
+def test_second_supervisor_may_still_help(action: Action) -> None:
+    call = taken("ann")
+    effects = act(call, action, "bob")
+    assert answer(effects) == ""
+    assert not sent(effects, CreateResponse)
+
+
+@pytest.mark.parametrize(
+    ("action", "refused"),
+    [
+        (HandBack(), Refusal.NOT_HELD),
+        (Resume(), Refusal.NOT_HELD),
+    ],
+)
+def test_nothing_to_give_back(action: Action, refused: Refusal) -> None:
+    assert answer(act(answered(), action)) == refused
+
+
+@pytest.mark.parametrize(
+    ("action", "refused"),
+    [
+        (TakeOver(), Refusal.ALREADY),
+        (Pause(1_000), Refusal.ALREADY),
+        (Say("x"), Refusal.AGENT_AWAY),
+        (Resume(), Refusal.NOT_HELD),
+    ],
+)
+def test_what_the_holder_may_not_do(action: Action, refused: Refusal) -> None:
+    assert answer(act(taken(), action)) == refused
+
+
+@pytest.mark.parametrize("action", [TakeOver(), Say("x"), Whisper("x"), Pause(1), Transfer(ANN)])
+def test_refused_while_the_caller_is_on_the_way_to_somebody(action: Action) -> None:
+    call = answered()
+    act(call, Transfer(ANN))
+    effects = act(call, action)
+    assert answer(effects) == Refusal.HANDED_OVER
+    assert len(effects) == 1
+
+
+@pytest.mark.parametrize("action", [TakeOver(), Say("x"), Whisper("x"), Pause(1), Transfer(ANN)])
+def test_refused_once_the_session_is_given_up(action: Action) -> None:
+    call = answered(CallPolicy(greet=False, fallback=FallbackPolicy("Sorry.")))
+    call.feed(SessionFailed(UpstreamError("gone", code="beta_api_shape_disabled")))
+    assert answer(act(call, action)) == Refusal.NO_AGENT
+
+
+def test_refused_before_the_call_is_answered() -> None:
+    call = Call()
+    call.feed(CallOffered())
+    assert answer(act(call, TakeOver())) == Refusal.NOT_TALKING
+
+
+def test_every_action_has_a_rule_of_its_own_name() -> None:
+    assert set(RULES) == set(typing.get_args(Action))
+    assert len({rule.name for rule in RULES.values()}) == len(RULES)
+
+
+def test_every_hold_leads_back_to_the_agent() -> None:
+    for hold in Hold:
+        if hold is not Hold.AGENT:
+            assert HOLDS[hold, HoldSignal.RELEASE] is Hold.AGENT
+
+
+# Mute, hold
+
+
+def test_muted_supervisor_is_not_heard_and_stays() -> None:
+    call = taken()
+    assert of(MuteVoice, act(call, Mute(on=True))) == [MuteVoice(True)]
+    assert call.core.state is State.HANDOFF
+    assert answer(act(call, Mute(on=True))) == Refusal.ALREADY
+    assert answer(act(call, Mute(on=True), by="ann")) == Refusal.HELD
+    assert of(MuteVoice, act(call, Mute(on=False))) == [MuteVoice(False)]
+
+
+def test_nobody_is_muted_who_is_not_in_the_talk() -> None:
+    assert answer(act(speaking(), Mute(on=True))) == Refusal.NOT_HELD
+
+
+def test_muting_lasts_over_a_hold_and_ends_with_the_talk() -> None:
+    call = taken()
+    act(call, Mute(on=True))
+    act(call, HoldCaller(on=True))
+    assert of(OpenVoice, act(call, HoldCaller(on=False))) == [OpenVoice("eve", muted=True)]
+    act(call, HandBack())
+    assert of(OpenVoice, act(call, TakeOver())) == [OpenVoice("eve")]
+
+
+@pytest.mark.parametrize(("takes", "gives"), [(TakeOver(), HandBack()), (Pause(90_000), Resume())])
+def test_time_with_a_supervisor_is_in_no_silence_and_in_no_answer(
+    takes: Action, gives: Action
+) -> None:
+    """The agent owed an answer when they stepped in."""
+    call = thinking()
+    act(call, takes, after_ms=500)
+    call.feed(SupervisorHeard("eve"), done(R1), after_ms=60_000)
+    assert answer(act(call, gives)) == ""
+    call.feed(ResponseCreated(R2), after_ms=100)
+    effects = call.feed(audio(A2, R2), PlayoutStarted(A2, 0), after_ms=300)
+    assert of(SilenceMeasured, effects) == [SilenceMeasured(400, "model")]
+    assert of(TurnMeasured, effects) == []
+
+
+def test_caller_on_hold_hears_tones_until_they_are_taken_back() -> None:
+    call = taken()
+    effects = act(call, HoldCaller(on=True))
+    assert of(CloseVoice, effects)
+    (timer,) = of(StartTimer, effects)
+    assert timer.timer is Timer.FILLER
+    assert of(PlayFiller, call.feed(TimerFired(Timer.FILLER), after_ms=400))
+    assert answer(act(call, HoldCaller(on=True))) == Refusal.ALREADY
+    back = act(call, HoldCaller(on=False))
+    assert of(StopFiller, back)
+    assert of(OpenVoice, back) == [OpenVoice("eve")]
+    assert answer(act(call, HoldCaller(on=False))) == Refusal.ALREADY
+
+
+def test_caller_on_hold_is_the_agents_again_if_the_supervisor_vanishes() -> None:
+    call = taken()
+    act(call, HoldCaller(on=True))
+    call.feed(SupervisorLost("eve"))
+    effects = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
+    assert [each.cause for each in of(AgentResumed, effects)] == ["voice_lost"]
+
+
+@pytest.mark.parametrize("action", [HandBack(), Transfer(ANN), End(politely=False)])
+def test_caller_on_hold_can_be_given_on(action: Action) -> None:
+    call = taken()
+    act(call, HoldCaller(on=True))
+    effects = act(call, action)
+    assert answer(effects) == ""
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
+
+
+# Three-way
+
+
+def joined() -> Call:
+    """The agent speaks; eve talks beside it."""
+    call = speaking()
+    call.feed(SupervisorHeard("eve"))
+    act(call, Join())
+    return call
+
+
+def test_supervisor_who_joins_is_heard_beside_an_agent_that_goes_on() -> None:
+    call = speaking()
+    call.feed(SupervisorHeard("eve"))
+    effects = act(call, Join())
+    assert of(OpenVoice, effects) == [OpenVoice("eve", beside_agent=True)]
+    assert "You hear both" in notes(effects)[0]
+    for kind in (FlushPlayout, PauseUplink, StartTimer):
+        assert not of(kind, effects)
+    assert not sent(effects, CancelResponse)
+    assert call.core.state is State.SPEAKING
+
+
+def test_one_supervisor_joins_at_a_time_and_has_the_call_meanwhile() -> None:
+    call = joined()
+    assert answer(act(call, Join())) == Refusal.ALREADY
+    call.feed(SupervisorHeard("ann"))
+    for action in (Join(), TakeOver(), Pause(60_000), End(politely=False)):
+        assert answer(act(call, action, by="ann")) == Refusal.HELD
+
+
+def test_supervisor_who_leaves_leaves_the_agent_alone_with_the_caller() -> None:
+    call = joined()
+    effects = act(call, HandBack("They get 10 %."))
+    assert of(CloseVoice, effects)
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
+    assert "They get 10 %." in notes(effects)[0]
+    assert not of(FlushPlayout, effects)
+    assert not of(AgentResumed, effects)
+    assert answer(act(call, HandBack())) == Refusal.NOT_HELD
+
+
+def test_supervisor_who_has_the_caller_joins_and_the_agent_goes_on() -> None:
+    call = taken()
+    effects = act(call, Join())
+    assert of(ResumeUplink, effects) == [ResumeUplink(UplinkHold.SUPERVISOR)]
+    assert of(OpenVoice, effects) == [OpenVoice("eve", beside_agent=True)]
+    assert "You hear both" in notes(effects)[0]
+
+
+def test_supervisor_who_has_joined_takes_over() -> None:
+    call = joined()
+    effects = act(call, TakeOver())
+    assert of(CloseVoice, effects)
+    assert of(OpenVoice, effects) == [OpenVoice("eve")]
+    assert of(PauseUplink, effects) == [PauseUplink(UplinkHold.SUPERVISOR)]
+
+
+def test_supervisor_who_joined_and_vanished_has_left_after_a_while() -> None:
+    call = joined()
+    effects = call.feed(SupervisorLost("eve"))
+    assert of(CloseVoice, effects)
+    assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=True)]
+    back = call.feed(SupervisorHeard("eve"))
+    assert of(OpenVoice, back) == [OpenVoice("eve", beside_agent=True)]
+    call.feed(SupervisorLost("eve"))
+    over = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
+    assert "has left" in notes(over)[0]
+    assert answer(act(call, Join(), by="ann")) == ""
+
+
+def test_supervisor_who_has_joined_leaves_a_caller_who_is_transferred() -> None:
+    call = joined()
+    effects = act(call, Transfer(ANN))
+    effects += call.feed(flushed((A1, 300, 2_000)), done(R1), TimerFired(Timer.TRANSFER))
+    assert of(DialPerson, effects)
+    assert of(CloseVoice, effects)
+
+
+def test_supervisor_who_has_joined_is_silent_once_the_call_is_over() -> None:
+    effects = act(joined(), End(politely=False))
+    assert of(CloseVoice, effects)
+    assert of(HangUp, effects)
+
+
+def test_who_has_paused_the_agent_or_was_handed_the_caller_cannot_join() -> None:
+    call = speaking()
+    act(call, Pause(60_000))
+    assert answer(act(call, Join())) == Refusal.AGENT_AWAY
+
+
+def test_how_a_call_is_held_stands_in_its_state() -> None:
+    """For the page of who has the caller, and of the other supervisors."""
+    call = answered()
+    noted: list[tuple[object, object]] = []
+
+    def look(effects: list[Effect]) -> None:
+        changed: dict[str, object] = {}
+        for each in of(StateChanged, effects):
+            changed |= each.fields
+        before = noted[-1] if noted else ("", 0)
+        noted.append((changed.get("hold", before[0]), changed.get("muted", before[1])))
+
+    look(act(call, TakeOver()))
+    look(call.feed(SupervisorHeard("eve")))
+    look(act(call, Mute(on=True)))
+    look(act(call, HoldCaller(on=True)))
+    look(act(call, HoldCaller(on=False)))
+    look(call.feed(SupervisorLost("eve")))
+    look(call.feed(SupervisorHeard("eve")))
+    look(act(call, Mute(on=False)))
+    look(act(call, Join()))
+    look(act(call, HandBack()))
+    look(act(call, Pause(1_000)))
+    look(act(call, Resume()))
+    assert noted == [
+        ("awaited", 0),
+        ("talking", 0),
+        ("talking", 1),
+        ("on_hold", 1),
+        ("talking", 1),
+        ("awaited", 1),
+        ("talking", 1),
+        ("talking", 0),
+        ("joined", 0),
+        ("", 0),
+        ("paused", 0),
+        ("", 0),
+    ]
+
+
+def test_call_that_nobody_ever_held_says_nothing_of_it() -> None:
+    effects = act(answered(), Whisper("x"))
+    assert all("hold" not in each.fields for each in of(StateChanged, effects))
