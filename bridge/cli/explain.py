@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import ConfigError
 from bridge.routing.matching import RuleVerdict, explain_match
 from bridge.routing.models import Dialplan

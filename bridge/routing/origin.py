@@ -1,7 +1,7 @@
 """Reads the origin of a call from its INVITE: asserted identity, history, tokens. Pure.
 
 Values are bounded here, once, for whoever keeps or passes them on. They are what the far end
-writes; the headers given are those that its trunk is believed (:mod:`bridge.config.trunks`).
+writes; the headers given are those that its trunk is believed (:mod:`bridge.config.sip`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from bridge.config.names import HeaderName
+from bridge.config.parts import HeaderName
 from bridge.sip.addresses import addresses_in
 from bridge.sip.privacy import hides_caller, hides_history, privacy_of, shown
 from bridge.sip.text import cut

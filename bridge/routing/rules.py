@@ -11,8 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bridge.config.names import HeaderName, Name
-from bridge.config.parts import OneOrMore, Part, Text
+from bridge.config.parts import HeaderName, Name, OneOrMore, Part, Text
 from bridge.routing.numbers import (
     covers,
     normalise_called,

@@ -9,6 +9,7 @@ from bridge.telemetry.labels import INFERENCE, Stage
 from bridge.telemetry.turn_latency import (
     DRIFT_TURNS,
     Drift,
+    Percentiles,
     TurnLatency,
     drift,
     latency_report,
@@ -40,8 +41,15 @@ def test_percentiles_are_of_the_turns_that_have_the_stage() -> None:
     turns = [TurnLatency(0, float(ms), {"model": float(ms)}) for ms in range(1, 101)]
     found = percentiles([*turns, TurnLatency(0, None, {"playback": 30.0})])
     assert (found["model"].p50_ms, found["model"].p95_ms) == (50.0, 95.0)
-    assert (found["response"].count, found["playback"].count) == (100, 1)
+    assert (found["response"].turns, found["playback"].turns) == (100, 1)
     assert list(found) == ["model", "playback", "inference", "response"]
+
+
+def test_percentiles_of_few_turns_are_of_the_nearest_rank() -> None:
+    one, four = ([TurnLatency(0, ms) for ms in some] for some in ([3.0], [4.0, 1.0, 3.0, 2.0]))
+    assert percentiles(one)["response"] == Percentiles(1, 3.0, 3.0)
+    assert percentiles(four)["response"] == Percentiles(4, 2.0, 4.0)
+    assert percentiles([]) == {}
 
 
 def test_answers_that_slow_down_with_the_calls_age_show_a_drift() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bridge.clock import SystemClock
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint

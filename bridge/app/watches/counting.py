@@ -11,7 +11,7 @@ from bridge.app.watches.clocks import AudioWatch
 from bridge.app.watches.troubles import Troubles
 from bridge.app.watches.wall_clock import WallClockWatch
 from bridge.clock import NS_PER_MS, Clock
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.descriptors import none_left
 from bridge.live.call import CallRunner
 from bridge.store.calls import CallStore

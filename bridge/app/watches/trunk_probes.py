@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import TelephonyError
 from bridge.telephony.endpoint import SipEndpoint
 
