@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from bridge.engine.agent import playout, responses
 from bridge.engine.call import lifecycle
+from bridge.engine.call.state import Stage
 from bridge.engine.caller import barge_in, interruption, turn
 from bridge.engine.caller.barge_in import watch_barge_in
 from bridge.engine.caller.open_turn import watch_open_turn
@@ -22,32 +23,21 @@ from bridge.engine.consent.disclosure import watch_consent
 from bridge.engine.effects import Effect
 from bridge.engine.handoff import person, transfer
 from bridge.engine.inputs import (
-    AudioAppended,
-    AudioLost,
-    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
     DigitReceived,
     HoldChanged,
     Input,
-    LastSoundSent,
     PersonAnswered,
     PersonHeld,
     PersonLeft,
     PersonPressed,
     PersonSpoke,
     PersonTold,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    ProcessStopped,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     SpareFailed,
     SpareReady,
     SupervisorActed,
@@ -60,11 +50,24 @@ from bridge.engine.inputs import (
     TransferProgressed,
 )
 from bridge.engine.keypad import keys
+from bridge.engine.media import (
+    AudioAppended,
+    AudioLost,
+    AudioStopped,
+    LastSoundSent,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutStarted,
+    ProcessStopped,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
+)
 from bridge.engine.news import TransitionRefused
 from bridge.engine.policy import CallPolicy
 from bridge.engine.session import recovery, rollover
 from bridge.engine.session.liveness import on_session_updated, watch_liveness
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision import rules
 from bridge.engine.tools import calls, mcp
 from bridge.engine.turns import State

@@ -32,18 +32,15 @@ from bridge.engine.effects import (
     TakeSpare,
 )
 from bridge.engine.inputs import (
-    AudioLost,
-    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
     DigitReceived,
     HoldChanged,
-    LastSoundSent,
-    ProcessStopped,
     SessionReady,
     ShutdownRequested,
 )
+from bridge.engine.media import AudioLost, AudioStopped, LastSoundSent, ProcessStopped
 from bridge.engine.news import CallClosed
 from bridge.engine.policy import CallPolicy
 from bridge.live.audio import CallAudio

@@ -11,7 +11,8 @@ import structlog
 from bridge.clock import Clock
 from bridge.engine.core import CallCore
 from bridge.engine.effects import Effect
-from bridge.engine.inputs import AudioAppended, Input, SessionFailed
+from bridge.engine.inputs import Input, SessionFailed
+from bridge.engine.media import AudioAppended
 from bridge.errors import BridgeError, UpstreamError
 from bridge.telemetry.logs import bind_call
 

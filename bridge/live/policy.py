@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, NoAgent, ToolPolicy
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
+from bridge.engine.policy import CallPolicy, NoAgent, ToolPolicy
 from bridge.live.keypad_policy import keypad_policy
 from bridge.live.phrases import Phrases
 from bridge.live.safety_policy import consent_policy, emergency_policy

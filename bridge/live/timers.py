@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from bridge.engine.effects import Effect, StartTimer, StopTimer
-from bridge.engine.inputs import Timer, TimerFired
+from bridge.engine.inputs import TimerFired
+from bridge.engine.timers import Timer
 
 
 class CallTimers:

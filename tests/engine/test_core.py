@@ -23,31 +23,33 @@ from bridge.engine.effects import (
     TakeSpare,
     UplinkHold,
 )
+from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.inputs import (
-    AudioAppended,
     CallAnswered,
     CallEnded,
     CallOffered,
     DigitReceived,
     HoldChanged,
     Input,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     SpareFailed,
     SpareReady,
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,
-    Timer,
     TimerFired,
     ToolFinished,
+)
+from bridge.engine.media import (
+    AudioAppended,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutStarted,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
 )
 from bridge.engine.news import (
     CallClosed,
@@ -62,10 +64,10 @@ from bridge.engine.policy import (
     ConsentPolicy,
     DeadAirPolicy,
     EmergencyPolicy,
-    HandoffTarget,
     ToolPolicy,
 )
 from bridge.engine.supervision import actions
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem

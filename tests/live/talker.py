@@ -28,15 +28,13 @@ from bridge.engine.effects import (
     SendKeptAudio,
     TakeSpare,
 )
-from bridge.engine.inputs import (
+from bridge.engine.inputs import CallAnswered, CallOffered, ShutdownRequested
+from bridge.engine.media import (
     AudioAppended,
-    CallAnswered,
-    CallOffered,
     LastSoundSent,
     PlayoutDrained,
     PlayoutFlushed,
     PlayoutStarted,
-    ShutdownRequested,
     SoundStarted,
     SoundStopped,
 )

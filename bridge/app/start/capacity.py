@@ -17,7 +17,7 @@ from bridge.audio.resample import REALTIME_HZ
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import NS_PER_MS, NS_PER_S, SystemClock
 from bridge.config.settings import MediaSettings
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.realtime.commands import AppendAudio
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import AudioDelta

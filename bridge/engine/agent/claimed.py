@@ -16,9 +16,10 @@ never the ten seconds after which an answer counts as overdue.
 """
 
 from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS
-from bridge.engine.inputs import Timer
+from bridge.engine.agent.state import UNNAMED, Response
 from bridge.engine.session.recovery import leave_stalled
-from bridge.engine.state import UNNAMED, CallState, Effects, Response
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.realtime.commands import CancelResponse
 
 

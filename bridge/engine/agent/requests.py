@@ -7,8 +7,8 @@ decides who has the floor (:mod:`bridge.engine.caller.barge_in`), every response
 
 from bridge.engine.effects import CancelTool
 from bridge.engine.floor import answer_is_unwanted, caller_may_be_answered
-from bridge.engine.inputs import Timer
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import CancelResponse, CreateResponse
 from bridge.realtime.ids import ResponseId

@@ -3,13 +3,15 @@
 from bridge.engine.agent.claimed import on_claimed_active
 from bridge.engine.agent.playout import settle
 from bridge.engine.agent.requests import cancel_response, pay_owed, send_request
+from bridge.engine.agent.state import UNNAMED, Response
 from bridge.engine.effects import PlayAudio
-from bridge.engine.inputs import AudioLost, Timer
+from bridge.engine.media import AudioLost
 from bridge.engine.news import AnswerFailed, UpstreamErrorSeen
 from bridge.engine.session.fallback import lose_session
 from bridge.engine.session.recovery import answer_failed, leave_stalled, recover
 from bridge.engine.session.rescue import may_rescue
-from bridge.engine.state import UNNAMED, CallState, Effects, Response
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.tools.calls import on_response_over
 from bridge.engine.tools.mcp import end_calls
 from bridge.engine.turns import Trigger

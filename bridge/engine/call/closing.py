@@ -1,8 +1,9 @@
 """Ends a call by one door, whatever the cause, so that each call closes exactly once."""
 
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo, RejectCall
 from bridge.engine.news import CallClosed, SupervisorLeft
-from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger
 from bridge.errors import Fault, Outcome
 

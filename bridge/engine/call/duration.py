@@ -2,8 +2,8 @@
 
 from bridge.engine.call.closing import MAX_DURATION, close
 from bridge.engine.floor import agent_is_in_talk
-from bridge.engine.inputs import Timer
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 
 

@@ -1,9 +1,10 @@
 """A goodbye of the bridge's own, then our BYE."""
 
 from bridge.engine.call.closing import close
-from bridge.engine.inputs import Timer
+from bridge.engine.call.state import Ending
 from bridge.engine.policy import CLOSING_GRACE_MS
-from bridge.engine.state import CallState, Effects, Ending
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 
 GOODBYE_GRACE_MS = 30_000 + CLOSING_GRACE_MS

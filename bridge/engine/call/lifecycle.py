@@ -21,6 +21,7 @@ from bridge.engine.call.closing import (
 )
 from bridge.engine.call.duration import on_max_duration, on_max_warning, watch_duration
 from bridge.engine.call.goodbye import leave
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.caller.barge_in import on_false_stop
 from bridge.engine.caller.open_turn import on_turn_overdue
 from bridge.engine.caller.silence import (
@@ -32,17 +33,16 @@ from bridge.engine.consent.disclosure import hold_back, on_answer_overdue
 from bridge.engine.effects import AnswerCall, FlushPlayout, OpenSession, RingCall
 from bridge.engine.handoff.transfer import on_caller_left, on_transfer_overdue
 from bridge.engine.inputs import (
-    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
     SessionReady,
     ShutdownRequested,
-    Timer,
     TimerFired,
 )
 from bridge.engine.keypad.collecting import on_last_tone_over
 from bridge.engine.keypad.keys import on_no_key, open_first_menu
+from bridge.engine.media import AudioStopped
 from bridge.engine.news import SilenceMeasured, TransitionRefused
 from bridge.engine.session.fallback import (
     answer_without_agent,
@@ -53,8 +53,9 @@ from bridge.engine.session.liveness import on_unheard
 from bridge.engine.session.recovery import on_life_timer, on_retry_due, restore
 from bridge.engine.session.rescue import on_rescue_due, watch_arm
 from bridge.engine.session.rollover import watch_life
-from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision.rules import on_supervisor_overdue
+from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.engine.voice.dead_air import BRIDGE, on_apology_due, on_offer_due
 from bridge.engine.voice.filler import on_silence_too_long, want_filler

@@ -5,13 +5,13 @@ send any. Then the agent goes on, knowing what the caller was told, or a person 
 """
 
 from bridge.engine.agent.requests import request_response
+from bridge.engine.call.state import Ending
 from bridge.engine.caller.interruption import cut
 from bridge.engine.floor import agent_can_be_cut
-from bridge.engine.handoff.steps import HandingOver
 from bridge.engine.handoff.transfer import want_handoff
 from bridge.engine.news import EmergencyHeard, Speaker
 from bridge.engine.policy import EmergencyPolicy
-from bridge.engine.state import CallState, Effects, Ending
+from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
 

@@ -15,9 +15,10 @@ whether anybody is there.
 
 from bridge.engine.caller.turn import end_turn
 from bridge.engine.floor import service_owes_commit
-from bridge.engine.inputs import Input, Timer
+from bridge.engine.inputs import Input
 from bridge.engine.session.recovery import leave_stalled
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.realtime.commands import CommitInput
 
 COMMITS_WITHIN_MS = 2_500

@@ -13,11 +13,13 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.agent.requests import request_response
 from bridge.engine.call.closing import close
 from bridge.engine.call.goodbye import say_goodbye
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.floor import caller_is_away, caller_owes_word
-from bridge.engine.inputs import Input, Timer
+from bridge.engine.inputs import Input
 from bridge.engine.news import SilencePrompted
 from bridge.engine.policy import CallerSilencePolicy
-from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
 from bridge.realtime.session_config import ResponseConfig

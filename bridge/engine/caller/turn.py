@@ -10,7 +10,8 @@ from bridge.engine.caller.barge_in import (
 )
 from bridge.engine.caller.silence import caller_heard, caller_understood
 from bridge.engine.caller.words import on_caller_words
-from bridge.engine.inputs import AudioAppended, HoldChanged, LastSoundSent
+from bridge.engine.inputs import HoldChanged
+from bridge.engine.media import AudioAppended, LastSoundSent
 from bridge.engine.news import Speaker, TurnSpoken
 from bridge.engine.state import CallState, Effects
 from bridge.engine.turns import Trigger

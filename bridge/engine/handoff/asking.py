@@ -11,10 +11,10 @@ from bridge.engine.agent.requests import request_response
 from bridge.engine.caller.interruption import hush
 from bridge.engine.handoff.human import NoHumanError, human_wanted
 from bridge.engine.handoff.transfer import want_handoff
-from bridge.engine.inputs import Timer
 from bridge.engine.keypad.collecting import abandon_collection
 from bridge.engine.news import HumanAsked
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.dead_air import OFFER_TAKEN
 from bridge.engine.voice.speech import say
 from bridge.realtime.session_config import ResponseConfig

@@ -5,9 +5,9 @@ The model asks by its tool (:mod:`bridge.engine.tools.calls`), the caller by key
 """
 
 from bridge.engine.agent.requests import request_response
-from bridge.engine.handoff.steps import HandingOver
+from bridge.engine.call.state import Ending
 from bridge.engine.session.fallback import go_on_with_fallback
-from bridge.engine.state import CallState, Effects, Ending
+from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.ids import ToolCallId

@@ -19,12 +19,12 @@ from bridge.engine.effects import (
     ResumeUplink,
     UplinkHold,
 )
-from bridge.engine.inputs import Timer
 from bridge.engine.keypad.policy import DigitsPolicy
 from bridge.engine.keypad.secret_digits import keep_secret
 from bridge.engine.keypad.state import Collection
 from bridge.engine.news import DigitsCollected
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import ClearInput
 from bridge.realtime.ids import ToolCallId

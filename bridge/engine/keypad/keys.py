@@ -12,6 +12,7 @@ made their choice: the agent answers.
 from collections.abc import Callable
 
 from bridge.engine.agent.requests import request_response
+from bridge.engine.call.state import Stage
 from bridge.engine.caller.interruption import hush
 from bridge.engine.caller.silence import caller_understood
 from bridge.engine.consent.disclosure import take_answer
@@ -20,11 +21,12 @@ from bridge.engine.handoff.asking import ask_for_human, leave_keypad, press_for_
 from bridge.engine.handoff.human import NoHumanError, human_wanted
 from bridge.engine.handoff.person import on_caller_digit
 from bridge.engine.handoff.transfer import want_handoff
-from bridge.engine.inputs import DigitReceived, Input, Timer
+from bridge.engine.inputs import DigitReceived, Input
 from bridge.engine.keypad.collecting import abandon_collection, on_no_digit, take_digit
 from bridge.engine.keypad.policy import ChoicePolicy, MenuPolicy
 from bridge.engine.news import MenuChosen
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import InputCommitted

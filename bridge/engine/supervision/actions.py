@@ -6,7 +6,7 @@ is refused, is in :mod:`bridge.engine.supervision.rules`.
 
 from dataclasses import dataclass
 
-from bridge.engine.policy import HandoffTarget
+from bridge.engine.handoff.policy import HandoffTarget
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from bridge.engine.effects import CloseVoice, OpenVoice, PauseUplink, ResumeUpli
 from bridge.engine.handoff.asking import leave_keypad
 from bridge.engine.handoff.steps import HandoffSignal, HandoffStep
 from bridge.engine.handoff.transfer import advance, fail
-from bridge.engine.inputs import Timer
 from bridge.engine.news import (
     AgentResumed,
     HandedBack,
@@ -29,6 +28,7 @@ from bridge.engine.news import (
 from bridge.engine.session.fallback import go_on_with_fallback
 from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision.steps import HoldSignal
+from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.realtime.commands import ClearInput, CreateItem

@@ -8,6 +8,7 @@ from dataclasses import replace
 from bridge.engine.agent.requests import drop_request, request_response
 from bridge.engine.call.closing import close
 from bridge.engine.call.goodbye import say_goodbye
+from bridge.engine.call.state import Ending
 from bridge.engine.caller.interruption import hush
 from bridge.engine.effects import (
     FlushPlayout,
@@ -20,11 +21,11 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.handoff.asking import leave_keypad
-from bridge.engine.handoff.steps import HandingOver, HandoffSignal
+from bridge.engine.handoff.steps import HandoffSignal
 from bridge.engine.handoff.transfer import advance, want_handoff
-from bridge.engine.inputs import SupervisorActed, Timer
+from bridge.engine.inputs import SupervisorActed
 from bridge.engine.news import SecretKept, Speaker, TurnSpoken
-from bridge.engine.state import CallState, Effects, Ending
+from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.supervision.actions import (
     Accept,
     End,
@@ -59,6 +60,7 @@ from bridge.engine.supervision.hold import (
     tell_agent,
 )
 from bridge.engine.supervision.steps import HoldSignal
+from bridge.engine.timers import Timer
 from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome

@@ -15,11 +15,12 @@ from types import MappingProxyType
 from typing import Any
 
 from bridge.engine.agent.requests import cancel_response
+from bridge.engine.call.state import Stage
 from bridge.engine.effects import CloseVoice
 from bridge.engine.handoff.steps import STEPS, HandoffSignal, HandoffStep
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
 from bridge.engine.news import ActionAnswered, SupervisorLeft
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision import moves
 from bridge.engine.supervision.actions import (
     Accept,

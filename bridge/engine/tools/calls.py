@@ -20,14 +20,16 @@ from bridge.engine.effects import (
 )
 from bridge.engine.handoff.human import NoHumanError, human_wanted
 from bridge.engine.handoff.transfer import want_handoff
-from bridge.engine.inputs import Timer, ToolFinished
+from bridge.engine.inputs import ToolFinished
 from bridge.engine.keypad.collecting import begin_collection
 from bridge.engine.keypad.secret_digits import conceal, reveal
 from bridge.engine.news import CallbackWanted, ToolAnswered, ToolAsked, ToolRefused
 from bridge.engine.policy import CLOSING_GRACE_MS, ToolPolicy
-from bridge.engine.state import CallState, Effects, ToolRound
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.tools import mcp
 from bridge.engine.tools.arguments import BadArgumentsError, parse_arguments
+from bridge.engine.tools.state import ToolRound
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import OutputItemDone

@@ -5,10 +5,12 @@ agent's comes, the caller speaks, or nothing is awaited any more. In an outage, 
 runs, the dialplan's phrase may be the first one: once, and nothing but the caller cuts it short.
 """
 
+from bridge.engine.call.state import Stage
 from bridge.engine.effects import PlayFiller, StopFiller
-from bridge.engine.inputs import Timer
-from bridge.engine.state import CallState, Effects, Filler, Stage
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.phrases import next_item, play_phrase
+from bridge.engine.voice.state import Filler
 
 
 def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:

@@ -6,12 +6,12 @@ end of a response whose audio is still coming in: the playout is one queue, and 
 """
 
 from bridge.engine.agent.requests import request_response
-from bridge.engine.caller.turn_taking import Phrase
 from bridge.engine.floor import phrase_may_sound
 from bridge.engine.inputs import Input
 from bridge.engine.state import CallState, Effects
 from bridge.engine.voice.filler import stop_filler
 from bridge.engine.voice.phrases import next_item, play_phrase
+from bridge.engine.voice.state import Phrase
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.items import Message, Part, PartKind, Role
 from bridge.realtime.session_config import ResponseConfig

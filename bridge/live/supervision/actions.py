@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from bridge.engine.policy import HandoffTarget
+from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.supervision.actions import (
     Accept,
     Action,

@@ -20,6 +20,7 @@ from bridge.engine.effects import (
     StopTimer,
     UplinkHold,
 )
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -28,16 +29,12 @@ from bridge.engine.inputs import (
     HoldChanged,
     PersonAnswered,
     PersonLeft,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    Timer,
     TimerFired,
     TransferFailed,
 )
+from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import (
     CallClosed,
     ConsentSettled,
@@ -46,14 +43,8 @@ from bridge.engine.news import (
     HandoffStarted,
     TurnMeasured,
 )
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    ConsentPolicy,
-    EmergencyPolicy,
-    FallbackPolicy,
-    HandoffTarget,
-)
+from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, ConsentPolicy, EmergencyPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse

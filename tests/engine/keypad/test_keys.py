@@ -24,23 +24,20 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.handoff.asking import ask_for_human
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     DigitReceived,
     Input,
     PersonAnswered,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
-    SoundLasted,
-    SoundStarted,
     SupervisorActed,
-    Timer,
     TimerFired,
     ToolFinished,
     TransferFailed,
 )
 from bridge.engine.keypad.collecting import LAST_TONE_MS
 from bridge.engine.keypad.policy import ChoicePolicy, DigitsPolicy, KeypadPolicy, MenuPolicy
+from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import (
     DigitsCollected,
     HandoffStarted,
@@ -56,11 +53,10 @@ from bridge.engine.policy import (
     CallerSilencePolicy,
     CallPolicy,
     DeadAirPolicy,
-    FallbackPolicy,
-    HandoffTarget,
     ToolPolicy,
 )
 from bridge.engine.supervision.actions import KeepSecret
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, ClearInput, CreateItem, CreateResponse

@@ -19,6 +19,7 @@ from bridge.engine.effects import (
     StopFiller,
     TransferCall,
 )
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -26,15 +27,14 @@ from bridge.engine.inputs import (
     HoldChanged,
     Input,
     PersonLeft,
-    PlayoutDrained,
     SessionFailed,
     SessionReady,
-    Timer,
     TimerFired,
     TransferCompleted,
     TransferFailed,
     TransferProgressed,
 )
+from bridge.engine.media import PlayoutDrained
 from bridge.engine.news import (
     CallClosed,
     GaveUp,
@@ -45,7 +45,8 @@ from bridge.engine.news import (
     TurnSpoken,
     Way,
 )
-from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget
+from bridge.engine.policy import CallPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import TruncateItem

@@ -20,20 +20,19 @@ from bridge.engine.effects import (
     StopTimer,
     UplinkHold,
 )
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallEnded,
     PersonAnswered,
     PersonPressed,
     PersonTold,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SupervisorActed,
     SupervisorHeard,
-    Timer,
     TimerFired,
     TransferProgressed,
 )
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     ActionAnswered,
     AgentResumed,
@@ -45,7 +44,7 @@ from bridge.engine.news import (
     TransitionRefused,
     Way,
 )
-from bridge.engine.policy import CallPolicy, FallbackPolicy, HandoffTarget, ToolPolicy
+from bridge.engine.policy import CallPolicy, ToolPolicy
 from bridge.engine.supervision.actions import (
     Accept,
     Action,
@@ -57,6 +56,7 @@ from bridge.engine.supervision.actions import (
 )
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse

@@ -24,22 +24,24 @@ from bridge.engine.effects import (
     StopFiller,
     UplinkHold,
 )
+from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallOffered,
     DigitReceived,
     PersonLeft,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,
-    Timer,
     TimerFired,
+)
+from bridge.engine.media import (
+    PlayoutDrained,
+    PlayoutStarted,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
 )
 from bridge.engine.news import (
     ActionAnswered,
@@ -54,13 +56,7 @@ from bridge.engine.news import (
     TurnMeasured,
     TurnSpoken,
 )
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    CallPolicy,
-    FallbackPolicy,
-    HandoffTarget,
-)
+from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, CallPolicy
 from bridge.engine.supervision.actions import (
     Action,
     End,
@@ -80,6 +76,7 @@ from bridge.engine.supervision.actions import (
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import RULES, Refusal
 from bridge.engine.supervision.steps import HOLDS, Hold, HoldSignal
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import (

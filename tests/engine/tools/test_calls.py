@@ -17,7 +17,8 @@ from bridge.engine.effects import (
     StartTimer,
     StopTimer,
 )
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer, TimerFired, ToolFinished
+from bridge.engine.inputs import TimerFired, ToolFinished
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     CallbackWanted,
     CallClosed,
@@ -26,6 +27,7 @@ from bridge.engine.news import (
     ToolRefused,
 )
 from bridge.engine.policy import ToolPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.tools.calls import BUILT_IN
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome

@@ -17,23 +17,25 @@ from bridge.engine.effects import (
     StopTimer,
     TransferCall,
 )
+from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.inputs import (
-    AudioAppended,
     CallEnded,
     DigitReceived,
     HoldChanged,
-    PlayoutDrained,
-    PlayoutStarted,
-    ProcessStopped,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-    Timer,
     TimerFired,
     TransferCompleted,
     TransferProgressed,
+)
+from bridge.engine.media import (
+    AudioAppended,
+    PlayoutDrained,
+    PlayoutStarted,
+    ProcessStopped,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
 )
 from bridge.engine.news import (
     CallClosed,
@@ -42,12 +44,8 @@ from bridge.engine.news import (
     SilencePrompted,
     TurnMeasured,
 )
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    DeadAirPolicy,
-    HandoffTarget,
-)
+from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, DeadAirPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
