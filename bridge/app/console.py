@@ -9,7 +9,7 @@ from bridge.app.start.addresses import browser_url
 from bridge.app.supervisors import SupervisorDesk
 from bridge.clock import Clock
 from bridge.config.settings import Settings
-from bridge.console.services import Services, Sources, first_admin_link, open_services
+from bridge.console.services import ConsoleServices, Sources, first_admin_link, open_services
 from bridge.telemetry.metrics.store import StoreMetrics
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ def open_console(
     supervisors: SupervisorDesk,
     node: Callable[[], str],
     metrics: StoreMetrics,
-) -> Services | None:
+) -> ConsoleServices | None:
     """Make what the console stands on; None where the settings want none.
 
     Args:
@@ -57,7 +57,7 @@ def open_console(
     )
 
 
-async def invite_admin(console: Services, settings: Settings, heard_at: str) -> str | None:
+async def invite_admin(console: ConsoleServices, settings: Settings, heard_at: str) -> str | None:
     """Return the link for the console's first admin, and log it; None where there is one.
 
     Args:

@@ -17,7 +17,13 @@ from bridge.bench.run import BenchPlan, run_bench
 from bridge.bench.talkers import run_talkers
 from bridge.bench.view import Screen, print_result
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import finished, make_directory, run, until_done_or_told, until_told_to_stop
+from bridge.cli.running import (
+    finished,
+    make_directory,
+    run,
+    until_done_or_signalled,
+    until_signalled,
+)
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
 from bridge.realtime.dialects import DIALECTS
@@ -114,7 +120,7 @@ def bench(
     make_directory(report)
     plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0)
     with Screen() as screen:
-        done = run(until_done_or_told(run_bench(plan, os.environ, screen), "bench"))
+        done = run(until_done_or_signalled(run_bench(plan, os.environ, screen), "bench"))
     result = finished(done)
     _publish(result, as_json=as_json, png=png, report=report)
     if result.doubts:
@@ -156,7 +162,7 @@ def _can_plot() -> bool:
 @click.option("--talking", is_flag=True, help="They say something, and not only listen.")
 @exits_cleanly
 def callers(server: str, called: str, each_another: bool, talking: bool) -> None:
-    """Place calls to SERVER (host:port) as told on stdin."""
+    """Place calls to SERVER (host:port) as ordered on stdin."""
     host, _, port = server.rpartition(":")
     if talking:
         run_talkers((host, int(port)), called)
@@ -178,7 +184,7 @@ def floor() -> None:
     from bridge.bench.floor import run_floor
 
     configure(TelemetrySettings(log_level="warning"))
-    run(run_floor(_announce, until_told_to_stop()))
+    run(run_floor(_announce, until_signalled()))
 
 
 @bench.command(hidden=True)
@@ -189,14 +195,14 @@ def plain(url: str, dialect: str) -> None:
     """Take calls the plain way."""
     from bridge.bench.plain import run_plain
 
-    run(run_plain(url, dialect, KEY, _announce, until_told_to_stop()))
+    run(run_plain(url, dialect, KEY, _announce, until_signalled()))
 
 
 async def _serve_peer() -> None:
     server = LightServer()
     click.echo(json.dumps({"url": await server.start()}))
     try:
-        await until_told_to_stop()
+        await until_signalled()
     finally:
         await server.aclose()
 

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from bridge.cli.calls_audit import begin_of, read_audit
-from bridge.cli.calls_list import Wanted, clock_time, find_calls, find_troubles, print_calls
+from bridge.cli.calls_list import CallFilter, clock_time, find_calls, find_troubles, print_calls
 from bridge.cli.calls_show import CallStory, plot_waterfall, print_story
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run
@@ -81,7 +81,7 @@ def list_calls(
     \b
     bridge calls list --fault provider --slower-than 1500
     """
-    wanted = Wanted(outcome, fault, arm, slower_than, silence_over)
+    wanted = CallFilter(outcome, fault, arm, slower_than, silence_over)
     found = run(find_calls(_reader(config, url), 0 if active else limit, wanted))
     for line in run(find_troubles(_reader(config, url))):
         click.echo(f"node {line}", err=True)

@@ -11,7 +11,7 @@ import click
 from bridge.cli.calls_list import clock_time
 from bridge.config.settings import RedisSettings
 from bridge.console.access.audit_head import HeadFile
-from bridge.console.access.audit_search import MISSING, Verdict, verify
+from bridge.console.access.audit_search import MISSING, ChainVerdict, verify
 from bridge.errors import ConfigError
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
@@ -81,7 +81,7 @@ async def _print_entries(audit: AuditLog, since_ms: int, *, as_json: bool) -> No
 
 async def _print_verdict(
     audit: AuditLog, head: HeadFile, since_ms: int, *, as_json: bool
-) -> Verdict:
+) -> ChainVerdict:
     """Print whether the chain holds, and whether the node's own last entry is in it."""
     own = head.read()
     verdict = await verify(audit, own, since_ms)

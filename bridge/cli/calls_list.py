@@ -18,8 +18,8 @@ _FROM_THE_END = ("reason", "response_p95_ms", "longest_silence_ms")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a listed call must be; None asks for nothing.
+class CallFilter:
+    """The conditions on a listed call; None asks for nothing.
 
     Attributes:
         outcome, fault, arm: as in the call's hash.
@@ -36,7 +36,7 @@ class Wanted:
     @property
     def anything(self) -> bool:
         """Whether every call will do."""
-        return self == Wanted()
+        return self == CallFilter()
 
     def takes(self, fields: Mapping[str, str]) -> bool:
         """Whether a call is wanted; one that still goes on has no outcome yet, and no figures."""
@@ -50,7 +50,7 @@ class Wanted:
         )
 
 
-async def find_calls(reader: CallReader, most: int, wanted: Wanted) -> list[dict[str, str]]:
+async def find_calls(reader: CallReader, most: int, wanted: CallFilter) -> list[dict[str, str]]:
     """Return the wanted calls that go on, then the latest ``most`` of those that ended.
 
     Raises:

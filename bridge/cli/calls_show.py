@@ -11,7 +11,7 @@ from rich.text import Text
 from bridge.bench.plot import check_can_plot, save
 from bridge.errors import ConfigError
 from bridge.store.reader import History
-from bridge.telemetry.labels import INFERENCE, Stage
+from bridge.telemetry.labels import INFERENCE, TurnStage
 from bridge.telemetry.turn_latency import TurnLatency, drift, latency_report, percentiles
 
 _SHOWN_APART = frozenset({"turn", "measured"})
@@ -28,16 +28,16 @@ class _Drawn(NamedTuple):
 
 
 _STAGES = {
-    Stage.CAPTURE: _Drawn(
+    TurnStage.CAPTURE: _Drawn(
         "yellow", "tab:olive", "the caller's last sound in our ring, to its append"
     ),
-    Stage.UPLINK: _Drawn("bright_yellow", "gold", "to the socket"),
-    Stage.ENDPOINT: _Drawn("bright_blue", "tab:cyan", "to speech_stopped"),
-    Stage.MODEL: _Drawn("blue", "tab:blue", "to response.created"),
-    Stage.TOOL: _Drawn("magenta", "tab:purple", "to response.created after a tool"),
-    Stage.FIRST_DELTA: _Drawn("cyan", "navy", "to the first audio on the socket"),
-    Stage.DOWNLINK: _Drawn("green", "tab:green", "to its first sample in our ring"),
-    Stage.PLAYBACK: _Drawn("bright_green", "limegreen", "to PJSIP's taking it"),
+    TurnStage.UPLINK: _Drawn("bright_yellow", "gold", "to the socket"),
+    TurnStage.ENDPOINT: _Drawn("bright_blue", "tab:cyan", "to speech_stopped"),
+    TurnStage.MODEL: _Drawn("blue", "tab:blue", "to response.created"),
+    TurnStage.TOOL: _Drawn("magenta", "tab:purple", "to response.created after a tool"),
+    TurnStage.FIRST_DELTA: _Drawn("cyan", "navy", "to the first audio on the socket"),
+    TurnStage.DOWNLINK: _Drawn("green", "tab:green", "to its first sample in our ring"),
+    TurnStage.PLAYBACK: _Drawn("bright_green", "limegreen", "to PJSIP's taking it"),
 }
 _SUMMED = {"inference": "the service: " + ", ".join(INFERENCE), "response": "all of it"}
 
@@ -139,7 +139,7 @@ def _summary(turns: Sequence[TurnLatency]) -> Table:
     for column, side in (("", "left"), ("p50 ms", "right"), ("p95 ms", "right"), ("", "left")):
         table.add_column(column, justify="right" if side == "right" else "left")
     for name, span in percentiles(turns).items():
-        drawn = _STAGES[Stage(name)] if name in _STAGES else _Drawn("", "", _SUMMED[name])
+        drawn = _STAGES[TurnStage(name)] if name in _STAGES else _Drawn("", "", _SUMMED[name])
         mark = Text("■ " if drawn.on_terminal else "  ", style=drawn.on_terminal)
         table.add_row(
             mark.append(name, style="default"),

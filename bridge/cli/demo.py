@@ -14,7 +14,7 @@ from bridge.bench.rollout_demo import RolloutPlan, run_rollout_demo
 from bridge.bench.rollout_view import print_rollout
 from bridge.bench.view import Screen
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import STOPPING, finished, run, until_done_or_told
+from bridge.cli.running import STOPPING, finished, run, until_done_or_signalled
 from bridge.demo.console import run_console_demo
 from bridge.demo.result import DemoResult
 from bridge.demo.run import DemoPlan, StartedGateway, run_demo
@@ -166,7 +166,7 @@ def _show_rollouts(plan: RolloutPlan, *, as_json: bool) -> None:
     # Its own Redis, whatever BRIDGE_REDIS_URL says: the demo's flags are nobody else's.
     with start_local_redis() as redis, Screen() as screen:
         work = run_rollout_demo(plan, redis.url, os.environ, screen)
-        done = run(until_done_or_told(work, "demo", partial(screen.doing, STOPPING)))
+        done = run(until_done_or_signalled(work, "demo", partial(screen.doing, STOPPING)))
     result = finished(done)
     if as_json:
         click.echo(json.dumps(result.to_json()))
@@ -187,7 +187,7 @@ def _keep_console(plan: DemoPlan, view: View, callers: int, *, as_json: bool) ->
     with view, contextlib.ExitStack() as stack:
         url = os.environ.get("BRIDGE_REDIS_URL") or stack.enter_context(start_local_redis()).url
         work = run_console_demo(plan, url, os.environ, view, callers, announce)
-        run(until_done_or_told(work, "demo", partial(view.doing, STOPPING)))
+        run(until_done_or_signalled(work, "demo", partial(view.doing, STOPPING)))
     click.echo("the demo is over; nothing is left running", err=True)
 
 
@@ -199,7 +199,7 @@ def _show(plan: DemoPlan, view: View) -> DemoResult:
             url = stack.enter_context(start_local_redis()).url
             view.step("Redis", "a private one, gone with this demo")
         work = run_demo(plan, url, os.environ, view)
-        done = run(until_done_or_told(work, "demo", partial(view.doing, STOPPING)))
+        done = run(until_done_or_signalled(work, "demo", partial(view.doing, STOPPING)))
         if isinstance(done, DemoResult):
             stack.close()
             view.result(done)

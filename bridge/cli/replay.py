@@ -25,7 +25,7 @@ from bridge.cli.replay_plan import (
 )
 from bridge.cli.replay_trend import HISTORY, show_trend
 from bridge.cli.replay_view import ReplayScreen, print_results, write_outcome
-from bridge.cli.running import make_directory, run, until_done_or_told
+from bridge.cli.running import make_directory, run, until_done_or_signalled
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
 from bridge.replay.call.process import take_orders
@@ -226,11 +226,11 @@ def play(
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
-        results, replayed, told = play_plan(plan, redis_url, os.environ)
+        results, replayed, exit_code = play_plan(plan, redis_url, os.environ)
         kept = history if asked.shadow is None else None  # tomorrow's calls are others
         write_outcome(plan, results, replayed, junit, kept, with_report=report is not None)
         _print(results, report, as_json=as_json)
-        raise SystemExit(told or _EXIT_CODES[overall(results)])
+        raise SystemExit(exit_code or _EXIT_CODES[overall(results)])
 
 
 def play_plan(
@@ -249,8 +249,12 @@ def play_plan(
             async with mocks:
                 await replayed.play()
 
-        told = run(until_done_or_told(work(), "replay"))
-    return replayed.conclude(told), replayed, 0 if told is None else 128 + signal.Signals[told]
+        signalled = run(until_done_or_signalled(work(), "replay"))
+    return (
+        replayed.conclude(signalled),
+        replayed,
+        0 if signalled is None else 128 + signal.Signals[signalled],
+    )
 
 
 def _print(results: Results, report: Path | None, *, as_json: bool) -> None:
@@ -299,7 +303,7 @@ def list_packs(names: tuple[str, ...], as_json: bool) -> None:
 
 @replay.command(hidden=True)
 def caller() -> None:
-    """Be a caller, as told on stdin."""
+    """Be a caller, as ordered on stdin."""
     configure(TelemetrySettings(log_level="warning"))
     take_orders(run)
 

@@ -13,7 +13,7 @@ from bridge.bench.soak.run import run_soak
 from bridge.bench.soak.view import print_soak
 from bridge.bench.view import Screen
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import finished, make_directory, run, until_done_or_told
+from bridge.cli.running import finished, make_directory, run, until_done_or_signalled
 from bridge.config.settings import TelemetrySettings
 from bridge.telemetry.logs import configure
 
@@ -87,7 +87,7 @@ def soak(
     chosen = secrets.randbelow(1 << 32) if seed is None else seed
     plan = SoakPlan(minutes, warm_up_s, calls, _BOTH if dialect == "both" else (dialect,), chosen)
     with Screen() as screen:
-        done = run(until_done_or_told(run_soak(plan, os.environ, screen, report), "soak"))
+        done = run(until_done_or_signalled(run_soak(plan, os.environ, screen, report), "soak"))
     result = finished(done)
     _publish(result, as_json=as_json, report=report)
     if not result.ok:
@@ -110,6 +110,6 @@ def _publish(result: SoakResult, *, as_json: bool, report: Path | None) -> None:
 @click.argument("server")
 @exits_cleanly
 def callers(server: str) -> None:
-    """Be people who call SERVER (host:port), as told on stdin."""
+    """Be people who call SERVER (host:port), as ordered on stdin."""
     host, _, port = server.rpartition(":")
     run_crowd((host, int(port)))

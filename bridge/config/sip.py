@@ -55,7 +55,7 @@ class Trunk(BaseModel):
 
 
 class SipSettings(BaseModel):
-    """Where SIP is heard, and how many calls are taken.
+    """The addresses that SIP is heard at, and the calls that are taken.
 
     Attributes:
         host: address that UDP and TCP are bound to.

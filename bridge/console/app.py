@@ -15,7 +15,7 @@ from bridge.console.api import ROUTERS
 from bridge.console.faults import add_handlers
 from bridge.console.headers import SecureHeaders, TransportGuard
 from bridge.console.pages import router as pages
-from bridge.console.services import Services
+from bridge.console.services import ConsoleServices
 from bridge.console.streams import Streams, StreamsMiddleware
 from bridge.telemetry.metrics import Format, Metrics
 
@@ -31,7 +31,7 @@ InTrouble = Callable[[], Sequence[str]]
 
 
 def make_app(
-    services: Services | None,
+    services: ConsoleServices | None,
     metrics: Metrics,
     ready: NotReady,
     troubles: InTrouble = tuple,
@@ -63,7 +63,7 @@ def make_app(
     return app
 
 
-def _add_console(app: FastAPI, services: Services) -> None:
+def _add_console(app: FastAPI, services: ConsoleServices) -> None:
     app.state.services = services
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")

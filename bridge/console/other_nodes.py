@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from bridge.console.access.tokens import CallTokens, TokenKind
+from bridge.console.access.tokens import CallTokenKind, CallTokens
 from bridge.errors import ConfigError
 from bridge.store.reader import CallReader
 
@@ -142,7 +142,7 @@ class OtherNodes:
         url = (await self._calls.node(node) or {}).get("http", "").rstrip("/")
         if not url:
             raise _away(node, call_id, "which is not running")
-        token, _ = await self._tokens.issue(user, call_id, TokenKind.RELAY_RECORDING)
+        token, _ = await self._tokens.issue(user, call_id, CallTokenKind.RELAY_RECORDING)
         client = self._client = self._client or httpx2.AsyncClient(
             verify=self.trust, timeout=_TIMEOUT, trust_env=False
         )
@@ -201,7 +201,7 @@ async def relay(
 
     Args:
         socket: the browser's, accepted.
-        node_url: of the node with the call, as its heartbeat tells it.
+        node_url: of the node with the call, from its heartbeat.
         call_id: the call.
         kind: ``listen``, ``listen_private`` or ``talk``.
         token: for that node.

@@ -6,16 +6,16 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.console.access.accounts import AccountError
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import PageAllowed, address_of
 from bridge.console.access.oidc import BEGUN_LIFE_S, OidcProvider, OidcRefusedError
 from bridge.console.access.origin import own_origin
 from bridge.console.access.principal import Principal
-from bridge.console.access.roles import ALLOWED, Permission, Role
+from bridge.console.access.roles import ALLOWED, Permission, UserRole
 from bridge.console.api.session import open_session
 from bridge.console.headers import is_secure
-from bridge.console.screens import OWN, SCREENS, Screen
-from bridge.console.services import Services, Using
+from bridge.console.screens import OWN, SCREENS, ConsoleScreen
+from bridge.console.services import ConsoleServices, Using
 from bridge.console.templating import render
 
 router = APIRouter(include_in_schema=False)
@@ -45,7 +45,7 @@ async def get_call(
     return render(request, "call.html", principal, call_id=call_id)
 
 
-def _add(screen: Screen) -> None:
+def _add(screen: ConsoleScreen) -> None:
     allowed = Depends(PageAllowed(screen.permission))
 
     async def get_screen(request: Request, principal: Principal = allowed) -> HTMLResponse:
@@ -82,7 +82,7 @@ async def get_users(
     principal: Annotated[Principal, Depends(PageAllowed(Permission.USERS_ADMIN))],
 ) -> HTMLResponse:
     """Show users and roles."""
-    roles, permissions = list(Role), list(Permission)
+    roles, permissions = list(UserRole), list(Permission)
     return render(
         request, "users.html", principal, roles=roles, permissions=permissions, allowed=ALLOWED
     )
@@ -137,7 +137,7 @@ async def finish_oidc(request: Request, services: Using, provider: Provider) -> 
             identity.subject, identity.name, identity.roles, provider.settings.routes, address
         )
     except (OidcRefusedError, AccountError) as error:
-        refused = Entry("", "login", address=address, params={"via": "oidc"}, result="refused")
+        refused = AuditEntry("", "login", address=address, params={"via": "oidc"}, result="refused")
         await services.auditor.write(refused)
         return render(request, "refused.html", status_code=403, why=str(error))
     # A page, not a redirect: a strict cookie does not go along with what another site began.
@@ -147,5 +147,5 @@ async def finish_oidc(request: Request, services: Using, provider: Provider) -> 
     return response
 
 
-def _callback(request: Request, services: Services) -> str:
+def _callback(request: Request, services: ConsoleServices) -> str:
     return f"{own_origin(request, services.settings)}{_OIDC_PATH}/callback"

@@ -45,7 +45,7 @@ from bridge.store.wrap_ups import WrapUpStore
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the console looks beside Redis.
+    """The data that the console reads beside Redis.
 
     Attributes:
         recordings_dir: recordings and call records of this node.
@@ -65,7 +65,7 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class ConsoleServices:
     """The objects that the console's routes work with.
 
     Attributes:
@@ -83,7 +83,7 @@ class Services:
         auditor: puts down what people do.
         audit_head: what this node wrote last of it.
         oidc: the identity provider, if there is one.
-        once: what may happen once, or is told once.
+        once: marks of what may happen once.
         tokens: for audio and control.
         phone_tickets: for desk phones that call in.
         wrap_ups: what came of calls.
@@ -148,7 +148,7 @@ def open_services(
     count_audit_failure: Callable[[], None],
     local: LocalCalls | None = None,
     passwords: Passwords | None = None,
-) -> Services:
+) -> ConsoleServices:
     """Make what the console needs; nothing is connected before it is used.
 
     Args:
@@ -190,7 +190,7 @@ def open_services(
         clock,
         wants_second_factor=settings.second_factor == "required",
     )
-    return Services(
+    return ConsoleServices(
         settings=settings,
         clock=clock,
         users=users,
@@ -219,7 +219,7 @@ def open_services(
     )
 
 
-async def first_admin_link(services: Services, base_url: str) -> str | None:
+async def first_admin_link(services: ConsoleServices, base_url: str) -> str | None:
     """Return a link that makes the first admin; None where there is one, or nobody can say."""
     try:
         token = await services.accounts.first_admin_token()
@@ -228,11 +228,11 @@ async def first_admin_link(services: Services, base_url: str) -> str | None:
     return None if token is None else f"{base_url.rstrip('/')}/welcome#{token}"
 
 
-def services_of(connection: HTTPConnection) -> Services:
+def services_of(connection: HTTPConnection) -> ConsoleServices:
     """Return what the app of a request works with (a FastAPI dependency)."""
-    services: Services = connection.app.state.services
+    services: ConsoleServices = connection.app.state.services
     return services
 
 
-Using = Annotated[Services, Depends(services_of)]
+Using = Annotated[ConsoleServices, Depends(services_of)]
 """The services, as a parameter of a route."""

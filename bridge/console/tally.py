@@ -31,7 +31,7 @@ Group = TypeVar("Group", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What some calls came to; means are None where no call has the figure.
+    """Counts and means of some calls; means are None where no call has the figure.
 
     Attributes:
         calls: all of them.

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 
-class Kind(enum.StrEnum):
+class RedactedKind(enum.StrEnum):
     """A kind of personal data, as a dialplan names it."""
 
     CARDS = "cards"
@@ -20,15 +20,17 @@ class Kind(enum.StrEnum):
     EMAILS = "emails"
 
 
-DEFAULT_KINDS = frozenset({Kind.CARDS, Kind.SSN, Kind.DOB, Kind.ACCOUNTS})
+DEFAULT_KINDS = frozenset(
+    {RedactedKind.CARDS, RedactedKind.SSN, RedactedKind.DOB, RedactedKind.ACCOUNTS}
+)
 
 PLACEHOLDERS = {
-    Kind.CARDS: "[card]",
-    Kind.SSN: "[ssn]",
-    Kind.DOB: "[date]",
-    Kind.ACCOUNTS: "[account]",
-    Kind.PHONES: "[phone]",
-    Kind.EMAILS: "[email]",
+    RedactedKind.CARDS: "[card]",
+    RedactedKind.SSN: "[ssn]",
+    RedactedKind.DOB: "[date]",
+    RedactedKind.ACCOUNTS: "[account]",
+    RedactedKind.PHONES: "[phone]",
+    RedactedKind.EMAILS: "[email]",
 }
 
 PLACEHOLDER = re.compile(r"\[(?:card|ssn|date|account|phone|email)\]")
@@ -42,40 +44,40 @@ class Label:
         kind: None for numbers that stay.
     """
 
-    kind: Kind | None
+    kind: RedactedKind | None
     words: str
     min_digits: int = 1
     max_digits: int = 40
 
 
 LABELS = (
-    # What follows "ending in" is what a caller may be told (PCI DSS 4.0 requirement 3.4.1).
+    # What follows "ending in" is what a caller may hear (PCI DSS 4.0 requirement 3.4.1).
     Label(None, r"ending(?: in| with)?|last (?:four|4)(?: digits)?"),
-    Label(Kind.CARDS, r"security code|cvv2?|cvc2?|card verification|prüfziffer", 3, 4),
+    Label(RedactedKind.CARDS, r"security code|cvv2?|cvc2?|card verification|prüfziffer", 3, 4),
     Label(
-        Kind.CARDS,
+        RedactedKind.CARDS,
         r"(?:credit|debit|payment|bank) card|card(?: number|'s number| details)|kreditkarte\w*"
         r"|kartennummer|carte (?:bancaire|de crédit|bleue)|tarjeta",
         4,
         19,
     ),
-    Label(Kind.SSN, r"social(?: security(?: number)?)?|ssn|sozialversicherung\w*", 4, 12),
+    Label(RedactedKind.SSN, r"social(?: security(?: number)?)?|ssn|sozialversicherung\w*", 4, 12),
     Label(
-        Kind.DOB,
+        RedactedKind.DOB,
         r"(?:date of )?birth(?:day|date)?|born|dob|geburts\w*|geboren|naissance|née?|nacimiento"
         r"|nací",
         4,
         8,
     ),
     Label(
-        Kind.ACCOUNTS,
+        RedactedKind.ACCOUNTS,
         r"(?:bank )?account(?: number)?|acct|routing(?: number)?|sort code|iban|konto\w*"
         r"|bankleitzahl|blz|compte|cuenta",
         5,
         34,
     ),
     Label(
-        Kind.PHONES,
+        RedactedKind.PHONES,
         r"(?:tele)?phone(?: number)?|mobile|cell|call(?: me)?(?: back)?(?: on| at)?"
         r"|reach (?:me|you)|telefon\w*|handy\w*|téléphone|teléfono",
         6,

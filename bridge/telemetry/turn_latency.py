@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from bridge.telemetry.labels import INFERENCE, Stage
+from bridge.telemetry.labels import INFERENCE, TurnStage
 
 TOLERANCE_MS = 0.5
 """Stages add up to their turn within this: each of nine figures is rounded to 0.1 ms."""
@@ -19,17 +19,17 @@ DRIFT_TURNS = 6
 DRIFT_SPAN_MS = 60_000
 """A drift is reported for so many turns over so long a time at least: a few make any slope."""
 
-_SPANS = (*(stage.value for stage in Stage), "inference", "response")
+_SPANS = (*(stage.value for stage in TurnStage), "inference", "response")
 
 
 @dataclass(frozen=True, slots=True)
 class TurnLatency:
-    """One turn of the agent, as the caller felt it.
+    """A turn of the agent, as the caller felt it.
 
     Attributes:
         at_ms: from the call's begin (its INVITE) to the first sample of the answer.
         response_ms: the caller's last sound to that sample; None where the former isn't known.
-        stages_ms: by :class:`Stage`, in order; what was not measured is missing.
+        stages_ms: by :class:`TurnStage`, in order; what was not measured is missing.
     """
 
     at_ms: int
@@ -40,7 +40,9 @@ class TurnLatency:
     def of(cls, at_ms: int, event: Mapping[str, str]) -> Self:
         """Read a `measured` event of a call's stream."""
         stages_ms = {
-            stage.value: float(event[f"{stage}_ms"]) for stage in Stage if f"{stage}_ms" in event
+            stage.value: float(event[f"{stage}_ms"])
+            for stage in TurnStage
+            if f"{stage}_ms" in event
         }
         response = event.get("response_ms")
         return cls(at_ms, None if response is None else float(response), stages_ms)
@@ -68,7 +70,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How the time to an answer changes as a call grows older.
+    """The change of the time to an answer as a call grows older.
 
     Attributes:
         ms_per_min: slope of the least squares line; tools are left out of it.
@@ -97,9 +99,9 @@ def _percentile(ordered_ms: Sequence[float], percent: int) -> float:
 
 
 def drift(turns: Sequence[TurnLatency]) -> Drift | None:
-    """Return the drift; None where the turns are too few or too close to tell."""
+    """Return the drift; None where the turns are too few or too close together."""
     points = [
-        (turn.at_ms, turn.response_ms - turn.stages_ms.get(Stage.TOOL, 0.0))
+        (turn.at_ms, turn.response_ms - turn.stages_ms.get(TurnStage.TOOL, 0.0))
         for turn in turns
         if turn.response_ms is not None
     ]

@@ -15,7 +15,7 @@ import pytest
 from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.audio.wav import write_wav
 from bridge.clock import SystemClock
-from bridge.console.access.tokens import TokenKind
+from bridge.console.access.tokens import CallTokenKind
 from bridge.console.other_nodes import UNREACHABLE_CODE
 from bridge.console.services import Sources
 from bridge.errors import ConfigError
@@ -229,16 +229,16 @@ async def test_recording_is_for_nodes_with_a_token_for_it(
     await begin_call(redis, CALL, ended_at="1")
     record(nodes)
     tokens = nodes.near.services.tokens
-    good, _ = await tokens.issue("eve", CALL, TokenKind.RELAY_RECORDING)
-    listen, _ = await tokens.issue("eve", CALL, TokenKind.RELAY_LISTEN)
-    other, _ = await tokens.issue("eve", "c_00000000000000bb", TokenKind.RELAY_RECORDING)
+    good, _ = await tokens.issue("eve", CALL, CallTokenKind.RELAY_RECORDING)
+    listen, _ = await tokens.issue("eve", CALL, CallTokenKind.RELAY_LISTEN)
+    other, _ = await tokens.issue("eve", "c_00000000000000bb", CallTokenKind.RELAY_RECORDING)
     path = f"/api/v1/relay/calls/{CALL}/recording"
     async with aiohttp.ClientSession(nodes.far.url) as node:
         for token, status in (("", 403), (listen, 403), (other, 403), (good, 200), (good, 403)):
             async with node.get(path, params={"token": token}) as answer:
                 assert answer.status == status
         for bad in ("..%2F..%2Fetc%2Fpasswd", "a.b", "x" * 65):
-            token, _ = await tokens.issue("eve", bad, TokenKind.RELAY_RECORDING)
+            token, _ = await tokens.issue("eve", bad, CallTokenKind.RELAY_RECORDING)
             url = f"/api/v1/relay/calls/{bad}/recording"
             async with node.get(url, params={"token": token}) as answer:
                 assert answer.status in (404, 422), bad

@@ -5,7 +5,7 @@ import pytest
 from bridge.engine.agent.latency import TurnClock
 from bridge.engine.media import LastSoundSent, PlayoutStarted
 from bridge.realtime.ids import ItemId
-from bridge.telemetry.labels import INFERENCE, Stage
+from bridge.telemetry.labels import INFERENCE, TurnStage
 from bridge.telemetry.turn_latency import (
     DRIFT_TURNS,
     Drift,
@@ -26,12 +26,12 @@ def test_stages_are_those_of_the_turn_clock_in_its_order() -> None:
     clock.delta_ns = 7
     measured = clock.measure(PlayoutStarted(ItemId("i"), 0, laid_ns=8, taken_ns=9), 10)
     assert measured is not None
-    assert list(measured.stages_ns) == [stage.value for stage in Stage]
+    assert list(measured.stages_ns) == [stage.value for stage in TurnStage]
     assert measured.total_ns == sum(measured.stages_ns.values()) == 8
 
 
 def test_inference_is_what_the_service_takes() -> None:
-    spent_ms = {stage.value: 10.0 + number for number, stage in enumerate(Stage)}
+    spent_ms = {stage.value: 10.0 + number for number, stage in enumerate(TurnStage)}
     turn = TurnLatency(0, sum(spent_ms.values()), spent_ms)
     assert turn.inference_ms == sum(spent_ms[stage] for stage in INFERENCE) == 12 + 13 + 14 + 15
     assert TurnLatency(0, 5.0, {"capture": 5.0}).inference_ms is None

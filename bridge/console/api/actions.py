@@ -18,7 +18,7 @@ from bridge.console.access.phone_tickets import Ticket
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.visible import CallId, find_live_call
-from bridge.console.services import Services, Using
+from bridge.console.services import ConsoleServices, Using
 from bridge.routing.supervisor_orders import ORDERS, Order, PhoneOrder
 from bridge.store.control import Answer
 
@@ -60,7 +60,7 @@ IdempotencyKey = Annotated[
 
 
 class ActionResult(BaseModel):
-    """What came of an action.
+    """The node's answer to an action.
 
     Attributes:
         reason: why it was refused, as a code: ``held_by``, ``already``, ``agent_away``...
@@ -73,7 +73,12 @@ class ActionResult(BaseModel):
 
 
 async def act(
-    services: Services, principal: Principal, call_id: str, action: str, order: Order, key: str
+    services: ConsoleServices,
+    principal: Principal,
+    call_id: str,
+    action: str,
+    order: Order,
+    key: str,
 ) -> ActionResult:
     """Have an action carried out by the node that has the call, audited.
 
@@ -161,7 +166,7 @@ for _action in PERMISSIONS:
 
 
 class PhoneWish(BaseModel):
-    """What the phone is for.
+    """The rights that a supervisor wants for a phone.
 
     Attributes:
         may_take_over: with the permission ``barge`` alone.
@@ -175,7 +180,7 @@ class PhoneWish(BaseModel):
 
 
 class PhoneNumber(BaseModel):
-    """What the phone has to dial, once; ``expires_at`` in ms since the Unix epoch."""
+    """The address that the phone has to dial, once; ``expires_at`` in ms since the Unix epoch."""
 
     uri: str
     expires_at: int

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.services import Services, Using
+from bridge.console.services import ConsoleServices, Using
 from bridge.store.alerts import Alert
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
@@ -58,7 +58,7 @@ async def acknowledge_alert(
     return {"acknowledged": True}
 
 
-async def _concerning(principal: Principal, services: Services) -> list[Alert]:
+async def _concerning(principal: Principal, services: ConsoleServices) -> list[Alert]:
     found = await services.alerts.latest()
     return [each for each in found if principal.may_see(each.fields.get("route", ""))]
 

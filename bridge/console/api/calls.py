@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import Allowed, AllowedOrHolding
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
@@ -16,7 +16,7 @@ from bridge.console.api.visible import require_may_follow, visible_call
 from bridge.console.history import WantedCalls
 from bridge.console.live_row import hidden_from, live_row, without
 from bridge.console.masking import mask_caller, mask_origin, mask_within
-from bridge.console.services import Services, Using
+from bridge.console.services import ConsoleServices, Using
 from bridge.recordings.files import CallFiles
 from bridge.routing.numbers import normalise_called, shown_number
 from bridge.telemetry.redaction import mask_numbers
@@ -38,7 +38,7 @@ _AS_THEY_ARE = frozenset({"id", "at_ms", "kind", "item_id", "text"})
 """Ids are no numbers of people, and what was said is redacted by the dialplan's rules."""
 
 
-class Reason(BaseModel):
+class UnmaskReason(BaseModel):
     """The reason for which somebody has to know a number."""
 
     reason: Annotated[str, Field(min_length=1, max_length=500)]
@@ -135,14 +135,14 @@ async def stream_call(call_id: str, principal: Reader, services: Using) -> Strea
 async def unmask(
     call_id: str,
     principal: Annotated[Principal, Depends(Allowed(Permission.UNMASK))],
-    given: Reason,
+    given: UnmaskReason,
     services: Using,
 ) -> Numbers:
     """Return a call's whole numbers. Everywhere else they are masked."""
     fields = await services.calls.call(call_id) or {}
     if "dialplan" not in fields or not principal.may_see(fields["dialplan"]):
         raise HTTPException(404, "no such call")
-    entry = Entry.by(principal, "unmask", call_id=call_id, params={"reason": given.reason})
+    entry = AuditEntry.by(principal, "unmask", call_id=call_id, params={"reason": given.reason})
     await services.auditor.write(entry)
     return Numbers(
         caller=shown_number(fields.get("from", "")),
@@ -181,7 +181,7 @@ def _stream(events: AsyncIterator[tuple[str, str]]) -> StreamingResponse:
 
 
 async def _follow(
-    call_id: str, began_ms: int, services: Services
+    call_id: str, began_ms: int, services: ConsoleServices
 ) -> AsyncIterator[tuple[str, str]]:
     after = "0"
     while True:

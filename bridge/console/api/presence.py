@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from bridge.console.access.accounts import known_roles
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission, permissions_of
 from bridge.console.live_row import SUMMARY, Row, watched_by
-from bridge.console.services import Services, Using
+from bridge.console.services import ConsoleServices, Using
 
 router = APIRouter(prefix="/presence", tags=["queue"])
 
@@ -22,7 +22,7 @@ AWAY_AFTER_S = 120
 
 
 class PresenceWish(BaseModel):
-    """What one says of oneself."""
+    """The state that a user gives to themselves."""
 
     state: Literal["available", "away"]
 
@@ -40,8 +40,8 @@ class Watched(BaseModel):
     since_at: int | None
 
 
-class Present(BaseModel):
-    """One person.
+class PresentPerson(BaseModel):
+    """A person who is signed in and may take callers.
 
     Attributes:
         roles: what they may do, by name.
@@ -65,10 +65,10 @@ class Present(BaseModel):
 
 
 class People(BaseModel):
-    """Who is signed in and may take callers, by name; ``at_ms`` is now."""
+    """Those who are signed in and may take callers, by name; ``at_ms`` is now."""
 
     at_ms: int
-    people: list[Present]
+    people: list[PresentPerson]
 
 
 @router.get("")
@@ -88,7 +88,7 @@ async def get_presence(
     return People(
         at_ms=services.now_ms,
         people=[
-            Present(
+            PresentPerson(
                 user=name,
                 roles=list(user.roles),
                 watches=_watches(name, rows, principal),
@@ -107,7 +107,7 @@ def _state(
     principal: Principal,
     away_since_ms: int | None,
     idle_s: int,
-    services: Services,
+    services: ConsoleServices,
 ) -> dict[str, Any]:  # Any: fields of Present
     """Return what somebody does, and since when."""
     held = next((row for row in rows if row.get("held_by") == name), None)
@@ -140,5 +140,5 @@ async def say_presence(
     """Say of oneself that one is away, or available again."""
     since_ms = services.now_ms if wish.state == "away" else None
     await services.presence.set_away(principal.user, since_ms)
-    await services.auditor.write(Entry.by(principal, "presence", params={"state": wish.state}))
+    await services.auditor.write(AuditEntry.by(principal, "presence", params={"state": wish.state}))
     return wish

@@ -11,7 +11,7 @@ from bridge.console.access.roles import Permission
 from bridge.console.api.actions import ActionResult, IdempotencyKey, act, command_id
 from bridge.console.api.visible import CallId
 from bridge.console.live_row import HIDEABLE, hidden_from
-from bridge.console.services import Services, Using
+from bridge.console.services import ConsoleServices, Using
 from bridge.console.tally import (
     HOUR_MS,
     TREND_HOURS,
@@ -126,7 +126,7 @@ async def get_trends(
     }
 
 
-async def _hour(principal: Principal, services: Services) -> Json:
+async def _hour(principal: Principal, services: ConsoleServices) -> Json:
     now_ms = services.now_ms
     live, ended = await asyncio.gather(
         services.live.rows(principal.may_see, hidden=HIDEABLE),

@@ -8,14 +8,14 @@ import structlog
 from fastapi import APIRouter, Depends, Header, HTTPException, Query
 from starlette.responses import FileResponse, Response
 
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.access.tokens import TokenKind, TokenRefused
+from bridge.console.access.tokens import CallTokenKind, TokenRefused
 from bridge.console.api.visible import CallId, visible_call
 from bridge.console.call_files import peaks, read_markers
-from bridge.console.services import Services, Using
+from bridge.console.services import ConsoleServices, Using
 from bridge.errors import BridgeError
 from bridge.processes.child import start_child
 from bridge.recordings.files import CallFiles
@@ -36,7 +36,7 @@ Width = Annotated[int, Query(ge=50, le=4000)]
 
 
 async def _find(
-    call_id: str, principal: Principal, services: Services
+    call_id: str, principal: Principal, services: ConsoleServices
 ) -> tuple[CallFiles | None, str]:
     """Return the files of a call, None where they are not kept here, and the node that took it."""
     call = await visible_call(call_id, principal, services)
@@ -64,7 +64,7 @@ async def get_recording(
     if not await services.once.was_used(listening):
         if files is None:  # what can't be had is not played
             await services.nodes.check_recording(node, call_id, principal.user)
-        await services.auditor.write(Entry.by(principal, "play recording", call_id=call_id))
+        await services.auditor.write(AuditEntry.by(principal, "play recording", call_id=call_id))
         await services.once.first_use(listening, _ONE_LISTENING_MS)
     if files is None:
         return await services.nodes.recording(node, call_id, principal.user, wanted)
@@ -125,9 +125,9 @@ async def make_script(
         raise HTTPException(409, str(error)) from error
 
 
-async def _kept(call_id: str, token: str, services: Services) -> CallFiles:
+async def _kept(call_id: str, token: str, services: ConsoleServices) -> CallFiles:
     try:
-        await services.tokens.redeem(token, call_id, TokenKind.RELAY_RECORDING)
+        await services.tokens.redeem(token, call_id, CallTokenKind.RELAY_RECORDING)
     except TokenRefused as error:
         log.warning("relay_refused", kind="recording", reason=str(error))
         raise HTTPException(403, "the token is not good") from error
@@ -154,7 +154,7 @@ async def _outline(files: CallFiles, call_id: str, width: int) -> Json:
     return {**found, "markers": shown}
 
 
-async def _import(call_id: str, services: Services) -> Json:
+async def _import(call_id: str, services: ConsoleServices) -> Json:
     sources = services.sources
     sources.scripts_dir.mkdir(parents=True, exist_ok=True)
     out = sources.scripts_dir / f"{call_id}.yaml"

@@ -13,7 +13,7 @@ from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.live_row import HIDEABLE
-from bridge.console.services import Services, Using
+from bridge.console.services import ConsoleServices, Using
 from bridge.errors import ConfigError
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.state import RolloutState
@@ -27,8 +27,8 @@ Viewer = Annotated[Principal, Depends(Allowed(Permission.ROLLOUT_VIEW))]
 _SHOWN = 20
 
 
-class Change(BaseModel):
-    """What a change needs beside its name.
+class ChangeWish(BaseModel):
+    """The parameters of a change of a rollout, beside its name.
 
     Attributes:
         reason: in the history for ever.
@@ -46,10 +46,10 @@ class Change(BaseModel):
     force: bool = False
 
 
-Make = Callable[[RolloutState, RolloutSettings, Change, int], RolloutState]
+Make = Callable[[RolloutState, RolloutSettings, ChangeWish, int], RolloutState]
 
 
-class Step(enum.StrEnum):
+class RolloutStep(enum.StrEnum):
     """A change of a rollout."""
 
     SET = "set"
@@ -66,15 +66,15 @@ class Switch(enum.StrEnum):
     AI = "ai"
 
 
-_STEPS: Mapping[Step, Make] = MappingProxyType(
+_STEPS: Mapping[RolloutStep, Make] = MappingProxyType(
     {
-        Step.SET: lambda state, plan, given, now_ms: changes.set_share(
+        RolloutStep.SET: lambda state, plan, given, now_ms: changes.set_share(
             state, given.percent, now_ms
         ),
-        Step.PAUSE: lambda state, plan, given, now_ms: changes.pause(state),
-        Step.RESUME: lambda state, plan, given, now_ms: changes.resume(state, plan, now_ms),
-        Step.ROLL_BACK: lambda state, plan, given, now_ms: changes.roll_back(state, now_ms),
-        Step.REARM: lambda state, plan, given, now_ms: changes.rearm(
+        RolloutStep.PAUSE: lambda state, plan, given, now_ms: changes.pause(state),
+        RolloutStep.RESUME: lambda state, plan, given, now_ms: changes.resume(state, plan, now_ms),
+        RolloutStep.ROLL_BACK: lambda state, plan, given, now_ms: changes.roll_back(state, now_ms),
+        RolloutStep.REARM: lambda state, plan, given, now_ms: changes.rearm(
             state, plan, now_ms, force=given.force
         ),
     }
@@ -117,8 +117,8 @@ async def get_history(
 @router.post("/{flag}/steps/{step}")
 async def take_step(
     flag: str,
-    step: Step,
-    given: Change,
+    step: RolloutStep,
+    given: ChangeWish,
     principal: Annotated[Principal, Depends(Allowed(Permission.ROLLOUT_CHANGE))],
     services: Using,
 ) -> Json:
@@ -130,7 +130,7 @@ async def take_step(
 async def use_switch(
     flag: str,
     switch: Switch,
-    given: Change,
+    given: ChangeWish,
     principal: Annotated[Principal, Depends(Allowed(Permission.KILL))],
     services: Using,
 ) -> Json:
@@ -139,7 +139,7 @@ async def use_switch(
 
 
 async def _change(
-    flag: str, make: Make, given: Change, principal: Principal, services: Services
+    flag: str, make: Make, given: ChangeWish, principal: Principal, services: ConsoleServices
 ) -> Json:
     plan, now_ms = _plan(services, flag), services.now_ms
 
@@ -159,7 +159,7 @@ async def _change(
     return {"version": changed[1].version, "action": changed[1].action}
 
 
-def _plan(services: Services, flag: str) -> RolloutSettings:
+def _plan(services: ConsoleServices, flag: str) -> RolloutSettings:
     plan = services.sources.rollouts.get(flag)
     if plan is None:
         raise HTTPException(404, "no such rollout")

@@ -13,7 +13,7 @@ from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.visible import CallId, VisibleCall, visible_call
-from bridge.console.services import Services, Using
+from bridge.console.services import ConsoleServices, Using
 from bridge.redaction.turns import Redactor
 from bridge.routing.models import Dialplan
 from bridge.routing.supervisor_orders import Note
@@ -40,7 +40,7 @@ class WrapUpCodes(BaseModel):
 
 
 class WrappedUp(BaseModel):
-    """What was written; ``recorded``: the call's node has it in the call's record, too."""
+    """The written wrap-up; ``recorded``: the call's node has it in the call's record, too."""
 
     code: str
     note: str
@@ -94,7 +94,7 @@ async def wrap_up(
     return WrappedUp(code=made.code, note=made.note, recorded=recorded)
 
 
-async def _own_call(call_id: str, principal: Principal, services: Services) -> VisibleCall:
+async def _own_call(call_id: str, principal: Principal, services: ConsoleServices) -> VisibleCall:
     """Return a call whose caller somebody has or had.
 
     Raises:
@@ -108,6 +108,6 @@ async def _own_call(call_id: str, principal: Principal, services: Services) -> V
     return call
 
 
-def _plan_of(call: VisibleCall, services: Services) -> Dialplan | None:
+def _plan_of(call: VisibleCall, services: ConsoleServices) -> Dialplan | None:
     name = call.fields.get("dialplan")
     return next((plan for plan in services.sources.dialplans() if plan.name == name), None)

@@ -127,7 +127,7 @@ class CallMetrics:
             self._bad.labels("none").inc()
 
     def expect_prompts(self, *, route: str) -> None:
-        """Publish the series of a route whose callers are told something first."""
+        """Publish the series of a route whose callers hear an announcement first."""
         for result in PromptResult:
             self._prompts.labels(self._route(route), result)
 

@@ -38,7 +38,7 @@ from bridge.telemetry.metrics.upstream import UpstreamMetrics
 
 
 class Format(enum.Enum):
-    """How the metrics are written; the value is the content type."""
+    """The form of an exposition; the value is the content type."""
 
     TEXT = CONTENT_TYPE_LATEST
     OPEN_METRICS = openmetrics.CONTENT_TYPE_LATEST
