@@ -11,12 +11,12 @@ import click
 
 from bridge.cli import explain
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.event_map import event_map, to_json, to_markdown
 from bridge.cli.explain import call_of, read_moment
 from bridge.config.loading import load_settings
 from bridge.config.parts import Part, document_schema
 from bridge.config.sip import SipSettings
 from bridge.config.yaml_source import load_yaml
-from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
 from bridge.realtime.conversion import convert_session
 from bridge.replay.checks.advice import advise

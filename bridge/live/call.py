@@ -44,7 +44,7 @@ from bridge.engine.media import AudioLost, AudioStopped, LastSoundSent, ProcessS
 from bridge.engine.news import CallClosed
 from bridge.engine.policy import CallPolicy
 from bridge.live.audio import CallAudio
-from bridge.live.driver import CoreDriver
+from bridge.live.driver import CallTimers, CoreDriver
 from bridge.live.handoff import Handoffs
 from bridge.live.policy import policy_of
 from bridge.live.recording import CallRecording
@@ -55,7 +55,6 @@ from bridge.live.records.summary import CallSummary
 from bridge.live.services import Route, Services
 from bridge.live.supervision.actions import SupervisorActions
 from bridge.live.supervision.supervisors import Supervision
-from bridge.live.timers import CallTimers
 from bridge.live.tools import CallTools
 from bridge.live.upstream.sessions import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice

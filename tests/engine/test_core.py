@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from bridge.engine.agent.responses import ALREADY_ACTIVE
+from bridge.engine.agent.errors import ALREADY_ACTIVE
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,

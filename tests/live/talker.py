@@ -39,9 +39,8 @@ from bridge.engine.media import (
     SoundStopped,
 )
 from bridge.engine.policy import CallPolicy
-from bridge.live.driver import CoreDriver
+from bridge.live.driver import CallTimers, CoreDriver
 from bridge.live.services import Arm, Route, Services
-from bridge.live.timers import CallTimers
 from bridge.live.upstream.models import ArmModel
 from bridge.live.upstream.sessions import SessionNews, Upstream
 from bridge.realtime.dialects import DIALECTS

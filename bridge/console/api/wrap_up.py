@@ -17,7 +17,7 @@ from bridge.console.services import ConsoleServices, Using
 from bridge.redaction.turns import Redactor
 from bridge.routing.models import Dialplan
 from bridge.routing.supervisor_orders import Note
-from bridge.store.wrap_ups import WrapUp
+from bridge.store.ended_calls import WrapUp
 
 router = APIRouter(prefix="/calls/{call_id}/wrap-up", tags=["queue"])
 

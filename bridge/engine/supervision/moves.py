@@ -20,10 +20,10 @@ from bridge.engine.effects import (
     ResumeUplink,
     UplinkHold,
 )
-from bridge.engine.handoff.asking import leave_keypad
 from bridge.engine.handoff.steps import HandoffSignal
 from bridge.engine.handoff.transfer import advance, want_handoff
 from bridge.engine.inputs import SupervisorActed
+from bridge.engine.keypad.collecting import leave_keypad
 from bridge.engine.news import SecretKept, Speaker, TurnSpoken
 from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.supervision.actions import (
