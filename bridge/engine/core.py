@@ -64,7 +64,7 @@ from bridge.engine.news import TransitionRefused
 from bridge.engine.policy import CallPolicy
 from bridge.engine.session import liveness, recovery, rescue, rollover
 from bridge.engine.state import CallState, Effects
-from bridge.engine.supervision import rules
+from bridge.engine.supervision import orders
 from bridge.engine.timers import Timer
 from bridge.engine.tools import calls, mcp
 from bridge.engine.turns import State
@@ -101,7 +101,7 @@ TIMERS: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyType(
         Timer.RESCUE: rescue.on_rescue_due,
         Timer.GREETING: greeting.on_greeting_late,
         Timer.CONSENT: disclosure.on_answer_overdue,
-        Timer.SUPERVISOR: rules.on_supervisor_overdue,
+        Timer.SUPERVISOR: orders.on_supervisor_overdue,
     }
 )
 """The handler of each timer that runs out."""
@@ -133,9 +133,9 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         HoldChanged: turn.on_hold_changed,
         ProcessStopped: dead_air.on_process_stopped,
         AudioStopped: lifecycle.on_audio_stopped,
-        SupervisorActed: rules.on_acted,
-        SupervisorHeard: rules.on_heard,
-        SupervisorLost: rules.on_lost,
+        SupervisorActed: orders.on_acted,
+        SupervisorHeard: orders.on_heard,
+        SupervisorLost: orders.on_lost,
     }
 )
 """Inputs that mean something at any time."""
@@ -185,7 +185,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     barge_in.watch_barge_in,
     disclosure.watch_consent,
     transfer.watch_handoff,
-    rules.watch_supervision,
+    orders.watch_supervision,
     keys.watch_keypad,
     speech.watch_speech,
     turn.watch_open_turn,
