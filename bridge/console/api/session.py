@@ -142,7 +142,7 @@ class Invitation(BaseModel):
 
 
 class InvitationAcceptance(Invitation):
-    """The name and password that an invited user sets; only the first admin chooses it."""
+    """The password that an invited user sets; the first admin chooses the name as well."""
 
     user: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
     password: Secret
