@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 
-class RedactedKind(enum.StrEnum):
+class Kind(enum.StrEnum):
     """A kind of personal data, as a dialplan names it."""
 
     CARDS = "cards"
@@ -20,17 +20,15 @@ class RedactedKind(enum.StrEnum):
     EMAILS = "emails"
 
 
-DEFAULT_KINDS = frozenset(
-    {RedactedKind.CARDS, RedactedKind.SSN, RedactedKind.DOB, RedactedKind.ACCOUNTS}
-)
+DEFAULT_KINDS = frozenset({Kind.CARDS, Kind.SSN, Kind.DOB, Kind.ACCOUNTS})
 
 PLACEHOLDERS = {
-    RedactedKind.CARDS: "[card]",
-    RedactedKind.SSN: "[ssn]",
-    RedactedKind.DOB: "[date]",
-    RedactedKind.ACCOUNTS: "[account]",
-    RedactedKind.PHONES: "[phone]",
-    RedactedKind.EMAILS: "[email]",
+    Kind.CARDS: "[card]",
+    Kind.SSN: "[ssn]",
+    Kind.DOB: "[date]",
+    Kind.ACCOUNTS: "[account]",
+    Kind.PHONES: "[phone]",
+    Kind.EMAILS: "[email]",
 }
 
 PLACEHOLDER = re.compile(r"\[(?:card|ssn|date|account|phone|email)\]")
@@ -44,7 +42,7 @@ class Label:
         kind: None for numbers that stay.
     """
 
-    kind: RedactedKind | None
+    kind: Kind | None
     words: str
     min_digits: int = 1
     max_digits: int = 40
@@ -53,31 +51,31 @@ class Label:
 LABELS = (
     # What follows "ending in" is what a caller may hear (PCI DSS 4.0 requirement 3.4.1).
     Label(None, r"ending(?: in| with)?|last (?:four|4)(?: digits)?"),
-    Label(RedactedKind.CARDS, r"security code|cvv2?|cvc2?|card verification|prüfziffer", 3, 4),
+    Label(Kind.CARDS, r"security code|cvv2?|cvc2?|card verification|prüfziffer", 3, 4),
     Label(
-        RedactedKind.CARDS,
+        Kind.CARDS,
         r"(?:credit|debit|payment|bank) card|card(?: number|'s number| details)|kreditkarte\w*"
         r"|kartennummer|carte (?:bancaire|de crédit|bleue)|tarjeta",
         4,
         19,
     ),
-    Label(RedactedKind.SSN, r"social(?: security(?: number)?)?|ssn|sozialversicherung\w*", 4, 12),
+    Label(Kind.SSN, r"social(?: security(?: number)?)?|ssn|sozialversicherung\w*", 4, 12),
     Label(
-        RedactedKind.DOB,
+        Kind.DOB,
         r"(?:date of )?birth(?:day|date)?|born|dob|geburts\w*|geboren|naissance|née?|nacimiento"
         r"|nací",
         4,
         8,
     ),
     Label(
-        RedactedKind.ACCOUNTS,
+        Kind.ACCOUNTS,
         r"(?:bank )?account(?: number)?|acct|routing(?: number)?|sort code|iban|konto\w*"
         r"|bankleitzahl|blz|compte|cuenta",
         5,
         34,
     ),
     Label(
-        RedactedKind.PHONES,
+        Kind.PHONES,
         r"(?:tele)?phone(?: number)?|mobile|cell|call(?: me)?(?: back)?(?: on| at)?"
         r"|reach (?:me|you)|telefon\w*|handy\w*|téléphone|teléfono",
         6,

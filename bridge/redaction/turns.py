@@ -20,7 +20,7 @@ from bridge.redaction.kinds import (
     PLACEHOLDER,
     PLACEHOLDERS,
     Label,
-    RedactedKind,
+    Kind,
     label_of,
 )
 from bridge.redaction.numbers import Group, Run, digits_of, find_runs
@@ -59,7 +59,7 @@ class _Find:
 
     start: int
     end: int
-    kind: RedactedKind
+    kind: Kind
 
 
 class Redactor:
@@ -69,7 +69,7 @@ class Redactor:
         kinds: what is replaced.
     """
 
-    def __init__(self, kinds: frozenset[RedactedKind] = DEFAULT_KINDS) -> None:
+    def __init__(self, kinds: frozenset[Kind] = DEFAULT_KINDS) -> None:
         self._finders = [each for each in _FINDERS if each[0] in kinds]
         self._kinds = kinds
 
@@ -104,14 +104,14 @@ class Redactor:
                 yield _Find(start, end, label.kind)
 
     def _labelled_dates(self, text: str, question: Label | None) -> Iterator[_Find]:
-        if RedactedKind.DOB not in self._kinds:
+        if Kind.DOB not in self._kinds:
             return
         told_to = 0
         for start, end in find_days(text):
             label = _label_before(text, told_to, start, question)
             told_to = end
-            if label is not None and label.kind is RedactedKind.DOB:
-                yield _Find(start, end, RedactedKind.DOB)
+            if label is not None and label.kind is Kind.DOB:
+                yield _Find(start, end, Kind.DOB)
 
 
 def _label_before(text: str, told_to: int, start: int, question: Label | None) -> Label | None:
@@ -191,12 +191,12 @@ def _is_iban(text: str) -> bool:
     return int("".join(str(int(each, 36)) for each in written[4:] + written[:4])) % 97 == 1
 
 
-_FINDERS: tuple[tuple[RedactedKind, Finder], ...] = (
-    (RedactedKind.ACCOUNTS, _matches(_IBAN, _is_iban)),
-    (RedactedKind.CARDS, _cards),
-    (RedactedKind.PHONES, _matches(_PHONE)),
-    (RedactedKind.SSN, _matches(_SSN)),
-    (RedactedKind.DOB, find_dates),
-    (RedactedKind.EMAILS, _matches(_EMAIL)),
+_FINDERS: tuple[tuple[Kind, Finder], ...] = (
+    (Kind.ACCOUNTS, _matches(_IBAN, _is_iban)),
+    (Kind.CARDS, _cards),
+    (Kind.PHONES, _matches(_PHONE)),
+    (Kind.SSN, _matches(_SSN)),
+    (Kind.DOB, find_dates),
+    (Kind.EMAILS, _matches(_EMAIL)),
 )
 """In this order: what is found is not looked at again."""

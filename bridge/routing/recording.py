@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from bridge.config.parts import Part
-from bridge.redaction.kinds import DEFAULT_KINDS, RedactedKind
+from bridge.redaction.kinds import DEFAULT_KINDS, Kind
 
 
 class KeepDays(Part):
@@ -45,4 +45,4 @@ class Recording(Part):
 
     enabled: bool = True
     keep_days: KeepDays = KeepDays()
-    redact: tuple[RedactedKind, ...] = tuple(sorted(DEFAULT_KINDS))
+    redact: tuple[Kind, ...] = tuple(sorted(DEFAULT_KINDS))

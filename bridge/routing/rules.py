@@ -29,7 +29,7 @@ NumberPattern = Annotated[Text, AfterValidator(normalise_pattern)]
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """What is known of a call at its INVITE; made by :func:`incoming_call`.
+    """The facts of a call at its INVITE; made by :func:`incoming_call`.
 
     Attributes:
         called, caller: normalised numbers or names.
@@ -77,7 +77,7 @@ def incoming_call(
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One condition against one call.
+    """The result of one condition on one call.
 
     Attributes:
         name: the rule's key; ``wanted``: what stands there; ``got``: what the call has.

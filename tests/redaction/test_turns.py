@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.redaction.kinds import DEFAULT_KINDS, PLACEHOLDER, RedactedKind
+from bridge.redaction.kinds import DEFAULT_KINDS, PLACEHOLDER, Kind
 from bridge.redaction.numbers import digits_of, find_runs
 from bridge.redaction.turns import Redactor
 
@@ -15,7 +15,7 @@ VISA = "4111111111111111"
 AMEX = "378282246310005"
 MAESTRO_19 = "6304000000000000000"
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-ALL = frozenset(RedactedKind)
+ALL = frozenset(Kind)
 
 redact = Redactor().redact
 
@@ -105,15 +105,15 @@ def test_a_number_is_what_was_asked_for(asked: str, answered: str, kept: str) ->
 def test_only_what_is_named_is_replaced() -> None:
     said = f"{VISA}, born 31/12/1980, a@b.example, +1 555 010 0199"
     assert Redactor(frozenset()).redact(said) == said
-    assert Redactor(frozenset({RedactedKind.CARDS})).redact(said) == said.replace(VISA, "[card]")
-    phones = Redactor(frozenset({RedactedKind.PHONES}))
+    assert Redactor(frozenset({Kind.CARDS})).redact(said) == said.replace(VISA, "[card]")
+    phones = Redactor(frozenset({Kind.PHONES}))
     assert phones.redact("call me on five five five oh one oh oh") == "call me on [phone]"
     assert Redactor(ALL).redact(said) == "[card], born [date], [email], [phone]"
 
 
 @pytest.mark.parametrize("kinds", [DEFAULT_KINDS, ALL])
 @given(text=st.text(), asked=st.sampled_from(["", "Your card number?", "Your account?"]))
-def test_redact_twice_is_redact_once(kinds: frozenset[RedactedKind], text: str, asked: str) -> None:
+def test_redact_twice_is_redact_once(kinds: frozenset[Kind], text: str, asked: str) -> None:
     redactor = Redactor(kinds)
     once = redactor.redact(text, asked)
     assert redactor.redact(once, asked) == once

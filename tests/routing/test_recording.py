@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from bridge.redaction.kinds import DEFAULT_KINDS, RedactedKind
+from bridge.redaction.kinds import DEFAULT_KINDS, Kind
 from bridge.routing.recording import KeepDays, Recording
 
 
@@ -16,7 +16,7 @@ def test_by_default_all_is_recorded_and_kept() -> None:
 
 def test_kinds_are_named() -> None:
     assert Recording.model_validate({"redact": []}).redact == ()
-    assert Recording.model_validate({"redact": ["cards"]}).redact == (RedactedKind.CARDS,)
+    assert Recording.model_validate({"redact": ["cards"]}).redact == (Kind.CARDS,)
     with pytest.raises(ValidationError):
         Recording.model_validate({"redact": ["names"]})
 

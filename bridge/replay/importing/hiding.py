@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from bridge.redaction.kinds import RedactedKind
+from bridge.redaction.kinds import Kind
 from bridge.redaction.turns import Redactor
 
 NAME = "[name]"
@@ -57,7 +57,7 @@ class Hider:
     """
 
     def __init__(self, words: Sequence[str] = ()) -> None:
-        self._redactor = Redactor(frozenset(RedactedKind))
+        self._redactor = Redactor(frozenset(Kind))
         named = "|".join(re.escape(word) for word in words if word.strip())
         self._names = re.compile(rf"\b(?:{named})\b", re.IGNORECASE) if named else None
         self.told = "bridge.redaction, all kinds" + (f", {len(words)} names" if words else "")
