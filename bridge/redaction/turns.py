@@ -19,8 +19,8 @@ from bridge.redaction.kinds import (
     LABEL,
     PLACEHOLDER,
     PLACEHOLDERS,
-    Label,
     Kind,
+    Label,
     label_of,
 )
 from bridge.redaction.numbers import Group, Run, digits_of, find_runs
