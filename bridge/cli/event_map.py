@@ -30,7 +30,7 @@ _ABSENT = "not in this dialect"
 
 
 class Direction(enum.StrEnum):
-    """Who sends it."""
+    """The side that sends it."""
 
     SERVER = "server"
     CLIENT = "client"
@@ -38,7 +38,7 @@ class Direction(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One canonical event or command.
+    """A canonical event or command, with its names in both dialects.
 
     Attributes:
         canonical: class name.

@@ -24,6 +24,9 @@ TELLING = re.compile(r"(?:^|[\s_(])(?:tell|tells|told|untold)(?=$|[\s_,.;:])", r
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
+QUESTION = re.compile(r"(?:what|who|whose|whom|how|whether|where|when|why|which)\b", re.IGNORECASE)
+"""The same at the begin of a class's docstring, whose colons lead on to details."""
+
 
 def _first_line(source: str) -> str:
     return _first_line_of(ast.parse(source))
@@ -78,6 +81,18 @@ def test_a_class_that_asks_and_a_function_that_tells_are_found(
     source: str, riddles: list[str]
 ) -> None:
     assert _riddles(source) == riddles
+
+
+def test_a_class_of_the_engine_names_its_subject() -> None:
+    classes = {
+        f"{path.stem}.{node.name}": " ".join((ast.get_docstring(node) or "").split())
+        for path in sorted((BRIDGE / "engine").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    }
+    assert classes["core.CallCore"].startswith("The decisions of one call")
+    riddles = {name: line for name, line in classes.items() if not line or QUESTION.match(line)}
+    assert not riddles, "say what the thing is, not 'What ...' or 'How ...'"
 
 
 @pytest.mark.parametrize(
