@@ -14,6 +14,7 @@ call, and while a person has the caller, the agent owes nothing: both count anew
 that.
 """
 
+from bridge.audio.sounds import SoundStopped
 from bridge.clock import NS_PER_MS
 from bridge.engine.agent.state import Response
 from bridge.engine.call.state import Ending, Stage
@@ -24,7 +25,7 @@ from bridge.engine.floor import (
     waits_are_filled,
 )
 from bridge.engine.inputs import Input
-from bridge.engine.media import ProcessStopped, SoundStopped
+from bridge.engine.media import ProcessStopped
 from bridge.engine.news import SilenceMeasured
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
