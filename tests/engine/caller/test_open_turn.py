@@ -4,19 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS
 from bridge.engine.caller.state import TOLD_LATE_NS
 from bridge.engine.caller.turn import COMMITS_WITHIN_MS
 from bridge.engine.effects import Effect, OpenSession, PlayFiller, Send, StartTimer, StopTimer
 from bridge.engine.inputs import HoldChanged, SessionFailed, SessionReady, TimerFired
-from bridge.engine.media import (
-    AudioAppended,
-    PlayoutDrained,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.engine.media import AudioAppended
 from bridge.engine.news import SessionLost
 from bridge.engine.policy import BargeInPolicy, CallPolicy
 from bridge.engine.timers import Timer
