@@ -43,7 +43,7 @@ class TranscriptTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnStages:
-    """The stages of an agent's turn in ms (:class:`bridge.telemetry.labels.Stage`)."""
+    """The stages of an agent's turn in ms (:class:`bridge.telemetry.labels.TurnStage`)."""
 
     number: int
     stages: Mapping[str, float]

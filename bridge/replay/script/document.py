@@ -10,8 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError
 
 from bridge.config.complaints import Location, suggest
-from bridge.config.names import Name
-from bridge.config.parts import OneOrMore, Part, Text
+from bridge.config.parts import Name, OneOrMore, Part, Text
 from bridge.config.yaml_source import load_yaml_model
 from bridge.errors import ConfigError
 from bridge.replay.script.actions import HangUp, Utterance
