@@ -7,10 +7,10 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 import enum
 from dataclasses import dataclass, field
 
-from bridge.engine.policy import HandoffTarget
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ItemId, ToolCallId
+from bridge.routing.handoff import HandoffTarget
 from bridge.routing.supervisor_verbs import Order
 
 

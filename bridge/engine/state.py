@@ -27,7 +27,7 @@ from bridge.engine.handoff.steps import HandingOver, HandoffStep
 from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
 from bridge.engine.keypad.state import KeypadState
 from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TransitionRefused
-from bridge.engine.policy import CallPolicy, FallbackPolicy
+from bridge.engine.policy import CallPolicy
 from bridge.engine.supervision.steps import Hold, Supervised
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.errors import Fault, Outcome
@@ -38,6 +38,7 @@ from bridge.realtime.items import FunctionCallOutput
 from bridge.realtime.recovery import Budget
 from bridge.realtime.seen import SeenEvents
 from bridge.realtime.session_config import ResponseConfig
+from bridge.routing.fallback import FallbackPolicy
 
 Effects = Iterator[Effect]
 """What a handler gives."""

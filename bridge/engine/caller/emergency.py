@@ -10,10 +10,10 @@ from bridge.engine.floor import agent_can_be_cut
 from bridge.engine.handoff.steps import HandingOver
 from bridge.engine.handoff.transfer import want_handoff
 from bridge.engine.news import EmergencyHeard, Speaker
-from bridge.engine.policy import EmergencyPolicy
 from bridge.engine.state import CallState, Effects, Ending
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
+from bridge.routing.emergency import EmergencyPolicy
 
 EMERGENCY = Ending(Outcome.TRANSFERRED, Fault.NONE, "emergency")
 

@@ -16,11 +16,11 @@ from bridge.engine.call.goodbye import say_goodbye
 from bridge.engine.floor import caller_is_away, caller_owes_word
 from bridge.engine.inputs import Input, Timer
 from bridge.engine.news import SilencePrompted
-from bridge.engine.policy import CallerSilencePolicy
 from bridge.engine.state import CallState, Effects, Ending, Stage
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
 from bridge.realtime.session_config import ResponseConfig
+from bridge.routing.barge_in import CallerSilencePolicy
 
 CALLER_SILENT = Ending(Outcome.COMPLETED, Fault.CALLER, "caller_silent")
 LOOK_AGAIN_MS = 5_000

@@ -20,8 +20,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bridge.engine.news import Way
-from bridge.engine.policy import HandoffTarget
 from bridge.realtime.ids import ToolCallId
+from bridge.routing.handoff import HandoffTarget
 
 if TYPE_CHECKING:
     from bridge.engine.state import Ending

@@ -22,13 +22,13 @@ from bridge.engine.handoff.person import on_caller_digit
 from bridge.engine.handoff.transfer import want_handoff
 from bridge.engine.inputs import DigitReceived, Input, Timer
 from bridge.engine.keypad.collecting import abandon_collection, on_no_digit, take_digit
-from bridge.engine.keypad.policy import ChoicePolicy, MenuPolicy
 from bridge.engine.news import MenuChosen
 from bridge.engine.state import CallState, Effects, Stage
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import InputCommitted
 from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.routing.keypad import ChoicePolicy, MenuPolicy
 
 Taker = Callable[[CallState, str, int], Effects | None]
 """Given the call, a key and the time; None where the key is none of its."""

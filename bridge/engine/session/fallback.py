@@ -17,7 +17,7 @@ from bridge.engine.handoff.steps import HandingOver
 from bridge.engine.handoff.transfer import start_handoff
 from bridge.engine.inputs import Timer
 from bridge.engine.news import GaveUp
-from bridge.engine.policy import FallbackPolicy, NoAgent
+from bridge.engine.policy import NoAgent
 from bridge.engine.state import (
     CallState,
     Effects,
@@ -33,6 +33,7 @@ from bridge.engine.voice.speech import say
 from bridge.errors import Outcome
 from bridge.realtime.failures import Failure
 from bridge.realtime.recovery import GiveUpReason
+from bridge.routing.fallback import FallbackPolicy
 
 AGENT_GRACE_MS = 15_000
 """How long what was queued of the agent may be heard before the fallback begins."""
