@@ -1,1 +1,1 @@
-"""Wiring: the gateway, the demo."""
+"""Wiring: the gateway."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import structlog
 
-from bridge.app.addresses import browser_url
-from bridge.app.dialplans import DialplansInForce
+from bridge.app.dialplans.in_force import DialplansInForce
+from bridge.app.start.addresses import browser_url
 from bridge.app.supervisors import SupervisorDesk
 from bridge.clock import Clock
 from bridge.config.settings import Settings

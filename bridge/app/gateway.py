@@ -13,37 +13,37 @@ from functools import partial
 
 import structlog
 
-from bridge.app.addresses import (
+from bridge.app.console import invite_admin, open_console
+from bridge.app.dialplans.arms import make_arms, publish_arms
+from bridge.app.dialplans.in_force import DialplansInForce
+from bridge.app.dialplans.plans import Dialplans
+from bridge.app.door.intake import DRAINING, NO_AUDIO, NO_DESCRIPTORS, SHUTTING_DOWN, Closed, Intake
+from bridge.app.door.phones import PhoneDoor
+from bridge.app.door.reception import Reception
+from bridge.app.garbage import collect_garbage_in_loop
+from bridge.app.lost_calls import LostCalls
+from bridge.app.retention import keep_sweeping
+from bridge.app.rollouts.in_force import Rollouts
+from bridge.app.rollouts.node import RolloutNode
+from bridge.app.start.addresses import (
     Addresses,
     http_url,
     node_name,
     sip_address,
     warn_of_open_http,
 )
-from bridge.app.arms import make_arms, publish_arms
-from bridge.app.audio_watch import AudioWatch
-from bridge.app.capacity import measure_max_calls
-from bridge.app.certificate import ConsoleCertificate
-from bridge.app.console import invite_admin, open_console
-from bridge.app.counting import Counts, message_counter
-from bridge.app.descriptors import calls_within_limit
-from bridge.app.dialplans import DialplansInForce
-from bridge.app.directories import Directories
-from bridge.app.garbage import collect_garbage_in_loop
-from bridge.app.intake import DRAINING, NO_AUDIO, NO_DESCRIPTORS, SHUTTING_DOWN, Closed, Intake
-from bridge.app.lost_calls import LostCalls
-from bridge.app.phone_door import PhoneDoor
-from bridge.app.plans import Dialplans
-from bridge.app.preflight import check_arms_answer, check_writable
-from bridge.app.reception import Reception
-from bridge.app.retention import keep_sweeping
-from bridge.app.rollout_node import RolloutNode
-from bridge.app.rollouts import Rollouts
-from bridge.app.sunsets import Sunsets
+from bridge.app.start.capacity import measure_max_calls
+from bridge.app.start.descriptors import calls_within_limit
+from bridge.app.start.preflight import check_arms_answer, check_writable
 from bridge.app.supervisors import SupervisorDesk
 from bridge.app.ticking import make_ticker
-from bridge.app.troubles import Troubles
-from bridge.app.trunk_probes import keep_probing
+from bridge.app.watches.certificate import ConsoleCertificate
+from bridge.app.watches.clocks import AudioWatch
+from bridge.app.watches.counting import Counts, message_counter
+from bridge.app.watches.directories import Directories
+from bridge.app.watches.sunsets import Sunsets
+from bridge.app.watches.troubles import Troubles
+from bridge.app.watches.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models
@@ -51,7 +51,7 @@ from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
 from bridge.descriptors import none_left
-from bridge.live.record_keeper import RecordKeeper
+from bridge.live.records.keeper import RecordKeeper
 from bridge.live.services import Services
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
@@ -74,9 +74,9 @@ class Gateway:
     Args:
         settings: all of them.
         dialplans: those to begin with; their arms are in the settings.
-        keys: of the arms, by name (:func:`bridge.app.arms.resolve_keys`).
+        keys: of the arms, by name (:func:`bridge.app.dialplans.arms.resolve_keys`).
         redis_url: where call state goes.
-        rollout_secret: of the rollouts (:mod:`bridge.app.rollout_secret`), if there are any.
+        rollout_secret: of the rollouts (:mod:`bridge.app.rollouts.secret`), if there are any.
 
     Raises:
         ConfigError: an arm's model, voice or key can't be used.

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from bridge.app.rollouts import Rollouts
+from bridge.app.rollouts.in_force import Rollouts
 from bridge.config.settings import Settings
-from bridge.live.lost import entry_of, summary_of
-from bridge.live.record_keeper import RecordKeeper
+from bridge.live.records.keeper import RecordKeeper
+from bridge.live.records.lost import entry_of, summary_of
 from bridge.sip.dialog import Dialog
 from bridge.store.reader import History
 

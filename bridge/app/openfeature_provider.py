@@ -14,8 +14,8 @@ alone.
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from bridge.app.rollout_files import RolloutFiles
-from bridge.app.rollouts import PROVIDER
+from bridge.app.rollouts.files import RolloutFiles
+from bridge.app.rollouts.in_force import PROVIDER
 from bridge.config.settings import Settings
 from bridge.errors import ConfigError
 from bridge.routing.numbers import normalise_called, shown_number

@@ -8,7 +8,7 @@ import structlog
 from pydantic import ValidationError
 
 from bridge.live.call import CallRunner
-from bridge.live.supervision import Supervision
+from bridge.live.supervision.supervisors import Supervision
 from bridge.recordings.wrap_up import add_wrap_up
 from bridge.routing.supervisor_verbs import WrapUpOrder
 from bridge.store.control import Answer, Command

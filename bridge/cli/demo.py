@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 import bridge
-from bridge.app.demo import DemoPlan, StartedGateway, run_demo
-from bridge.app.demo_console import run_console_demo
-from bridge.app.demo_result import DemoResult
-from bridge.app.demo_view import View, make_view
 from bridge.bench.rollout_demo import RolloutPlan
 from bridge.cli.demo_rollout import show_rollouts
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import STOPPING, run, until_done_or_told
+from bridge.demo.console import run_console_demo
+from bridge.demo.result import DemoResult
+from bridge.demo.run import DemoPlan, StartedGateway, run_demo
+from bridge.demo.view import View, make_view
 from bridge.errors import BridgeError, ConfigError
 from bridge.realtime.dialects import DIALECTS
 from bridge.replay.script import CallScript, Utterance, load_script

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from bridge.app.rollout_secret import read_secret
+from bridge.app.rollouts.secret import read_secret
 from bridge.audio.markers import HEADER_SCHEMA, MARKER_SCHEMA
 from bridge.cli.errors import exits_cleanly
 from bridge.config.loading import load_settings

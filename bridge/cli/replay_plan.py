@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from bridge.app.rollout_secret import read_secret
+from bridge.app.rollouts.secret import read_secret
 from bridge.config.loading import load_settings
 from bridge.config.models import load_models
 from bridge.errors import ConfigError

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from bridge.app.rollout_secret import read_secret
+from bridge.app.rollouts.secret import read_secret
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.rollout_show import print_history, print_status
 from bridge.cli.rollout_words import read_cap, read_override, read_switch

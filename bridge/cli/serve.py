@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 import structlog
 
-from bridge.app.addresses import Addresses, node_name
-from bridge.app.arms import resolve_keys
+from bridge.app.dialplans.arms import resolve_keys
+from bridge.app.dialplans.plans import read_dialplans
+from bridge.app.dialplans.reload import DialplanReloader
 from bridge.app.gateway import Gateway
-from bridge.app.plans import read_dialplans
-from bridge.app.reload import DialplanReloader
-from bridge.app.rollout_secret import read_secret
+from bridge.app.rollouts.secret import read_secret
+from bridge.app.start.addresses import Addresses, node_name
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import StopSignals, on_hangup, run
 from bridge.clock import SystemClock

@@ -17,11 +17,11 @@ from bridge.engine.inputs import (
 )
 from bridge.errors import UpstreamError
 from bridge.live.driver import CoreDriver
-from bridge.live.record import CallRecord
 from bridge.live.recording import CallRecording
+from bridge.live.records.record import CallRecord
 from bridge.live.services import Services
 from bridge.live.uplink import UplinkGate
-from bridge.live.upstream import Upstream
+from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import Path
 from bridge.telephony.lines import Line, Sound, Sounds

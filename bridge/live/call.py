@@ -50,17 +50,17 @@ from bridge.engine.policy import CallPolicy, policy_of
 from bridge.live.audio import CallAudio
 from bridge.live.driver import CoreDriver
 from bridge.live.handoff import Handoffs
-from bridge.live.record import CallRecord
-from bridge.live.record_keeper import DISK_WITHIN_S
 from bridge.live.recording import CallRecording
-from bridge.live.safety_record import SafetyRecord
+from bridge.live.records.keeper import DISK_WITHIN_S
+from bridge.live.records.record import CallRecord
+from bridge.live.records.safety import SafetyRecord
+from bridge.live.records.summary import CallSummary
 from bridge.live.services import Route, Services
-from bridge.live.summary import CallSummary
-from bridge.live.supervision import Supervision
-from bridge.live.supervisor_actions import TransferTargets
+from bridge.live.supervision.supervisors import Supervision
+from bridge.live.supervision.transfers import TransferTargets
 from bridge.live.timers import CallTimers
 from bridge.live.tools import CallTools
-from bridge.live.upstream import SessionNews, Upstream
+from bridge.live.upstream.sessions import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.realtime.events import ServerEvent
 from bridge.telemetry.labels import Path

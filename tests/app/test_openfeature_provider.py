@@ -13,7 +13,7 @@ from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
 from bridge.app.openfeature_provider import RolloutProvider, flags_from_files
-from bridge.app.rollout_files import RolloutFiles
+from bridge.app.rollouts.files import RolloutFiles
 from bridge.config.settings import Settings
 from bridge.routing.rollout.draw import choose, targeting_key
 from bridge.routing.rollout.state import RolloutState

@@ -43,7 +43,7 @@ from bridge.engine.agent.ledger import PlayoutLedger
 from bridge.engine.core import CallCore
 from bridge.live.audio import CallAudio
 from bridge.live.driver import CoreDriver
-from bridge.live.upstream import Upstream
+from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.ga import GaDialect
 from bridge.session.connection import Connection
 from bridge.session.realtime import RealtimeSession

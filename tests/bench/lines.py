@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bridge.app.arms import make_arms, make_route, today_of
+from bridge.app.dialplans.arms import make_arms, make_route, today_of
 from bridge.app.garbage import collect_garbage_in_loop
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import NS_PER_MS, SystemClock
@@ -16,7 +16,7 @@ from bridge.config.models import load_models
 from bridge.config.settings import Settings
 from bridge.live.call import CallRunner
 from bridge.live.phrases import Phrases
-from bridge.live.record_keeper import RecordKeeper
+from bridge.live.records.keeper import RecordKeeper
 from bridge.live.services import Services
 from bridge.routing.models import Dialplan
 from bridge.store.calls import CallStore

@@ -17,7 +17,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import RedisSettings
 from bridge.console.sources import Sources
 from bridge.engine.news import Speaker
-from bridge.live.summary import CallSummary, HandedOver, ToolRun, Turn, record_files
+from bridge.live.records.summary import CallSummary, HandedOver, ToolRun, Turn, record_files
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout import changes

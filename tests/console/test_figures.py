@@ -22,7 +22,7 @@ from bridge.engine.inputs import (
 )
 from bridge.engine.news import Interrupted, SilenceMeasured, Speaker
 from bridge.live.filler import FILLER_ITEM
-from bridge.live.summary import CallSummary, ToolRun, Turn
+from bridge.live.records.summary import CallSummary, ToolRun, Turn
 from bridge.realtime.events import SpeechStarted
 from bridge.realtime.ids import ItemId
 from bridge.routing.rollout import changes
@@ -34,9 +34,9 @@ from bridge.telemetry.turn_latency import TurnLatency
 from tests.console.desk import Desk
 from tests.deploy.rules import DEPLOY
 from tests.engine.calls import A1, R1, U2, audio, done, of, thinking
-from tests.live.test_caller_waits import Waits
-from tests.live.test_turn_record import Turns
-from tests.live.test_vitals import Call, started
+from tests.live.records.test_turns import Turns
+from tests.live.records.test_vitals import Call, started
+from tests.live.records.test_waits import Waits
 
 HANDBOOK = (
     (DEPLOY / "CONSOLE.md")

@@ -27,7 +27,7 @@ WHERE = {
     "how is a webhook signed and bounded": "bridge/tools/webhook.py",
     "which keys does Redis hold": "bridge/store/keys.py",
     "why does the caller hear a tone": "bridge/engine/voice/filler.py",
-    "how many calls does this machine hold": "bridge/app/capacity.py",
+    "how many calls does this machine hold": "bridge/app/start/capacity.py",
     "what is taken out of transcripts": "bridge/redaction/kinds.py",
     "how are 8 kHz made 24 kHz": "bridge/audio/resample.py",
     "what was heard of an answer": "bridge/telephony/playout.py",

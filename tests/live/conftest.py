@@ -7,9 +7,9 @@ from typing import Protocol
 
 import pytest
 
-from bridge.app.arms import resolve_keys, resolve_tool_secrets
+from bridge.app.dialplans.arms import resolve_keys, resolve_tool_secrets
+from bridge.app.dialplans.plans import Dialplans
 from bridge.app.gateway import Gateway
-from bridge.app.plans import Dialplans
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
 from bridge.routing.models import Dialplan

@@ -9,7 +9,7 @@ from itertools import pairwise
 from bridge.app.gateway import Gateway
 from bridge.config.settings import RedisSettings
 from bridge.live.call import CallRunner
-from bridge.live.summary import CallSummary
+from bridge.live.records.summary import CallSummary
 from bridge.store.local import LocalRedis
 from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway

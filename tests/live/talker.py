@@ -41,11 +41,11 @@ from bridge.engine.inputs import (
     SoundStopped,
 )
 from bridge.engine.policy import CallPolicy
-from bridge.live.choice import ArmModel
 from bridge.live.driver import CoreDriver
 from bridge.live.services import Arm, Route, Services
 from bridge.live.timers import CallTimers
-from bridge.live.upstream import SessionNews, Upstream
+from bridge.live.upstream.models import ArmModel
+from bridge.live.upstream.sessions import SessionNews, Upstream
 from bridge.realtime.dialects import DIALECTS
 from bridge.realtime.events import ServerEvent
 from bridge.routing.models import Dialplan

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.live.summary import CallSummary
+from bridge.live.records.summary import CallSummary
 from bridge.store.local import LocalRedis
 from tests.live.conftest import StartGateway
 from tests.live.ear import rendered, share_heard

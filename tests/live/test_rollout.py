@@ -13,8 +13,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from bridge.app import garbage
+from bridge.app.dialplans.plans import Dialplans
 from bridge.app.gateway import Gateway
-from bridge.app.plans import Dialplans
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
 from bridge.routing.models import Dialplan

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bridge.app.gateway import Gateway
-from bridge.live.summary import CallSummary
+from bridge.live.records.summary import CallSummary
 from tests.live.conftest import StartGateway
 from tests.live.ear import rendered, share_heard
 from tests.live.odd_service import DIALECTS, Answer, OddService, deltas, odd_service, tone

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.errors import Fault, Outcome
-from bridge.live.summary import ToolRun
+from bridge.live.records.summary import ToolRun
 from bridge.session import tokens
 from bridge.telemetry.labels import (
     By,

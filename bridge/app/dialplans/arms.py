@@ -1,0 +1,180 @@
+"""Builds the arms and routes that calls connect with, from the settings and dialplans.
+
+Everything that can be wrong with a model, a voice or a key is found here, before any call is taken.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+import structlog
+
+from bridge.clock import NS_PER_S, Clock
+from bridge.config.loading import resolve_key
+from bridge.config.models import ModelChoice, ModelTable, choose_model
+from bridge.config.settings import ArmSettings
+from bridge.live.services import Arm, Route
+from bridge.live.upstream.models import ArmModel
+from bridge.realtime.dialects import DIALECTS
+from bridge.routing.models import Dialplan, secret_names
+from bridge.routing.session import NO_SECRETS
+from bridge.session.realtime import Endpoint
+from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest
+from bridge.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+Rotated = Callable[[str, bool, str], None]
+"""Takes (arm, whether it succeeded, why) of every token rotation."""
+
+
+def resolve_keys(
+    configured: Mapping[str, ArmSettings], environ: Mapping[str, str]
+) -> dict[str, str | None]:
+    """Read the long-lived keys of all arms.
+
+    Raises:
+        ConfigError: a key's variable or file is missing.
+    """
+    return {name: resolve_key(arm, environ) for name, arm in configured.items()}
+
+
+def make_arms(
+    configured: Mapping[str, ArmSettings],
+    keys: Mapping[str, str | None],
+    table: ModelTable,
+    clock: Clock,
+    on_rotated: Rotated,
+) -> dict[str, Arm]:
+    """Choose the models, in order, of all arms, and give each one its credentials.
+
+    Raises:
+        ConfigError: a model, a voice or a key that can't be used.
+    """
+    return {
+        name: _make_arm(name, arm, keys[name], table, clock, on_rotated)
+        for name, arm in configured.items()
+    }
+
+
+def make_route(
+    dialplan: Dialplan,
+    arm: Arm,
+    settings: ArmSettings,
+    table: ModelTable,
+    today: date,
+    secrets: Mapping[str, str] = NO_SECRETS,
+) -> Route:
+    """Decide what calls on a dialplan connect with; the dialplan's voice stands above the arm's.
+
+    Raises:
+        ConfigError: a model of the arm lacks the voice, and none may be chosen in its place.
+    """
+    chosen = choose_model(settings, table, today, voice=dialplan.agent.voice)
+    _warn(arm.name, chosen, dialplan=dialplan.name)
+    sources = {each.endpoint.model: each for each in arm.choices}
+    choices = tuple(
+        ArmModel(sources[each.model].endpoint, sources[each.model].credentials, each.voice)
+        for each in chosen
+    )
+    return Route(dialplan, arm, choices, secrets)
+
+
+def resolve_tool_secrets(
+    dialplans: Sequence[Dialplan], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment variables that tools are signed or authorised with.
+
+    Raises:
+        ConfigError: one is not set, with the dialplan's place.
+    """
+    secrets = {}
+    for dialplan in dialplans:
+        for name, location in secret_names(dialplan.agent):
+            value = environ.get(name, "").strip()
+            if not value:
+                raise dialplan.complain(
+                    f"the environment variable {name} is not set",
+                    ("agent", *location),
+                    remedy=f"set {name} to the secret that the tool expects",
+                )
+            secrets[name] = value
+    return secrets
+
+
+def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
+    """Name, once per arm, the session fields that its dialect can't express."""
+    dropped: dict[str, dict[str, None]] = {}
+    for route in routes:
+        fields = route.arm.dialect.unsupported(route.config(route.choices[0]))
+        dropped.setdefault(route.arm.name, {}).update(dict.fromkeys(fields))
+    for route in {route.arm.name: route for route in routes}.values():
+        if fields := list(dropped[route.arm.name]):
+            log.warning(
+                "arm.settings_dropped",
+                arm=route.arm.name,
+                dialect=route.arm.dialect.name,
+                fields=fields,
+            )
+
+
+def publish_arms(arms: Mapping[str, Arm], table: ModelTable, metrics: Metrics) -> None:
+    """Publish the arms' models in the metrics, with their ends where the table's dates bind."""
+    for name, arm in arms.items():
+        for choice in arm.choices:
+            endpoint = choice.endpoint
+            metrics.set_arm(
+                name,
+                dialect=arm.dialect.name,
+                url=endpoint.url,
+                model=endpoint.model,
+                shutdown=table.shutdown_at(endpoint.url, endpoint.model),
+            )
+
+
+def today_of(clock: Clock) -> date:
+    """Return the calendar day (UTC)."""
+    return datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, UTC).date()
+
+
+def _make_arm(
+    name: str,
+    arm: ArmSettings,
+    key: str | None,
+    table: ModelTable,
+    clock: Clock,
+    on_rotated: Rotated,
+) -> Arm:
+    chosen = choose_model(arm, table, today_of(clock))
+    _warn(name, chosen)
+    choices = tuple(
+        ArmModel(
+            # The key is tried on the endpoint, so that one that fits no header is found now.
+            Endpoint(arm.url, each.model, key, arm.redirect_hosts).with_key(None),
+            _credentials(name, arm, each.model, key, clock, on_rotated),
+            each.voice,
+        )
+        for each in chosen
+    )
+    return Arm(name, DIALECTS[arm.dialect](), choices)
+
+
+def _credentials(
+    name: str,
+    arm: ArmSettings,
+    model: str,
+    key: str | None,
+    clock: Clock,
+    on_rotated: Rotated,
+) -> CredentialSource:
+    if arm.credentials == "direct" or key is None:  # the settings refuse tokens without a key
+        return DirectKey(key)
+    request = TokenRequest(arm.token_endpoint, arm.dialect, model, key, arm.token_ttl_s)
+    return TokenProvider(
+        request, clock=clock, on_rotated=lambda good, reason: on_rotated(name, good, reason)
+    )
+
+
+def _warn(arm: str, chosen: Sequence[ModelChoice], **context: str) -> None:
+    for each in chosen:
+        for warning in each.warnings:
+            log.warning("arm.model_warning", arm=arm, warning=warning, **context)

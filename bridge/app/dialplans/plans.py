@@ -1,0 +1,158 @@
+"""The dialplans in force with the policies compiled from them, replaced as a whole.
+
+A call keeps the route that it got at its INVITE, whatever is put in force after.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import partial
+
+from bridge.app.dialplans.arms import make_route, resolve_tool_secrets
+from bridge.app.rollouts.in_force import Rollouts
+from bridge.clock import NS_PER_S, Clock
+from bridge.config.models import ModelTable
+from bridge.config.settings import Settings
+from bridge.live.call import CallRunner
+from bridge.live.services import Arm, Dealt, Route
+from bridge.routing.matching import check_arms, check_trunks, load_dialplans, match
+from bridge.routing.models import Dialplan
+from bridge.routing.modes import Mode, has_agent, mode_of
+from bridge.routing.origin import read_origin
+from bridge.routing.rollout.targets import check_overrides
+from bridge.routing.rules import IncomingCall, incoming_call
+from bridge.routing.verstat import read_verstat
+from bridge.telephony.leg import Leg
+
+
+@dataclass(frozen=True, slots=True)
+class Dialplans:
+    """Dialplans that fit the settings and the environment.
+
+    Attributes:
+        plans: in matching order.
+        secrets: environment variables that their tools name, and their values.
+    """
+
+    plans: tuple[Dialplan, ...]
+    secrets: Mapping[str, str]
+
+
+def read_dialplans(settings: Settings, environ: Mapping[str, str]) -> Dialplans:
+    """Read the dialplans' directory. Blocks.
+
+    Raises:
+        ConfigError: a bad file, or one that names an arm, a flag, a trunk or a secret that is not
+            there; an override of a rollout that names a dialplan or a trunk that is not.
+    """
+    plans = load_dialplans(settings.dialplans_dir)
+    check_arms(plans, settings.arms, settings.rollouts)
+    check_trunks(plans, settings.sip.trunks)
+    check_overrides(settings.rollouts, settings.sip.trunks, plans)
+    return Dialplans(plans, resolve_tool_secrets(plans, environ))
+
+
+class Plans:
+    """Finds the route of a call: its dialplan, how it is treated, and its arm.
+
+    Every combination is made at once, so that nothing can be wrong with one when a call comes.
+
+    Args:
+        dialplans: in matching order, with the secrets of their tools.
+        arms: by name; ``settings``: of all that dialplans name.
+        table: of models; ``today``: to compare their ends with.
+
+    Raises:
+        ConfigError: an arm's model lacks a dialplan's voice.
+    """
+
+    def __init__(
+        self,
+        dialplans: Dialplans,
+        arms: Mapping[str, Arm],
+        settings: Settings,
+        table: ModelTable,
+        today: date,
+    ) -> None:
+        self.dialplans = dialplans.plans
+        routes = [
+            make_route(plan, arms[arm], settings.arms[arm], table, today, dialplans.secrets)
+            for plan in dialplans.plans
+            for arm in _arms_of(plan, settings)
+        ]
+        self._routes = {
+            (route.dialplan.name, route.arm.name, mode): route.during(mode)
+            for route in routes
+            for mode in Mode
+        }
+        self._first_arm = {plan.name: _arms_of(plan, settings)[0] for plan in dialplans.plans}
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The routes of calls on lines that are open and not full, in matching order."""
+        return [route for (_, _, mode), route in self._routes.items() if mode is Mode.OPEN]
+
+    def route(
+        self, call: IncomingCall, running: Collection[CallRunner], rollouts: Rollouts | None
+    ) -> Route | None:
+        """Return the route of a new call; None where no dialplan takes it.
+
+        Args:
+            call: at its INVITE.
+            running: calls that are here already.
+            rollouts: the flags; None where the settings have none.
+        """
+        dialplan = match(self.dialplans, call)
+        if dialplan is None:
+            return None
+        held = sum(
+            runner.route.has_agent and runner.route.dialplan.name == dialplan.name
+            for runner in running
+        )
+        mode = mode_of(dialplan, call.at, held)
+        if dialplan.rollout is None or not has_agent(dialplan, mode):
+            route = self._routes[dialplan.name, self._first_arm[dialplan.name], mode]
+        elif rollouts is None:
+            raise AssertionError("a dialplan's flag is in the settings")
+        else:
+            route = self._deal(dialplan, dialplan.rollout, mode, call, rollouts)
+        origin = read_origin(call.headers, dialplan.keep_headers)
+        return replace(route, verstat=call.stir, origin=origin)
+
+    def _deal(
+        self, dialplan: Dialplan, flag: str, mode: Mode, call: IncomingCall, rollouts: Rollouts
+    ) -> Route:
+        """Let a flag choose the arm, for the call's whole life."""
+        name, plan = dialplan.name, rollouts.plan(flag)
+        decision, caller = rollouts.decide(flag, call, name)
+        dealt = Dealt(decision, caller, plan, partial(rollouts.ended, flag))
+        if decision.arm is None:
+            return replace(self._routes[name, plan.control, Mode.AI_OFF], dealt=dealt)
+        other = rollouts.rescuer(flag, decision.arm)
+        return replace(
+            self._routes[name, decision.arm, mode],
+            dealt=dealt,
+            rescuer=None if other is None else self._routes[name, other, mode],
+        )
+
+
+def _arms_of(dialplan: Dialplan, settings: Settings) -> tuple[str, ...]:
+    """Return the arms that a dialplan's calls may get; with a flag the old one first."""
+    if dialplan.rollout is not None:
+        return settings.rollouts[dialplan.rollout].arms
+    return () if dialplan.arm is None else (dialplan.arm,)
+
+
+def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:
+    """Return what dialplans may look at in a leg's INVITE."""
+    trunk = settings.sip.trunk_of(leg.source)
+    headers = settings.sip.believed(leg.headers, trunk)
+    return incoming_call(
+        leg.called,
+        settings.now or datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, UTC),
+        caller=leg.from_uri,
+        headers=headers,
+        trunk=trunk,
+        stir=read_verstat(headers),
+        sip_call_id=leg.sip_call_id,
+    )

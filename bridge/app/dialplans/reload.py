@@ -1,0 +1,103 @@
+"""Reloads a running gateway's dialplans on request, or when a file changes.
+
+Files are looked at every two seconds, off the loop. What changed is read once it has stood still
+for one look, so that a file is not read while it is being written. Bad files change nothing: the
+dialplans in force stay, and the log and `/metrics` say so.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+
+import structlog
+
+from bridge.app.dialplans.plans import read_dialplans
+from bridge.app.gateway import Gateway
+from bridge.config.settings import Settings
+from bridge.descriptors import out_of_descriptors
+from bridge.errors import BridgeError
+from bridge.routing.matching import SUFFIXES
+from bridge.telemetry.labels import ReloadResult
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 2.0
+
+_Seen = frozenset[tuple[str, int, int]]
+"""Name, modification time in ns, and size in octets of each file."""
+
+
+class DialplanReloader:
+    """Keeps a gateway's dialplans as the directory has them.
+
+    Make it before the dialplans are read for the first time, so that no change is missed.
+
+    Args:
+        settings: of the gateway: where the dialplans are, which arms and trunks there are.
+        environ: where secrets are read from.
+        every_s: how often the files are looked at.
+    """
+
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], *, every_s: float = EVERY_S
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._every_s = every_s
+        self._told = asyncio.Event()
+        self._in_force: _Seen = frozenset()
+        self._in_force = self._look()
+
+    def tell(self) -> None:
+        """Have them read now, changed or not."""
+        self._told.set()
+
+    async def keep(self, gateway: Gateway) -> None:
+        """Reload for ever; cancel to end."""
+        before = self._in_force
+        while True:
+            told = await self._wait()
+            seen = await asyncio.to_thread(self._look)
+            if told or (seen != self._in_force and seen == before):
+                self._in_force = seen
+                await self._reload(gateway)
+            before = seen
+
+    async def _wait(self) -> bool:
+        """Wait for the next look; return whether we were told."""
+        try:
+            async with asyncio.timeout(self._every_s):
+                await self._told.wait()
+        except TimeoutError:
+            return False
+        self._told.clear()
+        return True
+
+    async def _reload(self, gateway: Gateway) -> None:
+        try:
+            read = await asyncio.to_thread(read_dialplans, self._settings, self._environ)
+            await gateway.take_dialplans(read)
+        except Exception as error:  # a reloader that ended would let later changes go unseen
+            gateway.metrics.dialplans_reloaded(ReloadResult.FAILED)
+            expected = isinstance(error, BridgeError)
+            log.error(
+                "dialplans_not_reloaded",
+                error=str(error),
+                kept="those in force",
+                exc_info=not expected,
+            )
+            return
+        gateway.metrics.dialplans_reloaded(ReloadResult.OK)
+        log.info("dialplans_reloaded", dialplans=[plan.name for plan in read.plans])
+
+    def _look(self) -> _Seen:
+        try:
+            with os.scandir(self._settings.dialplans_dir) as entries:
+                return frozenset(
+                    (entry.name, entry.stat().st_mtime_ns, entry.stat().st_size)
+                    for entry in entries
+                    if entry.name.endswith(SUFFIXES)
+                )
+        except OSError as error:
+            # Without a descriptor nothing is seen; gone, or half replaced: reading it will tell.
+            return self._in_force if out_of_descriptors(error) else frozenset()

@@ -1,0 +1,1 @@
+"""Watches over a running node: clocks, disks, trunks, models and certificates that end, counts."""

@@ -1,0 +1,85 @@
+"""Asks each arm's service at the start and daily when its models end, and publishes the dates.
+
+What a service says of a model stands above `models.yaml`, which is as old as the release. Without a
+key, or an answer, the table's date stays.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import date
+
+import structlog
+
+from bridge.app.dialplans.arms import today_of
+from bridge.clock import Clock
+from bridge.config.models import SUNSET_DAYS, ModelTable
+from bridge.config.settings import ArmSettings
+from bridge.errors import UpstreamError
+from bridge.live.services import Arm
+from bridge.session.model_dates import shutdown_dates
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 24 * 3600.0
+
+TellDate = Callable[[str, str, date], None]
+"""Takes (arm, model, first day without it)."""
+
+
+class Sunsets:
+    """Knows when the arms' models end.
+
+    Args:
+        arms: of the gateway; ``settings``, ``keys``: theirs, by name.
+        table: what is known without asking.
+        tell: told what a service has said.
+    """
+
+    def __init__(
+        self,
+        arms: Mapping[str, Arm],
+        settings: Mapping[str, ArmSettings],
+        keys: Mapping[str, str | None],
+        table: ModelTable,
+        clock: Clock,
+        tell: TellDate,
+    ) -> None:
+        self._arms = arms
+        self._settings = settings
+        self._keys = keys
+        self._table = table
+        self._clock = clock
+        self._tell = tell
+
+    async def keep_asking(self) -> None:
+        """Ask for ever; cancel to end."""
+        while True:
+            for name in self._arms:
+                try:
+                    await self._ask(name)
+                except Exception as error:  # noqa: BLE001  # task root: the others are asked anyway
+                    # No traceback: the request holds the key.
+                    log.error("model_dates_broken", arm=name, error=type(error).__name__)
+            await asyncio.sleep(EVERY_S)
+
+    async def _ask(self, name: str) -> None:
+        url, key = self._settings[name].models_endpoint, self._keys[name]
+        if url is None or key is None:
+            return
+        try:
+            dates = await shutdown_dates(url, key)
+        except UpstreamError as error:
+            log.info("model_dates_unknown", arm=name, error=str(error))
+            return
+        for choice in self._arms[name].choices:
+            model = choice.endpoint.model
+            if (day := dates.get(model)) is not None:
+                self._tell(name, model, day)
+                self._warn(name, model, day)
+
+    def _warn(self, arm: str, model: str, day: date) -> None:
+        known = self._table.find(model)
+        if known is not None and known.shutdown == day:
+            return  # said at the start
+        if (day - today_of(self._clock)).days < SUNSET_DAYS:
+            log.warning("arm.model_ends", arm=arm, model=model, shutdown=day.isoformat())

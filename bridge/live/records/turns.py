@@ -1,0 +1,187 @@
+"""Records a call's turns: each speaker's words as they may be written, and interruptions."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from bridge.engine.effects import Effect
+from bridge.engine.news import (
+    AgentInterrupted,
+    Interrupted,
+    InterruptionJudged,
+    Speaker,
+    TurnSpoken,
+)
+from bridge.live.recording import NOT_RECORDED, CallRecording, Fields
+from bridge.live.records.summary import CallSummary, Turn
+from bridge.realtime.conversation import NOT_TRANSCRIBED
+from bridge.realtime.ids import ItemId
+from bridge.redaction.turns import Redactor
+from bridge.telemetry.labels import By, InterruptionKind
+from bridge.telemetry.metrics import TurnMetrics
+
+log = structlog.get_logger(__name__)
+
+
+class TurnRecord:
+    """Tells of one call's turns.
+
+    Args:
+        tell: puts an event into the call's record.
+        summary: where they are put down.
+        metrics: counts interruptions.
+        recording: knows what must not be written.
+        redactor: of what was said.
+        judged: our own barge-in policy tells the kind of an interruption, some time after it.
+        transcribed: the service is asked for the caller's words.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str, Fields], None],
+        summary: CallSummary,
+        metrics: TurnMetrics,
+        recording: CallRecording,
+        redactor: Redactor,
+        *,
+        judged: bool,
+        transcribed: bool,
+    ) -> None:
+        self._tell = tell
+        self._summary = summary
+        self._metrics = metrics
+        self._recording = recording
+        self._redactor = redactor
+        self._judged = judged
+        self._transcribed = transcribed
+        self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
+        self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
+        self._asked: dict[ItemId, str] = {}
+        self._wordless: dict[ItemId, int] = {}
+        """Turns of the caller's whose words are awaited: how many turns were put down before."""
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are only told, here."""
+        return MappingProxyType(
+            {
+                TurnSpoken: self._on_turn,
+                Interrupted: self._on_interrupted,
+                AgentInterrupted: self._on_agent_interrupted,
+                InterruptionJudged: self._on_judged,
+            }
+        )
+
+    def committed(self, item_id: ItemId) -> None:
+        """Note that the session has a turn of the caller's.
+
+        Its words may come after the answer's: what it answers itself is known now.
+        """
+        if item_id in self._asked:
+            return  # it comes again, maybe after its words
+        self._asked[item_id] = self._last_said(by_caller=False)
+        if self._transcribed:
+            self._wordless[item_id] = len(self._summary.turns)
+
+    def transcribed(self, item_id: ItemId) -> None:
+        """Note that the words of a turn of the caller's came; there may be none in it."""
+        self._wordless.pop(item_id, None)
+
+    def not_transcribed(self, item_id: ItemId) -> None:
+        """Put down a turn of the caller's whose words nobody will ever know."""
+        at = self._wordless.pop(item_id, None)
+        if at is None:
+            return
+        turn = self._turns[Speaker.CALLER, item_id] = Turn(Speaker.CALLER, NOT_TRANSCRIBED)
+        self._summary.turns.insert(at, turn)
+        self._tell_turn(item_id, turn)
+
+    def ended(self, heard_ms: Callable[[ItemId], int]) -> None:
+        """Put down the turns whose words never came, and the length heard of those cut by the end.
+
+        Args:
+            heard_ms: returns how much of an item the caller heard.
+        """
+        for item_id in reversed(list(self._wordless)):
+            self.not_transcribed(item_id)
+        for (speaker, item_id), turn in self._turns.items():
+            if speaker is Speaker.AGENT and turn.heard_ms is None:
+                turn.heard_ms = heard_ms(item_id)
+                self._tell_turn(item_id, turn)
+
+    def session_restored(self) -> None:
+        """Forget the caller's turns: a new session may give the next one the id of an old one.
+
+        What the old one left without words the new one is sent to hear, or its loss stands for it.
+        """
+        self._wordless.clear()
+        self._asked.clear()
+        self._turns = {key: turn for key, turn in self._turns.items() if key[0] is Speaker.AGENT}
+
+    def _on_turn(self, effect: TurnSpoken) -> None:
+        turn = self._turns.get((effect.speaker, effect.item_id))
+        text = self._may_be_written(effect, turn)
+        if turn is None:
+            turn = Turn(effect.speaker, text)
+            self._turns[effect.speaker, effect.item_id] = turn
+            self._summary.turns.append(turn)
+        turn.text = text
+        turn.latency_ms = effect.latency_ms
+        turn.heard_ms = effect.heard_ms
+        turn.interrupted = effect.interrupted
+        self._tell_turn(effect.item_id, turn)
+
+    def _tell_turn(self, item_id: ItemId, turn: Turn) -> None:
+        self._tell(
+            "turn",
+            {
+                "speaker": turn.speaker.value,
+                "item_id": item_id,
+                "text": turn.text,
+                "latency_ms": turn.latency_ms,
+                "heard_ms": turn.heard_ms,
+                "interrupted": int(turn.interrupted),
+            },
+        )
+
+    def _may_be_written(self, effect: TurnSpoken, known: Turn | None) -> str:
+        """Return a turn's text as it may be written; ``known`` is what is written of it by now."""
+        by_caller = effect.speaker is Speaker.CALLER
+        before, self._said[by_caller] = self._said.get(by_caller), (effect.item_id, effect.text)
+        if effect.speaker is not Speaker.BRIDGE and self._recording.withholds(effect.item_id):
+            return NOT_RECORDED
+        if known is not None and self._said[by_caller] == before:
+            return known.text
+        asked = self._asked.get(effect.item_id) or self._last_said(by_caller=not by_caller)
+        return self._redactor.redact(effect.text, asked)
+
+    def _last_said(self, *, by_caller: bool) -> str:
+        _, text = self._said.get(by_caller, (None, ""))
+        return text
+
+    def _on_interrupted(self, effect: Interrupted) -> None:
+        if effect.item_id is None:
+            return  # nothing audible was cut
+        if effect.by is not Speaker.CALLER:
+            self._tell("agent_cut", {"by": effect.by.value, "played_ms": effect.played_ms})
+            log.info("agent_cut", by=effect.by.value, played_ms=effect.played_ms)
+            return
+        self._summary.interruptions += 1
+        self._metrics.stopped(self._summary.arm_in_use, effect.stop_ns)
+        if not self._judged:
+            self._metrics.interrupted(
+                self._summary.arm_in_use, by=By.CALLER, kind=InterruptionKind.TRUE
+            )
+        self._tell("interrupted", {"played_ms": effect.played_ms})
+        log.info("interrupted", played_ms=effect.played_ms, stop_us=effect.stop_ns // 1000)
+
+    def _on_agent_interrupted(self, effect: AgentInterrupted) -> None:
+        self._metrics.interrupted(self._summary.arm_in_use, by=By.AGENT, kind=InterruptionKind.TRUE)
+        self._tell("agent_interrupted", {})
+
+    def _on_judged(self, effect: InterruptionJudged) -> None:
+        kind = InterruptionKind(effect.kind.value)
+        self._metrics.interrupted(self._summary.arm_in_use, by=By.CALLER, kind=kind)
+        self._tell("interruption_judged", {"judged_as": kind.value})

@@ -1,0 +1,357 @@
+"""One call's way to its Realtime service: a session at a time, and a spare while it is rolled over.
+
+Events of a link that is not the present one are not passed on. Loop's thread; every task that is
+started here is awaited by :meth:`Upstream.aclose`.
+"""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from bridge.audio.sounds import FRAME_MS
+from bridge.clock import NS_PER_MS
+from bridge.engine.effects import OpenSession, OpenSpare, SendKeptAudio
+from bridge.engine.inputs import (
+    LastSoundSent,
+    SessionFailed,
+    SessionReady,
+    SpareFailed,
+    SpareReady,
+)
+from bridge.errors import ConfigError, ProtocolError, UpstreamError
+from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
+from bridge.live.services import Route, Services
+from bridge.live.upstream.connecting import Connector
+from bridge.live.upstream.link import Endings, Link
+from bridge.realtime.commands import AppendAudio, Command
+from bridge.realtime.events import (
+    AudioDelta,
+    ServerEvent,
+    UnknownEvent,
+)
+from bridge.realtime.ids import ItemId
+from bridge.realtime.session_config import SessionInfo
+from bridge.telemetry.labels import UpstreamPhase
+
+log = structlog.get_logger(__name__)
+
+SessionNews = SessionReady | SessionFailed | SpareReady | SpareFailed
+
+
+class UpstreamListener(Protocol):
+    """Who hears of a call's sessions."""
+
+    def on_server_event(self, event: ServerEvent, received_ns: int) -> None:
+        """Take an event of the present session, and when it was read from the socket."""
+        ...
+
+    def on_session(self, news: SessionNews) -> None:
+        """Learn that a session or a spare stands, or is gone."""
+        ...
+
+    def on_session_taken(self, session_id: str, model: str) -> None:
+        """Learn which session is the present one from now on, before its events."""
+        ...
+
+    def on_oddity(self, kind: str) -> None:
+        """Learn, once a session, that it sends an ``unknown_event`` or a ``malformed_event``."""
+        ...
+
+    def on_audio_lost(self) -> None:
+        """Learn that a piece of the agent's voice could not be decoded."""
+        ...
+
+    def on_uplink(self, added_ns: int) -> None:
+        """Learn what the bridge added to a piece of caller audio on its way up."""
+        ...
+
+    def on_last_sound_sent(self, event: LastSoundSent) -> None:
+        """Learn how the end of a sound of the caller's went up."""
+        ...
+
+
+class Upstream:
+    """The sessions of one call.
+
+    Args:
+        route: models to try, settings.
+        services: what calls share.
+        listener: hears of the sessions.
+        name: for the tasks.
+        kept_ms: caller audio that is kept for the next session.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        services: Services,
+        listener: UpstreamListener,
+        name: str,
+        *,
+        kept_ms: int,
+    ) -> None:
+        self._services = services
+        self._metrics = services.metrics.upstream
+        self._listener = listener
+        self._name = name
+        self._endings = Endings(self._metrics, name)
+        self._wire_log = services.wire_log_of(name)
+        self._connector = self._make_connector(route)
+        self._link: Link | None = None
+        self._spare: Link | None = None
+        self._kept = KeptAudio(services.append_ms, kept_ms)
+        # The first frame of an append is the one that waited for the others.
+        self._since_first_frame_ns = (services.append_ms - FRAME_MS) * NS_PER_MS
+        self._opening: asyncio.Task[None] | None = None
+        self._spare_opening: asyncio.Task[None] | None = None
+
+    def _make_connector(self, route: Route) -> Connector:
+        told = self._listener.on_last_sound_sent
+        return Connector(route, self._services, self._endings, told, self._wire_log)
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """The present session's last ping; None without a session or before its first pong."""
+        session = None if self._link is None else self._link.session
+        return None if session is None else session.round_trip_ms
+
+    def switch(self, route: Route) -> None:
+        """Open sessions on another arm from now on; the present one is let go."""
+        self._drop_present()
+        self._connector = self._make_connector(route)
+
+    def open(self, order: OpenSession) -> None:
+        """Open a session in the place of the present one; the listener is told how it went."""
+        self._drop_present()
+        self._opening = asyncio.create_task(self._open(order), name=f"open-session-{self._name}")
+
+    def open_spare(self, order: OpenSpare) -> None:
+        """Open a second session beside the present one; the listener is told how it went."""
+        self._drop_spare()
+        self._spare_opening = asyncio.create_task(
+            self._open_spare(order), name=f"open-spare-{self._name}"
+        )
+
+    def take_spare(self) -> None:
+        """Put the spare in the place of the present session, which is closed."""
+        spare, self._spare = self._spare, None
+        self._drop_present()
+        if spare is None or spare.lost is not None:
+            error = None if spare is None else spare.lost
+            self._listener.on_session(SessionFailed(error or _late()))
+            return
+        self._adopt(spare)
+
+    def send(self, command: Command) -> None:
+        """Send a command, if there is a session.
+
+        Raises:
+            UpstreamError: the peer takes nothing any more (``stuck``).
+        """
+        if self._link is None or self._link.session is None:
+            return
+        try:
+            self._link.session.send(command)
+        except UpstreamError as error:
+            if error.code != "not_open":  # its end is told by on_closed
+                raise
+
+    def append(self, audio: bytes, captured_ns: int) -> float | None:
+        """Send caller audio, and keep it; while there is no session, keep it for the next one.
+
+        Args:
+            captured_ns: when its last sample was captured.
+
+        Returns:
+            Milliseconds of audio that the session was sent so far; None where there is none.
+
+        Raises:
+            UpstreamError: as :meth:`send`.
+        """
+        link = self._link
+        self._kept.add(audio, sent=link is not None)
+        if link is None:
+            return None
+        link.appends.handed(captured_ns, self._services.clock.now_ns())
+        session = link.session
+        if session is not None:
+            try:
+                session.append(audio)
+            except UpstreamError as error:
+                if error.code != "not_open":  # its end is told by on_closed
+                    raise
+        return self._kept.session_ms
+
+    def send_kept(self, order: SendKeptAudio) -> float:
+        """Send the new session what it needs of the caller's audio; return its length, ms."""
+        pieces = self._kept.due(order.max_ms)
+        self._kept.begin_session(pieces)
+        for audio in bundles(pieces, self._services.append_ms):
+            if self._link is not None:
+                self._link.appends.skip()
+            self.send(AppendAudio(audio))
+        return self._kept.session_ms
+
+    def keep_speech(self, ms_ago: int) -> None:
+        """Keep the caller's audio of the last ``ms_ago``, which the session has told nothing of."""
+        self._kept.suppose_turn(ms_ago)
+
+    def keep_turns(self, first: ItemId | None) -> None:
+        """Keep the caller's audio from a turn of theirs on; None: of no turn any more."""
+        self._kept.keep_from(first)
+
+    def sound_ended(self, at_ns: int) -> None:
+        """Have the listener told how the end of a sound went up, now or when it has."""
+        if self._link is not None:
+            self._link.appends.sound_ended(at_ns)
+
+    def fail(self, error: UpstreamError) -> SessionFailed:
+        """Give the present session up because of ``error``."""
+        link = self._link
+        self._drop_present()
+        return SessionFailed(error) if link is None else link.failed(error)
+
+    def close(self) -> None:
+        """Let the present session go, or stop opening one, and open no other."""
+        self._drop_present()
+
+    async def aclose(self) -> None:
+        """Close everything in order and wait for its end. Idempotent."""
+        self._drop_present()
+        await self._endings.aclose()
+        if self._wire_log is not None:
+            await asyncio.to_thread(self._wire_log.close)
+
+    async def _open(self, order: OpenSession) -> None:
+        try:
+            if order.after_ms:
+                await asyncio.sleep(order.after_ms / 1000)
+            link, info = await self._connector.connect(
+                self,
+                new_token=order.new_token,
+                within_s=None if order.within_ms is None else order.within_ms / 1000,
+            )
+        except UpstreamError as error:
+            self._tell_failed(error)
+        except Exception as error:  # task root: the call must learn of it, or it waits for ever
+            log.exception("session_open_broken")
+            self._tell_failed(_broken(error))
+        else:
+            if link.lost is not None:
+                self._tell_failed(link.lost)
+                return
+            self._adopt(link)
+            self._listener.on_session(
+                SessionReady(
+                    info.session_id,
+                    expires_in_ms=self._expires_in_ms(info),
+                    kept_speech=holds_speech(self._kept.unsent),
+                )
+            )
+
+    async def _open_spare(self, order: OpenSpare) -> None:
+        try:
+            link, info = await self._connector.connect(
+                self, new_token=False, within_s=order.within_ms / 1000
+            )
+        except UpstreamError as error:
+            self._spare_failed(error)
+        except Exception as error:  # task root: the call must learn of it, or never tries again
+            log.exception("spare_open_broken")
+            self._spare_failed(_broken(error))
+        else:
+            if link.lost is not None:
+                self._spare_failed(link.lost)
+                return
+            self._spare = link
+            self._listener.on_session(SpareReady(info.session_id, self._expires_in_ms(info)))
+
+    def _spare_failed(self, error: UpstreamError) -> None:
+        log.warning("spare_session_failed", code=error.code)
+        self._listener.on_session(SpareFailed(error))
+
+    def _tell_failed(self, error: UpstreamError) -> None:
+        log.warning("session_failed", code=error.code, error=str(error))
+        self._listener.on_session(self._connector.failed(error))
+
+    def _adopt(self, link: Link) -> None:
+        self._link = link
+        self._listener.on_session_taken(link.session_id, link.choice.endpoint.model)
+        while link.early:
+            self._listener.on_server_event(link.early.popleft(), self._services.clock.now_ns())
+
+    def on_event(self, link: Link, event: ServerEvent, received_ns: int) -> None:
+        """Pass an event of the present session on; keep those of one that isn't yet."""
+        self._metrics.event(link.arm, type(event).__name__)
+        if isinstance(event, UnknownEvent):
+            self._metrics.unknown_event(link.arm)
+            self._tell_oddity(link, "unknown_event")
+        if link is self._link:
+            if not isinstance(event, AudioDelta):  # nearly all that comes, and no turn of theirs
+                self._kept.follow(event)
+            self._listener.on_server_event(event, received_ns)
+        else:
+            link.early.append(event)
+
+    def on_closed(self, link: Link, error: UpstreamError | None) -> None:
+        """Report the end of the present session, or of the spare."""
+        link.session = None
+        if error is None:
+            return
+        link.lost = error
+        self._metrics.disconnected(link.arm, close_code=error.close_code, phase=UpstreamPhase.TALK)
+        if link is self._link:
+            self._link = None
+            self._listener.on_session(link.failed(error))
+        elif link is self._spare:
+            self._spare = None
+            self._spare_failed(error)
+
+    def on_malformed(self, link: Link, error: ProtocolError) -> None:
+        """Count what is no event of the dialect."""
+        self._metrics.malformed_event(link.arm)
+        self._tell_oddity(link, "malformed_event")
+        log.debug("malformed_event", error=error.what)
+        if error.loses_audio and link is self._link:
+            self._listener.on_audio_lost()
+
+    def _tell_oddity(self, link: Link, kind: str) -> None:
+        if kind not in link.oddities:
+            link.oddities.add(kind)
+            self._listener.on_oddity(kind)
+
+    def on_audio_sent(self, link: Link, sequence: int, sent_ns: int) -> None:
+        """Report the delay that the bridge added to an append."""
+        captured_ns = link.appends.sent(sequence, sent_ns)
+        if captured_ns is not None:
+            self._listener.on_uplink(sent_ns - captured_ns + self._since_first_frame_ns)
+
+    def _expires_in_ms(self, info: SessionInfo) -> int | None:
+        if info.expires_at_s is None:
+            return None
+        return info.expires_at_s * 1000 - self._services.clock.wall_ns() // NS_PER_MS
+
+    def _drop_present(self) -> None:
+        link, self._link = self._link, None
+        self._endings.end(link)
+        opening, self._opening = self._opening, None
+        self._endings.cancel(opening)
+        self._drop_spare()
+
+    def _drop_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        self._endings.end(spare)
+        opening, self._spare_opening = self._spare_opening, None
+        self._endings.cancel(opening)
+
+
+def _late() -> UpstreamError:
+    return UpstreamError("no session within the time of an attempt", code="timeout")
+
+
+def _broken(error: Exception) -> UpstreamError:
+    code = "config_error" if isinstance(error, ConfigError) else "internal"
+    broken = UpstreamError("our own failure while a session was opened", code=code)
+    broken.__cause__ = error
+    return broken
