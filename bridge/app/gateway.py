@@ -13,14 +13,14 @@ from functools import partial
 
 import structlog
 
-from bridge.app.console import invite_admin, open_console
+from bridge.app.console import SupervisorDesk, invite_admin, open_console
 from bridge.app.dialplans.arms import make_arms, publish_arms
 from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.dialplans.plans import Dialplans
 from bridge.app.door.intake import DRAINING, NO_AUDIO, NO_DESCRIPTORS, SHUTTING_DOWN, Closed, Intake
 from bridge.app.door.phones import PhoneDoor
 from bridge.app.door.reception import Reception
-from bridge.app.garbage import collect_garbage_in_loop
+from bridge.app.loop import collect_garbage_in_loop, make_ticker
 from bridge.app.lost_calls import LostCalls
 from bridge.app.retention import keep_sweeping
 from bridge.app.rollouts.in_force import Rollouts
@@ -32,18 +32,13 @@ from bridge.app.start.addresses import (
     sip_address,
     warn_of_open_http,
 )
-from bridge.app.start.capacity import measure_max_calls
-from bridge.app.start.descriptors import calls_within_limit
+from bridge.app.start.capacity import calls_within_limit, measure_max_calls
 from bridge.app.start.preflight import check_arms_answer, check_writable
-from bridge.app.supervisors import SupervisorDesk
-from bridge.app.ticking import make_ticker
-from bridge.app.watches.certificate import ConsoleCertificate
 from bridge.app.watches.clocks import AudioWatch
 from bridge.app.watches.counting import Counts, message_counter
-from bridge.app.watches.directories import Directories
-from bridge.app.watches.sunsets import Sunsets
+from bridge.app.watches.ends import ConsoleCertificate, Sunsets
+from bridge.app.watches.probes import Directories, keep_probing
 from bridge.app.watches.troubles import Troubles
-from bridge.app.watches.trunk_probes import keep_probing
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models

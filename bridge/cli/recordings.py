@@ -22,7 +22,7 @@ from bridge.recordings.retention import is_of
 from bridge.routing.numbers import shown_number
 from bridge.routing.rollout.draw import logged_caller, targeting_key
 from bridge.store.client import RedisLink
-from bridge.store.erasing import CallEraser
+from bridge.store.ended_calls import CallEraser
 from bridge.store.rollouts import RolloutStore
 
 _LEFT = 1

@@ -28,16 +28,15 @@ from bridge.store.alerts import AlertStore
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
 from bridge.store.control import ControlSender
+from bridge.store.ended_calls import WrapUpStore
 from bridge.store.keys import Keys
 from bridge.store.limits import LimitStore
 from bridge.store.once import OnceStore
 from bridge.store.pending import PendingStore
-from bridge.store.presence import PresenceStore
 from bridge.store.reader import CallReader
 from bridge.store.rollouts import RolloutStore
-from bridge.store.sessions import SessionStore
+from bridge.store.sessions import PresenceStore, SessionStore
 from bridge.store.users import UserStore
-from bridge.store.wrap_ups import WrapUpStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,12 @@ from urllib.parse import quote
 from bridge.config.loading import PREFIX
 from bridge.config.models import load_models
 from bridge.config.settings import RedisSettings
-from bridge.demo.caller import CallerReport, caller_report
 from bridge.demo.figures import Figures, fetch_figures
-from bridge.demo.record import conclude
+from bridge.demo.follow import Watcher
+from bridge.demo.reports import CallerReport, caller_report, conclude
 from bridge.demo.result import DemoResult
 from bridge.demo.verdict import CallerSide
 from bridge.demo.view import View
-from bridge.demo.watch import Watcher
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.child import Child, start_child
 from bridge.store.reader import CallReader
@@ -86,7 +85,7 @@ async def run_demo(
         earlier = await reader.active()
         simulator, realtime_url = await parts.start_simulator()
         gateway = await parts.start_gateway(realtime_url, redis_url)
-        watcher = Watcher(reader, view, node=parts.node, earlier=earlier)
+        watcher = Watcher(reader, view.call, node=parts.node, earlier=earlier)
         stack.push_async_callback(watcher.aclose)
         watching = watcher.start(plan.call_timeout_s)
         caller = await parts.start_caller(gateway.sip)

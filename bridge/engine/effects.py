@@ -8,8 +8,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.engine.inputs import Timer
 from bridge.engine.news import News
+from bridge.engine.timers import Timer
 from bridge.realtime.commands import Command
 from bridge.realtime.ids import ItemId, ToolCallId
 

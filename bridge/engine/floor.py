@@ -5,7 +5,8 @@ of a truth table. They are made of the facts that :class:`CallState` names: whet
 busy or heard, whether the caller speaks, or is with somebody else.
 """
 
-from bridge.engine.state import CallState, Stage
+from bridge.engine.call.state import Stage
+from bridge.engine.state import CallState
 from bridge.engine.turns import TRANSITIONS, State, Trigger
 
 # The caller's

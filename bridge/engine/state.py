@@ -5,214 +5,40 @@ at a time. Fields of the call's Redis hash are collected during one input and le
 StateChanged.
 """
 
-import enum
 import json
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.engine.agent.latency import InputClock, TurnClock
+from bridge.engine.agent.state import ResponseBook
 from bridge.engine.agent.transcript import AgentTranscript
-from bridge.engine.caller.turn_taking import (
-    AgentWait,
-    CallerSilenceState,
-    CallerSound,
-    DeadAirState,
-    HeardTurn,
-    OwnSpeech,
-)
+from bridge.engine.call.state import Ending, Stage
+from bridge.engine.caller.state import CallerSilenceState, CallerSound, Cut, HeardTurn
 from bridge.engine.consent.steps import ConsentState, ConsentStep
 from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
-from bridge.engine.handoff.steps import HandingOver, HandoffStep
-from bridge.engine.inputs import LastSoundSent, SpareReady, Timer
+from bridge.engine.handoff.steps import HandoffState, HandoffStep
 from bridge.engine.keypad.state import KeypadState
-from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TransitionRefused
+from bridge.engine.media import LastSoundSent
+from bridge.engine.news import PhaseChanged, StateChanged, TransitionRefused
 from bridge.engine.policy import CallPolicy
+from bridge.engine.session.state import FallbackState, Rollover
 from bridge.engine.supervision.steps import Hold, Supervised
+from bridge.engine.timers import Timer
+from bridge.engine.tools.state import McpBook, ToolRound
 from bridge.engine.turns import Trigger, TurnMachine
-from bridge.errors import Fault, Outcome
+from bridge.engine.voice.state import AgentWait, DeadAirState, Filler, OwnSpeech
 from bridge.realtime.commands import Command, CreateItem
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import FunctionCallOutput
 from bridge.realtime.recovery import Budget
 from bridge.realtime.seen import SeenEvents
-from bridge.realtime.session_config import ResponseConfig
-from bridge.routing.fallback import FallbackPolicy
 
 Effects = Iterator[Effect]
 """What a handler gives."""
 
-
-class Stage(enum.Enum):
-    """How far the SIP side has come: which refusal or goodbye is still possible."""
-
-    NEW = enum.auto()
-    RINGING = enum.auto()
-    ANSWERING = enum.auto()
-    TALKING = enum.auto()
-    CLOSED = enum.auto()
-
-
-UNNAMED = ResponseId("")
-"""Stands for a response that the service claims to run, and never announced."""
-
-
-@dataclass(slots=True)
-class Response:
-    """A response that the server runs."""
-
-    response_id: ResponseId
-    cancelled: bool = False
-    asked: ResponseConfig | None = None
-    """What it was asked for with; None where the server made it by itself."""
-    audible: bool = False
-    """Audio of it was given to the playout."""
-    deltas: int = 0
-    """Pieces of audio that came; ``lost_deltas``: that came and could not be decoded."""
-    lost_deltas: int = 0
-    protected: bool = False
-    """The caller does not cut it."""
-    mcp_calls: set[ItemId] = field(default_factory=set)
-    """MCP calls that the server runs for it now."""
-
-
-@dataclass(slots=True)
-class ResponseBook:
-    """The responses of a session: the one that runs, and those that are due.
-
-    Attributes:
-        running: from response.created to response.done, cancelled or not.
-        finished: ids that must not come back to life by a repeated event.
-        requested: what we asked for and the server has not begun yet.
-        unwanted: that one is cancelled as soon as it exists.
-        expected: the server owes one by itself (turn detection ended the caller's turn).
-        owed: we want one as soon as the server may take the request.
-        owed_config: as it was asked for, where the server refused that.
-        claims: how often, since one began, the server claimed that an unknown one runs.
-        retried: the overdue one was asked for again.
-        retry: what a failed one is asked for again with, after a wait.
-    """
-
-    running: Response | None = None
-    finished: deque[ResponseId] = field(default_factory=lambda: deque(maxlen=16))
-    requested: ResponseConfig | None = None
-    unwanted: bool = False
-    expected: bool = False
-    owed: bool = False
-    owed_config: ResponseConfig | None = None
-    claims: int = 0
-    retried: bool = False
-    retry: ResponseConfig | None = None
-
-    @property
-    def active(self) -> Response | None:
-        """The running response, unless it was cancelled."""
-        return self.running if self.running is not None and not self.running.cancelled else None
-
-    @property
-    def awaited(self) -> bool:
-        """Whether the server has yet to begin a response."""
-        return self.expected or self.requested is not None or self.retry is not None
-
-    @property
-    def blocked(self) -> bool:
-        """Whether a response is owed, and only the end of a cancelled one stands against it."""
-        cancelled = self.running is not None and self.running.cancelled
-        return self.owed and cancelled and not self.awaited
-
-    def active_is(self, response_id: ResponseId) -> bool:
-        """Return whether ``response_id`` is the active response."""
-        return self.active is not None and self.active.response_id == response_id
-
-    def expect(self) -> None:
-        """Await a response that the server makes by itself, in the place of what was owed."""
-        self.expected, self.retried = True, False
-        self.owed, self.owed_config = False, None
-
-    def expect_none(self) -> None:
-        """Await no response that the server would make by itself."""
-        self.expected = False
-
-    def retry_with(self, config: ResponseConfig) -> None:
-        """Await the time at which a failed response is asked for again."""
-        self.retry = config
-
-    def take_retry(self) -> ResponseConfig | None:
-        """Return what to ask with, as that time has come."""
-        config, self.retry = self.retry, None
-        return config
-
-    def give_up_awaited(self) -> None:
-        """Await neither a response of the server's own nor a retry."""
-        self.expected, self.retry = False, None
-
-    def finish(self) -> None:
-        """Forget the running response."""
-        if self.running is not None:
-            self.finished.append(self.running.response_id)
-            self.running = None
-
-
-@dataclass(slots=True)
-class ToolRound:
-    """The tool calls of one response; answered together.
-
-    Attributes:
-        seen: calls that were begun or refused.
-        pending: calls whose output is awaited before the model is asked to go on.
-        approvals: questions of an MCP server that were answered.
-    """
-
-    seen: set[ToolCallId] = field(default_factory=set)
-    pending: set[ToolCallId] = field(default_factory=set)
-    approvals: set[ItemId] = field(default_factory=set)
-    response_over: bool = False
-
-
-@dataclass(slots=True)
-class McpRun:
-    """A tool call that the server makes by itself.
-
-    Attributes:
-        response_id: of the response that it is part of.
-        began_ns: None before the server runs it.
-        refused: the bridge did not approve it.
-    """
-
-    name: str
-    server: str
-    response_id: ResponseId
-    began_ns: int | None = None
-    refused: bool = False
-
-
-@dataclass(slots=True)
-class McpBook:
-    """What MCP items have said, for the events that name them.
-
-    Attributes:
-        servers: labels of the servers whose listings are under way.
-        runs: calls that have not ended.
-    """
-
-    servers: dict[ItemId, str] = field(default_factory=dict)
-    runs: dict[ItemId, McpRun] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """An interruption whose flush was not reported yet.
-
-    Attributes:
-        since_ns: when its cause was fed.
-        response_id: the response cancelled by it, if one was running.
-        by: whose doing it is.
-    """
-
-    since_ns: int
-    response_id: ResponseId | None
-    by: Speaker = Speaker.CALLER
+HandingOver = HandoffState["CallState", Effect]
+"""A handing over that goes on."""
 
 
 @dataclass(slots=True)
@@ -245,68 +71,6 @@ class SessionState:
     turn_began_ns: int | None = None
     last_sound: LastSoundSent | None = None
     turn_clock: TurnClock | None = None
-
-
-class Spare(enum.Enum):
-    """How far the second session of a rollover is."""
-
-    NONE = enum.auto()
-    OPENING = enum.auto()
-    READY = enum.auto()
-
-
-@dataclass(slots=True)
-class Rollover:
-    """The life of the present session.
-
-    Attributes:
-        limit_ms: its longest life.
-        ready: the spare, once it stands.
-    """
-
-    since_ns: int
-    limit_ms: int
-    spare: Spare = Spare.NONE
-    ready: SpareReady | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Outcome, fault owner and reason code (a metric label) of a call's end."""
-
-    outcome: Outcome
-    fault: Fault
-    reason: str
-
-
-class Filler(enum.Enum):
-    """The sound that fills a silence."""
-
-    TONE = enum.auto()
-    PHRASE = enum.auto()
-
-
-class FallbackStep(enum.Enum):
-    """A step of the fallback for a call whose session can't be had."""
-
-    EXPLAIN = enum.auto()
-    TRANSFER = enum.auto()
-    APOLOGISE = enum.auto()
-
-
-@dataclass(slots=True)
-class FallbackState:
-    """The state of a call's fallback.
-
-    Attributes:
-        policy: what is said, and to whom the call goes.
-        ending: how it ends here.
-        steps: what is yet to be done before.
-    """
-
-    policy: FallbackPolicy
-    ending: Ending
-    steps: deque[FallbackStep]
 
 
 @dataclass(slots=True)

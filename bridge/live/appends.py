@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.inputs import LastSoundSent
+from bridge.engine.media import LastSoundSent
 
 KEPT = 24
 """Appends whose times are known: 480 ms of the shortest ones. A sound is over after 300 ms of quiet

@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.audio.sounds import SoundSettings
 from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, SendKeptAudio
-from bridge.engine.inputs import (
+from bridge.engine.media import (
     AudioAppended,
     PlayedItem,
     PlayoutDrained,

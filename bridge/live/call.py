@@ -33,22 +33,19 @@ from bridge.engine.effects import (
     TakeSpare,
 )
 from bridge.engine.inputs import (
-    AudioLost,
-    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
     DigitReceived,
     HoldChanged,
-    LastSoundSent,
-    ProcessStopped,
     SessionReady,
     ShutdownRequested,
 )
+from bridge.engine.media import AudioLost, AudioStopped, LastSoundSent, ProcessStopped
 from bridge.engine.news import CallClosed
 from bridge.engine.policy import CallPolicy, policy_of
 from bridge.live.audio import CallAudio
-from bridge.live.driver import CoreDriver
+from bridge.live.driver import CallTimers, CoreDriver
 from bridge.live.handoff import Handoffs
 from bridge.live.recording import CallRecording
 from bridge.live.records.keeper import DISK_WITHIN_S
@@ -58,7 +55,6 @@ from bridge.live.records.summary import CallSummary
 from bridge.live.services import Route, Services
 from bridge.live.supervision.supervisors import Supervision
 from bridge.live.supervision.transfers import TransferTargets
-from bridge.live.timers import CallTimers
 from bridge.live.tools import CallTools
 from bridge.live.upstream.sessions import SessionNews, Upstream
 from bridge.live.voice import BridgeVoice

@@ -1,17 +1,24 @@
-"""One call's core, driven: inputs go in one after the other, effects are carried out in order."""
+"""Drives one call's core: inputs go in one after the other, effects are carried out in order.
 
+:class:`CallTimers` carries out the core's timers on the running loop.
+"""
+
+import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 
 from bridge.clock import Clock
 from bridge.engine.core import CallCore
-from bridge.engine.effects import Effect
-from bridge.engine.inputs import AudioAppended, Input, SessionFailed
+from bridge.engine.effects import Effect, StartTimer, StopTimer
+from bridge.engine.inputs import Input, SessionFailed, TimerFired
+from bridge.engine.media import AudioAppended
+from bridge.engine.timers import Timer
 from bridge.errors import BridgeError, UpstreamError
 from bridge.telemetry.logs import bind_call
 
@@ -114,3 +121,41 @@ class CoreDriver:
         except BridgeError as error:
             log.warning("effect_failed", effect=type(effect).__name__, error=error.what)
             self._pending.append(SessionFailed(error))
+
+
+class CallTimers:
+    """Starts and stops them.
+
+    Args:
+        feed: told of each that fires.
+    """
+
+    def __init__(self, feed: Callable[[TimerFired], None]) -> None:
+        self._feed = feed
+        self._running: dict[Timer, asyncio.TimerHandle] = {}
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are carried out here."""
+        return MappingProxyType(
+            {
+                StartTimer: self._start,
+                StopTimer: lambda effect: self._stop(effect.timer),
+            }
+        )
+
+    def close(self) -> None:
+        """Stop all of them."""
+        for timer in list(self._running):
+            self._stop(timer)
+
+    def _start(self, effect: StartTimer) -> None:
+        self._stop(effect.timer)
+        self._running[effect.timer] = asyncio.get_running_loop().call_later(
+            effect.after_ms / 1000, self._feed, TimerFired(effect.timer)
+        )
+
+    def _stop(self, timer: Timer) -> None:
+        handle = self._running.pop(timer, None)
+        if handle is not None:
+            handle.cancel()

@@ -1,9 +1,15 @@
-"""The handing over of one call: the core's orders to its leg and to the person's."""
+"""The handing over of one call: the core's orders to its leg and to the person's.
+
+The person's phone learns of the call from two SIP headers: ``X-Bridge-Call-Id`` names the call in
+the bridge's records; ``X-Bridge-Summary`` holds the summary's beginning, all of which is in the
+call's event stream in Redis.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -24,7 +30,6 @@ from bridge.engine.inputs import (
     TransferProgressed,
 )
 from bridge.errors import TelephonyError
-from bridge.live.context import context_headers, with_headers
 from bridge.live.filler import filler_audio
 from bridge.live.person import Person
 from bridge.live.phrases import Phrases
@@ -40,6 +45,16 @@ _NOT_SENT = 500
 
 _MAX_TOLD_CHARS = 400
 """Of one text that the person is told: half a minute."""
+
+
+CALL_ID_HEADER = "X-Bridge-Call-Id"
+SUMMARY_HEADER = "X-Bridge-Summary"
+MAX_SUMMARY_OCTETS = 200
+"""Encoded. An INVITE with SDP takes about 900 octets, and one of more than 1300 has to leave UDP
+(RFC 3261 section 18.1.1)."""
+_AS_IT_IS = " .,:!?'()-/+@_="
+"""Beside letters and digits. Everything else is percent-encoded UTF-8, so that the value is good in
+any header (RFC 3261 section 25.1) and a line can't be broken."""
 
 
 class Handoffs:
@@ -157,3 +172,35 @@ class Handoffs:
                 self._person.press(effect.digits)
         except TelephonyError as error:  # the other phone has no telephone-event
             log.warning("digits_not_passed", error=error.what, to_person=effect.to_person)
+
+
+def summary_value(summary: str) -> str:
+    """Return a summary as a header's value: one line, bounded, ASCII; cut between characters."""
+    kept, octets = [], 0
+    for character in " ".join(summary.split()):
+        encoded = quote(character, safe=_AS_IT_IS)
+        octets += len(encoded)
+        if octets > MAX_SUMMARY_OCTETS:
+            break
+        kept.append(encoded)
+    return "".join(kept).strip()
+
+
+def context_headers(call_id: str, summary: str) -> Mapping[str, str]:
+    """Return the headers for a call's person; without a summary, the call's id alone."""
+    headers = {CALL_ID_HEADER: call_id}
+    value = summary_value(summary)
+    if value:
+        headers[SUMMARY_HEADER] = value
+    return headers
+
+
+def with_headers(uri: str, headers: Mapping[str, str]) -> str:
+    """Return a SIP URI that has its caller add these headers (RFC 3261 section 19.1.1).
+
+    A tel URI has no room for any, and comes back as it is.
+    """
+    if uri.startswith("tel:"):
+        return uri
+    added = "&".join(f"{name}={quote(value, safe='')}" for name, value in headers.items())
+    return f"{uri}{'&' if '?' in uri else '?'}{added}"

@@ -17,9 +17,8 @@ from bridge.engine.inputs import (
     PersonPressed,
     PersonSpoke,
     PersonTold,
-    PlayoutDrained,
-    PlayoutStarted,
 )
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress

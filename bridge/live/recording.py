@@ -16,7 +16,7 @@ import structlog
 from bridge.audio.markers import Header, encode_header, encode_marker
 from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.effects import Effect, PauseRecording, RecordingHold, ResumeRecording
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
+from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
 from bridge.live.filler import FILLER_ITEM
 from bridge.realtime.events import (
     AudioDelta,

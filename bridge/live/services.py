@@ -10,8 +10,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import SessionSettings
 from bridge.live.phrases import Phrases
 from bridge.live.records.keeper import RecordKeeper
-from bridge.live.upstream.models import ArmModel
-from bridge.live.upstream.refused_models import RefusedModels
+from bridge.live.upstream.models import ArmModel, RefusedModels
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import SessionConfig
 from bridge.recordings.files import CallFiles

@@ -1,7 +1,7 @@
-"""Writes a call's record to the disk: two JSON files, and a line in the list of all calls."""
+"""Writes a call's record to the disk: two JSON files, a line in the list of calls, its wrap-up."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -80,3 +80,18 @@ def _has_line(path: Path, call_id: str) -> bool:
             return any(wanted in line for line in file)
     except FileNotFoundError:
         return False
+
+
+def add_wrap_up(directory: Path, call_id: str, wrap_up: Mapping[str, object]) -> bool:
+    """Write a wrap-up into a call's record; return whether there is a record.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    path = CallFiles(directory, call_id).record
+    try:
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    write_json(path, {**record, "wrap_up": dict(wrap_up)})
+    return True

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from bridge.audio.sounds import SoundSettings
-from bridge.engine.inputs import (
+from bridge.engine.media import (
     PlayoutDrained,
     PlayoutStarted,
     SoundLasted,

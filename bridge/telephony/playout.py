@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bridge.engine.agent.ledger import PlayoutLedger
-from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.engine.media import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 
 UPSAMPLING = 3

@@ -7,7 +7,7 @@ Three ways, each for all calls at once: up (:mod:`bridge.telephony.uplink`), dow
 from collections.abc import Callable
 
 from bridge.clock import NS_PER_MS, Clock
-from bridge.engine.inputs import PlayedItem
+from bridge.engine.media import PlayedItem
 from bridge.realtime.ids import ItemId
 from bridge.telephony.downlink import Downlink
 from bridge.telephony.lines import (

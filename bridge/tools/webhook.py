@@ -1,10 +1,16 @@
-"""One tool call over HTTP: signed, bounded in time, tries and bytes, and never an exception.
+"""Calls a tool's webhook: signed, bounded in time, tries and bytes, and never with an exception.
 
 Whatever goes wrong becomes an output that the model can speak about; the operator reads the cause
 in the log and the call's events.
+
+``X-Bridge-Signature: t=<unix seconds>,v1=<hex>`` where hex is HMAC-SHA256 over ``<t>.<body>`` with
+the dialplan's secret. A receiver recomputes it, compares in constant time, and refuses times that
+are more than 300 s off.
 """
 
 import asyncio
+import hashlib
+import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +24,14 @@ from bridge.clock import NS_PER_S, Clock
 from bridge.descriptors import out_of_descriptors
 from bridge.routing.tools import Webhook
 from bridge.tools.addresses import PublicResolver, is_private_literal
-from bridge.tools.signing import SIGNATURE_HEADER, sign
 
 log = structlog.get_logger(__name__)
 
 _WAITS_S = (0.2, 0.6, 1.5, 3.0, 5.0)
 _RETRYABLE = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT})
+
+
+SIGNATURE_HEADER = "X-Bridge-Signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,3 +190,12 @@ async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> tuple[Tool
     except UnicodeDecodeError:
         return failed("not_text", "the tool's answer could not be read"), False
     return ToolResult(text or "{}"), False
+
+
+def sign(secret: str, body: bytes, unix_s: int) -> str:
+    """Return the header's value."""
+    return f"t={unix_s},v1={_mac(secret, body, unix_s)}"
+
+
+def _mac(secret: str, body: bytes, unix_s: int) -> str:
+    return hmac.new(secret.encode(), f"{unix_s}.".encode() + body, hashlib.sha256).hexdigest()

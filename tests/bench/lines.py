@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from bridge.app.dialplans.arms import make_arms, make_route, today_of
-from bridge.app.garbage import collect_garbage_in_loop
+from bridge.app.loop import collect_garbage_in_loop
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.models import load_models

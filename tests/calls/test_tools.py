@@ -12,7 +12,6 @@ from aiohttp import web
 from bridge.audio.resample import downsample_whole
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
-from bridge.tools.signing import SIGNATURE_HEADER, verify
 from tests.support.gateways import (
     PLAIN_AGENT,
     CallsInRedis,
@@ -24,6 +23,7 @@ from tests.support.gateways import (
 from tests.support.hook import Hook, hook
 from tests.support.processes import SIMULATOR_KEY
 from tests.support.rtp_caller import RtpCaller
+from tests.support.signatures import HEADER, is_signed
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
@@ -104,8 +104,8 @@ async def test_a_tools_answer_is_spoken_and_everything_about_it_is_recorded(
     content = json.loads(body)
     assert content["arguments"] == {"which": "latest"}
     assert content["call"]["call_id"] == record["call_id"]
-    now_s = int(headers[SIGNATURE_HEADER].split(",")[0].removeprefix("t="))
-    assert verify(SECRET, body, headers[SIGNATURE_HEADER], now_s)
+    now_s = int(headers[HEADER].split(",")[0].removeprefix("t="))
+    assert is_signed(SECRET, body, headers[HEADER], now_s)
     assert [(each["name"], each["ok"]) for each in record["tools"]] == [("lookup_invoice", True)]
     kinds = [each["kind"] for each in events]
     assert kinds.index("tool_called") < kinds.index("tool_ended")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.app.supervisors import SupervisorDesk
+from bridge.app.console import SupervisorDesk
 from bridge.console.sources import Sources
 from bridge.routing.models import Dialplan
 from bridge.store.client import RedisLink

@@ -34,7 +34,7 @@ WHERE = {
     "keys of the phone are ignored": "bridge/telephony/keys.py",
     "the person did not get the call": "bridge/engine/handoff/transfer.py",
     "what may be truncated and when": "bridge/engine/caller/interruption.py",
-    "the process died: what did it say": "bridge/app/garbage.py",
+    "the process died: what did it say": "bridge/app/loop.py",
     "which limits has PJSIP": "deploy/pjsip/capacity/recipe.py",
     "a stranger floods the SIP port": "bridge/telephony/tcp_door.py",
     "a node died: who ends its calls": "bridge/store/nodes.py",

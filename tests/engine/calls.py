@@ -5,16 +5,8 @@ from typing import TypeVar
 from bridge.clock import ManualClock
 from bridge.engine.core import CallCore, CallPolicy
 from bridge.engine.effects import Effect
-from bridge.engine.inputs import (
-    AudioAppended,
-    CallAnswered,
-    CallOffered,
-    Input,
-    PlayedItem,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SessionReady,
-)
+from bridge.engine.inputs import CallAnswered, CallOffered, Input, SessionReady
+from bridge.engine.media import AudioAppended, PlayedItem, PlayoutFlushed, PlayoutStarted
 from bridge.realtime.events import (
     AudioDelta,
     OutputItemDone,

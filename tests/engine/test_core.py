@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from bridge.engine.agent.responses import ALREADY_ACTIVE
+from bridge.engine.agent.errors import ALREADY_ACTIVE
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,
@@ -24,30 +24,31 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.inputs import (
-    AudioAppended,
     CallAnswered,
     CallEnded,
     CallOffered,
     DigitReceived,
     HoldChanged,
     Input,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     SpareFailed,
     SpareReady,
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,
-    Timer,
     TimerFired,
     ToolFinished,
+)
+from bridge.engine.media import (
+    AudioAppended,
+    PlayoutDrained,
+    PlayoutFlushed,
+    PlayoutStarted,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
 )
 from bridge.engine.news import (
     CallClosed,
@@ -56,6 +57,7 @@ from bridge.engine.news import (
     SessionLost,
     StateChanged,
 )
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem

@@ -12,21 +12,17 @@ from pathlib import Path
 import pytest
 
 from bridge.engine import floor
-from bridge.engine.caller.turn_taking import Phrase
+from bridge.engine.agent.state import Response
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.consent.steps import ConsentStep
-from bridge.engine.handoff.steps import HandingOver, HandoffStep
+from bridge.engine.handoff.steps import HandoffStep
 from bridge.engine.keypad.state import Collection
-from bridge.engine.state import (
-    CallState,
-    Ending,
-    FallbackState,
-    Filler,
-    Response,
-    Stage,
-    ToolRound,
-)
+from bridge.engine.session.state import FallbackState
+from bridge.engine.state import CallState, HandingOver
 from bridge.engine.supervision.steps import Hold
+from bridge.engine.tools.state import ToolRound
 from bridge.engine.turns import State, Trigger
+from bridge.engine.voice.state import Filler, Phrase
 from bridge.errors import Fault, Outcome
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import A1, R1, SILENT, T1, T2
@@ -329,14 +325,14 @@ def test_every_question_is_in_the_table() -> None:
 # One writer
 
 WRITERS = {
-    "speaking": "caller/turn_taking",
-    "uncommitted": "caller/turn_taking",
-    "commit_asked": "caller/turn_taking",
-    "_since_ns": "caller/turn_taking",
-    "stopped_agent": "caller/turn_taking",
-    "unexplained": "caller/turn_taking",
-    "expected": "state",
-    "retry": "state",
+    "speaking": "caller/state",
+    "uncommitted": "caller/state",
+    "commit_asked": "caller/state",
+    "_since_ns": "voice/state",
+    "stopped_agent": "caller/state",
+    "unexplained": "caller/state",
+    "expected": "agent/state",
+    "retry": "agent/state",
     "choosing": "keypad/state",
     "prompt_due": "keypad/state",
     "filling": "voice/filler",

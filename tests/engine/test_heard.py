@@ -7,7 +7,8 @@ import pytest
 
 from bridge.engine.agent.ledger import PlayoutLedger
 from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, Send
-from bridge.engine.inputs import Input, PlayoutFlushed, SessionFailed, SessionReady
+from bridge.engine.inputs import Input, SessionFailed, SessionReady
+from bridge.engine.media import PlayoutFlushed
 from bridge.engine.news import Interrupted, TurnSpoken
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError

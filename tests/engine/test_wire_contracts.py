@@ -20,10 +20,10 @@ from bridge.engine.inputs import (
     CallEnded,
     CallOffered,
     Input,
-    PlayoutFlushed,
     SessionReady,
     ToolFinished,
 )
+from bridge.engine.media import PlayoutFlushed
 from bridge.engine.news import CallClosed, Interrupted, PhaseChanged, TurnSpoken
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import CancelResponse, CreateItem, CreateResponse, TruncateItem

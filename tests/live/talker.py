@@ -28,22 +28,19 @@ from bridge.engine.effects import (
     SendKeptAudio,
     TakeSpare,
 )
-from bridge.engine.inputs import (
+from bridge.engine.inputs import CallAnswered, CallOffered, ShutdownRequested
+from bridge.engine.media import (
     AudioAppended,
-    CallAnswered,
-    CallOffered,
     LastSoundSent,
     PlayoutDrained,
     PlayoutFlushed,
     PlayoutStarted,
-    ShutdownRequested,
     SoundStarted,
     SoundStopped,
 )
 from bridge.engine.policy import CallPolicy
-from bridge.live.driver import CoreDriver
+from bridge.live.driver import CallTimers, CoreDriver
 from bridge.live.services import Arm, Route, Services
-from bridge.live.timers import CallTimers
 from bridge.live.upstream.models import ArmModel
 from bridge.live.upstream.sessions import SessionNews, Upstream
 from bridge.realtime.dialects import DIALECTS

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.clock import NS_PER_MS as MS
-from bridge.engine.inputs import LastSoundSent
+from bridge.engine.media import LastSoundSent
 from bridge.live.appends import KEPT, Appends
 
 PIECE_MS = 40

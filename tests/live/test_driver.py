@@ -5,15 +5,8 @@ from collections.abc import Mapping, Sequence
 from bridge.clock import ManualClock
 from bridge.engine.core import CallCore
 from bridge.engine.effects import CloseSession, Effect, FlushPlayout, HangUp
-from bridge.engine.inputs import (
-    AudioAppended,
-    CallAnswered,
-    CallOffered,
-    DigitReceived,
-    Input,
-    PlayoutFlushed,
-    SessionFailed,
-)
+from bridge.engine.inputs import CallAnswered, CallOffered, DigitReceived, Input, SessionFailed
+from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.errors import TelephonyError, UpstreamError
 from bridge.live.driver import CoreDriver
 from tests.support.policies import call_policy

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from bridge.app import garbage
+from bridge.app import loop
 from bridge.telephony.endpoint import SipEndpoint
 from tests.live.conftest import StartGateway
 from tests.live.talk import talking
@@ -20,7 +20,7 @@ PARTS = ("_driver", "_timers", "_audio", "_upstream", "_voice", "_handoffs", "_t
 async def test_an_ended_call_is_freed_without_the_collector(
     start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(garbage, "_YOUNG_EVERY_S", 3600.0)
+    monkeypatch.setattr(loop, "_YOUNG_EVERY_S", 3600.0)
     async with talking(start_gateway, greeting_ms=500) as talk:
         runner = talk.runner
         link = runner._upstream._link

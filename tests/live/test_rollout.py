@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from bridge.app import garbage
+from bridge.app import loop
 from bridge.app.dialplans.plans import Dialplans
 from bridge.app.gateway import Gateway
 from bridge.clock import SystemClock
@@ -205,7 +205,7 @@ async def test_what_the_hung_arm_cost_is_counted_for_it_and_not_for_the_rescuer(
 async def test_a_rescued_call_is_freed_without_the_collector(
     redis: LocalRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(garbage, "_YOUNG_EVERY_S", 3600.0)
+    monkeypatch.setattr(loop, "_YOUNG_EVERY_S", 3600.0)
     async with (
         arm() as old,
         arm(hangs=True) as new,

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ConfigError
-from bridge.realtime.recovery import RecoveryPolicy
 from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.matching import load_dialplans
 from bridge.routing.models import Dialplan
+from tests.support.policies import recovery_policy
 
 HEAD = """\
 schema: dialplan/v1
@@ -34,7 +34,7 @@ def error_lines(directory: Path, text: str) -> list[str]:
 
 def test_what_is_not_said_is_as_it_was(tmp_path: Path) -> None:
     dialplan = load(tmp_path, "")
-    assert dialplan.recovery.policy(dialplan.fallback) == RecoveryPolicy(
+    assert dialplan.recovery.policy(dialplan.fallback) == recovery_policy(
         max_failures=5,
         max_outage_ms=15_000,
         attempt_ms=5_000,

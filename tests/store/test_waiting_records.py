@@ -6,7 +6,7 @@ import pytest
 
 from bridge.config.settings import RedisSettings
 from bridge.store.client import RedisLink
-from bridge.store.erasing import CallEraser
+from bridge.store.ended_calls import CallEraser
 from bridge.store.local import LocalRedis
 from bridge.store.waiting_records import WaitingRecord, WaitingRecords
 from tests.store.conftest import Raw

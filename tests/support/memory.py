@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 _CALLS_OVER_WITHIN_S = 90.0
 _SETTLED_AFTER_S = 32.0 + 60.0 + 10.0 + 3.0
 """The last transaction's end, a full collection of Python's garbage after it, the return of free
-memory to the system after that (`bridge/app/garbage.py`), and a margin."""
+memory to the system after that (`bridge/app/loop.py`), and a margin."""
 
 
 async def settled_memory(gateway: Gateway) -> int:

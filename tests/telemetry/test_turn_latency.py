@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.engine.agent.latency import TurnClock
-from bridge.engine.inputs import LastSoundSent, PlayoutStarted
+from bridge.engine.media import LastSoundSent, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import INFERENCE, Stage
 from bridge.telemetry.turn_latency import (

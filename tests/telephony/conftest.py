@@ -13,7 +13,7 @@ from tests.telephony.rig import Rig
 
 @pytest.fixture
 def garbage_in_this_thread() -> Iterator[None]:
-    """Keep the collector out of PJSIP's threads, as the gateway does (`bridge.app.garbage`)."""
+    """Keep the collector out of PJSIP's threads, as the gateway does (`bridge.app.loop`)."""
     gc.collect()
     gc.disable()
     yield

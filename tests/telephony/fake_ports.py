@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import ManualClock
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.telephony.guests import GuestRows
 from bridge.telephony.ports import ConferencePort, Positions, Samples
 

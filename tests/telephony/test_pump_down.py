@@ -11,7 +11,7 @@ import pytest
 from bridge.audio.resample import Downsampler, downsample_whole
 from bridge.audio.rings import FRAME_SAMPLES, clear, write
 from bridge.clock import NS_PER_MS, ManualClock
-from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.engine.media import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony import downlink as downlink_module
 from bridge.telephony.pump import Pump

@@ -7,7 +7,7 @@ from bridge.audio.levels import FLOOR_DBFS, peak_dbfs, rms_dbfs
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.audio.sounds import SoundSettings
 from bridge.clock import NS_PER_MS, ManualClock
-from bridge.engine.inputs import SoundLasted, SoundStarted, SoundStopped
+from bridge.engine.media import SoundLasted, SoundStarted, SoundStopped
 from bridge.realtime.ids import ItemId
 from bridge.telephony.audience import Listener
 from bridge.telephony.lines import Sound, Sounds

@@ -15,9 +15,9 @@ from bridge.errors import Fault
 from bridge.realtime.failures import classify_tool
 from bridge.routing.tools import Webhook
 from bridge.tools.addresses import is_public
-from bridge.tools.signing import SIGNATURE_HEADER, verify
 from bridge.tools.webhook import ToolRequest, WebhookClient
 from tests.support.no_files import no_descriptor_left
+from tests.support.signatures import HEADER, is_signed
 
 REQUEST = ToolRequest(
     "lookup_order", {"order": "4 711"}, "c_1:call_1", {"call_id": "c_1", "from": "+4930123"}
@@ -87,11 +87,11 @@ async def test_a_tool_gets_a_signed_request_and_its_answer_is_the_output(
     assert content["call"]["call_id"] == "c_1"
     assert headers["Idempotency-Key"] == "c_1:call_1"
     now_s = SystemClock().wall_ns() // 10**9
-    signature = headers[SIGNATURE_HEADER]
-    assert verify("not-for-anybody", body, signature, now_s)
-    assert not verify("not-for-anybody", body + b" ", signature, now_s)
-    assert not verify("another", body, signature, now_s)
-    assert not verify("not-for-anybody", body, signature, now_s + 301)
+    signature = headers[HEADER]
+    assert is_signed("not-for-anybody", body, signature, now_s)
+    assert not is_signed("not-for-anybody", body + b" ", signature, now_s)
+    assert not is_signed("another", body, signature, now_s)
+    assert not is_signed("not-for-anybody", body, signature, now_s + 301)
     assert "not-for-anybody" not in str(headers)
 
 

@@ -1,10 +1,13 @@
-"""Measures at the start how many calls one process holds here (`sip.max_calls: auto`).
+"""Returns how many calls one process holds here, by its core (`sip.max_calls: auto`) and its files.
 
 The loop is one thread, so a core is what there is. Measured is what the audio of a call costs
 there: the pump both ways with its resamplers, an append encoded for each piece up, a delta decoded
 for each piece down. A batch of calls runs it over rings that nothing else touches; CPU time is
 taken, not wall time, and the best of a few rounds, so that a busy machine is not taken for a slow
 one. What a call costs besides (WebSocket, PJSIP, engine, store) is a multiple of it.
+
+A call that gets no file descriptor for its session or its RTP is lost after it was taken, so fewer
+are promised where the limit is low.
 """
 
 import base64
@@ -12,18 +15,24 @@ import json
 import time
 
 import numpy as np
+import structlog
 
 from bridge.audio.resample import REALTIME_HZ
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import NS_PER_MS, NS_PER_S, SystemClock
 from bridge.config.settings import MediaSettings
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.console.patience import MOST_CONNECTIONS
+from bridge.descriptors import open_now, raise_limit
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
+from bridge.errors import InfrastructureError
 from bridge.realtime.commands import AppendAudio
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import AudioDelta
 from bridge.realtime.ga import GaDialect
 from bridge.telephony.ports import RATE_HZ, ConferencePort, Positions, Samples
 from bridge.telephony.pump import Pump
+
+log = structlog.get_logger(__name__)
 
 WHOLE_OVER_AUDIO = 4.0
 """CPU of a whole call over that of its audio as measured here: 3.35 ms a second (`PJSIP.md`, 200
@@ -37,6 +46,14 @@ _FRAME_MS = FRAME_SAMPLES * 1000 // RATE_HZ
 _ROUND_FRAMES = 10
 _ROUNDS = 4
 _DELTA_MS = 100
+
+
+A_CALL = 8
+"""RTP, RTCP, session, recording and markers; while a session is renewed or a tool asked, or a
+person called, up to three more."""
+THE_REST = 100
+"""Redis, DNS, files, children, probes and a few people at the console."""
+_REMEDY = "raise the limit of open files (systemd: LimitNOFILE, shell: ulimit -n)"
 
 
 def measure_max_calls(media: MediaSettings) -> int:
@@ -155,3 +172,33 @@ def _delta() -> str:
             "delta": base64.b64encode(samples.astype("<i2").tobytes()).decode(),
         }
     )
+
+
+def calls_within_limit(promised: int) -> int:
+    """Raise the limit of descriptors as far as is wanted and allowed; return the calls it holds.
+
+    Args:
+        promised: calls at once that are to be held.
+
+    Raises:
+        InfrastructureError: it does not suffice for one.
+    """
+    rest = open_now() + THE_REST
+    needed = rest + A_CALL * promised
+    limit = raise_limit(needed + MOST_CONNECTIONS)
+    fitting = (limit - rest) // A_CALL
+    if fitting < 1:
+        raise InfrastructureError(
+            f"this process may open {limit} files, and one call needs {rest + A_CALL}",
+            remedy=_REMEDY,
+        )
+    if fitting < promised:
+        log.warning(
+            "calls_limited_by_descriptors",
+            calls=fitting,
+            promised=promised,
+            limit=limit,
+            needed=needed,
+            remedy=f"{_REMEDY} to {needed}, or set sip.max_calls to {fitting}",
+        )
+    return min(promised, fitting)

@@ -1,4 +1,4 @@
-"""Notices that PJSIP's audio clock stands still for good, and draws the consequences.
+"""Watches two clocks: PJSIP's of the audio, which may stop, and the wall's, which may be set.
 
 Out of memory, PJSIP's audio thread may fail at every frame while the rest of the process runs on:
 calls are answered, and their callers hear nothing. Only a restart mends that.
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from bridge.app.watches.troubles import Troubles
+from bridge.clock import NS_PER_MS, Clock
 from bridge.live.call import CallRunner
 from bridge.telemetry.metrics.media import MediaMetrics
 
@@ -20,6 +21,10 @@ STILL_MS = 2_000
 SURE_AFTER, ENDS_AFTER = 2, 8
 """Looks at which it stood still: a process that was stopped finds its clock so for one moment. Then
 new calls are refused, and at last those that go on are ended."""
+
+
+SET_MS = 1_000
+"""Time services slew a clock by half a millisecond a second; what jumps so far was set."""
 
 
 class AudioWatch:
@@ -69,3 +74,28 @@ class AudioWatch:
             log.critical("audio_stopped", remedy="restart the node; look at its memory")
         else:
             log.warning("audio_goes_on")
+
+
+class WallClockWatch:
+    """Compares wall clock and monotonic clock from look to look.
+
+    Args:
+        clock: has both.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._apart_ns = self._apart()
+
+    def look(self) -> int:
+        """Return by how much the wall clock was set since the last look, ms; 0 where it wasn't."""
+        apart_ns = self._apart()
+        by_ms = (apart_ns - self._apart_ns) // NS_PER_MS
+        self._apart_ns = apart_ns
+        if abs(by_ms) < SET_MS:
+            return 0
+        log.warning("clock_set", by_ms=by_ms, remedy="let the machine's time service slew it")
+        return by_ms
+
+    def _apart(self) -> int:
+        return self._clock.wall_ns() - self._clock.now_ns()

@@ -7,9 +7,8 @@ from functools import lru_cache
 
 import structlog
 
-from bridge.app.watches.clocks import AudioWatch
+from bridge.app.watches.clocks import AudioWatch, WallClockWatch
 from bridge.app.watches.troubles import Troubles
-from bridge.app.watches.wall_clock import WallClockWatch
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.settings import SipSettings
 from bridge.descriptors import none_left

@@ -18,7 +18,7 @@ from bridge.console.services import Services, services_of
 from bridge.redaction.turns import Redactor
 from bridge.routing.models import Dialplan
 from bridge.routing.supervisor_verbs import Note, WrapUpOrder, verb_of
-from bridge.store.wrap_ups import WrapUp
+from bridge.store.ended_calls import WrapUp
 
 router = APIRouter(prefix="/calls/{call_id}/wrap-up", tags=["queue"])
 

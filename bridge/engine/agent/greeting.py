@@ -8,8 +8,8 @@ cancelled, at once or as soon as it exists, and the model is told what was said.
 from bridge.engine.agent.latency import TurnClock
 from bridge.engine.agent.requests import drop_request, request_response
 from bridge.engine.floor import bridge_may_greet
-from bridge.engine.inputs import Timer
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.realtime.session_config import ResponseConfig
 

@@ -13,7 +13,7 @@ to the nanosecond: a mark that is not known leaves its stage out, and the next o
 from dataclasses import dataclass
 
 from bridge.clock import NS_PER_MS
-from bridge.engine.inputs import LastSoundSent, PlayoutStarted
+from bridge.engine.media import LastSoundSent, PlayoutStarted
 from bridge.engine.news import TurnMeasured
 
 

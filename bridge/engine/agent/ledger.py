@@ -12,15 +12,12 @@ from dataclasses import dataclass, field
 
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.clock import NS_PER_MS
-from bridge.engine.inputs import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.engine.media import REMEMBERED_PARTS, PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 
 SAMPLES_PER_MS = 8
 REMEMBERED_SILENCES = 8
 """Far more than lie in what is laid ahead."""
-
-REMEMBERED_PARTS = 64
-"""Parts whose heard time stays queryable: an answer has one or two, so dozens of turns."""
 
 _FRAME_NS = FRAME_SAMPLES // SAMPLES_PER_MS * NS_PER_MS
 

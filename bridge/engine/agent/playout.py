@@ -6,7 +6,7 @@ from bridge.engine.call.closing import END_CALL, close
 from bridge.engine.call.goodbye import leave
 from bridge.engine.floor import agent_is_in_talk, caller_is_talked_over
 from bridge.engine.handoff.transfer import on_told
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import AgentInterrupted
 from bridge.engine.session.fallback import go_on_with_fallback
 from bridge.engine.state import CallState, Effects
@@ -66,7 +66,7 @@ def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> E
         yield from leave(call)
         return
     if call.filling is not None and not call.playing:
-        yield from on_filler_over(call)
+        yield from on_filler_over(call, now_ns)
         if call.fallback is None or call.filler_wanted:
             return
     drop_filler(call)

@@ -7,8 +7,8 @@ decides who has the floor (:mod:`bridge.engine.caller.barge_in`), every response
 
 from bridge.engine.effects import CancelTool
 from bridge.engine.floor import answer_is_unwanted, caller_may_be_answered
-from bridge.engine.inputs import Timer
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import CancelResponse, CreateResponse
 from bridge.realtime.ids import ResponseId
@@ -41,6 +41,18 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
         return
     responses.retried = False
     yield from send_request(call, config or ResponseConfig())
+
+
+def order_sentence(call: CallState, text: str, *, protected: bool = False) -> Effects:
+    """Have the agent say a sentence for which the bridge has no voice; it may word it its own way.
+
+    Args:
+        call: one that has a session.
+        text: the sentence.
+        protected: the caller's speech does not cut it.
+    """
+    call.speech.protects_next = protected
+    yield from request_response(call, ResponseConfig(instructions=f'Say exactly: "{text}"'))
 
 
 def pay_owed(call: CallState) -> Effects:

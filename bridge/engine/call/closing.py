@@ -1,8 +1,10 @@
 """Ends a call by one door, whatever the cause, so that each call closes exactly once."""
 
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo, RejectCall
 from bridge.engine.news import CallClosed, SupervisorLeft
-from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.errors import Fault, Outcome
 
@@ -51,3 +53,13 @@ def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effe
     yield from call.move(Trigger.CLOSED)
     yield from call.take_changes()
     yield CallClosed(ending.outcome, ending.fault, ending.reason)
+
+
+def watch_duration(call: CallState) -> Effects:
+    """Begin to count, where there is a limit."""
+    max_ms, warn_ms = call.policy.limits.max_call_ms, call.policy.limits.warn_before_ms
+    if max_ms is None:
+        return
+    yield from call.start_timer(Timer.MAX_DURATION, max_ms)
+    if call.policy.limits.max_call_warning is not None and max_ms > warn_ms:
+        yield from call.start_timer(Timer.MAX_WARNING, max_ms - warn_ms)

@@ -36,12 +36,14 @@ import math
 from bridge.clock import NS_PER_MS
 from bridge.engine.agent.requests import request_response
 from bridge.engine.caller.interruption import give_floor
-from bridge.engine.caller.turn_taking import TOLD_LATE_NS, OverAgent
+from bridge.engine.caller.state import TOLD_LATE_NS, OverAgent
 from bridge.engine.effects import DuckPlayout, RestorePlayout
 from bridge.engine.floor import is_protected, sound_may_cut
-from bridge.engine.inputs import Input, SoundLasted, SoundStarted, SoundStopped, Timer
+from bridge.engine.inputs import Input
+from bridge.engine.media import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.news import BargeInJudgement, InterruptionJudged
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
 from bridge.routing.barge_in import BargeInPolicy

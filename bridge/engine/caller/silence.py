@@ -13,10 +13,12 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.agent.requests import request_response
 from bridge.engine.call.closing import close
 from bridge.engine.call.goodbye import say_goodbye
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.floor import caller_is_away, caller_owes_word
-from bridge.engine.inputs import Input, Timer
+from bridge.engine.inputs import Input
 from bridge.engine.news import SilencePrompted
-from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
 from bridge.realtime.session_config import ResponseConfig
@@ -72,29 +74,6 @@ def on_caller_cap(call: CallState, now_ns: int) -> Effects:
         yield from call.start_timer(Timer.CALLER_CAP, LOOK_AGAIN_MS)
         return
     yield from _leave(call, policy, "cap")
-
-
-def caller_heard(call: CallState) -> Effects:
-    """Note that the caller took a turn: the present silence is over."""
-    silence = call.caller_silence
-    silence.since_ns, silence.prompts = None, 0
-    yield from call.stop_timer(Timer.CALLER_SILENT)
-
-
-def caller_understood(call: CallState) -> Effects:
-    """Note that there is a caller: words, a key, or the call's begin."""
-    yield from caller_heard(call)
-    policy = call.policy.caller_silence
-    if policy is not None and call.leaving is None:
-        yield from call.start_timer(Timer.CALLER_CAP, policy.cap_ms)
-
-
-def keep_caller(call: CallState) -> Effects:
-    """Take the goodbye back: the caller spoke over it."""
-    if call.leaving is not None:
-        call.leaving = None
-        yield from call.stop_timer(Timer.CLOSING)
-        yield from caller_understood(call)
 
 
 def _leave(call: CallState, policy: CallerSilencePolicy, step: str) -> Effects:

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from bridge.engine.agent.greeting import greet
 from bridge.engine.agent.requests import pay_owed
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.caller.interruption import cut
 from bridge.engine.consent.steps import ConsentSignal, ConsentState, ConsentStep
 from bridge.engine.effects import (
@@ -28,10 +29,12 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.floor import voice_can_be_cut
-from bridge.engine.inputs import Input, PlayoutDrained, PlayoutStarted, Timer
+from bridge.engine.inputs import Input
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import ConsentSettled, DisclosureSpoken, Speaker, TurnMeasured
 from bridge.engine.session.fallback import leave_agent
-from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
 from bridge.routing.consent import HUMAN_KEY, ConsentPolicy

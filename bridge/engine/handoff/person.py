@@ -5,7 +5,7 @@ its level alone.
 """
 
 from bridge.engine.effects import PassDigits
-from bridge.engine.handoff.steps import HandingOver, HandoffSignal, HandoffStep
+from bridge.engine.handoff.steps import HandoffSignal, HandoffStep
 from bridge.engine.handoff.transfer import advance, fail
 from bridge.engine.inputs import (
     PersonAnswered,
@@ -15,7 +15,7 @@ from bridge.engine.inputs import (
     PersonSpoke,
     PersonTold,
 )
-from bridge.engine.state import CallState, Effects
+from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.voice.filler import stop_filler, want_filler
 
 

@@ -17,14 +17,15 @@ import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Generic, TypeVar
 
+from bridge.engine.call.state import Ending
 from bridge.engine.news import Way
 from bridge.realtime.ids import ToolCallId
 from bridge.routing.handoff import HandoffTarget
 
-if TYPE_CHECKING:
-    from bridge.engine.state import Ending
+CallT = TypeVar("CallT")
+EffectT = TypeVar("EffectT")
 
 
 class HandoffStep(enum.StrEnum):
@@ -125,8 +126,8 @@ WITH_PERSON = frozenset(
 
 
 @dataclass(slots=True)
-class HandingOver:
-    """A handing over that goes on.
+class HandoffState(Generic[CallT, EffectT]):
+    """The state of a handing over that goes on, of calls whose state is a ``CallT``.
 
     Attributes:
         since_ns: when it was asked for.
@@ -144,9 +145,8 @@ class HandingOver:
 
     since_ns: int
     target: HandoffTarget
-    ending: "Ending"
-    # The first argument is the call's CallState, which is made of this.
-    on_failed: Callable[[Any, "HandingOver", int], Iterator[Any]]
+    ending: Ending
+    on_failed: Callable[[CallT, "HandoffState[CallT, EffectT]", int], Iterator[EffectT]]
     summary: str = ""
     call_id: ToolCallId | None = None
     step: HandoffStep = HandoffStep.WANTED

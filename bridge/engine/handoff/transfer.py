@@ -18,8 +18,8 @@ from types import MappingProxyType
 
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.engine.agent.requests import cancel_response, request_response
-from bridge.engine.call.closing import close
-from bridge.engine.call.duration import watch_duration
+from bridge.engine.call.closing import close, watch_duration
+from bridge.engine.call.state import Ending
 from bridge.engine.effects import (
     BridgePerson,
     CloseSession,
@@ -33,14 +33,8 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.floor import may_hand_over
-from bridge.engine.handoff.steps import STEPS, HandingOver, HandoffSignal, HandoffStep
-from bridge.engine.inputs import (
-    Input,
-    Timer,
-    TransferCompleted,
-    TransferFailed,
-    TransferProgressed,
-)
+from bridge.engine.handoff.steps import STEPS, HandoffSignal, HandoffStep
+from bridge.engine.inputs import Input, TransferCompleted, TransferFailed, TransferProgressed
 from bridge.engine.news import (
     HandedBack,
     HandoffAccepted,
@@ -50,7 +44,8 @@ from bridge.engine.news import (
     TransitionRefused,
     Way,
 )
-from bridge.engine.state import CallState, Effects, Ending, SessionState
+from bridge.engine.state import CallState, Effects, HandingOver, SessionState
+from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.engine.voice.speech import say

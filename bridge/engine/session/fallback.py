@@ -12,21 +12,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bridge.engine.call.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.effects import AnswerCall, CloseSession
-from bridge.engine.handoff.steps import HandingOver
 from bridge.engine.handoff.transfer import start_handoff
-from bridge.engine.inputs import Timer
 from bridge.engine.news import GaveUp
 from bridge.engine.policy import NoAgent
-from bridge.engine.state import (
-    CallState,
-    Effects,
-    Ending,
-    FallbackState,
-    FallbackStep,
-    SessionState,
-    Stage,
-)
+from bridge.engine.session.state import FallbackState, FallbackStep
+from bridge.engine.state import CallState, Effects, HandingOver, SessionState
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State, Trigger
 from bridge.engine.voice.filler import play_tone
 from bridge.engine.voice.speech import say

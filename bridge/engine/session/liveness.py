@@ -18,9 +18,11 @@ from typing import get_args
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import KeepSpeech
 from bridge.engine.floor import service_owes_speech
-from bridge.engine.inputs import Input, SoundStarted, Timer
+from bridge.engine.inputs import Input
+from bridge.engine.media import SoundStarted
 from bridge.engine.session.recovery import leave_stalled
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ServerEvent, SessionUpdated
 

@@ -12,9 +12,10 @@ from typing import assert_never
 from bridge.clock import NS_PER_MS
 from bridge.engine.agent.requests import expect_response, request_response
 from bridge.engine.call.closing import END_CALL, close
+from bridge.engine.call.state import Stage
 from bridge.engine.effects import KeepSpeech, KeepTurns, OpenSession, Send, SendKeptAudio, TakeSpare
 from bridge.engine.floor import session_may_change
-from bridge.engine.inputs import Input, SessionFailed, SessionReady, SpareReady, Timer
+from bridge.engine.inputs import Input, SessionFailed, SessionReady, SpareReady
 from bridge.engine.news import SessionLost, SessionRestored
 from bridge.engine.session.fallback import (
     lose_session,
@@ -30,7 +31,8 @@ from bridge.engine.session.rollover import (
     open_spare,
     watch_life,
 )
-from bridge.engine.state import CallState, Effects, SessionState, Stage
+from bridge.engine.state import CallState, Effects, SessionState
+from bridge.engine.timers import Timer
 from bridge.engine.tools.mcp import end_calls
 from bridge.engine.turns import State, Trigger
 from bridge.engine.voice.filler import stop_filler, want_filler
@@ -240,7 +242,7 @@ def leave_stalled(call: CallState, now_ns: int) -> Effects:
     yield from recover(call, classify(stalled), now_ns)
 
 
-def on_retry_due(call: CallState) -> Effects:
+def on_retry_due(call: CallState, now_ns: int) -> Effects:
     """Ask again for the response that failed."""
     yield from request_response(call, call.session.responses.take_retry())
 

@@ -5,10 +5,11 @@ after our answer where the session is gone, refuses for good, or owes the greeti
 failure is the first arm's all the same (`NEEDS.md` section 4 "Rescue before rollback").
 """
 
+from bridge.engine.call.state import Stage
 from bridge.engine.effects import OpenSession, SwitchArm
-from bridge.engine.inputs import Timer
 from bridge.engine.news import SessionLost
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.errors import UpstreamError
 from bridge.realtime.failures import classify
 

@@ -7,8 +7,10 @@ moment. A spare that can't be had costs nothing: the present session stands, ano
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import OpenSpare
 from bridge.engine.floor import session_may_change
-from bridge.engine.inputs import SpareFailed, SpareReady, Timer
-from bridge.engine.state import CallState, Effects, Rollover, Spare
+from bridge.engine.inputs import SpareFailed, SpareReady
+from bridge.engine.session.state import Rollover, Spare, SpareSession
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.realtime.recovery import last_moment_ms, rollover_due
 
 LOOK_AGAIN_MS = 250
@@ -53,7 +55,8 @@ def keep_spare(call: CallState, event: SpareReady) -> bool:
     life = call.rollover
     if life is None or life.spare is not Spare.OPENING:
         return False
-    life.spare, life.ready = Spare.READY, event
+    life.ready = SpareSession(event.session_id, event.expires_in_ms)
+    life.spare = Spare.READY
     return True
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from bridge.engine.agent.requests import drop_request, request_response
 from bridge.engine.call.closing import close
 from bridge.engine.call.goodbye import say_goodbye
+from bridge.engine.call.state import Ending
 from bridge.engine.caller.interruption import hush
 from bridge.engine.effects import (
     FlushPlayout,
@@ -20,12 +21,11 @@ from bridge.engine.effects import (
     ResumeUplink,
     UplinkHold,
 )
-from bridge.engine.handoff.asking import leave_keypad
-from bridge.engine.handoff.steps import HandingOver
 from bridge.engine.handoff.transfer import want_handoff
 from bridge.engine.inputs import SupervisorActed
+from bridge.engine.keypad.collecting import leave_keypad
 from bridge.engine.news import SecretKept, Speaker, TurnSpoken
-from bridge.engine.state import CallState, Effects, Ending
+from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.supervision.hold import (
     drop_handoff,
     forget_input,

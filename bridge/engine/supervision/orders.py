@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bridge.engine.agent.requests import cancel_response
+from bridge.engine.call.state import Stage
 from bridge.engine.effects import CloseVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
 from bridge.engine.news import ActionAnswered, SupervisorLeft
-from bridge.engine.state import CallState, Effects, Stage
+from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision.coaching import COACHING
 from bridge.engine.supervision.hold import (
     LOST,

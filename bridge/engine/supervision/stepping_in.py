@@ -12,7 +12,7 @@ from bridge.engine.effects import (
 )
 from bridge.engine.handoff.steps import STEPS, HandoffSignal, HandoffStep
 from bridge.engine.handoff.transfer import advance
-from bridge.engine.inputs import SupervisorActed, Timer
+from bridge.engine.inputs import SupervisorActed
 from bridge.engine.news import ActionAnswered
 from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision.hold import (
@@ -34,6 +34,7 @@ from bridge.engine.supervision.hold import (
 )
 from bridge.engine.supervision.rules import OrderRule, Refusal
 from bridge.engine.supervision.steps import Hold, HoldSignal
+from bridge.engine.timers import Timer
 from bridge.engine.voice.filler import want_filler
 from bridge.routing.supervisor_verbs import (
     AcceptOrder,

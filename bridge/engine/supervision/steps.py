@@ -13,10 +13,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bridge.engine.state import Ending
+from bridge.engine.call.state import Ending
 
 
 class Hold(enum.StrEnum):
@@ -101,7 +99,7 @@ class Supervised:
     since_ns: int = 0
     lost_voice: bool = False
     muted: bool = False
-    accepted: "Ending | None" = None
+    accepted: Ending | None = None
     voices: set[str] = field(default_factory=set)
     secret: bool = False
     recording_held: bool = False

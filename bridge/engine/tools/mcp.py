@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bridge.engine.news import ServerToolBegan, ServerToolEnded, ToolsNotListed
-from bridge.engine.state import CallState, Effects, McpRun
+from bridge.engine.state import CallState, Effects
+from bridge.engine.tools.state import McpRun
 from bridge.realtime.events import (
     ItemAdded,
     McpCallChanged,

@@ -11,10 +11,13 @@ while a person has the caller, the agent owes nothing: both count anew from the 
 """
 
 from bridge.clock import NS_PER_MS
+from bridge.engine.call.state import Ending, Stage
 from bridge.engine.floor import agent_is_waited_for, agent_owes_sound, caller_is_heard
-from bridge.engine.inputs import Input, ProcessStopped, SoundStopped, Timer
+from bridge.engine.inputs import Input
+from bridge.engine.media import ProcessStopped, SoundStopped
 from bridge.engine.news import SilenceMeasured
-from bridge.engine.state import CallState, Effects, Ending, Stage
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
 

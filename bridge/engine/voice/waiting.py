@@ -5,9 +5,11 @@ An outage asks for its first filler itself (:mod:`bridge.engine.session.recovery
 the bridge's own the tone comes back here.
 """
 
+from bridge.engine.agent.state import Response
 from bridge.engine.floor import waits_are_filled
-from bridge.engine.inputs import Input, Timer
-from bridge.engine.state import CallState, Effects, Response
+from bridge.engine.inputs import Input
+from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.realtime.events import McpCallChanged
 

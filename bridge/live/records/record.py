@@ -19,13 +19,12 @@ from bridge.live.records.arm_watch import ArmWatch
 from bridge.live.records.caller import CallerRecord
 from bridge.live.records.events import CallEvents
 from bridge.live.records.handoffs import HandoffRecord
-from bridge.live.records.interruptions import InterruptionWatch
 from bridge.live.records.rtp import put_down_rtp
 from bridge.live.records.sessions import SessionRecord
 from bridge.live.records.summary import CallSummary, ReplacedCaller, origin_fields
 from bridge.live.records.supervision import SupervisionRecord
 from bridge.live.records.tools import ToolRecord
-from bridge.live.records.turns import TurnRecord
+from bridge.live.records.turns import InterruptionWatch, TurnRecord
 from bridge.live.records.vitals import Vitals
 from bridge.live.records.waits import CallerWaits
 from bridge.live.services import Route, Services

@@ -1,4 +1,14 @@
-"""Records a call's turns: each speaker's words as they may be written, and interruptions."""
+"""Records a call's turns: each speaker's words as they may be written, and interruptions.
+
+An interruption is counted by how the conversation went on after it:
+
+    cut -> answered in time         recovered
+        -> answered late, or never  late
+        -> the session is lost      session_lost
+        -> the cut is refused       truncation_refused
+
+The caller who leaves, or is handed to a person, before an answer was due proves nothing.
+"""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -19,10 +29,16 @@ from bridge.live.records.summary import CallSummary, Turn
 from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
-from bridge.telemetry.labels import By, InterruptionKind
+from bridge.telemetry.labels import By, InterruptionKind, InterruptionResult
 from bridge.telemetry.metrics import TurnMetrics
 
 log = structlog.get_logger(__name__)
+
+
+LATE_MS = 5_000
+"""A caller who waits for longer hangs up or asks again (`NEEDS.md` section 4)."""
+_REFUSED = "item_truncate_invalid_item_id"
+_LEAVES_AGENT = frozenset({"handoff_started", "supervisor_joined"})
 
 
 class TurnRecord:
@@ -185,3 +201,48 @@ class TurnRecord:
         kind = InterruptionKind(effect.kind.value)
         self._metrics.interrupted(self._summary.arm_in_use, by=By.CALLER, kind=kind)
         self._tell("interruption_judged", {"judged_as": kind.value})
+
+
+class InterruptionWatch:
+    """Counts one call's interruptions by how the talk went on; takes the events of the call.
+
+    Args:
+        summary: knows the arm in use.
+        metrics: where they are counted.
+    """
+
+    def __init__(self, summary: CallSummary, metrics: TurnMetrics) -> None:
+        self._summary = summary
+        self._metrics = metrics
+        self._pending = False
+
+    def take(self, kind: str, fields: Fields) -> None:
+        """Take an event of the call's stream."""
+        if kind == "interrupted":
+            # Whoever can be cut off again has spoken since.
+            self._settle(InterruptionResult.RECOVERED)
+            self._pending = True
+        elif kind in _LEAVES_AGENT:
+            self._pending = False
+        elif (result := _result_of(kind, fields)) is not None:
+            self._settle(result)
+
+    def _settle(self, result: InterruptionResult) -> None:
+        if self._pending:
+            self._pending = False
+            self._metrics.went_on(self._summary.arm_in_use, result)
+
+
+def _result_of(kind: str, fields: Fields) -> InterruptionResult | None:
+    match kind:
+        case "measured" if (response_ms := fields.get("response_ms")) is not None:
+            late = float(response_ms) > LATE_MS
+            return InterruptionResult.LATE if late else InterruptionResult.RECOVERED
+        case "dead_air" if int(fields["silence_ms"] or 0) > LATE_MS:
+            return InterruptionResult.LATE
+        case "session_lost":
+            return InterruptionResult.SESSION_LOST
+        case "upstream_error" if fields["code"] == _REFUSED:
+            return InterruptionResult.TRUNCATION_REFUSED
+        case _:
+            return None

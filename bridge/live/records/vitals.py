@@ -7,7 +7,7 @@ matters. Fields of the call's hash that changed go out at once; the store coales
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bridge.engine.inputs import PlayoutStarted, SoundStarted, SoundStopped
+from bridge.engine.media import PlayoutStarted, SoundStarted, SoundStopped
 from bridge.errors import Fault
 from bridge.live.filler import FILLER_ITEM
 from bridge.routing.supervisor_verbs import VERBS

@@ -9,7 +9,7 @@ import asyncio
 from typing import Protocol
 
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.telephony.microphone import Microphone
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.pump import Pump

@@ -6,7 +6,8 @@ from typing import Protocol
 
 import structlog
 
-from bridge.engine.inputs import LastSoundSent, SessionFailed
+from bridge.engine.inputs import SessionFailed
+from bridge.engine.media import LastSoundSent
 from bridge.errors import BridgeError, ConfigError, ProtocolError, UpstreamError
 from bridge.live.appends import Appends
 from bridge.live.services import Route, Services

@@ -12,13 +12,8 @@ import structlog
 from bridge.audio.sounds import FRAME_MS
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import OpenSession, OpenSpare, SendKeptAudio
-from bridge.engine.inputs import (
-    LastSoundSent,
-    SessionFailed,
-    SessionReady,
-    SpareFailed,
-    SpareReady,
-)
+from bridge.engine.inputs import SessionFailed, SessionReady, SpareFailed, SpareReady
+from bridge.engine.media import LastSoundSent
 from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.services import Route, Services

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.app.watches import directories
-from bridge.app.watches.certificate import ConsoleCertificate
-from bridge.app.watches.directories import Directories
+from bridge.app.watches import probes
+from bridge.app.watches.clocks import WallClockWatch
+from bridge.app.watches.ends import ConsoleCertificate
+from bridge.app.watches.probes import Directories
 from bridge.app.watches.troubles import Troubles
-from bridge.app.watches.wall_clock import WallClockWatch
 from bridge.clock import NS_PER_S, ManualClock, SystemClock
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.scrape import Scrape
@@ -74,7 +74,7 @@ async def looking(path: Path, troubles: Troubles, metrics: Metrics) -> AsyncIter
 async def test_a_full_disk_is_a_trouble_until_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directories, "_EVERY_S", 0.05)
+    monkeypatch.setattr(probes, "_DIRECTORIES_EVERY_S", 0.05)
     troubles, metrics = Troubles(), Metrics("0")
     with small_disk(tmp_path / "state", "64k") as place, capture_logs() as logged:
         async with looking(place, troubles, metrics):

@@ -22,17 +22,14 @@ from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
     CallOffered,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    Timer,
     TimerFired,
     TransferFailed,
 )
+from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import CallClosed, GaveUp, TurnMeasured
 from bridge.engine.policy import NoAgent
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CancelResponse, CreateResponse

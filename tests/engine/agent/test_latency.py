@@ -8,13 +8,8 @@ from hypothesis import strategies as st
 
 from bridge.engine.agent.latency import InputClock, TurnClock
 from bridge.engine.core import CallPolicy
-from bridge.engine.inputs import (
-    AudioAppended,
-    LastSoundSent,
-    PlayoutDrained,
-    PlayoutStarted,
-    ToolFinished,
-)
+from bridge.engine.inputs import ToolFinished
+from bridge.engine.media import AudioAppended, LastSoundSent, PlayoutDrained, PlayoutStarted
 from bridge.engine.news import TurnMeasured, TurnSpoken
 from bridge.realtime.events import InputCommitted, ResponseCreated
 from bridge.telemetry.labels import Stage

@@ -6,9 +6,12 @@ import pytest
 
 from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS
 from bridge.engine.agent.responses import on_response_done
+from bridge.engine.agent.state import Response
+from bridge.engine.call.state import Stage
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import PlayAudio, Send, StartTimer, StopTimer
-from bridge.engine.inputs import (
+from bridge.engine.inputs import TimerFired
+from bridge.engine.media import (
     AudioAppended,
     AudioLost,
     PlayoutDrained,
@@ -17,8 +20,6 @@ from bridge.engine.inputs import (
     SoundLasted,
     SoundStarted,
     SoundStopped,
-    Timer,
-    TimerFired,
 )
 from bridge.engine.news import (
     AnswerFailed,
@@ -28,7 +29,8 @@ from bridge.engine.news import (
     TransitionRefused,
     UpstreamErrorSeen,
 )
-from bridge.engine.state import CallState, Response, Stage
+from bridge.engine.state import CallState
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateResponse
 from bridge.realtime.events import (

@@ -17,7 +17,6 @@ from bridge.engine.effects import (
     StopTimer,
 )
 from bridge.engine.inputs import (
-    AudioStopped,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -25,9 +24,9 @@ from bridge.engine.inputs import (
     SessionFailed,
     SessionReady,
     ShutdownRequested,
-    Timer,
     TimerFired,
 )
+from bridge.engine.media import AudioStopped
 from bridge.engine.news import (
     CallClosed,
     PhaseChanged,
@@ -36,6 +35,7 @@ from bridge.engine.news import (
     StateChanged,
     TransitionRefused,
 )
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import (
     BridgeError,

@@ -6,17 +6,17 @@ from dataclasses import replace
 import pytest
 
 from bridge.engine.effects import DuckPlayout, Effect, FlushPlayout, PlayAudio, RestorePlayout, Send
-from bridge.engine.inputs import (
+from bridge.engine.inputs import TimerFired
+from bridge.engine.media import (
     PlayoutDrained,
     PlayoutStarted,
     SoundLasted,
     SoundStarted,
     SoundStopped,
-    Timer,
-    TimerFired,
 )
 from bridge.engine.news import AgentInterrupted, BargeInJudgement, InterruptionJudged, PhaseChanged
 from bridge.engine.policy import CallPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, CreateResponse, TruncateItem
 from bridge.realtime.events import (

@@ -11,7 +11,7 @@ from bridge.engine.effects import (
     StartTimer,
     StopTimer,
 )
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     Interrupted,
     PhaseChanged,
@@ -21,6 +21,7 @@ from bridge.engine.news import (
     TurnSpoken,
     UpstreamErrorSeen,
 )
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, TruncateItem
 from bridge.realtime.events import (

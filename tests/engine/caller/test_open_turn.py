@@ -4,20 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.engine.caller.open_turn import COMMITS_WITHIN_MS
+from bridge.engine.caller.turn import COMMITS_WITHIN_MS
 from bridge.engine.effects import Effect, OpenSession, PlayFiller, Send, StartTimer, StopTimer
-from bridge.engine.inputs import (
-    HoldChanged,
+from bridge.engine.inputs import HoldChanged, TimerFired
+from bridge.engine.media import (
     PlayoutDrained,
     PlayoutStarted,
     SoundLasted,
     SoundStarted,
     SoundStopped,
-    Timer,
-    TimerFired,
 )
 from bridge.engine.news import SessionLost
 from bridge.engine.policy import CallPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CommitInput, CreateResponse
 from bridge.realtime.events import (

@@ -1,8 +1,10 @@
 """What the caller says and presses, and both sides' transcript."""
 
 from bridge.engine.effects import Send, StartTimer
-from bridge.engine.inputs import CallEnded, DigitReceived, PlayoutDrained, PlayoutStarted, Timer
+from bridge.engine.inputs import CallEnded, DigitReceived
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TurnSpoken
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import (

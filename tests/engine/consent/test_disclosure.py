@@ -28,16 +28,12 @@ from bridge.engine.inputs import (
     HoldChanged,
     PersonAnswered,
     PersonLeft,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    Timer,
     TimerFired,
     TransferFailed,
 )
+from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import (
     CallClosed,
     ConsentSettled,
@@ -46,6 +42,7 @@ from bridge.engine.news import (
     HandoffStarted,
     TurnMeasured,
 )
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.engine.call.state import Ending
 from bridge.engine.effects import (
     BridgePerson,
     CloseSession,
@@ -25,14 +26,7 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.handoff.asking import ask_for_human
-from bridge.engine.handoff.steps import (
-    ENDS,
-    STEPS,
-    HandingOver,
-    HandoffSignal,
-    HandoffStep,
-    diagram,
-)
+from bridge.engine.handoff.steps import ENDS, STEPS, HandoffSignal, HandoffStep, diagram
 from bridge.engine.handoff.transfer import start_handoff
 from bridge.engine.inputs import (
     CallAnswered,
@@ -46,15 +40,14 @@ from bridge.engine.inputs import (
     PersonPressed,
     PersonSpoke,
     PersonTold,
-    PlayoutDrained,
     SessionFailed,
     SessionReady,
-    Timer,
     TimerFired,
     TransferCompleted,
     TransferFailed,
     TransferProgressed,
 )
+from bridge.engine.media import PlayoutDrained
 from bridge.engine.news import (
     CallClosed,
     HandedBack,
@@ -66,7 +59,8 @@ from bridge.engine.news import (
     Way,
 )
 from bridge.engine.policy import CallPolicy
-from bridge.engine.state import CallState, Effects, Ending
+from bridge.engine.state import CallState, Effects, HandingOver
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CancelResponse, ClearInput, CreateItem, CreateResponse

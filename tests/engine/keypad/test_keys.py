@@ -28,18 +28,14 @@ from bridge.engine.inputs import (
     DigitReceived,
     Input,
     PersonAnswered,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
-    SoundLasted,
-    SoundStarted,
     SupervisorActed,
-    Timer,
     TimerFired,
     ToolFinished,
     TransferFailed,
 )
 from bridge.engine.keypad.collecting import LAST_TONE_MS
+from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import (
     DigitsCollected,
     HandoffStarted,
@@ -51,6 +47,7 @@ from bridge.engine.news import (
     TransitionRefused,
 )
 from bridge.engine.policy import CallPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, ClearInput, CreateItem, CreateResponse

@@ -26,15 +26,14 @@ from bridge.engine.inputs import (
     HoldChanged,
     Input,
     PersonLeft,
-    PlayoutDrained,
     SessionFailed,
     SessionReady,
-    Timer,
     TimerFired,
     TransferCompleted,
     TransferFailed,
     TransferProgressed,
 )
+from bridge.engine.media import PlayoutDrained
 from bridge.engine.news import (
     CallClosed,
     GaveUp,
@@ -46,6 +45,7 @@ from bridge.engine.news import (
     Way,
 )
 from bridge.engine.policy import CallPolicy
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import TruncateItem

@@ -5,17 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bridge.engine.effects import Effect, KeepSpeech, OpenSession, Send, StartTimer, StopTimer
-from bridge.engine.inputs import (
-    HoldChanged,
-    Input,
-    SoundStarted,
-    SoundStopped,
-    SupervisorActed,
-    Timer,
-    TimerFired,
-)
+from bridge.engine.inputs import HoldChanged, Input, SupervisorActed, TimerFired
+from bridge.engine.media import SoundStarted, SoundStopped
 from bridge.engine.news import SessionLost
 from bridge.engine.session.liveness import ANSWERS_WITHIN_MS, ASKED_AGAIN_AFTER_MS, TOLD_WITHIN_MS
+from bridge.engine.timers import Timer
 from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ApiError, ErrorReported, SessionUpdated
 from bridge.realtime.session_config import SessionInfo

@@ -19,21 +19,22 @@ from bridge.engine.effects import (
     TakeSpare,
 )
 from bridge.engine.inputs import (
-    AudioAppended,
     CallAnswered,
     CallOffered,
     DigitReceived,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
-    SoundStarted,
-    SoundStopped,
     SpareFailed,
     SpareReady,
-    Timer,
     TimerFired,
     ToolFinished,
+)
+from bridge.engine.media import (
+    AudioAppended,
+    PlayoutDrained,
+    PlayoutStarted,
+    SoundStarted,
+    SoundStopped,
 )
 from bridge.engine.news import (
     AnswerFailed,
@@ -43,6 +44,7 @@ from bridge.engine.news import (
     SessionRestored,
     UpstreamErrorSeen,
 )
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, TelephonyError, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse, TruncateItem

@@ -5,18 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bridge.engine.effects import AnswerCall, OpenSession, PlayPhrase, RejectCall, Send, SwitchArm
-from bridge.engine.inputs import (
-    CallAnswered,
-    CallOffered,
-    PlayoutDrained,
-    PlayoutStarted,
-    SessionFailed,
-    SessionReady,
-    Timer,
-    TimerFired,
-)
+from bridge.engine.inputs import CallAnswered, CallOffered, SessionFailed, SessionReady, TimerFired
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import CallClosed, SessionLost
 from bridge.engine.policy import NoAgent
+from bridge.engine.timers import Timer
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import ResponseCreated

@@ -25,15 +25,13 @@ from bridge.engine.inputs import (
     PersonAnswered,
     PersonPressed,
     PersonTold,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SupervisorActed,
     SupervisorHeard,
-    Timer,
     TimerFired,
     TransferProgressed,
 )
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     ActionAnswered,
     AgentResumed,
@@ -47,6 +45,7 @@ from bridge.engine.news import (
 )
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse

@@ -26,18 +26,19 @@ from bridge.engine.inputs import (
     CallOffered,
     DigitReceived,
     PersonLeft,
-    PlayoutDrained,
-    PlayoutStarted,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
     SupervisorActed,
     SupervisorHeard,
     SupervisorLost,
-    Timer,
     TimerFired,
+)
+from bridge.engine.media import (
+    PlayoutDrained,
+    PlayoutStarted,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
 )
 from bridge.engine.news import (
     ActionAnswered,
@@ -56,6 +57,7 @@ from bridge.engine.policy import CallPolicy
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
 from bridge.engine.supervision.steps import HOLDS, Hold, HoldSignal
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import (

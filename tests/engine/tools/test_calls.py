@@ -16,7 +16,8 @@ from bridge.engine.effects import (
     StartTimer,
     StopTimer,
 )
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, Timer, TimerFired, ToolFinished
+from bridge.engine.inputs import TimerFired, ToolFinished
+from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     CallbackWanted,
     CallClosed,
@@ -24,6 +25,7 @@ from bridge.engine.news import (
     ToolAsked,
     ToolRefused,
 )
+from bridge.engine.timers import Timer
 from bridge.engine.tools.calls import BUILT_IN
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome

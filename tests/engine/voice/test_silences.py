@@ -17,22 +17,23 @@ from bridge.engine.effects import (
     TransferCall,
 )
 from bridge.engine.inputs import (
-    AudioAppended,
     CallEnded,
     DigitReceived,
     HoldChanged,
-    PlayoutDrained,
-    PlayoutStarted,
-    ProcessStopped,
     SessionFailed,
     SessionReady,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-    Timer,
     TimerFired,
     TransferCompleted,
     TransferProgressed,
+)
+from bridge.engine.media import (
+    AudioAppended,
+    PlayoutDrained,
+    PlayoutStarted,
+    ProcessStopped,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
 )
 from bridge.engine.news import (
     CallClosed,
@@ -41,6 +42,7 @@ from bridge.engine.news import (
     SilencePrompted,
     TurnMeasured,
 )
+from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse

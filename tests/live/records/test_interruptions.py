@@ -3,8 +3,8 @@
 import pytest
 
 from bridge.live.recording import Fields
-from bridge.live.records.interruptions import InterruptionWatch
 from bridge.live.records.summary import CallSummary
+from bridge.live.records.turns import InterruptionWatch
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.scrape import Scrape
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from bridge.engine.inputs import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
+from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
 from bridge.live.filler import FILLER_ITEM
 from bridge.live.records.vitals import Vitals
 from bridge.realtime.ids import ItemId

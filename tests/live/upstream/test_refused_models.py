@@ -1,7 +1,6 @@
 """Which model of an arm is tried first, by what was refused of late."""
 
-from bridge.live.upstream.models import ArmModel
-from bridge.live.upstream.refused_models import RefusedModels
+from bridge.live.upstream.models import ArmModel, RefusedModels
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import DirectKey
 

@@ -1,18 +1,21 @@
-"""Tests again and again that this node's directories take files, before a call needs them."""
+"""Tries again and again what calls will need: directories that take files, trunks that answer."""
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
 
 from bridge.app.watches.troubles import Troubles
+from bridge.config.settings import SipSettings
+from bridge.errors import TelephonyError
 from bridge.telemetry.metrics.node import NodeMetrics
+from bridge.telephony.endpoint import SipEndpoint
 
 log = structlog.get_logger(__name__)
 
-_EVERY_S = 10.0
+_DIRECTORIES_EVERY_S = 10.0
 _WITHIN_S = 5.0
 _BYTES = 4096
 """More than a file system keeps beside a file's name: a full one refuses it."""
@@ -37,7 +40,7 @@ class Directories:
         while True:
             for name, path in self._paths.items():
                 self._publish(name, path, await self._look(name, path))
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(_DIRECTORIES_EVERY_S)
 
     async def _look(self, name: str, path: Path) -> str | None:
         """Return why a directory takes nothing; what hangs is left to its thread."""
@@ -66,3 +69,24 @@ def _write(path: Path) -> None:
         path = path.parent
     with tempfile.TemporaryFile(dir=path) as file:
         file.write(bytes(_BYTES))
+
+
+async def keep_probing(
+    endpoint: SipEndpoint, settings: SipSettings, on_probe: Callable[[str], None]
+) -> None:
+    """Ask every trunk by OPTIONS whether it can be reached (RFC 3261 section 11); cancel to end.
+
+    An answer of any code shows that it can; answers are counted where all SIP messages are, by
+    trunk. The alert TrunkUnreachable compares the two.
+
+    Args:
+        on_probe: takes each trunk before it is asked: what can't be sent has no answer, either.
+    """
+    while True:
+        for trunk, uri in settings.trunk_probes.items():
+            on_probe(trunk)
+            try:
+                endpoint.ask_options(uri)
+            except TelephonyError as error:  # a name that can't be resolved just now, too
+                log.warning("trunk_not_asked", trunk=trunk, error=str(error))
+        await asyncio.sleep(settings.probe_every_s)

@@ -4,8 +4,9 @@ import pytest
 
 from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS
 from bridge.engine.effects import Effect, Send, StartTimer
-from bridge.engine.inputs import Input, Timer, TimerFired
+from bridge.engine.inputs import Input, TimerFired
 from bridge.engine.news import SessionLost
+from bridge.engine.timers import Timer
 from bridge.realtime.commands import CancelResponse, CreateResponse
 from bridge.realtime.events import (
     ApiError,

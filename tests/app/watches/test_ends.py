@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 from bridge.app.dialplans.arms import make_arms, resolve_keys
 from bridge.app.dialplans.plans import Dialplans
 from bridge.app.gateway import Gateway
-from bridge.app.watches import sunsets
-from bridge.app.watches.sunsets import Sunsets
+from bridge.app.watches.ends import Sunsets
 from bridge.clock import NS_PER_S, ManualClock, SystemClock
 from bridge.config.models import load_models
 from bridge.config.settings import MediaSettings, Settings
@@ -79,7 +78,7 @@ async def test_the_service_stands_above_the_table_and_a_near_end_is_said_once_mo
 async def test_a_gateway_asks_at_its_start_and_again_later(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sunsets, "EVERY_S", 0.05)
+    monkeypatch.setattr("bridge.app.watches.ends.MODELS_EVERY_S", 0.05)
     with start_local_redis(tmp_path_factory.mktemp("r")) as redis:
         async with service(gpt_realtime_2_1=date(2030, 5, 1)) as url:
             recordings = MediaSettings(recordings_dir=tmp_path_factory.mktemp("recordings"))

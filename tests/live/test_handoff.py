@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from bridge.live.context import (
+from bridge.live.handoff import (
     MAX_SUMMARY_OCTETS,
     context_headers,
     summary_value,
