@@ -77,7 +77,7 @@ class Budget:
             the network alone does not lead back to the old session's audio.
     """
 
-    policy: RecoveryPolicy = field(default_factory=RecoveryPolicy)
+    policy: RecoveryPolicy
     failures: int = 0
     losses: int = 0
     spent_ms: int = 0

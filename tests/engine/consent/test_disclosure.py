@@ -90,7 +90,7 @@ OPENED = [ResumeUplink(UplinkHold.CONSENT)]
 
 
 def policy(consent: ConsentPolicy, **more: object) -> CallPolicy:
-    return call_policy(consent=consent, barge_in=barge_in_policy(), **HANGS_ON, **more)  # type: ignore[arg-type]  # fields of CallPolicy
+    return call_policy(consent=consent, barge_in=barge_in_policy(), **HANGS_ON, **more)
 
 
 NOTICE = policy(consent_policy(TOLD, "v1", notice=True))
@@ -447,7 +447,7 @@ def test_what_only_sounds_like_an_emergency_is_none() -> None:
 
 def test_person_takes_the_call_after_the_instruction_where_the_dialplan_says_so() -> None:
     transfers = emergency_policy(ALERT.words, HANG_UP, transfers=True)
-    call = answered(call_policy(greet=False, emergency=transfers, **HANGS_ON))  # type: ignore[arg-type]  # a field of CallPolicy
+    call = answered(call_policy(greet=False, emergency=transfers, **HANGS_ON))
     assert not of(HandoffStarted, call.feed(words(CRY), PlayoutStarted(SAY_1, 0)))
     effects = call.feed(PlayoutDrained(), after_ms=5_000)
     assert [each.to for each in of(HandoffStarted, effects)] == [QUEUE]
