@@ -1,4 +1,4 @@
-"""A dialplan's limits: how long things may take, and how many calls there may be."""
+"""A dialplan's limits: bounds on the time that things take, and on the number of calls."""
 
 from dataclasses import dataclass
 from typing import Self
