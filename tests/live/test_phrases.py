@@ -1,9 +1,12 @@
-"""What a dialplan's words about consent and emergencies become in a call."""
+"""The words of a dialplan that are rendered before any call, and what a call makes of them."""
 
 from collections.abc import Collection
 
+import pytest
+
 from bridge.engine.policy import policy_of
 from bridge.live.phrases import spoken_by
+from bridge.routing.barge_in import farewell
 from bridge.routing.consent import ConsentPolicy
 from bridge.routing.models import Dialplan
 
@@ -57,3 +60,20 @@ def test_all_that_may_be_said_is_rendered_before_any_call() -> None:
     assert emergency.instruction in phrases
     assert emergency.by_model  # nothing was rendered here
     assert emergency.instruction not in spoken_by(dialplan({}))  # nobody could hear the words
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [("en", "Goodbye."), ("de-DE", "Auf Wiederhören."), ("es", "Adiós."), ("fr-CA", "Au revoir.")],
+)
+def test_goodbye_of_a_supervisor_is_in_the_dialplans_language(language: str, says: str) -> None:
+    plan = dialplan({}, language=language)
+    goodbye = policy_of(plan, lambda text: text).goodbye
+    assert goodbye is not None
+    assert goodbye.endswith(says)
+    assert goodbye in list(spoken_by(plan))  # rendered before any call
+
+
+def test_no_goodbye_is_better_than_one_in_another_language() -> None:
+    assert policy_of(dialplan({}, language="fi"), lambda text: text).goodbye is None
+    assert farewell(None) == farewell("en")
