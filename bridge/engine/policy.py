@@ -43,7 +43,7 @@ is left of them is for the jitter buffers on both ways, and a busy machine."""
 
 
 class NoAgent(enum.Enum):
-    """Why a call gets the fallback alone, and no session is opened for it."""
+    """The reason for which a call gets the fallback alone, and no session is opened for it."""
 
     CLOSED = enum.auto()
     """The line is closed."""

@@ -28,7 +28,7 @@ section 5)."""
 
 @dataclass(frozen=True, slots=True)
 class BargeInPolicy:
-    """How long the caller must be heard over the agent, and what is done then.
+    """The lengths of a caller's sound over the agent, and the action that each brings.
 
     Attributes:
         min_speech_ms: local sound of this length stops the agent: its answer is cancelled.
@@ -173,7 +173,7 @@ def farewell(language: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class DeadAirPolicy:
-    """What a caller hears who waits for the agent, beside the filler. Phrases may be None.
+    """The phrases for a caller who waits for the agent, beside the filler; each may be None.
 
     Attributes:
         apology_after_ms: of waiting; ``offer_after_ms`` likewise.
@@ -229,7 +229,7 @@ class DeadAir(Part):
 
 @dataclass(frozen=True, slots=True)
 class CallerSilencePolicy:
-    """What becomes of a caller who says nothing. Phrases may be None.
+    """The patience with a caller who says nothing. Phrases may be None.
 
     Attributes:
         reprompt_after_ms: of silence; again after as much more.

@@ -76,7 +76,7 @@ def own_consent(language: str | None) -> OwnConsent | None:
 
 @dataclass(frozen=True, slots=True)
 class ConsentPolicy:
-    """What the caller is told first, and whether they are asked.
+    """The disclosure that the caller hears first, and the question, if one is asked.
 
     Attributes:
         disclosure: None where it can't be said, nor the question: then nobody can agree.

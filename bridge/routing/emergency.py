@@ -116,7 +116,7 @@ def own_emergency(language: str | None) -> OwnEmergency | None:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyPolicy:
-    """What is done about a caller in an emergency.
+    """The help for a caller in an emergency: the words that show one, and the instruction.
 
     Attributes:
         words: by which it is told.

@@ -25,7 +25,7 @@ _SORRY = {
 
 @dataclass(frozen=True, slots=True)
 class FallbackPolicy:
-    """What becomes of a call whose session can't be had (again).
+    """The way on for a call whose session can't be had (again).
 
     Phrases are None where there are none, or where they could not be rendered; then a tone is
     heard in their place.

@@ -16,7 +16,7 @@ Keys = Annotated[str, StringConstraints(pattern=r"^[0-9*#]{1,4}$")]
 
 @dataclass(frozen=True, slots=True)
 class HandoffTarget:
-    """Whom a call may be handed to, and how.
+    """One person or queue to whom a call may be handed, and the way in which it is done.
 
     Attributes:
         name: as the model knows it.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.effects import (
     Effect,
     FlushPlayout,
@@ -11,7 +12,6 @@ from bridge.engine.effects import (
     StartTimer,
     StopTimer,
 )
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     Interrupted,
     PhaseChanged,

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted
 from bridge.engine.effects import (
     DialPerson,
     Effect,
@@ -35,7 +37,6 @@ from bridge.engine.inputs import (
     TransferFailed,
 )
 from bridge.engine.keypad.collecting import LAST_TONE_MS
-from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import (
     DigitsCollected,
     HandoffStarted,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.effects import (
     CancelTool,
     CloseSession,
@@ -17,7 +18,6 @@ from bridge.engine.effects import (
     StopTimer,
 )
 from bridge.engine.inputs import TimerFired, ToolFinished
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     CallbackWanted,
     CallClosed,
