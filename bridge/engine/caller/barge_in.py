@@ -42,11 +42,11 @@ from bridge.engine.effects import DuckPlayout, RestorePlayout
 from bridge.engine.floor import is_protected, sound_may_cut
 from bridge.engine.inputs import Input
 from bridge.engine.news import BargeInJudgement, InterruptionJudged
-from bridge.engine.policy import BargeInPolicy
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
+from bridge.routing.barge_in import BargeInPolicy
 from bridge.routing.wording import words_in
 
 
@@ -81,10 +81,10 @@ def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effec
 def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:
     """Take the service's word that the caller speaks."""
     call.session.turn.begin()
-    call.sound.begin_turn(now_ns)
     clock = call.session.input_clock
     call.session.turn_began_ns = now_ns if clock is None else clock.at(event.audio_start_ms)
     call.session.turn_is_kept = event.audio_start_ms < call.session.kept_ms
+    call.sound.begin_turn(now_ns, kept=call.session.turn_is_kept)
     yield from call.stop_timer(Timer.FALSE_STOP)
     if is_protected(call):
         return
