@@ -51,7 +51,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
 
 
 async def test_events_are_sentences(desk: Desk) -> None:
-    found = {kind for each in _LIVE.glob("*.py") for kind in _KIND.findall(each.read_text())}
+    found = {kind for each in _LIVE.rglob("*.py") for kind in _KIND.findall(each.read_text())}
     kinds = sorted(found - {"supervisor_acted"})  # its action says what was done
     assert len(kinds) > 40
     async with desk.opens("history/c_over0", "supervisor") as page:
