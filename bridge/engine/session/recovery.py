@@ -10,6 +10,7 @@ of the old session goes with its :class:`SessionState` (`ARCHITECTURE.md` sectio
 from typing import assert_never
 
 from bridge.clock import NS_PER_MS
+from bridge.engine.agent.latency import TurnClock
 from bridge.engine.agent.requests import expect_response, request_response
 from bridge.engine.call.closing import END_CALL, close
 from bridge.engine.call.state import Stage
@@ -285,8 +286,11 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     call.sound.turns.clear()
     if not call.agent_busy:
         call.wait.end()
+    clock = _clock_of_open_turn(call, now_ns)
+    if clock is not None and clock.last_sound_ns is not None:
+        call.wait.begin(clock.last_sound_ns)
     call.wait.go_on(now_ns)
-    call.session = SessionState()
+    call.session = SessionState(turn_clock=clock)
     call.transcript.disown()
     for response_id, tools in list(call.tool_rounds.items()):
         tools.response_over = True
@@ -303,6 +307,19 @@ def _keep_untold(call: CallState, now_ns: int) -> Effects:
     since_ns = call.sound.since_ns_untold(now_ns)
     if since_ns is not None:
         yield KeepSpeech((now_ns - since_ns) // NS_PER_MS)
+
+
+def _clock_of_open_turn(call: CallState, now_ns: int) -> TurnClock | None:
+    """Return the clock of a turn that the caller has ended and the lost session has not.
+
+    Nobody tells its end any more, and the caller waits since their last sound.
+    """
+    turn, sound = call.session.turn, call.sound
+    is_open = (turn.speaking or turn.uncommitted) and sound.turn_heard
+    untold = sound.since_ns_untold(now_ns) is not None
+    if not (is_open or untold) or sound.heard or call.playing:
+        return None
+    return TurnClock(last_sound_ns=sound.silent_since_ns)
 
 
 def _carry_out(

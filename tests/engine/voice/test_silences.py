@@ -76,6 +76,8 @@ WAITS = call_policy(
 SILENT = call_policy(
     greet=False, caller_silence=caller_silence_policy("Still there?", goodbye="Goodbye.")
 )
+GONE = SessionFailed(UpstreamError("gone", code="closed", close_code=1011))
+FILLER = PlayoutStarted(ItemId("bridge_filler"), 0)
 SAY_1, SAY_2, SAY_3 = (ItemId(f"bridge_say_{number}") for number in (1, 2, 3))
 
 
@@ -119,7 +121,7 @@ def test_apology_is_said_told_to_the_model_and_does_not_end_the_wait() -> None:
 
 def test_outage_goes_on_with_the_wait_and_the_tone_comes_back_after_the_apology() -> None:
     call = thinking(WAITS)
-    effects = call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    effects = call.feed(GONE)
     assert {StopTimer(Timer.APOLOGY), StopTimer(Timer.OFFER)}.isdisjoint(of(StopTimer, effects))
     assert of(PlayFiller, fire(call, Timer.FILLER, 1_200)) == [PlayFiller()]
     assert said(fire(call, Timer.APOLOGY, 3_800)) == ["Sorry."]
@@ -130,7 +132,7 @@ def test_outage_goes_on_with_the_wait_and_the_tone_comes_back_after_the_apology(
 
 def test_outage_is_a_wait_though_nobody_owed_anything() -> None:
     call = answered(WAITS)
-    effects = call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    effects = call.feed(GONE)
     assert StartTimer(Timer.APOLOGY, 5_000) in effects
     effects = call.feed(SessionReady("sess_2"))
     assert StopTimer(Timer.APOLOGY) in effects
@@ -165,7 +167,7 @@ def test_offer_is_cut_by_the_key_that_takes_it() -> None:
 def outage_in_which_the_question_is_sent_again(call: Call, lasts_ms: int) -> list[Effect]:
     """Lose the session; the next one hears the caller's last words at once, and their end."""
     asked_ns = call.clock.now_ns()
-    call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)))
+    call.feed(GONE)
     call.feed(SessionReady("sess_2", kept_speech=True), after_ms=lasts_ms)
     return call.feed(AudioAppended(1_000, asked_ns), started(), stopped())
 
@@ -224,7 +226,7 @@ def test_silence_is_measured_from_the_callers_last_sound_to_the_agents_first() -
 
 def test_filler_ends_a_silence() -> None:
     call = thinking()
-    effects = call.feed(PlayoutStarted(ItemId("bridge_filler"), 0), after_ms=1_400)
+    effects = call.feed(FILLER, after_ms=1_400)
     assert of(SilenceMeasured, effects) == [SilenceMeasured(1_400, "model")]
     effects = call.feed(PlayoutDrained(), after_ms=1_200)
     assert of(SilenceMeasured, effects) == []
@@ -233,10 +235,9 @@ def test_filler_ends_a_silence() -> None:
 def test_silence_after_a_filler_begins_with_its_end_not_with_the_callers_last_sound() -> None:
     call = answered()
     call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
-    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
-    [first] = of(SilenceMeasured, call.feed(filler, after_ms=1_400))
+    [first] = of(SilenceMeasured, call.feed(FILLER, after_ms=1_400))
     call.feed(PlayoutDrained(), after_ms=1_200)
-    [second] = of(SilenceMeasured, call.feed(filler, after_ms=60))
+    [second] = of(SilenceMeasured, call.feed(FILLER, after_ms=60))
     assert (first.silence_ms >= 1_400, second.silence_ms) == (True, 60)
 
 
@@ -291,15 +292,53 @@ def test_silence_in_an_outage_is_over_while_the_caller_is_heard() -> None:
     call = speaking()
     call.feed(PlayoutDrained())
     began_ns = call.clock.now_ns() + 1_000 * MS
-    call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1011)), after_ms=900)
+    call.feed(GONE, after_ms=900)
     effects = call.feed(SoundStarted(began_ns), after_ms=160)
     assert of(SilenceMeasured, effects) == [SilenceMeasured(1_000, "upstream")]
     assert of(SilenceMeasured, call.feed(TimerFired(Timer.FILLER), after_ms=500)) == []
     ended_ns = call.clock.now_ns()
     call.feed(SoundStopped(ended_ns), after_ms=300)
-    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
-    effects = call.feed(filler, after_ms=400)
+    effects = call.feed(FILLER, after_ms=400)
     assert of(SilenceMeasured, effects) == [SilenceMeasured(700, "upstream")]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_silence_after_words_whose_end_the_lost_session_never_told_begins_with_their_end(
+    told: bool,
+) -> None:
+    call = answered()
+    call.feed(SoundStarted(call.clock.now_ns()))
+    call.feed(*([started()] if told else []), after_ms=900)
+    ended_ns = call.clock.now_ns()
+    call.feed(SoundStopped(ended_ns), after_ms=300)
+    call.feed(GONE, after_ms=100)
+    [silence] = of(SilenceMeasured, call.feed(FILLER, after_ms=1_200))
+    assert silence == SilenceMeasured(1_600, "upstream")
+
+
+def test_wait_for_the_apology_counts_from_words_whose_end_the_lost_session_never_told() -> None:
+    call = answered(WAITS)
+    call.feed(SoundStarted(call.clock.now_ns()), started())
+    call.feed(SoundStopped(call.clock.now_ns()), after_ms=300)
+    effects = call.feed(GONE, after_ms=100)
+    assert timers_of(effects) == [(Timer.APOLOGY, 4_600), (Timer.OFFER, 9_600)]
+
+
+def test_silence_of_an_outage_leaves_old_words_and_unheard_turns_alone() -> None:
+    long_ago, unheard, speaks = answered(), answered(), speaking()
+    for call in (long_ago, unheard, speaks):
+        call.feed(SoundStarted(call.clock.now_ns()))
+        call.feed(SoundStopped(call.clock.now_ns() + 200 * MS), after_ms=500)
+    long_ago.feed(GONE, after_ms=5_000)
+    [silence] = of(SilenceMeasured, long_ago.feed(FILLER, after_ms=1_200))
+    assert silence.silence_ms == 1_200
+    unheard.feed(started(), after_ms=5_000)  # of a noise that only the service heard
+    unheard.feed(GONE, after_ms=100)
+    [silence] = of(SilenceMeasured, unheard.feed(FILLER, after_ms=1_200))
+    assert silence.silence_ms == 1_200
+    speaks.feed(GONE, PlayoutDrained(), after_ms=100)
+    [silence] = of(SilenceMeasured, speaks.feed(FILLER, after_ms=1_200))
+    assert silence.silence_ms == 1_200
 
 
 def test_silence_is_over_when_the_caller_begins_not_when_the_service_says_so() -> None:
@@ -316,8 +355,7 @@ def test_silence_after_a_turn_that_cut_the_agent_is_measured_before_its_commit()
     call.feed(SoundStarted(call.clock.now_ns()), SoundLasted(call.clock.now_ns(), 460))
     call.feed(flushed((A1, 500, 2_000)), done(R1), started())
     call.feed(SoundStopped(call.clock.now_ns()), stopped())
-    filler = PlayoutStarted(ItemId("bridge_filler"), 0)
-    [silence] = of(SilenceMeasured, call.feed(filler, after_ms=1_500))
+    [silence] = of(SilenceMeasured, call.feed(FILLER, after_ms=1_500))
     assert (silence.silence_ms >= 1_500, silence.cause) == (True, "model")
 
 
