@@ -16,8 +16,9 @@ export function views(name, read, apply) {
   const menu = h("details", { class: "columns-menu" }, h("summary", { class: "button", text: "Saved filters" }), list);
   const store = (next) => { saved = next; keep(`${name}.views`, saved); draw(); };
   const save = async () => {
+    const values = read(); // as they are seen now, whatever changes until the name is given
     const given = await ask({ title: "Save these filters", fields: [{ name: "name", label: "Name", required: true, maxlength: 40 }], button: "Save" });
-    if (given?.name) store([...saved.filter((each) => each.name !== given.name), { name: given.name, values: read() }]);
+    if (given?.name) store([...saved.filter((each) => each.name !== given.name), { name: given.name, values }]);
   };
   const draw = () => fill(list, saved.map((each) => h("div", { class: "view" },
     h("button", { type: "button", class: "quiet grow", text: each.name, onclick: () => { apply(each.values); menu.open = false; } }),
