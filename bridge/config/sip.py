@@ -18,6 +18,7 @@ from pydantic import (
 from bridge.config.complaints import suggest
 from bridge.config.parts import HeaderName, Name, OneOrMore
 from bridge.sip.addresses import AddressError, Uri
+from bridge.sip.sources import Limits, Strangers
 
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values."""
@@ -34,6 +35,26 @@ _ALWAYS_GUARDED = frozenset({"p-asserted-identity"})
 """RFC 3325 section 9.1: one from elsewhere is taken away."""
 
 
+class SourceLimits(BaseModel):
+    """The most that one source may send; none of them is limited by default for a trunk.
+
+    Attributes:
+        requests_per_s: SIP requests of any kind; what is over it is dropped unread.
+        calls_per_s: new calls; what is over it is refused with 503.
+        max_calls: calls from it at once; what is over it is refused with 503.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests_per_s: float | None = Field(None, ge=0.1, le=10_000)
+    calls_per_s: float | None = Field(None, ge=0.1, le=1_000)
+    max_calls: int | None = Field(None, ge=1, le=1024)
+
+    def compile(self) -> Limits:
+        """Return them as they are applied."""
+        return Limits(self.requests_per_s, self.calls_per_s, self.max_calls)
+
+
 class Trunk(BaseModel):
     """A carrier or a PBX; addresses alone may be written as a list.
 
@@ -41,12 +62,14 @@ class Trunk(BaseModel):
         addresses: addresses and networks that its INVITEs come from.
         trust: headers that are believed from it, and dropped where another sender has them. The
             caller's P-Asserted-Identity is dropped wherever it isn't listed.
+        limits: what it may send.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     addresses: OneOrMore[IPvAnyNetwork]
     trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
+    limits: SourceLimits = SourceLimits()
 
     @model_validator(mode="before")
     @classmethod
@@ -75,6 +98,10 @@ class SipSettings(BaseModel):
         supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
             type as the target of a transfer, beside the names of the dialplan's targets.
         trunks: name -> where its INVITEs come from and what is believed of them.
+        strangers: what a request outside of calls gets that comes from no trunk, and not from this
+            machine: `refuse` 403 (or nothing, to scanners), `drop` nothing, `answer`
+            what a trunk's gets. Where a trunk has a loopback address, this machine is no exception.
+        stranger_limits: what each address may send that is of no trunk.
         trunk_probes: name -> SIP URI that is asked by OPTIONS whether the trunk can be reached; its
             answers must come from the trunk's addresses (alert TrunkUnreachable).
         probe_every_s: how often a trunk is asked.
@@ -94,6 +121,8 @@ class SipSettings(BaseModel):
     supervisor_phones: tuple[PhonePattern, ...] = ()
     supervisor_transfers: tuple[PhonePattern, ...] = ()
     trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)
+    strangers: Strangers = "refuse"
+    stranger_limits: SourceLimits = SourceLimits(requests_per_s=50, calls_per_s=5, max_calls=10)
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
 
@@ -125,16 +154,22 @@ class SipSettings(BaseModel):
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
+        return self.sender_at(host) or ""
+
+    def sender_at(self, host: str) -> str | None:
+        """Return the trunk of an address: "" for this machine's own, None for a stranger's."""
         try:
             address = ip_address(host)
         except ValueError:
-            return ""
-        found = (
-            name
-            for name, trunk in self.trunks.items()
-            if any(address in net for net in trunk.addresses)
-        )
-        return next(found, "")
+            return None
+        for name, trunk in self.trunks.items():
+            if any(address in network for network in trunk.addresses):
+                return name
+        return "" if address.is_loopback and not self._has_trunk_here() else None
+
+    def _has_trunk_here(self) -> bool:
+        networks = (network for trunk in self.trunks.values() for network in trunk.addresses)
+        return any(network.is_loopback for network in networks)
 
 
 def _is_one_of(address: str, patterns: tuple[PhonePattern, ...]) -> bool:

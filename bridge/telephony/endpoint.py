@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import structlog
@@ -19,6 +20,7 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog
 from bridge.sip.privacy import ANONYMOUS, hides_caller
+from bridge.sip.sources import MOST_ADDRESSES, RequestSources
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
@@ -49,6 +51,7 @@ from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sdp import PtimeDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
+from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.succession import Successor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
 
@@ -89,6 +92,7 @@ class SipEndpoint:
         on_incoming: receives each new inbound leg, in state INCOMING.
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
+        on_turned_away: see :class:`bridge.telephony.source_door.SourceDoor`.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
         ptime_ms: audio in one packet of ours, a multiple of 10, whatever the far end likes, within
@@ -107,6 +111,7 @@ class SipEndpoint:
         on_incoming: Callable[[Leg], None] = lambda leg: leg.reject(480, "Not taking calls"),
         refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
+        on_turned_away: OnTurnedAway = lambda host, method, reason: None,
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
     ) -> None:
@@ -120,12 +125,14 @@ class SipEndpoint:
         self._on_incoming = on_incoming
         self._refusal = refusal
         self._on_message = on_message
+        self._on_turned_away = on_turned_away
         self._messages: SipMessages | None = None
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
         self._ptime_door: PtimeDoor | None = None
         self._request_door: RequestDoor | None = None
+        self._source_door: SourceDoor | None = None
         self._unread: tuple[DroppedRequests, LongMessages] | None = None
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
@@ -187,7 +194,18 @@ class SipEndpoint:
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
             self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
-            raw_replies = RawReplies(symbols, self._on_message or (lambda message, sent: None))
+            sources = _sources(self._settings)
+            self._source_door = SourceDoor(
+                symbols,
+                sources,
+                SystemClock(),
+                calls_from=self._calls_from,
+                on_turned_away=self._on_turned_away,
+                retry_after_s=self._settings.retry_after_s,
+            )
+            raw_replies = RawReplies(
+                symbols, self._on_message or (lambda message, sent: None), sources.serves
+            )
             long_messages = LongMessages(symbols, most_bytes, raw_replies)
             dropped = DroppedRequests(symbols, most_bytes, raw_replies, long_messages)
             self._unread = (dropped, long_messages)
@@ -359,6 +377,14 @@ class SipEndpoint:
                 log.exception("incoming_call_failed", call_id=leg.call_id)
                 leg.reject(500, "Internal Error")
 
+    def _calls_from(self, host: str) -> int:
+        """Count the calls that came from the trunk at a host, or from that host itself."""
+        sender = self._settings.sender_at(host)
+        return sum(
+            leg.source == host or bool(sender and self._settings.sender_at(leg.source) == sender)
+            for leg in self.legs
+        )
+
     def _find_call(self, sip_call_id: str) -> PjCall | None:
         return next((call for call in self._calls if call.owner.sip_call_id == sip_call_id), None)
 
@@ -399,6 +425,15 @@ class SipEndpoint:
         else:
             sink = self._endpoint.audDevManager().getPlaybackDevMedia()
             self.ports = CallbackPorts(sink, rows)
+
+
+def _sources(settings: SipSettings) -> RequestSources:
+    return RequestSources(
+        lru_cache(MOST_ADDRESSES)(settings.sender_at),
+        {name: trunk.limits.compile() for name, trunk in settings.trunks.items()},
+        settings.strangers,
+        settings.stranger_limits.compile(),
+    )
 
 
 def _far_end(message: str, source: str) -> FarEnd:

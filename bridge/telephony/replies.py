@@ -93,18 +93,27 @@ class RawReplies:
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
         on_message: given each request and its response, and whether we sent it.
+        is_served: says of a host whether it is answered at all.
     """
 
-    def __init__(self, lib: ctypes.CDLL, on_message: Callable[[SipMessage, bool], None]) -> None:
+    def __init__(
+        self,
+        lib: ctypes.CDLL,
+        on_message: Callable[[SipMessage, bool], None],
+        is_served: Callable[[str], bool],
+    ) -> None:
         self._lib: Symbols = lib
         self._manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
         self._on_message = on_message
+        self._is_served = is_served
 
     def send(
         self, request: Request, answer: Answer, transport: Transport, far_end: SocketAddress
     ) -> None:
-        """Answer a request; it must have a Via and may not be an ACK."""
+        """Answer a request of a source that is answered; it must have a Via and be no ACK."""
         host, port = far_end.host_and_port
+        if not self._is_served(host):
+            return
         response = write_response(request, answer, (host, port))
         self._lib.pjsip_tpmgr_send_raw(
             *(self._manager, transport.type, None, None, response, len(response)),

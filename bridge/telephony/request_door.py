@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from bridge.telephony.dialogs import has_dialog
 from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.replies import Replies
@@ -175,7 +176,7 @@ class RequestDoor:
 
     def _standing(self, request: Request) -> RequestStanding:
         local, remote = request.tag("to"), request.tag("from")
-        if not self._has_dialog(request.header("call-id"), local, remote):
+        if not has_dialog(self._lib, request.header("call-id"), local, remote):
             return RequestStanding.UNKNOWN
         call = self._find_call(request.header("call-id"))
         if call is None:
@@ -183,13 +184,6 @@ class RequestDoor:
         if request.method == "PRACK" and not call.rings.acknowledge(request.header("rack")):
             return RequestStanding.UNKNOWN
         return RequestStanding.TRANSFERRING if call.owner.transferring else RequestStanding.IN_CALL
-
-    def _has_dialog(self, *names: str) -> bool:
-        if not all(names):
-            return False
-        buffers = [ctypes.create_string_buffer(name.encode("latin-1")) for name in names]
-        texts = [PjString(ctypes.addressof(data), len(data) - 1) for data in buffers]
-        return bool(self._lib.pjsip_ua_find_dialog(*map(ctypes.byref, texts), 0))
 
 
 def _is_too_much(data: bytes) -> bool:

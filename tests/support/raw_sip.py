@@ -60,12 +60,13 @@ class RawSip(asyncio.DatagramProtocol):
     """A UDP socket on loopback; open it with ``async with``.
 
     Attributes:
-        port: its own.
+        host, port: its own.
         replies: all that came, in order.
     """
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, host: str = "127.0.0.1") -> None:
         self.server_port = server_port
+        self.host = host
         self.port = 0
         self.replies: list[Reply] = []
         self._came = asyncio.Event()
@@ -74,7 +75,7 @@ class RawSip(asyncio.DatagramProtocol):
     async def __aenter__(self) -> "RawSip":
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=("127.0.0.1", 0)
+            lambda: self, local_addr=(self.host, 0)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
@@ -125,7 +126,7 @@ class RawTalk:
         self.target = self.uri
         self.to = f"<{self.uri}>"
         self.tag = f"raw{number}"
-        self.contact = f"<sip:raw@127.0.0.1:{sip.port}>"
+        self.contact = f"<sip:raw@{sip.host}:{sip.port}>"
         self.sequence = 0
         self._sip = sip
 
@@ -144,7 +145,7 @@ class RawTalk:
         branch = f"z9hG4bK-raw-{self._sip.port}-{next(_numbers)}"
         head = [
             f"{method} {self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{self._sip.port};rport;branch={branch}",
+            f"Via: SIP/2.0/UDP {self._sip.host}:{self._sip.port};rport;branch={branch}",
             "Max-Forwards: 70",
             f"From: <sip:raw@127.0.0.1:{self._sip.port}>;tag={self.tag}",
             f"To: {self.to}",

@@ -11,6 +11,7 @@ from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.clock import SystemClock
 from bridge.config.sip import SipSettings
 from bridge.realtime.ids import ItemId
+from bridge.sip.sources import Reason
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
@@ -123,16 +124,19 @@ class Rig:
         calls: every call that came in, in order.
         take: what is done with a new call; answers it unless the test says otherwise.
         refusal: what the door says to a new INVITE.
+        turned_away: host, method and reason of each request that was not served for its source.
     """
 
     def __init__(self, settings: SipSettings, media_ports: MediaPortsKind = "auto") -> None:
         self.calls: list[Call] = []
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None
+        self.turned_away: list[tuple[str, str, Reason]] = []
         self.endpoint = SipEndpoint(
             settings,
             on_incoming=self._on_incoming,
             refusal=lambda method: self.refusal(),
+            on_turned_away=lambda *one: self.turned_away.append(one),
             media_ports=media_ports,
         )
         self.pump: Pump

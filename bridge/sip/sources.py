@@ -1,0 +1,206 @@
+"""Decides by its source whether a SIP request is served, refused or dropped. Pure.
+
+    of a trunk, or of this machine      served, within the trunk's rate
+    of a call that goes on              served: a far end that the bridge has called is in no trunk
+    of a stranger                       as the settings say: refused, dropped or served
+    of a stranger that scans            dropped: an answer is what a scanner looks for
+    over a source's rate                dropped before the message is read; a new call: refused
+
+A rate is a token bucket by address, and one by trunk. Strangers share one for the refusals that
+are sent: a forged source must not turn the bridge into a sender of somebody else's choosing.
+"""
+
+import enum
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from bridge.clock import NS_PER_S
+
+Strangers = Literal["refuse", "drop", "answer"]
+
+MOST_ADDRESSES = 4_096
+"""Whose rates are known at once; the one that was silent longest is forgotten for a new one."""
+
+BURST_S = 2.0
+"""How much of its rate a source may use up at once: a retransmission comes after 0.5, 1, 2 s
+(RFC 3261 section 17.1.1.2)."""
+
+REFUSALS_PER_S = 50.0
+"""Sent to all strangers together."""
+
+_SCANNERS = (
+    *("friendly-scanner", "friendly-request", "sipvicious", "sundayddr", "sip-scan", "sipscan"),
+    *("sipcli", "vaxsipuseragent", "pplsip", "iwar", "sivus", "smap", "siparmyknife", "gulp"),
+)
+"""User-Agents of tools that look for open gateways, as they write them, in lower case."""
+
+
+class Verdict(enum.Enum):
+    """What is done with a request."""
+
+    SERVE = enum.auto()
+    REFUSE = enum.auto()
+    DROP = enum.auto()
+
+
+class Reason(enum.StrEnum):
+    """Why a request is not served; a label of metrics."""
+
+    STRANGER = "stranger"
+    SCANNER = "scanner"
+    RATE = "rate"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and its reason; None where the request is served."""
+
+    verdict: Verdict
+    reason: Reason | None = None
+
+
+SERVED = Judgement(Verdict.SERVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one source may send; None for any number."""
+
+    requests_per_s: float | None = None
+    calls_per_s: float | None = None
+    max_calls: int | None = None
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket, full at first.
+
+    Attributes:
+        per_s: tokens that it gets back in a second.
+        burst: tokens that it holds, at least one.
+    """
+
+    per_s: float
+    burst: float
+    _tokens: float = field(init=False)
+    _filled_ns: int | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._tokens = self.burst
+
+    def take(self, now_ns: int) -> bool:
+        """Take a token; return whether there was one."""
+        if self._filled_ns is not None:
+            gained = max(now_ns - self._filled_ns, 0) * self.per_s / NS_PER_S
+            self._tokens = min(self._tokens + gained, self.burst)
+        self._filled_ns = now_ns
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def _bucket(per_s: float | None) -> Bucket | None:
+    return None if per_s is None else Bucket(per_s, max(per_s * BURST_S, 1))
+
+
+@dataclass(slots=True)
+class _Meter:
+    """One source's requests, and its new calls."""
+
+    requests: Bucket | None
+    calls: Bucket | None
+    max_calls: int | None
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        return cls(_bucket(limits.requests_per_s), _bucket(limits.calls_per_s), limits.max_calls)
+
+
+class RequestSources:
+    """Judges requests by the address that they came from.
+
+    Args:
+        trunk_of: names the trunk of an address; "" for this machine, None for a stranger.
+        trunks: limits by trunk; one that isn't listed has none.
+        strangers: what happens to requests of strangers outside of calls.
+        limits: of each stranger's address.
+    """
+
+    def __init__(
+        self,
+        trunk_of: Callable[[str], str | None],
+        trunks: Mapping[str, Limits],
+        strangers: Strangers,
+        limits: Limits,
+    ) -> None:
+        self._trunk_of = trunk_of
+        self._strangers = strangers
+        self._limits = limits
+        self._of_trunks = {name: _Meter.of(each) for name, each in trunks.items()}
+        self._of_strangers: OrderedDict[str, _Meter] = OrderedDict()
+        self._refusals = Bucket(REFUSALS_PER_S, REFUSALS_PER_S * BURST_S)
+
+    def over_rate(self, host: str, now_ns: int) -> bool:
+        """Count a request, whatever it is; return whether its source sends too many of them."""
+        meter = self._meter(host)
+        return meter is not None and meter.requests is not None and not meter.requests.take(now_ns)
+
+    def knows(self, host: str) -> bool:
+        """Return whether an address is a trunk's, or this machine's."""
+        return self._trunk_of(host) is not None
+
+    def serves(self, host: str) -> bool:
+        """Return whether requests outside of calls are served from an address."""
+        return self.knows(host) or self._strangers == "answer"
+
+    def judge(self, host: str, user_agent: str, now_ns: int) -> Judgement:
+        """Judge a request outside of calls, whose source does not send too many.
+
+        Args:
+            host: the address that it came from.
+            user_agent: its header's value, "" for none.
+            now_ns: monotonic.
+        """
+        if self.serves(host):
+            return SERVED
+        agent = user_agent.lower()
+        if any(scanner in agent for scanner in _SCANNERS):
+            return Judgement(Verdict.DROP, Reason.SCANNER)
+        refused = self._strangers == "refuse" and self._refusals.take(now_ns)
+        return Judgement(Verdict.REFUSE if refused else Verdict.DROP, Reason.STRANGER)
+
+    def admits_call(self, host: str, now_ns: int, *, calls: int) -> bool:
+        """Count a new call; return whether its source has and begins no more than it may.
+
+        To be asked once for each INVITE: behind the transactions, which take its copies.
+
+        Args:
+            host: the address that it came from.
+            now_ns: monotonic.
+            calls: of the same trunk, or stranger, that go on.
+        """
+        meter = self._meter(host)
+        if meter is None:
+            return True
+        if meter.max_calls is not None and calls >= meter.max_calls:
+            return False
+        return meter.calls is None or meter.calls.take(now_ns)
+
+    def _meter(self, host: str) -> _Meter | None:
+        """Return the meter of a trunk or of a stranger's address; None for this machine's."""
+        trunk = self._trunk_of(host)
+        if trunk is not None:
+            return self._of_trunks.get(trunk)
+        meter = self._of_strangers.get(host)
+        if meter is None:
+            meter = self._of_strangers[host] = _Meter.of(self._limits)
+            if len(self._of_strangers) > MOST_ADDRESSES:
+                self._of_strangers.popitem(last=False)
+        self._of_strangers.move_to_end(host)
+        return meter

@@ -1,0 +1,127 @@
+"""The door's keeper: serves trunks, and keeps strangers and floods out.
+
+A stranger's request gets 403 or nothing before PJSIP makes a transaction of it, whatever it asks
+for: an OPTIONS that is answered is what a scanner comes back for. New calls are counted behind the
+transactions, which take the copies of an INVITE. :mod:`bridge.sip.sources` decides. Runs in the
+loop's thread, inside the poll.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from bridge.clock import Clock
+from bridge.sip.sources import Reason, RequestSources, Verdict
+from bridge.telephony.dialogs import has_dialog
+from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+from bridge.telephony.replies import Replies
+from bridge.telephony.sip_messages import host_of
+from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
+from bridge.telephony.sip_request import Answer, Request
+
+pj: Any = import_pjsua2()  # a SWIG module without types
+log = structlog.get_logger(__name__)
+
+_BEFORE_ANY_ANSWER = 12
+"""The request door, whose answers go to known sources alone, has 13."""
+_BEHIND_TRANSACTIONS = 30
+"""PJSIP_MOD_PRIORITY_TSX_LAYER is 16; the request door has 31 for what is in dialogs."""
+
+FORBIDDEN = Answer(403, "Forbidden")
+
+OnTurnedAway = Callable[[str, str, Reason], None]
+"""Given the host, the method ("" where it was not read) and the reason."""
+
+
+class SourceDoor:
+    """Turns requests away by their source.
+
+    Args:
+        lib: PJSIP's symbols; the endpoint must be initialised.
+        sources: decides.
+        calls_from: returns how many calls go on with the trunk, or the stranger, at a host.
+        on_turned_away: called for each request that is not served.
+        retry_after_s: for a call over its source's limits.
+    """
+
+    def __init__(
+        self,
+        lib: ctypes.CDLL,
+        sources: RequestSources,
+        clock: Clock,
+        *,
+        calls_from: Callable[[str], int],
+        on_turned_away: OnTurnedAway,
+        retry_after_s: int,
+    ) -> None:
+        self._lib: Symbols = lib
+        self._sources = sources
+        self._clock = clock
+        self._calls_from = calls_from
+        self._on_turned_away = on_turned_away
+        self._read_received = getattr(lib, READ_RECEIVED)
+        self._received = pj.SipRxData()  # filled anew with each message
+        self._replies = Replies(lib)
+        retry = (("Retry-After", str(retry_after_s)),)
+        self._too_many = Answer(503, "Too Many Calls From There", retry)
+        self._modules = (
+            SipModule(lib, b"mod-sources", _BEFORE_ANY_ANSWER, {"on_rx_request": self._on_request}),
+            SipModule(
+                lib, b"mod-source-calls", _BEHIND_TRANSACTIONS, {"on_rx_request": self._on_new}
+            ),
+        )
+
+    def _on_request(self, rdata: int) -> int:
+        try:
+            return HANDLED if self._is_turned_away(rdata) else PASS
+        except Exception:
+            log.exception("source_not_judged")
+            return HANDLED  # nobody is let in because of a fault here
+
+    def _is_turned_away(self, rdata: int) -> bool:
+        now_ns, host = self._clock.now_ns(), self._host(rdata)
+        if self._sources.over_rate(host, now_ns):
+            self._on_turned_away(host, "", Reason.RATE)
+            return True
+        if self._sources.knows(host):
+            return False
+        request = Request.parse(self._text())
+        if request is None or self._is_in_call(request):
+            return False
+        judgement = self._sources.judge(host, request.header("user-agent"), now_ns)
+        if judgement.reason is None:
+            return False
+        if judgement.verdict is Verdict.REFUSE and request.method != "ACK":
+            self._replies.send(rdata, FORBIDDEN)
+        self._on_turned_away(host, request.method, judgement.reason)
+        return True
+
+    def _on_new(self, rdata: int) -> int:
+        """Count a new call, and refuse it where its source has too many."""
+        try:
+            host = self._host(rdata)
+            request = Request.parse(self._text())
+            if request is None or request.method != "INVITE" or request.tag("to"):
+                return PASS
+            calls = self._calls_from(host)
+            if self._sources.admits_call(host, self._clock.now_ns(), calls=calls):
+                return PASS
+            self._replies.send(rdata, self._too_many)
+            self._on_turned_away(host, request.method, Reason.RATE)
+        except Exception:
+            log.exception("source_not_judged")
+        return HANDLED
+
+    def _host(self, rdata: int) -> str:
+        self._read_received(int(self._received.this), rdata)
+        return host_of(str(self._received.srcAddress))
+
+    def _text(self) -> bytes:
+        message: str = self._received.wholeMsg
+        return message.encode(errors="surrogateescape")
+
+    def _is_in_call(self, request: Request) -> bool:
+        names = request.header("call-id"), request.tag("to"), request.tag("from")
+        return has_dialog(self._lib, *names)
