@@ -178,6 +178,7 @@ async def test_a_flood_is_dropped_and_the_trunk_is_served(started: StartRig) -> 
         for _ in range(80):  # what the kernel keeps of them at once
             stranger.send(stranger.talk().request("OPTIONS"))
         assert await served(rig, TRUNK)
-        answered = [reply for reply in stranger.replies if reply.code == 200]
-        assert 10 <= len(answered) <= 40
+        await wait_until(lambda: len(stranger.replies) >= 20, 5.0, "its burst is not answered")
+        assert await served(rig, TRUNK)
+        assert len(stranger.replies) < 40
         assert (STRANGER, "", Reason.RATE) in rig.turned_away
