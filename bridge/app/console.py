@@ -16,7 +16,7 @@ from bridge.console.sources import Sources
 from bridge.live.call import CallRunner
 from bridge.live.supervision.supervisors import Supervision
 from bridge.recordings.record_files import add_wrap_up
-from bridge.routing.supervisor_orders import WrapUpOrder
+from bridge.routing.supervisor_verbs import WrapUpOrder
 from bridge.store.control import Answer, Command
 from bridge.telemetry.metrics.store import StoreMetrics
 

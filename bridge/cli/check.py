@@ -11,13 +11,13 @@ import click
 from bridge.cli import explain
 from bridge.cli.check_session import print_converted
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.event_map import event_map, to_json, to_markdown
 from bridge.cli.explain import call_of, read_moment
 from bridge.config.loading import load_settings
 from bridge.config.parts import Part
 from bridge.config.schema import document_schema
 from bridge.config.settings import SipSettings
 from bridge.config.yaml_source import load_yaml
-from bridge.engine.event_map import event_map, to_json, to_markdown
 from bridge.errors import ConfigError
 from bridge.replay.checks.advice import advise
 from bridge.replay.script import CallScript, load_script

@@ -1,5 +1,6 @@
 """The templates, compiled when this module is imported: at a request they only fill in."""
 
+import json
 from pathlib import Path
 
 from fastapi import Request
@@ -8,6 +9,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from bridge.console.access.principal import Principal
 from bridge.console.screens import SCREENS
+from bridge.routing.supervisor_verbs import VERBS
+
+PAGE_VERBS = {
+    verb.name: {
+        "title": verb.title,
+        "done": verb.done,
+        "permission": verb.permission,
+        "forHolder": verb.for_holder,
+        "path": verb.path,
+        "holderPath": verb.holder_path or verb.path,
+    }
+    for verb in VERBS.values()
+}
+"""What the pages' scripts know of the supervisors' verbs, by name."""
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -18,6 +33,7 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.globals["screens"] = SCREENS
+_TEMPLATES.globals["verbs"] = json.dumps(PAGE_VERBS)
 for _name in _TEMPLATES.list_templates():
     _TEMPLATES.get_template(_name)
 

@@ -12,14 +12,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from bridge.engine.agent import playout, responses
-from bridge.engine.call import lifecycle
+from bridge.engine.agent import errors, greeting, playout, responses
+from bridge.engine.call import goodbye, lifecycle
 from bridge.engine.call.state import Stage
-from bridge.engine.caller import barge_in, interruption, turn
-from bridge.engine.caller.barge_in import watch_barge_in
-from bridge.engine.caller.open_turn import watch_open_turn
-from bridge.engine.caller.silence import watch_caller
-from bridge.engine.consent.disclosure import watch_consent
+from bridge.engine.caller import barge_in, interruption, silence, turn, words
+from bridge.engine.consent import disclosure
 from bridge.engine.effects import Effect
 from bridge.engine.handoff import person, transfer
 from bridge.engine.inputs import (
@@ -49,7 +46,7 @@ from bridge.engine.inputs import (
     TransferFailed,
     TransferProgressed,
 )
-from bridge.engine.keypad import keys
+from bridge.engine.keypad import collecting, keys
 from bridge.engine.media import (
     AudioAppended,
     AudioLost,
@@ -65,15 +62,13 @@ from bridge.engine.media import (
 )
 from bridge.engine.news import TransitionRefused
 from bridge.engine.policy import CallPolicy
-from bridge.engine.session import recovery, rollover
-from bridge.engine.session.liveness import on_session_updated, watch_liveness
+from bridge.engine.session import liveness, recovery, rescue, rollover
 from bridge.engine.state import CallState, Effects
-from bridge.engine.supervision import rules
+from bridge.engine.supervision import orders
+from bridge.engine.timers import Timer
 from bridge.engine.tools import calls, mcp
 from bridge.engine.turns import State
-from bridge.engine.voice.dead_air import on_process_stopped, silence_at_close, watch_dead_air
-from bridge.engine.voice.speech import watch_speech
-from bridge.engine.voice.waiting import watch_waiting
+from bridge.engine.voice import dead_air, filler, speech, waiting
 from bridge.realtime import events
 
 __all__ = ["IGNORED", "LIFECYCLE", "TALK", "CallCore", "CallPolicy"]
@@ -81,6 +76,43 @@ __all__ = ["IGNORED", "LIFECYCLE", "TALK", "CallCore", "CallPolicy"]
 # Each handler takes the member of Input that is its key (a test holds the two together), which
 # a mapping's type cannot say.
 Handler = Callable[[CallState, Any, int], Effects]
+
+TIMERS: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyType(
+    {
+        Timer.SESSION_READY: lifecycle.on_session_late,
+        Timer.RESPONSE: responses.on_response_overdue,
+        Timer.MAX_DURATION: goodbye.on_max_duration,
+        Timer.KEYPAD: keys.on_no_key,
+        Timer.LAST_TONE: collecting.on_last_tone_over,
+        Timer.MAX_WARNING: goodbye.on_max_warning,
+        Timer.CLOSING: lifecycle.on_closing_late,
+        Timer.FILLER: filler.on_silence_too_long,
+        Timer.RETRY: recovery.on_retry_due,
+        Timer.STALLED: responses.on_stalled,
+        Timer.ROLLOVER: recovery.on_life_timer,
+        Timer.TRANSFER: transfer.on_transfer_overdue,
+        Timer.FALSE_STOP: barge_in.on_false_stop,
+        Timer.OPEN_TURN: turn.on_turn_overdue,
+        Timer.UNHEARD: liveness.on_unheard,
+        Timer.APOLOGY: dead_air.on_apology_due,
+        Timer.OFFER: dead_air.on_offer_due,
+        Timer.CALLER_SILENT: silence.on_caller_silent,
+        Timer.CALLER_CAP: silence.on_caller_cap,
+        Timer.RESCUE: rescue.on_rescue_due,
+        Timer.GREETING: greeting.on_greeting_late,
+        Timer.CONSENT: disclosure.on_answer_overdue,
+        Timer.SUPERVISOR: orders.on_supervisor_overdue,
+    }
+)
+"""The handler of each timer that runs out."""
+
+
+def _on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
+    """Act on a timer; one that was stopped while it fired is stale."""
+    if event.timer in call.timers:
+        call.timers.remove(event.timer)
+        yield from TIMERS[event.timer](call, now_ns)
+
 
 LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
     {
@@ -92,18 +124,18 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         CallAnswered: lifecycle.on_call_answered,
         CallEnded: lifecycle.on_call_ended,
         ShutdownRequested: lifecycle.on_shutdown_requested,
-        TimerFired: lifecycle.on_timer_fired,
+        TimerFired: _on_timer_fired,
         events.ConversationCreated: lifecycle.on_conversation_created,
         events.ItemAdded: mcp.on_item_added,
         events.McpToolsListed: mcp.on_tools_listed,
-        events.ErrorReported: responses.on_error_reported,
-        events.SessionUpdated: on_session_updated,
+        events.ErrorReported: errors.on_error_reported,
+        events.SessionUpdated: liveness.on_session_updated,
         HoldChanged: turn.on_hold_changed,
-        ProcessStopped: on_process_stopped,
+        ProcessStopped: dead_air.on_process_stopped,
         AudioStopped: lifecycle.on_audio_stopped,
-        SupervisorActed: rules.on_acted,
-        SupervisorHeard: rules.on_heard,
-        SupervisorLost: rules.on_lost,
+        SupervisorActed: orders.on_acted,
+        SupervisorHeard: orders.on_heard,
+        SupervisorLost: orders.on_lost,
     }
 )
 """Inputs that mean something at any time."""
@@ -119,7 +151,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.SpeechStopped: turn.on_speech_stopped,
         events.InputCommitted: turn.on_input_committed,
         events.InputCleared: turn.on_input_cleared,
-        events.InputTranscriptCompleted: turn.on_input_transcript,
+        events.InputTranscriptCompleted: words.on_input_transcript,
         events.InputTranscriptFailed: barge_in.on_transcript_failed,
         DigitReceived: keys.on_digit,
         events.ResponseCreated: responses.on_response_created,
@@ -150,18 +182,18 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
 """Inputs of the conversation: refused before the call is answered."""
 
 WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
-    watch_barge_in,
-    watch_consent,
+    barge_in.watch_barge_in,
+    disclosure.watch_consent,
     transfer.watch_handoff,
-    rules.watch_supervision,
+    orders.watch_supervision,
     keys.watch_keypad,
-    watch_speech,
-    watch_open_turn,
-    watch_liveness,
+    speech.watch_speech,
+    turn.watch_open_turn,
+    liveness.watch_liveness,
     recovery.watch_unheard,
-    watch_waiting,
-    watch_dead_air,
-    watch_caller,
+    waiting.watch_waiting,
+    dead_air.watch_dead_air,
+    silence.watch_caller,
 )
 """What is looked at after every input, in this order: who has the floor decides the rest."""
 
@@ -263,7 +295,7 @@ class CallCore:
             handler = TALK[kind]
         effects = list(handler(call, event, now_ns))
         if self.closed:
-            return [*silence_at_close(call, now_ns), *effects]
+            return [*dead_air.silence_at_close(call, now_ns), *effects]
         for watch in WATCHES:
             effects.extend(watch(call, event, now_ns))
         effects.extend(call.take_changes())

@@ -6,6 +6,7 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 
 from dataclasses import dataclass
 
+from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.media import (
     AudioAppended,
     AudioLost,
@@ -19,11 +20,11 @@ from bridge.engine.media import (
     SoundStarted,
     SoundStopped,
 )
-from bridge.engine.supervision.actions import Action
 from bridge.engine.timers import Timer
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ToolCallId
+from bridge.routing.supervisor_verbs import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,16 @@ class SupervisorActed:
     Attributes:
         action_id: of the answer.
         by: the supervisor's name.
+        target: of a transfer, as the call's node has found them.
+        voice_within_ms: how long the caller waits to hear who accepts, where a phone rings first;
+            None for as long as they wait for a microphone.
     """
 
     action_id: str
     by: str
-    action: Action
+    order: Order
+    target: HandoffTarget | None = None
+    voice_within_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

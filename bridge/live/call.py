@@ -41,8 +41,8 @@ from bridge.live.records.record import CallRecord
 from bridge.live.records.safety import SafetyRecord
 from bridge.live.records.summary import CallSummary
 from bridge.live.services import Route, Services
-from bridge.live.supervision.actions import SupervisorActions
 from bridge.live.supervision.supervisors import Supervision
+from bridge.live.supervision.transfers import TransferTargets
 from bridge.live.tools import CallTools
 from bridge.live.upstream.listener import SessionListener
 from bridge.live.upstream.sessions import Upstream
@@ -146,8 +146,8 @@ class CallRunner:
     def _make_supervision(self, route: Route, policy: CallPolicy) -> Supervision:
         dialplan, phrases, audio = route.dialplan, self._services.phrases, self._audio
         return Supervision(
-            SupervisorActions(
-                dict(policy.handoff),
+            TransferTargets(
+                policy.handoff,
                 dialplan.handoff,
                 lambda text: phrases.at_hand(dialplan.agent.language, text),
                 self._services.may_transfer,

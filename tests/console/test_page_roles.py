@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from bridge.console.access.roles import ALLOWED, Role
-from bridge.console.api.actions import PERMISSIONS
+from bridge.routing.supervisor_verbs import VERBS
 from tests.console.desk import Desk
 
 pytestmark = [
@@ -122,8 +122,8 @@ async def test_role_sees_what_it_may_do_and_nothing_that_is_refused(desk: Desk, 
         assert seen == _MAY[role]
         assert refused == []
     for action in seen & _LIVE:
-        permission = PERMISSIONS["listen" if action in ("phone", "call_in") else action]
-        assert permission in ALLOWED[role]
+        verb = VERBS["listen" if action in ("phone", "call_in") else action]
+        assert verb.permission in ALLOWED[role]
 
 
 async def test_screen_of_others_says_that_it_is(desk: Desk) -> None:

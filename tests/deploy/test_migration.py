@@ -2,7 +2,7 @@
 
 import re
 
-from bridge.engine.event_map import event_map
+from bridge.cli.event_map import event_map
 from tests.deploy.rules import DEPLOY
 
 GUIDE = (DEPLOY / "MIGRATION.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from bridge.engine.agent.responses import ALREADY_ACTIVE
+from bridge.engine.agent.errors import ALREADY_ACTIVE
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,
@@ -66,7 +66,6 @@ from bridge.engine.policy import (
     EmergencyPolicy,
     ToolPolicy,
 )
-from bridge.engine.supervision import actions
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
@@ -85,6 +84,17 @@ from bridge.realtime.events import (
     UnknownEvent,
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
+from bridge.routing.supervisor_verbs import (
+    HandBackOrder,
+    PauseOrder,
+    PauseRecordingOrder,
+    ResumeOrder,
+    SayOrder,
+    SensitiveOrder,
+    TakeOverOrder,
+    TransferOrder,
+    WhisperOrder,
+)
 from bridge.routing.wording import WordList
 from tests.engine.calls import (
     A1,
@@ -129,26 +139,27 @@ tools = st.sampled_from([T1, T2])
 ms = st.integers(0, 3_000)
 SETUP = [CallOffered(), SessionReady("sess_1"), CallAnswered()]
 
+ANN = HandoffTarget("ann", "sip:ann@x")
 supervisors = st.sampled_from(["ann", "bob"])
 orders = st.sampled_from(
     [
-        actions.Whisper("Be kind."),
-        actions.Whisper("Be kind.", now=True),
-        actions.Say("Hold on."),
-        actions.TakeOver(),
-        actions.HandBack("Settled."),
-        actions.Pause(5_000),
-        actions.Resume(),
-        actions.KeepSecret(on=True),
-        actions.KeepSecret(on=False),
-        actions.HoldRecording(on=True),
-        actions.HoldRecording(on=False),
-        actions.Transfer(HandoffTarget("ann", "sip:ann@x")),
+        WhisperOrder(text="Be kind."),
+        WhisperOrder(text="Be kind.", when="now"),
+        SayOrder(text="Hold on."),
+        TakeOverOrder(),
+        HandBackOrder(summary="Settled."),
+        PauseOrder(auto_resume_s=5),
+        ResumeOrder(),
+        SensitiveOrder(on=True),
+        SensitiveOrder(on=False),
+        PauseRecordingOrder(on=True),
+        PauseRecordingOrder(on=False),
+        TransferOrder(target="ann"),
     ]
 )
 
 conversation = st.one_of(
-    st.builds(SupervisorActed, st.just("1"), supervisors, orders),
+    st.builds(SupervisorActed, st.just("1"), supervisors, orders, st.just(ANN)),
     st.builds(SupervisorHeard, supervisors),
     st.builds(SupervisorLost, supervisors),
     st.just(started(U1)),

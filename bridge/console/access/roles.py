@@ -55,7 +55,7 @@ _P = Permission
 ALLOWED: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.VIEWER: frozenset({_P.CALLS_VIEW, _P.QUEUE_VIEW, _P.ALERTS_VIEW, _P.ROLLOUT_VIEW}),
-        # Of the caller whom they have accepted they may do more: api/actions.py.
+        # Of the caller whom they have accepted they may do more: routing/supervisor_verbs.py.
         Role.AGENT: frozenset({_P.QUEUE_VIEW, _P.QUEUE_ACCEPT}),
         Role.SUPERVISOR: frozenset(
             {_P.CALLS_VIEW, _P.TRANSCRIPT_VIEW, _P.MONITOR, _P.COACH, _P.BARGE, _P.TRANSFER}

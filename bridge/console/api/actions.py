@@ -6,8 +6,7 @@ which, and why. It is written into the audit before it is asked for, and again w
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, HTTPException
@@ -18,36 +17,10 @@ from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.live_call import CallId, find_live_call
 from bridge.console.services import Services, services_of
-from bridge.routing.supervisor_orders import ORDERS, Order, PhoneOrder
+from bridge.routing.supervisor_verbs import VERBS, ListenOrder, Order, Verb, verb_of
 from bridge.store.control import Answer
 
-router = APIRouter(prefix="/calls", tags=["actions"])
-
-PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
-    {
-        "whisper": Permission.COACH,
-        "say": Permission.COACH,
-        "take_over": Permission.BARGE,
-        "join": Permission.BARGE,
-        "mute": Permission.BARGE,
-        "hold": Permission.BARGE,
-        "hand_back": Permission.BARGE,
-        "pause": Permission.COACH,
-        "resume": Permission.COACH,
-        "transfer": Permission.TRANSFER,
-        "end": Permission.END,
-        "sensitive": Permission.COACH,
-        "pause_recording": Permission.COACH,
-        "flag": Permission.FLAG,
-        "listen": Permission.MONITOR,
-    }
-)
-
-OF_THE_HOLDER = frozenset({"mute", "hold", "transfer", "end"})
-"""What somebody who has accepted a caller out of the queue may do to that call, too."""
-
-_LETS_GO = frozenset({"end", "hand_back", "resume", "mute", "hold"})
-"""Done even where they can't be audited: a caller must not wait for Redis."""
+router = APIRouter(tags=["actions"])
 
 IdempotencyKey = Annotated[
     str | None,
@@ -72,36 +45,43 @@ class ActionResult(BaseModel):
 
 
 async def act(
-    services: Services, principal: Principal, call_id: str, action: str, order: Order, key: str
+    services: Services, principal: Principal, call_id: str, order: Order, key: str | None
 ) -> ActionResult:
     """Have an action carried out by the node that has the call, audited.
 
     Args:
-        key: the same one is carried out once (:func:`command_id`).
+        key: the same one is carried out once (:func:`_command_id`).
 
     Raises:
         HTTPException: 403: to listen privately is not for them; 404, 409: the call; 504: its node
             did not answer.
     """
-    if isinstance(order, PhoneOrder):
+    if isinstance(order, ListenOrder):
         require_private(principal, wanted=order.private)
         # Who may not take over here may not by phone, either.
         barges = order.may_take_over and principal.may(Permission.BARGE)
         order = order.model_copy(update={"may_take_over": barges})
     call = await find_live_call(services, principal, call_id)
+    verb = verb_of(order)
+    command_id = _command_id(principal, call_id, verb, key)
     params = order.model_dump(mode="json")
 
     async def send() -> Answer | None:
         return await services.control.send(
-            call.get("node", ""), call_id, action, params, by=principal.user, command_id=key
+            call.get("node", ""),
+            call_id,
+            verb.name,
+            params,
+            by=principal.user,
+            command_id=command_id,
         )
 
     answer = await services.auditor.act(
         principal,
-        action,
+        verb.name,
         send,
         result_of=_outcome,
-        fail_open=action in _LETS_GO,
+        fail_open=verb.lets_go,
         call_id=call_id,
         params=params,
     )
@@ -116,44 +96,42 @@ def _outcome(answer: Answer | None) -> str:
     return "done" if answer.accepted else f"refused: {answer.reason}"
 
 
-def command_id(principal: Principal, call_id: str, action: str, key: str | None) -> str:
+def _command_id(principal: Principal, call_id: str, verb: Verb, key: str | None) -> str:
     """Return the command's id: of a given key it is the same each time, for this session alone."""
     if key is None:
         return secrets.token_hex(16)
-    words = "\0".join((principal.session_id, call_id, action, key))
+    words = "\0".join((principal.session_id, call_id, verb.name, key))
     return hashlib.sha256(words.encode()).hexdigest()[:32]
 
 
-def door_of(action: str) -> Allowed:
-    """Return who may do an action."""
-    if action in OF_THE_HOLDER:
-        return AllowedOrHolding(PERMISSIONS[action])
-    return Allowed(PERMISSIONS[action])
+def door_of(verb: Verb) -> Allowed:
+    """Return who may ask for a verb."""
+    return AllowedOrHolding(verb.permission) if verb.of_the_holder else Allowed(verb.permission)
 
 
-def _route_for(action: str, kind: type[Order]) -> Callable[..., Awaitable[ActionResult]]:
+def _route_for(verb: Verb) -> Callable[..., Awaitable[ActionResult]]:
     async def answer(
         call_id: CallId,
-        principal: Annotated[Principal, Depends(door_of(action))],
+        principal: Annotated[Principal, Depends(door_of(verb))],
         services: Annotated[Services, Depends(services_of)],
-        order: Annotated[Any, Body()],  # Any: of `kind`, which is set below
+        order: Annotated[Any, Body()],  # Any: of the verb's kind, which is set below
         idempotency_key: IdempotencyKey = None,
     ) -> ActionResult:
-        key = command_id(principal, call_id, action, idempotency_key)
-        return await act(services, principal, call_id, action, order, key)
+        return await act(services, principal, call_id, order, idempotency_key)
 
-    answer.__annotations__["order"] = kind
-    answer.__doc__ = kind.__doc__
+    answer.__annotations__["order"] = verb.order
+    answer.__doc__ = verb.order.__doc__
     return answer
 
 
-for _action in PERMISSIONS:
-    router.add_api_route(
-        f"/{{call_id}}/actions/{_action}",
-        _route_for(_action, ORDERS[_action]),
-        methods=["POST"],
-        name=_action,
-        operation_id=f"act_{_action}",
-        summary=_action.replace("_", " ").capitalize(),
-        response_model=ActionResult,
-    )
+for _verb in VERBS.values():
+    if not _verb.own_path:
+        router.add_api_route(
+            _verb.path,
+            _route_for(_verb),
+            methods=["POST"],
+            name=_verb.name,
+            operation_id=f"act_{_verb.name}",
+            summary=_verb.name.replace("_", " ").capitalize(),
+            response_model=ActionResult,
+        )

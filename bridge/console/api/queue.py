@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.api.actions import ActionResult, IdempotencyKey, act, command_id
+from bridge.console.api.actions import ActionResult, IdempotencyKey, act
 from bridge.console.api.live_call import CallId
 from bridge.console.live_row import HIDEABLE, hidden_from
 from bridge.console.services import Services, services_of
 from bridge.console.tally import HOUR_MS
 from bridge.console.wallboard import TREND_HOURS, by_hour, figures
-from bridge.routing.supervisor_orders import AcceptOrder, HandBackOrder
+from bridge.routing.supervisor_verbs import AcceptOrder, HandBackOrder
 
 router = APIRouter(tags=["queue"])
 
@@ -77,8 +77,7 @@ async def accept_caller(
     Refused: ``held_by`` (somebody was faster), ``refer_sent`` and ``refer_accepted`` (the far end
     moves the caller, which can't be taken back), ``handed_over``, ``not_waiting``.
     """
-    key = command_id(principal, call_id, "accept", idempotency_key)
-    return await act(services, principal, call_id, "accept", order or AcceptOrder(), key)
+    return await act(services, principal, call_id, order or AcceptOrder(), idempotency_key)
 
 
 @router.post("/queue/{call_id}/hand-back")
@@ -90,8 +89,7 @@ async def hand_caller_back(
     idempotency_key: IdempotencyKey = None,
 ) -> ActionResult:
     """Give a caller whom one has accepted back to the agent; the node refuses all others."""
-    key = command_id(principal, call_id, "hand_back", idempotency_key)
-    return await act(services, principal, call_id, "hand_back", order or HandBackOrder(), key)
+    return await act(services, principal, call_id, order or HandBackOrder(), idempotency_key)
 
 
 async def _hour(principal: Principal, services: Services) -> Json:

@@ -17,7 +17,7 @@ from bridge.console.api.visible import VisibleCall, visible_call
 from bridge.console.services import Services, services_of
 from bridge.redaction.turns import Redactor
 from bridge.routing.models import Dialplan
-from bridge.routing.supervisor_orders import Note
+from bridge.routing.supervisor_verbs import Note, WrapUpOrder, verb_of
 from bridge.store.ended_calls import WrapUp
 
 router = APIRouter(prefix="/calls/{call_id}/wrap-up", tags=["queue"])
@@ -71,15 +71,17 @@ async def wrap_up(
     if wish.code not in codes and (codes or wish.code):
         raise HTTPException(422, f"no code of this route: {wish.code!r}; it has {list(codes)}")
     redactor = Redactor() if plan is None else Redactor(frozenset(plan.recording.redact))
-    made = WrapUp(wish.code, redactor.redact(wish.note), principal.user, services.now_ms)
+    order = WrapUpOrder(code=wish.code, note=redactor.redact(wish.note), at_ms=services.now_ms)
+    made = WrapUp(order.code, order.note, principal.user, order.at_ms)
+    verb = verb_of(order)
 
     async def write() -> bool:
         await services.wrap_ups.write(call_id, made)
         answer = await services.control.send(
             call.fields.get("node", ""),
             call_id,
-            "wrap_up",
-            {"code": made.code, "note": made.note, "at_ms": made.at_ms},
+            verb.name,
+            order.model_dump(),
             by=principal.user,
             command_id=secrets.token_hex(16),
         )
@@ -87,7 +89,7 @@ async def wrap_up(
 
     recorded = await services.auditor.act(
         principal,
-        "wrap_up",
+        verb.name,
         write,
         result_of=lambda found: "done" if found else "done, not in the record",
         call_id=call_id,

@@ -66,7 +66,7 @@ def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> E
         yield from leave(call)
         return
     if call.filling is not None and not call.playing:
-        yield from on_filler_over(call)
+        yield from on_filler_over(call, now_ns)
         if call.fallback is None or call.filler_wanted:
             return
     drop_filler(call)

@@ -43,6 +43,18 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
     yield from send_request(call, config or ResponseConfig())
 
 
+def order_sentence(call: CallState, text: str, *, protected: bool = False) -> Effects:
+    """Have the agent say a sentence for which the bridge has no voice; it may word it its own way.
+
+    Args:
+        call: one that has a session.
+        text: the sentence.
+        protected: the caller's speech does not cut it.
+    """
+    call.speech.protects_next = protected
+    yield from request_response(call, ResponseConfig(instructions=f'Say exactly: "{text}"'))
+
+
 def pay_owed(call: CallState) -> Effects:
     """Ask for the owed response, if there is one and nothing stands against it."""
     if call.session.responses.owed:

@@ -1,38 +1,32 @@
 """A response from its creation to its end: only the active one is played, transcribed, answered."""
 
-from bridge.engine.agent.claimed import on_claimed_active
 from bridge.engine.agent.playout import settle
 from bridge.engine.agent.requests import cancel_response, pay_owed, send_request
 from bridge.engine.agent.state import UNNAMED, Response
 from bridge.engine.effects import PlayAudio
 from bridge.engine.media import AudioLost
 from bridge.engine.news import AnswerFailed, UpstreamErrorSeen
-from bridge.engine.session.fallback import lose_session
-from bridge.engine.session.recovery import answer_failed, leave_stalled, recover
+from bridge.engine.session.recovery import answer_failed, leave_stalled
 from bridge.engine.session.rescue import may_rescue
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
-from bridge.engine.tools.calls import on_response_over
 from bridge.engine.tools.mcp import end_calls
+from bridge.engine.tools.rounds import on_response_over
 from bridge.engine.turns import Trigger
 from bridge.engine.voice.filler import stop_filler
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
-    ErrorReported,
     ResponseCreated,
     ResponseDone,
     ResponseStatus,
     TranscriptDelta,
     TranscriptDone,
 )
-from bridge.realtime.failures import Cure, classify_event, classify_response
+from bridge.realtime.failures import classify_response
 from bridge.realtime.items import McpApprovalRequest, McpCall
 from bridge.realtime.session_config import ResponseConfig
 
-ALREADY_ACTIVE = "conversation_already_has_active_response"
-CANCEL_NOT_ACTIVE = "response_cancel_not_active"
-NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
 RESPONSE_TIMEOUT = "response_timeout"
 """Our own code among the upstream's, for an answer that never began."""
 END_LOST = "response_end_lost"
@@ -231,24 +225,3 @@ def _owes_sound(call: CallState, running: Response, event: ResponseDone) -> bool
     takes_turn = call.session.turn.speaking or responses.awaited or responses.owed
     made_way = event.status is ResponseStatus.CANCELLED and event.reason == TURN_DETECTED
     return not (made_way and takes_turn)
-
-
-def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Effects:
-    """Count an error; nearly all leave the session open (`PROTOCOL.md` section 7)."""
-    responses = call.session.responses
-    code = event.error.code or event.error.type
-    failure = classify_event(event.error)
-    if failure.cure in (Cure.RENEW, Cure.GIVE_UP):
-        if call.answered:
-            yield from recover(call, failure, now_ns)
-        else:
-            yield from lose_session(call, failure)
-        return
-    yield UpstreamErrorSeen(code)
-    if code == NOTHING_TO_COMMIT:
-        call.session.turn.close()
-    if code == ALREADY_ACTIVE:
-        yield from on_claimed_active(call, now_ns)
-    if code == CANCEL_NOT_ACTIVE and responses.running is not None and responses.running.cancelled:
-        responses.finish()
-        yield from pay_owed(call)

@@ -4,6 +4,7 @@ from bridge.engine.call.state import Ending, Stage
 from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo, RejectCall
 from bridge.engine.news import CallClosed, SupervisorLeft
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.errors import Fault, Outcome
 
@@ -52,3 +53,13 @@ def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effe
     yield from call.move(Trigger.CLOSED)
     yield from call.take_changes()
     yield CallClosed(ending.outcome, ending.fault, ending.reason)
+
+
+def watch_duration(call: CallState) -> Effects:
+    """Begin to count, where there is a limit."""
+    max_ms, warn_ms = call.policy.max_duration_ms, call.policy.warn_before_ms
+    if max_ms is None:
+        return
+    yield from call.start_timer(Timer.MAX_DURATION, max_ms)
+    if call.policy.max_duration_warning is not None and max_ms > warn_ms:
+        yield from call.start_timer(Timer.MAX_WARNING, max_ms - warn_ms)

@@ -1,7 +1,8 @@
-"""A goodbye of the bridge's own, then our BYE."""
+"""The bridge's last words in a call: the goodbye before our BYE, the warning of the longest."""
 
-from bridge.engine.call.closing import close
+from bridge.engine.call.closing import MAX_DURATION, close
 from bridge.engine.call.state import Ending
+from bridge.engine.floor import agent_is_in_talk
 from bridge.engine.policy import CLOSING_GRACE_MS
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
@@ -30,3 +31,14 @@ def leave(call: CallState) -> Effects:
     """End the call: its goodbye was heard, or can't be."""
     if call.leaving is not None:
         yield from close(call, call.leaving)
+
+
+def on_max_warning(call: CallState, now_ns: int) -> Effects:
+    """Warn the caller that the call ends soon."""
+    if call.policy.max_duration_warning is not None and agent_is_in_talk(call):
+        yield from say(call, call.policy.max_duration_warning)
+
+
+def on_max_duration(call: CallState, now_ns: int) -> Effects:
+    """End the call."""
+    yield from close(call, MAX_DURATION)

@@ -1,14 +1,10 @@
-"""A call from its INVITE to its end, and the timers that bound it.
+"""The course of a call from its INVITE to its end.
 
 The INVITE is answered only when the session is ready; a session that can't be had in time gives
 503, or the dialplan's fallback (`NEEDS.md` section 5).
 """
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-
-from bridge.engine.agent.greeting import greet, on_greeting_late
-from bridge.engine.agent.responses import on_response_overdue, on_stalled
+from bridge.engine.agent.greeting import greet
 from bridge.engine.call.closing import (
     AUDIO_STOPPED,
     CALLER_HUNG_UP,
@@ -18,30 +14,21 @@ from bridge.engine.call.closing import (
     SESSION_TIMEOUT,
     SHUTDOWN,
     close,
+    watch_duration,
 )
-from bridge.engine.call.duration import on_max_duration, on_max_warning, watch_duration
 from bridge.engine.call.goodbye import leave
 from bridge.engine.call.state import Ending, Stage
-from bridge.engine.caller.barge_in import on_false_stop
-from bridge.engine.caller.open_turn import on_turn_overdue
-from bridge.engine.caller.silence import (
-    caller_understood,
-    on_caller_cap,
-    on_caller_silent,
-)
-from bridge.engine.consent.disclosure import hold_back, on_answer_overdue
+from bridge.engine.caller.presence import caller_understood
+from bridge.engine.consent.disclosure import hold_back
 from bridge.engine.effects import AnswerCall, FlushPlayout, OpenSession, RingCall
-from bridge.engine.handoff.transfer import on_caller_left, on_transfer_overdue
+from bridge.engine.handoff.transfer import on_caller_left
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
     CallOffered,
     SessionReady,
     ShutdownRequested,
-    TimerFired,
 )
-from bridge.engine.keypad.collecting import on_last_tone_over
-from bridge.engine.keypad.keys import on_no_key, open_first_menu
 from bridge.engine.media import AudioStopped
 from bridge.engine.news import SilenceMeasured, TransitionRefused
 from bridge.engine.session.fallback import (
@@ -49,16 +36,14 @@ from bridge.engine.session.fallback import (
     go_on_with_fallback,
     refuse_or_answer,
 )
-from bridge.engine.session.liveness import on_unheard
-from bridge.engine.session.recovery import on_life_timer, on_retry_due, restore
-from bridge.engine.session.rescue import on_rescue_due, watch_arm
+from bridge.engine.session.recovery import restore
+from bridge.engine.session.rescue import watch_arm
 from bridge.engine.session.rollover import watch_life
 from bridge.engine.state import CallState, Effects
-from bridge.engine.supervision.rules import on_supervisor_overdue
 from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
-from bridge.engine.voice.dead_air import BRIDGE, on_apology_due, on_offer_due
-from bridge.engine.voice.filler import on_silence_too_long, want_filler
+from bridge.engine.voice.dead_air import BRIDGE
+from bridge.engine.voice.filler import want_filler
 from bridge.errors import Fault, Outcome
 from bridge.realtime.events import ConversationCreated
 from bridge.realtime.recovery import GiveUpReason
@@ -107,7 +92,9 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
     yield from call.move(Trigger.ANSWERED)
     yield from watch_duration(call)
     yield from caller_understood(call)
-    yield from open_first_menu(call)
+    first_menu = call.policy.keypad.start
+    if first_menu is not None:  # its keys are good; its prompt comes behind the greeting
+        call.keypad.begin(call.policy.keypad.menus[first_menu])
     if call.lost:
         yield from call.move(Trigger.SESSION_LOST)
         if call.fallback is not None:
@@ -167,60 +154,16 @@ def on_conversation_created(call: CallState, event: ConversationCreated, now_ns:
     yield from ()
 
 
-def on_timer_fired(call: CallState, event: TimerFired, now_ns: int) -> Effects:
-    """Act on a timer; one that was stopped while it fired is stale."""
-    if event.timer not in call.timers:
-        return
-    call.timers.remove(event.timer)
-    yield from _ON_TIMER[event.timer](call, now_ns)
-
-
-def _on_session_late(call: CallState, now_ns: int) -> Effects:
+def on_session_late(call: CallState, now_ns: int) -> Effects:
+    """Refuse a call whose session did not come in time, or answer it for its fallback."""
     yield from refuse_or_answer(call, call.unready or SESSION_TIMEOUT, GiveUpReason.TOO_LONG)
 
 
-def _on_closing_late(call: CallState, now_ns: int) -> Effects:
+def on_closing_late(call: CallState, now_ns: int) -> Effects:
+    """Go on without the end of what was to be heard last."""
     if call.fallback is not None:
         yield from go_on_with_fallback(call, now_ns)
     elif call.leaving is not None:
         yield from leave(call)
     else:
         yield from close(call, END_CALL)
-
-
-def _on_filler_due(call: CallState, now_ns: int) -> Effects:
-    yield from on_silence_too_long(call)
-
-
-def _on_retry(call: CallState, now_ns: int) -> Effects:
-    yield from on_retry_due(call)
-
-
-_ON_TIMER: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyType(
-    {
-        Timer.SESSION_READY: _on_session_late,
-        Timer.RESPONSE: on_response_overdue,
-        Timer.MAX_DURATION: on_max_duration,
-        Timer.KEYPAD: on_no_key,
-        Timer.LAST_TONE: on_last_tone_over,
-        Timer.MAX_WARNING: on_max_warning,
-        Timer.CLOSING: _on_closing_late,
-        Timer.FILLER: _on_filler_due,
-        Timer.RETRY: _on_retry,
-        Timer.STALLED: on_stalled,
-        Timer.ROLLOVER: on_life_timer,
-        Timer.TRANSFER: on_transfer_overdue,
-        Timer.FALSE_STOP: on_false_stop,
-        Timer.OPEN_TURN: on_turn_overdue,
-        Timer.UNHEARD: on_unheard,
-        Timer.APOLOGY: on_apology_due,
-        Timer.OFFER: on_offer_due,
-        Timer.CALLER_SILENT: on_caller_silent,
-        Timer.CALLER_CAP: on_caller_cap,
-        Timer.RESCUE: on_rescue_due,
-        Timer.GREETING: on_greeting_late,
-        Timer.CONSENT: on_answer_overdue,
-        Timer.SUPERVISOR: on_supervisor_overdue,
-    }
-)
-"""What each timer leads to."""

@@ -9,7 +9,7 @@ position (PlayedItem), never from bytes received: deltas run seconds ahead of wh
 """
 
 from bridge.engine.agent.requests import cancel_response
-from bridge.engine.caller.silence import keep_caller
+from bridge.engine.caller.presence import keep_call, keep_caller
 from bridge.engine.caller.state import Cut
 from bridge.engine.effects import FlushPlayout
 from bridge.engine.floor import may_cut
@@ -17,7 +17,6 @@ from bridge.engine.media import PlayoutFlushed
 from bridge.engine.news import Interrupted, Speaker
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
-from bridge.engine.tools.calls import keep_call
 from bridge.engine.turns import State, Trigger
 from bridge.engine.voice.filler import drop_filler, stop_filler
 from bridge.realtime.commands import TruncateItem

@@ -76,29 +76,6 @@ def on_caller_cap(call: CallState, now_ns: int) -> Effects:
     yield from _leave(call, policy, "cap")
 
 
-def caller_heard(call: CallState) -> Effects:
-    """Note that the caller took a turn: the present silence is over."""
-    silence = call.caller_silence
-    silence.since_ns, silence.prompts = None, 0
-    yield from call.stop_timer(Timer.CALLER_SILENT)
-
-
-def caller_understood(call: CallState) -> Effects:
-    """Note that there is a caller: words, a key, or the call's begin."""
-    yield from caller_heard(call)
-    policy = call.policy.caller_silence
-    if policy is not None and call.leaving is None:
-        yield from call.start_timer(Timer.CALLER_CAP, policy.cap_ms)
-
-
-def keep_caller(call: CallState) -> Effects:
-    """Take the goodbye back: the caller spoke over it."""
-    if call.leaving is not None:
-        call.leaving = None
-        yield from call.stop_timer(Timer.CLOSING)
-        yield from caller_understood(call)
-
-
 def _leave(call: CallState, policy: CallerSilencePolicy, step: str) -> Effects:
     yield SilencePrompted(step)
     if policy.goodbye is None:

@@ -1,27 +1,43 @@
-"""The caller's side of the conversation: speech ends, words, hold."""
+"""The end of the caller's turn: told by the service, or, where it stalls, found by our own ears.
+
+A service that stalls while the caller speaks keeps its socket open and says nothing more, and one
+in whose ears a noise goes on hears no end; another tells the end, and then does not commit. Either
+way the caller waits for an answer to what they have said, and nobody works on one. So:
+
+    SpeechStarted, then the sound ends here or a          -> after ``turn_overdue_ms`` the turn is
+    SpeechStopped comes, and no InputCommitted               committed, and the agent owes an answer
+    nothing comes back for :data:`COMMITS_WITHIN_MS`      -> the session is left
+
+A commit is answered within a round trip (`input_audio_buffer.committed`, or an error that says that
+nothing was there to commit), whatever the service makes of the sound: so it is the question, too,
+whether anybody is there.
+"""
 
 from bridge.engine.agent.latency import InputClock, TurnClock
 from bridge.engine.agent.requests import expect_response, pay_owed, request_response
 from bridge.engine.caller.barge_in import (
     is_ignored,
-    judge_words,
     on_false_stop,
     take_turn_over_agent,
 )
-from bridge.engine.caller.silence import caller_heard, caller_understood
-from bridge.engine.caller.words import on_caller_words
-from bridge.engine.inputs import HoldChanged
+from bridge.engine.caller.presence import caller_heard, caller_understood
+from bridge.engine.floor import service_owes_commit
+from bridge.engine.inputs import HoldChanged, Input
 from bridge.engine.media import AudioAppended, LastSoundSent
-from bridge.engine.news import Speaker, TurnSpoken
+from bridge.engine.session.recovery import leave_stalled
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
+from bridge.realtime.commands import CommitInput
 from bridge.realtime.events import (
     InputCleared,
     InputCommitted,
-    InputTranscriptCompleted,
     SpeechStopped,
 )
 from bridge.realtime.ids import ItemId
+
+COMMITS_WITHIN_MS = 2_500
+"""Far more than a round trip, and within what a caller bears with a tone in their ear."""
 
 
 def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Effects:
@@ -56,26 +72,6 @@ def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Eff
     yield from _await_answer(call, _last_sound_ns(call, event.audio_end_ms), now_ns)
 
 
-def end_turn(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
-    """Hand the turn to the agent, where the service does not say that it is over.
-
-    Args:
-        last_sound_ns: when the caller fell silent.
-    """
-    if (yield from call.move(Trigger.SPEECH_STOPPED)):
-        yield from _await_answer(call, last_sound_ns, now_ns)
-
-
-def _await_answer(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
-    clock = TurnClock(call.session.turn_began_ns, last_sound_ns, stopped_ns=now_ns)
-    clock.sound_sent(call.session.last_sound)
-    call.session.turn_clock = clock
-    # The caller has heard nothing since their own last word, not since the server took note of it.
-    call.wait.begin(now_ns if last_sound_ns is None else min(last_sound_ns, now_ns))
-    call.note_counters()
-    yield from expect_response(call)
-
-
 def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> Effects:
     """Answer the turn where that is the bridge's to do; one without speech is an idle timeout."""
     call.sound.told_ns = now_ns
@@ -107,21 +103,60 @@ def on_input_cleared(call: CallState, event: InputCleared, now_ns: int) -> Effec
     yield from pay_owed(call)
 
 
-def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns: int) -> Effects:
-    """Report what the caller said; it may come at any time after the commit."""
-    text = event.transcript.strip()
-    if text:
-        yield TurnSpoken(Speaker.CALLER, event.item_id, text)
-        yield from caller_understood(call)
-    yield from judge_words(call, event, now_ns)
-    yield from on_caller_words(call, text, now_ns)
-
-
 def on_hold_changed(call: CallState, event: HoldChanged, now_ns: int) -> Effects:
     """Remember that the far end holds the call."""
     call.held = event.held
     call.note_phase()
     yield from ()
+
+
+def watch_open_turn(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Begin or end the wait for the end of a turn; looked at after every input."""
+    overdue_ms = call.policy.turn_overdue_ms
+    if call.handing_over:
+        call.session.turn.leave_commit()  # the caller's turns are left alone now
+    if call.session.turn.commit_asked:
+        return
+    if overdue_ms is None or not service_owes_commit(call):
+        yield from call.stop_timer(Timer.OPEN_TURN)
+    elif Timer.OPEN_TURN not in call.timers:
+        yield from call.start_timer(Timer.OPEN_TURN, overdue_ms)
+
+
+def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
+    """End the turn here; leave a session that does not answer to that."""
+    if call.session.turn.commit_asked:
+        yield from leave_stalled(call, now_ns)
+        return
+    if not service_owes_commit(call):
+        return
+    told = not call.session.turn.stop()
+    call.session.turn.ask_commit()
+    yield from call.send(CommitInput())
+    yield from call.start_timer(Timer.OPEN_TURN, COMMITS_WITHIN_MS)
+    if not told and not call.agent_has_floor:
+        # What it means for an agent who has the floor is decided when it is committed.
+        yield from _end_turn(call, call.sound.silent_since_ns, now_ns)
+
+
+def _end_turn(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
+    """Hand the turn to the agent, where the service does not say that it is over.
+
+    Args:
+        last_sound_ns: when the caller fell silent.
+    """
+    if (yield from call.move(Trigger.SPEECH_STOPPED)):
+        yield from _await_answer(call, last_sound_ns, now_ns)
+
+
+def _await_answer(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
+    clock = TurnClock(call.session.turn_began_ns, last_sound_ns, stopped_ns=now_ns)
+    clock.sound_sent(call.session.last_sound)
+    call.session.turn_clock = clock
+    # The caller has heard nothing since their own last word, not since the server took note of it.
+    call.wait.begin(now_ns if last_sound_ns is None else min(last_sound_ns, now_ns))
+    call.note_counters()
+    yield from expect_response(call)
 
 
 def _take_turn(call: CallState, item_id: ItemId) -> Effects:

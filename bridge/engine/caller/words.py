@@ -1,17 +1,76 @@
 """Acts on the caller's words before the model does: an emergency, consent, a wish for a person.
 
-Subjects are asked in the order of their weight, and the first whose words they are takes them.
+Subjects are asked in the order of their weight, and the first whose words they are takes them. An
+emergency is answered with an instruction, and reported. The instruction cuts the agent, and nothing
+cuts it. It never says that help comes: nobody here can send any. Then the agent goes on, knowing
+what the caller was told, or a person takes the call.
 """
 
 from collections.abc import Callable
 
-from bridge.engine.caller.emergency import hear_emergency
+from bridge.engine.agent.requests import order_sentence, request_response
+from bridge.engine.call.state import Ending
+from bridge.engine.caller.barge_in import judge_words
+from bridge.engine.caller.interruption import cut
+from bridge.engine.caller.presence import caller_understood
 from bridge.engine.consent.disclosure import hear_answer
+from bridge.engine.floor import agent_can_be_cut
 from bridge.engine.handoff.asking import hear_human
-from bridge.engine.state import CallState, Effects
+from bridge.engine.handoff.transfer import want_handoff
+from bridge.engine.news import EmergencyHeard, Speaker, TurnSpoken
+from bridge.engine.policy import EmergencyPolicy
+from bridge.engine.state import CallState, Effects, HandingOver
+from bridge.engine.voice.speech import say
+from bridge.errors import Fault, Outcome
+from bridge.realtime.events import InputTranscriptCompleted
+
+EMERGENCY = Ending(Outcome.TRANSFERRED, Fault.NONE, "emergency")
+"""Of a caller who is handed to a person for it."""
 
 Subject = Callable[[CallState, str, int], Effects | None]
 """Given the call, a turn's words and the time; None where the words are none of its."""
+
+
+def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns: int) -> Effects:
+    """Report what the caller said; it may come at any time after the commit."""
+    text = event.transcript.strip()
+    if text:
+        yield TurnSpoken(Speaker.CALLER, event.item_id, text)
+        yield from caller_understood(call)
+    yield from judge_words(call, event, now_ns)
+    yield from _act_on(call, text, now_ns)
+
+
+def hear_emergency(call: CallState, text: str, now_ns: int) -> Effects | None:
+    """Act on words of an emergency; None where these are none."""
+    policy = call.policy.emergency
+    phrase = None if policy is None else policy.words.find(text)
+    if policy is None or phrase is None:
+        return None
+    return _instruct(call, policy, EmergencyHeard(phrase), now_ns)
+
+
+def _instruct(
+    call: CallState, policy: EmergencyPolicy, heard: EmergencyHeard, now_ns: int
+) -> Effects:
+    yield heard
+    if call.handing_over or call.speech.says(policy.instruction):
+        return  # a person is on their way; the caller hears it just now
+    interrupts = agent_can_be_cut(call)
+    if interrupts:
+        yield from cut(call, now_ns, by=Speaker.BRIDGE)
+    instruct = order_sentence if policy.by_model else say
+    yield from instruct(call, policy.instruction, protected=True)
+    person = call.policy.person
+    if policy.transfers and person is not None and not call.elsewhere:
+        yield from want_handoff(call, HandingOver(now_ns, person, EMERGENCY, _answer_on))
+    elif interrupts and not policy.by_model:
+        yield from request_response(call)  # the answer that was cut, in the light of it
+
+
+def _answer_on(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+    yield from request_response(call)
+
 
 SUBJECTS: tuple[Subject, ...] = (
     hear_emergency,
@@ -20,8 +79,8 @@ SUBJECTS: tuple[Subject, ...] = (
 )
 
 
-def on_caller_words(call: CallState, text: str, now_ns: int) -> Effects:
-    """Act on the words of one turn of the caller's, as its final transcript tells them."""
+def _act_on(call: CallState, text: str, now_ns: int) -> Effects:
+    """Act on the words of one turn of the caller's, by its final transcript."""
     for subject in SUBJECTS:
         taken = subject(call, text, now_ns)
         if taken is not None:

@@ -18,8 +18,7 @@ from types import MappingProxyType
 
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.engine.agent.requests import cancel_response, request_response
-from bridge.engine.call.closing import close
-from bridge.engine.call.duration import watch_duration
+from bridge.engine.call.closing import close, watch_duration
 from bridge.engine.call.state import Ending
 from bridge.engine.effects import (
     BridgePerson,

@@ -10,7 +10,7 @@ up or into the recording meanwhile, since keys may sound in it (in-band tones).
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bridge.engine.agent.requests import request_response
+from bridge.engine.agent.requests import order_sentence, request_response
 from bridge.engine.effects import (
     PauseRecording,
     PauseUplink,
@@ -124,13 +124,18 @@ def _hold_back(call: CallState) -> Effects:
     call.session.turn.drop()
 
 
+def say_of_keypad(call: CallState, text: str) -> Effects:
+    """Have the caller hear a sentence about keys, in the voice that the dialplan has for them."""
+    yield from (order_sentence if call.policy.keypad.by_model else say)(call, text)
+
+
 def _ask(call: CallState, collection: Collection) -> Effects:
     prompt = collection.wanted.prompt
     if prompt is not None:
         by_model, wrong = call.policy.keypad.by_model, collection.wanted.wrong
         if collection.prompts and wrong is not None and not by_model:
             yield from say(call, wrong)
-        yield from say(call, prompt, by_model=by_model)
+        yield from say_of_keypad(call, prompt)
     collection.prompts += 1
 
 
@@ -176,3 +181,10 @@ def _close(call: CallState, collection: Collection, ended_by: str) -> Effects:
     yield DigitsCollected(wanted.name, len(collection.digits), wanted.sensitive, ended_by)
     if wanted.sensitive:
         yield from call.start_timer(Timer.LAST_TONE, LAST_TONE_MS)
+
+
+def leave_keypad(call: CallState) -> Effects:
+    """Await no key any more."""
+    call.keypad.leave_menu()
+    yield from call.stop_timer(Timer.KEYPAD)
+    yield from abandon_collection(call, "the caller asked for a person")

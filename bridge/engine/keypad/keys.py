@@ -14,20 +14,24 @@ from collections.abc import Callable
 from bridge.engine.agent.requests import request_response
 from bridge.engine.call.state import Stage
 from bridge.engine.caller.interruption import hush
-from bridge.engine.caller.silence import caller_understood
+from bridge.engine.caller.presence import caller_understood
 from bridge.engine.consent.disclosure import take_answer
 from bridge.engine.floor import caller_may_choose
-from bridge.engine.handoff.asking import ask_for_human, leave_keypad, press_for_human
-from bridge.engine.handoff.human import NoHumanError, human_wanted
+from bridge.engine.handoff.asking import NoHumanError, ask_for_human, human_wanted, press_for_human
 from bridge.engine.handoff.person import on_caller_digit
 from bridge.engine.handoff.transfer import want_handoff
 from bridge.engine.inputs import DigitReceived, Input
-from bridge.engine.keypad.collecting import abandon_collection, on_no_digit, take_digit
+from bridge.engine.keypad.collecting import (
+    abandon_collection,
+    leave_keypad,
+    on_no_digit,
+    say_of_keypad,
+    take_digit,
+)
 from bridge.engine.keypad.policy import ChoicePolicy, MenuPolicy
 from bridge.engine.news import MenuChosen
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
-from bridge.engine.voice.speech import say
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import InputCommitted
 from bridge.realtime.items import Message, Part, PartKind, Role
@@ -80,14 +84,6 @@ def on_no_key(call: CallState, now_ns: int) -> Effects:
         yield from _prompt_again(call, keypad.menu, now_ns)
 
 
-def open_first_menu(call: CallState) -> Effects:
-    """Have the keys of the first menu good; its prompt comes behind the greeting."""
-    start = call.policy.keypad.start
-    if start is not None:
-        call.keypad.begin(call.policy.keypad.menus[start])
-    yield from ()
-
-
 # Who takes a key
 
 
@@ -133,7 +129,7 @@ def _carry_out(
     yield from leave_keypad(call)
     yield from hush(call, now_ns)
     if choice.say is not None:
-        yield from _say(call, choice.say)
+        yield from say_of_keypad(call, choice.say)
     if choice.tell is not None:
         yield from _tell(call, choice.tell)
     if choice.transfer is not None:
@@ -147,7 +143,7 @@ def _on_wrong_key(call: CallState, menu: MenuPolicy, digit: str, now_ns: int) ->
     yield MenuChosen(menu.name, digit, known=False)
     yield from hush(call, now_ns)
     if menu.invalid is not None:
-        yield from _say(call, menu.invalid)
+        yield from say_of_keypad(call, menu.invalid)
     yield from _prompt_again(call, menu, now_ns)
 
 
@@ -155,7 +151,7 @@ def _prompt(call: CallState) -> Effects:
     prompt = call.keypad.take_prompt()
     if prompt is not None:
         yield from call.stop_timer(Timer.KEYPAD)
-        yield from _say(call, prompt)
+        yield from say_of_keypad(call, prompt)
 
 
 def _prompt_again(call: CallState, menu: MenuPolicy, now_ns: int) -> Effects:
@@ -185,10 +181,6 @@ def _take_turn(call: CallState) -> Effects:
     call.keypad.leave_menu()
     if collection is not None and not call.keypad.in_secret:
         yield from abandon_collection(call, "the caller spoke instead", answer=True)
-
-
-def _say(call: CallState, text: str) -> Effects:
-    yield from say(call, text, by_model=call.policy.keypad.by_model)
 
 
 def _tell(call: CallState, text: str, role: Role = Role.USER) -> Effects:

@@ -242,7 +242,7 @@ def leave_stalled(call: CallState, now_ns: int) -> Effects:
     yield from recover(call, classify(stalled), now_ns)
 
 
-def on_retry_due(call: CallState) -> Effects:
+def on_retry_due(call: CallState, now_ns: int) -> Effects:
     """Ask again for the response that failed."""
     yield from request_response(call, call.session.responses.take_retry())
 

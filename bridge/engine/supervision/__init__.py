@@ -1,1 +1,1 @@
-"""A supervisor's part in a call: actions, the rules that refuse them, the hold on the caller."""
+"""A supervisor's part in a call: orders, the rules that refuse them, the hold on the caller."""

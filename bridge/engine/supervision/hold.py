@@ -12,12 +12,12 @@ supervisor says of it. Steps: :mod:`bridge.engine.supervision.steps`.
 
 from bridge.clock import NS_PER_MS
 from bridge.engine.agent.requests import drop_request, request_response
-from bridge.engine.call.duration import watch_duration
+from bridge.engine.call.closing import watch_duration
 from bridge.engine.caller.interruption import cut
 from bridge.engine.effects import CloseVoice, OpenVoice, PauseUplink, ResumeUplink, UplinkHold
-from bridge.engine.handoff.asking import leave_keypad
 from bridge.engine.handoff.steps import HandoffSignal, HandoffStep
 from bridge.engine.handoff.transfer import advance, fail
+from bridge.engine.keypad.collecting import leave_keypad
 from bridge.engine.news import (
     AgentResumed,
     HandedBack,

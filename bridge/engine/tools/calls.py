@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bridge.engine.agent.requests import drop_tools, request_response
+from bridge.engine.agent.requests import request_response
 from bridge.engine.effects import (
     PauseRecording,
     RecordingHold,
@@ -18,7 +18,7 @@ from bridge.engine.effects import (
     RunTool,
     SendDigits,
 )
-from bridge.engine.handoff.human import NoHumanError, human_wanted
+from bridge.engine.handoff.asking import NoHumanError, human_wanted
 from bridge.engine.handoff.transfer import want_handoff
 from bridge.engine.inputs import ToolFinished
 from bridge.engine.keypad.collecting import begin_collection
@@ -29,6 +29,7 @@ from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.tools import mcp
 from bridge.engine.tools.arguments import BadArgumentsError, parse_arguments
+from bridge.engine.tools.rounds import answer_together
 from bridge.engine.tools.state import ToolRound
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import CreateItem
@@ -103,41 +104,8 @@ def on_tool_finished(call: CallState, event: ToolFinished, now_ns: int) -> Effec
         if event.call_id in tools.pending:
             tools.pending.remove(event.call_id)
             yield from _answer(call, event)
-            yield from _go_on(call, response_id)
+            yield from answer_together(call, response_id)
             return
-
-
-def on_response_over(call: CallState, response_id: ResponseId, *, answer: bool) -> Effects:
-    """Note that a response will call no more tools.
-
-    Args:
-        call: the call.
-        response_id: the response.
-        answer: False where it was cancelled or failed: its calls stay unanswered.
-    """
-    tools = call.tool_rounds.get(response_id)
-    if tools is None:
-        return
-    if not answer:
-        yield from drop_tools(call, response_id)
-        return
-    tools.response_over = True
-    yield from _go_on(call, response_id)
-
-
-def keep_call(call: CallState, *, answer: bool) -> Effects:
-    """Take ``end_call`` back because the caller spoke over the goodbye.
-
-    Args:
-        call: the call.
-        answer: tell the model, as its response was complete; a cancelled one is not answered.
-    """
-    if call.ending is None:
-        return
-    call_id, call.ending = call.ending, None
-    yield from call.stop_timer(Timer.CLOSING)
-    if answer:
-        yield from call.send(_output(call_id, _error("not ended: the caller went on speaking")))
 
 
 def _run(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
@@ -241,14 +209,6 @@ def _answer(call: CallState, event: ToolFinished) -> Effects:
     output = conceal(call.keypad, event.output)
     yield ToolAnswered(event.call_id, output)
     yield from call.send(_output(event.call_id, output))
-
-
-def _go_on(call: CallState, response_id: ResponseId) -> Effects:
-    tools = call.tool_rounds[response_id]
-    if tools.response_over and not tools.pending:
-        del call.tool_rounds[response_id]
-        if tools.seen - call.background:
-            yield from request_response(call)
 
 
 def _error(why: str) -> str:

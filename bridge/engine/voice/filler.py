@@ -6,11 +6,12 @@ runs, the dialplan's phrase may be the first one: once, and nothing but the call
 """
 
 from bridge.engine.call.state import Stage
-from bridge.engine.effects import PlayFiller, StopFiller
+from bridge.engine.effects import PlayFiller, PlayPhrase, StopFiller
+from bridge.engine.news import Speaker, TurnSpoken
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
-from bridge.engine.voice.phrases import next_item, play_phrase
 from bridge.engine.voice.state import Filler
+from bridge.realtime.ids import ItemId
 
 
 def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
@@ -25,7 +26,7 @@ def want_filler(call: CallState, after_ms: int, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.FILLER, max(after_ms - call.wait.waited_ms(now_ns), 0))
 
 
-def on_silence_too_long(call: CallState) -> Effects:
+def on_silence_too_long(call: CallState, now_ns: int) -> Effects:
     """Play the filler, if it is still wanted."""
     if not call.filler_wanted or call.audible:
         return
@@ -60,13 +61,13 @@ def _phrase(call: CallState) -> str | None:
     return phrase
 
 
-def on_filler_over(call: CallState) -> Effects:
+def on_filler_over(call: CallState, now_ns: int) -> Effects:
     """Play the filler again, if it is still wanted; after a phrase, not at once."""
     over, call.filling = call.filling, None
     if over is Filler.PHRASE and call.filler_wanted:
         yield from call.start_timer(Timer.FILLER, call.policy.recovery.filler_after_ms)
     else:
-        yield from on_silence_too_long(call)
+        yield from on_silence_too_long(call, now_ns)
 
 
 def stop_filler(call: CallState, *, cut_phrase: bool = False) -> Effects:
@@ -82,3 +83,15 @@ def stop_filler(call: CallState, *, cut_phrase: bool = False) -> Effects:
         call.filling = None
         call.speech.sounding = None
         yield StopFiller()
+
+
+def next_item(call: CallState) -> ItemId:
+    """Name the next phrase; such an item is unknown to every session, so never truncated there."""
+    call.speech.count += 1
+    return ItemId(f"bridge_say_{call.speech.count}")
+
+
+def play_phrase(call: CallState, item_id: ItemId, text: str, *, bids_wait: bool = False) -> Effects:
+    """Have the caller hear a phrase, behind what is being played; PlayoutDrained ends it."""
+    yield PlayPhrase(item_id, text, bids_wait)
+    yield TurnSpoken(Speaker.BRIDGE, item_id, text)

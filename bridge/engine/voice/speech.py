@@ -1,35 +1,27 @@
-"""Speaks the bridge's own sentences: as phrases of its voice, or by an order to the model.
+"""Speaks the bridge's own sentences, as phrases of its voice.
 
 Phrases are played like the agent's audio, are no items of any session, and stand in the transcript
 as the bridge's. The model is told of them, so that it does not repeat them. A phrase waits for the
 end of a response whose audio is still coming in: the playout is one queue, and would mix the two.
 """
 
-from bridge.engine.agent.requests import request_response
 from bridge.engine.floor import phrase_may_sound
 from bridge.engine.inputs import Input
 from bridge.engine.state import CallState, Effects
-from bridge.engine.voice.filler import stop_filler
-from bridge.engine.voice.phrases import next_item, play_phrase
+from bridge.engine.voice.filler import next_item, play_phrase, stop_filler
 from bridge.engine.voice.state import Phrase
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.items import Message, Part, PartKind, Role
-from bridge.realtime.session_config import ResponseConfig
 
 
-def say(call: CallState, text: str, *, protected: bool = False, by_model: bool = False) -> Effects:
+def say(call: CallState, text: str, *, protected: bool = False) -> Effects:
     """Have the caller hear a sentence, behind what is being played.
 
     Args:
         call: one that is answered.
         text: the sentence.
         protected: the caller's speech does not cut it.
-        by_model: the session is asked to say it; it needs one, and may word it its own way.
     """
-    if by_model:
-        call.speech.protects_next = protected
-        yield from request_response(call, ResponseConfig(instructions=f'Say exactly: "{text}"'))
-        return
     call.speech.waiting.append(Phrase(text, protected))
     yield from _say_what_waits(call)
 

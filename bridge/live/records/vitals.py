@@ -10,6 +10,7 @@ from types import MappingProxyType
 from bridge.engine.media import PlayoutStarted, SoundStarted, SoundStopped
 from bridge.errors import Fault
 from bridge.live.filler import FILLER_ITEM
+from bridge.routing.supervisor_verbs import VERBS
 from bridge.store.buffer import FieldValue
 from bridge.telemetry.health import SLOW_ANSWER_MS, Troubles, health_of
 from bridge.telephony.lines import Sound
@@ -48,14 +49,6 @@ _PERSON: Mapping[str, str] = MappingProxyType(
     }
 )
 """Events after which a person has the call, or is being called; empty: the agent has it again."""
-
-_HOLDS: Mapping[str, str] = MappingProxyType(
-    {"take_over": "human", "accept": "human", "pause": "paused"}
-)
-"""Actions with which a supervisor holds a call, and the state that it is in then."""
-
-_STEPS_IN = frozenset({*_HOLDS, "join"})
-"""Actions with which a supervisor is in the call."""
 
 _STATES: Mapping[str, str] = MappingProxyType({"idle": "ringing", "cancelling": "listening"})
 """What phases are called where a person reads them; the others keep their names."""
@@ -179,11 +172,11 @@ class Vitals:
     def _count(self, kind: str, fields: Fields) -> None:
         if kind in _PERSON and not (kind == "supervisor_joined" and self._joined):
             self._person = _PERSON[kind]
-        if kind == "supervisor_acted" and (held := _HOLDS.get(str(fields["action"]))):
-            self._person = held
-        if kind == "supervisor_acted" and fields["action"] in _STEPS_IN:
-            self._joined = fields["action"] == "join"
+        if kind == "supervisor_acted" and (made := VERBS[str(fields["action"])].makes):
+            self._joined = made == "beside"
             self._held_by = str(fields["by"])
+            if not self._joined:
+                self._person = made
         if kind == "agent_resumed" or (kind == "supervisor_left" and self._joined):
             self._held_by = ""
         if kind == "supervisor_acted" and fields["action"] == "sensitive":

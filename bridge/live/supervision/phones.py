@@ -7,11 +7,10 @@ from typing import Protocol
 import structlog
 
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.engine.supervision.actions import Action, HandBack, TakeOver
 from bridge.errors import TelephonyError
 from bridge.live.services import Services
 from bridge.live.supervision.phone import PhoneUse, SupervisorPhone, Wish
-from bridge.routing.supervisor_orders import HandBackOrder, Order, TakeOverOrder
+from bridge.routing.supervisor_verbs import HandBackOrder, Order, TakeOverOrder
 from bridge.telephony.leg import Leg
 from bridge.telephony.lines import Line
 
@@ -36,7 +35,7 @@ class Desk(Protocol):
         """Take what a supervisor says."""
         ...
 
-    def wish(self, by: str, order: Order, action: Action) -> None:
+    def wish(self, by: str, order: Order) -> None:
         """Do what a phone's keys ask for."""
         ...
 
@@ -54,7 +53,7 @@ class _Nobody:
 
     def push(self, by: str, frame: TalkFrame) -> None: ...
 
-    def wish(self, by: str, order: Order, action: Action) -> None: ...
+    def wish(self, by: str, order: Order) -> None: ...
 
     def on_phone_heard(self, phone: SupervisorPhone, *, joined: bool) -> None: ...
 
@@ -153,9 +152,9 @@ class SupervisorPhones:
         if wish is Wish.LEAVE:
             phone.let_go()
         elif wish is Wish.LISTEN:
-            self._desk.wish(phone.by, HandBackOrder(), HandBack())
+            self._desk.wish(phone.by, HandBackOrder())
         elif phone.may_take_over:
-            self._desk.wish(phone.by, TakeOverOrder(), TakeOver())
+            self._desk.wish(phone.by, TakeOverOrder())
 
     def on_phone_audio(self, phone: SupervisorPhone, frame: TalkFrame) -> None:
         """Take what is said into a phone."""
@@ -172,6 +171,6 @@ class SupervisorPhones:
             self._pump.dismiss(line.row, phone.hear)
             self._desk.on_phone_heard(phone, joined=False)
         if phone.ready or phone.accepts:
-            self._desk.wish(phone.by, HandBackOrder(), HandBack())
+            self._desk.wish(phone.by, HandBackOrder())
         if phone.ready:
             self._desk.disconnect(phone.by)

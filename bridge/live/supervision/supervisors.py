@@ -23,23 +23,23 @@ from bridge.engine.news import (
     SupervisorJoined,
     SupervisorLeft,
 )
-from bridge.engine.supervision.actions import Accept, Action, HandBack
 from bridge.errors import TelephonyError
 from bridge.live.records.record import CallRecord
 from bridge.live.records.summary import WrapUp
 from bridge.live.services import Services
-from bridge.live.supervision.actions import SupervisorActions, TargetError
 from bridge.live.supervision.phone import PhoneUse, SupervisorPhone
 from bridge.live.supervision.phones import RING_S, SupervisorPhones
+from bridge.live.supervision.transfers import TargetError, TransferTargets
 from bridge.live.supervision.voices import Voice, VoiceBeside, VoiceInPlace
 from bridge.live.supervision.watchers import Watchers
-from bridge.routing.supervisor_orders import (
-    ORDERS,
+from bridge.routing.supervisor_verbs import (
+    VERBS,
     AcceptOrder,
     FlagOrder,
     HandBackOrder,
+    ListenOrder,
     Order,
-    PhoneOrder,
+    TransferOrder,
     WrapUpOrder,
 )
 from bridge.store.control import Answer, Command
@@ -49,20 +49,15 @@ from bridge.telephony.lines import Line
 
 log = structlog.get_logger(__name__)
 
-_TOLD = ("text", "summary", "reason", "note")
-"""Parameters that are words; the record redacts them."""
-
 _ACCEPTED_RING_S = RING_S + 2
 """How long a caller waits for the phone of who has accepted them: until it has stopped to ring."""
-
-_DETAILS = ("when", "how", "kind", "target", "on", "auto_resume_s")
 
 
 class Supervision:
     """Supervisors of one call.
 
     Args:
-        actions: makes the core's actions of orders.
+        targets: of transfers.
         feed: takes what is to be fed to the core.
         record: of the call.
         services: what calls share.
@@ -71,13 +66,13 @@ class Supervision:
 
     def __init__(
         self,
-        actions: SupervisorActions,
+        targets: TransferTargets,
         feed: Callable[[Input], None],
         record: CallRecord,
         services: Services,
         line: Callable[[], Line | None],
     ) -> None:
-        self._actions = actions
+        self._targets = targets
         self._feed = feed
         self._record = record
         self._pump = services.pump
@@ -119,40 +114,38 @@ class Supervision:
 
     def act(self, command: Command) -> Answer:
         """Carry a command out, or refuse it."""
-        kind = ORDERS.get(command.action)
-        if kind is None:
+        verb = VERBS.get(command.action)
+        if verb is None:
             return Answer.refused("unknown_action")
         try:
-            order = kind.model_validate(command.params)
-            action = self._actions.make(order)
+            order = verb.order.model_validate(command.params)
+            target = self._targets.find(order) if isinstance(order, TransferOrder) else None
         except ValidationError as error:
             wrong = [".".join(map(str, each["loc"])) for each in error.errors()]
             return Answer.refused("bad_params", fields=wrong)
         except TargetError as error:
             return Answer.refused(error.reason)
-        if isinstance(order, PhoneOrder):
+        if isinstance(order, ListenOrder):
             answer = self._call_phone(command.by, order)
-            self._metrics.acted("listen", refused=not answer.accepted)
+            self._metrics.acted(verb.name, refused=not answer.accepted)
             return answer
         if isinstance(order, AcceptOrder) and order.via is not None:
             return self._accept_by_phone(command, order, order.via)
         if isinstance(order, FlagOrder):
             self._record.supervision.flag(command.by, order.note, order.at_ms)
-            self._metrics.acted("flag", refused=False)
+            self._metrics.acted(verb.name, refused=False)
             return Answer(True)
         if isinstance(order, WrapUpOrder):
             made = WrapUp(order.code, order.note, command.by, order.at_ms)
             self._record.supervision.wrap_up(made)
             return Answer(True)
-        if action is None:
-            return Answer.refused("unknown_action")
-        return self._order(command.command_id, command.by, order, action)
+        return self._order(SupervisorActed(command.command_id, command.by, order, target))
 
-    def _order(self, action_id: str, by: str, order: Order, action: Action) -> Answer:
-        self._asked[action_id] = order
-        self._feed(SupervisorActed(action_id, by, action))
-        self._asked.pop(action_id, None)
-        return self._answers.pop(action_id, Answer.refused("over"))
+    def _order(self, acted: SupervisorActed) -> Answer:
+        self._asked[acted.action_id] = acted.order
+        self._feed(acted)
+        self._asked.pop(acted.action_id, None)
+        return self._answers.pop(acted.action_id, Answer.refused("over"))
 
     def _on_answered(self, effect: ActionAnswered) -> None:
         asked = self._asked.get(effect.action_id)
@@ -166,7 +159,7 @@ class Supervision:
         told = {name: each for name, each in more.items() if each}
         self._answers[effect.action_id] = Answer(True, result=told)
         if asked is not None:
-            self._record.supervision.acted(effect.by, effect.name, *_told(asked))
+            self._record.supervision.acted(effect.by, effect.name, *asked.for_record())
         self._watchers.acted(effect.by, effect.name)
 
     # Listening
@@ -295,7 +288,7 @@ class Supervision:
         """Answer a supervisor's phone that calls in; None where it can't be had."""
         return self._phones.take(leg, use)
 
-    def _call_phone(self, by: str, order: PhoneOrder) -> Answer:
+    def _call_phone(self, by: str, order: ListenOrder) -> Answer:
         use = PhoneUse(by, may_take_over=order.may_take_over, private=order.private)
         refused = self._phones.refusal(by, order.via) or self._phones.call(order.via, use)
         return Answer(True) if refused is None else Answer.refused(refused)
@@ -305,13 +298,15 @@ class Supervision:
         refused = self._phones.refusal(command.by, via)
         if refused is not None:
             return Answer.refused(refused)
-        action = Accept(round(_ACCEPTED_RING_S * 1000))
-        answer = self._order(command.command_id, command.by, order, action)
+        ring_ms = round(_ACCEPTED_RING_S * 1000)
+        answer = self._order(
+            SupervisorActed(command.command_id, command.by, order, voice_within_ms=ring_ms)
+        )
         if answer.accepted:
             refused = self._phones.call(via, PhoneUse(command.by, accepts=True))
         if refused is None:
             return answer
-        self.wish(command.by, HandBackOrder(), HandBack())
+        self.wish(command.by, HandBackOrder())
         return Answer.refused(refused)
 
     def on_phone_heard(self, phone: SupervisorPhone, *, joined: bool) -> None:
@@ -322,10 +317,10 @@ class Supervision:
                 self._record.event("phone_joined", {"by": phone.by})
         self._watchers.changed()
 
-    def wish(self, by: str, order: Order, action: Action) -> None:
+    def wish(self, by: str, order: Order) -> None:
         """Do what a phone's keys ask for."""
         self._wishes += 1
-        self._order(f"phone-{self._wishes}", by, order, action)
+        self._order(SupervisorActed(f"phone-{self._wishes}", by, order))
 
     # What is told
 
@@ -342,18 +337,6 @@ class Supervision:
             {"by": effect.by, "away_ms": effect.away_ms, "cause": effect.cause},
         )
         log.info("agent_resumed", cause=effect.cause, away_ms=effect.away_ms)
-
-
-def _told(order: Order) -> tuple[str, Mapping[str, str | int | None]]:
-    """Return an order's words, and what else is put down of it."""
-    given = order.model_dump(mode="json")
-    text = next((str(given[name]) for name in _TOLD if given.get(name)), "")
-    details = {name: given[name] for name in _DETAILS if name in given}
-    told = {
-        name: int(each) if isinstance(each, bool | float) else each
-        for name, each in details.items()
-    }
-    return text, told
 
 
 def _nobody(given: Input) -> None:

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from bridge.routing.supervisor_verbs import VERBS
+
 LISTENS = "listens"
-DOES = {"whisper": "whispers", "say": "says"}
-"""What somebody does who has taken an action: only the agent knows of a whisper, and the caller
-hears what an agent is made to say."""
 
 COACHED_S = 60.0
 """Coaching is over at once, and what it changes is heard in the next turns: so long somebody else
@@ -54,12 +53,13 @@ class Watchers:
             self._tell(does)
 
     def acted(self, by: str, action: str) -> None:
-        """Learn that somebody has taken an action; those of :data:`DOES` show for a while."""
-        if self._over or action not in DOES:
+        """Learn that somebody has taken an action; verbs that are watched show for a while."""
+        does = VERBS[action].watched_as
+        if self._over or not does:
             return
         self._stop_waiting(by)
         loop = asyncio.get_running_loop()
-        self._coaching[by] = DOES[action], loop.call_later(self._coached_s, self._forget, by)
+        self._coaching[by] = does, loop.call_later(self._coached_s, self._forget, by)
         self.changed()
 
     def close(self) -> None:

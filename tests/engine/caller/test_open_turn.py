@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.engine.caller.open_turn import COMMITS_WITHIN_MS
+from bridge.engine.caller.turn import COMMITS_WITHIN_MS
 from bridge.engine.effects import Effect, OpenSession, PlayFiller, Send, StartTimer, StopTimer
 from bridge.engine.inputs import HoldChanged, TimerFired
 from bridge.engine.media import (

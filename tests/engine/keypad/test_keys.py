@@ -55,7 +55,6 @@ from bridge.engine.policy import (
     DeadAirPolicy,
     ToolPolicy,
 )
-from bridge.engine.supervision.actions import KeepSecret
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
@@ -69,6 +68,7 @@ from bridge.realtime.events import (
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, Item, Message, Role
 from bridge.routing.human_words import HumanWords
+from bridge.routing.supervisor_verbs import SensitiveOrder
 from tests.engine.calls import (
     A1,
     R1,
@@ -395,10 +395,10 @@ def test_menu_waits_for_no_key_that_leads_nowhere() -> None:
     """Kept secret, the caller's keys are the person's who asked for them."""
     call = answered(WITH_MENU)
     heard(call)
-    secret = call.feed(SupervisorActed("1", "ann", KeepSecret(on=True)))
+    secret = call.feed(SupervisorActed("1", "ann", SensitiveOrder(on=True)))
     assert StopTimer(Timer.KEYPAD) in secret
     assert call.feed(DigitReceived("1")) == []
-    over = call.feed(SupervisorActed("2", "ann", KeepSecret(on=False)))
+    over = call.feed(SupervisorActed("2", "ann", SensitiveOrder(on=False)))
     assert StartTimer(Timer.KEYPAD, MAIN.timeout_ms) in over
 
 

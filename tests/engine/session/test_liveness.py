@@ -9,11 +9,11 @@ from bridge.engine.inputs import HoldChanged, Input, SupervisorActed, TimerFired
 from bridge.engine.media import SoundStarted, SoundStopped
 from bridge.engine.news import SessionLost
 from bridge.engine.session.liveness import ANSWERS_WITHIN_MS, ASKED_AGAIN_AFTER_MS, TOLD_WITHIN_MS
-from bridge.engine.supervision.actions import KeepSecret
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ApiError, ErrorReported, SessionUpdated
 from bridge.realtime.session_config import SessionInfo
+from bridge.routing.supervisor_verbs import SensitiveOrder
 from tests.engine.calls import A1, R1, SILENT, Call, answered, audio, of, speaking, started
 
 TELLS = replace(SILENT, turn_overdue_ms=1_500)
@@ -51,7 +51,7 @@ def test_speech_that_is_told_already_is_not_watched() -> None:
 def test_service_that_a_supervisor_lets_hear_nothing_is_not_watched() -> None:
     call = answered(TELLS)
     heard_here(call)
-    secret = call.feed(SupervisorActed("a1", "eve", KeepSecret(on=True)))
+    secret = call.feed(SupervisorActed("a1", "eve", SensitiveOrder(on=True)))
     assert ENDED in secret
     assert BEGUN not in heard_here(call)
 

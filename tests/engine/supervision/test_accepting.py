@@ -45,15 +45,6 @@ from bridge.engine.news import (
     Way,
 )
 from bridge.engine.policy import CallPolicy, ToolPolicy
-from bridge.engine.supervision.actions import (
-    Accept,
-    Action,
-    End,
-    HandBack,
-    TakeOver,
-    Transfer,
-    Whisper,
-)
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
 from bridge.engine.timers import Timer
@@ -62,6 +53,15 @@ from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import OutputItemDone
 from bridge.realtime.items import FunctionCall, FunctionCallOutput
+from bridge.routing.supervisor_verbs import (
+    AcceptOrder,
+    EndOrder,
+    HandBackOrder,
+    Order,
+    TakeOverOrder,
+    TransferOrder,
+    WhisperOrder,
+)
 from tests.engine.calls import R1, T1, Call, answered, done, flushed, of, thinking
 
 SUMMARY = "Wants to move order 4711."
@@ -85,8 +85,16 @@ def waiting(target: HandoffTarget = DIALLED) -> Call:
     return call
 
 
-def act(call: Call, action: Action, by: str = "eve", after_ms: float = 0) -> list[Effect]:
-    return call.feed(SupervisorActed("a1", by, action), after_ms=after_ms)
+def act(
+    call: Call,
+    order: Order,
+    by: str = "eve",
+    after_ms: float = 0,
+    target: HandoffTarget | None = None,
+    voice_within_ms: int | None = None,
+) -> list[Effect]:
+    acted = SupervisorActed("a1", by, order, target, voice_within_ms)
+    return call.feed(acted, after_ms=after_ms)
 
 
 def answer(effects: list[Effect]) -> ActionAnswered:
@@ -98,7 +106,7 @@ def accepted(target: HandoffTarget = DIALLED) -> tuple[Call, list[Effect]]:
     """Eve has accepted the caller, and is heard."""
     call = waiting(target)
     call.feed(SupervisorHeard("eve"))
-    return call, act(call, Accept(), after_ms=4_000)
+    return call, act(call, AcceptOrder(), after_ms=4_000)
 
 
 def outputs(effects: list[Effect]) -> list[dict[str, object]]:
@@ -129,7 +137,7 @@ def test_accepted_at_every_step_of_a_warm_handing_over(answers: tuple[object, ..
     call = waiting(WARM)
     call.feed(*answers)  # type: ignore[arg-type]  # members of Input
     call.feed(SupervisorHeard("eve"))
-    effects = act(call, Accept())
+    effects = act(call, AcceptOrder())
     assert of(LetPersonGo, effects)
     assert of(HandoffAccepted, effects)
     assert call.feed(PersonPressed("1")) == []  # too late
@@ -138,7 +146,7 @@ def test_accepted_at_every_step_of_a_warm_handing_over(answers: tuple[object, ..
 def test_what_the_caller_is_told_before_is_cut() -> None:
     call = waiting(TOLD)
     call.feed(SupervisorHeard("eve"))
-    effects = act(call, Accept())
+    effects = act(call, AcceptOrder())
     assert of(FlushPlayout, effects)
     assert not of(LetPersonGo, effects)  # nobody was called yet
     assert not of(TransitionRefused, effects)
@@ -147,7 +155,7 @@ def test_what_the_caller_is_told_before_is_cut() -> None:
 
 def test_caller_hears_tones_until_who_accepted_is_heard() -> None:
     call = waiting()
-    effects = act(call, Accept())
+    effects = act(call, AcceptOrder())
     assert StartTimer(Timer.SUPERVISOR, VOICE_GRACE_MS) in effects
     assert not of(HandoffAccepted, effects)
     call.feed(TimerFired(Timer.FILLER))
@@ -157,7 +165,7 @@ def test_caller_hears_tones_until_who_accepted_is_heard() -> None:
 
 
 def test_phone_has_time_to_ring() -> None:
-    effects = act(waiting(), Accept(voice_within_ms=40_000))
+    effects = act(waiting(), AcceptOrder(), voice_within_ms=40_000)
     assert StartTimer(Timer.SUPERVISOR, 40_000) in effects
 
 
@@ -165,9 +173,9 @@ def test_phone_has_time_to_ring() -> None:
 def test_agent_goes_on_where_who_accepted_is_never_heard(gives_up: bool) -> None:
     target = replace(DIALLED, on_failure="Nobody could be reached.")
     call = waiting(target)
-    act(call, Accept())
+    act(call, AcceptOrder())
     effects = (
-        act(call, HandBack(), after_ms=VOICE_GRACE_MS)
+        act(call, HandBackOrder(), after_ms=VOICE_GRACE_MS)
         if gives_up
         else call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
     )
@@ -180,18 +188,18 @@ def test_agent_goes_on_where_who_accepted_is_never_heard(gives_up: bool) -> None
     assert resumed == {UplinkHold.SUPERVISOR, UplinkHold.HANDOFF}
     assert StartTimer(Timer.MAX_DURATION, 60_000) in effects
     assert not of(TransitionRefused, effects)
-    assert answer(act(call, Whisper("x"))).refused == ""
+    assert answer(act(call, WhisperOrder(text="x"))).refused == ""
 
 
 def test_handed_back_the_agent_goes_on() -> None:
     call, _ = accepted()
-    effects = act(call, HandBack("Moved to Monday."), after_ms=30_000)
+    effects = act(call, HandBackOrder(summary="Moved to Monday."), after_ms=30_000)
     assert of(HandedBack, effects) == [HandedBack(30_000)]
     assert of(AgentResumed, effects) == [AgentResumed("eve", 30_000, "handed_back")]
     assert any("Moved to Monday." in str(each.command) for each in of(Send, effects))
     assert call.core.state is State.THINKING
     call.feed(SupervisorHeard("bob"))
-    assert answer(act(call, Accept(), "bob")).refused == Refusal.NOT_WAITING
+    assert answer(act(call, AcceptOrder(), "bob")).refused == Refusal.NOT_WAITING
 
 
 def test_caller_who_was_accepted_counts_as_transferred() -> None:
@@ -199,17 +207,17 @@ def test_caller_who_was_accepted_counts_as_transferred() -> None:
     (closed,) = of(CallClosed, call.feed(CallEnded(by_caller=True, sip_code=200)))
     assert closed.outcome is Outcome.TRANSFERRED
     call, _ = accepted()
-    (closed,) = of(CallClosed, act(call, End(politely=False)))
+    (closed,) = of(CallClosed, act(call, EndOrder(reason="Abuse.", how="now")))
     assert (closed.outcome, closed.reason) == (Outcome.TRANSFERRED, "ended_by_supervisor")
     call, _ = accepted()
-    act(call, HandBack())
+    act(call, HandBackOrder())
     (closed,) = of(CallClosed, call.feed(CallEnded(by_caller=True, sip_code=200)))
     assert closed.outcome is Outcome.COMPLETED
 
 
 def test_caller_who_leaves_before_anybody_is_heard_was_not_served() -> None:
     call = waiting()
-    act(call, Accept())
+    act(call, AcceptOrder())
     effects = call.feed(CallEnded(by_caller=True, sip_code=200))
     assert [each.reason for each in of(HandoffFailed, effects)] == ["caller_left"]
 
@@ -217,7 +225,7 @@ def test_caller_who_leaves_before_anybody_is_heard_was_not_served() -> None:
 def test_who_accepted_may_send_the_caller_on() -> None:
     call, _ = accepted()
     other = HandoffTarget("bob", "sip:bob@pbx.example", refer=False)
-    effects = act(call, Transfer(other))
+    effects = act(call, TransferOrder(target="bob"), target=other)
     assert [each.to for each in of(DialPerson, effects)] == [other.to]
 
 
@@ -229,7 +237,7 @@ def test_caller_of_a_fallback_is_accepted_though_there_is_no_agent() -> None:
     dialled = call.feed(PlayoutStarted(sorry.item_id, 0), PlayoutDrained())
     assert of(DialPerson, dialled)
     call.feed(SupervisorHeard("eve"))
-    effects = act(call, Accept())
+    effects = act(call, AcceptOrder())
     assert answer(effects).refused == ""
     assert of(HandoffAccepted, effects)
 
@@ -237,31 +245,31 @@ def test_caller_of_a_fallback_is_accepted_though_there_is_no_agent() -> None:
 # What is refused
 
 
-@pytest.mark.parametrize("action", [Accept(), TakeOver()])
-def test_second_who_accepts_is_told_who_holds_the_caller(action: Action) -> None:
+@pytest.mark.parametrize("order", [AcceptOrder(), TakeOverOrder()])
+def test_second_who_accepts_is_told_who_holds_the_caller(order: Order) -> None:
     for heard in (False, True):
         call = waiting()
         if heard:
             call.feed(SupervisorHeard("eve"))
-        act(call, Accept())
-        told = answer(act(call, action, "bob"))
+        act(call, AcceptOrder())
+        told = answer(act(call, order, "bob"))
         assert (told.refused, told.held_by) == (Refusal.HELD, "eve")
         assert told.summary == ""
 
 
 def test_caller_whom_the_carrier_moves_cannot_be_had() -> None:
     call = waiting(REFERRED)
-    effects = act(call, Accept())
+    effects = act(call, AcceptOrder())
     assert answer(effects).refused == Refusal.REFER_SENT
     assert len(effects) == 1
     call.feed(TransferProgressed(100))
-    assert answer(act(call, Accept())).refused == Refusal.REFER_ACCEPTED
+    assert answer(act(call, AcceptOrder())).refused == Refusal.REFER_ACCEPTED
 
 
 def test_refused_where_nobody_waits() -> None:
-    assert answer(act(answered(), Accept())).refused == Refusal.NOT_WAITING
+    assert answer(act(answered(), AcceptOrder())).refused == Refusal.NOT_WAITING
     bridged = waiting()
     bridged.feed(PersonAnswered())
-    assert answer(act(bridged, Accept())).refused == Refusal.HANDED_OVER
+    assert answer(act(bridged, AcceptOrder())).refused == Refusal.HANDED_OVER
     call, _ = accepted()
-    assert answer(act(call, Accept())).refused == Refusal.ALREADY
+    assert answer(act(call, AcceptOrder())).refused == Refusal.ALREADY

@@ -1,26 +1,24 @@
 // What may be done to a live call: who, when, and what is asked first.
 
-import { attempt, get, may, post, user } from "./api.js";
+import { VERBS, attempt, get, may, post, user } from "./api.js";
 import { ask } from "./dialogs.js";
 import { toast } from "./dom.js";
 import { words } from "./format.js";
 import { keep, kept } from "./prefs.js";
 
 /** Send an action to the node that has the call; return its result, or null if it was refused. */
-export async function perform(callId, action, params = {}, path = `/calls/${callId}/actions/${action}`) {
-  const found = await attempt(post(path, params, { "Idempotency-Key": crypto.randomUUID() }));
+export async function perform(callId, action, params = {}) {
+  const { title, permission, path, holderPath } = VERBS[action];
+  const where = of(callId, may(permission) ? path : holderPath);
+  const found = await attempt(post(where, params, { "Idempotency-Key": crypto.randomUUID() }));
   if (!found) return null;
-  if (!found.accepted) { toast(`${SAID[action] ?? words(action)}: ${whyNot(found)}`, "bad"); return null; }
-  toast(DONE[action]?.(params) ?? `${SAID[action] ?? words(action)}: done`, "good");
+  if (!found.accepted) { toast(`${title}: ${whyNot(found)}`, "bad"); return null; }
+  toast(DONE[action]?.(params) ?? `${title}: done`, "good");
   return found.result ?? {};
 }
 
+const of = (callId, path) => path.replace("{call_id}", callId);
 const whyNot = ({ reason, result }) => (reason === "held_by" ? `held by ${result.held_by}` : words(reason ?? "refused"));
-
-const SAID = {
-  listen: "Your phone is called", accept: "Accept",   whisper: "Whisper", say: "Say exactly", take_over: "Take over", join: "Three-way", mute: "Microphone", hold: "Hold", hand_back: "Hand back", pause: "Pause the AI", resume: "Resume the AI",
-  transfer: "Transfer", end: "End the call", sensitive: "Sensitive mode", pause_recording: "Pause recording", flag: "Flag",
-};
 
 /** What is said of a switch, by where it was put. */
 const DONE = {
@@ -39,7 +37,10 @@ const joined = (row, user) => mine(row, user) && row.hold === "joined";
 const inTalk = (row, user) => mine(row, user) && !["paused", "awaited"].includes(row.hold);
 
 /** Return whether an action is for whoever is signed in: by a role, or because they have this caller. */
-export const isFor = (action, row) => (may(action.permission) || (may(action.holders) && mine(row, user))) && action.shown(row, user);
+export function isFor(action, row) {
+  const { permission, forHolder } = VERBS[action.verb ?? action.id] ?? action;
+  return (may(permission) || (forHolder && may(VERBS.accept.permission) && mine(row, user))) && action.shown(row, user);
+}
 
 const TAKEN = (row, user) => ({ held_by: user, handled_by: user, hold: "awaited", muted: 0 });
 const JOINED = (row, user) => ({ held_by: user, hold: "joined", muted: 0 });
@@ -48,16 +49,18 @@ const others = (row, user) => !mine(row, user);
 
 /**
  * What may be done, in the order in which it stands there.
+ * `verb`: which one decides for whom it is, where the id is none; without a verb, `permission`, and
+ * `forHolder`: also for who has accepted the caller;
  * `shown(row, user)`: when there is any sense in it; `first(row, user)`: when it is one of the three
  * at hand, the rest being under More; `isOn(row)`: of a switch; `apart`: it ends what goes on, and
  * stands by itself; `afterwards`: also of a call that is over; `becomes(row, user)`: what the call is
  * once it was done, until its node says so.
  */
 export const ACTIONS = [
-  { id: "listen", label: "Listen", permission: "monitor", shown: silent, first: others },
+  { id: "listen", label: "Listen", shown: silent, first: others },
   { id: "listen_private", label: "Listen privately", permission: "monitor.private", shown: silent },
   {
-    id: "phone", label: "Listen by phone", permission: "monitor", shown: talks,
+    id: "phone", label: "Listen by phone", verb: "listen", shown: talks,
     run: async (callId) => {
       const given = await ask({
         title: "Listen by your phone", text: "The bridge calls it. Pick up and you hear the call; nobody on the call knows.", button: "Call my phone",
@@ -69,7 +72,7 @@ export const ACTIONS = [
     },
   },
   {
-    id: "call_in", label: "Call in", permission: "monitor", shown: talks,
+    id: "call_in", label: "Call in", verb: "listen", shown: talks,
     run: async (callId) => {
       const given = await ask({ title: "Call in from your phone", text: "You get an address to dial: good once, for a minute.", fields: [...takeOverField(), ...privateField()], button: "Give me an address" });
       const found = given && await attempt(post(`/calls/${callId}/phone-ticket`, given));
@@ -77,9 +80,9 @@ export const ACTIONS = [
       return found;
     },
   },
-  { id: "whisper", label: "Whisper", permission: "coach", shown: talks, first: others },
+  { id: "whisper", label: "Whisper", shown: talks, first: others },
   {
-    id: "talk", label: "Connect microphone", permission: "barge", holders: "queue.accept",
+    id: "talk", label: "Connect microphone", permission: "barge", forHolder: true,
     shown: (row, user) => mine(row, user) && !row.voice && ["awaited", "joined"].includes(row.hold), first: mine,
     run: async (callId, row) => {
       const microphone = await checkMicrophone(row, { title: `Talk with ${row.from} again?`, text: "They hear you as soon as you connect.", button: "Connect" });
@@ -87,40 +90,40 @@ export const ACTIONS = [
     },
   },
   {
-    id: "take_over", label: "Take over", permission: "barge", danger: true, becomes: TAKEN, first: others,
+    id: "take_over", label: "Take over", danger: true, becomes: TAKEN, first: others,
     shown: (row, user) => talks(row) && (!mine(row, user) || ["joined", "paused"].includes(row.hold)),
     run: (callId, row) => stepIn(callId, row, "take_over"),
   },
   {
-    id: "join", label: "Three-way", permission: "barge", becomes: JOINED, shown: (row, user) => talks(row) && row.state !== "paused" && !joined(row, user),
+    id: "join", label: "Three-way", becomes: JOINED, shown: (row, user) => talks(row) && row.state !== "paused" && !joined(row, user),
     run: (callId, row) => stepIn(callId, row, "join", { title: `Talk with ${row.from} and the AI?`, text: "Both hear you, and you hear both.", button: "Join" }),
   },
   {
-    id: "mute", label: (row) => (row.muted ? "Unmute" : "Mute"), permission: "barge", holders: "queue.accept", shown: inTalk, first: mine, isOn: (row) => Boolean(row.muted),
+    id: "mute", label: (row) => (row.muted ? "Unmute" : "Mute"), shown: inTalk, first: mine, isOn: (row) => Boolean(row.muted),
     run: (callId, row) => perform(callId, "mute", { on: !row.muted }), becomes: (row) => ({ muted: row.muted ? 0 : 1 }),
   },
   {
-    id: "hold", label: (row) => (row.hold === "on_hold" ? "Off hold" : "Hold"), permission: "barge", holders: "queue.accept", shown: (row, user) => inTalk(row, user) && row.state === "human" && !joined(row, user), isOn: (row) => row.hold === "on_hold",
+    id: "hold", label: (row) => (row.hold === "on_hold" ? "Off hold" : "Hold"), shown: (row, user) => inTalk(row, user) && row.state === "human" && !joined(row, user), isOn: (row) => row.hold === "on_hold",
     run: (callId, row) => perform(callId, "hold", { on: row.hold !== "on_hold" }), becomes: (row) => ({ hold: row.hold === "on_hold" ? "talking" : "on_hold" }),
   },
   {
-    id: "hand_back", label: (row) => (row.hold === "joined" ? "Leave" : "Hand back"), permission: "barge", holders: "queue.accept", shown: (row, user) => mine(row, user) && row.hold !== "paused", first: mine, becomes: GIVEN_BACK,
+    id: "hand_back", label: (row) => (row.hold === "joined" ? "Leave" : "Hand back"), shown: (row, user) => mine(row, user) && row.hold !== "paused", first: mine, becomes: GIVEN_BACK,
     run: async (callId, row) => {
       const title = row.hold === "joined" ? "Leave caller and AI" : "Hand the caller back to the AI";
       const given = await ask({ title, fields: [{ name: "summary", label: "What did you agree on? The AI reads this.", kind: "textarea", maxlength: 1000 }], button: row.hold === "joined" ? "Leave" : "Hand back" });
-      return given && perform(callId, "hand_back", given, may("barge") ? undefined : `/queue/${callId}/hand-back`);
+      return given && perform(callId, "hand_back", given);
     },
   },
   {
-    id: "pause", label: "Pause AI", permission: "coach", shown: (row) => talks(row) && !row.held_by,
+    id: "pause", label: "Pause AI", shown: (row) => talks(row) && !row.held_by,
     run: async (callId) => {
       const given = await ask({ title: "Pause the AI", text: "The caller hears that they wait.", fields: [{ name: "auto_resume_s", label: "Go on by itself after, seconds", kind: "number", value: "60", min: 5, max: 600 }], button: "Pause" });
       return given && perform(callId, "pause", given);
     },
   },
-  { id: "resume", label: "Resume AI", permission: "coach", shown: (row, user) => mine(row, user) && row.hold === "paused", first: mine, run: (callId) => perform(callId, "resume"), becomes: GIVEN_BACK },
+  { id: "resume", label: "Resume AI", shown: (row, user) => mine(row, user) && row.hold === "paused", first: mine, run: (callId) => perform(callId, "resume"), becomes: GIVEN_BACK },
   {
-    id: "transfer", label: "Transfer", permission: "transfer", holders: "queue.accept", shown: talks, first: mine,
+    id: "transfer", label: "Transfer", shown: talks, first: mine,
     run: async (callId, row) => {
       const given = await ask({
         title: "Transfer the call", text: "If it fails, the caller is back with the AI.",
@@ -129,18 +132,18 @@ export const ACTIONS = [
       return given && perform(callId, "transfer", given);
     },
   },
-  { id: "wrap_up", label: "Wrap up", permission: "queue.accept", shown: had, run: (callId) => wrapUp(callId), afterwards: true },
-  { id: "pause_recording", label: "Pause recording", permission: "coach", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.", false) },
-  { id: "sensitive", label: "Sensitive", permission: "coach", shown: talks, run: (callId, row) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording, nor the AI, nor anybody who listens hears the caller until you end it.", row.sensitive) },
+  { id: "wrap_up", label: "Wrap up", shown: had, run: (callId) => wrapUp(callId), afterwards: true },
+  { id: "pause_recording", label: "Pause recording", shown: talks, run: (callId) => onOff(callId, "pause_recording", "Recording", "Nothing is recorded until you resume it.", false) },
+  { id: "sensitive", label: "Sensitive", shown: talks, run: (callId, row) => onOff(callId, "sensitive", "Sensitive mode", "Neither the recording, nor the AI, nor anybody who listens hears the caller until you end it.", row.sensitive) },
   {
-    id: "flag", label: "Flag", permission: "flag", shown: () => true,
+    id: "flag", label: "Flag", shown: () => true,
     run: async (callId) => {
       const given = await ask({ title: "Flag this moment", fields: [{ name: "note", label: "Note for QA", kind: "textarea", maxlength: 500 }], button: "Flag" });
       return given && perform(callId, "flag", given);
     },
   },
   {
-    id: "end", label: "End call", permission: "end", holders: "queue.accept", danger: true, apart: true, shown: () => true,
+    id: "end", label: "End call", danger: true, apart: true, shown: () => true,
     run: async (callId, row) => {
       const given = await ask({
         title: `End the call of ${row.from}?`, danger: true, button: "End the call",
@@ -162,11 +165,11 @@ async function stepIn(callId, row, action, about) {
 
 /** Have who has or had a caller say what came of the call, with a code of its route. */
 export async function wrapUp(callId) {
-  const found = await attempt(get(`/calls/${callId}/wrap-up`));
+  const found = await attempt(get(of(callId, VERBS.wrap_up.path)));
   if (!found) return null;
   const code = { name: "code", label: "What came of it", kind: "select", options: found.codes.map((each) => [each, words(each)]) };
   const given = await ask({ title: "Wrap the call up", fields: [...(found.codes.length ? [code] : []), { name: "note", label: "Note", kind: "textarea", maxlength: 1000 }], button: "Save" });
-  const saved = given && await attempt(post(`/calls/${callId}/wrap-up`, given));
+  const saved = given && await attempt(post(of(callId, VERBS.wrap_up.path), given));
   if (saved) toast(saved.recorded ? "Wrap-up saved" : "Wrap-up saved, not in the record: its node did not answer", saved.recorded ? "good" : "warn");
   return saved;
 }
@@ -199,12 +202,11 @@ const privateField = () => (may("monitor.private") ? [{ name: "private", kind: "
 
 /** Accept a waiting caller: by the microphone that is given, or by one's own phone. */
 export async function accept(callId, microphone) {
-  const path = `/queue/${callId}/accept`;
-  if (microphone) return perform(callId, "accept", {}, path);
+  if (microphone) return perform(callId, "accept");
   const given = await ask({ title: "Accept by your phone", text: "The bridge calls it. Pick up and you have the caller.", fields: [phoneField()], button: "Accept, call my phone" });
   if (!given) return null;
   keep("phone", given.via);
-  return perform(callId, "accept", given, path);
+  return perform(callId, "accept", given);
 }
 
 async function onOff(callId, action, what, text, isOn) {

@@ -8,6 +8,9 @@ const permissions = new Set((about.permissions ?? "").split(" ").filter(Boolean)
 export const may = (permission) => permissions.has(permission);
 export const user = about.user ?? "";
 
+/** What supervisors may do to a live call, by name: title, done, permission, forHolder, path, holderPath. */
+export const VERBS = JSON.parse(about.verbs ?? "{}");
+
 export class Refused extends Error {
   constructor(status, why) { super(why); this.status = status; }
 }

@@ -3,7 +3,7 @@
 import { ActionBar } from "./action_bar.js";
 import { ACTIONS, isFor, perform, say, unmask } from "./actions.js";
 import { LISTENING, Listening } from "./audio.js";
-import { may, user } from "./api.js";
+import { VERBS, may, user } from "./api.js";
 import { ask } from "./dialogs.js";
 import { $, badge, clip, fill, h } from "./dom.js";
 import { age, arms, span, when } from "./format.js";
@@ -124,7 +124,7 @@ export class Drawer {
   }
 
   #composer() {
-    if (!may("coach")) return null;
+    if (!may(VERBS.whisper.permission)) return null;
     this.text = h("textarea", { "aria-label": "To the AI, or for the AI to say", placeholder: "Whisper to the AI: only it will know…", maxlength: 1000 });
     const now = h("input", { type: "checkbox" });
     this.whisperNow = now;

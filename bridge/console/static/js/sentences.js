@@ -1,5 +1,6 @@
 // What happened in a call, in sentences: for the transcript as it streams, and for a call that is over.
 
+import { VERBS } from "./api.js";
 import { span, words } from "./format.js";
 
 /** What a transcript tells in one line, and how: kind of mark, text. */
@@ -36,15 +37,10 @@ const HAPPENINGS = {
   ended: (e) => ["", `Call ended: ${words(e.reason || e.outcome)}`],
 };
 
-const ACTIONS = {
-  accept: "accepted the caller", listen: "listens by phone", whisper: "whispered to the AI", say: "had the AI say", take_over: "took the caller over", join: "joined caller and AI", mute: "switched their microphone", hold: "switched the hold", hand_back: "handed the caller back", pause: "paused the AI", resume: "had the AI go on",
-  transfer: "transfers the call", end: "ends the call", sensitive: "switched sensitive mode", pause_recording: "switched the recording",
-};
-
 /** Who did what: an event's words, or null if it is no note of a supervisor's. */
 export function noteOf(event) {
-  if (event.kind === "flagged") return "flagged this";
-  return event.kind === "supervisor_acted" ? (ACTIONS[event.action] ?? words(event.action)) : null;
+  if (event.kind === "flagged") return VERBS.flag.done;
+  return event.kind === "supervisor_acted" ? (VERBS[event.action]?.done ?? words(event.action)) : null;
 }
 
 const heard = (e) => (e.heard_ms ? `, of which ${span(e.heard_ms)} were heard` : "");
@@ -77,10 +73,10 @@ const DETAILS = {
   caller_replaced: () => "Another phone has taken the caller's place",
   no_telephone_event: () => "The caller's phone sends no keys",
   model_taken: (e) => `The model ${e.model} has the call`,
-  wrapped_up: (e) => `${e.by ?? "A person"} put down what came of the call: ${words(e.code)}${e.text ? `, “${e.text}”` : ""}`,
+  wrapped_up: (e) => `${e.by ?? "A person"} ${VERBS.wrap_up.done}: ${words(e.code)}${e.text ? `, “${e.text}”` : ""}`,
   audio_stopped: (e) => `The gateway's audio has stood still for ${span(e.ms)}: it ends the call`,
   process_stopped: (e) => `The gateway stood still for ${span(e.ms)}, and the call with it`,
-  phone_joined: (e) => `${e.by ?? "A supervisor"} listens by phone`,
+  phone_joined: (e) => `${e.by ?? "A supervisor"} ${VERBS.listen.done}`,
 };
 
 /** Return how a transcript tells of an event, kind of mark and text; null where it doesn't. */

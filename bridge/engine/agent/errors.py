@@ -1,7 +1,8 @@
-"""Handles a refusal of a response because one runs already, where the bridge knows of none.
+"""Handles the service's error events; nearly all leave the session open (`PROTOCOL.md` section 7).
 
-The default conversation runs one response at a time, and the service's word on that is final
-(`PROTOCOL.md` section 5, `conversation_already_has_active_response`). What was asked for is owed:
+Most are only counted. One is a claim: a response is refused because one runs already. The default
+conversation runs one response at a time, and the service's word on that is final (`PROTOCOL.md`
+section 5, `conversation_already_has_active_response`). What was asked for is owed:
 
     one runs here, too                 -> asked for again when it is done
     one was cancelled here             -> when its end is told, or CANCELLED_ENDS_WITHIN_MS later
@@ -15,15 +16,44 @@ So a claim that is false costs a round trip, or one second where the service is 
 never the ten seconds after which an answer counts as overdue.
 """
 
-from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS
+from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS, pay_owed
 from bridge.engine.agent.state import UNNAMED, Response
-from bridge.engine.session.recovery import leave_stalled
+from bridge.engine.news import UpstreamErrorSeen
+from bridge.engine.session.fallback import lose_session
+from bridge.engine.session.recovery import leave_stalled, recover
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import CancelResponse
+from bridge.realtime.events import ErrorReported
+from bridge.realtime.failures import Cure, classify_event
+
+ALREADY_ACTIVE = "conversation_already_has_active_response"
+CANCEL_NOT_ACTIVE = "response_cancel_not_active"
+NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
 
 
-def on_claimed_active(call: CallState, now_ns: int) -> Effects:
+def on_error_reported(call: CallState, event: ErrorReported, now_ns: int) -> Effects:
+    """Count an error; nearly all leave the session open (`PROTOCOL.md` section 7)."""
+    responses = call.session.responses
+    code = event.error.code or event.error.type
+    failure = classify_event(event.error)
+    if failure.cure in (Cure.RENEW, Cure.GIVE_UP):
+        if call.answered:
+            yield from recover(call, failure, now_ns)
+        else:
+            yield from lose_session(call, failure)
+        return
+    yield UpstreamErrorSeen(code)
+    if code == NOTHING_TO_COMMIT:
+        call.session.turn.close()
+    if code == ALREADY_ACTIVE:
+        yield from _on_claimed_active(call, now_ns)
+    if code == CANCEL_NOT_ACTIVE and responses.running is not None and responses.running.cancelled:
+        responses.finish()
+        yield from pay_owed(call)
+
+
+def _on_claimed_active(call: CallState, now_ns: int) -> Effects:
     """Take the service's word that a response runs already."""
     responses = call.session.responses
     asked, responses.requested = responses.requested, None

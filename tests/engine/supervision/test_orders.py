@@ -1,7 +1,5 @@
 """A supervisor steps in: what is done about each action, and when it is refused."""
 
-import typing
-
 import pytest
 
 from bridge.engine.effects import (
@@ -56,25 +54,13 @@ from bridge.engine.news import (
     TurnMeasured,
     TurnSpoken,
 )
-from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, CallPolicy
-from bridge.engine.supervision.actions import (
-    Action,
-    End,
-    HandBack,
-    HoldCaller,
-    HoldRecording,
-    Join,
-    KeepSecret,
-    Mute,
-    Pause,
-    Resume,
-    Say,
-    TakeOver,
-    Transfer,
-    Whisper,
+from bridge.engine.policy import (
+    BargeInPolicy,
+    CallerSilencePolicy,
+    CallPolicy,
 )
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
-from bridge.engine.supervision.rules import RULES, Refusal
+from bridge.engine.supervision.rules import Refusal
 from bridge.engine.supervision.steps import HOLDS, Hold, HoldSignal
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
@@ -89,6 +75,22 @@ from bridge.realtime.commands import (
 from bridge.realtime.events import ResponseCreated
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import Message, Role
+from bridge.routing.supervisor_verbs import (
+    EndOrder,
+    HandBackOrder,
+    HoldOrder,
+    JoinOrder,
+    MuteOrder,
+    Order,
+    PauseOrder,
+    PauseRecordingOrder,
+    ResumeOrder,
+    SayOrder,
+    SensitiveOrder,
+    TakeOverOrder,
+    TransferOrder,
+    WhisperOrder,
+)
 from tests.engine.calls import (
     A1,
     A2,
@@ -109,14 +111,16 @@ from tests.engine.calls import (
 )
 
 ANN = HandoffTarget("ann", "sip:ann@pbx.example", refer=False)
+END_NOW = EndOrder(reason="Abuse.", how="now")
+TO_ANN = TransferOrder(target="ann")
 
 
-def act(call: Call, action: Action, by: str = "eve", after_ms: float = 0) -> list[Effect]:
-    return call.feed(SupervisorActed("a1", by, action), after_ms=after_ms)
+def act(call: Call, order: Order, by: str = "eve", after_ms: float = 0) -> list[Effect]:
+    return call.feed(SupervisorActed("a1", by, order, ANN), after_ms=after_ms)
 
 
 def answer(effects: list[Effect]) -> str:
-    """Return why an action was refused; empty where it was carried out."""
+    """Return why an order was refused; empty where it was carried out."""
     (told,) = of(ActionAnswered, effects)
     return told.refused
 
@@ -139,7 +143,7 @@ def taken(by: str = "eve", policy: CallPolicy = SILENT) -> Call:
     """The agent was speaking; the supervisor is heard."""
     call = speaking(policy)
     call.feed(SupervisorHeard(by))
-    act(call, TakeOver(), by)
+    act(call, TakeOverOrder(), by)
     call.feed(flushed((A1, 300, 2_000)))
     return call
 
@@ -149,7 +153,7 @@ def taken(by: str = "eve", policy: CallPolicy = SILENT) -> Call:
 
 def test_whisper_for_the_next_turn_is_an_item_and_nothing_else() -> None:
     call = speaking()
-    effects = act(call, Whisper("Offer 10 percent."))
+    effects = act(call, WhisperOrder(text="Offer 10 percent."))
     assert "Offer 10 percent." in notes(effects)[0]
     assert not sent(effects, CreateResponse)
     assert not of(FlushPlayout, effects)
@@ -159,7 +163,7 @@ def test_whisper_for_the_next_turn_is_an_item_and_nothing_else() -> None:
 
 def test_whisper_now_cuts_the_agent_and_asks_for_another_answer() -> None:
     call = speaking()
-    effects = act(call, Whisper("Stop that.", now=True))
+    effects = act(call, WhisperOrder(text="Stop that.", when="now"))
     assert of(FlushPlayout, effects)
     assert sent(effects, CancelResponse) == [CancelResponse(R1)]
     after = call.feed(flushed((A1, 300, 2_000)), done(R1))
@@ -167,7 +171,7 @@ def test_whisper_now_cuts_the_agent_and_asks_for_another_answer() -> None:
 
 
 def test_whisper_now_to_a_silent_agent_asks_at_once() -> None:
-    effects = act(answered(), Whisper("Greet them.", now=True))
+    effects = act(answered(), WhisperOrder(text="Greet them.", when="now"))
     assert sent(effects, CreateResponse)
     assert not of(FlushPlayout, effects)
 
@@ -176,7 +180,7 @@ def test_whisper_now_to_a_silent_agent_asks_at_once() -> None:
 
 
 def test_said_exactly_in_the_bridges_voice_over_an_agent_that_is_cut() -> None:
-    effects = act(speaking(), Say("This call is free."))
+    effects = act(speaking(), SayOrder(text="This call is free."))
     assert of(FlushPlayout, effects)
     assert [each.text for each in of(PlayPhrase, effects)] == ["This call is free."]
     assert '"This call is free."' in notes(effects)[0]
@@ -188,7 +192,7 @@ def test_said_exactly_in_the_bridges_voice_over_an_agent_that_is_cut() -> None:
 def test_taken_over_agent_is_silent_and_hears_nothing() -> None:
     call = speaking()
     call.feed(SupervisorHeard("eve"))
-    effects = act(call, TakeOver())
+    effects = act(call, TakeOverOrder())
     assert answer(effects) == ""
     assert of(FlushPlayout, effects)
     assert sent(effects, CancelResponse) == [CancelResponse(R1)]
@@ -203,12 +207,18 @@ def test_taken_over_agent_is_silent_and_hears_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "action", [TakeOver(), Pause(60_000), Whisper("Stop.", now=True), Say("X")]
+    "order",
+    [
+        TakeOverOrder(),
+        PauseOrder(auto_resume_s=60),
+        WhisperOrder(text="Stop.", when="now"),
+        SayOrder(text="X"),
+    ],
 )
-def test_cut_by_a_supervisor_is_no_interruption_by_the_caller(action: Action) -> None:
+def test_cut_by_a_supervisor_is_no_interruption_by_the_caller(order: Order) -> None:
     call = speaking()
     call.feed(said_all(A1, R1, "One two three four."))
-    act(call, action)
+    act(call, order)
     effects = call.feed(flushed((A1, 1_000, 2_000)))
     assert [cut.by for cut in of(Interrupted, effects)] == ["supervisor"]
     turn = of(TurnSpoken, effects)[-1]
@@ -219,14 +229,14 @@ def test_cut_by_a_supervisor_is_no_interruption_by_the_caller(action: Action) ->
 def test_server_is_told_though_it_cancels_by_itself_for_the_callers_speech(
     server_cancels: bool,
 ) -> None:
-    effects = act(speaking(CallPolicy(greet=False, server_cancels=server_cancels)), TakeOver())
+    effects = act(speaking(CallPolicy(greet=False, server_cancels=server_cancels)), TakeOverOrder())
     assert sent(effects, CancelResponse) == [CancelResponse(R1)]
 
 
 def test_answer_that_turn_detection_begins_later_is_cancelled_unheard() -> None:
     call = answered()
     call.feed(started(), stopped())
-    act(call, TakeOver())
+    act(call, TakeOverOrder())
     effects = call.feed(ResponseCreated(R2), audio(A1, R2))
     assert sent(effects, CancelResponse) == [CancelResponse(R2)]
     effects = call.feed(audio(A1, R2))
@@ -236,7 +246,7 @@ def test_answer_that_turn_detection_begins_later_is_cancelled_unheard() -> None:
 def test_turn_that_was_being_ended_here_does_not_cost_the_session() -> None:
     call = answered(CallPolicy(greet=False, turn_overdue_ms=3_000))
     call.feed(SoundStarted(0), started(), SoundStopped(0), TimerFired(Timer.OPEN_TURN))
-    act(call, TakeOver())
+    act(call, TakeOverOrder())
     effects = call.feed(TimerFired(Timer.OPEN_TURN))
     assert effects == []
     assert call.core.state is State.HANDOFF
@@ -244,8 +254,8 @@ def test_turn_that_was_being_ended_here_does_not_cost_the_session() -> None:
 
 def test_phrase_that_the_caller_cannot_cut_is_cut_by_a_take_over() -> None:
     call = answered()
-    act(call, Say("You must hear this."))
-    assert of(FlushPlayout, act(call, TakeOver()))
+    act(call, SayOrder(text="You must hear this."))
+    assert of(FlushPlayout, act(call, TakeOverOrder()))
 
 
 def test_taken_over_in_every_talking_state() -> None:
@@ -254,13 +264,13 @@ def test_taken_over_in_every_talking_state() -> None:
     cancelling = speaking()
     cancelling.feed(started())
     for call in (answered(), thinking(), speaking(), cancelling, lost):
-        assert answer(act(call, TakeOver())) == ""
+        assert answer(act(call, TakeOverOrder())) == ""
         assert call.core.state is State.HANDOFF
 
 
 def test_caller_waits_with_a_tone_for_a_microphone_that_has_not_come() -> None:
     call = answered()
-    effects = act(call, TakeOver())
+    effects = act(call, TakeOverOrder())
     assert not of(OpenVoice, effects)
     assert StartTimer(Timer.SUPERVISOR, VOICE_GRACE_MS) in effects
     assert of(PlayFiller, call.feed(TimerFired(Timer.FILLER)))
@@ -271,7 +281,7 @@ def test_caller_waits_with_a_tone_for_a_microphone_that_has_not_come() -> None:
 
 def test_nobody_comes_and_the_agent_goes_on() -> None:
     call = answered()
-    act(call, TakeOver())
+    act(call, TakeOverOrder())
     effects = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
     assert of(AgentResumed, effects) == [AgentResumed("eve", VOICE_GRACE_MS, "voice_lost")]
     assert sent(effects, CreateResponse)
@@ -301,7 +311,7 @@ def test_supervisors_voice_is_none_of_the_agents() -> None:
     item = ItemId("bridge_supervisor_1")
     assert call.feed(PlayoutStarted(item, 0)) == []
     call.feed(done(R1))
-    act(call, HandBack())
+    act(call, HandBackOrder())
     effects = call.feed(ResponseCreated(R2), audio(A2, R2), PlayoutStarted(A2, 0), after_ms=3_000)
     assert [each.silence_ms for each in of(SilenceMeasured, effects)] == [3_000]
 
@@ -317,7 +327,7 @@ def test_barge_in_does_not_misfire_while_a_supervisor_talks() -> None:
 
 def test_handed_back_with_a_summary_the_agent_goes_on() -> None:
     call = taken()
-    effects = act(call, HandBack("They get a refund {4711}."), after_ms=8_000)
+    effects = act(call, HandBackOrder(summary="They get a refund {4711}."), after_ms=8_000)
     (note,) = notes(effects)
     assert "They get a refund {4711}." in note
     assert "8 seconds" in note
@@ -333,7 +343,7 @@ def test_handed_back_with_a_summary_the_agent_goes_on() -> None:
 def test_handed_back_while_the_session_is_lost_it_is_owed_by_the_next_one() -> None:
     call = taken()
     call.feed(SessionFailed(UpstreamError("gone", code="session_expired")))
-    effects = act(call, HandBack("Settled."))
+    effects = act(call, HandBackOrder(summary="Settled."))
     assert call.core.state is State.RECOVERING
     assert not sent(effects, CreateResponse)
     restored = call.feed(SessionReady("sess_2"))
@@ -345,14 +355,14 @@ def test_session_that_is_given_up_meanwhile_ends_by_the_fallback_after_it() -> N
     call = taken(policy=CallPolicy(greet=False, fallback=FallbackPolicy("Sorry.")))
     gone = SessionFailed(UpstreamError("gone", code="beta_api_shape_disabled"))
     assert not of(PlayPhrase, call.feed(gone))
-    effects = act(call, HandBack())
+    effects = act(call, HandBackOrder())
     assert [each.text for each in of(PlayPhrase, effects)] == ["Sorry."]
 
 
 def test_a_long_talk_is_not_bounded_and_the_agents_bound_begins_anew() -> None:
     call = taken(policy=CallPolicy(greet=False, max_duration_ms=60_000))
     assert not of(CallClosed, call.feed(TimerFired(Timer.MAX_DURATION)))
-    assert StartTimer(Timer.MAX_DURATION, 60_000) in act(call, HandBack())
+    assert StartTimer(Timer.MAX_DURATION, 60_000) in act(call, HandBackOrder())
 
 
 # Pause
@@ -360,7 +370,7 @@ def test_a_long_talk_is_not_bounded_and_the_agents_bound_begins_anew() -> None:
 
 def test_paused_agent_goes_on_by_itself() -> None:
     call = speaking()
-    effects = act(call, Pause(30_000))
+    effects = act(call, PauseOrder(auto_resume_s=30))
     assert of(FlushPlayout, effects)
     assert of(PauseUplink, effects)
     assert StartTimer(Timer.SUPERVISOR, 30_000) in effects
@@ -375,12 +385,12 @@ def test_paused_agent_goes_on_by_itself() -> None:
 def test_paused_agent_may_be_taken_over_and_handed_back() -> None:
     call = answered()
     call.feed(SupervisorHeard("eve"))
-    act(call, Pause(30_000))
-    effects = act(call, TakeOver())
+    act(call, PauseOrder(auto_resume_s=30))
+    effects = act(call, TakeOverOrder())
     assert of(OpenVoice, effects)
     assert not of(PauseUplink, effects)  # it is held once
     assert not call.feed(TimerFired(Timer.SUPERVISOR))
-    assert of(ResumeUplink, act(call, HandBack()))
+    assert of(ResumeUplink, act(call, HandBackOrder()))
 
 
 def test_silent_caller_is_not_asked_while_the_agent_is_kept_out() -> None:
@@ -395,7 +405,7 @@ def test_silent_caller_is_not_asked_while_the_agent_is_kept_out() -> None:
 
 def test_transferred_from_a_take_over() -> None:
     call = taken()
-    effects = act(call, Transfer(ANN, "Refund agreed."))
+    effects = act(call, TransferOrder(target="ann", summary="Refund agreed."))
     assert of(DialPerson, effects) == [DialPerson(ANN.to, "Refund agreed.")]
     holds = [each for each in effects if isinstance(each, PauseUplink | ResumeUplink)]
     assert holds[-1] == PauseUplink(UplinkHold.HANDOFF)
@@ -403,7 +413,7 @@ def test_transferred_from_a_take_over() -> None:
 
 def test_transferred_while_the_agent_speaks() -> None:
     call = speaking()
-    effects = act(call, Transfer(ANN))
+    effects = act(call, TO_ANN)
     assert of(FlushPlayout, effects)
     effects = call.feed(flushed((A1, 300, 2_000)))
     assert of(DialPerson, effects)
@@ -411,7 +421,7 @@ def test_transferred_while_the_agent_speaks() -> None:
 
 def test_failed_transfer_is_the_agents_to_tell() -> None:
     call = answered()
-    act(call, Transfer(ANN))
+    act(call, TO_ANN)
     effects = call.feed(PersonLeft(486))
     assert of(HandoffFailed, effects)
     assert "sip_486" in notes(effects)[0]
@@ -422,7 +432,7 @@ def test_failed_transfer_is_the_agents_to_tell() -> None:
 
 
 def test_ended_now() -> None:
-    effects = act(speaking(), End(politely=False))
+    effects = act(speaking(), END_NOW)
     assert of(HangUp, effects)
     (closed,) = of(CallClosed, effects)
     assert (closed.outcome, closed.reason) == (Outcome.COMPLETED, "ended_by_supervisor")
@@ -430,7 +440,7 @@ def test_ended_now() -> None:
 
 def test_ended_politely_after_a_goodbye_that_the_caller_does_not_cut() -> None:
     call = speaking(CallPolicy(greet=False, goodbye="Goodbye."))
-    effects = act(call, End(politely=True))
+    effects = act(call, EndOrder(reason="Abuse."))
     assert of(FlushPlayout, effects)
     (phrase,) = of(PlayPhrase, effects)
     call.feed(flushed((A1, 300, 2_000)), PlayoutStarted(phrase.item_id, 0), started())
@@ -440,11 +450,11 @@ def test_ended_politely_after_a_goodbye_that_the_caller_does_not_cut() -> None:
 
 
 def test_ended_politely_where_no_goodbye_is_known_is_ended_now() -> None:
-    assert of(CallClosed, act(answered(), End(politely=True)))
+    assert of(CallClosed, act(answered(), EndOrder(reason="Abuse.")))
 
 
 def test_call_that_ends_under_a_supervisor_says_so() -> None:
-    effects = act(taken(), End(politely=False))
+    effects = act(taken(), END_NOW)
     assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
     assert of(CloseVoice, effects)
 
@@ -454,109 +464,122 @@ def test_call_that_ends_under_a_supervisor_says_so() -> None:
 
 def test_secret_keeps_the_caller_from_model_and_recording() -> None:
     call = answered()
-    effects = act(call, KeepSecret(on=True))
+    effects = act(call, SensitiveOrder(on=True))
     assert of(PauseUplink, effects) == [PauseUplink(UplinkHold.SECRET)]
     assert of(PauseRecording, effects) == [PauseRecording(RecordingHold.SUPERVISOR)]
     assert sent(effects, ClearInput)
     assert call.feed(DigitReceived("4")) == []
-    effects = act(call, KeepSecret(on=False))
+    effects = act(call, SensitiveOrder(on=False))
     assert of(ResumeUplink, effects) == [ResumeUplink(UplinkHold.SECRET)]
     assert of(ResumeRecording, effects)
 
 
 def test_recording_goes_on_when_neither_wish_holds_it() -> None:
     call = answered()
-    act(call, HoldRecording(on=True))
-    act(call, KeepSecret(on=True))
-    assert not of(ResumeRecording, act(call, KeepSecret(on=False)))
-    assert of(ResumeRecording, act(call, HoldRecording(on=False)))
+    act(call, PauseRecordingOrder(on=True))
+    act(call, SensitiveOrder(on=True))
+    assert not of(ResumeRecording, act(call, SensitiveOrder(on=False)))
+    assert of(ResumeRecording, act(call, PauseRecordingOrder(on=False)))
 
 
 def test_secret_outlasts_a_take_over() -> None:
     call = taken()
-    act(call, KeepSecret(on=True))
-    assert of(ResumeUplink, act(call, HandBack())) == [ResumeUplink(UplinkHold.SUPERVISOR)]
+    act(call, SensitiveOrder(on=True))
+    assert of(ResumeUplink, act(call, HandBackOrder())) == [ResumeUplink(UplinkHold.SUPERVISOR)]
 
 
 # What is refused
 
 
 EXCLUSIVE = [
-    Say("x"),
-    TakeOver(),
-    HandBack(),
-    Pause(1_000),
-    Resume(),
-    Transfer(ANN),
-    End(politely=False),
+    SayOrder(text="x"),
+    TakeOverOrder(),
+    HandBackOrder(),
+    PauseOrder(auto_resume_s=1),
+    ResumeOrder(),
+    TO_ANN,
+    END_NOW,
 ]
 
 
-@pytest.mark.parametrize("action", EXCLUSIVE)
-def test_second_supervisor_is_told_who_holds_the_call(action: Action) -> None:
+@pytest.mark.parametrize("order", EXCLUSIVE)
+def test_second_supervisor_is_told_who_holds_the_call(order: Order) -> None:
     call = taken("ann")
-    (told,) = of(ActionAnswered, act(call, action, "bob"))
+    (told,) = of(ActionAnswered, act(call, order, "bob"))
     assert (told.refused, told.held_by) == (Refusal.HELD, "ann")
     assert call.core.state is State.HANDOFF
 
 
-@pytest.mark.parametrize("action", [Whisper("x", now=True), KeepSecret(on=True)])
-def test_second_supervisor_may_still_help(action: Action) -> None:
+@pytest.mark.parametrize("order", [WhisperOrder(text="x", when="now"), SensitiveOrder(on=True)])
+def test_second_supervisor_may_still_help(order: Order) -> None:
     call = taken("ann")
-    effects = act(call, action, "bob")
+    effects = act(call, order, "bob")
     assert answer(effects) == ""
     assert not sent(effects, CreateResponse)
 
 
 @pytest.mark.parametrize(
-    ("action", "refused"),
+    ("order", "refused"),
     [
-        (HandBack(), Refusal.NOT_HELD),
-        (Resume(), Refusal.NOT_HELD),
+        (HandBackOrder(), Refusal.NOT_HELD),
+        (ResumeOrder(), Refusal.NOT_HELD),
     ],
 )
-def test_nothing_to_give_back(action: Action, refused: Refusal) -> None:
-    assert answer(act(answered(), action)) == refused
+def test_nothing_to_give_back(order: Order, refused: Refusal) -> None:
+    assert answer(act(answered(), order)) == refused
 
 
 @pytest.mark.parametrize(
-    ("action", "refused"),
+    ("order", "refused"),
     [
-        (TakeOver(), Refusal.ALREADY),
-        (Pause(1_000), Refusal.ALREADY),
-        (Say("x"), Refusal.AGENT_AWAY),
-        (Resume(), Refusal.NOT_HELD),
+        (TakeOverOrder(), Refusal.ALREADY),
+        (PauseOrder(auto_resume_s=1), Refusal.ALREADY),
+        (SayOrder(text="x"), Refusal.AGENT_AWAY),
+        (ResumeOrder(), Refusal.NOT_HELD),
     ],
 )
-def test_what_the_holder_may_not_do(action: Action, refused: Refusal) -> None:
-    assert answer(act(taken(), action)) == refused
+def test_what_the_holder_may_not_do(order: Order, refused: Refusal) -> None:
+    assert answer(act(taken(), order)) == refused
 
 
-@pytest.mark.parametrize("action", [TakeOver(), Say("x"), Whisper("x"), Pause(1), Transfer(ANN)])
-def test_refused_while_the_caller_is_on_the_way_to_somebody(action: Action) -> None:
+@pytest.mark.parametrize(
+    "order",
+    [
+        TakeOverOrder(),
+        SayOrder(text="x"),
+        WhisperOrder(text="x"),
+        PauseOrder(auto_resume_s=1),
+        TO_ANN,
+    ],
+)
+def test_refused_while_the_caller_is_on_the_way_to_somebody(order: Order) -> None:
     call = answered()
-    act(call, Transfer(ANN))
-    effects = act(call, action)
+    act(call, TO_ANN)
+    effects = act(call, order)
     assert answer(effects) == Refusal.HANDED_OVER
     assert len(effects) == 1
 
 
-@pytest.mark.parametrize("action", [TakeOver(), Say("x"), Whisper("x"), Pause(1), Transfer(ANN)])
-def test_refused_once_the_session_is_given_up(action: Action) -> None:
+@pytest.mark.parametrize(
+    "order",
+    [
+        TakeOverOrder(),
+        SayOrder(text="x"),
+        WhisperOrder(text="x"),
+        PauseOrder(auto_resume_s=1),
+        TO_ANN,
+    ],
+)
+def test_refused_once_the_session_is_given_up(order: Order) -> None:
     call = answered(CallPolicy(greet=False, fallback=FallbackPolicy("Sorry.")))
     call.feed(SessionFailed(UpstreamError("gone", code="beta_api_shape_disabled")))
-    assert answer(act(call, action)) == Refusal.NO_AGENT
+    assert answer(act(call, order)) == Refusal.NO_AGENT
 
 
 def test_refused_before_the_call_is_answered() -> None:
     call = Call()
     call.feed(CallOffered())
-    assert answer(act(call, TakeOver())) == Refusal.NOT_TALKING
-
-
-def test_every_action_has_a_rule_of_its_own_name() -> None:
-    assert set(RULES) == set(typing.get_args(Action))
-    assert len({rule.name for rule in RULES.values()}) == len(RULES)
+    assert answer(act(call, TakeOverOrder())) == Refusal.NOT_TALKING
 
 
 def test_every_hold_leads_back_to_the_agent() -> None:
@@ -570,29 +593,32 @@ def test_every_hold_leads_back_to_the_agent() -> None:
 
 def test_muted_supervisor_is_not_heard_and_stays() -> None:
     call = taken()
-    assert of(MuteVoice, act(call, Mute(on=True))) == [MuteVoice(True)]
+    assert of(MuteVoice, act(call, MuteOrder(on=True))) == [MuteVoice(True)]
     assert call.core.state is State.HANDOFF
-    assert answer(act(call, Mute(on=True))) == Refusal.ALREADY
-    assert answer(act(call, Mute(on=True), by="ann")) == Refusal.HELD
-    assert of(MuteVoice, act(call, Mute(on=False))) == [MuteVoice(False)]
+    assert answer(act(call, MuteOrder(on=True))) == Refusal.ALREADY
+    assert answer(act(call, MuteOrder(on=True), by="ann")) == Refusal.HELD
+    assert of(MuteVoice, act(call, MuteOrder(on=False))) == [MuteVoice(False)]
 
 
 def test_nobody_is_muted_who_is_not_in_the_talk() -> None:
-    assert answer(act(speaking(), Mute(on=True))) == Refusal.NOT_HELD
+    assert answer(act(speaking(), MuteOrder(on=True))) == Refusal.NOT_HELD
 
 
 def test_muting_lasts_over_a_hold_and_ends_with_the_talk() -> None:
     call = taken()
-    act(call, Mute(on=True))
-    act(call, HoldCaller(on=True))
-    assert of(OpenVoice, act(call, HoldCaller(on=False))) == [OpenVoice("eve", muted=True)]
-    act(call, HandBack())
-    assert of(OpenVoice, act(call, TakeOver())) == [OpenVoice("eve")]
+    act(call, MuteOrder(on=True))
+    act(call, HoldOrder(on=True))
+    assert of(OpenVoice, act(call, HoldOrder(on=False))) == [OpenVoice("eve", muted=True)]
+    act(call, HandBackOrder())
+    assert of(OpenVoice, act(call, TakeOverOrder())) == [OpenVoice("eve")]
 
 
-@pytest.mark.parametrize(("takes", "gives"), [(TakeOver(), HandBack()), (Pause(90_000), Resume())])
+@pytest.mark.parametrize(
+    ("takes", "gives"),
+    [(TakeOverOrder(), HandBackOrder()), (PauseOrder(auto_resume_s=90), ResumeOrder())],
+)
 def test_time_with_a_supervisor_is_in_no_silence_and_in_no_answer(
-    takes: Action, gives: Action
+    takes: Order, gives: Order
 ) -> None:
     """The agent owed an answer when they stepped in."""
     call = thinking()
@@ -607,31 +633,31 @@ def test_time_with_a_supervisor_is_in_no_silence_and_in_no_answer(
 
 def test_caller_on_hold_hears_tones_until_they_are_taken_back() -> None:
     call = taken()
-    effects = act(call, HoldCaller(on=True))
+    effects = act(call, HoldOrder(on=True))
     assert of(CloseVoice, effects)
     (timer,) = of(StartTimer, effects)
     assert timer.timer is Timer.FILLER
     assert of(PlayFiller, call.feed(TimerFired(Timer.FILLER), after_ms=400))
-    assert answer(act(call, HoldCaller(on=True))) == Refusal.ALREADY
-    back = act(call, HoldCaller(on=False))
+    assert answer(act(call, HoldOrder(on=True))) == Refusal.ALREADY
+    back = act(call, HoldOrder(on=False))
     assert of(StopFiller, back)
     assert of(OpenVoice, back) == [OpenVoice("eve")]
-    assert answer(act(call, HoldCaller(on=False))) == Refusal.ALREADY
+    assert answer(act(call, HoldOrder(on=False))) == Refusal.ALREADY
 
 
 def test_caller_on_hold_is_the_agents_again_if_the_supervisor_vanishes() -> None:
     call = taken()
-    act(call, HoldCaller(on=True))
+    act(call, HoldOrder(on=True))
     call.feed(SupervisorLost("eve"))
     effects = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
     assert [each.cause for each in of(AgentResumed, effects)] == ["voice_lost"]
 
 
-@pytest.mark.parametrize("action", [HandBack(), Transfer(ANN), End(politely=False)])
-def test_caller_on_hold_can_be_given_on(action: Action) -> None:
+@pytest.mark.parametrize("order", [HandBackOrder(), TO_ANN, END_NOW])
+def test_caller_on_hold_can_be_given_on(order: Order) -> None:
     call = taken()
-    act(call, HoldCaller(on=True))
-    effects = act(call, action)
+    act(call, HoldOrder(on=True))
+    effects = act(call, order)
     assert answer(effects) == ""
     assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
 
@@ -643,14 +669,14 @@ def joined() -> Call:
     """The agent speaks; eve talks beside it."""
     call = speaking()
     call.feed(SupervisorHeard("eve"))
-    act(call, Join())
+    act(call, JoinOrder())
     return call
 
 
 def test_supervisor_who_joins_is_heard_beside_an_agent_that_goes_on() -> None:
     call = speaking()
     call.feed(SupervisorHeard("eve"))
-    effects = act(call, Join())
+    effects = act(call, JoinOrder())
     assert of(OpenVoice, effects) == [OpenVoice("eve", beside_agent=True)]
     assert "You hear both" in notes(effects)[0]
     for kind in (FlushPlayout, PauseUplink, StartTimer):
@@ -661,26 +687,31 @@ def test_supervisor_who_joins_is_heard_beside_an_agent_that_goes_on() -> None:
 
 def test_one_supervisor_joins_at_a_time_and_has_the_call_meanwhile() -> None:
     call = joined()
-    assert answer(act(call, Join())) == Refusal.ALREADY
+    assert answer(act(call, JoinOrder())) == Refusal.ALREADY
     call.feed(SupervisorHeard("ann"))
-    for action in (Join(), TakeOver(), Pause(60_000), End(politely=False)):
-        assert answer(act(call, action, by="ann")) == Refusal.HELD
+    for order in (
+        JoinOrder(),
+        TakeOverOrder(),
+        PauseOrder(auto_resume_s=60),
+        END_NOW,
+    ):
+        assert answer(act(call, order, by="ann")) == Refusal.HELD
 
 
 def test_supervisor_who_leaves_leaves_the_agent_alone_with_the_caller() -> None:
     call = joined()
-    effects = act(call, HandBack("They get 10 %."))
+    effects = act(call, HandBackOrder(summary="They get 10 %."))
     assert of(CloseVoice, effects)
     assert of(SupervisorLeft, effects) == [SupervisorLeft("eve", lost=False)]
     assert "They get 10 %." in notes(effects)[0]
     assert not of(FlushPlayout, effects)
     assert not of(AgentResumed, effects)
-    assert answer(act(call, HandBack())) == Refusal.NOT_HELD
+    assert answer(act(call, HandBackOrder())) == Refusal.NOT_HELD
 
 
 def test_supervisor_who_has_the_caller_joins_and_the_agent_goes_on() -> None:
     call = taken()
-    effects = act(call, Join())
+    effects = act(call, JoinOrder())
     assert of(ResumeUplink, effects) == [ResumeUplink(UplinkHold.SUPERVISOR)]
     assert of(OpenVoice, effects) == [OpenVoice("eve", beside_agent=True)]
     assert "You hear both" in notes(effects)[0]
@@ -688,7 +719,7 @@ def test_supervisor_who_has_the_caller_joins_and_the_agent_goes_on() -> None:
 
 def test_supervisor_who_has_joined_takes_over() -> None:
     call = joined()
-    effects = act(call, TakeOver())
+    effects = act(call, TakeOverOrder())
     assert of(CloseVoice, effects)
     assert of(OpenVoice, effects) == [OpenVoice("eve")]
     assert of(PauseUplink, effects) == [PauseUplink(UplinkHold.SUPERVISOR)]
@@ -704,27 +735,27 @@ def test_supervisor_who_joined_and_vanished_has_left_after_a_while() -> None:
     call.feed(SupervisorLost("eve"))
     over = call.feed(TimerFired(Timer.SUPERVISOR), after_ms=VOICE_GRACE_MS)
     assert "has left" in notes(over)[0]
-    assert answer(act(call, Join(), by="ann")) == ""
+    assert answer(act(call, JoinOrder(), by="ann")) == ""
 
 
 def test_supervisor_who_has_joined_leaves_a_caller_who_is_transferred() -> None:
     call = joined()
-    effects = act(call, Transfer(ANN))
+    effects = act(call, TO_ANN)
     effects += call.feed(flushed((A1, 300, 2_000)), done(R1), TimerFired(Timer.TRANSFER))
     assert of(DialPerson, effects)
     assert of(CloseVoice, effects)
 
 
 def test_supervisor_who_has_joined_is_silent_once_the_call_is_over() -> None:
-    effects = act(joined(), End(politely=False))
+    effects = act(joined(), END_NOW)
     assert of(CloseVoice, effects)
     assert of(HangUp, effects)
 
 
 def test_who_has_paused_the_agent_or_was_handed_the_caller_cannot_join() -> None:
     call = speaking()
-    act(call, Pause(60_000))
-    assert answer(act(call, Join())) == Refusal.AGENT_AWAY
+    act(call, PauseOrder(auto_resume_s=60))
+    assert answer(act(call, JoinOrder())) == Refusal.AGENT_AWAY
 
 
 def test_how_a_call_is_held_stands_in_its_state() -> None:
@@ -739,18 +770,18 @@ def test_how_a_call_is_held_stands_in_its_state() -> None:
         before = noted[-1] if noted else ("", 0)
         noted.append((changed.get("hold", before[0]), changed.get("muted", before[1])))
 
-    look(act(call, TakeOver()))
+    look(act(call, TakeOverOrder()))
     look(call.feed(SupervisorHeard("eve")))
-    look(act(call, Mute(on=True)))
-    look(act(call, HoldCaller(on=True)))
-    look(act(call, HoldCaller(on=False)))
+    look(act(call, MuteOrder(on=True)))
+    look(act(call, HoldOrder(on=True)))
+    look(act(call, HoldOrder(on=False)))
     look(call.feed(SupervisorLost("eve")))
     look(call.feed(SupervisorHeard("eve")))
-    look(act(call, Mute(on=False)))
-    look(act(call, Join()))
-    look(act(call, HandBack()))
-    look(act(call, Pause(1_000)))
-    look(act(call, Resume()))
+    look(act(call, MuteOrder(on=False)))
+    look(act(call, JoinOrder()))
+    look(act(call, HandBackOrder()))
+    look(act(call, PauseOrder(auto_resume_s=1)))
+    look(act(call, ResumeOrder()))
     assert noted == [
         ("awaited", 0),
         ("talking", 0),
@@ -768,5 +799,5 @@ def test_how_a_call_is_held_stands_in_its_state() -> None:
 
 
 def test_call_that_nobody_ever_held_says_nothing_of_it() -> None:
-    effects = act(answered(), Whisper("x"))
+    effects = act(answered(), WhisperOrder(text="x"))
     assert all("hold" not in each.fields for each in of(StateChanged, effects))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.engine.event_map import (
+from bridge.cli.event_map import (
     ANY_OTHER,
     NOT_ACTED_ON,
     TABLES,
