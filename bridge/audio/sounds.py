@@ -68,6 +68,40 @@ class SoundChange:
     lasted_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class SoundStarted:
+    """The caller's channel is louder than silence, and than the agent's echo would be.
+
+    Attributes:
+        at_ns: monotonic time of its first loud frame, before it was confirmed.
+    """
+
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoundLasted:
+    """A sound has become as long as one of the lengths that the policy asks about.
+
+    Attributes:
+        lasted_ms: from its first loud frame to its latest, by the audio clock.
+    """
+
+    at_ns: int
+    lasted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoundStopped:
+    """A sound is over; ``at_ns`` is the end of its last loud frame."""
+
+    at_ns: int
+
+
+Sound = SoundStarted | SoundLasted | SoundStopped
+"""What the caller's channel does, as listeners learn of it."""
+
+
 class CallerSounds:
     """The sounds of all rows.
 

@@ -1,1 +1,1 @@
-"""The call engine: turn machine, interruption ledger, one core a call. No I/O."""
+"""The call engine: turn machine, one core a call. No I/O."""

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from bridge.engine.agent import errors, greeting, playout, responses
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
+from bridge.engine.agent import greeting, playout, responses
 from bridge.engine.call import goodbye, lifecycle
 from bridge.engine.call.state import Stage
 from bridge.engine.caller import barge_in, interruption, silence, turn, words
@@ -52,13 +54,8 @@ from bridge.engine.media import (
     AudioLost,
     AudioStopped,
     LastSoundSent,
-    PlayoutDrained,
     PlayoutFlushed,
-    PlayoutStarted,
     ProcessStopped,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
 )
 from bridge.engine.news import TransitionRefused
 from bridge.engine.policy import CallPolicy
@@ -68,8 +65,9 @@ from bridge.engine.supervision import orders
 from bridge.engine.timers import Timer
 from bridge.engine.tools import calls, mcp
 from bridge.engine.turns import State
-from bridge.engine.voice import dead_air, filler, speech, waiting
+from bridge.engine.voice import dead_air, filler, speech
 from bridge.realtime import events
+from bridge.realtime.ids import ResponseId
 
 __all__ = ["IGNORED", "LIFECYCLE", "TALK", "CallCore", "CallPolicy"]
 
@@ -128,7 +126,7 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         events.ConversationCreated: lifecycle.on_conversation_created,
         events.ItemAdded: mcp.on_item_added,
         events.McpToolsListed: mcp.on_tools_listed,
-        events.ErrorReported: errors.on_error_reported,
+        events.ErrorReported: responses.on_error_reported,
         events.SessionUpdated: liveness.on_session_updated,
         HoldChanged: turn.on_hold_changed,
         ProcessStopped: dead_air.on_process_stopped,
@@ -191,11 +189,11 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     turn.watch_open_turn,
     liveness.watch_liveness,
     recovery.watch_unheard,
-    waiting.watch_waiting,
+    dead_air.watch_waiting,
     dead_air.watch_dead_air,
     silence.watch_caller,
 )
-"""What is looked at after every input, in this order: who has the floor decides the rest."""
+"""The watches that run after an input, in this order: who has the floor decides the rest."""
 
 _BY_SESSION = "left to the session layer"
 _BY_RESPONSE = "items are followed through their response or their turn"
@@ -235,6 +233,9 @@ _TURNS_OF_CALLER = frozenset(
 )
 """Late news of a caller whom the agent does not hear any more."""
 
+_PIECES = (events.AudioDelta, events.TranscriptDelta)
+"""Pieces of an answer: some 30 a second while the agent speaks."""
+
 _SERVER_EVENTS: frozenset[type] = frozenset(get_args(events.ServerEvent))
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -249,6 +250,7 @@ class CallCore:
 
     def __init__(self, policy: CallPolicy, jitter: Callable[[], float] = lambda: 0.5) -> None:
         self._call = CallState(policy, jitter=jitter)
+        self._streaming: ResponseId | None = None
 
     @property
     def state(self) -> State:
@@ -296,9 +298,22 @@ class CallCore:
         effects = list(handler(call, event, now_ns))
         if self.closed:
             return [*dead_air.silence_at_close(call, now_ns), *effects]
-        for watch in WATCHES:
-            effects.extend(watch(call, event, now_ns))
+        effects.extend(self._watch(event, now_ns))
         effects.extend(call.take_changes())
+        return effects
+
+    def _watch(self, event: Input, now_ns: int) -> list[Effect]:
+        """Look at the call after an input.
+
+        Not after a piece of an answer that follows on audio of it at which there was nothing to do:
+        nothing that is watched can have changed between the two.
+        """
+        response_id = event.response_id if isinstance(event, _PIECES) else None
+        if response_id is not None and response_id == self._streaming:
+            return []
+        effects = [effect for watch in WATCHES for effect in watch(self._call, event, now_ns)]
+        streams = isinstance(event, events.AudioDelta) and not effects
+        self._streaming = response_id if streams else None
         return effects
 
 

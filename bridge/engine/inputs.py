@@ -6,19 +6,16 @@ Named in the past tense; frozen. Together with :data:`bridge.realtime.events.Ser
 
 from dataclasses import dataclass
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.media import (
     AudioAppended,
     AudioLost,
     AudioStopped,
     LastSoundSent,
-    PlayoutDrained,
     PlayoutFlushed,
-    PlayoutStarted,
     ProcessStopped,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
 )
 from bridge.engine.timers import Timer
 from bridge.errors import BridgeError
@@ -155,7 +152,7 @@ class TransferFailed:
 
 @dataclass(frozen=True, slots=True)
 class PersonAnswered:
-    """Whom we called answered, and media flows."""
+    """The person whom we called answered, and media flows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from bridge.realtime.ids import ItemId, ToolCallId
 
 
 class Speaker(enum.StrEnum):
-    """Whose turn a transcript line is."""
+    """The speaker of a transcript line."""
 
     CALLER = "caller"
     AGENT = "agent"
@@ -170,7 +170,7 @@ class AgentInterrupted:
 
 
 class BargeInJudgement(enum.StrEnum):
-    """What a caller's speech over the agent turned out to be; a metric label."""
+    """The nature of a caller's speech over the agent, in hindsight; a metric label."""
 
     TRUE = "true"
     FALSE = "false"
@@ -324,7 +324,7 @@ class GaveUp:
 
 
 class Way(enum.StrEnum):
-    """How a call is handed over."""
+    """The way by which a call is handed over."""
 
     BLIND = "blind"
     """The far end is sent there (REFER)."""
@@ -399,7 +399,7 @@ class HandedBack:
 
 @dataclass(frozen=True, slots=True)
 class ActionAnswered:
-    """What came of a supervisor's action.
+    """The outcome of a supervisor's action.
 
     Attributes:
         name: of the action, snake case.

@@ -30,7 +30,7 @@ class ToolPolicy:
 
 @dataclass(frozen=True, slots=True)
 class BargeInPolicy:
-    """How long the caller must be heard over the agent, and what is done then.
+    """The lengths of a caller's sound over the agent, and the action that each brings.
 
     Attributes:
         min_speech_ms: local sound of this length stops the agent: its answer is cancelled.
@@ -55,7 +55,7 @@ class BargeInPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DeadAirPolicy:
-    """What a caller hears who waits for the agent, beside the filler. Phrases may be None.
+    """The phrases for a caller who waits for the agent, beside the filler; each may be None.
 
     Attributes:
         apology_after_ms: of waiting; ``offer_after_ms`` likewise.
@@ -70,7 +70,7 @@ class DeadAirPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CallerSilencePolicy:
-    """What becomes of a caller who says nothing. Phrases may be None.
+    """The patience with a caller who says nothing. Phrases may be None.
 
     Attributes:
         reprompt_after_ms: of silence; again after as much more.
@@ -88,7 +88,7 @@ class CallerSilencePolicy:
 
 
 class NoAgent(enum.Enum):
-    """Why a call gets the fallback alone, and no session is opened for it."""
+    """The reason for which a call gets the fallback alone, and no session is opened for it."""
 
     CLOSED = enum.auto()
     """The line is closed."""
@@ -100,7 +100,7 @@ class NoAgent(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConsentPolicy:
-    """What the caller is told first, and whether they are asked.
+    """The disclosure that the caller hears first, and the question, if one is asked.
 
     Attributes:
         disclosure: None where it can't be said, nor the question: then nobody can agree.
@@ -140,7 +140,7 @@ class ConsentPolicy:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyPolicy:
-    """What is done about a caller in an emergency.
+    """The help for a caller in an emergency: the words that show one, and the instruction.
 
     Attributes:
         words: by which it is told.

@@ -35,7 +35,7 @@ from bridge.realtime.recovery import Budget
 from bridge.realtime.seen import SeenEvents
 
 Effects = Iterator[Effect]
-"""What a handler gives."""
+"""The effects that a handler yields, in the order in which they are carried out."""
 
 HandingOver = HandoffState["CallState", Effect]
 """A handing over that goes on."""
@@ -43,7 +43,7 @@ HandingOver = HandoffState["CallState", Effect]
 
 @dataclass(slots=True)
 class SessionState:
-    """What is true for one Realtime session alone; replaced with it, never reset.
+    """The state of one Realtime session alone; replaced with it, never reset.
 
     Attributes:
         kept_ms: of the caller's audio before it stood, that it was sent.

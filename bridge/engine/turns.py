@@ -26,7 +26,7 @@ class State(enum.StrEnum):
 
 
 class Trigger(enum.StrEnum):
-    """What may move the machine; values are metric and log labels."""
+    """An event that may move the machine; values are metric and log labels."""
 
     ANSWERED = "answered"
     SPEECH_STARTED = "speech_started"

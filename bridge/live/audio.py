@@ -5,26 +5,29 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bridge.audio.sounds import SoundSettings
-from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, SendKeptAudio
-from bridge.engine.media import (
-    AudioAppended,
-    PlayedItem,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SoundStopped,
+from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import Sound, SoundSettings, SoundStopped
+from bridge.clock import NS_PER_MS, Clock
+from bridge.engine.effects import (
+    Effect,
+    FlushPlayout,
+    PauseUplink,
+    PlayAudio,
+    ResumeUplink,
+    SendKeptAudio,
+    UplinkHold,
 )
+from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.errors import UpstreamError
 from bridge.live.driver import CoreDriver
 from bridge.live.recording import CallRecording
 from bridge.live.records.record import CallRecord
 from bridge.live.services import Services
-from bridge.live.uplink import UplinkGate
 from bridge.live.upstream.sessions import Upstream
+from bridge.realtime.events import AudioDelta
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import Path
-from bridge.telephony.lines import Line, Sound, Sounds
+from bridge.telephony.lines import Line, Sounds
 
 SILENT_AFTER_S = 5.0
 """A caller who has heard nothing for so long after the answer is in a silent call."""
@@ -62,6 +65,7 @@ class CallAudio:
         self._driver = driver
         self._appended = driver.appended
         self._upstream = upstream
+        upstream.on_agent_audio = self.on_agent_audio
         self._record = record
         self._recording = recording
         self._sounds = sounds
@@ -118,6 +122,13 @@ class CallAudio:
         if self._silent is not None:
             self._silent.cancel()
             self._silent = None
+
+    # From the session
+
+    def on_agent_audio(self, delta: AudioDelta, received_ns: int) -> None:
+        """Take a piece of the agent's voice, and when it was read from the socket."""
+        self._recording.on_server_event(delta)
+        self._driver.feed(delta, received_ns)
 
     # Listener of the line
 
@@ -177,3 +188,45 @@ class CallAudio:
     def _count_silent(self) -> None:
         self._metrics.turns.silent(self._record.summary.arm_in_use)
         self._record.event("silent")
+
+
+class UplinkGate:
+    """The gate in the caller's way to the session, open while nobody has a reason to close it.
+
+    Args:
+        piece_ms: audio in one piece.
+    """
+
+    def __init__(self, clock: Clock, piece_ms: int) -> None:
+        self._clock = clock
+        self._piece_ns = piece_ms * NS_PER_MS
+        self._holds: set[UplinkHold] = set()
+        self._open_since_ns: int | None = None
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are carried out here."""
+        return MappingProxyType({PauseUplink: self._pause, ResumeUplink: self._resume})
+
+    def lets_through(self, captured_ns: int) -> bool:
+        """Return whether a piece may leave: all of it was said since the gate was opened.
+
+        Args:
+            captured_ns: when its last sample came in, monotonic.
+        """
+        if self._holds:
+            return False
+        if self._open_since_ns is None:
+            return True
+        if captured_ns - self._piece_ns < self._open_since_ns:
+            return False
+        self._open_since_ns = None
+        return True
+
+    def _pause(self, effect: PauseUplink) -> None:
+        self._holds.add(effect.reason)
+
+    def _resume(self, effect: ResumeUplink) -> None:
+        if effect.reason in self._holds:
+            self._holds.discard(effect.reason)
+            self._open_since_ns = self._clock.now_ns()

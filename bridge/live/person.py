@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.levels import SpeechGate, Started
 from bridge.engine.inputs import (
     Input,
@@ -18,7 +19,6 @@ from bridge.engine.inputs import (
     PersonSpoke,
     PersonTold,
 )
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress

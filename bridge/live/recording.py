@@ -13,10 +13,11 @@ from typing import Any
 
 import structlog
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.markers import Header, encode_header, encode_marker
+from bridge.audio.sounds import Sound, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.effects import Effect, PauseRecording, RecordingHold, ResumeRecording
-from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
 from bridge.live.filler import FILLER_ITEM
 from bridge.realtime.events import (
     AudioDelta,
@@ -28,7 +29,6 @@ from bridge.realtime.events import (
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.logs import call_context
 from bridge.telemetry.metrics import MediaMetrics
-from bridge.telephony.lines import Sound
 from bridge.telephony.microphone import SUPERVISOR_ITEM
 from bridge.telephony.ports import RATE_HZ
 from bridge.telephony.pump import Pump

@@ -43,12 +43,12 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.session_config import SessionConfig, SessionInfo, SessionKind
 from bridge.realtime.wire import WireObject, at, given, nested, require_base64, require_str
+from bridge.realtime.wire_frames import decode_frame
 from bridge.realtime.wire_rows import CONTENT, SHARED_COMMANDS, SHARED_EVENTS
 from bridge.realtime.wire_tables import (
     CommandRow,
     Tables,
     command,
-    decode_frame,
     encode_frame,
     encode_object,
     event,

@@ -57,13 +57,13 @@ from bridge.realtime.wire import (
     require_number,
     require_str,
 )
+from bridge.realtime.wire_frames import decode_frame
 from bridge.realtime.wire_items import read_item
 from bridge.realtime.wire_rows import CONTENT, OUTPUT, SHARED_COMMANDS, SHARED_EVENTS
 from bridge.realtime.wire_tables import (
     EventRow,
     Tables,
     command,
-    decode_frame,
     encode_frame,
     event,
 )

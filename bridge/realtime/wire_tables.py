@@ -9,15 +9,13 @@ import json
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import pybase64
 
-from bridge.errors import ProtocolError
 from bridge.realtime.commands import Command
-from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
-from bridge.realtime.wire import FieldError, Reader, WireObject, encodable, optional_str
-from bridge.realtime.wire_delta import cut_delta
+from bridge.realtime.events import ServerEvent, UnknownEvent
+from bridge.realtime.wire import Reader, WireObject, optional_str
 
 C = TypeVar("C", bound=Command)
 
@@ -75,10 +73,6 @@ class Tables:
             raise TypeError(f"give each a row in this dialect, or name it as absent: {names}")
 
 
-MAX_TYPE_CHARS = 100
-"""How much of an unknown event's type is kept: it may become a log field."""
-
-
 def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventRow:
     """Build a row of a decode table: canonical fields, each with its reader.
 
@@ -100,92 +94,6 @@ def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventRow:
     items = (*readers.items(), ("event_id", optional_str))
     build: Callable[..., ServerEvent] = kind  # which arguments it takes was checked just now
     return EventRow(kind, lambda obj: build(**{name: read(obj, name) for name, read in items}))
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not JSON (RFC 8259 section 6)")
-
-
-_parse_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
-
-
-def parse_object(frame: str | bytes) -> WireObject:
-    """Parse one frame into a JSON object.
-
-    Raises:
-        ProtocolError: not UTF-8, not JSON, nested beyond reason, or not an object.
-    """
-    try:
-        text = frame if isinstance(frame, str) else frame.decode()
-        value: object = _parse_json(text)
-    except (ValueError, RecursionError):
-        raise ProtocolError("a frame is not JSON") from None
-    if not isinstance(value, dict):
-        raise ProtocolError("a frame is JSON, but not an object")
-    return value
-
-
-_LONG_CHARS = 512
-"""From here on the way of :func:`_decode_audio` is shorter: 4 ms of audio."""
-
-
-def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
-    """Decode an audio delta without a pass of the JSON parser over the audio.
-
-    Returns:
-        What the ordinary way gives; None where that has to be taken, for errors, too.
-    """
-    parts = cut_delta(frame)
-    if parts is None or "\n" in parts.delta or "\r" in parts.delta:  # no JSON string holds those
-        return None
-    try:
-        obj: object = _parse_json(parts.rest)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(obj, dict) or obj.get("delta") != "":
-        return None
-    event_type = obj.get("type")
-    row = table.get(event_type) if isinstance(event_type, str) else None
-    if row is None or row.kind is not AudioDelta:
-        return None
-    obj["delta"] = parts.delta
-    try:
-        return row.decode(obj)  # base64, and so nothing that JSON would have read otherwise
-    except FieldError:
-        return None
-
-
-def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:
-    """Turn one frame into a canonical event by ``table``.
-
-    Raises:
-        ProtocolError: see :meth:`bridge.realtime.dialect.Dialect.decode`.
-    """
-    if len(frame) >= _LONG_CHARS and isinstance(frame, str):
-        audio = _decode_audio(frame, table)
-        if audio is not None:
-            return audio
-    obj = parse_object(frame)
-    event_type = obj.get("type")
-    if not isinstance(event_type, str):
-        raise ProtocolError("an event has no type")
-    row = table.get(event_type)
-    try:
-        if row is not None:
-            return row.decode(obj)
-    except FieldError as error:
-        raise ProtocolError(
-            f"{event_type}: {error}",
-            event_type=event_type,
-            loses_audio=row is not None and row.kind is AudioDelta,
-        ) from None
-    size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
-    event_id = obj.get("event_id")
-    return UnknownEvent(
-        type=encodable(event_type[:MAX_TYPE_CHARS]),
-        size_bytes=size,
-        event_id=encodable(event_id) if isinstance(event_id, str) else None,
-    )
 
 
 def _as_dict(value: object) -> object:

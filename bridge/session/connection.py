@@ -22,8 +22,7 @@ from websockets.protocol import State
 
 from bridge.clock import Clock
 from bridge.config.settings import SessionSettings
-from bridge.session.proxy import may_use_proxy
-from bridge.session.redirects import GuardedConnect
+from bridge.session.destinations import GuardedConnect, may_use_proxy
 from bridge.session.write_queue import WriteQueue
 
 log = structlog.get_logger(__name__)

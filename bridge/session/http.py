@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from bridge.session.connection import tls_context
-from bridge.session.proxy import may_use_proxy
+from bridge.session.destinations import may_use_proxy
 
 
 def http_session(url: str, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientSession:

@@ -19,7 +19,6 @@ from bridge.clock import NS_PER_S, Clock
 from bridge.config.settings import SessionSettings
 from bridge.descriptors import out_of_descriptors
 from bridge.errors import ConfigError, ProtocolError, UpstreamError
-from bridge.realtime.append_frames import AppendFrames
 from bridge.realtime.commands import AppendAudio, Command, UpdateSession
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import (
@@ -31,9 +30,9 @@ from bridge.realtime.events import (
     UnknownEvent,
 )
 from bridge.realtime.session_config import AudioFormat, SessionConfig, SessionInfo
+from bridge.realtime.wire_frames import AppendFrames, WholeSamples
 from bridge.session import failures
 from bridge.session.connection import Closure, Connection, SessionStats
-from bridge.session.samples import WholeSamples
 from bridge.session.wire_log import Tap
 from bridge.session.write_queue import QueueFull
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.clock import NS_PER_MS, Clock
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.softphone.background import Background
 from bridge.softphone.ear import EAR_HZ, PIECE_MS, Ear, Utterance

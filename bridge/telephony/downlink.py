@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bridge.audio.ledger import NEVER, PlayedItem
 from bridge.audio.resample import Downsampler
 from bridge.audio.rings import FRAME_SAMPLES, clear, gather, scatter, write
 from bridge.clock import NS_PER_S, Clock
-from bridge.engine.agent.ledger import NEVER
-from bridge.engine.media import PlayedItem
 from bridge.realtime.ids import ItemId
 from bridge.telephony.dry_ends import DryEnds
 from bridge.telephony.lines import SILENCED, UNDUCKED, Line, LineSet, PumpStats

@@ -12,7 +12,7 @@ from functools import lru_cache
 import structlog
 
 from bridge.telephony.long_messages import LongMessages
-from bridge.telephony.raw_replies import TCP, TLS, UDP, RawReplies, Transport
+from bridge.telephony.replies import TCP, TLS, UDP, RawReplies, Transport
 from bridge.telephony.request_door import RequestStanding, due
 from bridge.telephony.sip_request import Answer, Request, refusal_of
 from bridge.telephony.socket_address import SocketAddress
@@ -61,7 +61,7 @@ class DroppedRequests:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
-        most_bytes: of a message (:mod:`bridge.telephony.packet_limit`).
+        most_bytes: of a message (:mod:`bridge.telephony.library`).
         replies: sends the answers.
         long_messages: learns of the line ends that PJSIP leaves out of a stream.
     """

@@ -24,14 +24,13 @@ from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
-from bridge.telephony.left_calls import LeftCalls
+from bridge.telephony.left_calls import LeftCalls, StatelessRequests
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
-from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
+from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols, longest_packet_bytes
 from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pacing import Pacing, has_few_places
-from bridge.telephony.packet_limit import longest_packet_bytes
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
@@ -44,14 +43,12 @@ from bridge.telephony.pj_settings import (
     listen,
 )
 from bridge.telephony.ports import JoinablePorts
-from bridge.telephony.ptime_door import PtimeDoor
-from bridge.telephony.raw_replies import RawReplies
 from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
-from bridge.telephony.replacing import Replacing
+from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
+from bridge.telephony.sdp import PtimeDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
-from bridge.telephony.stateless import StatelessRequests
 from bridge.telephony.succession import Successor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
 
@@ -137,7 +134,6 @@ class SipEndpoint:
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
-        self._replacing = Replacing(settings.trunk_of, self._calls)
         self._replaces_door: ReplacesDoor | None = None
         self._tcp_door: TcpDoor | None = None
         self._no_legs = asyncio.Event()
@@ -187,7 +183,7 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
-            replaces_door = ReplacesDoor(symbols, self._replacing.judge, self._calls.has_invite)
+            replaces_door = ReplacesDoor(symbols, self._settings.trunk_of, self._calls)
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
             self._request_door = RequestDoor(symbols, most_bytes, self._find_call)

@@ -6,20 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from bridge.audio.sounds import SoundSettings
-from bridge.engine.media import (
-    PlayoutDrained,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import Sound, SoundSettings
 from bridge.telephony.playout import Playout
 from bridge.telephony.ports import Positions
 from bridge.telephony.recorder import Recorder
-
-Sound = SoundStarted | SoundLasted | SoundStopped
-"""What is told of the caller's channel."""
 
 UNDUCKED = 1.0
 SILENCED = 0.0
@@ -62,7 +53,8 @@ class PumpStats:
         overruns: caller audio was lost because the loop stood still for almost a whole ring.
         underruns: an item's audio had a gap, because more of it wasn't there in time.
         late_blocks: PJSIP had passed a block's place by the time that it was laid.
-        clock_stalls: PJSIP's audio clock stood still for :data:`bridge.telephony.pump.STALL_NS`.
+        clock_stalls: PJSIP's audio clock stood still for so long that the caller hears it
+            (:class:`bridge.telephony.audio_clock.ClockWatch`).
         clock_still_ms: for how long it has stood still by now, while there are calls.
     """
 

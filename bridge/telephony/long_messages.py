@@ -11,7 +11,7 @@ import re
 
 import structlog
 
-from bridge.telephony.raw_replies import RawReplies, Transport
+from bridge.telephony.replies import RawReplies, Transport
 from bridge.telephony.sip_request import TOO_LARGE, Request
 
 log = structlog.get_logger(__name__)
@@ -77,7 +77,7 @@ class LongMessages:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
-        most_bytes: PJSIP's buffer (:mod:`bridge.telephony.packet_limit`).
+        most_bytes: PJSIP's buffer (:mod:`bridge.telephony.library`).
         replies: sends the refusals.
     """
 

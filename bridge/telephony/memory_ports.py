@@ -30,7 +30,7 @@ import numpy as np
 from bridge.audio.rings import RingArena, gather
 from bridge.clock import NS_PER_S
 from bridge.errors import TelephonyError
-from bridge.telephony.conference_clock import ConferenceClock
+from bridge.telephony.audio_clock import ConferenceClock
 from bridge.telephony.guests import GuestRows
 from bridge.telephony.joined import JoinedRows
 from bridge.telephony.library import load_symbols

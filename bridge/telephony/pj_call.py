@@ -12,13 +12,12 @@ from bridge.telephony.headers import read_headers
 from bridge.telephony.info import Info, respond
 from bridge.telephony.leg import LegState
 from bridge.telephony.library import import_pjsua2
-from bridge.telephony.offers import has_usable_audio
-from bridge.telephony.packet_time import with_own_ptime
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.ports import ConferencePort
 from bridge.telephony.reliable_rings import ReliableRings
 from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
+from bridge.telephony.sdp import has_usable_audio, with_own_ptime
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)

@@ -9,8 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bridge.engine.agent.ledger import PlayoutLedger
-from bridge.engine.media import PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutLedger, PlayoutStarted
 from bridge.realtime.ids import ItemId
 
 UPSAMPLING = 3

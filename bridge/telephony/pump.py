@@ -1,15 +1,21 @@
 """The pump: moves the audio of all calls once a tick, in the loop's thread.
 
-Three ways, each for all calls at once: up (:mod:`bridge.telephony.uplink`), down
+Three ways, each for all calls at once: up (:class:`Uplink`), down
 (:mod:`bridge.telephony.downlink`), and to the side (:mod:`bridge.telephony.taps`).
 """
 
 from collections.abc import Callable
 
-from bridge.clock import NS_PER_MS, Clock
-from bridge.engine.media import PlayedItem
+import numpy as np
+
+from bridge.audio.ledger import PlayedItem
+from bridge.audio.resample import Upsampler
+from bridge.audio.rings import FRAME_SAMPLES, gather
+from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.realtime.ids import ItemId
+from bridge.telephony.audio_clock import ClockWatch
 from bridge.telephony.downlink import Downlink
+from bridge.telephony.guests import mixed
 from bridge.telephony.lines import (
     UNDUCKED,
     Line,
@@ -18,46 +24,9 @@ from bridge.telephony.lines import (
     PumpStats,
     Sounds,
 )
-from bridge.telephony.ports import MediaPorts
+from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions
 from bridge.telephony.recorder import Recorder
 from bridge.telephony.taps import Audience, Levels, Taps
-from bridge.telephony.uplink import Uplink
-
-STALL_NS = 60 * NS_PER_MS
-"""Three frames: a longer gap gets through a jitter buffer of 40 to 80 ms (`NEEDS.md` section 5)."""
-
-
-class ClockWatch:
-    """Watches PJSIP's audio clock, by a position that steps with it.
-
-    Attributes:
-        stalls: how often it stood still for :data:`STALL_NS`.
-        still_ns: for how long it stands still.
-    """
-
-    def __init__(self) -> None:
-        self.stalls = 0
-        self.still_ns = 0
-        self._position = -1
-        self._moved_ns = 0
-        self._stalled = False
-
-    def forget(self) -> None:
-        """Begin anew: another row's position comes next."""
-        self._position = -1
-
-    def feed(self, position: int, now_ns: int) -> bool:
-        """Return whether the clock has stepped since it was last looked at."""
-        if position != self._position:
-            if self._position >= 0:  # else nobody knows yet whether it steps
-                self.still_ns = 0
-            self._position, self._moved_ns, self._stalled = position, now_ns, False
-            return True
-        self.still_ns = now_ns - self._moved_ns
-        if not self._stalled and self.still_ns >= STALL_NS:
-            self._stalled = True
-            self.stalls += 1
-        return False
 
 
 class Pump:
@@ -194,3 +163,71 @@ class Pump:
     def _line_up(self) -> None:
         self._set = LineSet(tuple(self._lines.values()))
         self._watch.forget()
+
+
+class Uplink:
+    """Hands caller audio up, in pieces: from the rx ring to the listeners, of all calls at once.
+
+    Each call's new 8 kHz samples are gathered with their history straight from the ring and turned
+    into 24 kHz by one matrix product for every call.
+
+    Args:
+        append_ms: audio in one piece.
+    """
+
+    def __init__(self, ports: MediaPorts, stats: PumpStats, append_ms: int) -> None:
+        self._ports = ports
+        self._stats = stats
+        self._block = append_ms * RATE_HZ // 1000
+        self._resample = Upsampler(self._block)
+        self._taken: Positions = np.zeros(ports.arena.rows, dtype=np.int64)
+
+    @property
+    def delay_ms(self) -> float:
+        """The resampler's delay."""
+        return self._resample.delay_ms
+
+    def begin(self, row: int) -> None:
+        """Begin a row's audio where PJSIP is now."""
+        self._taken[row] = self._ports.rx_positions[row]
+
+    def move(self, lines: LineSet) -> None:
+        """Hand up every whole piece that is there."""
+        rows = lines.rows
+        rx, stamps_ns = self._ports.rx_positions[rows], self._ports.stamps_ns[rows]
+        self._skip_lost(rows, rx)
+        while True:
+            due = np.flatnonzero(rx - self._taken[rows] >= self._block)
+            if not due.size:
+                return
+            self._move_block(lines, due, rx[due], stamps_ns[due])
+
+    def _move_block(
+        self, lines: LineSet, due: Positions, rx: Positions, stamps_ns: Positions
+    ) -> None:
+        """Hand up one piece of the lines at the places ``due``; the arrays have their shape."""
+        rows, history, block = lines.rows[due], self._resample.history_samples, self._block
+        starts = self._taken[rows] - history
+        windows = gather(self._ports.arena.rx, rows, starts, history + block)
+        guests = self._ports.said_by_guests(rows, starts, history + block)
+        if guests is not None:  # who speaks beside the agent is heard by it, as the caller is
+            windows = mixed(windows, guests)
+        audio = self._resample(windows).astype("<i2", copy=False).tobytes()
+        self._taken[rows] += block
+        later = rx - self._taken[rows]
+        captured_ns = (stamps_ns - later * NS_PER_S // RATE_HZ).tolist()
+        self._stats.blocks_up += len(captured_ns)
+        size = len(audio) // len(captured_ns)
+        for number, line in enumerate(lines.at(due)):
+            piece = audio[number * size : (number + 1) * size]
+            line.listener.on_caller_audio(piece, captured_ns[number])
+
+    def _skip_lost(self, rows: Positions, rx: Positions) -> None:
+        """Go on with what the ring still holds where the loop stood still for too long."""
+        capacity = self._ports.arena.length_samples - self._resample.history_samples - FRAME_SAMPLES
+        behind = rx - self._taken[rows]
+        lost = behind > capacity
+        if lost.any():
+            skipped = (behind[lost] - capacity // 2) // self._block * self._block
+            self._taken[rows[lost]] += skipped
+            self._stats.overruns += int(lost.sum())

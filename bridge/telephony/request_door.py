@@ -8,13 +8,12 @@ Runs in the loop's thread, inside the poll.
 
 import ctypes
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import structlog
 
-from bridge.telephony.allowed import allow_only
 from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.replies import Replies
@@ -98,7 +97,7 @@ class RequestDoor:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
-        most_bytes: of a message (:mod:`bridge.telephony.packet_limit`).
+        most_bytes: of a message (:mod:`bridge.telephony.library`).
         find_call: returns the call that goes on with a Call-ID; None where there is none.
     """
 
@@ -111,7 +110,7 @@ class RequestDoor:
         self._received = pj.SipRxData()  # filled anew with each message
         self._find_call = find_call
         self._replies = Replies(lib)
-        allow_only(lib, f"{_SERVED}, REFER, NOTIFY".split(", "))
+        _allow_only(lib, f"{_SERVED}, REFER, NOTIFY".split(", "))
         self._modules = (
             SipModule(
                 lib,
@@ -196,3 +195,48 @@ class RequestDoor:
 def _is_too_much(data: bytes) -> bool:
     """Return whether a session description would overflow PJSIP's tables."""
     return data.count(b"\nm=") > _MOST_MEDIA or data.count(b"\na=crypto") > _MOST_KEYS
+
+
+_ALLOW = 4
+"""`PJSIP_H_ALLOW` (pjsip/sip_msg.h, `pjsip_hdr_e`)."""
+_MOST_VALUES = 64
+
+
+class _ArrayHeader(ctypes.Structure):
+    """`pjsip_generic_array_hdr` (pjsip/sip_msg.h)."""
+
+    _fields_ = (
+        ("prev", ctypes.c_void_p),
+        ("next", ctypes.c_void_p),
+        ("type", ctypes.c_int),
+        ("name", PjString),
+        ("short_name", PjString),
+        ("vptr", ctypes.c_void_p),
+        ("count", ctypes.c_uint),
+        ("values", PjString * _MOST_VALUES),
+    )
+
+
+def _allow_only(lib: ctypes.CDLL, served: Collection[str]) -> None:
+    """Take methods out of what PJSIP says that it allows; its modules are loaded by then.
+
+    Args:
+        lib: PJSIP's symbols; the endpoint must be initialised.
+        served: methods that stay.
+    """
+    pointer = ctypes.c_void_p
+    find = ctypes.CFUNCTYPE(pointer, pointer, ctypes.c_int, pointer)(
+        ("pjsip_endpt_get_capability", lib)
+    )
+    address = find(lib.pjsua_get_pjsip_endpt(), _ALLOW, None)
+    if not address:
+        return
+    header = _ArrayHeader.from_address(address)
+    if ctypes.string_at(header.name.ptr, header.name.slen) != b"Allow":
+        log.warning("allow_not_changed")
+        return
+    listed = [(each.ptr, each.slen) for each in header.values[: header.count]]
+    kept = [each for each in listed if ctypes.string_at(*each).decode() in served]
+    for place, (text, length) in enumerate(kept):
+        header.values[place].ptr, header.values[place].slen = text, length
+    header.count = len(kept)

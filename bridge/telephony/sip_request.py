@@ -114,7 +114,7 @@ def refusal_of(request: Request, most_bytes: int) -> Answer | None:
     ACK has no answer (RFC 3261 section 17): the caller of this sends it none.
 
     Args:
-        most_bytes: PJSIP cuts longer datagrams off (:mod:`bridge.telephony.packet_limit`).
+        most_bytes: PJSIP cuts longer datagrams off (:mod:`bridge.telephony.library`).
     """
     if _may_be_cut_off(request, most_bytes):
         return TOO_LARGE

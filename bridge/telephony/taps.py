@@ -11,11 +11,18 @@ import numpy as np
 
 from bridge.audio.levels import FLOOR_DBFS, peak_dbfs, rms_dbfs
 from bridge.audio.rings import FRAME_SAMPLES, gather
-from bridge.audio.sounds import CallerSounds, Change, SoundChange
+from bridge.audio.sounds import (
+    CallerSounds,
+    Change,
+    Sound,
+    SoundChange,
+    SoundLasted,
+    SoundStarted,
+    SoundStopped,
+)
 from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.engine.media import SoundLasted, SoundStarted, SoundStopped
 from bridge.telephony.guests import mixed
-from bridge.telephony.lines import Line, LineSet, Sound, SoundListener
+from bridge.telephony.lines import Line, LineSet, SoundListener
 from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
 from bridge.telephony.recorder import Recorder
 

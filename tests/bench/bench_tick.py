@@ -38,8 +38,8 @@ import structlog
 import uvloop
 from websockets.asyncio.connection import Connection as Socket
 
+from bridge.audio.ledger import PlayoutLedger
 from bridge.audio.resample import Downsampler, Upsampler
-from bridge.engine.agent.ledger import PlayoutLedger
 from bridge.engine.core import CallCore
 from bridge.live.audio import CallAudio
 from bridge.live.driver import CoreDriver
@@ -47,18 +47,17 @@ from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.ga import GaDialect
 from bridge.session.connection import Connection
 from bridge.session.realtime import RealtimeSession
-from bridge.telephony import downlink, taps, uplink
+from bridge.telephony import downlink, pump, taps
 from bridge.telephony.downlink import Downlink
 from bridge.telephony.playout import Playout
-from bridge.telephony.pump import Pump
+from bridge.telephony.pump import Pump, Uplink
 from bridge.telephony.recorder import RecordingDesk
 from bridge.telephony.taps import Levels, Taps
-from bridge.telephony.uplink import Uplink
 from tests.bench.lines import FRAME_NS, Lines, MeasuredListener
 
 SETTLE_S = 3.0
 STAGES: tuple[tuple[str, object, str], ...] = (
-    ("gather", uplink, "gather"),
+    ("gather", pump, "gather"),
     ("upsample", Upsampler, "__call__"),
     ("pump, up", Uplink, "move"),
     ("call audio, up", CallAudio, "on_caller_audio"),

@@ -10,11 +10,12 @@ from dataclasses import replace
 import pytest
 from playwright.async_api import Page, expect
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.rollouts import RolloutSettings
 from bridge.console.live_row import live_row
 from bridge.engine.inputs import HoldChanged
-from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
 from bridge.engine.news import Interrupted, SilenceMeasured, Speaker
 from bridge.live.filler import FILLER_ITEM
 from bridge.live.records.summary import CallSummary, ToolRun, Turn

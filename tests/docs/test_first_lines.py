@@ -12,6 +12,9 @@ RIDDLE = re.compile(
 )
 """A clause that asks instead of naming: at the line's begin, or behind its subject's colon."""
 
+QUESTION = re.compile(r"(?:what|who|whose|whom|how|whether|where|when|why|which)\b", re.IGNORECASE)
+"""The same at the begin of a class's docstring, whose colons lead on to details."""
+
 
 def _first_line(source: str) -> str:
     docstring = ast.get_docstring(ast.parse(source)) or ""
@@ -24,6 +27,18 @@ def test_a_modules_first_line_names_its_subject() -> None:
     assert lines["clock.py"].startswith("Clocks")
     riddles = {name: line for name, line in lines.items() if not line or RIDDLE.search(line)}
     assert not riddles, "say what the module is or does, not 'What ...' or 'Whether ...'"
+
+
+def test_a_class_of_the_engine_names_its_subject() -> None:
+    classes = {
+        f"{path.stem}.{node.name}": " ".join((ast.get_docstring(node) or "").split())
+        for path in sorted((BRIDGE / "engine").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    }
+    assert classes["core.CallCore"].startswith("The decisions of one call")
+    riddles = {name: line for name, line in classes.items() if not line or QUESTION.match(line)}
+    assert not riddles, "say what the thing is, not 'What ...' or 'How ...'"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from typing import TypeVar
 
+from bridge.audio.ledger import PlayedItem, PlayoutStarted
 from bridge.clock import ManualClock
 from bridge.engine.core import CallCore, CallPolicy
 from bridge.engine.effects import Effect
 from bridge.engine.inputs import CallAnswered, CallOffered, Input, SessionReady
-from bridge.engine.media import AudioAppended, PlayedItem, PlayoutFlushed, PlayoutStarted
+from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.realtime.events import (
     AudioDelta,
     OutputItemDone,

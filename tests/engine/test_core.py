@@ -1,13 +1,16 @@
 """The core as a whole: every input has its place, and no sequence of inputs breaks its promises."""
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
-from bridge.engine.agent.errors import ALREADY_ACTIVE
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
+from bridge.engine import core as deciding
+from bridge.engine.agent.responses import ALREADY_ACTIVE
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK, CallCore, CallPolicy, Handler
 from bridge.engine.effects import (
     AnswerCall,
@@ -42,15 +45,7 @@ from bridge.engine.inputs import (
     TimerFired,
     ToolFinished,
 )
-from bridge.engine.media import (
-    AudioAppended,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.engine.news import (
     CallClosed,
     ConsentSettled,
@@ -377,6 +372,36 @@ def test_walk_never_plays_a_response_after_it_was_flushed(
             ):
                 dead.add(effect.command.response_id)
     return bool(heard and dead)
+
+
+def _streamed(event: Input) -> list[Input]:
+    """Have the caller hear a piece of an answer to its end, and then more of the answer."""
+    if not isinstance(event, AudioDelta):
+        return [event]
+    words = said(event.item_id, event.response_id, "a")
+    return [words, words, event, event, words, PlayoutDrained(), words, event, event]
+
+
+@on_walks(examples=300)
+def test_walk_with_more_of_each_answer_gives_what_it_gives_where_each_piece_is_watched(
+    policy: CallPolicy, walk: list[Input]
+) -> bool:
+    streamed = [each for event in walk for each in _streamed(event)]
+    watched = [0, 0]
+
+    def effects(way: int) -> list[Effect]:
+        def count(call: object, event: object, now_ns: int) -> Iterator[Effect]:
+            watched[way] += 1
+            yield from ()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(deciding, "WATCHES", (*deciding.WATCHES, count))
+            if way:
+                patch.setattr(deciding, "_PIECES", ())
+            return run(policy, streamed)[1]
+
+    assert effects(0) == effects(1)
+    return watched[0] < watched[1]
 
 
 @on_walks()

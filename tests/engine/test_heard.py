@@ -5,7 +5,7 @@
 
 import pytest
 
-from bridge.engine.agent.ledger import PlayoutLedger
+from bridge.audio.ledger import PlayoutLedger
 from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, Send
 from bridge.engine.inputs import Input, SessionFailed, SessionReady
 from bridge.engine.media import PlayoutFlushed

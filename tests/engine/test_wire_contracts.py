@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.engine.agent.ledger import SAMPLES_PER_MS, PlayoutLedger
+from bridge.audio.ledger import SAMPLES_PER_MS, PlayoutLedger
 from bridge.engine.core import CallCore, CallPolicy
 from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, RunTool, Send
 from bridge.engine.inputs import (

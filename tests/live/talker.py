@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundStarted, SoundStopped
 from bridge.clock import SystemClock
 from bridge.config.settings import SessionSettings
 from bridge.engine.core import CallCore
@@ -22,15 +24,7 @@ from bridge.engine.effects import (
     SendKeptAudio,
 )
 from bridge.engine.inputs import CallAnswered, CallOffered, SessionFailed, ShutdownRequested
-from bridge.engine.media import (
-    AudioAppended,
-    LastSoundSent,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.engine.media import AudioAppended, LastSoundSent, PlayoutFlushed
 from bridge.engine.policy import CallPolicy
 from bridge.errors import UpstreamError
 from bridge.live.driver import CallTimers, CoreDriver, Handlers

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bridge.session import connection
-from bridge.session.redirects import GuardedConnect
+from bridge.session.destinations import GuardedConnect
 from bridge.telemetry.turn_latency import TOLERANCE_MS
 from tests.live.conftest import StartGateway
 from tests.live.peer import TonePeer

@@ -2,7 +2,7 @@
 
 from bridge.clock import ManualClock
 from bridge.engine.effects import PauseUplink, ResumeUplink, UplinkHold
-from bridge.live.uplink import UplinkGate
+from bridge.live.audio import UplinkGate
 
 MS = 1_000_000
 

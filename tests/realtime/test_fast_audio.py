@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import ProtocolError
-from bridge.realtime import wire_tables
-from bridge.realtime.append_frames import AppendFrames
+from bridge.realtime import wire_frames
 from bridge.realtime.commands import AppendAudio, Command
 from bridge.realtime.events import AudioDelta, ServerEvent
+from bridge.realtime.wire_frames import AppendFrames
 from tests.realtime.golden import DIALECTS
 from tests.realtime.official import DialectName
 
@@ -80,7 +80,7 @@ def outcome(decode: Callable[[str], ServerEvent], frame: str) -> ServerEvent | s
 
 def ordinary(name: DialectName, frame: str) -> ServerEvent | str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire_tables, "_decode_audio", lambda frame, table: None)
+        patch.setattr(wire_frames, "_decode_audio", lambda frame, table: None)
         return outcome(DIALECTS[name].decode, frame)
 
 
@@ -129,7 +129,7 @@ def test_audio_of_any_bytes_comes_through(name: DialectName, audio: bytes, event
 def test_a_usual_delta_takes_the_short_way(
     name: DialectName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire_tables, "parse_object", None)
+    monkeypatch.setattr(wire_frames, "parse_object", None)
     assert isinstance(DIALECTS[name].decode(spoken(name)), AudioDelta)
 
 

@@ -9,10 +9,10 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.levels import SpeechGate, Started
 from bridge.clock import SystemClock
 from bridge.config.settings import SipSettings
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.keys import KeyPress

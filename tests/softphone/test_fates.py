@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.softphone.fates import FateStream
+from bridge.softphone.media_relay import FateStream
 from bridge.softphone.settings import Network, Outage
 
 PACKETS = 20_000

@@ -2,8 +2,9 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutStarted
 from bridge.engine.agent.latency import TurnClock
-from bridge.engine.media import LastSoundSent, PlayoutStarted
+from bridge.engine.media import LastSoundSent
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import INFERENCE, Stage
 from bridge.telemetry.turn_latency import (

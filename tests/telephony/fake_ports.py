@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import ManualClock
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.telephony.guests import GuestRows
 from bridge.telephony.ports import ConferencePort, Positions, Samples
 

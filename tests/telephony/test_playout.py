@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bridge.engine.media import PlayedItem
+from bridge.audio.ledger import PlayedItem
 from bridge.realtime.ids import ItemId
 from bridge.telephony.playout import Block, Playout
 

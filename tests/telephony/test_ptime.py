@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.telephony.packet_time import with_served_ptime
+from bridge.telephony.sdp import with_served_ptime
 from tests.support.raw_sip import RawSip, Reply, sdp
 from tests.support.rtp import RtpPeer
 from tests.support.waiting import wait_until

@@ -8,10 +8,10 @@ import itertools
 import numpy as np
 import pytest
 
+from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.audio.resample import Downsampler, downsample_whole
 from bridge.audio.rings import FRAME_SAMPLES, clear, write
 from bridge.clock import NS_PER_MS, ManualClock
-from bridge.engine.media import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 from bridge.telephony import downlink as downlink_module
 from bridge.telephony.pump import Pump

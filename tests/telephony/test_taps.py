@@ -5,12 +5,11 @@ import pytest
 
 from bridge.audio.levels import FLOOR_DBFS, peak_dbfs, rms_dbfs
 from bridge.audio.rings import FRAME_SAMPLES
-from bridge.audio.sounds import SoundSettings
+from bridge.audio.sounds import Sound, SoundLasted, SoundSettings, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS, ManualClock
-from bridge.engine.media import SoundLasted, SoundStarted, SoundStopped
 from bridge.realtime.ids import ItemId
 from bridge.telephony.audience import Listener
-from bridge.telephony.lines import Sound, Sounds
+from bridge.telephony.lines import Sounds
 from bridge.telephony.pump import Pump
 from bridge.telephony.taps import AGENT, CALLER
 from tests.audio.signals import noise, tone

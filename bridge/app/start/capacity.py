@@ -17,13 +17,13 @@ import time
 import numpy as np
 import structlog
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.resample import REALTIME_HZ
 from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import NS_PER_MS, NS_PER_S, SystemClock
 from bridge.config.settings import MediaSettings
 from bridge.console.patience import MOST_CONNECTIONS
 from bridge.descriptors import open_now, raise_limit
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.errors import InfrastructureError
 from bridge.realtime.commands import AppendAudio
 from bridge.realtime.dialect import Dialect

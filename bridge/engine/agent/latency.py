@@ -12,8 +12,9 @@ to the nanosecond: a mark that is not known leaves its stage out, and the next o
 
 from dataclasses import dataclass
 
+from bridge.audio.ledger import PlayoutStarted
 from bridge.clock import NS_PER_MS
-from bridge.engine.media import LastSoundSent, PlayoutStarted
+from bridge.engine.media import LastSoundSent
 from bridge.engine.news import TurnMeasured
 
 

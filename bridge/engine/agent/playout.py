@@ -1,12 +1,12 @@
 """Follows the agent's playout as PJSIP reports it, and settles from it whose turn it is."""
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.clock import NS_PER_MS
 from bridge.engine.agent.transcript import AgentItem
 from bridge.engine.call.closing import END_CALL, close
 from bridge.engine.call.goodbye import leave
 from bridge.engine.floor import agent_is_in_talk, caller_is_talked_over
 from bridge.engine.handoff.transfer import on_told
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import AgentInterrupted
 from bridge.engine.session.fallback import go_on_with_fallback
 from bridge.engine.state import CallState, Effects

@@ -8,7 +8,7 @@ same but for one that an earlier session used before.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bridge.engine.media import REMEMBERED_PARTS
+from bridge.audio.ledger import REMEMBERED_PARTS
 from bridge.engine.news import Speaker, TurnSpoken
 from bridge.realtime.ids import ItemId, ResponseId
 

@@ -7,7 +7,7 @@ from bridge.errors import Fault, Outcome
 
 
 class Stage(enum.Enum):
-    """How far the SIP side has come: which refusal or goodbye is still possible."""
+    """The stage of the SIP side, on which it depends which refusal or goodbye is still possible."""
 
     NEW = enum.auto()
     RINGING = enum.auto()

@@ -33,6 +33,7 @@ and the service keeps ``prefix_padding_ms`` of it from before the onset.
 
 import math
 
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS
 from bridge.engine.agent.requests import request_response
 from bridge.engine.caller.interruption import give_floor
@@ -40,7 +41,6 @@ from bridge.engine.caller.state import TOLD_LATE_NS, OverAgent
 from bridge.engine.effects import DuckPlayout, RestorePlayout
 from bridge.engine.floor import is_protected, sound_may_cut
 from bridge.engine.inputs import Input
-from bridge.engine.media import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.news import BargeInJudgement, InterruptionJudged
 from bridge.engine.policy import BargeInPolicy
 from bridge.engine.state import CallState, Effects

@@ -9,7 +9,7 @@ position (PlayedItem), never from bytes received: deltas run seconds ahead of wh
 """
 
 from bridge.engine.agent.requests import cancel_response
-from bridge.engine.caller.presence import keep_call, keep_caller
+from bridge.engine.caller.presence import caller_understood
 from bridge.engine.caller.state import Cut
 from bridge.engine.effects import FlushPlayout
 from bridge.engine.floor import may_cut
@@ -74,17 +74,40 @@ def cut(
     drop_filler(call)
     call.speech.waiting.clear()
     call.speech.over()
-    yield from keep_caller(call)
+    yield from _keep_caller(call)
     yield FlushPlayout()
     yield from cancel_response(call, tell_server=tell_server)
     yield from call.stop_timer(Timer.RESPONSE)
-    yield from keep_call(call, answer=active is None)
+    yield from _keep_call(call, answer=active is None)
     call.playing = False
     call.session.cut = call.session.cut or Cut(
         now_ns, active.response_id if active is not None else None, by
     )
     if call.turns.state is not State.HANDOFF:  # out of the talk the agent has no turn to lose
         yield from call.move(Trigger.INTERRUPTED)
+
+
+def _keep_caller(call: CallState) -> Effects:
+    """Take the goodbye back: the caller spoke over it."""
+    if call.leaving is not None:
+        call.leaving = None
+        yield from call.stop_timer(Timer.CLOSING)
+        yield from caller_understood(call)
+
+
+def _keep_call(call: CallState, *, answer: bool) -> Effects:
+    """Take ``end_call`` back because the caller spoke over the goodbye.
+
+    Args:
+        call: the call.
+        answer: tell the model, as its response was complete; a cancelled one is not answered.
+    """
+    if call.ending is None:
+        return
+    call_id, call.ending = call.ending, None
+    yield from call.stop_timer(Timer.CLOSING)
+    if answer:
+        yield from call.answer_tool(call_id, {"error": "not ended: the caller went on speaking"})
 
 
 def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> Effects:

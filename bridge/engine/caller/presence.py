@@ -1,8 +1,4 @@
-"""Notes that there is a caller: they end their silence, and take back what would end the call.
-
-Their turn or words end a silence (:mod:`bridge.engine.caller.silence`); speech over a goodbye takes
-back the bridge's own, and the model's ``end_call``.
-"""
+"""Notes that there is a caller: a turn, a word or a key of theirs ends their silence."""
 
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
@@ -21,26 +17,3 @@ def caller_understood(call: CallState) -> Effects:
     policy = call.policy.caller_silence
     if policy is not None and call.leaving is None:
         yield from call.start_timer(Timer.CALLER_CAP, policy.cap_ms)
-
-
-def keep_caller(call: CallState) -> Effects:
-    """Take the goodbye back: the caller spoke over it."""
-    if call.leaving is not None:
-        call.leaving = None
-        yield from call.stop_timer(Timer.CLOSING)
-        yield from caller_understood(call)
-
-
-def keep_call(call: CallState, *, answer: bool) -> Effects:
-    """Take ``end_call`` back because the caller spoke over the goodbye.
-
-    Args:
-        call: the call.
-        answer: tell the model, as its response was complete; a cancelled one is not answered.
-    """
-    if call.ending is None:
-        return
-    call_id, call.ending = call.ending, None
-    yield from call.stop_timer(Timer.CLOSING)
-    if answer:
-        yield from call.answer_tool(call_id, {"error": "not ended: the caller went on speaking"})

@@ -36,7 +36,7 @@ TOLD_LATE_NS = 1_500 * NS_PER_MS
 
 
 class OverAgent(enum.Enum):
-    """What was done about a turn that the caller took over the agent."""
+    """The action taken on a turn that the caller took over the agent."""
 
     STOPPED = enum.auto()
     IGNORED = enum.auto()
@@ -44,7 +44,7 @@ class OverAgent(enum.Enum):
 
 @dataclass(slots=True)
 class CallerSound:
-    """What is heard of the caller by level, here, before any service has an opinion.
+    """The caller's sound by its level, as it is heard here before any service has an opinion.
 
     Attributes:
         began_ns: begin of the present sound, or of the last one.

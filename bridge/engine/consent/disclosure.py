@@ -15,6 +15,7 @@ everywhere, so it refuses.
 
 from dataclasses import replace
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.agent.greeting import greet
 from bridge.engine.agent.requests import pay_owed
 from bridge.engine.call.state import Ending, Stage
@@ -31,7 +32,6 @@ from bridge.engine.effects import (
 from bridge.engine.floor import voice_can_be_cut
 from bridge.engine.handoff.policy import FallbackPolicy
 from bridge.engine.inputs import Input
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import ConsentSettled, DisclosureSpoken, Speaker, TurnMeasured
 from bridge.engine.policy import ConsentPolicy
 from bridge.engine.session.fallback import leave_agent

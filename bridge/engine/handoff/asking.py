@@ -78,7 +78,7 @@ def _tell_nobody(call: CallState, now_ns: int) -> Effects:
 
 
 class NoHumanError(Exception):
-    """Why the call can't be handed to whom was asked for; its text is for the model."""
+    """The call can't be handed to the person who was asked for; its text says why, to the model."""
 
 
 def human_wanted(

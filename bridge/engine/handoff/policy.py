@@ -8,7 +8,7 @@ TRANSFER_TIMEOUT_MS = 40_000
 
 @dataclass(frozen=True, slots=True)
 class HandoffTarget:
-    """Whom a call may be handed to, and how.
+    """One person or queue to whom a call may be handed, and the way in which it is done.
 
     Attributes:
         name: as the model knows it.
@@ -49,7 +49,7 @@ class HandoffTarget:
 
 @dataclass(frozen=True, slots=True)
 class FallbackPolicy:
-    """What becomes of a call whose session can't be had (again).
+    """The way on for a call whose session can't be had (again).
 
     Phrases are None where there are none, or where they could not be rendered; then a tone is
     heard in their place.

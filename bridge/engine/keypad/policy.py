@@ -8,7 +8,7 @@ from bridge.routing.human_words import HumanWords
 
 @dataclass(frozen=True, slots=True)
 class ChoicePolicy:
-    """What a key of a menu does; in this order, where it is more than one thing.
+    """The effect of one key of a menu; in this order, where it is more than one thing.
 
     Attributes:
         say: the caller is told.
@@ -46,7 +46,7 @@ class MenuPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DigitsPolicy:
-    """How digits are collected.
+    """One collection of digits: its prompt, its bounds, its secrecy.
 
     Attributes:
         prompt: what the caller is told; None where the model asks for them.
@@ -73,7 +73,7 @@ class DigitsPolicy:
 
 @dataclass(frozen=True, slots=True)
 class KeypadPolicy:
-    """What keys and asking for a person lead to.
+    """The menus and collections of a call, and the words by which its caller asks for a person.
 
     Attributes:
         menus: by name.

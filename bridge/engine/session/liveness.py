@@ -15,11 +15,11 @@ does not take for speech costs a message. Any word of the service is an answer.
 
 from typing import get_args
 
+from bridge.audio.sounds import SoundStarted
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import KeepSpeech
 from bridge.engine.floor import service_owes_speech
 from bridge.engine.inputs import Input
-from bridge.engine.media import SoundStarted
 from bridge.engine.session.recovery import leave_stalled
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer

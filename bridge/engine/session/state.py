@@ -9,7 +9,7 @@ from bridge.engine.handoff.policy import FallbackPolicy
 
 
 class Spare(enum.Enum):
-    """How far the second session of a rollover is."""
+    """The progress of the second session of a rollover."""
 
     NONE = enum.auto()
     OPENING = enum.auto()

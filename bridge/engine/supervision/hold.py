@@ -10,22 +10,17 @@ person holds here. The session stays: the agent is back at once, and knows of th
 supervisor says of it. Steps: :mod:`bridge.engine.supervision.steps`.
 """
 
-from bridge.clock import NS_PER_MS
-from bridge.engine.agent.requests import drop_request, request_response
-from bridge.engine.call.closing import watch_duration
+from bridge.engine.agent.requests import drop_request
 from bridge.engine.caller.interruption import cut
-from bridge.engine.effects import CloseVoice, OpenVoice, PauseUplink, ResumeUplink, UplinkHold
+from bridge.engine.effects import CloseVoice, OpenVoice, PauseUplink, UplinkHold
 from bridge.engine.handoff.steps import HandoffSignal, HandoffStep
-from bridge.engine.handoff.transfer import advance, fail
+from bridge.engine.handoff.transfer import advance
 from bridge.engine.keypad.collecting import leave_keypad
 from bridge.engine.news import (
-    AgentResumed,
-    HandedBack,
     Speaker,
     SupervisorJoined,
     SupervisorLeft,
 )
-from bridge.engine.session.fallback import go_on_with_fallback
 from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision.steps import HoldSignal
 from bridge.engine.timers import Timer
@@ -149,46 +144,6 @@ def let_go(call: CallState) -> Effects:
     supervised.step(HoldSignal.RELEASE)
     supervised.holder, supervised.accepted = "", None
     call.note(held_by="")
-
-
-def release(call: CallState, now_ns: int, cause: str, note: str, summary: str = "") -> Effects:
-    """Give the caller back to the agent, which is told what it has missed, and goes on.
-
-    Args:
-        call: one that is held.
-        now_ns: monotonic.
-        cause: of :class:`bridge.engine.news.AgentResumed`.
-        note: for the agent; ``{seconds}`` are those that it was kept out for.
-        summary: of the talk, by whom the caller was with.
-    """
-    supervised = call.supervised
-    by, away_ms = supervised.holder, (now_ns - supervised.since_ns) // NS_PER_MS
-    accepted = supervised.accepted is not None
-    yield from let_go(call)
-    yield from stop_filler(call)
-    if accepted:
-        yield HandedBack(away_ms)
-    yield AgentResumed(by, away_ms, cause)
-    yield ResumeUplink(UplinkHold.SUPERVISOR)
-    if Timer.MAX_DURATION not in call.timers and call.fallback is None:
-        yield from watch_duration(call)
-    if call.handoff is not None:  # accepted, and who accepted it was never heard
-        yield from fail(call, "not_joined", now_ns)
-        call.note_phase()
-        return
-    yield from call.move(Trigger.GIVEN_BACK)
-    if call.lost:
-        yield from call.move(Trigger.SESSION_LOST)
-    call.note_phase()
-    if call.fallback is not None:
-        yield from go_on_with_fallback(call, now_ns)
-        return
-    told = note.format(seconds=away_ms // 1000)
-    yield from tell_agent(call, f"{told} They say of it: {summary}" if summary else told)
-    call.wait.begin(now_ns)
-    yield from request_response(call)
-    if call.lost:
-        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 
 def forget_input(call: CallState) -> Effects:

@@ -19,17 +19,9 @@ from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, Superv
 from bridge.engine.news import ActionAnswered, SupervisorLeft
 from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision.coaching import COACHING
-from bridge.engine.supervision.hold import (
-    LOST,
-    PAUSED,
-    await_voice,
-    leave_talk,
-    let_join,
-    let_talk,
-    release,
-)
+from bridge.engine.supervision.hold import LOST, PAUSED, await_voice, leave_talk, let_join, let_talk
 from bridge.engine.supervision.rules import OrderRule, Refusal
-from bridge.engine.supervision.stepping_in import STEPPING_IN
+from bridge.engine.supervision.stepping_in import STEPPING_IN, release
 from bridge.engine.supervision.steps import Hold, HoldSignal
 from bridge.routing.supervisor_verbs import Order, verb_of
 

@@ -12,7 +12,7 @@ from bridge.routing.supervisor_verbs import Order
 
 
 class Refusal(enum.StrEnum):
-    """Why an action is not carried out."""
+    """The reason for which an order is not carried out."""
 
     NOT_TALKING = "not_talking"
     """The call is not answered yet."""
@@ -46,7 +46,7 @@ def _nothing_more(call: CallState, answer: ActionAnswered) -> ActionAnswered:
 
 @dataclass(frozen=True, slots=True)
 class OrderRule:
-    """How one kind of order is treated.
+    """The treatment of one kind of order.
 
     Attributes:
         carry_out: what is done about it.

@@ -7,13 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from bridge.clock import NS_PER_MS
+from bridge.engine.agent.requests import request_response
+from bridge.engine.call.closing import watch_duration
 from bridge.engine.effects import (
     MuteVoice,
+    ResumeUplink,
+    UplinkHold,
 )
 from bridge.engine.handoff.steps import STEPS, HandoffSignal, HandoffStep
-from bridge.engine.handoff.transfer import advance
+from bridge.engine.handoff.transfer import advance, fail
 from bridge.engine.inputs import SupervisorActed
-from bridge.engine.news import ActionAnswered
+from bridge.engine.news import ActionAnswered, AgentResumed, HandedBack
+from bridge.engine.session.fallback import go_on_with_fallback
 from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision.hold import (
     HOLD_TONE_AFTER_MS,
@@ -26,16 +32,17 @@ from bridge.engine.supervision.hold import (
     have_wait,
     hold,
     leave_talk,
+    let_go,
     let_join,
     let_talk,
-    release,
     silence_agent,
     tell_agent,
 )
 from bridge.engine.supervision.rules import OrderRule, Refusal
 from bridge.engine.supervision.steps import Hold, HoldSignal
 from bridge.engine.timers import Timer
-from bridge.engine.voice.filler import want_filler
+from bridge.engine.turns import Trigger
+from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.routing.supervisor_verbs import (
     AcceptOrder,
     HandBackOrder,
@@ -113,6 +120,46 @@ def pause(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
 def resume(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     """Have a paused agent go on."""
     yield from release(call, now_ns, "resumed", PAUSED)
+
+
+def release(call: CallState, now_ns: int, cause: str, note: str, summary: str = "") -> Effects:
+    """Give the caller back to the agent, which is told what it has missed, and goes on.
+
+    Args:
+        call: one that is held.
+        now_ns: monotonic.
+        cause: of :class:`bridge.engine.news.AgentResumed`.
+        note: for the agent; ``{seconds}`` are those that it was kept out for.
+        summary: of the talk, by whom the caller was with.
+    """
+    supervised = call.supervised
+    by, away_ms = supervised.holder, (now_ns - supervised.since_ns) // NS_PER_MS
+    accepted = supervised.accepted is not None
+    yield from let_go(call)
+    yield from stop_filler(call)
+    if accepted:
+        yield HandedBack(away_ms)
+    yield AgentResumed(by, away_ms, cause)
+    yield ResumeUplink(UplinkHold.SUPERVISOR)
+    if Timer.MAX_DURATION not in call.timers and call.fallback is None:
+        yield from watch_duration(call)
+    if call.handoff is not None:  # accepted, and who accepted it was never heard
+        yield from fail(call, "not_joined", now_ns)
+        call.note_phase()
+        return
+    yield from call.move(Trigger.GIVEN_BACK)
+    if call.lost:
+        yield from call.move(Trigger.SESSION_LOST)
+    call.note_phase()
+    if call.fallback is not None:
+        yield from go_on_with_fallback(call, now_ns)
+        return
+    told = note.format(seconds=away_ms // 1000)
+    yield from tell_agent(call, f"{told} They say of it: {summary}" if summary else told)
+    call.wait.begin(now_ns)
+    yield from request_response(call)
+    if call.lost:
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 
 def _take(call: CallState, by: str, now_ns: int, voice_within_ms: int | None = None) -> Effects:

@@ -40,7 +40,7 @@ class McpRun:
 
 @dataclass(slots=True)
 class McpBook:
-    """What MCP items have said, for the events that name them.
+    """The servers and calls that MCP items have named, for the events that name the items.
 
     Attributes:
         servers: labels of the servers whose listings are under way.

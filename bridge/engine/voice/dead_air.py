@@ -1,31 +1,58 @@
-"""The caller waits for the agent: an apology, a person offered, and the silence measured.
+"""The caller's wait for the agent: a filler, an apology, the offer of a person, and its measure.
 
-    waits ``apology_after_ms``  -> the apology      waits ``offer_after_ms`` -> a person is offered
-    presses 0 after the offer   -> the call is handed over
+    hears nothing for a while   -> the filler       waits ``apology_after_ms`` -> the apology
+    waits ``offer_after_ms``    -> a person is offered, and 0 hands the call over
+    a response brings nothing   -> its session is left
 
-The filler (:mod:`bridge.engine.voice.filler`) comes before these. A wait is the agent's debt,
-whatever the bridge says meanwhile, and an outage is a part of it. It counts from the caller's last
-sound, so a session that hears that sound again, as kept audio, goes on with the wait. A silence is
-the part in which nothing is heard at all, as PJSIP plays it. While the far end holds the call, and
-while a person has the caller, the agent owes nothing: both count anew from the end of that.
+The filler (:mod:`bridge.engine.voice.filler`) comes first; an outage asks for its first one itself
+(:mod:`bridge.engine.session.recovery`), and after words of the bridge's own the tone comes back
+here. A service that stalls keeps its socket open, so nobody else notices. A wait is the agent's
+debt, whatever the bridge says meanwhile, and an outage is a part of it. It counts from the caller's
+last sound, so a session that hears that sound again, as kept audio, goes on with the wait. A
+silence is the part in which nothing is heard at all, as PJSIP plays it. While the far end holds the
+call, and while a person has the caller, the agent owes nothing: both count anew from the end of
+that.
 """
 
+from bridge.audio.sounds import SoundStopped
 from bridge.clock import NS_PER_MS
+from bridge.engine.agent.state import Response
 from bridge.engine.call.state import Ending, Stage
-from bridge.engine.floor import agent_is_waited_for, agent_owes_sound, caller_is_heard
+from bridge.engine.floor import (
+    agent_is_waited_for,
+    agent_owes_sound,
+    caller_is_heard,
+    waits_are_filled,
+)
 from bridge.engine.inputs import Input
-from bridge.engine.media import ProcessStopped, SoundStopped
+from bridge.engine.media import ProcessStopped
 from bridge.engine.news import SilenceMeasured
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
+from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
+from bridge.realtime.events import McpCallChanged
 
 BRIDGE = "bridge"
 """Cause of a silence in which the process stood still."""
 
 OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
 """Of a caller who took the offer (:mod:`bridge.engine.handoff.asking`)."""
+
+MCP_CALL_MS = 60_000
+"""The patience with a tool that the server runs: more than a web service or a search needs."""
+
+
+def watch_waiting(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Begin or end the filler, and the watch over a response that stalls; after every input."""
+    if not waits_are_filled(call):
+        return
+    if call.lost:
+        yield from _watch_outage(call, now_ns)
+        return
+    yield from _watch_silence(call, now_ns)
+    yield from _watch_stall(call, event)
 
 
 def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
@@ -70,6 +97,37 @@ def on_process_stopped(call: CallState, event: ProcessStopped, now_ns: int) -> E
 def silence_at_close(call: CallState, now_ns: int) -> Effects:
     """Measure the silence in which a call ended."""
     yield from _end_hush(call, now_ns)
+
+
+def _watch_outage(call: CallState, now_ns: int) -> Effects:
+    if not (call.audible or call.filler_wanted):
+        yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
+
+
+def _watch_silence(call: CallState, now_ns: int) -> Effects:
+    if call.audible:
+        return
+    if call.session.turn.speaking or not call.agent_busy:
+        if call.filler_wanted:
+            yield from stop_filler(call)
+    elif call.policy.filler_after_ms is not None and not call.filler_wanted:
+        yield from want_filler(call, call.policy.filler_after_ms, now_ns)
+
+
+def _watch_stall(call: CallState, event: Input) -> Effects:
+    """Watch a response of which nothing is left to hear and nothing more comes."""
+    limit_ms, active = call.policy.stalled_after_ms, call.session.responses.active
+    if active is None or call.playing or limit_ms is None:
+        yield from call.stop_timer(Timer.STALLED)
+    elif Timer.STALLED not in call.timers or _brings_on(active, event):
+        mcp_ms = MCP_CALL_MS if active.mcp_calls else 0
+        yield from call.start_timer(Timer.STALLED, max(limit_ms, mcp_ms))
+
+
+def _brings_on(active: Response, event: Input) -> bool:
+    """Return whether an event is of the response; those of MCP calls name none."""
+    response_id = getattr(event, "response_id", None)
+    return response_id == active.response_id or isinstance(event, McpCallChanged)
 
 
 def _watch_wait(call: CallState, now_ns: int) -> Effects:

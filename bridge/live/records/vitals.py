@@ -7,13 +7,13 @@ matters. Fields of the call's hash that changed go out at once; the store coales
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bridge.engine.media import PlayoutStarted, SoundStarted, SoundStopped
+from bridge.audio.ledger import PlayoutStarted
+from bridge.audio.sounds import Sound, SoundStarted, SoundStopped
 from bridge.errors import Fault
 from bridge.live.filler import FILLER_ITEM
 from bridge.routing.supervisor_verbs import VERBS
 from bridge.store.buffer import FieldValue
 from bridge.telemetry.health import SLOW_ANSWER_MS, Troubles, health_of
-from bridge.telephony.lines import Sound
 
 Fields = Mapping[str, str | int | None]
 

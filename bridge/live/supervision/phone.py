@@ -15,9 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.resample import Upsampler
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.telephony.audience import in_stereo
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress

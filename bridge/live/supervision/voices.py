@@ -8,8 +8,8 @@ Loop's thread.
 import asyncio
 from typing import Protocol
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.telephony.microphone import Microphone
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.pump import Pump

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -206,9 +207,9 @@ class Connector:
             self._route.arm.dialect,
             self._services.session,
             clock=self._services.clock,
-            on_event=lambda event, received_ns: listener.on_event(link, event, received_ns),
-            on_closed=lambda error: listener.on_closed(link, error),
-            on_protocol_error=lambda error: listener.on_malformed(link, error),
-            on_audio_sent=lambda sequence, sent_ns: listener.on_audio_sent(link, sequence, sent_ns),
+            on_event=partial(listener.on_event, link),
+            on_closed=partial(listener.on_closed, link),
+            on_protocol_error=partial(listener.on_malformed, link),
+            on_audio_sent=partial(listener.on_audio_sent, link),
             wire=None if self._wire_log is None else self._wire_log.tap(),
         )

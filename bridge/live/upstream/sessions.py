@@ -56,6 +56,7 @@ class Upstream:
 
     Attributes:
         route: that sessions are opened by.
+        on_agent_audio: takes the present session's audio in the place of the listener.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Upstream:
         self._services = services
         self._metrics = services.metrics.upstream
         self._listener = listener
+        self.on_agent_audio: Callable[[AudioDelta, int], None] = listener.on_server_event
         self._name = name
         self._endings = Endings(self._metrics, name)
         self._wire_log = services.wire_log_of(name)
@@ -209,6 +211,7 @@ class Upstream:
     async def aclose(self) -> None:
         """Close everything in order and wait for its end. Idempotent."""
         self._drop_present()
+        self.on_agent_audio = self._listener.on_server_event  # frees whatever took it
         await self._endings.aclose()
         if self._wire_log is not None:
             await asyncio.to_thread(self._wire_log.close)
@@ -277,12 +280,13 @@ class Upstream:
         if isinstance(event, UnknownEvent):
             self._metrics.unknown_event(link.arm)
             self._tell_oddity(link, "unknown_event")
-        if link is self._link:
-            if not isinstance(event, AudioDelta):  # nearly all that comes, and no turn of theirs
-                self._kept.follow(event)
-            self._listener.on_server_event(event, received_ns)
-        else:
+        if link is not self._link:
             link.early.append(event)
+        elif isinstance(event, AudioDelta):  # nearly all that comes, and no turn of the caller's
+            self.on_agent_audio(event, received_ns)
+        else:
+            self._kept.follow(event)
+            self._listener.on_server_event(event, received_ns)
 
     def on_closed(self, link: Link, error: UpstreamError | None) -> None:
         """Report the end of the present session, or of the spare."""

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     AnswerCall,
@@ -27,7 +29,6 @@ from bridge.engine.inputs import (
     TimerFired,
     TransferFailed,
 )
-from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import CallClosed, GaveUp, TurnMeasured
 from bridge.engine.policy import BargeInPolicy, NoAgent
 from bridge.engine.timers import Timer

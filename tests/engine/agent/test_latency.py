@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.agent.latency import InputClock, TurnClock
 from bridge.engine.core import CallPolicy
 from bridge.engine.inputs import ToolFinished
-from bridge.engine.media import AudioAppended, LastSoundSent, PlayoutDrained, PlayoutStarted
+from bridge.engine.media import AudioAppended, LastSoundSent
 from bridge.engine.news import TurnMeasured, TurnSpoken
 from bridge.engine.policy import ToolPolicy
 from bridge.realtime.events import InputCommitted, ResponseCreated

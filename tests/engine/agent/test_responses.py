@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS
 from bridge.engine.agent.responses import on_response_done
 from bridge.engine.agent.state import Response
@@ -11,16 +13,7 @@ from bridge.engine.call.state import Stage
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import PlayAudio, Send, StartTimer, StopTimer
 from bridge.engine.inputs import TimerFired
-from bridge.engine.media import (
-    AudioAppended,
-    AudioLost,
-    PlayoutDrained,
-    PlayoutFlushed,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.engine.media import AudioAppended, AudioLost, PlayoutFlushed
 from bridge.engine.news import (
     AnswerFailed,
     PhaseChanged,

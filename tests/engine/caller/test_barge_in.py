@@ -5,15 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.effects import DuckPlayout, Effect, FlushPlayout, PlayAudio, RestorePlayout, Send
 from bridge.engine.inputs import TimerFired
-from bridge.engine.media import (
-    PlayoutDrained,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
 from bridge.engine.news import AgentInterrupted, BargeInJudgement, InterruptionJudged, PhaseChanged
 from bridge.engine.policy import BargeInPolicy, CallPolicy
 from bridge.engine.timers import Timer

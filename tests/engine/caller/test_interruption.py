@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     Effect,
@@ -12,7 +13,6 @@ from bridge.engine.effects import (
     StartTimer,
     StopTimer,
 )
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     Interrupted,
     PhaseChanged,

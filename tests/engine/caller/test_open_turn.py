@@ -4,16 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.caller.turn import COMMITS_WITHIN_MS
 from bridge.engine.effects import Effect, OpenSession, PlayFiller, Send, StartTimer, StopTimer
 from bridge.engine.inputs import HoldChanged, TimerFired
-from bridge.engine.media import (
-    PlayoutDrained,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
 from bridge.engine.news import SessionLost
 from bridge.engine.policy import BargeInPolicy, CallPolicy
 from bridge.engine.timers import Timer

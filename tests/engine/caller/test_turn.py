@@ -1,9 +1,9 @@
 """What the caller says and presses, and both sides' transcript."""
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import Send, StartTimer
 from bridge.engine.inputs import CallEnded, DigitReceived
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TurnSpoken
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State

@@ -2,6 +2,8 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     CloseSession,
@@ -34,7 +36,6 @@ from bridge.engine.inputs import (
     TimerFired,
     TransferFailed,
 )
-from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import (
     CallClosed,
     ConsentSettled,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained
 from bridge.engine.call.state import Ending
 from bridge.engine.effects import (
     BridgePerson,
@@ -48,7 +49,6 @@ from bridge.engine.inputs import (
     TransferFailed,
     TransferProgressed,
 )
-from bridge.engine.media import PlayoutDrained
 from bridge.engine.news import (
     CallClosed,
     HandedBack,

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted
 from bridge.engine.effects import (
     DialPerson,
     Effect,
@@ -37,7 +39,6 @@ from bridge.engine.inputs import (
 )
 from bridge.engine.keypad.collecting import LAST_TONE_MS
 from bridge.engine.keypad.policy import ChoicePolicy, DigitsPolicy, KeypadPolicy, MenuPolicy
-from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundLasted, SoundStarted
 from bridge.engine.news import (
     DigitsCollected,
     HandoffStarted,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained
 from bridge.engine.effects import (
     AnswerCall,
     CloseSession,
@@ -34,7 +35,6 @@ from bridge.engine.inputs import (
     TransferFailed,
     TransferProgressed,
 )
-from bridge.engine.media import PlayoutDrained
 from bridge.engine.news import (
     CallClosed,
     GaveUp,

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.sounds import SoundStarted, SoundStopped
 from bridge.engine.effects import Effect, KeepSpeech, OpenSession, Send, StartTimer, StopTimer
 from bridge.engine.inputs import HoldChanged, Input, SupervisorActed, TimerFired
-from bridge.engine.media import SoundStarted, SoundStopped
 from bridge.engine.news import SessionLost
 from bridge.engine.session.liveness import ANSWERS_WITHIN_MS, ASKED_AGAIN_AFTER_MS, TOLD_WITHIN_MS
 from bridge.engine.timers import Timer

@@ -2,6 +2,8 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundStarted, SoundStopped
 from bridge.engine.effects import (
     AnswerCall,
     Effect,
@@ -29,13 +31,7 @@ from bridge.engine.inputs import (
     TimerFired,
     ToolFinished,
 )
-from bridge.engine.media import (
-    AudioAppended,
-    PlayoutDrained,
-    PlayoutStarted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.engine.media import AudioAppended
 from bridge.engine.news import (
     AnswerFailed,
     CallClosed,

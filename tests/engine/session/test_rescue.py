@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.effects import AnswerCall, OpenSession, PlayPhrase, RejectCall, Send, SwitchArm
 from bridge.engine.handoff.policy import FallbackPolicy
 from bridge.engine.inputs import CallAnswered, CallOffered, SessionFailed, SessionReady, TimerFired
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import CallClosed, SessionLost
 from bridge.engine.policy import CallPolicy, NoAgent
 from bridge.engine.timers import Timer

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.effects import (
     DialPerson,
     Effect,
@@ -32,7 +33,6 @@ from bridge.engine.inputs import (
     TimerFired,
     TransferProgressed,
 )
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     ActionAnswered,
     AgentResumed,

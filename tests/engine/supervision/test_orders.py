@@ -2,6 +2,8 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.effects import (
     CloseVoice,
     DialPerson,
@@ -33,13 +35,6 @@ from bridge.engine.inputs import (
     SupervisorHeard,
     SupervisorLost,
     TimerFired,
-)
-from bridge.engine.media import (
-    PlayoutDrained,
-    PlayoutStarted,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
 )
 from bridge.engine.news import (
     ActionAnswered,

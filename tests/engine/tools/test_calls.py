@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     CancelTool,
@@ -18,7 +19,6 @@ from bridge.engine.effects import (
     StopTimer,
 )
 from bridge.engine.inputs import TimerFired, ToolFinished
-from bridge.engine.media import PlayoutDrained, PlayoutStarted
 from bridge.engine.news import (
     CallbackWanted,
     CallClosed,

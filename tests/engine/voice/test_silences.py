@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS
 from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
@@ -28,15 +30,7 @@ from bridge.engine.inputs import (
     TransferCompleted,
     TransferProgressed,
 )
-from bridge.engine.media import (
-    AudioAppended,
-    PlayoutDrained,
-    PlayoutStarted,
-    ProcessStopped,
-    SoundLasted,
-    SoundStarted,
-    SoundStopped,
-)
+from bridge.engine.media import AudioAppended, ProcessStopped
 from bridge.engine.news import (
     CallClosed,
     HandoffStarted,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from bridge.engine.media import PlayoutDrained, PlayoutStarted, SoundStarted, SoundStopped
+from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
+from bridge.audio.sounds import SoundStarted, SoundStopped
 from bridge.live.filler import FILLER_ITEM
 from bridge.live.records.vitals import Vitals
 from bridge.realtime.ids import ItemId

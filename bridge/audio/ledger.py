@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.clock import NS_PER_MS
-from bridge.engine.media import REMEMBERED_PARTS, PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.realtime.ids import ItemId
 
 SAMPLES_PER_MS = 8
 REMEMBERED_SILENCES = 8
 """Far more than lie in what is laid ahead."""
+
+REMEMBERED_PARTS = 64
+"""Parts whose heard time stays queryable: an answer has one or two, so dozens of turns."""
 
 _FRAME_NS = FRAME_SAMPLES // SAMPLES_PER_MS * NS_PER_MS
 
@@ -26,6 +28,42 @@ NEVER = 1 << 62
 
 _WHOLE_SAMPLE = 1.0
 """Rests under one sample (24 kHz counts that are no multiple of three) can't be heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedItem:
+    """The audio of one content part that PJSIP really took from the tx ring.
+
+    Attributes:
+        played_ms: 8 kHz samples taken, as milliseconds.
+        queued_ms: all that was given to the playout of this part, played or not.
+    """
+
+    item_id: ItemId
+    content_index: int
+    played_ms: int
+    queued_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarted:
+    """PJSIP took the first sample of an item.
+
+    Attributes:
+        laid_ns: that sample lay in the tx ring; None where that was not measured.
+        taken_ns: PJSIP took it, by its clock; likewise. Times do not tell one beginning from
+            another, so they don't count in comparisons.
+    """
+
+    item_id: ItemId
+    content_index: int
+    laid_ns: int | None = field(default=None, compare=False)
+    taken_ns: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutDrained:
+    """PJSIP took the last sample of all that was queued."""
 
 
 def _to_ms(samples: float) -> int:
@@ -101,7 +139,7 @@ class _Silences:
 
 
 class PlayoutLedger:
-    """What the playout owes and has delivered.
+    """The account of one call's playout: the audio that it owes, and what it has delivered.
 
     Order of calls for a piece of audio: :meth:`queue` when it is accepted, :meth:`append` when it
     (or a part of it) is written into the ring, :meth:`advance` on every tick.

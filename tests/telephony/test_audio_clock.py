@@ -2,7 +2,7 @@
 
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.telephony.conference_clock import ConferenceClock
+from bridge.telephony.audio_clock import ConferenceClock
 
 FRAME_NS = 20 * NS_PER_MS
 

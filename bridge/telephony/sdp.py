@@ -1,11 +1,26 @@
-"""Rewrites SDP so that PJSIP sends packets as long as the far end takes. Pure.
+"""Session descriptions (SDP): audio that can be taken, and ptimes as PJSIP has to read them.
+
+PJSIP answers a new offer within a call that it can't take with "500 SDP negotiation failed"; 488 is
+due, which tells the far end that the call goes on as it was (RFC 3261 section 14.2).
 
 PJSIP obeys `a=ptime` of an audio stream, rounded to its frames of 10 ms, and sends nothing at all
 where such a packet is longer than its MTU. It ignores `a=maxptime` (RFC 8866 section 6.4), a limit
-where `ptime` is a wish. So the shorter of both is written where PJSIP reads the ptime.
+where `ptime` is a wish. So the shorter of both is written where PJSIP reads the ptime: into the
+text of each received message, offers and answers, before PJSIP reads the description in it.
+
+The functions are pure; the door runs in the loop's thread, inside the poll.
 """
 
+import ctypes
 import re
+from collections.abc import Collection
+
+import structlog
+
+from bridge.telephony.received_message import MessageFinder
+from bridge.telephony.sip_module import PASS, SipModule
+
+log = structlog.get_logger(__name__)
 
 OWN_MS = 20
 """What PJSIP sends where nobody asks for another ptime, and what we ask for (RFC 3551)."""
@@ -76,3 +91,65 @@ def _void(section: bytes) -> bytes:
 def _written(found: re.Match[bytes], ptime_ms: int) -> bytes:
     prefix = b"a=ptime:"
     return prefix + b"%0*d" % (len(found[0]) - len(prefix), ptime_ms)
+
+
+_PROFILES = frozenset({"RTP/AVP", "RTP/AVPF"})
+_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000"}
+"""RFC 3551 section 6: these need no rtpmap."""
+
+_STREAM = re.compile(r"^m=(?=\S)", re.MULTILINE)
+_AUDIO_LINE = re.compile(r"audio (\d+)(?:/\d+)? (\S+) (.*)")
+_RTPMAP = re.compile(r"^a=rtpmap: *(\d+) +([^/\s]+/\d+)", re.MULTILINE)
+
+
+def has_usable_audio(offer: str, codecs: Collection[str]) -> bool:
+    """Return whether one of an offer's streams can be taken.
+
+    Args:
+        offer: the SDP.
+        codecs: those that we take, as in ``PCMU/8000``.
+    """
+    known = {codec.upper() for codec in codecs}
+    return any(_is_usable(section, known) for section in _STREAM.split(offer)[1:])
+
+
+def _is_usable(section: str, known: set[str]) -> bool:
+    found = _AUDIO_LINE.match(section)
+    if found is None or int(found[1]) == 0 or found[2].upper() not in _PROFILES:
+        return False
+    names = {**_STATIC, **dict(_RTPMAP.findall(section))}
+    return any(names.get(number, "").upper() in known for number in found[3].split())
+
+
+_BEFORE_REQUEST_FAULTS = 12
+"""Above PJSIP_MOD_PRIORITY_TRANSPORT_LAYER (8), below all that read the body."""
+
+
+class PtimeDoor:
+    """Holds PJSIP to the packets that a far end takes.
+
+    Args:
+        lib: PJSIP's symbols; the endpoint must be initialised.
+        fixed_ms: see :func:`with_served_ptime`.
+    """
+
+    def __init__(self, lib: ctypes.CDLL, fixed_ms: int | None) -> None:
+        self._finder = MessageFinder(lib)
+        self._fixed_ms = fixed_ms
+        self._module = SipModule(
+            lib,
+            b"mod-ptime",
+            _BEFORE_REQUEST_FAULTS,
+            {"on_rx_request": self._on_message, "on_rx_response": self._on_message},
+        )
+
+    def _on_message(self, rdata: int) -> int:
+        try:
+            found = self._finder.text(rdata)
+            text = ctypes.string_at(*found) if found else b""
+            if found and b"ptime:" in text:
+                served = with_served_ptime(text, self._fixed_ms)  # of the same length
+                ctypes.memmove(found[0], served, len(text))
+        except Exception:
+            log.exception("ptime_not_served")
+        return PASS

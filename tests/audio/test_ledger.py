@@ -3,8 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.engine.agent.ledger import PlayoutLedger
-from bridge.engine.media import REMEMBERED_PARTS, PlayedItem, PlayoutDrained, PlayoutStarted
+from bridge.audio.ledger import (
+    REMEMBERED_PARTS,
+    PlayedItem,
+    PlayoutDrained,
+    PlayoutLedger,
+    PlayoutStarted,
+)
 from bridge.realtime.ids import ItemId
 from tests.engine.calls import A1, A2
 

@@ -1,10 +1,21 @@
-"""A WebSocket handshake that takes the key nowhere but where the arm's settings say."""
+"""Destinations of a connection: the redirects that it may follow with the key, and proxies."""
 
+import ipaddress
 from collections.abc import Collection
 from urllib.parse import urljoin, urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, InvalidURI
+
+
+def may_use_proxy(host: str | None) -> bool:
+    """Return False for this machine's own addresses: no proxy can reach our loopback."""
+    if host is None or host == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 class GuardedConnect(connect):

@@ -1,0 +1,208 @@
+"""Frames off the wire as events, by a dialect's table; and the short ways of audio. Pure.
+
+There are 25 appends a second in every call, and as many deltas while the agent speaks: neither has
+a pass of a JSON parser or encoder over its audio.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple, NoReturn
+
+import pybase64
+
+from bridge.errors import ProtocolError
+from bridge.realtime.commands import AppendAudio, Command
+from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
+from bridge.realtime.ids import ItemId
+from bridge.realtime.wire import FieldError, WireObject, encodable
+from bridge.realtime.wire_tables import EventTable
+
+MAX_TYPE_CHARS = 100
+"""How much of an unknown event's type is kept: it may become a log field."""
+
+_LONG_CHARS = 512
+"""From here on the way of :func:`_decode_audio` is shorter: 4 ms of audio."""
+
+_EVENT_ID = "append_template"
+_AUDIO = bytes(range(48))
+
+_DELTA_KEY = '"delta":"'
+_DELTA = '"delta"'
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON (RFC 8259 section 6)")
+
+
+_parse_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def parse_object(frame: str | bytes) -> WireObject:
+    """Parse one frame into a JSON object.
+
+    Raises:
+        ProtocolError: not UTF-8, not JSON, nested beyond reason, or not an object.
+    """
+    try:
+        text = frame if isinstance(frame, str) else frame.decode()
+        value: object = _parse_json(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError("a frame is not JSON") from None
+    if not isinstance(value, dict):
+        raise ProtocolError("a frame is JSON, but not an object")
+    return value
+
+
+def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
+    """Decode an audio delta without a pass of the JSON parser over the audio.
+
+    Returns:
+        What the ordinary way gives; None where that has to be taken, for errors, too.
+    """
+    parts = cut_delta(frame)
+    if parts is None or "\n" in parts.delta or "\r" in parts.delta:  # no JSON string holds those
+        return None
+    try:
+        obj: object = _parse_json(parts.rest)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(obj, dict) or obj.get("delta") != "":
+        return None
+    event_type = obj.get("type")
+    row = table.get(event_type) if isinstance(event_type, str) else None
+    if row is None or row.kind is not AudioDelta:
+        return None
+    try:
+        event = row.decode(obj)
+        # It is base64, and so nothing that JSON would have read otherwise.
+        audio = pybase64.b64decode(parts.delta, validate=True)
+    except (FieldError, ValueError):
+        return None
+    assert isinstance(event, AudioDelta)
+    return replace(event, audio=audio)
+
+
+def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:
+    """Turn one frame into a canonical event by ``table``.
+
+    Raises:
+        ProtocolError: see :meth:`bridge.realtime.dialect.Dialect.decode`.
+    """
+    if len(frame) >= _LONG_CHARS and isinstance(frame, str):
+        audio = _decode_audio(frame, table)
+        if audio is not None:
+            return audio
+    obj = parse_object(frame)
+    event_type = obj.get("type")
+    if not isinstance(event_type, str):
+        raise ProtocolError("an event has no type")
+    row = table.get(event_type)
+    try:
+        if row is not None:
+            return row.decode(obj)
+    except FieldError as error:
+        raise ProtocolError(
+            f"{event_type}: {error}",
+            event_type=event_type,
+            loses_audio=row is not None and row.kind is AudioDelta,
+        ) from None
+    size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
+    event_id = obj.get("event_id")
+    return UnknownEvent(
+        type=encodable(event_type[:MAX_TYPE_CHARS]),
+        size_bytes=size,
+        event_id=encodable(event_id) if isinstance(event_id, str) else None,
+    )
+
+
+class CutFrame(NamedTuple):
+    """A frame and the long delta that was cut out of it.
+
+    Attributes:
+        rest: the frame with an empty delta.
+        delta: what stood between its quotes, unread; it may hold what no JSON string may.
+    """
+
+    rest: str
+    delta: str
+
+
+def cut_delta(frame: str) -> CutFrame | None:
+    """Cut the delta out of a frame; None where only a parser can tell what is what.
+
+    The cut is only made where it can't be wrong. In valid JSON without any backslash beside the
+    value, ``"delta":"`` begins a member called ``delta``; if the word stands nowhere else in
+    quotes, it is the frame's only one. Whether it stands at the top the caller sees by the rest:
+    its ``delta`` is empty.
+    """
+    key = frame.find(_DELTA_KEY)
+    start = key + len(_DELTA_KEY)
+    end = frame.find('"', start)
+    if key < 0 or end < 0:
+        return None
+    head, tail = frame[:key], frame[end:]
+    if "\\" in head or "\\" in tail or _DELTA in head or _DELTA in tail:
+        return None
+    return CutFrame(frame[:start] + tail, frame[start:end])
+
+
+class WholeSamples:
+    """Makes whole 16-bit samples of audio deltas that were cut anywhere.
+
+    The half sample at the end of one delta is carried over to the next one of its part:
+    a proxy that cuts the stream anew cuts it at any byte, and taken as they come, all samples
+    behind an odd cut would be noise.
+    """
+
+    def __init__(self) -> None:
+        self._part: tuple[ItemId, int] | None = None
+        self._half = b""
+
+    def whole(self, delta: AudioDelta) -> AudioDelta:
+        """Return the delta with what was carried over, less what is now."""
+        if not self._half and len(delta.audio) % 2 == 0:
+            return delta
+        part = (delta.item_id, delta.content_index)
+        audio = self._half + delta.audio if part == self._part else delta.audio
+        end = len(audio) & ~1
+        self._part, self._half = part, audio[end:]
+        return replace(delta, audio=audio[:end])
+
+
+class AppendFrames:
+    """Writes appends as finished frames: a dialect's own, with the audio put into the gap.
+
+    A dialect's encode table alone knows what an append looks like. It is asked once, with a name
+    and audio that can be found again; what it wrote around them is what stands around all others.
+
+    Args:
+        encode: the dialect's (:meth:`bridge.realtime.dialect.Dialect.encode`).
+
+    Raises:
+        ValueError: the dialect's frame doesn't hold the name, and then the audio in base64, once.
+    """
+
+    def __init__(self, encode: Callable[[Command, str | None], str]) -> None:
+        frame = encode(AppendAudio(_AUDIO), _EVENT_ID).encode()
+        name, audio = _EVENT_ID.encode(), pybase64.b64encode(_AUDIO)
+        head, _, rest = frame.partition(name)
+        between, _, tail = rest.partition(audio)
+        if head + name + between + audio + tail != frame or name in tail or audio in tail:
+            raise ValueError("this dialect's append is no frame around an event_id and base64")
+        self._head, self._between, self._tail = head, between, tail
+
+    def encode(self, audio: bytes, event_id: str) -> bytes:
+        """Spell an append, as the dialect would, as UTF-8.
+
+        Args:
+            audio: raw bytes in the session's input format.
+            event_id: of letters, digits and ``_``; nothing is escaped.
+        """
+        return b"%b%b%b%b%b" % (
+            self._head,
+            event_id.encode(),
+            self._between,
+            pybase64.b64encode(audio),
+            self._tail,
+        )
