@@ -11,8 +11,7 @@ from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.start.addresses import browser_url
 from bridge.clock import Clock
 from bridge.config.settings import Settings
-from bridge.console.services import Services, first_admin_link, open_services
-from bridge.console.sources import Sources
+from bridge.console.services import ConsoleServices, Sources, first_admin_link, open_services
 from bridge.live.call import CallRunner
 from bridge.live.supervision.supervisors import Supervision
 from bridge.recordings.record_files import add_wrap_up
@@ -77,7 +76,7 @@ def open_console(
     supervisors: SupervisorDesk,
     node: Callable[[], str],
     metrics: StoreMetrics,
-) -> Services | None:
+) -> ConsoleServices | None:
     """Make what the console stands on; None where the settings want none.
 
     Args:
@@ -111,7 +110,7 @@ def open_console(
     )
 
 
-async def invite_admin(console: Services, settings: Settings, heard_at: str) -> str | None:
+async def invite_admin(console: ConsoleServices, settings: Settings, heard_at: str) -> str | None:
     """Return the link for the console's first admin, and log it; None where there is one.
 
     Args:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from bridge.bench.ready import Ready
 from bridge.clock import SystemClock
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.tick import Ticker

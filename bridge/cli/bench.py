@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +17,13 @@ from bridge.bench.run import BenchPlan, run_bench
 from bridge.bench.talkers import run_talkers
 from bridge.bench.view import Screen, print_result
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import make_directory, run, until_done_or_told, until_told_to_stop
+from bridge.cli.running import (
+    finished,
+    make_directory,
+    run,
+    until_done_or_signalled,
+    until_signalled,
+)
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
 from bridge.realtime.dialects import DIALECTS
@@ -115,18 +120,16 @@ def bench(
     make_directory(report)
     plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0)
     with Screen() as screen:
-        result = run(until_done_or_told(run_bench(plan, os.environ, screen), "bench"))
-    if isinstance(result, str):
-        click.echo(f"stopped by {result}; nothing is left running", err=True)
-        raise SystemExit(128 + signal.Signals[result])
-    _tell(result, as_json=as_json, png=png, report=report)
+        done = run(until_done_or_signalled(run_bench(plan, os.environ, screen), "bench"))
+    result = finished(done)
+    _publish(result, as_json=as_json, png=png, report=report)
     if result.doubts:
         raise SystemExit(_INCONCLUSIVE)
     if not result.ok:
         raise SystemExit(_FAILED)
 
 
-def _tell(result: BenchResult, *, as_json: bool, png: Path | None, report: Path | None) -> None:
+def _publish(result: BenchResult, *, as_json: bool, png: Path | None, report: Path | None) -> None:
     text = json.dumps(result.to_json())
     if report is not None:
         (report / "bench.json").write_text(text + "\n", encoding="utf-8")
@@ -159,7 +162,7 @@ def _can_plot() -> bool:
 @click.option("--talking", is_flag=True, help="They say something, and not only listen.")
 @exits_cleanly
 def callers(server: str, called: str, each_another: bool, talking: bool) -> None:
-    """Place calls to SERVER (host:port) as told on stdin."""
+    """Place calls to SERVER (host:port) as ordered on stdin."""
     host, _, port = server.rpartition(":")
     if talking:
         run_talkers((host, int(port)), called)
@@ -181,7 +184,7 @@ def floor() -> None:
     from bridge.bench.floor import run_floor
 
     configure(TelemetrySettings(log_level="warning"))
-    run(run_floor(_announce, until_told_to_stop()))
+    run(run_floor(_announce, until_signalled()))
 
 
 @bench.command(hidden=True)
@@ -192,14 +195,14 @@ def plain(url: str, dialect: str) -> None:
     """Take calls the plain way."""
     from bridge.bench.plain import run_plain
 
-    run(run_plain(url, dialect, KEY, _announce, until_told_to_stop()))
+    run(run_plain(url, dialect, KEY, _announce, until_signalled()))
 
 
 async def _serve_peer() -> None:
     server = LightServer()
     click.echo(json.dumps({"url": await server.start()}))
     try:
-        await until_told_to_stop()
+        await until_signalled()
     finally:
         await server.aclose()
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bridge.cli.call_report import event_fields, print_event, print_result
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import run, until_told_to_stop
+from bridge.cli.running import run, until_signalled
 from bridge.clock import SystemClock
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError, InfrastructureError
@@ -133,39 +133,39 @@ def call(
     if not events:
         click.echo(f"calling {line.uri}", err=to_stderr)
 
-    def tell(event: PhoneEvent) -> None:
+    def show(event: PhoneEvent) -> None:
         if events:
             click.echo(json.dumps(event_fields(event)))
         else:
             print_event(event, to_stderr=to_stderr)
 
-    result, told = run(_call(prepared, line, tell))
+    result, by_signal = run(_call(prepared, line, show))
     if as_json:
         click.echo(json.dumps(result.as_json()))
     elif not events:
         print_result(result)
-    if result.outcome is CallOutcome.FAILED and told is None:
+    if result.outcome is CallOutcome.FAILED and by_signal is None:
         raise InfrastructureError(
             f"nothing that speaks SIP reacts at {line.uri}",
             remedy="check host and port, and that the far end runs and takes UDP",
         )
-    raise SystemExit(_exit_code(result, told))
+    raise SystemExit(_exit_code(result, by_signal))
 
 
 async def _call(
-    prepared: PreparedScript, line: Line, tell: PhoneListener
+    prepared: PreparedScript, line: Line, show: PhoneListener
 ) -> tuple[CallResult, signal.Signals | None]:
     """Place the call; return what came of it, and the signal that ended it, if one did."""
-    replay = Replay(prepared, line, SystemClock(), tell)
+    replay = Replay(prepared, line, SystemClock(), show)
     async with asyncio.TaskGroup() as tasks:
-        stopping = tasks.create_task(until_told_to_stop(), name="signals")
+        stopping = tasks.create_task(until_signalled(), name="signals")
         calling = tasks.create_task(replay.run(), name="replay")
         calling.add_done_callback(lambda _: stopping.cancel())
         await asyncio.wait({stopping, calling}, return_when=asyncio.FIRST_COMPLETED)
-        told = None if calling.done() else signal.Signals[stopping.result()]
-        if told is not None:
+        by_signal = None if calling.done() else signal.Signals[stopping.result()]
+        if by_signal is not None:
             replay.stop()
-    return calling.result(), told
+    return calling.result(), by_signal
 
 
 def _steps(
@@ -255,9 +255,9 @@ def _check_writable(path: Path) -> None:
         ) from error
 
 
-def _exit_code(result: CallResult, told: signal.Signals | None) -> int:
-    if told is not None:
-        return 128 + told
+def _exit_code(result: CallResult, by_signal: signal.Signals | None) -> int:
+    if by_signal is not None:
+        return 128 + by_signal
     if result.broken:
         return 1
     return 2 if result.undecided else 0

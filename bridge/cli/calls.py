@@ -10,20 +10,16 @@ from typing import TypeVar
 import click
 from rich.console import Console
 
-from bridge.cli.calls_audit import begin_of, print_entries, print_verdict
-from bridge.cli.calls_list import Wanted, clock_time, find_calls, find_troubles, print_calls
-from bridge.cli.calls_show import CallStory, print_story
+from bridge.cli.calls_audit import begin_of, read_audit
+from bridge.cli.calls_list import CallFilter, clock_time, find_calls, find_troubles, print_calls
+from bridge.cli.calls_show import CallStory, plot_waterfall, print_story
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run
-from bridge.cli.waterfall_plot import plot_waterfall
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.loading import load_settings
 from bridge.config.settings import RedisSettings
 from bridge.console.access.audit_head import HeadFile
 from bridge.errors import ConfigError
-from bridge.store.audit_log import AuditLog
-from bridge.store.client import RedisLink
-from bridge.store.keys import Keys
 from bridge.store.reader import CallReader
 
 _FOLLOW_MS = 1000
@@ -85,7 +81,7 @@ def list_calls(
     \b
     bridge calls list --fault provider --slower-than 1500
     """
-    wanted = Wanted(outcome, fault, arm, slower_than, silence_over)
+    wanted = CallFilter(outcome, fault, arm, slower_than, silence_over)
     found = run(find_calls(_reader(config, url), 0 if active else limit, wanted))
     for line in run(find_troubles(_reader(config, url))):
         click.echo(f"node {line}", err=True)
@@ -149,23 +145,8 @@ def audit_calls(
     """
     since_ms = begin_of(since, SystemClock().wall_ns() // NS_PER_MS)
     head = HeadFile(load_settings(config, os.environ).state_dir)
-    if not run(_audit(_place(config, url), head, since_ms, verify=verify, as_json=as_json)):
+    if not run(read_audit(*_place(config, url), head, since_ms, verifies=verify, as_json=as_json)):
         raise SystemExit(1)
-
-
-async def _audit(
-    place: tuple[RedisSettings, str], head: HeadFile, since_ms: int, *, verify: bool, as_json: bool
-) -> bool:
-    settings, address = place
-    link = RedisLink(address, timeout_s=settings.connect_timeout_s)
-    try:
-        audit = AuditLog(link, Keys(settings.prefix))
-        if verify:
-            return not (await print_verdict(audit, head, since_ms, as_json=as_json)).broken_at
-        await print_entries(audit, since_ms, as_json=as_json)
-        return True
-    finally:
-        await link.aclose()
 
 
 def _reader(config: Path | None, url: str | None) -> CallReader:

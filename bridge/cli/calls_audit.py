@@ -1,4 +1,4 @@
-"""Prints the audit for `bridge calls audit`: its entries, and whether their chain is unbroken."""
+"""Reads the audit for `bridge calls audit`: prints its entries, or checks their chain."""
 
 import json
 import re
@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 import click
 
 from bridge.cli.calls_list import clock_time
+from bridge.config.settings import RedisSettings
 from bridge.console.access.audit_head import HeadFile
-from bridge.console.access.audit_search import MISSING, Verdict, verify
+from bridge.console.access.audit_search import MISSING, ChainVerdict, verify
 from bridge.errors import ConfigError
 from bridge.store.audit_log import AuditLog
+from bridge.store.client import RedisLink
+from bridge.store.keys import Keys
 
 _SPAN = re.compile(r"(\d+)([mhd])")
 _SPAN_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -42,7 +45,32 @@ def begin_of(text: str | None, now_ms: int) -> int:
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-async def print_entries(audit: AuditLog, since_ms: int, *, as_json: bool) -> None:
+async def read_audit(
+    redis: RedisSettings,
+    url: str,
+    head: HeadFile,
+    since_ms: int,
+    *,
+    verifies: bool,
+    as_json: bool,
+) -> bool:
+    """Print the entries since then, or check their chain; False where it is broken.
+
+    Raises:
+        RedisUnavailableError: Redis is away.
+    """
+    link = RedisLink(url, timeout_s=redis.connect_timeout_s)
+    try:
+        audit = AuditLog(link, Keys(redis.prefix))
+        if verifies:
+            return not (await _print_verdict(audit, head, since_ms, as_json=as_json)).broken_at
+        await _print_entries(audit, since_ms, as_json=as_json)
+        return True
+    finally:
+        await link.aclose()
+
+
+async def _print_entries(audit: AuditLog, since_ms: int, *, as_json: bool) -> None:
     """Print the entries, the oldest first."""
     async for entry_id, fields in audit.read(since_ms):
         if as_json:
@@ -51,9 +79,9 @@ async def print_entries(audit: AuditLog, since_ms: int, *, as_json: bool) -> Non
             click.echo(_line(fields))
 
 
-async def print_verdict(
+async def _print_verdict(
     audit: AuditLog, head: HeadFile, since_ms: int, *, as_json: bool
-) -> Verdict:
+) -> ChainVerdict:
     """Print whether the chain holds, and whether the node's own last entry is in it."""
     own = head.read()
     verdict = await verify(audit, own, since_ms)

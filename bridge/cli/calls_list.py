@@ -1,17 +1,15 @@
 """Finds the calls that `bridge calls` lists, and prints them as a table."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rich.console import Console
 from rich.table import Table
 
+from bridge.cli.running import wide_console
 from bridge.store.reader import CallReader
 
-_PIPE_CHARS = 160
 _SEARCHED = 1_000
 """Ended calls among which a filter looks; the latest."""
 
@@ -20,8 +18,8 @@ _FROM_THE_END = ("reason", "response_p95_ms", "longest_silence_ms")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a listed call must be; None asks for nothing.
+class CallFilter:
+    """The conditions on a listed call; None asks for nothing.
 
     Attributes:
         outcome, fault, arm: as in the call's hash.
@@ -38,7 +36,7 @@ class Wanted:
     @property
     def anything(self) -> bool:
         """Whether every call will do."""
-        return self == Wanted()
+        return self == CallFilter()
 
     def takes(self, fields: Mapping[str, str]) -> bool:
         """Whether a call is wanted; one that still goes on has no outcome yet, and no figures."""
@@ -52,7 +50,7 @@ class Wanted:
         )
 
 
-async def find_calls(reader: CallReader, most: int, wanted: Wanted) -> list[dict[str, str]]:
+async def find_calls(reader: CallReader, most: int, wanted: CallFilter) -> list[dict[str, str]]:
     """Return the wanted calls that go on, then the latest ``most`` of those that ended.
 
     Raises:
@@ -96,9 +94,7 @@ def print_calls(found: Sequence[Mapping[str, str]]) -> None:
             fields.get("fault", ""),
             *(_ms(fields.get(name)) for name in _FROM_THE_END[1:]),
         )
-    # What goes into a pipe is not cut off at the width of a terminal that isn't there.
-    width = None if sys.stdout.isatty() else _PIPE_CHARS
-    Console(width=width).print(table if found else "no calls")
+    wide_console().print(table if found else "no calls")
 
 
 def clock_time(at_ms: int) -> str:

@@ -1,24 +1,24 @@
-"""`bridge check`: validates dialplans, scripts and settings before a call meets them."""
+"""`bridge check`: validates dialplans, scripts and settings; explains and converts them."""
 
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from bridge.cli import explain
-from bridge.cli.check_session import print_converted
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.event_map import event_map, to_json, to_markdown
 from bridge.cli.explain import call_of, read_moment
 from bridge.config.loading import load_settings
-from bridge.config.parts import Part
-from bridge.config.schema import document_schema
-from bridge.config.settings import SipSettings
+from bridge.config.parts import Part, document_schema
+from bridge.config.sip import SipSettings
 from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
+from bridge.realtime.conversion import convert_session
 from bridge.replay.checks.advice import advise
 from bridge.replay.script import CallScript, load_script
 from bridge.replay.script.packs import load_packs
@@ -115,7 +115,7 @@ def check(
     writes what a GA server takes to stdout, and says on stderr what moved and what was dropped.
     """
     if beta_session is not None:
-        print_converted(beta_session, as_json=as_json)
+        _print_converted(beta_session, as_json=as_json)
         return
     if show_map:
         rows = event_map()
@@ -144,6 +144,44 @@ def check(
         raise SystemExit(2)
 
 
+def _print_converted(path: Path, *, as_json: bool) -> None:
+    """Print the GA form on stdout, and what changed on stderr; all in one object with ``as_json``.
+
+    Raises:
+        ConfigError: the file can't be read, is no JSON, or holds no beta session.
+        SystemExit: with 1, once all is printed: keys were dropped that neither dialect has.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", path=str(path)) from error
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"no JSON: {error.msg}", path=str(path), line=error.lineno) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("no JSON: it is not UTF-8", path=str(path)) from error
+    try:
+        converted = convert_session(content)
+    except ConfigError as error:
+        raise ConfigError(error.what, path=str(path), remedy=error.remedy) from error
+    if as_json:
+        changes = [asdict(change) for change in converted.changes]
+        found = {"ga": converted.content, "changes": changes, "unknown": converted.unknown}
+        click.echo(json.dumps(found))
+    else:
+        click.echo(json.dumps(converted.content, indent=2, ensure_ascii=False))
+        for change in converted.changes:
+            click.echo(str(change), err=True)
+        if converted.unknown:
+            names = ", ".join(converted.unknown)
+            click.echo(
+                f"NOT CONVERTED: {names}. Is a name mistyped? Mend it in {path}, or take it out,"
+                " and convert again.",
+                err=True,
+            )
+    if converted.unknown:
+        raise SystemExit(1)
+
+
 def _dialplans(paths: tuple[Path, ...], config: Path | None) -> Sequence[Dialplan]:
     if len(paths) > 1:
         raise ConfigError("--explain takes one directory", remedy="name the dialplans' directory")
@@ -151,10 +189,10 @@ def _dialplans(paths: tuple[Path, ...], config: Path | None) -> Sequence[Dialpla
 
 
 def _explain(dialplans: Sequence[Dialplan], call: IncomingCall, *, as_json: bool) -> None:
-    told = explain.explain(dialplans, call)
-    for line in [explain.to_json(told)] if as_json else explain.show(told):
+    explained = explain.explain(dialplans, call)
+    for line in [explain.to_json(explained)] if as_json else explain.show(explained):
         click.echo(line)
-    if told.taken is None:
+    if explained.taken is None:
         raise SystemExit(1)
 
 

@@ -3,22 +3,23 @@
 import contextlib
 import json
 import os
-import signal
+import sys
 from functools import partial
 from pathlib import Path
 
 import click
 
 import bridge
-from bridge.bench.rollout_demo import RolloutPlan
-from bridge.cli.demo_rollout import show_rollouts
+from bridge.bench.rollout_demo import RolloutPlan, run_rollout_demo
+from bridge.bench.rollout_view import print_rollout
+from bridge.bench.view import Screen
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import STOPPING, run, until_done_or_told
+from bridge.cli.running import STOPPING, finished, run, until_done_or_signalled
 from bridge.demo.console import run_console_demo
 from bridge.demo.result import DemoResult
 from bridge.demo.run import DemoPlan, StartedGateway, run_demo
 from bridge.demo.view import View, make_view
-from bridge.errors import BridgeError, ConfigError
+from bridge.errors import BridgeError, ConfigError, InfrastructureError
 from bridge.realtime.dialects import DIALECTS
 from bridge.replay.script import CallScript, Utterance, load_script
 from bridge.store.local import start_local_redis
@@ -29,6 +30,7 @@ _MARGIN_S = 30.0
 """For the caller's speech engines to start and to end, beyond the call itself."""
 
 _FAILED = 1
+_PIPE_CHARS = 150
 
 
 @click.command()
@@ -129,7 +131,7 @@ def demo(
     Exit codes: 0 good, 1 the call failed its check, 2 bad input, 3 infrastructure.
     """
     if rollout:
-        show_rollouts(RolloutPlan(calls=rollout_calls, min_time_s=rollout_step_s), as_json=as_json)
+        _show_rollouts(RolloutPlan(calls=rollout_calls, min_time_s=rollout_step_s), as_json=as_json)
         return
     view = make_view(as_json=as_json, plain=plain, no_color=bool(os.environ.get("NO_COLOR")))
     if console:
@@ -151,45 +153,57 @@ def demo(
         raise SystemExit(_FAILED)
 
 
+def _show_rollouts(plan: RolloutPlan, *, as_json: bool) -> None:
+    """Run the demo of `--rollout`, print its table, and exit with 1 where a rollout went wrong.
+
+    Raises:
+        InfrastructureError: a part did not start, or this is no Linux.
+    """
+    if sys.platform != "linux":
+        raise InfrastructureError(
+            "the callers of the rollout demo need Linux", remedy="run it in a container"
+        )
+    # Its own Redis, whatever BRIDGE_REDIS_URL says: the demo's flags are nobody else's.
+    with start_local_redis() as redis, Screen() as screen:
+        work = run_rollout_demo(plan, redis.url, os.environ, screen)
+        done = run(until_done_or_signalled(work, "demo", partial(screen.doing, STOPPING)))
+    result = finished(done)
+    if as_json:
+        click.echo(json.dumps(result.to_json()))
+    else:
+        print_rollout(result, None if sys.stdout.isatty() else _PIPE_CHARS)
+    if not result.ok:
+        raise SystemExit(_FAILED)
+
+
 def _keep_console(plan: DemoPlan, view: View, callers: int, *, as_json: bool) -> None:
     """Show the console until a signal comes: that is how this demo ends."""
 
-    def tell(gateway: StartedGateway) -> None:
+    def announce(gateway: StartedGateway) -> None:
         if as_json:
             found = {"sip": gateway.sip, "http": gateway.http, "admin_link": gateway.admin_link}
             click.echo(json.dumps(found))
 
     with view, contextlib.ExitStack() as stack:
         url = os.environ.get("BRIDGE_REDIS_URL") or stack.enter_context(start_local_redis()).url
-        work = run_console_demo(plan, url, os.environ, view, callers, tell)
-        run(until_done_or_told(work, "demo", partial(view.doing, STOPPING)))
+        work = run_console_demo(plan, url, os.environ, view, callers, announce)
+        run(until_done_or_signalled(work, "demo", partial(view.doing, STOPPING)))
     click.echo("the demo is over; nothing is left running", err=True)
 
 
 def _show(plan: DemoPlan, view: View) -> DemoResult:
-    with view:
-        result = _run(plan, view)
-        if isinstance(result, DemoResult):
-            view.result(result)
-            return result
-    click.echo(f"stopped by {result}; nothing is left running", err=True)
-    raise SystemExit(128 + signal.Signals[result])
-
-
-def _run(plan: DemoPlan, view: View) -> DemoResult | str:
-    """Run the demo on a Redis, which is gone on return if it was our own."""
-    if url := os.environ.get("BRIDGE_REDIS_URL"):
-        view.step("Redis", "the one that BRIDGE_REDIS_URL names")
-        return run(_until_done_or_told(plan, url, view))
-    # Before the loop and in the main thread: the kernel ties it to this thread.
-    with start_local_redis() as redis:
-        view.step("Redis", "a private one, gone with this demo")
-        return run(_until_done_or_told(plan, redis.url, view))
-
-
-async def _until_done_or_told(plan: DemoPlan, redis_url: str, view: View) -> DemoResult | str:
-    work = run_demo(plan, redis_url, os.environ, view)
-    return await until_done_or_told(work, "demo", partial(view.doing, STOPPING))
+    with view, contextlib.ExitStack() as stack:
+        if url := os.environ.get("BRIDGE_REDIS_URL"):
+            view.step("Redis", "the one that BRIDGE_REDIS_URL names")
+        else:  # before the loop and in the main thread: the kernel ties it to this thread
+            url = stack.enter_context(start_local_redis()).url
+            view.step("Redis", "a private one, gone with this demo")
+        work = run_demo(plan, url, os.environ, view)
+        done = run(until_done_or_signalled(work, "demo", partial(view.doing, STOPPING)))
+        if isinstance(done, DemoResult):
+            stack.close()
+            view.result(done)
+    return finished(done)
 
 
 def _plan(

@@ -30,15 +30,15 @@ _ABSENT = "not in this dialect"
 
 
 class Direction(enum.StrEnum):
-    """Who sends it."""
+    """The side that sends it."""
 
     SERVER = "server"
     CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One canonical event or command.
+class MappedEvent:
+    """A canonical event or command, with its names in both dialects.
 
     Attributes:
         canonical: class name.
@@ -63,7 +63,7 @@ def core_listeners() -> dict[type, str]:
 
 def build_event_map(
     listeners: Mapping[type, str], tables: Mapping[str, Tables] = TABLES
-) -> tuple[Row, ...]:
+) -> tuple[MappedEvent, ...]:
     """Join the dialects' tables with those who listen.
 
     Args:
@@ -85,14 +85,16 @@ def build_event_map(
         )
     return (
         *(
-            Row(Direction.SERVER, kind.__name__, _event_names(kind, tables), listeners[kind])
+            MappedEvent(
+                Direction.SERVER, kind.__name__, _event_names(kind, tables), listeners[kind]
+            )
             for kind in events
         ),
         *(_command_row(kind, tables) for kind in typing.get_args(Command)),
     )
 
 
-def event_map() -> tuple[Row, ...]:
+def event_map() -> tuple[MappedEvent, ...]:
     """Build the map of the bridge as it is."""
     return build_event_map(core_listeners())
 
@@ -106,11 +108,11 @@ def _event_names(kind: type, tables: Mapping[str, Tables]) -> dict[str, tuple[st
     }
 
 
-def _command_row(kind: type, tables: Mapping[str, Tables]) -> Row:
+def _command_row(kind: type, tables: Mapping[str, Tables]) -> MappedEvent:
     rows = {dialect: table.commands[kind] for dialect, table in tables.items()}
     sent = any(row.sent for row in rows.values())
     names = {dialect: row.wire_types for dialect, row in rows.items()}
-    return Row(Direction.CLIENT, kind.__name__, names, _SERVER if sent else _NEVER_SENT)
+    return MappedEvent(Direction.CLIENT, kind.__name__, names, _SERVER if sent else _NEVER_SENT)
 
 
 _INTRODUCTION = """\
@@ -121,7 +123,7 @@ Generated from the tables themselves: `python -m bridge check --event-map > depl
 """
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
+def to_markdown(rows: Sequence[MappedEvent]) -> str:
     """Write the map as a Markdown page, with a line end at its end."""
     return "\n".join(
         [
@@ -135,7 +137,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
     )
 
 
-def _table(rows: Sequence[Row], direction: Direction, last_column: str) -> Iterator[str]:
+def _table(rows: Sequence[MappedEvent], direction: Direction, last_column: str) -> Iterator[str]:
     shown = [row for row in rows if row.direction is direction]
     dialects = list(shown[0].names) if shown else []
     head = ["Canonical", *dialects, last_column]
@@ -148,7 +150,7 @@ def _table(rows: Sequence[Row], direction: Direction, last_column: str) -> Itera
         yield f"| {' | '.join([f'`{row.canonical}`', *names, shown_handler])} |"
 
 
-def to_json(rows: Sequence[Row]) -> str:
+def to_json(rows: Sequence[MappedEvent]) -> str:
     """Write the map as one JSON object: ``{"events": [...], "commands": [...]}``.
 
     A dialect that has no name for an event gives it an empty list.

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import ConfigError
 from bridge.routing.matching import RuleVerdict, explain_match
 from bridge.routing.models import Dialplan
@@ -19,7 +19,7 @@ from bridge.routing.verstat import Verstat
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What the dialplans say about a call.
+    """The dialplans' treatment of a call, and the rules that led to it.
 
     Attributes:
         rules: those that were asked, in order.
@@ -61,8 +61,8 @@ def call_of(
         if not (name and equals):
             raise ConfigError(f"--header {header} has no value", remedy="write --header Name=value")
         given[name] = (*given.get(name, ()), value)
-    told = sip.believed(given, trunk)
-    return incoming_call(called, at, caller=caller, headers=told, trunk=trunk, stir=stir)
+    believed = sip.believed(given, trunk)
+    return incoming_call(called, at, caller=caller, headers=believed, trunk=trunk, stir=stir)
 
 
 def explain(dialplans: Sequence[Dialplan], call: IncomingCall) -> Explanation:
@@ -76,21 +76,21 @@ def explain(dialplans: Sequence[Dialplan], call: IncomingCall) -> Explanation:
     return Explanation(call, rules, taken, mode_of(taken, call.at, calls=0), hours, origin)
 
 
-def to_json(told: Explanation) -> str:
+def to_json(found: Explanation) -> str:
     """Return an explanation as one JSON object."""
-    taken = told.taken
+    taken = found.taken
     return json.dumps(
         {
-            "called": told.call.called,
-            "at": told.call.at.isoformat(),
+            "called": found.call.called,
+            "at": found.call.at.isoformat(),
             "dialplan": taken.name if taken else None,
-            "place": told.rules[-1].place if taken else None,
-            "arm": taken.arm if taken and has_agent(taken, told.mode) else None,
-            "rollout": taken.rollout if taken and has_agent(taken, told.mode) else None,
-            "mode": told.mode if taken else None,
-            "hours": told.hours or None,
-            "caller": told.call.caller,
-            "origin": {**told.origin.texts(), "headers": dict(told.origin.headers)},
+            "place": found.rules[-1].place if taken else None,
+            "arm": taken.arm if taken and has_agent(taken, found.mode) else None,
+            "rollout": taken.rollout if taken and has_agent(taken, found.mode) else None,
+            "mode": found.mode if taken else None,
+            "hours": found.hours or None,
+            "caller": found.call.caller,
+            "origin": {**found.origin.texts(), "headers": dict(found.origin.headers)},
             "rules": [
                 {
                     "place": verdict.place,
@@ -98,27 +98,27 @@ def to_json(told: Explanation) -> str:
                     "takes": verdict.takes,
                     "checks": [_check(check) for check in verdict.checks],
                 }
-                for verdict in told.rules
+                for verdict in found.rules
             ],
         }
     )
 
 
-def show(told: Explanation) -> Iterator[str]:
+def show(found: Explanation) -> Iterator[str]:
     """Yield the lines for a person."""
-    yield f"a call to {told.call.called or 'nobody'} at {told.call.at.isoformat()}"
-    for verdict in told.rules:
+    yield f"a call to {found.call.called or 'nobody'} at {found.call.at.isoformat()}"
+    for verdict in found.rules:
         wrong = [str(check) for check in verdict.checks if not check.holds]
         holding = "; ".join(str(check) for check in verdict.checks)
         says = f"no: {'; '.join(wrong)}" if wrong else f"yes: {holding}"
         yield f"  {verdict.place} {verdict.dialplan.name}: {says}"
-    if told.taken is None:
+    if found.taken is None:
         yield "no rule takes it: the call is refused with 404"
         return
-    yield f"dialplan {told.taken.name}, {_treatment(told.taken, told.mode)}"
-    if told.hours:
-        yield f"hours: {told.mode}; {told.hours}"
-    for name, value in {**told.origin.texts(), **told.origin.headers}.items():
+    yield f"dialplan {found.taken.name}, {_treatment(found.taken, found.mode)}"
+    if found.hours:
+        yield f"hours: {found.mode}; {found.hours}"
+    for name, value in {**found.origin.texts(), **found.origin.headers}.items():
         yield f"kept: {name} {value}"
 
 

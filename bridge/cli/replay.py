@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.replay_fix import fix_persona
-from bridge.cli.replay_import import import_recorded
-from bridge.cli.replay_outcome import write_outcome
-from bridge.cli.replay_packs import list_packs
+from bridge.cli.replay_import import fix_persona, import_recorded
 from bridge.cli.replay_plan import (
     JOBS_A_CPU,
     JOBS_AT_A_TARGET,
@@ -24,23 +23,21 @@ from bridge.cli.replay_plan import (
     PlayOptions,
     make_plan,
 )
-from bridge.cli.replay_trend import print_trends
-from bridge.cli.replay_view import ReplayScreen, print_results
-from bridge.cli.running import make_directory, run, until_done_or_told
+from bridge.cli.replay_trend import HISTORY, show_trend
+from bridge.cli.replay_view import ReplayScreen, print_results, write_outcome
+from bridge.cli.running import make_directory, run, until_done_or_signalled
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
-from bridge.errors import ConfigError
 from bridge.replay.call.process import take_orders
 from bridge.replay.environment.startup import Stagehands
 from bridge.replay.environment.tool_mocks import ToolMocks
-from bridge.replay.results.history import read_history, trends
 from bridge.replay.results.run import REPORT_FILE, Results, RunVerdict, overall
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.runs.runner import ReplayRun
+from bridge.replay.script.packs import built_in_packs, choose_packs
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
 
-HISTORY = Path(".bridge") / "replay"
 _EXIT_CODES = {
     RunVerdict.PASS: 0,
     RunVerdict.FAIL: 1,
@@ -229,11 +226,11 @@ def play(
         redis_url = os.environ.get("BRIDGE_REDIS_URL")
         if redis_url is None:
             redis_url = stack.enter_context(start_local_redis()).url
-        results, replayed, told = play_plan(plan, redis_url, os.environ)
+        results, replayed, exit_code = play_plan(plan, redis_url, os.environ)
         kept = history if asked.shadow is None else None  # tomorrow's calls are others
         write_outcome(plan, results, replayed, junit, kept, with_report=report is not None)
         _print(results, report, as_json=as_json)
-        raise SystemExit(told or _EXIT_CODES[overall(results)])
+        raise SystemExit(exit_code or _EXIT_CODES[overall(results)])
 
 
 def play_plan(
@@ -252,8 +249,12 @@ def play_plan(
             async with mocks:
                 await replayed.play()
 
-        told = run(until_done_or_told(work(), "replay"))
-    return replayed.conclude(told), replayed, 0 if told is None else 128 + signal.Signals[told]
+        signalled = run(until_done_or_signalled(work(), "replay"))
+    return (
+        replayed.conclude(signalled),
+        replayed,
+        0 if signalled is None else 128 + signal.Signals[signalled],
+    )
 
 
 def _print(results: Results, report: Path | None, *, as_json: bool) -> None:
@@ -265,51 +266,48 @@ def _print(results: Results, report: Path | None, *, as_json: bool) -> None:
         click.echo(f"report: {report / REPORT_FILE}")
 
 
-@replay.command()
-@click.argument("script", required=False)
-@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True)
-@click.option(
-    "--history",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=HISTORY,
-    show_default=True,
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@replay.command("packs")
+@click.argument("names", nargs=-1, metavar="[NAME|FILE]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @exits_cleanly
-def trend(script: str | None, last: int, history: Path, as_json: bool) -> None:
-    """Show how scripts, or SCRIPT alone, did over the last runs.
+def list_packs(names: tuple[str, ...], as_json: bool) -> None:
+    """List packs: named accents, noises, lines and headsets that scripts can be played under.
 
-    The newest run is a regression if fewer of its calls passed than before, or if its p95 is over
-    that of the last five runs (their median) by 20% and by 150 ms.
+    `bridge replay SCRIPTS --pack noises` plays each script as it is, and once for every item of the
+    pack; `target: {packs: [noises]}` in a script does it for that one. A FILE (.yaml) has packs of
+    your own, in the form of bridge/replay/script/packs.yaml; `bridge check FILE` checks it.
 
     \b
-    Exit codes: 0 nothing got worse, 1 something did (and what), 2 there is no history.
+    Examples:
+      bridge replay packs
+      bridge replay packs headset --json
+      bridge replay call_scripts --tag smoke --pack accents --pack my-packs.yaml
+
+    \b
+    Exit codes: 0 listed, 2 there is no such pack.
     """
-    found = trends(read_history(history), script=script, last=last)
-    if not found:
-        what = "no run" if script is None else f"no run of '{script}'"
-        raise ConfigError(
-            f"the history has {what}",
-            path=str(history),
-            remedy="bridge replay keeps each run there",
-        )
+    packs = choose_packs(names) if names else built_in_packs()
     if as_json:
-        click.echo(json.dumps([asdict(each) for each in found]))
-    else:
-        print_trends(found)
-    worse = [each.regression for each in found if each.regression is not None]
-    for why in worse:
-        click.echo(f"regression: {why}", err=True)
-    raise SystemExit(1 if worse else 0)
+        found = {
+            name: pack.model_dump(mode="json", exclude_unset=True) for name, pack in packs.items()
+        }
+        click.echo(json.dumps(found))
+        return
+    table = Table("pack", "item", "what it is")
+    for name, pack in packs.items():
+        table.add_row(name, "", pack.about, style="bold")
+        for item_name, item in pack.items.items():
+            table.add_row("", item_name, item.about)
+    Console(highlight=False).print(table)
 
 
 @replay.command(hidden=True)
 def caller() -> None:
-    """Be a caller, as told on stdin."""
+    """Be a caller, as ordered on stdin."""
     configure(TelemetrySettings(log_level="warning"))
     take_orders(run)
 
 
+replay.add_command(show_trend)
 replay.add_command(fix_persona)
 replay.add_command(import_recorded)
-replay.add_command(list_packs)

@@ -66,7 +66,7 @@ class PlayOptions:
 
 
 def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPlan:
-    """Make the plan; tell what of it can't be played.
+    """Make the plan; name the scripts that can't be played.
 
     Args:
         options: of the command.
@@ -198,7 +198,7 @@ def find_scripts(paths: Sequence[Path], tags: Sequence[str]) -> tuple[ScriptFile
 
 
 def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Path, ...]:
-    """Make scripts of a day's recorded calls, which are gone with the stack; tell who is left out.
+    """Make scripts of a day's recorded calls, which are gone with the stack; name those left out.
 
     Raises:
         ConfigError: none of them may be played.

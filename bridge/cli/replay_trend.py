@@ -1,15 +1,62 @@
-"""Prints the trend of each script and arm over the last runs of `bridge replay`, as bars."""
+"""`bridge replay trend`: the trend of each script and arm over the last runs, as bars."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bridge.replay.results.history import Trend
+from bridge.cli.errors import exits_cleanly
+from bridge.errors import ConfigError
+from bridge.replay.results.history import Trend, read_history, trends
+
+HISTORY = Path(".bridge") / "replay"
+"""Where `bridge replay` keeps a summary of each run."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 _UNKNOWN = "·"
+
+
+@click.command("trend")
+@click.argument("script", required=False)
+@click.option("--last", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option(
+    "--history",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=HISTORY,
+    show_default=True,
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@exits_cleanly
+def show_trend(script: str | None, last: int, history: Path, as_json: bool) -> None:
+    """Show how scripts, or SCRIPT alone, did over the last runs.
+
+    The newest run is a regression if fewer of its calls passed than before, or if its p95 is over
+    that of the last five runs (their median) by 20% and by 150 ms.
+
+    \b
+    Exit codes: 0 nothing got worse, 1 something did (and what), 2 there is no history.
+    """
+    found = trends(read_history(history), script=script, last=last)
+    if not found:
+        what = "no run" if script is None else f"no run of '{script}'"
+        raise ConfigError(
+            f"the history has {what}",
+            path=str(history),
+            remedy="bridge replay keeps each run there",
+        )
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found]))
+    else:
+        print_trends(found)
+    worse = [each.regression for each in found if each.regression is not None]
+    for why in worse:
+        click.echo(f"regression: {why}", err=True)
+    raise SystemExit(1 if worse else 0)
 
 
 def sparkline(values: Sequence[float | None], *, top: float | None = None) -> str:
@@ -27,12 +74,12 @@ def sparkline(values: Sequence[float | None], *, top: float | None = None) -> st
     )
 
 
-def print_trends(trends: Sequence[Trend], console: Console | None = None) -> None:
+def print_trends(found: Sequence[Trend], console: Console | None = None) -> None:
     """Print a table of trends, the oldest run first in each line of bars."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("script", "arm", "passed", "", "p95, ms", "", "stop, ms", ""):
         table.add_column(column, no_wrap=True)
-    for trend in trends:
+    for trend in found:
         table.add_row(*_cells(trend))
     (console or Console(highlight=False)).print(table)
 
@@ -52,16 +99,16 @@ def _cells(trend: Trend) -> tuple[Text, ...]:
         Text(sparkline([run.timing.p95_ms for run in runs]), style="cyan"),
         Text(_ms(newest.timing.p95_ms)),
         Text(_ms(newest.timing.stop_ms)),
-        Text(_told(trend), style="red" if trend.regression is not None else "dim"),
+        Text(_remarks(trend), style="red" if trend.regression is not None else "dim"),
     )
 
 
-def _told(trend: Trend) -> str:
+def _remarks(trend: Trend) -> str:
     again = trend.points[-1].summary.row.placed_again
-    told = ["✕ worse"] if trend.regression is not None else []
+    remarks = ["✕ worse"] if trend.regression is not None else []
     if again:
-        told.append(f"{again} placed again")
-    return ", ".join(told)
+        remarks.append(f"{again} placed again")
+    return ", ".join(remarks)
 
 
 def _ms(value: float | None) -> str:

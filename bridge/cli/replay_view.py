@@ -1,4 +1,6 @@
-"""Shows the progress and the results of `bridge replay`."""
+"""Shows the progress and results of `bridge replay`, and writes its files."""
+
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -12,8 +14,21 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from bridge.replay.results.run import Results, RunInfo, RunVerdict, sum_load
+from bridge.errors import InfrastructureError
+from bridge.replay.report import write_report
+from bridge.replay.results.history import keep, make_summary
+from bridge.replay.results.junit import make_junit
+from bridge.replay.results.run import (
+    Results,
+    RunInfo,
+    RunVerdict,
+    read_run,
+    sum_load,
+    write_results,
+)
 from bridge.replay.runs.agenda import Job
+from bridge.replay.runs.plan import ReplayPlan
+from bridge.replay.runs.runner import ReplayRun
 
 _STYLES = {
     RunVerdict.PASS: "green",
@@ -134,3 +149,46 @@ def _print_protocol(console: Console, results: Results) -> None:
         console.print(f"  {finding.script}, {finding.arm}: {finding.difference}", soft_wrap=True)
     if len(blocking) > _MOST_SHOWN:
         console.print(f"  and {len(blocking) - _MOST_SHOWN} more")
+
+
+def write_outcome(
+    plan: ReplayPlan,
+    results: Results,
+    replayed: ReplayRun,
+    junit: Path | None,
+    history: Path | None,
+    *,
+    with_report: bool,
+) -> None:
+    """Write the files of a run: results, JUnit XML, the history, the report.
+
+    Raises:
+        InfrastructureError: the disk refused.
+    """
+    timings, directory = replayed.timings, plan.results
+    try:
+        write_results(directory, results)
+        if junit is not None:
+            junit.parent.mkdir(parents=True, exist_ok=True)
+            junit.write_bytes(make_junit(results, _properties(plan, results), timings))
+        if results.stopped is None and history is not None:
+            keep(history, make_summary(results, timings))
+        if with_report:
+            write_report(directory, history)
+    except OSError as error:
+        raise InfrastructureError(
+            f"the results can't be written: {error}", remedy="name another place"
+        ) from error
+
+
+def _properties(plan: ReplayPlan, results: Results) -> dict[str, dict[str, str]]:
+    """Return the properties that JUnit has of each run beside its verdict, by folder."""
+    networks = {file.script.id: file.script.network for file in plan.files}
+    found = {}
+    for info in results.runs:
+        record = read_run(plan.results / info.folder).record or {}
+        beside = {"call_id": str(record.get("call_id", ""))}
+        if (network := networks[info.script]) is not None:
+            beside["seed"] = str(network.seed)
+        found[info.folder] = beside
+    return found

@@ -2,17 +2,22 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 import uvloop
+from rich.console import Console
 
 from bridge.errors import ConfigError
 
 T = TypeVar("T")
 
 STOPPING = "stopping everything, in order"
+
+_PIPE_CHARS = 160
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,34 +28,51 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
-async def until_told_to_stop() -> str:
+async def until_signalled() -> str:
     """Wait for SIGINT or SIGTERM; return its name. A second one ends the process at once."""
-    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    signalled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def stop(number: signal.Signals) -> None:
-        if not told.done():
-            told.set_result(number.name)
+        if not signalled.done():
+            signalled.set_result(number.name)
         _let_signals_end_us()
 
     _on_signals(stop)
-    return await told
+    return await signalled
 
 
-async def until_done_or_told(
-    work: Coroutine[Any, Any, T], name: str, on_told: Callable[[], None] = lambda: None
+async def until_done_or_signalled(
+    work: Coroutine[Any, Any, T], name: str, on_signal: Callable[[], None] = lambda: None
 ) -> T | str:
     """Do some work; at a signal say so, end it in order, and return the signal's name."""
     doing = asyncio.create_task(work, name=name)
-    told = asyncio.create_task(until_told_to_stop(), name="signals")
-    await asyncio.wait({doing, told}, return_when=asyncio.FIRST_COMPLETED)
-    if told.done() and not doing.done():
-        on_told()
+    signalled = asyncio.create_task(until_signalled(), name="signals")
+    await asyncio.wait({doing, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    if signalled.done() and not doing.done():
+        on_signal()
         doing.cancel()
         await asyncio.gather(doing, return_exceptions=True)
-        return told.result()
-    told.cancel()
-    await asyncio.gather(told, return_exceptions=True)
+        return signalled.result()
+    signalled.cancel()
+    await asyncio.gather(signalled, return_exceptions=True)
     return doing.result()
+
+
+def finished(done: T | str) -> T:
+    """Return the result of work that was let end; a signal's name ends the command.
+
+    Raises:
+        SystemExit: with 128 and the signal's number, as shells have it.
+    """
+    if isinstance(done, str):
+        click.echo(f"stopped by {done}; nothing is left running", err=True)
+        raise SystemExit(128 + signal.Signals[done])
+    return done
+
+
+def wide_console() -> Console:
+    """Return a console for tables: into a pipe they go whole, whatever a terminal's width."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_CHARS)
 
 
 def make_directory(path: Path | None) -> None:
@@ -71,24 +93,24 @@ def make_directory(path: Path | None) -> None:
 
 
 class StopSignals:
-    """What a process that drains is told, from its making on.
+    """The signals that stop a process which drains, from its making on.
 
     SIGTERM asks it to drain; SIGINT, or a second signal, to stop. One more ends it at once.
 
     Attributes:
-        told: a signal came; ``at_once``: and it is not to drain.
+        came: a signal has come; ``at_once``: and it is not to drain.
     """
 
     def __init__(self) -> None:
-        self.told = asyncio.Event()
+        self.came = asyncio.Event()
         self.at_once = asyncio.Event()
         _on_signals(self._take)
 
     def _take(self, number: signal.Signals) -> None:
-        if number is signal.SIGINT or self.told.is_set():
+        if number is signal.SIGINT or self.came.is_set():
             self.at_once.set()
             _let_signals_end_us()
-        self.told.set()
+        self.came.set()
 
 
 def on_hangup(take: Callable[[], None]) -> None:

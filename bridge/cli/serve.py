@@ -96,19 +96,19 @@ async def _serve(
 ) -> None:
     signals = StopSignals()
     on_hangup(reloader.tell)
-    told = asyncio.create_task(signals.told.wait(), name="signals")
+    stopping = asyncio.create_task(signals.came.wait(), name="signals")
     starting = asyncio.create_task(gateway.start(preflight=preflight), name="start")
     reloading: asyncio.Task[None] | None = None
     try:
-        await asyncio.wait({told, starting}, return_when=asyncio.FIRST_COMPLETED)
-        if told.done():
+        await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
             return
         _announce(await starting, as_json=as_json)
         reloading = asyncio.create_task(reloader.keep(gateway), name="dialplans")
-        await told
+        await stopping
         await _drain(gateway, signals)
     finally:
-        tasks = [told, starting] if reloading is None else [told, starting, reloading]
+        tasks = [stopping, starting] if reloading is None else [stopping, starting, reloading]
         for task in tasks:  # a start that is cut short takes down what had come up
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

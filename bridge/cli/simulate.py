@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import run, until_told_to_stop
+from bridge.cli.running import run, until_signalled
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
 from bridge.simulator.scenario import BetaSwitch, default_scenario, load_scenario
@@ -80,6 +80,6 @@ async def _simulate(server: SimulatorServer | TapeServer, *, as_json: bool) -> N
     url = await server.start()
     click.echo(json.dumps({"url": url}) if as_json else url)
     try:
-        await until_told_to_stop()
+        await until_signalled()
     finally:
         await server.aclose()

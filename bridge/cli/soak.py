@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import signal
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from bridge.bench.soak.run import run_soak
 from bridge.bench.soak.view import print_soak
 from bridge.bench.view import Screen
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.running import make_directory, run, until_done_or_told
+from bridge.cli.running import finished, make_directory, run, until_done_or_signalled
 from bridge.config.settings import TelemetrySettings
 from bridge.telemetry.logs import configure
 
@@ -88,18 +87,16 @@ def soak(
     chosen = secrets.randbelow(1 << 32) if seed is None else seed
     plan = SoakPlan(minutes, warm_up_s, calls, _BOTH if dialect == "both" else (dialect,), chosen)
     with Screen() as screen:
-        result = run(until_done_or_told(run_soak(plan, os.environ, screen, report), "soak"))
-    if isinstance(result, str):
-        click.echo(f"stopped by {result}; nothing is left running", err=True)
-        raise SystemExit(128 + signal.Signals[result])
-    _tell(result, as_json=as_json, report=report)
+        done = run(until_done_or_signalled(run_soak(plan, os.environ, screen, report), "soak"))
+    result = finished(done)
+    _publish(result, as_json=as_json, report=report)
     if not result.ok:
         raise SystemExit(_FAILED)
     if result.doubts:
         raise SystemExit(_INCONCLUSIVE)
 
 
-def _tell(result: SoakResult, *, as_json: bool, report: Path | None) -> None:
+def _publish(result: SoakResult, *, as_json: bool, report: Path | None) -> None:
     text = json.dumps(result.to_json())
     if report is not None:
         (report / "soak.json").write_text(text + "\n", encoding="utf-8")
@@ -113,6 +110,6 @@ def _tell(result: SoakResult, *, as_json: bool, report: Path | None) -> None:
 @click.argument("server")
 @exits_cleanly
 def callers(server: str) -> None:
-    """Be people who call SERVER (host:port), as told on stdin."""
+    """Be people who call SERVER (host:port), as ordered on stdin."""
     host, _, port = server.rpartition(":")
     run_crowd((host, int(port)))

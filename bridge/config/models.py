@@ -44,8 +44,8 @@ class Price(_Part):
     output: float | None = Field(None, ge=0)
 
 
-class Prices(_Part):
-    """What a model's tokens cost."""
+class ModelPrices(_Part):
+    """The prices of a model's tokens."""
 
     text: Price
     audio: Price
@@ -53,7 +53,7 @@ class Prices(_Part):
 
 
 class Model(_Part):
-    """One model.
+    """A model, with its prices and dates.
 
     Attributes:
         kind: `conversation` for an arm, `transcription` for a dialplan's transcription.
@@ -70,7 +70,7 @@ class Model(_Part):
     shutdown: date | None = None
     replacement: ModelName | None = None
     price_source: Literal["official", "announced", "unverified"] | None = None
-    prices: Prices | None = None
+    prices: ModelPrices | None = None
     usd_per_minute: float | None = Field(None, ge=0)
 
 

@@ -1,4 +1,4 @@
-"""Base types of the files that people write, dialplans and call scripts: mappings and lists."""
+"""Base types of the files that people write (names, lists, mappings), and their JSON Schemas."""
 
 import inspect
 import re
@@ -16,7 +16,15 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
 T = TypeVar("T")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+"""A lower-case name fit for a metric label and a Redis key."""
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.!%*_+`'~-]{1,64}$")]
+"""RFC 3261 section 25.1, `token`."""
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -90,3 +98,18 @@ def _attributes(docstring: str) -> Iterator[tuple[str, str]]:
 
 def _plain(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
+
+
+def document_schema(model: type[Part], kind: str) -> dict[str, object]:
+    """Return the JSON Schema 2020-12 of a kind of file, for editors that complete and check it.
+
+    It says what may stand where. What only `bridge check` knows (time zones, holidays, numbers,
+    keys that go together) it takes as it comes.
+
+    Args:
+        model: of a whole file.
+        kind: its name: ``dialplan``, ``callscript``.
+    """
+    described = model.model_json_schema(by_alias=True, mode="validation")
+    schema_id = f"urn:telephony-bridge:schema:{kind}:v1"
+    return {"$schema": DRAFT, "$id": schema_id, **described, "title": kind.capitalize()}

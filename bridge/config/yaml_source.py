@@ -19,7 +19,7 @@ _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 class YamlSource:
-    """One YAML document and where each part of it stands.
+    """A YAML document and the place of each part of it.
 
     Args:
         path: file that it came from, for messages.

@@ -1,28 +1,37 @@
 """The web app: probes always, the console where it is enabled."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from bridge.console.access.door import still_allowed
-from bridge.console.access_pages import router as access_pages
-from bridge.console.api import ROUTERS, openapi
+from bridge.console.access.door import Allowed, still_allowed
+from bridge.console.access.principal import Principal
+from bridge.console.api import ROUTERS
 from bridge.console.faults import add_handlers
 from bridge.console.headers import SecureHeaders, TransportGuard
-from bridge.console.oidc_pages import router as oidc_pages
 from bridge.console.pages import router as pages
-from bridge.console.probes import InTrouble, NotReady, make_probes
-from bridge.console.services import Services
+from bridge.console.services import ConsoleServices
 from bridge.console.streams import Streams, StreamsMiddleware
-from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics import Format, Metrics
 
 MAX_BODY_BYTES = 64 * 1024
 STATIC = Path(__file__).parent / "static"
 
 
+NotReady = Callable[[], Sequence[str]]
+"""Returns why this process should get no calls; empty means that it should."""
+
+InTrouble = Callable[[], Sequence[str]]
+"""Returns what is wrong with this process although it takes calls."""
+
+
 def make_app(
-    services: Services | None,
+    services: ConsoleServices | None,
     metrics: Metrics,
     ready: NotReady,
     troubles: InTrouble = tuple,
@@ -54,17 +63,67 @@ def make_app(
     return app
 
 
-def _add_console(app: FastAPI, services: Services) -> None:
+def _add_console(app: FastAPI, services: ConsoleServices) -> None:
     app.state.services = services
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
-    app.include_router(openapi.router)
-    app.include_router(access_pages)
-    app.include_router(oidc_pages)
     app.include_router(pages)
+    app.add_api_route("/api/openapi.json", get_openapi, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     add_handlers(app)
     # The last one added is the first to see a request.
     app.add_middleware(StreamsMiddleware, streams=app.state.streams)
     app.add_middleware(TransportGuard, settings=services.settings)
     app.add_middleware(SecureHeaders)
+
+
+def make_probes(
+    metrics: Metrics, ready: NotReady, troubles: InTrouble = tuple, *, shows_metrics: bool = True
+) -> APIRouter:
+    """Return the routes for machines, which need no sign-in: `/metrics`, `/healthz`, `/readyz`.
+
+    Args:
+        metrics: what `/metrics` shows.
+        ready: asked at each `/readyz`; its reasons are shown to whoever asks, so they name no one.
+        troubles: shown there, too; they change nothing about the status.
+        shows_metrics: False leaves `/metrics` out.
+    """
+    router = APIRouter(include_in_schema=False)
+    _add_health(router, ready, troubles)
+    if shows_metrics:
+        _add_metrics(router, metrics)
+    return router
+
+
+def _add_metrics(router: APIRouter, metrics: Metrics) -> None:
+    @router.get("/metrics")
+    async def get_metrics(request: Request) -> Response:
+        form = Format.wanted(request.headers.get("Accept", ""))
+        parts = []
+        for part in metrics.render_parts(form):
+            parts.append(part)
+            # Let the tick run in between.
+            await asyncio.sleep(0)
+        return Response(b"".join(parts), headers={"Content-Type": form.value})
+
+
+def _add_health(router: APIRouter, ready: NotReady, troubles: InTrouble) -> None:
+    @router.get("/healthz")
+    async def get_health() -> Response:
+        # That this answer comes says it all: the loop runs.
+        return JSONResponse({"status": "ok"})
+
+    @router.get("/readyz")
+    async def get_ready() -> Response:
+        reasons = list(ready())
+        return JSONResponse(
+            {"ready": not reasons, "reasons": reasons, "troubles": list(troubles())},
+            status_code=503 if reasons else 200,
+        )
+
+
+async def get_openapi(
+    request: Request, _: Annotated[Principal, Depends(Allowed(None))]
+) -> JSONResponse:
+    """Return the API's own description, OpenAPI 3.1, for signed-in users."""
+    return JSONResponse(request.app.openapi())

@@ -38,7 +38,7 @@ sends more would take the loop's time from the calls."""
 
 
 class SupervisorAudio(Protocol):
-    """One live call's audio."""
+    """A live call's audio, as supervisors hear it and are heard in it."""
 
     def listen(self, by: str, *, private: bool = False) -> Listener | None:
         """Have somebody hear it from now on; None where there is nothing to hear."""

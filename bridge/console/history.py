@@ -32,7 +32,7 @@ _END_NUMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class WantedCalls:
-    """Which calls are looked for; empty asks for nothing.
+    """A filter of calls that are over; empty asks for nothing.
 
     Attributes:
         text: in what a list shows of a call, or in its transcript.

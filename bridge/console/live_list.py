@@ -20,13 +20,13 @@ from bridge.errors import InfrastructureError
 
 READ_EVERY_S = 0.5
 BEAT_S = 1.0
-"""A watcher hears something at least so often, so that it can tell how old its data is."""
+"""A watcher gets something at least so often, so that it knows how old its data is."""
 
 _QUEUE = 8
 
 
 class LiveCallsReader(Protocol):
-    """Where live calls are read from (:class:`bridge.store.reader.CallReader`)."""
+    """The source of live calls (:class:`bridge.store.reader.CallReader`)."""
 
     async def active(self) -> list[str]:
         """Return the ids of live calls."""
@@ -41,7 +41,7 @@ class LiveCallsReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A call as it was told.
+    """A call as it was last published.
 
     Attributes:
         fields: what the row was made of, but for when its node has last said that it goes on.
@@ -58,7 +58,7 @@ class _Known:
 
 
 class _Scope(NamedTuple):
-    """What somebody may see.
+    """The calls and fields that a watcher may see.
 
     Attributes:
         routes: patterns of dialplans; hidden: what is left out of their rows.
@@ -78,15 +78,15 @@ class _Scope(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Watcher:
-    """Somebody who watches.
+    """A page that shows the list.
 
     Attributes:
-        queue: what they are yet to be told; None tells them to begin anew.
+        queue: messages yet to be sent; None has them begin anew.
     """
 
     queue: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
 
-    def tell(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Take a message; one who is too slow for them gets the whole list anew."""
         try:
             self.queue.put_nowait(text)
@@ -95,13 +95,13 @@ class _Watcher:
             self.queue.put_nowait(None)
 
     def forget(self) -> None:
-        """Leave untold what is yet to be told: a whole list says it all."""
+        """Drop what is yet to be sent: a whole list says it all."""
         while not self.queue.empty():
             self.queue.get_nowait()
 
 
 class LiveList:
-    """Reads live calls and tells watchers.
+    """Reads live calls and publishes their differences to watchers.
 
     Args:
         reader: of call state.
@@ -131,14 +131,14 @@ class LiveList:
         """Stop reading, and end every watch."""
         for watcher in self._everybody():
             watcher.forget()
-            watcher.tell("")
+            watcher.send("")
         await self._stop()
 
     async def rows(self, may_see: Callable[[str], bool], *, hidden: frozenset[str]) -> list[Row]:
         """Return the live calls of some routes, as they were at most :data:`READ_EVERY_S` ago.
 
         Args:
-            may_see: whether the calls of a route are to be told.
+            may_see: whether the calls of a route are wanted.
             hidden: what is left out of them (:func:`hidden_from`).
 
         Raises:
@@ -156,7 +156,7 @@ class LiveList:
         a second anyway; ``away`` says that nothing can be read and why.
 
         Args:
-            routes: patterns of the dialplans whose calls are told.
+            routes: patterns of the dialplans whose calls are sent.
             hidden: what is left out of their rows (:func:`hidden_from`).
         """
         watcher, scope = _Watcher(), _Scope(tuple(sorted(routes)), hidden)
@@ -214,12 +214,12 @@ class LiveList:
             except InfrastructureError as error:
                 self.away = error.what
                 for watcher in self._everybody():
-                    watcher.tell(self._message([], []))
+                    watcher.send(self._message([], []))
             self._fresh.set()
             await asyncio.sleep(self._readings.due_in_s or READ_EVERY_S)
 
     async def _read(self) -> Mapping[str, _Known]:
-        """Read what there is, and tell everybody what is other than before."""
+        """Read what there is, and publish the differences from before."""
         now_ms, found = self._now_ms(), dict[str, _Known]()
         async for page in self._reader.pages(await self._reader.active(), FIELDS):
             for fields in page:
@@ -231,10 +231,10 @@ class LiveList:
         gone = before.keys() - found.keys()
         if changed or gone:
             for scope, watchers in self._scopes.items():
-                self._tell(scope, watchers, before, changed, gone)
+                self._publish(scope, watchers, before, changed, gone)
         return found
 
-    def _tell(
+    def _publish(
         self,
         scope: _Scope,
         watchers: set[_Watcher],
@@ -250,7 +250,7 @@ class LiveList:
         if seen or left:
             text = self._message([scope.text(each) for each in seen.values()], left)
             for watcher in watchers:
-                watcher.tell(text)
+                watcher.send(text)
 
     def _snapshot(self, watcher: _Watcher, scope: _Scope) -> tuple[str, str]:
         watcher.forget()
@@ -265,7 +265,7 @@ class LiveList:
 
 
 def _known(fields: Mapping[str, str], now_ms: int, before: _Known | None) -> _Known:
-    """Return a call as it is to be told; the one from before where nothing has changed."""
+    """Return a call to publish; the one from before where nothing has changed."""
     kept = {name: each for name, each in fields.items() if name != "updated_at"}
     if (
         before is not None

@@ -1,7 +1,7 @@
-"""Fetches recordings from the nodes that hold them, for a browser that asks this node.
+"""Fetches recordings and live audio from the nodes that have them, for this node's browsers.
 
-The node with the browser has checked who asks, and audits it; to the node with the file it shows a
-token of its own, good once, for that user and that call (:mod:`bridge.console.access.tokens`).
+The node with the browser has checked who asks, and audits it; to the other node it shows a token of
+its own, good once, for that user and that call (:mod:`bridge.console.access.tokens`).
 """
 
 import asyncio
@@ -9,15 +9,18 @@ import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 import structlog
 from fastapi import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from bridge.console.access.tokens import CallTokens, TokenKind
+from bridge.console.access.tokens import CallTokenKind, CallTokens
 from bridge.errors import ConfigError
 from bridge.store.reader import CallReader
 
@@ -25,6 +28,19 @@ log = structlog.get_logger(__name__)
 
 _TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
 Json = dict[str, Any]  # Any: JSON of markers and outlines
+
+_OPEN_WITHIN_S = 3.0
+_MAX_MESSAGE_BYTES = 64 * 1024
+_QUEUED_MESSAGES = 8
+"""A browser that is slow is noticed by the node with the call, which then leaves frames out."""
+
+UNREACHABLE_CODE = 4502
+"""WebSocket close code: the node that has the call can't be reached, or not any more."""
+
+_LOST = frozenset({1001, 1005, 1006, 1011, 1012})
+"""RFC 6455 section 7.4.1: the node goes, gave no code, was cut off, failed, or starts anew.
+
+1005 and 1006 are never sent (section 7.1.5), so they can't be passed on either."""
 
 _PASSED_ON = ("content-type", "content-length", "content-range", "accept-ranges", "etag")
 
@@ -126,7 +142,7 @@ class OtherNodes:
         url = (await self._calls.node(node) or {}).get("http", "").rstrip("/")
         if not url:
             raise _away(node, call_id, "which is not running")
-        token, _ = await self._tokens.issue(user, call_id, TokenKind.RELAY_RECORDING)
+        token, _ = await self._tokens.issue(user, call_id, CallTokenKind.RELAY_RECORDING)
         client = self._client = self._client or httpx2.AsyncClient(
             verify=self.trust, timeout=_TIMEOUT, trust_env=False
         )
@@ -171,3 +187,73 @@ class _PassedOn(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await asyncio.shield(asyncio.ensure_future(self._answer.aclose()))
+
+
+async def relay(
+    socket: WebSocket,
+    node_url: str,
+    call_id: str,
+    kind: str,
+    token: str,
+    trust: ssl.SSLContext,
+) -> int:
+    """Pass a call's audio on, both ways, until one side goes; return how many there were.
+
+    Args:
+        socket: the browser's, accepted.
+        node_url: of the node with the call, from its heartbeat.
+        call_id: the call.
+        kind: ``listen``, ``listen_private`` or ``talk``.
+        token: for that node.
+        trust: checks its certificate, where it speaks TLS.
+    """
+    url = node_url.replace("http", "ws", 1).rstrip("/")
+    query = urlencode({"kind": kind, "token": token})
+    try:
+        async with connect(
+            f"{url}/api/v1/relay/calls/{quote(call_id)}/audio?{query}",
+            open_timeout=_OPEN_WITHIN_S,
+            max_size=_MAX_MESSAGE_BYTES,
+            max_queue=_QUEUED_MESSAGES,
+            compression=None,
+            ssl=trust if url.startswith("wss:") else None,
+        ) as far:
+            return await _pass_on(socket, far)
+    except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
+        log.warning("node_unreachable", error=type(error).__name__)
+        await socket.close(UNREACHABLE_CODE)
+        return 0
+
+
+async def _pass_on(socket: WebSocket, far: ClientConnection) -> int:
+    counts = [0, 0]
+    ways = (_to_browser(socket, far, counts), _to_node(socket, far, counts))
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return sum(counts)
+
+
+async def _to_browser(socket: WebSocket, far: ClientConnection, counts: list[int]) -> None:
+    try:
+        async for message in far:
+            if isinstance(message, bytes):
+                await socket.send_bytes(message)
+                counts[0] += 1
+    except ConnectionClosed:
+        pass
+    code = far.close_code or 1006
+    await socket.close(UNREACHABLE_CODE if code in _LOST else code)
+
+
+async def _to_node(socket: WebSocket, far: ClientConnection, counts: list[int]) -> None:
+    try:
+        while True:
+            await far.send(await socket.receive_bytes())
+            counts[1] += 1
+    except (WebSocketDisconnect, ConnectionClosed, KeyError):
+        return

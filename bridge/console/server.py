@@ -21,7 +21,7 @@ from bridge.errors import ConfigError, InfrastructureError
 log = structlog.get_logger(__name__)
 
 _CLOSE_TIMEOUT_S = 1
-"""No answer here takes long; what streams is told to end."""
+"""No answer here takes long; streams are ended."""
 
 _MAX_HEADER_BYTES = 32 * 1024
 _MAX_MESSAGE_BYTES = 64 * 1024

@@ -1,13 +1,16 @@
 """The objects that the console's routes work with, made once per process."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
+from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import RedisSettings
 from bridge.console.access.accounts import Accounts
 from bridge.console.access.audit import AuditFile, Auditor
@@ -22,8 +25,8 @@ from bridge.console.call_audio import LocalCalls, NoCalls
 from bridge.console.history import CallHistory
 from bridge.console.live_list import LiveList
 from bridge.console.other_nodes import OtherNodes, trust_of
-from bridge.console.sources import Sources
 from bridge.errors import InfrastructureError
+from bridge.routing.models import Dialplan
 from bridge.store.alerts import AlertStore
 from bridge.store.audit_log import AuditLog
 from bridge.store.client import RedisLink
@@ -40,7 +43,28 @@ from bridge.store.users import UserStore
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
+class Sources:
+    """The data that the console reads beside Redis.
+
+    Attributes:
+        recordings_dir: recordings and call records of this node.
+        replays_dir: what `bridge replay --report` wrote, a directory each.
+        scripts_dir: where call scripts that are made of recorded calls go.
+        rollouts: of the settings.
+        dialplans: gives those in force.
+        node: gives this node's name; "" before it has one.
+    """
+
+    recordings_dir: Path = Path("recordings")
+    replays_dir: Path = Path(".bridge/replay")
+    scripts_dir: Path = Path("call_scripts/recorded")
+    rollouts: Mapping[str, RolloutSettings] = field(default_factory=dict)
+    dialplans: Callable[[], Sequence[Dialplan]] = tuple
+    node: Callable[[], str] = str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleServices:
     """The objects that the console's routes work with.
 
     Attributes:
@@ -58,7 +82,7 @@ class Services:
         auditor: puts down what people do.
         audit_head: what this node wrote last of it.
         oidc: the identity provider, if there is one.
-        once: what may happen once, or is told once.
+        once: marks of what may happen once.
         tokens: for audio and control.
         phone_tickets: for desk phones that call in.
         wrap_ups: what came of calls.
@@ -123,7 +147,7 @@ def open_services(
     count_audit_failure: Callable[[], None],
     local: LocalCalls | None = None,
     passwords: Passwords | None = None,
-) -> Services:
+) -> ConsoleServices:
     """Make what the console needs; nothing is connected before it is used.
 
     Args:
@@ -165,7 +189,7 @@ def open_services(
         clock,
         wants_second_factor=settings.second_factor == "required",
     )
-    return Services(
+    return ConsoleServices(
         settings=settings,
         clock=clock,
         users=users,
@@ -194,7 +218,7 @@ def open_services(
     )
 
 
-async def first_admin_link(services: Services, base_url: str) -> str | None:
+async def first_admin_link(services: ConsoleServices, base_url: str) -> str | None:
     """Return a link that makes the first admin; None where there is one, or nobody can say."""
     try:
         token = await services.accounts.first_admin_token()
@@ -203,7 +227,11 @@ async def first_admin_link(services: Services, base_url: str) -> str | None:
     return None if token is None else f"{base_url.rstrip('/')}/welcome#{token}"
 
 
-def services_of(connection: HTTPConnection) -> Services:
+def services_of(connection: HTTPConnection) -> ConsoleServices:
     """Return what the app of a request works with (a FastAPI dependency)."""
-    services: Services = connection.app.state.services
+    services: ConsoleServices = connection.app.state.services
     return services
+
+
+Using = Annotated[ConsoleServices, Depends(services_of)]
+"""The services, as a parameter of a route."""

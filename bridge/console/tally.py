@@ -2,14 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from bridge.errors import Outcome
+from bridge.telemetry.health import BAD_BELOW
 
 HOUR_MS = 3_600_000
 SERVICE_LEVEL_MS = 20_000
 """A caller who is put through to a person within this counts as served in time (80/20)."""
+
+TREND_HOURS = 8
+"""Of the wallboard: a shift."""
+
+_NOT_WITH_AI = frozenset({"ringing", "transferring", "human", "paused"})
+"""States in which no agent talks with the caller."""
 
 _MEANT = frozenset({Outcome.COMPLETED.value, Outcome.MAX_DURATION.value})
 """Other outcomes are of calls that broke off (``node_lost``, ``session_lost``) or went on with a
@@ -24,7 +31,7 @@ Group = TypeVar("Group", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What some calls came to; means are None where no call has the figure.
+    """Counts and means of some calls; means are None where no call has the figure.
 
     Attributes:
         calls: all of them.
@@ -95,6 +102,97 @@ def tallies(rows: Iterable[Row], group_of: Callable[[Row], Group | None]) -> Map
         if group is not None:
             groups[group].append(row)
     return {group: tally(found) for group, found in groups.items()}
+
+
+def by_route(ended: Iterable[Row]) -> list[dict[str, object]]:
+    """Return a row for each hour and route that had calls, the earliest hour first.
+
+    Args:
+        ended: rows of the history.
+
+    Returns:
+        ``hour_at`` (its begin, ms since the Unix epoch), ``route``, the counts and means of
+        :class:`bridge.console.tally.Tally`, and its shares (0 to 1, None where nothing was offered
+        that a share could be of): ``containment``, ``service_level``, ``abandonment``.
+    """
+    found = tallies(ended, _hour_and_route)
+    return [
+        {"hour_at": hour_at, "route": route, **_figures(found[hour_at, route])}
+        for hour_at, route in sorted(found)
+    ]
+
+
+def by_hour(ended: Iterable[Row]) -> list[dict[str, object]]:
+    """Return a row as :func:`by_route` does for each hour, of all routes together."""
+    found = tallies(ended, _hour_at)
+    return [{"hour_at": hour_at, **_figures(found[hour_at])} for hour_at in sorted(found)]
+
+
+def _hour_at(row: Row) -> int | None:
+    began_ms: int | None = row.get("started_at")
+    return None if began_ms is None else began_ms // HOUR_MS * HOUR_MS
+
+
+def _hour_and_route(row: Row) -> tuple[int, str] | None:
+    hour_at = _hour_at(row)
+    return None if hour_at is None else (hour_at, str(row.get("dialplan", "")))
+
+
+def _figures(found: Tally) -> dict[str, object]:
+    return {
+        **asdict(found),
+        "containment": found.containment,
+        "service_level": found.service_level,
+        "abandonment": found.abandonment,
+    }
+
+
+def wallboard_figures(live: Sequence[Row], ended: Sequence[Row], now_ms: int) -> dict[str, object]:
+    """Return the figures of the wallboard; None where nothing was offered that a share could be of.
+
+    Args:
+        live: rows of the live list.
+        ended: rows of the history, of the last hour.
+        now_ms: wall time, ms since the Unix epoch.
+    """
+    waiting = [row for row in live if row.get("state") == "transferring"]
+    asked = tally([*live, *ended])
+    return {
+        "waiting": len(waiting),
+        "oldest_wait_ms": max(
+            (now_ms - row.get("waiting_since_at", now_ms) for row in waiting), default=0
+        ),
+        "active_ai": sum(row.get("state") not in _NOT_WITH_AI for row in live),
+        "active_human": sum(row.get("state") == "human" for row in live),
+        "failing": sum(row.get("health", 100) < BAD_BELOW for row in live),
+        "service_level_ms": SERVICE_LEVEL_MS,
+        "average_wait_ms": asked.average_wait_ms,
+        "offered_last_hour": asked.offered,
+        **_of_an_hour(tally(ended)),
+        "abandoned": asked.abandonment,
+        "service_level": asked.service_level,
+    }
+
+
+def shift_hours(ended: Sequence[Row], now_ms: int) -> list[dict[str, object]]:
+    """Return the wallboard's figures of each of the last :data:`TREND_HOURS` hours, oldest first.
+
+    Args:
+        ended: rows of the history; a call counts in the hour in which it began.
+        now_ms: end of the last hour, ms since the Unix epoch.
+    """
+    found = tallies(ended, lambda row: (now_ms - row["started_at"]) // HOUR_MS)
+    return [_of_an_hour(found.get(back, tally(()))) for back in reversed(range(TREND_HOURS))]
+
+
+def _of_an_hour(found: Tally) -> dict[str, object]:
+    """Return the figures of calls that are over; the others are of this moment."""
+    return {
+        "service_level": found.service_level,
+        "abandoned": found.abandonment,
+        "containment": found.containment,
+        "ended_last_hour": found.calls,
+    }
 
 
 def _is_contained(row: Row) -> bool:

@@ -51,7 +51,7 @@ _DAYS_IN_WORDS = re.compile(
 
 
 def find_dates(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where dates stand whose year is told."""
+    """Yield where dates stand whose year is given."""
     pattern = _IN_WORDS if _MONTH.search(text) else _IN_FIGURES
     return (each.span() for each in pattern.finditer(text))
 

@@ -63,7 +63,7 @@ def match(dialplans: Sequence[Dialplan], call: IncomingCall) -> Dialplan | None:
 
 @dataclass(frozen=True, slots=True)
 class RuleVerdict:
-    """What one rule says about a call.
+    """A rule's verdict on a call, with the conditions that were checked.
 
     Attributes:
         place: ``file:line`` of the rule.

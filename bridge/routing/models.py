@@ -11,8 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from bridge.config.complaints import Location
-from bridge.config.names import Name
-from bridge.config.parts import OneOrMore, Part, Text
+from bridge.config.parts import Name, OneOrMore, Part, Text
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
 from bridge.routing.barge_in import BargeIn, CallerSilence, DeadAir

@@ -13,7 +13,7 @@ from bridge.routing.tools import ToolDeclaration
 
 
 class Mode(enum.StrEnum):
-    """How a call is treated."""
+    """The treatment of a call."""
 
     OPEN = "open"
     CLOSED = "closed"

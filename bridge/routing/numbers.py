@@ -96,7 +96,7 @@ def covers(first: str, second: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """What may stand at each place, and whether more may follow."""
+    """The digits that may stand at each place of a number, and whether more may follow."""
 
     places: tuple[frozenset[str], ...]
     open: bool

@@ -1,7 +1,7 @@
 """Reads the origin of a call from its INVITE: asserted identity, history, tokens. Pure.
 
 Values are bounded here, once, for whoever keeps or passes them on. They are what the far end
-writes; the headers given are those that its trunk is believed (:mod:`bridge.config.trunks`).
+writes; the headers given are those that its trunk is believed (:mod:`bridge.config.sip`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from bridge.config.names import HeaderName
+from bridge.config.parts import HeaderName
 from bridge.sip.addresses import addresses_in
 from bridge.sip.privacy import hides_caller, hides_history, privacy_of, shown
 from bridge.sip.text import cut
@@ -47,7 +47,7 @@ KeptHeader = Annotated[HeaderName, AfterValidator(_may_be_kept)]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a call comes from, by its INVITE; "" for what isn't told, or isn't to be shown.
+    """A call's origin by its INVITE; "" for parts that are missing, or not to be shown.
 
     Attributes:
         asserted: who calls, as the network knows them (P-Asserted-Identity, RFC 3325): the first
@@ -68,7 +68,7 @@ class Origin:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def texts(self) -> dict[str, str]:
-        """Return all that is told but the dialplan's headers, by field."""
+        """Return all that is known but the dialplan's headers, by field."""
         named = {
             "asserted": self.asserted,
             "privacy": self.privacy,

@@ -11,8 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bridge.config.names import HeaderName, Name
-from bridge.config.parts import OneOrMore, Part, Text
+from bridge.config.parts import HeaderName, Name, OneOrMore, Part, Text
 from bridge.routing.numbers import (
     covers,
     normalise_called,
@@ -30,7 +29,7 @@ NumberPattern = Annotated[Text, AfterValidator(normalise_pattern)]
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """What is known of a call at its INVITE; made by :func:`incoming_call`.
+    """The facts of a call at its INVITE; made by :func:`incoming_call`.
 
     Attributes:
         called, caller: normalised numbers or names.
@@ -78,7 +77,7 @@ def incoming_call(
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One condition against one call.
+    """The result of one condition on one call.
 
     Attributes:
         name: the rule's key; ``wanted``: what stands there; ``got``: what the call has.

@@ -218,7 +218,7 @@ class Holidays(Part):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What opening times say about a moment, and why, in words."""
+    """The state of opening times at a moment, and the reason for it in words."""
 
     state: TimesState
     why: str

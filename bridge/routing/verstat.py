@@ -60,14 +60,14 @@ def read_verstat(headers: Headers) -> Verstat:
     Args:
         headers: without those that their sender isn't trusted for.
     """
-    found = next(_told(headers), Verstat.NONE)
+    found = next(_stated(headers), Verstat.NONE)
     if found is Verstat.PASSED:
         levels = (value.strip().upper() for name in _LEVELS for value in headers.get(name, ()))
         return next((Verstat(level) for level in levels if level in {"A", "B", "C"}), found)
     return found
 
 
-def _told(headers: Headers) -> Iterator[Verstat]:
+def _stated(headers: Headers) -> Iterator[Verstat]:
     # Of another number than the caller shows it says nothing of the caller's.
     shown = shown_number(next(iter(headers.get("from", ())), ""))
     for name in _IDENTITIES:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
-from bridge.config.names import Name
+from bridge.config.parts import Name
 from bridge.config.yaml_source import load_yaml_model
 from bridge.simulator.faults import FaultSpec
 from bridge.simulator.mcp import McpCallSpec, McpServerSpec

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.clock import Clock
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import TelephonyError
 from bridge.softphone.background import Background, Echo, Noise
 from bridge.softphone.call import PhoneCall

@@ -1,6 +1,6 @@
 """Guesses pronunciations that the recogniser's dictionary lacks, for a person to mend.
 
-espeak-ng tells the sounds in IPA; the recogniser wants them in ARPABET (CMU's 39 phones).
+espeak-ng gives the sounds in IPA; the recogniser wants them in ARPABET (CMU's 39 phones).
 """
 
 import functools

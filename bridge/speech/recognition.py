@@ -45,7 +45,7 @@ sentences, and 180 ms at most at a comma."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardPhrase:
     """A phrase that was recognised, spelled as it was given."""
 
     text: str
@@ -53,7 +53,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class HeardPiece:
-    """One stretch of speech in a longer recording; ``text`` is None if it was not understood."""
+    """A stretch of speech in a longer recording; ``text`` is None if it was not understood."""
 
     text: str | None
     start_ms: int
@@ -97,7 +97,7 @@ class Recognizer:
             )
             self._decoder.add_jsgf_string(search, grammar)
 
-    def hear(self, samples: NDArray[np.int16], rate_hz: int) -> Heard | None:
+    def hear(self, samples: NDArray[np.int16], rate_hz: int) -> HeardPhrase | None:
         """Recognise one utterance.
 
         Args:
@@ -108,7 +108,7 @@ class Recognizer:
             The phrase, or None for silence, noise and whatever is no phrase as a whole.
         """
         phrases = self._hear(samples, rate_hz, _ONE)
-        return Heard(phrases[0]) if phrases else None
+        return HeardPhrase(phrases[0]) if phrases else None
 
     def hear_all(self, samples: NDArray[np.int16], rate_hz: int) -> list[HeardPiece]:
         """Recognise every sentence of a recording, split where the speaker paused.

@@ -68,7 +68,7 @@ def speaks_english(voice: str) -> bool:
 
 
 class Synthesizer:
-    """One way of speaking.
+    """Speaks text in one voice of the local engine.
 
     Args:
         voice: an espeak-ng voice, with a variant after a plus: ``en-us``, ``en-us+f3``.
@@ -171,7 +171,7 @@ class _Engine:
             )
 
     def _take(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int) -> int:
-        """Keep what the C library hands over (it reuses the buffer); 0 tells it to go on."""
+        """Keep what the C library hands over (it reuses the buffer); 0 asks it to go on."""
         # At the end it hands over a null pointer and no samples.
         if count > 0:
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).astype(np.int16))

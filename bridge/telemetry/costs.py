@@ -9,27 +9,27 @@ from collections.abc import Mapping
 
 from bridge.config.models import Model, Price
 from bridge.realtime.events import Usage
-from bridge.telemetry.labels import Modality, TokenKind
+from bridge.telemetry.labels import BilledToken, Modality
 
-Tokens = Mapping[tuple[TokenKind, Modality], int]
+Tokens = Mapping[tuple[BilledToken, Modality], int]
 """Tokens by how they are billed and what they hold."""
 
 _PER_MILLION = 1e6
 
 
-def tokens_of(usage: Usage) -> Counter[tuple[TokenKind, Modality]]:
+def tokens_of(usage: Usage) -> Counter[tuple[BilledToken, Modality]]:
     """Sort what a response was billed for; ``in`` is what was not cached."""
     given = (
         (Modality.TEXT, usage.input_text, usage.cached_text, usage.output_text),
         (Modality.AUDIO, usage.input_audio, usage.cached_audio, usage.output_audio),
         (Modality.IMAGE, usage.input_image, usage.cached_image, 0),
     )
-    tokens: Counter[tuple[TokenKind, Modality]] = Counter()
+    tokens: Counter[tuple[BilledToken, Modality]] = Counter()
     for modality, taken, cached, made in given:
         for kind, count in (
-            (TokenKind.IN, taken - cached),
-            (TokenKind.CACHED, cached),
-            (TokenKind.OUT, made),
+            (BilledToken.IN, taken - cached),
+            (BilledToken.CACHED, cached),
+            (BilledToken.OUT, made),
         ):
             if count > 0:
                 tokens[kind, modality] = count
@@ -76,11 +76,11 @@ def _cost_of(tokens: Tokens, model: Model) -> float | None:
     return total
 
 
-def _price(price: Price, kind: TokenKind) -> float | None:
+def _price(price: Price, kind: BilledToken) -> float | None:
     match kind:
-        case TokenKind.IN:
+        case BilledToken.IN:
             return price.input
-        case TokenKind.CACHED:
+        case BilledToken.CACHED:
             return price.cached
-        case TokenKind.OUT:
+        case BilledToken.OUT:
             return price.output

@@ -24,8 +24,8 @@ _SILENCE_COSTS = ((20_000, 40), (LONG_SILENCE_MS, 20))
 
 
 @dataclass(slots=True)
-class Troubles:
-    """What went wrong in a call so far; each field counts how often, ``silent_s`` for how long.
+class CallTroubles:
+    """A call's troubles so far; each field counts how often, ``silent_s`` for how long.
 
     Attributes:
         silent_s: the longest silence in which the caller waited, seconds.
@@ -50,7 +50,7 @@ class Troubles:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What one kind of trouble costs.
+    """The price of one kind of trouble.
 
     Attributes:
         free: so many of it are part of a good call.
@@ -95,7 +95,7 @@ _RULES = {
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How well a call goes.
+    """A call's score of health, with the reasons for it.
 
     Attributes:
         score: 0 to 100.
@@ -106,7 +106,7 @@ class Health:
     reasons: tuple[str, ...] = ()
 
 
-def health_of(troubles: Troubles) -> Health:
+def health_of(troubles: CallTroubles) -> Health:
     """Return the health of a call with these troubles."""
     costs = []
     for field in fields(troubles):

@@ -12,7 +12,7 @@ OTHER = "other"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
-class Stage(enum.StrEnum):
+class TurnStage(enum.StrEnum):
     """Stages of one agent turn, in order; they add up to it."""
 
     CAPTURE = "capture"
@@ -36,15 +36,15 @@ class Stage(enum.StrEnum):
     def label(self) -> str:
         """The value in `bridge_turn_stage_seconds`, where the two last stages have words of their
         own (`NEEDS.md` section 3)."""
-        return {Stage.DOWNLINK: "transcode", Stage.PLAYBACK: "pacing"}.get(self, self.value)
+        return {TurnStage.DOWNLINK: "transcode", TurnStage.PLAYBACK: "pacing"}.get(self, self.value)
 
 
-INFERENCE = (Stage.ENDPOINT, Stage.MODEL, Stage.TOOL, Stage.FIRST_DELTA)
+INFERENCE = (TurnStage.ENDPOINT, TurnStage.MODEL, TurnStage.TOOL, TurnStage.FIRST_DELTA)
 """The service's part, the network to it and back included."""
 
 
 class CallAge(enum.StrEnum):
-    """How long a call has lasted at one of its turns.
+    """The age of a call at one of its turns.
 
     Replies that take 1 to 2 s at first were seen to take 6 to 8 s after some 9 minutes (`NEEDS.md`
     section 3).
@@ -63,21 +63,21 @@ class CallAge(enum.StrEnum):
 
 
 class Path(enum.StrEnum):
-    """Where the bridge adds latency: RTP in to append sent, or delta received to RTP out."""
+    """A direction in which the bridge adds latency: RTP in to append, or delta to RTP out."""
 
     UPLINK = "uplink"
     DOWNLINK = "downlink"
 
 
 class ReloadResult(enum.StrEnum):
-    """What came of reading the dialplans again."""
+    """The result of reading the dialplans again."""
 
     OK = "ok"
     FAILED = "failed"
 
 
 class PromptResult(enum.StrEnum):
-    """What came of telling a caller about the AI and the recording."""
+    """The result of announcing the AI and the recording to a caller."""
 
     HEARD = "heard"
     """To its end."""
@@ -89,14 +89,14 @@ class PromptResult(enum.StrEnum):
 
 
 class By(enum.StrEnum):
-    """Who interrupted."""
+    """The one who interrupted."""
 
     CALLER = "caller"
     AGENT = "agent"
 
 
 class InterruptionKind(enum.StrEnum):
-    """What an interruption turned out to be."""
+    """The kind of speech that an interruption turned out to be."""
 
     TRUE = "true"
     FALSE = "false"
@@ -105,7 +105,7 @@ class InterruptionKind(enum.StrEnum):
 
 
 class InterruptionResult(enum.StrEnum):
-    """How the talk goes on after the caller has cut the agent off."""
+    """The way in which the talk goes on after the caller has cut the agent off."""
 
     RECOVERED = "recovered"
     """The caller's new turn was answered in time."""
@@ -117,7 +117,7 @@ class InterruptionResult(enum.StrEnum):
 
 
 class DeadAirCause(enum.StrEnum):
-    """What the caller was waiting for."""
+    """The party that the caller was waiting for."""
 
     GREETING = "greeting"
     MODEL = "model"
@@ -129,7 +129,7 @@ class DeadAirCause(enum.StrEnum):
 
 
 class UpstreamPhase(enum.StrEnum):
-    """When a Realtime connection ended."""
+    """The phase in which a Realtime connection ended."""
 
     SETUP = "setup"
     """Before the session was set up."""
@@ -139,7 +139,7 @@ class UpstreamPhase(enum.StrEnum):
 
 
 class TransferKind(enum.StrEnum):
-    """How a call is handed over."""
+    """The way in which a call is handed over."""
 
     BLIND = "blind"
     """By REFER."""
@@ -151,8 +151,8 @@ class TransferKind(enum.StrEnum):
     """Somebody has accepted it out of the console's queue."""
 
 
-class TokenKind(enum.StrEnum):
-    """How a token is billed."""
+class BilledToken(enum.StrEnum):
+    """The price class of a token."""
 
     IN = "in"
     OUT = "out"
@@ -160,14 +160,14 @@ class TokenKind(enum.StrEnum):
 
 
 class Modality(enum.StrEnum):
-    """What a token holds."""
+    """The content of a token."""
 
     TEXT = "text"
     AUDIO = "audio"
     IMAGE = "image"
 
 
-class Direction(enum.StrEnum):
+class SipDirection(enum.StrEnum):
     """Of RTP and SIP, seen from the bridge."""
 
     IN = "in"
@@ -175,7 +175,7 @@ class Direction(enum.StrEnum):
 
 
 class DtmfMethod(enum.StrEnum):
-    """How a digit came."""
+    """The way in which a digit came."""
 
     RFC4733 = "rfc4733"
     INFO = "info"
@@ -183,7 +183,7 @@ class DtmfMethod(enum.StrEnum):
 
 
 class DtmfResult(enum.StrEnum):
-    """What became of a digit."""
+    """The use that a digit was put to."""
 
     ACCEPTED = "accepted"
     IGNORED = "ignored"

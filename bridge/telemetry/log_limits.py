@@ -23,16 +23,16 @@ _TRACEBACKS = frozenset({"exception", "stack"})
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class LogRate:
     """So many lines at once, and so many a second after that."""
 
     burst: int
     per_s: float
 
 
-OF_A_KIND = Rate(100, 1.0)
+OF_A_KIND = LogRate(100, 1.0)
 """86,400 lines a day at the most: some 40 MB."""
-OF_CALLS = Rate(5_000, 20.0)
+OF_CALLS = LogRate(5_000, 20.0)
 """More calls than 20 a second begin on no node; all of 1,024 may end in one."""
 
 
@@ -82,7 +82,7 @@ class LogLimits:
             bucket.left_out = 0
         return left_out
 
-    def _bucket(self, key: Hashable, rate: Rate) -> _Bucket:
+    def _bucket(self, key: Hashable, rate: LogRate) -> _Bucket:
         """Return a bucket, filled up to now."""
         now_s = self._now_s()
         bucket = self._buckets.setdefault(key, _Bucket(rate.burst, now_s))

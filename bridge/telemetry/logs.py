@@ -21,7 +21,7 @@ from bridge.telemetry.redaction import redact, without_secrets
 _LEAST_LEVELS = {
     # At DEBUG, websockets logs every frame: the caller's audio and words. It must never get there.
     "websockets": logging.INFO,
-    # One line a scrape and probe tells nobody anything.
+    # One line a scrape and probe is of no use.
     "aiohttp.access": logging.WARNING,
     # That it starts and stops is said by us.
     "uvicorn.error": logging.WARNING,
@@ -97,7 +97,7 @@ def lines_left_out() -> Mapping[str, int]:
 
 
 class _BridgeHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in typeshed only
-    """The handler that :func:`configure` owns, told apart from others' by its type."""
+    """The handler that :func:`configure` owns, known from others' by its type."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, unless too many of its kind came."""

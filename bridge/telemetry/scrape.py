@@ -1,6 +1,6 @@
 """Reading a text exposition back: values, and percentiles of histograms. Pure.
 
-A histogram tells only between which bounds a value lies, so every percentile is an upper bound.
+A histogram shows only between which bounds a value lies, so every percentile is an upper bound.
 """
 
 import math
@@ -15,7 +15,7 @@ Labels = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What one process said of itself at one moment, or between two.
+    """A process's metrics at one moment, or their difference between two.
 
     Attributes:
         samples: by name and labels.

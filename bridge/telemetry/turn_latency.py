@@ -3,31 +3,33 @@
 Written into a call's record at its end, and read back out of Redis by `bridge calls show`.
 """
 
+import math
 import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from bridge.clock import NS_PER_MS
-from bridge.telemetry.labels import INFERENCE, Stage
-from bridge.telemetry.latency import LatencySummary, LatencyWindow
+from bridge.telemetry.labels import INFERENCE, TurnStage
 
 TOLERANCE_MS = 0.5
 """Stages add up to their turn within this: each of nine figures is rounded to 0.1 ms."""
 
 DRIFT_TURNS = 6
 DRIFT_SPAN_MS = 60_000
-"""A drift is told of so many turns over so long a time at least: a few turns make any slope."""
+"""A drift is reported for so many turns over so long a time at least: a few make any slope."""
+
+_SPANS = (*(stage.value for stage in TurnStage), "inference", "response")
 
 
 @dataclass(frozen=True, slots=True)
 class TurnLatency:
-    """One turn of the agent, as the caller felt it.
+    """A turn of the agent, as the caller felt it.
 
     Attributes:
         at_ms: from the call's begin (its INVITE) to the first sample of the answer.
         response_ms: the caller's last sound to that sample; None where the former isn't known.
-        stages_ms: by :class:`Stage`, in order; what was not measured is missing.
+        stages_ms: by :class:`TurnStage`, in order; what was not measured is missing.
     """
 
     at_ms: int
@@ -38,7 +40,9 @@ class TurnLatency:
     def of(cls, at_ms: int, event: Mapping[str, str]) -> Self:
         """Read a `measured` event of a call's stream."""
         stages_ms = {
-            stage.value: float(event[f"{stage}_ms"]) for stage in Stage if f"{stage}_ms" in event
+            stage.value: float(event[f"{stage}_ms"])
+            for stage in TurnStage
+            if f"{stage}_ms" in event
         }
         response = event.get("response_ms")
         return cls(at_ms, None if response is None else float(response), stages_ms)
@@ -56,8 +60,17 @@ class TurnLatency:
 
 
 @dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Nearest-rank percentiles of a span in milliseconds, and the turns that they are of."""
+
+    turns: int
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
-    """How the time to an answer changes as a call grows older.
+    """The change of the time to an answer as a call grows older.
 
     Attributes:
         ms_per_min: slope of the least squares line; tools are left out of it.
@@ -68,20 +81,27 @@ class Drift:
     turns: int
 
 
-def percentiles(turns: Iterable[TurnLatency]) -> dict[str, LatencySummary]:
+def percentiles(turns: Iterable[TurnLatency]) -> dict[str, Percentiles]:
     """Return those of each span that was measured: the stages in order, inference, response."""
-    windows = {name: LatencyWindow() for name in [*Stage, "inference", "response"]}
+    spans_ms = defaultdict[str, list[float]](list)
     for turn in turns:
         for name, span_ms in turn.spans_ms().items():
-            windows[name].add(round(span_ms * NS_PER_MS))
-    summaries = {str(name): window.summary() for name, window in windows.items()}
-    return {name: summary for name, summary in summaries.items() if summary is not None}
+            spans_ms[name].append(span_ms)
+    ordered = {name: sorted(spans_ms[name]) for name in _SPANS if spans_ms[name]}
+    return {
+        name: Percentiles(len(ms), _percentile(ms, 50), _percentile(ms, 95))
+        for name, ms in ordered.items()
+    }
+
+
+def _percentile(ordered_ms: Sequence[float], percent: int) -> float:
+    return ordered_ms[math.ceil(percent * len(ordered_ms) / 100) - 1]
 
 
 def drift(turns: Sequence[TurnLatency]) -> Drift | None:
-    """Return the drift; None where the turns are too few or too close to tell."""
+    """Return the drift; None where the turns are too few or too close together."""
     points = [
-        (turn.at_ms, turn.response_ms - turn.stages_ms.get(Stage.TOOL, 0.0))
+        (turn.at_ms, turn.response_ms - turn.stages_ms.get(TurnStage.TOOL, 0.0))
         for turn in turns
         if turn.response_ms is not None
     ]
@@ -101,7 +121,7 @@ def latency_report(turns: Sequence[TurnLatency]) -> dict[str, object]:
             for turn in turns
         ],
         "stages": {
-            name: {"turns": of.count, "p50_ms": round(of.p50_ms, 1), "p95_ms": round(of.p95_ms, 1)}
+            name: {"turns": of.turns, "p50_ms": round(of.p50_ms, 1), "p95_ms": round(of.p95_ms, 1)}
             for name, of in percentiles(turns).items()
         },
         "drift_ms_per_min": None if found is None else found.ms_per_min,

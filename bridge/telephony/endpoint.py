@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import structlog
 
 from bridge.clock import SystemClock
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog

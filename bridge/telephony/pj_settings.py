@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from bridge.audio.rings import FRAME_SAMPLES
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import RATE_HZ

@@ -29,6 +29,18 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis]
 AT_ONCE = 3
 """Of four calls that the pip wheel holds."""
 DIALECTS = ("ga", "beta")
+IN_A_ROW = (
+    # A session that hears the caller as kept audio, long after they spoke, and stalls.
+    "CLOSE_AFTER_SPEECH+REFUSED_FOR_A_SECOND+REFUSED_FOR_A_SECOND+NEVER_STOPS",
+    "CLOSE_AFTER_SPEECH+REFUSED_FOR_A_SECOND+REFUSED_FOR_A_SECOND+NEVER_COMMITS",
+    "CLOSE_AFTER_SPEECH+REFUSED_FOR_A_SECOND+REFUSED_FOR_A_SECOND+NEVER_ANSWERS",
+    "CLOSE_IN_SPEECH+REFUSED_FOR_A_SECOND+REFUSED_FOR_A_SECOND+NEVER_STOPS",
+    "CLOSE_IN_SPEECH+REFUSED_FOR_A_SECOND+REFUSED_FOR_A_SECOND+DEAF",
+    "CLOSE_AFTER_SPEECH+CLOSES+CLOSE_IN_SPEECH+NEVER_COMMITS",
+    "EXPIRES+REFUSED_FOR_A_SECOND+REFUSED_FOR_A_SECOND+STALLS_BEFORE_AUDIO",
+    "STALLS_BEFORE_AUDIO+DONE_WITHOUT_AUDIO+CLOSE_BEFORE_AUDIO",
+)
+"""Mischiefs that follow each other in one question."""
 _SHOWN = (5, 50, 95)
 """Percentiles of a figure of each call."""
 AGENT = {
@@ -199,8 +211,11 @@ async def test_an_hour_on_an_adverse_service_leaves_no_question_without_a_word(
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_each_mischief_is_answered_or_spoken_about(tmp_path: Path, dialect: str) -> None:
     only = os.environ.get("ADVERSE_ONLY", "").split()
-    names = only or [*Mischief.__members__, *Opening.__members__]
-    paths = {f"{dialect}_{name.lower()}": f"/{name}" for name in names}
+    names = only or [*Mischief.__members__, *Opening.__members__, *IN_A_ROW]
+    paths = {
+        f"{dialect}_{number}_{name.partition('+')[0].lower()}": f"/{name}"
+        for number, name in enumerate(names)
+    }
     waiting = deque(paths)
 
     async def call_each(port: int, log: Log) -> None:

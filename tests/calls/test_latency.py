@@ -21,7 +21,7 @@ from bridge.audio.resample import downsample_whole
 from bridge.cli.calls import calls as bridge_calls
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
-from bridge.telemetry.labels import INFERENCE, Stage
+from bridge.telemetry.labels import INFERENCE, TurnStage
 from bridge.telemetry.turn_latency import TOLERANCE_MS
 from tests.support.faulty_calls import ADMIN_SECRET, Simulator, Spec
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, Record, serving
@@ -194,7 +194,7 @@ def stall(at: str) -> list[Spec]:
 
 def assert_grown(turn: Record, plain: Record, stage: str | None) -> None:
     """Check which stage has the delay, by a turn without one."""
-    for each in Stage:
+    for each in TurnStage:
         grown_ms = turn["stages_ms"].get(each, 0.0) - plain["stages_ms"].get(each, 0.0)
         # A stage may be shorter than before: what it did was done while another stood still.
         least_ms, most_ms = (DELAY_MS, DELAY_MS) if each == stage else (-DELAY_MS, 0)
@@ -204,7 +204,7 @@ def assert_grown(turn: Record, plain: Record, stage: str | None) -> None:
 def assert_adds_up(turn: Record) -> None:
     """Check a turn's stages against the whole, which is measured from end to end."""
     stages_ms = turn["stages_ms"]
-    assert list(stages_ms) == [each.value for each in Stage if each.value in stages_ms]
+    assert list(stages_ms) == [each.value for each in TurnStage if each.value in stages_ms]
     assert abs(sum(stages_ms.values()) - turn["response_ms"]) <= TOLERANCE_MS
     ours_ms = sum(ms for stage, ms in stages_ms.items() if stage not in INFERENCE)
     assert 0 < ours_ms < OUR_SHARE_MS, turn
@@ -248,7 +248,7 @@ async def test_delay_lands_in_its_stage_and_the_stages_are_what_the_caller_waits
     assert talk.figures["longest_silence_cause"] in {"model", "tool"}
     inferences = metrics.value("bridge_turn_inference_seconds_count", arm=dialect)
     assert inferences == len(measured)
-    for stage in Stage:
+    for stage in TurnStage:
         count = metrics.value("bridge_turn_stage_seconds_count", arm=dialect, stage=stage.label)
         assert count == sum(stage in turn["stages_ms"] for turn in measured), stage
     assert metrics.value("bridge_dead_air_seconds_count", arm=dialect) == 2  # once a call

@@ -12,7 +12,7 @@ from bridge.cli.event_map import (
     NOT_ACTED_ON,
     TABLES,
     Direction,
-    Row,
+    MappedEvent,
     build_event_map,
     core_listeners,
     event_map,
@@ -26,7 +26,7 @@ PAGE = Path(__file__).parents[2] / "deploy" / "EVENT_MAP.md"
 ROWS = event_map()
 
 
-def row(kind: type) -> Row:
+def row(kind: type) -> MappedEvent:
     return next(row for row in ROWS if row.canonical == kind.__name__)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,7 @@ from bridge.console.access.secrets import new_token
 from bridge.console.app import make_app
 from bridge.console.call_audio import LocalCalls
 from bridge.console.server import HttpServer
-from bridge.console.services import Services, open_services
-from bridge.console.sources import Sources
+from bridge.console.services import ConsoleServices, Sources, open_services
 from bridge.console.streams import Streams
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
@@ -102,7 +101,7 @@ class Console:
 
     url: str
     app: FastAPI
-    services: Services
+    services: ConsoleServices
     streams: Streams
     clock: Any  # a ManualClock, unless the test gave another
     metrics: Metrics
@@ -139,7 +138,7 @@ async def make_console(
     redis_server: LocalRedis, redis: RedisLink, tmp_path: Path
 ) -> AsyncIterator[MakeConsole]:
     """Start consoles that end with the test, and know of no recordings but its own."""
-    servers: list[tuple[HttpServer, Services]] = []
+    servers: list[tuple[HttpServer, ConsoleServices]] = []
 
     async def make(
         extend: Callable[[FastAPI], None] | None = None,

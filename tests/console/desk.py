@@ -12,7 +12,7 @@ from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings, RedisSettings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
-from bridge.console.services import Services, open_services
+from bridge.console.services import ConsoleServices, open_services
 from bridge.telemetry.metrics import Metrics
 from tests.console.floor import Floor
 from tests.support.browser import open_browser, open_page
@@ -22,7 +22,7 @@ from tests.support.console_user import sign_in
 class Desk:
     """A supervisor's browser, the console that it shows, and the floor behind that."""
 
-    def __init__(self, floor: Floor, services: Services, url: str, browser: Browser) -> None:
+    def __init__(self, floor: Floor, services: ConsoleServices, url: str, browser: Browser) -> None:
         self.floor = floor
         self.services = services
         self.url = url
@@ -67,7 +67,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def serving(services: Services) -> AsyncIterator[str]:
+async def serving(services: ConsoleServices) -> AsyncIterator[str]:
     """Serve a console; give its URL."""
     app = make_app(services, Metrics("1"), list)
     server = HttpServer(HttpSettings(port=0), services.settings, app)

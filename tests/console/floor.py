@@ -15,7 +15,7 @@ from bridge.audio.wav import write_wav
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import RedisSettings
-from bridge.console.sources import Sources
+from bridge.console.services import Sources
 from bridge.engine.news import Speaker
 from bridge.live.records.summary import CallSummary, HandedOver, ToolRun, Turn, record_files
 from bridge.recordings.files import CallFiles

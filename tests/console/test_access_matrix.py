@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 
-from bridge.console.access.roles import Role
-from bridge.console.relay import UNREACHABLE_CODE
+from bridge.console.access.roles import UserRole
+from bridge.console.other_nodes import UNREACHABLE_CODE
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console
 from tests.console.live import begin_call
@@ -167,9 +167,9 @@ def test_every_operation_is_in_the_table(console: Console) -> None:
     assert {f"{method} {path}" for method, path in operations(console)} == TABLE.keys()
 
 
-@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("role", list(UserRole))
 async def test_role_may_what_the_table_says_and_nothing_else(
-    console: Console, browser: Browser, redis: RedisLink, role: Role
+    console: Console, browser: Browser, redis: RedisLink, role: UserRole
 ) -> None:
     await begin_call(redis, "c_1", ended_at="1", handled_by="ann")
     await begin_call(redis, "c_2")
@@ -193,13 +193,13 @@ async def test_to_listen_unseen_by_others_is_for_admins(
 ) -> None:
     await begin_call(redis, "c_1", ended_at="1")
     wrong = []
-    for role in Role:
+    for role in UserRole:
         await console.add_user("ann", role.value)
         await console.sign_in(browser, "ann")
         for name, content in PRIVATE.items():
             path = filled(name.partition(" ")[2])
             refused = (await browser.post(path, content))[0] == 403
-            if refused == (role is Role.ADMIN):
+            if refused == (role is UserRole.ADMIN):
                 wrong.append(f"{role}: {name}")
     assert wrong == []
 
@@ -259,7 +259,7 @@ async def test_sockets_are_for_who_may_and_for_our_own_page(
     console: Console, browser: Browser, redis: RedisLink
 ) -> None:
     await begin_call(redis, "c_1")
-    for role in Role:
+    for role in UserRole:
         await console.add_user("ann", role.value)
         await console.sign_in(browser, "ann")
         for kind, allowed_roles in SOCKETS.items():

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from bridge.console.access.accounts import AccountError
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.passwords import Passwords, TooBusyError
 from bridge.console.services import first_admin_link
 from tests.console.conftest import Browser, Console
@@ -210,7 +210,7 @@ async def test_changes_at_once_are_made_one_after_another(console: Console) -> N
         await console.add_user(name, "admin", password_hash="x")
     accounts = console.services.accounts
     results = await asyncio.gather(
-        *(accounts.change(Entry(name, ""), name, disabled=True) for name in ("ada", "eve")),
+        *(accounts.change(AuditEntry(name, ""), name, disabled=True) for name in ("ada", "eve")),
         return_exceptions=True,
     )
     # Both have read that there is another admin.

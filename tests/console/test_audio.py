@@ -9,7 +9,7 @@ import pytest
 from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.console.api.audio import REFUSED_CODE
 from bridge.console.call_audio import BAD_FRAME_CODE, CALL_OVER_CODE, TOO_MUCH_CODE
-from bridge.console.relay import UNREACHABLE_CODE
+from bridge.console.other_nodes import UNREACHABLE_CODE
 from bridge.console.streams import SIGNED_OUT_CODE
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from bridge.console.access.audit import AuditUnavailableError, Entry
+from bridge.console.access.audit import AuditEntry, AuditUnavailableError
 from bridge.console.access.audit_search import verify
 from bridge.console.access.principal import Principal
-from bridge.console.access.roles import Role
+from bridge.console.access.roles import UserRole
 from bridge.store.audit import chained
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 
-SUE = Principal("sue", frozenset({Role.SUPERVISOR}), ("*",), "s", "c", "192.0.2.7")
+SUE = Principal("sue", frozenset({UserRole.SUPERVISOR}), ("*",), "s", "c", "192.0.2.7")
 
 
 @pytest.fixture
@@ -114,7 +114,9 @@ async def test_without_an_audit_nobody_signs_in_or_changes_users(
 async def test_writers_at_once_make_one_chain(make_console: MakeConsole, console: Console) -> None:
     other: Console = await make_console()
     writers = [each.services.auditor for each in (console, other)]
-    await asyncio.gather(*(writers[n % 2].write(Entry("sue", f"action {n}")) for n in range(40)))
+    await asyncio.gather(
+        *(writers[n % 2].write(AuditEntry("sue", f"action {n}")) for n in range(40))
+    )
     verdict = await verify(console.services.auditor.audit, None)
     assert (verdict.entries, verdict.broken_at) == (40, "")
 
@@ -152,7 +154,7 @@ async def test_an_end_that_is_cut_off_or_all_written_anew_is_seen_by_the_kept_ha
 ) -> None:
     """Whoever may write to Redis can do both; the hash that was kept elsewhere tells."""
     for n in range(3):
-        await console.services.auditor.write(Entry("sue", "unmask", call_id=f"c{n}"))
+        await console.services.auditor.write(AuditEntry("sue", "unmask", call_id=f"c{n}"))
     _, good = await auditor.get("/api/v1/audit/verify")
     kept = [each async for each in console.services.auditor.audit.read()]
     before = ""
@@ -173,7 +175,7 @@ async def test_a_spoiled_audit_is_seen(
     console: Console, redis: RedisLink, auditor: Browser, spoil: str
 ) -> None:
     for n in range(5):
-        await console.services.auditor.write(Entry("sue", "unmask", call_id=f"c{n}"))
+        await console.services.auditor.write(AuditEntry("sue", "unmask", call_id=f"c{n}"))
     kept = [each async for each in console.services.auditor.audit.read()]
     _, good = await auditor.get("/api/v1/audit/verify")
     assert (good["entries"], good["broken_at"]) == (5, "")
@@ -217,8 +219,8 @@ async def test_a_change_of_a_user_is_put_down_with_what_changed(
 
 async def test_the_audit_is_searched(console: Console, auditor: Browser) -> None:
     for n in range(5):
-        await console.services.auditor.write(Entry("sue", "unmask", call_id=f"c{n % 2}"))
-    await console.services.auditor.write(Entry("bob", "user invite", target="eve"))
+        await console.services.auditor.write(AuditEntry("sue", "unmask", call_id=f"c{n % 2}"))
+    await console.services.auditor.write(AuditEntry("bob", "user invite", target="eve"))
 
     async def found(query: str) -> list[str]:
         _, page = await auditor.get(f"/api/v1/audit?{query}")
@@ -239,7 +241,7 @@ async def test_the_audit_is_searched(console: Console, auditor: Browser) -> None
 
 async def test_numbers_in_the_audit_are_masked(console: Console, auditor: Browser) -> None:
     params: dict[str, Any] = {"target": "sip:+15551234567@trunk", "at_ms": 1700000000000}
-    await console.services.auditor.write(Entry("sue", "transfer", call_id="c1", params=params))
+    await console.services.auditor.write(AuditEntry("sue", "transfer", call_id="c1", params=params))
     _, page = await auditor.get("/api/v1/audit")
     shown = json.loads(page["entries"][0]["detail"])
     assert shown == {"target": "sip:***67@trunk", "at_ms": 1700000000000}
@@ -247,7 +249,7 @@ async def test_numbers_in_the_audit_are_masked(console: Console, auditor: Browse
 
 async def test_an_export_is_whole_and_put_down(console: Console, auditor: Browser) -> None:
     params = {"note": "=HYPERLINK(1)"}
-    await console.services.auditor.write(Entry("=1+1", "flag", params=params))
+    await console.services.auditor.write(AuditEntry("=1+1", "flag", params=params))
     _, text = await auditor.get("/api/v1/audit/export?format=jsonl")
     lines = [json.loads(line) for line in str(text).splitlines()]
     assert [(line["actor"], line["action"]) for line in lines] == [
@@ -265,7 +267,7 @@ async def test_no_cell_of_an_export_is_a_formula(
     console: Console, auditor: Browser, begin: str
 ) -> None:
     evil = f"{begin}HYPERLINK(1)"
-    await console.services.auditor.write(Entry("sue", "flag", target=evil, result=f"x;{evil}"))
+    await console.services.auditor.write(AuditEntry("sue", "flag", target=evil, result=f"x;{evil}"))
     async with auditor.http.get("/api/v1/audit/export?format=csv&action=flag") as answer:
         text = (await answer.read()).decode()
     _, (row,) = text.splitlines()[0], list(csv.DictReader(io.StringIO(text, newline="")))
@@ -277,7 +279,7 @@ async def test_numbers_are_masked_in_exports_of_both_forms(
     console: Console, auditor: Browser
 ) -> None:
     params: dict[str, Any] = {"target": "sip:+15551234567@trunk", "text": "Call 0049 30 1234567."}
-    entry = Entry("sue", "transfer", target="+15551234567", result="no +1 555 123 4567")
+    entry = AuditEntry("sue", "transfer", target="+15551234567", result="no +1 555 123 4567")
     await console.services.auditor.write(dataclasses.replace(entry, params=params))
     for form in ("csv", "jsonl"):
         _, text = await auditor.get(f"/api/v1/audit/export?format={form}&action=transfer")
@@ -299,7 +301,7 @@ async def test_each_entry_is_copied_to_a_file(make_console: MakeConsole, tmp_pat
     path = tmp_path / "audit" / "audit.jsonl"
     console: Console = await make_console(audit_file=path)
     await asyncio.gather(
-        *(console.services.auditor.write(Entry("sue", f"action {n}")) for n in range(10))
+        *(console.services.auditor.write(AuditEntry("sue", f"action {n}")) for n in range(10))
     )
     copied = [json.loads(line) for line in path.read_text().splitlines()]
     kept = [{"id": i, **f} async for i, f in console.services.auditor.audit.read()]
@@ -311,7 +313,7 @@ async def test_a_file_that_cannot_be_written_is_counted(
 ) -> None:
     (tmp_path / "taken").write_text("")
     console: Console = await make_console(audit_file=tmp_path / "taken" / "audit.jsonl")
-    await console.services.auditor.write(Entry("sue", "unmask"))
+    await console.services.auditor.write(AuditEntry("sue", "unmask"))
     assert "bridge_audit_write_failures_total 1.0" in console.metrics.render()[0].decode()
     assert len(await entries(console)) == 1
 

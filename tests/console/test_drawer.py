@@ -1,9 +1,10 @@
 """The drawer's actions: three at hand, the rest under More, End apart."""
 
+import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
 from tests.console.desk import Desk
 from tests.support.browser import SCHEMES, accessibility_faults, keep_screenshot
@@ -111,3 +112,49 @@ async def test_words_that_the_caller_heard_are_told_as_such(desk: Desk) -> None:
         await expect(head).to_contain_text("kim speaks through the AI")
         await expect(head).to_contain_text("you speak through the AI")
         await expect(head).to_contain_text("sam whispers")
+
+
+_FRAME = bytes(8 + 2 * 2 * 160)
+"""Of what is heard: sequence, time, 20 ms of both sides at 8 kHz."""
+
+
+@pytest.mark.parametrize("code", [1001, 1012, 4502])
+async def test_audio_that_was_lost_is_connected_again(desk: Desk, code: int) -> None:
+    """RFC 6455 section 7.4.1 and IANA: going away, service restart; 4502: node unreachable."""
+    opened: list[WebSocketRoute] = []
+
+    def answer(socket: WebSocketRoute) -> None:
+        opened.append(socket)
+        socket.send(_FRAME)
+
+    async with desk.opens("calls#c_live1", "supervisor") as page:
+        await page.route_web_socket(re.compile("/audio[?]"), answer)
+        await page.locator("#drawer [data-action=listen]").click()
+        heard = page.locator("#drawer .listening")
+        await expect(heard).to_have_attribute("data-frames", "1")
+        await opened[0].close(code=code)
+        await expect(heard.locator("b")).to_have_text("The connection was lost. Connecting again…")
+        await expect(heard).to_have_attribute("data-frames", "2")
+        await expect(heard.locator("b")).to_have_text(
+            "You are listening. Nobody on the call knows."
+        )
+        assert len(opened) == 2
+
+
+@pytest.mark.parametrize("code", [1000, 4403])
+async def test_audio_that_was_ended_or_refused_is_not_asked_for_again(
+    desk: Desk, code: int
+) -> None:
+    opened: list[WebSocketRoute] = []
+    async with desk.opens("calls#c_live1", "supervisor") as page:
+        # A method of a list is nothing that Playwright can take.
+        await page.route_web_socket(re.compile("/audio[?]"), lambda each: opened.append(each))
+        await page.locator("#drawer [data-action=listen]").click()
+        heard = page.locator("#drawer .listening")
+        await expect(heard.locator("b")).to_have_text(
+            "You are listening. Nobody on the call knows."
+        )
+        await opened[0].close(code=code)
+        await expect(page.get_by_text("The audio has ended.")).to_be_visible()
+        await expect(heard).to_be_hidden()
+        assert len(opened) == 1

@@ -1,6 +1,11 @@
 """Nodes that serve each other, over TLS and without: audio of calls, and recordings."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -10,9 +15,9 @@ import pytest
 from bridge.audio.supervisor_frames import TALK_BYTES, TalkFrame
 from bridge.audio.wav import write_wav
 from bridge.clock import SystemClock
-from bridge.console.access.tokens import TokenKind
-from bridge.console.relay import UNREACHABLE_CODE
-from bridge.console.sources import Sources
+from bridge.console.access.tokens import CallTokenKind
+from bridge.console.other_nodes import UNREACHABLE_CODE
+from bridge.console.services import Sources
 from bridge.errors import ConfigError
 from bridge.recordings.files import CallFiles
 from bridge.store.client import RedisLink
@@ -116,6 +121,40 @@ async def test_page_hears_that_the_calls_node_was_lost_and_may_try_again(
             assert socket.close_code == UNREACHABLE_CODE
 
 
+@asynccontextmanager
+async def node_that_ends_with(last: bytes) -> AsyncIterator[str]:
+    """Serve a node's address; each WebSocket there is opened, gets these bytes, and is cut off."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = (await reader.readuntil(b"\r\n\r\n")).decode()
+        (key,) = re.findall(r"(?im)^sec-websocket-key: *(\S+)", request)
+        digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n" + last
+        )
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", ["listen", "talk"])
+@pytest.mark.parametrize("last", [b"", b"\x88\x00"], ids=["cut off", "closed without a code"])
+async def test_connection_that_ends_without_a_code_was_lost(
+    make_nodes: MakeNodes, redis: RedisLink, kind: str, last: bytes
+) -> None:
+    """RFC 6455 sections 5.5.1 and 7.1.5: nothing, or a close frame without a body."""
+    nodes = await make_nodes()
+    await begin_call(redis, CALL)
+    async with node_that_ends_with(last) as url, nodes.near.browser() as browser:
+        await redis.ask(["HSET", KEYS.node("node-a"), "http", url])
+        eve = await eve_at(nodes.near, browser)
+        assert await closed_with(eve, await token_url(eve, kind, CALL)) == UNREACHABLE_CODE
+
+
 async def test_node_whose_certificate_nobody_knows_is_not_believed(
     make_nodes: MakeNodes, redis: RedisLink
 ) -> None:
@@ -190,16 +229,16 @@ async def test_recording_is_for_nodes_with_a_token_for_it(
     await begin_call(redis, CALL, ended_at="1")
     record(nodes)
     tokens = nodes.near.services.tokens
-    good, _ = await tokens.issue("eve", CALL, TokenKind.RELAY_RECORDING)
-    listen, _ = await tokens.issue("eve", CALL, TokenKind.RELAY_LISTEN)
-    other, _ = await tokens.issue("eve", "c_00000000000000bb", TokenKind.RELAY_RECORDING)
+    good, _ = await tokens.issue("eve", CALL, CallTokenKind.RELAY_RECORDING)
+    listen, _ = await tokens.issue("eve", CALL, CallTokenKind.RELAY_LISTEN)
+    other, _ = await tokens.issue("eve", "c_00000000000000bb", CallTokenKind.RELAY_RECORDING)
     path = f"/api/v1/relay/calls/{CALL}/recording"
     async with aiohttp.ClientSession(nodes.far.url) as node:
         for token, status in (("", 403), (listen, 403), (other, 403), (good, 200), (good, 403)):
             async with node.get(path, params={"token": token}) as answer:
                 assert answer.status == status
         for bad in ("..%2F..%2Fetc%2Fpasswd", "a.b", "x" * 65):
-            token, _ = await tokens.issue("eve", bad, TokenKind.RELAY_RECORDING)
+            token, _ = await tokens.issue("eve", bad, CallTokenKind.RELAY_RECORDING)
             url = f"/api/v1/relay/calls/{bad}/recording"
             async with node.get(url, params={"token": token}) as answer:
                 assert answer.status in (404, 422), bad

@@ -6,7 +6,7 @@ The tables are written down by hand from what the roles are for (`NEEDS.md` sect
 import pytest
 from playwright.async_api import Page, expect
 
-from bridge.console.access.roles import ALLOWED, Role
+from bridge.console.access.roles import ALLOWED, UserRole
 from bridge.routing.supervisor_verbs import VERBS
 from tests.console.desk import Desk
 
@@ -22,13 +22,13 @@ _FLOOR = [*_SEEN_BY_ALL, "alerts"]
 _LED = [*_SEEN_BY_ALL, "people", "alerts"]
 _ALL = [*_LED, "history", "rollouts", "replays", "routes", "users", "audit"]
 _MENU = {
-    Role.VIEWER: [*_FLOOR, "rollouts", "routes"],
-    Role.AGENT: ["queue"],
-    Role.SUPERVISOR: [*_LED, "history", "rollouts", "replays", "routes"],
-    Role.QA: ["history", "rollouts", "replays"],
-    Role.OPERATOR: [*_FLOOR, "rollouts", "replays", "routes"],
-    Role.ADMIN: _ALL,
-    Role.AUDITOR: ["audit"],
+    UserRole.VIEWER: [*_FLOOR, "rollouts", "routes"],
+    UserRole.AGENT: ["queue"],
+    UserRole.SUPERVISOR: [*_LED, "history", "rollouts", "replays", "routes"],
+    UserRole.QA: ["history", "rollouts", "replays"],
+    UserRole.OPERATOR: [*_FLOOR, "rollouts", "replays", "routes"],
+    UserRole.ADMIN: _ALL,
+    UserRole.AUDITOR: ["audit"],
 }
 _PLACES = {
     "calls#c_live1": "#drawer .actions",
@@ -50,16 +50,16 @@ _ROLL = {"Step to 25%", "Set share…", "Pause", "Roll back", "AI off"}
 _KILL = {"Kill switch: ga off", "Kill switch: ga-next off"}
 _USERS = {"Invite somebody", "Change", "New link", "Disable"}
 _AUDIT = {"Verify the chain"}
-_MAY: dict[Role, set[str]] = {
-    Role.VIEWER: set(),
-    Role.AGENT: _ACCEPT,
-    Role.SUPERVISOR: _LIVE
+_MAY: dict[UserRole, set[str]] = {
+    UserRole.VIEWER: set(),
+    UserRole.AGENT: _ACCEPT,
+    UserRole.SUPERVISOR: _LIVE
     | {"Say exactly", "Whisper", "Make a script", "Show whole numbers"}
     | _ACCEPT
     | _SEEN,
-    Role.QA: {"Make a script"},
-    Role.OPERATOR: _SEEN | _ROLL | _KILL,
-    Role.ADMIN: _LIVE
+    UserRole.QA: {"Make a script"},
+    UserRole.OPERATOR: _SEEN | _ROLL | _KILL,
+    UserRole.ADMIN: _LIVE
     | {"listen_private"}
     | {"Say exactly", "Whisper", "Make a script", "Show whole numbers"}
     | _ACCEPT
@@ -68,7 +68,7 @@ _MAY: dict[Role, set[str]] = {
     | _KILL
     | _USERS
     | _AUDIT,
-    Role.AUDITOR: _AUDIT,
+    UserRole.AUDITOR: _AUDIT,
 }
 _HARMLESS = {
     *("Pause updates", "Thresholds", "Columns", "CSV", "Saved filters", "Close Esc", "Unwell only"),
@@ -98,8 +98,10 @@ async def _buttons(page: Page) -> set[str]:
     return {each for each in found if each} - _HARMLESS
 
 
-@pytest.mark.parametrize("role", list(Role))
-async def test_role_sees_what_it_may_do_and_nothing_that_is_refused(desk: Desk, role: Role) -> None:
+@pytest.mark.parametrize("role", list(UserRole))
+async def test_role_sees_what_it_may_do_and_nothing_that_is_refused(
+    desk: Desk, role: UserRole
+) -> None:
     refused: list[str] = []
     async with desk.opens("account", role) as page:
         page.on(
@@ -127,7 +129,7 @@ async def test_role_sees_what_it_may_do_and_nothing_that_is_refused(desk: Desk, 
 
 
 async def test_screen_of_others_says_that_it_is(desk: Desk) -> None:
-    role = Role.AGENT
+    role = UserRole.AGENT
     async with desk.opens("account", role, expected_errors=("status of 403",)) as page:
         for screen in ("calls", "users"):
             answer = await page.goto(f"{desk.url}/{screen}")
@@ -138,7 +140,7 @@ async def test_screen_of_others_says_that_it_is(desk: Desk) -> None:
 
 
 async def test_operator_hears_and_reads_nothing(desk: Desk) -> None:
-    async with desk.opens("calls#c_live1", Role.OPERATOR) as page:
+    async with desk.opens("calls#c_live1", UserRole.OPERATOR) as page:
         drawer = page.locator("#drawer")
         await expect(drawer).to_contain_text("Your role does not show transcripts.")
         for key in ("m", "w", "f", "Shift+T", "Shift+E"):

@@ -208,6 +208,30 @@ async def test_words_and_names_that_are_markup_stay_words(desk: Desk) -> None:
         await expect(page.locator(".turn.caller p").first).to_contain_text(EVIL)
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_how_a_call_ended_stands_above_the_conversation_or_beside_it(
+    desk: Desk, tmp_path: Path, width: int
+) -> None:
+    async with desk.opens("history/c_over0") as page:
+        await page.set_viewport_size({"width": width, "height": 900})
+        await page.locator("#call .markers button").nth(3).wait_for()
+        ending, said = await page.evaluate(
+            """() => ["How it ended", "Conversation"].map((name) => document
+                .querySelector(`#call [aria-label="${name}"]`).getBoundingClientRect().toJSON())"""
+        )
+        if width == 390:
+            assert ending["bottom"] <= said["top"]
+        else:
+            assert ending["top"] == said["top"]
+            assert ending["left"] >= said["right"]
+        cards = page.locator("#call section[aria-label]")
+        names = await cards.evaluate_all("(all) => all.map((each) => each.ariaLabel)")
+        assert names.index("How it ended") < names.index("Conversation"), "read in another order"
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            await keep_screenshot(page, f"call-{scheme}-{width}", tmp_path)
+
+
 async def test_who_else_watches_is_seen_by_name_while_they_do(desk: Desk) -> None:
     """In the drawer in words, in the list for those who ask the cell; and gone when they go."""
     call_id, names = "c_watched", '{"supervisor": "listens", "kim": "whispers", "sam": "listens"}'

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from bridge.clock import ManualClock
-from bridge.console.access.tokens import CallTokens, TokenKind, TokenRefused
+from bridge.console.access.tokens import CallTokenKind, CallTokens, TokenRefused
 from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
 from bridge.store.once import OnceStore
@@ -24,7 +24,7 @@ def tokens(redis: RedisLink, clock: ManualClock) -> CallTokens:
 
 async def test_a_token_is_good_once(tokens: CallTokens) -> None:
     token, issued = await tokens.issue("sue", "c1", "listen")
-    claims = await tokens.redeem(token, "c1", TokenKind.LISTEN, user="sue")
+    claims = await tokens.redeem(token, "c1", CallTokenKind.LISTEN, user="sue")
     assert claims == issued
     with pytest.raises(TokenRefused, match="used before"):
         await tokens.redeem(token, "c1", "listen", user="sue")

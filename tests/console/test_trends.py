@@ -2,9 +2,7 @@
 
 import pytest
 
-from bridge.console.tally import HOUR_MS, SERVICE_LEVEL_MS
-from bridge.console.trends import by_hour, by_route
-from bridge.console.wallboard import by_hour as hours_of_the_wall
+from bridge.console.tally import HOUR_MS, SERVICE_LEVEL_MS, by_hour, by_route, shift_hours
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console
 from tests.console.live import begin_call
@@ -80,7 +78,7 @@ def test_wallboard_and_trends_say_the_same_of_an_hour() -> None:
             {"answered_at": 0},
         )
     ]
-    (trend,), wall = by_hour(calls), hours_of_the_wall(calls, 2 * HOUR_MS - 1)[-1]
+    (trend,), wall = by_hour(calls), shift_hours(calls, 2 * HOUR_MS - 1)[-1]
     assert wall == {
         "service_level": trend["service_level"],
         "abandoned": trend["abandonment"],

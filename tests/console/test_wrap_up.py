@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.app.console import SupervisorDesk
-from bridge.console.sources import Sources
+from bridge.console.services import Sources
 from bridge.routing.models import Dialplan
 from bridge.store.client import RedisLink
 from bridge.store.control import Command

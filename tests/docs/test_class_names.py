@@ -12,6 +12,9 @@ PACKAGES = sorted(each.name for each in BRIDGE.iterdir() if (each / "__init__.py
 ONE_CALL = ("config", "routing", "engine", "live")
 """From a dialplan's setting to the call that it decides: the same words, never the same class."""
 
+UNIQUE = ("cli", "console", "redaction", "speech", "telemetry")
+"""Packages whose public class names stand nowhere else in `bridge/`."""
+
 DIALECT_PAIRS = frozenset({"simulator/beta_shapes.py", "simulator/ga_shapes.py"})
 """Twins by intent, imported whole: `beta.SessionUpdate`, `ga.SessionUpdate`."""
 
@@ -38,6 +41,17 @@ def test_a_package_has_no_two_public_classes_of_one_name(package: str) -> None:
 
 def test_settings_and_the_state_of_a_call_share_no_class_name() -> None:
     assert _twins(ONE_CALL) == {}
+
+
+@pytest.mark.parametrize("package", UNIQUE)
+def test_a_finished_packages_class_names_stand_nowhere_else(package: str) -> None:
+    twins = _twins(PACKAGES)
+    own = {
+        name: places
+        for name, places in twins.items()
+        if any(place.startswith(f"{package}/") for place in places)
+    }
+    assert own == {}
 
 
 def test_twins_are_found_and_pairs_of_dialects_left(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Holds the first lines of modules' docstrings to plain English: each names its subject at once."""
+"""Holds docstrings' first lines to plain English: each names its subject at once."""
 
 import ast
 import re
@@ -12,13 +12,42 @@ RIDDLE = re.compile(
 )
 """A clause that asks instead of naming: at the line's begin, or behind its subject's colon."""
 
+CLASSES_IN_PLAIN_ENGLISH = ("cli", "config", "console", "redaction", "speech", "telemetry")
+"""Packages whose classes and functions are held to it as well."""
+
+CLASS_RIDDLE = re.compile(
+    r"^(?:what|who|whose|whom|how|whether|where|when|why|which|one|somebody|something)\b",
+    re.IGNORECASE,
+)
+TELLING = re.compile(r"(?:^|[\s_(])(?:tell|tells|told|untold)(?=$|[\s_,.;:])", re.IGNORECASE)
+"""Code logs, records, notifies, publishes, returns."""
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
 QUESTION = re.compile(r"(?:what|who|whose|whom|how|whether|where|when|why|which)\b", re.IGNORECASE)
 """The same at the begin of a class's docstring, whose colons lead on to details."""
 
 
 def _first_line(source: str) -> str:
-    docstring = ast.get_docstring(ast.parse(source)) or ""
+    return _first_line_of(ast.parse(source))
+
+
+def _first_line_of(node: Documented) -> str:
+    docstring = ast.get_docstring(node) or ""
     return " ".join(docstring.partition("\n\n")[0].split())
+
+
+def _riddles(source: str) -> list[str]:
+    """Return the classes and functions whose names or first lines leave a subject to be guessed."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        line = _first_line_of(node)
+        asks = isinstance(node, ast.ClassDef) and CLASS_RIDDLE.search(line)
+        if asks or TELLING.search(line) or TELLING.search(node.name):
+            found.append(f"{node.name}: {line}")
+    return found
 
 
 def test_a_modules_first_line_names_its_subject() -> None:
@@ -27,6 +56,31 @@ def test_a_modules_first_line_names_its_subject() -> None:
     assert lines["clock.py"].startswith("Clocks")
     riddles = {name: line for name, line in lines.items() if not line or RIDDLE.search(line)}
     assert not riddles, "say what the module is or does, not 'What ...' or 'Whether ...'"
+
+
+@pytest.mark.parametrize("package", CLASSES_IN_PLAIN_ENGLISH)
+def test_a_packages_classes_name_their_subjects_and_nothing_tells(package: str) -> None:
+    modules = sorted((BRIDGE / package).rglob("*.py"))
+    riddles = {str(each.relative_to(BRIDGE)): _riddles(each.read_text()) for each in modules}
+    assert len(riddles) > 3
+    assert not {name: found for name, found in riddles.items() if found}
+
+
+@pytest.mark.parametrize(
+    ("source", "riddles"),
+    [
+        ('class Entry:\n    """What somebody did."""', ["Entry: What somebody did."]),
+        ('class Entry:\n    """An action of a user."""', []),
+        ('def write():\n    """Write what it tells of."""', ["write: Write what it tells of."]),
+        ('def write():\n    """Return what is written."""', []),
+        ("async def tell_all(): ...", ["tell_all: "]),
+        ("def intelligible(): ...", []),
+    ],
+)
+def test_a_class_that_asks_and_a_function_that_tells_are_found(
+    source: str, riddles: list[str]
+) -> None:
+    assert _riddles(source) == riddles
 
 
 def test_a_class_of_the_engine_names_its_subject() -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from bridge.config.schema import document_schema
+from bridge.config.parts import document_schema
 from bridge.routing.models import Dialplan
 
 SHIPPED = Path(__file__).parents[2] / "dialplans"

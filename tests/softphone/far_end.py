@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.levels import SpeechGate, Started
 from bridge.clock import SystemClock
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.keys import KeyPress

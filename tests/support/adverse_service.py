@@ -6,8 +6,8 @@ Its callers ask in tones: each question is a pitch of :data:`QUESTIONS`, which t
 the audio that reaches it, transcribes by its name, and answers with a pitch of the question's own.
 So the caller's ear knows which question an answer belongs to, and the record which question was
 understood. What it does wrong (`adverse_mischief.py`) is chosen by the URL: at its plain path by
-the dice, at a path that ends in a mischief's name by that alone, in the first turn there. What it
-did is in ``log``.
+the dice, at a path that ends in mischiefs' names by these alone, from the first turn there on. What
+it did is in ``log``.
 """
 
 import asyncio
@@ -52,15 +52,19 @@ class Plan:
         return self.life_s
 
 
-def plan_of(name: str) -> Plan:
-    """Return the plan of a path that ends in a mischief's or an opening's name.
+def plan_of(names: str) -> Plan:
+    """Return the plan of a path that ends in names of mischiefs and openings, joined by ``+``.
 
-    An opening is that of the second session: the first one is closed in the first turn.
+    Mischiefs happen one turn after the other, openings in the second session and those behind it;
+    where there are openings alone, the first session is closed in the first turn.
     """
-    if name in Opening.__members__:
-        openings = deque([Opening.PLAIN, Opening[name]])
-        return Plan(deque([Mischief.CLOSE_AFTER_COMMIT]), openings)
-    return Plan(deque([Mischief[name]]))
+    parts = names.split("+")
+    turns = deque(Mischief[each] for each in parts if each in Mischief.__members__)
+    openings = deque(Opening[each] for each in parts if each in Opening.__members__)
+    if openings:
+        openings.appendleft(Opening.PLAIN)
+        turns = turns or deque([Mischief.CLOSE_AFTER_COMMIT])
+    return Plan(turns, openings)
 
 
 class Dice(Plan):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.telemetry.labels import Stage
+from bridge.telemetry.labels import TurnStage
 from bridge.telemetry.metrics import Metrics
 
 AGREED = {
@@ -74,7 +74,7 @@ def test_every_agreed_metric_is_exported_with_its_labels(name: str, labels: str)
 
 def test_agreed_stages_have_their_words() -> None:
     agreed = {"endpoint", "model", "first_delta", "transcode", "pacing", "tool"}
-    assert {stage.label for stage in Stage} == agreed | {"capture", "uplink"}
+    assert {stage.label for stage in TurnStage} == agreed | {"capture", "uplink"}
 
 
 def test_histograms_have_few_labels() -> None:

@@ -5,7 +5,7 @@ import pytest
 from bridge.config.models import load_models
 from bridge.realtime.events import Usage
 from bridge.telemetry.costs import cost_usd, tokens_of
-from bridge.telemetry.labels import Modality, TokenKind
+from bridge.telemetry.labels import BilledToken, Modality
 
 USAGE = Usage(
     input_text=1500, input_audio=3000, cached_text=500, cached_audio=1000,
@@ -15,9 +15,9 @@ USAGE = Usage(
 
 def test_cached_tokens_are_no_input_tokens() -> None:
     tokens = tokens_of(USAGE)
-    assert tokens[TokenKind.IN, Modality.TEXT] == 1000
-    assert tokens[TokenKind.CACHED, Modality.AUDIO] == 1000
-    assert tokens[TokenKind.OUT, Modality.AUDIO] == 4000
+    assert tokens[BilledToken.IN, Modality.TEXT] == 1000
+    assert tokens[BilledToken.CACHED, Modality.AUDIO] == 1000
+    assert tokens[BilledToken.OUT, Modality.AUDIO] == 4000
     assert sum(tokens.values()) == USAGE.total
 
 

@@ -14,9 +14,9 @@ from bridge.errors import Fault, Outcome
 from bridge.live.records.summary import ToolRun
 from bridge.session import tokens
 from bridge.telemetry.labels import (
+    BilledToken,
     By,
     DeadAirCause,
-    Direction,
     DtmfMethod,
     DtmfResult,
     InterruptionKind,
@@ -25,9 +25,9 @@ from bridge.telemetry.labels import (
     Modality,
     Path,
     PromptResult,
-    Stage,
-    TokenKind,
+    SipDirection,
     TransferKind,
+    TurnStage,
     UpstreamPhase,
 )
 from bridge.telemetry.logs import call_context
@@ -207,7 +207,7 @@ def used(metrics: Metrics) -> Metrics:
     turns = metrics.turns
     turns.greeted("a", 1)
     turns.responded("a", 1, age_ns=1)
-    turns.stage("a", Stage.MODEL, 1)
+    turns.stage("a", TurnStage.MODEL, 1)
     turns.interrupted("a", by=By.CALLER, kind=InterruptionKind.TRUE)
     turns.stopped("a", 1)
     turns.inference("a", 1)
@@ -224,19 +224,19 @@ def used(metrics: Metrics) -> Metrics:
     upstream.unknown_event("a")
     upstream.malformed_event("a")
     upstream.error("a", "invalid_value")
-    upstream.tokens("a", "m", TokenKind.IN, Modality.AUDIO, 7)
+    upstream.tokens("a", "m", BilledToken.IN, Modality.AUDIO, 7)
     upstream.transcribed("a", "t", 1.5)
     upstream.cost("a", "m", 0.5)
     turns.full("a", 1)
     metrics.tools.ended("a", ToolRun.of("find", "ok", 1), 1)
-    metrics.sip.request(Direction.IN, "INVITE", trunk="carrier-a")
-    metrics.sip.response(Direction.OUT, "INVITE", "200", trunk="")
+    metrics.sip.request(SipDirection.IN, "INVITE", trunk="carrier-a")
+    metrics.sip.response(SipDirection.OUT, "INVITE", "200", trunk="")
     metrics.sip.probed("carrier-a")
     metrics.queues.joined("billing", NS_PER_S)
     metrics.queues.left("billing", NS_PER_S, 1)
     turns.silent("a")
     media = metrics.media
-    media.rtp_ended(RtpSummary(Direction.IN, 99, 1, 0, 2 * NS_PER_MS, 4.2))
+    media.rtp_ended(RtpSummary(SipDirection.IN, 99, 1, 0, 2 * NS_PER_MS, 4.2))
     media.one_way_audio("a")
     media.underrun("a")
     media.overrun()
@@ -344,7 +344,7 @@ def test_guard_lets_only_so_many_words_through() -> None:
 @pytest.mark.parametrize("form", Format)
 def test_pieces_are_small_and_together_the_whole(used: Metrics, form: Format) -> None:
     for arm in ("b", "c", "d"):
-        for stage in Stage:
+        for stage in TurnStage:
             with call_context("c_1"):
                 used.turns.stage(arm, stage, 1)
     pieces = list(used.render_parts(form))
@@ -481,10 +481,10 @@ def test_a_tick_longer_than_its_period_is_counted(metrics: Metrics) -> None:
 def test_what_strangers_make_up_shares_one_series() -> None:
     metrics = Metrics("1.0")
     for number in range(100):
-        metrics.sip.request(Direction.IN, f"METHOD{number}", trunk="")
-        metrics.sip.response(Direction.IN, f"METHOD{number}", str(600 + number), trunk="")
-        metrics.sip.response(Direction.IN, "INVITE", str(100 + number), trunk="")
-    metrics.sip.request(Direction.IN, "INVITE", trunk="")
+        metrics.sip.request(SipDirection.IN, f"METHOD{number}", trunk="")
+        metrics.sip.response(SipDirection.IN, f"METHOD{number}", str(600 + number), trunk="")
+        metrics.sip.response(SipDirection.IN, "INVITE", str(100 + number), trunk="")
+    metrics.sip.request(SipDirection.IN, "INVITE", trunk="")
     text = generate_latest(metrics._registry)
     lines = [line for line in text.decode().splitlines() if line.startswith("bridge_sip_requests")]
     assert len(lines) == 2

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.telephony.endpoint import MediaPortsKind
 from tests.support.sip import SipPeer
 from tests.telephony.rig import Rig

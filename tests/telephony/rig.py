@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.clock import SystemClock
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.realtime.ids import ItemId
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
 from bridge.telephony.keys import KeyPress

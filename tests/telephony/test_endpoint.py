@@ -12,7 +12,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.telephony import endpoint as endpoint_module
 from bridge.telephony.endpoint import GUEST_ROWS, MediaPortsKind, SipEndpoint
@@ -112,7 +112,7 @@ def test_the_library_says_what_it_can_do(endpoint: SipEndpoint) -> None:
 
 _OPEN_AND_CLOSE_ROWS = """
 import random, sys, time
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.telephony.endpoint import SipEndpoint
 
 endpoint = SipEndpoint(SipSettings(host="127.0.0.1", port=0), media_ports=sys.argv[1])

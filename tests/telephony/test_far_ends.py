@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.telephony.leg import LegState, Lost
 from tests.support.raw_phone import RawCall, RawPhone, sdp
 from tests.telephony.rig import Call, Rig

@@ -53,7 +53,7 @@ async def test_an_error_that_is_kept_ends_no_later_call(rig: Rig, peer: SipPeer)
 
 ERROR_OUTLIVES_PJSIP = """
 import asyncio, gc, sys
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from tests.support.sip import SipPeer
 from tests.telephony.rig import Rig
 from tests.telephony.test_kept_errors import error_of, take

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sip
 
 LEFT_RUNNING = """
 import asyncio, sys
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from tests.telephony.rig import Rig
 
 async def main():

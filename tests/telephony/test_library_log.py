@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.softphone.sip_message import Direction, audio_sdp
 from bridge.telephony.endpoint import MediaPortsKind
 from bridge.telephony.leg import LegState

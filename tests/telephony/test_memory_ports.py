@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.audio.rings import FRAME_SAMPLES, RESTING_ROWS, write
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.softphone.sip_message import audio_sdp
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint

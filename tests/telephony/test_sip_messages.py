@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.sip_messages import SipMessage, host_of
 

@@ -18,7 +18,7 @@ import structlog
 from bridge.console.access.door import find_caller
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.services import Services
+from bridge.console.services import ConsoleServices
 from bridge.errors import InfrastructureError
 from bridge.live.call import CallRunner
 from bridge.live.supervision.phone import PhoneUse, SupervisorPhone
@@ -48,7 +48,9 @@ class PhoneDoor:
         console: knows tickets and users, and audits; None where there is no console.
     """
 
-    def __init__(self, find: Callable[[str], CallRunner | None], console: Services | None) -> None:
+    def __init__(
+        self, find: Callable[[str], CallRunner | None], console: ConsoleServices | None
+    ) -> None:
         self._find = find
         self._console = console
         self._calls: set[asyncio.Task[None]] = set()
@@ -77,7 +79,7 @@ class PhoneDoor:
             task.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
 
-    async def _let_in(self, leg: Leg, console: Services, call_id: str, secret: str) -> None:
+    async def _let_in(self, leg: Leg, console: ConsoleServices, call_id: str, secret: str) -> None:
         try:
             ticket = await console.phone_tickets.take(secret, call_id)
             if ticket is None:
@@ -134,7 +136,7 @@ class PhoneDoor:
                         phone.let_go()
 
 
-async def _still_allowed(console: Services, call_id: str, phone: SupervisorPhone) -> bool:
+async def _still_allowed(console: ConsoleServices, call_id: str, phone: SupervisorPhone) -> bool:
     needed = Permission.QUEUE_ACCEPT if phone.accepts else _TO_LISTEN[phone.private]
     try:
         if await console.users.get(phone.by) is None:
@@ -147,7 +149,7 @@ async def _still_allowed(console: Services, call_id: str, phone: SupervisorPhone
 
 
 async def _listener(
-    console: Services, call_id: str, user: str, address: str, needed: Permission
+    console: ConsoleServices, call_id: str, user: str, address: str, needed: Permission
 ) -> Principal | None:
     """Return who listens, if he may."""
     principal = await find_caller(console, user, address)

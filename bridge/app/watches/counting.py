@@ -10,11 +10,11 @@ import structlog
 from bridge.app.watches.clocks import AudioWatch, WallClockWatch
 from bridge.app.watches.troubles import Troubles
 from bridge.clock import NS_PER_MS, Clock
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.descriptors import none_left
 from bridge.live.call import CallRunner
 from bridge.store.calls import CallStore
-from bridge.telemetry.labels import Direction
+from bridge.telemetry.labels import SipDirection
 from bridge.telemetry.logs import lines_left_out
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.metrics.sip import SipMetrics
@@ -131,7 +131,7 @@ def message_counter(
     trunk_of = lru_cache(_ADDRESSES_KEPT)(settings.trunk_of)
 
     def count(message: SipMessage, sent: bool) -> None:
-        direction = Direction.OUT if sent else Direction.IN
+        direction = SipDirection.OUT if sent else SipDirection.IN
         trunk = trunk_of(message.far_end)
         if message.code:
             metrics.response(direction, message.method, message.code, trunk=trunk)

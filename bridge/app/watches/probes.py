@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from bridge.app.watches.troubles import Troubles
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 from bridge.errors import TelephonyError
 from bridge.telemetry.metrics.node import NodeMetrics
 from bridge.telephony.endpoint import SipEndpoint

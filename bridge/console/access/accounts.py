@@ -8,9 +8,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from bridge.clock import NS_PER_MS, Clock
-from bridge.console.access.audit import Auditor, Entry
+from bridge.console.access.audit import AuditEntry, Auditor
 from bridge.console.access.passwords import Passwords
-from bridge.console.access.roles import Permission, Role, permissions_of
+from bridge.console.access.roles import Permission, UserRole, permissions_of
 from bridge.console.access.secrets import new_token
 from bridge.errors import BridgeError, InfrastructureError
 from bridge.store.pending import PendingStore
@@ -24,13 +24,13 @@ _ATTEMPTS = 20
 _FIRST_ADMIN = "first admin"
 _USER = "user"
 
-_ROLES = frozenset(Role)
+_ROLES = frozenset(UserRole)
 
 Change = Callable[[User], User]
 
 
 class AccountError(BridgeError):
-    """What was asked of an account can't be done; the text is for whoever asked."""
+    """A change of an account was refused; the text is for the one who asked for it."""
 
 
 class Accounts:
@@ -75,7 +75,7 @@ class Accounts:
         return token
 
     async def invite(
-        self, entry: Entry, name: str, roles: Sequence[Role], routes: Sequence[str]
+        self, entry: AuditEntry, name: str, roles: Sequence[UserRole], routes: Sequence[str]
     ) -> str:
         """Make a user who can't sign in yet; return the token that he sets his password with.
 
@@ -99,7 +99,7 @@ class Accounts:
         await self._put(add, dataclasses.replace(entry, action="user invite", params=params))
         return await self._invitation(name)
 
-    async def reset(self, entry: Entry, name: str) -> str:
+    async def reset(self, entry: AuditEntry, name: str) -> str:
         """Take a user's password and second factor away; return the token for a new password."""
         await self._change(name, _without_secrets, entry, "user reset")
         await self._sessions.end_all(name)
@@ -107,10 +107,10 @@ class Accounts:
 
     async def change(
         self,
-        entry: Entry,
+        entry: AuditEntry,
         name: str,
         *,
-        roles: Sequence[Role] | None = None,
+        roles: Sequence[UserRole] | None = None,
         routes: Sequence[str] | None = None,
         disabled: bool | None = None,
     ) -> User:
@@ -134,7 +134,7 @@ class Accounts:
             await self._sessions.end_all(name)
         return user
 
-    async def set_password(self, entry: Entry, name: str, password: str) -> None:
+    async def set_password(self, entry: AuditEntry, name: str, password: str) -> None:
         """Give a user another password.
 
         Raises:
@@ -151,7 +151,7 @@ class Accounts:
         await self._change(name, apply, entry, "user password")
 
     async def set_second_factor(
-        self, entry: Entry, name: str, secret: str, recovery: Sequence[str] = ()
+        self, entry: AuditEntry, name: str, secret: str, recovery: Sequence[str] = ()
     ) -> User:
         """Give a user the secret of his app, or take it away with "".
 
@@ -173,7 +173,7 @@ class Accounts:
         action = "second factor on" if secret else "second factor off"
         return await self._change(name, apply, entry, action)
 
-    async def use_recovery_code(self, entry: Entry, name: str, kept: str) -> None:
+    async def use_recovery_code(self, entry: AuditEntry, name: str, kept: str) -> None:
         """Use one of a user's recovery codes up.
 
         Args:
@@ -213,7 +213,7 @@ class Accounts:
         def apply(user: User) -> User:
             return dataclasses.replace(user, password_hash=kept)
 
-        return await self._change(name, apply, Entry(name, "", address=address), "user accept")
+        return await self._change(name, apply, AuditEntry(name, "", address=address), "user accept")
 
     async def invited(self, token: str) -> dict[str, str]:
         """Return whom an invitation is for: `user`, "" where he chooses his name.
@@ -230,7 +230,7 @@ class Accounts:
         self,
         subject: str,
         name: str,
-        roles: Sequence[Role],
+        roles: Sequence[UserRole],
         routes: Sequence[str],
         address: str,
     ) -> User:
@@ -257,7 +257,7 @@ class Accounts:
                 raise AccountError("this user is disabled")
             return dataclasses.replace(found, roles=tuple(sorted(roles)))
 
-        entry = Entry(name, "user provided", address=address, params={"roles": sorted(roles)})
+        entry = AuditEntry(name, "user provided", address=address, params={"roles": sorted(roles)})
         # What the provider takes away is gone, though nobody be admin any more.
         return await self._put(put, entry, keep_admin=False)
 
@@ -269,9 +269,9 @@ class Accounts:
         def add(roster: Roster) -> User:
             if _admins(roster):
                 raise AccountError("there is an admin already")
-            return User(name, (Role.ADMIN,), password_hash=kept, made_ms=self._now_ms())
+            return User(name, (UserRole.ADMIN,), password_hash=kept, made_ms=self._now_ms())
 
-        return await self._put(add, Entry(name, _FIRST_ADMIN, address=address))
+        return await self._put(add, AuditEntry(name, _FIRST_ADMIN, address=address))
 
     async def _invitation(self, name: str) -> str:
         token = new_token()
@@ -279,18 +279,18 @@ class Accounts:
         return token
 
     async def _change(
-        self, name: str, change: Change, entry: Entry, action: str, **more: object
+        self, name: str, change: Change, entry: AuditEntry, action: str, **more: object
     ) -> User:
         def apply(roster: Roster) -> User:
             if name not in roster.users:
                 raise AccountError(f"there is no user '{name}'")
             return change(roster.users[name])
 
-        told = dataclasses.replace(entry, action=action, **more)  # type: ignore[arg-type]
-        return await self._put(apply, told)
+        recorded = dataclasses.replace(entry, action=action, **more)  # type: ignore[arg-type]
+        return await self._put(apply, recorded)
 
     async def _put(
-        self, change: Callable[[Roster], User], entry: Entry, *, keep_admin: bool = True
+        self, change: Callable[[Roster], User], entry: AuditEntry, *, keep_admin: bool = True
     ) -> User:
         """Change one user and put it down, made from whatever the users are by then."""
         for _ in range(_ATTEMPTS):
@@ -301,9 +301,9 @@ class Accounts:
             after = Roster("", {**roster.users, user.name: user})
             if keep_admin and _admins(roster) and not _admins(after):
                 raise AccountError("nobody would be admin any more: make another one first")
-            told = dataclasses.replace(entry, target=user.name)
+            recorded = dataclasses.replace(entry, target=user.name)
             guard = self._users.guard(roster)
-            if await self._auditor.write(told, guard=guard, commands=self._users.put(user)):
+            if await self._auditor.write(recorded, guard=guard, commands=self._users.put(user)):
                 return user
         raise InfrastructureError("the users are changed by others all the time")
 
@@ -322,9 +322,9 @@ def _admins(roster: Roster) -> list[User]:
     ]
 
 
-def known_roles(names: Sequence[str]) -> frozenset[Role]:
+def known_roles(names: Sequence[str]) -> frozenset[UserRole]:
     """Return stored names as roles; one that is no role (any more) gives nothing."""
-    return frozenset(Role(name) for name in names if name in _ROLES)
+    return frozenset(UserRole(name) for name in names if name in _ROLES)
 
 
 def _without_secrets(user: User) -> User:

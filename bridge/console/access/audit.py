@@ -26,13 +26,13 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 ASKED = "asked"
-"""The result of an entry that was written before its action; a second one tells the outcome."""
+"""The result of an entry that was written before its action; a second one has the outcome."""
 
 CountFailure = Callable[[], None]
 
 
 class AuditUnavailableError(InfrastructureError):
-    """An entry can't be written, so what it tells of is not done."""
+    """An entry can't be written, so the action that it records is not done."""
 
     def __init__(self, action: str) -> None:
         super().__init__(
@@ -43,8 +43,8 @@ class AuditUnavailableError(InfrastructureError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What somebody did.
+class AuditEntry:
+    """An action of a user, as the audit has it.
 
     Attributes:
         actor: the user; "" for nobody who is known.
@@ -66,7 +66,7 @@ class Entry:
     result: str = "done"
 
     @classmethod
-    def by(cls, who: Principal, action: str, **more: object) -> "Entry":
+    def by(cls, who: Principal, action: str, **more: object) -> "AuditEntry":
         """Return an entry of somebody who is signed in; ``more`` are its other fields."""
         # mypy can't see through to the fields.
         return cls(who.user, action, sorted(who.roles), who.address, **more)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ class Auditor:
     Args:
         audit: where.
         clock: wall time of the entries.
-        count_failure: told of every entry that could not be written.
+        count_failure: called for every entry that could not be written.
     """
 
     def __init__(self, audit: AuditLog, clock: Clock, count_failure: CountFailure) -> None:
@@ -102,9 +102,9 @@ class Auditor:
         self._count_failure = count_failure
 
     async def write(
-        self, entry: Entry, *, guard: Guard | None = None, commands: Sequence[Command] = ()
+        self, entry: AuditEntry, *, guard: Guard | None = None, commands: Sequence[Command] = ()
     ) -> bool:
-        """Write an entry, and make the change that it tells of with it; False as its guard said.
+        """Write an entry, and make the change that it records with it; False as its guard said.
 
         Raises:
             AuditUnavailableError: neither was done.
@@ -135,13 +135,13 @@ class Auditor:
             run: does it.
             result_of: says in a word or two how it came out.
             fail_open: do it even where it can't be put down.
-            more: ``target``, ``call_id``, ``params`` of the :class:`Entry`.
+            more: ``target``, ``call_id``, ``params`` of the :class:`AuditEntry`.
 
         Raises:
             AuditUnavailableError: it was not done.
         """
         try:
-            await self.write(Entry.by(who, action, result=ASKED, **more))
+            await self.write(AuditEntry.by(who, action, result=ASKED, **more))
         except AuditUnavailableError:
             if not fail_open:
                 raise
@@ -153,10 +153,10 @@ class Auditor:
             result = f"failed: {error}"
             raise
         finally:
-            await self._conclude(Entry.by(who, action, result=result, **more))
+            await self._conclude(AuditEntry.by(who, action, result=result, **more))
         return done
 
-    async def _conclude(self, entry: Entry) -> None:
+    async def _conclude(self, entry: AuditEntry) -> None:
         """Write how it came out, even for a browser that has gone; it is done, whatever happens."""
         writing = asyncio.ensure_future(self.write(entry))
         writing.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -29,7 +29,7 @@ Shown = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class WantedEntries:
-    """Which entries; "" and 0 ask for nothing.
+    """A filter of entries; "" and 0 ask for nothing.
 
     Attributes:
         actor: a user.
@@ -120,8 +120,8 @@ async def export(audit: AuditLog, wanted: WantedEntries, *, as_csv: bool) -> Asy
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether the chain holds.
+class ChainVerdict:
+    """The result of checking the chain of hashes.
 
     Attributes:
         entries: that were read.
@@ -143,7 +143,7 @@ REWRITTEN = "this node wrote another entry there: the chain was made anew"
 MISSING = "this node wrote it, and it is gone: the chain was cut, or Redis was emptied"
 
 
-async def verify(audit: AuditLog, head: Head | None, since_ms: int = 0) -> Verdict:
+async def verify(audit: AuditLog, head: Head | None, since_ms: int = 0) -> ChainVerdict:
     """Check the chain from its first entry on, or from a time on.
 
     Args:
@@ -157,17 +157,17 @@ async def verify(audit: AuditLog, head: Head | None, since_ms: int = 0) -> Verdi
     async for entry_id, fields in audit.read(since_ms):
         count += 1
         if not check.holds(fields):
-            return Verdict(count, entry_id, newest, CHANGED)
+            return ChainVerdict(count, entry_id, newest, CHANGED)
         newest = fields["hash"]
         if sought is not None and entry_id == sought.id:
             if newest != sought.hash:
-                return Verdict(count, entry_id, newest, REWRITTEN)
+                return ChainVerdict(count, entry_id, newest, REWRITTEN)
             sought = None
         if count % _PAGE == 0:
             await asyncio.sleep(0)
     if sought is not None:
-        return Verdict(count, sought.id, newest, MISSING)
-    return Verdict(count, "", newest)
+        return ChainVerdict(count, sought.id, newest, MISSING)
+    return ChainVerdict(count, "", newest)
 
 
 def id_ms(entry_id: str) -> int:

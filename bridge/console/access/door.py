@@ -20,7 +20,7 @@ from bridge.console.access.cookies import session_token
 from bridge.console.access.origin import is_foreign, is_from_our_page
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.services import Services, services_of
+from bridge.console.services import ConsoleServices, services_of
 from bridge.store.sessions import Session
 
 CSRF_HEADER = "X-CSRF-Token"
@@ -100,7 +100,7 @@ class AllowedOrHolding(Allowed):
 
     Args:
         permission: what the route needs of everybody else.
-        waits_s: between further looks: a hold that a node has just told of is in Redis a moment
+        waits_s: between further looks: a hold that a node has just noted is in Redis a moment
             later.
     """
 
@@ -121,7 +121,7 @@ class AllowedOrHolding(Allowed):
             await asyncio.sleep(wait_s)
         return await self._holds(services, principal, call_id)
 
-    async def _holds(self, services: Services, principal: Principal, call_id: str) -> bool:
+    async def _holds(self, services: ConsoleServices, principal: Principal, call_id: str) -> bool:
         call = await services.calls.call(call_id) or {}
         return (
             call.get("held_by") == principal.user
@@ -131,7 +131,7 @@ class AllowedOrHolding(Allowed):
 
 
 class PageAllowed(Allowed):
-    """The same for a page: who is not signed in is sent to `/login`, who may not is told so."""
+    """The same for a page: it leads to `/login`, or explains that a right is missing."""
 
     def _refusal(self, principal: Principal) -> Exception:
         return PageRefused(principal, self.permission)
@@ -171,7 +171,7 @@ async def still_allowed(scope: Scope) -> bool:
     allowed, was = scope.get("bridge.allowed", (None, None))
     if not isinstance(allowed, Allowed) or not isinstance(was, Principal):
         return True  # a stream for everybody
-    services: Services = scope["app"].state.services
+    services: ConsoleServices = scope["app"].state.services
     session = await services.sessions.use(was.session_id, services.now_ms)
     now = (
         None if session is None else await _principal(services, session.user, was.address, session)
@@ -186,13 +186,13 @@ def address_of(connection: HTTPConnection) -> str:
     return "" if connection.client is None else connection.client.host
 
 
-async def find_caller(services: Services, user: str, address: str) -> Principal | None:
+async def find_caller(services: ConsoleServices, user: str, address: str) -> Principal | None:
     """Return a user who calls in by phone: with no session, so they can change nothing here."""
     return await _principal(services, user, address)
 
 
 async def _principal(
-    services: Services, name: str, address: str, session: Session | None = None
+    services: ConsoleServices, name: str, address: str, session: Session | None = None
 ) -> Principal | None:
     user = await services.users.get(name)
     if user is None or user.disabled:

@@ -28,7 +28,7 @@ from joserfc.jws import JWSRegistry
 
 from bridge.clock import NS_PER_S, Clock
 from bridge.config.console import OidcSettings
-from bridge.console.access.roles import Role
+from bridge.console.access.roles import UserRole
 from bridge.console.access.secrets import new_token
 from bridge.errors import BridgeError, ConfigError
 from bridge.store.digests import digest
@@ -53,8 +53,8 @@ class OidcRefusedError(BridgeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Who the provider says it is.
+class ProvidedIdentity:
+    """A user as the identity provider names them.
 
     Attributes:
         subject: issuer and `sub`: stays, whatever his name becomes.
@@ -64,11 +64,11 @@ class Identity:
 
     subject: str
     name: str
-    roles: tuple[Role, ...]
+    roles: tuple[UserRole, ...]
 
 
 class OidcProvider:
-    """One identity provider.
+    """Signs users in with an identity provider, by the code flow.
 
     Args:
         settings: of it; there is an issuer.
@@ -81,7 +81,7 @@ class OidcProvider:
     def __init__(
         self,
         settings: OidcSettings,
-        roles: Mapping[str, Role],
+        roles: Mapping[str, UserRole],
         secret: str | None,
         begun: PendingStore,
         clock: Clock,
@@ -114,7 +114,7 @@ class OidcProvider:
 
     async def finish(
         self, query: Mapping[str, str], browser: str | None, redirect_uri: str
-    ) -> Identity:
+    ) -> ProvidedIdentity:
         """Return who has signed in.
 
         Args:
@@ -180,14 +180,16 @@ class OidcProvider:
             raise _refused(f"the ID token is not good: {error}") from None
         return dict(claims)
 
-    def _identity(self, claims: Json) -> Identity:
+    def _identity(self, claims: Json) -> ProvidedIdentity:
         given = _values(claims, self.settings.roles_claim)
         roles = tuple(sorted({self._roles[each] for each in given if each in self._roles}))
         if not roles:
             raise _refused(f"none of the values of '{self.settings.roles_claim}' gives a role")
         wanted = str(claims.get(self.settings.user_claim) or claims["sub"]).lower()
         name = "".join(each if each in _NAME_CHARS else "-" for each in wanted)[:_MAX_NAME]
-        return Identity(f"{self._issuer} {claims['sub']}", name.lstrip("._@-") or "user", roles)
+        return ProvidedIdentity(
+            f"{self._issuer} {claims['sub']}", name.lstrip("._@-") or "user", roles
+        )
 
     async def _discover(self) -> Json:
         """Return what the provider says of itself (OpenID Connect Discovery 1.0 section 4)."""
@@ -233,14 +235,14 @@ def open_provider(settings: OidcSettings, begun: PendingStore, clock: Clock) -> 
     """
     if settings.issuer is None:
         return None
-    known = frozenset(Role)
+    known = frozenset(UserRole)
     unknown = sorted(set(settings.roles.values()) - known)
     if unknown:
         raise ConfigError(
             f"console.oidc.roles gives unknown roles: {', '.join(unknown)}",
             remedy=f"use {', '.join(sorted(known))}",
         )
-    roles = {value: Role(name) for value, name in settings.roles.items()}
+    roles = {value: UserRole(name) for value, name in settings.roles.items()}
     path = settings.client_secret_file
     secret = None if path is None else _read_secret(path)
     return OidcProvider(settings, roles, secret, begun, clock)

@@ -19,7 +19,7 @@ _TICKET_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a ticket is good for.
+    """The rights that a ticket gives: for one user and one call.
 
     Attributes:
         user: who calls.

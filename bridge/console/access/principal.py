@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bridge.console.access.roles import Permission, Role, covers, permissions_of
+from bridge.console.access.roles import Permission, UserRole, covers, permissions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Principal:
     """
 
     user: str
-    roles: frozenset[Role]
+    roles: frozenset[UserRole]
     routes: tuple[str, ...]
     session_id: str
     csrf_token: str

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 
 class Permission(enum.StrEnum):
-    """One thing that somebody may do."""
+    """A right that roles give."""
 
     CALLS_VIEW = "calls.view"
     TRANSCRIPT_VIEW = "transcript.view"
@@ -38,8 +38,8 @@ class Permission(enum.StrEnum):
     AUDIT_READ = "audit.read"
 
 
-class Role(enum.StrEnum):
-    """What somebody is."""
+class UserRole(enum.StrEnum):
+    """A set of rights that a user has."""
 
     VIEWER = "viewer"
     AGENT = "agent"
@@ -52,33 +52,33 @@ class Role(enum.StrEnum):
 
 _P = Permission
 
-ALLOWED: Mapping[Role, frozenset[Permission]] = MappingProxyType(
+ALLOWED: Mapping[UserRole, frozenset[Permission]] = MappingProxyType(
     {
-        Role.VIEWER: frozenset({_P.CALLS_VIEW, _P.QUEUE_VIEW, _P.ALERTS_VIEW, _P.ROLLOUT_VIEW}),
+        UserRole.VIEWER: frozenset({_P.CALLS_VIEW, _P.QUEUE_VIEW, _P.ALERTS_VIEW, _P.ROLLOUT_VIEW}),
         # Of the caller whom they have accepted they may do more: routing/supervisor_verbs.py.
-        Role.AGENT: frozenset({_P.QUEUE_VIEW, _P.QUEUE_ACCEPT}),
-        Role.SUPERVISOR: frozenset(
+        UserRole.AGENT: frozenset({_P.QUEUE_VIEW, _P.QUEUE_ACCEPT}),
+        UserRole.SUPERVISOR: frozenset(
             {_P.CALLS_VIEW, _P.TRANSCRIPT_VIEW, _P.MONITOR, _P.COACH, _P.BARGE, _P.TRANSFER}
             | {_P.END, _P.FLAG, _P.UNMASK, _P.HISTORY_VIEW, _P.RECORDING_PLAY, _P.SCRIPTS_MAKE}
             | {_P.QUEUE_VIEW, _P.QUEUE_ACCEPT, _P.ALERTS_VIEW, _P.ALERTS_ACKNOWLEDGE}
             | {_P.ROLLOUT_VIEW, _P.REPLAYS_VIEW}
         ),
-        Role.QA: frozenset(
+        UserRole.QA: frozenset(
             {_P.HISTORY_VIEW, _P.TRANSCRIPT_VIEW, _P.RECORDING_PLAY, _P.SCRIPTS_MAKE, _P.FLAG}
             | {_P.REPLAYS_VIEW, _P.ROLLOUT_VIEW}
         ),
         # Neither audio nor transcripts.
-        Role.OPERATOR: frozenset(
+        UserRole.OPERATOR: frozenset(
             {_P.CALLS_VIEW, _P.ROLLOUT_VIEW, _P.ROLLOUT_CHANGE, _P.KILL, _P.QUEUE_VIEW}
             | {_P.ALERTS_VIEW, _P.ALERTS_ACKNOWLEDGE, _P.REPLAYS_VIEW}
         ),
-        Role.ADMIN: frozenset(Permission),
-        Role.AUDITOR: frozenset({_P.AUDIT_READ}),
+        UserRole.ADMIN: frozenset(Permission),
+        UserRole.AUDITOR: frozenset({_P.AUDIT_READ}),
     }
 )
 
 
-def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:
+def permissions_of(roles: Iterable[UserRole]) -> frozenset[Permission]:
     """Return what somebody with these roles may do."""
     return frozenset[Permission]().union(*(ALLOWED[role] for role in roles))
 

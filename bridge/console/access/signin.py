@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.console.access.accounts import Accounts
-from bridge.console.access.audit import Auditor, Entry
+from bridge.console.access.audit import AuditEntry, Auditor
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.second_factor import (
     EnrolmentNeededError,
@@ -54,7 +54,7 @@ def code_buckets_of(name: str) -> tuple[Bucket, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How somebody shows who he is.
+    """A user's name, password and code, as typed to sign in.
 
     Attributes:
         code: of his authenticator app, or a recovery code; "" for none.
@@ -166,7 +166,7 @@ class SignIn:
         if await self.factors.check(user, code):
             await self._limits.forgive(code_buckets_of(user.name))
         elif kept := recovery_of(user, code):
-            entry = Entry(user.name, "", user.roles, address)
+            entry = AuditEntry(user.name, "", user.roles, address)
             await self._accounts.use_recovery_code(entry, user.name, kept)
         else:
             await self._refuse_code(user, address)
@@ -183,7 +183,7 @@ class SignIn:
         if secret is None:
             await self._refuse_code(user, address)
         codes = new_recovery_codes()
-        entry = Entry(user.name, "", user.roles, address)
+        entry = AuditEntry(user.name, "", user.roles, address)
         await self._accounts.set_second_factor(entry, user.name, secret, kept_of(codes))
         await self._limits.forgive(code_buckets_of(user.name))
         return codes
@@ -194,7 +194,7 @@ class SignIn:
             raise TooManyTriesError(tried.wait_ms)
 
     async def _refuse_code(self, user: User, address: str) -> NoReturn:
-        refused = Entry(user.name, "login", address=address, result="refused: code")
+        refused = AuditEntry(user.name, "login", address=address, result="refused: code")
         await self._auditor.write(refused)
         raise SignInRefusedError("the code is wrong, or was used already")
 
@@ -217,7 +217,7 @@ class SignIn:
             # A name that is nobody's may be a password in the wrong field.
             known = "" if user is None else user.name
             result = "refused, locked for a while" if tried.locks else "refused"
-            await self._auditor.write(Entry(known, "login", address=address, result=result))
+            await self._auditor.write(AuditEntry(known, "login", address=address, result=result))
             raise SignInRefusedError("name or password is wrong")
         await self._limits.forgive(buckets)
         return user
@@ -236,7 +236,7 @@ class SignIn:
         Raises:
             AuditUnavailableError: it could not be put down.
         """
-        entry = Entry(user.name, "login", user.roles, address, params={"via": via})
+        entry = AuditEntry(user.name, "login", user.roles, address, params={"via": via})
         await self._auditor.write(entry)
         now_ms = self._clock.wall_ns() // NS_PER_MS
         if instead_of and (before := await self._sessions.find(instead_of, now_ms)) is not None:

@@ -22,8 +22,8 @@ from bridge.store.once import OnceStore
 LIFE_MS = 30_000
 
 
-class TokenKind(enum.StrEnum):
-    """What a token is good for."""
+class CallTokenKind(enum.StrEnum):
+    """The use that a token is good for."""
 
     LISTEN = "listen"
     LISTEN_PRIVATE = "listen_private"
@@ -40,7 +40,7 @@ class TokenRefused(Exception):  # an answer, not a fault of ours
     """A token is good for nothing here.
 
     Attributes:
-        reason: for the log and the audit; whoever sent it is told no more than that it is refused.
+        reason: for the log and the audit; the sender learns no more than that it is refused.
     """
 
     def __init__(self, reason: str) -> None:
@@ -50,7 +50,7 @@ class TokenRefused(Exception):  # an answer, not a fault of ours
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says.
+    """A token's content: its user, call, kind and end.
 
     Attributes:
         user: whom it is for.
@@ -60,7 +60,7 @@ class Claims:
     token_id: str
     user: str
     call_id: str
-    kind: TokenKind
+    kind: CallTokenKind
     expires_ms: int
 
 
@@ -77,20 +77,20 @@ class CallTokens:
         self._clock = clock
         self._key: bytes | None = None
 
-    async def issue(self, user: str, call_id: str, kind: TokenKind | str) -> tuple[str, Claims]:
+    async def issue(self, user: str, call_id: str, kind: CallTokenKind | str) -> tuple[str, Claims]:
         """Return a new token and what it says.
 
         Raises:
             RedisUnavailableError: the secret is not known yet, and Redis is away.
         """
         claims = Claims(
-            secrets.token_hex(16), user, call_id, TokenKind(kind), self._now_ms() + LIFE_MS
+            secrets.token_hex(16), user, call_id, CallTokenKind(kind), self._now_ms() + LIFE_MS
         )
         body = _encode(json.dumps(asdict(claims), ensure_ascii=False).encode())
         return f"{body}.{_encode(await self._sign(body))}", claims
 
     async def redeem(
-        self, token: str, call_id: str, kind: TokenKind | str, *, user: str | None = None
+        self, token: str, call_id: str, kind: CallTokenKind | str, *, user: str | None = None
     ) -> Claims:
         """Use a token up, and return what it says.
 
@@ -108,7 +108,7 @@ class CallTokens:
         left_ms = claims.expires_ms - self._now_ms()
         if left_ms <= 0:
             raise TokenRefused("expired")
-        if claims.call_id != call_id or claims.kind is not TokenKind(kind):
+        if claims.call_id != call_id or claims.kind is not CallTokenKind(kind):
             raise TokenRefused("for something else")
         if user is not None and claims.user != user:
             raise TokenRefused("for somebody else")
@@ -123,7 +123,7 @@ class CallTokens:
             raise TokenRefused("forged")
         try:
             found = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-            return Claims(**{**found, "kind": TokenKind(found["kind"])})
+            return Claims(**{**found, "kind": CallTokenKind(found["kind"])})
         except (binascii.Error, ValueError, TypeError, KeyError):  # of an older version of ours
             raise TokenRefused("unreadable") from None
 

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, HTTPException
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from bridge.console.access.door import Allowed, AllowedOrHolding, require_private
+from bridge.console.access.phone_tickets import Ticket
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.api.live_call import CallId, find_live_call
-from bridge.console.services import Services, services_of
+from bridge.console.api.visible import CallId, find_live_call
+from bridge.console.services import ConsoleServices, Using
 from bridge.routing.supervisor_verbs import VERBS, ListenOrder, Order, Verb, verb_of
 from bridge.store.control import Answer
 
@@ -32,7 +33,7 @@ IdempotencyKey = Annotated[
 
 
 class ActionResult(BaseModel):
-    """What came of an action.
+    """The node's answer to an action.
 
     Attributes:
         reason: why it was refused, as a code: ``held_by``, ``already``, ``agent_away``...
@@ -45,7 +46,7 @@ class ActionResult(BaseModel):
 
 
 async def act(
-    services: Services, principal: Principal, call_id: str, order: Order, key: str | None
+    services: ConsoleServices, principal: Principal, call_id: str, order: Order, key: str | None
 ) -> ActionResult:
     """Have an action carried out by the node that has the call, audited.
 
@@ -113,7 +114,7 @@ def _route_for(verb: Verb) -> Callable[..., Awaitable[ActionResult]]:
     async def answer(
         call_id: CallId,
         principal: Annotated[Principal, Depends(door_of(verb))],
-        services: Annotated[Services, Depends(services_of)],
+        services: Using,
         order: Annotated[Any, Body()],  # Any: of the verb's kind, which is set below
         idempotency_key: IdempotencyKey = None,
     ) -> ActionResult:
@@ -135,3 +136,50 @@ for _verb in VERBS.values():
             summary=_verb.name.replace("_", " ").capitalize(),
             response_model=ActionResult,
         )
+
+
+class PhoneWish(BaseModel):
+    """The rights that a supervisor wants for a phone.
+
+    Attributes:
+        may_take_over: with the permission ``barge`` alone.
+        private: no other supervisor sees it; with the permission ``monitor.private`` alone.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    may_take_over: bool = False
+    private: bool = False
+
+
+class PhoneNumber(BaseModel):
+    """The address that the phone has to dial, once; ``expires_at`` in ms since the Unix epoch."""
+
+    uri: str
+    expires_at: int
+
+
+@router.post("/calls/{call_id}/phone-ticket")
+async def make_phone_ticket(
+    call_id: CallId,
+    principal: Annotated[Principal, Depends(Allowed(Permission.MONITOR))],
+    services: Using,
+    wish: PhoneWish | None = None,
+) -> PhoneNumber:
+    """Return the address that a desk phone calls to hear a call: good once, for 60 s.
+
+    The call goes to the node that has the caller. The audit has it when the phone is there.
+    """
+    wish = wish or PhoneWish()
+    require_private(principal, wanted=wish.private)
+    call = await find_live_call(services, principal, call_id)
+    node = await services.calls.node(call.get("node", "")) or {}
+    if not node.get("sip"):
+        name = call.get("node", "")
+        raise HTTPException(
+            409, f"node {name} does not say where SIP reaches it: set sip.public_address there"
+        )
+    barges = wish.may_take_over and principal.may(Permission.BARGE)
+    ticket = Ticket(principal.user, call_id, barges, wish.private)
+    secret, expires_ms = await services.phone_tickets.issue(ticket)
+    return PhoneNumber(uri=f"sip:listen-{call_id}-{secret}@{node['sip']}", expires_at=expires_ms)

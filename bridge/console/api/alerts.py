@@ -7,19 +7,18 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Path, Query
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.services import Services, services_of
+from bridge.console.services import ConsoleServices, Using
 from bridge.store.alerts import Alert
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
 
 Json = dict[str, Any]  # Any: JSON of alerts
-Here = Annotated[Services, Depends(services_of)]
 
 
 @router.get("")
 async def list_alerts(
     principal: Annotated[Principal, Depends(Allowed(Permission.ALERTS_VIEW))],
-    services: Here,
+    services: Using,
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> Json:
     """Return the latest alerts, the newest first, and how many of all are open.
@@ -39,7 +38,7 @@ async def list_alerts(
 @router.post("/{alert_id}/acknowledge")
 async def acknowledge_alert(
     principal: Annotated[Principal, Depends(Allowed(Permission.ALERTS_ACKNOWLEDGE))],
-    services: Here,
+    services: Using,
     alert_id: Annotated[str, Path(pattern=r"^\d{1,19}-\d{1,19}$")],
     note: Annotated[str, Body(embed=True, max_length=500)] = "",
 ) -> Json:
@@ -59,7 +58,7 @@ async def acknowledge_alert(
     return {"acknowledged": True}
 
 
-async def _concerning(principal: Principal, services: Services) -> list[Alert]:
+async def _concerning(principal: Principal, services: ConsoleServices) -> list[Alert]:
     found = await services.alerts.latest()
     return [each for each in found if principal.may_see(each.fields.get("route", ""))]
 

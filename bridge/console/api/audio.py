@@ -20,11 +20,11 @@ from starlette.requests import HTTPConnection, Request
 from bridge.console.access.door import Allowed, AllowedOrHolding
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.access.tokens import TokenKind, TokenRefused
-from bridge.console.api.live_call import CallId, find_live_call
+from bridge.console.access.tokens import CallTokenKind, TokenRefused
+from bridge.console.api.visible import CallId, find_live_call
 from bridge.console.call_audio import CALL_OVER_CODE, SupervisorAudio, serve_listener, serve_talker
-from bridge.console.relay import UNREACHABLE_CODE, relay
-from bridge.console.services import Services, services_of
+from bridge.console.other_nodes import UNREACHABLE_CODE, relay
+from bridge.console.services import ConsoleServices, Using
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +38,8 @@ _HOLD_KNOWN_S = (0.02, 0.08, 0.2, 0.7)
 """Who has a caller is in Redis a moment after the node has said so."""
 
 
-class Kind(enum.StrEnum):
-    """What a supervisor does with a call's audio."""
+class AudioKind(enum.StrEnum):
+    """The ways in which a supervisor takes part in a call's audio."""
 
     LISTEN = "listen"
     LISTEN_PRIVATE = "listen_private"
@@ -47,26 +47,26 @@ class Kind(enum.StrEnum):
     TALK = "talk"
 
 
-PERMISSIONS: Mapping[Kind, Permission] = MappingProxyType(
+PERMISSIONS: Mapping[AudioKind, Permission] = MappingProxyType(
     {
-        Kind.LISTEN: Permission.MONITOR,
-        Kind.LISTEN_PRIVATE: Permission.MONITOR_PRIVATE,
-        Kind.TALK: Permission.BARGE,
+        AudioKind.LISTEN: Permission.MONITOR,
+        AudioKind.LISTEN_PRIVATE: Permission.MONITOR_PRIVATE,
+        AudioKind.TALK: Permission.BARGE,
     }
 )
-_RELAYED: Mapping[Kind, TokenKind] = MappingProxyType(
+_RELAYED: Mapping[AudioKind, CallTokenKind] = MappingProxyType(
     {
-        Kind.LISTEN: TokenKind.RELAY_LISTEN,
-        Kind.LISTEN_PRIVATE: TokenKind.RELAY_LISTEN_PRIVATE,
-        Kind.TALK: TokenKind.RELAY_TALK,
+        AudioKind.LISTEN: CallTokenKind.RELAY_LISTEN,
+        AudioKind.LISTEN_PRIVATE: CallTokenKind.RELAY_LISTEN_PRIVATE,
+        AudioKind.TALK: CallTokenKind.RELAY_TALK,
     }
 )
 
 
 class TokenWish(BaseModel):
-    """What a token is to be good for."""
+    """The kind of audio that a token is wanted for."""
 
-    kind: Kind
+    kind: AudioKind
 
 
 class AudioToken(BaseModel):
@@ -77,14 +77,14 @@ class AudioToken(BaseModel):
     expires_at: int
 
 
-def door_of(kind: Kind, waits_s: Sequence[float] = ()) -> Allowed:
+def door_of(kind: AudioKind, waits_s: Sequence[float] = ()) -> Allowed:
     """Return who may do that; to have a caller is no reason to hide from others."""
-    if kind is Kind.LISTEN_PRIVATE:
+    if kind is AudioKind.LISTEN_PRIVATE:
         return Allowed(PERMISSIONS[kind])
     return AllowedOrHolding(PERMISSIONS[kind], waits_s)
 
 
-async def allowed_kind(connection: HTTPConnection, kind: Kind) -> Principal:
+async def allowed_kind(connection: HTTPConnection, kind: AudioKind) -> Principal:
     """Return who asks, if he may do that (a FastAPI dependency).
 
     Raises:
@@ -99,7 +99,7 @@ async def make_audio_token(
     wish: TokenWish,
     request: Request,
     principal: Annotated[Principal, Depends(Allowed(None))],
-    services: Annotated[Services, Depends(services_of)],
+    services: Using,
 ) -> AudioToken:
     """Make a token for the WebSocket: it is good once, for 30 s.
 
@@ -121,10 +121,10 @@ async def make_audio_token(
 async def open_audio(
     socket: WebSocket,
     call_id: CallId,
-    kind: Kind,
+    kind: AudioKind,
     token: str,
     principal: Annotated[Principal, Depends(allowed_kind)],
-    services: Annotated[Services, Depends(services_of)],
+    services: Using,
 ) -> None:
     """Hear a call, or be heard in it, until one side goes; both are audited."""
     try:
@@ -134,10 +134,10 @@ async def open_audio(
         log.warning("audio_refused", kind=kind.value, reason=str(error))
         await socket.close(REFUSED_CODE)
         return
-    private = kind is Kind.LISTEN_PRIVATE
+    private = kind is AudioKind.LISTEN_PRIVATE
     await services.auditor.act(
         principal,
-        Kind.LISTEN.value if private else kind.value,
+        AudioKind.LISTEN.value if private else kind.value,
         lambda: _serve(services, socket, call, call_id, kind, principal.user),
         result_of=lambda frames: f"over, {frames} frames",
         call_id=call_id,
@@ -149,9 +149,9 @@ async def open_audio(
 async def open_relayed_audio(
     socket: WebSocket,
     call_id: CallId,
-    kind: Kind,
+    kind: AudioKind,
     token: str,
-    services: Annotated[Services, Depends(services_of)],
+    services: Using,
 ) -> None:
     """Serve another node, which has checked who asks, and audits it."""
     try:
@@ -166,11 +166,11 @@ async def open_relayed_audio(
 
 
 async def _serve(
-    services: Services,
+    services: ConsoleServices,
     socket: WebSocket,
     call: Mapping[str, str],
     call_id: str,
-    kind: Kind,
+    kind: AudioKind,
     user: str,
 ) -> int:
     audio = services.local.audio_of(call_id)
@@ -186,14 +186,14 @@ async def _serve(
 
 
 async def _serve_here(
-    socket: WebSocket, audio: SupervisorAudio | None, kind: Kind, user: str
+    socket: WebSocket, audio: SupervisorAudio | None, kind: AudioKind, user: str
 ) -> int:
     if audio is None:
         await socket.close(CALL_OVER_CODE)
         return 0
-    serve: Mapping[Kind, Callable[[], Awaitable[int]]] = {
-        Kind.LISTEN: lambda: serve_listener(socket, audio, user),
-        Kind.LISTEN_PRIVATE: lambda: serve_listener(socket, audio, user, private=True),
-        Kind.TALK: lambda: serve_talker(socket, audio, user),
+    serve: Mapping[AudioKind, Callable[[], Awaitable[int]]] = {
+        AudioKind.LISTEN: lambda: serve_listener(socket, audio, user),
+        AudioKind.LISTEN_PRIVATE: lambda: serve_listener(socket, audio, user, private=True),
+        AudioKind.TALK: lambda: serve_talker(socket, audio, user),
     }
     return await serve[kind]()

@@ -8,17 +8,16 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.audit_search import WantedEntries, export, search, verify
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.services import Services, services_of
+from bridge.console.services import Using
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
 Auditing = Annotated[Principal, Depends(Allowed(Permission.AUDIT_READ))]
-Using = Annotated[Services, Depends(services_of)]
 Text = Annotated[str, Query(max_length=100)]
 Time = Annotated[int, Query(ge=0, le=10**14)]
 
@@ -37,7 +36,7 @@ class AuditPage(BaseModel):
 
 
 class ChainView(BaseModel):
-    """Whether the chain of hashes holds.
+    """The result of checking the audit's chain of hashes.
 
     Attributes:
         broken_at: the first entry that does not; empty where all do.
@@ -88,7 +87,7 @@ async def export_entries(
 ) -> StreamingResponse:
     """Return all wanted entries as a file, the oldest first; that it was taken is put down."""
     asked = {name: value for name, value in asdict(wanted).items() if value}
-    entry = Entry.by(auditor, "audit export", params={"format": form, **asked})
+    entry = AuditEntry.by(auditor, "audit export", params={"format": form, **asked})
     await services.auditor.write(entry)
     return StreamingResponse(
         export(services.auditor.audit, wanted, as_csv=form == "csv"),

@@ -1,30 +1,35 @@
-"""`/api/v1/calls`: live calls, and all that is known of one call."""
+"""`/api/v1/calls` and `/api/v1/history`: calls that go on or are over, and all of one call."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
+from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import Allowed, AllowedOrHolding
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.api import sse
 from bridge.console.api.visible import require_may_follow, visible_call
+from bridge.console.history import WantedCalls
 from bridge.console.live_row import hidden_from, live_row, without
 from bridge.console.masking import mask_caller, mask_origin, mask_within
-from bridge.console.services import Services, services_of
+from bridge.console.services import ConsoleServices, Using
 from bridge.recordings.files import CallFiles
+from bridge.routing.numbers import normalise_called, shown_number
 from bridge.telemetry.redaction import mask_numbers
 
 router = APIRouter(prefix="/calls", tags=["calls"])
+history_router = APIRouter(prefix="/history", tags=["history"])
 
 Json = dict[str, Any]  # Any: JSON of rows, events and records
 Viewer = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))]
 Anybody = Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW, Permission.HISTORY_VIEW))]
 Reader = Annotated[Principal, Depends(AllowedOrHolding(Permission.TRANSCRIPT_VIEW))]
-Here = Annotated[Services, Depends(services_of)]
+Unmasking = Annotated[Principal, Depends(Allowed(Permission.UNMASK))]
+Word = Annotated[str, Query(max_length=120)]
 
 _EVENTS_AT_ONCE = 40
 _WAIT_MS = 1_000
@@ -33,8 +38,22 @@ _AS_THEY_ARE = frozenset({"id", "at_ms", "kind", "item_id", "text"})
 """Ids are no numbers of people, and what was said is redacted by the dialplan's rules."""
 
 
+class UnmaskReason(BaseModel):
+    """The reason for which somebody has to know a number."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Numbers(BaseModel):
+    """A call's whole numbers; empty where the caller withheld his, or none was sent."""
+
+    caller: str
+    called: str
+    asserted: str
+
+
 @router.get("")
-async def list_live_calls(principal: Viewer, services: Here) -> Json:
+async def list_live_calls(principal: Viewer, services: Using) -> Json:
     """Return the calls that go on; times are ms since the Unix epoch.
 
     ``watchers`` is how many people listen or have coached within the last minute, ``watched_by``
@@ -47,18 +66,18 @@ async def list_live_calls(principal: Viewer, services: Here) -> Json:
 
 
 @router.get("/stream")
-async def stream_live_calls(principal: Viewer, services: Here) -> StreamingResponse:
+async def stream_live_calls(principal: Viewer, services: Using) -> StreamingResponse:
     """Stream the calls that go on as Server-Sent Events.
 
     ``snapshot`` and ``diff`` have ``at_ms``, ``rows`` (new, or other than before) and ``gone``
     (call ids); ``away`` has the reason why nothing can be read now.
     """
     watch = services.live.watch(principal.routes, hidden=hidden_from(principal))
-    return sse.answer(watch)
+    return _stream(watch)
 
 
 @router.get("/{call_id}")
-async def get_call(call_id: str, principal: Anybody, services: Here) -> Json:
+async def get_call(call_id: str, principal: Anybody, services: Using) -> Json:
     """Return what is known of a call, live or over; numbers are masked."""
     call = await visible_call(call_id, principal, services)
     if call.live and not principal.may(Permission.CALLS_VIEW):
@@ -84,7 +103,7 @@ async def get_call(call_id: str, principal: Anybody, services: Here) -> Json:
 async def get_events(
     call_id: str,
     principal: Reader,
-    services: Here,
+    services: Using,
     after: Annotated[str, Query(pattern=r"^\d{1,19}(-\d{1,19})?$")] = "0",
 ) -> Json:
     """Return the next events of a call, at most 40; ask again with the last one's id.
@@ -100,7 +119,7 @@ async def get_events(
 
 
 @router.get("/{call_id}/stream")
-async def stream_call(call_id: str, principal: Reader, services: Here) -> StreamingResponse:
+async def stream_call(call_id: str, principal: Reader, services: Using) -> StreamingResponse:
     """Stream a call's events, from its beginning, as Server-Sent Events.
 
     ``event`` has ``id``, ``at_ms`` (since the call began), ``kind`` and what belongs to it;
@@ -109,11 +128,60 @@ async def stream_call(call_id: str, principal: Reader, services: Here) -> Stream
     """
     call = await visible_call(call_id, principal, services)
     require_may_follow(principal, call)
-    return sse.answer(_follow(call_id, int(call.fields.get("started_at", 0)), services))
+    return _stream(_follow(call_id, int(call.fields.get("started_at", 0)), services))
+
+
+@router.post("/{call_id}/unmask")
+async def unmask(
+    call_id: str,
+    principal: Annotated[Principal, Depends(Allowed(Permission.UNMASK))],
+    given: UnmaskReason,
+    services: Using,
+) -> Numbers:
+    """Return a call's whole numbers. Everywhere else they are masked."""
+    fields = await services.calls.call(call_id) or {}
+    if "dialplan" not in fields or not principal.may_see(fields["dialplan"]):
+        raise HTTPException(404, "no such call")
+    entry = AuditEntry.by(principal, "unmask", call_id=call_id, params={"reason": given.reason})
+    await services.auditor.write(entry)
+    return Numbers(
+        caller=shown_number(fields.get("from", "")),
+        called=normalise_called(fields.get("to", "")),
+        asserted=shown_number(fields.get("asserted", "")),
+    )
+
+
+@history_router.get("")
+async def find_calls(
+    principal: Annotated[Principal, Depends(Allowed(Permission.HISTORY_VIEW))],
+    services: Using,
+    text: Word = "",
+    dialplan: Word = "",
+    arm: Word = "",
+    outcome: Word = "",
+    fault: Word = "",
+    since_ms: Annotated[int | None, Query(ge=0)] = None,
+    before_ms: Annotated[int | None, Query(ge=0)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Json:
+    """Return the latest calls that are over, and where the next page begins (``before_ms``)."""
+    wanted = WantedCalls(text, dialplan, arm, outcome, fault, since_ms, before_ms)
+    words = principal.may(Permission.TRANSCRIPT_VIEW)
+    found = await services.history.find(wanted, limit + 1, principal.may_see, words=words)
+    more = found[limit - 1].get("started_at") if len(found) > limit else None
+    return {"calls": found[:limit], "more_before_ms": more}
+
+
+def _stream(events: AsyncIterator[tuple[str, str]]) -> StreamingResponse:
+    """Return an answer of Server-Sent Events; their data is JSON, and so has no line break."""
+    encoded = (f"event: {event}\ndata: {data}\n\n" async for event, data in events)
+    return StreamingResponse(
+        encoded, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
 
 
 async def _follow(
-    call_id: str, began_ms: int, services: Services
+    call_id: str, began_ms: int, services: ConsoleServices
 ) -> AsyncIterator[tuple[str, str]]:
     after = "0"
     while True:

@@ -7,23 +7,22 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from bridge.console.access.accounts import known_roles
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission, permissions_of
 from bridge.console.live_row import SUMMARY, Row, watched_by
-from bridge.console.services import Services, services_of
+from bridge.console.services import ConsoleServices, Using
 
 router = APIRouter(prefix="/presence", tags=["queue"])
 
-Here = Annotated[Services, Depends(services_of)]
 
 AWAY_AFTER_S = 120
 """A page that is open asks for something every few seconds."""
 
 
 class PresenceWish(BaseModel):
-    """What one says of oneself."""
+    """The state that a user gives to themselves."""
 
     state: Literal["available", "away"]
 
@@ -41,8 +40,8 @@ class Watched(BaseModel):
     since_at: int | None
 
 
-class Present(BaseModel):
-    """One person.
+class PresentPerson(BaseModel):
+    """A person who is signed in and may take callers.
 
     Attributes:
         roles: what they may do, by name.
@@ -66,15 +65,15 @@ class Present(BaseModel):
 
 
 class People(BaseModel):
-    """Who is signed in and may take callers, by name; ``at_ms`` is now."""
+    """Those who are signed in and may take callers, by name; ``at_ms`` is now."""
 
     at_ms: int
-    people: list[Present]
+    people: list[PresentPerson]
 
 
 @router.get("")
 async def get_presence(
-    principal: Annotated[Principal, Depends(Allowed(Permission.MONITOR))], services: Here
+    principal: Annotated[Principal, Depends(Allowed(Permission.MONITOR))], services: Using
 ) -> People:
     """Return who is signed in of those who may take callers out of the queue, and where."""
     roster = await services.users.roster()
@@ -89,7 +88,7 @@ async def get_presence(
     return People(
         at_ms=services.now_ms,
         people=[
-            Present(
+            PresentPerson(
                 user=name,
                 roles=list(user.roles),
                 watches=_watches(name, rows, principal),
@@ -108,7 +107,7 @@ def _state(
     principal: Principal,
     away_since_ms: int | None,
     idle_s: int,
-    services: Services,
+    services: ConsoleServices,
 ) -> dict[str, Any]:  # Any: fields of Present
     """Return what somebody does, and since when."""
     held = next((row for row in rows if row.get("held_by") == name), None)
@@ -136,10 +135,10 @@ def _watches(name: str, rows: Sequence[Row], principal: Principal) -> list[Watch
 async def say_presence(
     wish: PresenceWish,
     principal: Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))],
-    services: Here,
+    services: Using,
 ) -> PresenceWish:
     """Say of oneself that one is away, or available again."""
     since_ms = services.now_ms if wish.state == "away" else None
     await services.presence.set_away(principal.user, since_ms)
-    await services.auditor.write(Entry.by(principal, "presence", params={"state": wish.state}))
+    await services.auditor.write(AuditEntry.by(principal, "presence", params={"state": wish.state}))
     return wish

@@ -1,25 +1,30 @@
-"""`/api/v1/queue` and `/api/v1/wallboard`: callers that wait for a person, and the figures."""
+"""`/api/v1/queue`, `/wallboard`, `/trends`: callers that wait for a person, and calls' figures."""
 
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.api.actions import ActionResult, IdempotencyKey, act
-from bridge.console.api.live_call import CallId
+from bridge.console.api.visible import CallId
 from bridge.console.live_row import HIDEABLE, hidden_from
-from bridge.console.services import Services, services_of
-from bridge.console.tally import HOUR_MS
-from bridge.console.wallboard import TREND_HOURS, by_hour, figures
+from bridge.console.services import ConsoleServices, Using
+from bridge.console.tally import (
+    HOUR_MS,
+    TREND_HOURS,
+    by_hour,
+    by_route,
+    shift_hours,
+    wallboard_figures,
+)
 from bridge.routing.supervisor_verbs import AcceptOrder, HandBackOrder
 
 router = APIRouter(tags=["queue"])
 
 Json = dict[str, Any]  # Any: JSON of rows and figures
-Here = Annotated[Services, Depends(services_of)]
 Accepter = Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))]
 
 _WAITS = frozenset({"transferring", "handoff"})
@@ -27,7 +32,7 @@ _WAITS = frozenset({"transferring", "handoff"})
 
 @router.get("/queue")
 async def get_queue(
-    principal: Annotated[Principal, Depends(Allowed(Permission.QUEUE_VIEW))], services: Here
+    principal: Annotated[Principal, Depends(Allowed(Permission.QUEUE_VIEW))], services: Using
 ) -> Json:
     """Return the callers who wait for a person, who waits longest first, and the queue's figures.
 
@@ -47,7 +52,7 @@ async def get_queue(
 
 @router.get("/wallboard")
 async def get_wallboard(
-    principal: Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))], services: Here
+    principal: Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))], services: Using
 ) -> Json:
     """Return the figures of a wallboard: of now, and shares of the last hour (0 to 1).
 
@@ -59,7 +64,7 @@ async def get_wallboard(
     return {
         "at_ms": now_ms,
         **await _hour(principal, services),
-        "hours": by_hour(ended, now_ms),
+        "hours": shift_hours(ended, now_ms),
     }
 
 
@@ -67,7 +72,7 @@ async def get_wallboard(
 async def accept_caller(
     call_id: CallId,
     principal: Accepter,
-    services: Here,
+    services: Using,
     order: AcceptOrder | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> ActionResult:
@@ -84,7 +89,7 @@ async def accept_caller(
 async def hand_caller_back(
     call_id: CallId,
     principal: Accepter,
-    services: Here,
+    services: Using,
     order: HandBackOrder | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> ActionResult:
@@ -92,10 +97,37 @@ async def hand_caller_back(
     return await act(services, principal, call_id, order or HandBackOrder(), idempotency_key)
 
 
-async def _hour(principal: Principal, services: Services) -> Json:
+@router.get("/trends")
+async def get_trends(
+    principal: Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))],
+    services: Using,
+    hours: Annotated[int, Query(ge=1, le=168)] = 24,
+    route: Annotated[str, Query(max_length=100)] = "",
+) -> Json:
+    """Return figures of the last hours, now among them: ``hours``, and by route ``rows``.
+
+    They are of the calls that Redis still keeps, a thousand at most: ``since_at`` is the begin of
+    the first hour that is asked for, ``known_since_at`` that of the earliest call that is known,
+    null without any. ``route`` leaves the other routes out; ``routes`` has the names of all.
+    """
+    now_ms = services.now_ms
+    since_ms = (now_ms // HOUR_MS - hours + 1) * HOUR_MS
+    ended = await services.history.ended_since(since_ms, principal.may_see)
+    chosen = [row for row in ended if not route or row.get("dialplan") == route]
+    return {
+        "at_ms": now_ms,
+        "since_at": since_ms,
+        "known_since_at": min((row["started_at"] for row in ended), default=None),
+        "routes": sorted({str(row.get("dialplan", "")) for row in ended}),
+        "hours": by_hour(chosen),
+        "rows": by_route(chosen),
+    }
+
+
+async def _hour(principal: Principal, services: ConsoleServices) -> Json:
     now_ms = services.now_ms
     live, ended = await asyncio.gather(
         services.live.rows(principal.may_see, hidden=HIDEABLE),
         services.history.ended_since(now_ms - HOUR_MS, principal.may_see),
     )
-    return figures(live, ended, now_ms)
+    return wallboard_figures(live, ended, now_ms)

@@ -1,40 +1,42 @@
-"""`/api/v1/calls/{call_id}/recording`: a call's sound, outline and markers."""
+"""`/api/v1/calls/{call_id}/recording`, `/outline`, `/script`: a recorded call, and its script."""
 
 import asyncio
+import os
 from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, Header, HTTPException, Query
 from starlette.responses import FileResponse, Response
 
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.access.tokens import TokenKind, TokenRefused
-from bridge.console.api.live_call import CallId
-from bridge.console.api.visible import visible_call
+from bridge.console.access.tokens import CallTokenKind, TokenRefused
+from bridge.console.api.visible import CallId, visible_call
 from bridge.console.call_files import peaks, read_markers
-from bridge.console.services import Services, services_of
+from bridge.console.services import ConsoleServices, Using
 from bridge.errors import BridgeError
+from bridge.processes.child import start_child
 from bridge.recordings.files import CallFiles
 from bridge.telemetry.redaction import mask_numbers
 
 log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/calls/{call_id}", tags=["recordings"])
+script_router = APIRouter(prefix="/calls/{call_id}", tags=["scripts"])
 relay_router = APIRouter(prefix="/relay/calls/{call_id}", include_in_schema=False)
 
 _ONE_LISTENING_MS = 600_000
+_IMPORT_WITHIN_S = 60.0
 
 Json = dict[str, Any]  # Any: JSON of markers and outlines
 Player = Annotated[Principal, Depends(Allowed(Permission.RECORDING_PLAY))]
-Here = Annotated[Services, Depends(services_of)]
 Width = Annotated[int, Query(ge=50, le=4000)]
 
 
 async def _find(
-    call_id: str, principal: Principal, services: Services
+    call_id: str, principal: Principal, services: ConsoleServices
 ) -> tuple[CallFiles | None, str]:
     """Return the files of a call, None where they are not kept here, and the node that took it."""
     call = await visible_call(call_id, principal, services)
@@ -48,7 +50,7 @@ async def _find(
 async def get_recording(
     call_id: str,
     principal: Player,
-    services: Here,
+    services: Using,
     wanted: Annotated[str | None, Header(alias="Range")] = None,
 ) -> Response:
     """Return the recording: stereo WAV, left the caller, right the agent; takes Range requests.
@@ -62,7 +64,7 @@ async def get_recording(
     if not await services.once.was_used(listening):
         if files is None:  # what can't be had is not played
             await services.nodes.check_recording(node, call_id, principal.user)
-        await services.auditor.write(Entry.by(principal, "play recording", call_id=call_id))
+        await services.auditor.write(AuditEntry.by(principal, "play recording", call_id=call_id))
         await services.once.first_use(listening, _ONE_LISTENING_MS)
     if files is None:
         return await services.nodes.recording(node, call_id, principal.user, wanted)
@@ -70,7 +72,9 @@ async def get_recording(
 
 
 @router.get("/outline")
-async def get_outline(call_id: str, principal: Player, services: Here, width: Width = 1200) -> Json:
+async def get_outline(
+    call_id: str, principal: Player, services: Using, width: Width = 1200
+) -> Json:
     """Return the loudest sample of each of ``width`` stretches of both lanes, and the markers."""
     files, node = await _find(call_id, principal, services)
     if files is None:
@@ -86,22 +90,44 @@ async def get_outline(call_id: str, principal: Player, services: Here, width: Wi
 
 
 @relay_router.api_route("/recording", methods=["GET", "HEAD"])
-async def get_relayed_recording(call_id: CallId, services: Here, token: str = "") -> Response:
+async def get_relayed_recording(call_id: CallId, services: Using, token: str = "") -> Response:
     """Serve another node, which has checked who asks, and audits it."""
     return _file(await _kept(call_id, token, services), call_id)
 
 
 @relay_router.get("/outline")
 async def get_relayed_outline(
-    call_id: CallId, services: Here, token: str = "", width: Width = 1200
+    call_id: CallId, services: Using, token: str = "", width: Width = 1200
 ) -> Json:
     """The same."""
     return await _outline(await _kept(call_id, token, services), call_id, width)
 
 
-async def _kept(call_id: str, token: str, services: Services) -> CallFiles:
+@script_router.post("/script")
+async def make_script(
+    call_id: str,
+    principal: Annotated[Principal, Depends(Allowed(Permission.SCRIPTS_MAKE))],
+    services: Using,
+) -> Json:
+    """Make a call script of a recorded call, for QA to edit; returns its path and notes on it.
+
+    `bridge replay import` makes it, in a process of its own: it checks consent and retention, and
+    takes out what must not be published. What it refuses is refused here, in its words.
+    """
+    call = await visible_call(call_id, principal, services)
+    if call.live:
+        raise HTTPException(409, "the call goes on")
     try:
-        await services.tokens.redeem(token, call_id, TokenKind.RELAY_RECORDING)
+        return await services.auditor.act(
+            principal, "make script", lambda: _import(call_id, services), call_id=call_id
+        )
+    except BridgeError as error:
+        raise HTTPException(409, str(error)) from error
+
+
+async def _kept(call_id: str, token: str, services: ConsoleServices) -> CallFiles:
+    try:
+        await services.tokens.redeem(token, call_id, CallTokenKind.RELAY_RECORDING)
     except TokenRefused as error:
         log.warning("relay_refused", kind="recording", reason=str(error))
         raise HTTPException(403, "the token is not good") from error
@@ -126,3 +152,15 @@ async def _outline(files: CallFiles, call_id: str, width: int) -> Json:
         for each in markers
     ]
     return {**found, "markers": shown}
+
+
+async def _import(call_id: str, services: ConsoleServices) -> Json:
+    sources = services.sources
+    sources.scripts_dir.mkdir(parents=True, exist_ok=True)
+    out = sources.scripts_dir / f"{call_id}.yaml"
+    where = ("--directory", str(sources.recordings_dir), "--out", str(out))
+    child = await start_child(
+        "the import", ["replay", "import", call_id, *where, "--json"], os.environ
+    )
+    async with child:
+        return {"path": str(out), **await child.report(_IMPORT_WITHIN_S)}

@@ -13,7 +13,7 @@ from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.live_row import HIDEABLE
-from bridge.console.services import Services, services_of
+from bridge.console.services import ConsoleServices, Using
 from bridge.errors import ConfigError
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.state import RolloutState
@@ -23,13 +23,12 @@ from bridge.store.rollouts import Signature
 router = APIRouter(prefix="/rollouts", tags=["rollouts"])
 
 Json = dict[str, Any]  # Any: JSON of states and evidence
-Here = Annotated[Services, Depends(services_of)]
 Viewer = Annotated[Principal, Depends(Allowed(Permission.ROLLOUT_VIEW))]
 _SHOWN = 20
 
 
-class Change(BaseModel):
-    """What a change needs beside its name.
+class ChangeWish(BaseModel):
+    """The parameters of a change of a rollout, beside its name.
 
     Attributes:
         reason: in the history for ever.
@@ -47,10 +46,10 @@ class Change(BaseModel):
     force: bool = False
 
 
-Make = Callable[[RolloutState, RolloutSettings, Change, int], RolloutState]
+Make = Callable[[RolloutState, RolloutSettings, ChangeWish, int], RolloutState]
 
 
-class Step(enum.StrEnum):
+class RolloutStep(enum.StrEnum):
     """A change of a rollout."""
 
     SET = "set"
@@ -67,15 +66,15 @@ class Switch(enum.StrEnum):
     AI = "ai"
 
 
-_STEPS: Mapping[Step, Make] = MappingProxyType(
+_STEPS: Mapping[RolloutStep, Make] = MappingProxyType(
     {
-        Step.SET: lambda state, plan, given, now_ms: changes.set_share(
+        RolloutStep.SET: lambda state, plan, given, now_ms: changes.set_share(
             state, given.percent, now_ms
         ),
-        Step.PAUSE: lambda state, plan, given, now_ms: changes.pause(state),
-        Step.RESUME: lambda state, plan, given, now_ms: changes.resume(state, plan, now_ms),
-        Step.ROLL_BACK: lambda state, plan, given, now_ms: changes.roll_back(state, now_ms),
-        Step.REARM: lambda state, plan, given, now_ms: changes.rearm(
+        RolloutStep.PAUSE: lambda state, plan, given, now_ms: changes.pause(state),
+        RolloutStep.RESUME: lambda state, plan, given, now_ms: changes.resume(state, plan, now_ms),
+        RolloutStep.ROLL_BACK: lambda state, plan, given, now_ms: changes.roll_back(state, now_ms),
+        RolloutStep.REARM: lambda state, plan, given, now_ms: changes.rearm(
             state, plan, now_ms, force=given.force
         ),
     }
@@ -91,7 +90,7 @@ _SWITCHES: Mapping[Switch, Make] = MappingProxyType(
 
 
 @router.get("")
-async def list_rollouts(_: Viewer, services: Here) -> Json:
+async def list_rollouts(_: Viewer, services: Using) -> Json:
     """Return where every rollout stands, with its settings, verdict and latest changes."""
     rows = await services.live.rows(
         lambda route: True, hidden=HIDEABLE
@@ -107,7 +106,7 @@ async def list_rollouts(_: Viewer, services: Here) -> Json:
 
 @router.get("/{flag}/history")
 async def get_history(
-    flag: str, _: Viewer, services: Here, limit: Annotated[int, Query(ge=1, le=500)] = 100
+    flag: str, _: Viewer, services: Using, limit: Annotated[int, Query(ge=1, le=500)] = 100
 ) -> Json:
     """Return a rollout's changes, the latest first, with their evidence."""
     _plan(services, flag)
@@ -118,10 +117,10 @@ async def get_history(
 @router.post("/{flag}/steps/{step}")
 async def take_step(
     flag: str,
-    step: Step,
-    given: Change,
+    step: RolloutStep,
+    given: ChangeWish,
     principal: Annotated[Principal, Depends(Allowed(Permission.ROLLOUT_CHANGE))],
-    services: Here,
+    services: Using,
 ) -> Json:
     """Set the share, pause, resume, roll back, or arm again."""
     return await _change(flag, _STEPS[step], given, principal, services)
@@ -131,16 +130,16 @@ async def take_step(
 async def use_switch(
     flag: str,
     switch: Switch,
-    given: Change,
+    given: ChangeWish,
     principal: Annotated[Principal, Depends(Allowed(Permission.KILL))],
-    services: Here,
+    services: Using,
 ) -> Json:
     """Use the kill switch of an arm, or of the AI as a whole."""
     return await _change(flag, _SWITCHES[switch], given, principal, services)
 
 
 async def _change(
-    flag: str, make: Make, given: Change, principal: Principal, services: Services
+    flag: str, make: Make, given: ChangeWish, principal: Principal, services: ConsoleServices
 ) -> Json:
     plan, now_ms = _plan(services, flag), services.now_ms
 
@@ -160,7 +159,7 @@ async def _change(
     return {"version": changed[1].version, "action": changed[1].action}
 
 
-def _plan(services: Services, flag: str) -> RolloutSettings:
+def _plan(services: ConsoleServices, flag: str) -> RolloutSettings:
     plan = services.sources.rollouts.get(flag)
     if plan is None:
         raise HTTPException(404, "no such rollout")

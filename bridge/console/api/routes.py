@@ -9,7 +9,7 @@ from bridge.clock import NS_PER_S
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.services import Services, services_of
+from bridge.console.services import Using
 from bridge.routing.models import Dialplan
 
 router = APIRouter(prefix="/routes", tags=["routes"])
@@ -22,7 +22,7 @@ Json = dict[str, Any]  # Any: JSON of dialplans
 @router.get("")
 async def get_routes(
     principal: Annotated[Principal, Depends(Allowed(Permission.CALLS_VIEW))],
-    services: Annotated[Services, Depends(services_of)],
+    services: Using,
 ) -> Json:
     """Return each route: whom it takes, its arm, its hours, its consent text, its fallback.
 

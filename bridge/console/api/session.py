@@ -9,16 +9,16 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, Field
 
 from bridge.console.access.accounts import AccountError, known_roles
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.cookies import drop_session_cookie, session_token, set_session_cookie
 from bridge.console.access.door import Allowed, address_of
 from bridge.console.access.origin import is_foreign
 from bridge.console.access.passwords import MAX_LENGTH
 from bridge.console.access.principal import Principal
-from bridge.console.access.roles import Permission, Role
+from bridge.console.access.roles import Permission, UserRole
 from bridge.console.access.second_factor import EnrolmentNeededError, SecondFactorNeededError
 from bridge.console.access.signin import Proof, SignInRefusedError
-from bridge.console.services import Services, services_of
+from bridge.console.services import ConsoleServices, Using
 from bridge.console.streams import check_streams
 from bridge.store.sessions import Session
 from bridge.store.users import User
@@ -26,7 +26,6 @@ from bridge.store.users import User
 router = APIRouter(tags=["session"])
 
 SignedIn = Annotated[Principal, Depends(Allowed(None))]
-Using = Annotated[Services, Depends(services_of)]
 Secret = Annotated[str, Field(max_length=MAX_LENGTH)]
 Token = Annotated[str, Field(max_length=64)]
 Code = Annotated[str, Field(max_length=64)]
@@ -34,7 +33,7 @@ Revokes = Depends(check_streams)
 
 
 class SessionView(BaseModel):
-    """Who is signed in.
+    """The signed-in user, with roles and permissions.
 
     Attributes:
         csrf_token: for the header ``X-CSRF-Token`` of whatever changes something.
@@ -42,7 +41,7 @@ class SessionView(BaseModel):
     """
 
     user: str
-    roles: list[Role]
+    roles: list[UserRole]
     routes: list[str]
     permissions: list[Permission]
     csrf_token: str
@@ -76,7 +75,7 @@ class Credentials(BaseModel):
 
 
 class Reauthentication(BaseModel):
-    """One's password once more."""
+    """The user's password once more."""
 
     password: Secret
 
@@ -89,13 +88,13 @@ class FirstCode(BaseModel):
 
 
 class SecondFactorOff(Reauthentication):
-    """What takes one's second factor away."""
+    """The password and code that take a user's second factor away."""
 
     code: Code
 
 
 class EnrolmentView(BaseModel):
-    """What an authenticator app is given: by picture, by link, or typed.
+    """A secret for an authenticator app: as a picture, as a link, or to be typed.
 
     Attributes:
         picture: a QR code of ``uri``, an SVG as a data URI.
@@ -114,7 +113,7 @@ class RecoveryCodes(BaseModel):
 
 
 class SecondFactorView(BaseModel):
-    """One's second factor.
+    """The state of a user's second factor.
 
     Attributes:
         on: it is asked for at each sign-in.
@@ -130,7 +129,7 @@ class SecondFactorView(BaseModel):
 
 
 class NewPassword(BaseModel):
-    """One's old password, and the one in its place."""
+    """A user's old password, and the one in its place."""
 
     old: Secret
     new: Secret
@@ -142,15 +141,15 @@ class Invitation(BaseModel):
     token: Token
 
 
-class Acceptance(Invitation):
-    """What somebody who is invited sets; the first admin chooses his name as well."""
+class InvitationAcceptance(Invitation):
+    """The password that an invited user sets; the first admin chooses the name as well."""
 
     user: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
     password: Secret
 
 
 class Invited(BaseModel):
-    """Whom an invitation is for; empty where he chooses his name."""
+    """The user whom an invitation is for; empty where he chooses his name."""
 
     user: str
 
@@ -203,7 +202,7 @@ async def sign_out(
 ) -> None:
     """Sign out."""
     session = await services.sessions.use(principal.session_id, services.now_ms)
-    await services.auditor.write(Entry.by(principal, "logout"))
+    await services.auditor.write(AuditEntry.by(principal, "logout"))
     if session is not None:
         await services.sessions.end(session)
     drop_session_cookie(response, request)
@@ -214,7 +213,7 @@ async def change_password(principal: SignedIn, given: NewPassword, services: Usi
     """Change one's own password; one's other sign-ins end."""
     with once_more():
         await services.sign_in.by_password(principal.user, given.old, principal.address)
-    await services.accounts.set_password(Entry.by(principal, ""), principal.user, given.new)
+    await services.accounts.set_password(AuditEntry.by(principal, ""), principal.user, given.new)
     await services.sessions.end_all(principal.user, but=principal.session_id)
 
 
@@ -264,7 +263,7 @@ async def end_second_factor(principal: SignedIn, given: SecondFactorOff, service
     with once_more():
         user = await services.sign_in.by_password(principal.user, given.password, principal.address)
         await services.sign_in.by_code(user, given.code, principal.address)
-    await services.accounts.set_second_factor(Entry.by(principal, ""), principal.user, "")
+    await services.accounts.set_second_factor(AuditEntry.by(principal, ""), principal.user, "")
 
 
 @router.post("/invitation", dependencies=[OurPage])
@@ -275,7 +274,7 @@ async def look_at_invitation(given: Invitation, services: Using) -> Invited:
 
 @router.post("/invitation/accept", dependencies=[OurPage])
 async def accept_invitation(
-    given: Acceptance, request: Request, response: Response, services: Using
+    given: InvitationAcceptance, request: Request, response: Response, services: Using
 ) -> SessionView:
     """Set the password that an invitation is for, and sign in.
 
@@ -289,7 +288,7 @@ async def accept_invitation(
     return await open_session(user, "invite", request, response, services)
 
 
-async def _own(principal: Principal, services: Services) -> User:
+async def _own(principal: Principal, services: ConsoleServices) -> User:
     user = await services.users.get(principal.user)
     assert user is not None  # signed in a moment ago, and users are never deleted
     return user
@@ -300,7 +299,7 @@ async def open_session(
     via: str,
     request: Request,
     response: Response,
-    services: Services,
+    services: ConsoleServices,
     *,
     recovery_codes: Sequence[str] = (),
 ) -> SessionView:

@@ -6,19 +6,18 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field, model_validator
 
 from bridge.console.access.accounts import known_roles
-from bridge.console.access.audit import Entry
+from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import Allowed
 from bridge.console.access.origin import own_origin
 from bridge.console.access.principal import Principal
-from bridge.console.access.roles import Permission, Role
-from bridge.console.services import Services, services_of
+from bridge.console.access.roles import Permission, UserRole
+from bridge.console.services import ConsoleServices, Using
 from bridge.console.streams import check_streams
 from bridge.store.users import User
 
 router = APIRouter(prefix="/users", tags=["users"])
 
 Admin = Annotated[Principal, Depends(Allowed(Permission.USERS_ADMIN))]
-Using = Annotated[Services, Depends(services_of)]
 Revokes = Depends(check_streams)
 UserName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
 Route = Annotated[str, Field(pattern=r"^[a-z0-9*?_-]{1,64}$")]
@@ -34,7 +33,7 @@ class UserView(BaseModel):
     """
 
     user: str
-    roles: list[Role]
+    roles: list[UserRole]
     routes: list[str]
     disabled: bool
     invited: bool
@@ -56,17 +55,17 @@ class UserView(BaseModel):
 
 
 class NewUser(BaseModel):
-    """Somebody who is to be invited."""
+    """A user to be invited."""
 
     user: UserName
-    roles: Annotated[list[Role], Field(min_length=1)]
+    roles: Annotated[list[UserRole], Field(min_length=1)]
     routes: Annotated[list[Route], Field(min_length=1, max_length=100)] = ["*"]
 
 
 class UserChange(BaseModel):
-    """What is to be changed; what is missing stays."""
+    """A change of a user; fields that are missing stay."""
 
-    roles: Annotated[list[Role], Field(min_length=1)] | None = None
+    roles: Annotated[list[UserRole], Field(min_length=1)] | None = None
     routes: Annotated[list[Route], Field(min_length=1, max_length=100)] | None = None
     disabled: bool | None = None
 
@@ -77,7 +76,7 @@ class UserChange(BaseModel):
         return self
 
 
-class Link(BaseModel):
+class InvitationLink(BaseModel):
     """A link to give to somebody, over a way that nobody else reads: it is good once."""
 
     user: str
@@ -91,10 +90,12 @@ async def list_users(_: Admin, services: Using) -> list[UserView]:
 
 
 @router.post("", status_code=201)
-async def invite_user(admin: Admin, given: NewUser, request: Request, services: Using) -> Link:
+async def invite_user(
+    admin: Admin, given: NewUser, request: Request, services: Using
+) -> InvitationLink:
     """Make a user; the link is where he sets his password, within three days."""
     token = await services.accounts.invite(
-        Entry.by(admin, ""), given.user, given.roles, given.routes
+        AuditEntry.by(admin, ""), given.user, given.roles, given.routes
     )
     return _link(given.user, token, request, services)
 
@@ -103,7 +104,7 @@ async def invite_user(admin: Admin, given: NewUser, request: Request, services: 
 async def change_user(admin: Admin, user: str, given: UserChange, services: Using) -> UserView:
     """Change roles or routes, or disable a user, which ends his sign-ins. It counts at once."""
     changed = await services.accounts.change(
-        Entry.by(admin, ""),
+        AuditEntry.by(admin, ""),
         user,
         roles=given.roles,
         routes=given.routes,
@@ -113,11 +114,13 @@ async def change_user(admin: Admin, user: str, given: UserChange, services: Usin
 
 
 @router.post("/{user}/reset", dependencies=[Revokes])
-async def reset_user(admin: Admin, user: str, request: Request, services: Using) -> Link:
+async def reset_user(admin: Admin, user: str, request: Request, services: Using) -> InvitationLink:
     """Take a user's password away; the link is where he sets another one."""
-    token = await services.accounts.reset(Entry.by(admin, ""), user)
+    token = await services.accounts.reset(AuditEntry.by(admin, ""), user)
     return _link(user, token, request, services)
 
 
-def _link(user: str, token: str, request: Request, services: Services) -> Link:
-    return Link(user=user, link=f"{own_origin(request, services.settings)}/welcome#{token}")
+def _link(user: str, token: str, request: Request, services: ConsoleServices) -> InvitationLink:
+    return InvitationLink(
+        user=user, link=f"{own_origin(request, services.settings)}/welcome#{token}"
+    )

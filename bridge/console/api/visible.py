@@ -2,14 +2,16 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import HTTPException
+from fastapi import HTTPException, Path
 
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
 from bridge.console.call_files import CALL_ID, read_record
-from bridge.console.services import Services
+from bridge.console.services import ConsoleServices
+
+CallId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class VisibleCall:
         return bool(self.fields) and "ended_at" not in self.fields
 
 
-async def visible_call(call_id: str, principal: Principal, services: Services) -> VisibleCall:
+async def visible_call(
+    call_id: str, principal: Principal, services: ConsoleServices
+) -> VisibleCall:
     """Find a call.
 
     Raises:
@@ -72,3 +76,20 @@ def require_may_follow(principal: Principal, call: VisibleCall) -> None:
     if call.live and principal.may(Permission.TRANSCRIPT_VIEW):
         raise HTTPException(403, f"the call goes on: it needs {Permission.CALLS_VIEW}")
     raise HTTPException(403, f"your roles don't allow this: it needs {Permission.TRANSCRIPT_VIEW}")
+
+
+async def find_live_call(
+    services: ConsoleServices, principal: Principal, call_id: str
+) -> dict[str, str]:
+    """Return a call's fields.
+
+    Raises:
+        HTTPException: 404 for a call that does not exist, or that is none of the asker's (which,
+            the answer does not say); 409 for one that has ended.
+    """
+    call = await services.calls.call(call_id)
+    if call is None or not principal.may_see(call.get("dialplan", "")):
+        raise HTTPException(404, "there is no such call")
+    if "ended_at" in call:
+        raise HTTPException(409, "the call is over")
+    return call

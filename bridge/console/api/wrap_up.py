@@ -12,9 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from bridge.console.access.door import Allowed
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import Permission
-from bridge.console.api.live_call import CallId
-from bridge.console.api.visible import VisibleCall, visible_call
-from bridge.console.services import Services, services_of
+from bridge.console.api.visible import CallId, VisibleCall, visible_call
+from bridge.console.services import ConsoleServices, Using
 from bridge.redaction.turns import Redactor
 from bridge.routing.models import Dialplan
 from bridge.routing.supervisor_verbs import Note, WrapUpOrder, verb_of
@@ -23,7 +22,6 @@ from bridge.store.ended_calls import WrapUp
 router = APIRouter(prefix="/calls/{call_id}/wrap-up", tags=["queue"])
 
 Worker = Annotated[Principal, Depends(Allowed(Permission.QUEUE_ACCEPT))]
-Here = Annotated[Services, Depends(services_of)]
 
 
 class WrapUpWish(BaseModel):
@@ -42,7 +40,7 @@ class WrapUpCodes(BaseModel):
 
 
 class WrappedUp(BaseModel):
-    """What was written; ``recorded``: the call's node has it in the call's record, too."""
+    """The written wrap-up; ``recorded``: the call's node has it in the call's record, too."""
 
     code: str
     note: str
@@ -50,7 +48,7 @@ class WrappedUp(BaseModel):
 
 
 @router.get("")
-async def get_wrap_up_codes(call_id: CallId, principal: Worker, services: Here) -> WrapUpCodes:
+async def get_wrap_up_codes(call_id: CallId, principal: Worker, services: Using) -> WrapUpCodes:
     """Return the codes that a call can be wrapped up with; for who has or had its caller."""
     call = await _own_call(call_id, principal, services)
     plan = _plan_of(call, services)
@@ -59,7 +57,7 @@ async def get_wrap_up_codes(call_id: CallId, principal: Worker, services: Here) 
 
 @router.post("")
 async def wrap_up(
-    call_id: CallId, wish: WrapUpWish, principal: Worker, services: Here
+    call_id: CallId, wish: WrapUpWish, principal: Worker, services: Using
 ) -> WrappedUp:
     """Write down what came of a call, during it or after its end; the last one counts.
 
@@ -98,7 +96,7 @@ async def wrap_up(
     return WrappedUp(code=made.code, note=made.note, recorded=recorded)
 
 
-async def _own_call(call_id: str, principal: Principal, services: Services) -> VisibleCall:
+async def _own_call(call_id: str, principal: Principal, services: ConsoleServices) -> VisibleCall:
     """Return a call whose caller somebody has or had.
 
     Raises:
@@ -112,6 +110,6 @@ async def _own_call(call_id: str, principal: Principal, services: Services) -> V
     return call
 
 
-def _plan_of(call: VisibleCall, services: Services) -> Dialplan | None:
+def _plan_of(call: VisibleCall, services: ConsoleServices) -> Dialplan | None:
     name = call.fields.get("dialplan")
     return next((plan for plan in services.sources.dialplans() if plan.name == name), None)

@@ -116,10 +116,15 @@ class CallerSound:
             return None
         return self.began_ns if self.began_ns > self.told_ns else None
 
-    def begin_turn(self, now_ns: int) -> None:
-        """Note that the service hears the caller speak: now, or a little while ago."""
+    def begin_turn(self, now_ns: int, *, kept: bool) -> None:
+        """Note that the service hears the caller speak: now, or a little while ago.
+
+        Args:
+            now_ns: monotonic.
+            kept: in audio that a session before had, which was kept for what was heard in it.
+        """
         told_late = self.ended_ns is not None and now_ns - self.ended_ns <= TOLD_LATE_NS
-        self.turn_heard = self.heard or told_late
+        self.turn_heard = self.heard or told_late or kept
         self.turn_long = self.long or (told_late and self.ended_long)
 
     def await_words(self, item_id: ItemId, done: OverAgent) -> None:

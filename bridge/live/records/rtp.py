@@ -1,7 +1,7 @@
 """Records a call's RTP at its end: losses, and the quality estimated from them."""
 
 from bridge.live.records.summary import CallSummary
-from bridge.telemetry.labels import Direction
+from bridge.telemetry.labels import SipDirection
 from bridge.telemetry.metrics import RtpSummary
 from bridge.telemetry.metrics.media import MediaMetrics
 from bridge.telemetry.quality import estimated_mos
@@ -10,7 +10,7 @@ from bridge.telephony.rtp_stats import RtpDirection, RtpStats
 
 def put_down_rtp(rtp: RtpStats, summary: CallSummary, metrics: MediaMetrics) -> None:
     """Sum up the RTP of a call that is over."""
-    for direction, figures in ((Direction.IN, rtp.received), (Direction.OUT, rtp.sent)):
+    for direction, figures in ((SipDirection.IN, rtp.received), (SipDirection.OUT, rtp.sent)):
         mos = _mos(figures, rtp.one_way_ms)
         summary.mos[direction.value] = mos
         metrics.rtp_ended(

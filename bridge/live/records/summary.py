@@ -16,7 +16,7 @@ from bridge.errors import Fault
 from bridge.realtime.failures import classify_tool
 from bridge.recordings.record_files import RecordFiles
 from bridge.routing.verstat import Verstat
-from bridge.telemetry.labels import Modality, TokenKind
+from bridge.telemetry.labels import BilledToken, Modality
 from bridge.telemetry.turn_latency import TurnLatency, latency_report, percentiles
 
 
@@ -242,10 +242,10 @@ class CallSummary:
     flags: list[FlaggedMoment] = field(default_factory=list)
     wrap_up: WrapUp | None = None
     callbacks: list[dict[str, str | None]] = field(default_factory=list)
-    tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
+    tokens: Counter[tuple[BilledToken, Modality]] = field(default_factory=Counter)
     cost_usd: float | None = None
     transcription_model: str = ""
-    transcription_tokens: Counter[tuple[TokenKind, Modality]] = field(default_factory=Counter)
+    transcription_tokens: Counter[tuple[BilledToken, Modality]] = field(default_factory=Counter)
     transcription_s: float = 0.0
     transcription_cost_usd: float | None = None
     longest_silence_ms: int | None = None
@@ -323,7 +323,7 @@ def read_origin_fields(fields: Mapping[str, str]) -> dict[str, Any]:  # by field
 def session_metrics(summary: CallSummary) -> dict[str, object]:
     """Return what ``metrics/session_<call_id>.json`` holds.
 
-    ``latency`` has each turn's stages in ms (:class:`bridge.telemetry.labels.Stage`) and their
+    ``latency`` has each turn's stages in ms (:class:`bridge.telemetry.labels.TurnStage`) and their
     percentiles. ``average_response_latency`` is in seconds, ``estimated_cost`` in US dollars by the
     prices of `bridge/config/models.yaml`, ``function_success_rate`` from 0 to 1. What is not known
     is null.
@@ -408,9 +408,9 @@ def record_files(summary: CallSummary) -> RecordFiles:
     return RecordFiles(summary.call_id, record, figures, line)
 
 
-def _by_kind(tokens: Counter[tuple[TokenKind, Modality]]) -> dict[str, dict[str, int]]:
+def _by_kind(tokens: Counter[tuple[BilledToken, Modality]]) -> dict[str, dict[str, int]]:
     """Return the tokens as kind -> modality -> count."""
-    found: dict[str, dict[str, int]] = {kind.value: {} for kind in TokenKind}
+    found: dict[str, dict[str, int]] = {kind.value: {} for kind in BilledToken}
     for (kind, modality), count in sorted(tokens.items()):
         found[kind.value][modality.value] = count
     return found

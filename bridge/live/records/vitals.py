@@ -13,7 +13,7 @@ from bridge.errors import Fault
 from bridge.live.filler import FILLER_ITEM
 from bridge.routing.supervisor_verbs import VERBS
 from bridge.store.buffer import FieldValue
-from bridge.telemetry.health import SLOW_ANSWER_MS, Troubles, health_of
+from bridge.telemetry.health import SLOW_ANSWER_MS, CallTroubles, health_of
 
 Fields = Mapping[str, str | int | None]
 
@@ -31,7 +31,7 @@ _TROUBLES: Mapping[str, str] = MappingProxyType(
         "interrupted": "interruptions",
     }
 )
-"""Events that each are one trouble (:class:`Troubles`)."""
+"""Events that each are one trouble (:class:`CallTroubles`)."""
 
 _RESULTS: Mapping[str, str] = MappingProxyType(
     {"handoff_accepted": "accepted", "handoff_completed": "completed"}
@@ -83,7 +83,7 @@ class Vitals:
         self._joined = False
         self._sensitive = 0
         self._caller_heard = self._agent_heard = False
-        self._troubles = Troubles()
+        self._troubles = CallTroubles()
         self._written: dict[str, FieldValue] = {}
 
     def begin(self) -> dict[str, FieldValue]:

@@ -11,7 +11,7 @@ from bridge.engine.effects import Effect
 from bridge.engine.news import PhaseChanged, SilenceMeasured, TurnMeasured
 from bridge.engine.turns import State, Trigger
 from bridge.live.records.summary import CallSummary
-from bridge.telemetry.labels import INFERENCE, DeadAirCause, Stage
+from bridge.telemetry.labels import INFERENCE, DeadAirCause, TurnStage
 from bridge.telemetry.metrics import TurnMetrics
 from bridge.telemetry.turn_latency import TurnLatency
 
@@ -78,7 +78,7 @@ class CallerWaits:
             self._on_greeting(effect.greeting_ns)
             return
         for stage, took_ns in effect.stages_ns.items():
-            self._metrics.stage(self._summary.arm_in_use, Stage(stage), took_ns)
+            self._metrics.stage(self._summary.arm_in_use, TurnStage(stage), took_ns)
         inference_ns = [took for stage, took in effect.stages_ns.items() if stage in INFERENCE]
         if inference_ns:
             self._metrics.inference(self._summary.arm_in_use, sum(inference_ns))

@@ -6,17 +6,17 @@ from itertools import pairwise
 
 from bridge.replay.results.run import RunDetail, TurnStages
 from bridge.replay.results.statistics import PERCENTILES, percentile
-from bridge.telemetry.labels import Stage
+from bridge.telemetry.labels import TurnStage
 
 STAGES: Mapping[str, str] = {
-    Stage.CAPTURE: "caller's last sound, to its append",
-    Stage.UPLINK: "to the socket",
-    Stage.ENDPOINT: "to speech_stopped",
-    Stage.MODEL: "to response.created",
-    Stage.TOOL: "to response.created after a tool",
-    Stage.FIRST_DELTA: "to the first audio delta",
-    Stage.DOWNLINK: "to its first sample in our ring",
-    Stage.PLAYBACK: "to the first RTP packet",
+    TurnStage.CAPTURE: "caller's last sound, to its append",
+    TurnStage.UPLINK: "to the socket",
+    TurnStage.ENDPOINT: "to speech_stopped",
+    TurnStage.MODEL: "to response.created",
+    TurnStage.TOOL: "to response.created after a tool",
+    TurnStage.FIRST_DELTA: "to the first audio delta",
+    TurnStage.DOWNLINK: "to its first sample in our ring",
+    TurnStage.PLAYBACK: "to the first RTP packet",
 }
 """Stages of a turn in order, and where each one ends."""
 

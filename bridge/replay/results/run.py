@@ -258,7 +258,7 @@ class TranscriptTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnStages:
-    """Where the time of an agent's turn went (:class:`bridge.telemetry.labels.Stage`)."""
+    """Where the time of an agent's turn went (:class:`bridge.telemetry.labels.TurnStage`)."""
 
     number: int
     stages: Mapping[str, float]

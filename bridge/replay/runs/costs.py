@@ -17,7 +17,7 @@ from bridge.errors import ConfigError, Fault
 from bridge.replay.script.document import CallScript
 from bridge.replay.script.text_model import TextModel
 from bridge.telemetry.costs import cost_usd
-from bridge.telemetry.labels import Modality, TokenKind
+from bridge.telemetry.labels import BilledToken, Modality
 
 _CALLER_TOKENS_PER_S, _AGENT_TOKENS_PER_S = 10, 20
 """Audio: 1 token for 100 ms of the caller's, and for 50 ms of the agent's (`PROTOCOL.md` section
@@ -71,8 +71,8 @@ def talk_usd(longest_s: float, model_name: str, model: Model | None) -> float:
         ConfigError: the model has no price.
     """
     audio = {
-        (TokenKind.IN, Modality.AUDIO): round(longest_s * _CALLER_TOKENS_PER_S),
-        (TokenKind.OUT, Modality.AUDIO): round(longest_s * _AGENT_TOKENS_PER_S),
+        (BilledToken.IN, Modality.AUDIO): round(longest_s * _CALLER_TOKENS_PER_S),
+        (BilledToken.OUT, Modality.AUDIO): round(longest_s * _AGENT_TOKENS_PER_S),
     }
     usd = cost_usd(audio, model)
     if usd is None:

@@ -12,8 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from bridge.config.names import Name
-from bridge.config.parts import OneOrMore, Part, Text
+from bridge.config.parts import Name, OneOrMore, Part, Text
 from bridge.routing.tools import ToolName
 
 _OURS = frozenset(

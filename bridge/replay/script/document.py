@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validat
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from bridge.config.names import Name
-from bridge.config.parts import OneOrMore, Part, Text
+from bridge.config.parts import Name, OneOrMore, Part, Text
 from bridge.config.yaml_source import load_yaml_model
 from bridge.errors import ConfigError
 from bridge.replay.script.actions import HangUp, Utterance

@@ -8,8 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from bridge.config.complaints import suggest
-from bridge.config.names import Name
-from bridge.config.parts import Part, Text
+from bridge.config.parts import Name, Part, Text
 from bridge.config.yaml_source import load_yaml_model
 from bridge.errors import ConfigError
 from bridge.replay.script.circumstances import Noise

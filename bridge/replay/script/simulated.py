@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bridge.config.names import Name
-from bridge.config.parts import OneOrMore, Part
+from bridge.config.parts import Name, OneOrMore, Part
 from bridge.simulator.faults import FaultSpec
 from bridge.simulator.scenario import (
     BetaSwitch,

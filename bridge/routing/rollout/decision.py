@@ -13,7 +13,7 @@ from bridge.routing.rollout.flag import Flag, MatchBy
 
 
 class Reason(enum.StrEnum):
-    """Why a call got its variant (OpenFeature's reasons)."""
+    """The reason for which a call got its variant (OpenFeature's reasons)."""
 
     DISABLED = "DISABLED"
     """The AI is off, or no arm may take a call."""
@@ -28,7 +28,7 @@ class Reason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What is known of a call at its INVITE.
+    """The facts of a call at its INVITE that a decision rests on.
 
     Attributes:
         key: :func:`bridge.routing.rollout.draw.targeting_key`.
@@ -47,7 +47,7 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the flag said.
+    """The flag's decision for a call.
 
     Attributes:
         arm: None where no AI takes the call: a person or voicemail.

@@ -19,7 +19,7 @@ _LOGGED_CHARS = 16
 
 
 def targeting_key(secret: bytes, caller: str, call_id: str) -> str:
-    """Return the key that a call is drawn by, which tells nobody the caller's number.
+    """Return the key that a call is drawn by, from which nobody learns the caller's number.
 
     Args:
         secret: the same on every node.
@@ -31,7 +31,7 @@ def targeting_key(secret: bytes, caller: str, call_id: str) -> str:
 
 
 def logged_caller(key: str) -> str:
-    """Return as much of a caller's key as the log of calls has: enough to tell callers apart."""
+    """Return as much of a caller's key as the log of calls has: enough to distinguish callers."""
     return key[:_LOGGED_CHARS]
 
 

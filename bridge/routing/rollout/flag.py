@@ -17,7 +17,7 @@ WEIGHT_TOTAL = 1000
 
 
 class MatchBy(enum.StrEnum):
-    """What an override looks at, most particular first."""
+    """The fact of a call that an override looks at, most particular first."""
 
     CALLER = "caller"
     ROUTE = "route"
@@ -53,7 +53,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag, at one version.
+    """A flag at one version.
 
     Attributes:
         weights: arm to weight, per mille; an arm with weight 0 is known and gets no draw.

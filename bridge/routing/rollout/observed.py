@@ -34,7 +34,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was seen of a call until the arm that it was dealt to was left, or the call ended.
+    """The evidence of a call, until the arm that it was dealt to was left, or the call ended.
 
     Attributes:
         losses: of that arm alone.
@@ -62,7 +62,7 @@ class Observed:
 
     @property
     def says_something(self) -> bool:
-        """Whether the call tells anything of its arm."""
+        """Whether the call is evidence about its arm."""
         return self.set_up or bool(self.losses)
 
     @property

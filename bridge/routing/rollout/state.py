@@ -19,7 +19,7 @@ from bridge.routing.rollout.verdict import Guards
 
 
 class Halt(enum.StrEnum):
-    """Why the treatment gets no calls until a person acts."""
+    """The reason for which the treatment gets no calls until a person acts."""
 
     NONE = "none"
     STOPPED = "stopped"
@@ -32,7 +32,7 @@ class Halt(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """Where a rollout stands.
+    """The state of a rollout.
 
     Attributes:
         version: grows with every change.

@@ -16,7 +16,7 @@ from bridge.routing.rollout.evidence import ALPHA, Evidence
 
 
 class Badness(enum.StrEnum):
-    """Why a call counts as bad."""
+    """The reason for which a call counts as bad."""
 
     CONNECTION = "connection"
     PROTOCOL = "protocol"
@@ -25,7 +25,7 @@ class Badness(enum.StrEnum):
 
 
 class Verdict(enum.StrEnum):
-    """What is held of an arm."""
+    """The judgement of an arm."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -35,7 +35,7 @@ class Verdict(enum.StrEnum):
 
 
 class Action(enum.StrEnum):
-    """What is done about a verdict."""
+    """The action that follows from a verdict."""
 
     NONE = "none"
     STOP = "stop"
@@ -50,7 +50,7 @@ class Action(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What one call says about its arm.
+    """A call's part in the evidence about its arm.
 
     Attributes:
         in_treatment: the arm that it was dealt to, also where the other one rescued it.
@@ -131,7 +131,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a step of the rollout has seen; a value, replaced with every call.
+    """The evidence of a step of the rollout; a value, replaced with every call.
 
     Attributes:
         since_s: when the step began.

@@ -8,10 +8,10 @@ What happens in a call's context (:func:`bridge.telemetry.logs.bind_call`) leave
 an exemplar: never a label, and shown to who asks for OpenMetrics alone.
 """
 
+from bridge.telemetry.metrics.calls import SupervisionMetrics
 from bridge.telemetry.metrics.families import ARM_STOPPING
 from bridge.telemetry.metrics.media import MediaMetrics, RtpSummary
 from bridge.telemetry.metrics.registry import Format, Metrics
-from bridge.telemetry.metrics.supervision import SupervisionMetrics
 from bridge.telemetry.metrics.turns import TurnMetrics
 
 __all__ = [

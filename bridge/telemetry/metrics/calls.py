@@ -1,4 +1,6 @@
-"""Metrics of calls: offered, answered, refused, ended, handed over, emergencies."""
+"""Metrics of calls and of people in them: their ends, waits, hand-offs, emergencies, actions."""
+
+from collections import defaultdict
 
 from bridge.clock import NS_PER_S
 from bridge.errors import Fault, Outcome
@@ -11,6 +13,7 @@ from bridge.telemetry.metrics.families import (
     BAD,
     DURATION_S,
     LEAVING,
+    QUEUE_S,
     SETUP_S,
     Families,
     current_call,
@@ -124,7 +127,7 @@ class CallMetrics:
             self._bad.labels("none").inc()
 
     def expect_prompts(self, *, route: str) -> None:
-        """Publish the series of a route whose callers are told something first."""
+        """Publish the series of a route whose callers hear an announcement first."""
         for result in PromptResult:
             self._prompts.labels(self._route(route), result)
 
@@ -139,3 +142,51 @@ class CallMetrics:
     def set_limit(self, calls: int) -> None:
         """Publish how many calls may be at once."""
         self._limit.set(calls)
+
+
+class QueueMetrics:
+    """Callers that wait for a person, by the handoff target's name."""
+
+    def __init__(self, make: Families) -> None:
+        self._waiting = make.gauge("queue_waiting", "Callers that wait for a person.", "queue")
+        self._oldest = make.gauge(
+            "queue_oldest_timestamp_seconds",
+            "Unix time since when the first of them waits; 0: none does.",
+            "queue",
+        )
+        self._wait = make.histogram(
+            "queue_wait_seconds", "Asked for a person to reached or given up.", QUEUE_S, "queue"
+        )
+        self._queue = LabelGuard(50)
+        self._since: defaultdict[str, list[int]] = defaultdict(list)
+
+    def joined(self, queue: str, wall_ns: int) -> None:
+        """Note that a caller begins to wait."""
+        queue = self._queue(queue)
+        self._since[queue].append(wall_ns)
+        self._publish(queue)
+
+    def left(self, queue: str, joined_wall_ns: int, waited_ns: int) -> None:
+        """Note that a caller who joined at ``joined_wall_ns`` waits no longer."""
+        queue = self._queue(queue)
+        self._since[queue].remove(joined_wall_ns)
+        self._wait.labels(queue).observe(waited_ns / NS_PER_S, exemplar=current_call())
+        self._publish(queue)
+
+    def _publish(self, queue: str) -> None:
+        since = self._since[queue]
+        self._waiting.labels(queue).set(len(since))
+        self._oldest.labels(queue).set(min(since, default=0) / NS_PER_S)
+
+
+class SupervisionMetrics:
+    """Actions of supervisors; `action` is one of a fixed list."""
+
+    def __init__(self, make: Families) -> None:
+        self._actions = make.counter(
+            "supervisor_actions_total", "Supervisors' actions on calls.", "action", "result"
+        )
+
+    def acted(self, action: str, *, refused: bool) -> None:
+        """Count an action that a node was asked for."""
+        self._actions.labels(action, "refused" if refused else "ok").inc()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from bridge.clock import NS_PER_S
 from bridge.telemetry.labels import (
-    Direction,
     DtmfMethod,
     DtmfResult,
     Path,
+    SipDirection,
 )
 from bridge.telemetry.metrics.families import (
     ADDED_LATENCY_S,
@@ -23,7 +23,7 @@ from bridge.telemetry.metrics.families import (
 
 @dataclass(frozen=True, slots=True)
 class RtpSummary:
-    """One direction of one call's RTP, at its end.
+    """The RTP of a call in one direction, summed up at its end.
 
     Attributes:
         packets: received (or sent).
@@ -33,7 +33,7 @@ class RtpSummary:
         mos: estimate from the E-model, 1 to 4.5; None if not known.
     """
 
-    direction: Direction
+    direction: SipDirection
     packets: int
     lost: int
     late: int

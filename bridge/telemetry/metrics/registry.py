@@ -22,25 +22,23 @@ from bridge.clock import NS_PER_S
 from bridge.telemetry.labels import (
     ReloadResult,
 )
-from bridge.telemetry.metrics.calls import CallMetrics
+from bridge.telemetry.metrics.calls import CallMetrics, QueueMetrics, SupervisionMetrics
 from bridge.telemetry.metrics.families import (
     LOOP_LAG_S,
     Families,
 )
 from bridge.telemetry.metrics.media import MediaMetrics
 from bridge.telemetry.metrics.node import NodeMetrics
-from bridge.telemetry.metrics.queues import QueueMetrics
 from bridge.telemetry.metrics.rollouts import RolloutMetrics
 from bridge.telemetry.metrics.sip import SipMetrics
 from bridge.telemetry.metrics.store import StoreMetrics
-from bridge.telemetry.metrics.supervision import SupervisionMetrics
 from bridge.telemetry.metrics.tools import ToolMetrics
 from bridge.telemetry.metrics.turns import TurnMetrics
 from bridge.telemetry.metrics.upstream import UpstreamMetrics
 
 
 class Format(enum.Enum):
-    """How the metrics are written; the value is the content type."""
+    """The form of an exposition; the value is the content type."""
 
     TEXT = CONTENT_TYPE_LATEST
     OPEN_METRICS = openmetrics.CONTENT_TYPE_LATEST

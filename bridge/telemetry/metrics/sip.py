@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bridge.telemetry.labels import Direction, sip_code, sip_method
+from bridge.telemetry.labels import SipDirection, sip_code, sip_method
 from bridge.telemetry.metrics.families import Families
 
 UNKNOWN_TRUNK = "unknown"
@@ -35,11 +35,11 @@ class SipMetrics:
         """Count a probe; its answer is a response like any other."""
         self._probes.labels(trunk).inc()
 
-    def request(self, direction: Direction, method: str, *, trunk: str) -> None:
+    def request(self, direction: SipDirection, method: str, *, trunk: str) -> None:
         """Count a request. ``trunk``: of the far end, empty for none of them."""
         self._requests.labels(sip_method(method), trunk or UNKNOWN_TRUNK, direction).inc()
 
-    def response(self, direction: Direction, method: str, code: str, *, trunk: str) -> None:
+    def response(self, direction: SipDirection, method: str, code: str, *, trunk: str) -> None:
         """Count a response to a request with this method."""
         self._responses.labels(
             sip_method(method), sip_code(code), trunk or UNKNOWN_TRUNK, direction

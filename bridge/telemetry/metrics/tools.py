@@ -10,7 +10,7 @@ from bridge.telemetry.metrics.families import TOOL_S, Families, current_call
 
 
 class Run(Protocol):
-    """One call of a tool, as the record has it."""
+    """A call of a tool, as the record has it."""
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from bridge.telemetry.labels import (
     InterruptionKind,
     InterruptionResult,
     LabelGuard,
-    Stage,
+    TurnStage,
 )
 from bridge.telemetry.metrics.families import (
     BARGE_IN_S,
@@ -119,7 +119,7 @@ class TurnMetrics:
         """Observe the caller's last sound to the last of a reply that was heard to its end."""
         self._full.labels(arm).observe(took_ns / NS_PER_S, exemplar=current_call())
 
-    def stage(self, arm: str, stage: Stage, took_ns: int) -> None:
+    def stage(self, arm: str, stage: TurnStage, took_ns: int) -> None:
         """Observe one stage of a turn."""
         self._stage.labels(arm, stage.label).observe(took_ns / NS_PER_S, exemplar=current_call())
 

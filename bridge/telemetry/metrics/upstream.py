@@ -5,9 +5,9 @@ import functools
 from bridge.clock import NS_PER_S
 from bridge.realtime.failures import Failure
 from bridge.telemetry.labels import (
+    BilledToken,
     LabelGuard,
     Modality,
-    TokenKind,
     UpstreamPhase,
 )
 from bridge.telemetry.metrics.families import (
@@ -190,7 +190,9 @@ class UpstreamMetrics:
         result = "ok" if good else "failed"
         self._rotations.labels(arm, result, self._reason(reason)).inc()
 
-    def tokens(self, arm: str, model: str, kind: TokenKind, modality: Modality, count: int) -> None:
+    def tokens(
+        self, arm: str, model: str, kind: BilledToken, modality: Modality, count: int
+    ) -> None:
         """Add a response's or a transcription's tokens."""
         self._tokens.labels(arm, self._model(model), kind, modality).inc(count)
 

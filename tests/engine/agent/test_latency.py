@@ -14,7 +14,7 @@ from bridge.engine.media import AudioAppended, LastSoundSent
 from bridge.engine.news import TurnMeasured, TurnSpoken
 from bridge.engine.policy import ToolPolicy
 from bridge.realtime.events import InputCommitted, ResponseCreated
-from bridge.telemetry.labels import Stage
+from bridge.telemetry.labels import TurnStage
 from tests.engine.calls import (
     A1,
     A2,
@@ -115,7 +115,7 @@ def whole_turn(spent_ms: Mapping[str, int], *, told_late: bool = False) -> TurnM
 def test_each_stage_gets_its_own_time_and_all_add_up(told_late: bool) -> None:
     measured = whole_turn(SPENT_MS, told_late=told_late)
     assert {stage: ns // MS for stage, ns in measured.stages_ns.items()} == SPENT_MS
-    assert list(measured.stages_ns) == [stage.value for stage in Stage]
+    assert list(measured.stages_ns) == [stage.value for stage in TurnStage]
     assert measured.total_ns == sum(measured.stages_ns.values()) == sum(SPENT_MS.values()) * MS
 
 

@@ -6,13 +6,17 @@ import pytest
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
+from bridge.clock import NS_PER_MS
+from bridge.engine.caller.state import TOLD_LATE_NS
 from bridge.engine.caller.turn import COMMITS_WITHIN_MS
 from bridge.engine.effects import Effect, OpenSession, PlayFiller, Send, StartTimer, StopTimer
-from bridge.engine.inputs import HoldChanged, TimerFired
+from bridge.engine.inputs import HoldChanged, SessionFailed, SessionReady, TimerFired
+from bridge.engine.media import AudioAppended
 from bridge.engine.news import SessionLost
 from bridge.engine.policy import BargeInPolicy, CallPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
+from bridge.errors import UpstreamError
 from bridge.realtime.commands import CommitInput, CreateResponse
 from bridge.realtime.events import (
     ApiError,
@@ -106,6 +110,15 @@ def test_hold_ends_it() -> None:
 
 def test_speech_that_only_the_service_hears_is_not_watched() -> None:
     assert watched(answered(OURS).feed(started())) == []
+
+
+def test_turn_in_kept_audio_is_watched_however_long_ago_it_was_spoken() -> None:
+    """What two sessions in a row led to: one closed behind the words, the next told no end."""
+    call = waiting(OURS)
+    call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1001)))
+    call.feed(SessionReady("sess_2", kept_speech=True), after_ms=2 * TOLD_LATE_NS // NS_PER_MS)
+    call.feed(AudioAppended(2_000, call.clock.now_ns(), pieces=0))
+    assert watched(call.feed(started(U2))) == [StartTimer(Timer.OPEN_TURN, OVERDUE_MS)]
 
 
 def test_service_that_tells_no_ends_is_not_watched() -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bridge.console.access.phone_tickets import Ticket
-from bridge.console.services import Services
+from bridge.console.services import ConsoleServices
 from bridge.store.users import User
 from tests.audio.signals import tone
 from tests.live.conftest import StartGateway
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis]
 @asynccontextmanager
 async def watched(
     start_gateway: StartGateway, *phones: str
-) -> AsyncIterator[tuple[Talk, Services]]:
+) -> AsyncIterator[tuple[Talk, ConsoleServices]]:
     """A call, and a supervisor who may listen to it; ``phones`` that may be called."""
     sip = {"supervisor_phones": list(phones)}
     async with talking(start_gateway, greeting_ms=30_000, tone_hz=AGENT_HZ, sip=sip) as talk:
@@ -40,13 +40,13 @@ async def watched(
         yield talk, console
 
 
-async def put(console: Services, user: User) -> None:
+async def put(console: ConsoleServices, user: User) -> None:
     await console.link.ask_all(console.users.put(user))
 
 
 async def number(
     talk: Talk,
-    console: Services,
+    console: ConsoleServices,
     by: str = "eve",
     *,
     may_take_over: bool = False,
@@ -57,7 +57,7 @@ async def number(
     return f"listen-{call_id}-{secret}"
 
 
-async def audited(talk: Talk, console: Services) -> list[dict[str, str]]:
+async def audited(talk: Talk, console: ConsoleServices) -> list[dict[str, str]]:
     entries = [fields for _, fields in await console.auditor.audit.latest(20)]
     return [each for each in reversed(entries) if each.get("call_id") == talk.runner.call_id]
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 import pytest
 from pydantic import JsonValue
 
-from bridge.config.models import Model, Price, Prices
+from bridge.config.models import Model, ModelPrices, Price
 from bridge.errors import ConfigError
 from bridge.replay.runs.costs import CostMeter, Use, talk_usd, texts_usd
 from bridge.replay.script import CallScript
 
 _MODEL = Model(
     dialects=("ga",),
-    prices=Prices(
+    prices=ModelPrices(
         text=Price(input=4, cached=0.4, output=16), audio=Price(input=32, cached=0.4, output=64)
     ),
 )

@@ -10,8 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from bridge.config.parts import Part
-from bridge.config.schema import document_schema
+from bridge.config.parts import Part, document_schema
 from bridge.replay.script import CallScript
 
 SHIPPED = Path(__file__).parents[3] / "call_scripts"

@@ -28,10 +28,11 @@ async function load() {
   $("#title").textContent = `${from} on ${call.dialplan ?? record.route}, ${when(call.started_at ?? record.started_at_ms)}`;
   const wave = found.recording && may("recording.play") ? new Waveform(callId) : null;
   const cards = [
-    wave ? h("div", { class: "wide" }, wave.element) : null,
-    h("section", { class: "card", "aria-label": "Conversation" }, h("h2", { text: "Conversation" }), conversation(record, wave)),
-    h("div", { class: "stack" }, ending(found, record, call), latency(record), tools(record), people(record)),
-    h("section", { class: "card wide", "aria-label": "Events" }, h("h2", { text: "Events" }), h("ol", { class: "timeline", tabindex: 0, id: "events", "aria-label": "Events" })),
+    wave?.element,
+    h("div", { class: "account" }, ending(found, record, call),
+      h("section", { class: "card said", "aria-label": "Conversation" }, h("h2", { text: "Conversation" }), conversation(record, wave)),
+      h("div", { class: "stack" }, latency(record), tools(record), people(record))),
+    h("section", { class: "card", "aria-label": "Events" }, h("h2", { text: "Events" }), h("ol", { class: "timeline", tabindex: 0, id: "events", "aria-label": "Events" })),
   ];
   fill(box, cards);
   tool("Make a script", "scripts.make", async () => {
@@ -123,7 +124,7 @@ async function events(record) {
   fill(list, rows.map(line));
   const acts = seen.filter((event) => ACTED.test(event.kind) && event.by);
   if (acts.length) {
-    list.closest("section").before(h("section", { class: "card wide", "aria-label": "Who acted" }, h("h2", { text: "Who acted" }), h("ol", { class: "timeline" }, acts.map((event) => line([event.at_ms, event])))));
+    list.closest("section").before(h("section", { class: "card", "aria-label": "Who acted" }, h("h2", { text: "Who acted" }), h("ol", { class: "timeline" }, acts.map((event) => line([event.at_ms, event])))));
   }
 }
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from bridge.config.settings import SipSettings
+from bridge.config.sip import SipSettings
 
 ASSERTED, TIER = "P-Asserted-Identity", "X-Tier"
 HEADERS = {"p-asserted-identity": ("<tel:+1>",), "x-tier": ("gold",), "x-other": ("1",)}

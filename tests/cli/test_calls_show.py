@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from bridge.cli.waterfall import print_waterfall
+from bridge.cli.calls_show import print_waterfall
 from bridge.telemetry.turn_latency import TurnLatency
 
 

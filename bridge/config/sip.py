@@ -1,0 +1,159 @@
+"""Settings of SIP: addresses, limits, supervisors' phones, and the trunks with their trust."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    StringConstraints,
+    model_validator,
+)
+
+from bridge.config.complaints import suggest
+from bridge.config.parts import HeaderName, Name, OneOrMore
+from bridge.sip.addresses import AddressError, Uri
+
+Headers = Mapping[str, tuple[str, ...]]
+"""Lower-case name -> values."""
+
+SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
+
+PhonePattern = Annotated[
+    str,
+    StringConstraints(pattern=r"^([Ss][Ii][Pp][Ss]?:[^@\s]+@[^@\s;?]+|[Tt][Ee][Ll]:[^@\s;?]+)$"),
+]
+"""``sip:user@host``, each part with wildcards of its own, or ``tel:number``."""
+
+_ALWAYS_GUARDED = frozenset({"p-asserted-identity"})
+"""RFC 3325 section 9.1: one from elsewhere is taken away."""
+
+
+class Trunk(BaseModel):
+    """A carrier or a PBX; addresses alone may be written as a list.
+
+    Attributes:
+        addresses: addresses and networks that its INVITEs come from.
+        trust: headers that are believed from it, and dropped where another sender has them. The
+            caller's P-Asserted-Identity is dropped wherever it isn't listed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    addresses: OneOrMore[IPvAnyNetwork]
+    trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_addresses(cls, value: object) -> object:
+        return {"addresses": value} if isinstance(value, list | tuple | str) else value
+
+
+class SipSettings(BaseModel):
+    """The addresses that SIP is heard at, and the calls that are taken.
+
+    Attributes:
+        host: address that UDP and TCP are bound to.
+        port: UDP and TCP port; 0 takes a free one.
+        public_address: what SDP and Contact say, behind NAT; None for the bound address.
+        max_calls: calls at once, then 503; `auto` takes what this machine was measured to hold at
+            the start. Never more than the loaded PJSIP has slots: 4 on the pip wheel, 1024 on the
+            capacity build.
+        codecs: those that are offered and taken, in order of preference.
+        rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
+        retry_after_s: what a refused INVITE is told to wait.
+        log_level: how much of PJSIP's own log is read: 1 errors, 2 warnings, 6 everything.
+        supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
+            have the bridge call to listen; empty for none: each call costs money somewhere.
+        far_end_silent_s: how long a far end may send neither RTP nor RTCP before the call ends; on
+            hold it is asked by OPTIONS then. None: for ever.
+        supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
+            type as the target of a transfer, beside the names of the dialplan's targets.
+        trunks: name -> where its INVITEs come from and what is believed of them.
+        trunk_probes: name -> SIP URI that is asked by OPTIONS whether the trunk can be reached; its
+            answers must come from the trunk's addresses (alert TrunkUnreachable).
+        probe_every_s: how often a trunk is asked.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "0.0.0.0"
+    port: int = Field(5060, ge=0, le=65535)
+    public_address: str | None = None
+    max_calls: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMU", "PCMA")
+    rtp_port_min: int = Field(0, ge=0, le=65534)
+    retry_after_s: int = Field(10, ge=1, le=3600)
+    log_level: int = Field(1, ge=0, le=6)
+    far_end_silent_s: float | None = Field(60.0, ge=1, le=3600)
+    supervisor_phones: tuple[PhonePattern, ...] = ()
+    supervisor_transfers: tuple[PhonePattern, ...] = ()
+    trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)
+    trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
+    probe_every_s: float = Field(30.0, ge=1, le=60)
+
+    @model_validator(mode="after")
+    def _probes_trunks(self) -> Self:
+        for trunk in sorted(self.trunk_probes.keys() - self.trunks.keys()):
+            hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
+            raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
+        return self
+
+    def may_call(self, phone: str) -> bool:
+        """Return whether a supervisor's phone is one of those that may be called."""
+        return _is_one_of(phone, self.supervisor_phones)
+
+    def may_transfer(self, target: str) -> bool:
+        """Return whether a supervisor may type an address as the target of a transfer."""
+        return _is_one_of(target, self.supervisor_transfers)
+
+    def believed(self, headers: Headers, trunk: str) -> Headers:
+        """Return an INVITE's headers without those that its sender isn't trusted for.
+
+        Args:
+            trunk: that it came from, "" for none.
+        """
+        guarded = _ALWAYS_GUARDED.union(*(each.trust for each in self.trunks.values()))
+        trusted: Iterable[str] = self.trunks[trunk].trust if trunk in self.trunks else ()
+        dropped = guarded.difference(trusted)
+        return {name: values for name, values in headers.items() if name.lower() not in dropped}
+
+    def trunk_of(self, host: str) -> str:
+        """Return the name of the first trunk that an address belongs to, "" for none."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return ""
+        found = (
+            name
+            for name, trunk in self.trunks.items()
+            if any(address in net for net in trunk.addresses)
+        )
+        return next(found, "")
+
+
+def _is_one_of(address: str, patterns: tuple[PhonePattern, ...]) -> bool:
+    """Return whether an address fits a pattern.
+
+    User and place (host, and port where it has one) are compared each for itself. A URI that leads
+    elsewhere by a parameter (``maddr``) or a header (``Route``) fits none.
+    """
+    try:
+        uri = Uri.parse(address)
+    except AddressError:
+        return False
+    if uri.headers or "maddr" in dict(uri.parameters):
+        return False
+    return any(_fits(uri, pattern) for pattern in patterns)
+
+
+def _fits(uri: Uri, pattern: str) -> bool:
+    scheme, _, rest = pattern.partition(":")
+    user, _, place = rest.partition("@")
+    wanted = place.lower().replace("[", "[[]")  # an IPv6 address, and no set of characters
+    return scheme == uri.scheme and fnmatchcase(uri.user, user) and fnmatchcase(uri.place, wanted)
