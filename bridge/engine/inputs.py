@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
-from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.media import (
     AudioAppended,
     AudioLost,
@@ -21,6 +20,7 @@ from bridge.engine.timers import Timer
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ToolCallId
+from bridge.routing.handoff import HandoffTarget
 from bridge.routing.supervisor_verbs import Order
 
 

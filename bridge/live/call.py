@@ -10,6 +10,7 @@ everything of the call has.
 import asyncio
 import random
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -30,11 +31,10 @@ from bridge.engine.inputs import (
 )
 from bridge.engine.media import AudioStopped, ProcessStopped
 from bridge.engine.news import CallClosed
-from bridge.engine.policy import CallPolicy
+from bridge.engine.policy import CallPolicy, policy_of
 from bridge.live.audio import CallAudio
 from bridge.live.driver import CallTimers, CoreDriver, Handlers
 from bridge.live.handoff import Handoffs
-from bridge.live.policy import policy_of
 from bridge.live.recording import CallRecording
 from bridge.live.records.keeper import DISK_WITHIN_S
 from bridge.live.records.record import CallRecord
@@ -149,7 +149,7 @@ class CallRunner:
             TransferTargets(
                 policy.handoff,
                 dialplan.handoff,
-                lambda text: phrases.at_hand(dialplan.agent.language, text),
+                partial(phrases.at_hand, dialplan.agent.language),
                 self._services.may_transfer,
             ),
             self._feed,
@@ -316,7 +316,8 @@ class CallRunner:
 
 
 def _policy_of(route: Route, services: Services) -> CallPolicy:
-    policy = policy_of(route.dialplan, services.phrases, route.mode)
+    at_hand = partial(services.phrases.at_hand, route.dialplan.agent.language)
+    policy = policy_of(route.dialplan, at_hand, route.mode)
     if route.rescuer is None or route.dealt is None:
         return policy
     return replace(policy, rescue_after_ms=round(route.dealt.plan.rescue_after_s * 1000))

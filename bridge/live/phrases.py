@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from bridge.errors import BridgeError
-from bridge.live.safety_policy import safety_phrases
-from bridge.live.turn_policy import turn_phrases
+from bridge.routing.barge_in import farewell
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during
 from bridge.routing.session import cached_greeting
@@ -100,14 +99,23 @@ def _keys(dialplan: Dialplan) -> Iterable[_Key]:
     """Yield what a dialplan has to say, however its calls are treated."""
     language = dialplan.agent.language
     for each in (during(dialplan, mode) for mode in Mode):
-        spoken = (
-            each.recovery.phrase,
-            cached_greeting(each),
-            *each.fallback.phrases(language),
-            *fillers(each.agent.tools),
-            *turn_phrases(each),
-            *safety_phrases(each),
-            *each.handoff.phrases,
-            *each.keypad.phrases(language),
-        )
-        yield from ((language, text) for text in spoken if text is not None)
+        yield from ((language, text) for text in spoken_by(each) if text is not None)
+
+
+def spoken_by(dialplan: Dialplan) -> Iterable[str | None]:
+    """Yield what a dialplan has to say, for rendering before any call."""
+    agent, language = dialplan.agent, dialplan.agent.language
+    has_person = bool(dialplan.handoff.targets) or dialplan.fallback.to is not None
+    yield dialplan.recovery.phrase
+    yield cached_greeting(dialplan)
+    yield from dialplan.fallback.phrases(language)
+    yield from fillers(agent.tools)
+    yield from dialplan.dead_air.phrases(language, has_person=has_person)
+    yield from dialplan.caller_silence.phrases(language)
+    yield dialplan.limits.warning(language)
+    yield farewell(language)
+    yield from dialplan.consent.phrases(language)
+    if agent.transcription is not None and dialplan.emergency.words(language):
+        yield dialplan.emergency.instruction(language)
+    yield from dialplan.handoff.phrases
+    yield from dialplan.keypad.phrases(language)

@@ -48,17 +48,17 @@ class RecoveryPolicy:
         fallback: what the dialplan wants where nothing helps; passed through unread.
     """
 
-    max_failures: int = 5
-    max_outage_ms: int = 15_000
-    attempt_ms: int = 5_000
+    max_failures: int
+    max_outage_ms: int
+    attempt_ms: int
+    filler_after_ms: int
+    kept_audio_ms: int
+    fallback: str
     last_attempt_ms: int = 500
     stable_ms: int = 30_000
-    filler_after_ms: int = 1_200
-    kept_audio_ms: int = 30_000
     summary_chars: int = 1_200
     token_margin_ms: int = 10_000
     backoff: Backoff = field(default_factory=Backoff)
-    fallback: str = "hang_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Budget:
             the network alone does not lead back to the old session's audio.
     """
 
-    policy: RecoveryPolicy = field(default_factory=RecoveryPolicy)
+    policy: RecoveryPolicy
     failures: int = 0
     losses: int = 0
     spent_ms: int = 0

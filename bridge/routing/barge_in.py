@@ -1,6 +1,7 @@
 """A dialplan's rules for interruptions, dead air and silent callers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -9,7 +10,7 @@ from pydantic import Field
 from bridge.audio.levels import DEFAULT_THRESHOLD_DBFS
 from bridge.audio.sounds import SoundSettings
 from bridge.config.parts import Part, Text
-from bridge.routing.parts import Phrase
+from bridge.routing.parts import AtHand, Phrase, in_ms
 
 BACKCHANNELS = frozenset(
     {"mm", "mmm", "mhm", "hm", "hmm", "huh", "uh", "um", "ah", "aha", "oh"}
@@ -23,6 +24,31 @@ _YIELD_MS = MappingProxyType({"ignore": 360, "stop": 160})
 """A backchannel lasts 300 to 400 ms. The agent is silent some 30 ms after the length at which it
 yields (`tests/bench/bench_barge_in.py`); 500 ms from the first sound on are allowed (`NEEDS.md`
 section 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BargeInPolicy:
+    """The lengths of a caller's sound over the agent, and the action that each brings.
+
+    Attributes:
+        min_speech_ms: local sound of this length stops the agent: its answer is cancelled.
+        yield_after_ms: local sound of this length silences the agent's audio, which comes back
+            where the sound stays shorter than ``min_speech_ms``.
+        duck_after_ms: local sound of this length lowers the agent's audio; None for never.
+        duck_db: by how much.
+        protects_greeting: the greeting is heard to its end.
+        transcribed: the caller's words become known.
+        backchannel_words: words that are no turn while the agent speaks, lower case; empty where
+            every word is one.
+    """
+
+    min_speech_ms: int
+    yield_after_ms: int | None
+    duck_after_ms: int | None
+    duck_db: float
+    protects_greeting: bool
+    transcribed: bool
+    backchannel_words: frozenset[str]
 
 
 class BargeIn(Part):
@@ -90,6 +116,20 @@ class BargeIn(Part):
             lengths.add(self.duck_after_ms)
         return SoundSettings(self.threshold_dbfs, self.echo_guard_db, tuple(sorted(lengths)))
 
+    def policy(self, *, transcribed: bool) -> BargeInPolicy | None:
+        """Return when the caller stops the agent; None where the service decides."""
+        if not self.is_ours:
+            return None
+        return BargeInPolicy(
+            min_speech_ms=self.guard_ms,
+            yield_after_ms=self.yields_ms,
+            duck_after_ms=self.duck_after_ms,
+            duck_db=self.duck_db,
+            protects_greeting=self.protect_greeting,
+            transcribed=transcribed,
+            backchannel_words=self.words,
+        )
+
 
 class OwnTurnWords(NamedTuple):
     """What the bridge says where the dialplan gives no words of its own."""
@@ -131,6 +171,21 @@ def farewell(language: str | None) -> str | None:
     return _FAREWELLS.get((language or "en").split("-")[0])
 
 
+@dataclass(frozen=True, slots=True)
+class DeadAirPolicy:
+    """The phrases for a caller who waits for the agent, beside the filler; each may be None.
+
+    Attributes:
+        apology_after_ms: of waiting; ``offer_after_ms`` likewise.
+        offer: of a person: the first of ``CallPolicy.handoff``, or the fallback's.
+    """
+
+    apology: str | None
+    apology_after_ms: int
+    offer: str | None
+    offer_after_ms: int
+
+
 class DeadAir(Part):
     """What a caller hears who waits for the agent, beside the filler.
 
@@ -144,6 +199,51 @@ class DeadAir(Part):
     apology_after_s: float = Field(5.0, ge=1, le=60)
     offer: Phrase | None = None
     offer_after_s: float = Field(10.0, ge=1, le=120)
+
+    def policy(self, language: str | None, at_hand: AtHand) -> DeadAirPolicy | None:
+        """Return what a caller hears who waits for the agent; None for nothing of this."""
+        if not self.enabled:
+            return None
+        return DeadAirPolicy(
+            apology=at_hand(self._apology(language)),
+            apology_after_ms=in_ms(self.apology_after_s),
+            offer=at_hand(self._offer(language)),
+            offer_after_ms=in_ms(self.offer_after_s),
+        )
+
+    def phrases(self, language: str | None, *, has_person: bool) -> Iterator[str | None]:
+        """Yield what the bridge has to say, known before any call."""
+        if self.enabled:
+            yield self._apology(language)
+            if has_person:
+                yield self._offer(language)
+
+    def _apology(self, language: str | None) -> str | None:
+        words = own_words(language)
+        return self.apology or (words.apology if words else None)
+
+    def _offer(self, language: str | None) -> str | None:
+        words = own_words(language)
+        return self.offer or (words.offer if words else None)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSilencePolicy:
+    """The patience with a caller who says nothing. Phrases may be None.
+
+    Attributes:
+        reprompt_after_ms: of silence; again after as much more.
+        reprompts: how often.
+        close_after_ms: from the silence's begin to the goodbye.
+        cap_ms: longest time without a word of the caller's, whatever turn detection hears.
+    """
+
+    reprompt: str | None
+    reprompt_after_ms: int
+    reprompts: int
+    goodbye: str | None
+    close_after_ms: int
+    cap_ms: int
 
 
 class CallerSilence(Part):
@@ -163,3 +263,29 @@ class CallerSilence(Part):
     goodbye: Phrase | None = None
     close_after_s: float = Field(25.0, ge=2, le=600)
     cap_s: float = Field(120.0, ge=5, le=3600)
+
+    def policy(self, language: str | None, at_hand: AtHand) -> CallerSilencePolicy | None:
+        """Return what becomes of a silent caller; None leaves them alone."""
+        if not self.enabled:
+            return None
+        reprompt, goodbye = self._words(language)
+        return CallerSilencePolicy(
+            reprompt=at_hand(reprompt),
+            reprompt_after_ms=in_ms(self.reprompt_after_s),
+            reprompts=self.reprompts,
+            goodbye=at_hand(goodbye),
+            close_after_ms=in_ms(self.close_after_s),
+            cap_ms=in_ms(self.cap_s),
+        )
+
+    def phrases(self, language: str | None) -> Iterator[str | None]:
+        """Yield what the bridge has to say, known before any call."""
+        if self.enabled:
+            yield from self._words(language)
+
+    def _words(self, language: str | None) -> tuple[str | None, str | None]:
+        words = own_words(language)
+        return (
+            self.reprompt or (words.reprompt if words else None),
+            self.goodbye or (words.goodbye if words else None),
+        )

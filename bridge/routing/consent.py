@@ -6,6 +6,7 @@ dialplan's; the law is the operator's (`NEEDS.md` section 5 "Regulatory").
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Self
 
@@ -13,7 +14,7 @@ from pydantic import Field, model_validator
 
 from bridge.config.parts import Part, Text
 from bridge.routing.handoff import Key
-from bridge.routing.parts import Phrase
+from bridge.routing.parts import AtHand, Phrase, in_ms
 from bridge.routing.wording import WordList
 
 HUMAN_KEY = "0"
@@ -71,6 +72,46 @@ _BUILT_IN: Mapping[str, OwnConsent] = MappingProxyType({
 def own_consent(language: str | None) -> OwnConsent | None:
     """Return the bridge's own words in a language (BCP 47); English where none is given."""
     return _BUILT_IN.get((language or "en").split("-")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentPolicy:
+    """The disclosure that the caller hears first, and the question, if one is asked.
+
+    Attributes:
+        disclosure: None where it can't be said, nor the question: then nobody can agree.
+        version: of the text, for records.
+        before_audio: none of the caller's audio leaves before it was heard to its end.
+        notice: staying on the line is agreeing.
+        question: None where nothing is asked.
+        agree_key, refuse_key: answers; ``yes``, ``no``: likewise, in words.
+        answer_within_ms: from the end of the question.
+        questions: how often it is asked.
+        silence_agrees: what no answer means.
+        hold_recording: nothing is recorded before, either.
+        refused: said to who refuses; ``nobody``: where no person was reached then.
+    """
+
+    disclosure: str | None
+    version: str
+    before_audio: bool
+    notice: bool
+    question: str | None
+    agree_key: str
+    refuse_key: str
+    yes: WordList
+    no: WordList
+    answer_within_ms: int
+    questions: int
+    silence_agrees: bool
+    hold_recording: bool
+    refused: str | None
+    nobody: str | None
+
+    @property
+    def asks(self) -> bool:
+        """Whether the caller has to answer."""
+        return self.question is not None
 
 
 class Consent(Part):
@@ -187,3 +228,29 @@ class Consent(Part):
         if self.disclosure is not None:
             spoken += [self.question(language), *self.goodbyes(language)]
         yield from filter(None, spoken)
+
+    def policy(self, language: str | None, at_hand: AtHand) -> ConsentPolicy | None:
+        """Return what the caller is told first; nothing where a part can't be said."""
+        if self.disclosure is None:
+            return None
+        question = at_hand(self.question(language))
+        sayable = question is not None or not self.asks
+        refused, nobody = self.goodbyes(language)
+        yes, no = self.answers(language)
+        return ConsentPolicy(
+            disclosure=at_hand(self.disclosure) if sayable else None,
+            version=self.text_version(language),
+            before_audio=self.heard_before_audio,
+            notice=self.consent == "notice",
+            question=question,
+            agree_key=self.agree,
+            refuse_key=self.refuse,
+            yes=yes,
+            no=no,
+            answer_within_ms=in_ms(self.answer_within_s),
+            questions=self.questions,
+            silence_agrees=self.on_silence == "agrees",
+            hold_recording=self.hold_recording,
+            refused=at_hand(refused),
+            nobody=at_hand(nobody),
+        )

@@ -6,11 +6,12 @@ emergency. An instruction too many costs ten seconds, one too few may cost more.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from bridge.config.parts import Part, Text
-from bridge.routing.parts import Phrase
+from bridge.routing.parts import AtHand, Phrase
 from bridge.routing.wording import WordList
 
 
@@ -113,6 +114,23 @@ def own_emergency(language: str | None) -> OwnEmergency | None:
     return _BUILT_IN.get((language or "en").split("-")[0])
 
 
+@dataclass(frozen=True, slots=True)
+class EmergencyPolicy:
+    """The help for a caller in an emergency: the words that show one, and the instruction.
+
+    Attributes:
+        words: by which it is told.
+        instruction: what the caller is told.
+        by_model: the bridge has no voice for it, so the agent says it.
+        transfers: the call goes to a person then.
+    """
+
+    words: WordList
+    instruction: str
+    by_model: bool
+    transfers: bool
+
+
 class Emergency(Part):
     """What is done when a caller's words say that somebody is in danger.
 
@@ -145,3 +163,15 @@ class Emergency(Part):
         """Return what the caller is told; None where there are no words for it."""
         own = own_emergency(language)
         return self.say or (own.instruction if own else None)
+
+    def policy(self, language: str | None, at_hand: AtHand) -> EmergencyPolicy | None:
+        """Return what is done about words of an emergency; None where none are known."""
+        words, instruction = self.words(language), self.instruction(language)
+        if not words or instruction is None:
+            return None
+        return EmergencyPolicy(
+            words=words,
+            instruction=instruction,
+            by_model=at_hand(instruction) is None,
+            transfers=self.then == "transfer",
+        )

@@ -1,13 +1,15 @@
 """A dialplan's rules for an AI that can't be reached: retries, a phrase, a transfer."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from bridge.config.parts import Part
 from bridge.realtime.recovery import RecoveryPolicy
-from bridge.routing.parts import Phrase, TransferTarget
+from bridge.routing.handoff import Handoff, HandoffTarget, Target
+from bridge.routing.parts import AtHand, Phrase, TransferTarget, in_ms
 
 TONE = "tone"
 """What is heard in the place of a phrase where a dialplan wants none."""
@@ -19,6 +21,34 @@ _SORRY = {
     "fr": "Je suis désolé, je ne peux pas vous aider pour le moment. Merci de rappeler plus tard.",
 }
 """Last words to a caller whom nobody takes, where a dialplan has none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackPolicy:
+    """The way on for a call whose session can't be had (again).
+
+    Phrases are None where there are none, or where they could not be rendered; then a tone is
+    heard in their place.
+
+    Attributes:
+        say: what the caller is told.
+        transfer_to: who then gets the call; None to hang up.
+        say_if_failed: what the caller is told when they could not be put through.
+        answers: a call that still rings is answered for it; else it is refused with 503.
+        is_apology: ``say`` is the bridge's own, for a call that was answered already: no reason to
+            answer one that a carrier may take elsewhere.
+    """
+
+    say: str | None
+    transfer_to: HandoffTarget | None
+    say_if_failed: str | None
+    answers: bool
+    is_apology: bool
+
+    @property
+    def heard(self) -> bool:
+        """Whether the dialplan has more for the caller than a tone."""
+        return (self.say is not None and not self.is_apology) or self.transfer_to is not None
 
 
 class Fallback(Part):
@@ -68,6 +98,26 @@ class Fallback(Part):
         """Yield what it has to say."""
         yield from filter(None, (self.first_words(language), self.words_if_failed(language)))
 
+    def policy(self, language: str | None, at_hand: AtHand) -> FallbackPolicy:
+        """Return what becomes of the call; a phrase that can't be said is a tone."""
+        return FallbackPolicy(
+            say=at_hand(self.first_words(language)),
+            transfer_to=None if self.to is None else _person_at(self.to),
+            say_if_failed=at_hand(self.words_if_failed(language)),
+            answers=self.before_answer == "answer",
+            is_apology=self.say is None,
+        )
+
+
+def _person_at(to: str) -> HandoffTarget:
+    """Return whoever a fallback leads to: dialled, told nothing, and not bound to any handoff."""
+    target = Target(to=to, refer_to_headers=False)
+    return replace(
+        Handoff(targets={"fallback": target}).people(lambda text: text)["fallback"],
+        announce="",
+        ask="",
+    )
+
 
 class Recovery(Part):
     """How a lost session is got back, and what the caller hears meanwhile.
@@ -95,14 +145,13 @@ class Recovery(Part):
         """The filler's words; None for tones alone."""
         return None if self.filler == TONE else self.filler
 
-
-def recovery_policy(recovery: Recovery, fallback: Fallback) -> RecoveryPolicy:
-    """Return the bounds for the recovery's plan."""
-    return RecoveryPolicy(
-        max_failures=recovery.max_failures,
-        max_outage_ms=round(recovery.max_outage_s * 1000),
-        attempt_ms=round(recovery.attempt_s * 1000),
-        filler_after_ms=round(recovery.filler_after_s * 1000),
-        kept_audio_ms=round(recovery.kept_audio_s * 1000),
-        fallback=fallback.then,
-    )
+    def policy(self, fallback: Fallback) -> RecoveryPolicy:
+        """Return the bounds for the recovery's plan."""
+        return RecoveryPolicy(
+            max_failures=self.max_failures,
+            max_outage_ms=in_ms(self.max_outage_s),
+            attempt_ms=in_ms(self.attempt_s),
+            filler_after_ms=in_ms(self.filler_after_s),
+            kept_audio_ms=in_ms(self.kept_audio_s),
+            fallback=fallback.then,
+        )

@@ -1,16 +1,58 @@
 """A dialplan's rules for handing calls to people: targets, ways, announcements."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from bridge.config.parts import Part
-from bridge.routing.parts import Phrase, TransferTarget
+from bridge.routing.parts import AtHand, Phrase, TransferTarget, in_ms
 
 TargetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")]
 Keys = Annotated[str, StringConstraints(pattern=r"^[0-9*#]{1,4}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffTarget:
+    """One person or queue to whom a call may be handed, and the way in which it is done.
+
+    Attributes:
+        name: as the model knows it.
+        to: SIP or tel URI.
+        warm: the bridge dials, and the person is asked first.
+        refer: a blind transfer is tried by REFER first; False: the bridge dials at once.
+        refer_to_headers: the context goes into the Refer-To URI, too.
+        ring_ms: how long the person may take to answer the bridge's call.
+        decide_ms: how long the person may take to accept.
+        before: said to the caller first.
+        on_failure: said to the caller where nobody was reached; None leaves it to the agent.
+        on_hand_back: said to the caller who comes back.
+        announce: said to the person before the summary; ``ask``: after it.
+        accept_key: pressed by a person who takes the call; ``refuse_key``: by one who doesn't.
+        accept_speech: a person who speaks after the announcement takes the call.
+        hand_back: the agent goes on when the person hangs up; else the call is over.
+        hand_back_key: keys that give the caller back to the agent; None for no such keys.
+    """
+
+    name: str
+    to: str
+    warm: bool
+    refer: bool
+    refer_to_headers: bool
+    ring_ms: int
+    decide_ms: int
+    before: str | None
+    on_failure: str | None
+    on_hand_back: str | None
+    announce: str
+    ask: str
+    accept_key: str | None
+    refuse_key: str | None
+    accept_speech: bool
+    hand_back: bool
+    hand_back_key: str | None
 
 
 class Acceptance(Part):
@@ -108,3 +150,33 @@ class Handoff(Part):
         if any(target.mode == "warm" for target in self.targets.values()):
             yield self.announce
             yield self.ask or self.accept.question
+
+    def people(self, at_hand: AtHand) -> dict[str, HandoffTarget]:
+        """Return whom a call may be handed to, by name; what can't be said to the caller is not."""
+        return {name: self._person(name, target, at_hand) for name, target in self.targets.items()}
+
+    def person_at(self, to: str, at_hand: AtHand, *, warm: bool) -> HandoffTarget:
+        """Return somebody whom the dialplan does not name, with what it says about its people."""
+        return self._person("other", Target(to=to, mode="warm" if warm else "blind"), at_hand)
+
+    def _person(self, name: str, target: Target, at_hand: AtHand) -> HandoffTarget:
+        accept = self.accept
+        return HandoffTarget(
+            name,
+            target.to,
+            warm=target.mode == "warm",
+            refer=target.refer,
+            refer_to_headers=target.refer_to_headers,
+            ring_ms=in_ms(target.ring_s),
+            decide_ms=in_ms(accept.within_s),
+            before=at_hand(self.before),
+            on_failure=at_hand(self.on_failure),
+            on_hand_back=at_hand(self.on_hand_back),
+            announce=self.announce,
+            ask=self.ask or accept.question,
+            accept_key=None if accept.by == "speech" else accept.key,
+            refuse_key=accept.refuse,
+            accept_speech=accept.by != "key",
+            hand_back=target.when_person_leaves == "hand_back",
+            hand_back_key=self.hand_back_key,
+        )

@@ -1,6 +1,7 @@
 """A dialplan's rules for keys: menus, digits that are collected, and the way to a person."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -8,7 +9,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from bridge.config.parts import Part, Text
 from bridge.routing.handoff import Key, TargetName
-from bridge.routing.parts import Phrase
+from bridge.routing.human_words import HumanWords
+from bridge.routing.parts import AtHand, Phrase, in_ms
 
 MenuName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 MenuKey = Annotated[str, StringConstraints(pattern=r"^[1-9*#]$")]
@@ -39,6 +41,23 @@ def own_words(language: str | None) -> OwnKeypadWords | None:
     return _BUILT_IN.get((language or "en").split("-")[0])
 
 
+@dataclass(frozen=True, slots=True)
+class ChoicePolicy:
+    """The effect of one key of a menu; in this order, where it is more than one thing.
+
+    Attributes:
+        say: the caller is told.
+        tell: the model is told, and answers.
+        transfer: to whom the call is handed, by name.
+        menu: the menu that follows; its own, to hear it again.
+    """
+
+    say: str | None
+    tell: str | None
+    transfer: str | None
+    menu: str | None
+
+
 class Choice(Part):
     """What a key does; it may say something and then do something else.
 
@@ -67,6 +86,27 @@ class Choice(Part):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class MenuPolicy:
+    """Keys and what they do.
+
+    Attributes:
+        prompt: what the caller is told of them; None: they are good all the same.
+        invalid: said about another key while a choice is awaited.
+        timeout_ms: from the prompt's end, without a key or a word.
+        prompts: how often the prompt is said in all.
+        then_person: who makes no choice gets a person; else the agent goes on.
+    """
+
+    name: str
+    prompt: str | None
+    choices: Mapping[str, ChoicePolicy]
+    invalid: str | None
+    timeout_ms: int
+    prompts: int
+    then_person: bool
+
+
 class Menu(Part):
     """Keys and what they do.
 
@@ -84,6 +124,50 @@ class Menu(Part):
     timeout_s: float = Field(6.0, ge=1, le=60)
     prompts: int = Field(2, ge=1, le=5)
     no_choice: Literal["agent", "person"] = "agent"
+
+    def policy(self, name: str, words: OwnKeypadWords | None) -> MenuPolicy:
+        """Return the menu as the core takes it; ``words`` are the bridge's own."""
+        return MenuPolicy(
+            name,
+            prompt=self.prompt,
+            choices={
+                key: ChoicePolicy(
+                    choice.say, choice.tell, choice.transfer, name if choice.repeat else choice.menu
+                )
+                for key, choice in self.keys.items()
+            },
+            invalid=self.invalid or (words.invalid if words else None),
+            timeout_ms=in_ms(self.timeout_s),
+            prompts=self.prompts,
+            then_person=self.no_choice == "person",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsPolicy:
+    """One collection of digits: its prompt, its bounds, its secrecy.
+
+    Attributes:
+        prompt: what the caller is told; None where the model asks for them.
+        wrong: said before the prompt where it is said again.
+        terminator: the key that ends them; None for none.
+        first_ms: for the first, from the prompt's end; ``between_ms``: for each after it.
+        prompts: how often the prompt is said in all.
+        sensitive: no model, recording, log or record gets them.
+        last_told: so many of the last digits the model is told, of sensitive ones.
+    """
+
+    name: str
+    prompt: str | None
+    wrong: str | None
+    min_digits: int
+    max_digits: int
+    terminator: str | None
+    first_ms: int
+    between_ms: int
+    prompts: int
+    sensitive: bool
+    last_told: int
 
 
 class Digits(Part):
@@ -119,6 +203,45 @@ class Digits(Part):
         if self.last_told and self.last_told * 2 > self.min_digits:
             raise ValueError("should have 'last_told' up to half of 'min_digits'")
         return self
+
+    def policy(self, name: str, words: OwnKeypadWords | None) -> DigitsPolicy:
+        """Return how they are collected; ``words`` are the bridge's own."""
+        return DigitsPolicy(
+            name,
+            prompt=self.prompt,
+            wrong=self.wrong or (words.wrong if words else None),
+            min_digits=self.min_digits,
+            max_digits=self.max_digits,
+            terminator=self.terminator,
+            first_ms=in_ms(self.first_s),
+            between_ms=in_ms(self.between_s),
+            prompts=self.prompts,
+            sensitive=self.sensitive,
+            last_told=self.last_told,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeypadPolicy:
+    """The menus and collections of a call, and the words by which its caller asks for a person.
+
+    Attributes:
+        menus: by name.
+        start: the one whose keys are good from the answer on.
+        digits: what may be collected, by name.
+        asked: how digits are collected that the model describes itself.
+        human_words: by which the caller asks for a person; None where words are not known.
+        nobody: what the caller is told where there is no person; None leaves it to the agent.
+        by_model: the bridge has no voice for all this, so the agent says it.
+    """
+
+    menus: Mapping[str, MenuPolicy]
+    start: str | None
+    digits: Mapping[str, DigitsPolicy]
+    asked: DigitsPolicy
+    human_words: HumanWords | None
+    nobody: str | None
+    by_model: bool
 
 
 class Keypad(Part):
@@ -164,3 +287,17 @@ class Keypad(Part):
             if digits.prompt is not None:
                 yield digits.prompt
                 yield digits.wrong or (words.wrong if words else None)
+
+    def policy(self, language: str | None, at_hand: AtHand, *, transcribed: bool) -> KeypadPolicy:
+        """Return what keys and asking for a person lead to; the model says what the voice can't."""
+        said = [text for text in self.phrases(language) if text is not None]
+        words = own_words(language)
+        return KeypadPolicy(
+            menus={name: menu.policy(name, words) for name, menu in self.menus.items()},
+            start=self.start,
+            digits={name: digits.policy(name, words) for name, digits in self.digits.items()},
+            asked=Digits().policy("digits", None),
+            human_words=HumanWords(language, self.human_words) if transcribed else None,
+            nobody=self.nobody or (words.nobody if words else None),
+            by_model=any(at_hand(text) is None for text in said),
+        )

@@ -21,8 +21,9 @@ from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
 from bridge.routing.hours import Hours
 from bridge.routing.keypad import Keypad
+from bridge.routing.limits import Limits
 from bridge.routing.origin import MAX_KEPT_HEADERS, KeptHeader
-from bridge.routing.parts import MAX_PHRASE_CHARS, Language, Phrase
+from bridge.routing.parts import MAX_PHRASE_CHARS, Language
 from bridge.routing.recording import Recording
 from bridge.routing.rules import Rule
 from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration
@@ -135,52 +136,6 @@ def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
     for index, server in enumerate(agent.mcp_servers):
         if server.authorization_env is not None:
             yield server.authorization_env, ("mcp_servers", index, "authorization_env")
-
-
-class Limits(Part):
-    """How long things may take, and how many calls there may be.
-
-    Attributes:
-        max_calls: calls on this dialplan at once, on this node; None: as many as the node takes.
-        busy: what a caller beyond that is told before we hang up; None: 503 with Retry-After, so
-            that the carrier may try another route.
-        retry_after_s: what that one is told to wait.
-        session_ready_s: INVITE to a session that can talk; after it the call is refused with 503.
-        max_call_s: longest call.
-        max_call_warning: said ``warn_before_s`` before that; None for the bridge's own words.
-        warn_before_s: how long before the end of the longest call that is said.
-        response_timeout_s: end of the caller's turn to the agent's first audio.
-    """
-
-    session_ready_s: float = Field(5.0, gt=0, le=60)
-    max_call_s: float = Field(1800.0, gt=0, le=24 * 3600)
-    max_call_warning: Phrase | None = None
-    warn_before_s: float = Field(30.0, ge=0, le=600)
-    response_timeout_s: float = Field(10.0, gt=0, le=120)
-    max_calls: int | None = Field(None, ge=1, le=1024)
-    busy: Phrase | None = None
-    retry_after_s: int = Field(10, ge=1, le=3600)
-
-    @model_validator(mode="after")
-    def _busy_has_a_limit(self) -> Self:
-        if self.busy is not None and self.max_calls is None:
-            raise ValueError("should have 'max_calls' with 'busy'")
-        return self
-
-    @property
-    def session_ready_ms(self) -> int:
-        """:attr:`session_ready_s` in milliseconds."""
-        return round(self.session_ready_s * 1000)
-
-    @property
-    def max_call_ms(self) -> int:
-        """:attr:`max_call_s` in milliseconds."""
-        return round(self.max_call_s * 1000)
-
-    @property
-    def response_timeout_ms(self) -> int:
-        """:attr:`response_timeout_s` in milliseconds."""
-        return round(self.response_timeout_s * 1000)
 
 
 class Dialplan(Part):

@@ -1,6 +1,7 @@
 """Types that the sections of a dialplan share: phrases, languages, transfer targets."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
@@ -25,3 +26,11 @@ def _is_target(uri: str) -> str:
 
 TransferTarget = Annotated[str, AfterValidator(_is_target)]
 """Where a call may be sent (RFC 3515 section 2.1): a SIP or tel URI without display name."""
+
+AtHand = Callable[[str | None], str | None]
+"""Gives a phrase back if it was rendered, else None."""
+
+
+def in_ms(seconds: float) -> int:
+    """Return a dialplan's seconds as the core takes them."""
+    return round(seconds * 1000)

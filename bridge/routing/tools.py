@@ -5,7 +5,8 @@ when the model calls. Arguments are checked against the schema before anything r
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from bridge.config.parts import Part, Text
 from bridge.realtime.session_config import FunctionTool, McpTool
-from bridge.routing.parts import Phrase
+from bridge.routing.parts import AtHand, Phrase
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -140,6 +141,21 @@ class Webhook(Part):
         return url
 
 
+@dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """A tool that the model may call.
+
+    Attributes:
+        schema: JSON Schema of its arguments.
+        filler: said in the place of the first tone while the caller waits for it.
+        background: the talk goes on meanwhile.
+    """
+
+    schema: Mapping[str, object]
+    filler: str | None
+    background: bool
+
+
 class ToolDeclaration(Part):
     """A tool that the agent may call.
 
@@ -199,6 +215,10 @@ class ToolDeclaration(Part):
         if self.parameters is not None:
             return self.parameters
         return BUILT_IN[self.name][1] if self.name in BUILT_IN else _ANY
+
+    def policy(self, at_hand: AtHand) -> ToolPolicy:
+        """Return how the core treats calls of it."""
+        return ToolPolicy(self.schema_of_arguments, at_hand(self.filler), self.background)
 
 
 class McpServer(Part):

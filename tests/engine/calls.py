@@ -21,8 +21,9 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import FunctionCall, ItemStatus
+from tests.support.policies import call_policy
 
-SILENT = CallPolicy(greet=False)
+SILENT = call_policy(greet=False)
 R1, R2 = ResponseId("resp_1"), ResponseId("resp_2")
 A1, A2 = ItemId("item_agent_1"), ItemId("item_agent_2")
 U1, U2 = ItemId("item_user_1"), ItemId("item_user_2")

@@ -26,7 +26,6 @@ from bridge.engine.effects import (
     TakeSpare,
     UplinkHold,
 )
-from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -52,14 +51,6 @@ from bridge.engine.news import (
     DisclosureSpoken,
     SessionLost,
     StateChanged,
-)
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    ConsentPolicy,
-    DeadAirPolicy,
-    EmergencyPolicy,
-    ToolPolicy,
 )
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
@@ -109,6 +100,16 @@ from tests.engine.calls import (
     stopped,
     wants_tool,
 )
+from tests.support.policies import (
+    barge_in_policy,
+    call_policy,
+    caller_silence_policy,
+    consent_policy,
+    dead_air_policy,
+    emergency_policy,
+    handoff_target,
+    tool_policy,
+)
 
 HANDLERS = {**LIFECYCLE, **TALK}
 
@@ -125,7 +126,7 @@ def test_handler_takes_the_input_it_is_keyed_by(kind: type[Input], handler: Hand
 
 
 def test_ignored_input_gives_nothing() -> None:
-    assert CallCore(CallPolicy()).feed(UnknownEvent("response.new_thing", 17), 0) == []
+    assert CallCore(call_policy()).feed(UnknownEvent("response.new_thing", 17), 0) == []
 
 
 responses = st.sampled_from([R1, R2, ResponseId("resp_3")])
@@ -134,7 +135,7 @@ tools = st.sampled_from([T1, T2])
 ms = st.integers(0, 3_000)
 SETUP = [CallOffered(), SessionReady("sess_1"), CallAnswered()]
 
-ANN = HandoffTarget("ann", "sip:ann@x")
+ANN = handoff_target("ann", "sip:ann@x")
 supervisors = st.sampled_from(["ann", "bob"])
 orders = st.sampled_from(
     [
@@ -206,35 +207,35 @@ rare = st.one_of(
     st.just(ShutdownRequested()),
 )
 policies = st.builds(
-    CallPolicy,
-    max_duration_ms=st.sampled_from([None, 60_000]),
+    call_policy,
+    max_call_ms=st.sampled_from([None, 60_000]),
     greet=st.booleans(),
-    tools=st.just({"lookup": ToolPolicy()}),
+    tools=st.just({"lookup": tool_policy()}),
     server_cancels=st.booleans(),
     digits_to_model=st.booleans(),
     filler_after_ms=st.sampled_from([None, 1_400]),
-    max_duration_warning=st.sampled_from([None, "The call ends soon."]),
+    max_call_warning=st.sampled_from([None, "The call ends soon."]),
     barge_in=st.sampled_from(
         [
             None,
-            BargeInPolicy(backchannel_words=frozenset({"mhm"}), transcribed=True),
-            BargeInPolicy(protects_greeting=True),
+            barge_in_policy(backchannel_words=frozenset({"mhm"}), transcribed=True),
+            barge_in_policy(protects_greeting=True),
         ]
     ),
-    dead_air=st.sampled_from([None, DeadAirPolicy("Sorry.", offer="Press 0.")]),
+    dead_air=st.sampled_from([None, dead_air_policy("Sorry.", offer="Press 0.")]),
     caller_silence=st.sampled_from(
-        [None, CallerSilencePolicy(), CallerSilencePolicy("Hello?", goodbye="Goodbye.")]
+        [None, caller_silence_policy(), caller_silence_policy("Hello?", goodbye="Goodbye.")]
     ),
     stalled_after_ms=st.sampled_from([None, 10_000]),
     consent=st.none()
     | st.sampled_from(
         [
-            ConsentPolicy("An AI listens.", notice=True),
-            ConsentPolicy("An AI listens.", question="Press 1.", refused="All right."),
-            ConsentPolicy(None),
+            consent_policy("An AI listens.", notice=True),
+            consent_policy("An AI listens.", question="Press 1.", refused="All right."),
+            consent_policy(None),
         ]
     ),
-    emergency=st.sampled_from([None, EmergencyPolicy(WordList(["hello"]), "Hang up.")]),
+    emergency=st.sampled_from([None, emergency_policy(WordList(["hello"]), "Hang up.")]),
 )
 SHAPES = ("agreed", "heard", "cut", "tool")
 

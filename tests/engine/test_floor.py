@@ -15,11 +15,8 @@ from bridge.engine import floor
 from bridge.engine.agent.state import Response
 from bridge.engine.call.state import Ending, Stage
 from bridge.engine.consent.steps import ConsentStep
-from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.handoff.steps import HandoffStep
-from bridge.engine.keypad.policy import DigitsPolicy
 from bridge.engine.keypad.state import Collection
-from bridge.engine.policy import BargeInPolicy, ConsentPolicy
 from bridge.engine.session.state import FallbackState
 from bridge.engine.state import CallState, HandingOver
 from bridge.engine.supervision.steps import Hold
@@ -29,6 +26,13 @@ from bridge.engine.voice.state import Filler, Phrase
 from bridge.errors import Fault, Outcome
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import A1, R1, SILENT, T1, T2
+from tests.support.policies import (
+    barge_in_policy,
+    consent_policy,
+    digits_policy,
+    fallback_policy,
+    handoff_target,
+)
 
 ENGINE = Path(inspect.getfile(floor)).parent
 
@@ -110,8 +114,8 @@ TABLE = {**FACTS, **QUESTIONS, **WORDS}
 # Each plain fact, set on a real call; at most one of a group is true at a time.
 
 ENDING = Ending(Outcome.COMPLETED, Fault.NONE, "done")
-TARGET = HandoffTarget("desk", "sip:desk@127.0.0.1")
-ASKS = ConsentPolicy(disclosure="You talk to a machine.", question="Do you agree?")
+TARGET = handoff_target("desk", "sip:desk@127.0.0.1")
+ASKS = consent_policy(disclosure="You talk to a machine.", question="Do you agree?")
 
 WAYS: Mapping[State, tuple[Trigger, ...]] = {
     State.IDLE: (),
@@ -158,7 +162,7 @@ def handoff_at(step: HandoffStep) -> Put:
 
 
 def collects(*, sensitive: bool) -> Put:
-    return field("keypad.collection", Collection(DigitsPolicy(sensitive=sensitive), T2))
+    return field("keypad.collection", Collection(digits_policy(sensitive=sensitive), T2))
 
 
 def has_policy(**changes: object) -> Put:
@@ -196,7 +200,7 @@ GROUPS: tuple[Mapping[str, Put], ...] = (
     {"unexplained": flag("sound.unexplained")},
     {"held": flag("held")},
     {"lost": flag("lost")},
-    {"fallback": field("fallback", FallbackState(FallbackPolicy(), ENDING, deque()))},
+    {"fallback": field("fallback", FallbackState(fallback_policy(), ENDING, deque()))},
     {"ending": field("ending", T1)},
     {f"handoff_{step}": handoff_at(step) for step in HandoffStep},
     {f"hold_{hold}": field("supervised.hold", hold) for hold in Hold},
@@ -205,7 +209,7 @@ GROUPS: tuple[Mapping[str, Put], ...] = (
     {"digits": collects(sensitive=False), "secret_digits": collects(sensitive=True)},
     {f"consent_{step}": field("consent.step", step) for step in ConsentStep},
     {"asks_consent": has_policy(consent=ASKS)},
-    {"listens_itself": has_policy(barge_in=BargeInPolicy())},
+    {"listens_itself": has_policy(barge_in=barge_in_policy())},
 )
 PUT = {name: put for group in GROUPS for name, put in group.items()}
 GROUP_OF = {name: index for index, group in enumerate(GROUPS) for name in group}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.audio.ledger import SAMPLES_PER_MS, PlayoutLedger
-from bridge.engine.core import CallCore, CallPolicy
+from bridge.engine.core import CallCore
 from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, RunTool, Send
 from bridge.engine.inputs import (
     CallAnswered,
@@ -25,13 +25,13 @@ from bridge.engine.inputs import (
 )
 from bridge.engine.media import PlayoutFlushed
 from bridge.engine.news import CallClosed, Interrupted, PhaseChanged, TurnSpoken
-from bridge.engine.policy import ToolPolicy
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import CancelResponse, CreateItem, CreateResponse, TruncateItem
 from tests.engine.wire_script import TOOL, Ending, Frame, Script, Stream, Turn
 from tests.realtime.broken import broken_line
 from tests.realtime.golden import DIALECTS
 from tests.realtime.official import DialectName
+from tests.support.policies import call_policy, tool_policy
 
 NS_PER_MS = 1_000_000
 TICK_MS = 20
@@ -67,7 +67,7 @@ class Line:
         self.told = Told()
         self.effects: list[Effect] = []
         self._dialect = DIALECTS[dialect]
-        self._core = CallCore(CallPolicy(greet=False, tools={TOOL: ToolPolicy()}))
+        self._core = CallCore(call_policy(greet=False, tools={TOOL: tool_policy()}))
         self._ledger = PlayoutLedger()
         self._laid: list[tuple[int, int]] = []
         self._written = 0

@@ -8,9 +8,9 @@ from bridge.engine.core import CallCore
 from bridge.engine.effects import CloseSession, Effect, FlushPlayout, HangUp
 from bridge.engine.inputs import CallAnswered, CallOffered, DigitReceived, Input, SessionFailed
 from bridge.engine.media import AudioAppended, PlayoutFlushed
-from bridge.engine.policy import CallPolicy
 from bridge.errors import TelephonyError, UpstreamError
 from bridge.live.driver import CoreDriver, Handlers
+from tests.support.policies import call_policy
 
 NOW_NS = 7
 
@@ -19,7 +19,7 @@ class ToldCore(CallCore):
     """Answers an input with the effects that it is told to, and remembers both."""
 
     def __init__(self, answers: Mapping[Input, Sequence[Effect]]) -> None:
-        super().__init__(CallPolicy())
+        super().__init__(call_policy())
         self.answers = answers
         self.fed: list[tuple[Input, int]] = []
 

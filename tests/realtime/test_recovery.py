@@ -33,7 +33,6 @@ from bridge.realtime.recovery import (
     GiveUpReason,
     PlayFiller,
     Reconnect,
-    RecoveryPolicy,
     RequestResponse,
     RestoreContext,
     SendKeptAudio,
@@ -42,8 +41,9 @@ from bridge.realtime.recovery import (
     plan,
     rollover_due,
 )
+from tests.support.policies import recovery_policy
 
-POLICY = RecoveryPolicy(fallback="transfer")
+POLICY = recovery_policy(fallback="transfer")
 SOON_NS = 120_000 * NS_PER_MS
 """End of a token that is good for two minutes."""
 

@@ -211,7 +211,8 @@ def test_dialplan_without_a_file_is_named_in_complaints() -> None:
     assert dialplan.place() == "dialplan 'made'"
     with pytest.raises(ConfigError, match="dialplan 'made': arm 'x' is not in the settings"):
         check_arms([dialplan], {"y"})
-    assert dialplan.limits.session_ready_ms == 5000
-    assert dialplan.limits.max_call_ms == 1_800_000
-    assert dialplan.limits.response_timeout_ms == 10_000
+    limits = dialplan.limits.policy(None, lambda text: text)
+    assert limits.session_ready_ms == 5000
+    assert limits.max_call_ms == 1_800_000
+    assert limits.response_timeout_ms == 10_000
     assert dialplan.recording.enabled

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ConfigError
-from bridge.realtime.recovery import RecoveryPolicy
-from bridge.routing.fallback import Fallback, Recovery, recovery_policy
+from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.matching import load_dialplans
 from bridge.routing.models import Dialplan
+from tests.support.policies import recovery_policy
 
 HEAD = """\
 schema: dialplan/v1
@@ -34,7 +34,14 @@ def error_lines(directory: Path, text: str) -> list[str]:
 
 def test_what_is_not_said_is_as_it_was(tmp_path: Path) -> None:
     dialplan = load(tmp_path, "")
-    assert recovery_policy(dialplan.recovery, dialplan.fallback) == RecoveryPolicy()
+    assert dialplan.recovery.policy(dialplan.fallback) == recovery_policy(
+        max_failures=5,
+        max_outage_ms=15_000,
+        attempt_ms=5_000,
+        filler_after_ms=1_200,
+        kept_audio_ms=30_000,
+        fallback="hang_up",
+    )
     assert dialplan.recovery.phrase is None
     assert (dialplan.fallback.say, dialplan.fallback.before_answer) == (None, "reject")
 
@@ -51,7 +58,7 @@ def test_everything_that_is_said_is_taken(tmp_path: Path) -> None:
         "recovery: {max_failures: 3, max_outage_s: 8, attempt_s: 2.5, filler_after_s: 0.8,"
         " kept_audio_s: 4, filler: Three.}\n",
     )
-    policy = recovery_policy(dialplan.recovery, dialplan.fallback)
+    policy = dialplan.recovery.policy(dialplan.fallback)
     assert (policy.max_failures, policy.max_outage_ms, policy.attempt_ms) == (3, 8_000, 2_500)
     assert (policy.filler_after_ms, policy.kept_audio_ms) == (800, 4_000)
     assert policy.fallback == "transfer"

@@ -64,7 +64,7 @@ def pay_owed(call: CallState) -> Effects:
 def expect_response(call: CallState) -> Effects:
     """Wait for the response that turn detection makes by itself; it sees all items sent so far."""
     call.session.responses.expect()
-    yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
+    yield from call.start_timer(Timer.RESPONSE, call.policy.limits.response_timeout_ms)
 
 
 def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
@@ -100,5 +100,5 @@ def send_request(call: CallState, config: ResponseConfig) -> Effects:
     call.session.responses.owed, call.session.responses.owed_config = False, None
     call.session.responses.requested = config
     yield from call.send(CreateResponse(config))
-    yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
+    yield from call.start_timer(Timer.RESPONSE, call.policy.limits.response_timeout_ms)
     yield from call.move(Trigger.RESPONSE_REQUESTED)

@@ -57,9 +57,9 @@ def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effe
 
 def watch_duration(call: CallState) -> Effects:
     """Begin to count, where there is a limit."""
-    max_ms, warn_ms = call.policy.max_duration_ms, call.policy.warn_before_ms
+    max_ms, warn_ms = call.policy.limits.max_call_ms, call.policy.limits.warn_before_ms
     if max_ms is None:
         return
     yield from call.start_timer(Timer.MAX_DURATION, max_ms)
-    if call.policy.max_duration_warning is not None and max_ms > warn_ms:
+    if call.policy.limits.max_call_warning is not None and max_ms > warn_ms:
         yield from call.start_timer(Timer.MAX_WARNING, max_ms - warn_ms)

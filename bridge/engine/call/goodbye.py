@@ -35,8 +35,8 @@ def leave(call: CallState) -> Effects:
 
 def on_max_warning(call: CallState, now_ns: int) -> Effects:
     """Warn the caller that the call ends soon."""
-    if call.policy.max_duration_warning is not None and agent_is_in_talk(call):
-        yield from say(call, call.policy.max_duration_warning)
+    if call.policy.limits.max_call_warning is not None and agent_is_in_talk(call):
+        yield from say(call, call.policy.limits.max_call_warning)
 
 
 def on_max_duration(call: CallState, now_ns: int) -> Effects:

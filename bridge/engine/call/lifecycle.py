@@ -62,8 +62,8 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
     if call.policy.no_agent is not None:
         yield from answer_without_agent(call, call.policy.no_agent)
         return
-    yield OpenSession(within_ms=call.policy.session_ready_ms)
-    yield from call.start_timer(Timer.SESSION_READY, call.policy.session_ready_ms)
+    yield OpenSession(within_ms=call.policy.limits.session_ready_ms)
+    yield from call.start_timer(Timer.SESSION_READY, call.policy.limits.session_ready_ms)
     yield from watch_arm(call)
 
 

@@ -42,11 +42,11 @@ from bridge.engine.effects import DuckPlayout, RestorePlayout
 from bridge.engine.floor import is_protected, sound_may_cut
 from bridge.engine.inputs import Input
 from bridge.engine.news import BargeInJudgement, InterruptionJudged
-from bridge.engine.policy import BargeInPolicy
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
+from bridge.routing.barge_in import BargeInPolicy
 from bridge.routing.wording import words_in
 
 

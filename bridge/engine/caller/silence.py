@@ -17,12 +17,12 @@ from bridge.engine.call.state import Ending, Stage
 from bridge.engine.floor import caller_is_away, caller_owes_word
 from bridge.engine.inputs import Input
 from bridge.engine.news import SilencePrompted
-from bridge.engine.policy import CallerSilencePolicy
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
 from bridge.realtime.session_config import ResponseConfig
+from bridge.routing.barge_in import CallerSilencePolicy
 
 CALLER_SILENT = Ending(Outcome.COMPLETED, Fault.CALLER, "caller_silent")
 LOOK_AGAIN_MS = 5_000

@@ -18,11 +18,11 @@ from bridge.engine.floor import agent_can_be_cut
 from bridge.engine.handoff.asking import hear_human
 from bridge.engine.handoff.transfer import want_handoff
 from bridge.engine.news import EmergencyHeard, Speaker, TurnSpoken
-from bridge.engine.policy import EmergencyPolicy
 from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
 from bridge.realtime.events import InputTranscriptCompleted
+from bridge.routing.emergency import EmergencyPolicy
 
 EMERGENCY = Ending(Outcome.TRANSFERRED, Fault.NONE, "emergency")
 """Of a caller who is handed to a person for it."""

@@ -30,16 +30,15 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.floor import voice_can_be_cut
-from bridge.engine.handoff.policy import FallbackPolicy
 from bridge.engine.inputs import Input
 from bridge.engine.news import ConsentSettled, DisclosureSpoken, Speaker, TurnMeasured
-from bridge.engine.policy import ConsentPolicy
 from bridge.engine.session.fallback import leave_agent
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
-from bridge.routing.consent import HUMAN_KEY
+from bridge.routing.consent import HUMAN_KEY, ConsentPolicy
+from bridge.routing.fallback import FallbackPolicy
 
 CONSENT_REFUSED = Ending(Outcome.COMPLETED, Fault.NONE, "consent_refused")
 
@@ -188,7 +187,7 @@ def _refuse(call: CallState, policy: ConsentPolicy, how: str, now_ns: int) -> Ef
     said = policy.nobody if person is None else policy.refused
     if person is not None:  # who comes back would be the agent's
         person = replace(person, before=None, on_failure=None, hand_back=False, hand_back_key=None)
-    instead = FallbackPolicy(said, person, policy.nobody)
+    instead = FallbackPolicy(said, person, policy.nobody, answers=False, is_apology=False)
     yield from leave_agent(call, CONSENT_REFUSED, instead, now_ns)
 
 

@@ -20,9 +20,9 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from bridge.engine.call.state import Ending
-from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.news import Way
 from bridge.realtime.ids import ToolCallId
+from bridge.routing.handoff import HandoffTarget
 
 CallT = TypeVar("CallT")
 EffectT = TypeVar("EffectT")

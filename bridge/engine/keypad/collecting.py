@@ -19,7 +19,6 @@ from bridge.engine.effects import (
     ResumeUplink,
     UplinkHold,
 )
-from bridge.engine.keypad.policy import DigitsPolicy
 from bridge.engine.keypad.secret_digits import keep_secret
 from bridge.engine.keypad.state import Collection
 from bridge.engine.news import DigitsCollected
@@ -28,6 +27,7 @@ from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import ClearInput
 from bridge.realtime.ids import ToolCallId
+from bridge.routing.keypad import DigitsPolicy
 
 STAR = "*"
 """Begins anew, where it does not end the digits."""

@@ -28,13 +28,13 @@ from bridge.engine.keypad.collecting import (
     say_of_keypad,
     take_digit,
 )
-from bridge.engine.keypad.policy import ChoicePolicy, MenuPolicy
 from bridge.engine.news import MenuChosen
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import InputCommitted
 from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.routing.keypad import ChoicePolicy, MenuPolicy
 
 Taker = Callable[[CallState, str, int], Effects | None]
 """Given the call, a key and the time; None where the key is none of its."""

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from bridge.engine.keypad.policy import DigitsPolicy, MenuPolicy
 from bridge.realtime.ids import ToolCallId
+from bridge.routing.keypad import DigitsPolicy, MenuPolicy
 
 
 @dataclass(slots=True)

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from bridge.engine.call.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close
 from bridge.engine.call.state import Ending, Stage
 from bridge.engine.effects import AnswerCall, CloseSession
-from bridge.engine.handoff.policy import FallbackPolicy
 from bridge.engine.handoff.transfer import start_handoff
 from bridge.engine.news import GaveUp
 from bridge.engine.policy import NoAgent
@@ -27,6 +26,7 @@ from bridge.engine.voice.speech import say
 from bridge.errors import Outcome
 from bridge.realtime.failures import Failure
 from bridge.realtime.recovery import GiveUpReason
+from bridge.routing.fallback import FallbackPolicy
 
 AGENT_GRACE_MS = 15_000
 """How long what was queued of the agent may be heard before the fallback begins."""

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from bridge.engine.call.state import Ending
-from bridge.engine.handoff.policy import FallbackPolicy
+from bridge.routing.fallback import FallbackPolicy
 
 
 class Spare(enum.Enum):

@@ -48,7 +48,7 @@ def silence_agent(call: CallState, now_ns: int) -> Effects:
     responses.give_up_awaited()
     yield from drop_request(call)
     if responses.unwanted:
-        yield from call.start_timer(Timer.RESPONSE, call.policy.response_timeout_ms)
+        yield from call.start_timer(Timer.RESPONSE, call.policy.limits.response_timeout_ms)
     if not call.supervised.held:
         yield PauseUplink(UplinkHold.SUPERVISOR)
         yield from forget_input(call)

@@ -24,7 +24,7 @@ from bridge.engine.inputs import ToolFinished
 from bridge.engine.keypad.collecting import begin_collection
 from bridge.engine.keypad.secret_digits import conceal, reveal
 from bridge.engine.news import CallbackWanted, ToolAnswered, ToolAsked, ToolRefused
-from bridge.engine.policy import CLOSING_GRACE_MS, ToolPolicy
+from bridge.engine.policy import CLOSING_GRACE_MS
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.tools import mcp
@@ -37,6 +37,7 @@ from bridge.realtime.events import OutputItemDone
 from bridge.realtime.ids import ResponseId, ToolCallId
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, ItemStatus, McpApproval
 from bridge.realtime.items import McpApprovalRequest as ApprovalRequest
+from bridge.routing.tools import ToolPolicy
 
 END_CALL_TOOL = "end_call"
 TRANSFER_TOOL = "transfer_to_human"
@@ -44,7 +45,9 @@ TRANSFER_TOOL = "transfer_to_human"
 _FINISHED = (ItemStatus.COMPLETED, None)
 """A server that leaves the status out means a whole item; a cut one says so."""
 
-_NEEDS_NO_LISTING = MappingProxyType({END_CALL_TOOL: ToolPolicy({"type": "object"})})
+_NEEDS_NO_LISTING = MappingProxyType(
+    {END_CALL_TOOL: ToolPolicy({"type": "object"}, filler=None, background=False)}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from bridge.engine.handoff.policy import HandoffTarget
-from bridge.live.policy import target_at
-from bridge.routing.handoff import Handoff
+from bridge.routing.handoff import Handoff, HandoffTarget
+from bridge.routing.parts import AtHand
 from bridge.routing.supervisor_verbs import TransferOrder
-
-AtHand = Callable[[str | None], str | None]
 
 
 class TargetError(ValueError):
@@ -57,7 +54,7 @@ class TransferTargets:
         if ":" in order.target:
             if not self._may_transfer(order.target):
                 raise TargetError("target_not_allowed")
-            return target_at(order.target, self._handoff, self._at_hand, warm=warm)
+            return self._handoff.person_at(order.target, self._at_hand, warm=warm)
         known = self._people.get(order.target)
         if known is None:
             raise TargetError("unknown_target")

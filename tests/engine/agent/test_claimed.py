@@ -6,7 +6,6 @@ from bridge.engine.agent.requests import CANCELLED_ENDS_WITHIN_MS
 from bridge.engine.effects import Effect, Send, StartTimer
 from bridge.engine.inputs import Input, TimerFired
 from bridge.engine.news import SessionLost
-from bridge.engine.policy import CallPolicy
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import CancelResponse, CreateResponse
 from bridge.realtime.events import (
@@ -19,8 +18,9 @@ from bridge.realtime.events import (
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import A1, R1, R2, U2, Call, answered, audio, done, of, started, stopped
+from tests.support.policies import call_policy
 
-GREETING = CallPolicy(greeting_instructions="Greet.")
+GREETING = call_policy(greeting_instructions="Greet.")
 ASKED = CreateResponse(ResponseConfig(instructions="Greet."))
 HIDDEN = ResponseId("resp_hidden")
 

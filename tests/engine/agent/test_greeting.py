@@ -20,7 +20,6 @@ from bridge.engine.effects import (
     StartTimer,
     TransferCall,
 )
-from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -30,19 +29,21 @@ from bridge.engine.inputs import (
     TransferFailed,
 )
 from bridge.engine.news import CallClosed, GaveUp, TurnMeasured
-from bridge.engine.policy import BargeInPolicy, NoAgent
+from bridge.engine.policy import NoAgent
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CancelResponse, CreateResponse
 from bridge.realtime.events import ResponseCreated, ResponseStatus
+from bridge.routing.fallback import FallbackPolicy
 from tests.engine.calls import A1, R1, R2, Call, audio, done, of, started
+from tests.support.policies import barge_in_policy, call_policy, fallback_policy, handoff_target
 
 HELLO = "Hello, this is Northwind."
-CACHED = CallPolicy(greeting_instructions=f'Say exactly: "{HELLO}"', cached_greeting=HELLO)
+CACHED = call_policy(greeting_instructions=f'Say exactly: "{HELLO}"', cached_greeting=HELLO)
 LATE = TimerFired(Timer.GREETING)
 SORRY = "We are closed."
-TO_QUEUE = HandoffTarget("fallback", "sip:queue@127.0.0.1:5070", refer_to_headers=False)
+TO_QUEUE = handoff_target("fallback", "sip:queue@127.0.0.1:5070", refer_to_headers=False)
 
 
 def commands(effects: list[Effect]) -> list[object]:
@@ -121,7 +122,7 @@ def test_greeting_that_never_comes_is_not_asked_for_again() -> None:
 
 @pytest.mark.parametrize("protects", [True, False])
 def test_cached_greeting_is_protected_like_the_agents(protects: bool) -> None:
-    barge_in = BargeInPolicy(protects_greeting=protects)
+    barge_in = barge_in_policy(protects_greeting=protects)
     call = answered(replace(CACHED, barge_in=barge_in))
     spoken = phrase(call.feed(LATE, after_ms=800))
     call.feed(PlayoutStarted(spoken.item_id, 0), SoundStarted(call.clock.now_ns()))
@@ -131,7 +132,7 @@ def test_cached_greeting_is_protected_like_the_agents(protects: bool) -> None:
 
 
 def without_agent(why: NoAgent, fallback: FallbackPolicy) -> Call:
-    call = Call(CallPolicy(no_agent=why, fallback=fallback))
+    call = Call(call_policy(no_agent=why, fallback=fallback))
     effects = call.feed(CallOffered())
     assert AnswerCall() in effects
     assert of(OpenSession, effects) == []
@@ -149,7 +150,7 @@ def without_agent(why: NoAgent, fallback: FallbackPolicy) -> Call:
 def test_caller_without_an_agent_is_told_so_and_the_call_ends(
     why: NoAgent, closed: CallClosed
 ) -> None:
-    call = without_agent(why, FallbackPolicy(say=SORRY))
+    call = without_agent(why, fallback_policy(say=SORRY))
     spoken = phrase(call.feed(CallAnswered()))
     assert spoken.text == SORRY
     call.feed(PlayoutStarted(spoken.item_id, 0))
@@ -159,7 +160,7 @@ def test_caller_without_an_agent_is_told_so_and_the_call_ends(
 
 
 def test_closed_line_may_send_its_callers_on() -> None:
-    fallback = FallbackPolicy(say=SORRY, transfer_to=TO_QUEUE, say_if_failed="Nobody is there.")
+    fallback = fallback_policy(say=SORRY, transfer_to=TO_QUEUE, say_if_failed="Nobody is there.")
     call = without_agent(NoAgent.CLOSED, fallback)
     call.feed(PlayoutStarted(phrase(call.feed(CallAnswered())).item_id, 0))
     [transfer] = of(TransferCall, call.feed(PlayoutDrained()))
@@ -168,7 +169,7 @@ def test_closed_line_may_send_its_callers_on() -> None:
 
 
 def test_caller_who_hangs_up_on_a_closed_line_ends_it_as_closed() -> None:
-    call = without_agent(NoAgent.CLOSED, FallbackPolicy(say=SORRY))
+    call = without_agent(NoAgent.CLOSED, fallback_policy(say=SORRY))
     call.feed(CallAnswered())
     assert call.feed(CallEnded(by_caller=True, sip_code=200))[-1] == CallClosed(
         Outcome.COMPLETED, Fault.NONE, "closed"

@@ -12,7 +12,6 @@ from bridge.engine.core import CallPolicy
 from bridge.engine.inputs import ToolFinished
 from bridge.engine.media import AudioAppended, LastSoundSent
 from bridge.engine.news import TurnMeasured, TurnSpoken
-from bridge.engine.policy import ToolPolicy
 from bridge.realtime.events import InputCommitted, ResponseCreated
 from bridge.telemetry.labels import TurnStage
 from tests.engine.calls import (
@@ -34,6 +33,7 @@ from tests.engine.calls import (
     stopped,
     wants_tool,
 )
+from tests.support.policies import call_policy, tool_policy
 
 
 def heard_turn(policy: CallPolicy = SILENT) -> Call:
@@ -87,7 +87,7 @@ def whole_turn(spent_ms: Mapping[str, int], *, told_late: bool = False) -> TurnM
         spent_ms: by stage.
         told_late: the sound's end is told after speech_stopped, as by a hasty turn detection.
     """
-    call = answered(CallPolicy(greet=False, tools={"lookup": ToolPolicy()}))
+    call = answered(call_policy(greet=False, tools={"lookup": tool_policy()}))
     call.feed(AudioAppended(1_000, call.clock.now_ns()), started())
     sound_ns = call.clock.now_ns() + 800 * MS
     handed_ns = sound_ns + spent_ms["capture"] * MS
@@ -153,7 +153,7 @@ def test_sound_before_the_turn_or_after_its_end_is_not_the_turns_last(ago_ms: in
 
 
 def test_silence_that_the_server_counts_in_is_taken_off() -> None:
-    call = heard_turn(CallPolicy(greet=False, vad_trailing_silence_ms=500))
+    call = heard_turn(call_policy(greet=False, vad_trailing_silence_ms=500))
     call.feed(ResponseCreated(R1), audio(A1, R1))
     effects = call.feed(PlayoutStarted(A1, 0))
     assert of(TurnMeasured, effects)[0].total_ns == 1_120 * MS
@@ -167,7 +167,7 @@ def test_turn_is_measured_once() -> None:
 
 
 def test_time_in_a_tool_is_a_stage_of_its_own() -> None:
-    call = heard_turn(CallPolicy(greet=False, tools={"lookup": ToolPolicy()}))
+    call = heard_turn(call_policy(greet=False, tools={"lookup": tool_policy()}))
     call.feed(ResponseCreated(R1), after_ms=100)
     call.feed(wants_tool(), done(R1), ToolFinished(T1, "42"))
     call.feed(ResponseCreated(R2), after_ms=700)
@@ -178,7 +178,7 @@ def test_time_in_a_tool_is_a_stage_of_its_own() -> None:
 
 
 def test_greeting_is_measured_from_the_answer() -> None:
-    call = answered(CallPolicy())
+    call = answered(call_policy())
     call.feed(ResponseCreated(R1), audio(A1, R1), said_all(A1, R1, "welcome"), after_ms=300)
     effects = call.feed(PlayoutStarted(A1, 0), after_ms=40)
     assert of(TurnMeasured, effects) == [TurnMeasured(greeting_ns=340 * MS)]

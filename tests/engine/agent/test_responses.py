@@ -22,7 +22,6 @@ from bridge.engine.news import (
     TransitionRefused,
     UpstreamErrorSeen,
 )
-from bridge.engine.policy import BargeInPolicy
 from bridge.engine.state import CallState
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
@@ -56,6 +55,7 @@ from tests.engine.calls import (
     stopped,
     thinking,
 )
+from tests.support.policies import barge_in_policy, call_policy
 
 RETRY = [
     UpstreamErrorSeen("response_timeout"),
@@ -65,7 +65,7 @@ RETRY = [
 
 
 def test_answer_does_not_wait_for_the_lost_end_of_a_cancelled_response() -> None:
-    call = speaking(CallPolicy(greet=False, barge_in=BargeInPolicy()))
+    call = speaking(call_policy(greet=False, barge_in=barge_in_policy()))
     call.feed(SoundStarted(0), SoundLasted(0, 500), started(), PlayoutFlushed(()))
     call.feed(SoundStopped(0))
     wanted = call.feed(stopped(), InputCommitted(U2, None))
@@ -218,14 +218,14 @@ def test_response_that_acted_owes_no_sound() -> None:
     assert call.core.state is State.LISTENING
 
 
-@pytest.mark.parametrize("policy", [SILENT, replace(SILENT, barge_in=BargeInPolicy())])
+@pytest.mark.parametrize("policy", [SILENT, replace(SILENT, barge_in=barge_in_policy())])
 def test_response_that_made_way_for_the_caller_owes_no_sound(policy: CallPolicy) -> None:
     call = thinking(policy)
     call.feed(started(U2))
     assert of(AnswerFailed, call.feed(MADE_WAY)) == []
 
 
-@pytest.mark.parametrize("policy", [SILENT, replace(SILENT, barge_in=BargeInPolicy())])
+@pytest.mark.parametrize("policy", [SILENT, replace(SILENT, barge_in=barge_in_policy())])
 def test_response_that_made_way_for_nobody_is_asked_for_again(policy: CallPolicy) -> None:
     call = thinking(policy)
     effects = call.feed(MADE_WAY)
@@ -290,7 +290,7 @@ def test_answer_overdue_twice_is_a_lost_session() -> None:
 
 
 def test_overdue_greeting_is_asked_for_with_its_instructions() -> None:
-    call = answered(CallPolicy(greeting_instructions="Greet."))
+    call = answered(call_policy(greeting_instructions="Greet."))
     effects = call.feed(TimerFired(Timer.RESPONSE))
     assert Send(CreateResponse(ResponseConfig(instructions="Greet."))) in effects
 

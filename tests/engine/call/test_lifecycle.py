@@ -49,6 +49,7 @@ from bridge.realtime.commands import CreateResponse
 from bridge.realtime.events import ApiError, ConversationCreated, ErrorReported, ResponseCreated
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import R1, R2, SILENT, Call, answered, of, speaking, started, stopped
+from tests.support.policies import call_policy
 
 REFUSED = UpstreamError("the endpoint refused the connection", code="refused")
 ENDED = StateChanged({"phase": "ended"})
@@ -65,7 +66,7 @@ def ends(old: State) -> list[Effect]:
 
 
 def test_offer_rings_and_opens_the_session() -> None:
-    assert Call(CallPolicy(session_ready_ms=3_000)).feed(CallOffered()) == [
+    assert Call(call_policy(session_ready_ms=3_000)).feed(CallOffered()) == [
         RingCall(),
         OpenSession(within_ms=3_000),
         StartTimer(Timer.SESSION_READY, 3_000),
@@ -153,7 +154,7 @@ def test_answered_without_greeting_listens() -> None:
 
 
 def test_answered_with_greeting_asks_for_it() -> None:
-    call = ringing(CallPolicy(max_duration_ms=60_000, greeting_instructions="Greet the caller."))
+    call = ringing(call_policy(max_call_ms=60_000, greeting_instructions="Greet the caller."))
     call.feed(SessionReady("sess_1"))
     assert call.feed(CallAnswered()) == [
         PhaseChanged(State.IDLE, State.LISTENING, "answered"),
@@ -172,7 +173,7 @@ def test_answered_before_the_session_is_ready_is_refused() -> None:
 
 
 def test_answered_repeated_is_refused() -> None:
-    call = answered(CallPolicy())
+    call = answered(call_policy())
     assert call.feed(CallAnswered()) == [TransitionRefused(State.THINKING, "answered")]
 
 
@@ -192,7 +193,7 @@ def test_caller_cancels_before_answer() -> None:
 
 
 def test_caller_hangs_up() -> None:
-    call = answered(CallPolicy(greet=False, max_duration_ms=60_000))
+    call = answered(call_policy(greet=False, max_call_ms=60_000))
     assert call.feed(CallEnded(by_caller=True, sip_code=200)) == [
         CloseSession(),
         StopTimer(Timer.MAX_DURATION),
@@ -220,7 +221,7 @@ def test_caller_who_vanishes_has_an_outcome_of_their_own(by_caller: bool) -> Non
 
 
 def test_max_duration_hangs_up() -> None:
-    call = answered(CallPolicy(greet=False, max_duration_ms=60_000))
+    call = answered(call_policy(greet=False, max_call_ms=60_000))
     effects = call.feed(TimerFired(Timer.MAX_DURATION))
     assert effects[:2] == [HangUp(), CloseSession()]
     assert effects[-1] == CallClosed(Outcome.MAX_DURATION, Fault.NONE, "max_duration")

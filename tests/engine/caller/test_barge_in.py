@@ -10,7 +10,7 @@ from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.engine.effects import DuckPlayout, Effect, FlushPlayout, PlayAudio, RestorePlayout, Send
 from bridge.engine.inputs import TimerFired
 from bridge.engine.news import AgentInterrupted, BargeInJudgement, InterruptionJudged, PhaseChanged
-from bridge.engine.policy import BargeInPolicy, CallPolicy
+from bridge.engine.policy import CallPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, CreateResponse, TruncateItem
@@ -42,11 +42,12 @@ from tests.engine.calls import (
     started,
     stopped,
 )
+from tests.support.policies import barge_in_policy, call_policy
 
-BARGE_IN = BargeInPolicy(transcribed=True, backchannel_words=frozenset({"mm", "hm", "yeah"}))
-OURS = CallPolicy(greet=False, barge_in=BARGE_IN)
-NOT_TRANSCRIBED = CallPolicy(greet=False, barge_in=replace(BARGE_IN, transcribed=False))
-PROTECTED = CallPolicy(barge_in=replace(BARGE_IN, protects_greeting=True))
+BARGE_IN = barge_in_policy(transcribed=True, backchannel_words=frozenset({"mm", "hm", "yeah"}))
+OURS = call_policy(greet=False, barge_in=BARGE_IN)
+NOT_TRANSCRIBED = call_policy(greet=False, barge_in=replace(BARGE_IN, transcribed=False))
+PROTECTED = call_policy(barge_in=replace(BARGE_IN, protects_greeting=True))
 
 
 def sent(effects: list[Effect]) -> list[Command]:
@@ -220,7 +221,7 @@ def test_protected_greeting_is_heard_and_the_caller_answered_after_it() -> None:
 
 
 def test_greeting_that_is_not_protected_is_cut() -> None:
-    call = greeting(CallPolicy(barge_in=BARGE_IN))
+    call = greeting(call_policy(barge_in=BARGE_IN))
     assert of(FlushPlayout, sound(call, 460)) == [FlushPlayout()]
 
 

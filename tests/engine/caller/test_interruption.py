@@ -3,7 +3,6 @@
 import pytest
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
-from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     Effect,
     FlushPlayout,
@@ -55,6 +54,7 @@ from tests.engine.calls import (
     stopped,
     thinking,
 )
+from tests.support.policies import call_policy
 
 CUT = PhaseChanged(State.SPEAKING, State.CANCELLING, "interrupted")
 
@@ -103,7 +103,7 @@ def test_speech_over_a_response_without_audio_cancels_it() -> None:
 
 
 def test_server_that_cancels_by_itself_is_not_told() -> None:
-    call = speaking(CallPolicy(greet=False, server_cancels=True))
+    call = speaking(call_policy(greet=False, server_cancels=True))
     assert sent(call.feed(started(U2))) == []
     assert call.feed(audio(A1, R1)) == []
 
@@ -258,7 +258,7 @@ def test_interruption_restarts_no_watchdog() -> None:
 
 
 def test_greeting_created_after_the_caller_began_is_cancelled() -> None:
-    call = answered(CallPolicy())
+    call = answered(call_policy())
     call.feed(started())
     assert call.feed(ResponseCreated(R1)) == [Send(CancelResponse(R1))]
     assert call.feed(audio(A1, R1)) == []

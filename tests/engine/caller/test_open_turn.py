@@ -13,7 +13,7 @@ from bridge.engine.effects import Effect, OpenSession, PlayFiller, Send, StartTi
 from bridge.engine.inputs import HoldChanged, SessionFailed, SessionReady, TimerFired
 from bridge.engine.media import AudioAppended
 from bridge.engine.news import SessionLost
-from bridge.engine.policy import BargeInPolicy, CallPolicy
+from bridge.engine.policy import CallPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
@@ -39,10 +39,11 @@ from tests.engine.calls import (
     started,
     stopped,
 )
+from tests.support.policies import barge_in_policy
 
 OVERDUE_MS = 1_500
 THEIRS = replace(SILENT, turn_overdue_ms=OVERDUE_MS, filler_after_ms=1_500)
-OURS = replace(THEIRS, barge_in=BargeInPolicy())
+OURS = replace(THEIRS, barge_in=barge_in_policy())
 
 
 def waiting(policy: CallPolicy) -> Call:

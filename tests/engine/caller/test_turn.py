@@ -1,7 +1,6 @@
 """What the caller says and presses, and both sides' transcript."""
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
-from bridge.engine.core import CallPolicy
 from bridge.engine.effects import Send, StartTimer
 from bridge.engine.inputs import CallEnded, DigitReceived
 from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TurnSpoken
@@ -33,6 +32,7 @@ from tests.engine.calls import (
     started,
     thinking,
 )
+from tests.support.policies import call_policy
 
 ASK = Send(CreateResponse())
 
@@ -130,4 +130,4 @@ def test_digit_owed_while_the_caller_began_to_speak_in_vain_is_asked_for() -> No
 
 
 def test_digits_stay_out_of_the_model_where_the_dialplan_says_so() -> None:
-    assert answered(CallPolicy(greet=False, digits_to_model=False)).feed(DigitReceived("1")) == []
+    assert answered(call_policy(greet=False, digits_to_model=False)).feed(DigitReceived("1")) == []

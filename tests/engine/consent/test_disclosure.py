@@ -22,7 +22,6 @@ from bridge.engine.effects import (
     StopTimer,
     UplinkHold,
 )
-from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -44,7 +43,6 @@ from bridge.engine.news import (
     HandoffStarted,
     TurnMeasured,
 )
-from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, ConsentPolicy, EmergencyPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
@@ -56,6 +54,7 @@ from bridge.realtime.events import (
     ResponseStatus,
 )
 from bridge.realtime.ids import ItemId
+from bridge.routing.consent import ConsentPolicy
 from bridge.routing.wording import WordList
 from tests.engine.calls import (
     A1,
@@ -74,21 +73,30 @@ from tests.engine.calls import (
     started,
     stopped,
 )
+from tests.support.policies import (
+    barge_in_policy,
+    call_policy,
+    caller_silence_policy,
+    consent_policy,
+    emergency_policy,
+    fallback_policy,
+    handoff_target,
+)
 
 TOLD, ASKED, REFUSED, NOBODY = "An AI listens.", "Press 1 or 2.", "All right.", "Nobody is here."
 QUEUE = "sip:queue@pbx.example"
 SAY_1, SAY_2, SAY_3 = (ItemId(f"bridge_say_{number}") for number in (1, 2, 3))
-HANGS_ON = {"handoff": {"queue": HandoffTarget("queue", QUEUE, refer=False)}}
+HANGS_ON = {"handoff": {"queue": handoff_target("queue", QUEUE, refer=False)}}
 OPENED = [ResumeUplink(UplinkHold.CONSENT)]
 
 
 def policy(consent: ConsentPolicy, **more: object) -> CallPolicy:
-    return CallPolicy(consent=consent, barge_in=BargeInPolicy(), **HANGS_ON, **more)  # type: ignore[arg-type]  # fields of CallPolicy
+    return call_policy(consent=consent, barge_in=barge_in_policy(), **HANGS_ON, **more)
 
 
-NOTICE = policy(ConsentPolicy(TOLD, "v1", notice=True))
+NOTICE = policy(consent_policy(TOLD, "v1", notice=True))
 ASKS = policy(
-    ConsentPolicy(
+    consent_policy(
         TOLD,
         "v1",
         question=ASKED,
@@ -135,7 +143,7 @@ def test_audio_and_recording_are_held_before_there_is_a_call() -> None:
 
 
 def test_what_the_dialplan_does_not_hold_is_not_held() -> None:
-    free = ConsentPolicy(TOLD, before_audio=False, hold_recording=False)
+    free = consent_policy(TOLD, before_audio=False, hold_recording=False)
     call = Call(policy(free))
     effects = call.feed(CallOffered(), SessionReady("s"), CallAnswered(), PlayoutStarted(SAY_1, 0))
     effects += call.feed(PlayoutDrained())
@@ -193,15 +201,15 @@ def test_caller_does_not_cut_the_disclosure() -> None:
 
 
 def test_caller_does_not_cut_it_where_the_service_decides_either() -> None:
-    with_greeting = ConsentPolicy(TOLD, before_audio=False)
-    call = answered(CallPolicy(greet=False, consent=with_greeting))
+    with_greeting = consent_policy(TOLD, before_audio=False)
+    call = answered(call_policy(greet=False, consent=with_greeting))
     call.feed(PlayoutStarted(SAY_1, 0))
     assert not of(FlushPlayout, call.feed(started()))
 
 
 def test_cut_disclosure_is_said_again_before_anything_opens() -> None:
-    emergency = EmergencyPolicy(WordList(["fire"]), "Hang up.")
-    free = ConsentPolicy(TOLD, "v1", before_audio=False)
+    emergency = emergency_policy(WordList(["fire"]), "Hang up.")
+    free = consent_policy(TOLD, "v1", before_audio=False)
     call = answered(policy(free, emergency=emergency, greet=False))
     call.feed(PlayoutStarted(SAY_1, 0))
     effects = call.feed(words("fire"), flushed())
@@ -213,7 +221,7 @@ def test_cut_disclosure_is_said_again_before_anything_opens() -> None:
 
 
 def test_disclosure_that_can_not_be_said_is_refused_for_the_caller() -> None:
-    call = Call(policy(ConsentPolicy(None, "v1", refused=REFUSED)))
+    call = Call(policy(consent_policy(None, "v1", refused=REFUSED)))
     effects = call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
     assert of(ConsentSettled, effects) == [ConsentSettled(False, "not_spoken", "v1")]
     assert of(CloseSession, effects)
@@ -222,7 +230,7 @@ def test_disclosure_that_can_not_be_said_is_refused_for_the_caller() -> None:
 
 
 def test_nobody_is_promised_where_there_is_nobody() -> None:
-    call = Call(CallPolicy(consent=ConsentPolicy(None, refused=REFUSED, nobody=NOBODY)))
+    call = Call(call_policy(consent=consent_policy(None, refused=REFUSED, nobody=NOBODY)))
     effects = call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
     assert said(effects) == [NOBODY]
     call.feed(PlayoutStarted(SAY_1, 0))
@@ -230,8 +238,8 @@ def test_nobody_is_promised_where_there_is_nobody() -> None:
 
 
 def test_fallback_of_a_call_that_was_never_told_opens_nothing() -> None:
-    answers = FallbackPolicy("Sorry.", answers=True)
-    call = Call(policy(ConsentPolicy(TOLD), fallback=answers))
+    answers = fallback_policy("Sorry.", answers=True)
+    call = Call(policy(consent_policy(TOLD), fallback=answers))
     refused = SessionFailed(UpstreamError("no", code="beta_api_shape_disabled"))
     effects = call.feed(CallOffered(), refused, CallAnswered(), PlayoutStarted(SAY_1, 0))
     assert said(effects) == ["Sorry."]
@@ -315,8 +323,8 @@ def test_who_refuses_and_reaches_nobody_hears_so_before_our_bye() -> None:
 
 
 def test_who_refuses_is_not_given_back_to_the_agent() -> None:
-    back = HandoffTarget("queue", QUEUE, refer=False, hand_back=True, before="Wait.")
-    call = Call(CallPolicy(consent=ASKS.consent, handoff={"queue": back}))
+    back = handoff_target("queue", QUEUE, refer=False, hand_back=True, before="Wait.")
+    call = Call(call_policy(consent=ASKS.consent, handoff={"queue": back}))
     call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered(), DigitReceived("2"), flushed())
     call.feed(PlayoutStarted(SAY_3, 0))
     assert said(call.feed(PlayoutDrained())) == []  # "Wait." was said in other words
@@ -335,7 +343,7 @@ def test_silence_is_asked_again_and_then_refuses() -> None:
 
 
 def test_silence_agrees_where_the_dialplan_says_so() -> None:
-    call = asked(policy(ConsentPolicy(TOLD, question=ASKED, questions=1, silence_agrees=True)))
+    call = asked(policy(consent_policy(TOLD, question=ASKED, questions=1, silence_agrees=True)))
     effects = call.feed(TimerFired(Timer.CONSENT), after_ms=8_000)
     assert of(ConsentSettled, effects) == [ConsentSettled(True, "silence", "")]
     assert of(ResumeUplink, effects) == OPENED
@@ -350,8 +358,8 @@ def test_silence_of_a_call_on_hold_is_no_answer() -> None:
 
 
 def test_silent_caller_is_not_asked_two_things_at_once() -> None:
-    silence = CallerSilencePolicy("Still there?")
-    call = answered(policy(ConsentPolicy(TOLD, question=ASKED), caller_silence=silence))
+    silence = caller_silence_policy("Still there?")
+    call = answered(policy(consent_policy(TOLD, question=ASKED), caller_silence=silence))
     effects = call.feed(PlayoutStarted(SAY_1, 0), PlayoutStarted(SAY_2, 0), PlayoutDrained())
     assert StartTimer(Timer.CALLER_SILENT, 8_000) not in effects
     spoken = (ResponseCreated(R1), audio(A1, R1), PlayoutStarted(A1, 0), done(R1))
@@ -364,7 +372,7 @@ def test_silent_caller_is_not_asked_two_things_at_once() -> None:
     [("Yes, I agree.", True), ("No thank you.", False), ("Yes, who is it?", None)],
 )
 def test_words_are_an_answer_where_they_can_be_heard(text: str, given: bool | None) -> None:
-    words_too = ConsentPolicy(
+    words_too = consent_policy(
         TOLD,
         question=ASKED,
         before_audio=False,
@@ -397,8 +405,8 @@ def test_caller_who_hangs_up_while_asked_has_not_refused() -> None:
 # Emergencies
 
 HANG_UP = "Hang up and dial the emergency number."
-ALERT = EmergencyPolicy(WordList(["heart attack"], unless=["heart attack grill"]), HANG_UP)
-LISTENS = CallPolicy(greet=False, barge_in=BargeInPolicy(transcribed=True), emergency=ALERT)
+ALERT = emergency_policy(WordList(["heart attack"], unless=["heart attack grill"]), HANG_UP)
+LISTENS = call_policy(greet=False, barge_in=barge_in_policy(transcribed=True), emergency=ALERT)
 CRY = "I think it's a heart attack!"
 
 
@@ -439,22 +447,22 @@ def test_what_only_sounds_like_an_emergency_is_none() -> None:
 
 
 def test_person_takes_the_call_after_the_instruction_where_the_dialplan_says_so() -> None:
-    transfers = EmergencyPolicy(ALERT.words, HANG_UP, transfers=True)
-    call = answered(CallPolicy(greet=False, emergency=transfers, **HANGS_ON))  # type: ignore[arg-type]  # a field of CallPolicy
+    transfers = emergency_policy(ALERT.words, HANG_UP, transfers=True)
+    call = answered(call_policy(greet=False, emergency=transfers, **HANGS_ON))
     assert not of(HandoffStarted, call.feed(words(CRY), PlayoutStarted(SAY_1, 0)))
     effects = call.feed(PlayoutDrained(), after_ms=5_000)
     assert [each.to for each in of(HandoffStarted, effects)] == [QUEUE]
 
 
 def test_agent_says_it_where_the_bridge_has_no_voice_for_it() -> None:
-    by_model = EmergencyPolicy(ALERT.words, HANG_UP, by_model=True)
-    effects = answered(CallPolicy(greet=False, emergency=by_model)).feed(words(CRY))
+    by_model = emergency_policy(ALERT.words, HANG_UP, by_model=True)
+    effects = answered(call_policy(greet=False, emergency=by_model)).feed(words(CRY))
     (request,) = [each for each in commands(effects) if isinstance(each, CreateResponse)]
     assert request.config.instructions == f'Say exactly: "{HANG_UP}"'
 
 
 def test_emergency_comes_before_an_answer() -> None:
-    words_too = ConsentPolicy(TOLD, question=ASKED, before_audio=False, no=WordList(["no"]))
+    words_too = consent_policy(TOLD, question=ASKED, before_audio=False, no=WordList(["no"]))
     call = asked(policy(words_too, emergency=ALERT))
     effects = call.feed(words("No, a heart attack!"))
     assert of(EmergencyHeard, effects)
@@ -462,8 +470,8 @@ def test_emergency_comes_before_an_answer() -> None:
 
 
 def test_refused_transfer_of_who_refused_is_dialled() -> None:
-    refer = {"queue": HandoffTarget("queue", QUEUE)}
-    call = Call(CallPolicy(consent=ASKS.consent, handoff=refer))
+    refer = {"queue": handoff_target("queue", QUEUE)}
+    call = Call(call_policy(consent=ASKS.consent, handoff=refer))
     call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered(), DigitReceived("2"), flushed())
     call.feed(PlayoutStarted(SAY_3, 0), PlayoutDrained())
     call.feed(TransferFailed(405))

@@ -27,7 +27,6 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.handoff.asking import ask_for_human
-from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.handoff.steps import ENDS, STEPS, HandoffSignal, HandoffStep, diagram
 from bridge.engine.handoff.transfer import start_handoff
 from bridge.engine.inputs import (
@@ -59,7 +58,7 @@ from bridge.engine.news import (
     TransitionRefused,
     Way,
 )
-from bridge.engine.policy import CallPolicy, ToolPolicy
+from bridge.engine.policy import CallPolicy
 from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
@@ -67,6 +66,7 @@ from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CancelResponse, ClearInput, CreateItem, CreateResponse
 from bridge.realtime.events import OutputItemDone, ResponseCreated, ResponseStatus
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message, Role
+from bridge.routing.handoff import HandoffTarget
 from tests.engine.calls import (
     A1,
     R1,
@@ -82,20 +82,21 @@ from tests.engine.calls import (
     started,
     thinking,
 )
+from tests.support.policies import call_policy, fallback_policy, handoff_target, tool_policy
 
 PERSON = "sip:ann@127.0.0.1:5070"
 SUMMARY = "Wants to move order 4711."
-BLIND = HandoffTarget("sales", PERSON)
+BLIND = handoff_target("sales", PERSON)
 WARM = replace(BLIND, warm=True, announce="A caller.", ask="Press 1.")
 TALKED = 90_000
 
 
 def policy(target: HandoffTarget) -> CallPolicy:
-    return CallPolicy(
+    return call_policy(
         greet=False,
-        max_duration_ms=60_000,
+        max_call_ms=60_000,
         handoff={target.name: target},
-        tools={"transfer_to_human": ToolPolicy({"type": "object"})},
+        tools={"transfer_to_human": tool_policy({"type": "object"})},
     )
 
 
@@ -489,7 +490,7 @@ def test_caller_comes_back_to_an_agent_who_knows(
 
 def test_session_that_cannot_be_had_on_the_way_back_is_the_fallbacks() -> None:
     base = policy(replace(WARM, hand_back=True))
-    call = thinking(replace(base, fallback=FallbackPolicy(say="Sorry.")))
+    call = thinking(replace(base, fallback=fallback_policy(say="Sorry.")))
     call.feed(wish(), done(R1), PersonAnswered(), PersonPressed("1"), PersonLeft(200))
     gone = SessionFailed(UpstreamError("no", code="beta_api_shape_disabled"))
     assert [each.text for each in of(PlayPhrase, call.feed(gone))] == ["Sorry."]
@@ -512,7 +513,7 @@ def test_session_that_is_lost_meanwhile_does_not_stop_the_handoff() -> None:
 
 def test_session_that_is_gone_for_good_leaves_a_failed_handoff_to_the_fallback() -> None:
     base = policy(WARM)
-    call = thinking(replace(base, fallback=FallbackPolicy(say="Sorry.")))
+    call = thinking(replace(base, fallback=fallback_policy(say="Sorry.")))
     call.feed(wish(), done(R1))
     gone = SessionFailed(UpstreamError("no", code="beta_api_shape_disabled"))
     assert of(PlayPhrase, call.feed(gone)) == []
@@ -539,7 +540,7 @@ class Asker:
 
 
 def test_handoff_that_the_state_forbids_has_failed() -> None:
-    call, asker = CallState(CallPolicy()), Asker()
+    call, asker = CallState(call_policy()), Asker()
     assert of(TransferCall, asker.begin(call)) == []
     assert asker.told == 1
     assert call.handoff is None

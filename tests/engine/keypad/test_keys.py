@@ -26,7 +26,6 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.handoff.asking import ask_for_human
-from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     DigitReceived,
     Input,
@@ -38,7 +37,6 @@ from bridge.engine.inputs import (
     TransferFailed,
 )
 from bridge.engine.keypad.collecting import LAST_TONE_MS
-from bridge.engine.keypad.policy import ChoicePolicy, DigitsPolicy, KeypadPolicy, MenuPolicy
 from bridge.engine.news import (
     DigitsCollected,
     HandoffStarted,
@@ -49,13 +47,7 @@ from bridge.engine.news import (
     ToolAsked,
     TransitionRefused,
 )
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    CallPolicy,
-    DeadAirPolicy,
-    ToolPolicy,
-)
+from bridge.engine.policy import CallPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
@@ -88,26 +80,39 @@ from tests.engine.calls import (
     stopped,
     thinking,
 )
+from tests.support.policies import (
+    barge_in_policy,
+    call_policy,
+    caller_silence_policy,
+    choice_policy,
+    dead_air_policy,
+    digits_policy,
+    fallback_policy,
+    handoff_target,
+    keypad_policy,
+    menu_policy,
+    tool_policy,
+)
 
-ANN = HandoffTarget("ann", "sip:ann@127.0.0.1:5070", refer=False)
-BOB = HandoffTarget("bob", "sip:bob@127.0.0.1:5070", refer=False)
+ANN = handoff_target("ann", "sip:ann@127.0.0.1:5070", refer=False)
+BOB = handoff_target("bob", "sip:bob@127.0.0.1:5070", refer=False)
 PROMPT, INVALID, NOBODY = "Press one or two.", "No such choice.", "Nobody is here."
-MAIN = MenuPolicy(
+MAIN = menu_policy(
     "main",
     PROMPT,
     {
-        "1": ChoicePolicy(tell="I chose billing."),
-        "2": ChoicePolicy(say="We are open."),
-        "3": ChoicePolicy(transfer="bob"),
-        "4": ChoicePolicy(menu="orders"),
-        "9": ChoicePolicy(menu="main"),
+        "1": choice_policy(tell="I chose billing."),
+        "2": choice_policy(say="We are open."),
+        "3": choice_policy(transfer="bob"),
+        "4": choice_policy(menu="orders"),
+        "9": choice_policy(menu="main"),
     },
     INVALID,
 )
-ORDERS = MenuPolicy(
-    "orders", "Press one for orders.", {"1": ChoicePolicy(say="No orders.")}, then_person=True
+ORDERS = menu_policy(
+    "orders", "Press one for orders.", {"1": choice_policy(say="No orders.")}, then_person=True
 )
-CARD = DigitsPolicy(
+CARD = digits_policy(
     "card",
     "Key in your card number.",
     "That was too short.",
@@ -116,17 +121,17 @@ CARD = DigitsPolicy(
     sensitive=True,
     last_told=2,
 )
-KEYPAD = KeypadPolicy(
+KEYPAD = keypad_policy(
     menus={"main": MAIN, "orders": ORDERS},
-    digits={"card": CARD, "zip": DigitsPolicy("zip", min_digits=5, max_digits=5)},
+    digits={"card": CARD, "zip": digits_policy("zip", min_digits=5, max_digits=5)},
     human_words=HumanWords("en"),
     nobody=NOBODY,
 )
-POLICY = CallPolicy(
+POLICY = call_policy(
     greet=False,
     handoff={"ann": ANN, "bob": BOB},
     keypad=KEYPAD,
-    tools={name: ToolPolicy() for name in ("collect_digits", "pay")},
+    tools={name: tool_policy() for name in ("collect_digits", "pay")},
 )
 WITH_MENU = replace(POLICY, keypad=replace(KEYPAD, start="main"))
 ALONE = replace(POLICY, handoff={})
@@ -207,7 +212,7 @@ def test_zero_cuts_a_tone_and_a_phrase() -> None:
 
 
 def test_zero_waits_for_a_protected_sentence() -> None:
-    call = thinking(replace(POLICY, barge_in=BargeInPolicy(protects_greeting=True)))
+    call = thinking(replace(POLICY, barge_in=barge_in_policy(protects_greeting=True)))
     call.core._call.speech.protected.add(A1)
     call.feed(audio(A1, R1, 500), PlayoutStarted(A1, 0))
     effects = call.feed(DigitReceived("0"))
@@ -216,7 +221,9 @@ def test_zero_waits_for_a_protected_sentence() -> None:
 
 
 def test_zero_leads_to_the_fallback_where_there_is_no_target() -> None:
-    policy = replace(ALONE, fallback=FallbackPolicy(transfer_to=HandoffTarget("fallback", "tel:1")))
+    policy = replace(
+        ALONE, fallback=fallback_policy(transfer_to=handoff_target("fallback", "tel:1"))
+    )
     assert [each.to for each in of(TransferCall, answered(policy).feed(DigitReceived("0")))] == [
         "tel:1"
     ]
@@ -386,7 +393,7 @@ def test_key_that_no_menu_awaits_goes_to_the_model() -> None:
 
 
 def test_menu_that_waits_is_no_silent_caller() -> None:
-    call = answered(replace(WITH_MENU, caller_silence=CallerSilencePolicy("Still there?")))
+    call = answered(replace(WITH_MENU, caller_silence=caller_silence_policy("Still there?")))
     effects = heard(call)
     assert Timer.CALLER_SILENT not in [each.timer for each in of(StartTimer, effects)]
     assert of(SilencePrompted, fire(call, Timer.CALLER_SILENT)) == []
@@ -462,7 +469,7 @@ def test_agent_is_not_asked_to_speak_while_digits_come() -> None:
 
 
 def test_who_speaks_instead_ends_the_digits() -> None:
-    call, _ = collects(replace(POLICY, barge_in=BargeInPolicy()), what="zip")
+    call, _ = collects(replace(POLICY, barge_in=barge_in_policy()), what="zip")
     call.feed(*keys("12"))
     effects = call.feed(started(), stopped(), InputCommitted(U1, None))
     assert outputs(effects) == [{"error": "not collected: the caller spoke instead"}]
@@ -481,8 +488,8 @@ def test_collecting_is_no_dead_air_and_no_silent_caller() -> None:
     policy = replace(
         POLICY,
         filler_after_ms=1_500,
-        dead_air=DeadAirPolicy("Sorry."),
-        caller_silence=CallerSilencePolicy("Still there?"),
+        dead_air=dead_air_policy("Sorry."),
+        caller_silence=caller_silence_policy("Still there?"),
     )
     call, _ = collects(policy, what="card")
     timers = [each.timer for each in of(StartTimer, heard(call))]
@@ -537,7 +544,7 @@ def test_second_sensitive_collection_is_held_back_from_the_first_ones_end_on() -
 
 
 def test_speech_does_not_end_sensitive_digits() -> None:
-    call, _ = collects(replace(POLICY, barge_in=BargeInPolicy()), what="card")
+    call, _ = collects(replace(POLICY, barge_in=barge_in_policy()), what="card")
     assert outputs(call.feed(InputCommitted(U1, None))) == []
     assert len(outputs(call.feed(*keys("411122")))) == 1
 
@@ -557,7 +564,7 @@ def test_filler_waits_its_time_from_the_last_digit_on() -> None:
 
 
 def test_sound_cuts_no_prompt_whose_turn_no_service_would_hear() -> None:
-    call, _ = collects(replace(POLICY, barge_in=BargeInPolicy()), what="card")
+    call, _ = collects(replace(POLICY, barge_in=barge_in_policy()), what="card")
     at_ns = call.clock.now_ns()
     effects = call.feed(PlayoutStarted(SAY_1, 0), SoundStarted(at_ns), SoundLasted(at_ns, 700))
     assert of(FlushPlayout, effects) == []

@@ -20,7 +20,6 @@ from bridge.engine.effects import (
     StopFiller,
     TransferCall,
 )
-from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -51,7 +50,6 @@ from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import TruncateItem
 from bridge.realtime.events import ResponseCreated, SpeechStarted
-from bridge.realtime.recovery import RecoveryPolicy
 from tests.engine.calls import (
     A1,
     A2,
@@ -66,20 +64,21 @@ from tests.engine.calls import (
     speaking,
     thinking,
 )
+from tests.support.policies import call_policy, fallback_policy, handoff_target, recovery_policy
 
 QUEUE = "sip:queue@127.0.0.1:5070"
-TO_QUEUE = HandoffTarget("fallback", QUEUE, refer_to_headers=False)
+TO_QUEUE = handoff_target("fallback", QUEUE, refer_to_headers=False)
 SORRY = "I am putting you through."
 UNREACHABLE = "Nobody is there."
 GONE = SessionFailed(UpstreamError("no", code="beta_api_shape_disabled"))
 DROPPED = SessionFailed(UpstreamError("gone", code="closed", close_code=1006))
 LATE = TimerFired(Timer.SESSION_READY)
 
-SPEAKS = CallPolicy(greet=False, fallback=FallbackPolicy(say=SORRY))
-TRANSFERS = CallPolicy(
+SPEAKS = call_policy(greet=False, fallback=fallback_policy(say=SORRY))
+TRANSFERS = call_policy(
     greet=False,
-    recovery=RecoveryPolicy(fallback="transfer"),
-    fallback=FallbackPolicy(say=SORRY, transfer_to=TO_QUEUE, say_if_failed=UNREACHABLE),
+    recovery=recovery_policy(fallback="transfer"),
+    fallback=fallback_policy(say=SORRY, transfer_to=TO_QUEUE, say_if_failed=UNREACHABLE),
 )
 ANSWERS = replace(TRANSFERS, fallback=replace(TRANSFERS.fallback, answers=True))
 
@@ -172,7 +171,7 @@ def test_transfer_whose_end_is_never_told_is_taken_as_failed() -> None:
 
 
 def test_failed_transfer_without_words_for_it_gives_a_tone() -> None:
-    policy = replace(TRANSFERS, fallback=FallbackPolicy(SORRY, TO_QUEUE))
+    policy = replace(TRANSFERS, fallback=fallback_policy(SORRY, TO_QUEUE))
     effects = transferring(policy).feed(TransferFailed(603), PersonLeft(486))
     assert of(PlayFiller, effects) == [PlayFiller(pause=False)]
 
@@ -250,7 +249,7 @@ def test_ringing_call_is_answered_for_the_fallback(
 
 
 def test_ringing_call_is_not_answered_for_a_mere_tone() -> None:
-    call = Call(CallPolicy(fallback=FallbackPolicy(answers=True)))
+    call = Call(call_policy(fallback=fallback_policy(answers=True)))
     call.feed(CallOffered())
     assert of(RejectCall, call.feed(GONE)) != []
 
@@ -263,7 +262,7 @@ def test_session_refused_between_our_answer_and_the_conversation_is_explained() 
 
 
 def test_phrase_fills_an_outage_once_then_tones_do() -> None:
-    call = answered(CallPolicy(greet=False, outage_phrase="One moment."))
+    call = answered(call_policy(greet=False, outage_phrase="One moment."))
     call.feed(DROPPED)
     effects = call.feed(TimerFired(Timer.FILLER))
     assert said(effects) == ["One moment."]
@@ -277,13 +276,13 @@ def test_phrase_fills_an_outage_once_then_tones_do() -> None:
 
 
 def test_slow_answer_of_a_session_that_stands_is_filled_with_tones() -> None:
-    call = thinking(CallPolicy(greet=False, filler_after_ms=1_000, outage_phrase="One moment."))
+    call = thinking(call_policy(greet=False, filler_after_ms=1_000, outage_phrase="One moment."))
     effects = call.feed(TimerFired(Timer.FILLER))
     assert (said(effects), of(PlayFiller, effects)) == ([], [PlayFiller()])
 
 
 def test_agent_lets_the_phrase_end_and_can_be_interrupted_in_it() -> None:
-    call = thinking(CallPolicy(greet=False, outage_phrase="One moment."))
+    call = thinking(call_policy(greet=False, outage_phrase="One moment."))
     call.feed(DROPPED)
     (phrase,) = of(PlayPhrase, call.feed(TimerFired(Timer.FILLER)))
     call.feed(SessionReady("sess_2"))
@@ -300,7 +299,7 @@ def test_agent_lets_the_phrase_end_and_can_be_interrupted_in_it() -> None:
 
 
 def test_caller_cuts_the_phrase() -> None:
-    call = answered(CallPolicy(greet=False, outage_phrase="One moment."))
+    call = answered(call_policy(greet=False, outage_phrase="One moment."))
     call.feed(DROPPED, TimerFired(Timer.FILLER))
     assert of(StopFiller, call.feed(SessionReady("sess_2"))) == []
     assert of(StopFiller, call.feed(SpeechStarted(U2, 0))) == [StopFiller()]

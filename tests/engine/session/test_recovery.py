@@ -40,7 +40,6 @@ from bridge.engine.news import (
     SessionRestored,
     UpstreamErrorSeen,
 )
-from bridge.engine.policy import CallPolicy, ToolPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, TelephonyError, UpstreamError
@@ -60,7 +59,6 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId, ResponseId
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message
-from bridge.realtime.recovery import RecoveryPolicy
 from tests.engine.calls import (
     A1,
     A2,
@@ -83,6 +81,7 @@ from tests.engine.calls import (
     thinking,
     wants_tool,
 )
+from tests.support.policies import call_policy, recovery_policy, tool_policy
 
 DROPPED = SessionFailed(UpstreamError("gone", code="closed", close_code=1006))
 REFUSED = SessionFailed(UpstreamError("no", code="http_503"))
@@ -161,7 +160,7 @@ def test_permanent_refusal_while_ringing_ends_the_call_at_once() -> None:
 
 
 def test_session_lost_between_our_answer_and_the_conversation_is_got_back() -> None:
-    call = Call(CallPolicy(greeting_instructions="Greet."))
+    call = Call(call_policy(greeting_instructions="Greet."))
     call.feed(CallOffered(), SessionReady("sess_1"))
     assert len(of(OpenSession, call.feed(DROPPED))) == 1
     effects = call.feed(CallAnswered())
@@ -174,7 +173,7 @@ def test_session_lost_between_our_answer_and_the_conversation_is_got_back() -> N
 
 
 def test_session_got_back_before_the_conversation_begins_it_as_ever() -> None:
-    call = Call(CallPolicy(greeting_instructions="Greet."))
+    call = Call(call_policy(greeting_instructions="Greet."))
     call.feed(CallOffered(), SessionReady("sess_1"), DROPPED)
     assert sent(call.feed(READY)) == []
     assert len(sent(call.feed(CallAnswered()))) == 1
@@ -272,7 +271,7 @@ def test_expired_session_is_renewed_with_a_new_token_and_a_summary() -> None:
 
 
 def test_tool_output_of_an_outage_reaches_the_next_session() -> None:
-    call = thinking(CallPolicy(greet=False, tools={"lookup": ToolPolicy()}))
+    call = thinking(call_policy(greet=False, tools={"lookup": tool_policy()}))
     call.feed(InputCommitted(U1), InputTranscriptCompleted(U1, 0, "Where is it?"))
     call.feed(wants_tool(T1), done(R1), DROPPED)
     assert sent(call.feed(ToolFinished(T1, "42"))) == []
@@ -300,7 +299,7 @@ def test_events_while_there_is_no_session_change_nothing() -> None:
 
 
 def test_greeting_that_was_never_said_is_asked_for_as_a_greeting() -> None:
-    call = answered(CallPolicy(greeting_instructions='Say exactly: "Hello."'))
+    call = answered(call_policy(greeting_instructions='Say exactly: "Hello."'))
     call.feed(DROPPED)
     (command,) = sent(call.feed(READY))
     assert isinstance(command, CreateResponse)
@@ -490,7 +489,7 @@ def test_loss_with_a_spare_at_hand_takes_it_at_once() -> None:
     assert state_of(call) is State.LISTENING
 
 
-WATCHED = CallPolicy(greet=False, filler_after_ms=1_400, stalled_after_ms=10_000)
+WATCHED = call_policy(greet=False, filler_after_ms=1_400, stalled_after_ms=10_000)
 
 
 def test_slow_answer_is_filled_without_a_loss() -> None:
@@ -573,7 +572,7 @@ def test_response_that_goes_on_is_none() -> None:
 
 def test_losses_between_answers_are_none_in_a_row() -> None:
     call = answered()
-    for number in range(3 * RecoveryPolicy().max_failures):
+    for number in range(3 * recovery_policy().max_failures):
         response_id = ResponseId(f"resp_of_{number}")
         audio_id = ItemId(f"item_of_{number}")
         effects = call.feed(

@@ -6,17 +6,17 @@ import pytest
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.effects import AnswerCall, OpenSession, PlayPhrase, RejectCall, Send, SwitchArm
-from bridge.engine.handoff.policy import FallbackPolicy
 from bridge.engine.inputs import CallAnswered, CallOffered, SessionFailed, SessionReady, TimerFired
 from bridge.engine.news import CallClosed, SessionLost
-from bridge.engine.policy import CallPolicy, NoAgent
+from bridge.engine.policy import NoAgent
 from bridge.engine.timers import Timer
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import ResponseCreated
 from tests.engine.calls import A1, R1, Call, audio, done, of
+from tests.support.policies import call_policy, fallback_policy
 
-WITH_ARM = CallPolicy(rescue_after_ms=2_500)
+WITH_ARM = call_policy(rescue_after_ms=2_500)
 REFUSED = SessionFailed(UpstreamError("no", code="http_503"))
 FOR_GOOD = SessionFailed(UpstreamError("no", code="beta_api_shape_disabled"))
 
@@ -43,7 +43,7 @@ def test_the_second_arm_is_not_left_for_the_first() -> None:
 
 
 def test_without_another_arm_nothing_is_switched() -> None:
-    call = Call(CallPolicy())
+    call = Call(call_policy())
     call.feed(CallOffered())
     assert not of(SwitchArm, call.feed(REFUSED))
 
@@ -90,7 +90,7 @@ def test_an_answered_call_whose_caller_speaks_first_stays_on_its_arm() -> None:
 
 
 def test_without_ai_the_fallback_is_heard_although_it_would_refuse() -> None:
-    call = Call(CallPolicy(no_agent=NoAgent.AI_OFF, fallback=FallbackPolicy(say="Sorry.")))
+    call = Call(call_policy(no_agent=NoAgent.AI_OFF, fallback=fallback_policy(say="Sorry.")))
     effects = call.feed(CallOffered())
     assert of(AnswerCall, effects)
     assert not of(OpenSession, effects)
@@ -98,7 +98,7 @@ def test_without_ai_the_fallback_is_heard_although_it_would_refuse() -> None:
 
 
 def test_without_ai_and_without_a_fallback_the_call_is_refused() -> None:
-    effects = Call(CallPolicy(no_agent=NoAgent.AI_OFF)).feed(CallOffered())
+    effects = Call(call_policy(no_agent=NoAgent.AI_OFF)).feed(CallOffered())
     assert of(RejectCall, effects)
     [closed] = of(CallClosed, effects)
     assert (closed.outcome, closed.fault) == (Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR)

@@ -21,7 +21,6 @@ from bridge.engine.effects import (
     StopTimer,
     UplinkHold,
 )
-from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallEnded,
     PersonAnswered,
@@ -44,7 +43,6 @@ from bridge.engine.news import (
     TransitionRefused,
     Way,
 )
-from bridge.engine.policy import CallPolicy, ToolPolicy
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
 from bridge.engine.timers import Timer
@@ -53,6 +51,7 @@ from bridge.errors import Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import OutputItemDone
 from bridge.realtime.items import FunctionCall, FunctionCallOutput
+from bridge.routing.handoff import HandoffTarget
 from bridge.routing.supervisor_verbs import (
     AcceptOrder,
     EndOrder,
@@ -63,9 +62,10 @@ from bridge.routing.supervisor_verbs import (
     WhisperOrder,
 )
 from tests.engine.calls import R1, T1, Call, answered, done, flushed, of, thinking
+from tests.support.policies import call_policy, fallback_policy, handoff_target, tool_policy
 
 SUMMARY = "Wants to move order 4711."
-DIALLED = HandoffTarget("sales", "sip:ann@127.0.0.1:5070", refer=False)
+DIALLED = handoff_target("sales", "sip:ann@127.0.0.1:5070", refer=False)
 WARM = replace(DIALLED, warm=True, announce="A caller.", ask="Press 1.")
 TOLD = replace(DIALLED, before="I put you through.")
 REFERRED = replace(DIALLED, refer=True)
@@ -73,11 +73,11 @@ REFERRED = replace(DIALLED, refer=True)
 
 def waiting(target: HandoffTarget = DIALLED) -> Call:
     """The agent has asked for a person, and its response is over."""
-    policy = CallPolicy(
+    policy = call_policy(
         greet=False,
-        max_duration_ms=60_000,
+        max_call_ms=60_000,
         handoff={target.name: target},
-        tools={"transfer_to_human": ToolPolicy({"type": "object"})},
+        tools={"transfer_to_human": tool_policy({"type": "object"})},
     )
     call = thinking(policy)
     wish = FunctionCall(T1, "transfer_to_human", json.dumps({"summary": SUMMARY}))
@@ -224,14 +224,14 @@ def test_caller_who_leaves_before_anybody_is_heard_was_not_served() -> None:
 
 def test_who_accepted_may_send_the_caller_on() -> None:
     call, _ = accepted()
-    other = HandoffTarget("bob", "sip:bob@pbx.example", refer=False)
+    other = handoff_target("bob", "sip:bob@pbx.example", refer=False)
     effects = act(call, TransferOrder(target="bob"), target=other)
     assert [each.to for each in of(DialPerson, effects)] == [other.to]
 
 
 def test_caller_of_a_fallback_is_accepted_though_there_is_no_agent() -> None:
-    fallback = FallbackPolicy("Sorry.", transfer_to=DIALLED)
-    call = answered(CallPolicy(greet=False, fallback=fallback))
+    fallback = fallback_policy("Sorry.", transfer_to=DIALLED)
+    call = answered(call_policy(greet=False, fallback=fallback))
     given_up = call.feed(SessionFailed(UpstreamError("gone", code="beta_api_shape_disabled")))
     (sorry,) = of(PlayPhrase, given_up)
     dialled = call.feed(PlayoutStarted(sorry.item_id, 0), PlayoutDrained())

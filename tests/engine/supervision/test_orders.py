@@ -24,7 +24,6 @@ from bridge.engine.effects import (
     StopFiller,
     UplinkHold,
 )
-from bridge.engine.handoff.policy import FallbackPolicy, HandoffTarget
 from bridge.engine.inputs import (
     CallOffered,
     DigitReceived,
@@ -49,11 +48,7 @@ from bridge.engine.news import (
     TurnMeasured,
     TurnSpoken,
 )
-from bridge.engine.policy import (
-    BargeInPolicy,
-    CallerSilencePolicy,
-    CallPolicy,
-)
+from bridge.engine.policy import CallPolicy
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
 from bridge.engine.supervision.steps import HOLDS, Hold, HoldSignal
@@ -104,8 +99,15 @@ from tests.engine.calls import (
     stopped,
     thinking,
 )
+from tests.support.policies import (
+    barge_in_policy,
+    call_policy,
+    caller_silence_policy,
+    fallback_policy,
+    handoff_target,
+)
 
-ANN = HandoffTarget("ann", "sip:ann@pbx.example", refer=False)
+ANN = handoff_target("ann", "sip:ann@pbx.example", refer=False)
 END_NOW = EndOrder(reason="Abuse.", how="now")
 TO_ANN = TransferOrder(target="ann")
 
@@ -224,7 +226,9 @@ def test_cut_by_a_supervisor_is_no_interruption_by_the_caller(order: Order) -> N
 def test_server_is_told_though_it_cancels_by_itself_for_the_callers_speech(
     server_cancels: bool,
 ) -> None:
-    effects = act(speaking(CallPolicy(greet=False, server_cancels=server_cancels)), TakeOverOrder())
+    effects = act(
+        speaking(call_policy(greet=False, server_cancels=server_cancels)), TakeOverOrder()
+    )
     assert sent(effects, CancelResponse) == [CancelResponse(R1)]
 
 
@@ -239,7 +243,7 @@ def test_answer_that_turn_detection_begins_later_is_cancelled_unheard() -> None:
 
 
 def test_turn_that_was_being_ended_here_does_not_cost_the_session() -> None:
-    call = answered(CallPolicy(greet=False, turn_overdue_ms=3_000))
+    call = answered(call_policy(greet=False, turn_overdue_ms=3_000))
     call.feed(SoundStarted(0), started(), SoundStopped(0), TimerFired(Timer.OPEN_TURN))
     act(call, TakeOverOrder())
     effects = call.feed(TimerFired(Timer.OPEN_TURN))
@@ -312,7 +316,7 @@ def test_supervisors_voice_is_none_of_the_agents() -> None:
 
 
 def test_barge_in_does_not_misfire_while_a_supervisor_talks() -> None:
-    call = taken(policy=CallPolicy(greet=False, barge_in=BargeInPolicy()))
+    call = taken(policy=call_policy(greet=False, barge_in=barge_in_policy()))
     effects = call.feed(SoundStarted(0), SoundLasted(0, 120), SoundLasted(0, 460))
     assert effects == []
 
@@ -347,7 +351,7 @@ def test_handed_back_while_the_session_is_lost_it_is_owed_by_the_next_one() -> N
 
 
 def test_session_that_is_given_up_meanwhile_ends_by_the_fallback_after_it() -> None:
-    call = taken(policy=CallPolicy(greet=False, fallback=FallbackPolicy("Sorry.")))
+    call = taken(policy=call_policy(greet=False, fallback=fallback_policy("Sorry.")))
     gone = SessionFailed(UpstreamError("gone", code="beta_api_shape_disabled"))
     assert not of(PlayPhrase, call.feed(gone))
     effects = act(call, HandBackOrder())
@@ -355,7 +359,7 @@ def test_session_that_is_given_up_meanwhile_ends_by_the_fallback_after_it() -> N
 
 
 def test_a_long_talk_is_not_bounded_and_the_agents_bound_begins_anew() -> None:
-    call = taken(policy=CallPolicy(greet=False, max_duration_ms=60_000))
+    call = taken(policy=call_policy(greet=False, max_call_ms=60_000))
     assert not of(CallClosed, call.feed(TimerFired(Timer.MAX_DURATION)))
     assert StartTimer(Timer.MAX_DURATION, 60_000) in act(call, HandBackOrder())
 
@@ -389,7 +393,7 @@ def test_paused_agent_may_be_taken_over_and_handed_back() -> None:
 
 
 def test_silent_caller_is_not_asked_while_the_agent_is_kept_out() -> None:
-    policy = CallPolicy(greet=False, caller_silence=CallerSilencePolicy("Hello?"))
+    policy = call_policy(greet=False, caller_silence=caller_silence_policy("Hello?"))
     call = taken(policy=policy)
     assert not of(PlayPhrase, call.feed(TimerFired(Timer.CALLER_SILENT)))
     assert not of(PlayPhrase, call.feed(TimerFired(Timer.CALLER_CAP)))
@@ -434,7 +438,7 @@ def test_ended_now() -> None:
 
 
 def test_ended_politely_after_a_goodbye_that_the_caller_does_not_cut() -> None:
-    call = speaking(CallPolicy(greet=False, goodbye="Goodbye."))
+    call = speaking(call_policy(greet=False, goodbye="Goodbye."))
     effects = act(call, EndOrder(reason="Abuse."))
     assert of(FlushPlayout, effects)
     (phrase,) = of(PlayPhrase, effects)
@@ -566,7 +570,7 @@ def test_refused_while_the_caller_is_on_the_way_to_somebody(order: Order) -> Non
     ],
 )
 def test_refused_once_the_session_is_given_up(order: Order) -> None:
-    call = answered(CallPolicy(greet=False, fallback=FallbackPolicy("Sorry.")))
+    call = answered(call_policy(greet=False, fallback=fallback_policy("Sorry.")))
     call.feed(SessionFailed(UpstreamError("gone", code="beta_api_shape_disabled")))
     assert answer(act(call, order)) == Refusal.NO_AGENT
 

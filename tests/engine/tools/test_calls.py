@@ -3,7 +3,6 @@
 import pytest
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
-from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     CancelTool,
     CloseSession,
@@ -26,7 +25,6 @@ from bridge.engine.news import (
     ToolAsked,
     ToolRefused,
 )
-from bridge.engine.policy import ToolPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.tools.calls import BUILT_IN
 from bridge.engine.turns import State
@@ -64,8 +62,9 @@ from tests.engine.calls import (
     thinking,
     wants_tool,
 )
+from tests.support.policies import call_policy, tool_policy
 
-TOOLS = CallPolicy(greet=False, tools={"lookup": ToolPolicy()})
+TOOLS = call_policy(greet=False, tools={"lookup": tool_policy()})
 ASK = Send(CreateResponse())
 END = CallClosed(Outcome.COMPLETED, Fault.NONE, "end_call")
 
@@ -117,7 +116,7 @@ def test_unknown_tool_is_refused_towards_the_model() -> None:
 
 def test_bad_arguments_run_nothing_and_are_named_for_the_model() -> None:
     schema = {"type": "object", "required": ["order"]}
-    call = thinking(CallPolicy(greet=False, tools={"lookup": ToolPolicy(schema)}))
+    call = thinking(call_policy(greet=False, tools={"lookup": tool_policy(schema)}))
     effects = call.feed(wants_tool())
     assert of(RunTool, effects) == []
     assert of(ToolRefused, effects) == [ToolRefused("lookup", "bad_arguments")]
@@ -133,8 +132,8 @@ def test_a_tool_of_a_cancelled_response_is_ended_and_its_output_not_sent() -> No
 
 
 def test_a_background_tool_does_not_hold_the_talk_and_is_told_when_it_ends() -> None:
-    tools = {"lookup": ToolPolicy(background=True, filler="I will look.")}
-    call = thinking(CallPolicy(greet=False, tools=tools))
+    tools = {"lookup": tool_policy(background=True, filler="I will look.")}
+    call = thinking(call_policy(greet=False, tools=tools))
     effects = call.feed(wants_tool())
     assert [each.text for each in of(PlayPhrase, effects)] == ["I will look."]
     assert ASK not in call.feed(done(R1))
@@ -142,7 +141,7 @@ def test_a_background_tool_does_not_hold_the_talk_and_is_told_when_it_ends() -> 
 
 
 def test_a_background_tool_outlives_the_response_that_called_it() -> None:
-    call = thinking(CallPolicy(greet=False, tools={"lookup": ToolPolicy(background=True)}))
+    call = thinking(call_policy(greet=False, tools={"lookup": tool_policy(background=True)}))
     call.feed(wants_tool())
     assert of(CancelTool, call.feed(started())) == []
     call.feed(done(R1, ResponseStatus.CANCELLED))
@@ -150,7 +149,7 @@ def test_a_background_tool_outlives_the_response_that_called_it() -> None:
 
 
 def test_built_in_tools_are_done_at_once_and_answered() -> None:
-    call = thinking(CallPolicy(greet=False, tools={name: ToolPolicy() for name in BUILT_IN}))
+    call = thinking(call_policy(greet=False, tools={name: tool_policy() for name in BUILT_IN}))
     item = FunctionCall(T1, "send_dtmf", '{"digits": "1#"}', status=ItemStatus.COMPLETED)
     effects = call.feed(OutputItemDone(R1, 0, item))
     assert of(SendDigits, effects) == [SendDigits(T1, "1#")]
@@ -167,7 +166,7 @@ def test_built_in_tools_are_done_at_once_and_answered() -> None:
 def test_an_mcp_server_is_answered_once_by_the_dialplans_policy(
     approved: frozenset[str], answer: bool
 ) -> None:
-    call = thinking(CallPolicy(greet=False, mcp_approved=approved))
+    call = thinking(call_policy(greet=False, mcp_approved=approved))
     request = McpApprovalRequest(
         type="mcp_approval_request", item_id=A1, server_label="crm", name="find", arguments="{}"
     )
@@ -301,11 +300,11 @@ def test_message_item_runs_nothing() -> None:
 
 
 def test_the_agent_pauses_the_recording_and_lets_it_go_on() -> None:
-    call = thinking(CallPolicy(greet=False, tools={"pause_recording": ToolPolicy()}))
+    call = thinking(call_policy(greet=False, tools={"pause_recording": tool_policy()}))
     pause = FunctionCall(T1, "pause_recording", "{}", status=ItemStatus.COMPLETED)
     effects = call.feed(OutputItemDone(response_id=R1, output_index=0, item=pause))
     assert effects[1:] == [PauseRecording(RecordingHold.AGENT), output('{"recording": "paused"}')]
-    call = thinking(CallPolicy(greet=False, tools={"resume_recording": ToolPolicy()}))
+    call = thinking(call_policy(greet=False, tools={"resume_recording": tool_policy()}))
     resume = FunctionCall(T1, "resume_recording", "{}", status=ItemStatus.COMPLETED)
     effects = call.feed(OutputItemDone(response_id=R1, output_index=0, item=resume))
     assert effects[1:] == [

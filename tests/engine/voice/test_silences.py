@@ -7,7 +7,6 @@ import pytest
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS
-from bridge.engine.core import CallPolicy
 from bridge.engine.effects import (
     Effect,
     FlushPlayout,
@@ -19,7 +18,6 @@ from bridge.engine.effects import (
     StopTimer,
     TransferCall,
 )
-from bridge.engine.handoff.policy import HandoffTarget
 from bridge.engine.inputs import (
     CallEnded,
     DigitReceived,
@@ -38,7 +36,6 @@ from bridge.engine.news import (
     SilencePrompted,
     TurnMeasured,
 )
-from bridge.engine.policy import BargeInPolicy, CallerSilencePolicy, DeadAirPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
@@ -62,15 +59,22 @@ from tests.engine.calls import (
     stopped,
     thinking,
 )
+from tests.support.policies import (
+    barge_in_policy,
+    call_policy,
+    caller_silence_policy,
+    dead_air_policy,
+    handoff_target,
+)
 
 QUEUE = "sip:queue@pbx.example"
-WAITS = CallPolicy(
+WAITS = call_policy(
     greet=False,
-    dead_air=DeadAirPolicy("Sorry.", offer="Press zero."),
-    handoff={"queue": HandoffTarget("queue", QUEUE)},
+    dead_air=dead_air_policy("Sorry.", offer="Press zero."),
+    handoff={"queue": handoff_target("queue", QUEUE)},
 )
-SILENT = CallPolicy(
-    greet=False, caller_silence=CallerSilencePolicy("Still there?", goodbye="Goodbye.")
+SILENT = call_policy(
+    greet=False, caller_silence=caller_silence_policy("Still there?", goodbye="Goodbye.")
 )
 SAY_1, SAY_2, SAY_3 = (ItemId(f"bridge_say_{number}") for number in (1, 2, 3))
 
@@ -196,12 +200,14 @@ def test_who_takes_the_offer_has_waited_for_the_provider() -> None:
 
 
 def test_nobody_is_offered_where_there_is_nobody() -> None:
-    call = thinking(CallPolicy(greet=False, dead_air=DeadAirPolicy("Sorry.", offer="Press zero.")))
+    call = thinking(
+        call_policy(greet=False, dead_air=dead_air_policy("Sorry.", offer="Press zero."))
+    )
     assert said(fire(call, Timer.OFFER, 10_000)) == []
 
 
 def test_phrase_waits_for_the_end_of_audio_that_still_comes() -> None:
-    policy = CallPolicy(greet=False, max_duration_ms=60_000, max_duration_warning="Nearly over.")
+    policy = call_policy(greet=False, max_call_ms=60_000, max_call_warning="Nearly over.")
     call = speaking(policy)
     assert said(fire(call, Timer.MAX_WARNING, 1_000)) == []
     assert said(call.feed(done(R1))) == ["Nearly over."]
@@ -244,7 +250,7 @@ def test_silence_in_which_the_caller_hangs_up_is_measured() -> None:
 def test_first_silence_is_for_the_greeting_only_where_there_is_one(
     greets: bool, cause: str
 ) -> None:
-    call = answered(CallPolicy(greet=greets))
+    call = answered(call_policy(greet=greets))
     call.feed(started(), stopped())
     effects = call.feed(CallEnded(by_caller=True, sip_code=200), after_ms=3_000)
     assert [silence.cause for silence in of(SilenceMeasured, effects)] == [cause]
@@ -306,7 +312,7 @@ def test_silence_is_over_when_the_caller_begins_not_when_the_service_says_so() -
 
 
 def test_silence_after_a_turn_that_cut_the_agent_is_measured_before_its_commit() -> None:
-    call = speaking(CallPolicy(greet=False, barge_in=BargeInPolicy(), filler_after_ms=1_500))
+    call = speaking(call_policy(greet=False, barge_in=barge_in_policy(), filler_after_ms=1_500))
     call.feed(SoundStarted(call.clock.now_ns()), SoundLasted(call.clock.now_ns(), 460))
     call.feed(flushed((A1, 500, 2_000)), done(R1), started())
     call.feed(SoundStopped(call.clock.now_ns()), stopped())
@@ -349,9 +355,9 @@ def test_caller_who_speaks_begins_a_silence_anew() -> None:
 
 
 def test_caller_who_speaks_over_the_goodbye_is_kept() -> None:
-    policy = CallPolicy(
+    policy = call_policy(
         greet=False,
-        caller_silence=CallerSilencePolicy("Hello?", reprompts=0, goodbye="Goodbye."),
+        caller_silence=caller_silence_policy("Hello?", reprompts=0, goodbye="Goodbye."),
     )
     call = answered(policy)
     assert said(fire(call, Timer.CALLER_SILENT, 25_000)) == ["Goodbye."]
@@ -364,7 +370,7 @@ def test_caller_who_speaks_over_the_goodbye_is_kept() -> None:
 
 
 def test_model_asks_where_there_are_no_words() -> None:
-    call = answered(CallPolicy(greet=False, caller_silence=CallerSilencePolicy()))
+    call = answered(call_policy(greet=False, caller_silence=caller_silence_policy()))
     (ask,) = of(Send, fire(call, Timer.CALLER_SILENT, 8_000))
     assert isinstance(ask.command, CreateResponse)
     assert "still there" in (ask.command.config.instructions or "")
@@ -378,10 +384,10 @@ def test_call_on_hold_is_not_a_silent_caller() -> None:
 
 
 def test_caller_without_a_word_is_left_though_turn_detection_hears_speech() -> None:
-    policy = CallPolicy(
+    policy = call_policy(
         greet=False,
-        caller_silence=CallerSilencePolicy("Hello?", goodbye="Goodbye."),
-        barge_in=BargeInPolicy(transcribed=True),
+        caller_silence=caller_silence_policy("Hello?", goodbye="Goodbye."),
+        barge_in=barge_in_policy(transcribed=True),
     )
     call = answered(policy)
     effects = call.feed(started())  # and no end of it
@@ -399,7 +405,7 @@ def test_words_push_the_cap_out() -> None:
 
 
 def test_end_of_the_longest_call_is_told_before() -> None:
-    policy = CallPolicy(greet=False, max_duration_ms=60_000, max_duration_warning="Nearly over.")
+    policy = call_policy(greet=False, max_call_ms=60_000, max_call_warning="Nearly over.")
     call = Call(policy)
     call = answered(policy)
     assert said(fire(call, Timer.MAX_WARNING, 30_000)) == ["Nearly over."]

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.engine.news import SessionLost
-from bridge.engine.policy import BargeInPolicy, CallPolicy
+from bridge.engine.policy import CallPolicy
 from tests.live.talker import Talker, talker
 from tests.live.word_service import (
     EndSession,
@@ -20,12 +20,13 @@ from tests.live.word_service import (
     expiring,
     word_service,
 )
+from tests.support.policies import barge_in_policy, call_policy
 
 WORDS = range(48)
 """0.96 s of speech."""
 
-SERVICE_ANSWERS = CallPolicy(greet=False, turn_overdue_ms=1_500, filler_after_ms=1_500)
-BRIDGE_ASKS = replace(SERVICE_ANSWERS, barge_in=BargeInPolicy())
+SERVICE_ANSWERS = call_policy(greet=False, turn_overdue_ms=1_500, filler_after_ms=1_500)
+BRIDGE_ASKS = replace(SERVICE_ANSWERS, barge_in=barge_in_policy())
 POLICIES = {"service_answers": SERVICE_ANSWERS, "bridge_asks": BRIDGE_ASKS}
 CODES = (1000, 1001, 1002, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013, 3000, 4000, 4999)
 ENDS: dict[str, EndSession] = {
