@@ -14,10 +14,17 @@ from dataclasses import asdict
 
 import numpy as np
 
-from bridge.bench.lanes import MOST_CALLS
+from bridge.audio import g711
+from bridge.audio.resample import downsample_whole
+from bridge.bench.lanes import FRAME_SAMPLES, MOST_CALLS, Frames
 from bridge.bench.phones import Answer, Order, Phones, run_phones
 from bridge.bench.sip_calls import Outcomes
 from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.speech.synthesis import Synthesizer
+
+_TEXT = "Good morning. I would like to know when my parcel arrives, and what it costs to return it."
+_PAUSE_FRAMES = 150
+"""3 s, in which an agent may answer."""
 
 _Steps = Iterator[None]
 
@@ -141,3 +148,37 @@ def run_callers(server: tuple[str, int], user: str, *, each_another: bool = Fals
 def percentile(values: list[float], percent: int) -> float | None:
     """Return a percentile to one decimal; None of nothing."""
     return round(float(np.percentile(values, percent)), 1) if values else None
+
+
+class Talkers(Callers):
+    """Callers in rooms where somebody speaks."""
+
+    def __init__(self, server: tuple[str, int], user: str) -> None:
+        super().__init__(server, user)
+        self._speech = _speech()
+
+    def tick(self) -> None:
+        """Move RTP, and have whoever has finished begin again."""
+        super().tick()
+        for slot in self.up:
+            lane = self.lane_of(slot)
+            if not lane.is_busy(slot):
+                # Each begins at another place: rooms don't speak in chorus.
+                lane.say(slot, np.roll(self._speech, -37 * slot, axis=0))
+
+
+def run_talkers(server: tuple[str, int], user: str) -> None:
+    """Be the talkers until stdin ends.
+
+    Raises:
+        InfrastructureError: this is no 64-bit Linux, or a socket can't be had.
+    """
+    run_phones(lambda: Talkers(server, user))
+
+
+def _speech() -> Frames:
+    """Return the sentences and the pause as packets, (n, 160) mu-law."""
+    samples = downsample_whole(Synthesizer("en-us").say(_TEXT))
+    padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES + _PAUSE_FRAMES * FRAME_SAMPLES))
+    encoded = g711.encode(g711.Law.PCMU, padded)
+    return np.frombuffer(encoded, dtype=np.uint8).reshape(-1, FRAME_SAMPLES)

@@ -14,8 +14,8 @@ _ADDED = "bridge_added_latency_seconds"
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """How the calls of a ramp came up; times are INVITE to 200, as the callers saw them."""
+class CallSetups:
+    """The setups of a ramp's calls; times are INVITE to 200, as the callers saw them."""
 
     answered: int
     refused: Sequence[int]
@@ -24,14 +24,14 @@ class Setup:
     setup_max_ms: float | None
 
     @classmethod
-    def of(cls, report: Mapping[str, object]) -> "Setup":
+    def of(cls, report: Mapping[str, object]) -> "CallSetups":
         """Read the callers' answer to `hold` or `churn`."""
         return cls(**{name: report[name] for name in cls.__slots__})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """What the callers heard for a while; see :class:`bridge.bench.hearing.Heard`.
+class HeardWindow:
+    """The sound that callers heard for a while (:class:`bridge.bench.hearing.HeardRtp`).
 
     Attributes:
         calls: that were up.
@@ -55,7 +55,7 @@ class Window:
     send_lag_max_ms: float
 
     @classmethod
-    def of(cls, report: Mapping[str, object], seconds: float) -> "Window":
+    def of(cls, report: Mapping[str, object], seconds: float) -> "HeardWindow":
         """Read the callers' answer to `measure`."""
         return cls(seconds=seconds, **report)  # type: ignore[arg-type]
 
@@ -67,8 +67,8 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What the process under test used while it held ``calls``.
+class SpentResources:
+    """The CPU and memory that the process under test used while it held ``calls``.
 
     Attributes:
         cpu_percent: of one core, user and system.
@@ -91,7 +91,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What the gateway says of itself: bounds of histogram buckets, so each is at most so much.
+    """The gateway's own figures: bounds of histogram buckets, so each is at most so much.
 
     Attributes:
         lag_*: how late the tick ran.
@@ -136,7 +136,7 @@ class Inside:
 
 @dataclass(frozen=True, slots=True)
 class Climb:
-    """How many calls a way holds.
+    """The number of calls that a way holds.
 
     Attributes:
         most: the most at which the callers were well served.
@@ -153,7 +153,7 @@ class Climb:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to serve calls: the bridge, its floor, or the plain way.
+    """A way to serve calls: the bridge, its floor, or the plain way.
 
     Attributes:
         ports: how audio gets in and out of PJSIP.
@@ -161,9 +161,9 @@ class Way:
     """
 
     ports: str
-    setup: Setup
-    window: Window
-    spent: Spent
+    setup: CallSetups
+    window: HeardWindow
+    spent: SpentResources
     inside: Inside | None = None
     climb: Climb | None = None
     curve: Sequence[tuple[float, float, int]] = ()
@@ -185,7 +185,7 @@ class Soak:
     calls: int
     warm_up_calls: int
     rate: float
-    setup: Setup
+    setup: CallSetups
     rss_idle_bytes: int
     rss_before_bytes: int
     rss_after_bytes: int
@@ -197,8 +197,8 @@ class Soak:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """One figure beside what it should be; ``ok`` None: too few calls to judge."""
+class FigureVerdict:
+    """A figure beside what it should be; ``ok`` None: too few calls to judge."""
 
     figure: str
     value: str
@@ -208,7 +208,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """All of a run.
+    """The result of a run.
 
     Attributes:
         machine: what it ran on.
@@ -222,7 +222,7 @@ class BenchResult:
     ways: Mapping[str, Way] = field(default_factory=dict)
     soak: Soak | None = None
     ratios: Mapping[str, float] = field(default_factory=dict)
-    verdicts: Sequence[Verdict] = ()
+    verdicts: Sequence[FigureVerdict] = ()
     doubts: Sequence[str] = ()
 
     @property

@@ -32,8 +32,8 @@ Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What all calls together heard in one window.
+class HeardRtp:
+    """The packets that all calls together heard in one window.
 
     Attributes:
         packets: that came.
@@ -52,7 +52,7 @@ class Heard:
     dropouts: int
 
 
-class Hearing:
+class RtpHearing:
     """The ears of up to ``rows`` calls.
 
     Attributes:
@@ -75,10 +75,10 @@ class Hearing:
         self._expected[row] = -1
         self._silent[row] = DROPOUT_FRAMES + 1
 
-    def window(self) -> Heard:
+    def window(self) -> HeardRtp:
         """Return what was heard since the last time."""
         packets, lost, late, gaps, dropouts = (int(each) for each in self._totals)
-        heard = Heard(packets, lost, late, gaps, self._longest_ns / NS_PER_MS, dropouts)
+        heard = HeardRtp(packets, lost, late, gaps, self._longest_ns / NS_PER_MS, dropouts)
         self._totals[:] = 0
         self.gap_ends_ns = []
         self._longest_ns = 0

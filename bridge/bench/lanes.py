@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bridge.audio import g711
 from bridge.bench.datagrams import Datagrams
-from bridge.bench.hearing import Hearing
+from bridge.bench.hearing import RtpHearing
 
 MOST_CALLS = 1024
 FRAME_SAMPLES = 160
@@ -40,7 +40,7 @@ Frames = npt.NDArray[np.uint8]
 
 
 class Lane:
-    """One RTP socket."""
+    """An RTP socket that many calls share."""
 
     def __init__(self) -> None:
         self.wire = Datagrams(_PACKET.itemsize, MOST_CALLS)
@@ -107,7 +107,7 @@ class Lane:
             self._send_key(slot)
         packets["timestamp"][self._slots] += np.uint32(FRAME_SAMPLES)
 
-    def listen(self, hearing: Hearing) -> None:
+    def listen(self, hearing: RtpHearing) -> None:
         """Take all that has come."""
         while True:
             came = self.wire.receive()

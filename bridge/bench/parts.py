@@ -4,20 +4,16 @@ They are stopped by the stack that they are put on, in the reverse order.
 """
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
-
-from bridge.config.loading import PREFIX
 from bridge.errors import InfrastructureError
-from bridge.processes.child import Child, start_child
+from bridge.processes.child import Child
 from bridge.processes.http import get
 from bridge.processes.load import load_dialplan
+from bridge.processes.starter import Starter, write_yaml
 from bridge.processes.usage import Usage, usage_of
 from bridge.simulator.light import STATS_PATH
 from bridge.telemetry.scrape import Scrape
@@ -26,7 +22,6 @@ KEY = "sk-sim-bench"
 CALLED = "bench"
 _ARM = "light"
 KEY_VARIABLE = "BENCH_REALTIME_KEY"
-_READY_WITHIN_S = 30.0
 _WITHOUT_END = 1_000_000
 _ANSWER_WITHIN_S = 60.0
 """Beyond the time that an order itself takes: an INVITE is given up after 32 s."""
@@ -53,8 +48,8 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What takes the calls.
+class BenchTarget:
+    """The process that takes the calls.
 
     Attributes:
         server: host and port of its SIP socket.
@@ -128,46 +123,33 @@ class CallersProcess:
         return await self._child.report(takes_s + _ANSWER_WITHIN_S)
 
 
-class Parts:
-    """Starts processes.
+class BenchParts(Starter):
+    """Starts the processes of a benchmark."""
 
-    Args:
-        environ: for them; they don't get its ``BRIDGE_*``.
-        stack: stops them.
-    """
-
-    def __init__(self, environ: Mapping[str, str], stack: AsyncExitStack) -> None:
-        self._environ = {k: v for k, v in environ.items() if not k.startswith(PREFIX)}
-        self._stack = stack
-
-    async def floor(self) -> Target:
+    async def floor(self) -> BenchTarget:
         """Start the floor."""
         child = await self.start("the floor", "bench", "floor")
-        return _target("floor", child, await child.report(_READY_WITHIN_S))
+        return _target("floor", child, await self.ready(child))
 
-    async def plain(self, peer: Peer, dialect: str) -> Target:
+    async def plain(self, peer: Peer, dialect: str) -> BenchTarget:
         """Start the plain way."""
         child = await self.start(
             "the plain way", "bench", "plain", "--url", peer.url, "--dialect", dialect
         )
-        return _target("plain", child, await child.report(_READY_WITHIN_S))
+        return _target("plain", child, await self.ready(child))
 
     async def peer(self) -> Peer:
         """Start the light Realtime server."""
         child = await self.start("the light Realtime server", "bench", "peer")
-        return Peer(child, str((await child.report(_READY_WITHIN_S))["url"]))
+        return Peer(child, str((await self.ready(child))["url"]))
 
-    async def bridge(self, peer: Peer, dialect: str) -> Target:
+    async def bridge(self, peer: Peer, dialect: str) -> BenchTarget:
         """Start the gateway, with a Redis of its own and a dialplan that records nothing."""
         arm = {"dialect": dialect, "url": peer.url, "api_key_env": KEY_VARIABLE}
         dialplan = load_dialplan("bench", called="*", arm=_ARM)
-        return await self.gateway(self.directory(), [dialplan], {_ARM: arm})
+        return await self.target(self.directory("bridge-bench-"), [dialplan], {_ARM: arm})
 
-    def directory(self) -> Path:
-        """Make a directory that goes with the processes."""
-        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-bench-")))
-
-    async def gateway(
+    async def target(
         self,
         place: Path,
         dialplans: Sequence[Mapping[str, object]],
@@ -175,7 +157,7 @@ class Parts:
         settings: Mapping[str, str] | None = None,
         *,
         log_path: Path | None = None,
-    ) -> Target:
+    ) -> BenchTarget:
         """Start the gateway; its records go to ``place/recordings``.
 
         Args:
@@ -185,10 +167,8 @@ class Parts:
             settings: more of them, without ``BRIDGE_``.
             log_path: where its log is kept.
         """
-        (place / "dialplans").mkdir()
         for dialplan in dialplans:
-            path = place / "dialplans" / f"{dialplan['name']}.yaml"
-            path.write_text(yaml.safe_dump(dict(dialplan), sort_keys=False), encoding="utf-8")
+            write_yaml(place / "dialplans" / f"{dialplan['name']}.yaml", dialplan)
         chosen = {
             "DIALPLANS_DIR": str(place / "dialplans"),
             "ARMS": json.dumps(arms),
@@ -200,43 +180,20 @@ class Parts:
             "TELEMETRY_LOG_FORMAT": "json",
             **(settings or {}),
         }
-        child = await self.start(
-            "the gateway",
-            *("serve", "--json"),
-            variables={KEY_VARIABLE: KEY, **{PREFIX + k: v for k, v in chosen.items()}},
-            log_path=log_path,
-        )
-        return _target("bridge", child, await child.report(_READY_WITHIN_S))
+        child, ready = await self.gateway(chosen, variables={KEY_VARIABLE: KEY}, log_path=log_path)
+        return _target("bridge", child, ready)
 
-    async def callers(self, target: Target) -> CallersProcess:
+    async def callers(self, target: BenchTarget) -> CallersProcess:
         """Start callers for one target."""
         child = await self.start(
             "the callers", "bench", "callers", target.server, takes_orders=True
         )
         return CallersProcess(child)
 
-    async def start(
-        self,
-        name: str,
-        *arguments: str,
-        variables: Mapping[str, str] | None = None,
-        takes_orders: bool = False,
-        log_path: Path | None = None,
-    ) -> Child:
-        """Start a command; see :func:`bridge.processes.child.start_child`."""
-        child = await start_child(
-            name,
-            arguments,
-            {**self._environ, **(variables or {})},
-            takes_orders=takes_orders,
-            log_path=log_path,
-        )
-        return await self._stack.enter_async_context(child)
 
-
-def _target(name: str, child: Child, ready: Mapping[str, object]) -> Target:
+def _target(name: str, child: Child, ready: Mapping[str, object]) -> BenchTarget:
     http = ready.get("http")
-    return Target(
+    return BenchTarget(
         name=name,
         child=child,
         server=str(ready["sip"]).removeprefix("sip:"),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from bridge.bench.hearing import Hearing
+from bridge.bench.hearing import RtpHearing
 from bridge.bench.lanes import MOST_CALLS, Lane
 from bridge.bench.sip_calls import Ended, SipCalls
 from bridge.clock import NS_PER_MS
@@ -32,7 +32,7 @@ Answer = Iterator[Mapping[str, object] | None]
 
 
 class Phones:
-    """All of them. A call is a slot.
+    """Many phones on few sockets. A call is a slot.
 
     Args:
         server: host and port of the SIP server.
@@ -47,7 +47,7 @@ class Phones:
 
     def __init__(self, server: tuple[str, int], user: str) -> None:
         self.orders: dict[str, Callable[[Order], Answer]] = {}
-        self.hearing = Hearing(MOST_CALLS)
+        self.hearing = RtpHearing(MOST_CALLS)
         self.up: dict[int, int] = {}
         self.free = list(range(MOST_CALLS - 1, -1, -1))
         self.lags_ns: list[int] = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """One JSON line on stdout.
+    """A JSON line on stdout.
 
     Attributes:
         sip: URI of its SIP port.

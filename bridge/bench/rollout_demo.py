@@ -2,192 +2,33 @@
 
 Each story has a flag of its own on one gateway with two arms, each with a Realtime server behind it
 that fails on demand. Short calls come one after another; the gateway decides by itself what becomes
-of the rollout. What is told is taken from its history, its log of calls and its call records.
+of the rollout. What it reports is taken from its history, its log of calls and its call records.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bridge.bench.rollout_parts import NEW, OLD, Faults, RolloutParts, start_parts
-from bridge.bench.view import View
+from bridge.bench.rollout_parts import NEW, Faults, RolloutParts, start_parts
+from bridge.bench.rollout_stories import RolloutPlan, RolloutResult, Story, StoryOutcome
+from bridge.bench.view import BenchView
 from bridge.config.settings import RedisSettings
 from bridge.errors import InfrastructureError
 from bridge.routing.rollout.changes import set_share
 from bridge.routing.rollout.observed import CallEntry
-from bridge.routing.rollout.state import Halt, RolloutState
 from bridge.store.client import RedisLink
 from bridge.store.rollouts import RolloutStore, Signature
-
-_DEAD: Faults = (
-    {"at": "connect", "kind": "refuse", "status": 503, "times": None},
-    {"at": "now", "kind": "drop"},
-)
-_SLOW: Faults = ({"at": "turn", "kind": "stall", "ms": 1500, "times": None},)
 
 _LOOK_S = 0.1
 _RECORDS_WITHIN_S = 10.0
 _NO_AGENT = frozenset({"session_unavailable", "session_lost"})
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
-    """One rollout.
-
-    Attributes:
-        faults: of each arm, set once ``before_calls`` calls are over.
-        begin_percent: the new arm's first share; the person's part.
-        each_s: how long a call lasts.
-        over: what is awaited.
-        wanted: the actions that are right; the new arm's death is seen in calls that it cut, or in
-            calls that it refused, whatever comes first.
-        then_s: calls go on for so long after it.
-    """
-
-    name: str
-    title: str
-    faults: Mapping[str, Faults]
-    begin_percent: float
-    each_s: float
-    over: Callable[[RolloutState], bool]
-    wanted: frozenset[str]
-    before_calls: int = 6
-    then_s: float = 1.5
-
-
-STORIES = (
-    Story(
-        "healthy",
-        "healthy, 0 to 100%",
-        {},
-        25,
-        0.7,
-        lambda s: s.share == 1000,
-        frozenset({"promote"}),
-    ),
-    Story(
-        "dying",
-        "new arm dies at 25%",
-        {NEW: _DEAD},
-        25,
-        0.7,
-        lambda s: s.halt is not Halt.NONE,
-        frozenset({"close", "rollback"}),
-    ),
-    Story(
-        "slow",
-        "new arm's audio is slow",
-        {NEW: _SLOW},
-        25,
-        1.8,
-        lambda s: s.halt is not Halt.NONE,
-        frozenset({"rollback"}),
-    ),
-    Story(
-        "both",
-        "both arms down",
-        {OLD: _DEAD, NEW: _DEAD},
-        50,
-        0.7,
-        lambda s: s.ai_off,
-        frozenset({"incident: ai off"}),
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutPlan:
-    """How the stories are told.
-
-    Attributes:
-        calls: at once; the pip wheel of PJSIP holds 4.
-        min_calls: of the new arm, in each step.
-        min_time_s: of a step.
-        limit_s: when a story without an end is given up.
-    """
-
-    calls: int = 4
-    rate: float = 8.0
-    min_calls: int = 6
-    min_time_s: float = 1.0
-    limit_s: float = 60.0
-    stories: Sequence[Story] = STORIES
-
-    def settings(self) -> Mapping[str, object]:
-        """Return the rollouts' settings: bounds that few calls can meet, and times of seconds."""
-        return {
-            "control": OLD,
-            "treatment": NEW,
-            "steps": [25, 50, 100],
-            "min_calls": self.min_calls,
-            "min_time_s": self.min_time_s,
-            "max_bad_rate": 0.4,
-            "max_worse_by": 0.4,
-            "slow_greeting_s": 1.2,
-            "dead_air_s": 1.4,
-            "rescue_after_s": 0.7,
-            "on_incident": "ai_off",
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What became of a story.
-
-    Attributes:
-        verdict: as the history has it with the action.
-        seconds: from the fault (or the begin) to the action; None where none came.
-        new_arm_calls: that were dealt to the new arm meanwhile and have ended.
-        calls: of both arms, meanwhile.
-        harmed: callers, until everything was over, who got no agent, or a bad one.
-        rescued: callers who got the other arm's agent instead.
-        to_fallback: callers who got the fallback at once, as the AI was switched off.
-        all_calls: in the whole story.
-    """
-
-    name: str
-    title: str
-    ok: bool
-    action: str
-    verdict: str
-    why: str
-    seconds: float | None
-    new_arm_calls: int
-    calls: int
-    harmed: int
-    rescued: int
-    to_fallback: int
-    all_calls: int
-    e_value: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutResult:
-    """All stories."""
-
-    stories: tuple[Told, ...]
-    took_s: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether each had the end that it should."""
-        return all(story.ok for story in self.stories)
-
-    def to_json(self) -> dict[str, object]:
-        """Return what `--json` prints."""
-        return {
-            "ok": self.ok,
-            "took_s": round(self.took_s, 1),
-            "stories": list(map(asdict, self.stories)),
-        }
-
-
 async def run_rollout_demo(
-    plan: RolloutPlan, redis_url: str, environ: Mapping[str, str], view: View
+    plan: RolloutPlan, redis_url: str, environ: Mapping[str, str], view: BenchView
 ) -> RolloutResult:
     """Play every story; cancel to stop everything in order.
 
@@ -205,14 +46,14 @@ async def run_rollout_demo(
         told = []
         for story in plan.stories:
             view.doing(f"{story.title}: calls come in")
-            told.append(await _Teller(plan, story, parts, store).tell())
+            told.append(await _Player(plan, story, parts, store).play())
             view.step(story.name, _line(told[-1]))
         view.doing("stopping everything, in order")
     return RolloutResult(tuple(told), time.monotonic() - begun_s)
 
 
-class _Teller:
-    """Tells one story."""
+class _Player:
+    """Plays one story."""
 
     def __init__(
         self, plan: RolloutPlan, story: Story, parts: RolloutParts, store: RolloutStore
@@ -222,7 +63,7 @@ class _Teller:
         self._parts = parts
         self._store = store
 
-    async def tell(self) -> Told:
+    async def play(self) -> StoryOutcome:
         story, callers = self._story, self._parts.callers[self._story.name]
         begun_s = time.time()
         await self._store.change(
@@ -237,14 +78,21 @@ class _Teller:
                 await self._until_calls(story.before_calls)
                 begun_s = time.time()
                 for arm, faults in story.faults.items():
-                    await self._parts.servers[arm].fail(faults)
+                    await self._set_faults(arm, faults)
             ended = await self._until_over()
             await asyncio.sleep(story.then_s)
         finally:
             outcomes = await callers.end()
             for arm in story.faults:
-                await self._parts.servers[arm].recover()
+                await self._set_faults(arm, ())
         return await self._sum_up(begun_s, ended, outcomes)
+
+    async def _set_faults(self, arm: str, faults: Faults) -> None:
+        """Let everything go wrong at an arm that ``faults`` says (`bridge/simulator/faults.py`)."""
+        try:
+            await self._parts.servers[arm].set(faults)
+        except (OSError, TimeoutError) as error:
+            raise InfrastructureError("a Realtime server takes no faults") from error
 
     async def _until_calls(self, count: int) -> None:
         try:
@@ -277,7 +125,9 @@ class _Teller:
             after = page[-1][0]
         return found
 
-    async def _sum_up(self, begun_s: float, ended: bool, outcomes: Mapping[str, object]) -> Told:
+    async def _sum_up(
+        self, begun_s: float, ended: bool, outcomes: Mapping[str, object]
+    ) -> StoryOutcome:
         story = self._story
         _, change = (await self._store.history(story.name, 1))[0]
         evidence = json.loads(change["evidence"])
@@ -293,7 +143,7 @@ class _Teller:
             for record in records
             if record["outcome"] in _NO_AGENT and record["reason"] != "ai_off"
         }
-        return Told(
+        return StoryOutcome(
             name=story.name,
             title=story.title,
             ok=ended and change["action"] in story.wanted,
@@ -329,7 +179,7 @@ def _read_records(directory: Path) -> list[Mapping[str, object]]:
     return [json.loads(line) for line in lines]
 
 
-def _line(told: Told) -> str:
+def _line(told: StoryOutcome) -> str:
     if told.seconds is None:
         return f"no action came in {told.all_calls} calls"
     return (

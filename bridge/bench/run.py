@@ -17,10 +17,19 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 
-from bridge.bench.figures import BenchResult, Climb, Inside, Setup, Soak, Spent, Way, Window
-from bridge.bench.parts import CallersProcess, Parts, Peer, Target
+from bridge.bench.figures import (
+    BenchResult,
+    CallSetups,
+    Climb,
+    HeardWindow,
+    Inside,
+    Soak,
+    SpentResources,
+    Way,
+)
+from bridge.bench.parts import BenchParts, BenchTarget, CallersProcess, Peer
 from bridge.bench.verdicts import complaint, doubts_about, ratios_of, verdicts_on
-from bridge.bench.view import View
+from bridge.bench.view import BenchView
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.usage import Usage
 
@@ -42,7 +51,7 @@ _CLIMB_STEPS = 4
 
 @dataclass(frozen=True, slots=True)
 class BenchPlan:
-    """What to measure.
+    """The calls, times and dialect to measure with.
 
     Attributes:
         calls: at once; None takes 200, or all that the loaded PJSIP holds.
@@ -61,7 +70,7 @@ class BenchPlan:
     soak: int = 0
 
 
-async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: View) -> BenchResult:
+async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: BenchView) -> BenchResult:
     """Measure everything; cancel to stop everything in order.
 
     Raises:
@@ -72,7 +81,7 @@ async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: View) -> 
 
 
 class _Run:
-    def __init__(self, plan: BenchPlan, environ: Mapping[str, str], view: View) -> None:
+    def __init__(self, plan: BenchPlan, environ: Mapping[str, str], view: BenchView) -> None:
         self._plan = plan
         self._environ = environ
         self._view = view
@@ -96,7 +105,7 @@ class _Run:
     async def _floor(self) -> tuple[Way | None, dict[str, object]]:
         """Measure the floor, and learn from it what the loaded PJSIP can do."""
         async with AsyncExitStack() as stack:
-            parts = Parts(self._environ, stack)
+            parts = BenchParts(self._environ, stack)
             self._view.doing("starting the floor: PJSIP and its media ports alone")
             target = await parts.floor()
             limit = target.max_calls
@@ -111,7 +120,7 @@ class _Run:
             way = await trial.at(self._calls)
         return way, pjsip
 
-    def _tell(self, target: Target) -> None:
+    def _tell(self, target: BenchTarget) -> None:
         limit = target.max_calls
         self._view.step("PJSIP", f"{target.pjsip}, holds {limit} calls, {target.ports} ports")
         if choose_calls(self._plan.calls, limit) == limit:
@@ -120,7 +129,7 @@ class _Run:
     async def _bridge(self) -> tuple[Way, Way | None]:
         """Measure the bridge, and the floor once more before the climb."""
         async with AsyncExitStack() as stack:
-            parts = Parts(self._environ, stack)
+            parts = BenchParts(self._environ, stack)
             self._view.doing("starting the gateway and the light Realtime server")
             peer = await parts.peer()
             target = await parts.bridge(peer, self._plan.dialect)
@@ -140,7 +149,7 @@ class _Run:
     async def _plain(self) -> Way:
         """Find out how many calls the plain way holds; without a climb measure one call."""
         async with AsyncExitStack() as stack:
-            parts = Parts(self._environ, stack)
+            parts = BenchParts(self._environ, stack)
             self._view.doing("starting the plain way: a 24 kHz AudioMediaPort a call")
             peer = await parts.peer()
             target = await parts.plain(peer, self._plan.dialect)
@@ -154,7 +163,7 @@ class _Run:
     async def _soak(self, limit: int) -> Soak:
         plan = self._plan
         async with AsyncExitStack() as stack:
-            parts = Parts(self._environ, stack)
+            parts = BenchParts(self._environ, stack)
             self._view.doing("starting the gateway and the light Realtime server")
             peer = await parts.peer()
             target = await parts.bridge(peer, plan.dialect)
@@ -169,7 +178,7 @@ class _Run:
             report = await callers.churn(plan.soak, plan.rate, _SOAK_CALL_S, limit)
             await asyncio.sleep(_SOAK_REST_S)
             after = target.usage()
-        setup = Setup.of(report)
+        setup = CallSetups.of(report)
         sizes = (each.rss_bytes for each in (idle, before, after))
         return Soak(plan.soak, warm_up, plan.rate, setup, *sizes)
 
@@ -204,8 +213,8 @@ class _Trial:
     def __init__(
         self,
         plan: BenchPlan,
-        view: View,
-        target: Target,
+        view: BenchView,
+        target: BenchTarget,
         callers: CallersProcess,
         peer: Peer | None,
     ) -> None:
@@ -224,7 +233,7 @@ class _Trial:
         await asyncio.sleep(_FIRST_CALL_S)
         first = target.usage()
         self._view.doing(f"{target.name}: up to {calls} calls, {plan.rate:g} a second")
-        setup = Setup.of(await self._callers.hold(calls, plan.rate))
+        setup = CallSetups.of(await self._callers.hold(calls, plan.rate))
         await asyncio.sleep(_SETTLE_S)
         self._view.doing(f"{target.name}: {calls} calls for {plan.hold_s:g} s")
         before = await target.scrape()
@@ -246,7 +255,7 @@ class _Trial:
         climb, good = Climb(0, at_limit=True), None
         while True:
             self._view.doing(f"{self._target.name}: climbing, {calls} calls")
-            setup = Setup.of(await self._callers.hold(calls, self._plan.rate))
+            setup = CallSetups.of(await self._callers.hold(calls, self._plan.rate))
             await asyncio.sleep(_STEP_SETTLE_S)
             window, spent = await self._measure(_STEP_S, None)
             why = complaint(window, setup, spent.uplink_share)
@@ -264,12 +273,14 @@ class _Trial:
             await self._callers.end()
         return climb, good
 
-    async def _measure(self, seconds: float, first: Usage | None) -> tuple[Window, Spent]:
+    async def _measure(
+        self, seconds: float, first: Usage | None
+    ) -> tuple[HeardWindow, SpentResources]:
         heard_ms = await self._peer.heard_ms() if self._peer else 0.0
         before, begun_ns = self._target.usage(), time.monotonic_ns()
         report = await self._callers.measure(seconds)
         after, took_s = self._target.usage(), (time.monotonic_ns() - begun_ns) / 1e9
-        window = Window.of(report, took_s)
+        window = HeardWindow.of(report, took_s)
         share = None
         if self._peer:
             gained_ms = await self._peer.heard_ms() - heard_ms
@@ -278,13 +289,13 @@ class _Trial:
         each = None
         if first is not None and window.calls > 1:
             each = (after.rss_bytes - first.rss_bytes) / (window.calls - 1)
-        return window, Spent(window.calls, cpu_percent, after.rss_bytes, each, share)
+        return window, SpentResources(window.calls, cpu_percent, after.rss_bytes, each, share)
 
 
 class _Sampler:
     """Notes what a process uses, twice a second, in a task; use ``with``."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: BenchTarget) -> None:
         self.curve: list[tuple[float, float, int]] = []
         self._target = target
         self._task: asyncio.Task[None] | None = None

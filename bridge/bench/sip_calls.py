@@ -22,7 +22,7 @@ _FIRST_INVITE = "1 INVITE"
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a call ended.
+    """The ways in which a call ends.
 
     Attributes:
         how: we hung up; the far end did; it refused the INVITE; it answered nothing.
@@ -65,7 +65,7 @@ class _Dialog:
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of calls since it was made.
+    """Counts the outcomes of calls.
 
     Attributes:
         setup_ns: of each call that was answered, INVITE to 200.

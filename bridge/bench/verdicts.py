@@ -5,7 +5,7 @@ The bounds are those of issue 4 and of `NEEDS.md` section 5.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bridge.bench.figures import BenchResult, Setup, Soak, Verdict, Way, Window
+from bridge.bench.figures import BenchResult, CallSetups, FigureVerdict, HeardWindow, Soak, Way
 
 FEWEST_TO_JUDGE = 50
 """With fewer calls the process's own share (tick, Redis, metrics) hides what a call costs."""
@@ -30,7 +30,7 @@ WELL_SERVED_UPLINK = 0.98
 _SEND_LAG_P99_MS = 20.0
 
 
-def complaint(window: Window, setup: Setup, uplink_share: float | None) -> str:
+def complaint(window: HeardWindow, setup: CallSetups, uplink_share: float | None) -> str:
     """Return what callers would complain of, "" if they were well served."""
     minutes = window.calls * window.seconds / 60
     dropouts = window.dropouts / minutes if minutes else 0.0
@@ -58,9 +58,9 @@ def ratios_of(ways: Mapping[str, Way]) -> dict[str, float]:
     return ratios
 
 
-def verdicts_on(result: BenchResult) -> list[Verdict]:
+def verdicts_on(result: BenchResult) -> list[FigureVerdict]:
     """Judge whatever was measured."""
-    verdicts: list[Verdict] = []
+    verdicts: list[FigureVerdict] = []
     if (bridge := result.ways.get("bridge")) is not None:
         verdicts += _of_bridge(bridge)
         verdicts += _of_ratios(result, bridge)
@@ -81,13 +81,13 @@ def doubts_about(ways: Mapping[str, Way]) -> Sequence[str]:
     return doubts
 
 
-def _of_bridge(way: Way) -> Iterator[Verdict]:
+def _of_bridge(way: Way) -> Iterator[FigureVerdict]:
     window, setup, spent, inside = way.window, way.setup, way.spent, way.inside
     enough = spent.calls >= FEWEST_TO_JUDGE
     failed = len(setup.refused) + window.dropped_calls
-    yield Verdict("calls refused or dropped", f"{failed}", "0", failed == 0)
+    yield FigureVerdict("calls refused or dropped", f"{failed}", "0", failed == 0)
     if inside is not None:
-        yield Verdict("underruns", f"{inside.underruns}", "0", inside.underruns == 0)
+        yield FigureVerdict("underruns", f"{inside.underruns}", "0", inside.underruns == 0)
         yield _at_most("RTP in to append, p95", inside.up_p95_ms, UP_P95_MS, "ms")
         yield _at_most("tick lag, p99", inside.lag_p99_ms, LAG_P99_MS, "ms")
     bad = window.bad_share * 100
@@ -101,7 +101,7 @@ def _of_bridge(way: Way) -> Iterator[Verdict]:
         yield _at_most("memory per call", kib, BYTES_PER_CALL / 1024, "KiB", judged=enough)
 
 
-def _of_ratios(result: BenchResult, bridge: Way) -> Iterator[Verdict]:
+def _of_ratios(result: BenchResult, bridge: Way) -> Iterator[FigureVerdict]:
     ratio = result.ratios.get("bridge_cpu_to_floor_cpu")
     if ratio is not None:
         enough = bridge.spent.calls >= FEWEST_TO_JUDGE
@@ -112,17 +112,19 @@ def _of_ratios(result: BenchResult, bridge: Way) -> Iterator[Verdict]:
         # Where the plain way holds all that this PJSIP can, nothing is said about either.
         ok = None if plain.climb.at_limit else ratio >= TIMES_THE_PLAIN_WAY
         wanted = f"at least {TIMES_THE_PLAIN_WAY:g} x"
-        yield Verdict("most calls, times the plain way's", f"{ratio:g} x", wanted, ok)
+        yield FigureVerdict("most calls, times the plain way's", f"{ratio:g} x", wanted, ok)
 
 
-def _of_soak(soak: Soak) -> Iterator[Verdict]:
+def _of_soak(soak: Soak) -> Iterator[FigureVerdict]:
     refused = len(soak.setup.refused)
-    yield Verdict("soak: calls refused", f"{refused}", "0", refused == 0)
+    yield FigureVerdict("soak: calls refused", f"{refused}", "0", refused == 0)
     yield _at_most("soak: memory kept", soak.growth_percent, SOAK_GROWTH_PERCENT, "%")
     if soak.setup.setup_p95_ms is not None:
         yield _at_most("soak: setup, p95", soak.setup.setup_p95_ms, SETUP_P95_MS, "ms")
 
 
-def _at_most(figure: str, value: float, bound: float, unit: str, *, judged: bool = True) -> Verdict:
+def _at_most(
+    figure: str, value: float, bound: float, unit: str, *, judged: bool = True
+) -> FigureVerdict:
     ok = value <= bound if judged else None
-    return Verdict(figure, f"{value:.4g} {unit}", f"at most {bound:g} {unit}", ok)
+    return FigureVerdict(figure, f"{value:.4g} {unit}", f"at most {bound:g} {unit}", ok)

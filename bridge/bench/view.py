@@ -1,6 +1,7 @@
-"""Shows the benchmark on the screen: its progress, its findings, the tables at the end."""
+"""Shows benchmark and soak on the screen: the progress, the findings, the tables at the end."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -8,12 +9,19 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from bridge.bench.figures import BenchResult, Inside, Setup, Verdict, Way, Window
+from bridge.bench.figures import BenchResult, CallSetups, FigureVerdict, HeardWindow, Inside, Way
+from bridge.bench.rollout_stories import RolloutResult
+from bridge.bench.soak.figures import SoakResult, calls_of, heard, silences_of
+
+_COLUMNS = (
+    *("rollout", "verdict", "what the bridge did", "after", "calls of the new arm"),
+    *("callers harmed", "rescued", "to the fallback", "calls", ""),
+)
 
 _MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("not judged", "dim")}
 
 
-class View(Protocol):
+class BenchView(Protocol):
     """The interface of whatever shows the benchmark."""
 
     def doing(self, what: str) -> None:
@@ -25,14 +33,14 @@ class View(Protocol):
         ...
 
 
-class Screen:
+class BenchScreen:
     """Progress on stderr; a moving line on a terminal, nothing moves elsewhere. Use ``with``."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._status = Status("starting", console=self._console)
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> "BenchScreen":
         if self._console.is_terminal:
             self._status.start()
         return self
@@ -64,7 +72,7 @@ def print_result(result: BenchResult) -> None:
     print_verdicts(result.verdicts, result.doubts)
 
 
-def print_verdicts(verdicts: Sequence[Verdict], doubts: Sequence[str]) -> None:
+def print_verdicts(verdicts: Sequence[FigureVerdict], doubts: Sequence[str]) -> None:
     """Print what was found of what should be, and why that may be doubted."""
     console = Console(highlight=False)
     table = Table("figure", "measured", "wanted", "")
@@ -103,7 +111,7 @@ def _spent(way: Way) -> list[tuple[str, str]]:
     ]
 
 
-def _heard(window: Window) -> list[tuple[str, str]]:
+def _heard(window: HeardWindow) -> list[tuple[str, str]]:
     return [
         ("packets heard", f"{window.packets}"),
         ("lost / late", f"{window.lost} / {window.late}"),
@@ -112,7 +120,7 @@ def _heard(window: Window) -> list[tuple[str, str]]:
     ]
 
 
-def _setup(setup: Setup) -> list[tuple[str, str]]:
+def _setup(setup: CallSetups) -> list[tuple[str, str]]:
     return [
         ("setup p50 / p95 / max", _ms(setup.setup_p50_ms, setup.setup_p95_ms, setup.setup_max_ms))
     ]
@@ -144,3 +152,82 @@ def _ms(*values: float | None) -> str:
 
 def _mib(count: int) -> str:
     return f"{count / 2**20:.0f} MiB"
+
+
+def print_soak(result: SoakResult) -> None:
+    """Print the tables on stdout."""
+    console = Console(highlight=False)
+    calls = calls_of(result.crowd)
+    rows: Mapping[str, Mapping[str, float]] = {
+        "calls, by intention": Counter(str(call["kind"]) for call in calls),
+        "calls, by outcome": result.outcomes,
+        "done": _counts(result.crowd["done"]),
+        "went wrong": Counter(each.what for each in result.troubles),
+        "webhook": result.tools,
+        "counted": {name.removeprefix("bridge_"): n for name, n in result.counted.items()},
+        "errors in the log": result.errors,
+    }
+    table = Table("", f"{len(calls)} calls, seed {result.plan.seed}")
+    for name, counts in rows.items():
+        table.add_row(name, _in_words(counts) or "-")
+    table.add_row("silence until an answer", _silences([ms for ms, _ in silences_of(result.crowd)]))
+    ears = heard(result.crowd)
+    table.add_row(
+        "heard",
+        f"{ears['packets']:.0f} packets, {ears['lost']:.0f} lost, {ears['late']:.0f} late, "
+        f"longest pause {ears['longest_gap_ms']:.0f} ms",
+    )
+    grown = (result.rss_after_bytes - result.rss_before_bytes) / 2**20
+    table.add_row("resident", f"{result.rss_after_bytes / 2**20:.0f} MiB, {grown:+.0f} MiB")
+    console.print(table)
+    print_verdicts(result.verdicts, result.doubts)
+
+
+def _counts(value: object) -> Mapping[str, float]:
+    assert isinstance(value, dict)
+    return value
+
+
+def _in_words(counts: Mapping[str, float]) -> str:
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    return "; ".join(f"{name} {count:.0f}" for name, count in ordered)
+
+
+def _silences(ordered: list[float]) -> str:
+    if not ordered:
+        return "-"
+    shares = {"p50": 0.5, "p95": 0.95, "max": 1.0}
+    found = {name: ordered[int((len(ordered) - 1) * share)] for name, share in shares.items()}
+    return ", ".join(f"{name} {each / 1000:.1f} s" for name, each in found.items())
+
+
+def rollout_table(result: RolloutResult) -> Table:
+    """Return a row a story."""
+    table = Table(*_COLUMNS)
+    for told in result.stories:
+        table.add_row(
+            told.title,
+            told.verdict,
+            told.action,
+            "-" if told.seconds is None else f"{told.seconds:.1f} s",
+            str(told.new_arm_calls),
+            str(told.harmed),
+            str(told.rescued),
+            str(told.to_fallback),
+            str(told.all_calls),
+            Text("ok", style="green") if told.ok else Text("FAILED", style="bold red"),
+        )
+    return table
+
+
+def print_rollout(result: RolloutResult, width: int | None = None) -> None:
+    """Print the table, and why each was decided."""
+    console = Console(highlight=False, width=width)
+    console.print(rollout_table(result))
+    for told in result.stories:
+        console.print(f"{told.title}: {told.why}", soft_wrap=True)
+    console.print(
+        "Short calls and steps of seconds, so that it fits into two minutes; harmed are callers who"
+        f" got no agent or a slow one. {result.took_s:.0f} s in all.",
+        soft_wrap=True,
+    )

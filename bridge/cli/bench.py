@@ -7,15 +7,14 @@ from pathlib import Path
 
 import click
 
-from bridge.bench.callers import run_callers
+from bridge.bench.callers import run_callers, run_talkers
 from bridge.bench.figures import BenchResult
 from bridge.bench.lanes import MOST_CALLS
 from bridge.bench.parts import CALLED, KEY
 from bridge.bench.plot import check_can_plot, plot
 from bridge.bench.ready import Ready
 from bridge.bench.run import BenchPlan, run_bench
-from bridge.bench.talkers import run_talkers
-from bridge.bench.view import Screen, print_result
+from bridge.bench.view import BenchScreen, print_result
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import (
     finished,
@@ -119,7 +118,7 @@ def bench(
         check_can_plot()
     make_directory(report)
     plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0)
-    with Screen() as screen:
+    with BenchScreen() as screen:
         done = run(until_done_or_signalled(run_bench(plan, os.environ, screen), "bench"))
     result = finished(done)
     _publish(result, as_json=as_json, png=png, report=report)

@@ -16,7 +16,7 @@ from bridge.cli.running import run, until_signalled
 from bridge.clock import SystemClock
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError, InfrastructureError
-from bridge.replay.call.player import Line, Replay
+from bridge.replay.call.player import CallLine, Replay
 from bridge.replay.call.preparation import PreparedScript, prepare
 from bridge.replay.call.process import own_address
 from bridge.replay.results.call import CallOutcome, CallResult
@@ -153,7 +153,7 @@ def call(
 
 
 async def _call(
-    prepared: PreparedScript, line: Line, show: PhoneListener
+    prepared: PreparedScript, line: CallLine, show: PhoneListener
 ) -> tuple[CallResult, signal.Signals | None]:
     """Place the call; return what came of it, and the signal that ended it, if one did."""
     replay = Replay(prepared, line, SystemClock(), show)
@@ -225,7 +225,7 @@ def _sentences(path: Path) -> tuple[str, ...]:
     return sentences
 
 
-def _line(uri: str, script: CallScript, recording: Path | None) -> Line:
+def _line(uri: str, script: CallScript, recording: Path | None) -> CallLine:
     """Find out whom to call, from where, and that the recording can be written."""
     found = _URI.fullmatch(uri)
     if found is None:
@@ -236,7 +236,7 @@ def _line(uri: str, script: CallScript, recording: Path | None) -> Line:
     if recording is not None:
         _check_writable(recording)
     full = uri if found["user"] else f"sip:{script.called}@{uri[len('sip:') :]}"
-    return Line(full, own_address(full), recording)
+    return CallLine(full, own_address(full), recording)
 
 
 def _check_writable(path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import assert_never
 
 import click
 
-from bridge.replay.call.timeline import Turn
+from bridge.replay.call.timeline import SpokenTurn
 from bridge.replay.persona.outcome import PersonaOutcome
 from bridge.replay.results.call import CallOutcome, CallResult
 from bridge.softphone.events import (
@@ -98,7 +98,7 @@ def _phrase(event: PhoneEvent) -> str:
             assert_never(event)
 
 
-def _turn_line(turn: Turn) -> str:
+def _turn_line(turn: SpokenTurn) -> str:
     span = f"{turn.start_ms / 1000:6.2f}-{turn.end_ms / 1000:6.2f} s"
     text = "(speech)" if turn.text is None else turn.text
     latency = "" if turn.latency_ms is None else f"  [after {turn.latency_ms} ms]"

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 import bridge
-from bridge.bench.rollout_demo import RolloutPlan, run_rollout_demo
-from bridge.bench.rollout_view import print_rollout
-from bridge.bench.view import Screen
+from bridge.bench.rollout_demo import run_rollout_demo
+from bridge.bench.rollout_stories import RolloutPlan
+from bridge.bench.view import BenchScreen, print_rollout
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import STOPPING, finished, run, until_done_or_signalled
 from bridge.demo.console import run_console_demo
@@ -164,7 +164,7 @@ def _show_rollouts(plan: RolloutPlan, *, as_json: bool) -> None:
             "the callers of the rollout demo need Linux", remedy="run it in a container"
         )
     # Its own Redis, whatever BRIDGE_REDIS_URL says: the demo's flags are nobody else's.
-    with start_local_redis() as redis, Screen() as screen:
+    with start_local_redis() as redis, BenchScreen() as screen:
         work = run_rollout_demo(plan, redis.url, os.environ, screen)
         done = run(until_done_or_signalled(work, "demo", partial(screen.doing, STOPPING)))
     result = finished(done)

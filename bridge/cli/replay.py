@@ -29,9 +29,10 @@ from bridge.cli.running import make_directory, run, until_done_or_signalled
 from bridge.config.models import load_models
 from bridge.config.settings import TelemetrySettings
 from bridge.replay.call.process import take_orders
-from bridge.replay.environment.startup import Stagehands
+from bridge.replay.environment.startup import Startup
 from bridge.replay.environment.tool_mocks import ToolMocks
-from bridge.replay.results.run import REPORT_FILE, Results, RunVerdict, overall
+from bridge.replay.results.files import REPORT_FILE
+from bridge.replay.results.run import Results, RunVerdict, overall
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.runs.runner import ReplayRun
 from bridge.replay.script.packs import built_in_packs, choose_packs
@@ -242,8 +243,8 @@ def play_plan(
         ReplayScreen(len(plan.play_list())) as screen,
         tempfile.TemporaryDirectory(prefix="bridge-replay-") as place,
     ):
-        hands = Stagehands(environ, redis_url, Path(place), mocks, plan.dialplans, plan.load)
-        replayed = ReplayRun(plan, load_models(), hands, screen)
+        startup = Startup(environ, redis_url, Path(place), mocks, plan.dialplans, plan.load)
+        replayed = ReplayRun(plan, load_models(), startup, screen)
 
         async def work() -> None:
             async with mocks:

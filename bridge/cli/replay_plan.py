@@ -21,15 +21,16 @@ from bridge.config.models import load_models
 from bridge.errors import ConfigError
 from bridge.replay.chat.choosing import check_text_models, with_stand_ins
 from bridge.replay.environment.arms import check_tapes, choose_arms
-from bridge.replay.environment.environment import GatewayTraces, RunningGateway, ScriptFile
+from bridge.replay.environment.environment import GatewayTraces, RunningGateway
 from bridge.replay.environment.load import check_room
 from bridge.replay.environment.target_arm import ArmSigner, find_flag
 from bridge.replay.evidence.transcribing import Transcribe, at_endpoint
-from bridge.replay.importing.shadowing import shadow_calls, yesterday_of
+from bridge.replay.importing.gateway_call import shadow_calls, yesterday_of
 from bridge.replay.runs.costs import texts_usd
 from bridge.replay.runs.packing import multiplied
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.script import load_script
+from bridge.replay.script.files import ScriptFile
 from bridge.replay.script.packs import choose_packs
 from bridge.speech.open_recognition import OpenRecognizer
 from bridge.telephony.capabilities import examine

@@ -16,16 +16,10 @@ from rich.text import Text
 
 from bridge.errors import InfrastructureError
 from bridge.replay.report import write_report
+from bridge.replay.results.files import read_run, write_results
 from bridge.replay.results.history import keep, make_summary
 from bridge.replay.results.junit import make_junit
-from bridge.replay.results.run import (
-    Results,
-    RunInfo,
-    RunVerdict,
-    read_run,
-    sum_load,
-    write_results,
-)
+from bridge.replay.results.run import Results, RunInfo, RunVerdict, sum_load
 from bridge.replay.runs.agenda import Job
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.runs.runner import ReplayRun

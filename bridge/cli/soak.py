@@ -10,8 +10,7 @@ import click
 from bridge.bench.soak.crowd import run_crowd
 from bridge.bench.soak.figures import SoakPlan, SoakResult
 from bridge.bench.soak.run import run_soak
-from bridge.bench.soak.view import print_soak
-from bridge.bench.view import Screen
+from bridge.bench.view import BenchScreen, print_soak
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import finished, make_directory, run, until_done_or_signalled
 from bridge.config.settings import TelemetrySettings
@@ -86,7 +85,7 @@ def soak(
     make_directory(report)
     chosen = secrets.randbelow(1 << 32) if seed is None else seed
     plan = SoakPlan(minutes, warm_up_s, calls, _BOTH if dialect == "both" else (dialect,), chosen)
-    with Screen() as screen:
+    with BenchScreen() as screen:
         done = run(until_done_or_signalled(run_soak(plan, os.environ, screen, report), "soak"))
     result = finished(done)
     _publish(result, as_json=as_json, report=report)

@@ -1,1 +1,1 @@
-"""The call engine: turn machine, one core a call. No I/O."""
+"""The call engine: one core for each call, its turn machine, a folder for each subject. No I/O."""

@@ -46,7 +46,7 @@ def usage_of(pid: int) -> Usage:
 
 @dataclass(frozen=True, slots=True)
 class Handles:
-    """What a process holds of the system's at one moment.
+    """The descriptors and threads that a process holds at one moment.
 
     Attributes:
         files: file descriptors that are no sockets.

@@ -29,7 +29,7 @@ _RENDERED_KEPT = 512
 
 
 @dataclass(frozen=True, slots=True)
-class ToolUse:
+class AgentToolUse:
     """A tool to call, with its arguments as JSON text."""
 
     name: str
@@ -37,19 +37,19 @@ class ToolUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What a response consists of: something said, a tool called, or one after the other.
+class AgentReply:
+    """The content of a response: words, a tool's call, or one after the other.
 
     A tool of an MCP server is called within the response, and what is said after it is part of it.
     """
 
     say: str | None = None
-    tool: ToolUse | None = None
+    tool: AgentToolUse | None = None
     mcp: McpUse | None = None
 
 
-class Agent:
-    """One scenario, ready to be talked to; shared by all sessions.
+class SimulatedAgent:
+    """Hears and answers by a scenario; shared by all sessions.
 
     Args:
         scenario: what it knows.
@@ -86,7 +86,7 @@ class Agent:
     def _render_now(self, text: str, audio_format: AudioFormat) -> bytes:
         return encode_speech(audio_format, self._synthesizer.say(text))
 
-    def answer(self, heard: str | None, tools: Sequence[str]) -> Reply:
+    def answer(self, heard: str | None, tools: Sequence[str]) -> AgentReply:
         """Decide what to do about what the caller said.
 
         Args:
@@ -95,16 +95,16 @@ class Agent:
         """
         rule = self.scenario.rule_for(heard) if heard is not None else None
         if rule is None:
-            return Reply(self.scenario.fallback)
+            return AgentReply(self.scenario.fallback)
         return self._follow(rule, tools)
 
-    def prompt(self) -> Reply:
+    def prompt(self) -> AgentReply:
         """Decide what to say to a caller who has said nothing for too long."""
-        return Reply(self.scenario.idle or self.scenario.fallback)
+        return AgentReply(self.scenario.idle or self.scenario.fallback)
 
     def decide(
         self, conversation: Conversation, instructions: str | None, tools: Sequence[str]
-    ) -> Reply:
+    ) -> AgentReply:
         """Decide what to say to a ``response.create``.
 
         Args:
@@ -114,13 +114,13 @@ class Agent:
         """
         order = _SAY_EXACTLY.search(instructions or "")
         if order is not None:
-            return Reply(order[1])
+            return AgentReply(order[1])
         entries = list(conversation.entries())
         last = entries[-1] if entries else None
         heard = last.heard if last else None
         match last.item if last else None:
             case FunctionCallOutput(call_id=call_id, output=output):
-                return Reply(self._after_tool(conversation.call_of(call_id), output))
+                return AgentReply(self._after_tool(conversation.call_of(call_id), output))
             case Message(role=Role.USER, parts=parts):
                 return self.answer(heard or _typed(parts), tools)
             case _:
@@ -128,19 +128,19 @@ class Agent:
                     isinstance(entry.item, Message) and entry.item.role is not Role.SYSTEM
                     for entry in entries
                 )
-                return Reply(self.scenario.fallback if spoke else self.scenario.greeting)
+                return AgentReply(self.scenario.fallback if spoke else self.scenario.greeting)
 
-    def _follow(self, rule: Rule, tools: Sequence[str]) -> Reply:
+    def _follow(self, rule: Rule, tools: Sequence[str]) -> AgentReply:
         if rule.called is None:
-            return Reply(rule.say)
+            return AgentReply(rule.say)
         if rule.called.offered_as not in tools:
-            return Reply(rule.without_tool or rule.say or self.scenario.fallback)
+            return AgentReply(rule.without_tool or rule.say or self.scenario.fallback)
         if rule.mcp is not None:
             then = _fill(rule.then, rule.mcp.output) if rule.then is not None else None
-            return Reply(rule.say, mcp=McpUse.of(rule.mcp, then, rule.without_tool))
+            return AgentReply(rule.say, mcp=McpUse.of(rule.mcp, then, rule.without_tool))
         if rule.tool is None:
             raise AssertionError("what is called is a tool of the client's or of an MCP server's")
-        return Reply(rule.say, ToolUse(rule.tool.name, json.dumps(rule.tool.arguments)))
+        return AgentReply(rule.say, AgentToolUse(rule.tool.name, json.dumps(rule.tool.arguments)))
 
     def _after_tool(self, call: FunctionCall | None, output: str) -> str | None:
         """Return what is said after a tool; None for nothing more (it had its say before)."""

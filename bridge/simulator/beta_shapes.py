@@ -75,7 +75,7 @@ Detection = Annotated[ServerVadShape | SemanticVadShape, Field(discriminator="ty
 
 
 class InputShape(Shape):
-    """What every beta session says of its input."""
+    """The input's settings in every beta session."""
 
     input_audio_format: Format = "pcm16"
     input_audio_transcription: TranscriptionShape | None = None

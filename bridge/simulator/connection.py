@@ -6,23 +6,23 @@ import logging
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bridge.realtime.events import ErrorReported
-from bridge.simulator.agent import Agent
+from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Objection, Visitor
 from bridge.simulator.faults import ConnectionFaults
 from bridge.simulator.outbox import Close, Outbox, SlowClientError
 from bridge.simulator.refusal import refuse
 from bridge.simulator.scenario import SessionLimit
-from bridge.simulator.session import Session
-from bridge.simulator.wire import DialectName, Identity
+from bridge.simulator.session import ServerSession
+from bridge.simulator.wire import DialectName, SessionIdentity
 
 _log = logging.getLogger(__name__)
 
 _LIFETIMES_S = {DialectName.BETA: 30 * 60, DialectName.GA: 60 * 60}
 
 
-class Connection:
-    """One client.
+class ClientConnection:
+    """A client's WebSocket, and the events on their way to it.
 
     Args:
         outbox: what is on its way to the client.
@@ -36,20 +36,20 @@ class Connection:
     async def turn_away(self, dialect: DialectName, objection: Objection) -> None:
         """Send the client the fault of its handshake, and close."""
         error = objection.error
-        for event in Wire(dialect, Identity("", 0)).encode(ErrorReported(error)):
+        for event in Wire(dialect, SessionIdentity("", 0)).encode(ErrorReported(error)):
             await self.socket.send_json(event)
         reason = f"{error.type}.{error.code}"
         await self.socket.close(code=objection.close_code, message=reason.encode())
 
     async def converse(
-        self, agent: Agent, wire: Wire, faults: ConnectionFaults, limit: "Lifetime"
+        self, agent: SimulatedAgent, wire: Wire, faults: ConnectionFaults, limit: "Lifetime"
     ) -> None:
         """Hold a session until either side has enough."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 writing = self.outbox.write_to(self.socket, self._transport)
                 writer = tasks.create_task(writing, name="simulator writer")
-                session = Session(agent, wire, self.outbox, tasks, faults.why_no_answer)
+                session = ServerSession(agent, wire, self.outbox, tasks, faults.why_no_answer)
                 session.start()
                 expiry = tasks.create_task(
                     limit.expire(session, self.outbox), name="simulator session expiry"
@@ -68,7 +68,7 @@ class Connection:
 
 
 class Lifetime:
-    """How long sessions of a dialect last.
+    """The longest life of sessions of a dialect.
 
     Args:
         limit: as the scenario says.
@@ -78,7 +78,7 @@ class Lifetime:
         self.seconds = limit.lifetime_s or _LIFETIMES_S[dialect]
         self._told_by = limit.told_by
 
-    async def expire(self, session: Session, outbox: Outbox) -> None:
+    async def expire(self, session: ServerSession, outbox: Outbox) -> None:
         """Wait until a session is over, tell its client, and close."""
         await asyncio.sleep(self.seconds)
         what = f"Your session hit the maximum duration of {_spell(self.seconds)}."
@@ -96,7 +96,7 @@ def wire_for(visitor: Visitor, now_s: int, lifetime: Lifetime) -> Wire:
     Args:
         now_s: Unix time, seconds.
     """
-    identity = Identity(visitor.model, now_s + int(lifetime.seconds), visitor.kind)
+    identity = SessionIdentity(visitor.model, now_s + int(lifetime.seconds), visitor.kind)
     settings = visitor.token.settings if visitor.token is not None else None
     return Wire(visitor.dialect, identity, settings)
 

@@ -37,7 +37,7 @@ class SpokenWord:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConversationEntry:
     """An item and its audio.
 
     Attributes:
@@ -64,10 +64,12 @@ class Conversation:
     """The default conversation of a session."""
 
     def __init__(self) -> None:
-        self._entries: dict[ItemId, Entry] = {}
+        self._entries: dict[ItemId, ConversationEntry] = {}
         self._order: list[ItemId] = []
 
-    def add(self, item_id: ItemId, entry: Entry, after: ItemId | None = None) -> ItemId | None:
+    def add(
+        self, item_id: ItemId, entry: ConversationEntry, after: ItemId | None = None
+    ) -> ItemId | None:
         """Put an item in.
 
         Args:
@@ -111,15 +113,15 @@ class Conversation:
         """The newest item."""
         return self._order[-1] if self._order else None
 
-    def get(self, item_id: ItemId) -> Entry | None:
+    def get(self, item_id: ItemId) -> ConversationEntry | None:
         """Return an item."""
         return self._entries.get(item_id)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ConversationEntry]:
         """Yield every item in order."""
         return (self._entries[item_id] for item_id in self._order)
 
-    def put(self, item_id: ItemId, entry: Entry) -> None:
+    def put(self, item_id: ItemId, entry: ConversationEntry) -> None:
         """Replace an item, if it has not been deleted meanwhile."""
         if item_id in self._entries:
             self._entries[item_id] = entry
@@ -170,7 +172,7 @@ class Conversation:
         heard = tuple(word for word in entry.words if word.end_ms <= audio_end_ms)
         part = Part(PartKind.OUTPUT_AUDIO, join(heard))
         item = replace(entry.item, parts=(part,))
-        self._entries[item_id] = Entry(item, float(audio_end_ms), heard)
+        self._entries[item_id] = ConversationEntry(item, float(audio_end_ms), heard)
 
     def call_of(self, call_id: str) -> FunctionCall | None:
         """Return the function call of this ``call_id``."""
@@ -180,7 +182,7 @@ class Conversation:
             None,
         )
 
-    def _find(self, item_id: ItemId, verb: str) -> Entry:
+    def _find(self, item_id: ItemId, verb: str) -> ConversationEntry:
         entry = self._entries.get(item_id)
         if entry is None:
             raise refuse(
@@ -217,7 +219,7 @@ def spoken_tokens(audio_ms: float) -> int:
     return math.ceil(audio_ms / _ASSISTANT_AUDIO_MS_PER_TOKEN)
 
 
-def count_tokens(entries: Iterable[Entry]) -> Tokens:
+def count_tokens(entries: Iterable[ConversationEntry]) -> Tokens:
     """Count what a model reads of these items (`PROTOCOL.md` section 5)."""
     text = audio = 0
     for entry in entries:

@@ -18,7 +18,7 @@ from bridge.simulator.reading import read_append, read_request, readers_for
 from bridge.simulator.refusal import refuse
 from bridge.simulator.server_events import write_event
 from bridge.simulator.session_reading import at_place, read_session
-from bridge.simulator.wire import DialectName, Identity, Request, SessionState, WireObject
+from bridge.simulator.wire import ClientRequest, DialectName, SessionIdentity, WireObject, WireState
 
 _OBJECTS = {
     SessionKind.REALTIME: "realtime.session",
@@ -35,7 +35,7 @@ class Wire:
     """
 
     def __init__(
-        self, dialect: DialectName, identity: Identity, settings: WireObject | None = None
+        self, dialect: DialectName, identity: SessionIdentity, settings: WireObject | None = None
     ) -> None:
         self._dialect = DIALECTS[dialect]
         self._identity = identity
@@ -71,7 +71,7 @@ class Wire:
         """The session object as the client sees it."""
         return self._state.session
 
-    def decode(self, text: str) -> Request:
+    def decode(self, text: str) -> ClientRequest:
         """Read one client event; a ``session.update`` is in force once it is read.
 
         Raises:
@@ -141,7 +141,7 @@ class Wire:
         left_out: dict[str, bool | set[str]] = {**dict.fromkeys(dialect.rare, True), **hidden}
         shown = session.model_dump(exclude=left_out)
         rare = session.model_dump(include=set(dialect.rare), exclude_none=True)
-        self._state = SessionState(identity, {**named, **shown, **rare}, self._asked)
+        self._state = WireState(identity, {**named, **shown, **rare}, self._asked)
 
 
 def _merge(old: WireObject, new: WireObject) -> WireObject:

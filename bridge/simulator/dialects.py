@@ -86,8 +86,8 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """One dialect.
+class DialectTable:
+    """A dialect's names, shapes and habits.
 
     Attributes:
         formats: audio formats, as session objects have them.
@@ -125,7 +125,7 @@ class Dialect:
     limits_first: bool
 
 
-BETA = Dialect(
+BETA = DialectTable(
     name=DialectName.BETA,
     names=Names(
         text="response.text",
@@ -194,7 +194,7 @@ BETA = Dialect(
     limits_first=True,
 )
 
-GA = Dialect(
+GA = DialectTable(
     name=DialectName.GA,
     names=Names(
         text="response.output_text",

@@ -53,7 +53,7 @@ class Objection:
 
 @dataclass(slots=True)
 class Doorkeeper:
-    """Who decides; what is changed here holds from the next client on.
+    """Admits and refuses clients; what is changed here holds from the next client on.
 
     Attributes:
         keys: patterns of API keys.

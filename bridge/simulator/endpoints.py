@@ -19,7 +19,7 @@ from bridge.simulator.refusal import Refused, refuse
 from bridge.simulator.scenario import Scenario
 from bridge.simulator.shapes import refusal_of
 from bridge.simulator.tokens import Token, TokenDesk
-from bridge.simulator.wire import DialectName, Identity, WireObject
+from bridge.simulator.wire import DialectName, SessionIdentity, WireObject
 
 ADMIN_HEADER = "X-Simulator-Admin"
 
@@ -155,12 +155,12 @@ def _session_of(token: Token) -> WireObject:
 
     There is no session yet, so it expires at 0.
     """
-    return Wire(token.dialect, Identity(token.model, 0, token.kind), token.settings).session
+    return Wire(token.dialect, SessionIdentity(token.model, 0, token.kind), token.settings).session
 
 
 @dataclass(frozen=True, slots=True)
 class AdminEndpoint:
-    """Where an admin says what is played, and what goes wrong.
+    """Takes an admin's scenario and faults.
 
     ``/admin/faults``: POST sets one fault or a list, GET shows them all, DELETE clears them.
     ``/admin/scenario``: PUT has another scenario played, with its faults and no others.

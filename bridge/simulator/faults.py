@@ -1,7 +1,7 @@
 """Faults on demand, each with its kind, its moment, and how often it strikes.
 
-A fault waits for a moment (:class:`Moment`) and then acts at one of three places: at the door of
-the server (:func:`bridge.simulator.door.meet`), on the outgoing stream (:data:`_EFFECTS`, pure
+A fault waits for a moment (:class:`Moment`) and then acts at one of three places: at the door
+of the server (:func:`bridge.simulator.door.meet`), on the outgoing stream (:data:`_EFFECTS`, pure
 functions from an event to what is done in its place), or on the model
 (:meth:`ConnectionFaults.why_no_answer`). The session and the dialects know nothing of it.
 """
@@ -259,7 +259,7 @@ class Armed:
 
 
 class FaultBoard:
-    """All faults of one server.
+    """Keeps the faults of one server.
 
     Args:
         specs: those that are set from the start.

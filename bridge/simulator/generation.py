@@ -42,10 +42,10 @@ from bridge.realtime.items import (
     Role,
 )
 from bridge.realtime.session_config import AudioFormat
-from bridge.simulator.agent import ToolUse
+from bridge.simulator.agent import AgentToolUse
 from bridge.simulator.conversation import (
     Conversation,
-    Entry,
+    ConversationEntry,
     SpokenWord,
     Tokens,
     join,
@@ -63,7 +63,7 @@ _TEXT_WORD_MS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class GenerationStep:
     """Events to send now, and how long to wait before the next step."""
 
     events: tuple[ServerEvent, ...]
@@ -85,7 +85,7 @@ class _Open:
 
 
 class At(TypedDict):
-    """Where in the response something happens."""
+    """The place in the response at which something happens."""
 
     response_id: ResponseId
     item_id: ItemId
@@ -93,7 +93,7 @@ class At(TypedDict):
 
 
 class Generation:
-    """One response being generated.
+    """A response being generated.
 
     Args:
         conversation: what the response's items go into; None for an out-of-band response.
@@ -125,32 +125,32 @@ class Generation:
         """Announce the response."""
         return ResponseCreated(self.response_id, self._metadata)
 
-    def speak(self, text: str, audio: bytes, audio_format: AudioFormat) -> Iterator[Step]:
+    def speak(self, text: str, audio: bytes, audio_format: AudioFormat) -> Iterator[GenerationStep]:
         """Generate a spoken message; ``audio`` is all of it on the wire."""
         per_ms = bytes_per_ms(audio_format)
         words = spread(text, len(audio) / per_ms)
-        yield Step(tuple(self._open_message(PartKind.OUTPUT_AUDIO)))
+        yield GenerationStep(tuple(self._open_message(PartKind.OUTPUT_AUDIO)))
         delta_bytes = self._pacing.delta_ms * per_ms
         for start in range(0, len(audio), delta_bytes):
             piece = audio[start : start + delta_bytes]
             upto_ms = (start + len(piece)) / per_ms
-            yield Step(
+            yield GenerationStep(
                 tuple(self._speak_on(words, piece, upto_ms)),
                 len(piece) / per_ms / self._pacing.speedup,
             )
-        yield Step(tuple(self._close_message(ItemStatus.COMPLETED)))
+        yield GenerationStep(tuple(self._close_message(ItemStatus.COMPLETED)))
 
-    def write(self, text: str) -> Iterator[Step]:
+    def write(self, text: str) -> Iterator[GenerationStep]:
         """Generate a message of text alone."""
-        yield Step(tuple(self._open_message(PartKind.OUTPUT_TEXT)))
+        yield GenerationStep(tuple(self._open_message(PartKind.OUTPUT_TEXT)))
         for word in spread(text, 0.0):
             opened = self._opened()
             self._open = replace(opened, words=(*opened.words, word))
             delta = TextDelta(**self.at(opened.item_id), delta=word.text)
-            yield Step((delta,), _TEXT_WORD_MS / self._pacing.speedup)
-        yield Step(tuple(self._close_message(ItemStatus.COMPLETED)))
+            yield GenerationStep((delta,), _TEXT_WORD_MS / self._pacing.speedup)
+        yield GenerationStep(tuple(self._close_message(ItemStatus.COMPLETED)))
 
-    def call(self, use: ToolUse) -> Iterator[Step]:
+    def call(self, use: AgentToolUse) -> Iterator[GenerationStep]:
         """Generate a tool call, its arguments streamed."""
         place = self.at(ItemId(new_name("item")))
         call = FunctionCall(
@@ -160,15 +160,17 @@ class Generation:
             item_id=place["item_id"],
             status=ItemStatus.IN_PROGRESS,
         )
-        yield Step(tuple(self.enter(call)))
+        yield GenerationStep(tuple(self.enter(call)))
         for piece in in_pieces(use.arguments):
-            yield Step((FunctionArgumentsDelta(**place, call_id=call.call_id, delta=piece),))
+            yield GenerationStep(
+                (FunctionArgumentsDelta(**place, call_id=call.call_id, delta=piece),)
+            )
         done = replace(call, arguments=use.arguments, status=ItemStatus.COMPLETED)
         said = FunctionArgumentsDone(
             **place, call_id=call.call_id, arguments=use.arguments, name=use.name
         )
         self.count(text_tokens(use.arguments))
-        yield Step((said, *self.leave(done)))
+        yield GenerationStep((said, *self.leave(done)))
 
     def finish(self) -> ServerEvent:
         """End the response as completed."""
@@ -242,12 +244,12 @@ class Generation:
         item_id = _name_of(item)
         yield OutputItemAdded(self.response_id, len(self._output), item)
         if self._conversation is not None:
-            yield ItemAdded(item, self._conversation.add(item_id, Entry(item)))
+            yield ItemAdded(item, self._conversation.add(item_id, ConversationEntry(item)))
 
     def put(self, item: Item) -> Iterator[ServerEvent]:
         """Put an item into the conversation that is no part of the output."""
         if self._conversation is not None:
-            before = self._conversation.add(_name_of(item), Entry(item))
+            before = self._conversation.add(_name_of(item), ConversationEntry(item))
             yield ItemAdded(item, before)
             yield ItemDone(item, before)
 
@@ -267,9 +269,9 @@ class Generation:
             self._open = item
         if self._conversation is None:
             return
-        entry = Entry(item)
+        entry = ConversationEntry(item)
         if isinstance(self._open, _Open):
-            entry = Entry(item, self._open.audio_ms, self._open.words)
+            entry = ConversationEntry(item, self._open.audio_ms, self._open.words)
         self._conversation.put(_name_of(item), entry)
 
     def _message(self, status: ItemStatus) -> Message:

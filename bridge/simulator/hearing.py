@@ -16,14 +16,14 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import Message, Part, PartKind
-from bridge.simulator.agent import Agent
+from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import Channel
 from bridge.simulator.conversation import Conversation
 
 _WORD = re.compile(r"\S+\s*")
 
 
-class Hearing:
+class TurnHearing:
     """Recognises one session's turns.
 
     Args:
@@ -32,7 +32,7 @@ class Hearing:
         channel: transcripts go there, where the session wants them.
     """
 
-    def __init__(self, agent: Agent, conversation: Conversation, channel: Channel) -> None:
+    def __init__(self, agent: SimulatedAgent, conversation: Conversation, channel: Channel) -> None:
         self._agent = agent
         self._conversation = conversation
         self._channel = channel

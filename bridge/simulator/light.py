@@ -34,11 +34,11 @@ from bridge.realtime.ids import ItemId
 from bridge.realtime.items import ItemStatus, Message, Part, PartKind, Role
 from bridge.realtime.session_config import ResponseConfig
 from bridge.simulator.connection import Lifetime, wire_for
-from bridge.simulator.conversation import Conversation, Entry, Tokens
+from bridge.simulator.conversation import Conversation, ConversationEntry, Tokens
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Doorkeeper, Objection, key_of, no_key
 from bridge.simulator.formats import encode_speech
-from bridge.simulator.generation import Generation, Step
+from bridge.simulator.generation import Generation, GenerationStep
 from bridge.simulator.names import new_name
 from bridge.simulator.refusal import Refused
 from bridge.simulator.scenario import Models, Pacing, SessionLimit
@@ -77,7 +77,7 @@ _LARGEST_FRAME_BYTES = 4 * 1024 * 1024
 
 @dataclass(slots=True)
 class Stats:
-    """What came in, of all sessions.
+    """Counts of what came in, of all sessions.
 
     Attributes:
         sessions: that are open now.
@@ -219,7 +219,7 @@ class _Talk:
                 if self._talking is None:
                     self._talking = asyncio.create_task(self._talk(), name="light talk")
             case c.CreateItem(item=item, previous_item_id=previous) if item.item_id is not None:
-                before = self._conversation.add(item.item_id, Entry(item), previous)
+                before = self._conversation.add(item.item_id, ConversationEntry(item), previous)
                 await self._send(ItemAdded(item, before), ItemDone(item, before))
             case c.TruncateItem(item_id=item_id, content_index=index, audio_end_ms=end_ms):
                 await self._send(ItemTruncated(item_id, index, end_ms))
@@ -248,7 +248,7 @@ class _Talk:
         item = Message(
             Role.USER, (Part(PartKind.INPUT_AUDIO, None),), item_id, ItemStatus.COMPLETED
         )
-        before = self._conversation.add(item_id, Entry(item))
+        before = self._conversation.add(item_id, ConversationEntry(item))
         committed = InputCommitted(item_id, before)
         await self._send(stopped, committed, ItemAdded(item, before), ItemDone(item, before))
 
@@ -266,7 +266,7 @@ class _Talk:
             self._generation = None
             await self._send(generation.finish())
 
-    async def _drive(self, generation: Generation, steps: Iterator[Step]) -> None:
+    async def _drive(self, generation: Generation, steps: Iterator[GenerationStep]) -> None:
         due_s = asyncio.get_running_loop().time()
         for step in steps:
             if self._generation is not generation:

@@ -34,7 +34,7 @@ class Onset:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class SpeechPause:
     """The caller stopped; ``audio`` is (n,) int16 from the onset, prefix included, until now."""
 
     end_ms: int
@@ -100,7 +100,7 @@ class InputBuffer:
         """
         self._silent_from_ms = None if after_ms is None else self.received_ms + after_ms
 
-    def feed(self, samples: NDArray[np.int16]) -> Iterator[Onset | Pause | Idle]:
+    def feed(self, samples: NDArray[np.int16]) -> Iterator[Onset | SpeechPause | Idle]:
         """Take audio and yield what it decided, each at its own place in the stream.
 
         Args:
@@ -120,7 +120,7 @@ class InputBuffer:
                 self._silent_from_ms = None
                 yield self._begin(event.at_samples)
             elif event is not None:
-                yield Pause(round(self.received_ms), self.take_all())
+                yield SpeechPause(round(self.received_ms), self.take_all())
             elif not gate.speaking:
                 if self._silent_from_ms is not None and self._is_idle(self._silent_from_ms):
                     start_ms, self._silent_from_ms = round(self._silent_from_ms), None

@@ -17,13 +17,13 @@ from bridge.realtime.events import (
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import McpApprovalRequest, McpCall
 from bridge.simulator.conversation import text_tokens
-from bridge.simulator.generation import Generation, Step, in_pieces
+from bridge.simulator.generation import Generation, GenerationStep, in_pieces
 from bridge.simulator.mcp import McpUse
 from bridge.simulator.names import new_name
 
 
 class McpCalling:
-    """One call.
+    """An MCP call on its way.
 
     Args:
         generation: the response that it is part of.
@@ -48,17 +48,17 @@ class McpCalling:
         """Whether the call has given its output."""
         return self._call.output is not None
 
-    def ask(self) -> Iterator[Step]:
+    def ask(self) -> Iterator[GenerationStep]:
         """Announce the call and stream its arguments."""
-        yield Step(tuple(self._generation.enter(self._call)))
+        yield GenerationStep(tuple(self._generation.enter(self._call)))
         for piece in in_pieces(self._use.arguments):
-            yield Step((McpArgumentsDelta(**self._place, delta=piece),))
+            yield GenerationStep((McpArgumentsDelta(**self._place, delta=piece),))
         self._call = replace(self._call, arguments=self._use.arguments)
         self._generation.hold(self._call)
         self._generation.count(text_tokens(self._use.arguments))
-        yield Step((McpArgumentsDone(**self._place, arguments=self._use.arguments),))
+        yield GenerationStep((McpArgumentsDone(**self._place, arguments=self._use.arguments),))
 
-    def request_approval(self) -> tuple[ItemId, Step]:
+    def request_approval(self) -> tuple[ItemId, GenerationStep]:
         """Ask the client; return the request's name, too."""
         request_id = ItemId(new_name("mcpr"))
         request = McpApprovalRequest(
@@ -70,25 +70,25 @@ class McpCalling:
         )
         self._call = replace(self._call, approval_request_id=request_id)
         self._generation.hold(self._call)
-        return request_id, Step(tuple(self._generation.put(request)))
+        return request_id, GenerationStep(tuple(self._generation.put(request)))
 
-    def run(self) -> Iterator[Step]:
+    def run(self) -> Iterator[GenerationStep]:
         """Make the call, to its end."""
-        yield Step((self._changed(Phase.IN_PROGRESS),))
+        yield GenerationStep((self._changed(Phase.IN_PROGRESS),))
         if self._use.fails is None:
             self._call = replace(self._call, output=self._use.output)
             left = self._generation.leave(self._call)
-            yield Step((self._changed(Phase.COMPLETED), *left))
+            yield GenerationStep((self._changed(Phase.COMPLETED), *left))
         else:
             yield self._failed(self._use.fails)
 
-    def refuse(self) -> Step:
+    def refuse(self) -> GenerationStep:
         """End the call without an approval."""
         return self._failed("tool_execution_error")
 
-    def _failed(self, error_type: str) -> Step:
+    def _failed(self, error_type: str) -> GenerationStep:
         failed = replace(self._call, error_type=error_type)
-        return Step((self._changed(Phase.FAILED), *self._generation.leave(failed)))
+        return GenerationStep((self._changed(Phase.FAILED), *self._generation.leave(failed)))
 
     def _changed(self, phase: Phase) -> ServerEvent:
         return McpCallChanged(self._item_id, self._place["output_index"], phase)

@@ -30,11 +30,11 @@ from bridge.realtime.session_config import AudioFormat, SessionKind
 from bridge.simulator import beta_shapes as beta
 from bridge.simulator import ga_shapes as ga
 from bridge.simulator import shapes
-from bridge.simulator.dialects import Dialect
+from bridge.simulator.dialects import DialectTable
 from bridge.simulator.names import new_name
 from bridge.simulator.refusal import Refused, refuse
 from bridge.simulator.session_reading import read_response
-from bridge.simulator.wire import Request, WireObject
+from bridge.simulator.wire import ClientRequest, WireObject
 
 _LARGEST_APPEND_BYTES = 15 * 1024 * 1024
 _PCM_SAMPLE_BYTES = 2
@@ -48,7 +48,7 @@ _WRITTEN_PARTS = {
 }
 
 
-def read_request(text: str, readers: Mapping[str, _Reader]) -> Request:
+def read_request(text: str, readers: Mapping[str, _Reader]) -> ClientRequest:
     """Read one client event with the reader for its type.
 
     Raises:
@@ -63,7 +63,7 @@ def read_request(text: str, readers: Mapping[str, _Reader]) -> Request:
     name = event.get("event_id")
     event_id = name if isinstance(name, str) else None
     try:
-        return Request(_reader_for(event, readers)(event), event_id)
+        return ClientRequest(_reader_for(event, readers)(event), event_id)
     except Refused as refused:
         raise Refused(replace(refused.error, client_event_id=event_id)) from None
     except ValidationError as error:
@@ -97,12 +97,12 @@ def read_append(event: WireObject, audio_format: AudioFormat) -> c.Command:
     return c.AppendAudio(audio)
 
 
-def _read_item_create(dialect: Dialect, event: WireObject) -> c.Command:
+def _read_item_create(dialect: DialectTable, event: WireObject) -> c.Command:
     asked = dialect.shapes.item_create.model_validate(event)
     return c.CreateItem(_read_item(asked.item, dialect, "item"), _name_of(asked.previous_item_id))
 
 
-def _read_response_create(dialect: Dialect, event: WireObject) -> c.Command:
+def _read_response_create(dialect: DialectTable, event: WireObject) -> c.Command:
     asked = dialect.shapes.response_create.model_validate(event).response
     if asked is None:
         asked = dialect.shapes.response()
@@ -116,7 +116,7 @@ def _read_response_create(dialect: Dialect, event: WireObject) -> c.Command:
 
 
 def _read_item(
-    shape: beta.InputItemShape | ga.InputItemShape, dialect: Dialect, param: str
+    shape: beta.InputItemShape | ga.InputItemShape, dialect: DialectTable, param: str
 ) -> Item:
     """Turn an item into the canonical one.
 
@@ -215,7 +215,7 @@ _TALK_READERS: Mapping[str, _Reader] = {
 }
 
 
-def readers_for(dialect: Dialect, kind: SessionKind) -> Mapping[str, _Reader]:
+def readers_for(dialect: DialectTable, kind: SessionKind) -> Mapping[str, _Reader]:
     """Return the readers of the events that change no settings and bring no audio.
 
     A session that only transcribes takes none that is about items and responses.

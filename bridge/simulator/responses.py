@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from bridge.realtime.ids import ItemId, ResponseId
 from bridge.realtime.items import OpaqueItem
 from bridge.realtime.session_config import FunctionTool, ResponseConfig
-from bridge.simulator.agent import Agent, Reply
+from bridge.simulator.agent import AgentReply, SimulatedAgent
 from bridge.simulator.channel import Channel
-from bridge.simulator.conversation import Conversation, Entry, Tokens, count_tokens, text_tokens
-from bridge.simulator.generation import Generation, Step
-from bridge.simulator.hearing import Hearing
+from bridge.simulator.conversation import (
+    Conversation,
+    ConversationEntry,
+    Tokens,
+    count_tokens,
+    text_tokens,
+)
+from bridge.simulator.generation import Generation, GenerationStep
+from bridge.simulator.hearing import TurnHearing
 from bridge.simulator.mcp import McpServers, McpUse
 from bridge.simulator.mcp_call import McpCalling
 from bridge.simulator.names import new_name
@@ -23,7 +29,7 @@ from bridge.simulator.refusal import Refused, refuse
 
 _CACHED_IN_BLOCKS_OF = 64
 
-FindReply = Callable[[], Awaitable[Reply]]
+FindReply = Callable[[], Awaitable[AgentReply]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,10 @@ class Responses:
 
     def __init__(
         self,
-        agent: Agent,
+        agent: SimulatedAgent,
         channel: Channel,
         conversation: Conversation,
-        hearing: Hearing,
+        hearing: TurnHearing,
         mcp: McpServers,
         *,
         why_no_answer: Callable[[], str | None],
@@ -71,7 +77,7 @@ class Responses:
     def answer_turn(self, item_id: ItemId) -> None:
         """Answer a turn that the server detected by itself."""
 
-        async def find() -> Reply:
+        async def find() -> AgentReply:
             await self._hearing.until_heard(item_id)
             entry = self._conversation.get(item_id)
             return self._agent.answer(entry.heard if entry else None, self._tool_names())
@@ -81,7 +87,7 @@ class Responses:
     def prompt_caller(self) -> None:
         """Say something to a caller who has said nothing for too long."""
 
-        async def find() -> Reply:
+        async def find() -> AgentReply:
             return self._agent.prompt()
 
         self._begin_unasked(find)
@@ -94,7 +100,7 @@ class Responses:
         """
         context = self._context(config)
 
-        async def find() -> Reply:
+        async def find() -> AgentReply:
             await self._hearing.until_all_heard()
             return self._agent.decide(context, config.instructions, self._tool_names(config))
 
@@ -158,7 +164,7 @@ class Responses:
         """Run a response to its end; cancelling this task stops it between two steps."""
         pacing = self._agent.scenario.pacing
         failure = self._why_no_answer()
-        reply = await find() if failure is None else Reply()
+        reply = await find() if failure is None else AgentReply()
         await asyncio.sleep(pacing.think_ms / 1000)
         async for step in self._steps(generation, reply, config):
             self._channel.emit(*step.events)
@@ -171,8 +177,8 @@ class Responses:
             self._expect_caller(generation.audio_ms)
 
     async def _steps(
-        self, generation: Generation, reply: Reply, config: ResponseConfig
-    ) -> AsyncIterator[Step]:
+        self, generation: Generation, reply: AgentReply, config: ResponseConfig
+    ) -> AsyncIterator[GenerationStep]:
         session = self._channel.config
         aloud = session.output_audio if config.output_audio is None else config.output_audio
         if reply.say is not None:
@@ -191,13 +197,13 @@ class Responses:
             calling = McpCalling(generation, reply.mcp)
             async for step in self._mcp_steps(calling, reply.mcp, may_ask=not config.out_of_band):
                 yield step
-            after = Reply(reply.mcp.then if calling.worked else reply.mcp.otherwise)
+            after = AgentReply(reply.mcp.then if calling.worked else reply.mcp.otherwise)
             async for step in self._steps(generation, after, config):
                 yield step
 
     async def _mcp_steps(
         self, calling: McpCalling, use: McpUse, *, may_ask: bool
-    ) -> AsyncIterator[Step]:
+    ) -> AsyncIterator[GenerationStep]:
         """Make an MCP call; out of band there is no conversation to ask the client in."""
         for step in calling.ask():
             yield step
@@ -223,7 +229,7 @@ class Responses:
             known = self._conversation.get(item_id)
             if isinstance(item, OpaqueItem) and known is None:
                 raise refuse("invalid_value", "No such item to refer to.", "response.input")
-            context.add(item_id, known or Entry(item))
+            context.add(item_id, known or ConversationEntry(item))
         return context
 
     def _count_read(self, config: ResponseConfig) -> tuple[Tokens, Tokens]:

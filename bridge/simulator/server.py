@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from aiohttp import WSCloseCode, web
 
 from bridge.clock import Clock, SystemClock
-from bridge.simulator.agent import Agent
-from bridge.simulator.connection import Connection, Lifetime, wire_for
+from bridge.simulator.agent import SimulatedAgent
+from bridge.simulator.connection import ClientConnection, Lifetime, wire_for
 from bridge.simulator.door import Doorkeeper, Objection, dialect_of, key_of, meet, no_key
 from bridge.simulator.endpoints import AdminEndpoint, ModelList, TokenEndpoints
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment, strike_now
@@ -58,10 +58,10 @@ class SimulatorServer:
         self._keys, self._beta = keys, beta
         self._doorkeeper = Doorkeeper((), scenario.models, scenario.beta, self._tokens)
         self._admin_secret = admin_secret
-        self._agent: Agent | None = None
-        self._agents: dict[str, Agent] = {}
+        self._agent: SimulatedAgent | None = None
+        self._agents: dict[str, SimulatedAgent] = {}
         self._runner: web.AppRunner | None = None
-        self._connections: set[Connection] = set()
+        self._connections: set[ClientConnection] = set()
 
     async def start(self) -> str:
         """Load the speech engines, render the scenario, listen.
@@ -145,7 +145,7 @@ class SimulatorServer:
             # The client has gone meanwhile: nobody reads this answer.
             return web.Response()
         faults = self._faults.of_connection()
-        connection = Connection(socket, request, Outbox(faults.spoil))
+        connection = ClientConnection(socket, request, Outbox(faults.spoil))
         self._connections.add(connection)
         try:
             visitor = self._doorkeeper.admit(request, key)
@@ -159,7 +159,7 @@ class SimulatorServer:
             self._connections.discard(connection)
         return socket
 
-    def _ready_agent(self) -> Agent:
+    def _ready_agent(self) -> SimulatedAgent:
         if self._agent is None:
             raise AssertionError("the server listens only once it has an agent")
         return self._agent
@@ -170,7 +170,7 @@ class SimulatorServer:
                 connection.outbox.do(action)
 
 
-def _prepare_agent(scenario: Scenario) -> Agent:
-    agent = Agent(scenario)
+def _prepare_agent(scenario: Scenario) -> SimulatedAgent:
+    agent = SimulatedAgent(scenario)
     agent.rehearse()
     return agent

@@ -11,10 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from bridge.realtime import events as e
-from bridge.simulator.dialects import DIALECTS, Dialect
+from bridge.simulator.dialects import DIALECTS, DialectTable
 from bridge.simulator.server_items import write_event_part, write_item
 from bridge.simulator.server_responses import write_created, write_done
-from bridge.simulator.wire import DialectName, SessionState, WireObject
+from bridge.simulator.wire import DialectName, WireObject, WireState
 
 _PART = "response_id item_id output_index content_index"
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -70,7 +70,7 @@ ROWS: Mapping[type, tuple[str, str]] = {
 }
 
 
-def _text_delta(delta: str, dialect: Dialect) -> WireObject:
+def _text_delta(delta: str, dialect: DialectTable) -> WireObject:
     """Return a delta, where the dialect has it with filler that hides its size."""
     if not dialect.hides_sizes:
         return {"delta": delta}
@@ -92,7 +92,7 @@ def _duration(usage: e.Usage | None) -> WireObject:
 
 
 # Any: the field's own type, which its event says.
-_FIELDS: Mapping[str, Callable[[Any, Dialect], WireObject]] = {
+_FIELDS: Mapping[str, Callable[[Any, DialectTable], WireObject]] = {
     "item": lambda item, dialect: {"item": write_item(item, dialect)},
     "part": lambda part, _: {"part": write_event_part(part)},
     "delta": _text_delta,
@@ -104,7 +104,7 @@ _FIELDS: Mapping[str, Callable[[Any, Dialect], WireObject]] = {
 """The fields that are not written as they are."""
 
 
-def _rows_of(dialect: Dialect) -> Mapping[type, tuple[str, Sequence[str]]]:
+def _rows_of(dialect: DialectTable) -> Mapping[type, tuple[str, Sequence[str]]]:
     names = asdict(dialect.names)
     return {
         kind: (name.format(**names), fields.split())
@@ -118,7 +118,7 @@ _ROWS_OF: Mapping[DialectName, Mapping[type, tuple[str, Sequence[str]]]] = {
 }
 
 
-def write_event(event: e.ServerEvent, dialect: Dialect, state: SessionState) -> list[WireObject]:
+def write_event(event: e.ServerEvent, dialect: DialectTable, state: WireState) -> list[WireObject]:
     """Write one event.
 
     Returns:
@@ -144,7 +144,7 @@ def write_event(event: e.ServerEvent, dialect: Dialect, state: SessionState) -> 
             return _write_row(event, dialect)
 
 
-def _write_row(event: e.ServerEvent, dialect: Dialect) -> list[WireObject]:
+def _write_row(event: e.ServerEvent, dialect: DialectTable) -> list[WireObject]:
     if type(event) not in _ROWS_OF[dialect.name]:
         raise AssertionError(f"the simulator makes no {type(event).__name__} in {dialect.name}")
     name, fields = _ROWS_OF[dialect.name][type(event)]

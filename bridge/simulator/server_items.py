@@ -16,7 +16,7 @@ from bridge.realtime.items import (
     Part,
     PartKind,
 )
-from bridge.simulator.dialects import Dialect
+from bridge.simulator.dialects import DialectTable
 from bridge.simulator.wire import WireObject
 
 # content_part events say text and audio in both dialects, whatever items say.
@@ -30,7 +30,7 @@ _MCP_ERRORS: dict[str, WireObject] = {
 }
 
 
-def write_item(item: Item, dialect: Dialect) -> WireObject:
+def write_item(item: Item, dialect: DialectTable) -> WireObject:
     """Write an item as it stands."""
     status: ItemStatus | None = None
     match item:
@@ -101,7 +101,7 @@ def write_event_part(part: Part) -> WireObject:
     return {"type": _PART_EVENT_TYPES[part.kind], field: part.text}
 
 
-def _item_part(part: Part, dialect: Dialect) -> WireObject:
+def _item_part(part: Part, dialect: DialectTable) -> WireObject:
     kind = dialect.parts[part.kind]
     if part.kind in _AUDIO_KINDS:
         return {"type": kind, "transcript": part.text}

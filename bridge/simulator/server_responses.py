@@ -5,9 +5,9 @@
 
 from bridge.realtime import events as e
 from bridge.realtime.session_config import ResponseConfig
-from bridge.simulator.dialects import Dialect
+from bridge.simulator.dialects import DialectTable
 from bridge.simulator.server_items import write_item
-from bridge.simulator.wire import DialectName, SessionState, WireObject
+from bridge.simulator.wire import DialectName, WireObject, WireState
 
 _TOKEN_LIMIT = 1_000_000
 _REQUEST_LIMIT = 5_000
@@ -24,7 +24,7 @@ _FAILED = ("server_error", "The server had an error while processing your reques
 
 
 def write_created(
-    event: e.ResponseCreated, dialect: Dialect, state: SessionState
+    event: e.ResponseCreated, dialect: DialectTable, state: WireState
 ) -> list[WireObject]:
     """Write that a response has begun; in the beta the limits come with it."""
     created: WireObject = {
@@ -37,7 +37,7 @@ def write_created(
     return [created, _rate_limits(requests, _limit("tokens", _TOKEN_LIMIT, _TOKENS_SET_ASIDE))]
 
 
-def write_done(event: e.ResponseDone, dialect: Dialect, state: SessionState) -> list[WireObject]:
+def write_done(event: e.ResponseDone, dialect: DialectTable, state: WireState) -> list[WireObject]:
     """Write that a response has ended; in GA the limits follow it, of tokens alone."""
     response = {**_response(event, dialect, state), **_outcome(event, dialect)}
     if event.usage is not None:
@@ -50,7 +50,7 @@ def write_done(event: e.ResponseDone, dialect: Dialect, state: SessionState) -> 
 
 
 def _response(
-    event: e.ResponseCreated | e.ResponseDone, dialect: Dialect, state: SessionState
+    event: e.ResponseCreated | e.ResponseDone, dialect: DialectTable, state: WireState
 ) -> WireObject:
     """Return a response object without an outcome."""
     asked = state.asked.get(event.response_id, ResponseConfig())
@@ -67,7 +67,7 @@ def _response(
     }
 
 
-def _settings(asked: ResponseConfig, dialect: Dialect, session: WireObject) -> WireObject:
+def _settings(asked: ResponseConfig, dialect: DialectTable, session: WireObject) -> WireObject:
     """Return what a response object says of its settings: its own, or else the session's."""
     places = dialect.places
     modalities = session[places.modalities]
@@ -94,7 +94,7 @@ def _settings(asked: ResponseConfig, dialect: Dialect, session: WireObject) -> W
     }
 
 
-def _outcome(event: e.ResponseDone, dialect: Dialect) -> WireObject:
+def _outcome(event: e.ResponseDone, dialect: DialectTable) -> WireObject:
     """Write what of a response object is known only at its end."""
     details: WireObject = {"type": event.status.value}
     if event.reason is not None:
@@ -110,7 +110,7 @@ def _outcome(event: e.ResponseDone, dialect: Dialect) -> WireObject:
     }
 
 
-def _usage(usage: e.Usage, dialect: Dialect) -> WireObject:
+def _usage(usage: e.Usage, dialect: DialectTable) -> WireObject:
     """Write the tokens of a response; GA counts images, too."""
     images, cached_images = (
         ({"image_tokens": usage.input_image}, {"image_tokens": usage.cached_image})

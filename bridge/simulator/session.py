@@ -43,13 +43,13 @@ from bridge.realtime.items import (
     Role,
 )
 from bridge.realtime.session_config import SemanticVad, ServerVad, SessionConfig
-from bridge.simulator.agent import Agent
+from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import Channel
-from bridge.simulator.conversation import Conversation, Entry
+from bridge.simulator.conversation import Conversation, ConversationEntry
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.formats import decode_audio, rate_hz
-from bridge.simulator.hearing import Hearing
-from bridge.simulator.listening import Idle, InputBuffer, Onset, Pause
+from bridge.simulator.hearing import TurnHearing
+from bridge.simulator.listening import Idle, InputBuffer, Onset, SpeechPause
 from bridge.simulator.mcp import McpServers
 from bridge.simulator.names import new_name
 from bridge.simulator.outbox import Outbox
@@ -59,8 +59,8 @@ from bridge.simulator.responses import Responses
 _SHORTEST_COMMIT_MS = 100
 
 
-class Session:
-    """One session.
+class ServerSession:
+    """A client's session.
 
     Args:
         agent: who answers.
@@ -72,7 +72,7 @@ class Session:
 
     def __init__(
         self,
-        agent: Agent,
+        agent: SimulatedAgent,
         wire: Wire,
         outbox: Outbox,
         tasks: asyncio.TaskGroup,
@@ -85,7 +85,7 @@ class Session:
         self._conversation = Conversation()
         self._speech_item: ItemId | None = None
         self._mcp = McpServers(agent.scenario.mcp_servers)
-        self._hearing = Hearing(agent, self._conversation, self._channel)
+        self._hearing = TurnHearing(agent, self._conversation, self._channel)
         self._responses = Responses(
             agent,
             self._channel,
@@ -183,7 +183,7 @@ class Session:
         for item in self._mcp.list_new(self._config.tools):
             item_id = item.item_id or ItemId(new_name("mcpl"))
             self._channel.emit(McpToolsListed(item_id, Phase.IN_PROGRESS))
-            before = self._conversation.add(item_id, Entry(item))
+            before = self._conversation.add(item_id, ConversationEntry(item))
             self._channel.emit(ItemAdded(item, before), ItemDone(item, before))
             self._channel.emit(
                 McpToolsListed(item_id, Phase.COMPLETED if item.tools else Phase.FAILED)
@@ -196,7 +196,7 @@ class Session:
         if isinstance(item, McpApproval):
             self._mcp.take(item)
         named = replace(item, item_id=item_id)
-        before = self._conversation.add(item_id, Entry(named), previous)
+        before = self._conversation.add(item_id, ConversationEntry(named), previous)
         self._channel.emit(ItemAdded(named, before), ItemDone(named, before))
 
     # Input audio.
@@ -209,7 +209,7 @@ class Session:
                     self._channel.emit(SpeechStarted(self._speech_item, start_ms))
                     if self._turns().interrupt_response is not False:
                         self._responses.cut_active("turn_detected")
-                case Pause(end_ms=end_ms, audio=audio):
+                case SpeechPause(end_ms=end_ms, audio=audio):
                     item_id = self._speech_item or ItemId(new_name("item"))
                     self._speech_item = None
                     self._channel.emit(SpeechStopped(item_id, end_ms))
@@ -245,6 +245,8 @@ class Session:
         rate = self._input.rate_hz
         message = Message(Role.USER, (Part(PartKind.INPUT_AUDIO),), item_id, ItemStatus.COMPLETED)
         self._channel.emit(InputCommitted(item_id, self._conversation.last_id))
-        before = self._conversation.add(item_id, Entry(message, audio.size * 1000 / rate))
+        before = self._conversation.add(
+            item_id, ConversationEntry(message, audio.size * 1000 / rate)
+        )
         self._channel.emit(ItemAdded(message, before), ItemDone(message, before))
         self._hearing.begin(item_id, audio, rate)

@@ -25,7 +25,7 @@ from bridge.realtime.session_config import (
 from bridge.simulator import beta_shapes as beta
 from bridge.simulator import ga_shapes as ga
 from bridge.simulator import shapes
-from bridge.simulator.dialects import DIALECTS, Dialect
+from bridge.simulator.dialects import DIALECTS, DialectTable
 
 _FORMATS: Mapping[object, AudioFormat] = {
     written["type"] if isinstance(written, dict) else written: audio_format
@@ -41,7 +41,7 @@ def at_place(shape: object, place: str) -> Any:  # Any: its shape has checked wh
     return shape
 
 
-def read_session(session: BaseModel, dialect: Dialect, kind: SessionKind) -> SessionConfig:
+def read_session(session: BaseModel, dialect: DialectTable, kind: SessionKind) -> SessionConfig:
     """Return a session's settings."""
     places = dialect.places
     transcription = at_place(session, places.transcription)
@@ -72,7 +72,9 @@ def read_session(session: BaseModel, dialect: Dialect, kind: SessionKind) -> Ses
 
 
 def read_response(
-    asked: beta.ResponseShape | ga.ResponseShape, dialect: Dialect, items: tuple[Item, ...] | None
+    asked: beta.ResponseShape | ga.ResponseShape,
+    dialect: DialectTable,
+    items: tuple[Item, ...] | None,
 ) -> ResponseConfig:
     """Return what a response is asked to be.
 

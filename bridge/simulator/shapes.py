@@ -83,7 +83,7 @@ class InputAudioPart(Shape):
 
 
 class ItemBase(Shape):
-    """What every item may have."""
+    """The keys that every item may have."""
 
     id: str | None = Field(None, min_length=1, max_length=64)
     object: Literal["realtime.item"] | None = None
@@ -107,7 +107,7 @@ class FunctionCallShape(ItemBase):
 
 
 class FunctionOutputShape(ItemBase):
-    """What a function gave back."""
+    """A function's output."""
 
     type: Literal["function_call_output"]
     call_id: str
@@ -122,7 +122,7 @@ class ReferenceShape(Shape):
 
 
 class EventShape(Shape):
-    """What every client event may have."""
+    """The keys that every client event may have."""
 
     type: str
     event_id: str | None = Field(None, max_length=512)

@@ -19,7 +19,7 @@ _REMEDY = "name a wire log: a file of session.wire_log_dir, or a run's wire.json
 
 
 class TapeEvent(BaseModel, frozen=True):
-    """One line.
+    """A line of a wire log.
 
     Attributes:
         at_ns: wall time.
@@ -50,7 +50,7 @@ class TapeEvent(BaseModel, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """One call.
+    """A recorded call, by its connections.
 
     Attributes:
         sessions: its connections, each in the order of time.

@@ -45,7 +45,7 @@ class _Moment:
 
 
 class TapePlayer:
-    """One session.
+    """Plays one session of a tape.
 
     Args:
         events: of the session.

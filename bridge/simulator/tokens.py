@@ -32,7 +32,7 @@ class Token:
 
 
 class TokenDesk:
-    """All tokens of one server.
+    """Issues and finds the tokens of one server.
 
     Args:
         clock: its wall time decides.

@@ -20,7 +20,7 @@ class DialectName(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class SessionIdentity:
     """A session's identity, from its first event to its last.
 
     Attributes:
@@ -46,7 +46,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ClientRequest:
     """A client event, read: its command, and the name that the client gave it."""
 
     command: Command
@@ -54,7 +54,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionState:
+class WireState:
     """A session as its events repeat it.
 
     Attributes:
@@ -62,6 +62,6 @@ class SessionState:
         asked: what each response that has begun was asked to be.
     """
 
-    identity: Identity
+    identity: SessionIdentity
     session: WireObject
     asked: Mapping[str, ResponseConfig]

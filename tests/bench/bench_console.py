@@ -26,7 +26,7 @@ from typing import Any
 
 import aiohttp
 
-from bridge.bench.parts import Parts, Target
+from bridge.bench.parts import BenchParts, BenchTarget
 from bridge.clock import SystemClock
 from bridge.config.settings import RedisSettings
 from bridge.store.calls import CallStore
@@ -181,7 +181,9 @@ class Readers:
 class Bench:
     """One run."""
 
-    def __init__(self, target: Target, node: OtherNode, readers: Readers, seconds: float) -> None:
+    def __init__(
+        self, target: BenchTarget, node: OtherNode, readers: Readers, seconds: float
+    ) -> None:
         self._target = target
         self._node = node
         self._readers = readers
@@ -223,10 +225,10 @@ class Bench:
 
 
 async def measure(
-    pages: list[int], seconds: float, calls: int, parts: Parts, redis_url: str
+    pages: list[int], seconds: float, calls: int, parts: BenchParts, redis_url: str
 ) -> dict[str, Any]:  # Any: JSON
     peer = await parts.peer()
-    place = parts.directory()
+    place = parts.directory("bridge-bench-")
     dialplan = {
         "schema": "dialplan/v1",
         "name": "bench",
@@ -236,7 +238,7 @@ async def measure(
         "recording": {"enabled": False},
     }
     arm = {"dialect": "ga", "url": peer.url, "api_key_env": "BENCH_REALTIME_KEY"}
-    target = await parts.gateway(place, [dialplan], {"light": arm}, {"REDIS_URL": redis_url})
+    target = await parts.target(place, [dialplan], {"light": arm}, {"REDIS_URL": redis_url})
     held = min(calls, target.max_calls)
     node = OtherNode(redis_url, calls - held)
     await node.begin()
@@ -270,7 +272,7 @@ async def main() -> None:
     pages = [int(each) for each in given.pages.split(",")]
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(start_local_redis())
-        parts = Parts(os.environ, stack)
+        parts = BenchParts(os.environ, stack)
         found = await measure(pages, given.seconds, given.calls, parts, redis.url)
     if given.json:
         print(json.dumps(found))

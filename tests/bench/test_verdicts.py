@@ -4,17 +4,30 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.bench.figures import BenchResult, Climb, Inside, Setup, Soak, Spent, Way, Window
+from bridge.bench.figures import (
+    BenchResult,
+    CallSetups,
+    Climb,
+    HeardWindow,
+    Inside,
+    Soak,
+    SpentResources,
+    Way,
+)
 from bridge.bench.run import between, choose_calls
 from bridge.bench.verdicts import complaint, doubts_about, ratios_of, verdicts_on
 from bridge.errors import ConfigError
 
-SETUP = Setup(199, (), 20.0, 40.0, 60.0)
-WINDOW = Window(200, 20.0, 200_000, 0, 0, 0, 25.0, 0, 0, 0, 5.0, 9.0)
+SETUP = CallSetups(199, (), 20.0, 40.0, 60.0)
+WINDOW = HeardWindow(200, 20.0, 200_000, 0, 0, 0, 25.0, 0, 0, 0, 5.0, 9.0)
 INSIDE = Inside(1, 10, 20, 20, 40, 50, 20, 30, 40, underruns=0, overruns=0)
-BRIDGE = Way("", SETUP, WINDOW, Spent(200, 60.0, 300 << 20, 500_000, 1.0), INSIDE, Climb(300, True))
-FLOOR = Way("", SETUP, WINDOW, Spent(200, 25.0, 100 << 20, 100_000, None))
-PLAIN = Way("", SETUP, WINDOW, Spent(20, 90.0, 100 << 20, None, 1.0), None, Climb(20, False, 25))
+BRIDGE = Way(
+    "", SETUP, WINDOW, SpentResources(200, 60.0, 300 << 20, 500_000, 1.0), INSIDE, Climb(300, True)
+)
+FLOOR = Way("", SETUP, WINDOW, SpentResources(200, 25.0, 100 << 20, 100_000, None))
+PLAIN = Way(
+    "", SETUP, WINDOW, SpentResources(20, 90.0, 100 << 20, None, 1.0), None, Climb(20, False, 25)
+)
 
 
 def failures(**ways: Way) -> list[str]:
@@ -58,7 +71,7 @@ def test_floor_is_the_mean_of_before_and_after() -> None:
 
 
 def test_few_calls_are_not_judged_by_what_a_call_costs() -> None:
-    few = replace(BRIDGE, spent=Spent(4, 16.0, 100 << 20, 2e6, 1.0), climb=Climb(4, True))
+    few = replace(BRIDGE, spent=SpentResources(4, 16.0, 100 << 20, 2e6, 1.0), climb=Climb(4, True))
     all_it_holds = replace(PLAIN, climb=Climb(4, True))
 
     assert failures(bridge=few, floor=FLOOR, plain=all_it_holds) == []
@@ -83,7 +96,7 @@ def test_soak_that_keeps_memory_fails() -> None:
         (WINDOW, SETUP, 0.9),
     ],
 )
-def test_callers_complain(window: Window, setup: Setup, uplink: float) -> None:
+def test_callers_complain(window: HeardWindow, setup: CallSetups, uplink: float) -> None:
     assert complaint(window, setup, uplink)
 
 

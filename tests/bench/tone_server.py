@@ -40,7 +40,7 @@ _SPOKEN = {
 
 def frame(kind: str, **fields: object) -> bytes:
     """One text frame from a server: no mask (RFC 6455 section 5.2)."""
-    payload = json.dumps({"type": kind, **fields}).encode()
+    payload = json.dumps({"type": kind, **fields}, separators=(",", ":")).encode()
     length = len(payload)
     if length < 126:
         head = bytes([0x81, length])

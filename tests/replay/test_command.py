@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from bridge.cli.replay import replay
+from bridge.replay.results.files import read_results
 from bridge.replay.results.history import read_history
-from bridge.replay.results.run import read_results
 from tests.support.processes import run_to_end, spawn, write_yaml
 from tests.support.replaying import ASKS, Document, write_script
 from tests.support.waiting import wait_until

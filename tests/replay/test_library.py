@@ -11,7 +11,7 @@ from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript, load_script
 from bridge.replay.script.actions import HangUp
 from bridge.routing.models import Dialplan
-from bridge.speech.pronunciation import guess_pronunciations
+from bridge.speech.recognition import guess_pronunciations
 from bridge.speech.words import words_of
 from bridge.store.local import start_local_redis
 from tests.conftest import show

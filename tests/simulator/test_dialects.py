@@ -10,7 +10,7 @@ from bridge.realtime.session_config import SessionKind
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.dialects import DIALECTS
 from bridge.simulator.server_events import ROWS
-from bridge.simulator.wire import DialectName, Identity
+from bridge.simulator.wire import DialectName, SessionIdentity
 
 EVENTS = set(get_args(e.ServerEvent))
 WITHOUT_ROW = {
@@ -37,7 +37,7 @@ def test_a_row_names_fields_of_its_event(event: type[e.ServerEvent]) -> None:
 
 @pytest.mark.parametrize("name", DialectName)
 def test_every_place_is_one_of_the_session_object(name: DialectName) -> None:
-    session = Wire(name, Identity("m", 0)).session
+    session = Wire(name, SessionIdentity("m", 0)).session
     for place in asdict(DIALECTS[name].places).values():
         here: object = session
         for key in place.split("."):
@@ -51,7 +51,7 @@ def test_every_place_is_one_of_the_session_object(name: DialectName) -> None:
 def test_a_session_begins_with_an_event_that_names_its_kind(
     name: DialectName, kind: SessionKind
 ) -> None:
-    wire = Wire(name, Identity("m", 0, kind))
+    wire = Wire(name, SessionIdentity("m", 0, kind))
     (created,) = wire.encode(e.SessionCreated(wire.info))
     assert created["type"] == f"{DIALECTS[name].names.session[kind]}.created"
     assert created["session"] == wire.session

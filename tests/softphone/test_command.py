@@ -10,21 +10,21 @@ from bridge.audio.wav import write_wav
 from bridge.cli import call as call_module
 from bridge.cli.call import call
 from bridge.cli.call_report import event_fields
-from bridge.replay.call.player import Line
+from bridge.replay.call.player import CallLine
 from bridge.replay.script import CallScript
 from bridge.softphone.events import AgentSpeech, CallProgress
 from tests.softphone.far_end import tone
 
 
 @pytest.fixture
-def dialled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CallScript, Line]]:
+def dialled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CallScript, CallLine]]:
     """What would be played; nothing is."""
-    taken: list[tuple[CallScript, Line]] = []
+    taken: list[tuple[CallScript, CallLine]] = []
 
     class Dialled(Exception):
         pass
 
-    def replay(prepared: object, line: Line, *_: object) -> object:
+    def replay(prepared: object, line: CallLine, *_: object) -> object:
         taken.append((prepared, line))  # type: ignore[arg-type]  # what the fake prepare gave
         raise Dialled
 
@@ -82,7 +82,7 @@ def test_a_script_takes_no_other_instructions(tmp_path: Path) -> None:
 
 
 def test_options_are_played_in_the_order_given(
-    dialled: list[tuple[CallScript, Line]], tmp_path: Path
+    dialled: list[tuple[CallScript, CallLine]], tmp_path: Path
 ) -> None:
     sound = tmp_path / "sound.wav"
     write_wav(sound, tone(500, 100), 24_000)
@@ -104,7 +104,7 @@ def test_options_are_played_in_the_order_given(
 
 
 def test_with_nothing_to_do_it_listens_until_told(
-    dialled: list[tuple[CallScript, Line]],
+    dialled: list[tuple[CallScript, CallLine]],
 ) -> None:
     invoke("sip:127.0.0.1")
 
@@ -124,15 +124,15 @@ def test_with_nothing_to_do_it_listens_until_told(
     ],
 )
 def test_it_dials_from_where_the_far_end_can_be_reached(
-    dialled: list[tuple[CallScript, Line]], uri: str, dialled_uri: str, host: str
+    dialled: list[tuple[CallScript, CallLine]], uri: str, dialled_uri: str, host: str
 ) -> None:
     invoke(uri)
 
-    assert dialled[0][1] == Line(dialled_uri, host, None)
+    assert dialled[0][1] == CallLine(dialled_uri, host, None)
 
 
 def test_checking_the_recordings_place_leaves_nothing_behind(
-    dialled: list[tuple[CallScript, Line]], tmp_path: Path
+    dialled: list[tuple[CallScript, CallLine]], tmp_path: Path
 ) -> None:
     invoke("sip:127.0.0.1", "--record", str(tmp_path / "new" / "call.wav"))
 
@@ -141,7 +141,7 @@ def test_checking_the_recordings_place_leaves_nothing_behind(
 
 
 def test_sentences_to_hear_are_read_one_a_line(
-    dialled: list[tuple[CallScript, Line]], tmp_path: Path
+    dialled: list[tuple[CallScript, CallLine]], tmp_path: Path
 ) -> None:
     sentences = tmp_path / "sentences.txt"
     sentences.write_text("Hello.\n\n  How are you? \n")
@@ -172,7 +172,7 @@ def test_events_have_a_name_and_a_time() -> None:
 
 
 def test_call_is_from_the_number_that_is_given_by_script_too(
-    dialled: list[tuple[CallScript, Line]], tmp_path: Path
+    dialled: list[tuple[CallScript, CallLine]], tmp_path: Path
 ) -> None:
     script = tmp_path / "hello.yaml"
     script.write_text(

@@ -14,24 +14,17 @@ from pydantic import JsonValue
 from bridge.audio.wav import write_wav
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.evidence.evidence import WireEvent
-from bridge.replay.results.run import (
-    ArmInfo,
-    Keys,
+from bridge.replay.results.detail import (
     Marker,
-    Results,
+    PressedKeys,
     RunDetail,
     RunFiles,
-    RunInfo,
-    RunVerdict,
-    ScriptInfo,
     ToolUse,
     TranscriptTurn,
     TurnStages,
-    folder_of,
-    make_table,
-    write_results,
-    write_run,
 )
+from bridge.replay.results.files import folder_of, write_results, write_run
+from bridge.replay.results.run import ArmInfo, Results, RunInfo, RunVerdict, ScriptInfo, make_table
 
 HZ = 8000
 TOO_BUSY = "the machine was too busy to tell (the gateway waited 340 ms of one second for a CPU)"
@@ -185,7 +178,7 @@ def _run_files(plan: Plan, info: RunInfo) -> RunFiles:
             for number in range(1, len(_TURNS) + 1)
         ),
         tools=_tools(plan),
-        dtmf=(Keys(300.0, "1#"),),
+        dtmf=(PressedKeys(300.0, "1#"),),
         rtp={"caller": {"packets": 1200, "lost": 0, "jitter_ms": 1.5}},
         why=info.reason,
     )

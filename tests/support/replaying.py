@@ -9,14 +9,17 @@ from typing import Any
 
 from bridge.config.models import load_models
 from bridge.replay.environment.arms import ReplayArm, choose_arms
-from bridge.replay.environment.environment import RunningGateway, ScriptFile
-from bridge.replay.environment.startup import Stagehands
+from bridge.replay.environment.environment import RunningGateway
+from bridge.replay.environment.startup import Startup
 from bridge.replay.environment.tool_mocks import ToolMocks
-from bridge.replay.results.run import Results, RunFiles, RunInfo, read_run, write_results
+from bridge.replay.results.detail import RunFiles
+from bridge.replay.results.files import read_run, write_results
+from bridge.replay.results.run import Results, RunInfo
 from bridge.replay.runs.agenda import Job
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.runs.runner import ReplayRun
 from bridge.replay.script import load_script
+from bridge.replay.script.files import ScriptFile
 from tests.support.processes import write_yaml
 
 QUESTION, ANSWER = "Where is my order?", "Your order was shipped on Monday."
@@ -150,9 +153,9 @@ async def play(
     )
     async with ToolMocks() as mocks:
         variables = {**os.environ, **(environ or {})}
-        hands = Stagehands(variables, redis_url, directory / "gateways", mocks, load=load)
+        startup = Startup(variables, redis_url, directory / "gateways", mocks, load=load)
         view = _Noting()
-        replayed = ReplayRun(plan, load_models(), hands, view)
+        replayed = ReplayRun(plan, load_models(), startup, view)
         await replayed.play()
     found = replayed.conclude()
     write_results(results, found)

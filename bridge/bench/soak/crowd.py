@@ -19,7 +19,7 @@ from bridge.audio.resample import downsample_whole
 from bridge.bench.lanes import FRAME_SAMPLES, Frames
 from bridge.bench.phones import Answer, Order, Phones, run_phones
 from bridge.bench.sip_calls import Ended, Outcomes
-from bridge.bench.soak.person import PHRASES, Person
+from bridge.bench.soak.person import PHRASES, SoakCaller
 from bridge.clock import NS_PER_S
 from bridge.speech.synthesis import Synthesizer
 
@@ -45,7 +45,7 @@ class Crowd(Phones):
         super().__init__(server, "nobody")
         self.orders = {"live": self._live}
         self.speech = {phrase: _spoken(phrase) for phrase in PHRASES}
-        self.people: dict[int, Person] = {}
+        self.people: dict[int, SoakCaller] = {}
         self.done: Counter[str] = Counter()
         self.silences: list[tuple[int, str]] = []
         self.calls: list[dict[str, object]] = []
@@ -75,7 +75,7 @@ class Crowd(Phones):
         for number in range(int(str(order["people"]))):
             name = f"{order['name']}-{number}"
             random = Random(f"{order['seed']}/{name}")
-            person = Person(self, name, called[number % len(called)], random, until_ns)
+            person = SoakCaller(self, name, called[number % len(called)], random, until_ns)
             lives.append(person.live())
         while lives:
             lives = [life for life in lives if next(life, lives) is not lives]

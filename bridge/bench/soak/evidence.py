@@ -1,11 +1,15 @@
-"""Reads a soak's traces: records on the disk, calls in Redis, errors in the log."""
+"""Reads a soak's traces: records on the disk, calls in Redis, the log, and what is held."""
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-from bridge.bench.soak.figures import Records
+from bridge.bench.parts import BenchTarget
+from bridge.bench.soak.figures import HeldResources, Records
 from bridge.config.settings import RedisSettings
+from bridge.processes.child import Child
+from bridge.processes.usage import handles_of
 from bridge.store.client import RedisLink
 from bridge.store.keys import Keys
 from bridge.store.reader import CallReader
@@ -77,3 +81,44 @@ def errors_in(path: Path) -> Counter[str]:
         if told.get("level") in _SERIOUS and not any(each in event for each in _EXPECTED):
             found[event] += 1
     return found
+
+
+async def held_by(gateway: BenchTarget, simulator: Child) -> HeldResources:
+    """Look up what the gateway holds, from outside and by its own word."""
+    scrape = await gateway.scrape()
+    assert scrape is not None
+    handles, upstream = handles_of(gateway.child.pid), handles_of(simulator.pid)
+    return HeldResources(
+        calls=int(scrape.value("bridge_calls_active")),
+        tasks=int(scrape.value("bridge_loop_tasks")),
+        files=handles.files,
+        sockets=handles.sockets,
+        unix_sockets=handles.unix_sockets,
+        threads=handles.threads,
+        rows=int(scrape.value("bridge_ring_rows_in_use")),
+        conference_ports=int(scrape.value("bridge_conference_ports")),
+        sessions=upstream.sockets,
+        pending_writes=int(scrape.value("bridge_store_pending_writes")),
+    )
+
+
+def is_like(held: HeldResources, wanted: HeldResources) -> bool:
+    """Return whether a gateway is back where it was, but for what may grow up to a bound."""
+    return (
+        replace(
+            held,
+            threads=wanted.threads,
+            conference_ports=wanted.conference_ports,
+            unix_sockets=wanted.unix_sockets,
+        )
+        == wanted
+    )
+
+
+def in_short(held: HeldResources) -> str:
+    """Return what is held in one line."""
+    return (
+        f"{held.calls} calls, {held.tasks} tasks, {held.files} files, {held.sockets} sockets, "
+        f"{held.unix_sockets} to Redis, {held.threads} threads, {held.rows} rows, "
+        f"{held.conference_ports} conference ports, {held.sessions} at the simulator"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from bridge.audio.rings import RESTING_ROWS
-from bridge.bench.figures import Verdict
+from bridge.bench.figures import FigureVerdict
 from bridge.clock import NS_PER_S
 
 LONGEST_SILENCE_S = 12.0
@@ -25,7 +25,7 @@ _NO_SESSION = "session_unavailable,"
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """One trouble: what, and from when to when on the wall clock."""
+    """A trouble, with its begin and its end on the wall clock."""
 
     what: str
     began_ns: int
@@ -38,8 +38,8 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What the gateway holds without calls.
+class HeldResources:
+    """The tasks, sockets, threads and rows that the gateway holds without calls.
 
     Attributes:
         files: descriptors that are no sockets; sockets: but for those of Unix.
@@ -62,7 +62,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """What is known of the calls that were placed.
+    """The calls that were placed, beside their records.
 
     Attributes:
         lines: of calls.jsonl.
@@ -83,7 +83,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class SoakPlan:
-    """What to do.
+    """The length, callers and dialects of a soak.
 
     Attributes:
         people: who call, so calls at once.
@@ -100,7 +100,7 @@ class SoakPlan:
 
 @dataclass(frozen=True, slots=True)
 class SoakResult:
-    """All of a run.
+    """The result of a soak.
 
     Attributes:
         crowd: the callers' own report (:mod:`bridge.bench.soak.crowd`).
@@ -119,14 +119,14 @@ class SoakResult:
     troubles: Sequence[Happened]
     tools: Mapping[str, int]
     records: Records
-    before: Held
-    after: Held
+    before: HeldResources
+    after: HeldResources
     rss_before_bytes: int
     rss_after_bytes: int
     counted: Mapping[str, float]
     errors: Mapping[str, int]
     exit_code: int
-    verdicts: Sequence[Verdict] = ()
+    verdicts: Sequence[FigureVerdict] = ()
     doubts: Sequence[str] = field(default=())
 
     @property
@@ -139,7 +139,7 @@ class SoakResult:
         return {"ok": self.ok, **asdict(self)}
 
 
-def verdicts_on(result: SoakResult) -> list[Verdict]:
+def verdicts_on(result: SoakResult) -> list[FigureVerdict]:
     """Judge a run."""
     return [*_of_calls(result), *_of_records(result.records), *_of_leaks(result), *_of_self(result)]
 
@@ -176,7 +176,7 @@ def heard(crowd: Mapping[str, object]) -> Mapping[str, float]:
     return found
 
 
-def _of_calls(result: SoakResult) -> Iterator[Verdict]:
+def _of_calls(result: SoakResult) -> Iterator[FigureVerdict]:
     calls = calls_of(result.crowd)
     stuck = [call for call in calls if call["how"] == "no answer" and call["kind"] != "gone"]
     yield _none("requests without an answer", len(stuck))
@@ -187,7 +187,7 @@ def _of_calls(result: SoakResult) -> Iterator[Verdict]:
     yield _none("calls refused, but for want of a session", unexplained)
     silences = silences_of(result.crowd)
     longest_s = silences[-1][0] / 1000 if silences else 0.0
-    yield Verdict(
+    yield FigureVerdict(
         "longest silence, a caller waiting",
         f"{longest_s:.1f} s",
         f"at most {LONGEST_SILENCE_S:g} s",
@@ -199,13 +199,13 @@ def _of_calls(result: SoakResult) -> Iterator[Verdict]:
     ends_ns = result.crowd["gap_ends_ns"]
     assert isinstance(ends_ns, list)
     meanwhile = sum(any(each.began_ns <= at <= each.ended_ns for each in spoilt) for at in ends_ns)
-    yield Verdict(
+    yield FigureVerdict(
         "gaps while Redis was in trouble",
         f"{meanwhile} in {sum(each.seconds for each in spoilt):.0f} s",
         "0",
         meanwhile == 0 if judged else None,
     )
-    yield Verdict(
+    yield FigureVerdict(
         "gaps over 60 ms in the RTP",
         f"{gaps:.0f}, longest {longest_ms:.0f} ms",
         "0",
@@ -213,7 +213,7 @@ def _of_calls(result: SoakResult) -> Iterator[Verdict]:
     )
 
 
-def _of_records(records: Records) -> Iterator[Verdict]:
+def _of_records(records: Records) -> Iterator[FigureVerdict]:
     yield _none("calls without a record", len(records.missing))
     yield _none("calls with more than one", len(records.twice))
     yield _none("records without an outcome", len(records.no_outcome))
@@ -221,12 +221,12 @@ def _of_records(records: Records) -> Iterator[Verdict]:
     yield _none("calls without an end in Redis", len(records.unended))
 
 
-def _of_leaks(result: SoakResult) -> Iterator[Verdict]:
+def _of_leaks(result: SoakResult) -> Iterator[FigureVerdict]:
     before, after = result.before, result.after
     for what in ("calls", "tasks", "files", "sockets", "rows", "sessions"):
         was, now = getattr(before, what), getattr(after, what)
         name = what.replace("_", " ")
-        yield Verdict(f"{name} held without calls", f"{now}", f"{was}, as before", now == was)
+        yield FigureVerdict(f"{name} held without calls", f"{now}", f"{was}, as before", now == was)
     yield _at_most("conference ports", after.conference_ports, most_ports(result.plan.people))
     connections, most = after.unix_sockets, before.unix_sockets + MORE_CONNECTIONS
     yield _at_most("sockets of Unix (to Redis)", connections, most)
@@ -234,9 +234,11 @@ def _of_leaks(result: SoakResult) -> Iterator[Verdict]:
     yield _none("writes that wait for Redis", after.pending_writes)
 
 
-def _of_self(result: SoakResult) -> Iterator[Verdict]:
+def _of_self(result: SoakResult) -> Iterator[FigureVerdict]:
     yield _none("errors in the gateway's log", sum(result.errors.values()))
-    yield Verdict("exit code of the gateway", f"{result.exit_code}", "0", result.exit_code == 0)
+    yield FigureVerdict(
+        "exit code of the gateway", f"{result.exit_code}", "0", result.exit_code == 0
+    )
 
 
 def most_ports(people: int) -> int:
@@ -250,12 +252,12 @@ def pool_threads() -> int:
     return min(32, (os.cpu_count() or 1) + 4)
 
 
-def _at_most(figure: str, count: int, most: int) -> Verdict:
-    return Verdict(figure, f"{count}", f"at most {most}", count <= most)
+def _at_most(figure: str, count: int, most: int) -> FigureVerdict:
+    return FigureVerdict(figure, f"{count}", f"at most {most}", count <= most)
 
 
-def _none(figure: str, count: int) -> Verdict:
-    return Verdict(figure, f"{count}", "0", count == 0)
+def _none(figure: str, count: int) -> FigureVerdict:
+    return FigureVerdict(figure, f"{count}", "0", count == 0)
 
 
 def _number(value: object) -> float:

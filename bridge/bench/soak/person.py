@@ -46,7 +46,7 @@ class _CallOver(Exception):
     """The call that we were in has ended."""
 
 
-class Person:
+class SoakCaller:
     """A caller.
 
     Args:
@@ -272,22 +272,22 @@ class Person:
             yield
 
 
-_KINDS: Mapping[str, tuple[float, Callable[[Person], Steps]]] = {
-    "talk": (70, Person._talk),
-    "goodbye": (6, Person._say_goodbye),
-    "change of mind": (9, Person._change_mind),
-    "hang up at once": (6, Person._hang_up_at_once),
-    "gone": (2, Person._be_gone),
-    "silence": (7, Person._say_nothing),
+_KINDS: Mapping[str, tuple[float, Callable[[SoakCaller], Steps]]] = {
+    "talk": (70, SoakCaller._talk),
+    "goodbye": (6, SoakCaller._say_goodbye),
+    "change of mind": (9, SoakCaller._change_mind),
+    "hang up at once": (6, SoakCaller._hang_up_at_once),
+    "gone": (2, SoakCaller._be_gone),
+    "silence": (7, SoakCaller._say_nothing),
 }
 """What people call for, with weights."""
 
-_ACTIONS: Mapping[str, tuple[float, Callable[[Person], Steps]]] = {
-    "ask": (4, Person._ask),
-    "ask for a tool": (3, Person._ask_tool),
-    "barge in": (4, Person._interrupt),
-    "hold": (3, Person._hold),
-    "press keys": (2, Person._press),
-    "pause": (1, Person._pause),
+_ACTIONS: Mapping[str, tuple[float, Callable[[SoakCaller], Steps]]] = {
+    "ask": (4, SoakCaller._ask),
+    "ask for a tool": (3, SoakCaller._ask_tool),
+    "barge in": (4, SoakCaller._interrupt),
+    "hold": (3, SoakCaller._hold),
+    "press keys": (2, SoakCaller._press),
+    "pause": (1, SoakCaller._pause),
 }
 """What they do in a talk, with weights."""

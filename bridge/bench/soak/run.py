@@ -14,11 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from bridge.bench.parts import Parts, Target
+from bridge.bench.parts import BenchParts
 from bridge.bench.run import choose_calls, machine
-from bridge.bench.soak.evidence import errors_in, lines_of, look_at_records, name_in
+from bridge.bench.soak.evidence import (
+    errors_in,
+    held_by,
+    in_short,
+    is_like,
+    lines_of,
+    look_at_records,
+    name_in,
+)
 from bridge.bench.soak.figures import (
-    Held,
+    HeldResources,
     SoakPlan,
     SoakResult,
     calls_of,
@@ -26,18 +34,12 @@ from bridge.bench.soak.figures import (
     silences_of,
     verdicts_on,
 )
-from bridge.bench.soak.scene import arm_of, dialplan_of, write_scenario
-from bridge.bench.soak.troubles import TroubledRedis, Troubles
-from bridge.bench.soak.webhook import Webhook
-from bridge.bench.view import View
+from bridge.bench.soak.surroundings import SoakWebhook, arm_of, dialplan_of, write_scenario
+from bridge.bench.soak.troubles import SoakTroubles, TroubledRedis
+from bridge.bench.view import BenchView
 from bridge.errors import InfrastructureError
-from bridge.processes.child import Child
-from bridge.processes.simulator import SimulatorAdmin
-from bridge.processes.usage import handles_of
 from bridge.recordings.files import CDR_FILE
 
-_SECRET = "soak"
-_READY_WITHIN_S = 30.0
 _REST_WITHIN_S = 90.0
 """A caller who vanished before the ACK is given up after 32 s, a session closes within seconds."""
 
@@ -62,7 +64,7 @@ _COUNTED = (
 
 
 async def run_soak(
-    plan: SoakPlan, environ: Mapping[str, str], view: View, report: Path | None
+    plan: SoakPlan, environ: Mapping[str, str], view: BenchView, report: Path | None
 ) -> SoakResult:
     """Soak the gateway; cancel to stop everything in order.
 
@@ -86,7 +88,7 @@ class _Soak:
         self,
         plan: SoakPlan,
         environ: Mapping[str, str],
-        view: View,
+        view: BenchView,
         stack: AsyncExitStack,
         report: Path | None,
     ) -> None:
@@ -94,10 +96,10 @@ class _Soak:
         self._report = report
         self._view = view
         self._stack = stack
-        self._parts = Parts(environ, stack)
+        self._parts = BenchParts(environ, stack)
         self._random = Random(plan.seed)
-        self._place = self._parts.directory()
-        self._webhook = Webhook(Random(self._random.random()))
+        self._place = self._parts.directory("bridge-bench-")
+        self._webhook = SoakWebhook(Random(self._random.random()))
 
     async def start(self) -> None:
         """Start everything."""
@@ -107,17 +109,11 @@ class _Soak:
         self._redis = TroubledRedis(place / "redis")
         self._stack.callback(self._redis.close)
         await self._stack.enter_async_context(self._webhook)
-        self._simulator = await parts.start(
-            "the simulator",
-            *("simulate", "--json", "--scenario", str(write_scenario(place))),
-            variables={"SIMULATOR_ADMIN_SECRET": _SECRET},
-        )
-        url = str((await self._simulator.report(_READY_WITHIN_S))["url"])
-        self._troubles = Troubles(
-            self._redis, SimulatorAdmin(url, _SECRET), Random(self._random.random())
-        )
+        simulator = await parts.simulator("the simulator", "--scenario", str(write_scenario(place)))
+        self._simulator, url = simulator.child, simulator.url
+        self._troubles = SoakTroubles(self._redis, simulator.admin, Random(self._random.random()))
         self._log_path = (self._report or place) / "gateway.log"
-        self._gateway = await parts.gateway(
+        self._gateway = await parts.target(
             place,
             [dialplan_of(dialect, self._webhook.url) for dialect in self._plan.dialects],
             {dialect: arm_of(dialect, url) for dialect in self._plan.dialects},
@@ -136,7 +132,7 @@ class _Soak:
         warm = await self._live("warm", plan.warm_up_s)
         before = await self._at_rest(None)
         rss_before = self._gateway.usage().rss_bytes
-        view.step("before", _in_short(before))
+        view.step("before", in_short(before))
         troubles = asyncio.create_task(self._troubles.make(), name="troubles")
         teller = asyncio.create_task(self._tell_now_and_then(), name="teller")
         try:
@@ -147,7 +143,7 @@ class _Soak:
             await asyncio.gather(teller, troubles, return_exceptions=True)
         view.doing("waiting for the gateway to come to rest")
         after = await self._at_rest(before)
-        view.step("after", _in_short(after))
+        view.step("after", in_short(after))
         rss_after = self._gateway.usage().rss_bytes
         scrape = await self._gateway.scrape()
         assert scrape is not None
@@ -222,9 +218,9 @@ class _Soak:
             with suppress(InfrastructureError):
                 held = await self._held()
                 passed_s = time.monotonic() - begun_s
-                self._view.step(f"{passed_s:.0f} s", _in_short(held))
+                self._view.step(f"{passed_s:.0f} s", in_short(held))
 
-    async def _at_rest(self, wanted: Held | None) -> Held:
+    async def _at_rest(self, wanted: HeldResources | None) -> HeldResources:
         """Wait until the gateway holds as much as is wanted, or the same for a while."""
         looks = [await self._held()]
         deadline_s = time.monotonic() + _REST_WITHIN_S
@@ -232,49 +228,9 @@ class _Soak:
             await asyncio.sleep(_LOOK_EVERY_S)
             looks.append(await self._held())
             steady = looks[-_STEADY_LOOKS:] == looks[-1:] * _STEADY_LOOKS
-            if steady and looks[-1].calls == 0 and (wanted is None or _is_like(looks[-1], wanted)):
+            if steady and looks[-1].calls == 0 and (wanted is None or is_like(looks[-1], wanted)):
                 break
         return looks[-1]
 
-    async def _held(self) -> Held:
+    async def _held(self) -> HeldResources:
         return await held_by(self._gateway, self._simulator)
-
-
-async def held_by(gateway: Target, simulator: Child) -> Held:
-    """Look up what the gateway holds, from outside and by its own word."""
-    scrape = await gateway.scrape()
-    assert scrape is not None
-    handles, upstream = handles_of(gateway.child.pid), handles_of(simulator.pid)
-    return Held(
-        calls=int(scrape.value("bridge_calls_active")),
-        tasks=int(scrape.value("bridge_loop_tasks")),
-        files=handles.files,
-        sockets=handles.sockets,
-        unix_sockets=handles.unix_sockets,
-        threads=handles.threads,
-        rows=int(scrape.value("bridge_ring_rows_in_use")),
-        conference_ports=int(scrape.value("bridge_conference_ports")),
-        sessions=upstream.sockets,
-        pending_writes=int(scrape.value("bridge_store_pending_writes")),
-    )
-
-
-def _is_like(held: Held, wanted: Held) -> bool:
-    """Return whether a gateway is back where it was, but for what may grow up to a bound."""
-    return (
-        replace(
-            held,
-            threads=wanted.threads,
-            conference_ports=wanted.conference_ports,
-            unix_sockets=wanted.unix_sockets,
-        )
-        == wanted
-    )
-
-
-def _in_short(held: Held) -> str:
-    return (
-        f"{held.calls} calls, {held.tasks} tasks, {held.files} files, {held.sockets} sockets, "
-        f"{held.unix_sockets} to Redis, {held.threads} threads, {held.rows} rows, "
-        f"{held.conference_ports} conference ports, {held.sessions} at the simulator"
-    )

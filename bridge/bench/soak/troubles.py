@@ -89,7 +89,7 @@ class TroubledRedis:
             await link.aclose()
 
 
-class Troubles:
+class SoakTroubles:
     """Makes trouble until it is cancelled, and then puts everything right.
 
     Args:

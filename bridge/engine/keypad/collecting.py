@@ -99,6 +99,18 @@ def on_last_tone_over(call: CallState, now_ns: int) -> Effects:
         yield ResumeRecording(RecordingHold.SENSITIVE)
 
 
+def leave_keypad(call: CallState) -> Effects:
+    """Await no key any more."""
+    call.keypad.leave_menu()
+    yield from call.stop_timer(Timer.KEYPAD)
+    yield from abandon_collection(call, "the caller asked for a person")
+
+
+def say_of_keypad(call: CallState, text: str) -> Effects:
+    """Have the caller hear a sentence about keys, in the voice that the dialplan has for them."""
+    yield from (order_sentence if call.policy.keypad.by_model else say)(call, text)
+
+
 def _wanted(call: CallState, arguments: Mapping[str, object]) -> DigitsPolicy | None:
     """Return what is to be collected: the dialplan's word, or the model's description."""
     policy, what = call.policy.keypad, arguments.get("what")
@@ -122,11 +134,6 @@ def _hold_back(call: CallState) -> Effects:
     yield from call.send(ClearInput())
     # Of a turn that was going on its end will not be heard.
     call.session.turn.drop()
-
-
-def say_of_keypad(call: CallState, text: str) -> Effects:
-    """Have the caller hear a sentence about keys, in the voice that the dialplan has for them."""
-    yield from (order_sentence if call.policy.keypad.by_model else say)(call, text)
 
 
 def _ask(call: CallState, collection: Collection) -> Effects:
@@ -181,10 +188,3 @@ def _close(call: CallState, collection: Collection, ended_by: str) -> Effects:
     yield DigitsCollected(wanted.name, len(collection.digits), wanted.sensitive, ended_by)
     if wanted.sensitive:
         yield from call.start_timer(Timer.LAST_TONE, LAST_TONE_MS)
-
-
-def leave_keypad(call: CallState) -> Effects:
-    """Await no key any more."""
-    call.keypad.leave_menu()
-    yield from call.stop_timer(Timer.KEYPAD)
-    yield from abandon_collection(call, "the caller asked for a person")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from bridge.audio.levels import DEFAULT_HANGOVER_MS, find_speech
 from bridge.audio.tones import find_tones
-from bridge.replay.call.timeline import CallLog, Filler
-from bridge.replay.evidence.evidence import CallerSide, GatewayEvent
+from bridge.replay.call.timeline import CallLog, HeardFiller
+from bridge.replay.evidence.evidence import CallerEvidence, GatewayEvent
 from bridge.softphone.ear import EAR_HZ, Utterance
 from bridge.speech.recognition import HeardPiece
 
@@ -25,7 +25,7 @@ _CUT_MS = 500
 
 def find_fillers(
     audio: npt.NDArray[np.int16], utterances: Sequence[Utterance]
-) -> tuple[tuple[Filler, ...], npt.NDArray[np.int16]]:
+) -> tuple[tuple[HeardFiller, ...], npt.NDArray[np.int16]]:
     """Find the waiting tones in what a caller heard.
 
     Args:
@@ -39,19 +39,19 @@ def find_fillers(
     found = []
     for start_ms, end_ms in find_tones(audio, EAR_HZ):
         if any(_overlap_ms(start_ms, end_ms, each) > 0 for each in utterances):
-            found.append(Filler(start_ms, end_ms, "tone"))
+            found.append(HeardFiller(start_ms, end_ms, "tone"))
             voice[start_ms * EAR_HZ // 1000 : end_ms * EAR_HZ // 1000] = 0
     starts = [start * 1000 // EAR_HZ for start, _ in find_speech(voice, EAR_HZ)]
     return tuple(_up_to_voice(each, starts) for each in found), voice
 
 
-def _up_to_voice(filler: Filler, starts: Sequence[int]) -> Filler:
+def _up_to_voice(filler: HeardFiller, starts: Sequence[int]) -> HeardFiller:
     """Let a tone last to the voice behind it, where a pause of one utterance is between them."""
     behind = (at for at in starts if 0 <= at - filler.end_ms <= DEFAULT_HANGOVER_MS)
     return replace(filler, end_ms=next(behind, filler.end_ms))
 
 
-def with_phrases(side: CallerSide, events: Sequence[GatewayEvent]) -> CallerSide:
+def with_phrases(side: CallerEvidence, events: Sequence[GatewayEvent]) -> CallerEvidence:
     """Return a caller's side with the fillers that the gateway says it played as phrases."""
     log = side.log
     if log is None:
@@ -63,7 +63,7 @@ def with_phrases(side: CallerSide, events: Sequence[GatewayEvent]) -> CallerSide
         if length.isdigit() and start_ms is not None:
             spoken = (deed.start_ms for deed in log.deeds if deed.start_ms > start_ms)
             end_ms = min(start_ms + int(length), next(spoken, log.duration_ms) + _CUT_MS)
-            fillers.append(Filler(start_ms, end_ms, "phrase"))
+            fillers.append(HeardFiller(start_ms, end_ms, "phrase"))
     pieces = tuple(each for each in log.pieces if each.text or not _is_filler(each, fillers))
     fillers.sort(key=lambda each: each.start_ms)
     return replace(side, log=replace(log, fillers=tuple(fillers), pieces=pieces))
@@ -78,7 +78,7 @@ def _heard_from_ms(log: CallLog, at_ms: float) -> int | None:
     return next(starts, None)
 
 
-def _is_filler(piece: HeardPiece, fillers: Sequence[Filler]) -> bool:
+def _is_filler(piece: HeardPiece, fillers: Sequence[HeardFiller]) -> bool:
     within_ms = sum(_overlap_ms(each.start_ms, each.end_ms, piece) for each in fillers)
     return 2 * within_ms > piece.end_ms - piece.start_ms
 

@@ -26,11 +26,10 @@ from bridge.replay.chat.client import ChatModel
 from bridge.replay.chat.stand_in import ChatStandIn
 from bridge.replay.checks.call import judge
 from bridge.replay.checks.check import Check, CheckStatus
-from bridge.replay.evidence.evidence import CallerSide, Evidence
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence
 from bridge.replay.persona.caller import PersonaCaller
-from bridge.replay.persona.mind import Mind
+from bridge.replay.persona.mind import Mind, scripted_answers
 from bridge.replay.persona.outcome import PersonaOutcome
-from bridge.replay.persona.scripted import scripted_answers
 from bridge.replay.results.call import CallOutcome, CallResult
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ
@@ -47,8 +46,8 @@ _UNASKED, _NONE = "only bridge replay asks a judge", CheckStatus.INCONCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """Where and how to call.
+class CallLine:
+    """The way of a call: whom to dial, from where, and what is kept of it.
 
     Attributes:
         uri: SIP URI to dial.
@@ -64,7 +63,7 @@ class Line:
 
 
 class Replay:
-    """One script, played once.
+    """Plays one script once: dials, speaks, and judges what was heard.
 
     Args:
         prepared: the script.
@@ -79,7 +78,7 @@ class Replay:
     def __init__(
         self,
         prepared: PreparedScript,
-        line: Line,
+        line: CallLine,
         clock: Clock,
         on_event: PhoneListener = lambda event: None,
     ) -> None:
@@ -90,7 +89,7 @@ class Replay:
         self._call: PhoneCall | None = None
         self._stopped = False
         self._relay: SipRelay | None = None
-        self.caller_side: CallerSide | None = None
+        self.caller_side: CallerEvidence | None = None
 
     def stop(self) -> None:
         """Hang up; :meth:`run` goes on to judge what there was."""
@@ -213,7 +212,7 @@ class Replay:
             persona=persona,
         )
 
-    def _checks(self, side: CallerSide) -> tuple[Check, ...]:
+    def _checks(self, side: CallerEvidence) -> tuple[Check, ...]:
         """Judge by what the caller alone knows; the script's judge is asked elsewhere."""
         script = self._prepared.script
         asked = () if script.judge is None else script.judge.questions
@@ -229,8 +228,8 @@ class Replay:
         outcome: CallOutcome,
         log: CallLog | None,
         persona: PersonaOutcome | None = None,
-    ) -> CallerSide:
-        return CallerSide(
+    ) -> CallerEvidence:
+        return CallerEvidence(
             outcome=outcome,
             sip_code=call.leg.last_code,
             sip_call_id=call.leg.sip_call_id,

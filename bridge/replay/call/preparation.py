@@ -16,13 +16,17 @@ from bridge.audio.levels import find_speech
 from bridge.audio.wav import read_speech
 from bridge.errors import ConfigError
 from bridge.replay.call.noise import make_noise, through_band
+from bridge.replay.call.timeline import NOT_UNDERSTOOD
 from bridge.replay.chat.client import read_key
-from bridge.replay.persona.hearing import Hearing, make_hearing
-from bridge.replay.script import CallScript, Utterance
+from bridge.replay.evidence.transcribing import Transcribe, at_endpoint
+from bridge.replay.script import CallScript, TextModel, Utterance
 from bridge.softphone.ear import EAR_HZ
+from bridge.speech.open_recognition import OpenRecognizer
 from bridge.speech.recognition import Recognizer
 from bridge.speech.synthesis import Synthesizer
 from bridge.speech.words import sentences_of
+
+ReadKey = Callable[[TextModel], str | None]
 
 Samples = npt.NDArray[np.int16]
 
@@ -44,8 +48,23 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonaHearing:
+    """A persona's ear: a recogniser, on the sound that came out of its own phone.
+
+    Nothing else reaches the text model, so a word that the line swallowed was not heard.
+
+    Attributes:
+        name: `hears`, `local`, or the endpoint's model.
+        hear: (n,) int16 and its rate in Hz to words; blocks.
+    """
+
+    name: str
+    hear: Transcribe
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedPersona:
-    """What a persona needs in its call.
+    """The voice, the ear and the key of a persona, ready for its call.
 
     Attributes:
         say: its voice: words to (n,) int16 at 24 kHz, as its line lets them through; blocks.
@@ -54,7 +73,7 @@ class PreparedPersona:
     """
 
     say: Callable[[str], Samples]
-    hearing: Hearing
+    hearing: PersonaHearing
     key: str | None = None
 
 
@@ -156,3 +175,29 @@ def make_speech(text: str, samples: npt.NDArray[np.int16]) -> Speech:
     stretches = find_speech(samples, EAR_HZ) or [(0, samples.size)]
     begins, ends = stretches[0][0], stretches[-1][1]
     return Speech(text, samples, begins * 1000 // EAR_HZ, ends * 1000 // EAR_HZ)
+
+
+def make_hearing(
+    script: CallScript, recognizer: Recognizer | None, read_key: ReadKey
+) -> PersonaHearing:
+    """Choose what hears for a script's persona: its endpoint, else `hears`, else any words. Blocks.
+
+    Raises:
+        ConfigError: the endpoint's key can't be read.
+    """
+    endpoint = None if script.persona is None else script.persona.transcription
+    if endpoint is not None:
+        url = f"{endpoint.url.rstrip('/').removesuffix('/audio/transcriptions')}"
+        hear = at_endpoint(f"{url}/audio/transcriptions", read_key(endpoint), endpoint.model)
+        return PersonaHearing(endpoint.model, hear)
+    if recognizer is not None:
+        return PersonaHearing("hears", _by_candidates(recognizer))
+    return PersonaHearing("local", OpenRecognizer().transcribe)
+
+
+def _by_candidates(recognizer: Recognizer) -> Transcribe:
+    def hear(samples: npt.NDArray[np.int16], rate_hz: int) -> str:
+        pieces = recognizer.hear_all(samples, rate_hz)
+        return " ".join(piece.text or NOT_UNDERSTOOD for piece in pieces)
+
+    return hear

@@ -16,12 +16,12 @@ from pydantic import JsonValue, TypeAdapter
 
 from bridge.clock import SystemClock
 from bridge.errors import BridgeError
-from bridge.replay.call.player import Line, Replay
+from bridge.replay.call.player import CallLine, Replay
 from bridge.replay.call.preparation import PreparedScript, prepare
 from bridge.replay.chat.choosing import with_stand_ins
-from bridge.replay.evidence.evidence import CallerSide
-from bridge.replay.runs.packing import under
+from bridge.replay.evidence.evidence import CallerEvidence
 from bridge.replay.script import CallScript, load_script
+from bridge.replay.script.files import under
 from bridge.replay.script.packs import PackItem
 from bridge.sip.addresses import Uri
 
@@ -31,7 +31,7 @@ RUN_HEADER = "X-Bridge-Replay"
 
 @dataclass(frozen=True, slots=True)
 class CallOrder:
-    """One call to be placed.
+    """An order to place a call, as the caller's process gets it.
 
     Attributes:
         script: the script's file.
@@ -60,7 +60,7 @@ class CallAnswer:
         error: why it could not be tried.
     """
 
-    caller: CallerSide | None
+    caller: CallerEvidence | None
     call: Mapping[str, JsonValue] = field(default_factory=dict)
     error: str | None = None
 
@@ -117,7 +117,7 @@ def _script_of(order: CallOrder) -> CallScript:
 
 
 async def _place(order: CallOrder, prepared: PreparedScript) -> CallAnswer:
-    line = Line(order.uri, own_address(order.uri), order.recording, headers=order.headers)
+    line = CallLine(order.uri, own_address(order.uri), order.recording, headers=order.headers)
     replay = Replay(prepared, line, SystemClock())
     result = await replay.run()
     return CallAnswer(replay.caller_side, json.loads(json.dumps(result.as_json())))

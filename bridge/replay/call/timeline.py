@@ -47,7 +47,7 @@ pause for 360 ms."""
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What the caller really did at a step.
+    """An act of the caller at a step, as it really was.
 
     Attributes:
         step: index of the script's step, from 0.
@@ -89,7 +89,7 @@ class Deed:
 
 
 @dataclass(frozen=True, slots=True)
-class Filler:
+class HeardFiller:
     """A sound that bids the caller wait, and is none of the agent's speech."""
 
     start_ms: int
@@ -99,7 +99,7 @@ class Filler:
 
 @dataclass(frozen=True, slots=True)
 class CallLog:
-    """One answered call as it was.
+    """An answered call as it was: acts, sounds, words and its end.
 
     Attributes:
         deeds: in order.
@@ -118,12 +118,12 @@ class CallLog:
     duration_ms: int
     ended_by_far_end: bool
     cut_off: bool = False
-    fillers: Sequence[Filler] = ()
+    fillers: Sequence[HeardFiller] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What one side said at a stretch.
+class SpokenTurn:
+    """A stretch that one side spoke.
 
     Attributes:
         text: None where the agent was heard without a recogniser.
@@ -161,7 +161,7 @@ def voices(log: CallLog) -> list[Utterance]:
     return found
 
 
-def _without(each: Utterance, filler: Filler) -> list[Utterance]:
+def _without(each: Utterance, filler: HeardFiller) -> list[Utterance]:
     """Return what is left of an utterance before and after a filler."""
     if filler.start_ms >= (each.end_ms or filler.end_ms) or filler.end_ms <= each.start_ms:
         return [each]
@@ -173,11 +173,11 @@ def _without(each: Utterance, filler: Filler) -> list[Utterance]:
     return left
 
 
-def make_turns(log: CallLog) -> tuple[Turn, ...]:
+def make_turns(log: CallLog) -> tuple[SpokenTurn, ...]:
     """Lay both sides' speech out in the order of time."""
     acts = [deed for deed in log.deeds if deed.doing in _ANSWERABLE]
     turns = [
-        Turn("caller", deed.text, deed.start_ms, deed.end_ms)
+        SpokenTurn("caller", deed.text, deed.start_ms, deed.end_ms)
         for deed in log.deeds
         if deed.doing in _HEARD
     ]
@@ -192,7 +192,7 @@ def make_turns(log: CallLog) -> tuple[Turn, ...]:
         if begins_ms is not None:
             answered.add(place)
         text = text_of(group) if log.recognised else None
-        turns.append(Turn("agent", text, start_ms, group[-1].end_ms, latency_ms))
+        turns.append(SpokenTurn("agent", text, start_ms, group[-1].end_ms, latency_ms))
     return tuple(sorted(turns, key=lambda turn: turn.start_ms))
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from bridge.errors import ConfigError
 from bridge.replay.chat.client import read_key
-from bridge.replay.environment.environment import ScriptFile
 from bridge.replay.script import CallScript, TextModel
+from bridge.replay.script.files import ScriptFile
 
 
 def with_stand_ins(script: CallScript) -> CallScript:

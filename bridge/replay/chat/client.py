@@ -36,7 +36,7 @@ class ChatError(InfrastructureError):
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of the conversation with the model."""
+    """A message of the conversation with the model."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -44,7 +44,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChatAnswer:
-    """What the model answered.
+    """The model's answer, with the tokens that it took.
 
     Attributes:
         input_tokens, output_tokens: as the server counts them; estimated where it doesn't.
@@ -100,7 +100,7 @@ def read_key(model: TextModel, environ: Mapping[str, str]) -> str | None:
 
 
 class ChatModel:
-    """One text model. Use ``async with``, then :meth:`ask`.
+    """A text model behind a URL. Use ``async with``, then :meth:`ask`.
 
     Args:
         model: where it is, and how long it may take.

@@ -13,7 +13,7 @@ from bridge.replay.call.timeline import CallLog, Deed
 from bridge.replay.checks.causes import likely_cause
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.ending import check_end
-from bridge.replay.checks.steps import TIMING, WORDS, Window, expectations
+from bridge.replay.checks.steps import TIMING, WORDS, AnswerWindow, expectations
 from bridge.replay.evidence.evidence import Evidence
 from bridge.replay.persona.outcome import check_persona
 from bridge.replay.results.call import CallOutcome
@@ -116,7 +116,7 @@ def _check_step(
     number = index + 1
     deed = next((deed for deed in log.deeds if deed.step == index), None)
     if deed is not None:
-        window = Window(deed, _ends_ms(deed, log), evidence, log)
+        window = AnswerWindow(deed, _ends_ms(deed, log), evidence, log)
         for kind, expected, decide in expectations(step, window):
             status, found, at_ms = decide()
             found += likely_cause(status, script, evidence, log, deed)

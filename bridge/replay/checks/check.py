@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 class CheckStatus(enum.StrEnum):
-    """What came of a check."""
+    """The result of a check."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -15,7 +15,7 @@ class CheckStatus(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One expectation, judged.
+    """An expectation with its result.
 
     Attributes:
         step: number of the script's step, from 1; None for the call as a whole.

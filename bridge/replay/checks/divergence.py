@@ -11,9 +11,9 @@ from itertools import takewhile
 
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.protocol import (
-    Difference,
+    ArmEvents,
     DifferenceKind,
-    Side,
+    ProtocolDifference,
     Wire,
     common_name,
     compare,
@@ -30,7 +30,7 @@ _LEEWAY_MS = 2_000.0
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Where a call left its recording; whatever comes later says nothing.
+    """The moment at which a call left its recording; whatever comes later says nothing.
 
     Attributes:
         what: the bridge did that it had not done, or not then.
@@ -198,16 +198,16 @@ def on_the_clock_of(played: Wire, recorded: Wire) -> tuple[WireEvent, ...]:
 
 def compare_with_recording(
     arm: str, dialect: str, recorded: Sequence[Wire], played: Sequence[Wire]
-) -> tuple[Difference, ...]:
+) -> tuple[ProtocolDifference, ...]:
     """Return how the events of an arm differ from those of its recording.
 
     What was understood then and is not now blocks: the decoder has lost it. Everything else is told
     alone: a bridge may learn to read and to say more than it did.
     """
-    found = compare(Side(RECORDING, dialect, recorded), Side(arm, dialect, played))
+    found = compare(ArmEvents(RECORDING, dialect, recorded), ArmEvents(arm, dialect, played))
     told = [replace(each, blocks=each.blocks and _is_lost(each)) for each in found]
     return tuple(sorted(told, key=lambda each: not each.blocks))
 
 
-def _is_lost(found: Difference) -> bool:
+def _is_lost(found: ProtocolDifference) -> bool:
     return found.direction == "received" and found.kind is DifferenceKind.FIELD_MISSING

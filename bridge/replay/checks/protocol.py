@@ -110,7 +110,7 @@ _NAMED_IN_GA = ("received", "response.function_call_arguments.done"), "name"
 
 
 class DifferenceKind(enum.StrEnum):
-    """What kind of difference."""
+    """Kinds of differences between two arms' events."""
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -122,8 +122,8 @@ class DifferenceKind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One difference of an arm from the reference arm.
+class ProtocolDifference:
+    """A difference of an arm from the reference arm.
 
     Attributes:
         event: the event's name, GA's where dialects differ.
@@ -145,8 +145,8 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One arm's calls of a script.
+class ArmEvents:
+    """The events of an arm's calls of a script.
 
     Attributes:
         wires: of each call.
@@ -167,7 +167,9 @@ def common_name(event_type: str) -> str:
     return _RENAMED.get(event_type, event_type)
 
 
-def compare(reference: Side, other: Side, *, faulty: bool = False) -> tuple[Difference, ...]:
+def compare(
+    reference: ArmEvents, other: ArmEvents, *, faulty: bool = False
+) -> tuple[ProtocolDifference, ...]:
     """Return how another arm's events differ from the reference's.
 
     Args:
@@ -189,13 +191,13 @@ def compare(reference: Side, other: Side, *, faulty: bool = False) -> tuple[Diff
     return tuple(sorted(found, key=lambda each: (not each.blocks, each.event, each.detail)))
 
 
-def _unblocked(found: Difference) -> Difference:
-    return Difference(
+def _unblocked(found: ProtocolDifference) -> ProtocolDifference:
+    return ProtocolDifference(
         found.kind, found.direction, found.event, found.detail, found.at_ms, blocks=False
     )
 
 
-def _presence(reference: Side, other: Side) -> Iterator[Difference]:
+def _presence(reference: ArmEvents, other: ArmEvents) -> Iterator[ProtocolDifference]:
     """Find events that one arm has in each of its calls, and the other in none."""
     alone = GA_ALONE if reference.dialect != other.dialect else frozenset()
     for present, absent, kind in (
@@ -210,10 +212,10 @@ def _presence(reference: Side, other: Side) -> Iterator[Difference]:
             detail = f"{present.arm} has it in every call, {absent.arm} in none"
             times = (each.at_ms for each in other.events if _key(each) == (direction, name))
             first_ms = next(times, None)
-            yield Difference(kind, direction, name, detail, first_ms, blocks=name in _CORE)
+            yield ProtocolDifference(kind, direction, name, detail, first_ms, blocks=name in _CORE)
 
 
-def _strange(reference: Side, other: Side) -> Iterator[Difference]:
+def _strange(reference: ArmEvents, other: ArmEvents) -> Iterator[ProtocolDifference]:
     """Find what no call should have, on one arm alone."""
     for side, opposite in ((other, reference), (reference, other)):
         for kind, look in _LOOKS:
@@ -223,13 +225,13 @@ def _strange(reference: Side, other: Side) -> Iterator[Difference]:
                 if (direction, name) not in known | seen:
                     seen.add((direction, name))
                     detail = f"{_SAID[kind]} on {side.arm}, not on {opposite.arm}"
-                    yield Difference(kind, direction, name, detail, at_ms, blocks=True)
+                    yield ProtocolDifference(kind, direction, name, detail, at_ms, blocks=True)
 
 
 Sighting = tuple[str, str, float]
 
 
-def _all(side: Side, look: Callable[[Wire], Iterator[Sighting]]) -> Iterator[Sighting]:
+def _all(side: ArmEvents, look: Callable[[Wire], Iterator[Sighting]]) -> Iterator[Sighting]:
     return chain.from_iterable(look(wire) for wire in side.wires)
 
 
@@ -277,7 +279,7 @@ _SAID = {
 }
 
 
-def _fields(reference: Side, other: Side) -> Iterator[Difference]:
+def _fields(reference: ArmEvents, other: ArmEvents) -> Iterator[ProtocolDifference]:
     """Find fields that an event always has on one arm, and never on the other."""
     ours, theirs = _field_table(reference), _field_table(other)
     apart = _ONE_DIALECT_ALONE if reference.dialect != other.dialect else frozenset()
@@ -291,7 +293,7 @@ def _fields(reference: Side, other: Side) -> Iterator[Difference]:
                 apart_here = reference.dialect != other.dialect and (key, path) == _NAMED_IN_GA
                 if path not in apart and not _is_below(path, apart) and not apart_here:
                     detail = f"{path} is never there on {lacks}"
-                    yield Difference(kind, *key, detail, None, blocks=True)
+                    yield ProtocolDifference(kind, *key, detail, None, blocks=True)
 
 
 def _highest(path: str, others: set[str]) -> str:
@@ -317,7 +319,7 @@ class _Seen:
     ever: set[str]
 
 
-def _field_table(side: Side) -> dict[tuple[str, str], _Seen]:
+def _field_table(side: ArmEvents) -> dict[tuple[str, str], _Seen]:
     found: dict[tuple[str, str], _Seen] = {}
     for event in side.events:
         # What was received is compared as it was understood: the raw event is the service's own.

@@ -11,7 +11,8 @@ from bridge.replay.environment.target_arm import check_arm
 from bridge.replay.evidence.evidence import Evidence
 from bridge.replay.judges.asking import check_judged
 from bridge.replay.results.call import CallOutcome
-from bridge.replay.results.run import Judged, RunVerdict
+from bridge.replay.results.detail import Judged
+from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript
 
 _WORST_FIRST = (
@@ -21,8 +22,8 @@ _WORST_FIRST = (
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What came of a run.
+class RunJudgement:
+    """The verdict on a run, with its reason and all checks.
 
     Attributes:
         reason: of everything but a pass: the first thing that is not as it should be.
@@ -42,13 +43,15 @@ class Judgement:
     switched_off: tuple[str, ...] = ()
 
 
-def broken_by(judgement: Judgement) -> tuple[int | None, str, str] | None:
+def broken_by(judgement: RunJudgement) -> tuple[int | None, str, str] | None:
     """Return step, kind and finding of the first expectation that has failed; None for none."""
     failed = (check for check in judgement.checks if check.status is CheckStatus.FAIL)
     return next(((check.step, check.kind, check.found) for check in failed), None)
 
 
-def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = False) -> Judgement:
+def judge_run(
+    script: CallScript, evidence: Evidence, *, asked_for_arm: bool = False
+) -> RunJudgement:
     """Judge a call that was tried.
 
     Args:
@@ -56,9 +59,9 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
     """
     caller = evidence.caller
     if caller is None:
-        return Judgement(RunVerdict.INFRASTRUCTURE, reason=evidence.why_missing("caller"))
+        return RunJudgement(RunVerdict.INFRASTRUCTURE, reason=evidence.why_missing("caller"))
     if caller.outcome is CallOutcome.FAILED:
-        return Judgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
+        return RunJudgement(RunVerdict.INFRASTRUCTURE, reason="nothing answers SIP at the gateway")
     faulty = bool(script.realtime.faults)
     unjudged = switched_off(faulty=faulty)
     left = find_departure(evidence)
@@ -70,11 +73,13 @@ def judge_run(script: CallScript, evidence: Evidence, *, asked_for_arm: bool = F
     )
     off_script_ms = _off_script_ms(checks, left)
     return _by_the_worst(
-        Judgement(RunVerdict.PASS, "", checks, None, off_script_ms, False, unjudged)
+        RunJudgement(RunVerdict.PASS, "", checks, None, off_script_ms, False, unjudged)
     )
 
 
-def with_judge(script: CallScript, judgement: Judgement, judged: Sequence[Judged]) -> Judgement:
+def with_judge(
+    script: CallScript, judgement: RunJudgement, judged: Sequence[Judged]
+) -> RunJudgement:
     """Return a judgement with what a judge said of the call.
 
     A judge alone passes nothing: where the script expects nothing else, a pass is inconclusive.
@@ -87,7 +92,7 @@ def with_judge(script: CallScript, judgement: Judgement, judged: Sequence[Judged
     return found
 
 
-def _by_the_worst(judgement: Judgement) -> Judgement:
+def _by_the_worst(judgement: RunJudgement) -> RunJudgement:
     """Return a judgement with the verdict and the reason of its worst check."""
     checks = judgement.checks
     for status, verdict in _WORST_FIRST:

@@ -17,12 +17,13 @@ from bridge.speech.words import words_of
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCallSeen:
     """A tool that the model called."""
 
     at_ms: float
     name: str
     arguments: Mapping[str, JsonValue]
+    call_id: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}({json.dumps(dict(self.arguments), ensure_ascii=False)})"
@@ -38,26 +39,36 @@ class TransferSeen:
     context: str
 
 
-def tool_calls(evidence: Evidence) -> tuple[ToolCall, ...] | None:
+def tool_calls(evidence: Evidence) -> tuple[ToolCallSeen, ...] | None:
     """Return the tools that were called, by the wire log, else by the requests to their mocks."""
     if evidence.wire is not None:
-        return tuple(_called(evidence.wire))
+        return tuple(called_tools(evidence.wire))
     if evidence.tools is not None:
         return tuple(
-            ToolCall(seen.at_ms, seen.name, seen.arguments)
+            ToolCallSeen(seen.at_ms, seen.name, seen.arguments)
             for seen in evidence.tools
             if seen.attempt == 1
         )
     return None
 
 
-def _called(wire: Sequence[WireEvent]) -> Iterator[ToolCall]:
+def called_tools(wire: Sequence[WireEvent]) -> Iterator[ToolCallSeen]:
+    """Yield the tools that the model called, in order."""
     for event in wire:
-        item = event.raw.get("item")
-        if event.type != "response.output_item.done" or not isinstance(item, dict):
-            continue
-        if item.get("type") == "function_call":
-            yield ToolCall(event.at_ms, str(item.get("name")), _arguments(item.get("arguments")))
+        item = item_of(event)
+        if event.type == "response.output_item.done" and item.get("type") == "function_call":
+            yield ToolCallSeen(
+                event.at_ms,
+                str(item.get("name")),
+                _arguments(item.get("arguments")),
+                str(item.get("call_id")),
+            )
+
+
+def item_of(event: WireEvent) -> Mapping[str, JsonValue]:
+    """Return the item of an event; empty where it has none."""
+    item = event.raw.get("item")
+    return item if isinstance(item, dict) else {}
 
 
 def _arguments(text: JsonValue) -> Mapping[str, JsonValue]:
@@ -68,7 +79,7 @@ def _arguments(text: JsonValue) -> Mapping[str, JsonValue]:
     return found if isinstance(found, dict) else {}
 
 
-def is_call_of(call: ToolCall, expected: ExpectedTool) -> bool:
+def is_call_of(call: ToolCallSeen, expected: ExpectedTool) -> bool:
     """Return whether a call is the expected one, which has some of its arguments at least."""
     return call.name == expected.name and same(expected.args, call.arguments)
 

@@ -43,7 +43,7 @@ TIMING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class AnswerWindow:
     """The time of a step that was done.
 
     Attributes:
@@ -92,7 +92,7 @@ class Window:
         return self.deed.start_ms <= at_ms < self.ends_ms
 
 
-def expectations(step: Step, window: Window | None) -> Iterator[Expected]:
+def expectations(step: Step, window: AnswerWindow | None) -> Iterator[Expected]:
     """Yield what a step expects.
 
     Args:
@@ -113,25 +113,25 @@ def expectations(step: Step, window: Window | None) -> Iterator[Expected]:
             )
 
 
-def _bind(decide: Callable[..., Finding], window: Window | None, *rest: object) -> Decide:
+def _bind(decide: Callable[..., Finding], window: AnswerWindow | None, *rest: object) -> Decide:
     """Bind what decides to a step's window, if it has one."""
     if window is None:
         return lambda: (INCONCLUSIVE, "the step was not done", None)
     return partial(decide, window, *rest)
 
 
-def _of_words(expect: Expectation, window: Window | None) -> Iterator[Expected]:
+def _of_words(expect: Expectation, window: AnswerWindow | None) -> Iterator[Expected]:
     for kind, expected, finds in wanted(expect):
         yield kind, expected, _bind(_is_said, window, finds)
 
 
-def _is_said(window: Window, finds: Finds) -> Finding:
+def _is_said(window: AnswerWindow, finds: Finds) -> Finding:
     status, found = judge_said(window.said, finds)
     at_ms = window.pieces[0].start_ms if window.pieces else None
     return status, found, at_ms
 
 
-def _of_time(expect: Expectation, window: Window | None) -> Iterator[Expected]:
+def _of_time(expect: Expectation, window: AnswerWindow | None) -> Iterator[Expected]:
     if (limit_ms := expect.greeting_within_ms) is not None:
         expected = f"a greeting within {limit_ms} ms"
         yield "greeting_within_ms", expected, _bind(_greeted, window, limit_ms)
@@ -145,7 +145,7 @@ def _of_time(expect: Expectation, window: Window | None) -> Iterator[Expected]:
         yield "no_dead_air_over_ms", expected, _bind(_no_dead_air, window, limit_ms)
 
 
-def _greeted(window: Window, limit_ms: int) -> Finding:
+def _greeted(window: AnswerWindow, limit_ms: int) -> Finding:
     first = next(iter(voices(window.log)), None)
     if first is None:
         return FAIL, "it was not heard" + _beside(window, 0, window.ends_ms), None
@@ -154,7 +154,7 @@ def _greeted(window: Window, limit_ms: int) -> Finding:
     return status, found, first.start_ms
 
 
-def _beside(window: Window, from_ms: int, to_ms: int) -> str:
+def _beside(window: AnswerWindow, from_ms: int, to_ms: int) -> str:
     """Mention the fillers that were heard while the agent was awaited."""
     heard = [each for each in window.log.fillers if from_ms <= each.start_ms < to_ms]
     if not heard:
@@ -163,7 +163,7 @@ def _beside(window: Window, from_ms: int, to_ms: int) -> str:
     return f" (a waiting {heard[0].kind} was heard after {heard[0].start_ms - from_ms} ms{times})"
 
 
-def _in_time(window: Window, limit_ms: int) -> Finding:
+def _in_time(window: AnswerWindow, limit_ms: int) -> Finding:
     at_ms = window.first_sound_ms
     from_ms = window.answers_from_ms
     if at_ms is None:
@@ -175,7 +175,7 @@ def _in_time(window: Window, limit_ms: int) -> Finding:
     return PASS if latency_ms <= limit_ms else FAIL, found, at_ms
 
 
-def _reprompted(window: Window, limit_ms: int) -> Finding:
+def _reprompted(window: AnswerWindow, limit_ms: int) -> Finding:
     deed = window.deed
     starts = [
         each.start_ms for each in voices(window.log) if deed.start_ms <= each.start_ms < deed.end_ms
@@ -186,7 +186,7 @@ def _reprompted(window: Window, limit_ms: int) -> Finding:
     return PASS if waited_ms <= limit_ms else FAIL, f"it took {waited_ms} ms", starts[0]
 
 
-def _no_dead_air(window: Window, limit_ms: int) -> Finding:
+def _no_dead_air(window: AnswerWindow, limit_ms: int) -> Finding:
     gap = longest_dead_air(window.log, window.deed.start_ms, window.ends_ms)
     if gap is None:
         return PASS, "there was none", None
@@ -194,7 +194,7 @@ def _no_dead_air(window: Window, limit_ms: int) -> Finding:
     return status, f"nobody was heard for {gap[1] - gap[0]} ms", gap[0]
 
 
-def _of_talking_at_once(expect: Expectation, window: Window | None) -> Iterator[Expected]:
+def _of_talking_at_once(expect: Expectation, window: AnswerWindow | None) -> Iterator[Expected]:
     if (limit_ms := expect.agent_silent_within_ms) is not None:
         expected = f"the agent to fall silent within {limit_ms} ms"
         yield "agent_silent_within_ms", expected, _bind(_yielded, window, limit_ms)
@@ -209,7 +209,7 @@ def _of_talking_at_once(expect: Expectation, window: Window | None) -> Iterator[
         yield "talk_over_under_ms", expected, _bind(_talked_over, window, limit_ms)
 
 
-def _yielded(window: Window, limit_ms: int) -> Finding:
+def _yielded(window: AnswerWindow, limit_ms: int) -> Finding:
     stops = {each.at_ms: each.stop_ms for each in make_interruptions(window.log)}
     at_ms = window.deed.start_ms
     stop_ms = stops.get(at_ms)
@@ -219,7 +219,7 @@ def _yielded(window: Window, limit_ms: int) -> Finding:
     return PASS if stop_ms <= limit_ms else FAIL, f"it took {stop_ms} ms", at_ms + stop_ms
 
 
-def _not_resumed(window: Window) -> Finding:
+def _not_resumed(window: AnswerWindow) -> Finding:
     deed = window.deed
     at_ms = resumes_at_ms(window.log, deed)
     if at_ms is not None:
@@ -240,20 +240,20 @@ def _not_resumed(window: Window) -> Finding:
     return PASS, "it did not", None
 
 
-def _kept_talking(window: Window) -> Finding:
+def _kept_talking(window: AnswerWindow) -> Finding:
     stop = stopped_for(window.log, window.deed)
     if stop is None:
         return PASS, "it went on", None
     return FAIL, f"it fell silent for {stop[1] - stop[0]} ms", stop[0]
 
 
-def _talked_over(window: Window, limit_ms: int) -> Finding:
+def _talked_over(window: AnswerWindow, limit_ms: int) -> Finding:
     both_ms = talk_over_ms(window.log, [window.deed])
     status = PASS if both_ms < limit_ms else FAIL
     return status, f"both spoke for {both_ms} ms", window.deed.start_ms
 
 
-def _of_tools(expect: Expectation, window: Window | None) -> Iterator[Expected]:
+def _of_tools(expect: Expectation, window: AnswerWindow | None) -> Iterator[Expected]:
     for tool in expect.tool:
         yield "tool", _describe_tool(tool), _bind(_called, window, tool)
     if expect.no_tool:
@@ -261,7 +261,7 @@ def _of_tools(expect: Expectation, window: Window | None) -> Iterator[Expected]:
         yield "no_tool", f"{which} to be called", _bind(_not_called, window, expect.no_tool)
 
 
-def _called(window: Window, tool: ExpectedTool) -> Finding:
+def _called(window: AnswerWindow, tool: ExpectedTool) -> Finding:
     calls = tool_calls(window.evidence)
     if calls is None:
         return INCONCLUSIVE, window.evidence.why_missing("wire"), None
@@ -273,7 +273,7 @@ def _called(window: Window, tool: ExpectedTool) -> Finding:
     return PASS if enough else FAIL, f"{what} was called", at_ms
 
 
-def _not_called(window: Window, which: bool | str) -> Finding:
+def _not_called(window: AnswerWindow, which: bool | str) -> Finding:
     calls = tool_calls(window.evidence)
     if calls is None:
         return INCONCLUSIVE, window.evidence.why_missing("wire"), None
@@ -283,7 +283,7 @@ def _not_called(window: Window, which: bool | str) -> Finding:
     return PASS, "it was not", None
 
 
-def _transferred(window: Window, expected: ExpectedTransfer) -> Finding:
+def _transferred(window: AnswerWindow, expected: ExpectedTransfer) -> Finding:
     seen = transfers(window.evidence)
     if seen is None:
         return INCONCLUSIVE, window.evidence.why_missing("events"), None

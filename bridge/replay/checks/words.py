@@ -23,7 +23,7 @@ _TRANSCRIPT = ("response.audio_transcript.done", "response.output_audio_transcri
 
 @dataclass(frozen=True, slots=True)
 class AgentSaid:
-    """What the agent said in a stretch of the call.
+    """The agent's words in a stretch of the call, by the ear and by the session.
 
     Attributes:
         heard: by the caller's recogniser; ``[?]`` for what it did not understand.

@@ -32,7 +32,7 @@ _RECORDED = "=recorded:"
 
 @dataclass(frozen=True, slots=True)
 class ReplayArm:
-    """One arm.
+    """An arm that scripts are played on.
 
     Attributes:
         settings: as the gateway gets them; without the URL where the service is ours. Of an unknown

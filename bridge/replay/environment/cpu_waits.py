@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from bridge.children import waited_ns
 from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.replay.checks.run import Judgement
+from bridge.replay.checks.run import RunJudgement
 from bridge.replay.evidence.evidence import Evidence
 from bridge.replay.results.run import RunVerdict
 
@@ -89,7 +89,7 @@ def span_ns(evidence: Evidence) -> tuple[int, int]:
     return begun_ns - NS_PER_S, ended_ns + NS_PER_S
 
 
-def excused(judgement: Judgement, worst: CpuWait | None, too_long_ms: float) -> Judgement:
+def excused(judgement: RunJudgement, worst: CpuWait | None, too_long_ms: float) -> RunJudgement:
     """Return a judgement as it stands, or as none where it is no pass and somebody waited so long.
 
     Args:

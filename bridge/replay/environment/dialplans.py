@@ -1,11 +1,17 @@
-"""Dialplans as a replay's own gateway gets them. Pure.
+"""Dialplans as a replay's own gateway gets them: found, redirected, and written for it.
 
 Every line leads to the arm under test, and no webhook leads out: each tool is answered by a mock.
 Who is dialled at ``replay.invalid`` is another line of the same gateway: so a dialplan can be the
 person that callers are put through to.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from bridge.errors import ConfigError
+from bridge.processes.starter import write_yaml
 
 ARM = "replay"
 """The only arm of the gateway."""
@@ -13,10 +19,11 @@ ARM = "replay"
 _ITSELF = "@replay.invalid"
 """Never resolves (RFC 2606 section 2), so that it is dialled nowhere else."""
 
+_REMEDY = "name a directory with --dialplans, or put one called dialplans beside the scripts"
 _SECRETS = ("secret_env", "authorization_env")
 
 
-def stage(dialplan: Mapping[str, object], mocks_url: str, sip: str) -> dict[str, object]:
+def redirect(dialplan: Mapping[str, object], mocks_url: str, sip: str) -> dict[str, object]:
     """Return a dialplan, as read from its file, for the replay's gateway.
 
     Args:
@@ -24,11 +31,11 @@ def stage(dialplan: Mapping[str, object], mocks_url: str, sip: str) -> dict[str,
         mocks_url: the tool mocks; a tool's own is below it.
         sip: the gateway's own ``host:port``.
     """
-    staged = {key: _led_back(value, mocks_url, sip) for key, value in dialplan.items()}
-    if "arm" in staged or "rollout" in staged:
-        staged.pop("rollout", None)
-        staged["arm"] = ARM
-    return staged
+    redirected = {key: _led_back(value, mocks_url, sip) for key, value in dialplan.items()}
+    if "arm" in redirected or "rollout" in redirected:
+        redirected.pop("rollout", None)
+        redirected["arm"] = ARM
+    return redirected
 
 
 def trunks_of(dialplan: Mapping[str, object]) -> Iterator[str]:
@@ -55,3 +62,61 @@ def _led_back(value: object, mocks_url: str, sip: str) -> object:
             return {key: each for key, each in kept.items() if key not in _SECRETS}
         case _:
             return value
+
+
+def find_dialplans(script: Path, chosen: Path | None) -> Sequence[Path]:
+    """Return the files of a script's dialplans.
+
+    Args:
+        script: its file.
+        chosen: a directory for every script; None: beside the script, or the project's.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    directory = chosen or dialplans_beside(script) or _project_dialplans()
+    found = sorted(directory.glob("*.yaml"))
+    if not found:
+        raise ConfigError("there is no dialplan here", path=str(directory), remedy=_REMEDY)
+    return found
+
+
+def dialplans_beside(script: Path) -> Path | None:
+    """Return the directory of dialplans beside a script; None for none."""
+    directory = script.parent / "dialplans"
+    return directory if directory.is_dir() else None
+
+
+def _project_dialplans() -> Path:
+    """Find what a clone has at its root: beside the package, or in the working directory."""
+    places = [Path(__file__).resolve().parents[3], Path.cwd()]
+    for place in places:
+        if (place / "dialplans").is_dir():
+            return place / "dialplans"
+    raise ConfigError("there are no dialplans for the replay's gateway", remedy=_REMEDY)
+
+
+def write_dialplans(
+    found: Sequence[Path], directory: Path, mocks_url: str, sip: str
+) -> Sequence[str]:
+    """Write dialplans for the gateway; return the trunks that they name.
+
+    Raises:
+        ConfigError: one can't be read.
+    """
+    trunks: set[str] = set()
+    for path in found:
+        document = _read_yaml(path)
+        trunks.update(trunks_of(document))
+        write_yaml(directory / path.name, redirect(document, mocks_url, sip))
+    return sorted(trunks)
+
+
+def _read_yaml(path: Path) -> dict[str, object]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot be read: {error}", path=str(path)) from error
+    if not isinstance(document, dict):
+        raise ConfigError("is no dialplan", path=str(path), remedy="see dialplans/README.md")
+    return document

@@ -1,10 +1,10 @@
-"""A scene: the processes that answer calls on one arm, one call after the other.
+"""An environment: the processes that answer calls on one arm, one call after the other.
 
 Before each call it is set for the call's script: the simulator plays the script's scenario, with
 its faults and no others, and the tools have its mocks; the tape of a recorded arm is rewound. A
 live arm has only the gateway. Callers who are put through need three of the gateway's calls (their
-own, and both ends of the person's), which is why a scene answers one call at a time: the pip wheel
-of pjsua2 holds four. With ``--target`` another's gateway answers, and nothing is started.
+own, and both ends of the person's), which is why an environment answers one call at a time: the
+pip wheel of pjsua2 holds four. With ``--target`` another's gateway answers, and nothing is started.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,50 +20,29 @@ from bridge.replay.environment.load import Load
 from bridge.replay.environment.target_arm import ArmSigner
 from bridge.replay.results.run import LoadFigures
 from bridge.replay.script import CallScript, ToolMock
-from bridge.replay.script.packs import PackItem
-from bridge.simulator.scenario import Scenario
+from bridge.replay.script.files import ScriptFile
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstance:
-    """What of a pack a script is played under.
+class EnvironmentKey:
+    """The settings that an environment's gateway keeps from its start to its end.
 
     Attributes:
-        name: of the item.
+        arm: name of the arm under test.
+        dialplans: directory of its lines.
+        now: its date and time, ISO 8601; None for the machine's.
+        script: the only one that it answers, where its service or its keys are that script's own.
     """
 
-    pack: str
-    name: str
-    item: PackItem
-
-
-@dataclass(frozen=True, slots=True)
-class ScriptFile:
-    """A script, and where it is.
-
-    Attributes:
-        circumstance: that the script is under already; None of one as it is in its file.
-        base: id of the script in the file, where that is another.
-    """
-
-    path: Path
-    script: CallScript
-    sha256: str
-    circumstance: Circumstance | None = None
-    base: str = ""
-
-    def scenario(self) -> Scenario:
-        """Return what the simulator plays in its calls.
-
-        Raises:
-            ConfigError: the scenario's file is no good.
-        """
-        return self.script.realtime.build(self.path.parent)
+    arm: str
+    dialplans: str = ""
+    now: str | None = None
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayTraces:
-    """Where a gateway leaves what it knows of its calls.
+    """The places where a gateway leaves records, wire logs and state of its calls.
 
     Attributes:
         recordings: its ``media.recordings_dir``; wire: its ``session.wire_log_dir``; None: we can't
@@ -76,8 +55,8 @@ class GatewayTraces:
     redis_url: str | None
 
 
-class Scene(Protocol):
-    """What answers calls."""
+class Environment(Protocol):
+    """The interface of whatever answers calls."""
 
     @property
     def traces(self) -> GatewayTraces:
@@ -101,12 +80,12 @@ class Scene(Protocol):
         ...
 
     async def load_figures(self) -> LoadFigures | None:
-        """Return what the machine counted since the scene was set; None without other calls."""
+        """Return what the machine counted since :meth:`set_for`; None without other calls."""
         ...
 
 
-class OwnScene:
-    """A scene of our own; :meth:`Stagehands.open_scene` makes it.
+class OwnEnvironment:
+    """An environment of processes of our own; :meth:`Startup.start_environment` makes it.
 
     Attributes:
         parts: its processes.
@@ -177,7 +156,7 @@ class OwnScene:
             raise InfrastructureError(f"the simulator tells no faults: {error!r}") from error
 
     async def load_figures(self) -> LoadFigures | None:
-        """Return what the machine counted since the scene was set; None without other calls.
+        """Return what the machine counted since :meth:`set_for`; None without other calls.
 
         Raises:
             InfrastructureError: gateway or callers tell nothing.

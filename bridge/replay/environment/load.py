@@ -56,7 +56,7 @@ def check_room(load: int, max_calls: int, script: CallScript) -> None:
 
 
 class Load:
-    """The other calls of one scene.
+    """The other calls of one environment.
 
     Args:
         talkers: place them, see :mod:`bridge.bench.callers`.

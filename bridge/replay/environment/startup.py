@@ -1,25 +1,26 @@
-"""Opens scenes: starts the gateway and the Realtime service that answer calls on an arm."""
+"""Starts environments: the gateway and the Realtime service that answer calls on an arm."""
 
 import json
 import secrets
 import socket
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import yaml
-
-from bridge.config.loading import PREFIX
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.child import Child, start_child
 from bridge.processes.load import load_dialplan
-from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
+from bridge.processes.starter import Simulator, Starter, without_settings, write_yaml
 from bridge.replay.environment.arms import KEY, KEY_VARIABLE, ReplayArm
-from bridge.replay.environment.dialplans import ARM, stage, trunks_of
-from bridge.replay.environment.environment import GatewayTraces, OwnScene, ScriptFile
+from bridge.replay.environment.dialplans import (
+    ARM,
+    dialplans_beside,
+    find_dialplans,
+    write_dialplans,
+)
+from bridge.replay.environment.environment import EnvironmentKey, GatewayTraces, OwnEnvironment
 from bridge.replay.environment.load import (
     LOAD_ARM,
     LOAD_CALLED,
@@ -27,9 +28,8 @@ from bridge.replay.environment.load import (
     check_room,
     load_arm,
 )
-from bridge.replay.environment.tapes import Tapes
 from bridge.replay.environment.tool_mocks import ToolMocks
-from bridge.replay.runs.agenda import SceneKey
+from bridge.replay.script.files import ScriptFile
 
 _HOST = "127.0.0.1"
 _READY_WITHIN_S = 60.0
@@ -37,14 +37,14 @@ _PORTS, _PORTS_TRIED = range(20_000, 32_000), 50
 
 
 @dataclass(frozen=True, slots=True)
-class Stagehands:
-    """What scenes need to be opened.
+class Startup:
+    """Starts environments and callers with what all of a run's have in common.
 
     Attributes:
         environ: of the processes; they don't get its ``BRIDGE_*``.
-        place: directory for records and wire logs, which outlives the scenes.
+        place: directory for records and wire logs, which outlives the environments.
         dialplans: their directory, for every script; None: beside the script, or the project's.
-        load: other calls that each scene's gateway has beside the script's.
+        load: other calls that each environment's gateway has beside the script's.
     """
 
     environ: Mapping[str, str]
@@ -54,65 +54,62 @@ class Stagehands:
     dialplans: Path | None = None
     load: int = 0
 
-    async def open_scene(self, file: ScriptFile, arm: ReplayArm, stack: AsyncExitStack) -> OwnScene:
+    async def start_environment(
+        self, file: ScriptFile, arm: ReplayArm, stack: AsyncExitStack
+    ) -> OwnEnvironment:
         """Start the processes that a script's calls on an arm need; the stack stops them.
 
         Raises:
             ConfigError: dialplans or scenario are no good.
             InfrastructureError: a process did not start.
         """
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-replay-")))
-        simulator: SimulatorAdmin | None = None
-        url: str | None = None
-        parts: list[Child] = []
-        tape: SimulatorTape | None = None
-        if arm.tapes is not None:
-            child, url, tape = await self._start_tape(file, arm.tapes, stack)
-            parts.append(child)
-        elif not arm.is_live:
-            child, url, simulator = await self._start_simulator(file, place, stack)
-            parts.append(child)
+        start = Starter(self.environ, stack, ready_within_s=_READY_WITHIN_S)
+        place = start.directory("bridge-replay-")
+        simulator = await self._start_simulator(file, arm, place, start)
+        parts = [] if simulator is None else [simulator.child]
         node = f"replay-{secrets.token_hex(3)}"
         traces = GatewayTraces(
             self.place / node / "recordings", self.place / node / "wire", self.redis_url
         )
         service: str | None = None
         if self.load:
-            child = await self._start("the other calls' service", ["bench", "peer"], {}, stack)
-            service = str((await child.report(_READY_WITHIN_S))["url"])
+            child = await start.start("the other calls' service", "bench", "peer")
+            service = str((await start.ready(child))["url"])
             parts.append(child)
-        settings = self._settings(file, arm, url, node, place, traces, service)
-        variables = {PREFIX + name: value for name, value in settings.items()}
-        preflight = [] if arm.is_live else ["--no-preflight"]
-        gateway = await self._start(
-            "the gateway",
-            ["serve", "--json", *preflight],
-            {**variables, **({} if arm.is_live and not self.load else {KEY_VARIABLE: KEY})},
-            stack,
+        url = None if simulator is None else simulator.url
+        gateway, ready = await start.gateway(
+            self._settings(file, arm, url, node, place, traces, service),
+            *([] if arm.is_live else ["--no-preflight"]),
+            variables={} if arm.is_live and not self.load else {KEY_VARIABLE: KEY},
         )
-        ready = await gateway.report(_READY_WITHIN_S)
         sip = str(ready["sip"])
         load: Load | None = None
         if self.load:
             check_room(self.load, int(str(ready["max_calls"])), file.script)
-            server = sip.removeprefix("sip:")
-            arguments = ["bench", "callers", server, "--called", LOAD_CALLED, "--talking"]
-            talkers = await stack.enter_async_context(
-                await start_child(
-                    "the other calls", arguments, self._clean_environ, takes_orders=True
-                )
+            talkers = await start.start(
+                "the other calls",
+                *("bench", "callers", sip.removeprefix("sip:")),
+                *("--called", LOAD_CALLED, "--talking"),
+                takes_orders=True,
             )
             load = Load(talkers, self.load, str(ready["probes"]))
             parts.append(talkers)
-        set_tools = partial(self.mocks.set, node)
-        return OwnScene(sip, traces, simulator, set_tools, [*parts, gateway], tape, load)
+        return OwnEnvironment(
+            sip,
+            traces,
+            None if simulator is None or arm.tapes is not None else simulator.admin,
+            partial(self.mocks.set, node),
+            [*parts, gateway],
+            None if simulator is None or arm.tapes is None else simulator.tape,
+            load,
+        )
 
-    def key_of(self, file: ScriptFile, arm: ReplayArm) -> SceneKey:
+    def key_of(self, file: ScriptFile, arm: ReplayArm) -> EnvironmentKey:
         """Return what a script's calls on an arm need of their gateway."""
         now = file.script.setup.now
-        directory = self.dialplans or _beside(file) or ""
+        directory = self.dialplans or dialplans_beside(file.path) or ""
         alone = arm.tapes is not None or file.script.realtime.credentials == "token"
-        return SceneKey(
+        return EnvironmentKey(
             arm.name,
             str(directory),
             None if now is None else now.isoformat(),
@@ -122,54 +119,23 @@ class Stagehands:
     async def start_caller(self) -> Child:
         """Start a caller's process (:mod:`bridge.replay.call.process`)."""
         return await start_child(
-            "a caller", ["replay", "caller"], self._clean_environ, takes_orders=True
+            "a caller", ["replay", "caller"], without_settings(self.environ), takes_orders=True
         )
-
-    @property
-    def _clean_environ(self) -> dict[str, str]:
-        return {k: v for k, v in self.environ.items() if not k.startswith(PREFIX)}
-
-    async def _start(
-        self,
-        name: str,
-        arguments: Sequence[str],
-        variables: Mapping[str, str],
-        stack: AsyncExitStack,
-    ) -> Child:
-        child = await start_child(name, arguments, {**self._clean_environ, **variables})
-        return await stack.enter_async_context(child)
 
     async def _start_simulator(
-        self, file: ScriptFile, place: Path, stack: AsyncExitStack
-    ) -> tuple[Child, str, SimulatorAdmin]:
-        path = place / "scenario.yaml"
-        without_faults = file.scenario().model_dump(mode="json", exclude={"faults"})
-        path.write_text(yaml.safe_dump(without_faults, sort_keys=False), encoding="utf-8")
-        secret = secrets.token_hex(8)
-        simulator = await self._start(
-            "the local Realtime server",
-            ["simulate", "--json", "--scenario", str(path)],
-            {"SIMULATOR_ADMIN_SECRET": secret},
-            stack,
-        )
-        url = str((await simulator.report(_READY_WITHIN_S))["url"])
-        return simulator, url, SimulatorAdmin(url, secret)
-
-    async def _start_tape(
-        self, file: ScriptFile, tapes: Tapes, stack: AsyncExitStack
-    ) -> tuple[Child, str, SimulatorTape]:
-        path = tapes.of(file.script.id)
-        if path is None:
-            raise ConfigError(f"has no recording of '{file.script.id}'", path=str(tapes.place))
-        secret = secrets.token_hex(8)
-        server = await self._start(
-            "the recorded Realtime server",
-            ["simulate", "--json", "--tape", str(path.absolute())],
-            {"SIMULATOR_ADMIN_SECRET": secret},
-            stack,
-        )
-        url = str((await server.report(_READY_WITHIN_S))["url"])
-        return server, url, SimulatorTape(url, secret)
+        self, file: ScriptFile, arm: ReplayArm, place: Path, start: Starter
+    ) -> Simulator | None:
+        """Start the Realtime service of an arm; None where it is another's."""
+        if arm.is_live:
+            return None
+        if arm.tapes is None:
+            scenario = file.scenario().model_dump(mode="json", exclude={"faults"})
+            path = write_yaml(place / "scenario.yaml", scenario)
+            return await start.simulator("the local Realtime server", "--scenario", str(path))
+        tape = arm.tapes.of(file.script.id)
+        if tape is None:
+            raise ConfigError(f"has no recording of '{file.script.id}'", path=str(arm.tapes.place))
+        return await start.simulator("the recorded Realtime server", "--tape", str(tape.absolute()))
 
     def _settings(
         self,
@@ -182,15 +148,14 @@ class Stagehands:
         load_url: str | None,
     ) -> dict[str, str]:
         """Return the gateway's settings, without their prefix."""
-        mocks_url = self.mocks.url_of(node)
         port = _free_port()
-        directory, trunks = self._stage_dialplans(file, place, mocks_url, f"{_HOST}:{port}")
+        directory, found = place / "dialplans", find_dialplans(file.path, self.dialplans)
+        trunks = write_dialplans(found, directory, self.mocks.url_of(node), f"{_HOST}:{port}")
         arms = {ARM: arm.settings_at(url, file.script.realtime.credentials)}
         if load_url is not None:
             arms[LOAD_ARM] = load_arm(load_url, arm.settings.dialect)
             dialplan = load_dialplan("replay-load", called=LOAD_CALLED, arm=LOAD_ARM)
-            content = yaml.safe_dump(dialplan, sort_keys=False)
-            (directory / "00-load.yaml").write_text(content, encoding="utf-8")
+            write_yaml(directory / "00-load.yaml", dialplan)
         now = file.script.setup.now
         return {
             "NODE": node,
@@ -210,45 +175,6 @@ class Stagehands:
             **({} if now is None else {"NOW": now.isoformat()}),
         }
 
-    def _stage_dialplans(
-        self, file: ScriptFile, place: Path, mocks_url: str, sip: str
-    ) -> tuple[Path, list[str]]:
-        """Write the dialplans for the gateway; return where, and the trunks that they name."""
-        staged = place / "dialplans"
-        trunks: set[str] = set()
-        staged.mkdir()
-        found = sorted(self._dialplans_of(file).glob("*.yaml"))
-        if not found:
-            raise ConfigError(
-                "there is no dialplan here", path=str(self._dialplans_of(file)), remedy=_REMEDY
-            )
-        for path in found:
-            document = _read_yaml(path)
-            trunks.update(trunks_of(document))
-            content = yaml.safe_dump(stage(document, mocks_url, sip), sort_keys=False)
-            (staged / path.name).write_text(content, encoding="utf-8")
-        return staged, sorted(trunks)
-
-    def _dialplans_of(self, file: ScriptFile) -> Path:
-        return self.dialplans or _beside(file) or _project_dialplans()
-
-
-_REMEDY = "name a directory with --dialplans, or put one called dialplans beside the scripts"
-
-
-def _beside(file: ScriptFile) -> Path | None:
-    directory = file.path.parent / "dialplans"
-    return directory if directory.is_dir() else None
-
-
-def _project_dialplans() -> Path:
-    """Find what a clone has at its root: beside the package, or in the working directory."""
-    places = [Path(__file__).resolve().parents[3], Path.cwd()]
-    for place in places:
-        if (place / "dialplans").is_dir():
-            return place / "dialplans"
-    raise ConfigError("there are no dialplans for the replay's gateway", remedy=_REMEDY)
-
 
 def _free_port() -> int:
     """Find a port that the gateway can have: dialplans that lead back to it must name it.
@@ -267,13 +193,3 @@ def _free_port() -> int:
             tcp.bind((_HOST, port))
             return port
     raise InfrastructureError(f"no port between {_PORTS.start} and {_PORTS.stop} is free")
-
-
-def _read_yaml(path: Path) -> dict[str, object]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot be read: {error}", path=str(path)) from error
-    if not isinstance(document, dict):
-        raise ConfigError("is no dialplan", path=str(path), remedy="see dialplans/README.md")
-    return document

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import ConfigError
-from bridge.replay.results.run import WIRE_FILE
+from bridge.replay.results.files import WIRE_FILE
 
 _REMEDY = (
     "name a wire log, a directory with SCRIPT.jsonl in it, or what bridge replay --report wrote"

@@ -1,4 +1,4 @@
-"""A seat: a caller's process, and the scene that answers its calls, one after the other."""
+"""A worker: a caller's process and the environment that answers its calls, one after the other."""
 
 from contextlib import AsyncExitStack
 
@@ -7,33 +7,38 @@ from bridge.processes.child import Child
 from bridge.replay.call.process import ANSWERS, CallAnswer, CallOrder, encode_order
 from bridge.replay.environment.arms import ReplayArm
 from bridge.replay.environment.cpu_waits import CpuWaits
-from bridge.replay.environment.environment import OwnScene, RunningGateway, Scene, ScriptFile
-from bridge.replay.environment.startup import Stagehands
-from bridge.replay.runs.agenda import SceneKey
+from bridge.replay.environment.environment import (
+    Environment,
+    EnvironmentKey,
+    OwnEnvironment,
+    RunningGateway,
+)
+from bridge.replay.environment.startup import Startup
+from bridge.replay.script.files import ScriptFile
 
 _PREPARED_WITHIN_S = 90.0
 """Beyond the call's own longest duration: engines start, the answer is awaited, speech is heard."""
 
 
-class Seat:
-    """A caller's process, and the scene that answers its calls. Use ``async with``.
+class Worker:
+    """Places calls one after the other, with a caller and an environment. Use ``async with``.
 
     Args:
-        target: another's gateway; None: scenes are opened.
+        target: another's gateway; None: environments are started.
 
     Attributes:
-        scene_key: the scene that is open; None while there is none.
+        environment_key: of the environment that runs; None while there is none.
     """
 
-    def __init__(self, stagehands: Stagehands, target: RunningGateway | None) -> None:
-        self.scene_key: SceneKey | None = None
-        self._stagehands = stagehands
+    def __init__(self, startup: Startup, target: RunningGateway | None) -> None:
+        self.environment_key: EnvironmentKey | None = None
+        self._startup = startup
         self._target = target
-        self._scene: OwnScene | None = None
+        self._environment: OwnEnvironment | None = None
         self._stack = AsyncExitStack()
         self._caller: Child | None = None
 
-    async def __aenter__(self) -> "Seat":
+    async def __aenter__(self) -> "Worker":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -43,24 +48,24 @@ class Seat:
             if self._caller is not None:
                 await self._caller.__aexit__()
 
-    async def scene(self, file: ScriptFile, arm: ReplayArm) -> Scene:
-        """Return what answers a script's calls on an arm; another scene is closed before.
+    async def environment(self, file: ScriptFile, arm: ReplayArm) -> Environment:
+        """Return what answers a script's calls on an arm; another environment is stopped before.
 
         Raises:
             BridgeError: it could not be opened.
         """
         if self._target is not None:
             return self._target
-        key = self._stagehands.key_of(file, arm)
-        if self._scene is None or self.scene_key != key:
-            await self.close_scene()
-            self._scene = await self._stagehands.open_scene(file, arm, self._stack)
-            self.scene_key = key
-        return self._scene
+        key = self._startup.key_of(file, arm)
+        if self._environment is None or self.environment_key != key:
+            await self.close_environment()
+            self._environment = await self._startup.start_environment(file, arm, self._stack)
+            self.environment_key = key
+        return self._environment
 
-    async def close_scene(self) -> None:
+    async def close_environment(self) -> None:
         """End what is open; the next call has another."""
-        self.scene_key = self._scene = None
+        self.environment_key = self._environment = None
         await self._stack.aclose()
 
     async def call(self, order: CallOrder, file: ScriptFile) -> tuple[CallAnswer, CpuWaits]:
@@ -73,10 +78,10 @@ class Seat:
             BridgeError: the caller's process can't be had, ended, or took too long.
         """
         if self._caller is None or self._caller.has_ended:
-            self._caller = await self._stagehands.start_caller()
+            self._caller = await self._startup.start_caller()
         end = file.script.end
         longest_s = (end.after_s or end.max_duration_s) + _PREPARED_WITHIN_S
-        parts = [self._caller, *(self._scene.parts if self._scene is not None else ())]
+        parts = [self._caller, *(self._environment.parts if self._environment is not None else ())]
         await self._caller.tell(encode_order(order))
         try:
             async with CpuWaits({part.name: part.pid for part in parts}) as waits:

@@ -21,8 +21,8 @@ from bridge.replay.results.call import CallOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class CallerSide:
-    """What the caller's phone knows; crosses from its process as JSON.
+class CallerEvidence:
+    """The evidence of the caller's phone; crosses from its process as JSON.
 
     Attributes:
         sip_code: last SIP status of the INVITE; 0 if there was none.
@@ -50,7 +50,7 @@ class CallerSide:
 
 @dataclass(frozen=True, slots=True)
 class WireEvent:
-    """One Realtime event as the gateway's wire log has it (:mod:`bridge.session.wire_log`).
+    """A Realtime event as the gateway's wire log has it (:mod:`bridge.session.wire_log`).
 
     Attributes:
         type: as it stands on the wire.
@@ -72,7 +72,7 @@ class WireEvent:
 
 @dataclass(frozen=True, slots=True)
 class GatewayEvent:
-    """One event summary of the call's stream in Redis."""
+    """An event summary of the call's stream in Redis."""
 
     at_ms: float
     kind: str
@@ -81,7 +81,7 @@ class GatewayEvent:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequestSeen:
-    """One request that a tool mock has got.
+    """A request that a tool mock has got.
 
     Attributes:
         attempt: from 1; a webhook that failed is asked again with the same key.
@@ -99,7 +99,7 @@ class ToolRequestSeen:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All evidence of one call; what is missing is None.
+    """The evidence of one call; what is missing is None.
 
     Attributes:
         run: names the run of the script (``X-Bridge-Replay`` on the INVITE).
@@ -119,7 +119,7 @@ class Evidence:
     run: str
     arm: str
     dialect: str
-    caller: CallerSide | None = None
+    caller: CallerEvidence | None = None
     record: Mapping[str, JsonValue] | None = None
     figures: Mapping[str, JsonValue] | None = None
     state: Mapping[str, str] | None = None

@@ -14,10 +14,10 @@ from bridge.errors import ConfigError, InfrastructureError
 from bridge.recordings.files import CDR_FILE, CallFiles
 from bridge.replay.call.fillers import with_phrases
 from bridge.replay.checks.divergence import on_the_clock_of
-from bridge.replay.environment.environment import GatewayTraces, Scene
+from bridge.replay.environment.environment import Environment, GatewayTraces
 from bridge.replay.environment.tapes import Tapes
 from bridge.replay.environment.tool_mocks import ToolMocks
-from bridge.replay.evidence.evidence import CallerSide, Evidence, GatewayEvent, WireEvent, at_ms
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence, GatewayEvent, WireEvent, at_ms
 from bridge.replay.runs.agenda import Job
 from bridge.store.reader import CallReader
 
@@ -35,8 +35,8 @@ _NO_TRACES = "the gateway is another's, and its {what} is not to be seen from he
 async def gather(
     job: Job,
     dialect: str,
-    caller: CallerSide | None,
-    scene: Scene,
+    caller: CallerEvidence | None,
+    environment: Environment,
     mocks: ToolMocks | None,
 ) -> Evidence:
     """Collect everything that is known of a call.
@@ -44,11 +44,11 @@ async def gather(
     Args:
         job: the call; dialect: of its arm.
         caller: what its caller told; None where it told nothing.
-        scene: that answered it.
+        environment: that answered it.
         mocks: of its tools; None where they can't be had.
     """
-    traces = scene.traces
-    struck = await scene.faults_struck()
+    traces = environment.traces
+    struck = await environment.faults_struck()
     missing = {} if caller is not None else {"caller": "the caller's process left no report"}
     if caller is None or caller.sip_call_id == "":
         return Evidence(job.run, job.arm, dialect, caller, faults_struck=struck, missing=missing)
@@ -97,7 +97,7 @@ def with_recording(evidence: Evidence, tapes: Tapes, script: str) -> Evidence:
 
 
 async def _find_call(
-    traces: GatewayTraces, caller: CallerSide, missing: dict[str, str]
+    traces: GatewayTraces, caller: CallerEvidence, missing: dict[str, str]
 ) -> str | None:
     """Return the gateway's id of the call, once it has written its record."""
     if traces.recordings is None:

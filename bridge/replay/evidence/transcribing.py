@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bridge.audio.wav import read_wav
 from bridge.errors import InfrastructureError
-from bridge.replay.results.run import RunDetail, TranscriptTurn
+from bridge.replay.results.detail import RunDetail, TranscriptTurn
 from bridge.speech.words import word_error_rate, words_of
 
 Transcribe = Callable[[NDArray[np.int16], int], str]

@@ -14,8 +14,8 @@ from bridge.errors import ConfigError
 from bridge.replay.importing.recorded import (
     AgentWords,
     CallerAct,
-    Held,
     RecordedCall,
+    RecordedHold,
     RecordedKeys,
     RecordedSpeech,
     spans_of,
@@ -99,13 +99,13 @@ def _keys(told: list[Event]) -> Iterator[RecordedKeys]:
             yield RecordedKeys(at_ms, at_ms, digits, len(digits))
 
 
-def _holds(told: list[Event]) -> Iterator[Held]:
+def _holds(told: list[Event]) -> Iterator[RecordedHold]:
     begun_ms: int | None = None
     for each in told:
         if each.get("event") == "held":
             begun_ms = int(each["at_ms"])
         elif each.get("event") == "resumed" and begun_ms is not None:
-            yield Held(begun_ms, int(each["at_ms"]))
+            yield RecordedHold(begun_ms, int(each["at_ms"]))
             begun_ms = None
 
 

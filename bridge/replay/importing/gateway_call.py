@@ -1,4 +1,4 @@
-"""Reads a call that the gateway recorded from its files, if it may be used.
+"""Reads calls that the gateway recorded, if they may be used; makes scripts of a whole day's.
 
 The recording and its markers say what happened and where; the record says how it ended. Events in
 Redis stand in for markers that a full disk left out. Everything here blocks.
@@ -6,21 +6,24 @@ Redis stand in for markers that a full disk left out. Everything here blocks.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from bridge.audio.markers import Markers, decode
 from bridge.audio.wav import read_wav
 from bridge.errors import ConfigError
-from bridge.recordings.files import StoredCall
+from bridge.recordings.files import StoredCall, stored_calls
 from bridge.recordings.retention import Part, overdue
+from bridge.replay.importing.importing import import_call
+from bridge.replay.importing.markers import MarkedCall, markers_of
 from bridge.replay.importing.recorded import (
     CallerAct,
     RecordedCall,
     spans_of,
     utterances_of,
 )
-from bridge.replay.importing.told import Told, markers_of
 from bridge.store.reader import History
 
 Record = Mapping[str, Any]  # Any: the gateway's JSON record, looked at field by field
@@ -52,7 +55,7 @@ def read_gateway_call(call: StoredCall, now_ms: int, events: History | None = No
         )
     header, markers = _read_markers(call)
     began_ms = _number(header, "started_at_ms") or int(record["started_at_ms"])
-    told = Told(markers or markers_of(events, began_ms))
+    told = MarkedCall(markers or markers_of(events, began_ms))
     caller, agent = sound[:, 0], sound[:, 1]
     agent_spans = spans_of(agent, rate_hz)
     utterances = utterances_of(caller, rate_hz, agent_spans)
@@ -148,3 +151,57 @@ def _read_markers(call: StoredCall) -> Markers:
         return decode(call.files.markers.read_bytes())
     except FileNotFoundError:
         return Markers({}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """The scripts that a day's calls became, and the calls that were left out.
+
+    Attributes:
+        scripts: of those that may be played, in the order of their begin.
+        left_out: the others, each with the reason.
+    """
+
+    scripts: tuple[Path, ...]
+    left_out: tuple[str, ...]
+
+
+def shadow_calls(directory: Path, day: date, now: datetime, out: Path) -> Shadowed:
+    """Make scripts of the calls of one day.
+
+    Args:
+        directory: a gateway's recordings.
+        day: on which they began, in the time zone of ``now``.
+        now: with its zone; by it a call's time may be over.
+        out: where the scripts go.
+
+    Raises:
+        ConfigError: there was no call on that day.
+        InfrastructureError: a script can't be written.
+    """
+    calls = [call for call in stored_calls(directory) if _day_of(call, now) == day]
+    if not calls:
+        raise ConfigError(
+            f"holds no call of {day}",
+            path=str(directory),
+            remedy="name the gateway's recordings, or another day with --day",
+        )
+    scripts: list[Path] = []
+    left_out: list[str] = []
+    for call in sorted(calls, key=lambda each: each.started_at_ms):
+        path = out / f"{call.files.call_id}.yaml"
+        try:
+            recorded = read_gateway_call(call, round(now.timestamp() * 1000))
+            scripts.append(import_call(recorded, path).path)
+        except ConfigError as error:
+            left_out.append(f"{call.files.call_id}: {error}")
+    return Shadowed(tuple(scripts), tuple(left_out))
+
+
+def yesterday_of(now: datetime) -> date:
+    """Return the day before, in the zone of ``now``."""
+    return (now - timedelta(days=1)).date()
+
+
+def _day_of(call: StoredCall, now: datetime) -> date:
+    return datetime.fromtimestamp(call.started_at_ms / 1000, now.tzinfo).date()

@@ -5,24 +5,34 @@ Blocks on the disk, and loads the recogniser's dictionary.
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
 from bridge.audio.wav import write_wav
 from bridge.errors import ConfigError, InfrastructureError
-from bridge.replay.importing.document import audio_name, write_document
-from bridge.replay.importing.expecting import expect
+from bridge.replay.importing.drafting import expect, mocks_of, rules_of
 from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import RecordedCall, RecordedSpeech, Sound
-from bridge.replay.importing.simulated import rules_of
-from bridge.replay.importing.steps import Cut, Drafter, DraftStep, Fields
-from bridge.replay.importing.tools import mocks_of
+from bridge.replay.importing.steps import Drafter, DraftStep, Fields, VoiceCut
 from bridge.replay.script import CallScript, load_script
-from bridge.speech.pronunciation import guess_pronunciations
+from bridge.speech.recognition import guess_pronunciations
 from bridge.speech.words import sentences_of, words_of
+
+_WIDTH = 100
+
+HEAD = """\
+# {id}: made of a recorded call by `bridge replay import`. Edit it: the format is README.md here.
+#
+#   - Give it a name that says what it shows (id, this file's), and tags.
+#   - Throw out steps that are not the point. A short script says better what broke.
+#   - Expectations are loose: sharpen what matters (text_contains, within_ms), drop the rest.
+#   - `bridge check FILE` tells every mistake; `bridge replay FILE` plays it.
+"""
 
 _VOICE = "en-us"
 _BEFORE_MS, _AFTER_MS = 120, 200
@@ -31,7 +41,7 @@ _BEFORE_MS, _AFTER_MS = 120, 200
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What came of an import.
+    """The script that an import wrote, and what a person has to look at.
 
     Attributes:
         path: the script.
@@ -160,7 +170,7 @@ def _write_audio(call: RecordedCall, steps: Sequence[DraftStep], folder: Path) -
             yield path
 
 
-def _cut(call: RecordedCall, cut: Cut) -> Sound:
+def _cut(call: RecordedCall, cut: VoiceCut) -> Sound:
     """Return a stretch of the caller's channel, and a little around it that nothing else is in."""
     others = [(act.start_ms, act.end_ms) for act in call.acts if act.start_ms != cut.start_ms]
     earliest = max((end for _, end in others if end <= cut.start_ms), default=0)
@@ -186,3 +196,74 @@ def _notes(call: RecordedCall, steps: Sequence[DraftStep]) -> Iterator[str]:
             " then, or import it with --revoice"
         )
     yield from (f"tool {mock['name']}: {note}" for mock, note in mocks_of(call, Hider()) if note)
+
+
+def write_document(path: Path, document: Mapping[str, Any], steps: Sequence[DraftStep]) -> str:
+    """Return a script's text.
+
+    Args:
+        path: the script's file; its audio lies in a folder of the same name.
+        document: everything but the steps.
+        steps: what the caller does.
+    """
+    return "\n".join(_blocks(path, document, steps)) + "\n"
+
+
+def _blocks(path: Path, document: Mapping[str, Any], steps: Sequence[DraftStep]) -> Iterator[str]:
+    yield HEAD.format(id=document["id"]).rstrip()
+    for name, part in document.items():
+        if name == "end":
+            yield "\ncaller:"
+            for number, step in enumerate(steps, 1):
+                yield from _step(number, step, path)
+        if part not in ({}, [], None):
+            if isinstance(part, dict | list):
+                yield ""
+            yield from (f"# {line}" for line in _COMMENTS.get(name, ()))
+            yield _dump({name: part})
+
+
+_COMMENTS = {
+    "source": ("Where it comes from. Keep this: it says why the recording may be used.",),
+    "realtime": (
+        "What the simulated agent answers here is what the agent answered then. A live arm answers",
+        "as it likes.",
+    ),
+    "tools": ("What the tools answered, and how long they took.",),
+    "hears": (
+        "The agent's sentences. The caller's recogniser knows no others: add what may come, too.",
+    ),
+    "pronunciations": ("Guessed by espeak-ng: mend what sounds wrong (ARPABET).",),
+}
+
+
+def _step(number: int, step: DraftStep, path: Path) -> Iterator[str]:
+    yield ""
+    yield f"  # step {number}, at {step.at_ms / 1000:.1f} s of the call"
+    yield from (f"  # {note}" for note in step.notes)
+    fields: Fields = {name: dict(does) for name, does in step.does.items()}
+    if step.cut is not None:
+        next(iter(fields.values()))["audio"] = f"{path.stem}/{audio_name(number)}"
+    if step.expect:
+        fields["expect"] = step.expect
+    text = _dump([fields])
+    yield "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def audio_name(number: int) -> str:
+    """Return the name of the file of what is said at a step."""
+    return f"step-{number:02}.wav"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML readers take for something else, and indents lists."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        """Indent lists in mappings, as people do."""
+        super().increase_indent(flow, False)
+
+
+def _dump(part: object) -> str:
+    return yaml.dump(
+        part, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH
+    ).rstrip()

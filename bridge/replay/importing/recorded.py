@@ -24,7 +24,7 @@ _SAME_WORDS_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RecordedSpeech:
-    """What the caller said at a stretch.
+    """A stretch that the caller spoke.
 
     Attributes:
         text: redacted; None where nothing tells the words.
@@ -53,19 +53,19 @@ class RecordedKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class RecordedHold:
     """The caller had the call on hold."""
 
     start_ms: int
     end_ms: int
 
 
-CallerAct = RecordedSpeech | RecordedKeys | Held
+CallerAct = RecordedSpeech | RecordedKeys | RecordedHold
 
 
 @dataclass(frozen=True, slots=True)
 class AgentWords:
-    """One item of the agent's.
+    """The words of an item of the agent's.
 
     Attributes:
         at_ms: where it began to be heard, or was known.
@@ -82,7 +82,7 @@ class AgentWords:
 
 @dataclass(frozen=True, slots=True)
 class RecordedToolUse:
-    """One call of a tool.
+    """A call of a tool, as it was recorded.
 
     Attributes:
         arguments: as the model wrote them, redacted; None where they were not kept.
@@ -101,7 +101,7 @@ class RecordedToolUse:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One recorded call.
+    """A recorded call: both sides' sounds, words, keys, holds and tools.
 
     Attributes:
         name: the call's id, or the recording's name.
@@ -177,7 +177,7 @@ def utterances_of(
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What followed a thing that the caller did, up to the next."""
+    """The part of a call from an act of the caller's up to the next."""
 
     act: CallerAct | None
     until_ms: int

@@ -13,8 +13,8 @@ from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import (
     OVER_AGENT_MS,
-    Held,
     RecordedCall,
+    RecordedHold,
     RecordedKeys,
     RecordedSpeech,
     Stretch,
@@ -35,7 +35,7 @@ _WITHOUT_WORDS = {NOT_RECORDED: "not to be recorded", NOT_TRANSCRIBED: "not tran
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class VoiceCut:
     """A stretch of the caller's channel that becomes a file of its own, ms into the recording."""
 
     start_ms: int
@@ -44,7 +44,7 @@ class Cut:
 
 @dataclass(slots=True)
 class DraftStep:
-    """One step.
+    """A drafted step of a script.
 
     Attributes:
         does: its action, as YAML has it, under its name; empty for a step that only listens.
@@ -56,7 +56,7 @@ class DraftStep:
     at_ms: int
     does: Fields
     expect: Fields = field(default_factory=dict)
-    cut: Cut | None = None
+    cut: VoiceCut | None = None
     notes: list[str] = field(default_factory=list)
     said: str | None = None
 
@@ -99,7 +99,7 @@ class Drafter:
                 return self._speech(stretch.act)
             case RecordedKeys() as keys:
                 return _press(keys)
-            case Held() as held:
+            case RecordedHold() as held:
                 return DraftStep(held.start_ms, {"hold": {"ms": held.end_ms - held.start_ms}})
             case None:
                 return DraftStep(self._call.answered_ms, {}) if self._greeted(stretch) else None
@@ -124,7 +124,7 @@ class Drafter:
         hidden = self._hider.hide(text, self._asked)
         says: Fields = {"text": hidden.text}
         spoken_anew = hidden.changed or self._revoice
-        cut = None if spoken_anew else Cut(speech.start_ms, speech.end_ms)
+        cut = None if spoken_anew else VoiceCut(speech.start_ms, speech.end_ms)
         if hidden.changed:
             notes.append("redacted: spoken by the script's voice, with stand-ins")
         if over is None:
@@ -150,7 +150,7 @@ class Drafter:
         return next(start for start, end in self._call.agent_spans if end > since_ms)
 
     def _said_in_turn(
-        self, speech: RecordedSpeech, says: Fields, cut: Cut | None, notes: list[str]
+        self, speech: RecordedSpeech, says: Fields, cut: VoiceCut | None, notes: list[str]
     ) -> DraftStep:
         before = [act for act in self._call.acts if act.start_ms < speech.start_ms]
         ended_ms = before[-1].end_ms if before else self._call.answered_ms

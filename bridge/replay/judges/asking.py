@@ -12,7 +12,7 @@ from bridge.replay.chat.json_in_text import find_object
 from bridge.replay.chat.stand_in import Answer, ChatStandIn
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.judges.conversation import ConversationTurn, find_quote
-from bridge.replay.results.run import Judged, JudgeQuote, JudgeVerdict
+from bridge.replay.results.detail import Judged, JudgeQuote, JudgeVerdict
 from bridge.replay.script.judge import Judge, Question
 
 _MOST_LETTERS = 60_000

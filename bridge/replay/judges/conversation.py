@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bridge.replay.call.timeline import NOT_UNDERSTOOD
 from bridge.replay.checks.words import contains_words
-from bridge.replay.results.run import JudgeQuote, TranscriptTurn
+from bridge.replay.results.detail import JudgeQuote, TranscriptTurn
 from bridge.speech.words import sentences_of, words_of
 
 _LEAST_WORDS = 3
@@ -29,7 +29,7 @@ _TO_A_JUDGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ConversationTurn:
-    """One turn of a conversation.
+    """A turn of a conversation.
 
     Attributes:
         text: as the judge reads it.

@@ -20,7 +20,7 @@ from bridge.replay.chat.client import ChatError
 from bridge.replay.persona.mind import Mind
 from bridge.replay.persona.outcome import PersonaOutcome, PersonaTurn, Stop
 from bridge.replay.persona.prompt import gap_ms, interrupts_after_ms
-from bridge.replay.persona.reply import Reply
+from bridge.replay.persona.reply import PersonaReply
 from bridge.replay.script import After, Interruption, KeyPresses, Persona, Saying, Step
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ, Utterance
@@ -92,7 +92,7 @@ class PersonaCaller(ScriptedCaller):
         finally:
             limit.cancel()
 
-    async def _next_reply(self) -> Reply | None:
+    async def _next_reply(self) -> PersonaReply | None:
         """Hear the agent out and return what comes next; None where the call goes no further."""
         limits, spent = self._persona.limits, self._mind.spent
         for stop, used, most in (
@@ -120,7 +120,7 @@ class PersonaCaller(ScriptedCaller):
         _, voice = find_fillers(audio, utterances)
         return self._ready.hearing.hear(voice[since_ms * EAR_HZ // 1000 :], EAR_HZ)
 
-    async def _act(self, reply: Reply) -> None:
+    async def _act(self, reply: PersonaReply) -> None:
         if reply.press:
             await self._make(Step(dtmf=KeyPresses(digits=reply.press)), reply.press)
         if reply.say:

@@ -17,7 +17,8 @@ from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.recordings.writing import replace
 from bridge.replay.persona.outcome import PersonaOutcome, PersonaTurn
-from bridge.replay.results.run import RESULTS_FILE, ScriptInfo, read_results, read_run
+from bridge.replay.results.files import RESULTS_FILE, read_results, read_run
+from bridge.replay.results.run import ScriptInfo
 from bridge.replay.script import CallScript, load_script
 
 _WITHIN_MS = 4_000

@@ -22,7 +22,7 @@ class Stop(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PersonaTurn:
-    """One thing that a persona did.
+    """A turn of a persona's.
 
     Attributes:
         heard: what it had heard of the agent before, over the phone line.
@@ -41,7 +41,7 @@ class PersonaTurn:
 
 @dataclass(frozen=True, slots=True)
 class PersonaOutcome:
-    """What became of a persona.
+    """The outcome of a persona's call: its turns, and why it stopped.
 
     Attributes:
         why: in the model's words, or the error's.

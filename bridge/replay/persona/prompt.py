@@ -1,6 +1,5 @@
 """The prompt of a persona's text model, and each temperament's behaviour on the phone. Pure."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.replay.chat.client import ChatMessage
@@ -31,7 +30,7 @@ _INTERRUPT = '"interrupt": "what you say into a long answer, or nothing", '
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a temperament shows.
+    """A temperament's behaviour on the phone.
 
     Attributes:
         told: to the model.
@@ -92,15 +91,3 @@ def first_message(persona: Persona) -> ChatMessage:
 def heard_message(heard: str) -> ChatMessage:
     """Return what the model is told of the agent's last words."""
     return ChatMessage("user", HEARD + (heard or _NOTHING_HEARD))
-
-
-def heard_in(messages: Sequence[ChatMessage]) -> str:
-    """Return the agent's last words in a conversation, as :func:`heard_message` put them."""
-    last = next(_heard(messages), "")
-    return "" if last == _NOTHING_HEARD else last
-
-
-def _heard(messages: Sequence[ChatMessage]) -> Iterator[str]:
-    for message in reversed(messages):
-        if message.role == "user":
-            yield message.content.removeprefix(HEARD)

@@ -17,8 +17,8 @@ _ENDS_OF_SENTENCES = ".?!"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What the caller does next.
+class PersonaReply:
+    """A persona's next words, or its end of the call.
 
     Attributes:
         say: words; "" says nothing.
@@ -41,7 +41,7 @@ class NoReply(ValueError):
     """The model's text is no reply; its text says why, without a word of the model's."""
 
 
-def parse_reply(text: str) -> Reply:
+def parse_reply(text: str) -> PersonaReply:
     """Read what a model wrote.
 
     Raises:
@@ -59,7 +59,7 @@ def parse_reply(text: str) -> Reply:
     say = speakable(_text(found, "say"))
     if not (say or press or done):
         raise NoReply("neither words nor keys nor an end")
-    return Reply(
+    return PersonaReply(
         say="" if press else say,
         interrupt=speakable(_text(found, "interrupt")) if say and not press else "",
         press=press,

@@ -5,29 +5,29 @@ from dataclasses import dataclass
 
 from bridge.errors import ConfigError
 from bridge.replay.checks.check import Check, CheckStatus
-from bridge.replay.report.comparison import Change, JudgedChange, judge_change
-from bridge.replay.report.events import EventRow, align_events, gather
+from bridge.replay.report.comparison import JudgedChange, VerdictChange, judge_change
+from bridge.replay.report.events import ComparedEvent, align_events, gather
 from bridge.replay.report.lanes import (
     Caption,
-    Flag,
+    MarkerFlag,
+    Mishap,
     Scale,
+    find_mishap,
     place_captions,
     place_flags,
 )
-from bridge.replay.report.mishaps import Mishap, find_mishap
 from bridge.replay.report.reading import Material, PlayedRun, most_telling_first
-from bridge.replay.report.sound import Budget, Recording, Sound, make_sound, read_recording
+from bridge.replay.report.sound import (
+    AudioBudget,
+    RecordingInPage,
+    Sound,
+    make_sound,
+    read_recording,
+)
 from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls
 from bridge.replay.report.transcripts import TurnRow, align, input_error_rate
-from bridge.replay.results.run import (
-    RunDetail,
-    RunFiles,
-    RunInfo,
-    RunVerdict,
-    ScriptInfo,
-    TableRow,
-    ToolUse,
-)
+from bridge.replay.results.detail import RunDetail, RunFiles, ToolUse
+from bridge.replay.results.run import RunInfo, RunVerdict, ScriptInfo, TableRow
 
 _ORDER = {CheckStatus.FAIL: 0, CheckStatus.INCONCLUSIVE: 1, CheckStatus.PASS: 2}
 
@@ -53,7 +53,7 @@ class ArmCall:
     mishap: Mishap | None
     checks: tuple[Check, ...] = ()
     sound: Sound | None = None
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[MarkerFlag, ...] = ()
     captions: tuple[Caption, ...] = ()
     falls: tuple[Waterfall, ...] = ()
     tools: tuple[ToolUse, ...] = ()
@@ -85,7 +85,7 @@ class Pairing:
     first: str
     second: str
     turns: tuple[TurnRow, ...]
-    events: tuple[EventRow, ...]
+    events: tuple[ComparedEvent, ...]
 
     @property
     def turns_differ(self) -> int:
@@ -100,7 +100,7 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One call of a script on each arm, beside each other.
+    """The calls of one number on all arms, beside each other.
 
     Attributes:
         number: from 1; the first is the most telling one.
@@ -134,7 +134,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One script.
+    """A script on all arms.
 
     Attributes:
         anchor: its id in the page.
@@ -162,10 +162,10 @@ class Card:
     @property
     def is_changed(self) -> bool:
         """Its verdict differs between two arms."""
-        differing = (Change.NEWLY_FAILING, Change.FIXED)
+        differing = (VerdictChange.NEWLY_FAILING, VerdictChange.FIXED)
         return any(judged.change in differing for _, judged in self.changes)
 
-    def change_on(self, arm: str) -> Change:
+    def change_on(self, arm: str) -> VerdictChange:
         """Return what became of it from the first arm to another."""
         return next(judged.change for other, judged in self.changes if other == arm)
 
@@ -178,7 +178,7 @@ _WORST = (
 )
 
 
-def make_cards(material: Material, budget: Budget) -> tuple[Card, ...]:
+def make_cards(material: Material, budget: AudioBudget) -> tuple[Card, ...]:
     """Make the cards of all scripts, in their order.
 
     The audio's room goes to the first take of every script, those that failed before the others;
@@ -244,7 +244,7 @@ def _runs_of_take(material: Material, script: ScriptInfo, take: int) -> dict[str
 
 
 def _make_take(
-    material: Material, script: ScriptInfo, script_number: int, number: int, budget: Budget
+    material: Material, script: ScriptInfo, script_number: int, number: int, budget: AudioBudget
 ) -> Take:
     """Put the arms' calls beside each other.
 
@@ -332,7 +332,7 @@ def _pairing(first: str, ours: RunFiles, second: str, theirs: RunFiles | None) -
     )
 
 
-def _length_ms(run: PlayedRun, recording: Recording | None) -> float:
+def _length_ms(run: PlayedRun, recording: RecordingInPage | None) -> float:
     if run.files is None:
         return 0.0
     ends = [float(turn.end_ms) for turn in run.files.detail.transcript]
@@ -340,7 +340,7 @@ def _length_ms(run: PlayedRun, recording: Recording | None) -> float:
     return max([0.0 if recording is None else recording.length_ms, *ends])
 
 
-def _read(run: PlayedRun) -> Recording | None:
+def _read(run: PlayedRun) -> RecordingInPage | None:
     """Return a call's audio; a call whose file is damaged is shown without."""
     if run.files is None or run.files.audio is None:
         return None

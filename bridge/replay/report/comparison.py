@@ -19,8 +19,8 @@ from bridge.replay.results.statistics import (
 TOO_FEW = "Too few runs to tell"
 
 
-class Change(enum.StrEnum):
-    """What became of a script from the first arm to the second."""
+class VerdictChange(enum.StrEnum):
+    """The change of a script's verdict from the first arm to the second."""
 
     NEWLY_FAILING = "newly failing"
     FIXED = "fixed"
@@ -29,10 +29,10 @@ class Change(enum.StrEnum):
 
 
 _CHANGES = {
-    (RunVerdict.PASS, RunVerdict.FAIL): Change.NEWLY_FAILING,
-    (RunVerdict.FAIL, RunVerdict.PASS): Change.FIXED,
-    (RunVerdict.PASS, RunVerdict.PASS): Change.UNCHANGED,
-    (RunVerdict.FAIL, RunVerdict.FAIL): Change.UNCHANGED,
+    (RunVerdict.PASS, RunVerdict.FAIL): VerdictChange.NEWLY_FAILING,
+    (RunVerdict.FAIL, RunVerdict.PASS): VerdictChange.FIXED,
+    (RunVerdict.PASS, RunVerdict.PASS): VerdictChange.UNCHANGED,
+    (RunVerdict.FAIL, RunVerdict.FAIL): VerdictChange.UNCHANGED,
 }
 
 
@@ -40,12 +40,12 @@ _CHANGES = {
 class JudgedChange:
     """A script's change, and what is to be known of it beyond its name."""
 
-    change: Change
+    change: VerdictChange
     note: str
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ArmVerdict:
     """The verdicts of all scripts on two arms.
 
     Attributes:
@@ -56,14 +56,14 @@ class Verdict:
 
     first: str
     second: str
-    counts: Mapping[Change, int]
+    counts: Mapping[VerdictChange, int]
     p_value: float
     conclusion: str
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How a percentile of the latency differs between two arms.
+    """The difference of a latency's percentile between two arms.
 
     Attributes:
         name: of what is compared, with its percentile.
@@ -83,26 +83,26 @@ def judge_change(first: TableRow | None, second: TableRow | None) -> JudgedChang
     regression.
     """
     if first is None or second is None:
-        return JudgedChange(Change.NOT_COMPARABLE, "only one arm played it")
+        return JudgedChange(VerdictChange.NOT_COMPARABLE, "only one arm played it")
     change = _CHANGES.get((first.verdict, second.verdict))
     if change is None:
         undecided = [row.arm for row in (first, second) if not _decided(row)]
-        return JudgedChange(Change.NOT_COMPARABLE, f"undecided on {' and '.join(undecided)}")
-    if change is Change.UNCHANGED:
+        return JudgedChange(VerdictChange.NOT_COMPARABLE, f"undecided on {' and '.join(undecided)}")
+    if change is VerdictChange.UNCHANGED:
         both = "passes" if first.verdict is RunVerdict.PASS else "fails"
         return JudgedChange(change, f"{both} on both")
     return JudgedChange(change, "")
 
 
-def compare_verdicts(first: str, second: str, changes: Sequence[Change]) -> Verdict:
+def compare_verdicts(first: str, second: str, changes: Sequence[VerdictChange]) -> ArmVerdict:
     """Return whether one arm is worse than the other, or whether that may be chance."""
     counts = Counter(changes)
-    worse, better = counts[Change.NEWLY_FAILING], counts[Change.FIXED]
+    worse, better = counts[VerdictChange.NEWLY_FAILING], counts[VerdictChange.FIXED]
     p_value = mcnemar_exact(worse, better)
-    return Verdict(
+    return ArmVerdict(
         first,
         second,
-        {change: counts[change] for change in Change},
+        {change: counts[change] for change in VerdictChange},
         p_value,
         _conclude_verdicts(first, second, worse, better, p_value),
     )

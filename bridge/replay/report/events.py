@@ -40,8 +40,8 @@ class EventRun:
 
 
 @dataclass(frozen=True, slots=True)
-class EventRow:
-    """One row of the comparison; a side is None where the other arm alone has it."""
+class ComparedEvent:
+    """A row of the comparison; a side is None where the other arm alone has it."""
 
     first: EventRun | None
     second: EventRun | None
@@ -71,7 +71,9 @@ def gather(wire: Sequence[WireEvent]) -> tuple[EventRun, ...]:
     return tuple(_run(name, events) for (name, _), events in streams.items())
 
 
-def align_events(first: Sequence[EventRun], second: Sequence[EventRun]) -> tuple[EventRow, ...]:
+def align_events(
+    first: Sequence[EventRun], second: Sequence[EventRun]
+) -> tuple[ComparedEvent, ...]:
     """Lay two calls' events beside each other, each way by itself, in the order of time."""
     rows = [
         row
@@ -84,7 +86,7 @@ def align_events(first: Sequence[EventRun], second: Sequence[EventRun]) -> tuple
     return tuple(sorted(rows, key=lambda row: _run_of(row).at_ms))
 
 
-def _run_of(row: EventRow) -> EventRun:
+def _run_of(row: ComparedEvent) -> EventRun:
     run = row.first or row.second
     assert run is not None, "a row without an event"
     return run
@@ -99,13 +101,15 @@ def _run(name: str, events: Sequence[WireEvent]) -> EventRun:
     return EventRun(name, first.type, known, first.direction, first.at_ms, len(events), raw)
 
 
-def _align_one_way(first: Sequence[EventRun], second: Sequence[EventRun]) -> Iterator[EventRow]:
+def _align_one_way(
+    first: Sequence[EventRun], second: Sequence[EventRun]
+) -> Iterator[ComparedEvent]:
     names = [run.name for run in first], [run.name for run in second]
     matcher = SequenceMatcher(None, *names, autojunk=False)
     for tag, at, to, other_at, other_to in matcher.get_opcodes():
         ours, theirs = first[at:to], second[other_at:other_to]
         if tag == "equal":
-            yield from (EventRow(*pair) for pair in zip(ours, theirs, strict=True))
+            yield from (ComparedEvent(*pair) for pair in zip(ours, theirs, strict=True))
         else:
-            yield from (EventRow(run, None) for run in ours)
-            yield from (EventRow(None, run) for run in theirs)
+            yield from (ComparedEvent(run, None) for run in ours)
+            yield from (ComparedEvent(None, run) for run in theirs)

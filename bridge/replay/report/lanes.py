@@ -1,4 +1,4 @@
-"""A call on the clock: the places of its markers, words and seconds. Pure.
+"""A call on the clock: its markers and words, and the first thing that went wrong. Pure.
 
 The scale is fixed (pixels a second), so that both arms' calls lie under one clock and markers can
 be packed into rows here, and not in the browser.
@@ -7,8 +7,12 @@ be packed into rows here, and not in the browser.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bridge.replay.results.run import Marker, TranscriptTurn
+from bridge.replay.checks.check import Check, CheckStatus
+from bridge.replay.results.detail import Marker, TranscriptTurn
+from bridge.replay.results.run import RunInfo, RunVerdict
 from bridge.speech.words import words_of
+
+_LEAD_IN_MS = 1000
 
 MARKER_PX = 24
 """Width and height of a marker: the smallest target that a finger hits (WCAG 2.2, 2.5.8)."""
@@ -38,7 +42,7 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class MarkerFlag:
     """A marker as it is drawn.
 
     Attributes:
@@ -109,7 +113,7 @@ def _tick_text(at_s: int) -> str:
     return f"{at_s} s" if at_s < 60 else f"{at_s // 60}:{at_s % 60:02d}"
 
 
-def place_flags(markers: Iterable[Marker], scale: Scale) -> tuple[Flag, ...]:
+def place_flags(markers: Iterable[Marker], scale: Scale) -> tuple[MarkerFlag, ...]:
     """Put markers into as few rows as keep them apart; those before the answer stand at 0."""
     free_px: list[float] = []
     flags = []
@@ -118,7 +122,7 @@ def place_flags(markers: Iterable[Marker], scale: Scale) -> tuple[Flag, ...]:
         row = next((row for row, free in enumerate(free_px) if free <= left_px), len(free_px))
         free_px[row : row + 1] = [left_px + MARKER_PX]
         sign, name = KINDS.get(marker.kind, ("•", marker.kind.replace("_", " ")))
-        flags.append(Flag(marker.at_ms, left_px, row, marker.lane, sign, name, marker.text))
+        flags.append(MarkerFlag(marker.at_ms, left_px, row, marker.lane, sign, name, marker.text))
     return tuple(flags)
 
 
@@ -135,3 +139,54 @@ def place_captions(turns: Sequence[TranscriptTurn], scale: Scale) -> tuple[Capti
             width_px = max(0.0, scale.px(end_ms) - scale.px(turn.start_ms))
             captions.append(Caption(speaker, scale.px(turn.start_ms), width_px, text))
     return tuple(captions)
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """The first thing that went wrong in a call, and where.
+
+    Attributes:
+        play_from_ms: a moment before it, so that a listener gets into it.
+        more: other checks that failed.
+    """
+
+    expected: str
+    found: str
+    kind: str
+    step: int | None
+    at_ms: int | None
+    owner: str | None
+    play_from_ms: int
+    more: int
+
+    @property
+    def when(self) -> str:
+        """Where it was in the call."""
+        return "" if self.at_ms is None else clock_text(self.at_ms)
+
+
+def find_mishap(info: RunInfo, checks: Sequence[Check]) -> Mishap | None:
+    """Return what the verdict of a call was given for; None for a pass."""
+    if info.verdict is RunVerdict.PASS:
+        return None
+    wanted = CheckStatus.FAIL if info.verdict is RunVerdict.FAIL else CheckStatus.INCONCLUSIVE
+    broken = [check for check in checks if check.status is wanted]
+    if not broken:
+        at_ms = info.at_ms
+        return Mishap("", info.reason, "", None, at_ms, None, _lead_in_ms(at_ms), 0)
+    # The line that the verdict was given for, where the checks have it.
+    first = next((check for check in broken if str(check) == info.reason), broken[0])
+    return Mishap(
+        first.expected,
+        first.found,
+        first.kind,
+        first.step,
+        first.at_ms,
+        first.owner,
+        _lead_in_ms(first.at_ms),
+        len(broken) - 1,
+    )
+
+
+def _lead_in_ms(at_ms: int | None) -> int:
+    return max(0, (at_ms or 0) - _LEAD_IN_MS)

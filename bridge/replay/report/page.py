@@ -6,19 +6,26 @@ from dataclasses import dataclass, replace
 from bridge.replay.checks.divergence import RECORDING
 from bridge.replay.report.cards import ArmCall, Card, make_cards
 from bridge.replay.report.comparison import (
-    Change,
+    ArmVerdict,
     Shift,
-    Verdict,
+    VerdictChange,
     compare_latency,
     compare_verdicts,
 )
-from bridge.replay.report.headline import SEVERITY, headline, tone
-from bridge.replay.report.protocols import ProtocolTally, tally
+from bridge.replay.report.overview import (
+    SEVERITY,
+    ProtocolTally,
+    TrendLine,
+    headline,
+    readable,
+    tally,
+    tone,
+    trend_line,
+)
 from bridge.replay.report.reading import Material
-from bridge.replay.report.sound import Budget
+from bridge.replay.report.sound import AudioBudget
 from bridge.replay.report.timing import Spread, heard_answers, spreads, spreads_by_age
 from bridge.replay.report.transcripts import input_error_rate
-from bridge.replay.report.trendlines import TrendLine, readable, trend_line
 from bridge.replay.results.history import Trend
 from bridge.replay.results.run import Results, RunVerdict, sum_load
 from bridge.replay.results.statistics import CallPair
@@ -85,7 +92,7 @@ SpreadRow = tuple[str, list[tuple[str, Spread]]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Everything that the template shows."""
+    """The whole page, as the template shows it."""
 
     headline: str
     tone: RunVerdict
@@ -94,7 +101,7 @@ class Page:
     cards: tuple[Card, ...]
     broken: tuple[Broken, ...]
     trends: Mapping[tuple[str, str], TrendLine]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ArmVerdict, ...]
     shifts: tuple[Shift, ...]
     figures: tuple[ArmFigures, ...]
     protocols: tuple[ProtocolTally, ...]
@@ -128,7 +135,7 @@ def make_page(material: Material, audio_bytes: int) -> Page:
         material: that it is made of.
         audio_bytes: most of the page that audio may take; what broke goes first.
     """
-    budget = Budget(audio_bytes)
+    budget = AudioBudget(audio_bytes)
     cards = make_cards(material, budget)
     first, *others = material.arms or ("",)
     return Page(
@@ -181,7 +188,9 @@ def _with_one_reason(found: Sequence[Broken]) -> Iterator[Broken]:
 
 
 def _is_new(card: Card, arm: str) -> bool:
-    return any(other == arm and told.change is Change.NEWLY_FAILING for other, told in card.changes)
+    return any(
+        other == arm and told.change is VerdictChange.NEWLY_FAILING for other, told in card.changes
+    )
 
 
 def _passed_before(trends: Mapping[tuple[str, str], Trend], card: Card, call: ArmCall) -> bool:

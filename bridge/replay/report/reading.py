@@ -5,24 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import ConfigError
+from bridge.replay.results.detail import RunDetail, RunFiles
+from bridge.replay.results.files import read_results, read_run
 from bridge.replay.results.history import Trend, read_history, trends
-from bridge.replay.results.run import (
-    Results,
-    RunDetail,
-    RunFiles,
-    RunInfo,
-    RunVerdict,
-    TableRow,
-    read_results,
-    read_run,
-)
+from bridge.replay.results.run import Results, RunInfo, RunVerdict, TableRow
 
 _TREND_RUNS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class PlayedRun:
-    """One played call, with its files if they can be read.
+    """A played call, with its files if they can be read.
 
     Attributes:
         files: None where its folder can't be read; ``problem`` says why.
@@ -35,7 +28,7 @@ class PlayedRun:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """All that a report is made of.
+    """The results, calls and trends that a report is made of.
 
     Attributes:
         runs: by script and arm, in the order of their numbers.

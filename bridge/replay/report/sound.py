@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.audio import adpcm
+from bridge.audio.stdlib_audioop import audioop
 from bridge.audio.wav import read_wav
+
+_SAMPLE_BYTES = 2
 
 _BLOCK, _LEAST_GAP = 160, 800
 """Samples: silence is looked for in steps of 20 ms, and what is shorter than 100 ms is kept."""
@@ -26,8 +28,8 @@ _PX_PER_BIN = 2
 
 
 @dataclass(slots=True)
-class Budget:
-    """How much audio still goes into the page.
+class AudioBudget:
+    """Counts how much audio still goes into the page.
 
     Attributes:
         left_out: calls whose audio didn't.
@@ -46,7 +48,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class RecordingInPage:
     """A call's audio as it was kept.
 
     Attributes:
@@ -85,17 +87,17 @@ class Sound:
     link: str
 
 
-def read_recording(path: Path, link: str) -> Recording:
+def read_recording(path: Path, link: str) -> RecordingInPage:
     """Read a call's audio.
 
     Raises:
         ConfigError: it is not there, or no WAV file.
     """
     lanes, rate_hz = read_wav(path)
-    return Recording(lanes, rate_hz, link)
+    return RecordingInPage(lanes, rate_hz, link)
 
 
-def make_sound(recording: Recording, px_per_s: float, budget: Budget) -> Sound:
+def make_sound(recording: RecordingInPage, px_per_s: float, budget: AudioBudget) -> Sound:
     """Draw a recording to a scale, and pack it if there is room."""
     width_px = recording.length_ms * px_per_s / 1000
     bins = max(1, round(width_px / _PX_PER_BIN))
@@ -158,7 +160,7 @@ def pack(lanes: NDArray[np.int16], rate_hz: int) -> str:
     """
     packed = [
         [
-            [start, b64encode(adpcm.encode(lane[start:stop])).decode("ascii")]
+            [start, b64encode(encode_adpcm(lane[start:stop])).decode("ascii")]
             for start, stop in sounding(lane)
         ]
         for lane in lanes.T
@@ -183,3 +185,18 @@ def sounding(lane: NDArray[np.int16]) -> list[tuple[int, int]]:
             start = found.pop()[0]
         found.append((start, min(stop, lane.size)))
     return found
+
+
+def encode_adpcm(samples: NDArray[np.int16]) -> bytes:
+    """Compress (n,) int16 samples to n / 2 bytes of IMA ADPCM, the first of two in the high half.
+
+    The predictor and the step begin at 0. An odd last sample is followed by a silent one.
+
+    Raises:
+        ValueError: another dtype.
+    """
+    if samples.dtype != np.int16:
+        raise ValueError(f"samples of dtype {samples.dtype}; int16 expected")
+    even = np.pad(samples, (0, samples.size % 2))
+    encoded, _ = audioop.lin2adpcm(even.tobytes(), _SAMPLE_BYTES, None)
+    return encoded

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bridge.replay.results.run import RunDetail, TurnStages
+from bridge.replay.results.detail import RunDetail, TurnStages
 from bridge.replay.results.statistics import PERCENTILES, percentile
 from bridge.telemetry.labels import TurnStage
 
@@ -25,7 +25,7 @@ AGES = ((0, "first minute"), (60, "minute 2 to 4"), (240, "minute 5 to 8"), (480
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardWaits:
     """The agent's answer to a turn of the caller's, at the caller's ear.
 
     Attributes:
@@ -60,7 +60,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One stage of a turn as it is drawn, in percent of the longest turn."""
+    """A stage of a turn as it is drawn, in percent of the longest turn."""
 
     stage: str
     ms: float
@@ -70,18 +70,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:
-    """One turn."""
+    """A turn's stages as they are drawn."""
 
     number: int
     total_ms: float
     bars: tuple[Bar, ...]
 
 
-def heard_answers(detail: RunDetail) -> tuple[Heard, ...]:
+def heard_answers(detail: RunDetail) -> tuple[HeardWaits, ...]:
     """Return the answers of a call: the agent's turns that follow the caller's at once."""
     turns = sorted(detail.transcript, key=lambda turn: turn.start_ms)
     return tuple(
-        Heard(answer.start_ms, answer.start_ms - asked.end_ms)
+        HeardWaits(answer.start_ms, answer.start_ms - asked.end_ms)
         for asked, answer in pairwise(turns)
         if (asked.speaker, answer.speaker) == ("caller", "agent")
         and answer.start_ms >= asked.end_ms

@@ -12,14 +12,14 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 
 from bridge.replay.report.facts import Fact, FactKind, differing, find_facts
-from bridge.replay.results.run import TranscriptTurn
+from bridge.replay.results.detail import TranscriptTurn
 from bridge.speech.words import word_error_rate, words_of
 
 _TOKEN = re.compile(r"\S+")
 
 
 class Likeness(enum.StrEnum):
-    """How two wordings stand to each other."""
+    """The likeness of two wordings."""
 
     SAME = "same"
     """Word for word."""
@@ -51,7 +51,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class ArmTurn:
-    """One side's turn on one arm.
+    """A side's turn on one arm.
 
     Attributes:
         words: what was heard on the line; empty where nobody wrote it down.
@@ -76,7 +76,7 @@ class ArmTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnRow:
-    """One turn on both arms.
+    """A turn on both arms.
 
     Attributes:
         differences: in numbers, dates and names, in words.

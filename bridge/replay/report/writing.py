@@ -15,7 +15,7 @@ from bridge.replay.report.page import Page, make_page
 from bridge.replay.report.reading import read_material
 from bridge.replay.report.sound import LANE_UNITS
 from bridge.replay.report.timing import STAGES
-from bridge.replay.results.run import REPORT_FILE
+from bridge.replay.results.files import REPORT_FILE
 from bridge.replay.results.statistics import PERCENTILES
 
 AUDIO_BYTES = 5_500_000

@@ -4,13 +4,13 @@ import enum
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bridge.replay.call.timeline import HeardInterruption, Turn
+from bridge.replay.call.timeline import HeardInterruption, SpokenTurn
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.persona.outcome import PersonaOutcome
 
 
 class CallOutcome(enum.StrEnum):
-    """What became of the INVITE."""
+    """The outcome of the INVITE."""
 
     ANSWERED = "answered"
     REFUSED = "refused"
@@ -25,7 +25,7 @@ class CallOutcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """One played call.
+    """The result of a played call.
 
     Attributes:
         sip_code: last SIP status of the INVITE; 0 if there was none.
@@ -41,7 +41,7 @@ class CallResult:
     answered_after_ms: int | None = None
     duration_ms: int = 0
     ended_by: str | None = None
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[SpokenTurn, ...] = ()
     agent_heard_ms: int = 0
     interruptions: tuple[HeardInterruption, ...] = ()
     checks: tuple[Check, ...] = ()

@@ -27,7 +27,7 @@ SLOWER_RATIO, SLOWER_MS = 1.2, 150
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What a script's calls on one arm took; None where nothing was measured.
+    """The times of a script's calls on one arm; None where nothing was measured.
 
     Attributes:
         p50_ms, p95_ms: from the caller's last sound to the agent's first, at the caller's ear.
@@ -60,7 +60,7 @@ class ScriptSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One run of the command."""
+    """A run of the command, as the history keeps it."""
 
     started_at: str
     commit: str | None

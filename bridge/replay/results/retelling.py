@@ -13,16 +13,17 @@ from bridge.engine.tools.calls import END_CALL_TOOL, TRANSFER_TOOL
 from bridge.replay.call.timeline import CallLog, Doing, make_turns, voices
 from bridge.replay.checks.defaults import turns_of
 from bridge.replay.checks.protocol import common_name
-from bridge.replay.checks.run import Judgement
+from bridge.replay.checks.run import RunJudgement
+from bridge.replay.checks.side_effects import called_tools, item_of
 from bridge.replay.evidence.evidence import Evidence, WireEvent
 from bridge.replay.evidence.heard_items import heard_items, references
-from bridge.replay.results.run import (
-    Keys,
+from bridge.replay.results.detail import (
     Marker,
+    PressedKeys,
     RunDetail,
     ToolUse,
     TranscriptTurn,
-    Transfer,
+    TransferMade,
     TurnStages,
 )
 
@@ -30,7 +31,7 @@ _SPOKEN = (Doing.SAY, Doing.INTERRUPT, Doing.BACKCHANNEL)
 
 
 def retell(
-    evidence: Evidence, judgement: Judgement, call: Mapping[str, JsonValue]
+    evidence: Evidence, judgement: RunJudgement, call: Mapping[str, JsonValue]
 ) -> tuple[RunDetail, tuple[Marker, ...]]:
     """Return a run's ``result.json`` and its markers.
 
@@ -119,27 +120,24 @@ def _input_transcripts(wire: Sequence[WireEvent]) -> Iterator[tuple[float, str]]
             yield committed.get(item_id, event.at_ms), str(event.raw.get("transcript", "")).strip()
 
 
-def _keys(log: CallLog) -> Iterator[Keys]:
+def _keys(log: CallLog) -> Iterator[PressedKeys]:
     for deed in log.deeds:
         if deed.doing is Doing.DTMF:
-            yield Keys(float(deed.start_ms), deed.text)
+            yield PressedKeys(float(deed.start_ms), deed.text)
 
 
 def _tools(wire: Sequence[WireEvent], record: Mapping[str, JsonValue]) -> Iterator[ToolUse]:
     outputs: dict[str, tuple[float, str]] = {}
     for event in wire:
-        item = _item(event)
+        item = item_of(event)
         if event.direction == "sent" and item.get("type") == "function_call_output":
             outputs[str(item.get("call_id"))] = event.at_ms, str(item.get("output"))
     results = _results(record)
-    for event in wire:
-        item = _item(event)
-        if event.type != "response.output_item.done" or item.get("type") != "function_call":
-            continue
-        name = str(item.get("name"))
-        end_ms, output = outputs.get(str(item.get("call_id")), (None, None))
+    for call in called_tools(wire):
+        name = call.name
+        end_ms, output = outputs.get(call.call_id, (None, None))
         ok = results[name].pop(0) if results.get(name) else _went_well(name, output, record)
-        yield ToolUse(name, _arguments(item), output, event.at_ms, end_ms, ok)
+        yield ToolUse(name, call.arguments, output, call.at_ms, end_ms, ok)
 
 
 def _went_well(name: str, output: str | None, record: Mapping[str, JsonValue]) -> bool:
@@ -157,19 +155,6 @@ def _went_well(name: str, output: str | None, record: Mapping[str, JsonValue]) -
     return name == TRANSFER_TOOL and isinstance(last, dict) and last.get("result") == "completed"
 
 
-def _item(event: WireEvent) -> Mapping[str, JsonValue]:
-    item = event.raw.get("item")
-    return item if isinstance(item, dict) else {}
-
-
-def _arguments(item: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    try:
-        found = json.loads(str(item.get("arguments")))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _results(record: Mapping[str, JsonValue]) -> dict[str, list[bool]]:
     """Return how each tool's calls ended, in order, by the gateway's record."""
     found: dict[str, list[bool]] = {}
@@ -180,7 +165,7 @@ def _results(record: Mapping[str, JsonValue]) -> dict[str, list[bool]]:
     return found
 
 
-def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> Transfer | None:
+def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> TransferMade | None:
     handoffs = record.get("handoffs")
     last = handoffs[-1] if isinstance(handoffs, list) and handoffs else None
     if not isinstance(last, dict):
@@ -188,7 +173,7 @@ def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> Transfe
     at_ms = last.get("at_ms")
     since_ms = float(at_ms) if isinstance(at_ms, int | float) else 0.0
     target = last.get("target") or last.get("to")
-    return Transfer(
+    return TransferMade(
         round(since_ms + (zero_ms or 0.0), 1), str(target), str(last["way"]), str(last["result"])
     )
 

@@ -1,43 +1,22 @@
-"""The results of a `bridge replay` run on disk, schema ``replayresults/v1``.
+"""The results of a `bridge replay` run in short: its arms, scripts, runs, table and verdict. Pure.
 
-    DIR/results.json                  everything in short
-    DIR/runs/<script>/<arm>/<n>/      one call: result.json, call.wav, markers.json, wire.jsonl,
-                                      record.json
-
-Files are written whole or not at all. Times ``at_ms`` are ms since the answer on the caller's
-clock. Everything that touches the disk blocks.
+Times ``at_ms`` are ms since the answer on the caller's clock.
 """
 
 import enum
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Literal, TypeVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
-
-from bridge.errors import ConfigError
-from bridge.recordings.writing import replace, write_json
-from bridge.replay.checks.check import Check
-from bridge.replay.checks.protocol import Difference
-from bridge.replay.evidence.evidence import WireEvent
-
-RESULTS_FILE = "results.json"
-REPORT_FILE = "index.html"
-WIRE_FILE = "wire.jsonl"
+from bridge.replay.checks.protocol import ProtocolDifference
 
 UNKNOWN = "unknown"
-
-T = TypeVar("T")
-
-JudgeVerdict = Literal["pass", "fail", "inconclusive"]
 ArmKind = Literal["live", "emulated", "recorded", "unknown"]
 
 
 class RunVerdict(enum.StrEnum):
-    """What came of a run."""
+    """The verdict on a run."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -113,7 +92,7 @@ class LoadFigures:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """One call.
+    """A run in short: a script's call on an arm, and its verdict.
 
     Attributes:
         number: of the script on this arm, from 1.
@@ -166,7 +145,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class PackRow:
-    """How the suite did under one circumstance, on one arm.
+    """The suite's passes under one circumstance, on one arm.
 
     Attributes:
         item: its name; "" for the scripts as they are.
@@ -192,17 +171,17 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolFinding:
-    """How an arm's Realtime events differ from those of the run's first arm, in one script."""
+    """A difference of an arm's Realtime events from the first arm's, in one script."""
 
     script: str
     arm: str
     reference: str
-    difference: Difference
+    difference: ProtocolDifference
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything in short.
+    """The whole run in short.
 
     Attributes:
         started_at: ISO 8601, UTC.
@@ -229,168 +208,6 @@ class Results:
     packs: tuple[PackRow, ...] = ()
     load: int = 0
     schema: Literal["replayresults/v1"] = "replayresults/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class TranscriptTurn:
-    """What one side said at a stretch.
-
-    Attributes:
-        text: the caller's as scripted, the agent's as the caller's recogniser heard it; None where
-            it had none.
-        reference: the caller's: the script's words; the agent's: what the gateway says it said.
-        recognised: the caller's: the session's input transcript.
-        off_script: the talk had left the script by then.
-        open_text: the agent's, by a recogniser of any words (``--transcribe``); None without one.
-        open_error_rate: its word error rate against ``reference``, or else ``text``.
-    """
-
-    speaker: Literal["caller", "agent"]
-    text: str | None
-    reference: str | None
-    recognised: str | None
-    start_ms: int
-    end_ms: int
-    off_script: bool = False
-    open_text: str | None = None
-    open_error_rate: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TurnStages:
-    """Where the time of an agent's turn went (:class:`bridge.telemetry.labels.TurnStage`)."""
-
-    number: int
-    stages: Mapping[str, float]
-    total_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class ToolUse:
-    """One call of a tool, as the session saw it."""
-
-    name: str
-    arguments: Mapping[str, JsonValue]
-    output: str | None
-    start_ms: float
-    end_ms: float | None
-    ok: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Keys that the caller pressed."""
-
-    at_ms: float
-    digits: str
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """A handing over."""
-
-    at_ms: float
-    to: str
-    way: str
-    result: str
-
-
-@dataclass(frozen=True, slots=True)
-class JudgeQuote:
-    """What a judge quoted, and who said it when."""
-
-    text: str
-    speaker: str
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A judge's answer to one question.
-
-    Attributes:
-        answer: `yes`, `no` or `unclear`; "" where there is none.
-        verdict: what counts of it: an answer without a true quote is inconclusive.
-        quotes: those that were found in the conversation.
-        why: of what is inconclusive.
-        model: that was asked, and its host.
-    """
-
-    question: str
-    expected: str
-    answer: str
-    verdict: JudgeVerdict
-    quotes: tuple[JudgeQuote, ...]
-    why: str
-    model: str
-    tokens: int = 0
-    cost_usd: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunDetail:
-    """``result.json``: one call.
-
-    Attributes:
-        call: :meth:`bridge.replay.results.call.CallResult.as_json`.
-        rtp: figures of the caller's stream and of the gateway's.
-        off_script_from: from when on the talk had left the script; None if it hadn't.
-        why: the reason of the verdict, in one line; "" for a pass.
-        switched_off: kinds of the checks that the script's faults switch off.
-        judged: the script's questions to a judge, in order.
-    """
-
-    call: Mapping[str, JsonValue]
-    checks: tuple[Check, ...] = ()
-    transcript: tuple[TranscriptTurn, ...] = ()
-    turns: tuple[TurnStages, ...] = ()
-    tools: tuple[ToolUse, ...] = ()
-    dtmf: tuple[Keys, ...] = ()
-    transfer: Transfer | None = None
-    rtp: Mapping[str, JsonValue] = field(default_factory=dict)
-    off_script_from: int | None = None
-    why: str = ""
-    switched_off: tuple[str, ...] = ()
-    judged: tuple[Judged, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """Something that happened at a moment."""
-
-    at_ms: float
-    lane: Literal["caller", "agent", "bridge"]
-    kind: str
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunFiles:
-    """One call's folder.
-
-    Attributes:
-        wire, record: None where they are missing.
-        audio: None where there is no file.
-    """
-
-    detail: RunDetail
-    markers: tuple[Marker, ...] = ()
-    wire: tuple[WireEvent, ...] | None = None
-    record: Mapping[str, JsonValue] | None = None
-    audio: Path | None = None
-
-
-# Made once: each costs ms, and a report reads hundreds of files.
-_RESULTS = TypeAdapter(Results)
-_DETAIL = TypeAdapter(RunDetail)
-_MARKERS = TypeAdapter(tuple[Marker, ...])
-_RECORD = TypeAdapter(dict[str, JsonValue])
-_WIRE_EVENT = TypeAdapter(WireEvent)
-
-
-def folder_of(script: str, arm: str, number: int) -> str:
-    """Return where a run's files go, relative to the results."""
-    return f"runs/{script}/{arm}/{number}"
 
 
 def make_table(runs: Iterable[RunInfo], scripts: Iterable[ScriptInfo]) -> tuple[TableRow, ...]:
@@ -458,79 +275,3 @@ def overall(results: Results) -> RunVerdict:
         found.add(RunVerdict.INCONCLUSIVE)
     order = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE, RunVerdict.PASS)
     return next((verdict for verdict in order if verdict in found), RunVerdict.INCONCLUSIVE)
-
-
-def write_results(directory: Path, results: Results) -> None:
-    """Write ``results.json``.
-
-    Raises:
-        OSError: the disk refused.
-    """
-    write_json(directory / RESULTS_FILE, asdict(results))
-
-
-def read_results(directory: Path) -> Results:
-    """Read ``results.json``.
-
-    Raises:
-        ConfigError: it is not there, or none of this schema.
-    """
-    return _read(directory / RESULTS_FILE, _RESULTS)
-
-
-def write_run(folder: Path, files: RunFiles) -> None:
-    """Write one call's files, but for the audio, which lies there already.
-
-    Raises:
-        OSError: the disk refused.
-    """
-    write_json(folder / "result.json", asdict(files.detail))
-    write_json(folder / "markers.json", [asdict(marker) for marker in files.markers])
-    if files.wire is not None:
-        lines = (json.dumps(asdict(event), ensure_ascii=False) + "\n" for event in files.wire)
-        replace(folder / WIRE_FILE, "".join(lines).encode())
-    if files.record is not None:
-        write_json(folder / "record.json", files.record)
-
-
-def read_run(folder: Path) -> RunFiles:
-    """Read one call's files.
-
-    Raises:
-        ConfigError: ``result.json`` or ``markers.json`` is missing, or a file is damaged.
-    """
-    wire, record, audio = folder / WIRE_FILE, folder / "record.json", folder / "call.wav"
-    return RunFiles(
-        detail=_read(folder / "result.json", _DETAIL),
-        markers=_read(folder / "markers.json", _MARKERS),
-        wire=_read_lines(wire) if wire.exists() else None,
-        record=_read(record, _RECORD) if record.exists() else None,
-        audio=audio if audio.exists() else None,
-    )
-
-
-def _read(path: Path, adapter: TypeAdapter[T]) -> T:
-    try:
-        return adapter.validate_json(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"can't be read: {error.strerror}", path=str(path)) from error
-    except ValidationError as error:
-        raise _damaged(path, error) from None
-
-
-def _read_lines(path: Path) -> tuple[WireEvent, ...]:
-    try:
-        return tuple(_WIRE_EVENT.validate_json(line) for line in path.read_bytes().splitlines())
-    except ValidationError as error:
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: ValidationError) -> ConfigError:
-    # Its own text repeats what was said.
-    first = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return ConfigError(
-        f"is no part of results that this version reads: {place}: {first['msg']}",
-        path=str(path),
-        remedy="run bridge replay again",
-    )

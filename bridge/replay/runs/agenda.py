@@ -1,37 +1,21 @@
-"""Assigns calls to the seats of a replay so that no two calls at once share anything. Pure.
+"""Assigns calls to the workers of a replay so that no two calls at once share anything. Pure.
 
-Every seat has a caller, and a *scene* that answers its calls, one after the other. No two calls
-that go on at once share anything, so none can harm another; a seat that stays with its scene saves
-opening another.
+Every worker has a caller, and an environment that answers its calls, one after the other. No two
+calls that go on at once share anything, so none can harm another; a worker that stays with its
+environment saves the start of another.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bridge.replay.environment.environment import EnvironmentKey
 from bridge.replay.script import Action, CallScript, Hold, Silence, Utterance, Wait
 
 
 @dataclass(frozen=True, slots=True)
-class SceneKey:
-    """What a scene's gateway has from its start to its end.
-
-    Attributes:
-        arm: name of the arm under test.
-        dialplans: directory of its lines.
-        now: its date and time, ISO 8601; None for the machine's.
-        script: the only one that it answers, where its service or its keys are that script's own.
-    """
-
-    arm: str
-    dialplans: str = ""
-    now: str | None = None
-    script: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Job:
-    """One call to be placed."""
+    """A call to be placed."""
 
     script: str
     arm: str
@@ -49,23 +33,25 @@ class Job:
 
 
 class Agenda:
-    """What is still to be done.
+    """The calls that are still to be placed.
 
     Args:
-        jobs: in the order of their beginning, as far as there are scenes for it.
-        scene_of: the scene that a job needs.
+        jobs: in the order of their beginning, as far as there are environments for it.
+        environment_of: the environment that a job needs.
     """
 
-    def __init__(self, jobs: Sequence[Job], scene_of: Callable[[Job], SceneKey]) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], environment_of: Callable[[Job], EnvironmentKey]
+    ) -> None:
         self._waiting = list(jobs)
-        self._scene_of = scene_of
-        self._going_on: Counter[SceneKey] = Counter()
+        self._environment_of = environment_of
+        self._going_on: Counter[EnvironmentKey] = Counter()
 
-    def take(self, own: SceneKey | None = None) -> Job | None:
-        """Take the next job: for one's own scene, else for one that nobody plays, else any.
+    def take(self, own: EnvironmentKey | None = None) -> Job | None:
+        """Take the next job: for one's own environment, else for one that nobody plays, else any.
 
         Args:
-            own: the scene of the seat that asks.
+            own: the environment of the worker that asks.
 
         Returns:
             None if nothing is left.
@@ -74,12 +60,12 @@ class Agenda:
             return None
 
         def rank(job: Job) -> tuple[bool, int]:
-            scene = self._scene_of(job)
-            return scene != own, self._going_on[scene]
+            environment = self._environment_of(job)
+            return environment != own, self._going_on[environment]
 
         job = min(self._waiting, key=rank)
         self._waiting.remove(job)
-        self._going_on[self._scene_of(job)] += 1
+        self._going_on[self._environment_of(job)] += 1
         return job
 
     def give_back(self, job: Job) -> None:
@@ -93,7 +79,7 @@ class Agenda:
 
     def done(self, job: Job) -> None:
         """End a job."""
-        self._going_on[self._scene_of(job)] -= 1
+        self._going_on[self._environment_of(job)] -= 1
 
 
 _CALL_S, _STEP_S = 6.0, 4.0

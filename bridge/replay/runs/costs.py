@@ -29,7 +29,7 @@ _RULES_TOKENS = 400
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a call cost and what its tools came to, by the gateway's record.
+    """The cost of a call and the ends of its tools, by the gateway's record.
 
     Attributes:
         cost_usd: None where the record has none.

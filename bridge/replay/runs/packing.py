@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from bridge.replay.environment.environment import Circumstance, ScriptFile
 from bridge.replay.results.run import PackRow, RunVerdict, ScriptInfo, TableRow
 from bridge.replay.script import CallScript, Utterance
+from bridge.replay.script.files import Circumstance, ScriptFile, under
 from bridge.replay.script.packs import Pack, PackItem, choose_packs
 
 _MARK = "@"
@@ -36,16 +36,6 @@ def multiplied(
                 else:
                     played.append(_under(file, Circumstance(name, item_name, item)))
     return tuple(played), tuple(left_out)
-
-
-def under(script: CallScript, item: PackItem) -> CallScript:
-    """Return a script under a circumstance."""
-    given = item.model_fields_set - {"about", "media"}
-    changed: dict[str, object] = {name: getattr(item, name) for name in given}
-    if item.media is not None:
-        own = {name: getattr(item.media, name) for name in item.media.model_fields_set}
-        changed["media"] = script.media.model_copy(update=own)
-    return script.model_copy(update=changed)
 
 
 def pack_rows(scripts: Sequence[ScriptInfo], table: Sequence[TableRow]) -> tuple[PackRow, ...]:

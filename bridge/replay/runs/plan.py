@@ -6,14 +6,15 @@ from pathlib import Path
 
 from bridge.replay.environment.arms import ReplayArm
 from bridge.replay.environment.cpu_waits import TOO_LONG_MS
-from bridge.replay.environment.environment import RunningGateway, ScriptFile
+from bridge.replay.environment.environment import RunningGateway
 from bridge.replay.evidence.transcribing import Transcribe
 from bridge.replay.runs.agenda import Job, likely_s
+from bridge.replay.script.files import ScriptFile
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """What to play.
+    """The scripts, arms and limits of a run.
 
     Attributes:
         repeat: None: as each script says.

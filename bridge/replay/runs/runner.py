@@ -1,8 +1,8 @@
-"""Runs scripts on arms: callers' processes take call after call, scenes answer them.
+"""Runs scripts on arms: callers' processes take call after call, environments answer them.
 
-What could not be done is told as infrastructure, and is not tried again. What a busy machine has
-spoiled is no verdict: it is played once more, and told. Everything is in the loop's thread; files
-are written in worker threads.
+What could not be done counts as infrastructure, and is not tried again. What a busy machine has
+spoiled is no verdict: it is played once more, and the results say so. Everything is in the
+loop's thread; files are written in worker threads.
 """
 
 import asyncio
@@ -22,16 +22,19 @@ from bridge.replay.call.timeline import make_interruptions, make_turns
 from bridge.replay.chat.choosing import with_stand_ins
 from bridge.replay.chat.client import read_key
 from bridge.replay.checks.divergence import RECORDING, compare_with_recording
-from bridge.replay.checks.protocol import Side, compare
-from bridge.replay.checks.run import Judgement, broken_by, judge_run, with_judge
+from bridge.replay.checks.protocol import ArmEvents, compare
+from bridge.replay.checks.run import RunJudgement, broken_by, judge_run, with_judge
 from bridge.replay.environment.cpu_waits import excused, span_ns
-from bridge.replay.environment.startup import Stagehands
-from bridge.replay.environment.worker import Seat
+from bridge.replay.environment.environment import EnvironmentKey
+from bridge.replay.environment.startup import Startup
+from bridge.replay.environment.worker import Worker
 from bridge.replay.evidence.evidence import Evidence, WireEvent
 from bridge.replay.evidence.gathering import gather, with_recording
 from bridge.replay.evidence.transcribing import with_open_transcript
 from bridge.replay.judges.asking import ask_judge
 from bridge.replay.judges.conversation import conversation_of
+from bridge.replay.results.detail import RunDetail, RunFiles
+from bridge.replay.results.files import folder_of, write_run
 from bridge.replay.results.history import Timing, make_timing
 from bridge.replay.results.retelling import retell
 from bridge.replay.results.run import (
@@ -39,16 +42,12 @@ from bridge.replay.results.run import (
     LoadFigures,
     ProtocolFinding,
     Results,
-    RunDetail,
-    RunFiles,
     RunInfo,
     RunVerdict,
     ScriptInfo,
-    folder_of,
     make_table,
-    write_run,
 )
-from bridge.replay.runs.agenda import Agenda, Job, SceneKey
+from bridge.replay.runs.agenda import Agenda, Job
 from bridge.replay.runs.costs import CostMeter, Use, talk_usd, texts_usd
 from bridge.replay.runs.packing import pack_rows
 from bridge.replay.runs.plan import ReplayPlan
@@ -60,8 +59,8 @@ _APPENDS_KEPT = 3
 """Of a call's audio appends, for the comparison: each is like the others."""
 
 
-class View(Protocol):
-    """Who shows how it goes."""
+class RunView(Protocol):
+    """The interface of whatever shows the progress of a run."""
 
     def begun(self, job: Job) -> None:
         """A call is being prepared or goes on."""
@@ -77,26 +76,26 @@ class View(Protocol):
 
 
 class ReplayRun:
-    """One run of the command.
+    """Plays all calls of a run and sums them up.
 
     Args:
         plan: what to play.
         models: for prices.
-        stagehands: open scenes and callers.
+        startup: starts environments and callers.
         view: is told how it goes.
     """
 
     def __init__(
-        self, plan: ReplayPlan, models: ModelTable, stagehands: Stagehands, view: View
+        self, plan: ReplayPlan, models: ModelTable, startup: Startup, view: RunView
     ) -> None:
         self._plan = plan
         self._models = models
-        self._stagehands = stagehands
+        self._startup = startup
         self._view = view
         self._files = {file.script.id: file for file in plan.files}
         self._arms = {arm.name: arm for arm in plan.arms}
-        self._agenda = Agenda(plan.play_list(), self._scene_of)
-        self._spoiled: dict[Job, Judgement] = {}
+        self._agenda = Agenda(plan.play_list(), self._environment_of)
+        self._spoiled: dict[Job, RunJudgement] = {}
         self._meter = CostMeter(plan.cap_usd)
         self._runs: list[RunInfo] = []
         self._wires: dict[tuple[str, str], list[Sequence[WireEvent]]] = {}
@@ -116,7 +115,7 @@ class ReplayRun:
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(min(self._plan.jobs, len(self._plan.play_list()))):
-                    group.create_task(self._take_seat(), name=f"replay-seat-{number}")
+                    group.create_task(self._work(), name=f"replay-worker-{number}")
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
@@ -177,7 +176,7 @@ class ReplayRun:
         found = []
         for file in self._plan.files:
             played = [
-                Side(arm.name, arm.settings.dialect, wires)
+                ArmEvents(arm.name, arm.settings.dialect, wires)
                 for arm in self._plan.arms
                 if (wires := self._wires.get((file.script.id, arm.name)))
             ]
@@ -201,17 +200,17 @@ class ReplayRun:
             )
         ]
 
-    async def _take_seat(self) -> None:
+    async def _work(self) -> None:
         """Place one call after the other."""
-        async with Seat(self._stagehands, self._plan.target) as seat:
-            while (job := await self._next_job(seat.scene_key)) is not None:
+        async with Worker(self._startup, self._plan.target) as worker:
+            while (job := await self._next_job(worker.environment_key)) is not None:
                 self._view.begun(job)
                 begun_s = time.monotonic()
                 try:
-                    judgement, evidence = await self._play(job, seat)
+                    judgement, evidence = await self._play(job, worker)
                 except BridgeError as error:
-                    judgement, evidence = Judgement(RunVerdict.INFRASTRUCTURE, str(error)), None
-                    await seat.close_scene()
+                    judgement, evidence = RunJudgement(RunVerdict.INFRASTRUCTURE, str(error)), None
+                    await worker.close_environment()
                     await self._write(job, RunFiles(RunDetail(call={}, why=str(error))))
                 self._count_cost(job)
                 if self._may_repeat(job, judgement):
@@ -225,18 +224,18 @@ class ReplayRun:
                 self._agenda.done(job)
                 self._over.set()
 
-    def _scene_of(self, job: Job) -> SceneKey:
+    def _environment_of(self, job: Job) -> EnvironmentKey:
         if self._plan.target is not None:
-            return SceneKey(job.arm)
-        return self._stagehands.key_of(self._files[job.script], self._arms[job.arm])
+            return EnvironmentKey(job.arm)
+        return self._startup.key_of(self._files[job.script], self._arms[job.arm])
 
-    def _may_repeat(self, job: Job, judgement: Judgement) -> bool:
+    def _may_repeat(self, job: Job, judgement: RunJudgement) -> bool:
         """Return whether a call is placed again: once, and not where it costs money."""
         is_ours = not self._arms[job.arm].is_live and self._plan.target is None
         free = not self._uses.get(job, Use()).texts_usd
         return judgement.spoiled and is_ours and free and job not in self._spoiled
 
-    async def _next_job(self, own: SceneKey | None) -> Job | None:
+    async def _next_job(self, own: EnvironmentKey | None) -> Job | None:
         while self._stopped is None and (job := self._agenda.take(own)) is not None:
             if self._may_cost(job):
                 return job
@@ -278,7 +277,7 @@ class ReplayRun:
         script = self._files[job.script].script
         return with_stand_ins(script) if self._plan.stand_ins else script
 
-    async def _play(self, job: Job, seat: Seat) -> tuple[Judgement, Evidence]:
+    async def _play(self, job: Job, worker: Worker) -> tuple[RunJudgement, Evidence]:
         """Place a call, gather what is known of it, judge it and write it down.
 
         Raises:
@@ -286,33 +285,33 @@ class ReplayRun:
         """
         file, arm = self._files[job.script], self._arms[job.arm]
         target = self._plan.target
-        scene = await seat.scene(file, arm)
-        await scene.set_for(file)
+        environment = await worker.environment(file, arm)
+        await environment.set_for(file)
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)
         folder.mkdir(parents=True, exist_ok=True)
         order = CallOrder(
             file.path,
-            scene.uri(file.script),
+            environment.uri(file.script),
             {RUN_HEADER: job.run, **(target.headers(job.arm) if target is not None else {})},
             folder / "call.wav",
             self._plan.stand_ins,
             None if file.circumstance is None else file.circumstance.item,
         )
-        answer, waits = await seat.call(order, file)
+        answer, waits = await worker.call(order, file)
         if answer.error is not None:
             raise InfrastructureError(answer.error)
-        scene.check_alive()
-        load = await scene.load_figures()
+        environment.check_alive()
+        load = await environment.load_figures()
         if load is not None:
             self._loads[job] = load
-        mocks = None if target is not None else self._stagehands.mocks
-        evidence = await gather(job, arm.settings.dialect, answer.caller, scene, mocks)
+        mocks = None if target is not None else self._startup.mocks
+        evidence = await gather(job, arm.settings.dialect, answer.caller, environment, mocks)
         if arm.tapes is not None:
             evidence = await asyncio.to_thread(with_recording, evidence, arm.tapes, job.script)
         never_ended = evidence.record is None and evidence.log is not None
         if never_ended or file.script.realtime.credentials == "token":
             # It has a call on it, or tokens and their faults, which a gateway keeps between calls.
-            await seat.close_scene()
+            await worker.close_environment()
         asked = target is not None and target.signer is not None
         judgement = judge_run(file.script, evidence, asked_for_arm=asked)
         broken = broken_by(judgement)
@@ -338,13 +337,13 @@ class ReplayRun:
         return judgement, evidence
 
     async def _judged(
-        self, script: CallScript, detail: RunDetail, judgement: Judgement
-    ) -> tuple[RunDetail, Judgement]:
+        self, script: CallScript, detail: RunDetail, judgement: RunJudgement
+    ) -> tuple[RunDetail, RunJudgement]:
         """Ask the script's judge about a conversation, if it has one and there was one."""
         if script.judge is None:
             return detail, judgement
         model = script.judge.model
-        key = None if model is None else read_key(model, self._stagehands.environ)
+        key = None if model is None else read_key(model, self._startup.environ)
         judged = await ask_judge(script.judge, key, conversation_of(detail.transcript))
         judgement = with_judge(script, judgement, judged)
         told = replace(detail, checks=judgement.checks, why=judgement.reason, judged=judged)
@@ -378,7 +377,7 @@ class ReplayRun:
         if evidence.record is not None:
             self._records[job.arm] = evidence.record
 
-    def _note(self, job: Job, judgement: Judgement, seconds: float) -> None:
+    def _note(self, job: Job, judgement: RunJudgement, seconds: float) -> None:
         spoiled, use = self._spoiled.get(job), self._uses.get(job, Use())
         info = RunInfo(
             job.script,

@@ -9,10 +9,10 @@ import pytest
 
 from bridge.audio.tones import find_tones
 from bridge.replay.call.fillers import find_fillers, with_phrases
-from bridge.replay.call.timeline import CallLog, Deed, Doing, Filler, make_turns, voices
+from bridge.replay.call.timeline import CallLog, Deed, Doing, HeardFiller, make_turns, voices
 from bridge.replay.checks.call import judge
 from bridge.replay.checks.check import Check, CheckStatus
-from bridge.replay.evidence.evidence import CallerSide, Evidence, GatewayEvent
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence, GatewayEvent
 from bridge.replay.results.call import CallOutcome
 from bridge.replay.script import CallScript
 from bridge.softphone.ear import Utterance
@@ -20,7 +20,7 @@ from bridge.speech.recognition import HeardPiece
 from bridge.speech.synthesis import Synthesizer
 
 _HZ = 24_000
-_TONE, _PHRASE = Filler(2200, 2500, "tone"), Filler(2200, 3400, "phrase")
+_TONE, _PHRASE = HeardFiller(2200, 2500, "tone"), HeardFiller(2200, 3400, "phrase")
 _ASKED = Deed(0, Doing.SAY, "where", 500, 1000)
 _ANSWER = HeardPiece("It arrives on Thursday.", 3600, 5000)
 
@@ -30,7 +30,7 @@ def _tone(ms: int, hz: float = 440.0) -> npt.NDArray[np.int16]:
     return (2600 * np.sin(2 * math.pi * hz * place / _HZ)).astype(np.int16)
 
 
-def _log(*utterances: Utterance, fillers: tuple[Filler, ...] = ()) -> CallLog:
+def _log(*utterances: Utterance, fillers: tuple[HeardFiller, ...] = ()) -> CallLog:
     return CallLog((_ASKED,), utterances, (_ANSWER,), True, 9000, False, fillers=fillers)
 
 
@@ -44,13 +44,13 @@ def _judged(log: CallLog, **expect: object) -> Check:
             "end": {"by": "anyone"},
         }
     )
-    side = CallerSide(CallOutcome.ANSWERED, 200, "id", log=log)
+    side = CallerEvidence(CallOutcome.ANSWERED, 200, "id", log=log)
     (check,) = judge(script, Evidence("r", "ga", "ga", side))
     return check
 
 
 @pytest.mark.parametrize("filler", [_TONE, _PHRASE], ids=["tone", "phrase"])
-def test_thinking_of_2600_ms_passes_no_limit_of_2500_by_its_filler(filler: Filler) -> None:
+def test_thinking_of_2600_ms_passes_no_limit_of_2500_by_its_filler(filler: HeardFiller) -> None:
     log = _log(Utterance(2200, filler.end_ms), Utterance(3600, 5000), fillers=(filler,))
     check = _judged(log, within_ms=2500)
 
@@ -75,7 +75,7 @@ def test_a_tone_alone_is_no_answer_and_no_greeting() -> None:
 
 
 def test_a_greeting_is_no_tone() -> None:
-    log = _log(Utterance(400, 700), Utterance(3000, 5000), fillers=(Filler(400, 700, "tone"),))
+    log = _log(Utterance(400, 700), Utterance(3000, 5000), fillers=(HeardFiller(400, 700, "tone"),))
     listens = replace(log, deeds=(Deed(0, Doing.LISTEN, "", 0, 0),))
     script = CallScript.model_validate(
         {
@@ -85,7 +85,7 @@ def test_a_greeting_is_no_tone() -> None:
             "end": {"by": "anyone"},
         }
     )
-    side = CallerSide(CallOutcome.ANSWERED, 200, "id", log=listens)
+    side = CallerEvidence(CallOutcome.ANSWERED, 200, "id", log=listens)
     (check,) = judge(script, Evidence("r", "ga", "ga", side))
 
     assert check.status is CheckStatus.FAIL
@@ -132,19 +132,19 @@ def test_a_phrase_that_the_gateway_played_as_a_filler_is_none_of_the_answer() ->
         _log(Utterance(2200, 3300), Utterance(3600, 5000)),
         pieces=(HeardPiece(None, 2200, 3300), _ANSWER),
     )
-    side = CallerSide(CallOutcome.ANSWERED, 200, "id", log=log)
+    side = CallerEvidence(CallOutcome.ANSWERED, 200, "id", log=log)
     events = (GatewayEvent(2150, "filler", {"ms": "1200"}), GatewayEvent(2150, "phrase", {}))
     found = with_phrases(side, events).log
 
     assert found is not None
-    assert found.fillers == (Filler(2200, 3400, "phrase"),)
+    assert found.fillers == (HeardFiller(2200, 3400, "phrase"),)
     assert [piece.text for piece in found.pieces] == ["It arrives on Thursday."]
     assert with_phrases(side, events[1:]).log == log
 
 
 def test_a_tone_that_was_heard_is_not_taken_for_a_phrase_too() -> None:
     log = _log(Utterance(2200, 2500), Utterance(3600, 5000), fillers=(_TONE,))
-    side = CallerSide(CallOutcome.ANSWERED, 200, "id", log=log)
+    side = CallerEvidence(CallOutcome.ANSWERED, 200, "id", log=log)
     found = with_phrases(side, (GatewayEvent(2150, "filler", {"ms": "300"}),)).log
 
     assert found is not None

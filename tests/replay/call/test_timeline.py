@@ -5,7 +5,7 @@ from bridge.replay.call.timeline import (
     Deed,
     Doing,
     HeardInterruption,
-    Turn,
+    SpokenTurn,
     agent_heard_ms,
     make_interruptions,
     make_turns,
@@ -39,9 +39,9 @@ def test_turns_come_in_the_order_of_time_with_latency_from_the_callers_last_word
     pieces = (piece(300, 1200, "Hello."), piece(4100, 5000, "Yes."))
 
     assert make_turns(log(said(2000, 3000), pieces=pieces)) == (
-        Turn("agent", "Hello.", 300, 1200, None),
-        Turn("caller", "words", 2000, 3000, None),
-        Turn("agent", "Yes.", 4100, 5000, 1100),
+        SpokenTurn("agent", "Hello.", 300, 1200, None),
+        SpokenTurn("caller", "words", 2000, 3000, None),
+        SpokenTurn("agent", "Yes.", 4100, 5000, 1100),
     )
 
 
@@ -49,7 +49,7 @@ def test_sentences_at_a_stretch_are_one_turn() -> None:
     pieces = (piece(0, 1000, "One."), piece(1300, 2000, None), piece(2300, 3000, "Three."))
 
     (turn,) = make_turns(log(pieces=pieces))
-    assert turn == Turn("agent", "One. [?] Three.", 0, 3000, None)
+    assert turn == SpokenTurn("agent", "One. [?] Three.", 0, 3000, None)
 
 
 def test_a_reprompt_after_a_long_pause_is_a_turn_of_its_own_without_latency() -> None:

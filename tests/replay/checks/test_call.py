@@ -11,7 +11,7 @@ from bridge.replay.checks.call import judge, off_script_from
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.words import contains_words
 from bridge.replay.evidence.evidence import (
-    CallerSide,
+    CallerEvidence,
     Evidence,
     GatewayEvent,
     ToolRequestSeen,
@@ -51,7 +51,7 @@ def log(
 
 def evidence(log: CallLog | None, **known: Any) -> Evidence:  # Any: fields of Evidence
     outcome = CallOutcome.NO_ANSWER if log is None else CallOutcome.ANSWERED
-    side = CallerSide(outcome, 200, "id@test", log=log)
+    side = CallerEvidence(outcome, 200, "id@test", log=log)
     return replace(Evidence("run", "beta", "beta", side), **known)
 
 
@@ -456,14 +456,14 @@ def test_what_the_caller_never_told_is_inconclusive() -> None:
 
 def test_a_caller_who_gives_up_expects_no_answer() -> None:
     gives_up = script({"hangup": {"after": {"event": "dialled", "delay_ms": 300}}})
-    side = CallerSide(CallOutcome.CANCELLED, 487, "id@test")
+    side = CallerEvidence(CallOutcome.CANCELLED, 487, "id@test")
 
     assert judge(gives_up, Evidence("run", "beta", "beta", side)) == ()
     assert not passed(only(check(gives_up, None))), "nobody gave up: it was refused"
 
 
 def test_a_refusal_can_be_expected() -> None:
-    side = CallerSide(CallOutcome.REFUSED, 486, "id@test")
+    side = CallerEvidence(CallOutcome.REFUSED, 486, "id@test")
     verdict = only(judge(script(sip_code=486), Evidence("run", "beta", "beta", side)))
 
     assert passed(verdict)

@@ -10,7 +10,7 @@ from bridge.replay.call.timeline import CallLog, Deed, Doing
 from bridge.replay.checks.call import judge
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.run import judge_run
-from bridge.replay.evidence.evidence import CallerSide, Evidence, WireEvent
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence, WireEvent
 from bridge.replay.results.call import CallOutcome
 from bridge.replay.script import CallScript
 from bridge.softphone.ear import Utterance
@@ -43,7 +43,9 @@ def _wire(*events: tuple[float, str], **raw: JsonValue) -> tuple[WireEvent, ...]
 
 
 def _evidence(log: CallLog, wire: tuple[WireEvent, ...] | None = None) -> Evidence:
-    return Evidence("r", "ga", "ga", CallerSide(CallOutcome.ANSWERED, 200, "i", log=log), wire=wire)
+    return Evidence(
+        "r", "ga", "ga", CallerEvidence(CallOutcome.ANSWERED, 200, "i", log=log), wire=wire
+    )
 
 
 def _first(script: CallScript, evidence: Evidence) -> Check:

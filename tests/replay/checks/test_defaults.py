@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from bridge.replay.call.timeline import CallLog, Deed, Doing
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.defaults import default_checks
-from bridge.replay.evidence.evidence import CallerSide, Evidence, WireEvent
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence, WireEvent
 from bridge.replay.results.call import CallOutcome
 from bridge.softphone.ear import Utterance
 
@@ -39,7 +39,7 @@ def _evidence(
     heard: Sequence[Utterance] = (),
 ) -> Evidence:
     log = CallLog((), heard, (), True, 20_000, True)
-    caller = CallerSide(CallOutcome.ANSWERED, 200, "id", 0, 100, log)
+    caller = CallerEvidence(CallOutcome.ANSWERED, 200, "id", 0, 100, log)
     return Evidence(
         "s.ga.1",
         "ga",
@@ -142,7 +142,7 @@ def test_lost_evidence_is_inconclusive_and_says_why() -> None:
 
 
 def test_a_call_without_answer_has_no_such_checks() -> None:
-    caller = CallerSide(CallOutcome.REFUSED, 486, "id")
+    caller = CallerEvidence(CallOutcome.REFUSED, 486, "id")
     assert default_checks(Evidence("s.ga.1", "ga", "ga", caller), faulty=False) == ()
 
 

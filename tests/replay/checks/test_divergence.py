@@ -16,7 +16,7 @@ from bridge.replay.checks.divergence import (
 )
 from bridge.replay.checks.protocol import DifferenceKind
 from bridge.replay.checks.run import judge_run
-from bridge.replay.evidence.evidence import CallerSide, Evidence, WireEvent
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence, WireEvent
 from bridge.replay.results.call import CallOutcome
 from bridge.replay.script import CallScript
 
@@ -50,7 +50,7 @@ def evidence(recorded: Sequence[WireEvent] | None, played: Sequence[WireEvent]) 
         duration_ms=10_000,
         ended_by_far_end=False,
     )
-    caller = CallerSide(CallOutcome.ANSWERED, 200, "id", log=log)
+    caller = CallerEvidence(CallOutcome.ANSWERED, 200, "id", log=log)
     taken = None if recorded is None else tuple(recorded)
     return Evidence("run", "arm", "ga", caller, wire=tuple(played), recorded=taken)
 

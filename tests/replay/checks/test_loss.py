@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from bridge.replay.call.timeline import CallLog, Deed, Doing
-from bridge.replay.checks.run import Judgement, judge_run
-from bridge.replay.evidence.evidence import CallerSide, Evidence
+from bridge.replay.checks.run import RunJudgement, judge_run
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence
 from bridge.replay.results.call import CallOutcome
 from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript
@@ -22,7 +22,7 @@ LIBRARY = Path(__file__).parents[3] / "call_scripts"
 RUNS = 10
 
 
-def judged(loss_pct: dict[str, float], expected: str = "Thursday", **end: float) -> Judgement:
+def judged(loss_pct: dict[str, float], expected: str = "Thursday", **end: float) -> RunJudgement:
     """Judge a call whose agent says "It arrives on Thursday." over a line that loses packets."""
     script = CallScript.model_validate(
         {
@@ -36,7 +36,7 @@ def judged(loss_pct: dict[str, float], expected: str = "Thursday", **end: float)
     said = Deed(0, Doing.SAY, "where", 500, 1200)
     piece = HeardPiece("It arrives on Thursday.", 2000, 4000)
     log = CallLog([said], [Utterance(2000, 4000)], [piece], True, 9000, False)
-    caller = CallerSide(CallOutcome.ANSWERED, 200, "id@test", log=log, loss_pct=loss_pct)
+    caller = CallerEvidence(CallOutcome.ANSWERED, 200, "id@test", log=log, loss_pct=loss_pct)
     return judge_run(script, Evidence("run", "ga", "ga", caller))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from bridge.replay.checks.protocol import Difference, Side, compare, sent_paths
+from bridge.replay.checks.protocol import ArmEvents, ProtocolDifference, compare, sent_paths
 from bridge.replay.evidence.evidence import WireEvent
 
 _BETA_DELTA, _GA_DELTA = "response.audio.delta", "response.output_audio.delta"
@@ -41,12 +41,12 @@ def _talk(delta: str) -> list[WireEvent]:
 
 def _compare(
     reference: Sequence[WireEvent], other: Sequence[WireEvent], *, faulty: bool = False
-) -> tuple[Difference, ...]:
-    sides = Side("beta", "beta", [reference]), Side("ga", "ga", [other])
+) -> tuple[ProtocolDifference, ...]:
+    sides = ArmEvents("beta", "beta", [reference]), ArmEvents("ga", "ga", [other])
     return compare(*sides, faulty=faulty)
 
 
-def _told(found: Sequence[Difference]) -> list[tuple[str, str, bool]]:
+def _told(found: Sequence[ProtocolDifference]) -> list[tuple[str, str, bool]]:
     return [(each.kind.value, each.event, each.blocks) for each in found]
 
 
@@ -68,7 +68,10 @@ def test_what_depends_on_the_talk_does_not_block() -> None:
 
 def test_what_one_of_several_calls_has_is_no_difference() -> None:
     rare = [*_talk(_BETA_DELTA), _event("response.cancel", 40, sent=True)]
-    sides = Side("beta", "beta", [rare, _talk(_BETA_DELTA)]), Side("ga", "ga", [_talk(_GA_DELTA)])
+    sides = (
+        ArmEvents("beta", "beta", [rare, _talk(_BETA_DELTA)]),
+        ArmEvents("ga", "ga", [_talk(_GA_DELTA)]),
+    )
     assert not compare(*sides)
 
 

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 import pytest
 
 from bridge.children import waited_ns
-from bridge.replay.checks.run import Judgement
+from bridge.replay.checks.run import RunJudgement
 from bridge.replay.environment.cpu_waits import CpuWait, CpuWaits, excused
 from bridge.replay.results.run import RunVerdict
 
 _BUSY, _IDLE = "while True: pass", "import time; time.sleep(60)"
-_FAILED = Judgement(RunVerdict.FAIL, "step 2: nothing was said", at_ms=4000)
+_FAILED = RunJudgement(RunVerdict.FAIL, "step 2: nothing was said", at_ms=4000)
 
 
 @contextmanager
@@ -79,5 +79,5 @@ def test_a_failure_on_a_calm_machine_stays_one(worst: CpuWait | None) -> None:
 
 @pytest.mark.parametrize("verdict", [RunVerdict.PASS, RunVerdict.INFRASTRUCTURE])
 def test_a_pass_on_a_busy_machine_is_one(verdict: RunVerdict) -> None:
-    judgement = Judgement(verdict)
+    judgement = RunJudgement(verdict)
     assert excused(judgement, CpuWait("the gateway", 900.0), 200.0) is judgement

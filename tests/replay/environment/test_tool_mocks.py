@@ -19,10 +19,10 @@ async def mocks() -> AsyncIterator[ToolMocks]:
         yield running
 
 
-def tools_of(mocks: ToolMocks, scene: str, tools: tuple[ToolMock, ...]) -> str:
-    """Set a scene's tools; return the URL below which they are."""
-    mocks.set(scene, tools)
-    return mocks.url_of(scene)
+def tools_of(mocks: ToolMocks, environment: str, tools: tuple[ToolMock, ...]) -> str:
+    """Set an environment's tools; return the URL below which they are."""
+    mocks.set(environment, tools)
+    return mocks.url_of(environment)
 
 
 async def _ask(url: str, name: str, call_id: str = "c_1", *, timeout_s: float = 5.0) -> ToolResult:
@@ -71,14 +71,14 @@ async def test_a_tool_without_a_mock_fails_and_nothing_outside_is_asked(mocks: T
     assert (await _ask(url, "pay")).code == "http_404"
 
 
-async def test_scenes_do_not_share_their_mocks(mocks: ToolMocks) -> None:
+async def test_environments_do_not_share_their_mocks(mocks: ToolMocks) -> None:
     one = tools_of(mocks, "one", (ToolMock(name="pay", returns=1),))
     two = tools_of(mocks, "two", (ToolMock(name="pay", returns=2),))
     found = await asyncio.gather(_ask(one, "pay"), _ask(two, "pay"))
     assert [each.output for each in found] == ["1", "2"]
 
 
-async def test_the_next_script_of_a_scene_has_none_of_the_last_ones_mocks(mocks: ToolMocks) -> None:
+async def test_the_next_script_has_none_of_the_last_ones_mocks(mocks: ToolMocks) -> None:
     tools_of(mocks, "s", (ToolMock(name="pay", returns=1),))
     url = tools_of(mocks, "s", (ToolMock(name="refund", returns=2),))
     assert (await _ask(url, "pay")).code == "http_404"

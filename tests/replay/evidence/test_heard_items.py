@@ -6,8 +6,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import JsonValue
 
-from bridge.replay.checks.run import Judgement
-from bridge.replay.evidence.evidence import CallerSide, Evidence, WireEvent
+from bridge.replay.checks.run import RunJudgement
+from bridge.replay.evidence.evidence import CallerEvidence, Evidence, WireEvent
 from bridge.replay.evidence.heard_items import HeardItem, heard_items, references
 from bridge.replay.results.call import CallOutcome
 from bridge.replay.results.retelling import retell
@@ -93,9 +93,9 @@ def tool_of(name: str, output: str | None, record: dict[str, JsonValue]) -> bool
     if output is not None:
         answer = {"type": "function_call_output", "call_id": "call_1", "output": output}
         wire.append(wired(200, "conversation.item.create", {"item": answer}, "sent"))
-    caller = CallerSide(CallOutcome.ANSWERED, 200, "id")
+    caller = CallerEvidence(CallOutcome.ANSWERED, 200, "id")
     evidence = Evidence("run", "arm", "ga", caller, record=record, wire=tuple(wire))
-    detail, _ = retell(evidence, Judgement(RunVerdict.PASS), {})
+    detail, _ = retell(evidence, RunJudgement(RunVerdict.PASS), {})
     (tool,) = detail.tools
     return tool.ok
 

@@ -11,7 +11,7 @@ import pytest
 from bridge.audio.wav import write_wav
 from bridge.errors import InfrastructureError
 from bridge.replay.evidence.transcribing import at_endpoint, with_open_transcript
-from bridge.replay.results.run import RunDetail, TranscriptTurn
+from bridge.replay.results.detail import RunDetail, TranscriptTurn
 from bridge.speech.open_recognition import OpenRecognizer
 from bridge.speech.synthesis import Synthesizer
 

@@ -18,8 +18,8 @@ from bridge.recordings.files import find_call
 from bridge.replay.importing.gateway_call import MayNotBeUsedError, read_gateway_call
 from bridge.replay.importing.recorded import (
     AgentWords,
-    Held,
     RecordedCall,
+    RecordedHold,
     RecordedKeys,
     RecordedSpeech,
     RecordedToolUse,
@@ -195,7 +195,7 @@ def test_keys_are_known_only_by_what_they_did(tmp_path: Path) -> None:
 
 def test_holds_are_known(tmp_path: Path) -> None:
     told: list[Said] = [(10_000, "caller_held", {}), (13_000, "caller_resumed", {})]
-    assert Held(10_000, 13_000) in read(write(tmp_path, told)).acts
+    assert RecordedHold(10_000, 13_000) in read(write(tmp_path, told)).acts
 
 
 def test_tools_are_known_with_what_they_were_asked_and_answered(tmp_path: Path) -> None:

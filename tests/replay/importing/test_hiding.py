@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from bridge.replay.importing.hiding import STAND_INS, WRITTEN, Hider
-from bridge.speech.pronunciation import guess_pronunciations
+from bridge.speech.recognition import guess_pronunciations
 
 
 def test_what_was_redacted_when_it_was_recorded_gets_words() -> None:

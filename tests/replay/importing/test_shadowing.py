@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ConfigError
-from bridge.replay.importing.shadowing import shadow_calls, yesterday_of
+from bridge.replay.importing.gateway_call import shadow_calls, yesterday_of
 from bridge.replay.script import load_script
 from tests.replay.importing.test_gateway_call import BEGAN_MS, turn, write
 

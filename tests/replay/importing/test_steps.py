@@ -6,19 +6,17 @@ import pytest
 
 from bridge.live.recording import NOT_RECORDED
 from bridge.realtime.conversation import NOT_TRANSCRIBED
-from bridge.replay.importing.expecting import expect
+from bridge.replay.importing.drafting import expect, mocks_of, rules_of
 from bridge.replay.importing.hiding import Hider
 from bridge.replay.importing.recorded import (
     AgentWords,
-    Held,
     RecordedCall,
+    RecordedHold,
     RecordedKeys,
     RecordedSpeech,
     RecordedToolUse,
 )
-from bridge.replay.importing.simulated import rules_of
-from bridge.replay.importing.steps import Cut, Drafter, DraftStep
-from bridge.replay.importing.tools import mocks_of
+from bridge.replay.importing.steps import Drafter, DraftStep, VoiceCut
 from tests.replay.importing.calls import recorded
 
 GREETED = (500, 2_000)
@@ -42,7 +40,7 @@ def test_words_come_after_the_gap_that_they_had() -> None:
     greeting, says = draft(call)
     assert greeting.does == {}
     assert says.does == {"say": {"text": "Hello?", "gap_ms": 1_300}}
-    assert says.cut == Cut(3_300, 4_500)
+    assert says.cut == VoiceCut(3_300, 4_500)
 
 
 def test_a_gap_is_never_taken_for_a_pause_between_two_sentences() -> None:
@@ -94,7 +92,9 @@ def test_words_after_which_nobody_answered_are_followed_by_the_clock() -> None:
 
 
 def test_keys_and_holds_become_steps() -> None:
-    call = recorded(RecordedKeys(3_000, 3_400, "12#", 3), Held(5_000, 8_000), agent=(GREETED,))
+    call = recorded(
+        RecordedKeys(3_000, 3_400, "12#", 3), RecordedHold(5_000, 8_000), agent=(GREETED,)
+    )
     assert does(call)[1:] == [{"dtmf": {"digits": "12#"}}, {"hold": {"ms": 3_000}}]
 
 

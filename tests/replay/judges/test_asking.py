@@ -7,10 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.replay.checks.check import Check, CheckStatus
-from bridge.replay.checks.run import Judgement, with_judge
+from bridge.replay.checks.run import RunJudgement, with_judge
 from bridge.replay.judges.asking import ask_judge, check_judged
 from bridge.replay.judges.conversation import ConversationTurn, conversation_of, find_quote
-from bridge.replay.results.run import Judged, JudgeQuote, RunVerdict, TranscriptTurn
+from bridge.replay.results.detail import Judged, JudgeQuote, TranscriptTurn
+from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript, Judge
 from tests.support.text_model import Wire, completion, text_model
 
@@ -160,14 +161,14 @@ def script_of(**fields: object) -> CallScript:
 
 def test_a_judge_alone_passes_nothing_and_never_mends_what_broke() -> None:
     good = Judged(QUESTION, "yes", "yes", "pass", (JudgeQuote(SENTENCE, "agent", 1),), "", "m")
-    passed = Judgement(RunVerdict.PASS)
+    passed = RunJudgement(RunVerdict.PASS)
     alone = with_judge(script_of(), passed, [good])
     assert alone.verdict is RunVerdict.INCONCLUSIVE
     assert "a judge alone passes nothing" in alone.reason
     with_more = script_of(end={"state": "completed"})
     assert with_judge(with_more, passed, [good]).verdict is RunVerdict.PASS
     broken = Check(1, "within_ms", "a", "b", CheckStatus.FAIL)
-    failed = Judgement(RunVerdict.FAIL, "x", (broken,))
+    failed = RunJudgement(RunVerdict.FAIL, "x", (broken,))
     assert with_judge(with_more, failed, [good]).verdict is RunVerdict.FAIL
     bad = Judged(QUESTION, "yes", "no", "fail", good.quotes, "", "m")
     assert with_judge(with_more, passed, [bad]).verdict is RunVerdict.FAIL

@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.replay.call.preparation import PreparedPersona, PreparedScript
+from bridge.replay.call.preparation import PersonaHearing, PreparedPersona, PreparedScript
 from bridge.replay.call.timeline import Doing
 from bridge.replay.chat.client import ChatAnswer, ChatError, ChatMessage, ChatModel
 from bridge.replay.evidence.transcribing import Transcribe
 from bridge.replay.persona.caller import PersonaCaller
-from bridge.replay.persona.hearing import Hearing
-from bridge.replay.persona.mind import Mind
+from bridge.replay.persona.mind import Mind, scripted_answers
 from bridge.replay.persona.outcome import Stop, check_persona
-from bridge.replay.persona.scripted import scripted_answers
 from bridge.replay.script import CallScript
 from tests.replay.call.test_caller import WORDS_MS, Agent
 from tests.softphone.far_end import tone
@@ -72,7 +70,7 @@ async def played(
     assert script.persona is not None
     model = model or Model(scripted_answers(script.persona.script))
     words = iter(heard)
-    hearing = Hearing("fake", hear or (lambda samples, rate: next(words, "anything")))
+    hearing = PersonaHearing("fake", hear or (lambda samples, rate: next(words, "anything")))
     ready = PreparedPersona(lambda text: tone(500, WORDS_MS), hearing)
     virtual = VirtualCall(agent)
     mind = Mind(script.persona, cast(ChatModel, model))  # what a mind uses of it

@@ -2,28 +2,28 @@
 
 import pytest
 
-from bridge.replay.persona.reply import NoReply, Reply, parse_reply
+from bridge.replay.persona.reply import NoReply, PersonaReply, parse_reply
 
 
 @pytest.mark.parametrize(
     ("text", "reply"),
     [
-        ('{"say": "Where is my order?"}', Reply("Where is my order?")),
-        ('```json\n{"say": "Hi", "done": false}\n```', Reply("Hi")),
-        ('Sure! {"say": "Hi", "interrupt": "Wait"} ok?', Reply("Hi", "Wait")),
-        ("Where is my order?", Reply("Where is my order?")),
-        ('{"press": "12#"}', Reply(press="12#")),
-        ('{"press": "1 2 #", "say": "twelve"}', Reply(press="12#")),
+        ('{"say": "Where is my order?"}', PersonaReply("Where is my order?")),
+        ('```json\n{"say": "Hi", "done": false}\n```', PersonaReply("Hi")),
+        ('Sure! {"say": "Hi", "interrupt": "Wait"} ok?', PersonaReply("Hi", "Wait")),
+        ("Where is my order?", PersonaReply("Where is my order?")),
+        ('{"press": "12#"}', PersonaReply(press="12#")),
+        ('{"press": "1 2 #", "say": "twelve"}', PersonaReply(press="12#")),
         (
             '{"say": "Bye", "done": true, "reached": true, "why": "the day\\nis known"}',
-            Reply("Bye", done=True, reached=True, why="the day is known"),
+            PersonaReply("Bye", done=True, reached=True, why="the day is known"),
         ),
-        ('{"say": null, "done": true, "reached": false}', Reply(done=True)),
-        ('{"say": "Go on", "reached": true}', Reply("Go on")),
-        ('{"say": "<b>Hi</b> [[hi]]\\u0000 there"}', Reply("b Hi /b hi there")),
+        ('{"say": null, "done": true, "reached": false}', PersonaReply(done=True)),
+        ('{"say": "Go on", "reached": true}', PersonaReply("Go on")),
+        ('{"say": "<b>Hi</b> [[hi]]\\u0000 there"}', PersonaReply("b Hi /b hi there")),
     ],
 )
-def test_replies_are_read(text: str, reply: Reply) -> None:
+def test_replies_are_read(text: str, reply: PersonaReply) -> None:
     assert parse_reply(text) == reply
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.replay.report.comparison import (
     TOO_FEW,
-    Change,
+    VerdictChange,
     compare_latency,
     compare_verdicts,
     judge_change,
@@ -21,22 +21,22 @@ def _row(verdict: RunVerdict, arm: str = "ga") -> TableRow:
 @pytest.mark.parametrize(
     ("first", "second", "change"),
     [
-        (_PASS, _FAIL, Change.NEWLY_FAILING),
-        (_FAIL, _PASS, Change.FIXED),
-        (_PASS, _PASS, Change.UNCHANGED),
-        (_FAIL, _FAIL, Change.UNCHANGED),
-        (_PASS, RunVerdict.INCONCLUSIVE, Change.NOT_COMPARABLE),
-        (RunVerdict.INFRASTRUCTURE, _FAIL, Change.NOT_COMPARABLE),
+        (_PASS, _FAIL, VerdictChange.NEWLY_FAILING),
+        (_FAIL, _PASS, VerdictChange.FIXED),
+        (_PASS, _PASS, VerdictChange.UNCHANGED),
+        (_FAIL, _FAIL, VerdictChange.UNCHANGED),
+        (_PASS, RunVerdict.INCONCLUSIVE, VerdictChange.NOT_COMPARABLE),
+        (RunVerdict.INFRASTRUCTURE, _FAIL, VerdictChange.NOT_COMPARABLE),
     ],
 )
 def test_a_script_changes_only_where_both_arms_decided_it(
-    first: RunVerdict, second: RunVerdict, change: Change
+    first: RunVerdict, second: RunVerdict, change: VerdictChange
 ) -> None:
     assert judge_change(_row(first, "beta"), _row(second)).change is change
 
 
 def test_what_only_one_arm_played_is_no_regression() -> None:
-    assert judge_change(None, _row(_FAIL)).change is Change.NOT_COMPARABLE
+    assert judge_change(None, _row(_FAIL)).change is VerdictChange.NOT_COMPARABLE
     assert judge_change(_row(_PASS), None).note == "only one arm played it"
 
 
@@ -47,9 +47,9 @@ def test_the_arm_that_did_not_decide_is_named() -> None:
 
 def _verdict(worse: int, better: int, same: int = 9) -> str:
     changes = [
-        *[Change.NEWLY_FAILING] * worse,
-        *[Change.FIXED] * better,
-        *[Change.UNCHANGED] * same,
+        *[VerdictChange.NEWLY_FAILING] * worse,
+        *[VerdictChange.FIXED] * better,
+        *[VerdictChange.UNCHANGED] * same,
     ]
     return compare_verdicts("beta", "ga", changes).conclusion
 

@@ -12,7 +12,7 @@ from bridge.replay.report.lanes import (
     place_captions,
     place_flags,
 )
-from bridge.replay.results.run import Marker, TranscriptTurn
+from bridge.replay.results.detail import Marker, TranscriptTurn
 
 
 @given(st.lists(st.floats(-500, 60_000), max_size=60))

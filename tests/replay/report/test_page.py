@@ -12,19 +12,14 @@ import pytest
 from bridge.errors import ConfigError
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.divergence import RECORDING
-from bridge.replay.checks.protocol import Difference, DifferenceKind
+from bridge.replay.checks.protocol import DifferenceKind, ProtocolDifference
 from bridge.replay.report import write_report
 from bridge.replay.report.page import make_page
 from bridge.replay.report.reading import read_material
 from bridge.replay.report.writing import AUDIO_BYTES
+from bridge.replay.results.files import read_run, write_results, write_run
 from bridge.replay.results.history import Timing, keep, make_summary
-from bridge.replay.results.run import (
-    ProtocolFinding,
-    RunVerdict,
-    read_run,
-    write_results,
-    write_run,
-)
+from bridge.replay.results.run import ProtocolFinding, RunVerdict
 from tests.support.replay_results import EXAMPLE, TOO_BUSY, Plan, write_example
 
 _EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -182,7 +177,7 @@ def test_audio_goes_to_what_is_shown_before_other_runs(tmp_path: Path) -> None:
 
 def test_a_recorded_arm_is_compared_with_its_recording_too(tmp_path: Path) -> None:
     results = write_example(tmp_path, [Plan("a", "beta"), Plan("a", "ga")])
-    lost = Difference(
+    lost = ProtocolDifference(
         DifferenceKind.FIELD_MISSING,
         "received",
         "response.done",
@@ -240,7 +235,7 @@ def test_what_passed_in_the_run_before_is_told(tmp_path: Path) -> None:
 
 def test_protocol_differences_block_and_stand_apart(tmp_path: Path) -> None:
     results = write_example(tmp_path)
-    unknown = Difference(
+    unknown = ProtocolDifference(
         DifferenceKind.UNKNOWN, "received", "response.novelty", "unknown", 10.0, blocks=True
     )
     finding = ProtocolFinding("slow_answers", "ga", "beta", unknown)

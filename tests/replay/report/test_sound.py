@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bridge.audio.stdlib_audioop import audioop
 from bridge.audio.wav import write_wav
 from bridge.replay.report.sound import (
-    Budget,
+    AudioBudget,
     as_path,
     make_sound,
     outline,
@@ -76,7 +76,7 @@ def test_silence_takes_no_room_and_nothing_moves() -> None:
 def test_audio_that_has_no_room_is_left_out_and_counted(tmp_path: Path) -> None:
     write_wav(tmp_path / "call.wav", _lanes(1), 8000)
     recording = read_recording(tmp_path / "call.wav", "runs/x/call.wav")
-    budget = Budget(4_000)
+    budget = AudioBudget(4_000)
     sounds = [make_sound(recording, 50, budget) for _ in range(2)]
     assert [sound.data is not None for sound in sounds] == [True, False]
     assert budget.left_out == 1

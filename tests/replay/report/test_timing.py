@@ -12,7 +12,7 @@ from bridge.replay.report.timing import (
     stop_times,
     waterfalls,
 )
-from bridge.replay.results.run import RunDetail, TranscriptTurn, TurnStages
+from bridge.replay.results.detail import RunDetail, TranscriptTurn, TurnStages
 
 
 def _turn(speaker: Literal["caller", "agent"], start_ms: int, end_ms: int) -> TranscriptTurn:

@@ -9,7 +9,7 @@ from bridge.replay.report.transcripts import (
     compare_words,
     input_error_rate,
 )
-from bridge.replay.results.run import TranscriptTurn
+from bridge.replay.results.detail import TranscriptTurn
 
 
 def _turn(

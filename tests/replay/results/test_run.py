@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ConfigError
-from bridge.replay.checks.protocol import Difference, DifferenceKind
+from bridge.replay.checks.protocol import DifferenceKind, ProtocolDifference
+from bridge.replay.results.files import read_results, read_run
 from bridge.replay.results.run import (
     ProtocolFinding,
     RunInfo,
@@ -15,8 +16,6 @@ from bridge.replay.results.run import (
     ScriptInfo,
     make_table,
     overall,
-    read_results,
-    read_run,
 )
 from tests.support.replay_results import EXAMPLE, TOO_BUSY, Plan, write_example
 
@@ -123,7 +122,7 @@ def test_a_protocol_difference_that_blocks_fails_the_whole(tmp_path: Path) -> No
     good = write_example(tmp_path, [Plan("a", "ga"), Plan("a", "beta")])
     for blocks, wanted in ((True, _FAIL), (False, _PASS)):
         kind = DifferenceKind.MISSING
-        found = Difference(kind, "sent", "session.update", "never on ga", None, blocks)
+        found = ProtocolDifference(kind, "sent", "session.update", "never on ga", None, blocks)
         finding = ProtocolFinding("a", "ga", "beta", found)
         assert overall(replace(good, protocol=(finding,))) is wanted
 

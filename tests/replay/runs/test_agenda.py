@@ -1,8 +1,9 @@
-"""The agenda: every call once; seats stay with their scenes, and share what is left."""
+"""The agenda: every call once; workers stay with their environments, and share what is left."""
 
 from collections.abc import Sequence
 
-from bridge.replay.runs.agenda import Agenda, Job, SceneKey, likely_s
+from bridge.replay.environment.environment import EnvironmentKey
+from bridge.replay.runs.agenda import Agenda, Job, likely_s
 from bridge.replay.script import CallScript
 
 _A, _B = ("a", "ga"), ("b", "beta")
@@ -10,8 +11,8 @@ _A1, _A2, _A3, _B1, _B2 = Job(*_A, 1), Job(*_A, 2), Job(*_A, 3), Job(*_B, 1), Jo
 
 
 def agenda_of(jobs: Sequence[Job]) -> Agenda:
-    """Return an agenda with one scene an arm."""
-    return Agenda(jobs, lambda job: SceneKey(job.arm))
+    """Return an agenda with one environment an arm."""
+    return Agenda(jobs, lambda job: EnvironmentKey(job.arm))
 
 
 def script_of(*steps: dict[str, object]) -> CallScript:
@@ -25,20 +26,20 @@ def test_every_job_is_taken_once() -> None:
     assert agenda.take() is None
 
 
-def test_a_seat_stays_with_its_scene() -> None:
+def test_a_worker_stays_with_its_environment() -> None:
     agenda = agenda_of([_A1, _B1, _A2])
     assert agenda.take() == _A1
     agenda.done(_A1)
-    assert agenda.take(SceneKey("ga")) == _A2
+    assert agenda.take(EnvironmentKey("ga")) == _A2
 
 
-def test_another_seat_takes_a_scene_that_nobody_plays() -> None:
+def test_another_worker_takes_an_environment_that_nobody_plays() -> None:
     agenda = agenda_of([_A1, _A2, _B1])
     assert agenda.take() == _A1
     assert agenda.take() == _B1
 
 
-def test_a_seat_without_work_helps_where_the_fewest_are() -> None:
+def test_a_worker_without_a_call_helps_where_the_fewest_are() -> None:
     agenda = agenda_of([_A1, _A2, _A3, _B1, _B2])
     assert [agenda.take(), agenda.take(), agenda.take()] == [_A1, _B1, _A2]
     assert agenda.take() == _B2

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from bridge.cli.main import main
 from bridge.cli.replay import replay
 from bridge.errors import ConfigError
-from bridge.replay.call.noises import MAKERS, within
+from bridge.replay.call.noise import MAKERS, within
 from bridge.replay.call.preparation import prepare
 from bridge.replay.call.process import ORDERS, CallOrder, encode_order
-from bridge.replay.environment.environment import ScriptFile
 from bridge.replay.results.run import RunVerdict, ScriptInfo, TableRow
-from bridge.replay.runs.packing import multiplied, pack_rows, under
+from bridge.replay.runs.packing import multiplied, pack_rows
 from bridge.replay.script import CallScript
+from bridge.replay.script.files import ScriptFile, under
 from bridge.replay.script.packs import PackItem, built_in_packs, choose_packs
 from bridge.speech.synthesis import Synthesizer
 from tests.support.processes import write_yaml

@@ -1,12 +1,12 @@
 """Protocol differences of all scripts are gathered."""
 
-from bridge.replay.checks.protocol import Difference, DifferenceKind
-from bridge.replay.report.protocols import tally
+from bridge.replay.checks.protocol import DifferenceKind, ProtocolDifference
+from bridge.replay.report.overview import tally
 from bridge.replay.results.run import ProtocolFinding
 
 
-def _difference(event: str, *, blocks: bool, at_ms: float | None = None) -> Difference:
-    return Difference(DifferenceKind.MISSING, "received", event, "gone", at_ms, blocks)
+def _difference(event: str, *, blocks: bool, at_ms: float | None = None) -> ProtocolDifference:
+    return ProtocolDifference(DifferenceKind.MISSING, "received", event, "gone", at_ms, blocks)
 
 
 def test_one_difference_in_many_scripts_is_one_finding() -> None:

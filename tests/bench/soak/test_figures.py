@@ -6,7 +6,7 @@ import pytest
 
 from bridge.bench.soak.figures import (
     Happened,
-    Held,
+    HeldResources,
     Records,
     SoakPlan,
     SoakResult,
@@ -14,7 +14,7 @@ from bridge.bench.soak.figures import (
     verdicts_on,
 )
 
-HELD = Held(
+HELD = HeldResources(
     calls=0,
     tasks=10,
     files=16,

@@ -1,8 +1,11 @@
-"""Sets the scene of a soak: the simulated agent, the dialplans and the arms of its gateway."""
+"""The surroundings of a soaked gateway: the agent, the dialplans, the arms, a tool's webhook."""
 
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import yaml
+from random import Random
 
 from bridge.bench.parts import KEY_VARIABLE
 from bridge.bench.soak.person import (
@@ -12,6 +15,12 @@ from bridge.bench.soak.person import (
     QUESTIONS,
     TOOL_QUESTION,
 )
+from bridge.processes.http import OneRequestServer, read_request, write_answer
+from bridge.processes.starter import write_yaml
+
+_GOOD = json.dumps({"amount": "forty two", "due": "Friday"}).encode()
+_LARGE_BYTES = 4 * 1024 * 1024
+_HANGS_S = 60.0
 
 _LONG_ANSWER = (
     "You can return anything that you bought within thirty days of delivery. Please keep the"
@@ -67,9 +76,7 @@ def write_scenario(place: Path) -> Path:
             {"hears": [GOODBYE], "say": "Goodbye.", "tool": {"name": "end_call"}},
         ],
     }
-    path = place / "scenario.yaml"
-    path.write_text(yaml.safe_dump(scenario, sort_keys=False), encoding="utf-8")
-    return path
+    return write_yaml(place / "scenario.yaml", scenario)
 
 
 def arm_of(dialect: str, url: str) -> dict[str, object]:
@@ -80,3 +87,54 @@ def arm_of(dialect: str, url: str) -> dict[str, object]:
         "model": _MODELS[dialect],
         "api_key_env": KEY_VARIABLE,
     }
+
+
+class SoakWebhook(OneRequestServer):
+    """Answers a tool's calls, well and badly. Use ``async with``.
+
+    Args:
+        random: decides how.
+
+    Attributes:
+        answers: how often it has answered each way.
+    """
+
+    def __init__(self, random: Random) -> None:
+        super().__init__()
+        self.answers: Counter[str] = Counter()
+        self._random = random
+
+    @property
+    def url(self) -> str:
+        """Where it is called."""
+        return f"{self.address}/invoices"
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer in one of the ways, by their weights."""
+        await read_request(reader)
+        (how,) = self._random.choices(list(_WAYS), [weight for weight, _ in _WAYS.values()])
+        self.answers[how] += 1
+        answer = _WAYS[how][1]
+        if answer is None:
+            if how == "hangs":
+                await self.wait(_HANGS_S)
+            elif how == "reset":
+                writer.transport.abort()
+            return
+        status, body = answer()
+        if how == "slow":
+            await asyncio.sleep(self._random.uniform(0.5, 3.0))
+        await write_answer(writer, status, body)
+
+
+_WAYS: Mapping[str, tuple[float, Callable[[], tuple[int, bytes]] | None]] = {
+    "good": (8, lambda: (200, _GOOD)),
+    "slow": (4, lambda: (200, _GOOD)),
+    "error": (3, lambda: (500, b"")),
+    "refusal": (1, lambda: (403, b"{}")),
+    "no JSON": (1, lambda: (200, b"<html>")),
+    "too large": (1, lambda: (200, b'"' + b"x" * _LARGE_BYTES + b'"')),
+    "reset": (2, None),
+    "hangs": (2, None),
+}
+"""How it answers, with weights."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bridge.audio import g711
-from bridge.bench.talkers import Talkers
+from bridge.bench.callers import Talkers
 
 _RTP_HEADER_BYTES = 12
 

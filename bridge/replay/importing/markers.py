@@ -12,7 +12,7 @@ from bridge.live.recording import NOT_RECORDED
 from bridge.redaction.kinds import PLACEHOLDER
 from bridge.replay.importing.recorded import (
     AgentWords,
-    Held,
+    RecordedHold,
     RecordedKeys,
     RecordedSpeech,
     RecordedToolUse,
@@ -30,8 +30,8 @@ _LATE_MS = 100
 _FOR_EVER_MS = 1 << 60
 
 
-class Told:
-    """What the markers tell, by kind.
+class MarkedCall:
+    """Reads a call's markers, by kind.
 
     Args:
         markers: of the recording, in the order in which they were written.
@@ -79,12 +79,12 @@ class Told:
             if press is not None:
                 group.append(press)
 
-    def holds(self) -> Iterator[Held]:
+    def holds(self) -> Iterator[RecordedHold]:
         """Yield when the caller held the call."""
         changes = [m for m in self._markers if m["kind"] in ("caller_held", "caller_resumed")]
         for held, resumed in pairwise(changes):
             if held["kind"] == "caller_held" and resumed["kind"] == "caller_resumed":
-                yield Held(int(held["at_ms"]), int(resumed["at_ms"]))
+                yield RecordedHold(int(held["at_ms"]), int(resumed["at_ms"]))
 
     def words(self) -> Iterator[AgentWords]:
         """Yield the items of the agent and of the bridge, as they were heard."""
