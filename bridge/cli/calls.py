@@ -161,7 +161,7 @@ def _place(config: Path | None, url: str | None) -> tuple[RedisSettings, str]:
             "no Redis is named, and a gateway without one keeps its own",
             remedy="pass --redis, or set BRIDGE_REDIS_URL to the one that the gateway uses",
         )
-    return RedisSettings(prefix=settings.prefix), address
+    return settings, address
 
 
 async def _story(reader: CallReader, call_id: str) -> CallStory:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli.calls import calls
-from bridge.clock import SystemClock
+from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.settings import RedisSettings
 from bridge.store.calls import CallStore
 from bridge.store.client import RedisLink
@@ -66,6 +66,24 @@ def test_the_list_has_calls_that_go_on_first_and_then_those_that_ended(redis: Lo
     assert "session_lost" in result.output
     assert "provider" in result.output
     assert ENDED not in bridge_calls("list", "--active", "--redis", redis.url).output
+
+
+async def _beat_of(link_url: str, node: str, age_ms: int) -> None:
+    link = RedisLink(link_url, timeout_s=2.0)
+    at_ms = SystemClock().wall_ns() // NS_PER_MS - age_ms
+    await link.ask(["ZADD", "bridge:nodes", "0", node])
+    await link.ask(["HSET", f"bridge:node:{node}", "updated_at", str(at_ms), "troubles", ""])
+    await link.aclose()
+
+
+def test_a_heartbeat_is_old_by_the_settings_of_the_gateways(tmp_path: Path) -> None:
+    settings = tmp_path / "bridge.yaml"
+    settings.write_text("redis: {heartbeat_ms: 500}\n")
+    with start_local_redis() as server:
+        asyncio.run(_beat_of(server.url, "mute", 10_000))
+        told = bridge_calls("list", "--redis", server.url, "--config", str(settings)).stderr
+        assert "node mute: its last heartbeat is 1" in told
+        assert bridge_calls("list", "--redis", server.url).stderr == ""
 
 
 def test_the_list_as_json(redis: LocalRedis) -> None:
