@@ -15,7 +15,7 @@ from bridge.engine.agent.transcript import AgentTranscript
 from bridge.engine.call.state import Ending, Stage
 from bridge.engine.caller.state import CallerSilenceState, CallerSound, Cut, HeardTurn
 from bridge.engine.consent.steps import ConsentState, ConsentStep
-from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
+from bridge.engine.effects import CancelTool, Effect, Send, StartTimer, StopTimer
 from bridge.engine.handoff.steps import HandoffState, HandoffStep
 from bridge.engine.keypad.state import KeypadState
 from bridge.engine.media import LastSoundSent
@@ -27,7 +27,7 @@ from bridge.engine.timers import Timer
 from bridge.engine.tools.state import McpBook, ToolRound
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.engine.voice.state import AgentWait, DeadAirState, Filler, OwnSpeech
-from bridge.realtime.commands import Command, CreateItem
+from bridge.realtime.commands import CancelResponse, Command, CreateItem
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import FunctionCallOutput
@@ -230,6 +230,22 @@ class CallState:
         self.log.sent(command)
         if not self.lost:
             yield Send(command)
+
+    def cancel_response(self) -> Effects:
+        """Cancel the running response: nothing of it will be played or answered any more."""
+        response = self.session.responses.active
+        if response is None:
+            return
+        response.cancelled = True
+        yield from self.drop_tools(response.response_id)
+        self.note(response_id="")
+        yield from self.send(CancelResponse(response.response_id))
+
+    def drop_tools(self, response_id: ResponseId) -> Effects:
+        """Forget the tool calls of a response that was cancelled or failed; end those that run."""
+        tools = self.tool_rounds.pop(response_id, None)
+        for call_id in sorted(tools.pending) if tools is not None else ():
+            yield CancelTool(call_id)
 
     def answer_tool(self, call_id: ToolCallId, output: Mapping[str, object]) -> Effects:
         """Give a tool call its output; the model is not asked to go on."""

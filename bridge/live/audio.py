@@ -61,6 +61,7 @@ class CallAudio:
         self.line: Line | None = None
         self.answered = False
         self._pump = services.pump
+        self._downlink = services.pump.downlink
         self._metrics = services.metrics
         self._driver = driver
         self._appended = driver.appended
@@ -169,8 +170,9 @@ class CallAudio:
     # Effects
 
     def _play(self, effect: PlayAudio) -> None:
-        if self.line is not None:
-            self._pump.play(self.line.row, effect.item_id, effect.content_index, effect.audio)
+        line, item_id = self.line, effect.item_id
+        if line is not None:
+            self._downlink.play(line.row, item_id, effect.content_index, effect.audio)
 
     def _flush(self, effect: FlushPlayout) -> None:
         parts = self._silence()
@@ -179,7 +181,7 @@ class CallAudio:
         self._driver.put_first(PlayoutFlushed(parts))
 
     def _silence(self) -> tuple[PlayedItem, ...]:
-        return () if self.line is None else self._pump.flush(self.line.row)
+        return () if self.line is None else self._downlink.flush(self.line.row)
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
         sent_ms = self._upstream.send_kept(effect)

@@ -180,7 +180,7 @@ class PhoneCall:
                 return False
             return self.elapsed_ms >= saying.start_ms + cut_after_ms
 
-        self._pump.play(self._line.row, saying.item_id, 0, audio)
+        self._pump.downlink.play(self._line.row, saying.item_id, 0, audio)
         await self._until(lambda: saying.end_ms is not None or self.over or cut())
         if saying.start_ms is None:
             return None
@@ -299,7 +299,7 @@ class PhoneCall:
         background.hear(heard)
         if not line.playout.paused and line.playout.waiting_samples < _PIECE_SAMPLES:
             piece = background.next(_PIECE_SAMPLES)
-            self._pump.play(line.row, _BACKGROUND, 0, piece.astype("<i2").tobytes())
+            self._pump.downlink.play(line.row, _BACKGROUND, 0, piece.astype("<i2").tobytes())
 
     def _end_saying(self) -> None:
         saying = self._saying.popleft()

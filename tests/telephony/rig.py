@@ -81,7 +81,7 @@ class Call:
 
     def play_tone(self, hz: float, ms: int, item: str = "item") -> None:
         sound = tone(hz, AGENT_HZ, AGENT_HZ * ms // 1000, amplitude=8000)
-        self._pump.play(self.row, ItemId(item), 0, sound.astype("<i2").tobytes())
+        self._pump.downlink.play(self.row, ItemId(item), 0, sound.astype("<i2").tobytes())
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
         await wait_until(condition, 5.0, f"{what} did not happen ({self.states}, {self.media})")

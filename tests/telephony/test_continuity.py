@@ -87,7 +87,7 @@ async def test_an_interruption_is_silence_within_a_frame(rig: Rig, peer: SipPeer
         first = len(rtp.packets)
         call.play_tone(1300.0, 4000)
         await call.until(lambda: len(loud_span(rtp.heard(0, first))) > 2000, "the tone")
-        (cut,) = rig.pump.flush(call.row)
+        (cut,) = rig.pump.downlink.flush(call.row)
         sent_when_cut = len(rtp.packets)
         await call.hear(400)
         span = len(loud_span(rtp.heard(0, first)))
@@ -119,7 +119,7 @@ async def test_a_loop_that_stands_still_ends_in_silence(
         stepped = int(ports.tx_positions[call.row]) - before
         assert abs(stepped - stalled) <= 10 * FRAME_SAMPLES
         assert abs(int(ports.rx_positions[call.row]) - before - stepped) <= FRAME_SAMPLES
-        rig.pump.flush(call.row)
+        rig.pump.downlink.flush(call.row)
         await call.until(lambda: len(rtp.heard(0, first)) >= stepped, "all that was sent meanwhile")
         sound = rtp.heard(0, first)
         span = len(loud_span(sound))

@@ -8,7 +8,6 @@ Sources: `ARCHITECTURE.md` section 4, `PROTOCOL.md` section 7. Milliseconds come
 position (PlayedItem), never from bytes received: deltas run seconds ahead of what is heard.
 """
 
-from bridge.engine.agent.requests import cancel_response
 from bridge.engine.caller.presence import caller_understood
 from bridge.engine.caller.state import Cut
 from bridge.engine.effects import FlushPlayout
@@ -66,7 +65,7 @@ def cut(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effect
     call.speech.over()
     yield from _keep_caller(call)
     yield FlushPlayout()
-    yield from cancel_response(call)
+    yield from call.cancel_response()
     yield from call.stop_timer(Timer.RESPONSE)
     yield from _keep_call(call, answer=active is None)
     call.playing = False

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.engine.agent.requests import cancel_response, request_response
+from bridge.engine.agent.requests import request_response
 from bridge.engine.call.closing import close, watch_duration
 from bridge.engine.call.state import Ending
 from bridge.engine.effects import (
@@ -102,7 +102,7 @@ def start_handoff(call: CallState, handoff: HandingOver, now_ns: int) -> Effects
     yield from call.send(ClearInput())
     call.session.turn.stop()
     call.wait.begin(now_ns)
-    yield from cancel_response(call)
+    yield from call.cancel_response()
     yield from advance(call, _next(target.before is not None, handoff), now_ns)
 
 
@@ -116,7 +116,7 @@ def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
         return
     if handoff.begun:
         # Turn detection had heard the end of a turn before the caller was muted.
-        yield from cancel_response(call)
+        yield from call.cancel_response()
         return
     if may_hand_over(call):
         yield from start_handoff(call, handoff, now_ns)

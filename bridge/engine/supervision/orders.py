@@ -12,7 +12,6 @@ until the agent goes on.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bridge.engine.agent.requests import cancel_response
 from bridge.engine.call.state import Stage
 from bridge.engine.effects import CloseVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
@@ -92,7 +91,7 @@ def watch_supervision(call: CallState, event: Input, now_ns: int) -> Effects:
         yield from leave_talk(call)  # the caller goes to somebody whom a supervisor can't join
     if supervised.held and not call.closed:
         # Turn detection had heard the end of a turn before the caller was muted.
-        yield from cancel_response(call)
+        yield from call.cancel_response()
     _note_hold(call)
 
 
