@@ -1,4 +1,4 @@
-"""Names of the bridge's Redis keys, and of the fields of a call's hash (`ARCHITECTURE.md` section 5).
+"""Names of the bridge's Redis keys and of a call's hash fields (`ARCHITECTURE.md` section 5).
 
 Other people's tools read these. Nothing else in the project spells a key out; a call's hash gets no
 field that is not listed here. The names carry no
