@@ -102,10 +102,10 @@ def elsewhere(path: Path) -> Iterator[str]:
         page, (numbers, _, _) = found(name, path), sections_meant(following)
         if page is not None and numbers:
             cited.setdefault(page, set()).update(numbers)
-    for page, numbers in cited.items():
-        theirs = {number for number in range(1, 20) if names(page, number, module)}
-        if theirs and not theirs & numbers:
-            yield f"{page.name}: cites {sorted(numbers)}, is named in {sorted(theirs)}"
+    for cited_page, meant in cited.items():
+        theirs = {number for number in range(1, 20) if names(cited_page, number, module)}
+        if theirs and not theirs & meant:
+            yield f"{cited_page.name}: cites {sorted(meant)}, is named in {sorted(theirs)}"
 
 
 def test_modules_cite_the_section_that_names_them() -> None:
