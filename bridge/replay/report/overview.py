@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 
-from bridge.replay.checks.protocol import DifferenceKind
+from bridge.replay.checks.protocol import ProtocolDifference
 from bridge.replay.report.cards import Card
 from bridge.replay.report.comparison import VerdictChange
 from bridge.replay.results.history import Point, Trend
@@ -29,16 +29,10 @@ class FindingPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A protocol difference of an arm from the first one."""
+class Finding(ProtocolDifference):
+    """A protocol difference of an arm from the first one, with all the places that show it."""
 
-    arm: str
-    kind: DifferenceKind
-    direction: str
-    event: str
-    detail: str
-    blocks: bool
-    places: tuple[FindingPlace, ...]
+    places: tuple[FindingPlace, ...] = ()
 
     @property
     def what(self) -> str:
@@ -86,14 +80,12 @@ def tally(
     Returns:
         Those that block first, and of those the ones that most scripts show.
     """
-    places: dict[tuple[DifferenceKind, str, str, str, bool], list[FindingPlace]] = {}
+    places: dict[ProtocolDifference, list[FindingPlace]] = {}
     for each in findings:
         if (each.reference, each.arm) == (first, second):
-            found = each.difference
-            key = (found.kind, found.direction, found.event, found.detail, found.blocks)
-            place = FindingPlace(each.script, anchors[each.script], found.at_ms)
-            places.setdefault(key, []).append(place)
-    sums = [Finding(second, *key, tuple(at)) for key, at in places.items()]
+            place = FindingPlace(each.script, anchors[each.script], each.difference.at_ms)
+            places.setdefault(replace(each.difference, at_ms=None), []).append(place)
+    sums = [Finding(*astuple(found), places=tuple(at)) for found, at in places.items()]
     sums.sort(key=lambda finding: (not finding.blocks, -len(finding.places), finding.event))
     known = sum(compared.values())
     return ProtocolTally(first, second, tuple(sums), known, len(compared) - known)
