@@ -9,10 +9,7 @@ from bridge.replay.checks.protocol import ProtocolDifference
 from bridge.replay.report.cards import Card
 from bridge.replay.report.comparison import VerdictChange
 from bridge.replay.results.history import Point, Trend
-from bridge.replay.results.run import ProtocolFinding, RunVerdict
-
-SEVERITY = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE)
-"""What is not a pass, the worst first."""
+from bridge.replay.results.run import WORST_FIRST, ProtocolFinding, RunVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +119,8 @@ def _scripts(count: int) -> str:
 
 def tone(cards: Sequence[Card]) -> RunVerdict:
     """Return the worst verdict of all."""
-    found = {card.verdict for card in cards}
-    return next((verdict for verdict in SEVERITY if verdict in found), RunVerdict.PASS)
+    verdicts = (card.verdict for card in cards)
+    return min(verdicts, key=WORST_FIRST.index, default=RunVerdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)
