@@ -5,7 +5,7 @@ be packed into rows here, and not in the browser.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.results.detail import Marker, TranscriptTurn
@@ -172,4 +172,4 @@ def find_mishap(info: RunInfo, checks: Sequence[Check]) -> Mishap | None:
         return Mishap(None, "", "", info.reason, wanted, info.at_ms)
     # The line that the verdict was given for, where the checks have it.
     first = next((check for check in broken if str(check) == info.reason), broken[0])
-    return Mishap(*astuple(first), more=len(broken) - 1)
+    return Mishap(**asdict(first), more=len(broken) - 1)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from bridge.replay.checks.protocol import ProtocolDifference
@@ -82,7 +82,7 @@ def tally(
         if (each.reference, each.arm) == (first, second):
             place = FindingPlace(each.script, anchors[each.script], each.difference.at_ms)
             places.setdefault(replace(each.difference, at_ms=None), []).append(place)
-    sums = [Finding(*astuple(found), places=tuple(at)) for found, at in places.items()]
+    sums = [Finding(**asdict(found), places=tuple(at)) for found, at in places.items()]
     sums.sort(key=lambda finding: (not finding.blocks, -len(finding.places), finding.event))
     known = sum(compared.values())
     return ProtocolTally(first, second, tuple(sums), known, len(compared) - known)
