@@ -71,9 +71,10 @@ class _Leg(Leg):
 
 
 class _Pump:
-    """Keeps the one line."""
+    """Keeps the one line; its downlink is itself."""
 
     def __init__(self) -> None:
+        self.downlink = self
         self.line: Line | None = None
 
     def add(self, row: int, listener: LineListener, recorder: Recorder | None = None) -> Line:
