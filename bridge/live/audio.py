@@ -47,7 +47,6 @@ class CallAudio:
     Attributes:
         line: in the pump; None before there is media, and after its end.
         answered: whether the conversation has begun.
-        arm: that delays are counted for.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class CallAudio:
     ) -> None:
         self.line: Line | None = None
         self.answered = False
-        self.arm = record.summary.arm
         self._pump = services.pump
         self._metrics = services.metrics
         self._driver = driver
@@ -112,7 +110,7 @@ class CallAudio:
         self._recording.follow(None)
         self._pump.remove(row)
         for _ in range(0 if line is None else line.underruns):
-            self._metrics.media.underrun(self.arm)
+            self._metrics.media.underrun(self._record.summary.arm_in_use)
 
     def heard_ms(self, item_id: ItemId) -> int:
         """Return how much of an item the caller heard by the end of the call, which is now."""
@@ -166,7 +164,7 @@ class CallAudio:
             self._upstream.sound_ended(event.at_ns)
 
     def _on_downlink(self, added_ns: int) -> None:
-        self._metrics.media.added_latency(self.arm, Path.DOWNLINK, added_ns)
+        self._metrics.media.added_latency(self._record.summary.arm_in_use, Path.DOWNLINK, added_ns)
 
     # Effects
 
@@ -188,7 +186,7 @@ class CallAudio:
         self._driver.put(AudioAppended(sent_ms, self._appended.captured_ns, pieces=0))
 
     def _count_silent(self) -> None:
-        self._metrics.turns.silent(self.arm)
+        self._metrics.turns.silent(self._record.summary.arm_in_use)
         self._record.event("silent")
 
 

@@ -74,13 +74,12 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
     if row is None or row.kind is not AudioDelta:
         return None
     try:
-        event = row.decode(obj)
+        fields = row.read(obj)
         # It is base64, and so nothing that JSON would have read otherwise.
-        audio = pybase64.b64decode(parts.delta, validate=True)
+        fields["audio"] = pybase64.b64decode(parts.delta, validate=True)
     except (FieldError, ValueError):
         return None
-    assert isinstance(event, AudioDelta)
-    return replace(event, audio=audio)
+    return AudioDelta(**fields)
 
 
 def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:

@@ -24,10 +24,18 @@ FrameEncoder = Callable[[Any, str | None], str]  # Any: the table's key fixes th
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """What one wire type becomes."""
+    """What one wire type becomes.
+
+    Attributes:
+        read: reads the arguments of ``kind`` off the wire.
+    """
 
     kind: type[ServerEvent]
-    decode: Callable[[WireObject], ServerEvent]
+    read: Callable[[WireObject], dict[str, Any]]  # Any: a reader each, matched with the class
+
+    def decode(self, obj: WireObject) -> ServerEvent:
+        """Return the event that a frame holds."""
+        return self.kind(**self.read(obj))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,7 @@ def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventRow:
     if not required <= readers.keys() <= fields.keys():
         raise TypeError(f"readers of {kind.__name__} don't match its fields")
     items = (*readers.items(), ("event_id", optional_str))
-    build: Callable[..., ServerEvent] = kind  # which arguments it takes was checked just now
-    return EventRow(kind, lambda obj: build(**{name: read(obj, name) for name, read in items}))
+    return EventRow(kind, lambda obj: {name: read(obj, name) for name, read in items})
 
 
 def _as_dict(value: object) -> object:

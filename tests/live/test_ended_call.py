@@ -14,7 +14,19 @@ from tests.live.talk import talking
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
-PARTS = ("_driver", "_timers", "_audio", "_upstream", "_voice", "_handoffs", "_tools", "record")
+PARTS = (
+    "_driver",
+    "_handlers",
+    "_timers",
+    "_audio",
+    "_upstream",
+    "_voice",
+    "_handoffs",
+    "_tools",
+    "_recording",
+    "record",
+    "supervision",
+)
 
 
 async def test_an_ended_call_is_freed_without_the_collector(
@@ -25,10 +37,11 @@ async def test_an_ended_call_is_freed_without_the_collector(
         runner = talk.runner
         link = runner._upstream._link
         assert link is not None
-        freed = {part: asyncio.Event() for part in (*PARTS, "session")}
+        freed = {part: asyncio.Event() for part in (*PARTS, "runner", "session")}
         for part in PARTS:
             weakref.finalize(getattr(runner, part), freed[part].set)
         weakref.finalize(link.session, freed["session"].set)
+        weakref.finalize(runner, freed["runner"].set)
         del link
     assert not gc.isenabled()
     del runner

@@ -104,6 +104,5 @@ class Reception:
 
     def _call_over(self, runner: CallRunner, task: asyncio.Task[object]) -> None:
         del self.calls[runner]
-        runner.let_go()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call_task_failed", call_id=runner.record.summary.call_id, exc_info=error)

@@ -67,7 +67,7 @@ def expect_response(call: CallState) -> Effects:
     yield from call.start_timer(Timer.RESPONSE, call.policy.limits.response_timeout_ms)
 
 
-def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
+def cancel_response(call: CallState) -> Effects:
     """Cancel the running response: nothing of it will be played or answered any more."""
     response = call.session.responses.active
     if response is None:
@@ -75,8 +75,7 @@ def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
     response.cancelled = True
     yield from drop_tools(call, response.response_id)
     call.note(response_id="")
-    if tell_server:
-        yield from call.send(CancelResponse(response.response_id))
+    yield from call.send(CancelResponse(response.response_id))
 
 
 def drop_request(call: CallState) -> Effects:
@@ -85,7 +84,7 @@ def drop_request(call: CallState) -> Effects:
     responses.owed, responses.owed_config = False, None
     responses.unwanted = responses.requested is not None
     call.speech.protects_next = False
-    yield from cancel_response(call, tell_server=True)
+    yield from cancel_response(call)
 
 
 def drop_tools(call: CallState, response_id: ResponseId) -> Effects:

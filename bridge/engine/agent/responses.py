@@ -90,11 +90,11 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
     )
     yield from call.stop_timer(Timer.RESPONSE)
     if unwanted:
-        yield from cancel_response(call, tell_server=True)
+        yield from cancel_response(call)
         return
     if asked is not None and call.session.turn.speaking and call.policy.barge_in is None:
         # Turn detection could not cancel it: it did not exist when the caller began.
-        yield from cancel_response(call, tell_server=True)
+        yield from cancel_response(call)
         return
     responses.expect_none()
     if call.session.turn_clock is not None:

@@ -102,7 +102,7 @@ def start_handoff(call: CallState, handoff: HandingOver, now_ns: int) -> Effects
     yield from call.send(ClearInput())
     call.session.turn.stop()
     call.wait.begin(now_ns)
-    yield from cancel_response(call, tell_server=True)
+    yield from cancel_response(call)
     yield from advance(call, _next(target.before is not None, handoff), now_ns)
 
 
@@ -116,7 +116,7 @@ def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
         return
     if handoff.begun:
         # Turn detection had heard the end of a turn before the caller was muted.
-        yield from cancel_response(call, tell_server=True)
+        yield from cancel_response(call)
         return
     if may_hand_over(call):
         yield from start_handoff(call, handoff, now_ns)

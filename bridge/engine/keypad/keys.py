@@ -109,9 +109,7 @@ def _choose(call: CallState, digit: str, now_ns: int) -> Effects | None:
     return _on_wrong_key(call, menu, digit, now_ns) if call.keypad.choosing else None
 
 
-def _tell_model(call: CallState, digit: str, now_ns: int) -> Effects | None:
-    if not call.policy.digits_to_model:
-        return None
+def _tell_model(call: CallState, digit: str, now_ns: int) -> Effects:
     return _tell(call, f"The caller pressed {digit} on the keypad.")
 
 

@@ -43,7 +43,7 @@ def silence_agent(call: CallState, now_ns: int) -> Effects:
     yield from stop_filler(call, cut_phrase=not call.playing)
     call.speech.protects_next = False
     if call.agent_has_floor:
-        yield from cut(call, now_ns, tell_server=True, by=Speaker.SUPERVISOR)
+        yield from cut(call, now_ns, by=Speaker.SUPERVISOR)
     responses = call.session.responses
     responses.give_up_awaited()
     yield from drop_request(call)

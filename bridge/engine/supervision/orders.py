@@ -92,7 +92,7 @@ def watch_supervision(call: CallState, event: Input, now_ns: int) -> Effects:
         yield from leave_talk(call)  # the caller goes to somebody whom a supervisor can't join
     if supervised.held and not call.closed:
         # Turn detection had heard the end of a turn before the caller was muted.
-        yield from cancel_response(call, tell_server=True)
+        yield from cancel_response(call)
     _note_hold(call)
 
 

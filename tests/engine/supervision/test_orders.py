@@ -222,13 +222,8 @@ def test_cut_by_a_supervisor_is_no_interruption_by_the_caller(order: Order) -> N
     assert (turn.text, turn.heard_ms, turn.interrupted) == ("One two", 1_000, False)
 
 
-@pytest.mark.parametrize("server_cancels", [True, False])
-def test_server_is_told_though_it_cancels_by_itself_for_the_callers_speech(
-    server_cancels: bool,
-) -> None:
-    effects = act(
-        speaking(call_policy(greet=False, server_cancels=server_cancels)), TakeOverOrder()
-    )
+def test_take_over_cancels_the_response_at_the_service() -> None:
+    effects = act(speaking(call_policy(greet=False)), TakeOverOrder())
     assert sent(effects, CancelResponse) == [CancelResponse(R1)]
 
 
