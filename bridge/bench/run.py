@@ -29,7 +29,7 @@ from bridge.bench.figures import (
 )
 from bridge.bench.parts import BenchParts, BenchTarget, CallersProcess, Peer
 from bridge.bench.verdicts import complaint, doubts_about, ratios_of, verdicts_on
-from bridge.bench.view import BenchView
+from bridge.bench.view import BenchScreen
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.usage import ProcessUsage
 
@@ -70,7 +70,7 @@ class BenchPlan:
     soak: int = 0
 
 
-async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: BenchView) -> BenchResult:
+async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: BenchScreen) -> BenchResult:
     """Measure everything; cancel to stop everything in order.
 
     Raises:
@@ -81,7 +81,7 @@ async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: BenchView
 
 
 class _Run:
-    def __init__(self, plan: BenchPlan, environ: Mapping[str, str], view: BenchView) -> None:
+    def __init__(self, plan: BenchPlan, environ: Mapping[str, str], view: BenchScreen) -> None:
         self._plan = plan
         self._environ = environ
         self._view = view
@@ -213,7 +213,7 @@ class _Trial:
     def __init__(
         self,
         plan: BenchPlan,
-        view: BenchView,
+        view: BenchScreen,
         target: BenchTarget,
         callers: CallersProcess,
         peer: Peer | None,

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from rich.console import Console
 from rich.status import Status
@@ -26,18 +25,6 @@ _COLUMNS = (
 )
 
 _MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("not judged", "dim")}
-
-
-class BenchView(Protocol):
-    """The interface of whatever shows the benchmark."""
-
-    def doing(self, what: str) -> None:
-        """Say what takes its time now."""
-        ...
-
-    def step(self, what: str, detail: str) -> None:
-        """Show what has been found."""
-        ...
 
 
 class BenchScreen:

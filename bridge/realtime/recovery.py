@@ -1,8 +1,9 @@
 """Plans how a call gets its Realtime session back: a failure in, ordered steps out.
 
-Pure: time and jitter come in as arguments, and nothing here acts. The call runner carries the steps
-out in order; where a step fails it classifies that failure, counts it (:meth:`Budget.failed`) and
-plans again. Rules: `ARCHITECTURE.md` section 4, `NEEDS.md` section 5 "Dead air".
+Pure: time and jitter come in as arguments, and nothing here acts. The call's core makes effects of
+the steps, in order (:mod:`bridge.engine.session.recovery`); where one fails it classifies that
+failure, counts it (:meth:`Budget.failed`) and plans again. Rules: `ARCHITECTURE.md` section 4,
+`NEEDS.md` section 5 "Dead air".
 """
 
 import enum

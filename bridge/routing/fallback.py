@@ -127,8 +127,9 @@ class Recovery(Part):
             attempts to connect are bounded by time alone.
         max_outage_s: longest time without a session; attempts are spread over it.
         attempt_s: longest time of one attempt.
-        filler_after_s: silence before the caller hears the filler; over 2 s is dead air
-            (`NEEDS.md` section 5).
+        filler_after_s: silence before the caller hears the filler in an outage, while a person is
+            called, and after a phrase that is said meanwhile; over 2 s is dead air (`NEEDS.md`
+            section 5).
         kept_audio_s: what the caller says meanwhile, kept for the next session.
         filler: ``tone``, or what the caller is told once, before the tones.
     """

@@ -4,7 +4,7 @@ An order is a verb with its parameters. The console's API takes orders, and so d
 has the call: what comes through Redis is checked again there. From a verb's row follow its path and
 permission in the API, the sentence in which a record tells of it, and what the pages call it. The
 engine's handler of an order is in :data:`bridge.engine.supervision.orders.RULES`, its button in
-``console/static/js/actions.js``.
+``bridge/console/static/js/actions.js``.
 """
 
 from collections.abc import Mapping
@@ -226,7 +226,7 @@ class Verb:
 
 _ROWS = (
     Verb("whisper", WhisperOrder, "coach", "Whisper", "whispered to the AI", watched_as="whispers"),
-    Verb("say", SayOrder, "coach", "Say exactly", "had the AI say", watched_as="says"),
+    Verb("say", SayOrder, "coach", "Say exactly", "had the bridge say", watched_as="says"),
     Verb("take_over", TakeOverOrder, "barge", "Take over", "took the caller over", makes="human"),
     Verb(
         "accept",

@@ -4,7 +4,7 @@
     PlayoutFlushed -> truncate each part with unheard audio to what PJSIP took of it
 
 The cause is the service's SpeechStarted, or what :mod:`bridge.engine.caller.barge_in` heard here.
-Sources: `ARCHITECTURE.md` section 4, `PROTOCOL.md` section 7. Milliseconds come from PJSIP's read
+Sources: `ARCHITECTURE.md` section 7, `PROTOCOL.md` section 7. Milliseconds come from PJSIP's read
 position (PlayedItem), never from bytes received: deltas run seconds ahead of what is heard.
 """
 

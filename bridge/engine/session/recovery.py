@@ -3,8 +3,9 @@
     SessionFailed -> RECOVERING, the steps of `plan()` as effects, anew for each attempt that fails
     SessionReady  -> the talk is given to the new session, LISTENING
 
-What was queued of the agent goes on playing, and what the caller says is kept by the runner. State
-of the old session goes with its :class:`SessionState` (`ARCHITECTURE.md` section 4).
+What was queued of the agent goes on playing, and what the caller says is kept by the call's
+`Upstream` (`bridge/live/kept_audio.py`). State of the old session goes with its `SessionState`
+(:mod:`bridge.engine.state`).
 """
 
 from typing import assert_never

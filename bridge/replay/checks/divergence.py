@@ -19,6 +19,7 @@ from bridge.replay.checks.protocol import (
     compare,
 )
 from bridge.replay.evidence.evidence import Evidence, WireEvent
+from bridge.replay.json_fields import part_of
 
 RECORDING = "its recording"
 """What an arm is compared with that is played from one."""
@@ -102,8 +103,7 @@ def _commands(wire: Wire) -> list[_Command]:
 
 
 def _name(event: WireEvent) -> str:
-    name, item = common_name(event.type), event.raw.get("item")
-    kind = item.get("type") if isinstance(item, dict) else None
+    name, kind = common_name(event.type), part_of(event.raw, "item").get("type")
     return name if kind is None else f"{name} ({kind})"
 
 

@@ -3,6 +3,10 @@
 A hard gate for what needs no statistics, the sequential test for harm, bounds for promotion.
 Missing evidence is never success. Only faults of connection, protocol, timing and handoff may roll
 an arm back by themselves, and not where both arms suffer (`NEEDS.md` section 4).
+
+The action is carried out by :func:`bridge.routing.rollout.changes.follow`, called by the leader in
+:mod:`bridge.app.rollouts.controller` and, where it can't wait, by each node in
+:mod:`bridge.app.rollouts.in_force`.
 """
 
 import enum
@@ -41,6 +45,7 @@ class Action(enum.StrEnum):
     STOP = "stop"
     """The arm gets no more calls until a person arms it again."""
     PAUSE = "pause"
+    """The arm is closed, likewise, until a person resumes it at the same share."""
     ROLL_BACK = "roll_back"
     PROMOTE = "promote"
     STEP_BACK = "step_back"
