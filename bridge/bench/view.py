@@ -8,7 +8,14 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from bridge.bench.figures import BenchResult, CallSetups, FigureVerdict, HeardWindow, Inside, Way
+from bridge.bench.figures import (
+    BenchResult,
+    CallSetups,
+    FigureVerdict,
+    HeardWindow,
+    Inside,
+    ServingWay,
+)
 from bridge.bench.rollout_stories import RolloutResult
 from bridge.bench.soak.figures import SoakResult, calls_of, heard, silences_of
 
@@ -83,7 +90,7 @@ def _ways_table(result: BenchResult) -> Table:
     return table
 
 
-def _spent(way: Way) -> list[tuple[str, str]]:
+def _spent(way: ServingWay) -> list[tuple[str, str]]:
     spent = way.spent
     share = spent.uplink_share
     each = spent.bytes_per_call

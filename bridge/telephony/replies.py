@@ -11,7 +11,7 @@ from collections.abc import Callable
 from bridge.telephony.library import PjString
 from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.sip_module import Symbols
-from bridge.telephony.sip_request import Answer, Request, write_response
+from bridge.telephony.sip_request import FinalResponse, Request, write_response
 from bridge.telephony.socket_address import SocketAddress
 
 UDP, TCP, TLS = 1, 2, 3
@@ -32,7 +32,7 @@ class Replies:
         self._lib: Symbols = lib
         self._endpoint = lib.pjsua_get_pjsip_endpt()
 
-    def send(self, rdata: int, answer: Answer) -> None:
+    def send(self, rdata: int, answer: FinalResponse) -> None:
         """Answer a request; it may not be an ACK.
 
         Args:
@@ -101,7 +101,7 @@ class RawReplies:
         self._on_message = on_message
 
     def send(
-        self, request: Request, answer: Answer, transport: Transport, far_end: SocketAddress
+        self, request: Request, answer: FinalResponse, transport: Transport, far_end: SocketAddress
     ) -> None:
         """Answer a request; it must have a Via and may not be an ACK."""
         host, port = far_end.host_and_port

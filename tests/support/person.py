@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bridge.softphone.sip_message import Direction, Message, audio_sdp
+from bridge.softphone.sip_message import Direction, PhoneMessage, audio_sdp
 from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.rtp import FRAME_SAMPLES, TELEPHONE_EVENT, RtpPeer
 from tests.support.sip import Dialog, SipPeer
@@ -93,14 +93,14 @@ class Person(Phone):
 
     sip: SipPeer = field(kw_only=True)
     status: int = 200
-    invites: list[Message] = field(default_factory=list)
+    invites: list[PhoneMessage] = field(default_factory=list)
 
     @property
     def call(self) -> Dialog:
         """The latest call, once it is answered or rings."""
         return self.sip.calls_in[-1]
 
-    async def called(self, timeout_s: float = 20.0) -> Message:
+    async def called(self, timeout_s: float = 20.0) -> PhoneMessage:
         """Wait for a call; return its INVITE."""
         await wait_until(lambda: self.invites, timeout_s, "nobody called the person")
         return self.invites[-1]
@@ -128,7 +128,7 @@ async def a_person(server_port: int, port: int, status: int = 200) -> AsyncItera
     async with SipPeer(server_port, port) as sip, RtpPeer() as rtp:
         person = Person(rtp, sip=sip, status=status)
 
-        def on_call(invite: Message) -> tuple[int, str]:
+        def on_call(invite: PhoneMessage) -> tuple[int, str]:
             person.invites.append(invite)
             rtp.stream(invite.media_port)
             offered = re.search(r"a=rtpmap:(\d+) telephone-event", invite.body)

@@ -38,7 +38,7 @@ class Wish(enum.StrEnum):
     LEAVE = "*0"
 
 
-class PhoneListener(Protocol):
+class SupervisorPhoneListener(Protocol):
     """Who hears of a supervisor's phone."""
 
     def on_phone_ready(self, phone: "SupervisorPhone") -> None:
@@ -91,7 +91,9 @@ class SupervisorPhone:
         without_agent, without_guest, deaf: as of :class:`bridge.telephony.audience.Listener`.
     """
 
-    def __init__(self, use: PhoneUse, leg: Leg, pump: Pump, listener: PhoneListener) -> None:
+    def __init__(
+        self, use: PhoneUse, leg: Leg, pump: Pump, listener: SupervisorPhoneListener
+    ) -> None:
         self.by = use.by
         self.may_take_over = use.may_take_over
         self.private = use.private

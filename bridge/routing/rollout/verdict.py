@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.routing.rollout.bounds import LatencyDifference, Rate, difference_upper
-from bridge.routing.rollout.evidence import ALPHA, Evidence
+from bridge.routing.rollout.evidence import ALPHA, HarmEvidence
 
 
 class Badness(enum.StrEnum):
@@ -54,7 +54,7 @@ class Action(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CallResult:
+class SampledCall:
     """A call's part in the evidence about its arm.
 
     Attributes:
@@ -105,7 +105,7 @@ class _Arm:
     bad: int = 0
     recent: tuple[bool, ...] = ()
 
-    def after(self, call: CallResult, guards: Guards) -> "_Arm":
+    def after(self, call: SampledCall, guards: Guards) -> "_Arm":
         bad, kept = bool(call.bad), max(guards.incident_calls, guards.setup_failures)
         return _Arm(self.calls + 1, self.bad + bad, (*self.recent, bad)[-kept:])
 
@@ -146,13 +146,13 @@ class Trial:
     guards: Guards = field(default_factory=Guards)
     since_s: float = 0.0
     last_s: float | None = None
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: HarmEvidence = field(default_factory=HarmEvidence)
     permanent: bool = False
     failures_in_row: int = 0
     _treatment: _Arm = field(default_factory=_Arm)
     _control: _Arm = field(default_factory=_Arm)
 
-    def after(self, call: CallResult) -> "Trial":
+    def after(self, call: SampledCall) -> "Trial":
         """Count a call in."""
         changes: dict[str, Any] = {}  # fields of several types
         if call.in_treatment:
@@ -164,7 +164,7 @@ class Trial:
             changes[arm] = getattr(self, arm).after(call, self.guards)
         return replace(self.before(call), **changes)
 
-    def before(self, call: CallResult) -> "Trial":
+    def before(self, call: SampledCall) -> "Trial":
         """Count in a call of an earlier step: as evidence for harm, which all steps add to."""
         if call.share is None or not call.bad or not 0 < call.share < 1:
             return self

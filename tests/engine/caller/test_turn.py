@@ -13,7 +13,7 @@ from bridge.realtime.events import (
     ResponseCreated,
     ResponseStatus,
 )
-from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 from tests.engine.calls import (
     A1,
     A2,
@@ -38,7 +38,7 @@ ASK = Send(CreateResponse())
 
 def pressed(digit: str) -> Send:
     text = f"The caller pressed {digit} on the keypad."
-    return Send(CreateItem(Message(Role.USER, (Part(PartKind.INPUT_TEXT, text),))))
+    return Send(CreateItem(Message(Role.USER, (ContentPart(PartKind.INPUT_TEXT, text),))))
 
 
 def test_transcript_of_the_caller_is_a_turn() -> None:

@@ -51,7 +51,7 @@ from bridge.engine.news import (
 from bridge.engine.policy import CallPolicy
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
-from bridge.engine.supervision.steps import HOLDS, Hold, HoldSignal
+from bridge.engine.supervision.steps import HOLDS, CallerHolder, HoldSignal
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
@@ -577,9 +577,9 @@ def test_refused_before_the_call_is_answered() -> None:
 
 
 def test_every_hold_leads_back_to_the_agent() -> None:
-    for hold in Hold:
-        if hold is not Hold.AGENT:
-            assert HOLDS[hold, HoldSignal.RELEASE] is Hold.AGENT
+    for hold in CallerHolder:
+        if hold is not CallerHolder.AGENT:
+            assert HOLDS[hold, HoldSignal.RELEASE] is CallerHolder.AGENT
 
 
 # Mute, hold
