@@ -71,7 +71,7 @@ _BYE_TIMEOUT_S = 2.0
 
 
 class Gateway:
-    """One gateway process.
+    """The gateway process: serves SIP, calls, records and HTTP from its start to its end.
 
     Args:
         settings: all of them.

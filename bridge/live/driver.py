@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Appended:
-    """Caller audio that the session was sent, and of which the core is told with its next input.
+    """Caller audio sent to the session since the core's last input, which the next one reports.
 
     Attributes:
         ms: sent so far.

@@ -31,7 +31,7 @@ _PIECE_HZ = 24_000
 
 
 class Person:
-    """Whom the bridge has called.
+    """The call to a person whom the bridge has dialled for a hand-off.
 
     Args:
         leg: outbound, just dialled.

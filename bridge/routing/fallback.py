@@ -52,7 +52,7 @@ class FallbackPolicy:
 
 
 class Fallback(Part):
-    """What becomes of a call whose session can't be had, or can't be had again.
+    """The end of a call whose session can't be had, or can't be had again.
 
     Attributes:
         say: what the caller is told first, or ``tone``; None: an apology in the dialplan's language
@@ -120,7 +120,7 @@ def _person_at(to: str) -> HandoffTarget:
 
 
 class Recovery(Part):
-    """How a lost session is got back, and what the caller hears meanwhile.
+    """The way in which a lost session is got back while the caller hears a filler.
 
     Attributes:
         max_failures: sessions lost in a row, or responses failed, after which it is given up;

@@ -51,7 +51,7 @@ class Order(BaseModel):
 
 
 class WhisperOrder(Order):
-    """Tell the agent something that the caller does not hear."""
+    """Give the agent a note that the caller does not hear."""
 
     text: Text
     when: Literal["now", "next_turn"] = "next_turn"
@@ -94,7 +94,7 @@ class HoldOrder(Order):
 
 
 class HandBackOrder(Order):
-    """Give the caller back to the agent, which is told the summary."""
+    """Give the caller back to the agent, with a summary for it."""
 
     summary: Note = ""
 
@@ -182,7 +182,7 @@ class ListenOrder(Order):
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One thing that a supervisor may do to a live call.
+    """An action that a supervisor may take on a live call.
 
     Attributes:
         name: in the API, in commands, records, metrics and the audit.

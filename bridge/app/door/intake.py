@@ -30,7 +30,7 @@ SHUTTING_DOWN = IntakeClosed("shutdown", "shutting down", "Shutting Down")
 
 @dataclass(frozen=True, slots=True)
 class InviteRefused:
-    """Why an INVITE that came in at the door is refused by its route, or for want of one."""
+    """The final response to an INVITE that its route refuses, or that has no route."""
 
     sip_code: int
     phrase: str

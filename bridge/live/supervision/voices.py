@@ -19,7 +19,7 @@ _FADED_S = 0.1
 
 
 class Voice(Protocol):
-    """Somebody's way into a call."""
+    """The voice of a supervisor in a call, from a phone or a browser."""
 
     def push(self, frame: TalkFrame) -> None:
         """Take what is said."""

@@ -43,7 +43,7 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """What the bridge sent, audio apart, or a connection that it opened; equal by its name."""
+    """A command of the bridge, audio apart, or a connection it opened; equal by its name."""
 
     at_ms: float = field(compare=False)
     name: str
