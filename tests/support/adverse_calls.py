@@ -145,7 +145,7 @@ async def _say(caller: RtpCaller, name: str) -> Question:
     """Ask a question."""
     at_s = np.arange(RATE_HZ * QUESTION_MS // 1000) / RATE_HZ
     caller.speak((7000 * np.sin(2 * np.pi * QUESTIONS[name] * at_s)).astype(np.int16))
-    await caller.until(lambda: not caller.speaking or caller.ended.is_set(), 60.0)
+    await caller.until(lambda: not caller.speaking or caller.ended.is_set())
     return Question(name, caller.said_until_ns)
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from bridge.softphone.sip_message import PhoneMessage
+from tests.support.waiting import PATIENCE_S
 
 Headers = tuple[tuple[str, str], ...]
 
 _numbers = count(1)
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = PATIENCE_S
 
 
 @dataclass(slots=True)
